@@ -117,3 +117,20 @@ func Needs(a Action) []Key { return nil }
 
 // Authorize judges an action by the authorization rules of the snapshot's room version.
 func Authorize(s *Snapshot, a Action) Result { return Result{} }
+
+// RuleUnknown is the code where the state given does not suffice.
+const RuleUnknown Rule = "unknown"
+
+// ClientAPI judges an action as a homeserver's client API does.
+func ClientAPI(s *Snapshot, a Action) Result { return Authorize(s, a) }
+
+// String returns "deny", "unknown" or "allow".
+func (v Verdict) String() string {
+	switch v {
+	case Allow:
+		return "allow"
+	case Unknown:
+		return "unknown"
+	}
+	return "deny"
+}
