@@ -66,7 +66,7 @@ func (s *Store) Exclusively(ctx context.Context, fn func(context.Context) error)
 type postgres struct{ db *sql.DB }
 
 // tries bounds how often a commit that lost to another one starts anew.
-const tries = 3
+const tries = 5
 
 // commit implements committer.
 func (p *postgres) commit(ctx context.Context, n size, fn func(*tx) error) (err error) {
