@@ -44,7 +44,7 @@ func (b *bot) handle(ctx context.Context, ev invites.Received) {
 // once tries to handle an event. An error means that it should be tried again.
 func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error {
 	now, err := b.store.Received(ctx, ev.Event)
-	if errors.Is(err, invites.ErrNotFound) {
+	if errors.Is(err, invites.ErrNotFound) || now.Handled {
 		return nil
 	} else if err != nil {
 		return err

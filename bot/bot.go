@@ -42,6 +42,8 @@ type bot struct {
 
 	emptying sync.Mutex
 	checking map[id.RoomID]bool
+
+	closers []func()
 }
 
 // clock is the real one.
