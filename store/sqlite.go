@@ -66,10 +66,21 @@ func (s *Store) openHandle(dsn string, open, idle int) (*sql.DB, error) {
 	return db, nil
 }
 
-// takeFile locks the file against other processes and creates it for this user alone. The operating system drops the
-// lock with the process, however it ends.
+// takeFile creates the file, for this user alone, and locks it against other processes, whatever name they know it by.
+// The operating system drops the lock with the process, however it ends.
 func (s *Store) takeFile(path string) error {
-	lock, err := lockFile(path + ".lock")
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	lock, err := lockFile(real + ".lock")
 	if errors.Is(err, errHeld) {
 		return fmt.Errorf("%w: another Usher has %s open", ErrLocked, path)
 	}
@@ -77,11 +88,7 @@ func (s *Store) takeFile(path string) error {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	s.onClose(lock.Close)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnreachable, err)
-	}
-	return f.Close()
+	return nil
 }
 
 // sqliteOpenError sorts what SQLite says while it is opened.
@@ -149,8 +156,8 @@ func parseSQLite(uri string) (sqliteFile, error) {
 func (f sqliteFile) dsn(readOnly bool) string {
 	q := url.Values{}
 	for _, p := range f.query["_pragma"] {
-		name := strings.ToLower(strings.TrimSpace(strings.FieldsFunc(p+"(", func(r rune) bool { return r == '(' || r == '=' })[0]))
-		if !slices.Contains(ours, name) {
+		isOurs := func(name string) bool { return strings.Contains(strings.ToLower(p), name) }
+		if p != "" && !slices.ContainsFunc(ours, isOurs) {
 			q.Add("_pragma", p)
 		}
 	}
