@@ -104,7 +104,7 @@ func (s *Snapshot) checkFormat(a *Action, content parsedContent, isObject bool) 
 			return deny(RuleFormatContent, Evidence{Found: m.raw, Wanted: membership}), true
 		}
 	}
-	if s.traits.canonicalJSON && !content.canonical && s.supported() {
+	if s.traits.canonicalJSON && !content.canonical {
 		return deny(RuleFormatCanonicalJSON, Evidence{}), true
 	}
 	return Result{}, false
@@ -113,14 +113,14 @@ func (s *Snapshot) checkFormat(a *Action, content parsedContent, isObject bool) 
 // checkRoom applies the rules that come before the event's type matters.
 func (s *Snapshot) checkRoom(sender id.UserID) (r Result, done bool) {
 	create := Key{Type: typeCreate}
-	if !s.knows(create) {
+	if !s.knowsCreate {
 		return unknown(create), true
 	}
 	// 2, and 2.4 of v1–v11: there must be an m.room.create event that was not rejected.
-	if s.events[create] == nil {
+	if !s.create.exists {
 		return deny(RuleCreateMissing, Evidence{Key: create}), true
 	}
-	if !s.supported() {
+	if !s.supported {
 		return Result{Unknown, RuleUnknownVersion, Evidence{Key: create, Found: string(s.version)}}, true
 	}
 	if !s.create.valid {
@@ -182,8 +182,8 @@ func (s *Snapshot) authorizeSend(sender id.UserID, eventType string, stateKey *s
 		return deny(RuleStateSenderNotJoined, membershipEvidence(sender, m, join))
 	}
 	levels := Key{Type: typePowerLevels}
-	power, known := s.power(sender)
-	if !known || !s.knows(levels) {
+	power, _ := s.power(sender)
+	if !s.knowsLevels {
 		return unknown(levels)
 	}
 	// 7. m.room.third_party_invite: allow if and only if the sender has the invite level.
@@ -211,7 +211,7 @@ func (s *Snapshot) authorizeSend(sender id.UserID, eventType string, stateKey *s
 // NeededFor returns the power level that an action needs at least, whoever does it, and whether it is known. Of those
 // who kick, unban or ban more is asked: to outrank their target. Join, knock and leave need none.
 func (s *Snapshot) NeededFor(t ActionType) (needed Level, known bool) {
-	if !s.knows(Key{Type: typePowerLevels}) || !s.supported() {
+	if !s.knowsLevels || !s.supported {
 		return 0, false
 	}
 	var l level

@@ -82,9 +82,8 @@ func (s *Snapshot) authorizeRestricted(content parsedContent) Result {
 
 // requirePower checks a user against a named level. If ok is false the result is final, else it holds the evidence.
 func (s *Snapshot) requirePower(user id.UserID, named int, rule Rule) (r Result, ok bool) {
-	levels := Key{Type: typePowerLevels}
-	if !s.knows(levels) {
-		return unknown(levels), false
+	if !s.knowsLevels {
+		return unknown(Key{Type: typePowerLevels}), false
 	}
 	power, _ := s.power(user)
 	needed := s.named(named)
