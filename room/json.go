@@ -91,6 +91,16 @@ func (x index) find(items []member, key string) int {
 	return -1
 }
 
+func (n *node) has(key string) bool {
+	return n.kind == kindObject && n.index.find(n.items, key) >= 0
+}
+
+// is reports whether a value is a certain string.
+func (n node) is(s string) bool {
+	v, ok := n.str()
+	return ok && v == s
+}
+
 func (n node) exists() bool { return n.kind != kindNone }
 
 // str returns the value of a string, and whether it is one.
