@@ -56,6 +56,3 @@ func (v Verdict) String() string {
 func (r Result) comparesPower() bool {
 	return r.Evidence.Key.Type == typePowerLevels && r.Verdict != Unknown
 }
-
-// String says in a sentence why.
-func (r Result) String() string { return string(r.Rule) }
