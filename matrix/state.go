@@ -13,10 +13,6 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/tidwall/gjson"
-<<<<<<< HEAD
-	"maunium.net/go/mautrix"
-=======
->>>>>>> matrix
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"

@@ -1,9 +1,5 @@
 package room
 
-<<<<<<< HEAD
-// ClientAPI judges an action as a homeserver's client API does.
-func ClientAPI(s *Snapshot, a Action) Result { return Authorize(s, a) }
-=======
 // Homeserver is a homeserver whose client API is known to answer otherwise than the authorization rules.
 type Homeserver string
 
@@ -111,4 +107,3 @@ func answer(r Result) Answer {
 	}
 	return Answer{r, codeForbidden}
 }
->>>>>>> room
