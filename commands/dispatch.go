@@ -193,3 +193,22 @@ func (c *Call) where(ctx context.Context, args []word) (r id.RoomID, via []strin
 	}
 	return c.Message.Room, nil, args, nil
 }
+
+// Parse reads the message in an inbox event.
+func Parse(ev invites.Received) (Message, error) {
+	return parseMessage(ev.Event, ev.Room, ev.Sender, ev.Raw)
+}
+
+// Failed is the answer to a command that internal trouble kept from running.
+func Failed() (reply Reply) {
+	reply.Mention = true
+	reply.Text.Say("Something stood in my way for too long, so I gave this up. Nobody was invited beyond what I told you. Try again later. ").Code("internal")
+	return reply
+}
+
+// Panicked is the answer to a command that met a bug.
+func Panicked() (reply Reply) {
+	reply.React = "💥"
+	reply.Text.Say("💥 That should not have happened: I met a bug. It is in the operator's log. ").Code("internal")
+	return reply
+}

@@ -90,7 +90,7 @@ func hidden(r rune) bool {
 		(r >= 0x115F && r <= 0x1160) || r == 0x3164 || r == 0xFFA0
 }
 
-// Notice returns the content of a notice that replies to the command: the one type of message that Usher sends.
+// Notice returns the content of a notice that replies to a command, where m is one.
 func (r Reply) Notice(m Message) *event.MessageEventContent {
 	c := &event.MessageEventContent{
 		MsgType: event.MsgNotice, Body: string(r.Text.plain), Format: event.FormatHTML, FormattedBody: string(r.Text.html),
@@ -98,6 +98,9 @@ func (r Reply) Notice(m Message) *event.MessageEventContent {
 	}
 	if r.Mention {
 		c.Mentions.UserIDs = []id.UserID{m.Sender}
+	}
+	if m.Event == "" {
+		return c
 	}
 	c.RelatesTo = (&event.RelatesTo{}).SetReplyTo(m.Event)
 	if m.Thread != "" {

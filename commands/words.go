@@ -157,7 +157,7 @@ func invocation(text, prefix string, bot id.UserID, names []string) (name string
 }
 
 // afterMention returns what follows the bot's name at the start of a text: its user id or a link to it, or one of its names
-// with a colon or a comma.
+// with a colon or a comma and a space.
 func afterMention(text string, bot id.UserID, names []string) (string, bool) {
 	words := splitWords(text)
 	if len(words) == 0 {
@@ -171,7 +171,8 @@ func afterMention(text string, bot id.UserID, names []string) (string, bool) {
 		if name == "" || len(text) <= len(name) || !strings.EqualFold(text[:len(name)], name) {
 			continue
 		}
-		if rest := text[len(name):]; rest[0] == ':' || rest[0] == ',' {
+		rest := text[len(name):]
+		if (rest[0] == ':' || rest[0] == ',') && (len(rest) == 1 || unicode.IsSpace(rune(rest[1]))) {
 			return strings.TrimLeft(rest, " \t\n:,"), true
 		}
 	}

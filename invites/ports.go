@@ -24,6 +24,7 @@ type Received struct {
 	SentAt     time.Time       // origin_server_ts
 	ReceivedAt time.Time       // when the transaction arrived
 	Redacted   bool            // taken back by its sender before it ran
+	Handled    bool            // its reply is out, nothing is left to do
 	Answer     id.EventID      // status message that is edited as the work goes on; empty: none
 }
 

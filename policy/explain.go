@@ -221,8 +221,10 @@ func (w wording) other() Explanation {
 		return Explanation{"This room is closed to other servers (m.federate is false).", "Use an account on the room's own server."}
 	case "kick.sender_not_joined", "ban.sender_not_joined", "state.sender_not_joined":
 		return Explanation{capital(w.be) + " not in that room.", "Only its members may do that."}
-	case "leave.not_in_room":
+	case "leave.not_in_room", room.RuleAPIKickAbsent:
 		return Explanation{string(w.q.Target) + " is not in the room.", ""}
+	case room.RuleAPIUnbanNotBanned:
+		return Explanation{string(w.q.Target) + " is not banned.", ""}
 	}
 	return Explanation{fmt.Sprintf("The room's rules don't let %s %s.", w.who, verb(w.q.Action)), ""}
 }

@@ -110,14 +110,19 @@ func Decide(s *room.Snapshot, q Question) Decision {
 		return Decision{Verdict: room.Allow, Code: already, Policy: inForce}
 	}
 	actor, performer := q.actions()
-	side, result := SideActor, room.ClientAPI(s, actor)
+	side, result := SideActor, standing(s, actor)
 	if result.Verdict == room.Allow && q.Performer != q.Actor {
-		side, result = SidePerformer, room.ClientAPI(s, performer)
+		side, result = SidePerformer, standing(s, performer)
 	}
 	if result.Verdict == room.Allow {
 		side = SideNone
 	}
 	return Decision{Verdict: result.Verdict, Code: result.Rule, Side: side, Evidence: result.Evidence, Policy: inForce}
+}
+
+// standing judges one side: the rules of the room, and what every homeserver refuses besides.
+func standing(s *room.Snapshot, a room.Action) room.Result {
+	return room.ClientAPI(s, a, room.AnyHomeserver).Result
 }
 
 // alreadyTrue gives a code when the room shows what is asked for, to somebody who may see it. A second invitation would

@@ -1,0 +1,176 @@
+package store_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/store"
+)
+
+var start = time.UnixMilli(1_700_000_000_000)
+
+// onBoth runs a benchmark on a SQLite file and on PostgreSQL, whose figures are without fsync.
+func onBoth(b *testing.B, run func(b *testing.B, s *store.Store)) {
+	b.Run("sqlite", func(b *testing.B) { run(b, sqliteStore(b)) })
+	b.Run("postgres", func(b *testing.B) { run(b, postgresStore(b)) })
+}
+
+func benchEvents(from, n int) []invites.Received {
+	list := make([]invites.Received, n)
+	for i := range list {
+		list[i] = invites.Received{Event: id.EventID(fmt.Sprintf("$%dabcdefghijklmnopqrstuvwxyz0123456789abcdef", from+i)), Room: "!room:example.org",
+			Sender: "@alice:example.org", Type: "m.room.message", Raw: json.RawMessage(make([]byte, 400)), SentAt: start, ReceivedAt: start}
+	}
+	return list
+}
+
+func benchRow(n int) (invites.Invitation, invites.Audit) {
+	command := id.EventID(fmt.Sprintf("$%dabcdefghijklmnopqrstuvwxyz0123456789abcdef", n))
+	i := invites.Invitation{Command: command, CommandRoom: "!room:example.org", Action: "invite", Room: "!room:example.org", Target: "@bob:example.org",
+		Actor: "@alice:example.org", Performer: "@alice:example.org", Status: invites.Open, DueAt: start, CreatedAt: start}
+	return i, invites.Audit{At: start, Kind: "decision", Action: i.Action, Room: i.Room, Actor: i.Actor, Performer: i.Performer, Target: i.Target, Verdict: "allow", Command: command}
+}
+
+func BenchmarkReceive(b *testing.B) {
+	for _, n := range []int{1, 10, 100} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			onBoth(b, func(b *testing.B, s *store.Store) {
+				from := 0
+				for b.Loop() {
+					if fresh, err := s.Receive(b.Context(), benchEvents(from, n)); err != nil || len(fresh) != n {
+						b.Fatal(len(fresh), err)
+					}
+					from += n
+				}
+			})
+		})
+	}
+}
+
+// settleOne takes one invitation from its record to its end.
+func settleOne(b *testing.B, s *store.Store, n int) {
+	row, decision := benchRow(n)
+	stored, err := s.Record(b.Context(), []invites.Invitation{row}, []invites.Audit{decision})
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	claimed, ok, err := s.Claim(b.Context(), stored[0].ID, start, time.Minute)
+	if err != nil || !ok {
+		b.Error(ok, err)
+		return
+	}
+	effect := decision
+	effect.Kind = "effect"
+	err = s.Settle(b.Context(), invites.Settlement{ID: claimed.ID, Attempt: claimed.Attempt, Status: invites.Done, At: start, Audit: []invites.Audit{effect}})
+	if err != nil {
+		b.Error(err)
+	}
+}
+
+func BenchmarkRecordClaimSettle(b *testing.B) {
+	onBoth(b, func(b *testing.B, s *store.Store) {
+		n := 0
+		for b.Loop() {
+			settleOne(b, s, n)
+			n++
+		}
+	})
+}
+
+// BenchmarkCommand is all that the store does for one !invite.
+func BenchmarkCommand(b *testing.B) {
+	for _, flight := range []int{1, 32} {
+		b.Run(fmt.Sprint(flight), func(b *testing.B) {
+			onBoth(b, func(b *testing.B, s *store.Store) {
+				slots := make(chan struct{}, flight)
+				n := 0
+				for b.Loop() {
+					n++
+					slots <- struct{}{}
+					go func(n int) {
+						defer func() { <-slots }()
+						if _, err := s.Receive(b.Context(), benchEvents(n, 1)); err != nil {
+							b.Error(err)
+						}
+						settleOne(b, s, n)
+						if err := s.Handled(b.Context(), benchEvents(n, 1)[0].Event); err != nil {
+							b.Error(err)
+						}
+					}(n)
+				}
+				for range flight {
+					slots <- struct{}{}
+				}
+			})
+		})
+	}
+}
+
+// BenchmarkFull measures the daily calls with 100,000 rows in every table; the cost must be that of an empty one.
+func BenchmarkFull(b *testing.B) {
+	for _, rows := range []int{10, 100_000} {
+		b.Run(fmt.Sprint(rows), func(b *testing.B) {
+			onBoth(b, func(b *testing.B, s *store.Store) {
+				fill(b, s, rows)
+				n := rows
+				b.Run("command", func(b *testing.B) {
+					for b.Loop() {
+						n++
+						settleOne(b, s, n)
+					}
+				})
+				b.Run("waiting", func(b *testing.B) {
+					for b.Loop() {
+						if _, err := s.Waiting(b.Context()); err != nil {
+							b.Fatal(err)
+						}
+					}
+				})
+				b.Run("due", func(b *testing.B) {
+					for b.Loop() {
+						if _, err := s.Due(b.Context(), start, 10); err != nil {
+							b.Fatal(err)
+						}
+					}
+				})
+			})
+		})
+	}
+}
+
+// fill adds handled events, and invitations: half of them settled, half of them due later.
+func fill(b *testing.B, s *store.Store, rows int) {
+	for from := 0; from < rows; from += 1000 {
+		n := min(1000, rows-from)
+		if _, err := s.Receive(b.Context(), benchEvents(from, n)); err != nil {
+			b.Fatal(err)
+		}
+		var list []invites.Invitation
+		var audit []invites.Audit
+		for i := range n {
+			row, decision := benchRow(from + i)
+			if row.DueAt = start.Add(time.Hour); i%2 == 0 {
+				row.Status = invites.Done
+			}
+			list, audit = append(list, row), append(audit, decision)
+		}
+		if _, err := s.Record(b.Context(), list, audit); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if db := s.SQL(); db != nil {
+		if _, err := db.ExecContext(b.Context(), `UPDATE inbox SET handled = true`); err != nil {
+			b.Fatal(err)
+		}
+		return
+	}
+	if _, err := s.Pool().Exec(b.Context(), `UPDATE inbox SET handled = true`); err != nil {
+		b.Fatal(err)
+	}
+}

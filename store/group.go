@@ -1,0 +1,160 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+)
+
+// group is SQLite's committer. A durable commit costs the same for one write as for a hundred, so those who come
+// while one is under way share the next: the first of them leads, runs everybody's writes, each apart, and commits.
+type group struct {
+	handle
+
+	mu      sync.Mutex
+	waiting []*write
+	led     bool // somebody leads
+}
+
+// maxShared bounds a commit, so that the first in it does not wait long for the last.
+const maxShared = 256
+
+// write is one caller's part of a commit.
+type write struct {
+	fn   func(*tx) error
+	err  error
+	lead chan struct{} // closed when it is this caller's turn to lead
+	done chan struct{} // closed when err is final
+}
+
+var errAborted = errors.New("store: commit aborted")
+
+// commit implements committer.
+func (g *group) commit(ctx context.Context, _ size, fn func(*tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	w := &write{fn: fn, err: errAborted, lead: make(chan struct{}), done: make(chan struct{})}
+	g.mu.Lock()
+	g.waiting = append(g.waiting, w)
+	g.appoint()
+	g.mu.Unlock()
+	select {
+	case <-w.lead:
+		g.leads(ctx, w)
+	case <-w.done:
+	case <-ctx.Done():
+		if g.leave(w) {
+			return ctx.Err()
+		}
+	}
+	<-w.done
+	return w.err
+}
+
+// appoint makes the first who waits the leader, unless somebody leads. g.mu is held.
+func (g *group) appoint() {
+	if !g.led && len(g.waiting) > 0 {
+		g.led = true
+		close(g.waiting[0].lead)
+	}
+}
+
+// leave takes w back, unless a commit has it already.
+func (g *group) leave(w *write) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i := slices.Index(g.waiting, w)
+	if i < 0 {
+		return false
+	}
+	g.waiting = slices.Delete(g.waiting, i, i+1)
+	select {
+	case <-w.lead: // appointed meanwhile: the next one leads
+		g.led = false
+		g.appoint()
+	default:
+	}
+	return true
+}
+
+// leads commits w and all who wait by then. The context of w ends the wait for the connection, not the commit.
+func (g *group) leads(ctx context.Context, w *write) {
+	conn, err := g.db.Conn(ctx)
+	batch := g.take(err == nil, w)
+	defer g.finish(batch)
+	if err != nil {
+		w.err = err
+		return
+	}
+	defer conn.Close()
+	ctx = context.WithoutCancel(ctx)
+	sqlTx, err := conn.BeginTx(ctx, nil)
+	if err == nil {
+		defer sqlTx.Rollback() // does nothing after the commit
+		err = run(&tx{ctx, sqlTx, g.stmts, sqliteRows}, batch)
+	}
+	if err == nil {
+		err = sqlTx.Commit()
+	}
+	if err != nil {
+		for _, w := range batch {
+			w.err = err
+		}
+	}
+}
+
+// take returns the writes of the next commit: all who wait, or w alone.
+func (g *group) take(all bool, w *write) []*write {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := 1 // w: who leads is the first
+	if all {
+		n = min(len(g.waiting), maxShared)
+	}
+	batch := slices.Clone(g.waiting[:n])
+	g.waiting = slices.Delete(g.waiting, 0, n)
+	return batch
+}
+
+// finish tells everybody of the batch, and has the next one lead.
+func (g *group) finish(batch []*write) {
+	for _, w := range batch {
+		close(w.done)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.led = false
+	g.appoint()
+}
+
+// run runs each write between savepoints, so that one that fails leaves the others alone. It returns an error when
+// nothing can be committed.
+func run(t *tx, batch []*write) error {
+	if len(batch) == 1 {
+		w := batch[0]
+		w.err = w.fn(t)
+		return w.err
+	}
+	for _, w := range batch {
+		if _, err := t.exec(savepoint); err != nil {
+			return err
+		}
+		if w.err = w.fn(t); w.err != nil {
+			if _, err := t.exec(rollbackTo); err != nil {
+				return w.err // the transaction is gone, as after a full disk
+			}
+		}
+		if _, err := t.exec(release); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	savepoint  = `SAVEPOINT one`
+	rollbackTo = `ROLLBACK TO one`
+	release    = `RELEASE one`
+)

@@ -1,0 +1,137 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+)
+
+const (
+	inboxColumns = `seq, event_id, room_id, sender, type, state_key, raw, sent_at, received_at, redacted, answer, handled`
+
+	selectWaiting  = `SELECT ` + inboxColumns + ` FROM inbox WHERE NOT handled ORDER BY seq`
+	selectReceived = `SELECT ` + inboxColumns + ` FROM inbox WHERE event_id = $1`
+	updateRedacted = `UPDATE inbox SET redacted = true WHERE event_id = $1 AND sender = $2`
+	updateAnswer   = `UPDATE inbox SET answer = $2 WHERE event_id = $1`
+	updateHandled  = `UPDATE inbox SET handled = true WHERE event_id = $1`
+	deleteHandled  = `DELETE FROM inbox WHERE seq IN
+		(SELECT seq FROM inbox WHERE handled AND received_at < $1 ORDER BY received_at LIMIT $2)`
+)
+
+// insertInbox skips what is there already.
+var insertInbox = newMulti(
+	`INSERT INTO inbox (event_id, room_id, sender, type, state_key, raw, sent_at, received_at, redacted, answer) VALUES `,
+	` ON CONFLICT DO NOTHING RETURNING seq, event_id`,
+	"", "", "", "", "", "", "", "", "", "")
+
+// Receive implements invites.Store.
+func (s *Store) Receive(ctx context.Context, events []invites.Received) ([]invites.Received, error) {
+	if len(events) == 0 {
+		return nil, nil
+	}
+	rows := make([][]any, len(events))
+	for i := range events {
+		e := &events[i]
+		var stateKey any
+		if e.StateKey != nil {
+			stateKey = in(*e.StateKey)
+		}
+		rows[i] = []any{in(e.Event), in(e.Room), in(e.Sender), in(e.Type), stateKey, blob(e.Raw),
+			ms(e.SentAt), ms(e.ReceivedAt), e.Redacted, in(e.Answer)}
+	}
+	seqs := make(map[id.EventID]int64, len(events))
+	err := s.write.commit(ctx, sizeOf(rows), func(t *tx) error {
+		clear(seqs)
+		return insertInbox.query(t, rows, func(row scanner) error {
+			var seq int64
+			var event id.EventID
+			err := row.Scan(&seq, out(&event))
+			seqs[event] = seq
+			return err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	fresh := make([]invites.Received, 0, len(seqs))
+	for _, e := range events {
+		if seq, ok := seqs[e.Event]; ok {
+			delete(seqs, e.Event) // the same event later in the list is not fresh
+			e.Seq = seq
+			fresh = append(fresh, e)
+		}
+	}
+	return fresh, nil
+}
+
+func scanReceived(row scanner) (e invites.Received, err error) {
+	err = row.Scan(&e.Seq, out(&e.Event), out(&e.Room), out(&e.Sender), out(&e.Type), optional{&e.StateKey},
+		(*[]byte)(&e.Raw), moment{&e.SentAt}, moment{&e.ReceivedAt}, &e.Redacted, out(&e.Answer), &e.Handled)
+	return e, err
+}
+
+// Waiting implements invites.Store.
+func (s *Store) Waiting(ctx context.Context) ([]invites.Received, error) {
+	return all(ctx, &s.reads, scanReceived, selectWaiting)
+}
+
+// Received implements invites.Store.
+func (s *Store) Received(ctx context.Context, event id.EventID) (invites.Received, error) {
+	return one(ctx, &s.reads, scanReceived, selectReceived, in(event))
+}
+
+// Redact implements invites.Store. It reports true again for an event that sender has taken back before.
+func (s *Store) Redact(ctx context.Context, event id.EventID, sender id.UserID) (bool, error) {
+	n, err := s.change(ctx, updateRedacted, in(event), in(sender))
+	return n > 0, err
+}
+
+// SetAnswer implements invites.Store. It returns ErrNotFound for a command that the inbox does not have.
+func (s *Store) SetAnswer(ctx context.Context, command, answer id.EventID) error {
+	return found(s.change(ctx, updateAnswer, in(command), in(answer)))
+}
+
+// Handled implements invites.Store. It returns ErrNotFound for an event that the inbox does not have.
+func (s *Store) Handled(ctx context.Context, event id.EventID) error {
+	return found(s.change(ctx, updateHandled, in(event)))
+}
+
+// cleanStep bounds what one commit deletes, so that nobody waits long for it.
+const cleanStep = 1000
+
+// Clean implements invites.Store, in several commits when there is much to delete.
+func (s *Store) Clean(ctx context.Context, before time.Time) error {
+	for _, query := range []string{deleteHandled, deleteQuarantined} {
+		for n := int64(cleanStep); n == cleanStep; {
+			var err error
+			if n, err = s.change(ctx, query, ms(before), cleanStep); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// CreateEvent returns a room's m.room.create event as SaveCreateEvent kept it, or ErrNotFound. It never changes.
+func (s *Store) CreateEvent(ctx context.Context, room id.RoomID) (json.RawMessage, error) {
+	scan := func(row scanner) (raw json.RawMessage, err error) {
+		err = row.Scan((*[]byte)(&raw))
+		return raw, err
+	}
+	return one(ctx, &s.reads, scan, selectCreate, in(room))
+}
+
+// SaveCreateEvent keeps a room's m.room.create event. The first one stays.
+func (s *Store) SaveCreateEvent(ctx context.Context, room id.RoomID, raw json.RawMessage) error {
+	_, err := s.change(ctx, insertCreate, in(room), blob(raw))
+	return err
+}
+
+const (
+	selectCreate = `SELECT raw FROM create_event WHERE room_id = $1`
+	insertCreate = `INSERT INTO create_event (room_id, raw) VALUES ($1, $2) ON CONFLICT DO NOTHING`
+)

@@ -1,0 +1,162 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+)
+
+const (
+	givenColumns = `command, command_room, action, room_id, via, target, actor, performer, reason, status, code, detail,
+		attempt, due_at, leased_until, created_at, settled_at`
+	invitationColumns = `id, ` + givenColumns
+
+	selectInvitations = `SELECT ` + invitationColumns + ` FROM invitation WHERE command = $1 ORDER BY id`
+	selectDue         = `SELECT id FROM invitation
+		WHERE status = 'open' AND due_at <= $1 AND leased_until <= $1 ORDER BY due_at, id LIMIT $2`
+	updateReleased = `UPDATE invitation SET leased_until = 0 WHERE status = 'open' AND leased_until <> 0`
+	updateClaimed  = `UPDATE invitation SET attempt = attempt + 1, leased_until = $3
+		WHERE id = $1 AND status = 'open' AND leased_until <= $2 RETURNING ` + invitationColumns
+)
+
+// insertInvitation returns a row that is there already as it is; the update that changes nothing makes it be returned.
+var insertInvitation = newMulti(
+	`INSERT INTO invitation (key, `+givenColumns+`) VALUES `,
+	` ON CONFLICT (key) DO UPDATE SET key = excluded.key RETURNING `+invitationColumns,
+	"", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "")
+
+// updateSettled settles rows that are still leased by the attempt named.
+var updateSettled = newMulti(
+	`UPDATE invitation SET status = column3, code = column4, detail = column5, due_at = column6, settled_at = column7,
+		leased_until = 0 FROM (VALUES `,
+	`) AS given WHERE id = column1 AND attempt = column2 AND status = 'open' AND leased_until <> 0`,
+	"BIGINT", "INTEGER", "TEXT", "TEXT", "TEXT", "BIGINT", "BIGINT")
+
+func keyOf(i *invites.Invitation) [32]byte {
+	return digest(string(i.Command), string(i.Action), string(i.Room), string(i.Target))
+}
+
+// Record implements invites.Store.
+func (s *Store) Record(ctx context.Context, rows []invites.Invitation, audit []invites.Audit) (stored []invites.Invitation, err error) {
+	if len(rows)+len(audit) == 0 {
+		return nil, nil
+	}
+	err = s.write.commit(ctx, many, func(t *tx) error {
+		if stored, err = record(t, rows); err != nil {
+			return err
+		}
+		return appendAudit(t, audit)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return stored, nil
+}
+
+// record inserts the rows that are not there yet and returns all as stored, in the order given.
+func record(t *tx, rows []invites.Invitation) ([]invites.Invitation, error) {
+	stored := make(map[[32]byte]invites.Invitation, len(rows))
+	var given [][]any
+	for i := range rows {
+		r, key := &rows[i], keyOf(&rows[i])
+		if _, twice := stored[key]; twice {
+			continue
+		}
+		stored[key] = invites.Invitation{}
+		given = append(given, []any{key[:], in(r.Command), in(r.CommandRoom), in(r.Action), in(r.Room), list(r.Via), in(r.Target),
+			in(r.Actor), in(r.Performer), in(r.Reason), in(r.Status), in(r.Code), in(r.Detail),
+			r.Attempt, ms(r.DueAt), ms(r.LeasedUntil), ms(r.CreatedAt), ms(r.SettledAt)})
+	}
+	if len(given) == 0 {
+		return nil, nil
+	}
+	err := insertInvitation.query(t, given, func(row scanner) error {
+		r, err := scanInvitation(row)
+		stored[keyOf(&r)] = r
+		return err
+	})
+	result := make([]invites.Invitation, len(rows))
+	for i := range rows {
+		result[i] = stored[keyOf(&rows[i])]
+	}
+	return result, err
+}
+
+func scanInvitation(row scanner) (i invites.Invitation, err error) {
+	err = row.Scan(&i.ID, out(&i.Command), out(&i.CommandRoom), out(&i.Action), out(&i.Room), names{&i.Via}, out(&i.Target),
+		out(&i.Actor), out(&i.Performer), out(&i.Reason), out(&i.Status), out(&i.Code), out(&i.Detail),
+		&i.Attempt, moment{&i.DueAt}, moment{&i.LeasedUntil}, moment{&i.CreatedAt}, moment{&i.SettledAt})
+	return i, err
+}
+
+// Invitations implements invites.Store.
+func (s *Store) Invitations(ctx context.Context, command id.EventID) ([]invites.Invitation, error) {
+	return all(ctx, &s.reads, scanInvitation, selectInvitations, in(command))
+}
+
+// Claim implements invites.Store. It does not ask whether the row is due.
+func (s *Store) Claim(ctx context.Context, row int64, now time.Time, lease time.Duration) (i invites.Invitation, claimed bool, err error) {
+	err = s.write.commit(ctx, single, func(t *tx) error {
+		claimed = false
+		return t.query(func(r scanner) (err error) {
+			claimed = true
+			i, err = scanInvitation(r)
+			return err
+		}, updateClaimed, row, ms(now), ms(now.Add(lease)))
+	})
+	if err != nil {
+		return invites.Invitation{}, false, err
+	}
+	return i, claimed, nil
+}
+
+// Settle implements invites.Store.
+func (s *Store) Settle(ctx context.Context, settlements ...invites.Settlement) error {
+	if len(settlements) == 0 {
+		return nil
+	}
+	rows := make([][]any, len(settlements))
+	var audit []invites.Audit
+	var then []invites.Invitation
+	for i, st := range settlements {
+		settled := st.At
+		if st.Status == invites.Open {
+			settled = time.Time{}
+		}
+		rows[i] = []any{st.ID, st.Attempt, in(st.Status), in(st.Code), in(st.Detail), ms(st.DueAt), ms(settled)}
+		audit = append(audit, st.Audit...)
+		then = append(then, st.Then...)
+	}
+	return s.write.commit(ctx, many, func(t *tx) error {
+		n, err := updateSettled.exec(t, rows)
+		if err == nil && n != int64(len(rows)) {
+			err = invites.ErrFenced
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := record(t, then); err != nil {
+			return err
+		}
+		return appendAudit(t, audit)
+	})
+}
+
+// Release implements invites.Store.
+func (s *Store) Release(ctx context.Context) error {
+	return s.write.commit(ctx, single, func(t *tx) error {
+		_, err := t.exec(updateReleased)
+		return err
+	})
+}
+
+// Due implements invites.Store.
+func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]int64, error) {
+	return all(ctx, &s.reads, func(row scanner) (id int64, err error) {
+		err = row.Scan(&id)
+		return id, err
+	}, selectDue, ms(now), limit)
+}

@@ -1,0 +1,97 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// openPostgres opens the connections, which the queue shares.
+func (s *Store) openPostgres(ctx context.Context, cfg Config) error {
+	pc, err := pgxpool.ParseConfig(cfg.URI)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrURI, err)
+	}
+	pc.MaxConns = int32(cfg.MaxOpenConns)
+	pc.MinIdleConns = int32(min(cfg.MaxIdleConns, cfg.MaxOpenConns))
+	pc.ConnConfig.ConnectTimeout = cmp.Or(pc.ConnConfig.ConnectTimeout, 10*time.Second)
+	params := pc.ConnConfig.RuntimeParams
+	params["application_name"] = cmp.Or(params["application_name"], owner)
+	params["synchronous_commit"] = "on" // what was answered 200 survives the plug, whatever the server's default
+	if s.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	s.onClose(func() error { s.pool.Close(); return nil })
+	if err := s.pool.Ping(ctx); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	s.raw = stdlib.OpenDBFromPool(s.pool)
+	s.onClose(s.raw.Close)
+	s.reads = handle{db: s.raw}
+	s.write = &postgres{s.raw}
+	return s.upgrade(ctx)
+}
+
+// schemaLock is the advisory lock under which one replica at a time changes the schema.
+const schemaLock = 0x7573686572 // "usher"
+
+// Exclusively runs fn while no other replica runs one; it is for changing the schema.
+func (s *Store) Exclusively(ctx context.Context, fn func(context.Context) error) (err error) {
+	if s.pool == nil {
+		return fn(ctx) // the file is ours alone
+	}
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, schemaLock); err != nil {
+		return err
+	}
+	defer func() {
+		_, unlockErr := conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, schemaLock)
+		err = errors.Join(err, unlockErr)
+	}()
+	return fn(ctx)
+}
+
+// postgres is PostgreSQL's committer: the server itself lets those who commit at once share a flush.
+type postgres struct{ db *sql.DB }
+
+// tries bounds how often a commit that lost to another one starts anew.
+const tries = 5
+
+// commit implements committer.
+func (p *postgres) commit(ctx context.Context, n size, fn func(*tx) error) (err error) {
+	for range tries {
+		if n == single {
+			err = fn(&tx{ctx: ctx, on: p.db, maxRows: maxMulti})
+		} else {
+			err = p.transaction(ctx, fn)
+		}
+		var pe *pgconn.PgError
+		if !errors.As(err, &pe) || (pe.Code != "40001" && pe.Code != "40P01") { // serialization failure, deadlock
+			return err
+		}
+	}
+	return err
+}
+
+func (p *postgres) transaction(ctx context.Context, fn func(*tx) error) error {
+	sqlTx, err := p.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer sqlTx.Rollback() // does nothing after the commit
+	if err := fn(&tx{ctx: ctx, on: sqlTx, maxRows: maxMulti}); err != nil {
+		return err
+	}
+	return sqlTx.Commit()
+}

@@ -1,0 +1,53 @@
+package store
+
+import (
+	"context"
+
+	"usher/invites"
+)
+
+// Bounds of the quarantine: it fills at a stranger's will.
+const (
+	maxQuarantined = 1000     // rows, the newest
+	maxRaw         = 64 << 10 // bytes of Raw
+	maxFault       = 1 << 10  // bytes of Fault and of Transaction
+)
+
+const (
+	selectQuarantined = `SELECT txn, raw, fault, received_at FROM quarantine ORDER BY id DESC LIMIT $1`
+	trimQuarantine    = `DELETE FROM quarantine WHERE id <= (SELECT max(id) FROM quarantine) - $1`
+	deleteQuarantined = `DELETE FROM quarantine WHERE id IN
+		(SELECT id FROM quarantine WHERE received_at < $1 ORDER BY received_at LIMIT $2)`
+)
+
+var insertQuarantine = newMulti(`INSERT INTO quarantine (txn, raw, fault, received_at) VALUES `, ``, "", "", "", "")
+
+// Quarantine implements invites.Store. It keeps the newest 1,000, each up to 64 KiB.
+func (s *Store) Quarantine(ctx context.Context, bad []invites.Undecodable) error {
+	if len(bad) == 0 {
+		return nil
+	}
+	bad = bad[max(0, len(bad)-maxQuarantined):]
+	rows := make([][]any, len(bad))
+	for i, b := range bad {
+		rows[i] = []any{in(head(b.Transaction, maxFault)), blob(head(b.Raw, maxRaw)), in(head(b.Fault, maxFault)), ms(b.ReceivedAt)}
+	}
+	return s.write.commit(ctx, many, func(t *tx) error {
+		if _, err := insertQuarantine.exec(t, rows); err != nil {
+			return err
+		}
+		_, err := t.exec(trimQuarantine, maxQuarantined)
+		return err
+	})
+}
+
+// head is the first n bytes of s.
+func head[T ~string | ~[]byte](s T, n int) T { return s[:min(len(s), n)] }
+
+// Quarantined returns up to limit of what could not be decoded, newest first.
+func (s *Store) Quarantined(ctx context.Context, limit int) ([]invites.Undecodable, error) {
+	return all(ctx, &s.reads, func(row scanner) (u invites.Undecodable, err error) {
+		err = row.Scan(out(&u.Transaction), &u.Raw, out(&u.Fault), moment{&u.ReceivedAt})
+		return u, err
+	}, selectQuarantined, limit)
+}

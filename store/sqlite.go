@@ -1,0 +1,192 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// sqliteRows is how many rows one statement writes.
+const sqliteRows = 8
+
+// openSQLite takes the file for this process and opens one connection that writes and some that read.
+func (s *Store) openSQLite(ctx context.Context, cfg Config) error {
+	file, err := parseSQLite(cfg.URI)
+	if err != nil {
+		return err
+	}
+	if file.path != "" {
+		if err := s.takeFile(file.path); err != nil {
+			return err
+		}
+	}
+	if s.raw, err = s.openHandle(file.dsn(false), 1, 1); err != nil {
+		return err
+	}
+	if err := s.raw.PingContext(ctx); err != nil {
+		return sqliteOpenError(err)
+	}
+	if err := s.upgrade(ctx); err != nil {
+		return sqliteOpenError(err)
+	}
+	g := &group{handle: handle{db: s.raw}}
+	if err := g.prepare(ctx, writes()...); err != nil {
+		return sqliteOpenError(err)
+	}
+	s.write = g
+	s.reads = handle{db: s.raw}
+	if file.path != "" { // what is in memory has one connection only
+		readers := max(1, cfg.MaxOpenConns-1)
+		if s.reads.db, err = s.openHandle(file.dsn(true), readers, min(readers, cfg.MaxIdleConns)); err != nil {
+			return err
+		}
+	}
+	return s.reads.prepare(ctx, reads()...)
+}
+
+// openHandle opens a pool that keeps its connections.
+func (s *Store) openHandle(dsn string, open, idle int) (*sql.DB, error) {
+	connector, err := sqlite.NewConnector(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrURI, err)
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(open)
+	db.SetMaxIdleConns(idle)
+	s.onClose(db.Close)
+	return db, nil
+}
+
+// takeFile creates the file, for this user alone, and locks it against other processes, whatever name they know it by.
+// The operating system drops the lock with the process, however it ends.
+func (s *Store) takeFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	lock, err := lockFile(real + ".lock")
+	if errors.Is(err, errHeld) {
+		return fmt.Errorf("%w: another Usher has %s open", ErrLocked, path)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	s.onClose(lock.Close)
+	return nil
+}
+
+// sqliteOpenError sorts what SQLite says while it is opened.
+func sqliteOpenError(err error) error {
+	var se *sqlite.Error
+	if !errors.As(err, &se) {
+		return err
+	}
+	switch se.Code() & 0xff {
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return fmt.Errorf("%w: %w", ErrLocked, err)
+	}
+	return fmt.Errorf("%w: %w", ErrUnreachable, err)
+}
+
+// sqliteFile is where a database lives.
+type sqliteFile struct {
+	path  string     // empty: in memory
+	query url.Values // what the operator asked for besides
+}
+
+// ours are the settings that promises hang on: what the uri says of them is ignored.
+var ours = []string{"foreign_keys", "journal_mode", "synchronous", "busy_timeout", "query_only", "locking_mode"}
+
+// parseSQLite reads a plain path, a file: URI, or :memory:.
+func parseSQLite(uri string) (sqliteFile, error) {
+	wrong := func(why string) (sqliteFile, error) { return sqliteFile{}, fmt.Errorf("%w: %s", ErrURI, why) }
+	rest, isURI := strings.CutPrefix(uri, "file:")
+	switch {
+	case uri == "":
+		return wrong("the uri is empty")
+	case uri == ":memory:":
+		return sqliteFile{}, nil
+	case !isURI && strings.Contains(uri, "://"):
+		return wrong("a sqlite database is a path or a file: URI")
+	case !isURI:
+		return sqliteFile{path: uri}, nil
+	}
+	path, rawQuery, _ := strings.Cut(rest, "?")
+	query, err := url.ParseQuery(rawQuery)
+	if err != nil {
+		return wrong("the part after ? can't be read")
+	}
+	if host, ok := strings.CutPrefix(path, "//"); ok {
+		var abs string
+		host, abs, _ = strings.Cut(host, "/")
+		if host != "" && host != "localhost" {
+			return wrong("file:// takes an absolute path: file:///data/usher.db")
+		}
+		path = "/" + abs
+	}
+	if path, err = url.PathUnescape(path); err != nil {
+		return wrong("a % in the path that is no escape")
+	}
+	if path == ":memory:" || query.Get("mode") == "memory" {
+		return sqliteFile{query: query}, nil
+	}
+	if path == "" || strings.HasSuffix(path, "/") {
+		return wrong("the uri names no file")
+	}
+	return sqliteFile{path: path, query: query}, nil
+}
+
+// dsn words the file for the driver, to read only or to write.
+func (f sqliteFile) dsn(readOnly bool) string {
+	q := url.Values{}
+	for _, p := range f.query["_pragma"] {
+		isOurs := func(name string) bool { return strings.Contains(strings.ToLower(p), name) }
+		if p != "" && !slices.ContainsFunc(ours, isOurs) {
+			q.Add("_pragma", p)
+		}
+	}
+	for _, p := range []string{"foreign_keys(1)", "journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)"} {
+		q.Add("_pragma", p)
+	}
+	if readOnly {
+		q.Add("_pragma", "query_only(1)")
+	} else {
+		q.Set("_txlock", "immediate")
+	}
+	if f.path == "" {
+		return "file::memory:?" + q.Encode()
+	}
+	return "file:" + (&url.URL{Path: filepath.ToSlash(f.path)}).EscapedPath() + "?" + q.Encode()
+}
+
+// reads are the statements to keep compiled where nothing is written.
+func reads() []string {
+	return []string{selectWaiting, selectReceived, selectInvitations, selectDue, selectCreate, selectAudit}
+}
+
+// writes are the statements to keep compiled where all writes go through.
+func writes() []string {
+	list := []string{savepoint, rollbackTo, release, updateRedacted, updateAnswer, updateHandled, updateClaimed}
+	for _, m := range []multi{insertInbox, insertInvitation, insertAudit, updateSettled} {
+		for k := 0; 1<<k <= sqliteRows; k++ {
+			list = append(list, m.texts[k])
+		}
+	}
+	return list
+}

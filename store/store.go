@@ -1,0 +1,131 @@
+// Package store keeps what must survive, on SQLite or PostgreSQL: the inbox, invitations, the audit trail, and what
+// could not be decoded. It implements invites.Store; one SQL serves both databases.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.mau.fi/util/dbutil"
+
+	"usher/invites"
+)
+
+//go:embed upgrades/*.sql
+var upgrades embed.FS
+
+// owner marks a database as ours, so that another program's is never touched.
+const owner = "usher"
+
+// Errors of Open. The text around them names the cause, never a password.
+var (
+	// ErrURI says that Config does not name a database.
+	ErrURI = errors.New("wrong database type or uri")
+	// ErrUnreachable says that the database cannot be opened or does not answer.
+	ErrUnreachable = errors.New("database unreachable")
+	// ErrLocked says that another process uses the SQLite file.
+	ErrLocked = errors.New("database is used by another process")
+	// ErrNewer says that a newer version of this program has upgraded the database.
+	ErrNewer = errors.New("database was upgraded by a newer version")
+	// ErrForeign says that the database belongs to another program.
+	ErrForeign = errors.New("database belongs to another program")
+)
+
+// Config says which database to open.
+type Config struct {
+	Type         string // "sqlite" or "postgres"
+	URI          string // a path or file: URI; a postgres:// URI or key=value string
+	MaxOpenConns int    // 0: 8
+	MaxIdleConns int    // 0: 2
+}
+
+// Store is an open database. It is safe for concurrent use.
+type Store struct {
+	dialect dbutil.Dialect
+	write   committer
+	reads   handle
+	raw     *sql.DB       // the handle that writes
+	pool    *pgxpool.Pool // PostgreSQL only
+	closers []func() error
+}
+
+var _ invites.Store = (*Store)(nil)
+
+// Open opens the database, creates or upgrades its schema, and takes a SQLite file for this process alone. Its errors
+// are ErrURI, ErrUnreachable, ErrLocked, ErrNewer, ErrForeign, or what a failed upgrade says.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.MaxOpenConns <= 0 {
+		cfg.MaxOpenConns = 8
+	}
+	if cfg.MaxIdleConns <= 0 {
+		cfg.MaxIdleConns = 2
+	}
+	dialect, err := dbutil.ParseDialect(cfg.Type)
+	if err != nil {
+		return nil, fmt.Errorf("%w: type %q is neither sqlite nor postgres", ErrURI, cfg.Type)
+	}
+	s := &Store{dialect: dialect}
+	if dialect == dbutil.SQLite {
+		err = s.openSQLite(ctx, cfg)
+	} else {
+		err = s.openPostgres(ctx, cfg)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// upgrade brings the schema to the version that this binary knows.
+func (s *Store) upgrade(ctx context.Context) error {
+	db, err := dbutil.NewWithDB(s.raw, s.dialect.String())
+	if err != nil {
+		return err
+	}
+	db.Owner = owner
+	db.IgnoreForeignTables = false
+	db.UpgradeTable = dbutil.BuildUpgradeTable().WithFSPath(upgrades, "upgrades").Finish()
+	err = s.Exclusively(ctx, func(ctx context.Context) error { return db.Upgrade(ctx) })
+	switch {
+	case errors.Is(err, dbutil.ErrUnsupportedDatabaseVersion):
+		return fmt.Errorf("%w: %w", ErrNewer, err)
+	case errors.Is(err, dbutil.ErrNotOwned), errors.Is(err, dbutil.ErrForeignTables):
+		return fmt.Errorf("%w: %w", ErrForeign, err)
+	}
+	return err
+}
+
+// Close closes the database. Nothing may use the store any more.
+func (s *Store) Close() error {
+	var errs []error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		errs = append(errs, s.closers[i]())
+	}
+	s.closers = nil
+	return errors.Join(errs...)
+}
+
+func (s *Store) onClose(f func() error) { s.closers = append(s.closers, f) }
+
+// SQL returns the handle that writes to SQLite, one connection that all writers share, or nil on PostgreSQL.
+func (s *Store) SQL() *sql.DB {
+	if s.dialect != dbutil.SQLite {
+		return nil
+	}
+	return s.raw
+}
+
+// Pool returns the connections to PostgreSQL, or nil on SQLite.
+func (s *Store) Pool() *pgxpool.Pool { return s.pool }
+
+// Ping commits a row, so that a full disk, a read-only file or a lost server shows.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.write.commit(ctx, single, func(t *tx) error {
+		_, err := t.exec(`UPDATE ping SET n = n + 1`)
+		return err
+	})
+}

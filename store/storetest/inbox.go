@@ -1,0 +1,235 @@
+package storetest
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+)
+
+func testReceiveOnce(t *testing.T, s Store) {
+	ctx := t.Context()
+	first := must(s.Receive(ctx, []invites.Received{event(2), event(1), event(2)}))(t)
+	if len(first) != 2 || first[0].Event != "$event2" || first[1].Event != "$event1" || first[0].Seq >= first[1].Seq {
+		t.Fatalf("got %+v, want events 2 and 1 in that order", first)
+	}
+	again := must(s.Receive(ctx, []invites.Received{event(1), event(3), event(2)}))(t)
+	if len(again) != 1 || again[0].Event != "$event3" || again[0].Seq <= first[1].Seq {
+		t.Fatalf("got %+v, want event 3 alone, after the others", again)
+	}
+	for _, e := range first {
+		check(t, s.Handled(ctx, e.Event))
+	}
+	if late := must(s.Receive(ctx, events(1, 3)))(t); len(late) != 0 {
+		t.Errorf("handled events came again: %+v", late)
+	}
+	if none := must(s.Receive(ctx, nil))(t); len(none) != 0 {
+		t.Errorf("got %+v from nothing", none)
+	}
+}
+
+func testReceiveConcurrently(t *testing.T, s Store) {
+	const callers, each = 8, 40
+	var mu sync.Mutex
+	seen := map[id.EventID]int{}
+	var wg sync.WaitGroup
+	for c := range callers {
+		wg.Go(func() {
+			list := events(0, each)
+			if c%2 == 1 {
+				slices.Reverse(list)
+			}
+			for part := range slices.Chunk(list, 7) {
+				fresh, err := s.Receive(t.Context(), part)
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				for _, e := range fresh {
+					seen[e.Event]++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if len(seen) != each {
+		t.Errorf("%d events received, want %d", len(seen), each)
+	}
+	for e, n := range seen {
+		if n != 1 {
+			t.Errorf("%s was fresh %d times", e, n)
+		}
+	}
+}
+
+func testReceiveMany(t *testing.T, s Store) {
+	fresh := must(s.Receive(t.Context(), events(0, 501)))(t)
+	if len(fresh) != 501 {
+		t.Fatalf("%d fresh, want 501", len(fresh))
+	}
+	if !slices.IsSortedFunc(fresh, func(a, b invites.Received) int { return int(a.Seq - b.Seq) }) {
+		t.Error("not in order of Seq")
+	}
+	if waiting := must(s.Waiting(t.Context()))(t); !reflect.DeepEqual(waiting, fresh) {
+		t.Error("what waits is not what was received, in that order")
+	}
+}
+
+func testReceiveKeepsEverything(t *testing.T, s Store) {
+	ctx := t.Context()
+	empty, key := "", "@bob:example.org"
+	full := invites.Received{Event: "$full", Room: "!r", Sender: "@s:x", Type: "m.room.member", StateKey: &key,
+		Raw: json.RawMessage("{\"a\":\"\\u0000\xff\x00\"}"), SentAt: epoch.Add(-time.Hour), ReceivedAt: epoch, Redacted: true, Answer: "$answer"}
+	bare := invites.Received{Event: "$bare", StateKey: &empty, Raw: json.RawMessage{}, SentAt: time.UnixMilli(-1).UTC(), ReceivedAt: epoch}
+	fresh := must(s.Receive(ctx, []invites.Received{full, bare}))(t)
+	for _, want := range fresh {
+		got := must(s.Received(ctx, want.Event))(t)
+		if len(got.Raw) == 0 {
+			got.Raw = json.RawMessage{}
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("got  %+v\nwant %+v", got, want)
+		}
+	}
+	check(t, first(s.Receive(ctx, []invites.Received{{Event: "$no-raw"}})))
+	if _, err := s.Received(ctx, "$none"); !errors.Is(err, invites.ErrNotFound) {
+		t.Errorf("got %v, want ErrNotFound", err)
+	}
+}
+
+// first drops the value of a call whose error alone matters.
+func first[T any](_ T, err error) error { return err }
+
+func testWaiting(t *testing.T, s Store) {
+	ctx := t.Context()
+	check(t, first(s.Receive(ctx, events(0, 4))))
+	check(t, s.Handled(ctx, "$event1"))
+	check(t, s.Handled(ctx, "$event1"))
+	var got []id.EventID
+	for _, e := range must(s.Waiting(ctx))(t) {
+		got = append(got, e.Event)
+	}
+	if want := []id.EventID{"$event0", "$event2", "$event3"}; !slices.Equal(got, want) {
+		t.Errorf("waiting %v, want %v", got, want)
+	}
+	if err := s.Handled(ctx, "$none"); !errors.Is(err, invites.ErrNotFound) {
+		t.Errorf("got %v, want ErrNotFound", err)
+	}
+}
+
+func testRedact(t *testing.T, s Store) {
+	ctx := t.Context()
+	check(t, first(s.Receive(ctx, events(0, 2))))
+	for _, tt := range []struct {
+		name   string
+		event  id.EventID
+		sender id.UserID
+		want   bool
+	}{
+		{"stranger", "$event0", "@mallory:example.org", false},
+		{"unknown event", "$none", "@alice:example.org", false},
+		{"its sender", "$event1", "@alice:example.org", true},
+		{"its sender again", "$event1", "@alice:example.org", true},
+	} {
+		if got := must(s.Redact(ctx, tt.event, tt.sender))(t); got != tt.want {
+			t.Errorf("%s: got %v", tt.name, got)
+		}
+	}
+	for n, want := range []bool{false, true} {
+		if e := must(s.Received(ctx, event(n).Event))(t); e.Redacted != want {
+			t.Errorf("event %d: redacted is %v", n, e.Redacted)
+		}
+	}
+	check(t, s.Handled(ctx, "$event0"))
+	if !must(s.Redact(ctx, "$event0", "@alice:example.org"))(t) || !must(s.Received(ctx, "$event0"))(t).Redacted {
+		t.Error("a command is not redacted once it is handled, though its invitations may wait")
+	}
+}
+
+func testAnswer(t *testing.T, s Store) {
+	ctx := t.Context()
+	check(t, first(s.Receive(ctx, events(0, 2))))
+	check(t, s.SetAnswer(ctx, "$event0", "$answer"))
+	if got := must(s.Received(ctx, "$event0"))(t).Answer; got != "$answer" {
+		t.Errorf("answer %q", got)
+	}
+	if got := must(s.Received(ctx, "$event1"))(t).Answer; got != "" {
+		t.Errorf("answer %q to another command", got)
+	}
+	if err := s.SetAnswer(ctx, "$none", "$answer"); !errors.Is(err, invites.ErrNotFound) {
+		t.Errorf("got %v, want ErrNotFound", err)
+	}
+}
+
+func testClean(t *testing.T, s Store) {
+	ctx := t.Context()
+	list := events(0, 1300) // more than one step
+	for i := range list {
+		list[i].ReceivedAt = epoch.Add(time.Duration(i) * time.Second)
+	}
+	check(t, first(s.Receive(ctx, list)))
+	for _, e := range list[3:] {
+		check(t, s.Handled(ctx, e.Event))
+	}
+	check(t, s.Quarantine(ctx, []invites.Undecodable{
+		{Transaction: "old", ReceivedAt: epoch}, {Transaction: "new", ReceivedAt: epoch.Add(time.Hour)},
+	}))
+	check(t, s.Clean(ctx, list[1200].ReceivedAt))
+	for n, want := range map[int]error{0: nil, 2: nil, 3: invites.ErrNotFound, 1199: invites.ErrNotFound, 1200: nil, 1299: nil} {
+		if _, err := s.Received(ctx, event(n).Event); !errors.Is(err, want) {
+			t.Errorf("event %d: got %v, want %v", n, err, want)
+		}
+	}
+	if bad := must(s.Quarantined(ctx, 10))(t); len(bad) != 1 || bad[0].Transaction != "new" {
+		t.Errorf("quarantine has %+v, want the new one", bad)
+	}
+}
+
+func testQuarantine(t *testing.T, s Store) {
+	ctx := t.Context()
+	check(t, s.Quarantine(ctx, nil))
+	huge := invites.Undecodable{Transaction: "\xff\x00", Raw: []byte(strings.Repeat("\x00\xff", 50_000)), Fault: "\x00\xff", ReceivedAt: epoch}
+	check(t, s.Quarantine(ctx, []invites.Undecodable{huge}))
+	bad := must(s.Quarantined(ctx, 10))(t)
+	huge.Raw = huge.Raw[:64<<10]
+	if len(bad) != 1 || !reflect.DeepEqual(bad[0], huge) {
+		t.Fatalf("got %d rows, not the one that was set aside, cut to 64 KiB", len(bad))
+	}
+	many := make([]invites.Undecodable, 700)
+	for round := range 3 {
+		for i := range many {
+			many[i] = invites.Undecodable{Transaction: "t", Fault: "f", Raw: []byte{byte(round)}, ReceivedAt: epoch}
+		}
+		check(t, s.Quarantine(ctx, many))
+	}
+	bad = must(s.Quarantined(ctx, 5000))(t)
+	if len(bad) != 1000 || bad[0].Raw[0] != 2 || bad[999].Raw[0] != 1 {
+		t.Errorf("%d rows kept, want the newest 1000", len(bad))
+	}
+	check(t, s.Quarantine(ctx, make([]invites.Undecodable, 2500)))
+	if bad = must(s.Quarantined(ctx, 5000))(t); len(bad) != 1000 {
+		t.Errorf("%d rows kept, want 1000", len(bad))
+	}
+}
+
+func testCreateEvent(t *testing.T, s Store) {
+	ctx := t.Context()
+	if _, err := s.CreateEvent(ctx, "!r"); !errors.Is(err, invites.ErrNotFound) {
+		t.Errorf("got %v, want ErrNotFound", err)
+	}
+	raw := json.RawMessage("{\"x\":\"\xff\\u0000\"}")
+	check(t, s.SaveCreateEvent(ctx, "!r", raw))
+	check(t, s.SaveCreateEvent(ctx, "!r", json.RawMessage(`{}`)))
+	if got := must(s.CreateEvent(ctx, "!r"))(t); string(got) != string(raw) {
+		t.Errorf("got %q, want the first one kept", got)
+	}
+}

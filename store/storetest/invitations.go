@@ -1,0 +1,324 @@
+package storetest
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"usher/invites"
+	"usher/room"
+)
+
+func testRecordKeepsEverything(t *testing.T, s Store) {
+	ctx := t.Context()
+	full := invites.Invitation{Command: "$c", CommandRoom: "!c", Action: room.Join, Room: "!r", Via: []string{"a.example", "b.example"},
+		Target: "@t:x", Actor: "@a:x", Performer: "@p:x", Reason: "why", Status: invites.Refused, Code: "CODE", Detail: "detail",
+		Attempt: 3, DueAt: epoch, LeasedUntil: epoch.Add(time.Second), CreatedAt: epoch.Add(2 * time.Second), SettledAt: epoch.Add(3 * time.Second)}
+	bare := invites.Invitation{Command: "$c", Status: invites.Open}
+	stored := must(s.Record(ctx, []invites.Invitation{full, bare}, nil))(t)
+	full.ID, bare.ID = stored[0].ID, stored[1].ID
+	if want := []invites.Invitation{full, bare}; !reflect.DeepEqual(stored, want) {
+		t.Errorf("got  %+v\nwant %+v", stored, want)
+	}
+	if again := must(s.Invitations(ctx, "$c"))(t); !reflect.DeepEqual(again, stored) {
+		t.Errorf("got  %+v\nwant %+v", again, stored)
+	}
+	if none := must(s.Invitations(ctx, "$none"))(t); len(none) != 0 {
+		t.Errorf("got %+v of no command", none)
+	}
+}
+
+func testRecordTwice(t *testing.T, s Store) {
+	ctx := t.Context()
+	rows := must(s.Record(ctx, invitations(0, 3), []invites.Audit{decision(0)}))(t)
+	claimed, ok, err := s.Claim(ctx, rows[1].ID, epoch, time.Minute)
+	check(t, err)
+	if !ok {
+		t.Fatal("not claimed")
+	}
+	// After a crash the command is run again, with another reason and one target more.
+	second := invitations(0, 4)
+	slices.Reverse(second)
+	second[0].Reason, second[2].Reason = "new", "other"
+	second = append(second, invitation(1))
+	again := must(s.Record(ctx, second, []invites.Audit{decision(0), decision(3)}))(t)
+	if len(again) != 5 || again[0].ID == 0 || again[0].Reason != "new" {
+		t.Fatalf("got %+v, want the new row first", again)
+	}
+	if want := []invites.Invitation{rows[2], claimed, rows[0], claimed}; !reflect.DeepEqual(again[1:], want) {
+		t.Errorf("got  %+v\nwant %+v", again[1:], want)
+	}
+	other := invitation(0)
+	for _, change := range []func(){
+		func() { other.Action = room.Kick }, func() { other.Room = "!elsewhere" }, func() { other.Command = "$other" },
+	} {
+		change()
+		if got := must(s.Record(ctx, []invites.Invitation{other}, nil))(t); slices.Contains(ids(again), got[0].ID) {
+			t.Errorf("%+v is taken for a row of another key", other)
+		}
+	}
+}
+
+func testRecordMany(t *testing.T, s Store) {
+	ctx := t.Context()
+	list, audit := invitations(0, 301), make([]invites.Audit, 301)
+	for n := range audit {
+		audit[n] = decision(n)
+	}
+	rows := must(s.Record(ctx, list, audit))(t)
+	for i := range rows {
+		if rows[i].Target != list[i].Target || rows[i].ID == 0 {
+			t.Fatalf("row %d is %+v", i, rows[i])
+		}
+	}
+	if got := must(s.Invitations(ctx, "$command"))(t); len(got) != 301 || !slices.IsSorted(ids(got)) {
+		t.Errorf("%d rows of the command, want 301 by ID", len(got))
+	}
+	if got := must(s.Audit(ctx, "$command"))(t); len(got) != 301 {
+		t.Errorf("%d audit rows, want 301", len(got))
+	}
+	if got := must(s.Record(ctx, nil, nil))(t); len(got) != 0 {
+		t.Errorf("got %+v from nothing", got)
+	}
+}
+
+func testRecordConcurrently(t *testing.T, s Store) {
+	var wg sync.WaitGroup
+	results := make([][]int64, 6)
+	for c := range results {
+		wg.Go(func() {
+			rows, err := s.Record(t.Context(), invitations(0, 20), []invites.Audit{decision(1), decision(0)})
+			if err != nil {
+				t.Error(err)
+			}
+			results[c] = ids(rows)
+			slices.Sort(results[c])
+		})
+	}
+	wg.Wait()
+	for _, r := range results {
+		if !slices.Equal(r, results[0]) {
+			t.Errorf("rows %v and %v of the same command", r, results[0])
+		}
+	}
+	if got := must(s.Audit(t.Context(), "$command"))(t); len(got) != 2 {
+		t.Errorf("%d decisions, want 2", len(got))
+	}
+}
+
+func testRecordAudit(t *testing.T, s Store) {
+	ctx := t.Context()
+	full := invites.Audit{At: epoch, Kind: "decision", Action: room.Invite, Room: "!r", Actor: "@a:x", Performer: "@p:x", Target: "@t:x",
+		Verdict: "deny", Code: "invite.power", Policy: "$policy", Command: "$c"}
+	changed, effect, free := full, full, full
+	changed.Verdict = "allow"
+	effect.Kind = "effect"
+	free.Command = ""
+	check(t, first(s.Record(ctx, nil, []invites.Audit{full, changed, effect, effect, free, free})))
+	check(t, first(s.Record(ctx, nil, []invites.Audit{changed, full})))
+	got := must(s.Audit(ctx, "$c"))(t)
+	for i := range got {
+		got[i].ID = 0
+	}
+	if want := []invites.Audit{full, effect, effect}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if got := must(s.Audit(ctx, ""))(t); len(got) != 2 {
+		t.Errorf("%d decisions without a command, want 2", len(got))
+	}
+}
+
+func testClaim(t *testing.T, s Store) {
+	ctx := t.Context()
+	row := must(s.Record(ctx, invitations(0, 1), nil))(t)[0]
+	lease := time.Minute
+	for _, tt := range []struct {
+		name string
+		now  time.Time
+		want int // attempt, 0: not claimed
+	}{
+		{"open", epoch, 1},
+		{"leased", epoch.Add(lease - time.Millisecond), 0},
+		{"lease over", epoch.Add(lease), 2},
+		{"leased again", epoch.Add(lease), 0},
+	} {
+		got, ok, err := s.Claim(ctx, row.ID, tt.now, lease)
+		check(t, err)
+		if ok != (tt.want > 0) || got.Attempt != tt.want {
+			t.Fatalf("%s: claimed %v, attempt %d", tt.name, ok, got.Attempt)
+		}
+		if ok && (!got.LeasedUntil.Equal(tt.now.Add(lease)) || got.Target != row.Target || got.ID != row.ID) {
+			t.Errorf("%s: got %+v", tt.name, got)
+		}
+	}
+	if _, ok, err := s.Claim(ctx, row.ID+1000, epoch, lease); ok || err != nil {
+		t.Errorf("no such row: %v, %v", ok, err)
+	}
+	check(t, s.Settle(ctx, invites.Settlement{ID: row.ID, Attempt: 2, Status: invites.Done, At: epoch}))
+	if _, ok, err := s.Claim(ctx, row.ID, epoch.Add(time.Hour), lease); ok || err != nil {
+		t.Errorf("settled row: %v, %v", ok, err)
+	}
+}
+
+func testClaimConcurrently(t *testing.T, s Store) {
+	rows := must(s.Record(t.Context(), invitations(0, 10), nil))(t)
+	var wg sync.WaitGroup
+	var claims atomic.Int32
+	for range 6 {
+		wg.Go(func() {
+			for _, r := range rows {
+				_, ok, err := s.Claim(t.Context(), r.ID, epoch, time.Minute)
+				if err != nil {
+					t.Error(err)
+				}
+				if ok {
+					claims.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if claims.Load() != 10 {
+		t.Errorf("%d claims on 10 rows", claims.Load())
+	}
+}
+
+// claim claims rows that must be free.
+func claim(t *testing.T, s Store, now time.Time, rows ...invites.Invitation) (claimed []invites.Invitation) {
+	t.Helper()
+	for _, r := range rows {
+		c, ok, err := s.Claim(t.Context(), r.ID, now, time.Minute)
+		check(t, err)
+		if !ok {
+			t.Fatalf("row %d can't be claimed", r.ID)
+		}
+		claimed = append(claimed, c)
+	}
+	return claimed
+}
+
+func testSettle(t *testing.T, s Store) {
+	ctx := t.Context()
+	rows := claim(t, s, epoch, must(s.Record(ctx, invitations(0, 3), nil))(t)...)
+	at, due := epoch.Add(time.Second), epoch.Add(time.Hour)
+	effect := decision(0)
+	effect.Kind, effect.Verdict = "effect", "done"
+	check(t, s.Settle(ctx))
+	check(t, s.Settle(ctx,
+		invites.Settlement{ID: rows[0].ID, Attempt: 1, Status: invites.Done, At: at, Audit: []invites.Audit{effect}},
+		invites.Settlement{ID: rows[1].ID, Attempt: 1, Status: invites.Refused, Code: "M_FORBIDDEN", Detail: "No.", At: at},
+		invites.Settlement{ID: rows[2].ID, Attempt: 1, Status: invites.Open, Code: "M_LIMIT_EXCEEDED", DueAt: due, At: at}))
+	want := slices.Clone(rows)
+	for i := range want {
+		want[i].LeasedUntil, want[i].DueAt = time.Time{}, time.Time{}
+	}
+	want[0].Status, want[0].SettledAt = invites.Done, at
+	want[1].Status, want[1].SettledAt, want[1].Code, want[1].Detail = invites.Refused, at, "M_FORBIDDEN", "No."
+	want[2].DueAt, want[2].Code = due, "M_LIMIT_EXCEEDED"
+	if got := must(s.Invitations(ctx, "$command"))(t); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if got := must(s.Audit(ctx, "$command"))(t); len(got) != 1 || got[0].Verdict != "done" {
+		t.Errorf("audit %+v", got)
+	}
+	if again := claim(t, s, due, rows[2]); again[0].Attempt != 2 {
+		t.Errorf("attempt %d, want 2", again[0].Attempt)
+	}
+}
+
+func testSettleFenced(t *testing.T, s Store) {
+	ctx := t.Context()
+	rows := must(s.Record(ctx, invitations(0, 4), nil))(t)
+	late := claim(t, s, epoch, rows[0])[0]
+	claim(t, s, epoch.Add(time.Minute), rows[0]) // somebody else, once the lease was over
+	good := claim(t, s, epoch, rows[1])[0]
+	slow := claim(t, s, epoch, rows[2])[0]
+	done := func(row int64, attempt int) invites.Settlement {
+		return invites.Settlement{ID: row, Attempt: attempt, Status: invites.Done, At: epoch, Audit: []invites.Audit{decision(0)}}
+	}
+	before := must(s.Invitations(ctx, "$command"))(t)
+	for _, tt := range []struct {
+		name string
+		st   []invites.Settlement
+	}{
+		{"an older attempt", []invites.Settlement{done(late.ID, late.Attempt)}},
+		{"one of several", []invites.Settlement{done(good.ID, good.Attempt), done(late.ID, late.Attempt), done(slow.ID, slow.Attempt)}},
+		{"never claimed", []invites.Settlement{done(rows[3].ID, 0)}},
+		{"claimed by nobody yet", []invites.Settlement{done(rows[3].ID, 1)}},
+		{"no such row", []invites.Settlement{done(rows[3].ID+1000, 1)}},
+		{"twice in one", []invites.Settlement{done(good.ID, good.Attempt), done(good.ID, good.Attempt)}},
+	} {
+		if err := s.Settle(ctx, tt.st...); !errors.Is(err, invites.ErrFenced) {
+			t.Errorf("%s: got %v, want ErrFenced", tt.name, err)
+		}
+		if got := must(s.Invitations(ctx, "$command"))(t); !reflect.DeepEqual(got, before) {
+			t.Fatalf("%s: rows changed\ngot  %+v\nwant %+v", tt.name, got, before)
+		}
+		if got := must(s.Audit(ctx, "$command"))(t); len(got) != 0 {
+			t.Fatalf("%s: audit rows were written", tt.name)
+		}
+	}
+	check(t, s.Settle(ctx, done(slow.ID, slow.Attempt))) // late, but nobody came in between
+	retry := done(good.ID, good.Attempt)
+	retry.Status = invites.Open
+	check(t, s.Settle(ctx, retry))
+	for _, st := range []invites.Settlement{done(slow.ID, slow.Attempt), done(good.ID, good.Attempt)} {
+		if err := s.Settle(ctx, st); !errors.Is(err, invites.ErrFenced) {
+			t.Errorf("settled twice: got %v, want ErrFenced", err)
+		}
+	}
+}
+
+func testSettleMany(t *testing.T, s Store) {
+	ctx := t.Context()
+	rows := claim(t, s, epoch, must(s.Record(ctx, invitations(0, 150), nil))(t)...)
+	list := make([]invites.Settlement, len(rows))
+	for i, r := range rows {
+		list[i] = invites.Settlement{ID: r.ID, Attempt: 1, Status: invites.Done, Code: r.Target.String(), At: epoch, Audit: []invites.Audit{decision(i)}}
+	}
+	check(t, s.Settle(ctx, list...))
+	for _, r := range must(s.Invitations(ctx, "$command"))(t) {
+		if r.Status != invites.Done || r.Code != r.Target.String() {
+			t.Fatalf("row %+v", r)
+		}
+	}
+	if got := must(s.Audit(ctx, "$command"))(t); len(got) != 150 {
+		t.Errorf("%d audit rows, want 150", len(got))
+	}
+}
+
+func testDue(t *testing.T, s Store) {
+	ctx := t.Context()
+	list := invitations(0, 7)
+	for i, seconds := range []int{30, 10, 20, 0, 10, 99, 0} {
+		list[i].DueAt = epoch.Add(time.Duration(seconds) * time.Second)
+	}
+	rows := must(s.Record(ctx, list, nil))(t)
+	claim(t, s, epoch, rows[6])
+	settled := claim(t, s, epoch, rows[3])[0]
+	check(t, s.Settle(ctx, invites.Settlement{ID: settled.ID, Attempt: 1, Status: invites.Done, At: epoch}))
+	for _, tt := range []struct {
+		name  string
+		now   time.Duration
+		limit int
+		want  []int
+	}{
+		{"too early", 10*time.Second - time.Millisecond, 10, nil},
+		{"at once", 10 * time.Second, 10, []int{1, 4}},
+		{"oldest first", 30 * time.Second, 10, []int{1, 4, 2, 0}},
+		{"limit", 30 * time.Second, 3, []int{1, 4, 2}},
+		{"lease over", time.Minute, 2, []int{6, 1}},
+	} {
+		var want []int64
+		for _, i := range tt.want {
+			want = append(want, rows[i].ID)
+		}
+		if got := must(s.Due(ctx, epoch.Add(tt.now), tt.limit))(t); !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", tt.name, got, want)
+		}
+	}
+}

@@ -1,0 +1,122 @@
+// Package storetest holds every promise of the store as a test, to run on each database.
+package storetest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/room"
+)
+
+// Store is what the suite tests: the port, and what operators read.
+type Store interface {
+	invites.Store
+	Quarantined(ctx context.Context, limit int) ([]invites.Undecodable, error)
+	Audit(ctx context.Context, command id.EventID) ([]invites.Audit, error)
+	CreateEvent(ctx context.Context, room id.RoomID) (json.RawMessage, error)
+	SaveCreateEvent(ctx context.Context, room id.RoomID, raw json.RawMessage) error
+}
+
+// Run tests stores that open returns, each empty and closed when its test ends.
+func Run(t *testing.T, open func(t *testing.T) Store) {
+	tests := []struct {
+		name string
+		run  func(*testing.T, Store)
+	}{
+		{"ReceiveOnce", testReceiveOnce},
+		{"ReceiveConcurrently", testReceiveConcurrently},
+		{"ReceiveMany", testReceiveMany},
+		{"ReceiveKeepsEverything", testReceiveKeepsEverything},
+		{"Waiting", testWaiting},
+		{"Redact", testRedact},
+		{"Answer", testAnswer},
+		{"Clean", testClean},
+		{"Quarantine", testQuarantine},
+		{"CreateEvent", testCreateEvent},
+		{"RecordKeepsEverything", testRecordKeepsEverything},
+		{"RecordTwice", testRecordTwice},
+		{"RecordMany", testRecordMany},
+		{"RecordConcurrently", testRecordConcurrently},
+		{"RecordAudit", testRecordAudit},
+		{"Claim", testClaim},
+		{"ClaimConcurrently", testClaimConcurrently},
+		{"Settle", testSettle},
+		{"SettleFenced", testSettleFenced},
+		{"SettleMany", testSettleMany},
+		{"Due", testDue},
+		{"HostileText", testHostileText},
+		{"Cancelled", testCancelled},
+		{"Ping", testPing},
+		{"Together", testTogether},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) { tt.run(t, open(t)) })
+	}
+}
+
+// epoch is when the tests play.
+var epoch = time.UnixMilli(1_700_000_000_123).UTC()
+
+func event(n int) invites.Received {
+	return invites.Received{
+		Event: id.EventID(fmt.Sprintf("$event%d", n)), Room: "!room:example.org", Sender: "@alice:example.org", Type: "m.room.message",
+		Raw: json.RawMessage(`{}`), SentAt: epoch, ReceivedAt: epoch,
+	}
+}
+
+func events(from, to int) (list []invites.Received) {
+	for n := from; n < to; n++ {
+		list = append(list, event(n))
+	}
+	return list
+}
+
+func invitation(n int) invites.Invitation {
+	return invites.Invitation{
+		Command: "$command", CommandRoom: "!room:example.org", Action: room.Invite, Room: "!room:example.org",
+		Target: id.UserID(fmt.Sprintf("@user%d:example.org", n)), Actor: "@alice:example.org", Performer: "@usher:example.org",
+		Status: invites.Open, DueAt: epoch, CreatedAt: epoch,
+	}
+}
+
+func invitations(from, to int) (list []invites.Invitation) {
+	for n := from; n < to; n++ {
+		list = append(list, invitation(n))
+	}
+	return list
+}
+
+func decision(n int) invites.Audit {
+	i := invitation(n)
+	return invites.Audit{At: epoch, Kind: "decision", Action: i.Action, Room: i.Room, Actor: i.Actor, Performer: i.Performer,
+		Target: i.Target, Verdict: "allow", Command: i.Command}
+}
+
+// must returns v, or ends the test.
+func must[T any](v T, err error) func(t *testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		check(t, err)
+		return v
+	}
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func ids(list []invites.Invitation) (rows []int64) {
+	for _, i := range list {
+		rows = append(rows, i.ID)
+	}
+	return rows
+}

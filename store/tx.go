@@ -1,0 +1,185 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"math/bits"
+	"strconv"
+	"strings"
+)
+
+// size says how many statements a commit has.
+type size bool
+
+const (
+	single size = false // one statement, which needs no transaction of its own where every statement is one
+	many   size = true
+)
+
+// committer runs fn and commits. fn may run again after a failure that another try can cure, so it starts anew each
+// time. When commit returns nil, what fn did is durable; when it returns an error, none of it is, save that a commit
+// whose answer was lost may have happened.
+type committer interface {
+	commit(ctx context.Context, n size, fn func(*tx) error) error
+}
+
+// handle is a database with the statements that are worth keeping prepared.
+type handle struct {
+	db    *sql.DB
+	stmts map[string]*sql.Stmt
+}
+
+// prepare keeps statements compiled. pgx does so by itself.
+func (h *handle) prepare(ctx context.Context, queries ...string) error {
+	h.stmts = make(map[string]*sql.Stmt, len(queries))
+	for _, q := range queries {
+		stmt, err := h.db.PrepareContext(ctx, q)
+		if err != nil {
+			return err
+		}
+		h.stmts[q] = stmt
+	}
+	return nil
+}
+
+// query runs a reading statement and hands each row to scan.
+func (h *handle) query(ctx context.Context, scan func(scanner) error, query string, args ...any) error {
+	if stmt := h.stmts[query]; stmt != nil {
+		return each(scan)(stmt.QueryContext(ctx, args...))
+	}
+	return each(scan)(h.db.QueryContext(ctx, query, args...))
+}
+
+// executor is a database or a transaction.
+type executor interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// tx is one commit in the making.
+type tx struct {
+	ctx     context.Context
+	on      executor
+	stmts   map[string]*sql.Stmt
+	maxRows int // rows that one statement takes, a power of two
+}
+
+// stmt returns the prepared statement for query, or nil.
+func (t *tx) stmt(query string) *sql.Stmt {
+	if stmt := t.stmts[query]; stmt != nil {
+		if in, ok := t.on.(*sql.Tx); ok {
+			return in.StmtContext(t.ctx, stmt)
+		}
+	}
+	return nil
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (t *tx) exec(query string, args ...any) (int64, error) {
+	var res sql.Result
+	var err error
+	if stmt := t.stmt(query); stmt != nil {
+		res, err = stmt.ExecContext(t.ctx, args...)
+	} else {
+		res, err = t.on.ExecContext(t.ctx, query, args...)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// query runs a statement to its end and hands each row to scan.
+func (t *tx) query(scan func(scanner) error, query string, args ...any) error {
+	if stmt := t.stmt(query); stmt != nil {
+		return each(scan)(stmt.QueryContext(t.ctx, args...))
+	}
+	return each(scan)(t.on.QueryContext(t.ctx, query, args...))
+}
+
+// scanner is a row to read.
+type scanner interface{ Scan(...any) error }
+
+// each reads all rows: SQLite ends a RETURNING statement only after its last row.
+func each(scan func(scanner) error) func(*sql.Rows, error) error {
+	return func(rows *sql.Rows, err error) error {
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			if err := scan(rows); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	}
+}
+
+// multi is a statement over rows of values. Its texts are few, for 1, 2, 4 … rows, so that they stay prepared.
+type multi struct{ texts []string }
+
+// maxMulti bounds the rows of one statement: 64 rows of 19 columns stay far from the limits of both databases.
+const maxMulti = 64
+
+// newMulti puts rows of the given columns between head and tail. A column is "" or the type that its value is cast to.
+func newMulti(head, tail string, columns ...string) multi {
+	var m multi
+	for n := 1; n <= maxMulti; n *= 2 {
+		var b strings.Builder
+		b.WriteString(head)
+		for i := range n * len(columns) {
+			switch {
+			case i == 0:
+				b.WriteString("(")
+			case i%len(columns) == 0:
+				b.WriteString("), (")
+			default:
+				b.WriteString(", ")
+			}
+			p := "$" + strconv.Itoa(i+1)
+			if c := columns[i%len(columns)]; c != "" {
+				p = "CAST(" + p + " AS " + c + ")"
+			}
+			b.WriteString(p)
+		}
+		b.WriteString(")" + tail)
+		m.texts = append(m.texts, b.String())
+	}
+	return m
+}
+
+// each runs do with a statement and its values until all rows are done.
+func (m multi) each(t *tx, rows [][]any, do func(query string, args []any) error) error {
+	for len(rows) > 0 {
+		k := bits.Len(uint(min(len(rows), t.maxRows))) - 1
+		n := 1 << k
+		args := rows[0]
+		if n > 1 {
+			args = make([]any, 0, n*len(rows[0]))
+			for _, r := range rows[:n] {
+				args = append(args, r...)
+			}
+		}
+		if err := do(m.texts[k], args); err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+// exec runs the statement over rows and returns how many rows it changed.
+func (m multi) exec(t *tx, rows [][]any) (changed int64, err error) {
+	err = m.each(t, rows, func(query string, args []any) error {
+		n, err := t.exec(query, args...)
+		changed += n
+		return err
+	})
+	return changed, err
+}
+
+// query runs the statement over rows and hands each row that it returns to scan.
+func (m multi) query(t *tx, rows [][]any, scan func(scanner) error) error {
+	return m.each(t, rows, func(query string, args []any) error { return t.query(scan, query, args...) })
+}
