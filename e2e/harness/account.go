@@ -306,3 +306,24 @@ func (a *Account) recent(n int) string {
 	}
 	return out.String()
 }
+
+// Grant gives users power levels in a room, and leaves the other levels as they are.
+func (a *Account) Grant(room id.RoomID, level int, users ...id.UserID) {
+	a.t.Helper()
+	var content map[string]any
+	if err := json.Unmarshal(a.State(room, "m.room.power_levels", "").Content, &content); err != nil {
+		a.t.Fatalf("%s: power levels of %s: %v", a.ID, room, err)
+	}
+	all, _ := content["users"].(map[string]any)
+	if all == nil {
+		all = map[string]any{}
+	}
+	for _, u := range users {
+		all[string(u)] = level
+	}
+	content["users"] = all
+	a.SetState(room, "m.room.power_levels", "", content)
+}
+
+// Test returns the test that the account serves.
+func (a *Account) Test() T { return a.t }

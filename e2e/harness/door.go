@@ -11,6 +11,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -91,6 +92,17 @@ func (d *Door) Close() error { return d.server.Close() }
 
 // Transactions returns what came so far.
 func (d *Door) Transactions() []Transaction { return d.transactions.list(nil) }
+
+// Carrying returns the first transaction that carried an event and was answered 200, or nil.
+func (d *Door) Carrying(event string) *Transaction {
+	found := d.transactions.list(func(t Transaction) bool {
+		return t.Status == http.StatusOK && slices.ContainsFunc(t.Events(), func(e Event) bool { return e.ID == event })
+	})
+	if len(found) == 0 {
+		return nil
+	}
+	return &found[0]
+}
 
 // AwaitEvent waits for a pushed event.
 func (d *Door) AwaitEvent(ctx context.Context, match func(Event) bool) (Event, error) {

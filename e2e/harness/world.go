@@ -165,3 +165,30 @@ func (w *World) BotRoom(owner *Account, o RoomOptions) id.RoomID {
 	owner.AwaitMember(room, w.Usher.Bot, "join")
 	return room
 }
+
+// Peer starts a second homeserver, without Usher, that federates on a port of localhost.
+func Peer(t T, kind homeserver.Kind, tlsPort int) *homeserver.Server {
+	t.Helper()
+	w := &World{t: t}
+	if err := w.startServer(t.Context(), homeserver.Options{Kind: kind, TLSPort: tlsPort}); err != nil {
+		t.Fatalf("starting a second homeserver: %v", err)
+	}
+	return w.Server
+}
+
+// Soon is a context that ends after Patience, or with the test.
+func Soon(t T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// Wait waits until a channel is closed.
+func Wait(t T, what string, closed <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-closed:
+	case <-Soon(t).Done():
+		t.Fatalf("waited in vain for %s", what)
+	}
+}
