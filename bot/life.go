@@ -40,14 +40,14 @@ func (b *bot) invited(ctx context.Context, ev invites.Received, direct bool) err
 	log := b.log.With().Stringer("room", ev.Room).Stringer("sender", ev.Sender).Logger()
 	if b.desk.Level(ev.Sender) == commands.Nobody {
 		log.Info().Msg("declining an invitation: the permissions don't let them use me")
-		return final(b.client.Leave(ctx, ev.Room, b.self.Bot, ""))
+		return final(b.move(ctx, room.Leave, ev.Room, nil))
 	}
 	if direct {
 		if err := b.direct.add(ctx, ev.Sender, ev.Room); err != nil {
 			return err
 		}
 	}
-	_, err := b.client.Join(ctx, ev.Room.String(), []string{ev.Sender.Homeserver()}, b.self.Bot, "")
+	err := b.move(ctx, room.Join, ev.Room, []string{ev.Sender.Homeserver()})
 	if refusedFor(err) {
 		log.Warn().Err(err).Msg("an invitation could not be accepted")
 		return nil
@@ -79,11 +79,16 @@ func (b *bot) follow(ctx context.Context, ev invites.Received, successor id.Room
 	if successor == "" {
 		return nil
 	}
-	_, err := b.client.Join(ctx, successor.String(), []string{ev.Sender.Homeserver()}, b.self.Bot, "")
+	err := b.move(ctx, room.Join, successor, []string{ev.Sender.Homeserver()})
 	if err == nil {
 		b.log.Info().Stringer("room", ev.Room).Stringer("successor", successor).Msg("followed a room to its successor")
 	}
 	return final(err)
+}
+
+// move has the bot itself join or leave a room.
+func (b *bot) move(ctx context.Context, action room.ActionType, r id.RoomID, via []string) error {
+	return b.state.Act(ctx, invites.Effect{Action: action, Room: r, Via: via, Performer: b.self.Bot, Target: b.self.Bot})
 }
 
 // refusedFor reports whether a homeserver's answer is final.
@@ -124,7 +129,7 @@ func (b *bot) leaveIfAlone(r id.RoomID) {
 	alone, err := b.client.Alone(ctx, r)
 	if err == nil && alone {
 		b.log.Info().Stringer("room", r).Msg("leaving a room: nobody else is there")
-		err = b.client.Leave(ctx, r, b.self.Bot, "")
+		err = b.move(ctx, room.Leave, r, nil)
 	}
 	if final(err) != nil && ctx.Err() == nil {
 		b.log.Warn().Err(err).Stringer("room", r).Msg("could not look who is left in a room")

@@ -79,7 +79,8 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 	b.closers = append(b.closers, func() { _ = b.store.Close() })
 	b.state = matrix.NewState(b.client, matrix.StateOptions{Creates: b.store, Log: log})
 	b.jobs, err = jobs.New(ctx, jobs.Config{
-		Store: b.store, Deliver: b.deliver, Sweep: b.sweep, Clean: b.clean, Workers: cfg.Delivery.Workers, Logger: slogger(log),
+		Store: b.store, Deliver: b.deliver, Sweep: b.sweep, Clean: b.clean, Workers: cfg.Delivery.Workers,
+		Logger: slogger(log), Clock: clock{},
 	})
 	if err != nil {
 		b.close()

@@ -25,3 +25,13 @@ func (c *Client) SetAccountData(ctx context.Context, kind string, content any) e
 	})
 	return err
 }
+
+// CheckAssertion tells whether the homeserver takes the second registration: it asks who it is by that one's token, as
+// the bot, whom both namespaces cover.
+func (c *Client) CheckAssertion(ctx context.Context) error {
+	if c.puppet == nil {
+		return ErrUnsupported
+	}
+	_, err := c.do(ctx, request{name: "whoami", puppet: true, as: c.user, method: http.MethodGet, path: path("v3", "account", "whoami")})
+	return err
+}

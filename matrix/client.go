@@ -112,6 +112,7 @@ func (c *Client) Close() { c.bot.Client.CloseIdleConnections() }
 type request struct {
 	name   string    // for counters
 	as     id.UserID // empty: the bot
+	puppet bool      // by the second registration's token, whoever it is as
 	method string
 	path   []any // below /_matrix/client
 	query  url.Values
@@ -129,6 +130,9 @@ func (c *Client) do(ctx context.Context, r request) ([]byte, error) {
 		if !c.CanAssert(r.as) {
 			return nil, &invites.ActError{Class: invites.ClassRefused, Err: fmt.Errorf("%s can't be asserted", r.as)}
 		}
+		raw = c.puppet
+	}
+	if r.puppet {
 		raw = c.puppet
 	}
 	deadline, cancel := context.WithTimeout(ctx, c.timeout)

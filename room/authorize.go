@@ -14,8 +14,9 @@ import (
 // (https://spec.matrix.org/latest/rooms/v12/#authorisation-rules). It goes through them from the top, and the first
 // that decides gives the result; a rule that reads state which the snapshot does not know ends in Unknown.
 func Authorize(s *Snapshot, a Action) Result {
-	content, ok := a.content()
-	if r, done := s.checkFormat(&a, content, ok); done {
+	var content parsedContent
+	ok := a.parse(&content)
+	if r, done := s.checkFormat(&a, &content, ok); done {
 		return r
 	}
 	if r, done := s.checkRoom(a.Sender); done {
@@ -23,9 +24,9 @@ func Authorize(s *Snapshot, a Action) Result {
 	}
 	switch a.Type {
 	case Join:
-		return s.authorizeJoin(&a, content)
+		return s.authorizeJoin(&a, &content)
 	case Invite:
-		return s.authorizeInvite(&a, content)
+		return s.authorizeInvite(&a, &content)
 	case Leave, Kick, Unban:
 		return s.authorizeLeave(&a)
 	case Ban:
@@ -33,7 +34,7 @@ func Authorize(s *Snapshot, a Action) Result {
 	case Knock:
 		return s.authorizeKnock(&a)
 	}
-	return s.authorizeState(&a, content)
+	return s.authorizeState(&a, &content)
 }
 
 // membership returns the membership that an action results in, empty for those that are no membership change.
@@ -75,18 +76,20 @@ type parsedContent struct {
 	canonical bool
 }
 
-// content parses an action's content; nil is {}. ok is false if it is no JSON object.
-func (a *Action) content() (c parsedContent, ok bool) {
+// parse reads an action's content; none is {}. It returns false if it is no JSON object.
+func (a *Action) parse(c *parsedContent) bool {
 	if len(a.Content) == 0 {
-		return parsedContent{node{kind: kindObject, raw: "{}"}, true}, true
+		c.node.kind, c.canonical = kindObject, true
+		return true
 	}
+	var ok bool
 	c.node, c.canonical, ok = parse(string(a.Content))
-	return c, ok && c.kind == kindObject
+	return ok && c.kind == kindObject
 }
 
 // checkFormat refuses what no homeserver would take for an event, before the rules
 // (https://spec.matrix.org/latest/server-server-api/#checks-performed-on-receipt-of-a-pdu).
-func (s *Snapshot) checkFormat(a *Action, content parsedContent, isObject bool) (r Result, done bool) {
+func (s *Snapshot) checkFormat(a *Action, content *parsedContent, isObject bool) (r Result, done bool) {
 	if a.Type.eventType() == "" {
 		return deny(RuleFormatAction, Evidence{Found: string(a.Type)}), true
 	}
@@ -100,11 +103,11 @@ func (s *Snapshot) checkFormat(a *Action, content parsedContent, isObject bool) 
 		if !validUserID(string(a.Target)) {
 			return deny(RuleFormatUserID, Evidence{User: a.Target}), true
 		}
-		if m := content.get("membership"); m.exists() && m.raw != `"`+membership+`"` {
-			return deny(RuleFormatContent, Evidence{Found: m.raw, Wanted: membership}), true
+		if content.has("membership") && !content.get("membership").is(membership) {
+			return deny(RuleFormatContent, Evidence{Found: content.get("membership").raw, Wanted: membership}), true
 		}
 	}
-	if s.traits.canonicalJSON && !content.canonical && s.supported() {
+	if s.traits.canonicalJSON && !content.canonical {
 		return deny(RuleFormatCanonicalJSON, Evidence{}), true
 	}
 	return Result{}, false
@@ -113,14 +116,14 @@ func (s *Snapshot) checkFormat(a *Action, content parsedContent, isObject bool) 
 // checkRoom applies the rules that come before the event's type matters.
 func (s *Snapshot) checkRoom(sender id.UserID) (r Result, done bool) {
 	create := Key{Type: typeCreate}
-	if !s.knows(create) {
+	if !s.knowsCreate {
 		return unknown(create), true
 	}
 	// 2, and 2.4 of v1–v11: there must be an m.room.create event that was not rejected.
-	if s.events[create] == nil {
+	if !s.create.exists {
 		return deny(RuleCreateMissing, Evidence{Key: create}), true
 	}
-	if !s.supported() {
+	if !s.supported {
 		return Result{Unknown, RuleUnknownVersion, Evidence{Key: create, Found: string(s.version)}}, true
 	}
 	if !s.create.valid {
@@ -134,7 +137,7 @@ func (s *Snapshot) checkRoom(sender id.UserID) (r Result, done bool) {
 }
 
 // authorizeState applies rules 6 to 11 to the state events that are actions.
-func (s *Snapshot) authorizeState(a *Action, content parsedContent) Result {
+func (s *Snapshot) authorizeState(a *Action, content *parsedContent) Result {
 	stateKey := ""
 	r := s.authorizeSend(a.Sender, a.Type.eventType(), &stateKey)
 	// 10. m.room.power_levels.
@@ -182,17 +185,13 @@ func (s *Snapshot) authorizeSend(sender id.UserID, eventType string, stateKey *s
 		return deny(RuleStateSenderNotJoined, membershipEvidence(sender, m, join))
 	}
 	levels := Key{Type: typePowerLevels}
-	power, known := s.power(sender)
-	if !known || !s.knows(levels) {
+	power, _ := s.power(sender)
+	if !s.knowsLevels {
 		return unknown(levels)
 	}
 	// 7. m.room.third_party_invite: allow if and only if the sender has the invite level.
 	if eventType == typeThirdParty {
-		e := powerEvidence(sender, power, s.named(inviteLevel))
-		if power.reaches(s.named(inviteLevel)) {
-			return allow(RuleThirdPartySend, e)
-		}
-		return deny(RuleThirdPartySendPower, e)
+		return s.requirePower(sender, inviteLevel, RuleThirdPartySend, RuleThirdPartySendPower)
 	}
 	// 8. The required power level is above the sender's: reject.
 	required := s.eventLevel(eventType, stateKey != nil)
@@ -211,7 +210,7 @@ func (s *Snapshot) authorizeSend(sender id.UserID, eventType string, stateKey *s
 // NeededFor returns the power level that an action needs at least, whoever does it, and whether it is known. Of those
 // who kick, unban or ban more is asked: to outrank their target. Join, knock and leave need none.
 func (s *Snapshot) NeededFor(t ActionType) (needed Level, known bool) {
-	if !s.knows(Key{Type: typePowerLevels}) || !s.supported() {
+	if !s.knowsLevels || !s.supported {
 		return 0, false
 	}
 	var l level

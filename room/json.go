@@ -1,6 +1,8 @@
 package room
 
 import (
+	"slices"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -29,6 +31,7 @@ type node struct {
 	kind  kind
 	raw   string
 	items []member // of an object, in the order given; of an array, with empty keys
+	index index    // of an object with many members
 }
 
 type member struct {
@@ -41,12 +44,61 @@ func (n node) get(key string) node {
 	if n.kind != kindObject {
 		return node{}
 	}
-	for i := range n.items {
-		if n.items[i].key == key {
-			return n.items[i].node
-		}
+	if i := n.index.find(n.items, key); i >= 0 {
+		return n.items[i].node
 	}
 	return node{}
+}
+
+// manyMembers is from when on an object gets an index.
+const manyMembers = 16
+
+// index finds the members of a large object; nil for small ones, which are searched through.
+type index map[string]int32
+
+// newIndex indexes members. ok is false if a key is there twice.
+func newIndex(items []member) (x index, ok bool) {
+	if len(items) < manyMembers {
+		for i := range items {
+			for j := range i {
+				if items[i].key == items[j].key {
+					return nil, false
+				}
+			}
+		}
+		return nil, true
+	}
+	x = make(index, len(items))
+	for i := range items {
+		x[items[i].key] = int32(i)
+	}
+	return x, len(x) == len(items)
+}
+
+// find returns the place of a key among the members that were indexed, or -1.
+func (x index) find(items []member, key string) int {
+	if x != nil {
+		if i, ok := x[key]; ok {
+			return int(i)
+		}
+		return -1
+	}
+	for i := range items {
+		if items[i].key == key {
+			return i
+		}
+	}
+	return -1
+}
+
+func (n *node) has(key string) bool {
+	return n.kind == kindObject && n.index.find(n.items, key) >= 0
+}
+
+// is reports whether a value is a certain string.
+func (n node) is(s string) bool {
+	v, ok := n.str()
+	return ok && v == s
 }
 
 func (n node) exists() bool { return n.kind != kindNone }
@@ -64,7 +116,8 @@ func (n node) str() (string, bool) {
 // up (https://spec.matrix.org/latest/appendices/#canonical-json): a number other than an integer of at most 53 bits,
 // or half a surrogate pair.
 func parse(s string) (n node, canonical, ok bool) {
-	p := parser{s: s, canonical: true}
+	// No more members than commas wait for their object to end, so that the stack rarely grows.
+	p := parser{s: s, canonical: true, stack: make([]member, 0, min(strings.Count(s, ","), 255)+1)}
 	p.space()
 	n, ok = p.value(0)
 	p.space()
@@ -75,6 +128,14 @@ type parser struct {
 	s         string
 	i         int
 	canonical bool
+	stack     []member // of the objects and arrays that are open
+}
+
+// take moves what was put on the stack above base into a slice of its own.
+func (p *parser) take(base int) []member {
+	items := slices.Clone(p.stack[base:])
+	p.stack = p.stack[:base]
+	return items
 }
 
 func (p *parser) space() {
@@ -121,7 +182,10 @@ func (p *parser) value(depth int) (node, bool) {
 	case c == 'n':
 		n.kind, ok = kindNull, p.word("null")
 	}
-	n.raw = p.s[start:p.i]
+	if n.raw = p.s[start:p.i]; !ok || n.kind != kindObject {
+		return n, ok
+	}
+	n.index, ok = newIndex(n.items)
 	return n, ok
 }
 
@@ -135,6 +199,7 @@ func (p *parser) word(w string) bool {
 
 func (p *parser) object(n *node, depth int) bool {
 	p.i++
+	base := len(p.stack)
 	if p.next('}') {
 		return true
 	}
@@ -153,9 +218,10 @@ func (p *parser) object(n *node, depth int) bool {
 		if !ok {
 			return false
 		}
-		n.items = append(n.items, member{key, v})
+		p.stack = append(p.stack, member{key, v})
 		if p.next('}') {
-			return !hasDuplicate(n.items)
+			n.items = p.take(base)
+			return true
 		}
 		if !p.next(',') {
 			return false
@@ -165,6 +231,7 @@ func (p *parser) object(n *node, depth int) bool {
 
 func (p *parser) array(n *node, depth int) bool {
 	p.i++
+	base := len(p.stack)
 	if p.next(']') {
 		return true
 	}
@@ -174,32 +241,15 @@ func (p *parser) array(n *node, depth int) bool {
 		if !ok {
 			return false
 		}
-		n.items = append(n.items, member{"", v})
+		p.stack = append(p.stack, member{"", v})
 		if p.next(']') {
+			n.items = p.take(base)
 			return true
 		}
 		if !p.next(',') {
 			return false
 		}
 	}
-}
-
-func hasDuplicate(items []member) bool {
-	if len(items) <= 12 {
-		for i := range items {
-			for j := range i {
-				if items[i].key == items[j].key {
-					return true
-				}
-			}
-		}
-		return false
-	}
-	seen := make(map[string]struct{}, len(items))
-	for i := range items {
-		seen[items[i].key] = struct{}{}
-	}
-	return len(seen) < len(items)
 }
 
 // number consumes a JSON number.

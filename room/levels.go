@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"math/big"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -187,15 +186,11 @@ func (t *traits) powerLevels(content node) *powerLevels {
 	return p
 }
 
-// A table is a map to levels, sorted by key: small, and walked in the same order every time.
+// A table is an object of power levels. levels goes with the object's items.
 type table struct {
-	state   levelState // malformed: not an object
-	entries []entry
-}
-
-type entry struct {
-	key string
-	level
+	state  levelState // malformed: not an object
+	object node
+	levels []level
 }
 
 func (t *traits) table(content node, name string) table {
@@ -203,14 +198,10 @@ func (t *traits) table(content node, name string) table {
 	if content.kind != kindObject || n.exists() && n.kind != kindObject {
 		return table{state: malformed}
 	}
-	if !n.exists() {
-		return table{}
-	}
-	out := table{given, make([]entry, len(n.items))}
+	out := table{given, n, make([]level, len(n.items))}
 	for i := range n.items {
-		out.entries[i] = entry{n.items[i].key, t.level(n.items[i].node)}
+		out.levels[i] = t.level(n.items[i].node)
 	}
-	slices.SortFunc(out.entries, func(a, b entry) int { return strings.Compare(a.key, b.key) })
 	return out
 }
 
@@ -218,17 +209,8 @@ func (t *table) find(key string) level {
 	if t.state == malformed {
 		return level{state: malformed}
 	}
-	low, high := 0, len(t.entries)
-	for low < high {
-		mid := int(uint(low+high) >> 1)
-		if t.entries[mid].key < key {
-			low = mid + 1
-		} else {
-			high = mid
-		}
-	}
-	if low < len(t.entries) && t.entries[low].key == key {
-		return t.entries[low].level
+	if i := t.object.index.find(t.object.items, key); i >= 0 {
+		return t.levels[i]
 	}
 	return level{}
 }
@@ -239,25 +221,20 @@ type change struct {
 	old, new level
 }
 
-// changes lists what differs between two tables, by key. A malformed table counts as one changed entry without a key.
-func changes(old, new table) []change {
+// changes lists what differs between two tables. A malformed table counts as one changed entry without a key.
+func changes(old, new *table) []change {
 	if old.state == malformed || new.state == malformed {
 		return []change{{"", level{state: malformed}, level{state: malformed}}}
 	}
 	var out []change
-	a, b := old.entries, new.entries
-	for len(a) > 0 || len(b) > 0 {
-		var c change
-		switch {
-		case len(b) == 0 || len(a) > 0 && a[0].key < b[0].key:
-			c, a = change{a[0].key, a[0].level, level{}}, a[1:]
-		case len(a) == 0 || b[0].key < a[0].key:
-			c, b = change{b[0].key, level{}, b[0].level}, b[1:]
-		default:
-			c, a, b = change{a[0].key, a[0].level, b[0].level}, a[1:], b[1:]
-		}
-		if !c.old.same(c.new) {
+	for i, item := range old.object.items {
+		if c := (change{item.key, old.levels[i], new.find(item.key)}); !c.old.same(c.new) {
 			out = append(out, c)
+		}
+	}
+	for i, item := range new.object.items {
+		if old.find(item.key).state == absent {
+			out = append(out, change{item.key, level{}, new.levels[i]})
 		}
 	}
 	return out

@@ -8,7 +8,7 @@ import "maunium.net/go/mautrix/id"
 func isBanned(membership string) bool { return membership == ban || membership == "" }
 
 // authorizeJoin is 5.3: membership is join.
-func (s *Snapshot) authorizeJoin(a *Action, content parsedContent) Result {
+func (s *Snapshot) authorizeJoin(a *Action, content *parsedContent) Result {
 	// 5.3.1. The only previous event is the create event, and the state key is the creator: allow. (So anybody may send
 	// the creator's first join.)
 	if a.PrevIsCreate && a.Target == s.create.creator {
@@ -61,7 +61,7 @@ func authoriser(content node) id.UserID {
 
 // authorizeRestricted is 5.3.5.2: the authorising user must be in the room and have the invite level. Of the two,
 // membership is tested first, as homeservers do.
-func (s *Snapshot) authorizeRestricted(content parsedContent) Result {
+func (s *Snapshot) authorizeRestricted(content *parsedContent) Result {
 	user := authoriser(content.node)
 	if user == "" {
 		return deny(RuleJoinNoAuthoriser, Evidence{Key: Key{Type: typeJoinRules}, Found: s.joinRule, Wanted: public})
@@ -73,50 +73,44 @@ func (s *Snapshot) authorizeRestricted(content parsedContent) Result {
 	if m != join {
 		return deny(RuleJoinAuthoriserNotJoined, membershipEvidence(user, m, join))
 	}
-	r, ok := s.requirePower(user, inviteLevel, RuleJoinAuthoriserPower)
-	if !ok {
-		return r
-	}
-	return allow(RuleJoinRestricted, r.Evidence)
+	return s.requirePower(user, inviteLevel, RuleJoinRestricted, RuleJoinAuthoriserPower)
 }
 
-// requirePower checks a user against a named level. If ok is false the result is final, else it holds the evidence.
-func (s *Snapshot) requirePower(user id.UserID, named int, rule Rule) (r Result, ok bool) {
-	levels := Key{Type: typePowerLevels}
-	if !s.knows(levels) {
-		return unknown(levels), false
+// requirePower checks a user against a named level: it allows or denies by the rules given.
+func (s *Snapshot) requirePower(user id.UserID, named int, allowed, denied Rule) Result {
+	if !s.knowsLevels {
+		return unknown(Key{Type: typePowerLevels})
 	}
 	power, _ := s.power(user)
-	needed := s.named(named)
-	r = deny(rule, powerEvidence(user, power, needed))
-	return r, power.reaches(needed)
+	return comparePower(user, power, s.named(named), power.reaches(s.named(named)), allowed, denied)
 }
 
-// requireRank checks that the sender outranks the target, like requirePower. The levels must be known.
-func (s *Snapshot) requireRank(a *Action, rule Rule) (r Result, ok bool) {
+// requireRank checks that the sender outranks the target. The power levels must be known.
+func (s *Snapshot) requireRank(a *Action, allowed, denied Rule) Result {
 	power, _ := s.power(a.Sender)
 	rank, _ := s.power(a.Target)
-	r = deny(rule, powerEvidence(a.Target, power, rank))
-	return r, power.outranks(rank)
+	return comparePower(a.Target, power, rank, power.outranks(rank), allowed, denied)
 }
 
-// requireJoined checks that a user is in the room, like requirePower.
-func (s *Snapshot) requireJoined(user id.UserID, rule Rule) (r Result, ok bool) {
-	m, known := s.Membership(user)
-	if !known {
-		return unknown(memberKey(user)), false
+// requireJoined checks that a user is in the room.
+func (s *Snapshot) requireJoined(user id.UserID, denied Rule) Result {
+	switch m, known := s.Membership(user); {
+	case !known:
+		return unknown(memberKey(user))
+	case m != join:
+		return deny(denied, membershipEvidence(user, m, join))
 	}
-	return deny(rule, membershipEvidence(user, m, join)), m == join
+	return Result{Verdict: Allow}
 }
 
 // authorizeInvite is 5.4: membership is invite.
-func (s *Snapshot) authorizeInvite(a *Action, content parsedContent) Result {
+func (s *Snapshot) authorizeInvite(a *Action, content *parsedContent) Result {
 	// 5.4.1. The content has third_party_invite.
-	if tpi := content.get("third_party_invite"); tpi.exists() {
-		return s.authorizeThirdParty(a, tpi)
+	if content.has("third_party_invite") {
+		return s.authorizeThirdParty(a, content.get("third_party_invite"))
 	}
 	// 5.4.2. The sender's membership is not join: reject.
-	if r, ok := s.requireJoined(a.Sender, RuleInviteSenderNotJoined); !ok {
+	if r := s.requireJoined(a.Sender, RuleInviteSenderNotJoined); r.Verdict != Allow {
 		return r
 	}
 	// 5.4.3. The target's membership is join or ban: reject.
@@ -131,11 +125,7 @@ func (s *Snapshot) authorizeInvite(a *Action, content parsedContent) Result {
 		return deny(RuleInviteTargetBanned, membershipEvidence(a.Target, m, leave))
 	}
 	// 5.4.4. The sender has the invite level: allow. 5.4.5. Otherwise, reject.
-	r, ok := s.requirePower(a.Sender, inviteLevel, RuleInvitePower)
-	if !ok {
-		return r
-	}
-	return allow(RuleInvite, r.Evidence)
+	return s.requirePower(a.Sender, inviteLevel, RuleInvite, RuleInvitePower)
 }
 
 // authorizeLeave is 5.5: membership is leave, which a kick, an unban and the refusal of a knock are too. The codes go
@@ -153,7 +143,7 @@ func (s *Snapshot) authorizeLeave(a *Action) Result {
 		return deny(RuleLeaveNotInRoom, membershipEvidence(a.Sender, m, join))
 	}
 	// 5.5.2. The sender's membership is not join: reject.
-	if r, ok := s.requireJoined(a.Sender, RuleKickSenderNotJoined); !ok {
+	if r := s.requireJoined(a.Sender, RuleKickSenderNotJoined); r.Verdict != Allow {
 		return r
 	}
 	// 5.5.3. The target is banned, and the sender lacks the ban level: reject.
@@ -164,36 +154,28 @@ func (s *Snapshot) authorizeLeave(a *Action) Result {
 	allowed := RuleKick
 	if isBanned(m) {
 		allowed = RuleUnban
-		if r, ok := s.requirePower(a.Sender, banLevel, RuleUnbanPower); !ok {
+		if r := s.requirePower(a.Sender, banLevel, RuleUnban, RuleUnbanPower); r.Verdict != Allow {
 			return r
 		}
 	}
 	// 5.5.4. The sender has the kick level and outranks the target: allow. 5.5.5. Otherwise, reject.
-	if r, ok := s.requirePower(a.Sender, kickLevel, RuleKickPower); !ok {
+	if r := s.requirePower(a.Sender, kickLevel, allowed, RuleKickPower); r.Verdict != Allow {
 		return r
 	}
-	r, ok := s.requireRank(a, RuleKickOutranked)
-	if !ok {
-		return r
-	}
-	return allow(allowed, r.Evidence)
+	return s.requireRank(a, allowed, RuleKickOutranked)
 }
 
 // authorizeBan is 5.6: membership is ban.
 func (s *Snapshot) authorizeBan(a *Action) Result {
 	// 5.6.1. The sender's membership is not join: reject.
-	if r, ok := s.requireJoined(a.Sender, RuleBanSenderNotJoined); !ok {
+	if r := s.requireJoined(a.Sender, RuleBanSenderNotJoined); r.Verdict != Allow {
 		return r
 	}
 	// 5.6.2. The sender has the ban level and outranks the target: allow. 5.6.3. Otherwise, reject.
-	if r, ok := s.requirePower(a.Sender, banLevel, RuleBanPower); !ok {
+	if r := s.requirePower(a.Sender, banLevel, RuleBan, RuleBanPower); r.Verdict != Allow {
 		return r
 	}
-	r, ok := s.requireRank(a, RuleBanOutranked)
-	if !ok {
-		return r
-	}
-	return allow(RuleBan, r.Evidence)
+	return s.requireRank(a, RuleBan, RuleBanOutranked)
 }
 
 // authorizeKnock is 5.7: membership is knock, which is unknown (5.8) before v7.

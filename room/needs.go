@@ -5,7 +5,8 @@ package room
 func Needs(a Action) []Key {
 	create, joinRules, levels := Key{Type: typeCreate}, Key{Type: typeJoinRules}, Key{Type: typePowerLevels}
 	sender, target := memberKey(a.Sender), memberKey(a.Target)
-	content, _ := a.content()
+	var content parsedContent
+	a.parse(&content)
 	self := a.Sender == a.Target
 	switch a.Type {
 	case Invite:

@@ -97,9 +97,9 @@ func (c levelChange) above(rule Rule, value level, user id.UserID) Result {
 
 // checkEvents is 10.7 and 10.8, for events and (v6 and up) notifications.
 func (c levelChange) checkEvents(s *Snapshot, next *powerLevels) Result {
-	changed := changes(s.levels.events, next.events)
+	changed := changes(&s.levels.events, &next.events)
 	if s.traits.notifications {
-		changed = append(changed, changes(s.levels.notifications, next.notifications)...)
+		changed = append(changed, changes(&s.levels.notifications, &next.notifications)...)
 	}
 	// 10.7. An entry is changed or removed, and the current value is above the sender's power: reject.
 	for _, entry := range changed {
@@ -118,7 +118,7 @@ func (c levelChange) checkEvents(s *Snapshot, next *powerLevels) Result {
 
 // checkUsers is 10.9 and the first 10.10, for users.
 func (c levelChange) checkUsers(s *Snapshot, next *powerLevels) Result {
-	changed := changes(s.levels.users, next.users)
+	changed := changes(&s.levels.users, &next.users)
 	// 10.9. Another user's entry is changed or removed, and the current value is not below the sender's power: reject.
 	for _, entry := range changed {
 		user := id.UserID(entry.key)

@@ -21,6 +21,14 @@ func powerEvidence(user id.UserID, had, needed level) Evidence {
 	return e
 }
 
+// comparePower allows or denies, with what power a user had and what power was needed.
+func comparePower(user id.UserID, had, needed level, ok bool, allowed, denied Rule) Result {
+	if ok {
+		return Result{Allow, allowed, powerEvidence(user, had, needed)}
+	}
+	return Result{Deny, denied, powerEvidence(user, had, needed)}
+}
+
 // membershipEvidence says what membership a user had and what would have passed.
 func membershipEvidence(user id.UserID, found, wanted string) Evidence {
 	return Evidence{Key: memberKey(user), Found: orMalformed(found), Wanted: wanted, User: user}
@@ -48,6 +56,3 @@ func (v Verdict) String() string {
 func (r Result) comparesPower() bool {
 	return r.Evidence.Key.Type == typePowerLevels && r.Verdict != Unknown
 }
-
-// String says in a sentence why.
-func (r Result) String() string { return string(r.Rule) }

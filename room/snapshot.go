@@ -33,7 +33,8 @@ func memberKey(user id.UserID) Key { return Key{typeMember, string(user)} }
 
 // creation is what m.room.create says.
 type creation struct {
-	valid     bool // the room has the event, and rule 1 accepts it
+	exists    bool
+	valid     bool // rule 1 accepts it
 	server    string
 	federates bool
 	creator   id.UserID   // who may join first, and has power 100 without power levels (v1–v11)
@@ -42,15 +43,18 @@ type creation struct {
 
 // Snapshot is an immutable view of a room's state, parsed once. It is safe for concurrent use.
 type Snapshot struct {
-	events   map[Key]*Event
-	complete bool
-	version  id.RoomVersion
-	traits   *traits // nil: the version is unknown, or none that we know
+	events    map[Key]*Event
+	complete  bool
+	version   id.RoomVersion
+	supported bool   // the version is one of 1 to 12
+	traits    traits // of that version
 
 	create   creation
 	levels   *powerLevels         // nil: no such event, or not known
-	joinRule string               // empty: malformed, or not known
-	members  map[id.UserID]string // membership of each member event; empty: malformed
+	joinRule string               // empty: malformed
+	members  map[id.UserID]string // leave without an event, empty if it is malformed
+
+	knowsCreate, knowsLevels, knowsJoinRule bool
 }
 
 // NewSnapshot parses state by the room version's rules. It never fails: what is malformed is kept as such and makes
@@ -68,17 +72,18 @@ func NewSnapshot(state State) *Snapshot {
 	if s.version == "" && create != nil {
 		s.version = versionIn(content)
 	}
-	if s.traits = traitsOf(s.version); s.traits == nil {
-		s.traits = traitsOf("12") // for memberships; nothing else is judged
-	}
+	s.traits, s.supported = traitsOf(s.version)
+	s.knowsCreate = s.knows(Key{Type: typeCreate})
+	s.knowsLevels = s.knows(Key{Type: typePowerLevels})
+	s.knowsJoinRule = s.knows(Key{Type: typeJoinRules})
 	if create != nil {
 		s.create = s.traits.creation(create, content)
 	}
 	for key, e := range s.events {
 		switch {
-		case e == nil:
 		case key.Type == typeMember:
-			s.members[id.UserID(key.StateKey)], _ = parseContent(e).get("membership").str()
+			s.members[id.UserID(key.StateKey)] = membershipIn(e)
+		case e == nil:
 		case key == Key{Type: typePowerLevels}:
 			s.levels = s.traits.powerLevels(parseContent(e))
 		case key == Key{Type: typeJoinRules}:
@@ -86,6 +91,15 @@ func NewSnapshot(state State) *Snapshot {
 		}
 	}
 	return s
+}
+
+// membershipIn reads a member event, which may be none.
+func membershipIn(e *Event) string {
+	if e == nil {
+		return leave
+	}
+	membership, _ := parseContent(e).get("membership").str()
+	return membership
 }
 
 // parseContent returns an event's content, or a value that is no object if it is malformed.
@@ -112,7 +126,7 @@ func versionIn(create node) id.RoomVersion {
 
 // creation applies rule 1 (m.room.create) as far as content and sender go.
 func (t *traits) creation(e *Event, content node) creation {
-	c := creation{valid: content.kind == kindObject && validUserID(string(e.Sender)), creator: e.Sender}
+	c := creation{exists: true, valid: content.kind == kindObject && validUserID(string(e.Sender)), creator: e.Sender}
 	c.server = domain(string(e.Sender))
 	// "the property m.federate set to false": anything that is not true counts, as Synapse has it.
 	federate := content.get("m.federate")
@@ -153,12 +167,12 @@ func (s *Snapshot) Membership(user id.UserID) (membership string, known bool) {
 	if m, ok := s.members[user]; ok {
 		return m, true
 	}
-	return leave, s.knows(memberKey(user))
+	return leave, s.complete
 }
 
 // JoinRule returns the room's join rule, "invite" for a room without one, and an empty string if the event is malformed.
 func (s *Snapshot) JoinRule() (rule string, known bool) {
-	return s.joinRule, s.knows(Key{Type: typeJoinRules})
+	return s.joinRule, s.knowsJoinRule
 }
 
 // Version returns the room version, empty if unknown.
@@ -166,15 +180,12 @@ func (s *Snapshot) Version() id.RoomVersion { return s.version }
 
 // Power returns a user's power level and whether it is known. It is not known either when it is malformed.
 func (s *Snapshot) Power(user id.UserID) (level Level, known bool) {
-	if !s.knows(Key{Type: typeCreate}) || !s.supported() {
+	if !s.knowsCreate || !s.supported {
 		return 0, false
 	}
 	l, known := s.power(user)
 	return l.value, known && l.state == given
 }
-
-// supported reports whether the room version is one whose rules we know.
-func (s *Snapshot) supported() bool { return traitsOf(s.version) != nil }
 
 // isCreator reports whether a user has the infinite power of v12.
 func (s *Snapshot) isCreator(user id.UserID) bool { return slices.Contains(s.create.creators, user) }
@@ -186,9 +197,9 @@ func (s *Snapshot) power(user id.UserID) (l level, known bool) {
 	}
 	if s.levels == nil {
 		if user == s.create.creator && !s.traits.privilegedCreators {
-			return exactly(100), s.knows(Key{Type: typePowerLevels})
+			return exactly(100), s.knowsLevels
 		}
-		return exactly(0), s.knows(Key{Type: typePowerLevels})
+		return exactly(0), s.knowsLevels
 	}
 	if l = s.levels.users.find(string(user)); l.state != absent {
 		return l, true

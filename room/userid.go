@@ -9,39 +9,34 @@ func validUserID(u string) bool {
 	if len(u) > 255 || u == "" || u[0] != '@' {
 		return false
 	}
-	local, server, found := strings.Cut(u[1:], ":")
-	return found && strings.IndexByte(local, 0) < 0 && validServerName(server)
+	colon := strings.IndexByte(u, ':')
+	return colon > 0 && strings.IndexByte(u[:colon], 0) < 0 && validServerName(u[colon+1:])
 }
 
 // domain returns the server name in a user ID.
 func domain(user string) string {
-	_, server, _ := strings.Cut(user, ":")
-	return server
+	return user[strings.IndexByte(user, ':')+1:]
 }
 
 // validServerName checks https://spec.matrix.org/latest/appendices/#server-name. An IPv4 address is a DNS name too, as
 // far as its characters go.
 func validServerName(s string) bool {
-	host, rest := s, ""
-	isHost := isDNSChar
-	if strings.HasPrefix(s, "[") {
-		var found bool
-		if host, rest, found = strings.Cut(s[1:], "]"); !found || len(host) < 2 || len(host) > 45 {
+	end := 0
+	if s != "" && s[0] == '[' {
+		end++
+		for end < len(s) && isIPv6Char(s[end]) {
+			end++
+		}
+		if end < 3 || end > 46 || end == len(s) || s[end] != ']' {
 			return false
 		}
-		isHost = isIPv6Char
-	} else if colon := strings.IndexByte(s, ':'); colon >= 0 {
-		host, rest = s[:colon], s[colon:]
-	}
-	if host == "" {
-		return false
-	}
-	for i := range len(host) {
-		if !isHost(host[i]) {
-			return false
+		end++
+	} else {
+		for end < len(s) && isDNSChar(s[end]) {
+			end++
 		}
 	}
-	return rest == "" || validPort(rest)
+	return end == len(s) && end > 0 || end > 0 && validPort(s[end:])
 }
 
 func validPort(s string) bool {

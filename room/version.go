@@ -20,13 +20,13 @@ type traits struct {
 	privilegedCreators bool // creators have infinite power, additional_creators exist: v12
 }
 
-// traitsOf returns nil for a room version that is not one of 1 to 12.
-func traitsOf(v id.RoomVersion) *traits {
+// traitsOf knows the room versions 1 to 12. Of any other it returns ok false.
+func traitsOf(v id.RoomVersion) (t traits, ok bool) {
 	n, err := strconv.Atoi(string(v))
 	if err != nil || n < 1 || n > 12 || strconv.Itoa(n) != string(v) {
-		return nil
+		return traits{}, false
 	}
-	return &traits{
+	return traits{
 		aliases:            n <= 5,
 		floats:             n <= 5,
 		strings:            n <= 9,
@@ -37,5 +37,5 @@ func traitsOf(v id.RoomVersion) *traits {
 		knockRestricted:    n >= 10,
 		creatorInContent:   n <= 10,
 		privilegedCreators: n >= 12,
-	}
+	}, true
 }
