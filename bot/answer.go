@@ -60,7 +60,11 @@ func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error
 		b.log.Err(err).Stringer("event", ev.Event).Msg("a command is given up")
 		reply = commands.Failed()
 	}
-	return b.answer(ctx, now, m, reply)
+	if err := b.answer(ctx, now, m, reply); err != nil || !reply.Progress {
+		return err
+	}
+	// The queue may have finished before there was a message to edit.
+	return b.report(ctx, ev.Event, finished)
 }
 
 // dispatch runs an event, and turns a panic into an answer: the next event works.

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,37 +36,45 @@ func (p *progress) due(command id.EventID, now time.Time, last bool) bool {
 	return true
 }
 
+// occasion is why a status message might be edited.
+type occasion int
+
+const (
+	settled  occasion = iota // a row was settled: say so now and then
+	delayed                  // a row has to wait: say so at once
+	finished                 // only if nothing is open any more
+)
+
 // deliver is what the queue calls: one attempt at a row, and word of it.
 func (b *bot) deliver(ctx context.Context, row int64) (invites.Outcome, error) {
 	outcome, err := b.invites.Deliver(ctx, row)
 	if err != nil || outcome.Kind == invites.OutcomeGone {
 		return outcome, err
 	}
-	waits := outcome.Kind == invites.OutcomeLater || outcome.Kind == invites.OutcomeFailed
-	if err := b.report(ctx, outcome.Command, waits); err != nil {
+	why := settled
+	if outcome.Kind == invites.OutcomeLater || outcome.Kind == invites.OutcomeFailed {
+		why = delayed
+	}
+	if err := b.report(ctx, outcome.Command, why); err != nil {
 		b.log.Warn().Err(err).Stringer("event", outcome.Command).Msg("the status message could not be edited")
 	}
 	return outcome, nil
 }
 
 // report edits a command's status message to what its rows show. When nothing is open any more, the event is ended.
-func (b *bot) report(ctx context.Context, command id.EventID, waits bool) error {
+func (b *bot) report(ctx context.Context, command id.EventID, why occasion) error {
 	rows, err := b.invites.Progress(ctx, command)
 	if err != nil {
 		return err
 	}
-	open := 0
-	for _, row := range rows {
-		if row.Status == invites.Open {
-			open++
-		}
-	}
+	open := slices.ContainsFunc(rows, func(row invites.Invitation) bool { return row.Status == invites.Open })
 	now := time.Now()
-	if !b.progress.due(command, now, open == 0 || waits) {
+	due := b.progress.due(command, now, !open)
+	if open && why != delayed && (why == finished || !due) {
 		return nil
 	}
 	ev, err := b.store.Received(ctx, command)
-	if err != nil || ev.Answer == "" {
+	if err != nil || ev.Answer == "" || ev.Handled {
 		return err // nobody waits for word: the lane has answered, or is about to
 	}
 	m, err := commands.Parse(ev)

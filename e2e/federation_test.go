@@ -14,7 +14,7 @@ func TestFederatedInvite(t *testing.T) {
 	s := &stage{World: harness.New(t, harness.Options{Puppet: true, TLSPort: tlsPort(t, 8448)})}
 	s.owner = s.Account("owner")
 	peer := harness.Peer(t, homeserver.Dendrite, tlsPort(t, 8449))
-	dave, erin := harness.NewAccount(t, peer, "dave", false), harness.NewAccount(t, peer, "erin", false)
+	dave, erin := harness.NewAccount(t, peer, "dave", "", false), harness.NewAccount(t, peer, "erin", "", false)
 	for _, version := range []string{"10", "12"} {
 		t.Run("v"+version, func(t *testing.T) {
 			room := s.BotRoom(s.owner, harness.RoomOptions{Version: version})

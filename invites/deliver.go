@@ -130,7 +130,7 @@ func (s *Service) confirm(ctx context.Context, inv Invitation) ending {
 		return done
 	}
 	key := room.Key{Type: "m.room.member", StateKey: string(inv.Target)}
-	snap, err := s.Homeserver.Snapshot(ctx, inv.Room, inv.Actor, []room.Key{key}, true)
+	snap, err := s.Homeserver.Snapshot(ctx, inv.Room, inv.Actor, []room.Key{key}, false)
 	if err != nil {
 		return done // accepted, and nothing speaks against it
 	}

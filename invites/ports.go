@@ -190,7 +190,7 @@ type Homeserver interface {
 	// Snapshot returns what is known of a room, with at least needs in it, read as the bot where it is in the room, else
 	// as viewer by identity assertion, else ErrNoView. fresh bypasses the cache.
 	Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error)
-	// Act makes one change, once, without retries of its own.
+	// Act makes one change, once, without retries of its own. A Snapshot after it shows no older state.
 	Act(ctx context.Context, e Effect) error
 	// Resolve looks an alias up.
 	Resolve(ctx context.Context, alias id.RoomAlias) (id.RoomID, []string, error)

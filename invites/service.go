@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -164,9 +165,10 @@ func (s *Service) deliverNow(ctx context.Context, row int64) error {
 	return nil
 }
 
-// Progress returns the rows of a command as they are now.
+// Progress returns the rows that a command asked for as they are now, without the automatic joins that followed.
 func (s *Service) Progress(ctx context.Context, command id.EventID) ([]Invitation, error) {
-	return s.Store.Invitations(ctx, command)
+	rows, err := s.Store.Invitations(ctx, command)
+	return slices.DeleteFunc(rows, func(row Invitation) bool { return row.Action != rows[0].Action }), err
 }
 
 // record decides on the targets that have no row yet, and commits rows and audit together.

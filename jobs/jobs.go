@@ -10,11 +10,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
-	"github.com/riverqueue/river/rivermigrate"
-	"github.com/riverqueue/river/rivertype"
 
 	"usher/invites"
 	"usher/store"
@@ -36,14 +33,6 @@ type Config struct {
 
 	SweepEvery time.Duration // 0: 15 seconds
 	CleanEvery time.Duration // 0: 1 hour
-}
-
-// client is a river.Client on either database.
-type client interface {
-	Start(ctx context.Context) error
-	Stop(ctx context.Context) error
-	StopAndCancel(ctx context.Context) error
-	InsertMany(ctx context.Context, params []river.InsertManyParams) ([]*rivertype.JobInsertResult, error)
 }
 
 // Queue wakes delivery. It implements invites.Queue.
@@ -71,72 +60,18 @@ func New(ctx context.Context, cfg Config) (*Queue, error) {
 		cfg.CleanEvery = time.Hour
 	}
 	q := &Queue{cfg: cfg, stop: func() {}}
-	rc, err := riverConfig(cfg)
-	if err != nil {
-		return nil, err
-	}
-	err = cfg.Store.Exclusively(ctx, func(ctx context.Context) error { return migrate(ctx, cfg.Store, rc.Logger) })
-	if err != nil {
-		return nil, fmt.Errorf("jobs: upgrading the queue's tables: %w", err)
-	}
-	if pool := cfg.Store.Pool(); pool != nil {
-		q.client, err = river.NewClient(riverpgxv5.New(pool), rc)
-	} else {
-		rc.ReindexerIndexNames = []string{} // SQLite would stop all writers for it
-		q.client, err = river.NewClient(sqliteDriver{riversqlite.New(cfg.Store.SQL())}, rc)
-	}
+	err := cfg.Store.Exclusively(ctx, func(ctx context.Context) (err error) {
+		if pool := cfg.Store.Pool(); pool != nil {
+			q.client, err = newClient(ctx, riverpgxv5.New(pool), q)
+		} else {
+			q.client, err = newClient(ctx, riversqlite.New(cfg.Store.SQL()), q)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("jobs: %w", err)
 	}
 	return q, nil
-}
-
-// sqliteDriver is River's, save that an insert wakes the workers of this process, the only one there is, at once.
-// River's own way is a table of notifications, written on every insert and read every 50 ms.
-type sqliteDriver struct{ *riversqlite.Driver }
-
-func (sqliteDriver) SupportsListener() bool     { return false }
-func (sqliteDriver) SupportsListenNotify() bool { return false }
-
-// riverConfig keeps River quiet, quick, and its table small.
-func riverConfig(cfg Config) (*river.Config, error) {
-	workers := river.NewWorkers()
-	if err := river.AddWorkerSafely(workers, &worker{cfg: cfg}); err != nil {
-		return nil, fmt.Errorf("jobs: %w", err)
-	}
-	return &river.Config{
-		Logger:                      slog.New(quiet{cfg.Logger.Handler()}),
-		Queues:                      map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: cfg.Workers}},
-		Workers:                     workers,
-		FetchCooldown:               5 * time.Millisecond,
-		FetchPollInterval:           time.Second,
-		JobTimeout:                  cfg.Timeout,
-		RescueStuckJobsAfter:        cfg.Timeout + time.Minute,
-		RetryPolicy:                 backoff{},
-		MaxAttempts:                 maxAttempts,
-		CompletedJobRetentionPeriod: time.Minute,
-		CancelledJobRetentionPeriod: time.Minute,
-		DiscardedJobRetentionPeriod: time.Hour,
-	}, nil
-}
-
-// migrate brings River's tables up to date.
-func migrate(ctx context.Context, s *store.Store, logger *slog.Logger) (err error) {
-	config := &rivermigrate.Config{Logger: logger}
-	if pool := s.Pool(); pool != nil {
-		return up(rivermigrate.New(riverpgxv5.New(pool), config))(ctx)
-	}
-	return up(rivermigrate.New(riversqlite.New(s.SQL()), config))(ctx)
-}
-
-func up[T any](m *rivermigrate.Migrator[T], err error) func(context.Context) error {
-	return func(ctx context.Context) error {
-		if err != nil {
-			return err
-		}
-		_, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil)
-		return err
-	}
 }
 
 // Start starts the workers and the sweeper. ctx bounds the start, not the work.
@@ -192,7 +127,7 @@ func (q *Queue) sweepUntil(ctx context.Context) {
 func (q *Queue) sweep(ctx context.Context) {
 	rows, err := q.cfg.Sweep(ctx)
 	if err == nil {
-		err = q.Wake(ctx, q.cfg.Clock.Now(), rows...)
+		err = q.wake(ctx, q.cfg.Clock.Now(), rows, 1) // one row a job, so that the next sweep finds the same job
 	}
 	if err != nil && ctx.Err() == nil {
 		q.cfg.Logger.WarnContext(ctx, "Sweep failed", slog.Any("error", err))

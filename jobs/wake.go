@@ -11,63 +11,72 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// wakeUp is a job: the key of a row, no facts. It is unique while it waits or runs.
+// wakeUp is a job: the keys of rows, no facts. It is unique while it waits or runs.
 type wakeUp struct {
-	Row  int64 `json:"row"`
-	Slot int   `json:"slot"`
+	Rows []int64 `json:"rows"`
+	Slot int     `json:"slot"`
 }
 
 // Kind implements river.JobArgs.
 func (wakeUp) Kind() string { return "deliver" }
 
-// slots is how many jobs one row may have: one that runs, or one that waits for a later time, must not swallow a
+// slots is how many jobs the same rows may have: one that runs, or one that waits for a later time, must not swallow a
 // wake-up, so that goes to the next slot. Where all are taken the sweep comes back.
 const slots = 3
 
-// unique keeps wake-ups of one row and slot from piling up.
+// unique keeps wake-ups of the same rows and slot from piling up.
 var unique = river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
 	rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled,
 }}
 
-// maxInsert bounds one insert: SQLite's other writers wait for it.
-const maxInsert = 500
+const (
+	maxRows   = 20  // of one job: what River does for a job costs more than what the store does for a row
+	maxInsert = 100 // jobs of one insert: SQLite's other writers wait for it
+)
 
-// Wake implements invites.Queue. A row that is woken twice before it runs is delivered once.
+// Wake implements invites.Queue. Rows that are woken again before they run are delivered once.
 func (q *Queue) Wake(ctx context.Context, at time.Time, rows ...int64) error {
+	each := (len(rows) + q.cfg.Workers - 1) / q.cfg.Workers // few rows are spread over all workers
+	return q.wake(ctx, at, rows, max(1, min(each, maxRows)))
+}
+
+// wake inserts jobs of so many rows each.
+func (q *Queue) wake(ctx context.Context, at time.Time, rows []int64, each int) error {
 	scheduled := time.Time{} // at once
 	if wait := at.Sub(q.cfg.Clock.Now()); wait > 0 {
 		scheduled = time.Now().Add(wait)
 	}
 	rows = slices.Clone(rows)
 	slices.Sort(rows)
-	for part := range slices.Chunk(slices.Compact(rows), maxInsert) {
+	jobs := slices.Collect(slices.Chunk(slices.Compact(rows), each))
+	for part := range slices.Chunk(jobs, maxInsert) {
 		for slot := 0; slot < slots && len(part) > 0; slot++ {
 			var err error
 			if part, err = q.insert(ctx, scheduled, slot, part); err != nil {
-				return fmt.Errorf("jobs: waking %d rows: %w", len(part), err)
+				return fmt.Errorf("jobs: waking %d rows: %w", len(rows), err)
 			}
 		}
 	}
 	return nil
 }
 
-// insert puts rows into a slot and returns those whose job there will not do.
-func (q *Queue) insert(ctx context.Context, scheduled time.Time, slot int, rows []int64) (missed []int64, err error) {
-	params := make([]river.InsertManyParams, len(rows))
-	for i, row := range rows {
-		params[i] = river.InsertManyParams{Args: wakeUp{row, slot}, InsertOpts: &river.InsertOpts{ScheduledAt: scheduled, UniqueOpts: unique}}
+// insert puts jobs into a slot and returns those for which the job that is there already will not do.
+func (q *Queue) insert(ctx context.Context, scheduled time.Time, slot int, jobs [][]int64) (missed [][]int64, err error) {
+	params := make([]river.InsertManyParams, len(jobs))
+	for i, rows := range jobs {
+		params[i] = river.InsertManyParams{Args: wakeUp{rows, slot}, InsertOpts: &river.InsertOpts{ScheduledAt: scheduled, UniqueOpts: unique}}
 	}
 	results, err := q.client.InsertMany(ctx, params)
 	if err != nil {
-		return rows, err
+		return nil, err
 	}
 	for _, r := range results {
 		if r.UniqueSkippedAsDuplicate && !serves(r.Job, scheduled) {
 			var w wakeUp
 			if err := json.Unmarshal(r.Job.EncodedArgs, &w); err != nil {
-				return rows, err
+				return nil, err
 			}
-			missed = append(missed, w.Row)
+			missed = append(missed, w.Rows)
 		}
 	}
 	return missed, nil

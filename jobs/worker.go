@@ -2,67 +2,66 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"time"
 
 	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/rivertype"
 
 	"usher/invites"
 )
 
-// worker calls Deliver for a wake-up.
+// worker calls Deliver for each row of a wake-up.
 type worker struct {
 	river.WorkerDefaults[wakeUp]
-	cfg Config
+	q *Queue
 }
 
-// Work implements river.Worker. Its errors are logged here; River only sees to it that the job comes back.
-func (w *worker) Work(ctx context.Context, job *river.Job[wakeUp]) (err error) {
-	log := w.cfg.Logger.With(slog.Int64("row", job.Args.Row))
+// Work implements river.Worker. Faults are logged where they happen; River only sees to it that the job comes back. Then
+// the rows that went well the first time are gone, which is quickly seen.
+func (w *worker) Work(ctx context.Context, job *river.Job[wakeUp]) error {
+	again := map[time.Time][]int64{} // by the second
+	var faults []error
+	for _, row := range job.Args.Rows {
+		outcome, err := w.deliver(ctx, row)
+		if ctx.Err() != nil {
+			return ctx.Err() // stopped
+		}
+		switch {
+		case err != nil:
+			faults = append(faults, err)
+		case outcome.Kind == invites.OutcomeFailed, outcome.Kind == invites.OutcomeLater:
+			at := outcome.At.Add(time.Second - 1).Truncate(time.Second)
+			if soonest := w.q.cfg.Clock.Now().Add(time.Second); at.Before(soonest) {
+				at = soonest.Truncate(time.Second).Add(time.Second)
+			}
+			again[at] = append(again[at], row)
+		}
+	}
+	for at, rows := range again {
+		if err := w.q.Wake(ctx, at, rows...); err != nil {
+			w.q.cfg.Logger.WarnContext(ctx, "Waking later failed; the sweep will", slog.Any("error", err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// deliver delivers one row in its time, and turns a panic into an error.
+func (w *worker) deliver(ctx context.Context, row int64) (o invites.Outcome, err error) {
+	ctx, cancel := context.WithTimeout(ctx, w.q.cfg.Timeout)
+	defer cancel()
+	log := w.q.cfg.Logger.With(slog.Int64("row", row))
 	defer func() {
 		if p := recover(); p != nil {
 			log.ErrorContext(ctx, "Delivery panicked", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-			err = fmt.Errorf("panic: %v", p)
+			err = fmt.Errorf("row %d: panic: %v", row, p)
 		}
 	}()
-	outcome, err := w.cfg.Deliver(ctx, job.Args.Row)
-	if err != nil {
-		if ctx.Err() == nil {
-			log.WarnContext(ctx, "Delivery failed", slog.Any("error", err), slog.Int("attempt", job.Attempt))
-		}
-		return err
+	o, err = w.q.cfg.Deliver(ctx, row)
+	if err != nil && !errors.Is(err, context.Canceled) {
+		log.WarnContext(ctx, "Delivery failed", slog.Any("error", err))
 	}
-	switch outcome.Kind {
-	case invites.OutcomeFailed, invites.OutcomeLater:
-		return river.JobSnooze(max(time.Second, outcome.At.Sub(w.cfg.Clock.Now())))
-	default:
-		return nil
-	}
+	return o, err
 }
-
-// maxAttempts is how often a job that errs or panics is tried before the sweep makes a new one of it, so that the
-// errors that River collects in it stay few.
-const maxAttempts = 20
-
-// backoff spaces the tries of a job that errs or panics: a fault of the program or of the database. What a homeserver
-// refuses is an outcome with a time of its own.
-type backoff struct{}
-
-// NextRetry implements river.ClientRetryPolicy.
-func (backoff) NextRetry(job *rivertype.JobRow) time.Time {
-	const first, most = 10 * time.Second, 10 * time.Minute
-	return time.Now().Add(min(most, first<<min(job.Attempt-1, 10)))
-}
-
-// quiet passes on what River warns of.
-type quiet struct{ slog.Handler }
-
-func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {
-	return level >= slog.LevelWarn && q.Handler.Enabled(ctx, level)
-}
-
-func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler { return quiet{q.Handler.WithAttrs(attrs)} }
-func (q quiet) WithGroup(name string) slog.Handler       { return quiet{q.Handler.WithGroup(name)} }

@@ -114,10 +114,8 @@ func (s *State) remove(e *list.Element) {
 // reset forgets all but the create event.
 func (s *State) reset(c *cached) {
 	create := c.events[createKey]
-	*c = cached{
-		room: c.room, events: make(map[room.Key]*room.Event), flights: make(map[room.Key]*flight),
-		expires: s.o.Now().Add(s.o.TTL),
-	}
+	c.events, c.flights = make(map[room.Key]*room.Event), make(map[room.Key]*flight)
+	c.members, c.snap, c.outside, c.expires = 0, nil, false, s.o.Now().Add(s.o.TTL)
 	if create != nil {
 		c.events[createKey] = create
 	}

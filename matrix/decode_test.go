@@ -3,7 +3,6 @@ package matrix
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -209,7 +208,7 @@ func compare(t *testing.T, e *rawEvent, raw json.RawMessage) {
 		"msgtype": {e.content.msgtype, content["msgtype"]}, "membership": {e.content.membership, content["membership"]},
 	} {
 		if !bytes.Equal(pair[0], pair[1]) {
-			t.Fatal(fmt.Sprintf("%s of %s: %q, want %q", name, raw, pair[0], pair[1]))
+			t.Fatalf("%s of %s: %q, want %q", name, raw, pair[0], pair[1])
 		}
 	}
 }

@@ -210,6 +210,9 @@ func (n *Intake) take(w http.ResponseWriter, r *http.Request, t *work, txn strin
 		n.o.Log.Error().Err(err).Str("transaction_id", shorten(txn, 64)).Int("bytes", len(t.body)).Msg("Transaction refused")
 		return http.StatusBadRequest, "M_NOT_JSON"
 	}
+	if t.quiet() {
+		return http.StatusOK, ""
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), n.o.Commit)
 	defer cancel()
 	if err := n.commit(ctx, t); err != nil {

@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"math/bits"
@@ -83,7 +84,7 @@ func skipContainer(b []byte, i int) int {
 				i = skipSpace(b, i+1)
 			}
 			if !array {
-				if i = skipKey(b, i); i == bad {
+				if _, i = skipKey(b, i); i == bad {
 					return bad
 				}
 			}
@@ -92,18 +93,18 @@ func skipContainer(b []byte, i int) int {
 	}
 }
 
-// skipKey returns the index of the value that follows the object key at b[i], or bad.
-func skipKey(b []byte, i int) int {
+// skipKey returns the index after the object key at b[i], and that of the value that follows, or bad.
+func skipKey(b []byte, i int) (end, value int) {
 	if i >= len(b) || b[i] != '"' {
-		return bad
+		return bad, bad
 	}
-	if i = skipString(b, i); i == bad {
-		return bad
+	if end = skipString(b, i); end == bad {
+		return bad, bad
 	}
-	if i = skipSpace(b, i); i >= len(b) || b[i] != ':' {
-		return bad
+	if i = skipSpace(b, end); i >= len(b) || b[i] != ':' {
+		return bad, bad
 	}
-	return skipSpace(b, i+1)
+	return end, skipSpace(b, i+1)
 }
 
 // skipScalar returns the index after the string, number or literal at b[i], or bad.
@@ -287,11 +288,16 @@ func walkObject(b []byte, i int, member func(key []byte, i int) int) int {
 		return i + 1
 	}
 	for {
-		start := i
-		if i = skipKey(b, i); i == bad {
+		end, value := skipKey(b, i)
+		if end == bad {
 			return bad
 		}
-		if i = member(keyOf(b[start:i]), i); i == bad {
+		key := b[i+1 : end-1]
+		if bytes.IndexByte(key, '\\') >= 0 {
+			s, _ := unquote(b[i:end])
+			key = []byte(s)
+		}
+		if i = member(key, value); i == bad {
 			return bad
 		}
 		i = skipSpace(b, i)
@@ -309,31 +315,17 @@ func walkObject(b []byte, i int, member func(key []byte, i int) int) int {
 	}
 }
 
-// keyOf unquotes a key, given with what stands between it and its value.
-func keyOf(b []byte) []byte {
-	end := skipString(b, 0)
-	key := b[1 : end-1]
-	for _, c := range key {
-		if c == '\\' {
-			s, _ := unquote(b[:end])
-			return []byte(s)
-		}
-	}
-	return key
-}
-
 // unquote decodes a JSON string that has been checked. ok is false where it is no string, or holds NUL or half a
 // surrogate pair: no identifier does, and databases differ in what they make of them.
-func unquote(quoted []byte) (s string, ok bool) {
+func unquote(quoted []byte) (string, bool) {
 	if len(quoted) < 2 || quoted[0] != '"' {
 		return "", false
 	}
 	plain := quoted[1 : len(quoted)-1]
-	for _, c := range plain {
-		if c == '\\' {
-			err := json.Unmarshal(quoted, &s)
-			return s, err == nil && !strings.ContainsAny(s, "\x00\ufffd")
-		}
+	if bytes.IndexByte(plain, '\\') < 0 {
+		return string(plain), true
 	}
-	return string(plain), true
+	var s string
+	err := json.Unmarshal(quoted, &s)
+	return s, err == nil && !strings.ContainsAny(s, "\x00\ufffd")
 }

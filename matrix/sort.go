@@ -53,6 +53,11 @@ const (
 
 func (t *work) reset(now time.Time) { *t = work{now: now, body: t.body[:0]} }
 
+// quiet tells whether a transaction brought nothing to be done.
+func (t *work) quiet() bool {
+	return len(t.received) == 0 && len(t.redactions) == 0 && len(t.broken) == 0 && len(t.left) == 0
+}
+
 // read reads a body of the length announced, -1 if none was, into the buffer.
 func (t *work) read(r io.Reader, length, limit int64) error {
 	t.body = slices.Grow(t.body[:0], int(min(max(length, 0), maxPooled))+bytes.MinRead)

@@ -121,7 +121,10 @@ func parse(s string) (n node, canonical, ok bool) {
 	p.space()
 	n, ok = p.value(0)
 	p.space()
-	return n, p.canonical, ok && p.i == len(s)
+	if !ok || p.i < len(s) {
+		return node{}, false, false
+	}
+	return n, p.canonical, true
 }
 
 type parser struct {
@@ -182,10 +185,13 @@ func (p *parser) value(depth int) (node, bool) {
 	case c == 'n':
 		n.kind, ok = kindNull, p.word("null")
 	}
-	if n.raw = p.s[start:p.i]; !ok || n.kind != kindObject {
-		return n, ok
+	if !ok {
+		return node{}, false
 	}
-	n.index, ok = newIndex(n.items)
+	n.raw = p.s[start:p.i]
+	if n.kind == kindObject {
+		n.index, ok = newIndex(n.items)
+	}
 	return n, ok
 }
 

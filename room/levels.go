@@ -122,10 +122,13 @@ func floatLevel(s string) level {
 	return bigLevel(i)
 }
 
-// integerLevel reads digits with an optional sign.
+// integerLevel reads digits with an optional sign, up to what a binary64 holds.
 func integerLevel(s string) level {
 	if v, err := strconv.ParseInt(s, 10, 64); err == nil && v > math.MinInt64 && v < math.MaxInt64 {
 		return exactly(Level(v))
+	}
+	if _, err := strconv.ParseFloat(s, 64); err != nil {
+		return level{state: malformed}
 	}
 	i, ok := new(big.Int).SetString(s, 10)
 	if !ok {

@@ -152,7 +152,10 @@ func (s *Snapshot) authorizeLeave(a *Action) Result {
 		return unknown(memberKey(a.Target))
 	}
 	allowed := RuleKick
-	if isBanned(m) {
+	switch m {
+	case "": // malformed: a ban, for all one can tell
+		return deny(RuleUnbanPower, membershipEvidence(a.Target, m, leave))
+	case ban:
 		allowed = RuleUnban
 		if r := s.requirePower(a.Sender, banLevel, RuleUnban, RuleUnbanPower); r.Verdict != Allow {
 			return r

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -21,33 +22,40 @@ import (
 // started again; the Door holds what the homeserver pushes meanwhile.
 type Usher struct {
 	Bot  id.UserID
-	Door *Door // from the homeserver to Usher
-	Tap  *Tap  // from Usher to the homeserver
+	Door *Door // from the homeserver to Usher; nil: it reaches Usher directly
+	Tap  *Tap  // from Usher to the homeserver; nil: Usher reaches it directly
 
 	binary, dir, listen string
 	process             *child.Process
 }
 
-// usherSetup is what an Usher is configured with.
-type usherSetup struct {
+// Setup is what a Usher is configured with.
+type Setup struct {
+	Dir        string // folder of its own, there already
 	Domain     string
 	Homeserver string         // address that Usher is to use
-	Address    string         // where the homeserver reaches Usher
+	Address    string         // where the homeserver reaches Usher; default where it listens
+	Port       int            // where it listens on 127.0.0.1; default a free one
 	Puppet     bool           // may act for local users
 	Set        map[string]any // further settings, by their dotted path
 }
 
-// newUsher writes the configuration and has Usher write its registrations from it.
-func newUsher(ctx context.Context, dir string, s usherSetup) (*Usher, [][]byte, error) {
+// NewUsher writes a configuration with fresh tokens and has Usher write its registrations from it, which it returns. Nothing runs yet.
+func NewUsher(ctx context.Context, s Setup) (*Usher, [][]byte, error) {
 	binary := os.Getenv("USHER_E2E_USHER")
 	if binary == "" {
 		return nil, nil, errors.New("no program: set USHER_E2E_USHER, or run the tests by make")
 	}
-	port, err := child.FreePort()
-	if err != nil {
-		return nil, nil, err
+	var err error
+	if s.Port == 0 {
+		if s.Port, err = child.FreePort(); err != nil {
+			return nil, nil, err
+		}
 	}
-	u := &Usher{Bot: id.NewUserID("usher", s.Domain), dir: dir, listen: fmt.Sprintf("127.0.0.1:%d", port)}
+	u := &Usher{Bot: id.NewUserID("usher", s.Domain), dir: s.Dir, listen: fmt.Sprintf("127.0.0.1:%d", s.Port)}
+	if s.Address == "" {
+		s.Address = "http://" + u.listen
+	}
 	if u.binary, err = filepath.Abs(binary); err != nil {
 		return nil, nil, err
 	}
@@ -58,7 +66,7 @@ func newUsher(ctx context.Context, dir string, s usherSetup) (*Usher, [][]byte, 
 		return nil, nil, fmt.Errorf("usher -g: exit code %d\n%s", code, out)
 	}
 	var registrations [][]byte
-	files, err := filepath.Glob(filepath.Join(dir, "registration*.yaml"))
+	files, err := filepath.Glob(filepath.Join(u.dir, "registration*.yaml"))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -73,27 +81,20 @@ func newUsher(ctx context.Context, dir string, s usherSetup) (*Usher, [][]byte, 
 }
 
 // configure writes config.yaml.
-func (u *Usher) configure(s usherSetup) error {
+func (u *Usher) configure(s Setup) error {
 	settings := map[string]any{
-		"homeserver.address":       s.Homeserver,
-		"homeserver.domain":        s.Domain,
-		"appservice.id":            "usher",
-		"appservice.address":       s.Address,
-		"appservice.listen":        u.listen,
-		"appservice.as_token":      "e2e-as-token-of-the-bot-itself-0123456789",
-		"appservice.hs_token":      "e2e-hs-token-of-the-bot-itself-0123456789",
-		"appservice.bot.username":  "usher",
-		"puppet.enabled":           s.Puppet,
-		"puppet.id":                "usher-puppet",
-		"puppet.as_token":          "e2e-as-token-for-assertion-0123456789",
-		"puppet.hs_token":          "e2e-hs-token-for-assertion-0123456789",
-		"permissions":              map[string]any{"*": "user", "@admin:" + s.Domain: "operator"},
-		"database.type":            "sqlite",
-		"database.uri":             "file:usher.db",
-		"logging.min_level":        "debug",
-		"logging.writers":          []any{map[string]any{"type": "stderr", "format": "json"}},
-		"appservice.bot.avatar":    "",
-		"appservice.max_body_size": "50MiB",
+		"homeserver.address":  s.Homeserver,
+		"homeserver.domain":   s.Domain,
+		"appservice.address":  s.Address,
+		"appservice.listen":   u.listen,
+		"appservice.as_token": rand.Text(),
+		"appservice.hs_token": rand.Text(),
+		"puppet.enabled":      s.Puppet,
+		"puppet.as_token":     rand.Text(),
+		"puppet.hs_token":     rand.Text(),
+		"permissions":         map[string]any{"*": "user", "@admin:" + s.Domain: "operator"},
+		"logging.min_level":   "debug",
+		"logging.writers":     []any{map[string]any{"type": "stderr", "format": "json"}},
 	}
 	maps.Copy(settings, s.Set)
 	text, err := yaml.Marshal(nest(settings))
@@ -147,19 +148,35 @@ func (u *Usher) Start(ctx context.Context) error {
 	if err := u.process.Answers(ctx, "http://"+u.listen+"/_matrix/mau/ready"); err != nil {
 		return fmt.Errorf("usher: %w\n%s", err, u.Tail(30))
 	}
+	if u.Door == nil {
+		return nil
+	}
 	return u.Door.To("http://" + u.listen)
 }
 
 // Kill ends the process as a power cut would (kill -9). What the homeserver pushes from now on waits for the next Start.
 func (u *Usher) Kill() {
-	_ = u.Door.To("")
+	u.hold()
 	u.process.Kill()
 }
 
 // Stop ends the process by SIGTERM.
 func (u *Usher) Stop() error {
-	_ = u.Door.To("")
+	u.hold()
 	return u.process.Stop(15 * time.Second)
+}
+
+// Running reports whether the process was started.
+func (u *Usher) Running() bool { return u.process != nil }
+
+// Done is closed when the process has ended.
+func (u *Usher) Done() <-chan struct{} { return u.process.Done() }
+
+// hold has the door keep what comes.
+func (u *Usher) hold() {
+	if u.Door != nil {
+		_ = u.Door.To("")
+	}
 }
 
 // Tail returns the last lines of Usher's log.

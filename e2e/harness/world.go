@@ -85,8 +85,8 @@ func (w *World) start(ctx context.Context, o Options) error {
 		return err
 	}
 	w.t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	w.Usher, server.Registrations, err = newUsher(ctx, dir, usherSetup{
-		Domain: server.Domain, Homeserver: tap.URL, Address: w.Door.URL, Puppet: o.Puppet, Set: o.Set,
+	w.Usher, server.Registrations, err = NewUsher(ctx, Setup{
+		Dir: dir, Domain: server.Domain, Homeserver: tap.URL, Address: w.Door.URL, Puppet: o.Puppet, Set: o.Set,
 	})
 	if err != nil {
 		return err
@@ -117,7 +117,7 @@ func (w *World) startServer(ctx context.Context, o homeserver.Options) (err erro
 
 // endUsher stops Usher and tells what a failed test needs.
 func (w *World) endUsher() {
-	if w.Usher.process != nil {
+	if w.Usher.Running() {
 		if err := w.Usher.Stop(); err != nil {
 			w.t.Logf("stopping usher: %v", err)
 		}
@@ -135,21 +135,23 @@ func (w *World) endUsher() {
 func (w *World) Account(name string) *Account {
 	w.t.Helper()
 	w.accounts++
-	return NewAccount(w.t, w.Server, fmt.Sprintf("%s%d", name, w.accounts), false)
+	return NewAccount(w.t, w.Server, fmt.Sprintf("%s%d", name, w.accounts), "", false)
 }
 
 // Admin makes the account that the operator's permissions name.
 func (w *World) Admin() *Account {
 	w.t.Helper()
-	return NewAccount(w.t, w.Server, "admin", true)
+	return NewAccount(w.t, w.Server, "admin", "", true)
 }
 
-// NewAccount makes an account with the given localpart on a homeserver.
-func NewAccount(t T, s *homeserver.Server, localpart string, admin bool) *Account {
+// NewAccount makes an account with the given localpart on a homeserver. An empty password stands for a simple one.
+func NewAccount(t T, s *homeserver.Server, localpart, password string, admin bool) *Account {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), Patience)
 	defer cancel()
-	password := localpart + "-password"
+	if password == "" {
+		password = localpart + "-password"
+	}
 	client, err := s.Register(ctx, localpart, password, admin)
 	if err != nil {
 		t.Fatalf("%v", err)

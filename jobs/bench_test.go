@@ -1,0 +1,39 @@
+package jobs_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"usher/invites"
+)
+
+// BenchmarkWake measures a wake-up from Wake to its delivery, alone and by the thousand.
+func BenchmarkWake(b *testing.B) {
+	for _, rows := range []int{1, 1000} {
+		for _, name := range []string{"sqlite", "postgres"} {
+			b.Run(name+"/"+map[int]string{1: "one", 1000: "thousand"}[rows], func(b *testing.B) {
+				bench := newBench(b, openStore(b, name))
+				bench.Deliver = func(_ context.Context, row int64) (invites.Outcome, error) {
+					bench.delivered <- row
+					return invites.Outcome{Kind: invites.OutcomeDone}, nil
+				}
+				q := bench.queue()
+				next := int64(0)
+				for b.Loop() {
+					list := make([]int64, rows)
+					for i := range list {
+						next++
+						list[i] = next
+					}
+					if err := q.Wake(b.Context(), time.Time{}, list...); err != nil {
+						b.Fatal(err)
+					}
+					for range list {
+						<-bench.delivered
+					}
+				}
+			})
+		}
+	}
+}
