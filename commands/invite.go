@@ -102,7 +102,7 @@ func (c *Call) judge(ctx context.Context, req invites.Request) (Reply, error) {
 			reply.Text.Line()
 		}
 		explained := j.Explain()
-		reply.Text.Say(mark(j.Decision.Verdict)).Code(string(j.Question.Target)).Say(": " + explained.String() + " ")
+		reply.Text.Say(mark(j.Decision.Verdict) + " ").Code(string(j.Question.Target)).Say(": " + explained.String())
 		reply.Text.Reason(string(j.Decision.Code))
 	}
 	return reply, nil
