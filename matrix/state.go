@@ -83,28 +83,25 @@ func (s *State) snapshotAsBot(ctx context.Context, r id.RoomID, needs []room.Key
 	if fresh || s.o.Now().After(c.expires) {
 		s.reset(c)
 	}
-	outside, missing := c.outside, false
-	if !outside {
-		missing = c.misses(createKey) || c.misses(memberKey(s.client.user)) || slices.ContainsFunc(needs, c.misses)
-	}
-	if outside || !missing {
+	if c.outside || !slices.ContainsFunc(needs, c.hides) && c.snap != nil {
 		defer s.mu.Unlock()
 		s.client.counters.Cache(true)
-		if outside {
+		if c.outside {
 			return nil, invites.ErrNoView
 		}
-		return c.snapshot(), nil
+		return c.snap, nil
 	}
-	had, waits, starts := c.board(append([]room.Key{createKey, memberKey(s.client.user)}, needs...))
+	keys := append([]room.Key{createKey, memberKey(s.client.user)}, needs...)
+	had, waits, starts := c.board(keys)
 	s.mu.Unlock()
-	s.client.counters.Cache(false)
+	s.client.counters.Cache(len(waits) == 0)
 	s.start(ctx, c, starts)
-	return s.land(ctx, c, had, waits)
+	return s.land(ctx, c, keys, had, waits)
 }
 
 // land waits for fetches and makes a snapshot of the cache, or, where something was dropped meanwhile, of what was had
 // and brought: nothing in it is older than the call.
-func (s *State) land(ctx context.Context, c *cached, events map[room.Key]*room.Event, waits []*flight) (*room.Snapshot, error) {
+func (s *State) land(ctx context.Context, c *cached, keys []room.Key, events map[room.Key]*room.Event, waits []*flight) (*room.Snapshot, error) {
 	var failed error
 	for _, f := range waits {
 		select {
@@ -126,12 +123,10 @@ func (s *State) land(ctx context.Context, c *cached, events map[room.Key]*room.E
 	case failed != nil:
 		return nil, failed
 	}
-	for k := range events {
-		if c.misses(k) {
-			return view(events, s.client.user)
-		}
+	if slices.ContainsFunc(keys, c.misses) {
+		return view(events, s.client.user)
 	}
-	return c.snapshot(), nil
+	return c.snapshot(keys), nil
 }
 
 // view makes a snapshot of state that a user read, if it is the current one: to somebody who is not in the room,

@@ -333,17 +333,41 @@ func TestCreateStore(t *testing.T) {
 	look(t, NewState(client, StateOptions{Creates: kept}))
 }
 
-func BenchmarkSnapshotWarm(b *testing.B) {
+// TestChangeOfForgotten changes a member that the cache has let go of, but a snapshot still shows.
+func TestChangeOfForgotten(t *testing.T) {
+	s := new(stub)
+	s.inRoom()
+	st := NewState(s.client(t, time.Minute), StateOptions{Members: 1})
+	look(t, st, bob)
+	look(t, st, memberKey("@c:z"))
+	s.state("m.room.member", "@b:y", "@b:y", `{"membership":"ban"}`)
+	st.Changed("!r", bob)
+	if got := content(t, look(t, st, bob), bob); got != `{"membership":"ban"}` {
+		t.Error(got)
+	}
+}
+
+func BenchmarkSnapshot(b *testing.B) {
 	st := NewState(&Client{user: "@usher:x", counters: nobody{}}, StateOptions{})
 	needs := []room.Key{power, {Type: "m.room.join_rules"}, memberKey("@a:x"), bob}
 	c := st.room("!r")
 	for _, k := range append(needs, createKey, memberKey("@usher:x")) {
 		c.events[k] = &room.Event{Content: json.RawMessage(`{"membership":"join"}`)}
 	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := st.Snapshot(b.Context(), "!r", "", needs, false); err != nil {
-			b.Fatal(err)
+	var targets [4000]room.Key
+	for i := range targets {
+		targets[i] = memberKey(id.UserID(fmt.Sprintf("@u%d:x", i)))
+		c.events[targets[i]] = nil
+	}
+	ask := func(b *testing.B, target func(int) room.Key) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			needs[3] = target(i)
+			if _, err := st.Snapshot(b.Context(), "!r", "", needs, false); err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
+	b.Run("warm", func(b *testing.B) { ask(b, func(int) room.Key { return bob }) })
+	b.Run("another target each time", func(b *testing.B) { ask(b, func(i int) room.Key { return targets[i%len(targets)] }) })
 }
