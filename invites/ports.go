@@ -24,6 +24,7 @@ type Received struct {
 	SentAt     time.Time       // origin_server_ts
 	ReceivedAt time.Time       // when the transaction arrived
 	Redacted   bool            // taken back by its sender before it ran
+	Handled    bool            // its reply is out, nothing is left to do
 	Answer     id.EventID      // status message that is edited as the work goes on; empty: none
 }
 
@@ -95,6 +96,7 @@ type Settlement struct {
 	DueAt   time.Time // for Open: when to try again
 	At      time.Time
 	Audit   []Audit
+	Then    []Invitation // rows that follow from the outcome, recorded in the same commit as by Store.Record
 }
 
 // Errors of Store.
@@ -132,6 +134,8 @@ type Store interface {
 	Claim(ctx context.Context, row int64, now time.Time, lease time.Duration) (Invitation, bool, error)
 	// Settle ends claimed attempts, all in one commit, and releases their leases. ErrFenced names none of them settled.
 	Settle(ctx context.Context, s ...Settlement) error
+	// Release ends all leases: for a start at which no other process can hold one.
+	Release(ctx context.Context) error
 	// Due returns up to limit open rows that are not leased and were due at or before now, oldest first.
 	Due(ctx context.Context, now time.Time, limit int) ([]int64, error)
 	// Clean deletes handled inbox events and quarantined ones older than before.
@@ -172,6 +176,9 @@ type ActError struct {
 
 // Error implements error. It never holds a token.
 func (e *ActError) Error() string {
+	if e.Status == 0 {
+		return fmt.Sprintf("homeserver: no answer: %v", e.Err)
+	}
 	return fmt.Sprintf("homeserver: %d %s: %v", e.Status, e.Code, e.Err)
 }
 
@@ -186,7 +193,7 @@ type Homeserver interface {
 	// Snapshot returns what is known of a room, with at least needs in it, read as the bot where it is in the room, else
 	// as viewer by identity assertion, else ErrNoView. fresh bypasses the cache.
 	Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error)
-	// Act makes one change, once, without retries of its own.
+	// Act makes one change, once, without retries of its own. A Snapshot after it shows no older state.
 	Act(ctx context.Context, e Effect) error
 	// Resolve looks an alias up.
 	Resolve(ctx context.Context, alias id.RoomAlias) (id.RoomID, []string, error)

@@ -86,34 +86,3 @@ type Result struct {
 	Rule     Rule
 	Evidence Evidence
 }
-
-// Snapshot is an immutable view of a room's state, parsed once.
-type Snapshot struct{ state State }
-
-// NewSnapshot parses state by the room version's rules. It never fails: what is malformed is kept as such and makes
-// the verdicts that depend on it deny.
-func NewSnapshot(s State) *Snapshot { return &Snapshot{s} }
-
-// Event returns a piece of the state that the snapshot was built from, auth-relevant or not. known is false where
-// nothing is known of it; a nil event that is known does not exist in the room.
-func (s *Snapshot) Event(k Key) (e *Event, known bool) {
-	e, known = s.state.Events[k]
-	return e, known || s.state.Complete
-}
-
-// Membership returns a user's membership, "leave" for somebody who never had any.
-func (s *Snapshot) Membership(user id.UserID) (membership string, known bool) {
-	return "", false
-}
-
-// Version returns the room version, empty if unknown.
-func (s *Snapshot) Version() id.RoomVersion { return s.state.Version }
-
-// Power returns a user's power level and whether it is known.
-func (s *Snapshot) Power(user id.UserID) (level Level, known bool) { return 0, false }
-
-// Needs names the state that the verdict on an action depends on, no more.
-func Needs(a Action) []Key { return nil }
-
-// Authorize judges an action by the authorization rules of the snapshot's room version.
-func Authorize(s *Snapshot, a Action) Result { return Result{} }

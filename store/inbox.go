@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	inboxColumns = `seq, event_id, room_id, sender, type, state_key, raw, sent_at, received_at, redacted, answer`
+	inboxColumns = `seq, event_id, room_id, sender, type, state_key, raw, sent_at, received_at, redacted, answer, handled`
 
 	selectWaiting  = `SELECT ` + inboxColumns + ` FROM inbox WHERE NOT handled ORDER BY seq`
 	selectReceived = `SELECT ` + inboxColumns + ` FROM inbox WHERE event_id = $1`
@@ -70,7 +70,7 @@ func (s *Store) Receive(ctx context.Context, events []invites.Received) ([]invit
 
 func scanReceived(row scanner) (e invites.Received, err error) {
 	err = row.Scan(&e.Seq, out(&e.Event), out(&e.Room), out(&e.Sender), out(&e.Type), optional{&e.StateKey},
-		(*[]byte)(&e.Raw), moment{&e.SentAt}, moment{&e.ReceivedAt}, &e.Redacted, out(&e.Answer))
+		(*[]byte)(&e.Raw), moment{&e.SentAt}, moment{&e.ReceivedAt}, &e.Redacted, out(&e.Answer), &e.Handled)
 	return e, err
 }
 

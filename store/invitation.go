@@ -17,7 +17,8 @@ const (
 	selectInvitations = `SELECT ` + invitationColumns + ` FROM invitation WHERE cmd = $1 AND command = $2 ORDER BY id`
 	selectDue         = `SELECT id FROM invitation
 		WHERE status = 'open' AND due_at <= $1 AND leased_until <= $1 ORDER BY due_at, id LIMIT $2`
-	updateClaimed = `UPDATE invitation SET attempt = attempt + 1, leased_until = $3
+	updateReleased = `UPDATE invitation SET leased_until = 0 WHERE status = 'open' AND leased_until <> 0`
+	updateClaimed  = `UPDATE invitation SET attempt = attempt + 1, leased_until = $3
 		WHERE id = $1 AND status = 'open' AND leased_until <= $2 RETURNING ` + invitationColumns
 )
 
@@ -42,7 +43,24 @@ func keyOf(i *invites.Invitation) key {
 }
 
 // Record implements invites.Store.
-func (s *Store) Record(ctx context.Context, rows []invites.Invitation, audit []invites.Audit) ([]invites.Invitation, error) {
+func (s *Store) Record(ctx context.Context, rows []invites.Invitation, audit []invites.Audit) (stored []invites.Invitation, err error) {
+	if len(rows)+len(audit) == 0 {
+		return nil, nil
+	}
+	err = s.write.commit(ctx, many, func(t *tx) error {
+		if stored, err = record(t, rows); err != nil {
+			return err
+		}
+		return appendAudit(t, audit)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return stored, nil
+}
+
+// record inserts the rows that are not there yet and returns all as stored, in the order given.
+func record(t *tx, rows []invites.Invitation) ([]invites.Invitation, error) {
 	stored := make(map[key]invites.Invitation, len(rows))
 	var given [][]any
 	for i := range rows {
@@ -55,28 +73,19 @@ func (s *Store) Record(ctx context.Context, rows []invites.Invitation, audit []i
 			in(r.Actor), in(r.Performer), in(r.Reason), in(r.Status), in(r.Code), in(r.Detail),
 			r.Attempt, ms(r.DueAt), ms(r.LeasedUntil), ms(r.CreatedAt), ms(r.SettledAt)})
 	}
-	if len(given)+len(audit) == 0 {
+	if len(given) == 0 {
 		return nil, nil
 	}
-	err := s.write.commit(ctx, many, func(t *tx) error {
-		err := insertInvitation.query(t, given, func(row scanner) error {
-			r, err := scanInvitation(row)
-			stored[keyOf(&r)] = r
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		return appendAudit(t, audit)
+	err := insertInvitation.query(t, given, func(row scanner) error {
+		r, err := scanInvitation(row)
+		stored[keyOf(&r)] = r
+		return err
 	})
-	if err != nil {
-		return nil, err
-	}
 	result := make([]invites.Invitation, len(rows))
 	for i := range rows {
 		result[i] = stored[keyOf(&rows[i])]
 	}
-	return result, nil
+	return result, err
 }
 
 func scanInvitation(row scanner) (i invites.Invitation, err error) {
@@ -114,6 +123,7 @@ func (s *Store) Settle(ctx context.Context, settlements ...invites.Settlement) e
 	}
 	rows := make([][]any, len(settlements))
 	var audit []invites.Audit
+	var then []invites.Invitation
 	for i, st := range settlements {
 		settled := st.At
 		if st.Status == invites.Open {
@@ -121,6 +131,7 @@ func (s *Store) Settle(ctx context.Context, settlements ...invites.Settlement) e
 		}
 		rows[i] = []any{st.ID, st.Attempt, in(st.Status), in(st.Code), in(st.Detail), ms(st.DueAt), ms(settled)}
 		audit = append(audit, st.Audit...)
+		then = append(then, st.Then...)
 	}
 	return s.write.commit(ctx, many, func(t *tx) error {
 		n, err := updateSettled.exec(t, rows)
@@ -130,7 +141,18 @@ func (s *Store) Settle(ctx context.Context, settlements ...invites.Settlement) e
 		if err != nil {
 			return err
 		}
+		if _, err := record(t, then); err != nil {
+			return err
+		}
 		return appendAudit(t, audit)
+	})
+}
+
+// Release implements invites.Store.
+func (s *Store) Release(ctx context.Context) error {
+	return s.write.commit(ctx, single, func(t *tx) error {
+		_, err := t.exec(updateReleased)
+		return err
 	})
 }
 

@@ -1,0 +1,88 @@
+# Two commands matter: `make demo` shows Usher at work, `make test` runs all that CI runs. `make help` lists the rest.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# Pure-Go Olm, hence no cgo in the program. The race detector needs cgo, so tests are built with the default.
+TAGS := -tags goolm
+GO_BUILD := CGO_ENABLED=0 go build -trimpath
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME ?= 30s
+E2E_ENV = USHER_E2E_USHER=$(CURDIR)/bin/usher USHER_E2E_DENDRITE=$(CURDIR)/bin/dendrite
+
+##@ Use
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {print substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## the program, bin/usher: static, without cgo
+	$(GO_BUILD) $(TAGS) -ldflags "-X main.version=$(VERSION)" -o bin/usher .
+
+.PHONY: demo
+demo: build bin/dendrite ## a conversation with Usher on a real homeserver that stays up (ONCE=1: ends after it; PORT=8008)
+	cd e2e && $(GO_BUILD) -o ../bin/demo ./cmd/demo
+	@$(E2E_ENV) ONCE="$(ONCE)" PORT="$(PORT)" bin/demo
+
+##@ Test
+
+.PHONY: test
+test: lint unit difftest test-e2e ## format, vet, staticcheck, unit tests, differential tests, end-to-end tests on Dendrite
+
+.PHONY: lint
+lint: bin/staticcheck ## gofmt, go vet, staticcheck
+	@unformatted="$$(gofmt -l .)"; [ -z "$$unformatted" ] || { echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; }
+	go vet $(TAGS) ./...
+	bin/staticcheck $(TAGS) ./...
+	cd e2e && go vet ./... && ../bin/staticcheck ./...
+	@[ ! -d difftest ] || { cd difftest && GOEXPERIMENT=jsonv2 go vet ./...; }
+
+.PHONY: unit
+unit: need-gcc ## unit tests with the race detector; the import table, the store on SQLite and PostgreSQL
+	go test $(TAGS) -race ./...
+
+.PHONY: difftest
+difftest: ## the authorization rules against two other implementations
+	@[ ! -d difftest ] || { cd difftest && GOEXPERIMENT=jsonv2 go test ./...; }
+
+.PHONY: test-e2e
+test-e2e: build bin/dendrite ## end-to-end tests on Dendrite
+	cd e2e && $(E2E_ENV) go test -count=1 -timeout 15m ./...
+
+.PHONY: test-synapse
+test-synapse: build bin/dendrite ## the same on Synapse, from Debian's packages or PATH
+	root="$$(e2e/synapse-sid)"; cd e2e; \
+	$(E2E_ENV) USHER_E2E_HOMESERVER=synapse USHER_E2E_SYNAPSE_ROOT="$$root" go test -count=1 -timeout 15m ./...
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME (30s)
+	for pkg in $$(go list $(TAGS) ./...); do \
+		for target in $$(go test $(TAGS) -list '^Fuzz' "$$pkg" | grep '^Fuzz' || true); do \
+			go test $(TAGS) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$pkg"; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## micro-benchmarks
+	go test $(TAGS) -run '^$$' -bench . -benchmem ./...
+
+##@ Tools
+
+bin/dendrite: e2e/go.mod e2e/go.sum ## the homeserver of the demo and the tests
+	cd e2e && $(GO_BUILD) -o ../bin/dendrite github.com/element-hq/dendrite/cmd/dendrite
+	@touch $@
+
+bin/staticcheck: go.mod go.sum
+	$(GO_BUILD) -o bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	@touch $@
+
+.PHONY: need-gcc
+need-gcc:
+	@.ci/need gcc gcc libc6-dev
+
+.PHONY: clean
+clean: ## remove what was built (the cached Synapse stays)
+	rm -rf bin .demo usher

@@ -1,0 +1,132 @@
+package bot
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/commands"
+	"usher/invites"
+)
+
+// How long a command that meets internal trouble is tried again before it is answered as failed.
+const (
+	firstPause = time.Second
+	lastPause  = 30 * time.Second
+	patience   = 10 * time.Minute
+)
+
+// handle brings one event of a lane to its end. What can't be ended, because the store or the homeserver is down, is tried
+// again, so that the room's order holds; at shutdown it stays in the inbox.
+func (b *bot) handle(ctx context.Context, ev invites.Received) {
+	log := b.log.With().Stringer("room", ev.Room).Stringer("event", ev.Event).Logger()
+	started := time.Now()
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		err := b.once(ctx, ev, time.Since(started) < patience)
+		if err == nil {
+			return
+		}
+		log.Err(err).Dur("again_in", pause).Msg("an event could not be handled")
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// once tries to handle an event. An error means that it should be tried again.
+func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error {
+	now, err := b.store.Received(ctx, ev.Event)
+	if errors.Is(err, invites.ErrNotFound) || now.Handled {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	m, reply, err := b.dispatch(ctx, now)
+	if err != nil && ctx.Err() != nil {
+		return err
+	}
+	if err != nil && patient {
+		return err
+	}
+	if err != nil {
+		b.log.Err(err).Stringer("event", ev.Event).Msg("a command is given up")
+		reply = commands.Failed()
+	}
+	if err := b.answer(ctx, now, m, reply); err != nil || !reply.Progress {
+		return err
+	}
+	// The queue may have finished before there was a message to edit.
+	return b.report(ctx, ev.Event, finished)
+}
+
+// dispatch runs an event, and turns a panic into an answer: the next event works.
+func (b *bot) dispatch(ctx context.Context, ev invites.Received) (m commands.Message, reply commands.Reply, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			b.log.Error().Stringer("event", ev.Event).Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).Msg("a command panicked")
+			m = commands.Message{Event: ev.Event, Room: ev.Room, Sender: ev.Sender}
+			reply, err = commands.Panicked(), nil
+		}
+	}()
+	if ev.StateKey != nil {
+		return m, reply, b.life(ctx, ev)
+	}
+	return b.desk.Dispatch(ctx, ev)
+}
+
+// answer sends a reply, and ends the event unless work goes on that the answer is to tell of. Transaction ids come from the
+// event's id, so that an answer sent again after a crash is the same answer.
+func (b *bot) answer(ctx context.Context, ev invites.Received, m commands.Message, reply commands.Reply) error {
+	if content := reply.Reaction(m); content != nil {
+		if _, err := b.send(ctx, ev.Room, transaction(ev.Event, "reaction"), "m.reaction", content); err != nil {
+			return err
+		}
+	}
+	if !reply.Text.Empty() {
+		if err := b.tell(ctx, ev, m, reply); err != nil {
+			return err
+		}
+	}
+	if reply.Progress {
+		return nil
+	}
+	return b.store.Handled(ctx, ev.Event)
+}
+
+// tell sends the notice of a reply, or edits the one that stands already.
+func (b *bot) tell(ctx context.Context, ev invites.Received, m commands.Message, reply commands.Reply) error {
+	if ev.Answer != "" {
+		_, err := b.send(ctx, ev.Room, transaction(ev.Event, reply.Text.String()), "m.room.message", reply.Edit(m, ev.Answer))
+		return err
+	}
+	answer, err := b.send(ctx, ev.Room, transaction(ev.Event, "notice"), "m.room.message", reply.Notice(m))
+	if err != nil || !reply.Progress || answer == "" {
+		return err
+	}
+	return b.store.SetAnswer(ctx, ev.Event, answer)
+}
+
+// send sends an event. A homeserver that will not take it, because the bot may not speak there, is logged and not asked again.
+func (b *bot) send(ctx context.Context, r id.RoomID, txn, kind string, content any) (id.EventID, error) {
+	sent, err := b.client.Send(ctx, r, txn, kind, content)
+	var act *invites.ActError
+	if errors.As(err, &act) && act.Class == invites.ClassRefused {
+		b.log.Warn().Err(err).Stringer("room", r).Msg("the room does not let me answer")
+		return "", nil
+	}
+	return sent, err
+}
+
+// transaction derives a transaction id from the event that is answered and what the answer is.
+func transaction(event id.EventID, what string) string {
+	sum := sha256.Sum256([]byte(event.String() + "\x00" + what))
+	return "usher-" + base64.RawURLEncoding.EncodeToString(sum[:15])
+}

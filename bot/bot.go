@@ -1,0 +1,53 @@
+// Package bot puts the parts together and runs them: one ordered lane a room. It holds no rules.
+package bot
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/id"
+
+	"usher/commands"
+	"usher/invites"
+	"usher/jobs"
+	"usher/matrix"
+	"usher/store"
+)
+
+// Errors of Run that have a remedy of their own. The operator's manual lists them with their exit codes.
+var (
+	ErrTokenRefused          = errors.New("the homeserver refuses the as_token")
+	ErrHomeserverUnreachable = errors.New("the homeserver can't be reached")
+	ErrDatabase              = errors.New("the database can't be used")
+	ErrListen                = errors.New("can't listen for the homeserver")
+)
+
+// bot is a running Usher.
+type bot struct {
+	ctx      context.Context // ends when the process is to stop at once
+	log      zerolog.Logger
+	self     invites.Identity
+	store    *store.Store
+	client   *matrix.Client
+	state    *matrix.State
+	invites  *invites.Service
+	desk     *commands.Desk
+	jobs     *jobs.Queue
+	lanes    *lanes
+	direct   *directs
+	progress progress
+
+	emptying sync.Mutex
+	checking map[id.RoomID]bool
+
+	closers []func()
+}
+
+// clock is the real one.
+type clock struct{}
+
+// Now implements invites.Clock.
+func (clock) Now() time.Time { return time.Now() }

@@ -1,0 +1,137 @@
+package bot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/commands"
+	"usher/invites"
+	"usher/policy"
+	"usher/room"
+)
+
+// life handles what happens to the bot itself: invitations, and rooms that are replaced.
+func (b *bot) life(ctx context.Context, ev invites.Received) error {
+	var event struct {
+		Content map[string]json.RawMessage `json:"content"`
+	}
+	if err := json.Unmarshal(ev.Raw, &event); err != nil {
+		return nil
+	}
+	field := func(key string) (s string) {
+		_ = json.Unmarshal(event.Content[key], &s)
+		return s
+	}
+	switch {
+	case ev.Type == "m.room.tombstone":
+		return b.follow(ctx, ev, id.RoomID(field("replacement_room")))
+	case ev.Type == "m.room.member" && *ev.StateKey == b.self.Bot.String() && field("membership") == "invite":
+		return b.invited(ctx, ev, string(event.Content["is_direct"]) == "true")
+	}
+	return nil
+}
+
+// invited accepts an invitation from somebody whom the operator lets use Usher, and declines others.
+func (b *bot) invited(ctx context.Context, ev invites.Received, direct bool) error {
+	log := b.log.With().Stringer("room", ev.Room).Stringer("sender", ev.Sender).Logger()
+	if b.desk.Level(ev.Sender) == commands.Nobody {
+		log.Info().Msg("declining an invitation: the permissions don't let them use me")
+		return final(b.move(ctx, room.Leave, ev.Room, nil))
+	}
+	if direct {
+		if err := b.direct.add(ctx, ev.Sender, ev.Room); err != nil {
+			return err
+		}
+	}
+	err := b.move(ctx, room.Join, ev.Room, []string{ev.Sender.Homeserver()})
+	if refusedFor(err) {
+		log.Warn().Err(err).Msg("an invitation could not be accepted")
+		return nil
+	} else if err != nil {
+		return err
+	}
+	log.Info().Msg("joined a room")
+	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "greeting"), "m.room.message", b.greeting(ctx, ev.Room, direct))
+	return err
+}
+
+// greeting says in one line what Usher can do in a room, and which power it lacks.
+func (b *bot) greeting(ctx context.Context, r id.RoomID, direct bool) any {
+	if direct {
+		return b.desk.Greeting(direct, policy.Question{}, policy.Decision{})
+	}
+	// Somebody who is surely not there: what is left is the bot's own standing.
+	q := policy.Question{Action: room.Invite, Actor: b.self.Bot, Performer: b.self.Bot, Target: id.NewUserID("nobody", "invalid")}
+	snap, err := b.state.Snapshot(ctx, r, b.self.Bot, policy.Needs(q), false)
+	if err != nil {
+		b.log.Warn().Err(err).Stringer("room", r).Msg("the room's state could not be read")
+		return b.desk.Greeting(direct, q, policy.Decision{Verdict: room.Unknown})
+	}
+	return b.desk.Greeting(direct, q, policy.Decide(snap, q))
+}
+
+// follow joins the room that replaces another.
+func (b *bot) follow(ctx context.Context, ev invites.Received, successor id.RoomID) error {
+	if successor == "" {
+		return nil
+	}
+	err := b.move(ctx, room.Join, successor, []string{ev.Sender.Homeserver()})
+	if err == nil {
+		b.log.Info().Stringer("room", ev.Room).Stringer("successor", successor).Msg("followed a room to its successor")
+	}
+	return final(err)
+}
+
+// move has the bot itself join or leave a room.
+func (b *bot) move(ctx context.Context, action room.ActionType, r id.RoomID, via []string) error {
+	return b.state.Act(ctx, invites.Effect{Action: action, Room: r, Via: via, Performer: b.self.Bot, Target: b.self.Bot})
+}
+
+// refusedFor reports whether a homeserver's answer is final.
+func refusedFor(err error) bool {
+	var act *invites.ActError
+	return errors.As(err, &act) && act.Class == invites.ClassRefused
+}
+
+// final drops an error that no second try would mend.
+func final(err error) error {
+	if refusedFor(err) {
+		return nil
+	}
+	return err
+}
+
+// leftPause is how long after somebody left the bot looks whether anybody is still there: people leave in groups.
+const leftPause = 2 * time.Second
+
+// left notices that somebody left a room.
+func (b *bot) left(r id.RoomID) {
+	b.emptying.Lock()
+	defer b.emptying.Unlock()
+	if b.checking[r] {
+		return
+	}
+	b.checking[r] = true
+	time.AfterFunc(leftPause, func() { b.leaveIfAlone(r) })
+}
+
+// leaveIfAlone leaves a room that all people have left.
+func (b *bot) leaveIfAlone(r id.RoomID) {
+	b.emptying.Lock()
+	delete(b.checking, r)
+	b.emptying.Unlock()
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	defer cancel()
+	alone, err := b.client.Alone(ctx, r)
+	if err == nil && alone {
+		b.log.Info().Stringer("room", r).Msg("leaving a room: nobody else is there")
+		err = b.move(ctx, room.Leave, r, nil)
+	}
+	if final(err) != nil && ctx.Err() == nil {
+		b.log.Warn().Err(err).Stringer("room", r).Msg("could not look who is left in a room")
+	}
+}

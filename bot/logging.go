@@ -1,0 +1,12 @@
+package bot
+
+import (
+	"log/slog"
+
+	"github.com/rs/zerolog"
+)
+
+// slogger lets a library that logs by slog log where everything else does. What it says at info level is about itself.
+func slogger(log zerolog.Logger) *slog.Logger {
+	return slog.New(zerolog.NewSlogHandler(log.Level(max(log.GetLevel(), zerolog.WarnLevel))))
+}

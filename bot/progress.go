@@ -1,0 +1,89 @@
+package bot
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/commands"
+	"usher/invites"
+)
+
+// editPause is the least time between two edits of one status message, save the last.
+const editPause = 2 * time.Second
+
+// progress keeps the status messages of commands whose work goes on in the queue.
+type progress struct {
+	mu     sync.Mutex
+	edited map[id.EventID]time.Time // when a command's message was last edited
+}
+
+// due reports whether a message may be edited now; the last edit always may.
+func (p *progress) due(command id.EventID, now time.Time, last bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if last {
+		delete(p.edited, command)
+		return true
+	}
+	if now.Sub(p.edited[command]) < editPause {
+		return false
+	}
+	p.edited[command] = now
+	return true
+}
+
+// occasion is why a status message might be edited.
+type occasion int
+
+const (
+	settled  occasion = iota // a row was settled: say so now and then
+	delayed                  // a row has to wait: say so at once
+	finished                 // only if nothing is open any more
+)
+
+// deliver is what the queue calls: one attempt at a row, and word of it.
+func (b *bot) deliver(ctx context.Context, row int64) (invites.Outcome, error) {
+	outcome, err := b.invites.Deliver(ctx, row)
+	if err != nil || outcome.Kind == invites.OutcomeGone {
+		return outcome, err
+	}
+	why := settled
+	if outcome.Kind == invites.OutcomeLater || outcome.Kind == invites.OutcomeFailed {
+		why = delayed
+	}
+	if err := b.report(ctx, outcome.Command, why); err != nil {
+		b.log.Warn().Err(err).Stringer("event", outcome.Command).Msg("the status message could not be edited")
+	}
+	return outcome, nil
+}
+
+// report edits a command's status message to what its rows show. When nothing is open any more, the event is ended.
+func (b *bot) report(ctx context.Context, command id.EventID, why occasion) error {
+	rows, err := b.invites.Progress(ctx, command)
+	if err != nil {
+		return err
+	}
+	open := slices.ContainsFunc(rows, func(row invites.Invitation) bool { return row.Status == invites.Open })
+	now := time.Now()
+	due := b.progress.due(command, now, !open)
+	if open && why != delayed && (why == finished || !due) {
+		return nil
+	}
+	ev, err := b.store.Received(ctx, command)
+	if err != nil || ev.Answer == "" || ev.Handled {
+		return err // nobody waits for word: the lane has answered, or is about to
+	}
+	m, err := commands.Parse(ev)
+	if err != nil {
+		return err
+	}
+	reply := commands.Outcome(rows, now)
+	if reply.Text.Empty() {
+		reply.Text.Sayf("✅ All %d done.", len(rows))
+	}
+	return b.answer(ctx, ev, m, reply)
+}

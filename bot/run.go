@@ -1,0 +1,283 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.mau.fi/zeroconfig"
+	"maunium.net/go/mautrix/id"
+
+	"usher/commands"
+	"usher/config"
+	"usher/invites"
+	"usher/jobs"
+	"usher/matrix"
+	"usher/store"
+)
+
+// Bounds of the running bot.
+const (
+	parallelRooms = 64
+	lease         = 45 * time.Second // longer than one attempt may take: three requests with their deadlines
+	sweepLimit    = 1000
+	keepHandled   = 7 * 24 * time.Hour // longer than anything is tried
+)
+
+// Run runs Usher until ctx ends, then finishes what is under way within the configured time. Its errors wrap
+// ErrTokenRefused, ErrHomeserverUnreachable, ErrDatabase or ErrListen where one of these is the cause.
+func Run(ctx context.Context, cfg *config.Config, version string) error {
+	log, err := logger(cfg)
+	if err != nil {
+		return err
+	}
+	b, err := build(ctx, cfg, version, log)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	if err := b.meet(ctx, cfg); err != nil {
+		return err
+	}
+	return b.serve(ctx, cfg)
+}
+
+func logger(cfg *config.Config) (zerolog.Logger, error) {
+	var zc zeroconfig.Config
+	if err := cfg.Logging.Decode(&zc); err != nil {
+		return zerolog.Nop(), err
+	}
+	log, err := zc.Compile()
+	if err != nil {
+		return zerolog.Nop(), fmt.Errorf("logging: %w", err)
+	}
+	return *log, nil
+}
+
+// build puts the parts together. Nothing runs yet.
+func build(ctx context.Context, cfg *config.Config, version string, log zerolog.Logger) (*bot, error) {
+	b := &bot{log: log, self: identity(cfg), checking: map[id.RoomID]bool{}, progress: progress{edited: map[id.EventID]time.Time{}}}
+	var cancel context.CancelFunc
+	b.ctx, cancel = context.WithCancel(context.WithoutCancel(ctx))
+	b.closers = append(b.closers, cancel)
+	var err error
+	if b.client, err = newClient(cfg, version, log); err != nil {
+		return nil, fmt.Errorf("homeserver.address: %w", err)
+	}
+	b.store, err = store.Open(ctx, store.Config{
+		Type: cfg.Database.Type, URI: cfg.Database.URI.Reveal(),
+		MaxOpenConns: cfg.Database.MaxOpenConns, MaxIdleConns: cfg.Database.MaxIdleConns,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDatabase, err)
+	}
+	b.closers = append(b.closers, func() { _ = b.store.Close() })
+	b.state = matrix.NewState(b.client, matrix.StateOptions{Creates: b.store, Log: log})
+	b.jobs, err = jobs.New(ctx, jobs.Config{
+		Store: b.store, Deliver: b.deliver, Sweep: b.sweep, Clean: b.clean, Workers: cfg.Delivery.Workers,
+		Logger: slogger(log), Clock: clock{},
+	})
+	if err != nil {
+		b.close()
+		return nil, fmt.Errorf("%w: the queue: %w", ErrDatabase, err)
+	}
+	b.invites = &invites.Service{
+		Store: b.store, Homeserver: b.state, Queue: b.jobs, Clock: clock{}, Self: b.self,
+		Limits: invites.Limits{AtOnce: cfg.Delivery.AtOnce, Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter},
+	}
+	b.direct = &directs{homeserver: b.client}
+	b.desk = b.newDesk(cfg, version)
+	b.lanes = newLanes(parallelRooms, b.handle)
+	return b, nil
+}
+
+func identity(cfg *config.Config) invites.Identity {
+	return invites.Identity{
+		Bot: id.UserID(cfg.BotUser()), Domain: cfg.Homeserver.Domain, Assert: cfg.Puppet.Enabled,
+		AutoJoin: func(user id.UserID) bool { return cfg.AutoJoins(user.String()) },
+	}
+}
+
+func newClient(cfg *config.Config, version string, log zerolog.Logger) (*matrix.Client, error) {
+	o := matrix.ClientOptions{
+		Homeserver: cfg.Homeserver.Address, Domain: cfg.Homeserver.Domain, Bot: id.UserID(cfg.BotUser()),
+		Token: cfg.Appservice.ASToken.Reveal(), Timeout: cfg.Appservice.RequestTimeout, UserAgent: "usher/" + version, Log: log,
+	}
+	if cfg.Puppet.Enabled {
+		o.PuppetToken = cfg.Puppet.ASToken.Reveal()
+	}
+	return matrix.NewClient(o)
+}
+
+func (b *bot) newDesk(cfg *config.Config, version string) *commands.Desk {
+	return &commands.Desk{
+		Invites: b.invites, Prefix: cfg.Commands.Prefix, MaxAge: cfg.Commands.MaxAge, Version: version,
+		Names: func() []string { return []string{cfg.Appservice.Bot.Displayname} },
+		Level: func(user id.UserID) commands.Level {
+			switch cfg.Permissions.Level(user.String()) {
+			case config.LevelUser:
+				return commands.User
+			case config.LevelOperator:
+				return commands.Operator
+			}
+			return commands.Nobody
+		},
+		RoundTrip: func(ctx context.Context) error {
+			_, err := b.client.Versions(ctx)
+			return err
+		},
+		Direct: b.direct.has,
+	}
+}
+
+// meet makes the bot known to the homeserver and learns what the homeserver has on record of it.
+func (b *bot) meet(ctx context.Context, cfg *config.Config) error {
+	if _, err := b.client.Versions(ctx); err != nil {
+		return fmt.Errorf("%w: %w", ErrHomeserverUnreachable, err)
+	}
+	if err := b.client.Register(ctx); err != nil {
+		return unwelcome("registering the bot's user", err)
+	}
+	me, err := b.client.Whoami(ctx)
+	if err != nil {
+		return unwelcome("asking who I am", err)
+	}
+	if me != b.self.Bot {
+		return fmt.Errorf("%w: it takes me for %s, but the config says %s", ErrTokenRefused, me, b.self.Bot)
+	}
+	if err := b.client.SetProfile(ctx, cfg.Appservice.Bot.Displayname, cfg.Appservice.Bot.Avatar); err != nil {
+		b.log.Warn().Err(err).Msg("the profile could not be set")
+	}
+	if err := b.direct.load(ctx); err != nil {
+		return unwelcome("reading which rooms are direct chats", err)
+	}
+	rooms, err := b.client.JoinedRooms(ctx)
+	if err != nil {
+		return unwelcome("asking which rooms I am in", err)
+	}
+	b.log.Info().Stringer("user", b.self.Bot).Int("rooms", len(rooms)).Bool("puppet", b.self.Assert).Msg("met the homeserver")
+	return nil
+}
+
+// unwelcome tells a refused token from a homeserver that is not there.
+func unwelcome(doing string, err error) error {
+	var act *invites.ActError
+	if errors.As(err, &act) && (act.Class == invites.ClassStopped || act.Class == invites.ClassRefused) {
+		return fmt.Errorf("%w while %s: %w", ErrTokenRefused, doing, err)
+	}
+	return fmt.Errorf("%w: %s: %w", ErrHomeserverUnreachable, doing, err)
+}
+
+// serve runs everything until ctx ends.
+func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
+	listener, err := listen(cfg.Appservice.Listen)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrListen, err)
+	}
+	intake := b.newIntake(cfg)
+	if cfg.Database.Type == config.TypeSQLite {
+		// No other process can hold a lease on a database that this one has to itself.
+		if err := b.store.Release(ctx); err != nil {
+			return fmt.Errorf("%w: %w", ErrDatabase, err)
+		}
+	}
+	if err := b.recover(); err != nil {
+		return fmt.Errorf("%w: %w", ErrDatabase, err)
+	}
+	if err := b.jobs.Start(b.ctx); err != nil {
+		return fmt.Errorf("%w: the queue: %w", ErrDatabase, err)
+	}
+	server := &http.Server{Handler: intake, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	b.log.Info().Stringer("address", listener.Addr()).Msg("ready")
+	select {
+	case err = <-failed:
+		err = fmt.Errorf("%w: %w", ErrListen, err)
+	case <-ctx.Done():
+		err = nil
+	}
+	b.log.Info().Msg("stopping: what is under way is finished")
+	intake.Drain()
+	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownTimeout)
+	defer cancel()
+	if late := errors.Join(b.lanes.stop(deadline), b.jobs.Stop(deadline), server.Shutdown(deadline)); late != nil {
+		b.log.Warn().Err(late).Msg("not everything was finished in time; the next start goes on with it")
+	}
+	return err
+}
+
+// listen opens the address that the homeserver calls. A socket that an earlier process left behind is in nobody's use.
+func listen(setting string) (net.Listener, error) {
+	network, address := config.Network(setting)
+	if network == "unix" {
+		if conn, err := net.Dial(network, address); err == nil {
+			_ = conn.Close()
+			return nil, fmt.Errorf("%s is in use", address)
+		}
+		if err := os.Remove(address); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return net.Listen(network, address)
+}
+
+func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
+	return matrix.NewIntake(matrix.IntakeOptions{
+		Inbox: b.store, Watcher: b.state, Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
+		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix,
+		MaxBody: int64(cfg.Appservice.MaxBodySize), ReadTimeout: cfg.Appservice.RequestTimeout,
+		Deliver: func(events []invites.Received) { b.lanes.push(b.ctx, events) },
+		Recover: func() {
+			if err := b.recover(); err != nil {
+				b.log.Err(err).Msg("the inbox could not be read; what waits there is handled after the next start")
+			}
+		},
+		Left: b.left, Ready: b.ready, Log: b.log,
+	})
+}
+
+// recover hands what waits in the inbox to the lanes. An event that is in a lane already is found handled when its turn comes.
+func (b *bot) recover() error {
+	waiting, err := b.store.Waiting(b.ctx)
+	if err != nil {
+		return err
+	}
+	if len(waiting) > 0 {
+		b.log.Info().Int("events", len(waiting)).Msg("taking up what waits in the inbox")
+	}
+	b.lanes.push(b.ctx, waiting)
+	return nil
+}
+
+// ready lists what keeps Usher from working.
+func (b *bot) ready() []string {
+	ctx, cancel := context.WithTimeout(b.ctx, 2*time.Second)
+	defer cancel()
+	if err := b.store.Ping(ctx); err != nil {
+		return []string{"the database can't commit"}
+	}
+	return nil
+}
+
+// sweep lists the rows that should be worked on and may have no job.
+func (b *bot) sweep(ctx context.Context) ([]int64, error) {
+	return b.store.Due(ctx, time.Now(), sweepLimit)
+}
+
+// clean deletes what is no longer needed.
+func (b *bot) clean(ctx context.Context) error {
+	return b.store.Clean(ctx, time.Now().Add(-keepHandled))
+}
+
+// close ends what build began, last first.
+func (b *bot) close() {
+	for i := len(b.closers) - 1; i >= 0; i-- {
+		b.closers[i]()
+	}
+}

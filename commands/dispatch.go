@@ -1,0 +1,214 @@
+// Package commands turns a message into a use case and its outcome into a Reply value: one file a command, one visible
+// table.
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+)
+
+// Level is what somebody may do with Usher at all, by the operator's permissions.
+type Level int
+
+// The levels.
+const (
+	Nobody Level = iota
+	User
+	Operator
+)
+
+// Command is one command. A new one is a file that makes such a value, and a line in Table.
+type Command struct {
+	Name    string
+	Aliases []string
+	Usage   string // arguments, <required> and [optional]
+	About   string // one sentence
+	Level   Level  // who may run it
+	Run     func(ctx context.Context, c *Call) (Reply, error)
+}
+
+// Table lists the commands, in the order in which !help shows them.
+func Table() []Command {
+	return []Command{inviteCommand(), joinCommand(), whyCommand(), helpCommand(), pingCommand()}
+}
+
+// Desk is what the commands work with.
+type Desk struct {
+	Invites   *invites.Service
+	Prefix    string
+	Names     func() []string             // what the bot is called besides its user id: the display name
+	Level     func(id.UserID) Level       // the operator's permissions
+	RoundTrip func(context.Context) error // one request to the homeserver, for !ping
+	Direct    func(id.RoomID) bool        // whether a room is a direct chat with the bot
+	Version   string
+	MaxAge    time.Duration // commands older than this when they first arrive are not run
+}
+
+// Call is one command as it was given.
+type Call struct {
+	*Desk
+	Message Message
+	Event   invites.Received
+	Level   Level
+	Command *Command
+	Args    []word
+	Flags   map[string]bool
+}
+
+// Fault is an error for the one who gave the command: its text is shown.
+type Fault struct{ Text string }
+
+// Error implements error.
+func (f Fault) Error() string { return f.Text }
+
+func faultf(format string, args ...any) error { return Fault{fmt.Sprintf(format, args...)} }
+
+// Dispatch runs the command in an event and returns its message and reply. An empty reply means that the event was none of
+// Usher's business. An error is an internal one: the event is to be tried again.
+func (d *Desk) Dispatch(ctx context.Context, ev invites.Received) (Message, Reply, error) {
+	m, err := parseMessage(ev.Event, ev.Room, ev.Sender, ev.Raw)
+	if err != nil || m.edit || m.kind != "m.text" || ev.Redacted {
+		return m, Reply{}, nil
+	}
+	name, args, mentioned, ok := invocation(m.Text, d.Prefix, d.Invites.Self.Bot, d.Names())
+	if !ok {
+		return m, Reply{}, nil
+	}
+	command := find(name)
+	if command == nil {
+		return m, d.unknown(mentioned, name), nil
+	}
+	c := &Call{Desk: d, Message: m, Event: ev, Level: d.Level(ev.Sender), Command: command}
+	c.Flags, c.Args = takeFlags(args)
+	if reply, refused := c.refuse(); refused {
+		return m, reply, nil
+	}
+	reply, err := command.Run(ctx, c)
+	var fault Fault
+	if errors.As(err, &fault) {
+		reply = Reply{Mention: true}
+		reply.Text.Say(fault.Text)
+		return m, reply, nil
+	}
+	return m, reply, err
+}
+
+// refuse answers what is not run at all.
+func (c *Call) refuse() (reply Reply, refused bool) {
+	reply.Mention = true
+	switch {
+	case c.Level < c.Command.Level && c.Level == Nobody:
+		reply.Text.Say("The operator of this Usher does not let you use it.").Reason("permissions")
+	case c.Level < c.Command.Level:
+		reply.Text.Sayf("%s%s is for the operators of this Usher.", c.Prefix, c.Command.Name).Reason("permissions")
+	case c.MaxAge > 0 && c.Event.ReceivedAt.Sub(c.Event.SentAt) > c.MaxAge:
+		age := c.Event.ReceivedAt.Sub(c.Event.SentAt).Round(time.Minute)
+		reply.Text.Sayf("This reached me only after %s, so I did not run it. If you still want it, say it again.", age).Reason("too_old")
+	default:
+		return Reply{}, false
+	}
+	return reply, true
+}
+
+// unknown answers a word that is no command: other bots share the prefix, so only somebody who names this one hears of it.
+func (d *Desk) unknown(mentioned bool, name string) (reply Reply) {
+	if !mentioned {
+		return reply
+	}
+	if name != "" {
+		reply.Text.Sayf("I know no command “%s”. ", name)
+	}
+	reply.Text.Say("Try ").Code(d.Prefix + "help").Say(".")
+	return reply
+}
+
+// find looks a command up by its name or an alias.
+func find(name string) *Command {
+	for _, c := range Table() {
+		if c.Name == name {
+			return &c
+		}
+		for _, alias := range c.Aliases {
+			if alias == name {
+				return &c
+			}
+		}
+	}
+	return nil
+}
+
+// Known reports whether a word names a command, for whoever decides which messages are worth keeping.
+func Known(name string) bool { return find(strings.ToLower(name)) != nil }
+
+// usage is the fault of a command called wrongly.
+func (c *Call) usage(problem string) error {
+	return faultf("%s Usage: %s%s %s", problem, c.Prefix, c.Command.Name, c.Command.Usage)
+}
+
+// only refuses flags that the command does not have.
+func (c *Call) only(flags ...string) error {
+	for given := range c.Flags {
+		known := false
+		for _, f := range flags {
+			known = known || f == given
+		}
+		if !known {
+			return c.usage("I don't know the flag --" + given + ".")
+		}
+	}
+	return nil
+}
+
+// resolve finds the id of a room that was named, and servers that know it.
+func (c *Call) resolve(ctx context.Context, p place) (id.RoomID, []string, error) {
+	if p.alias == "" {
+		return p.room, p.via, nil
+	}
+	room, via, err := c.Invites.Homeserver.Resolve(ctx, p.alias)
+	var act *invites.ActError
+	if errors.As(err, &act) && act.Class == invites.ClassRefused {
+		return "", nil, faultf("I know no room %s.", p.alias)
+	}
+	return room, append(p.via, via...), err
+}
+
+// where is the room that a command is about: the one named in its first argument, else the current one. A direct chat is never
+// meant.
+func (c *Call) where(ctx context.Context, args []word) (r id.RoomID, via []string, rest []word, err error) {
+	if len(args) > 0 {
+		if p, named := args[0].place(); named {
+			r, via, err = c.resolve(ctx, p)
+			return r, via, args[1:], err
+		}
+	}
+	if c.Direct(c.Message.Room) {
+		return "", nil, nil, c.usage("This is our direct chat: name the room.")
+	}
+	return c.Message.Room, nil, args, nil
+}
+
+// Parse reads the message in an inbox event.
+func Parse(ev invites.Received) (Message, error) {
+	return parseMessage(ev.Event, ev.Room, ev.Sender, ev.Raw)
+}
+
+// Failed is the answer to a command that internal trouble kept from running.
+func Failed() (reply Reply) {
+	reply.Mention = true
+	reply.Text.Say("Something stood in my way for too long, so I gave this up. Nobody was invited beyond what I told you. Try again later.").Reason("internal")
+	return reply
+}
+
+// Panicked is the answer to a command that met a bug.
+func Panicked() (reply Reply) {
+	reply.React = "💥"
+	reply.Text.Say("💥 That should not have happened: I met a bug. It is in the operator's log.").Reason("internal")
+	return reply
+}

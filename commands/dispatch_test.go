@@ -1,0 +1,217 @@
+package commands
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/invites/invitestest"
+	"usher/store"
+)
+
+const (
+	alice = id.UserID("@alice:here")
+	carol = id.UserID("@carol:here")
+	admin = id.UserID("@admin:here")
+	lobby = id.RoomID("!lobby:here")
+)
+
+// newDesk is a desk over a real store and a model homeserver, where alice made the lobby and carol is in it.
+func newDesk(t *testing.T) (*Desk, *invitestest.Homeserver) {
+	t.Helper()
+	db, err := store.Open(t.Context(), store.Config{Type: "sqlite", URI: filepath.Join(t.TempDir(), "usher.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	hs := &invitestest.Homeserver{}
+	hs.Create(lobby, "11", alice, "@usher:here", carol)
+	service := &invites.Service{
+		Store: db, Homeserver: hs, Queue: &invitestest.Queue{}, Clock: invitestest.NewClock(),
+		Self:   invites.Identity{Bot: "@usher:here", Domain: "here", Assert: true},
+		Limits: invites.Limits{AtOnce: 3, Lease: time.Minute, GiveUpAfter: time.Hour},
+	}
+	return &Desk{
+		Invites: service, Prefix: "!", Version: "v1", MaxAge: 10 * time.Minute,
+		Names: func() []string { return []string{"Usher"} },
+		Level: func(u id.UserID) Level {
+			return map[id.UserID]Level{admin: Operator, "@eve:there": Nobody}[u] + levelOf(u)
+		},
+		RoundTrip: func(context.Context) error { return nil },
+		Direct:    func(r id.RoomID) bool { return r == "!direct:here" },
+	}, hs
+}
+
+func levelOf(u id.UserID) Level {
+	if u.Homeserver() == "here" && u != admin {
+		return User
+	}
+	return Nobody
+}
+
+// say dispatches a text as somebody in a room.
+func say(t *testing.T, d *Desk, in id.RoomID, sender id.UserID, text string, change ...func(*invites.Received)) (Message, Reply) {
+	t.Helper()
+	content, err := json.Marshal(map[string]any{"content": map[string]any{"msgtype": "m.text", "body": text}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := d.Invites.Clock.Now()
+	ev := invites.Received{
+		Event: id.EventID(fmt.Sprintf("$%x", text)), Room: in, Sender: sender, Type: "m.room.message", Raw: content, SentAt: now, ReceivedAt: now,
+	}
+	for _, c := range change {
+		c(&ev)
+	}
+	if _, err := d.Invites.Store.Receive(t.Context(), []invites.Received{ev}); err != nil {
+		t.Fatal(err)
+	}
+	m, reply, err := d.Dispatch(t.Context(), ev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, reply
+}
+
+func TestDispatchAnswers(t *testing.T) {
+	late := func(ev *invites.Received) { ev.SentAt = ev.SentAt.Add(-time.Hour) }
+	redacted := func(ev *invites.Received) { ev.Redacted = true }
+	notice := func(ev *invites.Received) {
+		ev.Raw = json.RawMessage(`{"content":{"msgtype":"m.notice","body":"!invite @bob:here"}}`)
+	}
+	edit := func(ev *invites.Received) {
+		ev.Raw = json.RawMessage(`{"content":{"msgtype":"m.text","body":"!invite @bob:here","m.relates_to":{"rel_type":"m.replace","event_id":"$x"}}}`)
+	}
+	tests := []struct {
+		name   string
+		sender id.UserID
+		text   string
+		change func(*invites.Received)
+		react  string
+		has    string // the notice has; empty: there is none
+	}{
+		{"success is a reaction", alice, "!invite @bob:here", nil, "✅", ""},
+		{"a name without a server is on the asker's own", alice, "!invite @bob", nil, "✅", ""},
+		{"a refusal has its code", carol, "!invite @bob:here", nil, "", "invite.power"},
+		{"and its fix", carol, "!invite @bob:here", nil, "", "An admin can raise you to 50"},
+		{"some in, some not", alice, "!invite @bob:here @carol:here", nil, "✅", "@carol:here is in the room already"},
+		{"dry run", alice, "!invite @bob:here --dry-run", nil, "", "✅ @bob:here: Allowed"},
+		{"dry run of a refusal", carol, "!invite --dry-run @bob:here", nil, "", "❌ @bob:here"},
+		{"why", alice, "!why @bob:here", nil, "", "Allowed: an invite would be sent by you"},
+		{"why not join", alice, "!why @bob:here join", nil, "", "join.not_invited"},
+		{"why not kick", carol, "!why @alice:here kick", nil, "", "kick.power"},
+		{"why in a room that one is not in", alice, "!why @bob:here invite !other:here", nil, "", "rooms that you are in"},
+		{"whom", alice, "!invite", nil, "", "Usage: !invite <user>"},
+		{"no user", alice, "!invite @bob:bad/server", nil, "", "is no user id"},
+		{"unknown flag", alice, "!invite @bob:here --force", nil, "", "--force"},
+		{"unknown alias", alice, "!invite @bob:here #nowhere:here", nil, "", "I know no room #nowhere:here"},
+		{"other bots' commands", alice, "!weather", nil, "", ""},
+		{"unknown, but it was to me", alice, "@usher:here: dance", nil, "", "I know no command “dance”"},
+		{"by mention", alice, "usher: invite @bob:here", nil, "✅", ""},
+		{"ping", alice, "!ping", nil, "", "Pong!"},
+		{"help", alice, "!help", nil, "", "!invite <user>"},
+		{"help on one", alice, "!help why", nil, "", "!why <user>"},
+		{"nobody's bot", "@eve:there", "!invite @bob:here", nil, "", "permissions"},
+		{"joining the bot is for operators", alice, "!join --bot !lobby:here", nil, "", "Only operators"},
+		{"join what", alice, "!join", nil, "", "Which room?"},
+		{"join nothing", alice, "!join lobby", nil, "", "is no room"},
+		{"too old", alice, "!invite @bob:here", late, "", "too_old"},
+		{"redacted", alice, "!invite @bob:here", redacted, "", ""},
+		{"a notice", alice, "!invite @bob:here", notice, "", ""},
+		{"an edit", alice, "!invite @bob:here", edit, "", ""},
+		{"hostile text", alice, "!invite @bob:here #x:here\u202e", nil, "✅", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d, _ := newDesk(t)
+			var changes []func(*invites.Received)
+			if tt.change != nil {
+				changes = append(changes, tt.change)
+			}
+			_, reply := say(t, d, lobby, tt.sender, tt.text, changes...)
+			if reply.React != tt.react {
+				t.Errorf("reaction %q, want %q (%s)", reply.React, tt.react, reply.Text.String())
+			}
+			if got := reply.Text.String(); (tt.has == "") != (got == "") || !strings.Contains(got, tt.has) {
+				t.Errorf("notice %q, want %q in it", got, tt.has)
+			}
+		})
+	}
+}
+
+func TestDirectChatNeedsARoom(t *testing.T) {
+	d, hs := newDesk(t)
+	if _, reply := say(t, d, "!direct:here", alice, "!invite @bob:here"); !strings.Contains(reply.Text.String(), "name the room") {
+		t.Errorf("got %q", reply.Text.String())
+	}
+	if _, reply := say(t, d, "!direct:here", alice, "!invite @bob:here #lobby:here be my guest"); reply.React != "✅" {
+		t.Errorf("got %q", reply.Text.String())
+	}
+	if acts := hs.Acts(); len(acts) != 1 || acts[0].Reason != "be my guest" || acts[0].Room != lobby {
+		t.Errorf("acts %+v", acts)
+	}
+}
+
+func TestReplyContent(t *testing.T) {
+	d, _ := newDesk(t)
+	m, reply := say(t, d, lobby, carol, "!invite @bob:here")
+	c := reply.Notice(m)
+	if c.MsgType != "m.notice" || c.RelatesTo.GetReplyTo() != m.Event {
+		t.Errorf("%+v is no notice in reply", c)
+	}
+	if len(c.Mentions.UserIDs) != 1 || c.Mentions.UserIDs[0] != carol || c.Mentions.Room {
+		t.Errorf("mentions %+v, want the asker", c.Mentions)
+	}
+	m.Thread = "$root"
+	if c := reply.Notice(m); c.RelatesTo.GetThreadParent() != "$root" {
+		t.Error("the answer leaves the thread")
+	}
+	if c := reply.Edit(m, "$earlier"); c.RelatesTo.GetReplaceID() != "$earlier" || c.NewContent == nil {
+		t.Errorf("%+v is no edit", c)
+	}
+}
+
+func TestInternalTroubleIsNotAReply(t *testing.T) {
+	d, hs := newDesk(t)
+	hs.Before = func(invites.Effect) error { return nil }
+	d.RoundTrip = func(context.Context) error { return errors.New("secret detail") }
+	now := d.Invites.Clock.Now()
+	_, _, err := d.Dispatch(t.Context(), invites.Received{
+		Event: "$p", Room: lobby, Sender: alice, Raw: json.RawMessage(`{"content":{"msgtype":"m.text","body":"!ping"}}`), SentAt: now, ReceivedAt: now,
+	})
+	if err == nil {
+		t.Error("the lane is not told to try again")
+	}
+}
+
+func TestOutcomeOfManyTellsWhatIsLeft(t *testing.T) {
+	now := time.Unix(0, 0)
+	row := func(s invites.Status, code, detail string, due time.Duration) invites.Invitation {
+		return invites.Invitation{Target: "@x:y", Status: s, Code: code, Detail: detail, DueAt: now.Add(due)}
+	}
+	tests := []struct {
+		name string
+		rows []invites.Invitation
+		has  string
+		more bool
+	}{
+		{"under way", []invites.Invitation{row(invites.Done, "done", "", 0), row(invites.Open, "invite", "", 0)}, "⏳ 1 of 2 done; the rest is on its way.", true},
+		{"limited", []invites.Invitation{row(invites.Open, "M_LIMIT_EXCEEDED", "", 5*time.Minute)}, "about 5 minutes", true},
+		{"trouble", []invites.Invitation{row(invites.Open, "M_UNKNOWN", "", 10*time.Second)}, "trouble", true},
+		{"cancelled", []invites.Invitation{row(invites.Cancelled, "redacted", "The command was taken back.", 0)}, "taken back", false},
+	}
+	for _, tt := range tests {
+		reply := Outcome(tt.rows, now)
+		if got := reply.Text.String(); !strings.Contains(got, tt.has) || reply.Progress != tt.more {
+			t.Errorf("%s: got %q %v", tt.name, got, reply.Progress)
+		}
+	}
+}

@@ -1,0 +1,49 @@
+package commands
+
+import (
+	"maunium.net/go/mautrix/event"
+
+	"usher/policy"
+	"usher/room"
+)
+
+// Greeting says in one line, on entering a room, what can be done there. The decision is on an invitation by the bot itself.
+func (d *Desk) Greeting(direct bool, q policy.Question, standing policy.Decision) *event.MessageEventContent {
+	var reply Reply
+	t := &reply.Text
+	t.Say("Hello! Say ").Code(d.Prefix + "invite @user:server")
+	if direct {
+		t.Say(" and a room, and I invite them there; ").Code(d.Prefix + "help").Say(" lists the rest.")
+		return reply.Notice(Message{})
+	}
+	t.Say(" and I invite them here, if you may; ").Code(d.Prefix + "help").Say(" lists the rest.")
+	local := d.Invites.Self.Assert
+	switch {
+	case standing.Verdict == room.Allow && local:
+		t.Sayf(" Invitations by people of %s come from themselves, those by others from me.", d.Invites.Self.Domain)
+	case standing.Verdict == room.Allow:
+		t.Say(" The invitations come from me, and I have the power to send them.")
+	case standing.Verdict == room.Deny && local:
+		t.Sayf(" Invitations by people of %s come from themselves. For others I can't send any yet: ", d.Invites.Self.Domain)
+		t.Say(lower(policy.Explain(q, asMine(standing)).String()))
+	case standing.Verdict == room.Deny:
+		t.Say(" I can't send any yet, though: " + lower(policy.Explain(q, asMine(standing)).String()))
+	}
+	return reply.Notice(Message{})
+}
+
+// asMine words a decision from the bot's side.
+func asMine(d policy.Decision) policy.Decision {
+	if d.Side == policy.SideActor {
+		d.Side = policy.SidePerformer
+	}
+	return d
+}
+
+// lower makes a sentence the continuation of another, save where it begins with "I".
+func lower(s string) string {
+	if len(s) < 2 || s[:2] == "I " {
+		return s
+	}
+	return string(s[0]|0x20) + s[1:]
+}

@@ -1,0 +1,200 @@
+package commands
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/room"
+)
+
+func inviteCommand() Command {
+	return Command{
+		Name: "invite", Level: User,
+		Usage: "<user>… [room] [reason…] [--dry-run] [--as-bot]",
+		About: "Invites people to this room, or to another that you may invite to.",
+		Run:   runInvite,
+	}
+}
+
+// maxTargets is how many people one command may name.
+const maxTargets = 1000
+
+func runInvite(ctx context.Context, c *Call) (Reply, error) {
+	if err := c.only("dry-run", "as-bot"); err != nil {
+		return Reply{}, err
+	}
+	targets, rest, err := c.users(c.Args)
+	if err != nil {
+		return Reply{}, err
+	}
+	in, via, rest, err := c.where(ctx, rest)
+	if err != nil {
+		return Reply{}, err
+	}
+	req := invites.Request{
+		Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: room.Invite,
+		Room: in, Via: via, Targets: targets, Reason: reason(rest), AsBot: c.Flags["as-bot"],
+	}
+	if c.Flags["dry-run"] {
+		return c.judge(ctx, req)
+	}
+	return c.ask(ctx, req)
+}
+
+// users takes the users at the start of the arguments.
+func (c *Call) users(args []word) (users []id.UserID, rest []word, err error) {
+	for len(args) > 0 {
+		if sigil, _, _ := args[0].identifier(); sigil != '@' {
+			break
+		}
+		user, valid := args[0].user(c.Message.Sender)
+		if !valid {
+			return nil, nil, faultf("%s is no user id. One looks like @name:server.org.", args[0].text)
+		}
+		users, args = append(users, user), args[1:]
+	}
+	switch {
+	case len(users) == 0:
+		return nil, nil, c.usage("Whom?")
+	case len(users) > maxTargets:
+		return nil, nil, faultf("That are %d people; one command takes %d at most.", len(users), maxTargets)
+	}
+	return users, args, nil
+}
+
+// reason is the rest of a message as it was typed; a single quoted word loses its quotes.
+func reason(rest []word) string {
+	if len(rest) == 0 {
+		return ""
+	}
+	if len(rest) == 1 && rest[0].quoted {
+		return rest[0].text
+	}
+	words := make([]string, len(rest))
+	for i, w := range rest {
+		words[i] = w.text
+	}
+	return strings.ToValidUTF8(strings.Join(words, " "), "")
+}
+
+// ask carries a request out and words its outcome.
+func (c *Call) ask(ctx context.Context, req invites.Request) (Reply, error) {
+	rows, err := c.Invites.Ask(ctx, req)
+	if err != nil {
+		return Reply{}, err
+	}
+	return Outcome(rows, c.Invites.Clock.Now()), nil
+}
+
+// judge words what a request would lead to.
+func (c *Call) judge(ctx context.Context, req invites.Request) (Reply, error) {
+	judged, err := c.Invites.Judge(ctx, req)
+	if err != nil {
+		return Reply{}, err
+	}
+	var reply Reply
+	for i, j := range judged {
+		if i > 0 {
+			reply.Text.Line()
+		}
+		explained := j.Explain()
+		reply.Text.Say(mark(j.Decision.Verdict) + " ").Code(string(j.Question.Target)).Say(": " + explained.String())
+		reply.Text.Reason(string(j.Decision.Code))
+	}
+	return reply, nil
+}
+
+func mark(v room.Verdict) string {
+	switch v {
+	case room.Allow:
+		return "✅"
+	case room.Unknown:
+		return "❔"
+	}
+	return "❌"
+}
+
+// Outcome words the rows of one command as they stand: a reaction where all went well, else a line for each that did not, and
+// what is still to come. It serves the first answer and every edit of it.
+func Outcome(rows []invites.Invitation, now time.Time) Reply {
+	var reply Reply
+	done, open := 0, []invites.Invitation{}
+	var told []invites.Invitation
+	for _, row := range rows {
+		switch {
+		case row.Status == invites.Open:
+			open = append(open, row)
+		case row.Status == invites.Done && row.Detail == "":
+			done++
+		default:
+			told = append(told, row)
+		}
+	}
+	if len(open) == 0 && done > 0 && done+len(told) == len(rows) {
+		reply.React = "✅"
+	}
+	if len(open) == 0 && len(told) == 0 {
+		return reply
+	}
+	if len(open) > 0 {
+		reply.Progress = true
+		reply.Text.Sayf("⏳ %d of %d done; %s", len(rows)-len(open), len(rows), wait(open, now))
+	} else if done > 0 {
+		reply.Text.Sayf("%d of %d done.", done, len(rows))
+	}
+	reply.Mention = done == 0 && len(open) == 0
+	for i, row := range told {
+		if i > 0 || !reply.Text.Empty() {
+			reply.Text.Line()
+		}
+		if i == maxLines {
+			reply.Text.Sayf("… and %d more.", len(told)-i)
+			break
+		}
+		tell(&reply.Text, row, len(rows) > 1)
+	}
+	return reply
+}
+
+// maxLines is how many people one notice tells of.
+const maxLines = 30
+
+// tell words one outcome that is not plain success.
+func tell(t *Text, row invites.Invitation, named bool) {
+	if named {
+		t.Code(string(row.Target)).Say(": ")
+	}
+	detail := row.Detail
+	if detail == "" {
+		detail = string(row.Status) + "."
+	}
+	t.Say(detail)
+	if row.Code != "" {
+		t.Reason(row.Code)
+	}
+}
+
+// wait says when the rest may be expected.
+func wait(open []invites.Invitation, now time.Time) string {
+	var last time.Duration
+	limited := false
+	for _, row := range open {
+		last = max(last, row.DueAt.Sub(now))
+		limited = limited || row.Code == "M_LIMIT_EXCEEDED"
+	}
+	switch minutes := int((last + 59*time.Second) / time.Minute); {
+	case last <= 2*time.Second:
+		return "the rest is on its way."
+	case limited && minutes > 1:
+		return "the homeserver limits how fast people may be invited; the rest is queued, about " + plural(minutes, "minute") + "."
+	case limited:
+		return "the homeserver limits how fast people may be invited; the rest is queued, about a minute."
+	case minutes > 1:
+		return "the homeserver has trouble; I try again in about " + plural(minutes, "minute") + "."
+	}
+	return "the homeserver has trouble; I try again in a moment."
+}

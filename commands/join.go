@@ -1,0 +1,59 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/room"
+)
+
+func joinCommand() Command {
+	return Command{
+		Name: "join", Level: User,
+		Usage: "<room> [--dry-run] [--bot]",
+		About: "Lets you into a room that is open to you; with --bot (operators) it is the bot that joins.",
+		Run:   runJoin,
+	}
+}
+
+func runJoin(ctx context.Context, c *Call) (Reply, error) {
+	if err := c.only("dry-run", "bot"); err != nil {
+		return Reply{}, err
+	}
+	if len(c.Args) != 1 {
+		return Reply{}, c.usage("Which room?")
+	}
+	p, ok := c.Args[0].place()
+	if !ok {
+		return Reply{}, faultf("%s is no room. One looks like #name:server.org, !id, or a link.", c.Args[0].text)
+	}
+	joiner := c.Message.Sender
+	if c.Flags["bot"] {
+		if c.Level < Operator {
+			return Reply{}, faultf("Only operators of this Usher may send it to a room. You can invite it there instead.")
+		}
+		joiner = c.Invites.Self.Bot
+	}
+	in, via, err := c.resolve(ctx, p)
+	if err != nil {
+		return Reply{}, err
+	}
+	req := invites.Request{
+		Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: joiner, Action: room.Join,
+		Room: in, Via: via, Targets: []id.UserID{joiner},
+	}
+	if c.Flags["dry-run"] {
+		return c.judge(ctx, req)
+	}
+	return c.ask(ctx, req)
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

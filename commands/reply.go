@@ -1,0 +1,129 @@
+package commands
+
+import (
+	"fmt"
+	"html"
+	"strings"
+	"unicode"
+
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
+)
+
+// Reply is what a command answers: a value. The lane sends it.
+type Reply struct {
+	React    string // reaction on the command; empty: none
+	Text     Text   // notice in reply; empty: none
+	Mention  bool   // the notice mentions the one who asked
+	Progress bool   // work goes on: the notice is edited as it does
+}
+
+// Empty reports whether there is nothing to send.
+func (r Reply) Empty() bool { return r.React == "" && r.Text.Empty() }
+
+// Text is a message in the making, as plain text and as HTML. All that is added is escaped.
+type Text struct{ plain, html []byte }
+
+// Empty reports whether nothing was added.
+func (t *Text) Empty() bool { return len(t.plain) == 0 }
+
+// Say adds words. They may come from people.
+func (t *Text) Say(words string) *Text {
+	words = visible(words)
+	t.plain = append(t.plain, words...)
+	t.html = append(t.html, html.EscapeString(words)...)
+	return t
+}
+
+// Sayf adds words by a format.
+func (t *Text) Sayf(format string, args ...any) *Text { return t.Say(fmt.Sprintf(format, args...)) }
+
+// Code adds words in fixed width, such as a user id or a reason code.
+func (t *Text) Code(words string) *Text {
+	words = visible(words)
+	t.plain = append(t.plain, words...)
+	t.html = append(t.html, "<code>"+html.EscapeString(words)+"</code>"...)
+	return t
+}
+
+// Reason adds a reason code after a sentence.
+func (t *Text) Reason(code string) *Text { return t.Say(" (").Code(code).Say(")") }
+
+// Line ends a line.
+func (t *Text) Line() *Text {
+	t.plain = append(t.plain, '\n')
+	t.html = append(t.html, "<br>"...)
+	return t
+}
+
+// Add adds another text.
+func (t *Text) Add(other Text) *Text {
+	t.plain = append(t.plain, other.plain...)
+	t.html = append(t.html, other.html...)
+	return t
+}
+
+// String returns the plain text.
+func (t *Text) String() string { return string(t.plain) }
+
+// maxText is the length in bytes to which what a person wrote is shown.
+const maxText = 1000
+
+// visible makes a text safe to show: characters that hide or reorder others are spelled out, "@room" can't ring a bell, and a
+// long text is cut.
+func visible(s string) string {
+	if len(s) > maxText {
+		s = strings.ToValidUTF8(s[:maxText], "") + "…"
+	}
+	var out strings.Builder
+	for _, r := range s {
+		if hidden(r) {
+			fmt.Fprintf(&out, "[U+%04X]", r)
+			continue
+		}
+		out.WriteRune(r)
+	}
+	return strings.ReplaceAll(out.String(), "@room", "@\u2060room")
+}
+
+// hidden reports whether a character is invisible or changes how others are read: controls, bidirectional marks, zero-width
+// and other format characters, line and paragraph separators, and what is no character.
+func hidden(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co) || r == unicode.ReplacementChar ||
+		(r >= 0x115F && r <= 0x1160) || r == 0x3164 || r == 0xFFA0
+}
+
+// Notice returns the content of a notice that replies to a command, where m is one.
+func (r Reply) Notice(m Message) *event.MessageEventContent {
+	c := &event.MessageEventContent{
+		MsgType: event.MsgNotice, Body: string(r.Text.plain), Format: event.FormatHTML, FormattedBody: string(r.Text.html),
+		Mentions: &event.Mentions{},
+	}
+	if r.Mention {
+		c.Mentions.UserIDs = []id.UserID{m.Sender}
+	}
+	if m.Event == "" {
+		return c
+	}
+	c.RelatesTo = (&event.RelatesTo{}).SetReplyTo(m.Event)
+	if m.Thread != "" {
+		c.RelatesTo = (&event.RelatesTo{}).SetThread(m.Thread, m.Event)
+	}
+	return c
+}
+
+// Edit returns the content that replaces an earlier notice.
+func (r Reply) Edit(m Message, earlier id.EventID) *event.MessageEventContent {
+	c := r.Notice(m)
+	c.RelatesTo = nil
+	c.SetEdit(earlier)
+	return c
+}
+
+// Reaction returns the content of the reaction on the command, or nil.
+func (r Reply) Reaction(m Message) *event.ReactionEventContent {
+	if r.React == "" {
+		return nil
+	}
+	return &event.ReactionEventContent{RelatesTo: event.RelatesTo{Type: event.RelAnnotation, EventID: m.Event, Key: r.React}}
+}

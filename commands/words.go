@@ -1,0 +1,180 @@
+package commands
+
+import (
+	"strings"
+	"unicode"
+
+	"maunium.net/go/mautrix/id"
+)
+
+// word is one argument. A quoted one is taken as it is: never as a flag or an identifier.
+type word struct {
+	text   string
+	quoted bool
+	rest   string // the text from this word on, as typed
+}
+
+// splitWords splits at white space. Double quotes, straight or typographic, hold words together; a backslash keeps the
+// character after it inside quotes. A quote that is never closed is an ordinary character.
+func splitWords(s string) []word {
+	var words []word
+	for {
+		s = strings.TrimLeftFunc(s, unicode.IsSpace)
+		if s == "" {
+			return words
+		}
+		if text, rest, ok := quotedWord(s); ok {
+			words = append(words, word{text, true, s})
+			s = rest
+			continue
+		}
+		end := strings.IndexFunc(s, unicode.IsSpace)
+		if end < 0 {
+			end = len(s)
+		}
+		words = append(words, word{s[:end], false, s})
+		s = s[end:]
+	}
+}
+
+func quotedWord(s string) (text, rest string, ok bool) {
+	var closing string
+	for _, pair := range [...][2]string{{`"`, `"`}, {"“", "”"}, {"„", "“"}} {
+		if strings.HasPrefix(s, pair[0]) {
+			s, closing = s[len(pair[0]):], pair[1]
+			break
+		}
+	}
+	if closing == "" {
+		return "", "", false
+	}
+	var out strings.Builder
+	for i := 0; i < len(s); i++ {
+		if strings.HasPrefix(s[i:], closing) {
+			rest = s[i+len(closing):]
+			first := strings.TrimLeftFunc(rest, unicode.IsSpace)
+			return out.String(), rest, rest == "" || len(first) < len(rest)
+		}
+		if s[i] == '\\' && i+1 < len(s) {
+			i++
+		}
+		out.WriteByte(s[i])
+	}
+	return "", "", false
+}
+
+// identifier reads a word as a Matrix identifier or a link to one, with the sigil that it begins with and the servers that
+// the link names. A comma or a colon after it belongs to the sentence.
+func (w word) identifier() (sigil byte, full string, via []string) {
+	if w.quoted {
+		return 0, "", nil
+	}
+	text := strings.TrimRight(w.text, ",;:")
+	if link, err := id.ParseMatrixURIOrMatrixToURL(text); err == nil {
+		if link.MXID2 != "" {
+			return 0, "", nil
+		}
+		return byte(link.Sigil1), link.PrimaryIdentifier(), link.Via
+	}
+	if len(text) > 1 && strings.IndexByte("@#!", text[0]) >= 0 {
+		return text[0], text, nil
+	}
+	return 0, "", nil
+}
+
+// user reads a word as a user. A name without a server is one on the asker's own.
+func (w word) user(asker id.UserID) (id.UserID, bool) {
+	sigil, full, _ := w.identifier()
+	if sigil != '@' {
+		return "", false
+	}
+	if !strings.Contains(full, ":") {
+		full += ":" + asker.Homeserver()
+	}
+	user := id.UserID(full)
+	if localpart, _, err := user.ParseAndValidateRelaxed(); err != nil || localpart == "" || !plainID(full) {
+		return "", false
+	}
+	return user, true
+}
+
+// plainID refuses identifiers with characters that no identifier has and that would deceive a reader.
+func plainID(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || hidden(r) })
+}
+
+// place is a room as somebody named it: an id, or an alias that is still to be resolved.
+type place struct {
+	room  id.RoomID
+	alias id.RoomAlias
+	via   []string
+}
+
+// place reads a word as a room.
+func (w word) place() (place, bool) {
+	sigil, full, via := w.identifier()
+	switch {
+	case !plainID(full) || len(full) > 255:
+		return place{}, false
+	case sigil == '!':
+		return place{room: id.RoomID(full), via: via}, true
+	case sigil == '#' && strings.Contains(full, ":"):
+		return place{alias: id.RoomAlias(full), via: via}, true
+	}
+	return place{}, false
+}
+
+// takeFlags splits words into flags (--name, before the first quoted word) and the rest.
+func takeFlags(words []word) (flags map[string]bool, rest []word) {
+	flags = map[string]bool{}
+	for _, w := range words {
+		if name, isFlag := strings.CutPrefix(w.text, "--"); isFlag && !w.quoted && name != "" {
+			flags[name] = true
+			continue
+		}
+		rest = append(rest, w)
+	}
+	return flags, rest
+}
+
+// invocation splits a text into the command's name and its arguments. ok is false where the bot is not addressed: the text
+// begins neither with the prefix nor with the bot's name.
+func invocation(text, prefix string, bot id.UserID, names []string) (name string, args []word, mentioned, ok bool) {
+	text = strings.TrimSpace(text)
+	rest, found := strings.CutPrefix(text, prefix)
+	if !found {
+		rest, found = afterMention(text, bot, names)
+		mentioned = true
+	}
+	if !found || rest == "" {
+		return "", nil, mentioned, found && mentioned
+	}
+	words := splitWords(rest)
+	if len(words) == 0 || (!mentioned && unicode.IsSpace([]rune(rest)[0])) {
+		return "", nil, mentioned, mentioned
+	}
+	return strings.ToLower(words[0].text), words[1:], mentioned, true
+}
+
+// afterMention returns what follows the bot's name at the start of a text: its user id or a link to it, or one of its names
+// with a colon or a comma and a space.
+func afterMention(text string, bot id.UserID, names []string) (string, bool) {
+	words := splitWords(text)
+	if len(words) == 0 {
+		return "", false
+	}
+	if sigil, full, _ := words[0].identifier(); sigil == '@' && id.UserID(full) == bot {
+		rest := strings.TrimPrefix(text, words[0].text)
+		return strings.TrimLeft(rest, " \t\n:,"), true
+	}
+	for _, name := range append([]string{"@" + bot.Localpart(), bot.Localpart()}, names...) {
+		if name == "" || len(text) <= len(name) || !strings.EqualFold(text[:len(name)], name) {
+			continue
+		}
+		rest := text[len(name):]
+		if (rest[0] == ':' || rest[0] == ',') && (len(rest) == 1 || unicode.IsSpace(rune(rest[1]))) {
+			return strings.TrimLeft(rest, " \t\n:,"), true
+		}
+	}
+	return "", false
+}

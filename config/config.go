@@ -1,0 +1,205 @@
+// Package config reads Usher's configuration: one YAML file, overridden by environment variables, decoded strictly, with
+// every fault reported at once. It also writes what an operator needs to begin: an example config and the
+// registration files for the homeserver.
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Config is the whole configuration, as Load returns it: complete, with defaults filled in, and checked.
+type Config struct {
+	Homeserver      Homeserver    `yaml:"homeserver"`
+	Appservice      Appservice    `yaml:"appservice"`
+	Puppet          Puppet        `yaml:"puppet"`
+	Commands        Commands      `yaml:"commands"`
+	Permissions     Permissions   `yaml:"permissions"`
+	Database        Database      `yaml:"database"`
+	Delivery        Delivery      `yaml:"delivery"`
+	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"` // how long a stop waits for work under way
+	Metrics         Metrics       `yaml:"metrics"`
+	Logging         Logging       `yaml:"logging"`
+}
+
+// Homeserver is the one homeserver that Usher serves.
+type Homeserver struct {
+	Address string `yaml:"address"` // base URL of the client-server API, no trailing slash
+	Domain  string `yaml:"domain"`  // server name, the part of a Matrix ID after the colon
+}
+
+// Appservice is Usher as its homeserver sees it.
+type Appservice struct {
+	ID             string        `yaml:"id"`      // id of the registration
+	Address        string        `yaml:"address"` // where the homeserver reaches Usher: http://, https:// or unix:///
+	Listen         string        `yaml:"listen"`  // host:port or unix:/path; see Network
+	ASToken        Secret        `yaml:"as_token"`
+	HSToken        Secret        `yaml:"hs_token"`
+	Bot            Bot           `yaml:"bot"`
+	MaxBodySize    Size          `yaml:"max_body_size"`   // largest transaction taken
+	RequestTimeout time.Duration `yaml:"request_timeout"` // deadline of one call, in either direction
+}
+
+// Bot is the user that Usher speaks as.
+type Bot struct {
+	Username    string `yaml:"username"`    // localpart
+	Displayname string `yaml:"displayname"` // empty: left as it is
+	Avatar      string `yaml:"avatar"`      // mxc:// URI; empty: left as it is
+}
+
+// Puppet is the optional second registration, by which Usher acts as the local user who asked.
+type Puppet struct {
+	Enabled  bool     `yaml:"enabled"`
+	ID       string   `yaml:"id"` // id of the second registration
+	ASToken  Secret   `yaml:"as_token"`
+	HSToken  Secret   `yaml:"hs_token"`
+	AutoJoin []string `yaml:"auto_join"` // local MXIDs, * and ? in the localpart; see AutoJoins
+}
+
+// Commands says which messages are commands.
+type Commands struct {
+	Prefix string        `yaml:"prefix"`
+	MaxAge time.Duration `yaml:"max_age"` // older commands never seen before are not run
+}
+
+// Database is where Usher keeps what must survive.
+type Database struct {
+	Type         string `yaml:"type"` // TypeSQLite or TypePostgres
+	URI          Secret `yaml:"uri"`  // may hold a password
+	MaxOpenConns int    `yaml:"max_open_conns"`
+	MaxIdleConns int    `yaml:"max_idle_conns"`
+}
+
+// The database types.
+const (
+	TypeSQLite   = "sqlite"
+	TypePostgres = "postgres"
+)
+
+// Delivery says how invitations go out.
+type Delivery struct {
+	AtOnce      int           `yaml:"at_once"` // invitations of one command that are sent at once; the rest is queued
+	Workers     int           `yaml:"workers"` // queue workers
+	GiveUpAfter time.Duration `yaml:"give_up_after"`
+}
+
+// Metrics is the Prometheus listener.
+type Metrics struct {
+	Enabled bool   `yaml:"enabled"`
+	Listen  string `yaml:"listen"` // host:port or unix:/path; see Network
+}
+
+// Logging has the shape of a zeroconfig config, so that the package need not know that library; see Decode.
+type Logging struct {
+	MinLevel  string            `yaml:"min_level"`
+	Timestamp bool              `yaml:"timestamp"`
+	Caller    bool              `yaml:"caller"`
+	Metadata  map[string]string `yaml:"metadata,omitempty"` // added to each line
+	Writers   []Writer          `yaml:"writers"`
+}
+
+// Writer is one place that log lines go to.
+type Writer struct {
+	Type       string `yaml:"type"`
+	Format     string `yaml:"format,omitempty"`
+	MinLevel   string `yaml:"min_level,omitempty"`
+	MaxLevel   string `yaml:"max_level,omitempty"`
+	TimeFormat string `yaml:"time_format,omitempty"`
+	Filename   string `yaml:"filename,omitempty"` // type file, with the five below
+	MaxSize    int    `yaml:"max_size,omitempty"` // megabytes
+	MaxAge     int    `yaml:"max_age,omitempty"`  // days
+	MaxBackups int    `yaml:"max_backups,omitempty"`
+	LocalTime  bool   `yaml:"local_time,omitempty"`
+	Compress   bool   `yaml:"compress,omitempty"`
+	Network    string `yaml:"network,omitempty"` // type syslog, with the three below
+	Host       string `yaml:"host,omitempty"`
+	Flags      int    `yaml:"flags,omitempty"`
+	Tag        string `yaml:"tag,omitempty"`
+}
+
+// Default returns the configuration that an empty file stands for. What has no sensible default is empty.
+func Default() *Config {
+	return &Config{
+		Appservice: Appservice{
+			ID:             "usher",
+			Address:        "http://localhost:29339",
+			Listen:         "127.0.0.1:29339",
+			Bot:            Bot{Username: "usher", Displayname: "Usher"},
+			MaxBodySize:    50 << 20,
+			RequestTimeout: 30 * time.Second,
+		},
+		Puppet:          Puppet{ID: "usher-puppet"},
+		Commands:        Commands{Prefix: "!", MaxAge: 10 * time.Minute},
+		Database:        Database{Type: TypeSQLite, URI: "file:usher.db", MaxOpenConns: 8, MaxIdleConns: 2},
+		Delivery:        Delivery{AtOnce: 5, Workers: 4, GiveUpAfter: 24 * time.Hour},
+		ShutdownTimeout: 10 * time.Second,
+		Metrics:         Metrics{Listen: "127.0.0.1:9339"},
+		Logging: Logging{
+			MinLevel:  "info",
+			Timestamp: true,
+			Writers:   []Writer{{Type: "stderr", Format: "pretty-colored"}},
+		},
+	}
+}
+
+// BotUser returns the Matrix ID that the bot speaks as.
+func (c *Config) BotUser() string { return c.local(c.Appservice.Bot.Username) }
+
+// SenderUser returns the Matrix ID of the registration's sender_localpart. It is not the bot: Synapse refuses /sync to
+// that user, and the bot's device needs it.
+func (c *Config) SenderUser() string { return c.local(c.senderLocalpart()) }
+
+// PuppetUser returns the Matrix ID of the second registration's sender_localpart. Nobody speaks as it.
+func (c *Config) PuppetUser() string { return c.local(c.puppetLocalpart()) }
+
+func (c *Config) senderLocalpart() string { return c.Appservice.Bot.Username + "-sender" }
+func (c *Config) puppetLocalpart() string { return c.Appservice.Bot.Username + "-puppet" }
+func (c *Config) local(part string) string {
+	return "@" + part + ":" + c.Homeserver.Domain
+}
+
+// AutoJoins tells whether a user joins at once when invited. Remote users never do, nor does anybody without the second
+// registration.
+func (c *Config) AutoJoins(user string) bool {
+	if !c.Puppet.Enabled || !strings.HasSuffix(user, ":"+c.Homeserver.Domain) {
+		return false
+	}
+	for _, glob := range c.Puppet.AutoJoin {
+		if matchGlob(glob, user) {
+			return true
+		}
+	}
+	return false
+}
+
+func matchGlob(glob, s string) bool {
+	pattern := regexp.QuoteMeta(glob)
+	pattern = strings.ReplaceAll(pattern, `\*`, `.*`)
+	pattern = strings.ReplaceAll(pattern, `\?`, `.`)
+	matched, err := regexp.MatchString(`\A(?s:`+pattern+`)\z`, s)
+	return err == nil && matched
+}
+
+// Network splits a listen setting into the arguments of net.Listen: "tcp" and host:port, or "unix" and a path.
+func Network(listen string) (network, address string) {
+	if path, ok := strings.CutPrefix(listen, "unix:"); ok {
+		return "unix", path
+	}
+	return "tcp", listen
+}
+
+// Decode copies the settings into a zeroconfig.Config, or anything else of the same YAML shape.
+func (l Logging) Decode(into any) error {
+	data, err := yaml.Marshal(l)
+	if err != nil {
+		return fmt.Errorf("config: logging: %w", err)
+	}
+	if err := yaml.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("config: logging: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,88 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"reflect"
+	"regexp"
+	"strconv"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Load reads the file at path and what the environment (as from os.Environ) says over it. A configuration that is wrong
+// gives *Faults, with everything that is wrong in it. Warnings are sentences for the operator; they come either way.
+func Load(path string, environ []string) (*Config, []string, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, &Faults{path, []Fault{{Problem: "does not exist", Fix: "write an example with: usher -e -c " + path}}}
+	}
+	if err != nil {
+		return nil, nil, &Faults{path, []Fault{{Problem: "can't be read: " + err.Error(), Fix: "name a file that Usher may read"}}}
+	}
+	c, warnings, err := Parse(path, data, environ)
+	if info, statErr := os.Stat(path); statErr == nil && info.Mode().Perm()&0o007 != 0 {
+		warnings = append(warnings, fmt.Sprintf("%s holds secrets and everybody on this machine may read it (mode %04o): chmod 600 %s",
+			path, info.Mode().Perm(), path))
+	}
+	return c, warnings, err
+}
+
+// Parse is Load for a file that has been read already; name is what faults call it.
+func Parse(name string, data []byte, environ []string) (*Config, []string, error) {
+	d := newDecoder()
+	root, fault := parseYAML(data)
+	if fault != nil {
+		d.faults = append(d.faults, *fault)
+		return nil, nil, &Faults{name, d.faults}
+	}
+	d.overlay(root, append([]string(nil), environ...))
+	c := Default()
+	d.decode(root, reflect.ValueOf(c).Elem(), "", root.Line)
+	d.check(c)
+	if len(d.faults) > 0 {
+		sortFaults(d.faults)
+		return nil, d.warnings, &Faults{name, d.faults}
+	}
+	return c, d.warnings, nil
+}
+
+// parseYAML returns the root of the file's only document, an empty node for an empty file.
+func parseYAML(data []byte) (*yaml.Node, *Fault) {
+	reader := yaml.NewDecoder(bytes.NewReader(data))
+	var doc, more yaml.Node
+	if err := reader.Decode(&doc); errors.Is(err, io.EOF) {
+		return &yaml.Node{}, nil
+	} else if err != nil {
+		return nil, yamlFault(err)
+	}
+	if err := reader.Decode(&more); err == nil {
+		return nil, &Fault{Line: more.Line, Problem: "a second document begins here", Fix: "keep the settings in one, without ---"}
+	} else if !errors.Is(err, io.EOF) {
+		return nil, yamlFault(err)
+	}
+	return doc.Content[0], nil
+}
+
+var (
+	yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+	quoted   = regexp.MustCompile(`'[^']*'|"[^"]*"`)
+)
+
+func yamlFault(err error) *Fault {
+	line := 0
+	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
+		line, _ = strconv.Atoi(m[1])
+	}
+	return &Fault{Line: line, Problem: "is no YAML: " + withoutQuotes(err),
+		Fix: "look there and on the line before for indentation, a missing space after a colon, or a quote left open"}
+}
+
+// withoutQuotes is a YAML error without what it quotes from the file, which may be a secret.
+func withoutQuotes(err error) string {
+	return quoted.ReplaceAllString(yamlLine.ReplaceAllString(err.Error(), ""), "…")
+}

@@ -1,0 +1,188 @@
+package e2e
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/e2e/harness"
+)
+
+// TestKilledAmidTenInvitations: Usher is killed (kill -9) in the middle of a ten-user invitation and started again: nobody is left out,
+// nobody is invited twice, and the command is answered once.
+func TestKilledAmidTenInvitations(t *testing.T) {
+	cases := []struct {
+		name   string
+		at     int32 // which of the requests
+		passes bool  // whether it takes effect, its answer being lost; else it never reaches the homeserver
+	}{
+		{"before the first takes effect", 1, false},
+		{"after the first took effect", 1, true},
+		{"before the fourth takes effect", 4, false},
+		{"after the fourth took effect", 4, true},
+		{"after the eighth, a queued one, took effect", 8, true},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStage(t, true)
+			var users []id.UserID
+			command := "!invite"
+			for range 10 {
+				user := s.Account("user").ID
+				users = append(users, user)
+				command += " " + string(user)
+			}
+			killed := killAt(s.Usher, c.at, c.passes)
+			said := s.owner.Say(s.room, command)
+			harness.Wait(t, "the request to be killed at", killed)
+			s.Usher.Kill()
+			s.Usher.Tap.Disturb(nil)
+			if err := s.Usher.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			s.owner.AwaitReaction(said, s.Usher.Bot, done)
+			for _, user := range users {
+				s.is(t, s.room, user, "invite", s.owner.ID)
+			}
+			s.settled(s.owner, s.room)
+			for _, user := range users {
+				if n := invitations(s.owner, s.room, user); n != 1 {
+					t.Errorf("%s was invited %d times", user, n)
+				}
+			}
+			s.answeredOnce(t, said)
+		})
+	}
+}
+
+// killAt holds Usher's nth invitation request for ever, and closes the channel it returns when it has come that far.
+func killAt(u *harness.Usher, nth int32, passes bool) <-chan struct{} {
+	reached := make(chan struct{})
+	var count atomic.Int32
+	u.Tap.Disturb(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if !strings.HasSuffix(r.URL.Path, "/invite") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		n := count.Add(1)
+		if n < nth {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if n == nth {
+			if passes {
+				next.ServeHTTP(httptest.NewRecorder(), r)
+			}
+			close(reached)
+		}
+		_, _ = io.Copy(io.Discard, r.Body) // else the server would not notice that the other side is gone
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	})
+	return reached
+}
+
+// answeredOnce checks that a command has one reaction of the bot's and at most one notice, edits of which don't count.
+func (s *stage) answeredOnce(t *testing.T, command id.EventID) {
+	t.Helper()
+	reactions := s.owner.Seen(func(e harness.Event) bool {
+		return e.Sender == string(s.Usher.Bot) && e.Type == "m.reaction" && e.Relation().On == string(command)
+	})
+	notices := s.owner.Seen(func(e harness.Event) bool {
+		return e.Sender == string(s.Usher.Bot) && e.Type == "m.room.message" && e.Relation().ReplyTo == string(command)
+	})
+	if len(reactions) != 1 || len(notices) > 1 {
+		t.Errorf("the command was answered by %d reactions and %d notices", len(reactions), len(notices))
+	}
+}
+
+// TestDuplicateTransaction: a transaction sent again, under its own id or another, before and after a restart, acts once.
+func TestDuplicateTransaction(t *testing.T) {
+	s := newStage(t, true)
+	said := s.succeeds(s.owner, s.room, "!invite "+string(s.guest.ID))
+	transaction := s.Door.Carrying(string(said))
+	if transaction == nil {
+		t.Fatal("the transaction with the command was not seen")
+	}
+	replay := func(id string) {
+		t.Helper()
+		if status, err := s.Door.Replay(t.Context(), *transaction, id); err != nil || status != http.StatusOK {
+			t.Errorf("replayed as %s: %d %v", id, status, err)
+		}
+	}
+	replay(transaction.ID)
+	replay("another")
+	s.settled(s.owner, s.room)
+	s.Usher.Kill()
+	if err := s.Usher.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	replay(transaction.ID)
+	replay("yet-another")
+	s.settled(s.owner, s.room)
+	if n := s.acts(s.room); n != 1 {
+		t.Errorf("%d requests were sent, expected one", n)
+	}
+	if n := invitations(s.owner, s.room, s.guest.ID); n != 1 {
+		t.Errorf("%d invitations", n)
+	}
+	s.answeredOnce(t, said)
+}
+
+// TestDownWhenAsked: a command that is said while Usher is down is run when it is back.
+func TestDownWhenAsked(t *testing.T) {
+	s := newStage(t, true)
+	if err := s.Usher.Stop(); err != nil {
+		t.Error(err)
+	}
+	said := s.owner.Say(s.room, "!invite "+string(s.guest.ID))
+	if err := s.Usher.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.owner.AwaitReaction(said, s.Usher.Bot, done)
+	s.is(t, s.room, s.guest.ID, "invite", s.owner.ID)
+}
+
+// TestTroubleAtTheHomeserver: what fails for now is done later, and the command is then answered.
+func TestTroubleAtTheHomeserver(t *testing.T) {
+	cases := []struct {
+		name    string
+		trouble http.HandlerFunc
+	}{
+		{"429 with retry_after_ms", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusTooManyRequests)
+			_, _ = w.Write([]byte(`{"errcode":"M_LIMIT_EXCEEDED","error":"slowly","retry_after_ms":200}`))
+		}},
+		{"429 with Retry-After", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}},
+		{"502", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }},
+		{"connection reset", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
+	}
+	s := newStage(t, true)
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			var count atomic.Int32
+			s.Usher.Tap.Disturb(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				if strings.HasSuffix(r.URL.Path, "/invite") && count.Add(1) == 1 {
+					c.trouble(w, r)
+					return
+				}
+				next.ServeHTTP(w, r)
+			})
+			user := s.Account("user")
+			s.succeeds(s.owner, s.room, "!invite "+string(user.ID))
+			s.is(t, s.room, user.ID, "invite", s.owner.ID)
+			if n := count.Load(); n != 2 {
+				t.Errorf("%d requests, expected a second one after the first failed", n)
+			}
+		})
+	}
+}

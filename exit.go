@@ -1,0 +1,43 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"usher/bot"
+)
+
+// Exit codes. docs/operations.md lists them for operators; a second signal gives 128 and its number.
+const (
+	exitDone       = 0
+	exitOther      = 1  // anything that has no code of its own; usher check: a line was malformed; usher live: no answer
+	exitUsage      = 2  // the command line
+	exitConfig     = 11 // the config
+	exitToken      = 12 // the homeserver refuses the as_token
+	exitHomeserver = 13 // the homeserver can't be reached
+	exitDatabase   = 14 // the database can't be opened
+	exitListen     = 15 // the port is taken, or the socket can't be made
+	exitFile       = 16 // a file exists already, or can't be written
+	exitDoctor     = 17 // usher doctor found something
+)
+
+// fail says what went wrong and what to do, and returns the exit code: that of the error, else the one given.
+func (p program) fail(err error, code int) int {
+	fmt.Fprintf(p.err, "usher: %v\n", err)
+	for _, known := range []struct {
+		err    error
+		code   int
+		remedy string
+	}{
+		{bot.ErrTokenRefused, exitToken, "Give the homeserver the registration that usher -g writes from this config, and restart the homeserver."},
+		{bot.ErrHomeserverUnreachable, exitHomeserver, "See that the homeserver runs and that homeserver.address is right as seen from here."},
+		{bot.ErrDatabase, exitDatabase, "See that database.type and database.uri are right, and that no other Usher uses the same file."},
+		{bot.ErrListen, exitListen, "See which program has appservice.listen, or choose another there and write the registration anew."},
+	} {
+		if errors.Is(err, known.err) {
+			fmt.Fprintln(p.err, known.remedy, "usher doctor finds out more.")
+			return known.code
+		}
+	}
+	return code
+}

@@ -1,0 +1,275 @@
+package invites
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/policy"
+	"usher/room"
+)
+
+// Codes of outcomes that no rule gives.
+const (
+	CodeGaveUp   = "gave_up"       // it failed until it was too old
+	CodeRedacted = "redacted"      // the command was taken back
+	CodeNoEffect = "no_effect"     // the homeserver said yes, but the room does not show it
+	CodeStopped  = "token_refused" // the homeserver refuses Usher's own token
+	CodeAutoJoin = "join.auto"     // the invitee's operator configured that they join at once
+)
+
+// Deliver makes one attempt at a row: claim it, read the world again, decide again, act, settle. It is what the lane and the
+// queue both call. An error is the store's; everything else is an outcome.
+func (s *Service) Deliver(ctx context.Context, row int64) (Outcome, error) {
+	inv, ok, err := s.Store.Claim(ctx, row, s.Clock.Now(), s.Limits.Lease)
+	if err != nil || !ok {
+		return Outcome{Kind: OutcomeGone}, err
+	}
+	end := s.attempt(ctx, inv)
+	if ctx.Err() != nil && end.status == Open {
+		// Shutting down: leave the row to the next start, but let go of it.
+		ctx = context.WithoutCancel(ctx)
+		end.due = s.Clock.Now()
+	}
+	return s.settle(ctx, inv, end)
+}
+
+// ending is how an attempt went.
+type ending struct {
+	status Status
+	kind   OutcomeKind
+	code   string
+	detail string
+	due    time.Time  // for Open
+	policy id.EventID // policy that was in force
+	quiet  bool       // nothing was sent: no audit row of an effect
+}
+
+// attempt reads, decides and acts.
+func (s *Service) attempt(ctx context.Context, inv Invitation) ending {
+	q := policy.Question{Action: inv.Action, Actor: inv.Actor, Performer: inv.Performer, Target: inv.Target}
+	again := inv.Attempt > 1
+	if taken, err := s.takenBack(ctx, inv, again); err != nil {
+		return s.failure(inv, err)
+	} else if taken {
+		return ending{status: Cancelled, kind: OutcomeRefused, code: CodeRedacted, detail: "The command was taken back.", quiet: true}
+	}
+	if end, final := s.judge(ctx, inv, q, again); final {
+		return end
+	}
+	err := s.Homeserver.Act(ctx, Effect{
+		Action: inv.Action, Room: inv.Room, Via: inv.Via, Performer: inv.Performer, Target: inv.Target, Reason: inv.Reason,
+	})
+	if err == nil {
+		return s.confirm(ctx, inv)
+	}
+	var act *ActError
+	if errors.As(err, &act) && act.Class == ClassRefused {
+		return s.refusal(ctx, inv, q, act)
+	}
+	return s.failure(inv, err)
+}
+
+// takenBack tells whether the command was redacted while it waited. The inbox knows of redactions by the sender at once;
+// those by others, and those missed, are asked for before a later attempt.
+func (s *Service) takenBack(ctx context.Context, inv Invitation, ask bool) (bool, error) {
+	event, err := s.Store.Received(ctx, inv.Command)
+	if err == nil && event.Redacted {
+		return true, nil
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return false, err
+	}
+	if !ask {
+		return false, nil
+	}
+	redacted, err := s.Homeserver.Redacted(ctx, inv.CommandRoom, inv.Actor, inv.Command)
+	var act *ActError
+	if errors.Is(err, ErrNoView) || (errors.As(err, &act) && act.Class == ClassRefused) {
+		return false, nil // whoever can't see the command can't see that it was taken back either
+	}
+	return redacted, err
+}
+
+// judge decides again on the world as it is now. final is false when the homeserver is to be asked.
+func (s *Service) judge(ctx context.Context, inv Invitation, q policy.Question, fresh bool) (end ending, final bool) {
+	if q.Own() {
+		return ending{}, false
+	}
+	if fresh {
+		// An earlier attempt may have gone through before a crash: the room shows it, and that is the idempotency.
+		if snap, err := s.Homeserver.Snapshot(ctx, inv.Room, q.Actor, policy.Needs(q), true); err == nil &&
+			policy.Took(snap, inv.Action, inv.Target) {
+			return ending{status: Done, kind: OutcomeDone, code: "done"}, true
+		}
+	}
+	d, err := s.decide(ctx, inv.Room, q, false)
+	switch {
+	case err != nil:
+		return s.failure(inv, err), true
+	case d.Code == policy.CodeAlready:
+		return ending{status: Done, kind: OutcomeDone, code: string(d.Code), policy: d.Policy, quiet: true}, true
+	case d.Verdict == room.Allow:
+		return ending{}, false
+	case d.Verdict == room.Unknown && d.Code == room.RuleUnknown:
+		return s.failure(inv, fmt.Errorf("state unknown: %v", d.Evidence.Key)), true
+	}
+	return ending{
+		status: Refused, kind: OutcomeRefused, code: string(d.Code), policy: d.Policy,
+		detail: policy.Explain(q, d).String(), quiet: true,
+	}, true
+}
+
+// confirm looks whether an act as somebody else took effect: a shadow-banned sender's 200 means nothing.
+func (s *Service) confirm(ctx context.Context, inv Invitation) ending {
+	done := ending{status: Done, kind: OutcomeDone, code: "done"}
+	if inv.Action != room.Invite || inv.Performer == s.Self.Bot {
+		return done
+	}
+	key := room.Key{Type: "m.room.member", StateKey: string(inv.Target)}
+	snap, err := s.Homeserver.Snapshot(ctx, inv.Room, inv.Actor, []room.Key{key}, false)
+	if err != nil {
+		return done // accepted, and nothing speaks against it
+	}
+	if _, known := snap.Membership(inv.Target); known && !policy.Took(snap, inv.Action, inv.Target) {
+		return ending{status: Refused, kind: OutcomeRefused, code: CodeNoEffect,
+			detail: "The homeserver accepted the invitation of " + string(inv.Target) + ", but the room does not show it."}
+	}
+	return done
+}
+
+// remoteTries is how often an invitation to another server is tried against a refusal that the rules do not explain.
+const remoteTries = 6
+
+// refusal handles a homeserver that refuses what was predicted to pass: its answer is final, but the state is read again, so
+// that the reason can be told, and so that what is true already counts as done.
+func (s *Service) refusal(ctx context.Context, inv Invitation, q policy.Question, act *ActError) ending {
+	end := ending{status: Refused, kind: OutcomeRefused, code: act.Code, detail: "The homeserver refused: " + meaning(act.Code) + "."}
+	snap, err := s.Homeserver.Snapshot(ctx, inv.Room, q.Actor, policy.Needs(q), true)
+	if err != nil {
+		return end
+	}
+	d := policy.Decide(snap, q)
+	switch {
+	case policy.Took(snap, inv.Action, inv.Target):
+		end.status, end.kind, end.code, end.detail = Done, OutcomeDone, "done", ""
+	case d.Verdict == room.Allow && act.Code == "M_FORBIDDEN" && inv.Target.Homeserver() != s.Self.Domain && inv.Attempt < remoteTries:
+		// Dendrite answers so when the target's server can't be reached, which passes.
+		return s.failure(inv, act)
+	case d.Verdict == room.Deny && act.Code == "M_FORBIDDEN":
+		end.code, end.detail, end.policy = string(d.Code), policy.Explain(q, d).String(), d.Policy
+	}
+	return end
+}
+
+// meaning words the errcodes that a homeserver answers an invitation or a join with.
+func meaning(code string) string {
+	switch code {
+	case "M_INVITE_BLOCKED", "ORG.MATRIX.MSC4155.INVITE_BLOCKED":
+		return "this person takes no invitations from you (" + code + ")"
+	case "M_USER_LIMIT_EXCEEDED":
+		return "a limit of the server is reached (" + code + ")"
+	case "M_USER_SUSPENDED", "M_USER_LOCKED":
+		return "the account that would do it is suspended or locked (" + code + ")"
+	case "M_UNSUPPORTED_ROOM_VERSION", "M_INCOMPATIBLE_ROOM_VERSION":
+		return "the room has a version that a server involved does not support (" + code + ")"
+	case "M_NOT_FOUND":
+		return "the room or the user was not found (" + code + ")"
+	case "":
+		return "it gave no reason"
+	}
+	return code
+}
+
+// failure turns what went wrong into a time to try again, or into giving up.
+func (s *Service) failure(inv Invitation, err error) ending {
+	now := s.Clock.Now()
+	end := ending{status: Open, kind: OutcomeFailed, code: "M_UNKNOWN", due: now.Add(backoff(inv.Attempt))}
+	var act *ActError
+	if errors.As(err, &act) {
+		switch act.Class {
+		case ClassLater:
+			end.kind, end.code, end.due = OutcomeLater, "M_LIMIT_EXCEEDED", now.Add(max(act.RetryAfter, time.Second))
+		case ClassStopped:
+			end.code, end.due = CodeStopped, now.Add(time.Minute)
+		case ClassRefused:
+			end.code = act.Code
+		default:
+			if act.Code != "" {
+				end.code = act.Code
+			}
+		}
+	}
+	if now.Sub(inv.CreatedAt) >= s.Limits.GiveUpAfter {
+		return ending{status: Refused, kind: OutcomeRefused, code: CodeGaveUp,
+			detail: "The homeserver could not be brought to do it in " + s.Limits.GiveUpAfter.String() + "."}
+	}
+	return end
+}
+
+// backoff is 1, 2, 4 … seconds up to five minutes.
+func backoff(attempt int) time.Duration {
+	return min(time.Second<<min(max(attempt, 1)-1, 9), 5*time.Minute)
+}
+
+// settle commits the ending with its audit, and an automatic join that follows from it.
+func (s *Service) settle(ctx context.Context, inv Invitation, end ending) (Outcome, error) {
+	now := s.Clock.Now()
+	settled := Settlement{
+		ID: inv.ID, Attempt: inv.Attempt, Status: end.status, Code: end.code, Detail: end.detail, DueAt: end.due, At: now,
+	}
+	if !end.quiet {
+		verdict := string(end.status)
+		if end.status == Open {
+			verdict = "retry"
+		}
+		settled.Audit = []Audit{auditOf(inv, "effect", verdict, end.code, end.policy, now)}
+	}
+	joins := end.status == Done && inv.Action == room.Invite && s.autoJoins(inv.Target)
+	if joins {
+		join := joinOf(inv, now)
+		settled.Then = []Invitation{join}
+		settled.Audit = append(settled.Audit, auditOf(join, "decision", room.Allow.String(), CodeAutoJoin, "", now))
+	}
+	if err := s.Store.Settle(ctx, settled); errors.Is(err, ErrFenced) {
+		return Outcome{Kind: OutcomeGone}, nil
+	} else if err != nil {
+		return Outcome{}, err
+	}
+	if joins {
+		if err := s.wakeJoin(ctx, inv, now); err != nil {
+			return Outcome{}, err
+		}
+	}
+	return Outcome{Kind: end.kind, At: end.due, Code: end.code, Command: inv.Command}, nil
+}
+
+// autoJoins reports whether an invitee's operator configured that they join at once.
+func (s *Service) autoJoins(target id.UserID) bool {
+	return s.Self.AutoJoin != nil && s.Self.MayAssert(target) && s.Self.AutoJoin(target)
+}
+
+// joinOf is the row of an invitee's automatic join. It hangs on the same command.
+func joinOf(inv Invitation, now time.Time) Invitation {
+	return Invitation{
+		Command: inv.Command, CommandRoom: inv.CommandRoom, Action: room.Join, Room: inv.Room, Via: inv.Via,
+		Target: inv.Target, Actor: inv.Target, Performer: inv.Target, Status: Open, CreatedAt: now, DueAt: now,
+	}
+}
+
+// wakeJoin hands the join to the queue: the lane need not wait for it.
+func (s *Service) wakeJoin(ctx context.Context, inv Invitation, now time.Time) error {
+	rows, err := s.Store.Invitations(ctx, inv.Command)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if row.Action == room.Join && row.Target == inv.Target && row.Status == Open {
+			return s.Queue.Wake(ctx, now, row.ID)
+		}
+	}
+	return nil
+}

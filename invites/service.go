@@ -1,0 +1,238 @@
+package invites
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/policy"
+	"usher/room"
+)
+
+// Identity says whom Usher may be.
+type Identity struct {
+	Bot      id.UserID
+	Domain   string               // server name of the homeserver
+	Assert   bool                 // a second registration allows acting as local users
+	AutoJoin func(id.UserID) bool // local users who are joined as soon as they are invited; nil: nobody
+}
+
+// MayAssert reports whether Usher may act as a user by identity assertion.
+func (i Identity) MayAssert(user id.UserID) bool {
+	return i.Assert && user != i.Bot && user.Homeserver() == i.Domain
+}
+
+// Limits of the service.
+type Limits struct {
+	AtOnce      int           // how many invitations of one command are delivered before the answer; the rest is queued
+	Lease       time.Duration // how long one attempt may take before another may start
+	GiveUpAfter time.Duration // age at which a failing invitation is given up
+}
+
+// Service carries out the use cases.
+type Service struct {
+	Store      Store
+	Homeserver Homeserver
+	Queue      Queue
+	Clock      Clock
+	Self       Identity
+	Limits     Limits
+}
+
+// Request is what a command asks for: one action on some targets in one room.
+type Request struct {
+	Command     id.EventID
+	CommandRoom id.RoomID
+	Actor       id.UserID // verified sender of the command
+	Action      room.ActionType
+	Room        id.RoomID
+	Via         []string
+	Targets     []id.UserID
+	Reason      string
+	AsBot       bool // the bot performs even where it could act as the actor
+}
+
+// Judgement is a decision on one target, before anything was done.
+type Judgement struct {
+	Question policy.Question
+	Decision policy.Decision
+}
+
+// Explain puts the judgement into words.
+func (j Judgement) Explain() policy.Explanation { return policy.Explain(j.Question, j.Decision) }
+
+// Judge decides on each target without doing anything: what !why and --dry-run show, and what Ask acts on.
+// It fails when the homeserver does not answer.
+func (s *Service) Judge(ctx context.Context, req Request) ([]Judgement, error) {
+	out := make([]Judgement, len(req.Targets))
+	for i, target := range req.Targets {
+		q := policy.Question{Action: req.Action, Actor: req.Actor, Performer: s.performer(req, target), Target: target}
+		d, err := s.decide(ctx, req.Room, q, false)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = Judgement{q, d}
+	}
+	return out, nil
+}
+
+// Joined reports whether a user is in a room, as far as it can be seen on their behalf.
+func (s *Service) Joined(ctx context.Context, r id.RoomID, user id.UserID) (bool, error) {
+	snap, err := s.Homeserver.Snapshot(ctx, r, user, []room.Key{{Type: "m.room.member", StateKey: string(user)}}, false)
+	if errors.Is(err, ErrNoView) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading the room's state: %w", err)
+	}
+	membership, _ := snap.Membership(user)
+	return membership == "join", nil
+}
+
+// performer chooses who sends the change. A join can only be sent by the one who joins.
+func (s *Service) performer(req Request, target id.UserID) id.UserID {
+	switch {
+	case req.Action == room.Join:
+		return target
+	case !req.AsBot && s.Self.MayAssert(req.Actor):
+		return req.Actor
+	}
+	return s.Self.Bot
+}
+
+// decide reads what the question depends on, and decides it.
+func (s *Service) decide(ctx context.Context, r id.RoomID, q policy.Question, fresh bool) (policy.Decision, error) {
+	if q.Performer != s.Self.Bot && !s.Self.MayAssert(q.Performer) {
+		return policy.Decision{Code: policy.CodeNoAssertion, Side: policy.SidePerformer}, nil
+	}
+	snap, err := s.Homeserver.Snapshot(ctx, r, q.Actor, policy.Needs(q), fresh)
+	if errors.Is(err, ErrNoView) {
+		return policy.Decision{Verdict: room.Unknown, Code: policy.CodeNoView}, nil
+	}
+	if err != nil {
+		return policy.Decision{}, fmt.Errorf("reading the room's state: %w", err)
+	}
+	return policy.Decide(snap, q), nil
+}
+
+// Ask decides on every target, records what is to be done with its audit in one commit, delivers the first few at once and
+// queues the rest. It returns a row for each target, in order. Asked again for the same command, it takes up where it was.
+func (s *Service) Ask(ctx context.Context, req Request) ([]Invitation, error) {
+	rows, err := s.record(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	now := s.Clock.Now()
+	delivered := 0
+	var queue []int64
+	for _, row := range rows {
+		switch {
+		case row.Status != Open || row.DueAt.After(now):
+			continue // settled, or the queue has it for later
+		case delivered >= s.Limits.AtOnce:
+			queue = append(queue, row.ID)
+			continue
+		}
+		delivered++
+		if err := s.deliverNow(ctx, row.ID); err != nil {
+			return nil, err
+		}
+	}
+	if len(queue) > 0 {
+		if err := s.Queue.Wake(ctx, now, queue...); err != nil {
+			return nil, fmt.Errorf("queueing: %w", err)
+		}
+	}
+	if delivered == 0 {
+		return rows, nil
+	}
+	return s.Progress(ctx, req.Command)
+}
+
+// deliverNow delivers in the lane; what can't be done now is left to the queue.
+func (s *Service) deliverNow(ctx context.Context, row int64) error {
+	outcome, err := s.Deliver(ctx, row)
+	if err != nil {
+		return err
+	}
+	if outcome.Kind == OutcomeLater || outcome.Kind == OutcomeFailed {
+		return s.Queue.Wake(ctx, outcome.At, row)
+	}
+	return nil
+}
+
+// Progress returns the rows that a command asked for as they are now, without the automatic joins that followed.
+func (s *Service) Progress(ctx context.Context, command id.EventID) ([]Invitation, error) {
+	rows, err := s.Store.Invitations(ctx, command)
+	return slices.DeleteFunc(rows, func(row Invitation) bool { return row.Action != rows[0].Action }), err
+}
+
+// record decides on the targets that have no row yet, and commits rows and audit together.
+func (s *Service) record(ctx context.Context, req Request) ([]Invitation, error) {
+	known, err := s.Store.Invitations(ctx, req.Command)
+	if err != nil {
+		return nil, err
+	}
+	have := make(map[id.UserID]bool, len(known))
+	for _, row := range known {
+		have[row.Target] = have[row.Target] || (row.Action == req.Action && row.Room == req.Room)
+	}
+	fresh := req
+	fresh.Targets = nil
+	for _, target := range req.Targets {
+		if !have[target] {
+			have[target] = true
+			fresh.Targets = append(fresh.Targets, target)
+		}
+	}
+	if len(fresh.Targets) == 0 {
+		return known, nil
+	}
+	judged, err := s.Judge(ctx, fresh)
+	if err != nil {
+		return nil, err
+	}
+	rows, audit := s.rows(fresh, judged)
+	stored, err := s.Store.Record(ctx, rows, audit)
+	return append(known, stored...), err
+}
+
+// rows turns judgements into rows and their audit.
+func (s *Service) rows(req Request, judged []Judgement) ([]Invitation, []Audit) {
+	now := s.Clock.Now()
+	rows, audit := make([]Invitation, len(judged)), make([]Audit, len(judged))
+	for i, j := range judged {
+		q, d := j.Question, j.Decision
+		row := Invitation{
+			Command: req.Command, CommandRoom: req.CommandRoom, Action: req.Action, Room: req.Room, Via: req.Via,
+			Target: q.Target, Actor: q.Actor, Performer: q.Performer, Reason: req.Reason,
+			Status: Open, Code: string(d.Code), CreatedAt: now, DueAt: now,
+		}
+		switch {
+		case d.Code == policy.CodeAlready || d.Code == policy.CodeAlreadyJoined:
+			row.Status, row.SettledAt, row.Detail = Done, now, j.Explain().String()
+		case !mayTry(q, d):
+			row.Status, row.SettledAt, row.Detail = Refused, now, j.Explain().String()
+		}
+		rows[i] = row
+		audit[i] = auditOf(row, "decision", d.Verdict.String(), string(d.Code), d.Policy, now)
+	}
+	return rows, audit
+}
+
+// mayTry reports whether a decision lets Usher ask the homeserver. What is unknown is not tried, save where somebody asks
+// for their own membership and sends it themselves: then no power is lent, and the homeserver knows best.
+func mayTry(q policy.Question, d policy.Decision) bool {
+	return d.Verdict == room.Allow || (d.Verdict == room.Unknown && q.Own())
+}
+
+func auditOf(row Invitation, kind, verdict, code string, inForce id.EventID, at time.Time) Audit {
+	return Audit{
+		At: at, Kind: kind, Action: row.Action, Room: row.Room, Actor: row.Actor, Performer: row.Performer,
+		Target: row.Target, Verdict: verdict, Code: code, Policy: inForce, Command: row.Command,
+	}
+}

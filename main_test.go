@@ -1,0 +1,316 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+
+	_ "embed"
+
+	"usher/bot"
+	"usher/config"
+)
+
+//go:embed registration.yaml.example
+var exampleRegistration []byte
+
+// TestMain is Usher itself when a test starts it as a process.
+func TestMain(m *testing.M) {
+	if mode := os.Getenv("BE_USHER"); mode != "" {
+		p := program{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ()}
+		p.run = func(ctx context.Context, _ *config.Config, _ string) error {
+			fmt.Println("running")
+			<-ctx.Done()
+			fmt.Println("draining")
+			if mode == "stuck" {
+				select {}
+			}
+			return nil
+		}
+		os.Exit(p.main(os.Args[1:]))
+	}
+	os.Exit(m.Run())
+}
+
+// usher runs a command line in the current folder.
+func usher(t *testing.T, p program, args ...string) (code int, out, said string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	p.out, p.err = &stdout, &stderr
+	code = p.main(args)
+	return code, stdout.String(), stderr.String()
+}
+
+func TestExampleIsComplete(t *testing.T) {
+	text, err := config.Example(exampleConfig, rand.New(rand.NewSource(1)), config.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := config.Parse("config.example.yaml", text, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// "What is left out has the value shown here": so what is shown is the default, save what is required.
+	want := config.Default()
+	want.Homeserver = config.Homeserver{Address: "http://localhost:8008", Domain: "example.org"}
+	want.Permissions = config.Permissions{"*": config.LevelNone, "example.org": config.LevelUser, "@admin:example.org": config.LevelOperator}
+	want.Appservice.ASToken, want.Appservice.HSToken = got.Appservice.ASToken, got.Appservice.HSToken
+	want.Puppet.ASToken, want.Puppet.HSToken, want.Puppet.AutoJoin = got.Puppet.ASToken, got.Puppet.HSToken, []string{}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("the example says %+v, the default is %+v", got, want)
+	}
+	if strings.Contains(string(text), "<random>") || len(got.Appservice.ASToken.Reveal()) != 64 {
+		t.Error("placeholders are left")
+	}
+}
+
+func TestExampleAsItStandsIsRefused(t *testing.T) {
+	_, _, err := config.Parse("config.example.yaml", exampleConfig, nil)
+	var faults *config.Faults
+	if !errors.As(err, &faults) || len(faults.List) != 2 {
+		t.Errorf("want a fault for each token that is needed, got %v", err)
+	}
+}
+
+func TestExampleRegistrationIsWhatIsWritten(t *testing.T) {
+	c := config.Default()
+	c.Homeserver.Domain = "example.org"
+	c.Appservice.ASToken, c.Appservice.HSToken = "<random>", "<random>"
+	got, err := config.ParseRegistration(exampleRegistration)
+	if want := config.Registration(c); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v\ngot  %#v\nwant %#v", err, got, want)
+	}
+}
+
+func TestSetUp(t *testing.T) {
+	t.Chdir(t.TempDir())
+	p := program{environ: []string{"USHER_PUPPET__ENABLED=true", "USHER_HOMESERVER__DOMAIN=my.example"}}
+	if code, out, _ := usher(t, p, "-e", "-c", "c.yaml", "-r", "r.yaml"); code != 0 || !strings.Contains(out, "usher -g -c c.yaml -r r.yaml") {
+		t.Fatal(code, out)
+	}
+	if code, out, stderr := usher(t, p, "-g", "-c", "c.yaml", "-r", "r.yaml"); code != 0 || !strings.Contains(out, "r.yaml and r-puppet.yaml") {
+		t.Fatal(code, out, stderr)
+	}
+	for _, file := range []string{"c.yaml", "r.yaml", "r-puppet.yaml"} {
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", file, info.Mode(), err)
+		}
+	}
+	if code, _, stderr := usher(t, p, "-e", "-c", "c.yaml"); code != exitFile || !strings.Contains(stderr, "c.yaml exists already") {
+		t.Error(code, stderr)
+	}
+	if err := os.Remove("r.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := usher(t, p, "-g", "-c", "c.yaml", "-r", "r.yaml"); code != exitFile || !strings.Contains(stderr, "r-puppet.yaml exists already") {
+		t.Error(code, stderr)
+	}
+	if _, err := os.Stat("r.yaml"); err == nil {
+		t.Error("wrote one of two")
+	}
+	if code, _, stderr := usher(t, p, "-e", "-c", "no/such/folder"); code != exitFile || !strings.Contains(stderr, "can't be written") {
+		t.Error(code, stderr)
+	}
+}
+
+func TestFirstRun(t *testing.T) {
+	run := func(context.Context, *config.Config, string) error { return errors.New("running") }
+	steps := func(t *testing.T, p program, want ...string) {
+		p.run = run
+		for _, w := range want {
+			code, out, stderr := usher(t, p, "--first-run")
+			if all := fmt.Sprint(code, out, stderr); !strings.Contains(all, w) {
+				t.Errorf("no %q in %s", w, all)
+			}
+		}
+	}
+	t.Run("by hand", func(t *testing.T) {
+		t.Chdir(t.TempDir())
+		steps(t, program{}, "0Wrote config.yaml.\nSet homeserver.address", "0Wrote registration.yaml. Next:", "running")
+	})
+	t.Run("by environment", func(t *testing.T) {
+		t.Chdir(t.TempDir())
+		steps(t, program{environ: []string{"USHER_HOMESERVER__DOMAIN=my.example", "USHER_HOMESERVER__ADDRESS=http://hs:8008"}},
+			"0Wrote config.yaml.\nWrote registration.yaml. Next:", "running")
+		c, warnings, err := config.Load("config.yaml", nil) // the file alone says all of it
+		if err != nil || len(warnings) > 0 || c.Homeserver.Domain != "my.example" || c.Homeserver.Address != "http://hs:8008" ||
+			c.Appservice.Listen != "0.0.0.0:29339" || c.Appservice.Address != "http://usher:29339" || c.Permissions.Level("@a:my.example") != config.LevelUser {
+			t.Errorf("%+v %v %v", c, warnings, err)
+		}
+	})
+	t.Run("puppet later", func(t *testing.T) {
+		t.Chdir(t.TempDir())
+		env := []string{"USHER_HOMESERVER__DOMAIN=my.example"}
+		steps(t, program{environ: env}, "Wrote registration.yaml", "running")
+		steps(t, program{environ: append(env, "USHER_PUPPET__ENABLED=true")}, "Wrote registration-puppet.yaml. Next", "running")
+	})
+	t.Run("wrong", func(t *testing.T) {
+		t.Chdir(t.TempDir())
+		steps(t, program{environ: []string{"USHER_HOMESERVER__DOMAIN=my example"}}, "no server name", "no server name")
+	})
+}
+
+func TestExitCodes(t *testing.T) {
+	t.Chdir(t.TempDir())
+	environ := []string{"USHER_HOMESERVER__DOMAIN=my.example"}
+	if code, _, stderr := usher(t, program{environ: environ}, "-e"); code != 0 {
+		t.Fatal(stderr)
+	}
+	returns := func(err error) program {
+		return program{
+			environ: environ,
+			run:     func(context.Context, *config.Config, string) error { return err },
+			doctor:  func(context.Context, *config.Config, io.Writer) error { return err },
+			check:   func(io.Reader, io.Writer) (int, error) { return 0, err },
+		}
+	}
+	tests := []struct {
+		name string
+		p    program
+		args []string
+		code int
+		says string
+	}{
+		{"run", returns(nil), nil, exitDone, ""},
+		{"help", program{}, []string{"-h"}, exitDone, "--first-run"},
+		{"help of a subcommand", program{}, []string{"doctor", "--help"}, exitDone, "--first-run"},
+		{"version", program{}, []string{"--version"}, exitDone, "usher dev"},
+		{"unknown flag", program{}, []string{"-x"}, exitUsage, "usher -h"},
+		{"unknown word", program{}, []string{"dctor"}, exitUsage, `unknown argument "dctor"`},
+		{"no config", program{}, []string{"-c", "none.yaml"}, exitConfig, "usher -e -c none.yaml"},
+		{"wrong config", program{environ: []string{"USHER_DATABASE__TYPE=x"}}, nil, exitConfig, "$USHER_DATABASE__TYPE"},
+		{"doctor with a wrong config", program{environ: []string{"USHER_DATABASE__TYPE=x"}}, []string{"doctor"}, exitConfig, "$USHER_DATABASE__TYPE"},
+		{"token", returns(fmt.Errorf("while: %w", bot.ErrTokenRefused)), nil, exitToken, "usher -g"},
+		{"homeserver", returns(bot.ErrHomeserverUnreachable), nil, exitHomeserver, "homeserver.address"},
+		{"database", returns(bot.ErrDatabase), nil, exitDatabase, "database.uri"},
+		{"port", returns(bot.ErrListen), nil, exitListen, "appservice.listen"},
+		{"other", returns(errors.New("odd")), nil, exitOther, "usher: odd"},
+		{"doctor", returns(nil), []string{"doctor"}, exitDone, ""},
+		{"doctor finds something", returns(errors.New("2 steps failed")), []string{"doctor"}, exitDoctor, "2 steps failed"},
+		{"doctor without database", returns(bot.ErrDatabase), []string{"doctor"}, exitDatabase, ""},
+		{"check", returns(nil), []string{"check"}, exitDone, ""},
+		{"check can't read", returns(errors.New("read")), []string{"check"}, exitOther, "read"},
+		{"check of malformed lines", program{check: func(io.Reader, io.Writer) (int, error) { return 3, nil }}, []string{"check"}, exitOther, ""},
+		{"nobody lives", program{environ: append(environ, "USHER_APPSERVICE__LISTEN=unix:/nowhere/usher.sock")}, []string{"live"}, exitOther, "usher:"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			code, out, stderr := usher(t, tt.p, tt.args...)
+			if code != tt.code || !strings.Contains(out+stderr, tt.says) {
+				t.Errorf("code %d, want %d with %q; said %s%s", code, tt.code, tt.says, out, stderr)
+			}
+		})
+	}
+}
+
+func TestStaleRegistrationIsWarnedOf(t *testing.T) {
+	t.Chdir(t.TempDir())
+	p := program{
+		environ: []string{"USHER_HOMESERVER__DOMAIN=my.example"},
+		run:     func(context.Context, *config.Config, string) error { return nil },
+	}
+	usher(t, p, "-e")
+	usher(t, p, "-g")
+	if code, _, stderr := usher(t, p); code != 0 || stderr != "" {
+		t.Error(code, stderr)
+	}
+	p.environ = append(p.environ, "USHER_APPSERVICE__ADDRESS=http://elsewhere:1")
+	if code, _, stderr := usher(t, p); code != 0 || !strings.Contains(stderr, "registration.yaml is not what usher -g writes") {
+		t.Error(code, stderr)
+	}
+}
+
+func TestLive(t *testing.T) {
+	t.Chdir(t.TempDir())
+	environ := []string{"USHER_HOMESERVER__DOMAIN=my.example"}
+	usher(t, program{environ: environ}, "-e")
+	status := http.StatusOK
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/_matrix/mau/live" {
+			t.Error(r.URL)
+		}
+		w.WriteHeader(status)
+	})
+	for _, listen := range []string{"tcp", "unix"} {
+		address := "127.0.0.1:0"
+		if listen == "unix" {
+			address = filepath.Join(t.TempDir(), "s")
+		}
+		l, err := net.Listen(listen, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := &http.Server{Handler: handler}
+		go func() { _ = server.Serve(l) }()
+		setting := "USHER_APPSERVICE__LISTEN=unix:" + address
+		if listen == "tcp" { // as in a container: every interface
+			_, port, _ := net.SplitHostPort(l.Addr().String())
+			setting = "USHER_APPSERVICE__LISTEN=0.0.0.0:" + port
+		}
+		p := program{environ: append(environ, setting)}
+		status = http.StatusOK
+		if code, _, stderr := usher(t, p, "live"); code != 0 {
+			t.Error(listen, code, stderr)
+		}
+		status = http.StatusServiceUnavailable
+		if code, _, _ := usher(t, p, "live"); code != exitOther {
+			t.Error(listen, code)
+		}
+		_ = server.Close()
+	}
+}
+
+func TestSignals(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		mode    string
+		signals []syscall.Signal
+		code    int
+	}{
+		{"SIGTERM drains", "well", []syscall.Signal{syscall.SIGTERM}, 0},
+		{"SIGINT drains", "well", []syscall.Signal{syscall.SIGINT}, 0},
+		{"a second signal stops at once", "stuck", []syscall.Signal{syscall.SIGTERM, syscall.SIGTERM}, 143},
+		{"whichever it is", "stuck", []syscall.Signal{syscall.SIGTERM, syscall.SIGINT}, 130},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			environ := []string{"USHER_HOMESERVER__DOMAIN=my.example"}
+			usher(t, program{environ: environ}, "-e")
+			cmd := exec.Command(os.Args[0])
+			cmd.Env = append(os.Environ(), append(environ, "BE_USHER="+tt.mode)...)
+			stdout, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			lines := bufio.NewScanner(stdout)
+			for _, s := range tt.signals { // each once the one before has shown: "running", "draining"
+				lines.Scan()
+				if err := cmd.Process.Signal(s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for lines.Scan() {
+			}
+			_ = cmd.Wait()
+			if code := cmd.ProcessState.ExitCode(); code != tt.code {
+				t.Errorf("code %d, want %d", code, tt.code)
+			}
+		})
+	}
+}

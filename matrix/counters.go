@@ -1,0 +1,34 @@
+package matrix
+
+import "time"
+
+// Counters is told what happens, for metrics. Its methods are called on hot paths and must not block.
+type Counters interface {
+	// Transaction counts one transaction as answered: HTTP status, number of events in it, size of its body in bytes.
+	Transaction(status, events, bytes int, took time.Duration)
+	// Event counts events by what became of them; kind is one of the Kind constants.
+	Event(kind string, n int)
+	// Call counts a request to the homeserver: a short name such as "invite", and the HTTP status, 0 without an answer.
+	Call(endpoint string, status int, took time.Duration)
+	// Cache counts snapshots of rooms: hit means that no request was needed.
+	Cache(hit bool)
+}
+
+// What became of an event that a transaction brought.
+const (
+	KindIgnored     = "ignored"     // nobody's business here
+	KindState       = "state"       // told to the cache
+	KindCommand     = "command"     // kept in the inbox
+	KindLife        = "life"        // the bot's own membership, or a tombstone: kept in the inbox
+	KindRedaction   = "redaction"   // may take back a command
+	KindEncrypted   = "encrypted"   // not read yet
+	KindUndecodable = "undecodable" // quarantined
+)
+
+// nobody counts nothing.
+type nobody struct{}
+
+func (nobody) Transaction(int, int, int, time.Duration) {}
+func (nobody) Event(string, int)                        {}
+func (nobody) Call(string, int, time.Duration)          {}
+func (nobody) Cache(bool)                               {}

@@ -1,0 +1,85 @@
+package matrix
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/tidwall/gjson"
+	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/room"
+)
+
+// start fetches for everybody who waits, so it does not end with the caller's context.
+func (s *State) start(ctx context.Context, c *cached, flights []*flight) {
+	ctx = context.WithoutCancel(ctx)
+	s.each(flights, func(f *flight) {
+		s.fetch(ctx, c.room, "", f)
+		s.keep(c, f)
+	})
+}
+
+// fetchers bounds how many requests one decision has under way.
+const fetchers = 8
+
+// each does work on every flight, several side by side, and does not wait for it.
+func (s *State) each(flights []*flight, work func(*flight)) {
+	queue := make(chan *flight, len(flights))
+	for _, f := range flights {
+		queue <- f
+	}
+	close(queue)
+	for range min(fetchers, len(flights)) {
+		go func() {
+			for f := range queue {
+				work(f)
+			}
+		}()
+	}
+}
+
+// fetch fills a flight.
+func (s *State) fetch(ctx context.Context, r id.RoomID, as id.UserID, f *flight) {
+	if f.key == createKey && s.o.Creates != nil {
+		raw, err := s.o.Creates.CreateEvent(ctx, r)
+		if err != nil {
+			s.o.Log.Warn().Err(err).Stringer("room_id", r).Msg("Can't read the kept create event")
+		}
+		if f.event, f.err = parseEvent(raw, f.key); f.err == nil {
+			return
+		}
+	}
+	raw, err := s.client.StateEvent(ctx, r, f.key, as)
+	var act *invites.ActError
+	switch {
+	case refusedWith(err, mautrix.MNotFound.ErrCode):
+		f.event, f.err = nil, nil
+		return
+	case errors.As(err, &act) && act.Status == http.StatusForbidden:
+		f.err = invites.ErrNoView
+		return
+	case err != nil:
+		f.err = err
+		return
+	}
+	if f.event, f.err = parseEvent(raw, f.key); f.err != nil || f.key != createKey || s.o.Creates == nil {
+		return
+	}
+	if err := s.o.Creates.SaveCreateEvent(ctx, r, raw); err != nil {
+		s.o.Log.Warn().Err(err).Stringer("room_id", r).Msg("Can't keep the create event")
+	}
+}
+
+// parseEvent reads a state event in client format, which must be the one asked for.
+func parseEvent(raw json.RawMessage, k room.Key) (*room.Event, error) {
+	got := gjson.GetManyBytes(raw, "type", "state_key", "sender", "event_id", "content")
+	typ, key, sender, event, content := got[0], got[1], got[2], got[3], got[4]
+	if typ.Str != k.Type || key.Type != gjson.String || key.Str != k.StateKey || sender.Str == "" || !content.Exists() {
+		return nil, &invites.ActError{Class: invites.ClassFailed, Status: http.StatusOK, Err: errAnswer}
+	}
+	return &room.Event{ID: id.EventID(event.Str), Sender: id.UserID(sender.Str), Content: json.RawMessage(content.Raw)}, nil
+}

@@ -1,0 +1,191 @@
+// Package policy joins what the Matrix rules say of two people, the actor who asks and the performer who would act, with
+// the room's own policy, and explains the outcome. It is pure.
+package policy
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/room"
+)
+
+// EventType is the type of the state event that holds a room's policy; its state key is empty.
+const EventType = "chat.usher.policy"
+
+// Key is where a room's policy stands in its state.
+func Key() room.Key { return room.Key{Type: EventType} }
+
+// Side says whose standing decided.
+type Side string
+
+// The sides of a decision.
+const (
+	SideNone      Side = ""          // nobody's: it is allowed
+	SideActor     Side = "actor"     // the one who asks
+	SidePerformer Side = "performer" // the one who would send it, where that is the bot
+	SidePolicy    Side = "policy"    // the room's policy
+)
+
+// Reason codes beyond those of the Matrix rules.
+const (
+	CodeNoView        room.Rule = "unknown.no_view"        // nobody whom Usher may read as sees the room
+	CodeNoAssertion   room.Rule = "performer.no_assertion" // Usher may not act as this user
+	CodeMalformed     room.Rule = "policy.malformed"       // the policy event can't be read
+	CodeAlready       room.Rule = "invite.already"         // the invitation stands already
+	CodeAlreadyJoined room.Rule = "join.already"           // the user is in the room already
+)
+
+// Question is what is to be decided: an action that Actor asks for and Performer would carry out.
+type Question struct {
+	Action    room.ActionType
+	Actor     id.UserID
+	Performer id.UserID
+	Target    id.UserID
+}
+
+// actions gives the action as the actor's own and as the performer's.
+func (q Question) actions() (actor, performer room.Action) {
+	actor = room.Action{Type: q.Action, Sender: q.Actor, Target: q.Target}
+	performer = actor
+	performer.Sender = q.Performer
+	return actor, performer
+}
+
+// Own reports whether somebody asks for a change of their own membership that they would send themselves. There is no power
+// to borrow in it, so that the homeserver may be asked even where the state is unknown.
+func (q Question) Own() bool { return q.Actor == q.Performer && q.Performer == q.Target }
+
+// Decision is a verdict with its reason.
+type Decision struct {
+	Verdict  room.Verdict
+	Code     room.Rule
+	Side     Side          // whose standing decided, when not allowed
+	Evidence room.Evidence // of the rule that decided
+	Fault    string        // what is wrong with a malformed policy
+	Policy   id.EventID    // policy in force, empty if there is none
+}
+
+// Needs names the state that a decision on q depends on.
+func Needs(q Question) []room.Key {
+	actor, performer := q.actions()
+	needs := append(room.Needs(actor), Key())
+	if q.Actor == q.Performer {
+		return needs
+	}
+	for _, key := range room.Needs(performer) {
+		if !contains(needs, key) {
+			needs = append(needs, key)
+		}
+	}
+	return needs
+}
+
+func contains(keys []room.Key, key room.Key) bool {
+	for _, k := range keys {
+		if k == key {
+			return true
+		}
+	}
+	return false
+}
+
+// Decide judges both standings and the room's policy. The actor's comes first: what they could not do themselves is not
+// done for them, whoever would send it.
+func Decide(s *room.Snapshot, q Question) Decision {
+	event, known := s.Event(Key())
+	if !known {
+		return Decision{Verdict: room.Unknown, Code: room.RuleUnknown, Side: SidePolicy, Evidence: room.Evidence{Key: Key()}}
+	}
+	var inForce id.EventID
+	if event != nil {
+		inForce = event.ID
+		if _, err := Parse(event.Content); err != nil {
+			return Decision{Code: CodeMalformed, Side: SidePolicy, Fault: err.Error(), Policy: inForce}
+		}
+	}
+	if already := alreadyTrue(s, q); already != "" {
+		return Decision{Verdict: room.Allow, Code: already, Policy: inForce}
+	}
+	actor, performer := q.actions()
+	side, result := SideActor, standing(s, actor)
+	if result.Verdict == room.Allow && q.Performer != q.Actor {
+		side, result = SidePerformer, standing(s, performer)
+	}
+	if result.Verdict == room.Allow {
+		side = SideNone
+	}
+	return Decision{Verdict: result.Verdict, Code: result.Rule, Side: side, Evidence: result.Evidence, Policy: inForce}
+}
+
+// standing judges one side: the rules of the room, and what every homeserver refuses besides.
+func standing(s *room.Snapshot, a room.Action) room.Result {
+	return room.ClientAPI(s, a, room.AnyHomeserver).Result
+}
+
+// alreadyTrue gives a code when the room shows what is asked for, to somebody who may see it. A second invitation would
+// change nothing and notify nobody, so none is sent.
+func alreadyTrue(s *room.Snapshot, q Question) room.Rule {
+	target, known := s.Membership(q.Target)
+	if !known {
+		return ""
+	}
+	switch {
+	case q.Action == room.Join && target == "join":
+		return CodeAlreadyJoined
+	case q.Action == room.Invite && target == "invite":
+		if actor, _ := s.Membership(q.Actor); actor == "join" {
+			return CodeAlready
+		}
+	}
+	return ""
+}
+
+// Took reports whether the room shows that an action took effect.
+func Took(s *room.Snapshot, action room.ActionType, target id.UserID) bool {
+	membership, known := s.Membership(target)
+	if !known {
+		return false
+	}
+	switch action {
+	case room.Invite:
+		return membership == "invite" || membership == "join"
+	case room.Join:
+		return membership == "join"
+	case room.Ban:
+		return membership == "ban"
+	case room.Kick, room.Leave, room.Unban:
+		return membership == "leave"
+	}
+	return false
+}
+
+// Document is a room's policy, version 1.
+type Document struct {
+	Version int // 1, or 0 where there is none
+}
+
+// Parse reads a policy strictly: what it does not know, it does not guess. An empty object, which is what a redacted event
+// leaves, is no policy. The error is for people.
+func Parse(content json.RawMessage) (Document, error) {
+	var doc Document
+	fields := map[string]json.RawMessage{}
+	if err := json.Unmarshal(content, &fields); err != nil {
+		return doc, fmt.Errorf("it is no JSON object")
+	}
+	if len(fields) == 0 {
+		return doc, nil
+	}
+	for key := range fields {
+		if key != "version" {
+			return doc, fmt.Errorf("this version of Usher does not know the field %q", key)
+		}
+	}
+	if !bytes.Equal(bytes.TrimSpace(fields["version"]), []byte("1")) {
+		return doc, fmt.Errorf("version must be 1")
+	}
+	doc.Version = 1
+	return doc, nil
+}

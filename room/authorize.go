@@ -1,0 +1,234 @@
+package room
+
+import (
+	"strings"
+
+	"maunium.net/go/mautrix/id"
+)
+
+// The rules are cited by their numbers in room version 12, which has them all. Earlier versions count otherwise: v12's
+// rule 2 is new, so that rule 5 (m.room.member) is rule 4 in v6–v11, where m.room.aliases is gone, and 5 in v1–v5. What
+// some versions lack is asked of the version's traits.
+
+// Authorize judges an action by the authorization rules of the snapshot's room version
+// (https://spec.matrix.org/latest/rooms/v12/#authorisation-rules). It goes through them from the top, and the first
+// that decides gives the result; a rule that reads state which the snapshot does not know ends in Unknown.
+func Authorize(s *Snapshot, a Action) Result {
+	var content parsedContent
+	ok := a.parse(&content)
+	if r, done := s.checkFormat(&a, &content, ok); done {
+		return r
+	}
+	if r, done := s.checkRoom(a.Sender); done {
+		return r
+	}
+	switch a.Type {
+	case Join:
+		return s.authorizeJoin(&a, &content)
+	case Invite:
+		return s.authorizeInvite(&a, &content)
+	case Leave, Kick, Unban:
+		return s.authorizeLeave(&a)
+	case Ban:
+		return s.authorizeBan(&a)
+	case Knock:
+		return s.authorizeKnock(&a)
+	}
+	return s.authorizeState(&a, &content)
+}
+
+// membership returns the membership that an action results in, empty for those that are no membership change.
+func (t ActionType) membership() string {
+	switch t {
+	case Join:
+		return join
+	case Invite:
+		return invite
+	case Leave, Kick, Unban:
+		return leave
+	case Ban:
+		return ban
+	case Knock:
+		return knock
+	}
+	return ""
+}
+
+// eventType returns the type of the event that an action sends, empty for unknown actions.
+func (t ActionType) eventType() string {
+	switch t {
+	case SetJoinRules:
+		return typeJoinRules
+	case SetPowerLevels:
+		return typePowerLevels
+	case ThirdParty:
+		return typeThirdParty
+	}
+	if t.membership() != "" {
+		return typeMember
+	}
+	return ""
+}
+
+// parsedContent is an action's content and whether canonical JSON can hold it.
+type parsedContent struct {
+	node
+	canonical bool
+}
+
+// parse reads an action's content; none is {}. It returns false if it is no JSON object.
+func (a *Action) parse(c *parsedContent) bool {
+	if len(a.Content) == 0 {
+		c.node.kind, c.canonical = kindObject, true
+		return true
+	}
+	var ok bool
+	c.node, c.canonical, ok = parse(string(a.Content))
+	return ok && c.kind == kindObject
+}
+
+// checkFormat refuses what no homeserver would take for an event, before the rules
+// (https://spec.matrix.org/latest/server-server-api/#checks-performed-on-receipt-of-a-pdu).
+func (s *Snapshot) checkFormat(a *Action, content *parsedContent, isObject bool) (r Result, done bool) {
+	if a.Type.eventType() == "" {
+		return deny(RuleFormatAction, Evidence{Found: string(a.Type)}), true
+	}
+	if !isObject {
+		return deny(RuleFormatContent, Evidence{}), true
+	}
+	if !validUserID(string(a.Sender)) {
+		return deny(RuleFormatUserID, Evidence{User: a.Sender}), true
+	}
+	if membership := a.Type.membership(); membership != "" {
+		if !validUserID(string(a.Target)) {
+			return deny(RuleFormatUserID, Evidence{User: a.Target}), true
+		}
+		if content.has("membership") && !content.get("membership").is(membership) {
+			return deny(RuleFormatContent, Evidence{Found: content.get("membership").raw, Wanted: membership}), true
+		}
+	}
+	if s.traits.canonicalJSON && !content.canonical {
+		return deny(RuleFormatCanonicalJSON, Evidence{}), true
+	}
+	return Result{}, false
+}
+
+// checkRoom applies the rules that come before the event's type matters.
+func (s *Snapshot) checkRoom(sender id.UserID) (r Result, done bool) {
+	create := Key{Type: typeCreate}
+	if !s.knowsCreate {
+		return unknown(create), true
+	}
+	// 2, and 2.4 of v1–v11: there must be an m.room.create event that was not rejected.
+	if !s.create.exists {
+		return deny(RuleCreateMissing, Evidence{Key: create}), true
+	}
+	if !s.supported {
+		return Result{Unknown, RuleUnknownVersion, Evidence{Key: create, Found: string(s.version)}}, true
+	}
+	if !s.create.valid {
+		return deny(RuleCreateMissing, Evidence{Key: create, Found: foundMalformed}), true
+	}
+	// 4. m.federate is false, and the sender's domain is not that of the create event's sender: reject.
+	if !s.create.federates && domain(string(sender)) != s.create.server {
+		return deny(RuleFederate, Evidence{Key: create, User: sender, Found: domain(string(sender)), Wanted: s.create.server}), true
+	}
+	return Result{}, false
+}
+
+// authorizeState applies rules 6 to 11 to the state events that are actions.
+func (s *Snapshot) authorizeState(a *Action, content *parsedContent) Result {
+	stateKey := ""
+	r := s.authorizeSend(a.Sender, a.Type.eventType(), &stateKey)
+	// 10. m.room.power_levels.
+	if r.Verdict == Allow && a.Type == SetPowerLevels {
+		return s.authorizePowerLevels(a, content.node)
+	}
+	return r
+}
+
+// CanSend judges sending an event of some type: a state event with an empty state key, or a message event. It knows
+// nothing of the content, so m.room.power_levels is judged as far as rule 9 only, and membership not at all
+// (RuleFormatAction); Authorize judges these. A redaction is judged as of one's own events.
+func (s *Snapshot) CanSend(user id.UserID, eventType string, isState bool) Result {
+	switch {
+	case eventType == typeMember || eventType == typeCreate:
+		return deny(RuleFormatAction, Evidence{Found: eventType})
+	case !validUserID(string(user)):
+		return deny(RuleFormatUserID, Evidence{User: user})
+	}
+	if r, done := s.checkRoom(user); done {
+		return r
+	}
+	if isState {
+		stateKey := ""
+		return s.authorizeSend(user, eventType, &stateKey)
+	}
+	return s.authorizeSend(user, eventType, nil)
+}
+
+// authorizeSend applies the rules for any event but m.room.create and m.room.member, up to the one for power levels.
+func (s *Snapshot) authorizeSend(sender id.UserID, eventType string, stateKey *string) Result {
+	// 4 of v1–v5. m.room.aliases is for the server that it is about, in the room or not.
+	if s.traits.aliases && eventType == typeAliases {
+		if stateKey == nil || *stateKey != domain(string(sender)) {
+			return deny(RuleStateKey, Evidence{User: sender, Wanted: domain(string(sender))})
+		}
+		return allow(RuleState, Evidence{User: sender})
+	}
+	// 6. The sender's membership is not join: reject.
+	m, known := s.Membership(sender)
+	if !known {
+		return unknown(memberKey(sender))
+	}
+	if m != join {
+		return deny(RuleStateSenderNotJoined, membershipEvidence(sender, m, join))
+	}
+	levels := Key{Type: typePowerLevels}
+	power, _ := s.power(sender)
+	if !s.knowsLevels {
+		return unknown(levels)
+	}
+	// 7. m.room.third_party_invite: allow if and only if the sender has the invite level.
+	if eventType == typeThirdParty {
+		return s.requirePower(sender, inviteLevel, RuleThirdPartySend, RuleThirdPartySendPower)
+	}
+	// 8. The required power level is above the sender's: reject.
+	required := s.eventLevel(eventType, stateKey != nil)
+	e := powerEvidence(sender, power, required)
+	if !power.reaches(required) {
+		return deny(RuleStatePower, e)
+	}
+	// 9. A state key that starts with @ and is not the sender: reject.
+	if stateKey != nil && strings.HasPrefix(*stateKey, "@") && *stateKey != string(sender) {
+		return deny(RuleStateKey, Evidence{User: sender, Found: *stateKey, Wanted: string(sender)})
+	}
+	// 11. Otherwise, allow.
+	return allow(RuleState, e)
+}
+
+// NeededFor returns the power level that an action needs at least, whoever does it, and whether it is known. Of those
+// who kick, unban or ban more is asked: to outrank their target. Join, knock and leave need none.
+func (s *Snapshot) NeededFor(t ActionType) (needed Level, known bool) {
+	if !s.knowsLevels || !s.supported {
+		return 0, false
+	}
+	var l level
+	switch t {
+	case Invite, ThirdParty:
+		l = s.named(inviteLevel)
+	case Kick:
+		l = s.named(kickLevel)
+	case Ban:
+		l = s.named(banLevel)
+	case Unban:
+		if l = s.named(kickLevel); s.named(banLevel).outranks(l) {
+			l = s.named(banLevel)
+		}
+	case SetJoinRules, SetPowerLevels:
+		l = s.eventLevel(t.eventType(), true)
+	case Join, Knock, Leave:
+		return 0, true
+	}
+	return l.value, l.state == given
+}

@@ -1,0 +1,173 @@
+package room
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"maunium.net/go/mautrix/id"
+)
+
+// decoded reads content by encoding/json, as a second opinion.
+func decoded(content string) (map[string]any, bool) {
+	d := json.NewDecoder(strings.NewReader(content))
+	d.UseNumber()
+	var out map[string]any
+	err := d.Decode(&out)
+	return out, err == nil && out != nil && json.Valid([]byte(content)) && utf8.ValidString(content)
+}
+
+// FuzzPowerLevels parses power levels as state and as an action. Nothing malformed may allow anything.
+func FuzzPowerLevels(f *testing.F) {
+	for version := byte(1); version <= 12; version++ {
+		f.Add(version, `{"users":{"@o:x":100,"@b:x":50},"events":{"m.room.name":50},"notifications":{"room":50},"ban":50}`)
+		f.Add(version, `{"users":{"@o:x":"100"},"invite":" 50 ","kick":50.9}`)
+	}
+	f.Fuzz(func(t *testing.T, version byte, content string) {
+		v := id.RoomVersion(strconv.Itoa(1 + int(version)%12))
+		traits, _ := traitsOf(v)
+		_, _, ok := parse(content)
+		if ok && (!json.Valid([]byte(content)) || !utf8.ValidString(content)) {
+			t.Fatal("parsed what is no JSON")
+		}
+		object, isObject := decoded(content)
+
+		create := &Event{Sender: "@z:x", Content: json.RawMessage(`{"creator":"@z:x"}`)}
+		state := State{Version: v, Complete: true, Events: map[Key]*Event{
+			{Type: typeCreate}: create, {Type: typePowerLevels}: {Sender: "@z:x", Content: json.RawMessage(content)},
+			memberKey("@o:x"): {Content: json.RawMessage(`{"membership":"join"}`)},
+		}}
+		r := Authorize(NewSnapshot(state), Action{Type: Invite, Sender: "@o:x", Target: "@b:x"})
+		if r.Verdict == Allow && (!isObject || !ok || !isLevel(traits, object, "invite")) {
+			t.Errorf("invite allowed: %+v", r)
+		}
+
+		state.Events = map[Key]*Event{{Type: typeCreate}: create, memberKey("@z:x"): state.Events[memberKey("@o:x")]}
+		r = Authorize(NewSnapshot(state), Action{Type: SetPowerLevels, Sender: "@z:x", Content: json.RawMessage(content)})
+		if r.Verdict == Allow && content != "" && (!isObject || !ok || !areLevels(traits, object)) {
+			t.Errorf("power levels allowed: %+v", r)
+		}
+	})
+}
+
+// isLevel reports whether a member is missing or of a type that the version has for power levels.
+func isLevel(t traits, object map[string]any, key string) bool {
+	switch v := object[key].(type) {
+	case json.Number:
+		return t.floats || !strings.ContainsAny(v.String(), ".eE")
+	case string:
+		_, err := strconv.ParseInt(strings.TrimSpace(v), 10, 64)
+		return t.strings && (err == nil || strings.Contains(err.Error(), "range"))
+	}
+	_, there := object[key]
+	return !there
+}
+
+// areLevels reports whether all of m.room.power_levels is of the right type.
+func areLevels(t traits, object map[string]any) bool {
+	for i := range namedLevels {
+		if !isLevel(t, object, levelName(i)) {
+			return false
+		}
+	}
+	for _, name := range []string{"users", "events", "notifications"} {
+		if _, there := object[name]; !there {
+			continue
+		}
+		inner, ok := object[name].(map[string]any)
+		if !ok {
+			return false
+		}
+		for key := range inner {
+			if !isLevel(t, inner, key) || name == "users" && !strings.HasPrefix(key, "@") {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// FuzzAuthorize judges any action in any room. What an allowed action depends on must have been readable.
+func FuzzAuthorize(f *testing.F) {
+	add := func(version id.RoomVersion, action ActionType, sender, target string, first bool, contents ...string) {
+		f.Add(string(version), string(action), sender, target, first, contents[0], contents[1], contents[2], contents[3], contents[4], contents[5])
+	}
+	in, err := os.ReadFile("testdata/membership.jsonl")
+	if err != nil {
+		f.Fatal(err)
+	}
+	n := 0
+	for line := range bytes.Lines(in) {
+		if n++; n%8 != 0 {
+			continue
+		}
+		c, err := parseCase(line, nil)
+		if err != nil {
+			f.Fatal(err)
+		}
+		content := func(k Key) string {
+			if e := c.state.Events[k]; e != nil {
+				return string(e.Content)
+			}
+			return ""
+		}
+		a := c.action
+		add(c.state.Version, a.Type, string(a.Sender), string(a.Target), a.PrevIsCreate, string(a.Content), content(Key{Type: typeCreate}),
+			content(Key{Type: typeJoinRules}), content(Key{Type: typePowerLevels}), content(memberKey(a.Sender)), content(memberKey(a.Target)))
+	}
+	f.Fuzz(func(t *testing.T, version, action, sender, target string, first bool, content, create, joinRules, levels, member, targetMember string) {
+		state := State{Version: id.RoomVersion(version), Complete: true, Events: make(map[Key]*Event)}
+		put := func(k Key, content string) {
+			if content != "" {
+				state.Events[k] = &Event{Sender: "@olga:one.example", Content: json.RawMessage(content)}
+			}
+		}
+		put(Key{Type: typeCreate}, create)
+		put(Key{Type: typeJoinRules}, joinRules)
+		put(Key{Type: typePowerLevels}, levels)
+		put(memberKey(id.UserID(target)), targetMember)
+		put(memberKey(id.UserID(sender)), member)
+		put(Key{typeThirdParty, "tok1"}, levels)
+		a := Action{Type: ActionType(action), Sender: id.UserID(sender), Target: id.UserID(target), PrevIsCreate: first, Content: json.RawMessage(content)}
+		s := NewSnapshot(state)
+		r := Authorize(s, a)
+		if r != Authorize(s, a) || r.Rule == "" || r.String() == "" {
+			t.Errorf("not a stable, named result: %+v", r)
+		}
+		for _, hs := range []Homeserver{AnyHomeserver, Synapse, Dendrite} {
+			ClientAPI(s, a, hs)
+		}
+		if r.Verdict == Allow {
+			checkAllowed(t, state, a, r)
+		}
+	})
+}
+
+// checkAllowed checks that an allowed action and the state that it was read from are well-formed.
+func checkAllowed(t *testing.T, state State, a Action, r Result) {
+	if _, ok := decoded(string(a.Content)); !ok && len(a.Content) > 0 || !validUserID(string(a.Sender)) || a.Type.eventType() == "" {
+		t.Errorf("malformed action allowed: %+v", r)
+	}
+	for _, key := range Needs(a) {
+		e := state.Events[key]
+		if r.Rule == RuleJoinFirst && key.Type != typeCreate || a.Type == Join && r.Rule != RuleJoinRestricted && key.Type == typePowerLevels {
+			continue // not read
+		}
+		if a.Type == Join && r.Rule != RuleJoinRestricted && key.Type == typeMember && key.StateKey != string(a.Sender) {
+			continue
+		}
+		if e == nil {
+			continue
+		}
+		if _, ok := decoded(string(e.Content)); !ok {
+			t.Errorf("%+v, with a malformed %s", r, key)
+		}
+	}
+	if state.Events[Key{Type: typeCreate}] == nil {
+		t.Errorf("%+v, without a create event", r)
+	}
+}

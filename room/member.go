@@ -1,0 +1,210 @@
+package room
+
+import "maunium.net/go/mautrix/id"
+
+// Rule 5: m.room.member. 5.2, the signature of the authorising server, is assumed to be valid: a homeserver adds it.
+
+// isBanned reads a membership. A malformed one counts as a ban, so that it opens nothing.
+func isBanned(membership string) bool { return membership == ban || membership == "" }
+
+// authorizeJoin is 5.3: membership is join.
+func (s *Snapshot) authorizeJoin(a *Action, content *parsedContent) Result {
+	// 5.3.1. The only previous event is the create event, and the state key is the creator: allow. (So anybody may send
+	// the creator's first join.)
+	if a.PrevIsCreate && a.Target == s.create.creator {
+		return allow(RuleJoinFirst, Evidence{Key: Key{Type: typeCreate}, User: a.Target})
+	}
+	// 5.3.2. The sender is not the state key: reject.
+	if a.Sender != a.Target {
+		return deny(RuleJoinNotSelf, Evidence{User: a.Sender, Wanted: string(a.Target)})
+	}
+	// 5.3.3. The sender is banned: reject.
+	m, known := s.Membership(a.Sender)
+	if !known {
+		return unknown(memberKey(a.Sender))
+	}
+	if isBanned(m) {
+		return deny(RuleJoinBanned, membershipEvidence(a.Sender, m, invite))
+	}
+	rule, known := s.JoinRule()
+	if !known {
+		return unknown(Key{Type: typeJoinRules})
+	}
+	inside := m == invite || m == join
+	switch {
+	// 5.3.4. The join rule is invite or knock: allow the invited and the joined.
+	case rule == invite, rule == knock && s.traits.knock:
+		if inside {
+			return allow(RuleJoinInvited, membershipEvidence(a.Sender, m, invite))
+		}
+		return deny(RuleJoinNotInvited, membershipEvidence(a.Sender, m, invite))
+	// 5.3.5. The join rule is restricted or knock_restricted.
+	case rule == restricted && s.traits.restricted, rule == knockRestricted && s.traits.knockRestricted:
+		// 5.3.5.1. Allow the invited and the joined.
+		if inside {
+			return allow(RuleJoinInvited, membershipEvidence(a.Sender, m, invite))
+		}
+		return s.authorizeRestricted(content)
+	// 5.3.6. The join rule is public: allow.
+	case rule == public:
+		return allow(RuleJoinPublic, Evidence{Key: Key{Type: typeJoinRules}, Found: rule, User: a.Sender})
+	}
+	// 5.3.7. Otherwise, reject.
+	return deny(RuleJoinRuleUnknown, Evidence{Key: Key{Type: typeJoinRules}, Found: orMalformed(rule), Wanted: public, User: a.Sender})
+}
+
+// authoriser returns the user in whose name a server vouches for a restricted join; empty: nobody.
+func authoriser(content node) id.UserID {
+	user, _ := content.get("join_authorised_via_users_server").str()
+	return id.UserID(user)
+}
+
+// authorizeRestricted is 5.3.5.2: the authorising user must be in the room and have the invite level. Of the two,
+// membership is tested first, as homeservers do.
+func (s *Snapshot) authorizeRestricted(content *parsedContent) Result {
+	user := authoriser(content.node)
+	if user == "" {
+		return deny(RuleJoinNoAuthoriser, Evidence{Key: Key{Type: typeJoinRules}, Found: s.joinRule, Wanted: public})
+	}
+	m, known := s.Membership(user)
+	if !known {
+		return unknown(memberKey(user))
+	}
+	if m != join {
+		return deny(RuleJoinAuthoriserNotJoined, membershipEvidence(user, m, join))
+	}
+	return s.requirePower(user, inviteLevel, RuleJoinRestricted, RuleJoinAuthoriserPower)
+}
+
+// requirePower checks a user against a named level: it allows or denies by the rules given.
+func (s *Snapshot) requirePower(user id.UserID, named int, allowed, denied Rule) Result {
+	if !s.knowsLevels {
+		return unknown(Key{Type: typePowerLevels})
+	}
+	power, _ := s.power(user)
+	return comparePower(user, power, s.named(named), power.reaches(s.named(named)), allowed, denied)
+}
+
+// requireRank checks that the sender outranks the target. The power levels must be known.
+func (s *Snapshot) requireRank(a *Action, allowed, denied Rule) Result {
+	power, _ := s.power(a.Sender)
+	rank, _ := s.power(a.Target)
+	return comparePower(a.Target, power, rank, power.outranks(rank), allowed, denied)
+}
+
+// requireJoined checks that a user is in the room.
+func (s *Snapshot) requireJoined(user id.UserID, denied Rule) Result {
+	switch m, known := s.Membership(user); {
+	case !known:
+		return unknown(memberKey(user))
+	case m != join:
+		return deny(denied, membershipEvidence(user, m, join))
+	}
+	return Result{Verdict: Allow}
+}
+
+// authorizeInvite is 5.4: membership is invite.
+func (s *Snapshot) authorizeInvite(a *Action, content *parsedContent) Result {
+	// 5.4.1. The content has third_party_invite.
+	if content.has("third_party_invite") {
+		return s.authorizeThirdParty(a, content.get("third_party_invite"))
+	}
+	// 5.4.2. The sender's membership is not join: reject.
+	if r := s.requireJoined(a.Sender, RuleInviteSenderNotJoined); r.Verdict != Allow {
+		return r
+	}
+	// 5.4.3. The target's membership is join or ban: reject.
+	m, known := s.Membership(a.Target)
+	if !known {
+		return unknown(memberKey(a.Target))
+	}
+	if m == join {
+		return deny(RuleInviteTargetJoined, membershipEvidence(a.Target, m, leave))
+	}
+	if isBanned(m) {
+		return deny(RuleInviteTargetBanned, membershipEvidence(a.Target, m, leave))
+	}
+	// 5.4.4. The sender has the invite level: allow. 5.4.5. Otherwise, reject.
+	return s.requirePower(a.Sender, inviteLevel, RuleInvite, RuleInvitePower)
+}
+
+// authorizeLeave is 5.5: membership is leave, which a kick, an unban and the refusal of a knock are too. The codes go
+// by what it is to the target, whatever the action was called.
+func (s *Snapshot) authorizeLeave(a *Action) Result {
+	// 5.5.1. One's own: allow if and only if one is invited, joined or (v7 and up) knocking.
+	if a.Sender == a.Target {
+		m, known := s.Membership(a.Sender)
+		if !known {
+			return unknown(memberKey(a.Sender))
+		}
+		if m == invite || m == join || m == knock && s.traits.knock {
+			return allow(RuleLeave, membershipEvidence(a.Sender, m, join))
+		}
+		return deny(RuleLeaveNotInRoom, membershipEvidence(a.Sender, m, join))
+	}
+	// 5.5.2. The sender's membership is not join: reject.
+	if r := s.requireJoined(a.Sender, RuleKickSenderNotJoined); r.Verdict != Allow {
+		return r
+	}
+	// 5.5.3. The target is banned, and the sender lacks the ban level: reject.
+	m, known := s.Membership(a.Target)
+	if !known {
+		return unknown(memberKey(a.Target))
+	}
+	allowed := RuleKick
+	switch m {
+	case "": // malformed: a ban, for all one can tell
+		return deny(RuleUnbanPower, membershipEvidence(a.Target, m, leave))
+	case ban:
+		allowed = RuleUnban
+		if r := s.requirePower(a.Sender, banLevel, RuleUnban, RuleUnbanPower); r.Verdict != Allow {
+			return r
+		}
+	}
+	// 5.5.4. The sender has the kick level and outranks the target: allow. 5.5.5. Otherwise, reject.
+	if r := s.requirePower(a.Sender, kickLevel, allowed, RuleKickPower); r.Verdict != Allow {
+		return r
+	}
+	return s.requireRank(a, allowed, RuleKickOutranked)
+}
+
+// authorizeBan is 5.6: membership is ban.
+func (s *Snapshot) authorizeBan(a *Action) Result {
+	// 5.6.1. The sender's membership is not join: reject.
+	if r := s.requireJoined(a.Sender, RuleBanSenderNotJoined); r.Verdict != Allow {
+		return r
+	}
+	// 5.6.2. The sender has the ban level and outranks the target: allow. 5.6.3. Otherwise, reject.
+	if r := s.requirePower(a.Sender, banLevel, RuleBan, RuleBanPower); r.Verdict != Allow {
+		return r
+	}
+	return s.requireRank(a, RuleBan, RuleBanOutranked)
+}
+
+// authorizeKnock is 5.7: membership is knock, which is unknown (5.8) before v7.
+func (s *Snapshot) authorizeKnock(a *Action) Result {
+	if !s.traits.knock {
+		return deny(RuleKnockUnsupported, Evidence{Key: Key{Type: typeCreate}, Found: string(s.version), Wanted: "7"})
+	}
+	// 5.7.1. The join rule is neither knock nor knock_restricted: reject.
+	rule, known := s.JoinRule()
+	if !known {
+		return unknown(Key{Type: typeJoinRules})
+	}
+	if rule != knock && (rule != knockRestricted || !s.traits.knockRestricted) {
+		return deny(RuleKnockRule, Evidence{Key: Key{Type: typeJoinRules}, Found: orMalformed(rule), Wanted: knock, User: a.Sender})
+	}
+	// 5.7.2. The sender is not the state key: reject.
+	if a.Sender != a.Target {
+		return deny(RuleKnockNotSelf, Evidence{User: a.Sender, Wanted: string(a.Target)})
+	}
+	// 5.7.3. The sender's membership is not ban, invite or join: allow. 5.7.4. Otherwise, reject.
+	m, known := s.Membership(a.Sender)
+	if !known {
+		return unknown(memberKey(a.Sender))
+	}
+	if isBanned(m) || m == invite || m == join {
+		return deny(RuleKnockMembership, membershipEvidence(a.Sender, m, leave))
+	}
+	return allow(RuleKnock, membershipEvidence(a.Sender, m, leave))
+}

@@ -1,0 +1,47 @@
+package room
+
+// Needs names the state that the verdict on an action depends on, no more: what Authorize may read of a room of any
+// version, given this action.
+func Needs(a Action) []Key {
+	create, joinRules, levels := Key{Type: typeCreate}, Key{Type: typeJoinRules}, Key{Type: typePowerLevels}
+	sender, target := memberKey(a.Sender), memberKey(a.Target)
+	var content parsedContent
+	a.parse(&content)
+	self := a.Sender == a.Target
+	switch a.Type {
+	case Invite:
+		if tpi := content.get("third_party_invite"); tpi.exists() {
+			keys := []Key{create, target}
+			if token, ok := thirdPartyToken(tpi); ok {
+				keys = append(keys, Key{typeThirdParty, token})
+			}
+			return keys
+		}
+		if self {
+			return []Key{create, sender, levels}
+		}
+		return []Key{create, sender, target, levels}
+	case Join:
+		if !self {
+			return []Key{create}
+		}
+		keys := []Key{create, sender, joinRules}
+		if user := authoriser(content.node); user != "" {
+			keys = append(keys, memberKey(user), levels)
+		}
+		return keys
+	case Knock:
+		if !self {
+			return []Key{create, joinRules}
+		}
+		return []Key{create, joinRules, sender}
+	case Leave, Kick, Unban:
+		if self {
+			return []Key{create, sender}
+		}
+		return []Key{create, sender, target, levels}
+	case Ban, ThirdParty, SetJoinRules, SetPowerLevels:
+		return []Key{create, sender, levels}
+	}
+	return nil
+}

@@ -1,0 +1,58 @@
+package room
+
+import "maunium.net/go/mautrix/id"
+
+// foundMalformed is Evidence.Found where state could not be read.
+const foundMalformed = "malformed"
+
+func allow(rule Rule, e Evidence) Result { return Result{Allow, rule, e} }
+
+func deny(rule Rule, e Evidence) Result { return Result{Deny, rule, e} }
+
+// unknown is the result of a rule that reads state which the snapshot was not given.
+func unknown(k Key) Result { return Result{Unknown, RuleUnknown, Evidence{Key: k}} }
+
+// powerEvidence says what power a user had and what power was needed.
+func powerEvidence(user id.UserID, had, needed level) Evidence {
+	e := Evidence{Key: Key{Type: typePowerLevels}, Had: had.value, Needed: needed.value, User: user}
+	if had.state == malformed || needed.state == malformed {
+		e.Found = foundMalformed
+	}
+	return e
+}
+
+// comparePower allows or denies, with what power a user had and what power was needed.
+func comparePower(user id.UserID, had, needed level, ok bool, allowed, denied Rule) Result {
+	if ok {
+		return Result{Allow, allowed, powerEvidence(user, had, needed)}
+	}
+	return Result{Deny, denied, powerEvidence(user, had, needed)}
+}
+
+// membershipEvidence says what membership a user had and what would have passed.
+func membershipEvidence(user id.UserID, found, wanted string) Evidence {
+	return Evidence{Key: memberKey(user), Found: orMalformed(found), Wanted: wanted, User: user}
+}
+
+func orMalformed(found string) string {
+	if found == "" {
+		return foundMalformed
+	}
+	return found
+}
+
+// String returns "allow", "deny" or "unknown".
+func (v Verdict) String() string {
+	switch v {
+	case Allow:
+		return "allow"
+	case Unknown:
+		return "unknown"
+	}
+	return "deny"
+}
+
+// comparesPower reports whether Had and Needed are the evidence.
+func (r Result) comparesPower() bool {
+	return r.Evidence.Key.Type == typePowerLevels && r.Verdict != Unknown
+}

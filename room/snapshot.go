@@ -1,0 +1,229 @@
+package room
+
+import (
+	"maps"
+	"slices"
+
+	"maunium.net/go/mautrix/id"
+)
+
+// Event types that authorization reads.
+const (
+	typeCreate      = "m.room.create"
+	typeMember      = "m.room.member"
+	typeJoinRules   = "m.room.join_rules"
+	typePowerLevels = "m.room.power_levels"
+	typeThirdParty  = "m.room.third_party_invite"
+	typeAliases     = "m.room.aliases"
+)
+
+// Values of membership and of join_rule. "invite" and "knock" are both.
+const (
+	join            = "join"
+	invite          = "invite"
+	leave           = "leave"
+	ban             = "ban"
+	knock           = "knock"
+	public          = "public"
+	restricted      = "restricted"
+	knockRestricted = "knock_restricted"
+)
+
+func memberKey(user id.UserID) Key { return Key{typeMember, string(user)} }
+
+// creation is what m.room.create says.
+type creation struct {
+	exists    bool
+	valid     bool // rule 1 accepts it
+	server    string
+	federates bool
+	creator   id.UserID   // who may join first, and has power 100 without power levels (v1–v11)
+	creators  []id.UserID // who has infinite power (v12)
+}
+
+// Snapshot is an immutable view of a room's state, parsed once. It is safe for concurrent use.
+type Snapshot struct {
+	events    map[Key]*Event
+	complete  bool
+	version   id.RoomVersion
+	supported bool   // the version is one of 1 to 12
+	traits    traits // of that version
+
+	create   creation
+	levels   *powerLevels         // nil: no such event, or not known
+	joinRule string               // empty: malformed
+	members  map[id.UserID]string // leave without an event, empty if it is malformed
+
+	knowsCreate, knowsLevels, knowsJoinRule bool
+}
+
+// NewSnapshot parses state by the room version's rules. It never fails: what is malformed is kept as such and makes
+// the verdicts that depend on it deny. The events and their content must not be changed afterwards.
+func NewSnapshot(state State) *Snapshot {
+	s := &Snapshot{
+		events:   maps.Clone(state.Events),
+		complete: state.Complete,
+		version:  state.Version,
+		joinRule: invite, // without an event
+		members:  make(map[id.UserID]string, len(state.Events)),
+	}
+	create := s.events[Key{Type: typeCreate}]
+	content := parseContent(create)
+	if s.version == "" && create != nil {
+		s.version = versionIn(content)
+	}
+	s.traits, s.supported = traitsOf(s.version)
+	s.knowsCreate = s.knows(Key{Type: typeCreate})
+	s.knowsLevels = s.knows(Key{Type: typePowerLevels})
+	s.knowsJoinRule = s.knows(Key{Type: typeJoinRules})
+	if create != nil {
+		s.create = s.traits.creation(create, content)
+	}
+	for key, e := range s.events {
+		switch {
+		case key.Type == typeMember:
+			s.members[id.UserID(key.StateKey)] = membershipIn(e)
+		case e == nil:
+		case key == Key{Type: typePowerLevels}:
+			s.levels = s.traits.powerLevels(parseContent(e))
+		case key == Key{Type: typeJoinRules}:
+			s.joinRule, _ = parseContent(e).get("join_rule").str()
+		}
+	}
+	return s
+}
+
+// membershipIn reads a member event, which may be none.
+func membershipIn(e *Event) string {
+	if e == nil {
+		return leave
+	}
+	membership, _ := parseContent(e).get("membership").str()
+	return membership
+}
+
+// parseContent returns an event's content, or a value that is no object if it is malformed.
+func parseContent(e *Event) node {
+	if e == nil {
+		return node{}
+	}
+	n, _, ok := parse(string(e.Content))
+	if !ok {
+		return node{}
+	}
+	return n
+}
+
+// versionIn reads room_version, which is 1 when there is none.
+func versionIn(create node) id.RoomVersion {
+	v := create.get("room_version")
+	if !v.exists() {
+		return "1"
+	}
+	version, _ := v.str()
+	return id.RoomVersion(version)
+}
+
+// creation applies rule 1 (m.room.create) as far as content and sender go.
+func (t *traits) creation(e *Event, content node) creation {
+	c := creation{exists: true, valid: content.kind == kindObject && validUserID(string(e.Sender)), creator: e.Sender}
+	c.server = domain(string(e.Sender))
+	// "the property m.federate set to false": anything that is not true counts, as Synapse has it.
+	federate := content.get("m.federate")
+	c.federates = !federate.exists() || federate.kind == kindTrue
+	if t.creatorInContent { // 1.4 of v1–v10: no creator, reject
+		creator, _ := content.get("creator").str()
+		c.creator = id.UserID(creator)
+		c.valid = c.valid && content.get("creator").exists()
+	}
+	if t.privilegedCreators { // 1.4 of v12: additional_creators must be an array of user IDs
+		c.creators = []id.UserID{e.Sender}
+		more := content.get("additional_creators")
+		c.valid = c.valid && (!more.exists() || more.kind == kindArray)
+		for _, item := range more.items {
+			creator, _ := item.str()
+			c.valid = c.valid && validUserID(creator)
+			c.creators = append(c.creators, id.UserID(creator))
+		}
+	}
+	return c
+}
+
+// Event returns a piece of the state that the snapshot was built from, auth-relevant or not. known is false where
+// nothing is known of it; a nil event that is known does not exist in the room.
+func (s *Snapshot) Event(k Key) (e *Event, known bool) {
+	e, known = s.events[k]
+	return e, known || s.complete
+}
+
+func (s *Snapshot) knows(k Key) bool {
+	_, known := s.Event(k)
+	return known
+}
+
+// Membership returns a user's membership, "leave" for somebody who never had any, and an empty string if their member
+// event is malformed.
+func (s *Snapshot) Membership(user id.UserID) (membership string, known bool) {
+	if m, ok := s.members[user]; ok {
+		return m, true
+	}
+	return leave, s.complete
+}
+
+// JoinRule returns the room's join rule, "invite" for a room without one, and an empty string if the event is malformed.
+func (s *Snapshot) JoinRule() (rule string, known bool) {
+	return s.joinRule, s.knowsJoinRule
+}
+
+// Version returns the room version, empty if unknown.
+func (s *Snapshot) Version() id.RoomVersion { return s.version }
+
+// Power returns a user's power level and whether it is known. It is not known either when it is malformed.
+func (s *Snapshot) Power(user id.UserID) (level Level, known bool) {
+	if !s.knowsCreate || !s.supported {
+		return 0, false
+	}
+	l, known := s.power(user)
+	return l.value, known && l.state == given
+}
+
+// isCreator reports whether a user has the infinite power of v12.
+func (s *Snapshot) isCreator(user id.UserID) bool { return slices.Contains(s.create.creators, user) }
+
+// power returns a user's power level. The create event must be known.
+func (s *Snapshot) power(user id.UserID) (l level, known bool) {
+	if s.isCreator(user) {
+		return exactly(Infinite), true
+	}
+	if s.levels == nil {
+		if user == s.create.creator && !s.traits.privilegedCreators {
+			return exactly(100), s.knowsLevels
+		}
+		return exactly(0), s.knowsLevels
+	}
+	if l = s.levels.users.find(string(user)); l.state != absent {
+		return l, true
+	}
+	return s.levels.named[usersDefault].or(defaultLevel(usersDefault)), true
+}
+
+// named returns one of the levels that m.room.power_levels names. The event must be known.
+func (s *Snapshot) named(i int) level {
+	if s.levels == nil {
+		return exactly(defaultLevel(i))
+	}
+	return s.levels.named[i].or(defaultLevel(i))
+}
+
+// eventLevel returns the required power level of an event type. The power levels must be known.
+func (s *Snapshot) eventLevel(eventType string, isState bool) level {
+	if s.levels != nil {
+		if l := s.levels.events.find(eventType); l.state != absent {
+			return l
+		}
+	}
+	if isState {
+		return s.named(stateDefault)
+	}
+	return s.named(eventsDefault)
+}

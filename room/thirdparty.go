@@ -1,0 +1,118 @@
+package room
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"slices"
+	"strings"
+)
+
+// thirdPartyToken returns the token in third_party_invite.signed, and whether it is a string.
+func thirdPartyToken(tpi node) (string, bool) { return tpi.get("signed").get("token").str() }
+
+// authorizeThirdParty is 5.4.1: an invitation that somebody with a third-party identifier takes up.
+func (s *Snapshot) authorizeThirdParty(a *Action, tpi node) Result {
+	// 5.4.1.1. The target is banned: reject.
+	m, known := s.Membership(a.Target)
+	if !known {
+		return unknown(memberKey(a.Target))
+	}
+	if isBanned(m) {
+		return deny(RuleThirdPartyBanned, membershipEvidence(a.Target, m, leave))
+	}
+	// 5.4.1.2. There is no signed: reject.
+	signed := tpi.get("signed")
+	if !signed.exists() {
+		return deny(RuleThirdPartyNoSigned, Evidence{})
+	}
+	// 5.4.1.3. signed has no mxid or no token: reject.
+	if !signed.get("mxid").exists() || !signed.get("token").exists() {
+		return deny(RuleThirdPartyNoFields, Evidence{})
+	}
+	// 5.4.1.4. mxid is not the state key: reject.
+	if mxid, _ := signed.get("mxid").str(); mxid != string(a.Target) {
+		return deny(RuleThirdPartyMXIDMismatch, Evidence{User: a.Target, Found: mxid, Wanted: string(a.Target)})
+	}
+	// 5.4.1.5. There is no m.room.third_party_invite event for the token: reject.
+	token, ok := thirdPartyToken(tpi)
+	key := Key{typeThirdParty, token}
+	if !ok {
+		return deny(RuleThirdPartyTokenUnknown, Evidence{})
+	}
+	e, known := s.Event(key)
+	if !known {
+		return unknown(key)
+	}
+	if e == nil {
+		return deny(RuleThirdPartyTokenUnknown, Evidence{Key: key})
+	}
+	// 5.4.1.6. The sender is not that event's sender: reject.
+	if e.Sender != a.Sender {
+		return deny(RuleThirdPartySenderMismatch, Evidence{Key: key, User: a.Sender, Found: string(a.Sender), Wanted: string(e.Sender)})
+	}
+	// 5.4.1.7. Any signature matches any of the event's public keys: allow. 5.4.1.8. Otherwise, reject.
+	if !signedByAny(signed, publicKeys(parseContent(e))) {
+		return deny(RuleThirdPartyBadSignature, Evidence{Key: key})
+	}
+	return allow(RuleThirdParty, Evidence{Key: key, User: a.Target})
+}
+
+// publicKeys collects public_key and public_keys, without those that are no Ed25519 key.
+func publicKeys(content node) []ed25519.PublicKey {
+	candidates := []node{content.get("public_key")}
+	if list := content.get("public_keys"); list.kind == kindArray {
+		for _, item := range list.items {
+			candidates = append(candidates, item.get("public_key"))
+		}
+	}
+	var keys []ed25519.PublicKey
+	for _, n := range candidates {
+		if key, ok := decodeBase64(n); ok && len(key) == ed25519.PublicKeySize {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// signedByAny checks a signed JSON object (https://spec.matrix.org/latest/appendices/#checking-for-a-signature), whoever
+// the servers are that signed it: the keys tell who was trusted.
+func signedByAny(signed node, keys []ed25519.PublicKey) bool {
+	body := signed
+	body.items = slices.DeleteFunc(slices.Clone(signed.items), func(m member) bool {
+		return m.key == "signatures" || m.key == "unsigned"
+	})
+	message := appendCanonical(nil, body)
+	for _, server := range objectItems(signed.get("signatures")) {
+		for _, signature := range objectItems(server.node) {
+			raw, ok := decodeBase64(signature.node)
+			if !ok || len(raw) != ed25519.SignatureSize || !strings.HasPrefix(signature.key, "ed25519:") {
+				continue
+			}
+			for _, key := range keys {
+				if ed25519.Verify(key, message, raw) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+func objectItems(n node) []member {
+	if n.kind != kindObject {
+		return nil
+	}
+	return n.items
+}
+
+// decodeBase64 reads unpadded Base64 in the standard or the URL-safe alphabet
+// (https://spec.matrix.org/latest/client-server-api/#mroomthird_party_invite); padding is forgiven.
+func decodeBase64(n node) ([]byte, bool) {
+	s, ok := n.str()
+	if !ok || strings.ContainsAny(s, "\r\n") {
+		return nil, false
+	}
+	s = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(s, "="))
+	raw, err := base64.RawStdEncoding.DecodeString(s)
+	return raw, err == nil
+}

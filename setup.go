@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"usher/config"
+)
+
+// writeExample writes the example config with fresh tokens.
+func (p program) writeExample(o options) int {
+	if err := createExample(o.config, config.Settings{}); err != nil {
+		return p.failFile(o.config, err)
+	}
+	fmt.Fprintf(p.out, "Wrote %s. Set homeserver.address, homeserver.domain and permissions in it; then usher -g -c %s -r %s\n"+
+		"writes the registration.\n", o.config, o.config, o.registration)
+	return exitDone
+}
+
+func createExample(path string, s config.Settings) error {
+	text, err := config.Example(exampleConfig, rand.Reader, s)
+	if err != nil {
+		return err
+	}
+	return config.WriteNew(path, text)
+}
+
+// registration is one registration and the file it belongs in.
+type registration struct {
+	path string
+	file config.RegistrationFile
+}
+
+// registrations lists the registrations that a config calls for.
+func registrations(cfg *config.Config, path string) []registration {
+	list := []registration{{path, config.Registration(cfg)}}
+	if cfg.Puppet.Enabled {
+		list = append(list, registration{config.PuppetPath(path), config.PuppetRegistration(cfg)})
+	}
+	return list
+}
+
+// writeRegistrations writes all of them, or none where one exists.
+func (p program) writeRegistrations(o options) int {
+	cfg, code := p.load(o)
+	if cfg == nil {
+		return code
+	}
+	list := registrations(cfg, o.registration)
+	for _, r := range list {
+		if _, err := os.Lstat(r.path); err == nil {
+			return p.failFile(r.path, fs.ErrExist)
+		}
+	}
+	for _, r := range list {
+		if err := r.create(); err != nil {
+			return p.failFile(r.path, err)
+		}
+	}
+	p.sayNext(list, "Start Usher: usher -c "+o.config)
+	return exitDone
+}
+
+func (r registration) create() error {
+	text, err := r.file.YAML()
+	if err != nil {
+		return err
+	}
+	return config.WriteNew(r.path, text)
+}
+
+// sayNext tells what to do with registrations just written.
+func (p program) sayNext(written []registration, start string) {
+	paths := make([]string, len(written))
+	for i, r := range written {
+		paths[i] = r.path
+	}
+	fmt.Fprintf(p.out, "Wrote %s. Next:\n"+
+		"  1. Copy that to where your homeserver can read it, and nobody else. List it\n"+
+		"     in Synapse's homeserver.yaml under app_service_config_files,\n"+
+		"     in Dendrite's dendrite.yaml under app_service_api.config_files.\n"+
+		"  2. Restart the homeserver.\n"+
+		"  3. %s\n", strings.Join(paths, " and "), start)
+}
+
+// failFile says why a file could not be written.
+func (p program) failFile(path string, err error) int {
+	if errors.Is(err, fs.ErrExist) {
+		err = fmt.Errorf("%s exists already and is left as it is; move it away first, if you want a new one", path)
+	} else {
+		err = fmt.Errorf("%s can't be written: %w", path, err)
+	}
+	return p.fail(err, exitFile)
+}
+
+// firstRun writes the config and registrations that are missing, for a container that nobody can type a command into.
+// done is false when nothing was missing.
+func (p program) firstRun(o options) (code int, done bool) {
+	if _, err := os.Lstat(o.config); errors.Is(err, fs.ErrNotExist) {
+		s := config.Settings{
+			HomeserverAddress: p.variable("USHER_HOMESERVER__ADDRESS", ""),
+			Domain:            p.variable("USHER_HOMESERVER__DOMAIN", ""),
+			Address:           p.variable("USHER_APPSERVICE__ADDRESS", "http://usher:29339"),
+			Listen:            p.variable("USHER_APPSERVICE__LISTEN", "0.0.0.0:29339"),
+		}
+		if err := createExample(o.config, s); err != nil {
+			return p.failFile(o.config, err), true
+		}
+		fmt.Fprintf(p.out, "Wrote %s.\n", o.config)
+		if s.Domain == "" {
+			fmt.Fprintf(p.out, "Set homeserver.address, homeserver.domain, appservice.address and permissions in it, and start again:\n"+
+				"Usher then writes the registration for your homeserver.\n")
+			return exitDone, true
+		}
+	}
+	cfg, code := p.load(o)
+	if cfg == nil {
+		return code, true
+	}
+	var written []registration
+	for _, r := range registrations(cfg, o.registration) {
+		if _, err := os.Lstat(r.path); err == nil {
+			continue
+		}
+		if err := r.create(); err != nil {
+			return p.failFile(r.path, err), true
+		}
+		written = append(written, r)
+	}
+	if len(written) == 0 {
+		return exitDone, false
+	}
+	p.sayNext(written, "Start this container again.")
+	return exitDone, true
+}
+
+// variable returns an environment variable, or other when it is not set.
+func (p program) variable(name, other string) string {
+	for _, entry := range p.environ {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok && value != "" {
+			return value
+		}
+	}
+	return other
+}
+
+// runLive asks the running Usher whether it lives. It is a health check without a shell or curl.
+func (p program) runLive(o options) int {
+	cfg, _, err := config.Load(o.config, p.environ)
+	if err != nil {
+		return p.fail(err, exitConfig)
+	}
+	network, address := config.Network(cfg.Appservice.Listen)
+	client := http.Client{
+		Timeout: 5 * time.Second,
+		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			// Go dials the local machine when the host is empty or unspecified.
+			return new(net.Dialer).DialContext(ctx, network, address)
+		}},
+	}
+	resp, err := client.Get("http://usher/_matrix/mau/live")
+	if err != nil {
+		return p.fail(err, exitOther)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return p.fail(fmt.Errorf("the answer is %s", resp.Status), exitOther)
+	}
+	return exitDone
+}
