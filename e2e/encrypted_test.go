@@ -11,18 +11,7 @@ import (
 // newSecretStage is newStage in an encrypted room.
 func newSecretStage(t *testing.T, puppet bool) *stage {
 	t.Helper()
-	s := &stage{World: harness.New(t, harness.Options{Puppet: puppet})}
-	s.owner, s.guest = s.Account("owner").Encrypted(), s.Account("guest")
-	s.room = s.secretRoom(harness.RoomOptions{Name: "Secret stage"})
-	return s
-}
-
-// secretRoom makes an encrypted room of the owner's with the bot in it.
-func (s *stage) secretRoom(o harness.RoomOptions) id.RoomID {
-	o.State = append(o.State, map[string]any{"type": "m.room.encryption", "state_key": "", "content": m{"algorithm": "m.megolm.v1.aes-sha2"}})
-	room := s.BotRoom(s.owner, o)
-	s.owner.EncryptRoom(room)
-	return room
+	return newStageOf(t, harness.Options{Puppet: puppet, Encrypted: true})
 }
 
 // allSecret checks that everything that the bot said in a room was encrypted.

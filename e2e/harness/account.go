@@ -176,7 +176,7 @@ func (a *Account) Send(room id.RoomID, content any) id.EventID {
 	ctx, cancel := context.WithTimeout(a.t.Context(), Patience)
 	defer cancel()
 	kind := event.EventMessage
-	if a.cipher != nil && a.cipher.rooms[room] {
+	if a.cipher != nil && a.cipher.encrypted(ctx, room) {
 		var err error
 		if content, err = a.cipher.seal(ctx, room, kind, content); err != nil {
 			a.t.Fatalf("%s: encrypting for %s: %v", a.ID, room, err)

@@ -18,8 +18,6 @@ type cipher struct {
 	client  *mautrix.Client
 	machine *crypto.OlmMachine
 	rooms   map[id.RoomID]bool // encrypted rooms
-	late    []*Event           // seen, but their keys have not come
-	hold    func(*event.Event) bool
 }
 
 // Encrypted makes the account's client one that encrypts in encrypted rooms, and reads what is encrypted for it.
@@ -49,13 +47,19 @@ func (a *Account) Encrypted() *Account {
 // Machine is the account's device, for what tests want to know or spoil.
 func (a *Account) Machine() *crypto.OlmMachine { return a.cipher.machine }
 
-// EncryptRoom turns encryption on in a room, or notes that it is on.
+// EncryptRoom turns encryption on in a room.
 func (a *Account) EncryptRoom(room id.RoomID) {
 	a.t.Helper()
-	if a.State(room, "m.room.encryption", "").ID == "" {
-		a.SetState(room, "m.room.encryption", "", map[string]any{"algorithm": "m.megolm.v1.aes-sha2"})
+	a.SetState(room, "m.room.encryption", "", map[string]any{"algorithm": "m.megolm.v1.aes-sha2"})
+}
+
+// encrypted tells whether a room is.
+func (c *cipher) encrypted(ctx context.Context, room id.RoomID) bool {
+	if !c.rooms[room] {
+		var content event.EncryptionEventContent
+		c.rooms[room] = c.client.StateEvent(ctx, room, event.StateEncryption, "", &content) == nil
 	}
-	a.cipher.rooms[room] = true
+	return c.rooms[room]
 }
 
 // Rekey makes the account use a new session for what it says next in a room.
