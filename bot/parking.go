@@ -25,9 +25,10 @@ type parking struct {
 }
 
 type parked struct {
-	ev    invites.Received
-	lane  bool // in its lane again
-	timer *time.Timer
+	ev      invites.Received
+	keyless bool // it waits for its key, not only behind another
+	lane    bool // in its lane again
+	timer   *time.Timer
 }
 
 func newParking(push func(invites.Received)) *parking {
@@ -39,8 +40,10 @@ func (p *parking) blocked(ev invites.Received, now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, other := range p.rooms[ev.Room] {
-		if other.ev.Seq < ev.Seq && (other.ev.Sender == ev.Sender || now.Before(other.ev.ReceivedAt.Add(grace))) {
-			p.put(ev).lane = false
+		holds := other.ev.Sender == ev.Sender || other.keyless && now.Before(other.ev.ReceivedAt.Add(grace))
+		if holds && other.ev.Seq < ev.Seq {
+			e := p.put(ev)
+			e.keyless, e.lane = false, false
 			return true
 		}
 	}
@@ -52,7 +55,7 @@ func (p *parking) park(ev invites.Received, now, until time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e := p.put(ev)
-	e.lane = false
+	e.keyless, e.lane = true, false
 	if end := ev.ReceivedAt.Add(grace); now.Before(end) && end.Before(until) {
 		until = end
 	}

@@ -70,6 +70,78 @@ func (a *Account) Rekey(room id.RoomID) {
 	}
 }
 
+// SayBeforeKey says something in an encrypted room with a new session whose key nobody gets, until deliver gives it to a user.
+func (a *Account) SayBeforeKey(room id.RoomID, text string) (said id.EventID, deliver func(id.UserID)) {
+	a.t.Helper()
+	ctx, cancel := context.WithTimeout(a.t.Context(), Patience)
+	defer cancel()
+	c := a.cipher
+	a.Rekey(room)
+	if err := c.machine.ShareGroupSession(ctx, room, nil); err != nil {
+		a.t.Fatalf("%s: %v", a.ID, err)
+	}
+	session, err := c.machine.CryptoStore.GetOutboundGroupSession(ctx, room)
+	if err != nil {
+		a.t.Fatalf("%s: %v", a.ID, err)
+	}
+	key := session.ShareContent() // before it moves on
+	said = a.Say(room, text)
+	a.Rekey(room)
+	return said, func(to id.UserID) {
+		a.t.Helper()
+		if err := c.give(a.t.Context(), to, key); err != nil {
+			a.t.Fatalf("%s: giving a key to %s: %v", a.ID, to, err)
+		}
+	}
+}
+
+// give sends a key to all devices of a user, as older clients do: without the sender's own device keys in it, so that the
+// receiver has to ask the homeserver for them.
+func (c *cipher) give(ctx context.Context, to id.UserID, key event.Content) error {
+	found, err := c.machine.FetchKeys(ctx, []id.UserID{to}, true)
+	if err != nil {
+		return err
+	}
+	messages := map[id.DeviceID]*event.Content{}
+	for _, device := range found[to] {
+		// A message of no meaning makes sure of a session between the two.
+		if err := c.machine.SendEncryptedToDevice(ctx, device, event.ToDeviceDummy, event.Content{}); err != nil && !c.machine.CryptoStore.HasSession(ctx, device.IdentityKey) {
+			return err
+		}
+		content, err := c.bare(ctx, device, key)
+		if err != nil {
+			return err
+		}
+		messages[device.DeviceID] = &event.Content{Parsed: content}
+	}
+	_, err = c.client.SendToDevice(ctx, event.ToDeviceEncrypted, &mautrix.ReqSendToDevice{Messages: map[id.UserID]map[id.DeviceID]*event.Content{to: messages}})
+	return err
+}
+
+// bare encrypts a key for a device.
+func (c *cipher) bare(ctx context.Context, device *id.Device, key event.Content) (*event.EncryptedEventContent, error) {
+	session, err := c.machine.CryptoStore.GetLatestSession(ctx, device.IdentityKey)
+	if err != nil {
+		return nil, err
+	}
+	own := c.machine.OwnIdentity()
+	text, err := json.Marshal(map[string]any{
+		"type": "m.room_key", "content": &key, "sender": own.UserID, "recipient": device.UserID,
+		"keys": map[string]any{"ed25519": own.SigningKey}, "recipient_keys": map[string]any{"ed25519": device.SigningKey},
+	})
+	if err != nil {
+		return nil, err
+	}
+	kind, body, err := session.Encrypt(text)
+	if err != nil {
+		return nil, err
+	}
+	return &event.EncryptedEventContent{
+		Algorithm: id.AlgorithmOlmV1, SenderKey: own.IdentityKey,
+		OlmCiphertext: event.OlmCiphertexts{device.IdentityKey: {Type: kind, Body: string(body)}},
+	}, c.machine.CryptoStore.UpdateSession(ctx, device.IdentityKey, session)
+}
+
 // seal encrypts, and shares the key with all members first where that has not been done.
 func (c *cipher) seal(ctx context.Context, room id.RoomID, kind event.Type, content any) (any, error) {
 	session, err := c.machine.CryptoStore.GetOutboundGroupSession(ctx, room)
@@ -162,4 +234,31 @@ func (c cipherRooms) FindSharedRooms(context.Context, id.UserID) ([]id.RoomID, e
 		list = append(list, room)
 	}
 	return list, nil
+}
+
+// Again logs the account in once more, as a further device, which encrypts as well.
+func (a *Account) Again() *Account {
+	a.t.Helper()
+	ctx, cancel := context.WithTimeout(a.t.Context(), Patience)
+	defer cancel()
+	client, err := mautrix.NewClient(a.Client.HomeserverURL.String(), "", "")
+	if err == nil {
+		_, err = client.Login(ctx, &mautrix.ReqLogin{
+			Type: mautrix.AuthTypePassword, Identifier: mautrix.UserIdentifier{Type: mautrix.IdentifierTypeUser, User: a.ID.String()},
+			Password: a.Password, StoreCredentials: true,
+		})
+	}
+	if err != nil {
+		a.t.Fatalf("%s: logging in again: %v", a.ID, err)
+	}
+	b := &Account{ID: a.ID, Password: a.Password, Client: client, t: a.t, inbox: map[id.RoomID]bool{}, known: map[string]bool{}}
+	b.cipher = &cipher{client: client, rooms: map[id.RoomID]bool{}}
+	b.cipher.machine = crypto.NewOlmMachine(client, nil, crypto.NewMemoryStore(nil), cipherRooms{b.cipher})
+	if err = b.cipher.machine.Load(ctx); err == nil {
+		err = b.cipher.machine.ShareKeys(ctx, -1)
+	}
+	if err != nil {
+		a.t.Fatalf("%s: setting encryption up: %v", a.ID, err)
+	}
+	return b
 }

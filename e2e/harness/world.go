@@ -124,7 +124,7 @@ func (w *World) endUsher() {
 			w.t.Logf("stopping usher: %v", err)
 		}
 	}
-	if !w.t.Failed() {
+	if !w.t.Failed() && os.Getenv("USHER_E2E_LOG") == "" {
 		return
 	}
 	for _, r := range w.Usher.Tap.Requests(nil) {
