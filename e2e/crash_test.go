@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -201,6 +202,7 @@ func TestLimitsOfSynapse(t *testing.T) {
 	for range 11 { // and the bot's own invitation counts too
 		command += " " + string(s.Account("user").ID)
 	}
+	s.owner.Patience = time.Minute
 	said := s.succeeds(s.owner, s.room, command)
 	s.answeredOnce(t, said)
 	limited := s.Usher.Tap.Requests(func(r harness.Request) bool { return r.Status == http.StatusTooManyRequests })
