@@ -33,6 +33,7 @@ type Account struct {
 	ID       id.UserID
 	Password string
 	Client   *mautrix.Client
+	Patience time.Duration // bounds each wait for what /sync shows
 
 	t     T
 	since string
@@ -195,7 +196,7 @@ func (a *Account) Send(room id.RoomID, content any) id.EventID {
 // Await waits until /sync shows an event that matches, those seen before included.
 func (a *Account) Await(what string, match func(Event) bool) Event {
 	a.t.Helper()
-	ctx, cancel := context.WithTimeout(a.t.Context(), Patience)
+	ctx, cancel := context.WithTimeout(a.t.Context(), a.Patience)
 	defer cancel()
 	for from := 0; ; {
 		for ; from < len(a.seen); from++ {
@@ -212,7 +213,7 @@ func (a *Account) Await(what string, match func(Event) bool) Event {
 // AwaitInvite waits until /sync shows an invitation to a room.
 func (a *Account) AwaitInvite(room id.RoomID) {
 	a.t.Helper()
-	ctx, cancel := context.WithTimeout(a.t.Context(), Patience)
+	ctx, cancel := context.WithTimeout(a.t.Context(), a.Patience)
 	defer cancel()
 	for !a.inbox[room] {
 		if err := a.sync(ctx); err != nil {
