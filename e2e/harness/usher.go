@@ -84,6 +84,8 @@ func NewUsher(ctx context.Context, s Setup) (*Usher, [][]byte, error) {
 // configure writes config.yaml.
 func (u *Usher) configure(s Setup) error {
 	settings := map[string]any{
+		"encryption.pickle_key": rand.Text(),
+
 		"homeserver.address":  s.Homeserver,
 		"homeserver.domain":   s.Domain,
 		"appservice.address":  s.Address,
