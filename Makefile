@@ -30,7 +30,7 @@ demo: build bin/dendrite ## a conversation with Usher on a real homeserver that 
 ##@ Test
 
 .PHONY: test
-test: lint unit difftest test-e2e ## format, vet, staticcheck, unit tests, differential tests, end-to-end tests on Dendrite
+test: lint unit difftest test-e2e test-postgres ## format, vet, staticcheck, unit tests, differential tests, end-to-end tests on Dendrite
 
 .PHONY: lint
 lint: bin/staticcheck ## gofmt, go vet, staticcheck
@@ -51,6 +51,10 @@ difftest: ## the authorization rules against two other implementations
 .PHONY: test-e2e
 test-e2e: build bin/dendrite ## end-to-end tests on Dendrite
 	cd e2e && $(E2E_ENV) go test $(TAGS) -count=1 -timeout 15m ./...
+
+.PHONY: test-postgres
+test-postgres: build bin/dendrite ## the main path with PostgreSQL instead of SQLite
+	cd e2e && $(E2E_ENV) go run -C .. ./store/pgtest/with go test -C e2e -count=1 -timeout 5m -run 'TestInviteAsActor|TestInviteForms|TestJoin|TestDuplicateTransaction|TestTroubleAtTheHomeserver' .
 
 .PHONY: test-synapse
 test-synapse: build bin/dendrite ## the same on Synapse, from Debian's packages or PATH

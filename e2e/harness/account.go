@@ -33,6 +33,7 @@ type Account struct {
 	ID       id.UserID
 	Password string
 	Client   *mautrix.Client
+	Patience time.Duration // bounds each wait for what /sync shows
 
 	t     T
 	since string
@@ -61,6 +62,18 @@ func (a *Account) Do(method, path string, body any) Answer {
 		a.t.Fatalf("%s: %s %s: %v %s", a.ID, method, path, err, answer)
 	}
 	return answer
+}
+
+// Try makes a raw request below /_matrix/client as the account and returns what it is answered, whatever that is.
+func (a *Account) Try(method, path string, body any) (status int, answer []byte) {
+	a.t.Helper()
+	ctx, cancel := context.WithTimeout(a.t.Context(), Patience)
+	defer cancel()
+	got, err := a.Caller().Do(ctx, method, "/_matrix/client"+path, body)
+	if err != nil {
+		a.t.Fatalf("%s: %s %s: %v", a.ID, method, path, err)
+	}
+	return got.Status, got.Body
 }
 
 // RoomOptions say how a room is made.
@@ -193,7 +206,7 @@ func (a *Account) Send(room id.RoomID, content any) id.EventID {
 // Await waits until /sync shows an event that matches, those seen before included.
 func (a *Account) Await(what string, match func(Event) bool) Event {
 	a.t.Helper()
-	ctx, cancel := context.WithTimeout(a.t.Context(), Patience)
+	ctx, cancel := context.WithTimeout(a.t.Context(), a.Patience)
 	defer cancel()
 	for from := 0; ; {
 		for ; from < len(a.seen); from++ {
@@ -210,7 +223,7 @@ func (a *Account) Await(what string, match func(Event) bool) Event {
 // AwaitInvite waits until /sync shows an invitation to a room.
 func (a *Account) AwaitInvite(room id.RoomID) {
 	a.t.Helper()
-	ctx, cancel := context.WithTimeout(a.t.Context(), Patience)
+	ctx, cancel := context.WithTimeout(a.t.Context(), a.Patience)
 	defer cancel()
 	for !a.inbox[room] {
 		if err := a.sync(ctx); err != nil {

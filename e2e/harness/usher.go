@@ -99,6 +99,9 @@ func (u *Usher) configure(s Setup) error {
 		"logging.min_level":   "debug",
 		"logging.writers":     []any{map[string]any{"type": "stderr", "format": "json"}},
 	}
+	if uri := os.Getenv("USHER_E2E_POSTGRES"); uri != "" {
+		settings["database.type"], settings["database.uri"] = "postgres", uri
+	}
 	maps.Copy(settings, s.Set)
 	text, err := yaml.Marshal(nest(settings))
 	if err != nil {
