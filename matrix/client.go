@@ -33,6 +33,7 @@ type ClientOptions struct {
 // of its own. Its methods return *invites.ActError or the context's error, unless they say otherwise.
 type Client struct {
 	bot, puppet *mautrix.Client // puppet is nil where nobody may be asserted
+	anybody     *mautrix.Client // without a token
 	user        id.UserID
 	domain      string
 	timeout     time.Duration
@@ -54,6 +55,9 @@ func NewClient(o ClientOptions) (*Client, error) {
 	pool := &http.Client{Transport: transport(o.Connections), CheckRedirect: noRedirect}
 	var err error
 	if c.bot, err = newRaw(o, o.Token, pool); err != nil {
+		return nil, err
+	}
+	if c.anybody, err = newRaw(o, "", pool); err != nil {
 		return nil, err
 	}
 	if o.PuppetToken != "" {
@@ -113,6 +117,7 @@ type request struct {
 	name   string    // for counters
 	as     id.UserID // empty: the bot
 	puppet bool      // by the second registration's token, whoever it is as
+	open   bool      // without a token: for what everybody may ask, also before the bot's user exists
 	method string
 	path   []any // below /_matrix/client
 	query  url.Values
@@ -132,8 +137,11 @@ func (c *Client) do(ctx context.Context, r request) ([]byte, error) {
 		}
 		raw = c.puppet
 	}
-	if r.puppet {
+	switch {
+	case r.puppet:
 		raw = c.puppet
+	case r.open:
+		raw = c.anybody
 	}
 	deadline, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -163,5 +171,7 @@ func (r request) asserted(query url.Values) {
 	for key, values := range r.query {
 		query[key] = values
 	}
-	query.Set("user_id", r.as.String())
+	if !r.open {
+		query.Set("user_id", r.as.String())
+	}
 }
