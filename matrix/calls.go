@@ -236,5 +236,5 @@ func withReason(reason string, target id.UserID) map[string]string {
 }
 
 func memberKey(user id.UserID) room.Key {
-	return room.Key{Type: "m.room.member", StateKey: user.String()}
+	return room.Key{Type: typeMember, StateKey: user.String()}
 }

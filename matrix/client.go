@@ -38,6 +38,7 @@ type Client struct {
 	domain      string
 	timeout     time.Duration
 	counters    Counters
+	log         zerolog.Logger
 }
 
 // NewClient checks the options and makes a client. It does not talk to the homeserver yet.
@@ -51,7 +52,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 	if o.Counters == nil {
 		o.Counters = nobody{}
 	}
-	c := &Client{user: o.Bot, domain: o.Domain, timeout: o.Timeout, counters: o.Counters}
+	c := &Client{user: o.Bot, domain: o.Domain, timeout: o.Timeout, counters: o.Counters, log: o.Log}
 	pool := &http.Client{Transport: transport(o.Connections), CheckRedirect: noRedirect}
 	var err error
 	if c.bot, err = newRaw(o, o.Token, pool); err != nil {
@@ -72,7 +73,6 @@ func newRaw(o ClientOptions, token string, pool *http.Client) (*mautrix.Client, 
 		return nil, fmt.Errorf("homeserver address: %w", err)
 	}
 	raw.Client = pool
-	raw.Log = o.Log
 	raw.IgnoreRateLimit = true
 	raw.DefaultHTTPRetries = 0
 	raw.UserAgent = o.UserAgent
@@ -146,17 +146,17 @@ func (c *Client) do(ctx context.Context, r request) ([]byte, error) {
 	deadline, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	full := mautrix.FullRequest{
-		Method:           r.method,
-		URL:              raw.BuildURLWithFullQuery(mautrix.ClientURLPath(r.path), r.asserted),
-		RequestJSON:      r.body,
-		MaxAttempts:      1,
-		SensitiveContent: true, // what people write stays out of the log
-		Handler:          r.reader,
+		Method:      r.method,
+		URL:         raw.BuildURLWithFullQuery(mautrix.ClientURLPath(r.path), r.asserted),
+		RequestJSON: r.body,
+		MaxAttempts: 1,
+		Handler:     r.reader,
 	}
 	start := time.Now()
 	body, resp, err := raw.MakeFullRequestWithResp(deadline, full)
 	end := time.Now()
 	c.counters.Call(r.name, status(resp), end.Sub(start))
+	c.log.Debug().Str("call", r.name).Stringer("as", r.as).Int("status", status(resp)).Dur("took", end.Sub(start)).Msg("Homeserver called")
 	if err != nil {
 		return nil, answerError(ctx, err, resp, body, end)
 	}
