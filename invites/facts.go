@@ -97,7 +97,7 @@ func memberEvent(snap *room.Snapshot, user id.UserID) id.EventID {
 
 // stateEvent reads an event, which never changes.
 func (s *Service) stateEvent(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (StateEvent, error) {
-	return remember(&s.memory, &s.memory.events, eventKey{r, event}, func() (StateEvent, error) {
+	return remember(&s.memory, &s.memory.events, eventKey{room: r, event: event}, func() (StateEvent, error) {
 		return s.Homeserver.StateEvent(ctx, r, viewer, event)
 	})
 }

@@ -204,6 +204,24 @@ func (s *State) changedRecords(r id.RoomID, k room.Key) {
 	}
 }
 
+// Forget makes the cache forget an event that may have been redacted: its content is another now.
+func (s *State) Forget(r id.RoomID, event id.EventID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.collections, r) // they don't know their events' ids
+	found := s.rooms[r]
+	if found == nil {
+		return
+	}
+	c := found.Value.(*cached)
+	for k, e := range c.events {
+		if e != nil && e.ID == event && k != createKey {
+			delete(c.events, k)
+			c.snap = nil
+		}
+	}
+}
+
 // forgetRecords forgets counts and collections of a room. s.mu is held.
 func (s *State) forgetRecords(r id.RoomID) {
 	delete(s.counts, r)

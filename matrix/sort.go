@@ -130,7 +130,14 @@ func (n *Intake) event(t *work, e *rawEvent) (kind, string) {
 		}
 		return t.collect(e, encrypted)
 	case `"m.room.redaction"`:
-		return t.redaction(e), ""
+		known := len(t.redactions)
+		kind := t.redaction(e)
+		if in, ok := unquote(e.room); ok && n.o.Redacted != nil {
+			for _, r := range t.redactions[known:] {
+				n.o.Redacted(id.RoomID(in), r.event)
+			}
+		}
+		return kind, ""
 	}
 	return ignored, ""
 }
