@@ -27,7 +27,12 @@ const (
 func (b *bot) handle(ctx context.Context, ev invites.Received) {
 	log := b.log.With().Stringer("room", ev.Room).Stringer("event", ev.Event).Logger()
 	started := time.Now()
+	b.metrics.LaneWait(started.Sub(ev.ReceivedAt))
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		// Without its token the bot can do nothing, so it begins nothing.
+		if b.client.AwaitToken(ctx) != nil {
+			return
+		}
 		err := b.once(ctx, ev, time.Since(started) < patience)
 		if err == nil {
 			return
@@ -43,7 +48,7 @@ func (b *bot) handle(ctx context.Context, ev invites.Received) {
 
 // once tries to handle an event. An error means that it should be tried again.
 func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error {
-	now, err := b.store.Received(ctx, ev.Event)
+	now, err := b.port.Received(ctx, ev.Event)
 	if errors.Is(err, invites.ErrNotFound) || now.Handled {
 		return nil
 	} else if err != nil {
@@ -71,6 +76,7 @@ func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error
 func (b *bot) dispatch(ctx context.Context, ev invites.Received) (m commands.Message, reply commands.Reply, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
+			b.metrics.Panicked()
 			b.log.Error().Stringer("event", ev.Event).Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).Msg("a command panicked")
 			m = commands.Message{Event: ev.Event, Room: ev.Room, Sender: ev.Sender}
 			reply, err = commands.Panicked(), nil
@@ -98,7 +104,7 @@ func (b *bot) answer(ctx context.Context, ev invites.Received, m commands.Messag
 	if reply.Progress {
 		return nil
 	}
-	return b.store.Handled(ctx, ev.Event)
+	return b.port.Handled(ctx, ev.Event)
 }
 
 // tell sends the notice of a reply, or edits the one that stands already.

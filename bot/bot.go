@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -14,6 +15,7 @@ import (
 	"usher/invites"
 	"usher/jobs"
 	"usher/matrix"
+	"usher/metrics"
 	"usher/store"
 )
 
@@ -31,6 +33,8 @@ type bot struct {
 	log      zerolog.Logger
 	self     invites.Identity
 	store    *store.Store
+	port     invites.Store // the same, watched
+	metrics  *metrics.Metrics
 	client   *matrix.Client
 	state    *matrix.State
 	invites  *invites.Service
@@ -43,7 +47,8 @@ type bot struct {
 	emptying sync.Mutex
 	checking map[id.RoomID]bool
 
-	closers []func()
+	stopping atomic.Bool
+	closers  []func()
 }
 
 // clock is the real one.

@@ -56,6 +56,16 @@ func (l *lanes) work(ctx context.Context, r id.RoomID) {
 	}
 }
 
+// depth tells how many rooms have a lane, and how many events wait in lanes.
+func (l *lanes) depth() (rooms, events int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, queue := range l.waiting {
+		events += len(queue)
+	}
+	return len(l.waiting), events
+}
+
 // next takes the first event of a room, or ends its lane.
 func (l *lanes) next(r id.RoomID) (invites.Received, bool) {
 	l.mu.Lock()

@@ -91,6 +91,7 @@ type Delivery struct {
 type Metrics struct {
 	Enabled bool   `yaml:"enabled"`
 	Listen  string `yaml:"listen"` // host:port or unix:/path; see Network
+	Pprof   bool   `yaml:"pprof"`  // Go's profiles too
 }
 
 // Logging has the shape of a zeroconfig config, so that the package need not know that library; see Decode.

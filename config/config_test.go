@@ -77,7 +77,7 @@ permissions: {"*": user, "@a:b": operator}
 database: {type: postgres, uri: "postgres://u:p@h/d", max_open_conns: 20, max_idle_conns: 5}
 delivery: {at_once: 1, workers: 2, give_up_after: 48h}
 shutdown_timeout: 20s
-metrics: {enabled: true, listen: "[::1]:1"}
+metrics: {enabled: true, listen: "[::1]:1", pprof: true}
 logging:
   min_level: debug
   timestamp: false
@@ -98,7 +98,7 @@ logging:
 		Database:        Database{"postgres", "postgres://u:p@h/d", 20, 5},
 		Delivery:        Delivery{1, 2, 48 * time.Hour},
 		ShutdownTimeout: 20 * time.Second,
-		Metrics:         Metrics{true, "[::1]:1"},
+		Metrics:         Metrics{true, "[::1]:1", true},
 		Logging: Logging{MinLevel: "debug", Caller: true, Metadata: map[string]string{"a": "b"}, Writers: []Writer{{Type: "file",
 			Filename: "x.log", MaxSize: 5, Compress: true, MinLevel: "warn", MaxLevel: "error", Format: "json"}}},
 	}
