@@ -28,6 +28,7 @@ func (b *bot) handle(ctx context.Context, ev invites.Received) {
 	log := b.log.With().Stringer("room", ev.Room).Stringer("event", ev.Event).Logger()
 	started := time.Now()
 	b.metrics.LaneWait(started.Sub(ev.ReceivedAt))
+	defer b.admitted.Delete(ev.Event)
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		// Without its token the bot can do nothing, so it begins nothing.
 		if b.client.AwaitToken(ctx) != nil {
@@ -91,6 +92,12 @@ func (b *bot) dispatch(ctx context.Context, ev invites.Received) (m commands.Mes
 // answer sends a reply, and ends the event unless work goes on that the answer is to tell of. Transaction ids come from the
 // event's id, so that an answer sent again after a crash is the same answer.
 func (b *bot) answer(ctx context.Context, ev invites.Received, m commands.Message, reply commands.Reply) error {
+	if allowed, tell := b.mayAnswer(ev, reply); !allowed {
+		b.metrics.Limited("answer")
+		if reply = (commands.Reply{}); tell {
+			reply = commands.Quiet()
+		}
+	}
 	if content := reply.Reaction(m); content != nil {
 		if _, err := b.send(ctx, ev.Room, transaction(ev.Event, "reaction"), "m.reaction", content); err != nil {
 			return err

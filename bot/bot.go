@@ -41,6 +41,10 @@ type bot struct {
 	desk     *commands.Desk
 	jobs     *jobs.Queue
 	lanes    *lanes
+	feed     *feed
+	commands rate[id.UserID]
+	answers  rate[id.RoomID]
+	admitted sync.Map // ids of events being handled whose command may run, so that trying again costs its sender nothing
 	direct   *directs
 	progress progress
 

@@ -96,6 +96,9 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 	b.direct = &directs{homeserver: b.client}
 	b.desk = b.newDesk(cfg, version)
 	b.lanes = newLanes(parallelRooms, b.handle)
+	b.feed = &feed{store: b.store, lanes: b.lanes, most: mostInLanes, log: log}
+	b.lanes.hungry, b.lanes.low = func() { b.feed.hungry(b.ctx) }, mostInLanes/2
+	b.commands.perMinute, b.answers.perMinute = cfg.Commands.PerMinute, cfg.Commands.AnswersPerMinute
 	return b, nil
 }
 
@@ -135,6 +138,7 @@ func (b *bot) newDesk(cfg *config.Config, version string) *commands.Desk {
 			return err
 		},
 		Direct: b.direct.has,
+		Limit:  b.mayCommand,
 	}
 }
 
@@ -189,7 +193,7 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 			return fmt.Errorf("%w: %w", ErrDatabase, err)
 		}
 	}
-	if err := b.recover(); err != nil {
+	if err := b.feed.rewind(b.ctx); err != nil {
 		return fmt.Errorf("%w: %w", ErrDatabase, err)
 	}
 	if err := b.jobs.Start(b.ctx); err != nil {
@@ -199,6 +203,7 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	go b.recheck(b.ctx)
+	go b.feed.watch(b.ctx)
 	server := &http.Server{Handler: intake, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -240,27 +245,14 @@ func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 		Inbox: b.port, Watcher: b.state, Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
 		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix,
 		MaxBody: int64(cfg.Appservice.MaxBodySize), ReadTimeout: cfg.Appservice.RequestTimeout,
-		Deliver: func(events []invites.Received) { b.lanes.push(b.ctx, events) },
+		Deliver: func(events []invites.Received) { b.feed.push(b.ctx, events) },
 		Recover: func() {
-			if err := b.recover(); err != nil {
-				b.log.Err(err).Msg("the inbox could not be read; what waits there is handled after the next start")
+			if err := b.feed.rewind(b.ctx); err != nil {
+				b.log.Err(err).Msg("the inbox could not be read; it is tried again")
 			}
 		},
 		Left: b.left, Ready: b.ready, Counters: b.metrics, Log: b.log,
 	})
-}
-
-// recover hands what waits in the inbox to the lanes. An event that is in a lane already is found handled when its turn comes.
-func (b *bot) recover() error {
-	waiting, err := b.store.Waiting(b.ctx)
-	if err != nil {
-		return err
-	}
-	if len(waiting) > 0 {
-		b.log.Info().Int("events", len(waiting)).Msg("taking up what waits in the inbox")
-	}
-	b.lanes.push(b.ctx, waiting)
-	return nil
 }
 
 // sweep lists the rows that should be worked on and may have no job.

@@ -72,7 +72,7 @@ puppet:
   as_token: pppppppppppppppppppppppp
   hs_token: qqqqqqqqqqqqqqqqqqqqqqqq
   auto_join: ["@*:localhost:8448"]
-commands: {prefix: "?", max_age: 1h}
+commands: {prefix: "?", max_age: 1h, per_minute: 5, answers_per_minute: 0}
 permissions: {"*": user, "@a:b": operator}
 database: {type: postgres, uri: "postgres://u:p@h/d", max_open_conns: 20, max_idle_conns: 5}
 delivery: {at_once: 1, workers: 2, give_up_after: 48h}
@@ -93,7 +93,7 @@ logging:
 		Appservice: Appservice{"door", "unix:///run/door.sock", "unix:/run/door.sock", "aaaaaaaaaaaaaaaaaaaaaaaa",
 			"hhhhhhhhhhhhhhhhhhhhhhhh", Bot{"door", "Door", "mxc://hs.example/abc"}, 64e6, 45 * time.Second},
 		Puppet:          Puppet{true, "door-puppet", "pppppppppppppppppppppppp", "qqqqqqqqqqqqqqqqqqqqqqqq", []string{"@*:localhost:8448"}},
-		Commands:        Commands{"?", time.Hour},
+		Commands:        Commands{"?", time.Hour, 5, 0},
 		Permissions:     Permissions{"*": LevelUser, "@a:b": LevelOperator},
 		Database:        Database{"postgres", "postgres://u:p@h/d", 20, 5},
 		Delivery:        Delivery{1, 2, 48 * time.Hour},
