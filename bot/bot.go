@@ -47,6 +47,7 @@ type bot struct {
 	admitted sync.Map // ids of events being handled whose command may run, so that trying again costs its sender nothing
 	direct   *directs
 	progress progress
+	sealed   sealed
 
 	emptying sync.Mutex
 	checking map[id.RoomID]bool

@@ -18,11 +18,13 @@ const (
 	faultDatabase = "database"
 	faultToken    = "as_token"
 	faultPuppet   = "puppet_token"
+	faultDevice   = "device"
 )
 
 var faultReasons = []struct{ name, reason string }{
 	{faultDatabase, "the database can't commit"},
 	{faultToken, "the homeserver refuses the as_token: nothing is done until it takes it again"},
+	{faultDevice, "the device for encrypted rooms is not set up yet"},
 	{faultPuppet, "the homeserver refuses the second registration's as_token: nothing is done for local users until it takes it again"},
 }
 
@@ -34,6 +36,7 @@ func (b *bot) faults() map[string]bool {
 		faultDatabase: b.store.Ping(ctx) != nil,
 		faultToken:    b.client.TokenRefused(),
 		faultPuppet:   b.client.PuppetRefused(),
+		faultDevice:   b.sealed.device != nil && !b.sealed.device.Ready(),
 	}
 }
 

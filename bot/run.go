@@ -80,6 +80,10 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 	}
 	b.closers = append(b.closers, func() { _ = b.store.Close() })
 	b.state = matrix.NewState(b.client, matrix.StateOptions{Creates: b.store, Log: log})
+	if err := b.buildEncryption(ctx, cfg, version); err != nil {
+		b.close()
+		return nil, fmt.Errorf("%w: that of the keys: %w", ErrDatabase, err)
+	}
 	b.jobs, err = jobs.New(ctx, jobs.Config{
 		Store: b.store, Deliver: b.deliver, Sweep: b.sweep, Clean: b.clean, Workers: cfg.Delivery.Workers,
 		Logger: slogger(log), Clock: clock{},
@@ -199,6 +203,7 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 	if err := b.jobs.Start(b.ctx); err != nil {
 		return fmt.Errorf("%w: the queue: %w", ErrDatabase, err)
 	}
+	b.startEncryption()
 	if err := b.observe(cfg); err != nil {
 		return err
 	}
@@ -242,7 +247,7 @@ func listen(setting string) (net.Listener, error) {
 
 func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 	return matrix.NewIntake(matrix.IntakeOptions{
-		Inbox: b.port, Watcher: b.state, Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
+		Inbox: b.port, Watcher: watchers{b}, Encrypted: b.sealed.device != nil, Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
 		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix,
 		MaxBody: int64(cfg.Appservice.MaxBodySize), ReadTimeout: cfg.Appservice.RequestTimeout,
 		Deliver: func(events []invites.Received) { b.feed.push(b.ctx, events) },
