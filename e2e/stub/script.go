@@ -12,6 +12,7 @@ import (
 // Fault is what becomes of requests instead of an answer. Of the faults set, the first that matches applies.
 type Fault struct {
 	Method, Suffix string // of the requests, their path's end; empty: any
+	In             string // part of their path, such as a room id; empty: any
 	From           int    // how many of those that match are left alone first
 	Times          int    // how many are hit; 0: all
 
@@ -44,12 +45,19 @@ func (s *Server) Script(faults ...Fault) {
 	}
 }
 
+// Add sets one more fault.
+func (s *Server) Add(f Fault) {
+	s.script.mu.Lock()
+	defer s.script.mu.Unlock()
+	s.script.faults = append(s.script.faults, &f)
+}
+
 // pick returns the fault of a request, or nil.
 func (s *script) pick(r *http.Request) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range s.faults {
-		if (f.Method != "" && f.Method != r.Method) || !strings.HasSuffix(r.URL.Path, f.Suffix) {
+		if (f.Method != "" && f.Method != r.Method) || !strings.HasSuffix(r.URL.Path, f.Suffix) || !strings.Contains(r.URL.Path, f.In) {
 			continue
 		}
 		f.met++
