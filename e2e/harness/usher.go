@@ -172,6 +172,9 @@ func (u *Usher) Stop() error {
 	return u.process.Stop(15 * time.Second)
 }
 
+// PID is the id of the process that was started.
+func (u *Usher) PID() int { return u.process.PID() }
+
 // Running reports whether the process was started.
 func (u *Usher) Running() bool { return u.process != nil }
 
