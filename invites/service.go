@@ -122,14 +122,14 @@ func (s *Service) decide(ctx context.Context, r id.RoomID, q policy.Question, fr
 // Ask decides on every target, records what is to be done with its audit in one commit, delivers the first few at once and
 // queues the rest. It returns a row for each target, in order. Asked again for the same command, it takes up where it was.
 func (s *Service) Ask(ctx context.Context, req Request) ([]Invitation, error) {
-	rows, err := s.record(ctx, req)
+	rows, claimed, err := s.record(ctx, req)
 	if err != nil {
 		return nil, err
 	}
 	now := s.Clock.Now()
 	delivered := 0
 	var queue []int64
-	for _, row := range rows {
+	for i, row := range rows {
 		switch {
 		case row.Status != Open || row.DueAt.After(now):
 			continue // settled, or the queue has it for later
@@ -138,7 +138,7 @@ func (s *Service) Ask(ctx context.Context, req Request) ([]Invitation, error) {
 			continue
 		}
 		delivered++
-		if err := s.deliverNow(ctx, row.ID); err != nil {
+		if rows[i], err = s.deliverNow(ctx, row, row.ID == claimed); err != nil {
 			return nil, err
 		}
 	}
@@ -147,22 +147,23 @@ func (s *Service) Ask(ctx context.Context, req Request) ([]Invitation, error) {
 			return nil, fmt.Errorf("queueing: %w", err)
 		}
 	}
-	if delivered == 0 {
-		return rows, nil
-	}
-	return s.Progress(ctx, req.Command)
+	return slices.DeleteFunc(rows, func(row Invitation) bool { return row.Action != req.Action }), nil
 }
 
-// deliverNow delivers in the lane; what can't be done now is left to the queue.
-func (s *Service) deliverNow(ctx context.Context, row int64) error {
-	outcome, err := s.Deliver(ctx, row)
-	if err != nil {
-		return err
+// deliverNow delivers in the lane, and returns the row as it is then; what can't be done now is left to the queue.
+func (s *Service) deliverNow(ctx context.Context, row Invitation, claimed bool) (Invitation, error) {
+	if !claimed {
+		fresh, ok, err := s.Store.Claim(ctx, row.ID, s.Clock.Now(), s.Limits.Lease)
+		if err != nil || !ok {
+			return row, err
+		}
+		row = fresh
 	}
-	if outcome.Kind == OutcomeLater || outcome.Kind == OutcomeFailed {
-		return s.Queue.Wake(ctx, outcome.At, row)
+	outcome, row, err := s.deliver(ctx, row)
+	if err == nil && (outcome.Kind == OutcomeLater || outcome.Kind == OutcomeFailed) {
+		err = s.Queue.Wake(ctx, outcome.At, row.ID)
 	}
-	return nil
+	return row, err
 }
 
 // Progress returns the rows that a command asked for as they are now, without the automatic joins that followed.
@@ -171,11 +172,12 @@ func (s *Service) Progress(ctx context.Context, command id.EventID) ([]Invitatio
 	return slices.DeleteFunc(rows, func(row Invitation) bool { return row.Action != rows[0].Action }), err
 }
 
-// record decides on the targets that have no row yet, and commits rows and audit together.
-func (s *Service) record(ctx context.Context, req Request) ([]Invitation, error) {
+// record decides on the targets that have no row yet, and commits rows and audit together. The first row that is to be
+// delivered is claimed with that, which saves nearly every command a commit; claimed is its ID, 0 for none.
+func (s *Service) record(ctx context.Context, req Request) (all []Invitation, claimed int64, err error) {
 	known, err := s.Store.Invitations(ctx, req.Command)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	have := make(map[id.UserID]bool, len(known))
 	for _, row := range known {
@@ -190,15 +192,28 @@ func (s *Service) record(ctx context.Context, req Request) ([]Invitation, error)
 		}
 	}
 	if len(fresh.Targets) == 0 {
-		return known, nil
+		return known, 0, nil
 	}
 	judged, err := s.Judge(ctx, fresh)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	rows, audit := s.rows(fresh, judged)
+	first := slices.IndexFunc(rows, func(row Invitation) bool { return row.Status == Open })
+	if first >= 0 && len(known) == 0 && s.Limits.AtOnce > 0 {
+		rows[first].Attempt, rows[first].LeasedUntil = 1, rows[first].CreatedAt.Add(s.Limits.Lease)
+	}
 	stored, err := s.Store.Record(ctx, rows, audit)
-	return append(known, stored...), err
+	if err == nil && first >= 0 && claims(rows[first], stored[first]) {
+		claimed = stored[first].ID
+	}
+	return append(known, stored...), claimed, err
+}
+
+// claims reports whether a row was stored with the lease it was given. Another process may have had it stored before.
+func claims(given, stored Invitation) bool {
+	return given.Attempt == 1 && stored.Attempt == 1 && stored.Status == Open &&
+		stored.LeasedUntil.UnixMilli() == given.LeasedUntil.UnixMilli()
 }
 
 // rows turns judgements into rows and their audit.

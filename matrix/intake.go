@@ -37,14 +37,15 @@ type Watcher interface {
 type IntakeOptions struct {
 	Inbox       Inbox
 	Watcher     Watcher
-	Token       string        // hs_token: what the homeserver shows
-	Bot         id.UserID     // the bot's own user
-	DisplayName string        // the bot's, by which it may be addressed
-	Prefix      string        // of commands
-	Encrypted   bool          // keep encrypted events, which may be commands
-	MaxBody     int64         // bytes of one transaction; 50 MiB if 0
-	ReadTimeout time.Duration // for reading one; 30 s if 0
-	Commit      time.Duration // for committing one; 10 s if 0
+	Token       string                 // hs_token: what the homeserver shows
+	Bot         id.UserID              // the bot's own user
+	DisplayName string                 // the bot's, by which it may be addressed
+	Prefix      string                 // of commands
+	Known       func(name string) bool // whether a word after the prefix names a command; nil: every word may
+	Encrypted   bool                   // keep encrypted events, which may be commands
+	MaxBody     int64                  // bytes of one transaction; 50 MiB if 0
+	ReadTimeout time.Duration          // for reading one; 30 s if 0
+	Commit      time.Duration          // for committing one; 10 s if 0
 
 	Deliver func([]invites.Received) // gets what is new in the inbox, in order, one call at a time, after the commit
 	Recover func()                   // after a commit of unknown outcome: look what waits in the inbox, not all of it was delivered
@@ -86,7 +87,7 @@ func NewIntake(o IntakeOptions) *Intake {
 		o.Counters = nobody{}
 	}
 	return &Intake{
-		o: o, addressed: newAddressing(o.Prefix, o.Bot, o.DisplayName), own: `"` + o.Bot.String() + `"`, turn: make(chan struct{}, 1),
+		o: o, addressed: newAddressing(o.Prefix, o.Bot, o.DisplayName, o.Known), own: `"` + o.Bot.String() + `"`, turn: make(chan struct{}, 1),
 		buffers: sync.Pool{New: func() any { return new(work) }},
 	}
 }

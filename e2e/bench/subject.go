@@ -71,7 +71,7 @@ func newUsher(dir, name string, set map[string]any) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	settings := map[string]any{"logging.min_level": "warn"}
+	settings := map[string]any{"logging.min_level": "warn", "encryption.enabled": false} // this homeserver has no keys
 	for path, value := range set {
 		settings[path] = value
 	}
