@@ -64,7 +64,9 @@ type Intake struct {
 	addressed addressing
 	own       string        // the bot's id as a JSON string
 	turn      chan struct{} // held while committing and delivering, so that both have one order
-	doubt     atomic.Bool   // a commit failed that may have taken effect
+	mu        sync.Mutex
+	waiting   []*arrival  // for the next commit
+	doubt     atomic.Bool // a commit failed that may have taken effect
 	draining  atomic.Bool
 	buffers   sync.Pool // of *work
 }
@@ -227,7 +229,7 @@ func (n *Intake) take(w http.ResponseWriter, r *http.Request, t *work, txn strin
 // commit makes durable what a transaction brought, then hands it on.
 func (n *Intake) commit(ctx context.Context, t *work) error {
 	if len(t.received) > 0 || len(t.redactions) > 0 {
-		if err := n.receive(ctx, t); err != nil {
+		if err := n.receive(ctx, &arrival{received: t.received, redactions: t.redactions}); err != nil {
 			return err
 		}
 	}
@@ -242,43 +244,6 @@ func (n *Intake) commit(ctx context.Context, t *work) error {
 		}
 	}
 	return nil
-}
-
-func (n *Intake) receive(ctx context.Context, t *work) error {
-	select {
-	case n.turn <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { <-n.turn }()
-	var fresh []invites.Received
-	if len(t.received) > 0 {
-		var err error
-		if fresh, err = n.o.Inbox.Receive(ctx, t.received); err != nil {
-			n.doubt.Store(true)
-			return fmt.Errorf("inbox: %w", err)
-		}
-	}
-	var failed error
-	for _, r := range t.redactions {
-		redacted, err := n.o.Inbox.Redact(ctx, r.event, r.sender)
-		if err != nil {
-			failed = fmt.Errorf("redaction: %w", err)
-		}
-		for i := range fresh {
-			if redacted && fresh[i].Event == r.event {
-				fresh[i].Redacted = true
-			}
-		}
-	}
-	// What is committed is handed on even if a redaction failed: it is not new when it comes again.
-	if len(fresh) > 0 && n.o.Deliver != nil {
-		n.o.Deliver(fresh)
-	}
-	if n.doubt.CompareAndSwap(true, false) && n.o.Recover != nil {
-		n.o.Recover()
-	}
-	return failed
 }
 
 var (
