@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 
+	"maunium.net/go/mautrix/id"
+
 	"usher/invites"
 )
 
 // arrival is what a transaction brings for the inbox. Who has the intake's turn may touch its err.
 type arrival struct {
+	txn        string
 	received   []invites.Received
 	redactions []redaction
 	err        error
@@ -39,8 +42,12 @@ func (n *Intake) receive(ctx context.Context, a *arrival) error {
 // receiveAll commits arrivals and hands on what is new, in one order. It runs one at a time.
 func (n *Intake) receiveAll(ctx context.Context, batch []*arrival) {
 	var events, fresh []invites.Received
+	from := map[id.EventID]string{}
 	for _, a := range batch {
 		events = append(events, a.received...)
+		for _, e := range a.received {
+			from[e.Event] = a.txn
+		}
 	}
 	if len(events) > 0 {
 		var err error
@@ -64,6 +71,10 @@ func (n *Intake) receiveAll(ctx context.Context, batch []*arrival) {
 				}
 			}
 		}
+	}
+	for _, e := range fresh {
+		n.o.Log.Info().Str("transaction_id", shorten(from[e.Event], 64)).Stringer("event", e.Event).Stringer("room", e.Room).
+			Stringer("sender", e.Sender).Str("type", shorten(e.Type, 64)).Msg("Event kept")
 	}
 	// What is committed is handed on even if a redaction failed: it is not new when it comes again.
 	if len(fresh) > 0 && n.o.Deliver != nil {

@@ -101,6 +101,7 @@ func (u *Usher) configure(s Setup) error {
 	}
 	if uri := os.Getenv("USHER_E2E_POSTGRES"); uri != "" {
 		settings["database.type"], settings["database.uri"] = "postgres", uri
+		settings["encryption.database_uri"] = uri + "&search_path=keys_" + strings.ToLower(rand.Text()) // a bot's keys are its own
 	}
 	maps.Copy(settings, s.Set)
 	text, err := yaml.Marshal(nest(settings))
@@ -199,4 +200,18 @@ func (u *Usher) Tail(lines int) string {
 		return ""
 	}
 	return u.process.Tail(lines)
+}
+
+// Dir is the folder with Usher's files.
+func (u *Usher) Dir() string { return u.dir }
+
+// Launch starts the process and does not wait for it.
+func (u *Usher) Launch(t T) {
+	t.Helper()
+	cmd := exec.Command(u.binary, "-c", "config.yaml", "-r", "registration.yaml")
+	cmd.Dir = u.dir
+	var err error
+	if u.process, err = child.Start(cmd, filepath.Join(u.dir, "usher.log")); err != nil {
+		t.Fatalf("%v", err)
+	}
 }
