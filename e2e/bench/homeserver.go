@@ -16,7 +16,6 @@ import (
 
 const (
 	domain = "bench.example"
-	asker  = "@alice:" + domain
 	bot    = "@usher:" + domain
 )
 
@@ -146,13 +145,13 @@ func (h *homeserver) state(room, kind, key string) (int, string) {
 	case "m.room.join_rules":
 		content = `{"join_rule":"invite"}`
 	case "m.room.power_levels":
-		content = `{"users":{"@admin:` + domain + `":100,"` + bot + `":50,"` + asker + `":50},"invite":50,"state_default":50}`
+		content = `{"users":{"@admin:` + domain + `":100,"` + bot + `":50},"users_default":50,"invite":50,"state_default":50}`
 	case "m.room.member":
 		h.mu.Lock()
 		inviter := h.invited[room+key]
 		h.mu.Unlock()
 		switch {
-		case key == bot || key == asker:
+		case key == bot || strings.HasPrefix(key, "@asker"):
 			content = `{"membership":"join"}`
 		case inviter != "":
 			content = `{"membership":"invite"}`

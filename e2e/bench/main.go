@@ -27,11 +27,11 @@ func works() []work {
 		{"command, idle", func(b *bench, w string) error { return b.commands(w, 1, 20*time.Millisecond) }},
 		{"command, back to back", func(b *bench, w string) error { return b.commands(w, 1, 0) }},
 		{"command, 32 in flight", func(b *bench, w string) error { return b.commands(w, 32, 0) }},
-		{"5,000 invites", (*bench).many},
+		{"5,000 invites by one command", (*bench).many},
 		{"start-up", (*bench).startUp},
-		{"room of 100,000", (*bench).hugeRoom},
-		{"growth", (*bench).growth},
-		{"a day", (*bench).day},
+		{"room of 100,000 members", (*bench).hugeRoom},
+		{"growth of the ledger", (*bench).growth},
+		{"24 hours of 50 events/s", (*bench).day},
 	}
 }
 

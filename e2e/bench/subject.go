@@ -71,7 +71,12 @@ func newUsher(dir, name string, set map[string]any) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	settings := map[string]any{"logging.min_level": "warn", "encryption.enabled": false} // this homeserver has no keys
+	settings := map[string]any{
+		"logging.min_level":           "warn",
+		"encryption.enabled":          false, // this homeserver has no keys
+		"commands.per_minute":         0,
+		"commands.answers_per_minute": 0,
+	}
 	for path, value := range set {
 		settings[path] = value
 	}

@@ -43,8 +43,9 @@ func chat(random *rand.Rand, i int) string {
 		kind, roomID(random.IntN(50)), user, content, key, random.IntN(1e5), random.Int64N(1e15), user, random.IntN(1e5))
 }
 
-// command is a message of the asker's.
+// command is a message in a room, by somebody who asks in that room only: each person has a share of Usher.
 func command(event, room, body string) string {
+	asker := "@asker-" + room[1:]
 	now := time.Now().UnixMilli()
 	return fmt.Sprintf(`{"type":"m.room.message","room_id":%q,"sender":%q,"content":{"msgtype":"m.text","body":%q,"m.mentions":{}},"origin_server_ts":%d,"unsigned":{"age":12},"event_id":%q,"user_id":%q,"age":12}`,
 		room, asker, body, now, event, asker)
