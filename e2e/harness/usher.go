@@ -196,6 +196,9 @@ func (u *Usher) StopWithin(grace time.Duration) error {
 	return u.process.Stop(grace)
 }
 
+// PID is the id of the process that was started.
+func (u *Usher) PID() int { return u.process.PID() }
+
 // Running reports whether the process was started.
 func (u *Usher) Running() bool { return u.process != nil }
 
