@@ -33,6 +33,7 @@ type bot struct {
 	store    *store.Store
 	client   *matrix.Client
 	state    *matrix.State
+	pending  *matrix.Pending
 	invites  *invites.Service
 	desk     *commands.Desk
 	jobs     *jobs.Queue

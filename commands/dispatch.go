@@ -36,7 +36,11 @@ type Command struct {
 
 // Table lists the commands, in the order in which !help shows them.
 func Table() []Command {
-	return []Command{inviteCommand(), joinCommand(), whyCommand(), helpCommand(), pingCommand()}
+	return []Command{
+		inviteCommand(), uninviteCommand(), joinCommand(), whyCommand(),
+		pendingCommand(), whoInvitedCommand(),
+		helpCommand(), pingCommand(),
+	}
 }
 
 // Desk is what the commands work with.

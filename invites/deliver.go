@@ -61,7 +61,7 @@ func (s *Service) attempt(ctx context.Context, inv Invitation) ending {
 		return end
 	}
 	err := s.Homeserver.Act(ctx, Effect{
-		Action: inv.Action, Room: inv.Room, Via: inv.Via, Performer: inv.Performer, Target: inv.Target, Reason: inv.Reason,
+		Action: policy.OnTheWire(inv.Action), Room: inv.Room, Via: inv.Via, Performer: inv.Performer, Target: inv.Target, Reason: inv.Reason,
 	})
 	if err == nil {
 		return s.confirm(ctx, inv)
@@ -106,7 +106,7 @@ func (s *Service) judge(ctx context.Context, inv Invitation, q policy.Question, 
 			return ending{status: Done, kind: OutcomeDone, code: "done"}, true
 		}
 	}
-	d, err := s.decide(ctx, inv.Room, q, false)
+	d, err := s.decide(ctx, inv.Room, q, policy.Withdraws(inv.Action)) // one who has joined this moment must not be kicked
 	switch {
 	case err != nil:
 		return s.failure(inv, err), true

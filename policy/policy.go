@@ -48,7 +48,7 @@ type Question struct {
 
 // actions gives the action as the actor's own and as the performer's.
 func (q Question) actions() (actor, performer room.Action) {
-	actor = room.Action{Type: q.Action, Sender: q.Actor, Target: q.Target}
+	actor = room.Action{Type: OnTheWire(q.Action), Sender: q.Actor, Target: q.Target}
 	performer = actor
 	performer.Sender = q.Performer
 	return actor, performer
@@ -109,6 +109,9 @@ func Decide(s *room.Snapshot, q Question) Decision {
 	if already := alreadyTrue(s, q); already != "" {
 		return Decision{Verdict: room.Allow, Code: already, Policy: inForce}
 	}
+	if code := notOpen(s, q); code != "" {
+		return Decision{Code: code, Side: SidePolicy, Policy: inForce}
+	}
 	actor, performer := q.actions()
 	side, result := SideActor, standing(s, actor)
 	if result.Verdict == room.Allow && q.Performer != q.Actor {
@@ -156,7 +159,7 @@ func Took(s *room.Snapshot, action room.ActionType, target id.UserID) bool {
 		return membership == "join"
 	case room.Ban:
 		return membership == "ban"
-	case room.Kick, room.Leave, room.Unban:
+	case room.Kick, room.Leave, room.Unban, ActionWithdraw, ActionExpire:
 		return membership == "leave"
 	}
 	return false

@@ -29,8 +29,8 @@ var insertInbox = newMulti(
 	"", "", "", "", "", "", "", "", "", "")
 
 // Receive implements invites.Store.
-func (s *Store) Receive(ctx context.Context, events []invites.Received) ([]invites.Received, error) {
-	if len(events) == 0 {
+func (s *Store) Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) ([]invites.Received, error) {
+	if len(events)+len(members) == 0 {
 		return nil, nil
 	}
 	rows := make([][]any, len(events))
@@ -44,15 +44,20 @@ func (s *Store) Receive(ctx context.Context, events []invites.Received) ([]invit
 			ms(e.SentAt), ms(e.ReceivedAt), e.Redacted, in(e.Answer)}
 	}
 	seqs := make(map[id.EventID]int64, len(events))
-	err := s.write.commit(ctx, sizeOf(rows), func(t *tx) error {
+	size := sizeOf(rows) || len(members) > 0
+	err := s.write.commit(ctx, size, func(t *tx) error {
 		clear(seqs)
-		return insertInbox.query(t, rows, func(row scanner) error {
+		err := insertInbox.query(t, rows, func(row scanner) error {
 			var seq int64
 			var event id.EventID
 			err := row.Scan(&seq, out(&event))
 			seqs[event] = seq
 			return err
 		})
+		if err != nil {
+			return err
+		}
+		return observe(t, members)
 	})
 	if err != nil {
 		return nil, err

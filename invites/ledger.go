@@ -1,0 +1,80 @@
+package invites
+
+import (
+	"context"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+)
+
+// MemberEvent is what an m.room.member event says, as far as the ledger needs it.
+type MemberEvent struct {
+	Event      id.EventID
+	Room       id.RoomID
+	Target     id.UserID // whose membership it is
+	Sender     id.UserID
+	Membership string    // "invite", "join", "leave" or "ban"
+	ThirdParty bool      // an invitation by e-mail or telephone number that was claimed
+	SentAt     time.Time // origin_server_ts
+	SeenAt     time.Time // by our own clock
+}
+
+// Way says how an invitation came about.
+type Way string
+
+// The ways.
+const (
+	WayBot        Way = "bot"         // through a command, sent by the bot
+	WayActor      Way = "actor"       // through a command, sent as the one who asked
+	WayHand       Way = "hand"        // past the bot
+	WayThirdParty Way = "third_party" // by e-mail or telephone number
+)
+
+// Fate says what became of an invitation.
+type Fate string
+
+// The fates.
+const (
+	FatePending   Fate = "pending"
+	FateAccepted  Fate = "accepted"
+	FateDeclined  Fate = "declined"
+	FateWithdrawn Fate = "withdrawn"
+	FateExpired   Fate = "expired" // withdrawn by the bot, as the room's policy says
+	FateBanned    Fate = "banned"
+	FateRenewed   Fate = "renewed" // somebody invited them again meanwhile: a later entry goes on
+	FateUnseen    Fate = "unseen"  // it ended while the bot was not in the room
+)
+
+// Entry is one invitation seen in a room where the bot is, made through it or not.
+type Entry struct {
+	ID       int64
+	Event    id.EventID // the invitation
+	Room     id.RoomID
+	Target   id.UserID
+	Sender   id.UserID // of the event
+	Inviter  id.UserID // who wanted it: the one who asked the bot for it, else the sender
+	Way      Way
+	Command  id.EventID // empty: none
+	At       time.Time  // when it was sent; never later than when it was seen
+	Fate     Fate
+	EndedAt  time.Time  // zero while pending
+	EndedBy  id.UserID  // who wanted the end: the invitee, or who withdrew or banned
+	Ending   id.EventID // the event that ended it; empty while pending, and when it was not seen
+	Reminded bool       // the inviter was reminded of it
+}
+
+// Ledger is the part of Store that remembers invitations. Store.Receive feeds it.
+type Ledger interface {
+	// Complete brings the pending entries of a room into line with the invitations that its state shows: those not seen before
+	// are added, and those seen before asked that are there no more end as FateUnseen. None at all stands for a room that the
+	// bot left.
+	Complete(ctx context.Context, r id.RoomID, invited []MemberEvent, asked time.Time) error
+	// EachPending calls found for every pending entry there is.
+	EachPending(ctx context.Context, found func(id.RoomID, id.UserID)) error
+	// Pending returns up to limit pending entries of a room, the oldest first, and how many there are.
+	Pending(ctx context.Context, r id.RoomID, limit int) ([]Entry, int, error)
+	// PendingOf returns the pending entry of a user in a room, or ErrNotFound.
+	PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (Entry, error)
+	// History returns up to limit entries of a user in a room, the newest first.
+	History(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]Entry, error)
+}

@@ -1,0 +1,27 @@
+-- v2 -> v3: Ledger of invitations seen
+CREATE TABLE ledger (
+	-- only: postgres
+	id       BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	-- only: sqlite
+	id       INTEGER PRIMARY KEY,
+	event_id TEXT    NOT NULL UNIQUE,
+	room_id  TEXT    NOT NULL,
+	target   TEXT    NOT NULL,
+	sender   TEXT    NOT NULL,
+	inviter  TEXT    NOT NULL,
+	way      TEXT    NOT NULL,
+	command  TEXT    NOT NULL,
+	at       BIGINT  NOT NULL,
+	seen_at  BIGINT  NOT NULL,
+	fate     TEXT    NOT NULL,
+	ended_at BIGINT  NOT NULL,
+	ended_by TEXT    NOT NULL,
+	ending   TEXT    NOT NULL,
+	reminded BOOLEAN NOT NULL
+);
+CREATE INDEX ledger_target ON ledger (room_id, target, id);
+CREATE INDEX ledger_pending ON ledger (room_id, at, id) WHERE fate = 'pending';
+
+-- What people type may be longer than PostgreSQL lets an index row be; what the ledger looks for is not.
+CREATE INDEX invitation_target ON invitation (room_id, target) WHERE length(room_id) < 256 AND length(target) < 256;
+CREATE INDEX audit_room ON audit (room_id, at, id) WHERE length(room_id) < 256;
