@@ -65,7 +65,7 @@ func (p program) writeRegistrations(o options) int {
 			return p.failFile(r.path, err)
 		}
 	}
-	p.sayNext(list, "usher -c "+o.config)
+	p.sayNext(list, "Start Usher: usher -c "+o.config)
 	return exitDone
 }
 
@@ -84,11 +84,11 @@ func (p program) sayNext(written []registration, start string) {
 		paths[i] = r.path
 	}
 	fmt.Fprintf(p.out, "Wrote %s. Next:\n"+
-		"  1. Copy it to where your homeserver can read it, and nobody else. List it\n"+
+		"  1. Copy that to where your homeserver can read it, and nobody else. List it\n"+
 		"     in Synapse's homeserver.yaml under app_service_config_files,\n"+
 		"     in Dendrite's dendrite.yaml under app_service_api.config_files.\n"+
 		"  2. Restart the homeserver.\n"+
-		"  3. Start Usher: %s\n", strings.Join(paths, " and "), start)
+		"  3. %s\n", strings.Join(paths, " and "), start)
 }
 
 // failFile says why a file could not be written.
@@ -138,7 +138,7 @@ func (p program) firstRun(o options) (code int, done bool) {
 	if len(written) == 0 {
 		return exitDone, false
 	}
-	p.sayNext(written, "start this container again")
+	p.sayNext(written, "Start this container again.")
 	return exitDone, true
 }
 

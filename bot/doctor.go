@@ -36,7 +36,8 @@ type doctor struct {
 }
 
 // Doctor checks a set-up step by step, says on out what to do about each step that fails, and returns ErrUnwell if one
-// did. It changes nothing, and may run beside a running Usher.
+// did. At the homeserver it changes nothing; a database that is missing or old is made or upgraded, as by a start. It may
+// run beside a running Usher.
 func Doctor(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	client, err := newClient(cfg, "doctor", zerolog.Nop())
 	if err != nil {
@@ -192,5 +193,5 @@ func (d *doctor) wayBack(ctx context.Context) finding {
 
 func (d *doctor) limits() finding {
 	return finding{well: true, found: "they can't be asked for; Usher honours whatever the homeserver answers",
-		remedy: "The registrations say rate_limited: false. Synapse limits invitations to one person (rc_invites.per_user) all the same."}
+		remedy: "The bot is exempt (rate_limited: false), people whom it acts as are not. Synapse: rc_invites sets how fast people invite."}
 }

@@ -109,12 +109,12 @@ func (c *Call) refuse() (reply Reply, refused bool) {
 	reply.Mention = true
 	switch {
 	case c.Level < c.Command.Level && c.Level == Nobody:
-		reply.Text.Say("The operator of this Usher does not let you use it. ").Code("permissions")
+		reply.Text.Say("The operator of this Usher does not let you use it.").Reason("permissions")
 	case c.Level < c.Command.Level:
-		reply.Text.Sayf("%s%s is for the operators of this Usher. ", c.Prefix, c.Command.Name).Code("permissions")
+		reply.Text.Sayf("%s%s is for the operators of this Usher.", c.Prefix, c.Command.Name).Reason("permissions")
 	case c.MaxAge > 0 && c.Event.ReceivedAt.Sub(c.Event.SentAt) > c.MaxAge:
 		age := c.Event.ReceivedAt.Sub(c.Event.SentAt).Round(time.Minute)
-		reply.Text.Sayf("This reached me only after %s, so I did not run it. If you still want it, say it again. ", age).Code("too_old")
+		reply.Text.Sayf("This reached me only after %s, so I did not run it. If you still want it, say it again.", age).Reason("too_old")
 	default:
 		return Reply{}, false
 	}
@@ -206,13 +206,13 @@ func Parse(ev invites.Received) (Message, error) {
 // Failed is the answer to a command that internal trouble kept from running.
 func Failed() (reply Reply) {
 	reply.Mention = true
-	reply.Text.Say("Something stood in my way for too long, so I gave this up. Nobody was invited beyond what I told you. Try again later. ").Code("internal")
+	reply.Text.Say("Something stood in my way for too long, so I gave this up. Nobody was invited beyond what I told you. Try again later.").Reason("internal")
 	return reply
 }
 
 // Panicked is the answer to a command that met a bug.
 func Panicked() (reply Reply) {
 	reply.React = "💥"
-	reply.Text.Say("💥 That should not have happened: I met a bug. It is in the operator's log. ").Code("internal")
+	reply.Text.Say("💥 That should not have happened: I met a bug. It is in the operator's log.").Reason("internal")
 	return reply
 }

@@ -41,8 +41,10 @@ func newDesk(t *testing.T) (*Desk, *invitestest.Homeserver) {
 	}
 	return &Desk{
 		Invites: service, Prefix: "!", Version: "v1", MaxAge: 10 * time.Minute,
-		Names:     func() []string { return []string{"Usher"} },
-		Level:     func(u id.UserID) Level { return map[id.UserID]Level{admin: Operator, "@eve:there": Nobody}[u] + levelOf(u) },
+		Names: func() []string { return []string{"Usher"} },
+		Level: func(u id.UserID) Level {
+			return map[id.UserID]Level{admin: Operator, "@eve:there": Nobody}[u] + levelOf(u)
+		},
 		RoundTrip: func(context.Context) error { return nil },
 		Direct:    func(r id.RoomID) bool { return r == "!direct:here" },
 	}, hs

@@ -102,8 +102,8 @@ func (c *Call) judge(ctx context.Context, req invites.Request) (Reply, error) {
 			reply.Text.Line()
 		}
 		explained := j.Explain()
-		reply.Text.Say(mark(j.Decision.Verdict) + " ").Code(string(j.Question.Target)).Say(": " + explained.String() + " ")
-		reply.Text.Code(string(j.Decision.Code))
+		reply.Text.Say(mark(j.Decision.Verdict) + " ").Code(string(j.Question.Target)).Say(": " + explained.String())
+		reply.Text.Reason(string(j.Decision.Code))
 	}
 	return reply, nil
 }
@@ -174,7 +174,7 @@ func tell(t *Text, row invites.Invitation, named bool) {
 	}
 	t.Say(detail)
 	if row.Code != "" {
-		t.Say(" ").Code(row.Code)
+		t.Reason(row.Code)
 	}
 }
 

@@ -46,6 +46,9 @@ func (t *Text) Code(words string) *Text {
 	return t
 }
 
+// Reason adds a reason code after a sentence.
+func (t *Text) Reason(code string) *Text { return t.Say(" (").Code(code).Say(")") }
+
 // Line ends a line.
 func (t *Text) Line() *Text {
 	t.plain = append(t.plain, '\n')

@@ -12,7 +12,7 @@ type Level uint8
 
 // The levels, each including those before it.
 const (
-	LevelNone     Level = iota // Usher does not listen to them
+	LevelNone     Level = iota // their commands are refused, their invitations declined
 	LevelUser                  // may run commands and have the bot come to their rooms
 	LevelOperator              // may run the operators' commands too
 )

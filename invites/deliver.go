@@ -159,7 +159,7 @@ func (s *Service) refusal(ctx context.Context, inv Invitation, q policy.Question
 	case d.Verdict == room.Allow && act.Code == "M_FORBIDDEN" && inv.Target.Homeserver() != s.Self.Domain && inv.Attempt < remoteTries:
 		// Dendrite answers so when the target's server can't be reached, which passes.
 		return s.failure(inv, act)
-	case d.Verdict == room.Deny && act.Code == "M_FORBIDDEN":
+	case d.Verdict == room.Deny && (act.Code == "M_FORBIDDEN" || act.Code == "M_BAD_STATE"):
 		end.code, end.detail, end.policy = string(d.Code), policy.Explain(q, d).String(), d.Policy
 	}
 	return end

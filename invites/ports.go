@@ -178,6 +178,9 @@ type ActError struct {
 
 // Error implements error. It never holds a token.
 func (e *ActError) Error() string {
+	if e.Status == 0 {
+		return fmt.Sprintf("homeserver: no answer: %v", e.Err)
+	}
 	return fmt.Sprintf("homeserver: %d %s: %v", e.Status, e.Code, e.Err)
 }
 

@@ -194,6 +194,7 @@ func TestDeliverFailures(t *testing.T) {
 	stopped := &invites.ActError{Class: invites.ClassStopped, Code: "M_UNKNOWN_TOKEN", Status: 401}
 	blocked := &invites.ActError{Class: invites.ClassRefused, Code: "M_INVITE_BLOCKED", Status: 403}
 	forbidden := &invites.ActError{Class: invites.ClassRefused, Code: "M_FORBIDDEN", Status: 403}
+	badState := &invites.ActError{Class: invites.ClassRefused, Code: "M_BAD_STATE", Status: 403}
 	tests := []struct {
 		name   string
 		target id.UserID
@@ -210,6 +211,7 @@ func TestDeliverFailures(t *testing.T) {
 		{"refused without a reason in the rules", bob, forbidden, nil, invites.OutcomeRefused, "M_FORBIDDEN", 0},
 		{"the target's server may be down", "@x:there", forbidden, nil, invites.OutcomeFailed, "M_FORBIDDEN", time.Second},
 		{"the world changed: banned", bob, forbidden, func(w *world) { w.hs.Member(lobby, bob, "ban") }, invites.OutcomeRefused, "invite.target_banned", 0},
+		{"the world changed, as Synapse says it", bob, badState, func(w *world) { w.hs.Member(lobby, bob, "ban") }, invites.OutcomeRefused, "invite.target_banned", 0},
 		{"the world changed: somebody invited them", bob, forbidden, func(w *world) { w.hs.Member(lobby, bob, "invite") }, invites.OutcomeDone, "done", 0},
 	}
 	for _, tt := range tests {

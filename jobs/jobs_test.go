@@ -1,12 +1,8 @@
 package jobs_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -14,187 +10,7 @@ import (
 	"time"
 
 	"usher/invites"
-	"usher/jobs"
-	"usher/store"
-	"usher/store/pgtest"
 )
-
-// server is the PostgreSQL server of this test binary.
-var server = sync.OnceValues(pgtest.Start)
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if s, err := server(); err == nil {
-		s.Stop()
-	}
-	os.Exit(code)
-}
-
-// patience is how long a test waits for what must happen, and enough is how long it watches what must not.
-const (
-	patience = 20 * time.Second
-	enough   = 300 * time.Millisecond
-)
-
-// bench is a queue under test, with scripted ends.
-type bench struct {
-	jobs.Config
-	t         testing.TB
-	delivered chan int64 // rows, as Deliver is called
-	log       *safeBuffer
-}
-
-type wallClock struct{}
-
-func (wallClock) Now() time.Time { return time.Now() }
-
-// onBoth runs a test on both databases.
-func onBoth(t *testing.T, run func(t *testing.T, b *bench)) {
-	for _, name := range []string{"sqlite", "postgres"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			run(t, newBench(t, openStore(t, name)))
-		})
-	}
-}
-
-func openStore(t testing.TB, name string) *store.Store {
-	cfg := store.Config{Type: name, URI: filepath.Join(t.TempDir(), "usher.db")}
-	if name == "postgres" {
-		s, err := server()
-		pgtest.Need(t, err)
-		cfg.URI = s.Database(t)
-	}
-	s, err := store.Open(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s
-}
-
-func newBench(t testing.TB, s *store.Store) *bench {
-	b := &bench{t: t, delivered: make(chan int64, 10_000), log: &safeBuffer{}}
-	b.Config = jobs.Config{
-		Store:  s,
-		Sweep:  func(context.Context) ([]int64, error) { return nil, nil },
-		Clean:  func(context.Context) error { return nil },
-		Logger: slog.New(slog.NewTextHandler(b.log, nil)),
-		Clock:  wallClock{},
-	}
-	b.ends(func(int64) (invites.Outcome, error) { return invites.Outcome{Kind: invites.OutcomeDone}, nil })
-	return b
-}
-
-// ends says what Deliver returns.
-func (b *bench) ends(end func(row int64) (invites.Outcome, error)) {
-	b.Deliver = func(_ context.Context, row int64) (invites.Outcome, error) {
-		b.delivered <- row
-		return end(row)
-	}
-}
-
-// queue makes a queue and starts it.
-func (b *bench) queue() *jobs.Queue {
-	b.t.Helper()
-	q := b.idle()
-	b.start(q)
-	return q
-}
-
-func (b *bench) idle() *jobs.Queue {
-	b.t.Helper()
-	q, err := jobs.New(b.t.Context(), b.Config)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return q
-}
-
-func (b *bench) start(q *jobs.Queue) {
-	b.t.Helper()
-	if err := q.Start(b.t.Context()); err != nil {
-		b.t.Fatal(err)
-	}
-	b.t.Cleanup(func() { b.stop(q, patience) })
-}
-
-func (b *bench) stop(q *jobs.Queue, within time.Duration) {
-	ctx, cancel := context.WithTimeout(context.Background(), within)
-	defer cancel()
-	if err := q.Stop(ctx); err != nil {
-		b.t.Error(err)
-	}
-}
-
-func (b *bench) wake(q *jobs.Queue, at time.Time, rows ...int64) {
-	b.t.Helper()
-	if err := q.Wake(b.t.Context(), at, rows...); err != nil {
-		b.t.Fatal(err)
-	}
-}
-
-// wants waits until exactly these rows are delivered, in any order.
-func (b *bench) wants(rows ...int64) {
-	b.t.Helper()
-	var got []int64
-	timeout := time.After(patience)
-	for len(got) < len(rows) {
-		select {
-		case row := <-b.delivered:
-			got = append(got, row)
-		case <-timeout:
-			b.t.Fatalf("delivered %v, want %v\n%s", got, rows, b.log)
-		}
-	}
-	slices.Sort(got)
-	if !slices.Equal(got, rows) {
-		b.t.Fatalf("delivered %v, want %v", got, rows)
-	}
-}
-
-// sees waits until a row is delivered, among others.
-func (b *bench) sees(row int64) {
-	b.t.Helper()
-	timeout := time.After(patience)
-	for {
-		select {
-		case got := <-b.delivered:
-			if got == row {
-				return
-			}
-		case <-timeout:
-			b.t.Fatalf("row %d is not delivered", row)
-		}
-	}
-}
-
-// wantsNoMore watches that nothing else is delivered.
-func (b *bench) wantsNoMore() {
-	b.t.Helper()
-	select {
-	case row := <-b.delivered:
-		b.t.Errorf("row %d is delivered again", row)
-	case <-time.After(enough):
-	}
-}
-
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
 
 func TestWakeAtOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
@@ -468,5 +284,29 @@ func TestSweep(t *testing.T) {
 		if !strings.Contains(b.log.String(), "can't clean") {
 			t.Error("a failed cleaning is not logged")
 		}
+	})
+}
+
+// TestCrashed leaves a delivery behind that never ends, as a crash does: the next start's sweep delivers its row.
+func TestCrashed(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		hold := make(chan struct{})
+		t.Cleanup(func() { close(hold) })
+		end := b.Deliver
+		b.ends(func(int64) (o invites.Outcome, err error) {
+			<-hold
+			return o, nil
+		})
+		q := b.idle()
+		if err := q.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.wake(q, time.Now(), 1)
+		b.wants(1)
+		b.Deliver = end
+		b.Sweep = func(context.Context) ([]int64, error) { return []int64{1}, nil }
+		b.queue()
+		b.wants(1)
+		b.wantsNoMore()
 	})
 }

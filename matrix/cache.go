@@ -19,7 +19,8 @@ type cached struct {
 	events  map[room.Key]*room.Event // nil: the room has no such event
 	flights map[room.Key]*flight     // fetches under way
 	members int                      // member events in events
-	snap    *room.Snapshot           // of events; nil when they changed
+	shown   map[room.Key]bool        // keys asked for lately
+	snap    *room.Snapshot           // of those in events; nil when one of them changed
 	expires time.Time
 	outside bool // the bot is not in the room, as far as known
 }
@@ -32,6 +33,8 @@ type flight struct {
 	event *room.Event
 	err   error
 }
+
+const typeMember = "m.room.member"
 
 var createKey = room.Key{Type: "m.room.create"}
 
@@ -68,10 +71,11 @@ func (s *State) Changed(r id.RoomID, k room.Key) {
 		return
 	}
 	delete(c.flights, k)
-	if _, known := c.events[k]; known {
-		delete(c.events, k)
-		c.snap = nil
+	c.drop(k)
+	if _, known := c.events[k]; known && k.Type == typeMember {
+		c.members--
 	}
+	delete(c.events, k)
 }
 
 // Invalidate makes the cache forget a room: after a gap, or when the homeserver refuses what was predicted to pass.
@@ -114,7 +118,7 @@ func (s *State) remove(e *list.Element) {
 // reset forgets all but the create event.
 func (s *State) reset(c *cached) {
 	create := c.events[createKey]
-	c.events, c.flights = make(map[room.Key]*room.Event), make(map[room.Key]*flight)
+	c.events, c.flights, c.shown = make(map[room.Key]*room.Event), make(map[room.Key]*flight), make(map[room.Key]bool)
 	c.members, c.snap, c.outside, c.expires = 0, nil, false, s.o.Now().Add(s.o.TTL)
 	if create != nil {
 		c.events[createKey] = create
@@ -136,12 +140,12 @@ func (s *State) keep(c *cached, f *flight) {
 		s.reset(c)
 		c.outside = true
 	case f.err == nil:
-		if f.key.Type == "m.room.member" {
+		if f.key.Type == typeMember {
 			s.bound(c)
 			c.members++
 		}
 		c.events[f.key] = f.event
-		c.snap = nil
+		c.drop(f.key)
 	}
 }
 
@@ -151,8 +155,15 @@ func (s *State) bound(c *cached) {
 		return
 	}
 	own := memberKey(s.client.user)
-	maps.DeleteFunc(c.events, func(k room.Key, _ *room.Event) bool { return k.Type == own.Type && k != own })
+	maps.DeleteFunc(c.events, func(k room.Key, _ *room.Event) bool { return k.Type == typeMember && k != own })
 	c.members = 0
+}
+
+// drop drops the snapshot if it shows the key.
+func (c *cached) drop(k room.Key) {
+	if c.shown[k] {
+		c.snap = nil
+	}
 }
 
 func (c *cached) misses(k room.Key) bool {
@@ -160,11 +171,34 @@ func (c *cached) misses(k room.Key) bool {
 	return !known
 }
 
-// snapshot is made anew only when something changed: a warm decision parses nothing.
-func (c *cached) snapshot() *room.Snapshot {
+// hides tells whether the snapshot at hand, if any, says nothing of a key.
+func (c *cached) hides(k room.Key) bool {
 	if c.snap == nil {
-		c.snap = room.NewSnapshot(room.State{Events: maps.Clone(c.events)})
+		return true
 	}
+	_, known := c.snap.Event(k)
+	return !known
+}
+
+// maxShown bounds how many keys a snapshot carries along for those who asked for them before.
+const maxShown = 32
+
+// snapshot makes a snapshot of the keys, which are there. It shows what was asked for lately too, so that the next decision
+// finds it made: a warm one parses nothing. It does not show all, since each change of one costs parsing every one.
+func (c *cached) snapshot(keys []room.Key) *room.Snapshot {
+	if len(c.shown) > maxShown {
+		clear(c.shown)
+	}
+	for _, k := range keys {
+		c.shown[k] = true
+	}
+	events := make(map[room.Key]*room.Event, len(c.shown))
+	for k := range c.shown {
+		if e, known := c.events[k]; known {
+			events[k] = e
+		}
+	}
+	c.snap = room.NewSnapshot(room.State{Events: events})
 	return c.snap
 }
 

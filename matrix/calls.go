@@ -24,7 +24,7 @@ func (c *Client) Whoami(ctx context.Context) (id.UserID, error) {
 
 // Versions returns the versions of the specification that the homeserver has, such as "v1.16".
 func (c *Client) Versions(ctx context.Context) ([]string, error) {
-	body, err := c.do(ctx, request{name: "versions", method: http.MethodGet, path: path("versions")})
+	body, err := c.do(ctx, request{name: "versions", open: true, method: http.MethodGet, path: path("versions")})
 	var versions []string
 	for _, v := range gjson.GetBytes(body, "versions").Array() {
 		versions = append(versions, v.String())
@@ -236,5 +236,5 @@ func withReason(reason string, target id.UserID) map[string]string {
 }
 
 func memberKey(user id.UserID) room.Key {
-	return room.Key{Type: "m.room.member", StateKey: user.String()}
+	return room.Key{Type: typeMember, StateKey: user.String()}
 }

@@ -33,10 +33,12 @@ type ClientOptions struct {
 // of its own. Its methods return *invites.ActError or the context's error, unless they say otherwise.
 type Client struct {
 	bot, puppet *mautrix.Client // puppet is nil where nobody may be asserted
+	anybody     *mautrix.Client // without a token
 	user        id.UserID
 	domain      string
 	timeout     time.Duration
 	counters    Counters
+	log         zerolog.Logger
 }
 
 // NewClient checks the options and makes a client. It does not talk to the homeserver yet.
@@ -50,10 +52,13 @@ func NewClient(o ClientOptions) (*Client, error) {
 	if o.Counters == nil {
 		o.Counters = nobody{}
 	}
-	c := &Client{user: o.Bot, domain: o.Domain, timeout: o.Timeout, counters: o.Counters}
+	c := &Client{user: o.Bot, domain: o.Domain, timeout: o.Timeout, counters: o.Counters, log: o.Log}
 	pool := &http.Client{Transport: transport(o.Connections), CheckRedirect: noRedirect}
 	var err error
 	if c.bot, err = newRaw(o, o.Token, pool); err != nil {
+		return nil, err
+	}
+	if c.anybody, err = newRaw(o, "", pool); err != nil {
 		return nil, err
 	}
 	if o.PuppetToken != "" {
@@ -68,7 +73,6 @@ func newRaw(o ClientOptions, token string, pool *http.Client) (*mautrix.Client, 
 		return nil, fmt.Errorf("homeserver address: %w", err)
 	}
 	raw.Client = pool
-	raw.Log = o.Log
 	raw.IgnoreRateLimit = true
 	raw.DefaultHTTPRetries = 0
 	raw.UserAgent = o.UserAgent
@@ -113,6 +117,7 @@ type request struct {
 	name   string    // for counters
 	as     id.UserID // empty: the bot
 	puppet bool      // by the second registration's token, whoever it is as
+	open   bool      // without a token: for what everybody may ask, also before the bot's user exists
 	method string
 	path   []any // below /_matrix/client
 	query  url.Values
@@ -132,8 +137,11 @@ func (c *Client) do(ctx context.Context, r request) ([]byte, error) {
 		}
 		raw = c.puppet
 	}
-	if r.puppet {
+	switch {
+	case r.puppet:
 		raw = c.puppet
+	case r.open:
+		raw = c.anybody
 	}
 	deadline, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -142,13 +150,13 @@ func (c *Client) do(ctx context.Context, r request) ([]byte, error) {
 		URL:              raw.BuildURLWithFullQuery(mautrix.ClientURLPath(r.path), r.asserted),
 		RequestJSON:      r.body,
 		MaxAttempts:      1,
-		SensitiveContent: true, // what people write stays out of the log
 		Handler:          r.reader,
 	}
 	start := time.Now()
 	body, resp, err := raw.MakeFullRequestWithResp(deadline, full)
 	end := time.Now()
 	c.counters.Call(r.name, status(resp), end.Sub(start))
+	c.log.Debug().Str("call", r.name).Stringer("as", r.as).Int("status", status(resp)).Dur("took", end.Sub(start)).Msg("Homeserver called")
 	if err != nil {
 		return nil, answerError(ctx, err, resp, body, end)
 	}
@@ -163,5 +171,7 @@ func (r request) asserted(query url.Values) {
 	for key, values := range r.query {
 		query[key] = values
 	}
-	query.Set("user_id", r.as.String())
+	if !r.open {
+		query.Set("user_id", r.as.String())
+	}
 }

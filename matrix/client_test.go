@@ -135,9 +135,9 @@ func TestLog(t *testing.T) {
 	var out bytes.Buffer
 	s := new(stub)
 	c := s.client(t, time.Minute)
-	c.bot.Log = zerolog.New(&out)
+	c.log = zerolog.New(&out)
 	_, _ = c.Send(t.Context(), "!r", "txn", "m.room.message", map[string]string{"body": "private words"})
-	if got := out.String(); strings.Contains(got, botToken) || strings.Contains(got, "private words") || !strings.Contains(got, "/send/") {
+	if got := out.String(); strings.Contains(got, botToken) || strings.Contains(got, "private words") || !strings.Contains(got, `"send"`) {
 		t.Errorf("logged %s", got)
 	}
 }

@@ -154,9 +154,9 @@ func (n *Intake) stateEvent(t *work, e *rawEvent) (kind, string) {
 		}
 	}
 	switch {
-	case typ == "m.room.member" && key == n.o.Bot.String(), typ == "m.room.tombstone" && key == "":
+	case typ == typeMember && key == n.o.Bot.String(), typ == "m.room.tombstone" && key == "":
 		return t.collect(e, life)
-	case typ == "m.room.member" && (string(e.content.membership) == `"leave"` || string(e.content.membership) == `"ban"`):
+	case typ == typeMember && (string(e.content.membership) == `"leave"` || string(e.content.membership) == `"ban"`):
 		if last := len(t.left) - 1; last < 0 || t.left[last] != id.RoomID(in) {
 			t.left = append(t.left, id.RoomID(in))
 		}

@@ -83,28 +83,26 @@ func (s *State) snapshotAsBot(ctx context.Context, r id.RoomID, needs []room.Key
 	if fresh || s.o.Now().After(c.expires) {
 		s.reset(c)
 	}
-	outside, missing := c.outside, false
-	if !outside {
-		missing = c.misses(createKey) || c.misses(memberKey(s.client.user)) || slices.ContainsFunc(needs, c.misses)
-	}
-	if outside || !missing {
+	if c.outside || !slices.ContainsFunc(needs, c.hides) && c.snap != nil {
 		defer s.mu.Unlock()
 		s.client.counters.Cache(true)
-		if outside {
+		if c.outside {
 			return nil, invites.ErrNoView
 		}
-		return c.snapshot(), nil
+		return c.snap, nil
 	}
-	had, waits, starts := c.board(append([]room.Key{createKey, memberKey(s.client.user)}, needs...))
+	keys := append([]room.Key{createKey, memberKey(s.client.user)}, needs...)
+	had, waits, starts := c.board(keys)
 	s.mu.Unlock()
-	s.client.counters.Cache(false)
+	s.client.counters.Cache(len(waits) == 0)
 	s.start(ctx, c, starts)
-	return s.land(ctx, c, had, waits)
+	return s.land(ctx, c, keys, had, waits)
 }
 
 // land waits for fetches and makes a snapshot of the cache, or, where something was dropped meanwhile, of what was had
 // and brought: nothing in it is older than the call.
-func (s *State) land(ctx context.Context, c *cached, events map[room.Key]*room.Event, waits []*flight) (*room.Snapshot, error) {
+func (s *State) land(ctx context.Context, c *cached, keys []room.Key, events map[room.Key]*room.Event, waits []*flight) (*room.Snapshot, error) {
+	var failed error
 	for _, f := range waits {
 		select {
 		case <-f.done:
@@ -112,31 +110,38 @@ func (s *State) land(ctx context.Context, c *cached, events map[room.Key]*room.E
 			return nil, ctx.Err()
 		}
 		if f.err != nil {
-			return nil, f.err
+			failed = f.err
+			continue
 		}
 		events[f.key] = f.event
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.outside {
-		return nil, invites.ErrNoView
+	switch {
+	case c.outside || departed(events, s.client.user):
+		return nil, invites.ErrNoView // what else went wrong may come of it: Dendrite answers with other events then
+	case failed != nil:
+		return nil, failed
 	}
-	for k := range events {
-		if c.misses(k) {
-			return view(events, s.client.user)
-		}
+	if slices.ContainsFunc(keys, c.misses) {
+		return view(events, s.client.user)
 	}
-	return c.snapshot(), nil
+	return c.snapshot(keys), nil
 }
 
 // view makes a snapshot of state that a user read, if it is the current one: to somebody who is not in the room,
 // homeservers show it as it was when they left or were invited, unless they never were there and the world may read it.
 func view(events map[room.Key]*room.Event, reader id.UserID) (*room.Snapshot, error) {
-	own := events[memberKey(reader)]
-	if events[createKey] == nil || (own != nil && membership(own) != "join") {
+	if events[createKey] == nil || departed(events, reader) {
 		return nil, invites.ErrNoView
 	}
 	return room.NewSnapshot(room.State{Events: events}), nil
+}
+
+// departed tells whether the state says that its reader is not in the room but has to do with it.
+func departed(events map[room.Key]*room.Event, reader id.UserID) bool {
+	own := events[memberKey(reader)]
+	return own != nil && membership(own) != "join"
 }
 
 func (s *State) snapshotAs(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key) (*room.Snapshot, error) {
@@ -150,12 +155,17 @@ func (s *State) snapshotAs(ctx context.Context, r id.RoomID, viewer id.UserID, n
 	}
 	s.each(starts, func(f *flight) { s.fetch(ctx, r, viewer, f); close(f.done) })
 	events := make(map[room.Key]*room.Event, len(flights))
+	var failed error
 	for k, f := range flights {
 		<-f.done
 		if f.err != nil {
-			return nil, f.err
+			failed = f.err
+			continue
 		}
 		events[k] = f.event
+	}
+	if failed != nil && !departed(events, viewer) {
+		return nil, failed
 	}
 	return view(events, viewer)
 }

@@ -15,11 +15,9 @@ import (
 // that decides gives the result; a rule that reads state which the snapshot does not know ends in Unknown.
 func Authorize(s *Snapshot, a Action) Result {
 	var content parsedContent
-	ok := a.parse(&content)
-	if r, done := s.checkFormat(&a, &content, ok); done {
-		return r
-	}
-	if r, done := s.checkRoom(a.Sender); done {
+	var r Result
+	isObject := a.parse(&content)
+	if s.checkFormat(&a, &content, isObject, &r) || s.checkRoom(a.Sender, &r) {
 		return r
 	}
 	switch a.Type {
@@ -78,7 +76,7 @@ type parsedContent struct {
 
 // parse reads an action's content; none is {}. It returns false if it is no JSON object.
 func (a *Action) parse(c *parsedContent) bool {
-	if len(a.Content) == 0 {
+	if len(a.Content) == 0 || string(a.Content) == "{}" {
 		c.node.kind, c.canonical = kindObject, true
 		return true
 	}
@@ -88,52 +86,50 @@ func (a *Action) parse(c *parsedContent) bool {
 }
 
 // checkFormat refuses what no homeserver would take for an event, before the rules
-// (https://spec.matrix.org/latest/server-server-api/#checks-performed-on-receipt-of-a-pdu).
-func (s *Snapshot) checkFormat(a *Action, content *parsedContent, isObject bool) (r Result, done bool) {
-	if a.Type.eventType() == "" {
-		return deny(RuleFormatAction, Evidence{Found: string(a.Type)}), true
+// (https://spec.matrix.org/latest/server-server-api/#checks-performed-on-receipt-of-a-pdu). It reports whether that
+// decided; the result is r then.
+func (s *Snapshot) checkFormat(a *Action, content *parsedContent, isObject bool, r *Result) (decided bool) {
+	membership := a.Type.membership()
+	switch {
+	case a.Type.eventType() == "":
+		*r = deny(RuleFormatAction, Evidence{Found: string(a.Type)})
+	case !isObject:
+		*r = deny(RuleFormatContent, Evidence{})
+	case !validUserID(string(a.Sender)):
+		*r = deny(RuleFormatUserID, Evidence{User: a.Sender})
+	case membership != "" && !validUserID(string(a.Target)):
+		*r = deny(RuleFormatUserID, Evidence{User: a.Target})
+	case membership != "" && content.has("membership") && !content.get("membership").is(membership):
+		*r = deny(RuleFormatContent, Evidence{Found: content.get("membership").raw, Wanted: membership})
+	case s.traits.canonicalJSON && !content.canonical:
+		*r = deny(RuleFormatCanonicalJSON, Evidence{})
+	default:
+		return false
 	}
-	if !isObject {
-		return deny(RuleFormatContent, Evidence{}), true
-	}
-	if !validUserID(string(a.Sender)) {
-		return deny(RuleFormatUserID, Evidence{User: a.Sender}), true
-	}
-	if membership := a.Type.membership(); membership != "" {
-		if !validUserID(string(a.Target)) {
-			return deny(RuleFormatUserID, Evidence{User: a.Target}), true
-		}
-		if content.has("membership") && !content.get("membership").is(membership) {
-			return deny(RuleFormatContent, Evidence{Found: content.get("membership").raw, Wanted: membership}), true
-		}
-	}
-	if s.traits.canonicalJSON && !content.canonical {
-		return deny(RuleFormatCanonicalJSON, Evidence{}), true
-	}
-	return Result{}, false
+	return true
 }
 
-// checkRoom applies the rules that come before the event's type matters.
-func (s *Snapshot) checkRoom(sender id.UserID) (r Result, done bool) {
+// checkRoom applies the rules that come before the event's type matters. It reports whether they decided; the result
+// is r then.
+func (s *Snapshot) checkRoom(sender id.UserID, r *Result) (decided bool) {
 	create := Key{Type: typeCreate}
-	if !s.knowsCreate {
-		return unknown(create), true
-	}
+	switch {
+	case !s.knowsCreate:
+		*r = unknown(create)
 	// 2, and 2.4 of v1–v11: there must be an m.room.create event that was not rejected.
-	if !s.create.exists {
-		return deny(RuleCreateMissing, Evidence{Key: create}), true
-	}
-	if !s.supported {
-		return Result{Unknown, RuleUnknownVersion, Evidence{Key: create, Found: string(s.version)}}, true
-	}
-	if !s.create.valid {
-		return deny(RuleCreateMissing, Evidence{Key: create, Found: foundMalformed}), true
-	}
+	case !s.create.exists:
+		*r = deny(RuleCreateMissing, Evidence{Key: create})
+	case !s.supported:
+		*r = Result{Unknown, RuleUnknownVersion, Evidence{Key: create, Found: string(s.version)}}
+	case !s.create.valid:
+		*r = deny(RuleCreateMissing, Evidence{Key: create, Found: foundMalformed})
 	// 4. m.federate is false, and the sender's domain is not that of the create event's sender: reject.
-	if !s.create.federates && domain(string(sender)) != s.create.server {
-		return deny(RuleFederate, Evidence{Key: create, User: sender, Found: domain(string(sender)), Wanted: s.create.server}), true
+	case !s.create.federates && domain(string(sender)) != s.create.server:
+		*r = deny(RuleFederate, Evidence{Key: create, User: sender, Found: domain(string(sender)), Wanted: s.create.server})
+	default:
+		return false
 	}
-	return Result{}, false
+	return true
 }
 
 // authorizeState applies rules 6 to 11 to the state events that are actions.
@@ -157,7 +153,8 @@ func (s *Snapshot) CanSend(user id.UserID, eventType string, isState bool) Resul
 	case !validUserID(string(user)):
 		return deny(RuleFormatUserID, Evidence{User: user})
 	}
-	if r, done := s.checkRoom(user); done {
+	var r Result
+	if s.checkRoom(user, &r) {
 		return r
 	}
 	if isState {

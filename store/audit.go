@@ -11,23 +11,22 @@ import (
 const (
 	auditColumns = `at, kind, action, room_id, actor, performer, target, verdict, code, policy, command`
 
-	selectAudit = `SELECT id, ` + auditColumns + ` FROM audit WHERE command = $1 ORDER BY id`
+	selectAudit = `SELECT id, ` + auditColumns + ` FROM audit WHERE cmd = $1 AND command = $2 ORDER BY id`
 )
 
-var insertAudit = newMulti(`INSERT INTO audit (key, `+auditColumns+`) VALUES `, ` ON CONFLICT DO NOTHING`,
-	"", "", "", "", "", "", "", "", "", "", "", "")
+var insertAudit = newMulti(`INSERT INTO audit (cmd, part, `+auditColumns+`) VALUES `, ` ON CONFLICT DO NOTHING`,
+	make([]string, 13)...)
 
 // appendAudit adds rows. A command's decision on one action, room and target is added once; decisions without a
 // command each stand for themselves.
 func appendAudit(t *tx, audit []invites.Audit) error {
 	rows := make([][]any, len(audit))
 	for i, a := range audit {
-		var key any
+		var part any
 		if a.Kind == "decision" && a.Command != "" {
-			d := digest(string(a.Command), string(a.Action), string(a.Room), string(a.Target))
-			key = d[:]
+			part = digest(string(a.Action), string(a.Room), string(a.Target))
 		}
-		rows[i] = []any{key, ms(a.At), in(a.Kind), in(a.Action), in(a.Room), in(a.Actor), in(a.Performer), in(a.Target),
+		rows[i] = []any{digest(string(a.Command)), part, ms(a.At), in(a.Kind), in(a.Action), in(a.Room), in(a.Actor), in(a.Performer), in(a.Target),
 			in(a.Verdict), in(a.Code), in(a.Policy), in(a.Command)}
 	}
 	_, err := insertAudit.exec(t, rows)
@@ -40,5 +39,5 @@ func (s *Store) Audit(ctx context.Context, command id.EventID) ([]invites.Audit,
 		err = row.Scan(&a.ID, moment{&a.At}, out(&a.Kind), out(&a.Action), out(&a.Room), out(&a.Actor), out(&a.Performer),
 			out(&a.Target), out(&a.Verdict), out(&a.Code), out(&a.Policy), out(&a.Command))
 		return a, err
-	}, selectAudit, in(command))
+	}, selectAudit, digest(string(command)), in(command))
 }

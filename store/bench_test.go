@@ -164,13 +164,15 @@ func fill(b *testing.B, s *store.Store, rows int) {
 			b.Fatal(err)
 		}
 	}
-	if db := s.SQL(); db != nil {
-		if _, err := db.ExecContext(b.Context(), `UPDATE inbox SET handled = true`); err != nil {
+	for _, sql := range []string{`UPDATE inbox SET handled = true`, `VACUUM`, `ANALYZE`} {
+		var err error
+		if db := s.SQL(); db != nil {
+			_, err = db.ExecContext(b.Context(), sql)
+		} else {
+			_, err = s.Pool().Exec(b.Context(), sql)
+		}
+		if err != nil {
 			b.Fatal(err)
 		}
-		return
-	}
-	if _, err := s.Pool().Exec(b.Context(), `UPDATE inbox SET handled = true`); err != nil {
-		b.Fatal(err)
 	}
 }

@@ -26,7 +26,7 @@ const (
 var insertInbox = newMulti(
 	`INSERT INTO inbox (event_id, room_id, sender, type, state_key, raw, sent_at, received_at, redacted, answer) VALUES `,
 	` ON CONFLICT DO NOTHING RETURNING seq, event_id`,
-	"", "", "", "", "", "", "", "", "", "")
+	make([]string, 10)...)
 
 // Receive implements invites.Store.
 func (s *Store) Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) ([]invites.Received, error) {

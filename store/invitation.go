@@ -14,7 +14,7 @@ const (
 		attempt, due_at, leased_until, created_at, settled_at`
 	invitationColumns = `id, ` + givenColumns
 
-	selectInvitations = `SELECT ` + invitationColumns + ` FROM invitation WHERE command = $1 ORDER BY id`
+	selectInvitations = `SELECT ` + invitationColumns + ` FROM invitation WHERE cmd = $1 AND command = $2 ORDER BY id`
 	selectDue         = `SELECT id FROM invitation
 		WHERE status = 'open' AND due_at <= $1 AND leased_until <= $1 ORDER BY due_at, id LIMIT $2`
 	updateReleased = `UPDATE invitation SET leased_until = 0 WHERE status = 'open' AND leased_until <> 0`
@@ -24,9 +24,9 @@ const (
 
 // insertInvitation returns a row that is there already as it is; the update that changes nothing makes it be returned.
 var insertInvitation = newMulti(
-	`INSERT INTO invitation (key, `+givenColumns+`) VALUES `,
-	` ON CONFLICT (key) DO UPDATE SET key = excluded.key RETURNING `+invitationColumns,
-	"", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "")
+	`INSERT INTO invitation (cmd, part, `+givenColumns+`) VALUES `,
+	` ON CONFLICT (cmd, part) DO UPDATE SET part = excluded.part RETURNING `+invitationColumns,
+	make([]string, 19)...)
 
 // updateSettled settles rows that are still leased by the attempt named.
 var updateSettled = newMulti(
@@ -35,8 +35,11 @@ var updateSettled = newMulti(
 	`) AS given WHERE id = column1 AND attempt = column2 AND status = 'open' AND leased_until <> 0`,
 	"BIGINT", "INTEGER", "TEXT", "TEXT", "TEXT", "BIGINT", "BIGINT")
 
-func keyOf(i *invites.Invitation) [32]byte {
-	return digest(string(i.Command), string(i.Action), string(i.Room), string(i.Target))
+// key is what makes an invitation one, as the index has it.
+type key struct{ cmd, part int64 }
+
+func keyOf(i *invites.Invitation) key {
+	return key{digest(string(i.Command)), digest(string(i.Action), string(i.Room), string(i.Target))}
 }
 
 // Record implements invites.Store.
@@ -58,15 +61,15 @@ func (s *Store) Record(ctx context.Context, rows []invites.Invitation, audit []i
 
 // record inserts the rows that are not there yet and returns all as stored, in the order given.
 func record(t *tx, rows []invites.Invitation) ([]invites.Invitation, error) {
-	stored := make(map[[32]byte]invites.Invitation, len(rows))
+	stored := make(map[key]invites.Invitation, len(rows))
 	var given [][]any
 	for i := range rows {
-		r, key := &rows[i], keyOf(&rows[i])
-		if _, twice := stored[key]; twice {
+		r, k := &rows[i], keyOf(&rows[i])
+		if _, twice := stored[k]; twice {
 			continue
 		}
-		stored[key] = invites.Invitation{}
-		given = append(given, []any{key[:], in(r.Command), in(r.CommandRoom), in(r.Action), in(r.Room), list(r.Via), in(r.Target),
+		stored[k] = invites.Invitation{}
+		given = append(given, []any{k.cmd, k.part, in(r.Command), in(r.CommandRoom), in(r.Action), in(r.Room), list(r.Via), in(r.Target),
 			in(r.Actor), in(r.Performer), in(r.Reason), in(r.Status), in(r.Code), in(r.Detail),
 			r.Attempt, ms(r.DueAt), ms(r.LeasedUntil), ms(r.CreatedAt), ms(r.SettledAt)})
 	}
@@ -94,7 +97,7 @@ func scanInvitation(row scanner) (i invites.Invitation, err error) {
 
 // Invitations implements invites.Store.
 func (s *Store) Invitations(ctx context.Context, command id.EventID) ([]invites.Invitation, error) {
-	return all(ctx, &s.reads, scanInvitation, selectInvitations, in(command))
+	return all(ctx, &s.reads, scanInvitation, selectInvitations, digest(string(command)), in(command))
 }
 
 // Claim implements invites.Store. It does not ask whether the row is due.

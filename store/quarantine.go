@@ -20,7 +20,7 @@ const (
 		(SELECT id FROM quarantine WHERE received_at < $1 ORDER BY received_at LIMIT $2)`
 )
 
-var insertQuarantine = newMulti(`INSERT INTO quarantine (txn, raw, fault, received_at) VALUES `, ``, "", "", "", "")
+var insertQuarantine = newMulti(`INSERT INTO quarantine (txn, raw, fault, received_at) VALUES `, ``, make([]string, 4)...)
 
 // Quarantine implements invites.Store. It keeps the newest 1,000, each up to 64 KiB.
 func (s *Store) Quarantine(ctx context.Context, bad []invites.Undecodable) error {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -120,12 +121,13 @@ func blob(b []byte) []byte {
 	return b
 }
 
-// digest is a key of fixed size over any strings.
-func digest(parts ...string) [32]byte {
+// digest is a number that stands for strings in an index.
+func digest(parts ...string) int64 {
 	var b []byte
 	for _, p := range parts {
 		b = append(strconv.AppendInt(b, int64(len(p)), 10), ':')
 		b = append(b, p...)
 	}
-	return sha256.Sum256(b)
+	sum := sha256.Sum256(b)
+	return int64(binary.BigEndian.Uint64(sum[:]))
 }

@@ -37,6 +37,7 @@ type Account struct {
 	t     T
 	since string
 	seen  []Event            // all events of joined and left rooms so far, in order
+	known map[string]bool    // ids of those; a /sync may repeat one
 	inbox map[id.RoomID]bool // rooms with an open invitation
 }
 
@@ -290,8 +291,10 @@ func (a *Account) take(body []byte) error {
 		for in, r := range rooms {
 			delete(a.inbox, in)
 			for _, e := range append(r.State.Events, r.Timeline.Events...) {
-				e.Room = string(in)
-				a.seen = append(a.seen, e)
+				if !a.known[e.ID] {
+					e.Room = string(in)
+					a.seen, a.known[e.ID] = append(a.seen, e), true
+				}
 			}
 		}
 	}

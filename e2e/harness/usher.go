@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -122,12 +123,17 @@ func nest(flat map[string]any) map[string]any {
 	return tree
 }
 
+// environment is this process's, without what Usher would take for settings.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "USHER_") })
+}
+
 // Run runs the program once with arguments, in the folder with its files, and returns its output and exit code.
 func (u *Usher) Run(ctx context.Context, args ...string) (output string, exitCode int) {
 	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, u.binary, args...)
-	cmd.Dir = u.dir
+	cmd.Dir, cmd.Env = u.dir, environment()
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		return err.Error(), -1
@@ -138,7 +144,7 @@ func (u *Usher) Run(ctx context.Context, args ...string) (output string, exitCod
 // Start starts the process, waits until it is ready and opens the door.
 func (u *Usher) Start(ctx context.Context) error {
 	cmd := exec.Command(u.binary, "-c", "config.yaml", "-r", "registration.yaml")
-	cmd.Dir = u.dir
+	cmd.Dir, cmd.Env = u.dir, environment()
 	var err error
 	if u.process, err = child.Start(cmd, filepath.Join(u.dir, "usher.log")); err != nil {
 		return err

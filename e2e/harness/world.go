@@ -156,7 +156,7 @@ func NewAccount(t T, s *homeserver.Server, localpart, password string, admin boo
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	return &Account{ID: client.UserID, Password: password, Client: client, t: t, inbox: map[id.RoomID]bool{}}
+	return &Account{ID: client.UserID, Password: password, Client: client, t: t, inbox: map[id.RoomID]bool{}, known: map[string]bool{}}
 }
 
 // BotRoom makes a room of the owner's with the bot in it.

@@ -114,6 +114,11 @@ func testWaiting(t *testing.T, s Store) {
 	check(t, first(s.Receive(ctx, events(0, 4))))
 	check(t, s.Handled(ctx, "$event1"))
 	check(t, s.Handled(ctx, "$event1"))
+	for n, want := range []bool{false, true} {
+		if e := must(s.Received(ctx, event(n).Event))(t); e.Handled != want {
+			t.Errorf("event %d: handled is %v", n, e.Handled)
+		}
+	}
 	var got []id.EventID
 	for _, e := range must(s.Waiting(ctx))(t) {
 		got = append(got, e.Event)

@@ -291,6 +291,44 @@ func testSettleMany(t *testing.T, s Store) {
 	}
 }
 
+// testSettleThen records what follows from an outcome with it, or not at all.
+func testSettleThen(t *testing.T, s Store) {
+	ctx := t.Context()
+	row := claim(t, s, epoch, must(s.Record(ctx, invitations(0, 2), nil))(t)[0])[0]
+	done := invites.Settlement{ID: row.ID, Attempt: 7, Status: invites.Done, At: epoch, Then: invitations(1, 4)}
+	if err := s.Settle(ctx, done); !errors.Is(err, invites.ErrFenced) {
+		t.Errorf("got %v, want ErrFenced", err)
+	}
+	if got := must(s.Invitations(ctx, "$command"))(t); len(got) != 2 {
+		t.Errorf("%d rows after a settlement that failed, want 2", len(got))
+	}
+	done.Attempt = row.Attempt
+	check(t, s.Settle(ctx, done))
+	got := must(s.Invitations(ctx, "$command"))(t)
+	if len(got) != 4 || got[0].Status != invites.Done || got[3].Target != invitation(3).Target {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func testRelease(t *testing.T, s Store) {
+	ctx := t.Context()
+	check(t, s.Release(ctx))
+	rows := claim(t, s, epoch, must(s.Record(ctx, invitations(0, 3), nil))(t)...)
+	done := invites.Settlement{ID: rows[0].ID, Attempt: 1, Status: invites.Done, At: epoch}
+	check(t, s.Settle(ctx, done))
+	check(t, s.Release(ctx))
+	if got := must(s.Due(ctx, epoch, 10))(t); !slices.Equal(got, ids(rows[1:])) {
+		t.Errorf("due are %v, want the open rows", got)
+	}
+	done.ID = rows[1].ID
+	if err := s.Settle(ctx, done); !errors.Is(err, invites.ErrFenced) {
+		t.Errorf("an attempt from before the release: got %v, want ErrFenced", err)
+	}
+	if again := claim(t, s, epoch, rows[1]); again[0].Attempt != 2 {
+		t.Errorf("attempt %d, want 2", again[0].Attempt)
+	}
+}
+
 func testDue(t *testing.T, s Store) {
 	ctx := t.Context()
 	list := invitations(0, 7)

@@ -49,6 +49,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"Settle", testSettle},
 		{"SettleFenced", testSettleFenced},
 		{"SettleMany", testSettleMany},
+		{"SettleThen", testSettleThen},
+		{"Release", testRelease},
 		{"Due", testDue},
 		{"Ledger", testLedger},
 		{"LedgerWays", testLedgerWays},

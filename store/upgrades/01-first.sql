@@ -31,13 +31,15 @@ CREATE TABLE quarantine (
 );
 CREATE INDEX quarantine_received ON quarantine (received_at);
 
--- key is a digest of command, action, room and target: PostgreSQL refuses long index rows, and people type long targets.
+-- cmd and part are digests, of the command and of action, room and target: PostgreSQL refuses long index rows, people
+-- type long targets, and one small index serves both to find a command's rows and to have each once.
 CREATE TABLE invitation (
 	-- only: postgres
 	id           BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	-- only: sqlite
 	id           INTEGER PRIMARY KEY,
-	key          BYTEA   NOT NULL UNIQUE,
+	cmd          BIGINT  NOT NULL,
+	part         BIGINT  NOT NULL,
 	command      TEXT    NOT NULL,
 	command_room TEXT    NOT NULL,
 	action       TEXT    NOT NULL,
@@ -54,18 +56,19 @@ CREATE TABLE invitation (
 	due_at       BIGINT  NOT NULL,
 	leased_until BIGINT  NOT NULL,
 	created_at   BIGINT  NOT NULL,
-	settled_at   BIGINT  NOT NULL
+	settled_at   BIGINT  NOT NULL,
+	UNIQUE (cmd, part)
 );
-CREATE INDEX invitation_command ON invitation (command);
 CREATE INDEX invitation_due ON invitation (due_at, id) WHERE status = 'open';
 
--- key is set for the decisions of a command, which are written once.
+-- cmd and part are as above; part is set for the decisions of a command only, which are written once.
 CREATE TABLE audit (
 	-- only: postgres
 	id        BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	-- only: sqlite
 	id        INTEGER PRIMARY KEY,
-	key       BYTEA  UNIQUE,
+	cmd       BIGINT NOT NULL,
+	part      BIGINT,
 	at        BIGINT NOT NULL,
 	kind      TEXT   NOT NULL,
 	action    TEXT   NOT NULL,
@@ -76,9 +79,9 @@ CREATE TABLE audit (
 	verdict   TEXT   NOT NULL,
 	code      TEXT   NOT NULL,
 	policy    TEXT   NOT NULL,
-	command   TEXT   NOT NULL
+	command   TEXT   NOT NULL,
+	UNIQUE (cmd, part)
 );
-CREATE INDEX audit_command ON audit (command);
 
 CREATE TABLE create_event (
 	room_id TEXT  PRIMARY KEY,
