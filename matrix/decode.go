@@ -40,7 +40,7 @@ type rawEvent struct {
 type rawContent struct {
 	raw                                               []byte
 	msgtype, body, membership, redacts, rel, mentions []byte
-	thirdParty                                        []byte
+	thirdParty, relEvent, relKey                      []byte
 }
 
 // eachEvent takes a transaction (https://spec.matrix.org/latest/application-service-api/#put_matrixappv1transactionstxnid)
@@ -173,8 +173,13 @@ func (c *rawContent) parse(b []byte, i int) int {
 		case "m.relates_to":
 			if i < len(b) && b[i] == '{' {
 				return walkObject(b, i, func(key []byte, i int) int {
-					if string(key) == "rel_type" {
+					switch string(key) {
+					case "rel_type":
 						return take(&c.rel, b, i)
+					case "event_id":
+						return take(&c.relEvent, b, i)
+					case "key":
+						return take(&c.relKey, b, i)
 					}
 					return skipValue(b, i)
 				})

@@ -38,6 +38,7 @@ type IntakeOptions struct {
 	Inbox       Inbox
 	Watcher     Watcher
 	Pending     *Pending      // open invitations; starts empty if nil
+	Cards       *Cards        // open cards; none if nil
 	Token       string        // hs_token: what the homeserver shows
 	Bot         id.UserID     // the bot's own user
 	DisplayName string        // the bot's, by which it may be addressed
@@ -87,6 +88,9 @@ func NewIntake(o IntakeOptions) *Intake {
 	}
 	if o.Pending == nil {
 		o.Pending = NewPending()
+	}
+	if o.Cards == nil {
+		o.Cards = NewCards()
 	}
 	return &Intake{
 		o: o, addressed: newAddressing(o.Prefix, o.Bot, o.DisplayName), own: `"` + o.Bot.String() + `"`, turn: make(chan struct{}, 1),

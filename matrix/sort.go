@@ -39,11 +39,12 @@ const (
 	command
 	life
 	redacted
+	vote
 	encrypted
 	undecodable
 )
 
-var kinds = [...]string{KindIgnored, KindState, KindCommand, KindLife, KindRedaction, KindEncrypted, KindUndecodable}
+var kinds = [...]string{KindIgnored, KindState, KindCommand, KindLife, KindRedaction, KindVote, KindEncrypted, KindUndecodable}
 
 // Bounds of what is kept in memory and in quarantine.
 const (
@@ -127,7 +128,9 @@ func (n *Intake) event(t *work, e *rawEvent) (kind, string) {
 	case `"m.room.encrypted"`:
 		return encrypted, "" // here decryption will hook in: the inbox stores it as received
 	case `"m.room.redaction"`:
-		return t.redaction(e), ""
+		return n.redaction(t, e)
+	case `"m.reaction"`:
+		return n.reaction(t, e)
 	}
 	return ignored, ""
 }
