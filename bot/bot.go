@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -40,6 +41,8 @@ type bot struct {
 	lanes    *lanes
 	direct   *directs
 	progress progress
+
+	policyChanged atomic.Bool // since the last sweep, in some room
 
 	emptying sync.Mutex
 	checking map[id.RoomID]bool

@@ -6,6 +6,11 @@ import (
 	"time"
 
 	"maunium.net/go/mautrix/id"
+
+	"usher/commands"
+	"usher/invites"
+	"usher/policy"
+	"usher/room"
 )
 
 // loadPending learns which invitations are open, so that the intake knows what ends one.
@@ -31,4 +36,65 @@ func (b *bot) arrived(ctx context.Context, r id.RoomID) error {
 // departed ends what the ledger can't follow any more.
 func (b *bot) departed(ctx context.Context, r id.RoomID) error {
 	return b.store.Complete(ctx, r, nil, time.Now())
+}
+
+// watcher passes on what changed in rooms, and notes when a policy did: spaces pass theirs on to other rooms.
+type watcher struct{ b *bot }
+
+// Changed implements matrix.Watcher.
+func (w watcher) Changed(r id.RoomID, k room.Key) {
+	w.b.state.Changed(r, k)
+	if k == policy.Key() || k.Type == "m.room.power_levels" {
+		w.b.policyChanged.Store(true)
+	}
+}
+
+// Invalidate implements matrix.Watcher.
+func (w watcher) Invalidate(r id.RoomID) { w.b.state.Invalidate(r) }
+
+// expire withdraws invitations that nobody answered, and reminds of those that will be.
+func (b *bot) expire(ctx context.Context) error {
+	if b.policyChanged.Swap(false) {
+		if err := b.store.ForgetExpiries(ctx); err != nil {
+			return err
+		}
+	}
+	due, remind, err := b.invites.Expire(ctx)
+	if err != nil {
+		return err
+	}
+	if len(due) > 0 {
+		if err := b.jobs.Wake(ctx, time.Now(), due...); err != nil {
+			return err
+		}
+	}
+	return b.remind(ctx, remind)
+}
+
+// remind tells a room of invitations that expire soon: one notice for all, which mentions their inviters.
+func (b *bot) remind(ctx context.Context, entries []invites.Entry) error {
+	byRoom := map[id.RoomID][]invites.Entry{}
+	for _, e := range entries {
+		byRoom[e.Room] = append(byRoom[e.Room], e)
+	}
+	for r, entries := range byRoom {
+		rule, err := b.invites.Expiry(ctx, r)
+		if err != nil {
+			return err
+		}
+		if rule.After > 0 {
+			content := commands.Reminder(entries, rule, time.Now())
+			if _, err := b.send(ctx, r, transaction(entries[0].Event, "reminder"), "m.room.message", content); err != nil {
+				return err
+			}
+		}
+		rows := make([]int64, len(entries))
+		for i, e := range entries {
+			rows[i] = e.ID
+		}
+		if err := b.store.Reminded(ctx, rows...); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -26,6 +26,7 @@ const (
 	parallelRooms = 64
 	lease         = 45 * time.Second // longer than one attempt may take: three requests with their deadlines
 	sweepLimit    = 1000
+	sweepEvery    = 5 * time.Second
 	keepHandled   = 7 * 24 * time.Hour // longer than anything is tried
 )
 
@@ -80,7 +81,7 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 	b.pending = matrix.NewPending()
 	b.state = matrix.NewState(b.client, matrix.StateOptions{Creates: b.store, Log: log})
 	b.jobs, err = jobs.New(ctx, jobs.Config{
-		Store: b.store, Deliver: b.deliver, Sweep: b.sweep, Clean: b.clean, Workers: cfg.Delivery.Workers,
+		Store: b.store, Deliver: b.deliver, Sweep: b.sweep, SweepEvery: sweepEvery, Clean: b.clean, Workers: cfg.Delivery.Workers,
 		Logger: slogger(log), Clock: clock{},
 	})
 	if err != nil {
@@ -230,7 +231,7 @@ func listen(setting string) (net.Listener, error) {
 
 func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 	return matrix.NewIntake(matrix.IntakeOptions{
-		Inbox: b.store, Watcher: b.state, Pending: b.pending, Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
+		Inbox: b.store, Watcher: watcher{b}, Pending: b.pending, Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
 		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix,
 		MaxBody: int64(cfg.Appservice.MaxBodySize), ReadTimeout: cfg.Appservice.RequestTimeout,
 		Deliver: func(events []invites.Received) { b.lanes.push(b.ctx, events) },
@@ -268,6 +269,9 @@ func (b *bot) ready() []string {
 
 // sweep lists the rows that should be worked on and may have no job.
 func (b *bot) sweep(ctx context.Context) ([]int64, error) {
+	if err := b.expire(ctx); err != nil && ctx.Err() == nil {
+		b.log.Warn().Err(err).Msg("could not look which invitations have expired")
+	}
 	return b.store.Due(ctx, time.Now(), sweepLimit)
 }
 

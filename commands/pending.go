@@ -3,7 +3,11 @@ package commands
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
+
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
 )
@@ -46,7 +50,32 @@ func runPending(ctx context.Context, c *Call) (Reply, error) {
 	if total > len(entries) {
 		reply.Text.Line().Sayf("… and %d more.", total-len(entries))
 	}
+	if rule.After > 0 && rule.Powerless {
+		reply.Text.Line().Say("I lack the power to withdraw them when they expire: that needs the level to kick.")
+	}
 	return reply, nil
+}
+
+// Reminder is the content of the notice that invitations of a room expire soon. It mentions the people who are in the room
+// and wanted them.
+func Reminder(entries []invites.Entry, rule invites.ExpiryRule, now time.Time) *event.MessageEventContent {
+	var reply Reply
+	inviters := []id.UserID{}
+	reply.Text.Sayf("%s not answered yet:", plural(len(entries), "invitation"))
+	for i, e := range entries {
+		if !slices.Contains(inviters, e.Inviter) {
+			inviters = append(inviters, e.Inviter)
+		}
+		if i == maxLines {
+			reply.Text.Line().Sayf("… and %d more.", len(entries)-i)
+		}
+		if i < maxLines {
+			reply.Text.Line().Code(string(e.Target)).Say(" by ").Code(string(e.Inviter)).Say(", " + expires(e.At.Add(rule.After).Sub(now)))
+		}
+	}
+	content := reply.Notice(Message{})
+	content.Mentions.UserIDs = inviters
+	return content
 }
 
 // through says how an invitation came about, where that is not plain.

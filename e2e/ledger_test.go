@@ -95,3 +95,31 @@ func TestUninvite(t *testing.T) {
 	s.succeeds(s.owner, s.room, "!uninvite --as-bot "+string(s.guest.ID))
 	s.is(t, s.room, s.guest.ID, "leave", s.Usher.Bot)
 }
+
+// TestExpiry: an invitation that nobody answers is withdrawn as the policy says, also when Usher was down at the time. The
+// spans of days are tested with a clock that is set by hand; here they are seconds.
+func TestExpiry(t *testing.T) {
+	s := newStage(t, false)
+	s.owner.Grant(s.room, 50, s.Usher.Bot)
+	s.owner.Invite(s.room, s.guest.ID)
+	s.owner.SetState(s.room, "chat.usher.policy", "", m{"version": 1, "pending": m{"expire_after": "1h", "remind_before": "3599s"}})
+	reminder := s.owner.Await("a reminder", func(e harness.Event) bool {
+		return e.Type == "m.room.message" && e.Sender == string(s.Usher.Bot) && strings.Contains(e.Field("body"), "not answered yet")
+	})
+	has(t, string(reminder.Content), string(s.guest.ID), `"user_ids":["`+string(s.owner.ID)+`"]`, "expires in")
+	has(t, s.says(t, s.owner, "!pending"), "expires in 59 minutes")
+
+	if err := s.Usher.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	s.owner.SetState(s.room, "chat.usher.policy", "", m{"version": 1, "pending": m{"expire_after": "1s"}})
+	if err := s.Usher.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	left := s.owner.AwaitMember(s.room, s.guest.ID, "leave")
+	if left.Sender != string(s.Usher.Bot) {
+		t.Errorf("withdrawn by %s", left.Sender)
+	}
+	s.settled(s.owner, s.room)
+	has(t, s.says(t, s.owner, "!whoinvited "+string(s.guest.ID)), "expired on")
+}

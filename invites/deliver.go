@@ -76,6 +76,9 @@ func (s *Service) attempt(ctx context.Context, inv Invitation) ending {
 // takenBack tells whether the command was redacted while it waited. The inbox knows of redactions by the sender at once;
 // those by others, and those missed, are asked for before a later attempt.
 func (s *Service) takenBack(ctx context.Context, inv Invitation, ask bool) (bool, error) {
+	if inv.Action == policy.ActionExpire {
+		return false, nil // nobody asked for it
+	}
 	event, err := s.Store.Received(ctx, inv.Command)
 	if err == nil && event.Redacted {
 		return true, nil
@@ -98,6 +101,14 @@ func (s *Service) takenBack(ctx context.Context, inv Invitation, ask bool) (bool
 func (s *Service) judge(ctx context.Context, inv Invitation, q policy.Question, fresh bool) (end ending, final bool) {
 	if q.Own() {
 		return ending{}, false
+	}
+	if inv.Action == policy.ActionExpire {
+		if stands, err := s.stands(ctx, inv); err != nil {
+			return s.failure(inv, err), true
+		} else if stands {
+			d := policy.Decision{Code: policy.CodeStands, Side: policy.SidePolicy}
+			return ending{status: Refused, kind: OutcomeRefused, code: string(d.Code), detail: policy.Explain(q, d).String(), quiet: true}, true
+		}
 	}
 	if fresh {
 		// An earlier attempt may have gone through before a crash: the room shows it, and that is the idempotency.

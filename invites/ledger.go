@@ -77,4 +77,23 @@ type Ledger interface {
 	PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (Entry, error)
 	// History returns up to limit entries of a user in a room, the newest first.
 	History(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]Entry, error)
+	Expiries
+}
+
+// Expiries is the part of Ledger that knows when open invitations are due to expire.
+type Expiries interface {
+	// Unchecked returns up to limit rooms with pending entries whose rule was last set before a time, or never.
+	Unchecked(ctx context.Context, before time.Time, limit int) ([]id.RoomID, error)
+	// SetExpiry keeps a room's rule.
+	SetExpiry(ctx context.Context, r id.RoomID, rule ExpiryRule, now time.Time) error
+	// ForgetExpiries makes all rules unchecked; they stay in force until they are set anew.
+	ForgetExpiries(ctx context.Context) error
+	// Overdue returns up to limit pending entries that should have expired by now, but for those tried after a time.
+	Overdue(ctx context.Context, now, tried time.Time, limit int) ([]Entry, error)
+	// ToRemind returns up to limit pending entries of whose expiry their inviters should be reminded by now, and were not.
+	ToRemind(ctx context.Context, now time.Time, limit int) ([]Entry, error)
+	// Reminded marks entries as reminded of.
+	Reminded(ctx context.Context, entries ...int64) error
+	// Tried marks entries as tried at a time.
+	Tried(ctx context.Context, at time.Time, entries ...int64) error
 }

@@ -19,8 +19,8 @@ const (
 	countPending    = `SELECT count(*) FROM ledger WHERE room_id = $1 AND fate = 'pending'`
 	selectAllKeys   = `SELECT room_id, target FROM ledger WHERE fate = 'pending'`
 
-	insertEntry = `INSERT INTO ledger (event_id, room_id, target, sender, inviter, way, command, at, seen_at, fate, ended_at, ended_by, ending, reminded)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 0, '', '', false)
+	insertEntry = `INSERT INTO ledger (event_id, room_id, target, sender, inviter, way, command, at, seen_at, fate, ended_at, ended_by, ending, reminded, tried_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 0, '', '', false, 0)
 		ON CONFLICT (event_id) DO UPDATE SET fate = 'pending', ended_at = 0 WHERE ledger.fate = 'unseen'`
 	endEntry = `UPDATE ledger SET fate = $2, ended_at = $3, ended_by = $4, ending = $5 WHERE id = $1 AND fate = 'pending'`
 	// An ending that comes again, when somebody is invited anew, must not end that too.
@@ -91,7 +91,10 @@ func invited(t *tx, m *invites.MemberEvent, open invites.Entry) error {
 	}
 	n, err := t.exec(insertEntry, in(m.Event), in(m.Room), in(m.Target), in(m.Sender), in(inviter), in(way), in(command),
 		ms(earlier(m.SentAt, m.SeenAt)), ms(m.SeenAt))
-	if err != nil || n == 0 || open.ID == 0 {
+	if err != nil || n == 0 {
+		return err
+	}
+	if _, err := t.exec(insertExpiry, in(m.Room)); err != nil || open.ID == 0 {
 		return err
 	}
 	_, err = t.exec(endEntry, open.ID, in(invites.FateRenewed), ms(m.SeenAt), in(inviter), in(m.Event))

@@ -184,3 +184,41 @@ func testLedgerPending(t *testing.T, s Store) {
 		t.Error(err)
 	}
 }
+
+func testExpiries(t *testing.T, s Store) {
+	ctx := t.Context()
+	other := member(2, "invite", asker)
+	other.Room = "!other:example.org"
+	observe(t, s, member(1, "invite", asker), other)
+	now := epoch.Add(10 * time.Hour)
+	if got := must(s.Unchecked(ctx, now, 10))(t); len(got) != 2 {
+		t.Errorf("unchecked %v", got)
+	}
+	check(t, s.SetExpiry(ctx, lobby, invites.ExpiryRule{After: 5 * time.Hour, Remind: time.Hour}, now))
+	check(t, s.SetExpiry(ctx, other.Room, invites.ExpiryRule{}, now))
+	if got := must(s.Unchecked(ctx, now, 10))(t); len(got) != 0 {
+		t.Errorf("unchecked %v", got)
+	}
+	count := func(at time.Duration, overdue, remind int) {
+		t.Helper()
+		got := must(s.Overdue(ctx, epoch.Add(at), epoch.Add(at-24*time.Hour), 10))(t)
+		reminders := must(s.ToRemind(ctx, epoch.Add(at), 10))(t)
+		if len(got) != overdue || len(reminders) != remind {
+			t.Errorf("after %s: %d overdue, %d to remind of; want %d, %d", at, len(got), len(reminders), overdue, remind)
+		}
+	}
+	count(4*time.Hour, 0, 0)
+	count(4*time.Hour+time.Minute, 0, 1)
+	count(5*time.Hour+time.Minute, 1, 1)
+	entry := must(s.PendingOf(ctx, lobby, target))(t)
+	check(t, s.Reminded(ctx, entry.ID))
+	check(t, s.Tried(ctx, now, entry.ID))
+	count(11*time.Hour, 0, 0)
+	count(40*time.Hour, 1, 0)
+	observe(t, s, member(9, "join", target))
+	count(40*time.Hour, 0, 0)
+	check(t, s.ForgetExpiries(ctx))
+	if got := must(s.Unchecked(ctx, now, 10))(t); !slices.Equal(got, []id.RoomID{other.Room}) {
+		t.Errorf("unchecked %v, want the room with an open invitation", got)
+	}
+}

@@ -57,6 +57,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"LedgerAgain", testLedgerAgain},
 		{"LedgerComplete", testLedgerComplete},
 		{"LedgerPending", testLedgerPending},
+		{"Expiries", testExpiries},
 		{"HostileText", testHostileText},
 		{"Cancelled", testCancelled},
 		{"Ping", testPing},

@@ -17,11 +17,22 @@ CREATE TABLE ledger (
 	ended_at BIGINT  NOT NULL,
 	ended_by TEXT    NOT NULL,
 	ending   TEXT    NOT NULL,
-	reminded BOOLEAN NOT NULL
+	reminded BOOLEAN NOT NULL,
+	tried_at BIGINT  NOT NULL
 );
 CREATE INDEX ledger_target ON ledger (room_id, target, id);
+CREATE INDEX ledger_inviter ON ledger (room_id, inviter, id);
 CREATE INDEX ledger_pending ON ledger (room_id, at, id) WHERE fate = 'pending';
 
 -- What people type may be longer than PostgreSQL lets an index row be; what the ledger looks for is not.
 CREATE INDEX invitation_target ON invitation (room_id, target) WHERE length(room_id) < 256 AND length(target) < 256;
 CREATE INDEX audit_room ON audit (room_id, at, id) WHERE length(room_id) < 256;
+
+-- What a room's policy said of open invitations when it was last looked at, in milliseconds; 0 is never.
+CREATE TABLE expiry (
+	room_id       TEXT   PRIMARY KEY,
+	expire_after  BIGINT NOT NULL,
+	remind_before BIGINT NOT NULL,
+	checked_at    BIGINT NOT NULL
+);
+CREATE INDEX expiry_checked ON expiry (checked_at);
