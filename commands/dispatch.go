@@ -38,7 +38,7 @@ type Command struct {
 func Table() []Command {
 	return []Command{
 		inviteCommand(), uninviteCommand(), joinCommand(), whyCommand(),
-		pendingCommand(), whoInvitedCommand(),
+		pendingCommand(), whoInvitedCommand(), auditCommand(),
 		helpCommand(), pingCommand(),
 	}
 }

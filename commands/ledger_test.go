@@ -121,3 +121,27 @@ func TestUninviteLate(t *testing.T) {
 		t.Errorf("got %+v %v and %d acts", outcome, err, len(hs.Acts()))
 	}
 }
+
+func TestAudit(t *testing.T) {
+	d, _ := newDesk(t)
+	say(t, d, lobby, alice, "!invite @bob")
+	say(t, d, lobby, carol, "!invite @dora")
+	for _, tt := range []struct {
+		sender id.UserID
+		text   string
+		want   string
+	}{
+		{alice, "!audit", "2026-01-02 03:04:05 decision: @carol:here invite @dora:here → deny (invite.power)\n" +
+			"2026-01-02 03:04:05 effect: @alice:here invite @bob:here → done\n" +
+			"2026-01-02 03:04:05 decision: @alice:here invite @bob:here → allow (invite)"},
+		{alice, "!audit @dora 1h", "2026-01-02 03:04:05 decision: @carol:here invite @dora:here → deny (invite.power)"},
+		{alice, "!audit @nobody", "Nothing is on record."},
+		{alice, "!audit 2027-01-01", "Nothing is on record."},
+		{carol, "!audit", "Only people with the power to kick may ask for that (kick.power)."},
+		{alice, "!audit tomorrow", "I don't understand “tomorrow”. Usage: !audit [user] [since: 7d or 2026-01-31] [room]"},
+	} {
+		if _, reply := say(t, d, lobby, tt.sender, tt.text); !strings.HasPrefix(reply.Text.String(), tt.want) {
+			t.Errorf("%s: got %q\nwant %q", tt.text, reply.Text.String(), tt.want)
+		}
+	}
+}

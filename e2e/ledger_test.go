@@ -123,3 +123,18 @@ func TestExpiry(t *testing.T) {
 	s.settled(s.owner, s.room)
 	has(t, s.says(t, s.owner, "!whoinvited "+string(s.guest.ID)), "expired on")
 }
+
+// TestAudit: in chat for those who may kick, and for operators beside the running Usher.
+func TestAudit(t *testing.T) {
+	s := newStage(t, true)
+	s.succeeds(s.owner, s.room, "!invite "+string(s.guest.ID))
+	has(t, s.says(t, s.owner, "!audit "+string(s.guest.ID)+" 1h"),
+		fmt.Sprintf("effect: %s invite %s → done", s.owner.ID, s.guest.ID), "→ allow (invite)")
+	s.guest.Join(s.room)
+	s.refused(t, s.guest, s.room, "!audit", "kick.power")
+	out, code := s.Usher.Run(t.Context(), "audit", "-c", "config.yaml", "--room", string(s.room), "--since", "1h", "--format", "jsonl")
+	if code != 0 || strings.Count(out, "\n") != 2 {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	has(t, out, `"kind":"decision"`, `"kind":"effect"`, `"target":"`+string(s.guest.ID)+`"`)
+}

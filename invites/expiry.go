@@ -30,8 +30,7 @@ const (
 
 // Expiry returns a room's rule. Where the policy can't be seen or read there is none.
 func (s *Service) Expiry(ctx context.Context, r id.RoomID) (ExpiryRule, error) {
-	// Somebody who is surely not there: what is left is the bot's own standing.
-	kick := room.Action{Type: room.Kick, Sender: s.Self.Bot, Target: id.NewUserID("nobody", "invalid")}
+	kick := kickAnybody(s.Self.Bot)
 	snap, err := s.Homeserver.Snapshot(ctx, r, s.Self.Bot, append(room.Needs(kick), policy.Key()), false)
 	if errors.Is(err, ErrNoView) {
 		return ExpiryRule{}, nil

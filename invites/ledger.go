@@ -2,9 +2,13 @@ package invites
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"maunium.net/go/mautrix/id"
+
+	"usher/room"
 )
 
 // MemberEvent is what an m.room.member event says, as far as the ledger needs it.
@@ -77,7 +81,16 @@ type Ledger interface {
 	PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (Entry, error)
 	// History returns up to limit entries of a user in a room, the newest first.
 	History(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]Entry, error)
+	// RecentAudit returns up to limit audit rows of a room, the newest first.
+	RecentAudit(ctx context.Context, q AuditQuery, limit int) ([]Audit, error)
 	Expiries
+}
+
+// AuditQuery says which audit rows are asked for.
+type AuditQuery struct {
+	Room  id.RoomID
+	User  id.UserID // as actor, performer or target; empty: anybody
+	Since time.Time // zero: all
 }
 
 // Expiries is the part of Ledger that knows when open invitations are due to expire.
@@ -96,4 +109,22 @@ type Expiries interface {
 	Reminded(ctx context.Context, entries ...int64) error
 	// Tried marks entries as tried at a time.
 	Tried(ctx context.Context, at time.Time, entries ...int64) error
+}
+
+// MayKick reports whether somebody's power in a room suffices to kick people who have none.
+func (s *Service) MayKick(ctx context.Context, r id.RoomID, user id.UserID) (bool, error) {
+	kick := kickAnybody(user)
+	snap, err := s.Homeserver.Snapshot(ctx, r, user, room.Needs(kick), false)
+	if errors.Is(err, ErrNoView) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading the room's state: %w", err)
+	}
+	return room.Authorize(snap, kick).Verdict == room.Allow, nil
+}
+
+// kickAnybody is the kick of somebody who is surely not there: what decides is the sender's own standing.
+func kickAnybody(sender id.UserID) room.Action {
+	return room.Action{Type: room.Kick, Sender: sender, Target: id.NewUserID("nobody", "invalid")}
 }

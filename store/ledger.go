@@ -28,14 +28,12 @@ const (
 
 	// Through which command an invitation came: one that was carried out by its sender, and that no entry has yet.
 	selectAsked = `SELECT i.command, i.actor FROM invitation i
-		WHERE i.room_id = $1 AND i.target = $2 AND length(i.room_id) < 256 AND length(i.target) < 256
-			AND i.action = 'invite' AND i.performer = $3 AND i.attempt > 0 AND i.status IN ('open', 'done')
+		WHERE i.part = $4 AND i.room_id = $1 AND i.target = $2 AND i.action = 'invite' AND i.performer = $3 AND i.attempt > 0 AND i.status IN ('open', 'done')
 			AND NOT EXISTS (SELECT 1 FROM ledger l WHERE l.room_id = $1 AND l.target = $2 AND l.command = i.command)
 		ORDER BY i.id DESC LIMIT 1`
 	// Through which command an invitation was withdrawn: one given since it was seen.
 	selectWithdrawn = `SELECT i.action, i.actor FROM invitation i
-		WHERE i.room_id = $1 AND i.target = $2 AND length(i.room_id) < 256 AND length(i.target) < 256
-			AND i.action IN ('withdraw', 'expire') AND i.performer = $3 AND i.attempt > 0 AND i.status IN ('open', 'done')
+		WHERE i.part IN ($5, $6) AND i.room_id = $1 AND i.target = $2 AND i.action IN ('withdraw', 'expire') AND i.performer = $3 AND i.attempt > 0 AND i.status IN ('open', 'done')
 			AND i.created_at >= (SELECT seen_at FROM ledger WHERE id = $4)
 		ORDER BY i.id DESC LIMIT 1`
 )
@@ -85,7 +83,7 @@ func invited(t *tx, m *invites.MemberEvent, open invites.Entry) error {
 			way = invites.WayActor
 		}
 		return err
-	}, selectAsked, in(m.Room), in(m.Target), in(m.Sender))
+	}, selectAsked, in(m.Room), in(m.Target), in(m.Sender), partOf(m, "invite"))
 	if err != nil {
 		return err
 	}
@@ -99,6 +97,11 @@ func invited(t *tx, m *invites.MemberEvent, open invites.Entry) error {
 	}
 	_, err = t.exec(endEntry, open.ID, in(invites.FateRenewed), ms(m.SeenAt), in(inviter), in(m.Event))
 	return err
+}
+
+// partOf is the digest by which the rows of commands about a membership are found.
+func partOf(m *invites.MemberEvent, action string) int64 {
+	return digest(action, string(m.Room), string(m.Target))
 }
 
 // earlier keeps a server whose clock is ahead from dating an invitation into the future.
@@ -135,7 +138,7 @@ func ended(t *tx, m *invites.MemberEvent, open invites.Entry) error {
 				fate = invites.FateExpired
 			}
 			return err
-		}, selectWithdrawn, in(m.Room), in(m.Target), in(m.Sender), open.ID)
+		}, selectWithdrawn, in(m.Room), in(m.Target), in(m.Sender), open.ID, partOf(m, "withdraw"), partOf(m, "expire"))
 	}
 	if err != nil {
 		return err
