@@ -35,6 +35,7 @@ type bot struct {
 	client   *matrix.Client
 	state    *matrix.State
 	pending  *matrix.Pending
+	cards    *matrix.Cards
 	invites  *invites.Service
 	desk     *commands.Desk
 	jobs     *jobs.Queue

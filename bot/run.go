@@ -78,7 +78,7 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 		return nil, fmt.Errorf("%w: %w", ErrDatabase, err)
 	}
 	b.closers = append(b.closers, func() { _ = b.store.Close() })
-	b.pending = matrix.NewPending()
+	b.pending, b.cards = matrix.NewPending(), matrix.NewCards()
 	b.state = matrix.NewState(b.client, matrix.StateOptions{Creates: b.store, Log: log})
 	b.jobs, err = jobs.New(ctx, jobs.Config{
 		Store: b.store, Deliver: b.deliver, Sweep: b.sweep, SweepEvery: sweepEvery, Clean: b.clean, Workers: cfg.Delivery.Workers,
@@ -231,7 +231,7 @@ func listen(setting string) (net.Listener, error) {
 
 func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 	return matrix.NewIntake(matrix.IntakeOptions{
-		Inbox: b.store, Watcher: watcher{b}, Pending: b.pending, Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
+		Inbox: b.store, Watcher: watcher{b}, Pending: b.pending, Cards: b.cards, Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
 		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix,
 		MaxBody: int64(cfg.Appservice.MaxBodySize), ReadTimeout: cfg.Appservice.RequestTimeout,
 		Deliver: func(events []invites.Received) { b.lanes.push(b.ctx, events) },

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"maunium.net/go/mautrix/id"
+
 	"usher/e2e/harness"
 )
 
@@ -137,4 +139,80 @@ func TestAudit(t *testing.T) {
 		t.Errorf("exit code %d\n%s", code, out)
 	}
 	has(t, out, `"kind":"decision"`, `"kind":"effect"`, `"target":"`+string(s.guest.ID)+`"`)
+}
+
+// TestPrune: a branch of three levels; the preview, the asker's ✅ and nobody else's, over a restart.
+func TestPrune(t *testing.T) {
+	s := newStage(t, true)
+	second := s.Account("second")
+	s.owner.Invite(s.room, s.guest.ID)
+	s.guest.Join(s.room)
+	s.guest.Invite(s.room, second.ID)
+	second.Join(s.room)
+	open := []*harness.Account{s.Account("one"), s.Account("two"), s.Account("three")}
+	s.guest.Invite(s.room, open[0].ID)
+	second.Invite(s.room, open[1].ID)
+	second.Invite(s.room, open[2].ID)
+	spared := s.Account("spared")
+	s.owner.Invite(s.room, spared.ID)
+	s.settled(s.owner, s.room)
+
+	card := s.owner.AwaitReply(s.owner.Say(s.room, "!prune "+string(s.guest.ID)), s.Usher.Bot)
+	has(t, card.Field("body"), "withdraws 3 invitations", string(open[0].ID), string(open[1].ID), string(open[2].ID), "React with ✅")
+	s.react(s.guest, card, "✅")
+	s.settled(s.guest, s.room)
+	s.is(t, s.room, open[0].ID, "invite", "")
+	if err := s.Usher.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Usher.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.settled(s.owner, s.room)
+	s.react(s.owner, card, "✅")
+	for _, account := range open {
+		left := s.owner.AwaitMember(s.room, account.ID, "leave")
+		if left.Sender != string(s.owner.ID) {
+			t.Errorf("%s was withdrawn by %s", account.ID, left.Sender)
+		}
+	}
+	s.is(t, s.room, spared.ID, "invite", "")
+	s.owner.Await("the card edited", func(e harness.Event) bool {
+		return e.Sender == string(s.Usher.Bot) && strings.Contains(string(e.Content), "m.replace") && strings.Contains(string(e.Content), "Done.")
+	})
+	has(t, s.says(t, s.owner, "!pending"), "1 invitation open", string(spared.ID))
+
+	has(t, s.says(t, s.owner, "!tree"), string(s.owner.ID)+"\n└ "+string(s.guest.ID)+"\n", "└ "+string(open[2].ID)+" (withdrawn)")
+	has(t, s.says(t, s.owner, "!stats"), "6 sent, 2 accepted, 3 withdrawn, 1 pending")
+	for command, name := range map[string]string{"!tree --picture": "tree.png", "!stats --picture": "invitations.png"} {
+		picture := s.owner.AwaitReply(s.owner.Say(s.room, command), s.Usher.Bot)
+		if picture.Field("msgtype") != "m.image" || picture.Field("filename") != name {
+			t.Errorf("%s: %s", command, picture.Content)
+		}
+		data := s.download(t, picture.Field("url"))
+		if !strings.HasPrefix(string(data), "\x89PNG") {
+			t.Errorf("%s: %d bytes that are no PNG", command, len(data))
+		}
+	}
+}
+
+// react reacts to a message.
+func (s *stage) react(by *harness.Account, on harness.Event, key string) {
+	by.Test().Helper()
+	by.Do("PUT", fmt.Sprintf("/v3/rooms/%s/send/m.reaction/%x", s.room, key+string(by.ID)+string(on.ID)),
+		m{"m.relates_to": m{"rel_type": "m.annotation", "event_id": on.ID, "key": key}})
+}
+
+// download fetches what an mxc: URI names.
+func (s *stage) download(t *testing.T, uri string) []byte {
+	t.Helper()
+	parsed, err := id.ParseContentURI(uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := s.owner.Client.DownloadBytes(harness.Soon(t), parsed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }

@@ -79,11 +79,28 @@ type Ledger interface {
 	Pending(ctx context.Context, r id.RoomID, limit int) ([]Entry, int, error)
 	// PendingOf returns the pending entry of a user in a room, or ErrNotFound.
 	PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (Entry, error)
+	// PendingBy returns up to limit pending entries of a room by an inviter, the oldest first.
+	PendingBy(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]Entry, error)
 	// History returns up to limit entries of a user in a room, the newest first.
 	History(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]Entry, error)
+	// Roots returns up to limit people who invited others in a room and were not invited before that, by their first invitation.
+	Roots(ctx context.Context, r id.RoomID, limit int) ([]id.UserID, error)
+	// Children returns up to limit entries, the oldest first, of people who are in a room through an inviter: those whose newest
+	// entry, of those before they invited anybody themselves, is by the inviter. So nobody is their own ancestor.
+	Children(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]Entry, error)
+	// Tallies counts a room's entries since a time.
+	Tallies(ctx context.Context, r id.RoomID, since time.Time) ([]Tally, error)
 	// RecentAudit returns up to limit audit rows of a room, the newest first.
 	RecentAudit(ctx context.Context, q AuditQuery, limit int) ([]Audit, error)
 	Expiries
+}
+
+// Tally is how many entries of a week an inviter has with a fate.
+type Tally struct {
+	Week    time.Time // the Monday that it begins with, UTC
+	Inviter id.UserID
+	Fate    Fate
+	Count   int
 }
 
 // AuditQuery says which audit rows are asked for.

@@ -121,6 +121,8 @@ type Store interface {
 	Redact(ctx context.Context, event id.EventID, sender id.UserID) (bool, error)
 	// Received returns one inbox event, or ErrNotFound.
 	Received(ctx context.Context, event id.EventID) (Received, error)
+	// Answered returns the event that has a status message, or ErrNotFound.
+	Answered(ctx context.Context, answer id.EventID) (Received, error)
 	// SetAnswer remembers the status message of a command.
 	SetAnswer(ctx context.Context, command, answer id.EventID) error
 	// Handled ends an inbox event: its reply is out.

@@ -15,6 +15,7 @@ const (
 
 	selectWaiting  = `SELECT ` + inboxColumns + ` FROM inbox WHERE NOT handled ORDER BY seq`
 	selectReceived = `SELECT ` + inboxColumns + ` FROM inbox WHERE event_id = $1`
+	selectAnswered = `SELECT ` + inboxColumns + ` FROM inbox WHERE answer = $1 AND answer <> '' AND length(answer) < 256`
 	updateRedacted = `UPDATE inbox SET redacted = true WHERE event_id = $1 AND sender = $2`
 	updateAnswer   = `UPDATE inbox SET answer = $2 WHERE event_id = $1`
 	updateHandled  = `UPDATE inbox SET handled = true WHERE event_id = $1`
@@ -87,6 +88,11 @@ func (s *Store) Waiting(ctx context.Context) ([]invites.Received, error) {
 // Received implements invites.Store.
 func (s *Store) Received(ctx context.Context, event id.EventID) (invites.Received, error) {
 	return one(ctx, &s.reads, scanReceived, selectReceived, in(event))
+}
+
+// Answered implements invites.Store.
+func (s *Store) Answered(ctx context.Context, answer id.EventID) (invites.Received, error) {
+	return one(ctx, &s.reads, scanReceived, selectAnswered, in(answer))
 }
 
 // Redact implements invites.Store. It reports true again for an event that sender has taken back before.

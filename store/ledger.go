@@ -16,6 +16,7 @@ const (
 	selectHistory   = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND target = $2 ORDER BY id DESC LIMIT $3`
 	selectPending   = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND fate = 'pending' ORDER BY at, id LIMIT $2`
 	selectSeen      = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND fate = 'pending' AND seen_at < $2`
+	selectPendingBy = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND inviter = $2 AND fate = 'pending' ORDER BY id LIMIT $3`
 	countPending    = `SELECT count(*) FROM ledger WHERE room_id = $1 AND fate = 'pending'`
 	selectAllKeys   = `SELECT room_id, target FROM ledger WHERE fate = 'pending'`
 
@@ -206,6 +207,11 @@ func scanCount(row scanner) (n int, err error) {
 // PendingOf implements invites.Ledger.
 func (s *Store) PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (invites.Entry, error) {
 	return one(ctx, &s.reads, scanEntry, selectPendingOf, in(r), in(target))
+}
+
+// PendingBy implements invites.Ledger.
+func (s *Store) PendingBy(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]invites.Entry, error) {
+	return all(ctx, &s.reads, scanEntry, selectPendingBy, in(r), in(inviter), limit)
 }
 
 // History implements invites.Ledger.

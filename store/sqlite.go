@@ -178,7 +178,7 @@ func (f sqliteFile) dsn(readOnly bool) string {
 // reads are the statements to keep compiled where nothing is written.
 func reads() []string {
 	return []string{selectWaiting, selectReceived, selectInvitations, selectDue, selectCreate, selectAudit, selectPending, selectPendingOf, selectHistory,
-		selectUnchecked, selectOverdue, selectToRemind}
+		selectUnchecked, selectOverdue, selectToRemind, selectChildren, selectPendingBy}
 }
 
 // writes are the statements to keep compiled where all writes go through.

@@ -21,6 +21,7 @@ CREATE TABLE ledger (
 	tried_at BIGINT  NOT NULL
 );
 CREATE INDEX ledger_target ON ledger (room_id, target, id);
+CREATE INDEX ledger_at ON ledger (room_id, at, fate, inviter);
 CREATE INDEX ledger_inviter ON ledger (room_id, inviter, id);
 CREATE INDEX ledger_pending ON ledger (room_id, at, id) WHERE fate = 'pending';
 
@@ -36,3 +37,6 @@ CREATE TABLE expiry (
 	checked_at    BIGINT NOT NULL
 );
 CREATE INDEX expiry_checked ON expiry (checked_at);
+
+-- What a card belongs to.
+CREATE INDEX inbox_answer ON inbox (answer) WHERE answer <> '' AND length(answer) < 256;
