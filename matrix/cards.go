@@ -25,7 +25,9 @@ func NewCards() *Cards {
 func (c *Cards) Open(card id.EventID, votes ...id.EventID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.open[card] = c.open[card]
+	if _, open := c.open[card]; !open {
+		c.open[card] = nil
+	}
 	for _, vote := range votes {
 		c.add(card, vote)
 	}
