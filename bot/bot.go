@@ -42,6 +42,7 @@ type bot struct {
 	lanes    *lanes
 	direct   *directs
 	progress progress
+	sealed   sealed
 
 	policyChanged atomic.Bool // since the last sweep, in some room
 

@@ -28,6 +28,15 @@ func (b *bot) decide(ctx context.Context, ev invites.Received) error {
 	} else if err != nil {
 		return err
 	}
+	if command.Type == encrypted {
+		if b.sealed.device == nil {
+			return nil
+		}
+		if command, err = b.sealed.device.Open(ctx, command); err != nil {
+			b.log.Warn().Err(err).Stringer("event", command.Event).Msg("a command can't be opened again")
+			return nil
+		}
+	}
 	m, reply, decided, err := b.desk.Decide(ctx, command, ev.Sender, matrix.Vote(key) == matrix.Yes)
 	if err != nil || !decided {
 		return err

@@ -9,8 +9,6 @@ import (
 
 	"usher/commands"
 	"usher/invites"
-	"usher/policy"
-	"usher/room"
 )
 
 // loadPending learns which invitations are open, so that the intake knows what ends one.
@@ -37,20 +35,6 @@ func (b *bot) arrived(ctx context.Context, r id.RoomID) error {
 func (b *bot) departed(ctx context.Context, r id.RoomID) error {
 	return b.store.Complete(ctx, r, nil, time.Now())
 }
-
-// watcher passes on what changed in rooms, and notes when a policy did: spaces pass theirs on to other rooms.
-type watcher struct{ b *bot }
-
-// Changed implements matrix.Watcher.
-func (w watcher) Changed(r id.RoomID, k room.Key) {
-	w.b.state.Changed(r, k)
-	if k == policy.Key() || k.Type == "m.room.power_levels" {
-		w.b.policyChanged.Store(true)
-	}
-}
-
-// Invalidate implements matrix.Watcher.
-func (w watcher) Invalidate(r id.RoomID) { w.b.state.Invalidate(r) }
 
 // expire withdraws invitations that nobody answered, and reminds of those that will be.
 func (b *bot) expire(ctx context.Context) error {

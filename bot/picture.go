@@ -1,16 +1,31 @@
 package bot
 
 import (
+	"bytes"
 	"context"
 	"errors"
+
+	"maunium.net/go/mautrix/event"
 
 	"usher/commands"
 	"usher/invites"
 )
 
-// attach uploads the picture of a reply and sends it. Rooms that are encrypted will want it encrypted here.
+// attach uploads the picture of a reply, encrypted where the room is, and sends it.
 func (b *bot) attach(ctx context.Context, ev invites.Received, m commands.Message, reply commands.Reply) error {
-	uri, err := b.client.Upload(ctx, reply.Image.Name, "image/png", reply.Image.PNG)
+	data, contentType := bytes.Clone(reply.Image.PNG), "image/png"
+	var sealed *event.EncryptedFileInfo
+	if b.sealed.device != nil {
+		var err error
+		if sealed, err = b.sealed.device.SealFile(ctx, ev.Room, data); err != nil {
+			return final(err)
+		}
+	}
+	name := reply.Image.Name
+	if sealed != nil {
+		name, contentType = "", "application/octet-stream"
+	}
+	uri, err := b.client.Upload(ctx, name, contentType, data)
 	var act *invites.ActError
 	if errors.As(err, &act) && act.Class == invites.ClassRefused {
 		b.log.Warn().Err(err).Msg("the homeserver takes no picture")
@@ -22,6 +37,11 @@ func (b *bot) attach(ctx context.Context, ev invites.Received, m commands.Messag
 	if err != nil {
 		return err
 	}
-	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "picture"), "m.room.message", reply.Picture(m, uri))
+	content := reply.Picture(m, uri)
+	if sealed != nil {
+		sealed.URL = uri
+		content.URL, content.File = "", sealed
+	}
+	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "picture"), "m.room.message", content)
 	return err
 }

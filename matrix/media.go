@@ -16,7 +16,7 @@ import (
 // (https://spec.matrix.org/latest/client-server-api/#post_matrixmediav3upload).
 func (c *Client) Upload(ctx context.Context, name, contentType string, data []byte) (id.ContentURIString, error) {
 	body, err := c.do(ctx, request{
-		name: "upload", method: http.MethodPost, media: true, path: path("v3", "upload"), query: url.Values{"filename": {name}},
+		name: "upload", method: http.MethodPost, media: true, path: path("v3", "upload"), query: named(name),
 		data: data, contentType: contentType,
 	})
 	if err != nil {
@@ -35,4 +35,12 @@ func (r request) below() mautrix.PrefixableURLPath {
 		return mautrix.MediaURLPath(r.path)
 	}
 	return mautrix.ClientURLPath(r.path)
+}
+
+// named gives a file a name, if it has one.
+func named(name string) url.Values {
+	if name == "" {
+		return nil
+	}
+	return url.Values{"filename": {name}}
 }

@@ -46,7 +46,7 @@ func (s *Store) readSQLite(ctx context.Context, cfg Config) error {
 	if _, err := os.Stat(file.path); err != nil { // SQLite would make it
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
-	if s.raw, err = s.openHandle(file.dsn(true), 1, 1); err != nil {
+	if s.raw, err = s.openHandle(file.dsn(reading), 1, 1); err != nil {
 		return err
 	}
 	s.reads = handle{db: s.raw}
