@@ -1,10 +1,12 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 
+	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
 	"usher/e2e/harness"
@@ -215,4 +217,31 @@ func (s *stage) download(t *testing.T, uri string) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+// TestEncryptedPruneAndPicture: cards and pictures in an encrypted room.
+func TestEncryptedPruneAndPicture(t *testing.T) {
+	s := newSecretStage(t, true)
+	s.owner.Invite(s.room, s.guest.ID)
+	s.settled(s.owner, s.room)
+	picture := s.owner.AwaitReply(s.owner.Say(s.room, "!tree --picture"), s.Usher.Bot)
+	var content struct {
+		File event.EncryptedFileInfo `json:"file"`
+	}
+	if err := json.Unmarshal(picture.Content, &content); err != nil {
+		t.Fatal(err)
+	}
+	data := s.download(t, string(content.File.URL))
+	if strings.HasPrefix(string(data), "\x89PNG") {
+		t.Error("the picture lies open on the homeserver")
+	}
+	if err := content.File.DecryptInPlace(data); err != nil || !strings.HasPrefix(string(data), "\x89PNG") {
+		t.Errorf("decrypting it: %v", err)
+	}
+	card := s.owner.AwaitReply(s.owner.Say(s.room, "!prune "+string(s.owner.ID)), s.Usher.Bot)
+	has(t, card.Field("body"), "withdraws 1 invitation")
+	s.react(s.owner, card, "✅")
+	s.owner.AwaitMember(s.room, s.guest.ID, "leave")
+	s.settled(s.owner, s.room)
+	s.allSecret(t, s.room)
 }
