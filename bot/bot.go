@@ -44,7 +44,7 @@ type bot struct {
 	progress progress
 	sealed   sealed
 
-	policyChanged atomic.Bool // since the last sweep, in some room
+	expiriesChanged atomic.Bool // since the last sweep, in some room
 
 	emptying sync.Mutex
 	checking map[id.RoomID]bool

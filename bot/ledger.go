@@ -38,7 +38,7 @@ func (b *bot) departed(ctx context.Context, r id.RoomID) error {
 
 // expire withdraws invitations that nobody answered, and reminds of those that will be.
 func (b *bot) expire(ctx context.Context) error {
-	if b.policyChanged.Swap(false) {
+	if b.expiriesChanged.Swap(false) {
 		if err := b.store.ForgetExpiries(ctx); err != nil {
 			return err
 		}

@@ -202,7 +202,7 @@ type watchers struct{ *bot }
 func (w watchers) Changed(r id.RoomID, k room.Key) {
 	w.state.Changed(r, k)
 	if k == policy.Key() || k.Type == "m.room.power_levels" {
-		w.policyChanged.Store(true) // in some room: spaces pass theirs on to others
+		w.expiriesChanged.Store(true) // in some room: spaces pass theirs on to others
 	}
 	if w.sealed.device != nil {
 		w.sealed.device.Changed(r, k.Type)

@@ -41,6 +41,7 @@ func Table() []Command {
 	return []Command{
 		inviteCommand(), uninviteCommand(), joinCommand(), whyCommand(),
 		pendingCommand(), pruneCommand(), whoInvitedCommand(), treeCommand(), statsCommand(), auditCommand(),
+		policyCommand(), listsCommand(), quotaCommand(),
 		helpCommand(), pingCommand(),
 	}
 }

@@ -38,24 +38,15 @@ func (s *Service) Expiry(ctx context.Context, r id.RoomID) (ExpiryRule, error) {
 	if err != nil {
 		return ExpiryRule{}, err
 	}
-	pending := pendingRule(snap)
+	p, err := s.inForce(ctx, r, s.Self.Bot, snap)
+	if err != nil || p == nil || p.Fault() != nil {
+		return ExpiryRule{}, err
+	}
+	pending := p.Document.Pending
 	return ExpiryRule{
 		After: pending.ExpireAfter, Remind: min(pending.RemindBefore, pending.ExpireAfter),
 		Powerless: room.Authorize(snap, kick).Verdict != room.Allow,
 	}, nil
-}
-
-// pendingRule reads the part of the room's own policy that is about open invitations.
-func pendingRule(snap *room.Snapshot) policy.Pending {
-	event, _ := snap.Event(policy.Key())
-	if event == nil {
-		return policy.Pending{}
-	}
-	layer, err := policy.Parse(event.Content)
-	if err != nil {
-		return policy.Pending{}
-	}
-	return policy.Merge(policy.Source{Event: event.ID, Layer: layer}).Document.Pending
 }
 
 // Expire looks which open invitations have expired, records their withdrawal, and returns the rows to deliver, and the

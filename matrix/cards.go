@@ -105,6 +105,12 @@ func (n *Intake) reaction(t *work, e *rawEvent) (kind, string) {
 func (n *Intake) redaction(t *work, e *rawEvent) (kind, string) {
 	before := len(t.redactions)
 	k := t.redaction(e)
+	in, ok := unquote(e.room)
+	for _, r := range t.redactions[before:] {
+		if ok && n.o.Redacted != nil {
+			n.o.Redacted(id.RoomID(in), r.event)
+		}
+	}
 	for _, r := range t.redactions[before:] {
 		if n.o.Cards.has(r.event) {
 			return t.collect(e, k)
