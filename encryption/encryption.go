@@ -52,7 +52,6 @@ type Options struct {
 	UserAgent   string
 	Keys        *store.Keys
 	Rooms       Rooms
-	Now         func() time.Time
 	Log         zerolog.Logger
 
 	// Arrived is told that keys for a room came, or with an empty id that anything may be tried again. It may be nil.
