@@ -231,6 +231,7 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 	if late := errors.Join(b.lanes.stop(deadline), b.jobs.Stop(deadline), server.Shutdown(deadline)); late != nil {
 		b.log.Warn().Err(late).Msg("not everything was finished in time; the next start goes on with it")
 	}
+	b.ending.Wait()
 	return err
 }
 
@@ -252,7 +253,7 @@ func listen(setting string) (net.Listener, error) {
 func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 	return matrix.NewIntake(matrix.IntakeOptions{
 		Inbox: b.port, Watcher: watchers{b}, Encrypted: b.sealed.device != nil, Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
-		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix,
+		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: commands.Known,
 		MaxBody: int64(cfg.Appservice.MaxBodySize), ReadTimeout: cfg.Appservice.RequestTimeout,
 		Deliver: func(events []invites.Received) { b.feed.push(b.ctx, events) },
 		Recover: func() {

@@ -154,12 +154,17 @@ func (u *Usher) Run(ctx context.Context, args ...string) (output string, exitCod
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-// Start starts the process, waits until it is ready and opens the door.
-func (u *Usher) Start(ctx context.Context) error {
+// Launch starts the process and does not wait for it.
+func (u *Usher) Launch() (err error) {
 	cmd := exec.Command(u.binary, "-c", "config.yaml", "-r", "registration.yaml")
 	cmd.Dir, cmd.Env = u.dir, environment()
-	var err error
-	if u.process, err = child.Start(cmd, filepath.Join(u.dir, "usher.log")); err != nil {
+	u.process, err = child.Start(cmd, filepath.Join(u.dir, "usher.log"))
+	return err
+}
+
+// Start starts the process, waits until it is ready and opens the door.
+func (u *Usher) Start(ctx context.Context) error {
+	if err := u.Launch(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, Patience)
@@ -184,6 +189,15 @@ func (u *Usher) Stop() error {
 	u.hold()
 	return u.process.Stop(15 * time.Second)
 }
+
+// StopWithin ends the process by SIGTERM, and kills it when it has not ended within grace.
+func (u *Usher) StopWithin(grace time.Duration) error {
+	u.hold()
+	return u.process.Stop(grace)
+}
+
+// PID is the id of the process that was started.
+func (u *Usher) PID() int { return u.process.PID() }
 
 // Running reports whether the process was started.
 func (u *Usher) Running() bool { return u.process != nil }
