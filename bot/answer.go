@@ -120,7 +120,18 @@ func (b *bot) answer(ctx context.Context, ev invites.Received, m commands.Messag
 	if reply.Progress {
 		return nil
 	}
-	return b.port.Handled(ctx, ev.Event)
+	b.end(ev.Event)
+	return nil
+}
+
+// end notes beside the lane that an event's reply is out: nothing waits for that, and in company it shares a commit. Should
+// a crash come first, the next start sends the same answer, under the same transaction id.
+func (b *bot) end(event id.EventID) {
+	b.ending.Go(func() {
+		if err := b.port.Handled(context.WithoutCancel(b.ctx), event); err != nil {
+			b.log.Warn().Err(err).Stringer("event", event).Msg("answered, but the next start does not know and answers again")
+		}
+	})
 }
 
 // tell sends the notice of a reply, or edits the one that stands already.

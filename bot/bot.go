@@ -49,6 +49,7 @@ type bot struct {
 	progress progress
 	sealed   sealed
 
+	ending   sync.WaitGroup // notes that a reply is out
 	emptying sync.Mutex
 	checking map[id.RoomID]bool
 

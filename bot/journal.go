@@ -18,8 +18,8 @@ type journal struct {
 }
 
 // Record implements invites.Store.
-func (j journal) Record(ctx context.Context, rows []invites.Invitation, audit []invites.Audit) ([]invites.Invitation, error) {
-	stored, err := j.Store.Record(ctx, rows, audit)
+func (j journal) Record(ctx context.Context, rows []invites.Invitation, audit []invites.Audit, spend ...invites.Charge) ([]invites.Invitation, error) {
+	stored, err := j.Store.Record(ctx, rows, audit, spend...)
 	for _, row := range stored {
 		j.about(j.log.Info(), row).Stringer("actor", row.Actor).Stringer("performer", row.Performer).
 			Str("status", string(row.Status)).Str("code", row.Code).Msg("decided")

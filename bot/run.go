@@ -19,6 +19,7 @@ import (
 	"usher/jobs"
 	"usher/matrix"
 	"usher/metrics"
+	"usher/policy"
 	"usher/store"
 )
 
@@ -197,6 +198,9 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 			return fmt.Errorf("%w: %w", ErrDatabase, err)
 		}
 	}
+	if err := b.recallSpaces(ctx); err != nil {
+		return fmt.Errorf("%w: %w", ErrDatabase, err)
+	}
 	if err := b.feed.rewind(b.ctx); err != nil {
 		return fmt.Errorf("%w: %w", ErrDatabase, err)
 	}
@@ -227,6 +231,7 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 	if late := errors.Join(b.lanes.stop(deadline), b.jobs.Stop(deadline), server.Shutdown(deadline)); late != nil {
 		b.log.Warn().Err(late).Msg("not everything was finished in time; the next start goes on with it")
 	}
+	b.ending.Wait()
 	return err
 }
 
@@ -248,7 +253,7 @@ func listen(setting string) (net.Listener, error) {
 func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 	return matrix.NewIntake(matrix.IntakeOptions{
 		Inbox: b.port, Watcher: watchers{b}, Encrypted: b.sealed.device != nil, Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
-		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix,
+		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: commands.Known,
 		MaxBody: int64(cfg.Appservice.MaxBodySize), ReadTimeout: cfg.Appservice.RequestTimeout,
 		Deliver: func(events []invites.Received) { b.feed.push(b.ctx, events) },
 		Recover: func() {
@@ -256,7 +261,8 @@ func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 				b.log.Err(err).Msg("the inbox could not be read; it is tried again")
 			}
 		},
-		Left: b.left, Ready: b.ready, Counters: b.metrics, Log: b.log,
+		Policy: policy.EventType, Linked: b.linked, Redacted: b.state.Forget, Left: b.left, Ready: b.ready,
+		Counters: b.metrics, Log: b.log,
 	})
 }
 

@@ -73,7 +73,7 @@ type port struct {
 	err error
 }
 
-func (p port) Record(context.Context, []invites.Invitation, []invites.Audit) ([]invites.Invitation, error) {
+func (p port) Record(context.Context, []invites.Invitation, []invites.Audit, ...invites.Charge) ([]invites.Invitation, error) {
 	return nil, p.err
 }
 func (p port) Settle(context.Context, ...invites.Settlement) error         { return p.err }

@@ -111,10 +111,10 @@ func (s store) Quarantine(ctx context.Context, bad []invites.Undecodable) (err e
 }
 
 // Record implements invites.Store.
-func (s store) Record(ctx context.Context, rows []invites.Invitation, audit []invites.Audit) (stored []invites.Invitation, err error) {
+func (s store) Record(ctx context.Context, rows []invites.Invitation, audit []invites.Audit, spend ...invites.Charge) (stored []invites.Invitation, err error) {
 	done := s.timed("record")
 	defer func() { done(err) }()
-	if stored, err = s.Store.Record(ctx, rows, audit); err != nil {
+	if stored, err = s.Store.Record(ctx, rows, audit, spend...); err != nil {
 		return nil, err
 	}
 	s.decided(audit)
