@@ -12,6 +12,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/e2e/harness"
+	"usher/e2e/homeserver"
 )
 
 // identity is what the homeserver shows of the bot's devices.
@@ -47,6 +48,21 @@ func TestIdentity(t *testing.T) {
 	s.restart(t)
 	if after := s.identity(t); after.master != before.master || len(after.devices) != 1 || after.devices[0] != before.devices[0] || !after.signed {
 		t.Errorf("after a restart the bot has %+v, before %+v", after, before)
+	}
+}
+
+// TestDeviceWithoutLogin: where the registration rules the login out, the device is made by MSC4190.
+func TestDeviceWithoutLogin(t *testing.T) {
+	if harness.Kind() != homeserver.Synapse {
+		t.Skip("only Synapse has MSC4190")
+	}
+	s := newStageOf(t, harness.Options{Puppet: true, Encrypted: true, MSC4190: true})
+	s.succeeds(s.owner, s.room, "!invite "+string(s.guest.ID))
+	s.restart(t)
+	s.settled(s.owner, s.room)
+	s.allSecret(t, s.room)
+	if found := s.identity(t); len(found.devices) != 1 || !found.signed {
+		t.Errorf("the bot has %+v", found)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
@@ -76,7 +77,11 @@ func (n *Intake) receiveAll(ctx context.Context, batch []*arrival) {
 		}
 	}
 	for _, e := range fresh {
-		n.o.Log.Info().Str("transaction_id", shorten(from[e.Event], 64)).Stringer("event", e.Event).Stringer("room", e.Room).
+		level := zerolog.InfoLevel
+		if e.Type == "m.room.encrypted" {
+			level = zerolog.DebugLevel // most of it is chat
+		}
+		n.o.Log.WithLevel(level).Str("transaction_id", shorten(from[e.Event], 64)).Stringer("event", e.Event).Stringer("room", e.Room).
 			Stringer("sender", e.Sender).Str("type", shorten(e.Type, 64)).Msg("Event kept")
 	}
 	// What is committed is handed on even if a redaction failed: it is not new when it comes again.
