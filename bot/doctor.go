@@ -39,7 +39,7 @@ type doctor struct {
 // did. At the homeserver it changes nothing; a database that is missing or old is made or upgraded, as by a start. It may
 // run beside a running Usher.
 func Doctor(ctx context.Context, cfg *config.Config, out io.Writer) error {
-	client, err := newClient(cfg, "doctor", zerolog.Nop())
+	client, err := newClient(cfg, "doctor", nil, zerolog.Nop())
 	if err != nil {
 		return fmt.Errorf("homeserver.address: %w", err)
 	}

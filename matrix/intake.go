@@ -187,6 +187,7 @@ func (n *Intake) transaction(w http.ResponseWriter, r *http.Request, txn string)
 	start := n.o.Now()
 	t := n.buffers.Get().(*work)
 	t.reset(start)
+	t.txn = txn
 	status, code := n.take(w, r, t, txn)
 	if status == http.StatusOK {
 		reply(w, status, emptyJSON)
@@ -286,6 +287,10 @@ func (n *Intake) receive(ctx context.Context, t *work) error {
 				fresh[i].Redacted = true
 			}
 		}
+	}
+	for _, e := range fresh {
+		n.o.Log.Info().Str("transaction_id", shorten(t.txn, 64)).Stringer("event", e.Event).Stringer("room", e.Room).
+			Stringer("sender", e.Sender).Str("type", shorten(e.Type, 64)).Msg("Event kept")
 	}
 	// What is committed is handed on even if a redaction failed: it is not new when it comes again.
 	if len(fresh) > 0 && n.o.Deliver != nil {

@@ -101,6 +101,7 @@ func (u *Usher) configure(s Setup) error {
 	}
 	if uri := os.Getenv("USHER_E2E_POSTGRES"); uri != "" {
 		settings["database.type"], settings["database.uri"] = "postgres", uri
+		settings["encryption.database_uri"] = uri + "&search_path=keys_" + strings.ToLower(rand.Text()) // a bot's keys are its own
 	}
 	maps.Copy(settings, s.Set)
 	text, err := yaml.Marshal(nest(settings))
