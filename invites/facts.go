@@ -3,7 +3,6 @@ package invites
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -277,7 +276,7 @@ func (s *Service) lookUp(ctx context.Context, r id.RoomID, user id.UserID) (*pol
 			w.list.Set(change.Key, nil)
 			continue
 		}
-		w.list.Set(change.Key, slices.Clone(change.Event.Content))
+		w.list.Set(change.Key, change.Event.Content)
 	}
 	hit := w.list.Match(user)
 	if hit != nil {
