@@ -152,7 +152,7 @@ func (s *Service) refusal(ctx context.Context, inv Invitation, q policy.Question
 	if err != nil {
 		return end
 	}
-	d := policy.Decide(snap, q)
+	d := policy.Decide(snap, q, policy.Own(snap, inv.Room), policy.Facts{Now: s.Clock.Now()})
 	switch {
 	case policy.Took(snap, inv.Action, inv.Target):
 		end.status, end.kind, end.code, end.detail = Done, OutcomeDone, "done", ""

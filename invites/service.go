@@ -116,7 +116,7 @@ func (s *Service) decide(ctx context.Context, r id.RoomID, q policy.Question, fr
 	if err != nil {
 		return policy.Decision{}, fmt.Errorf("reading the room's state: %w", err)
 	}
-	return policy.Decide(snap, q), nil
+	return policy.Decide(snap, q, policy.Own(snap, r), policy.Facts{Now: s.Clock.Now()}), nil
 }
 
 // Ask decides on every target, records what is to be done with its audit in one commit, delivers the first few at once and
