@@ -22,8 +22,8 @@ type watched struct {
 	serving id.EventID // command that is being worked on
 	again   bool       // by the queue
 	fault   invites.Class
-	hidden  int // which of what is asked for is kept back, from 1
-	hide    int // for how many more snapshots
+	hidden  int                 // which of what is asked for is kept back, from 1
+	hide    int                 // for how many more snapshots
 	legit   map[id.EventID]bool // policy events that their sender had the power to send
 	wrong   string
 }
