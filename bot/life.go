@@ -16,6 +16,9 @@ import (
 
 // life handles what happens to the bot itself: invitations, and rooms that are replaced.
 func (b *bot) life(ctx context.Context, ev invites.Received) error {
+	if ev.Type == policy.EventType {
+		return b.policyChanged(ctx, ev)
+	}
 	var event struct {
 		Content map[string]json.RawMessage `json:"content"`
 	}
@@ -31,6 +34,8 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 		return b.follow(ctx, ev, id.RoomID(field("replacement_room")))
 	case ev.Type == "m.room.member" && *ev.StateKey == b.self.Bot.String() && field("membership") == "invite":
 		return b.invited(ctx, ev, string(event.Content["is_direct"]) == "true")
+	case ev.Type == "m.room.member" && *ev.StateKey == b.self.Bot.String() && field("membership") == "join":
+		b.adopt(ctx, ev.Room)
 	}
 	return nil
 }
@@ -65,13 +70,13 @@ func (b *bot) greeting(ctx context.Context, r id.RoomID, direct bool) any {
 		return b.desk.Greeting(direct, policy.Question{}, policy.Decision{})
 	}
 	// Somebody who is surely not there: what is left is the bot's own standing.
-	q := policy.Question{Action: room.Invite, Actor: b.self.Bot, Performer: b.self.Bot, Target: id.NewUserID("nobody", "invalid")}
+	q := policy.Question{Action: room.Invite, Actor: b.self.Bot, Performer: b.self.Bot, Target: id.NewUserID("nobody/usher", b.self.Domain)}
 	snap, err := b.state.Snapshot(ctx, r, b.self.Bot, policy.Needs(q), false)
 	if err != nil {
 		b.log.Warn().Err(err).Stringer("room", r).Msg("the room's state could not be read")
 		return b.desk.Greeting(direct, q, policy.Decision{Verdict: room.Unknown})
 	}
-	return b.desk.Greeting(direct, q, policy.Decide(snap, q, policy.Own(snap, r), policy.Facts{Now: time.Now()}))
+	return b.desk.Greeting(direct, q, policy.Decide(snap, q, policy.Merge(), policy.Facts{}))
 }
 
 // follow joins the room that replaces another.

@@ -36,7 +36,7 @@ type Command struct {
 
 // Table lists the commands, in the order in which !help shows them.
 func Table() []Command {
-	return []Command{inviteCommand(), joinCommand(), whyCommand(), helpCommand(), pingCommand()}
+	return []Command{inviteCommand(), joinCommand(), whyCommand(), policyCommand(), listsCommand(), quotaCommand(), helpCommand(), pingCommand()}
 }
 
 // Desk is what the commands work with.

@@ -56,7 +56,7 @@ func Decide(s *room.Snapshot, q Question, p *InForce, f Facts) Decision {
 	if p == nil {
 		return Decision{Verdict: room.Unknown, Code: room.RuleUnknown, Side: SidePolicy, Evidence: room.Evidence{Key: Key()}}
 	}
-	governs := q.Action == room.Invite && len(p.Sources) > 0
+	governs := q.Action == room.Invite && p.governs()
 	if bad := p.Fault(); bad != nil && governs {
 		return Decision{Code: CodeMalformed, Side: SidePolicy, Fault: bad.Fault.Error(), From: bad.Room, Policy: bad.Event}
 	}
@@ -133,7 +133,7 @@ func (c check) ask() *Decision {
 		return nil
 	}
 	_, byName := matchAny(c.d.Ask.Users, string(c.q.Actor))
-	_, byServer := matchAny(c.d.Ask.Servers, serverName(c.q.Actor))
+	_, byServer := matchAny(c.d.Ask.Servers, ServerName(c.q.Actor))
 	if byName || byServer {
 		return nil
 	}
@@ -161,7 +161,7 @@ func (c check) joined() *Decision {
 }
 
 func (c check) denied() *Decision {
-	server := serverName(c.q.Target)
+	server := ServerName(c.q.Target)
 	if glob, hit := matchAny(c.d.Whom.DenyUsers, string(c.q.Target)); hit {
 		return &Decision{Code: CodeUserDenied, Field: "whom.deny_users", Match: glob}
 	}
@@ -180,7 +180,7 @@ func (c check) allowed() *Decision {
 		return nil
 	}
 	_, byName := matchAny(w.AllowUsers, string(c.q.Target))
-	_, byServer := matchAny(w.AllowServers, serverName(c.q.Target))
+	_, byServer := matchAny(w.AllowServers, ServerName(c.q.Target))
 	if byName || byServer {
 		return nil
 	}

@@ -70,7 +70,7 @@ func (l *List) Len() int { return len(l.rules) }
 func (l *List) Match(user id.UserID) *Hit {
 	k, hit := l.users.find(string(user))
 	if !hit {
-		k, hit = l.servers.find(serverName(user))
+		k, hit = l.servers.find(ServerName(user))
 	}
 	if !hit {
 		return nil

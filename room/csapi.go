@@ -72,7 +72,7 @@ func (s *Snapshot) synapse(a Action, r Result) Answer {
 		return Answer{r, codeBadState}
 	case a.Type == Kick && r.Verdict == Allow && (m == leave || m == ""):
 		return Answer{deny(RuleAPIKickAbsent, e), codeForbidden}
-	case r.Rule == RuleLeaveNotInRoom && m == leave && event != nil && event.Sender == a.Sender:
+	case a.Type == Leave && r.Rule == RuleLeaveNotInRoom && m == leave && event != nil && event.Sender == a.Sender:
 		return Answer{Result: allow(RuleAPIRepeat, e)}
 	case r.Verdict == Allow && r.Rule != RuleJoinFirst && !s.create.federates && domain(string(a.Target)) != s.create.server:
 		e = Evidence{Key: Key{Type: typeCreate}, User: a.Target, Found: domain(string(a.Target)), Wanted: s.create.server}
@@ -92,6 +92,8 @@ func (s *Snapshot) dendrite(a Action, r Result) Answer {
 		return Answer{deny(RuleAPIKnock, e), codeUnknown}
 	case m == knock && r.Rule == RuleJoinPublic:
 		return Answer{deny(RuleAPIKnock, e), codeForbidden}
+	case a.Type == Kick && a.Sender == a.Target && m != join:
+		return Answer{deny(RuleKickSenderNotJoined, e), codeForbidden} // one who is invited may decline by /leave only
 	case a.Type == Kick && m != join && m != invite:
 		return Answer{deny(RuleAPIKickAbsent, e), codeUnknown}
 	case a.Type == Unban && m != ban:

@@ -22,6 +22,12 @@ type Homeserver struct {
 	acts     []invites.Effect
 	redacted map[id.EventID]bool
 	events   int
+	past     map[id.EventID]invites.StateEvent
+	changed  map[id.RoomID][]room.Key
+	spaces   map[id.RoomID][]id.RoomID // by child
+
+	// Clock dates events; without one, they have no date.
+	Clock invites.Clock
 
 	// Before is called before each act, without any lock held; an error it returns is the answer. It may be nil.
 	Before func(invites.Effect) error
@@ -50,18 +56,15 @@ func (h *Homeserver) Create(r id.RoomID, version string, creator id.UserID, user
 	}
 }
 
-// Set puts a state event into a room, whatever the rules say, and returns its id.
-func (h *Homeserver) Set(r id.RoomID, kind, key string, sender id.UserID, content any) id.EventID {
+// Set puts a state event into a room, whatever the rules say.
+func (h *Homeserver) Set(r id.RoomID, kind, key string, sender id.UserID, content any) {
 	raw, err := json.Marshal(content)
 	if err != nil {
 		panic(err)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.events++
-	event := id.EventID(fmt.Sprintf("$%d", h.events))
-	h.rooms[r][room.Key{Type: kind, StateKey: key}] = &room.Event{ID: event, Sender: sender, Content: raw}
-	return event
+	h.put(r, room.Key{Type: kind, StateKey: key}, sender, raw)
 }
 
 // Member sets a membership, whatever the rules say.
@@ -129,27 +132,6 @@ func (h *Homeserver) Act(_ context.Context, e invites.Effect) error {
 	}
 	h.Set(e.Room, "m.room.member", e.Target.String(), e.Performer, map[string]any{"membership": membership, "reason": e.Reason})
 	return nil
-}
-
-// SendState sets a piece of state with an empty key, where the rules let the sender.
-func (h *Homeserver) SendState(_ context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error) {
-	h.mu.Lock()
-	snap, err := h.snapshot(r)
-	h.mu.Unlock()
-	if err != nil {
-		return "", &invites.ActError{Class: invites.ClassRefused, Code: "M_NOT_FOUND", Status: 404, Err: err}
-	}
-	result := snap.CanSend(as, k.Type, true)
-	switch k.Type {
-	case "m.room.power_levels":
-		result = room.Authorize(snap, room.Action{Type: room.SetPowerLevels, Sender: as, Content: content})
-	case "m.room.join_rules":
-		result = room.Authorize(snap, room.Action{Type: room.SetJoinRules, Sender: as, Content: content})
-	}
-	if result.Verdict != room.Allow {
-		return "", &invites.ActError{Class: invites.ClassRefused, Code: "M_FORBIDDEN", Status: 403, Err: fmt.Errorf("%s", result.Rule)}
-	}
-	return h.Set(r, k.Type, k.StateKey, as, content), nil
 }
 
 func (h *Homeserver) note(e invites.Effect) {
