@@ -34,6 +34,7 @@ type bot struct {
 	client   *matrix.Client
 	state    *matrix.State
 	invites  *invites.Service
+	guard    *invites.Guard
 	desk     *commands.Desk
 	jobs     *jobs.Queue
 	lanes    *lanes

@@ -17,7 +17,10 @@ import (
 // life handles what happens to the bot itself: invitations, and rooms that are replaced.
 func (b *bot) life(ctx context.Context, ev invites.Received) error {
 	if ev.Type == policy.EventType {
-		return b.policyChanged(ctx, ev)
+		if err := b.policyChanged(ctx, ev); err != nil {
+			return err
+		}
+		return b.regard(ctx, ev.Room)
 	}
 	var event struct {
 		Content map[string]json.RawMessage `json:"content"`
@@ -36,6 +39,11 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 		return b.invited(ctx, ev, string(event.Content["is_direct"]) == "true")
 	case ev.Type == "m.room.member" && *ev.StateKey == b.self.Bot.String() && field("membership") == "join":
 		b.adopt(ctx, ev.Room)
+		return b.guard.Refresh(ctx, ev.Room)
+	case ev.Type == "m.room.member" && *ev.StateKey == b.self.Bot.String():
+		return b.guard.Forget(ctx, ev.Room)
+	case b.guard.Watches(ev.Room):
+		return b.guard.Handle(ctx, ev)
 	}
 	return nil
 }

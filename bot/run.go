@@ -92,6 +92,7 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 		Limits: invites.Limits{AtOnce: cfg.Delivery.AtOnce, Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter},
 	}
 	b.direct = &directs{homeserver: b.client}
+	b.guard = b.newGuard()
 	b.desk = b.newDesk(cfg, version)
 	b.lanes = newLanes(parallelRooms, b.handle)
 	return b, nil
@@ -187,7 +188,7 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 			return fmt.Errorf("%w: %w", ErrDatabase, err)
 		}
 	}
-	if err := b.recallSpaces(ctx); err != nil {
+	if err := errors.Join(b.recallSpaces(ctx), b.guard.Load(ctx)); err != nil {
 		return fmt.Errorf("%w: %w", ErrDatabase, err)
 	}
 	if err := b.recover(); err != nil {
@@ -242,7 +243,7 @@ func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 				b.log.Err(err).Msg("the inbox could not be read; what waits there is handled after the next start")
 			}
 		},
-		Policy: policy.EventType, Linked: b.linked, Left: b.left, Ready: b.ready, Log: b.log,
+		Policy: policy.EventType, Guarded: b.guard.Watches, Linked: b.linked, Left: b.left, Ready: b.ready, Log: b.log,
 	})
 }
 

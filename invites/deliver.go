@@ -77,8 +77,8 @@ func (s *Service) attempt(ctx context.Context, inv Invitation) ending {
 // those by others, and those missed, are asked for before a later attempt.
 func (s *Service) takenBack(ctx context.Context, inv Invitation, ask bool) (bool, error) {
 	event, err := s.Store.Received(ctx, inv.Command)
-	if err == nil && event.Redacted {
-		return true, nil
+	if err == nil && (event.Redacted || event.StateKey != nil) {
+		return event.StateKey == nil, nil // what somebody did to the room is no command: they can't take that back
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return false, err

@@ -51,7 +51,11 @@ func (h *Homeserver) SendState(_ context.Context, r id.RoomID, as id.UserID, k r
 	if err != nil {
 		return "", err
 	}
-	if result := snap.CanSend(as, k.Type, true); result.Verdict != room.Allow {
+	result := snap.CanSend(as, k.Type, true)
+	if k.Type == "m.room.power_levels" {
+		result = room.Authorize(snap, room.Action{Type: room.SetPowerLevels, Sender: as, Content: content})
+	}
+	if result.Verdict != room.Allow {
 		return "", &invites.ActError{Class: invites.ClassRefused, Code: "M_FORBIDDEN", Status: 403, Err: fmt.Errorf("%s", result.Rule)}
 	}
 	return h.put(r, k, as, content), nil
