@@ -40,6 +40,7 @@ type bot struct {
 	lanes    *lanes
 	direct   *directs
 	progress progress
+	sealed   sealed
 
 	emptying sync.Mutex
 	checking map[id.RoomID]bool

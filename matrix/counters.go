@@ -21,7 +21,7 @@ const (
 	KindCommand     = "command"     // kept in the inbox
 	KindLife        = "life"        // the bot's own membership, or a tombstone: kept in the inbox
 	KindRedaction   = "redaction"   // may take back a command
-	KindEncrypted   = "encrypted"   // not read yet
+	KindEncrypted   = "encrypted"   // kept in the inbox, to be decrypted
 	KindUndecodable = "undecodable" // quarantined
 )
 
