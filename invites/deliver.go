@@ -57,6 +57,11 @@ func (s *Service) attempt(ctx context.Context, inv Invitation) ending {
 	} else if taken {
 		return ending{status: Cancelled, kind: OutcomeRefused, code: CodeRedacted, detail: "The command was taken back.", quiet: true}
 	}
+	if wanted, err := s.wanted(ctx, inv); err != nil {
+		return s.failure(inv, err)
+	} else if !wanted {
+		return ending{status: Refused, kind: OutcomeRefused, code: codeGuardOver, detail: "The room's policy does not want it any more.", quiet: true}
+	}
 	if end, final := s.judge(ctx, inv, q, again); final {
 		return end
 	}

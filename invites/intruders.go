@@ -118,6 +118,40 @@ func (g *Guard) remove(ctx context.Context, ev Received, p *policy.InForce, repo
 	return s.deliverNow(ctx, rows[0].ID)
 }
 
+// codeGuardOver is the outcome of a removal that waited until nobody wanted it any more.
+const codeGuardOver = "guard.over"
+
+// wanted reports whether a guard's row still is: the policy says so, may say so, and what it is about stands. Rows that no
+// guard made are.
+func (s *Service) wanted(ctx context.Context, inv Invitation) (bool, error) {
+	if inv.Actor != s.Self.Bot || inv.Action != room.Kick {
+		return true, nil
+	}
+	ev, err := s.Store.Received(ctx, inv.Command)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil || ev.StateKey == nil {
+		return err == nil, err
+	}
+	p, err := s.Policy(ctx, inv.Room, "")
+	if err != nil || p == nil || p.Fault() != nil {
+		return false, ignoreUnreadable(err)
+	}
+	g := Guard{Service: s}
+	snap, err := g.look(ctx, inv.Room, p, inv.Target)
+	if err != nil || snap == nil {
+		return false, err
+	}
+	doc := &p.Document.Guard
+	path, wants := "guard.intruders", doc.Mode != policy.Off && doc.Intruders == policy.Kick
+	membership, _ := snap.Membership(inv.Target)
+	if membership == "invite" {
+		path, wants = "guard.by_hand", doc.Mode != policy.Off && doc.ByHand == policy.Withdraw && memberEvent(snap, inv.Target) == inv.Command
+	}
+	return wants && p.Entitled(snap, inv.Room, path, room.Action{Type: room.Kick, Sender: s.Self.Bot, Target: inv.Target}), nil
+}
+
 // ignoreUnreadable drops an error that says that something can't be seen.
 func ignoreUnreadable(err error) error {
 	if unreadable(err) || errors.Is(err, ErrNoView) {

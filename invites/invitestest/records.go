@@ -45,6 +45,11 @@ func (h *Homeserver) Claim(space, child id.RoomID) {
 
 // SendState implements invites.Homeserver.
 func (h *Homeserver) SendState(_ context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error) {
+	if h.BeforeState != nil {
+		if err := h.BeforeState(); err != nil {
+			return "", err
+		}
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	snap, err := h.snapshot(r)
