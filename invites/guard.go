@@ -84,7 +84,7 @@ func (g *Guard) Refresh(ctx context.Context, r id.RoomID) error {
 	if _, err := g.watch(ctx, r, p); err != nil {
 		return err
 	}
-	return g.door(ctx, r, p)
+	return g.door(ctx, r, p, true)
 }
 
 // Forget ends a room's guard, as when the bot has left.
@@ -125,7 +125,7 @@ func (g *Guard) Handle(ctx context.Context, ev Received) error {
 		return err
 	}
 	if ev.Type != "m.room.member" {
-		return g.door(ctx, ev.Room, p)
+		return g.door(ctx, ev.Room, p, false)
 	}
 	var event struct {
 		Content map[string]json.RawMessage `json:"content"`
@@ -148,8 +148,9 @@ func (g *Guard) Handle(ctx context.Context, ev Received) error {
 }
 
 // door looks whether the room's state is as the policy says. It acts on what the room shows, not on what an event said, so
-// that doing it again, after a crash or in a different order, is harmless.
-func (g *Guard) door(ctx context.Context, r id.RoomID, p *policy.InForce) error {
+// that doing it again, after a crash or in a different order, is harmless. What is found when the policy changes is set back
+// without counting: nobody fights yet.
+func (g *Guard) door(ctx context.Context, r id.RoomID, p *policy.InForce, first bool) error {
 	turn := g.turn(r)
 	turn.Lock()
 	defer turn.Unlock()
@@ -167,7 +168,7 @@ func (g *Guard) door(ctx context.Context, r id.RoomID, p *policy.InForce) error 
 			return err
 		}
 		for _, d := range parts {
-			if err := g.drifted(ctx, r, p, snap, d, events[d.Event]); err != nil {
+			if err := g.drifted(ctx, r, p, d, events[d.Event], first); err != nil {
 				return err
 			}
 		}
@@ -248,7 +249,11 @@ func (g *Guard) cause(ctx context.Context, r id.RoomID, guard *policy.Guard, sna
 
 // drifted reports a drift and sets it back, if it may and has not fought too long. The round is counted first, then told,
 // then fought: whatever is done again after a crash is done for the same event.
-func (g *Guard) drifted(ctx context.Context, r id.RoomID, p *policy.InForce, snap *room.Snapshot, d policy.Drift, cause StateEvent) error {
+func (g *Guard) drifted(ctx context.Context, r id.RoomID, p *policy.InForce, d policy.Drift, cause StateEvent, first bool) error {
+	snap, err := g.look(ctx, r, p) // anew: the part before may have been set back
+	if err != nil || snap == nil {
+		return err
+	}
 	report := Report{Kind: ReportDrift, Part: "watch", Event: d.Event, Who: d.Changer, Key: d.Key, What: d.What, At: cause.SentAt}
 	if p.Document.Guard.Mode != policy.Enforce {
 		return g.tellOnce(ctx, r, p, report)
@@ -258,7 +263,7 @@ func (g *Guard) drifted(ctx context.Context, r id.RoomID, p *policy.InForce, sna
 		report.Part, report.Code, report.Because = string(code), string(code), string(because.Rule)
 		return g.tellOnce(ctx, r, p, report)
 	}
-	fight, err := g.fight(ctx, r, p, d.Event)
+	fight, err := g.fight(ctx, r, p, d.Event, first)
 	if err != nil {
 		return err
 	}
@@ -326,7 +331,7 @@ const (
 )
 
 // fight counts a round, or ends the fight.
-func (g *Guard) fight(ctx context.Context, r id.RoomID, p *policy.InForce, event id.EventID) (stop, error) {
+func (g *Guard) fight(ctx context.Context, r id.RoomID, p *policy.InForce, event id.EventID, first bool) (stop, error) {
 	w, err := g.watch(ctx, r, p)
 	if err != nil {
 		return stopped, err
@@ -340,6 +345,8 @@ func (g *Guard) fight(ctx context.Context, r id.RoomID, p *policy.InForce, event
 		return stopsNow, nil
 	case w.Stopped:
 		return stopped, nil
+	case first:
+		return fightsOn, nil
 	}
 	w.Rounds = slices.DeleteFunc(w.Rounds, func(round Round) bool { return !round.At.After(now.Add(-guardWindow)) })
 	w.Stopped = len(w.Rounds) >= guardRounds

@@ -138,6 +138,31 @@ func TestGuardFight(t *testing.T) {
 	w.expect(t, setBack)
 }
 
+// TestGuardManyAtOnce: what a new policy finds is set back one by one, however much it is.
+func TestGuardManyAtOnce(t *testing.T) {
+	w := newWatch(t, `{}`)
+	users := map[string]any{alice.String(): 100, bot.String(): 100}
+	levels := map[string]any{"users": users}
+	for _, name := range []string{"invite", "kick", "ban", "redact", "events_default"} {
+		levels[name] = 1
+		w.hs.Set(lobby, "m.room.power_levels", "", alice, levels)
+	}
+	w.hs.Set(lobby, policy.EventType, "", alice, json.RawMessage(
+		`{"version":1,"guard":{"mode":"enforce","levels":{"invite":50,"kick":50,"ban":50,"redact":50,"events_default":0}}}`))
+	if err := w.guard.Refresh(t.Context(), lobby); err != nil {
+		t.Fatal(err)
+	}
+	snap, err := w.hs.Snapshot(t.Context(), lobby, "", nil, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"invite", "kick", "ban", "redact"} {
+		if level, _ := snap.NamedLevel(name); level != 50 {
+			t.Errorf("%s is %d", name, level)
+		}
+	}
+}
+
 // TestGuardWindow: what happens now and then is no fight.
 func TestGuardWindow(t *testing.T) {
 	w := newWatch(t, door)

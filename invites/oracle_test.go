@@ -26,6 +26,9 @@ type watched struct {
 	hide    int                 // for how many more snapshots
 	legit   map[id.EventID]bool // policy events that their sender had the power to send
 	wrong   string
+
+	guarding bool                             // the guard is at work, for the event in serving
+	came     map[id.RoomID]map[id.UserID]bool // who is in a room uninvited
 }
 
 // lostAnswer makes an act take effect and seem to fail.
@@ -73,7 +76,12 @@ func (h *watched) Act(ctx context.Context, e invites.Effect) error {
 	if h.again {
 		h.w.tally.later++
 	}
-	h.judge(before, e)
+	if h.guarding && e.Performer == bot && h.w.said[h.serving] == nil {
+		h.judgeGuard(before, e)
+	} else {
+		h.judge(before, e)
+	}
+	h.note(before, e)
 	if fault == lostAnswer {
 		return &invites.ActError{Class: invites.ClassFailed, Status: 502, Err: errLost}
 	}
@@ -82,17 +90,30 @@ func (h *watched) Act(ctx context.Context, e invites.Effect) error {
 
 // direct has somebody do something without Usher, where the rules let them.
 func (h *watched) direct(e invites.Effect) {
+	before := h.truth(e.Room)
 	if err := h.Homeserver.Act(context.Background(), e); err == nil {
 		h.w.say("%s: %s of %s in %s", e.Performer, e.Action, e.Target, e.Room)
 		h.w.tally.direct++
+		h.note(before, e)
 	}
+}
+
+// note remembers who came in without an invitation, and has the guard hear of it.
+func (h *watched) note(before *room.Snapshot, e invites.Effect) {
+	if was, _ := before.Membership(e.Target); e.Action == room.Join && was != "join" {
+		if h.came[e.Room] == nil {
+			h.came[e.Room] = map[id.UserID]bool{}
+		}
+		h.came[e.Room][e.Target] = was != "invite"
+	}
+	h.w.happened(e.Room, room.Key{Type: "m.room.member", StateKey: e.Target.String()})
 }
 
 // state has somebody change a room's state, where the rules let them.
 func (h *watched) state(r id.RoomID, sender id.UserID, kind string, content any) {
 	raw, err := json.Marshal(content)
 	h.w.must(err)
-	event, err := h.SendState(context.Background(), r, sender, room.Key{Type: kind}, raw)
+	event, err := h.Homeserver.SendState(context.Background(), r, sender, room.Key{Type: kind}, raw)
 	if err != nil {
 		return
 	}
@@ -101,6 +122,29 @@ func (h *watched) state(r id.RoomID, sender id.UserID, kind string, content any)
 		h.legit[event] = true
 		h.w.tally.policies++
 	}
+	h.w.happened(r, room.Key{Type: kind})
+}
+
+// SendState sets state as the service wants it and has the oracle judge it.
+func (h *watched) SendState(ctx context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error) {
+	fault := h.fault
+	h.fault = 0
+	if fault > 0 && fault != lostAnswer {
+		return "", &invites.ActError{Class: fault - 1, Code: "M_MADE_UP", Status: 500, Err: errLost}
+	}
+	before := h.truth(r)
+	event, err := h.Homeserver.SendState(ctx, r, as, k, content)
+	if err != nil {
+		return event, err
+	}
+	h.w.say("! %s sets %s: %s", as, k.Type, content)
+	h.w.tally.setBack++
+	h.judgeState(before, as, k, content)
+	h.w.happened(r, k)
+	if fault == lostAnswer {
+		return "", &invites.ActError{Class: invites.ClassFailed, Status: 502, Err: errLost}
+	}
+	return event, nil
 }
 
 // judge is the oracle: it knows who asked for what, and reads the room and its policy with its own eyes.

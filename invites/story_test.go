@@ -1,6 +1,7 @@
 package invites_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,6 +41,8 @@ type story struct {
 	name  string
 	said  map[id.EventID]*asked
 	last  []id.EventID // commands, in order
+	guard *invites.Guard
+	inbox []invites.Received // for the guard, that may be behind
 	told  []string
 	tally tally
 }
@@ -49,13 +52,18 @@ func newStory(t *testing.T, db *store.Store, seed uint64) *story {
 	stories := storyNumber(t, db)
 	w := &story{t: t, db: db, clock: invitestest.NewClock(), queue: &invitestest.Queue{}, name: fmt.Sprintf("%d-%d", seed, stories),
 		said: map[id.EventID]*asked{}}
-	w.hs = &watched{Homeserver: &invitestest.Homeserver{}, w: w, legit: map[id.EventID]bool{}}
+	w.hs = &watched{Homeserver: &invitestest.Homeserver{}, w: w, legit: map[id.EventID]bool{}, came: map[id.RoomID]map[id.UserID]bool{}}
 	w.Service = &invites.Service{
 		Store: db, Homeserver: w.hs, Queue: w.queue, Clock: w.clock,
 		Self: invites.Identity{Bot: bot, Domain: "here", Assert: seed%2 == 0,
 			AutoJoin: func(user id.UserID) bool { return user == "@caro:here" }},
 		Limits: invites.Limits{AtOnce: 2, Lease: 30 * time.Second, GiveUpAfter: time.Hour},
 	}
+	w.hs.Clock = w.clock
+	w.guard = &invites.Guard{Service: w.Service, Store: db, Tell: func(_ context.Context, _ id.RoomID, r invites.Report) error {
+		w.say("the guard reports: %s %s about %s %s", r.Kind, r.Part, r.Who, r.Code)
+		return nil
+	}}
 	for i := range 2 {
 		r := id.RoomID(fmt.Sprintf("!%d-%s:here", i, w.name))
 		version := fmt.Sprint(1 + (seed*2+uint64(i)*5)%12)
@@ -95,6 +103,9 @@ func (w *story) play(script []op) string {
 		w.tally.steps++
 		w.clock.Advance(time.Duration(o.e%20) * time.Second)
 		w.step(o)
+		if o.e%3 > 0 {
+			w.guarding()
+		}
 		if w.hs.wrong != "" {
 			return w.hs.wrong
 		}
@@ -120,18 +131,20 @@ func (w *story) step(o op) {
 	case o.kind < 47:
 		w.deliver(o)
 	case o.kind < 66:
-		action := pick(o.d, room.Invite, room.Join, room.Join, room.Leave, room.Kick, room.Ban, room.Unban, room.Knock)
+		action := pick(o.d, room.Invite, room.Invite, room.Join, room.Join, room.Join, room.Leave, room.Leave, room.Kick, room.Ban, room.Unban, room.Knock)
 		if action == room.Join || action == room.Leave || action == room.Knock {
 			whom = who
 		}
 		w.hs.direct(invites.Effect{Action: action, Room: r, Performer: who, Target: whom})
-	case o.kind < 76:
+	case o.kind < 74:
 		w.hs.state(r, privileged(o), "m.room.power_levels", w.levels(o, r))
 	case o.kind < 79:
-		rule := pick(o.d, "public", "invite", "knock", "restricted", "knock_restricted", "odd")
+		rule := pick(o.d, "public", "public", "public", "invite", "knock", "restricted", "knock_restricted", "odd")
 		w.hs.state(r, privileged(o), "m.room.join_rules", map[string]any{"join_rule": rule})
-	case o.kind < 90:
+	case o.kind < 86:
 		w.hs.state(r, privileged(o), policy.EventType, document(o))
+	case o.kind < 90:
+		w.scene(o, r, who, whom)
 	case o.kind < 94:
 		w.hs.fault = pick(o.d, invites.ClassFailed+1, invites.ClassLater+1, invites.ClassRefused+1, invites.ClassStopped+1, lostAnswer)
 		w.say("the homeserver will fail (%d)", w.hs.fault)
@@ -194,8 +207,9 @@ func (w *story) row(row int64) {
 		return
 	}
 	w.hs.serving, w.hs.again = command, true
+	w.hs.guarding = w.said[command] == nil
 	outcome, err := w.Deliver(w.t.Context(), row)
-	w.hs.serving, w.hs.again = "", false
+	w.hs.serving, w.hs.again, w.hs.guarding = "", false, false
 	w.must(err)
 	w.say("later, for %s: %d %s", command, outcome.Kind, outcome.Code)
 	if outcome.Kind == invites.OutcomeLater || outcome.Kind == invites.OutcomeFailed {
@@ -203,6 +217,7 @@ func (w *story) row(row int64) {
 	}
 }
 
+// commandOf finds what a row belongs to: a command, or an event that the guard saw.
 func (w *story) commandOf(row int64) (id.EventID, bool) {
 	for i := len(w.last) - 1; i >= 0; i-- {
 		rows, err := w.db.Invitations(w.t.Context(), w.last[i])
@@ -216,6 +231,44 @@ func (w *story) commandOf(row int64) (id.EventID, bool) {
 	return "", false
 }
 
+// happened puts a state event into the inbox, if the guard wants it.
+func (w *story) happened(r id.RoomID, k room.Key) {
+	event, _ := w.hs.truth(r).Event(k)
+	kept := k.Type == policy.EventType || w.guard.Watches(r)
+	if event == nil || !kept {
+		return
+	}
+	raw, err := json.Marshal(map[string]any{"content": event.Content})
+	w.must(err)
+	w.inbox = append(w.inbox, invites.Received{
+		Event: event.ID, Room: r, Sender: event.Sender, Type: k.Type, StateKey: &k.StateKey, Raw: raw, SentAt: w.clock.Now(), ReceivedAt: w.clock.Now(),
+	})
+}
+
+// guarding has the guard look at what is in its inbox, as the lane would.
+func (w *story) guarding() {
+	w.hs.guarding = true
+	defer func() { w.hs.guarding = false }()
+	for len(w.inbox) > 0 {
+		ev := w.inbox[0]
+		_, err := w.db.Receive(w.t.Context(), []invites.Received{ev})
+		w.must(err)
+		w.last, w.hs.serving = append(w.last, ev.Event), ev.Event
+		if ev.Type == policy.EventType {
+			err = w.guard.Refresh(w.t.Context(), ev.Room)
+		} else if w.guard.Watches(ev.Room) {
+			err = w.guard.Handle(w.t.Context(), ev)
+		}
+		var act *invites.ActError
+		if errors.As(err, &act) {
+			w.say("the guard will try again: %v", err)
+			return // it stays first
+		}
+		w.must(err)
+		w.inbox = w.inbox[1:]
+	}
+}
+
 // takeBack redacts one of the last commands.
 func (w *story) takeBack(o op) {
 	if len(w.last) == 0 {
@@ -223,6 +276,11 @@ func (w *story) takeBack(o op) {
 	}
 	command := w.last[max(0, len(w.last)-1-o.d%4)]
 	c := w.said[command]
+	if c == nil {
+		_, err := w.db.Redact(w.t.Context(), command, cast[o.b%len(cast)])
+		w.must(err)
+		return
+	}
 	w.say("%s takes %s back", c.actor, command)
 	w.hs.Redact(command)
 	if o.e%2 == 0 { // else the homeserver does not say so by itself, as Dendrite's does not
@@ -261,6 +319,9 @@ func document(o op) map[string]any {
 		{"whom", pick(n/3, map[string]any{"deny_users": []string{cast[n/5%len(cast)].String()}}, map[string]any{"ip_literals": false}, map[string]any{"allow_servers": []string{"there"}})},
 		{"approval", map[string]any{"required": n%11 == 0}},
 		{"whom_ever", map[string]any{}},
+		{"guard", map[string]any{"mode": pick(o.a, "enforce", "watch", "watch", "enforce", "off"), "join_rule": pick(o.a/5, "invite", "restricted", "invite", "public", "knock"),
+			"intruders": pick(o.a/25, "kick", "kick", "report"), "by_hand": pick(o.a/75, "withdraw", "withdraw", "ignore"),
+			"levels": pick(o.a/225, map[string]any{"users_default": 50}, map[string]any{"invite": 50, "kick": 50}, map[string]any{"ban": 0, "invite": 0}, map[string]any{})}},
 	} {
 		chance := n % 2
 		n /= 2
@@ -275,6 +336,27 @@ func document(o op) map[string]any {
 		return map[string]any{}
 	}
 	return doc
+}
+
+// scene makes work for the guard, which seldom comes about by chance: the bot has power, the door stands open, and people come
+// and are invited past it.
+func (w *story) scene(o op, r id.RoomID, who, whom id.UserID) {
+	levels := w.levels(op{d: 1, c: 8, e: o.e}, r)
+	users, _ := levels["users"].(map[string]any)
+	users[bot.String()] = pick(o.d, 50, 100)
+	w.hs.state(r, cast[0], "m.room.power_levels", levels)
+	w.hs.state(r, cast[0], "m.room.join_rules", map[string]any{"join_rule": "public"})
+	doc := document(o)
+	guard := map[string]any{"mode": pick(o.a, "watch", "enforce"), "join_rule": "invite", "intruders": "kick", "by_hand": "withdraw"}
+	if doc["version"] != nil {
+		doc["guard"] = guard
+	}
+	w.hs.state(r, cast[o.b%2], policy.EventType, doc)
+	if o.c%2 == 0 {
+		w.guarding()
+	}
+	w.hs.direct(invites.Effect{Action: room.Join, Room: r, Performer: who, Target: who})
+	w.hs.direct(invites.Effect{Action: room.Invite, Room: r, Performer: cast[0], Target: whom})
 }
 
 func (w *story) must(err error) {
