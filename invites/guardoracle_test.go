@@ -89,7 +89,7 @@ func (h *watched) judgeState(before *room.Snapshot, as id.UserID, k room.Key, co
 	}
 }
 
-// levelsIn lists the power levels in a content, or in the room's, by name; those of users with an @.
+// levelsIn lists the power levels in a content, or in the room's, by name.
 func (h *watched) levelsIn(s *room.Snapshot, content json.RawMessage) map[string]int64 {
 	if content == nil {
 		event, _ := s.Event(room.Key{Type: "m.room.power_levels"})
@@ -97,11 +97,14 @@ func (h *watched) levelsIn(s *room.Snapshot, content json.RawMessage) map[string
 	}
 	var fields map[string]json.RawMessage
 	h.w.must(json.Unmarshal(content, &fields))
-	all, users := map[string]int64{}, map[string]int64{}
+	all := map[string]int64{}
 	for name, raw := range fields {
-		if name == "users" {
-			h.w.must(json.Unmarshal(raw, &users))
-			maps.Copy(all, users)
+		if name == "users" || name == "events" {
+			var entries map[string]int64
+			h.w.must(json.Unmarshal(raw, &entries))
+			for key, level := range entries {
+				all[name+"."+key] = level
+			}
 			continue
 		}
 		var level int64

@@ -343,11 +343,15 @@ func document(o op) map[string]any {
 func (w *story) scene(o op, r id.RoomID, who, whom id.UserID) {
 	levels := w.levels(op{d: 1, c: 8, e: o.e}, r)
 	users, _ := levels["users"].(map[string]any)
-	users[bot.String()] = pick(o.d, 50, 100)
+	users[bot.String()], users[cast[1].String()] = pick(o.d, 50, 100), 50
+	if delete(levels, "events"); o.d%3 == 0 {
+		levels["events"] = map[string]any{"m.room.power_levels": 100}
+	}
 	w.hs.state(r, cast[0], "m.room.power_levels", levels)
 	w.hs.state(r, cast[0], "m.room.join_rules", map[string]any{"join_rule": "public"})
 	doc := document(o)
-	guard := map[string]any{"mode": pick(o.a, "watch", "enforce"), "join_rule": "invite", "intruders": "kick", "by_hand": "withdraw"}
+	guard := map[string]any{"mode": pick(o.a, "watch", "enforce"), "join_rule": "invite", "intruders": "kick", "by_hand": "withdraw",
+		"levels": pick(o.e/4, map[string]any{"users_default": 75}, map[string]any{"ban": 25}, map[string]any{"events.m.room.name": 60}, map[string]any{})}
 	if doc["version"] != nil {
 		doc["guard"] = guard
 	}
