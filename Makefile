@@ -61,12 +61,18 @@ test-e2e: build bin/dendrite ## end-to-end tests on Dendrite
 
 .PHONY: test-postgres
 test-postgres: build bin/dendrite ## the main path with PostgreSQL instead of SQLite
-	cd e2e && $(E2E_ENV) go run -C .. ./store/pgtest/with go test -C e2e -count=1 -timeout 5m -run 'TestInviteAsActor|TestInviteForms|TestJoin|TestDuplicateTransaction|TestTroubleAtTheHomeserver' .
+	cd e2e && $(E2E_ENV) go run -C .. ./store/pgtest/with go test -C e2e $(TAGS) -count=1 -timeout 5m -run 'TestInviteAsActor|TestInviteForms|TestJoin|TestDuplicateTransaction|TestTroubleAtTheHomeserver|TestEncryptedInvite|TestKeyAfterEvent|TestIdentity' .
 
 .PHONY: test-synapse
 test-synapse: build bin/dendrite ## the same on Synapse, from Debian's packages or PATH
 	root="$$(e2e/synapse-sid)"; cd e2e; \
 	$(E2E_ENV) USHER_E2E_HOMESERVER=synapse USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 15m ./...
+
+.PHONY: test-clients
+test-clients: build bin/dendrite ## encrypted rooms with clients of other makes: matrix-js-sdk (npm) and matrix-nio (Debian)
+	root="$$(e2e/synapse-sid)"; node="$${USHER_CACHE:-$$HOME/.cache/usher}/clients"; mkdir -p "$$node"; cp e2e/clients/package.json "$$node"; \
+	npm install --prefix "$$node" --no-audit --no-fund --no-package-lock --silent; cd e2e; \
+	$(E2E_ENV) USHER_E2E_NODE="$$node" USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 15m -run TestOtherClients .
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (30s)

@@ -36,11 +36,7 @@ func (b *bot) buildEncryption(ctx context.Context, cfg *config.Config, version s
 	if !cfg.Encryption.Enabled {
 		return nil
 	}
-	place := store.KeysConfig(store.Config{Type: cfg.Database.Type, URI: cfg.Database.URI.Reveal()})
-	if uri := cfg.Encryption.DatabaseURI.Reveal(); uri != "" {
-		place.URI = uri
-	}
-	keys, err := store.OpenKeys(ctx, place)
+	keys, err := store.OpenKeys(ctx, keysPlace(cfg))
 	if err != nil {
 		return err
 	}
@@ -71,8 +67,11 @@ func (b *bot) startEncryption() {
 
 // open returns an event as its sender meant it. go on is false where it has to wait, or was brought to its end.
 func (b *bot) open(ctx context.Context, ev invites.Received) (opened invites.Received, goOn bool, err error) {
-	if ev.StateKey != nil {
+	switch {
+	case ev.StateKey != nil, b.sealed.device == nil && ev.Type != encrypted:
 		return ev, true, nil
+	case b.sealed.device == nil:
+		return ev, false, b.store.Handled(ctx, ev.Event) // encryption was switched off meanwhile
 	}
 	now := time.Now()
 	if b.sealed.parking.blocked(ev, now) {
@@ -82,7 +81,7 @@ func (b *bot) open(ctx context.Context, ev invites.Received) (opened invites.Rec
 		b.sealed.parking.leave(ev)
 		return ev, true, nil
 	}
-	if b.sealed.device == nil || ev.Redacted {
+	if ev.Redacted {
 		b.sealed.parking.leave(ev)
 		return ev, false, b.store.Handled(ctx, ev.Event)
 	}

@@ -15,6 +15,7 @@ import (
 // work is one transaction as it is taken in.
 type work struct {
 	now        time.Time
+	txn        string
 	body       []byte
 	events     int
 	received   []invites.Received
@@ -130,7 +131,14 @@ func (n *Intake) event(t *work, e *rawEvent) (kind, string) {
 		}
 		return t.collect(e, encrypted)
 	case `"m.room.redaction"`:
-		return t.redaction(e), ""
+		known := len(t.redactions)
+		kind := t.redaction(e)
+		if in, ok := unquote(e.room); ok && n.o.Redacted != nil {
+			for _, r := range t.redactions[known:] {
+				n.o.Redacted(id.RoomID(in), r.event)
+			}
+		}
+		return kind, ""
 	}
 	return ignored, ""
 }

@@ -11,6 +11,7 @@ type Source struct {
 	Room   id.RoomID
 	Event  id.EventID
 	Author id.UserID // sender of the event
+	Size   int       // bytes of its content: with Event, tells one from what a redaction left of it
 	Layer  Layer
 	Fault  error // the event can't be read; Malformed
 }
