@@ -44,6 +44,13 @@ lint: bin/staticcheck ## gofmt, go vet, staticcheck
 .PHONY: unit
 unit: need-gcc ## unit tests with the race detector; the import table, the store on SQLite and PostgreSQL
 	go test $(TAGS) -race ./...
+	go test $(TAGS) -run NoBorrowedPower ./invites
+
+SOAK_STEPS ?= 3000000
+
+.PHONY: soak
+soak: ## random stories about borrowed power, SOAK_STEPS of them (3000000), new ones each time
+	USHER_STEPS=$(SOAK_STEPS) USHER_FROM=$$(date +%s) go test $(TAGS) -count=1 -timeout 0 -v -run NoBorrowedPower ./invites
 
 .PHONY: difftest
 difftest: ## the authorization rules against two other implementations
