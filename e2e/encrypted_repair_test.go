@@ -101,7 +101,9 @@ func TestRepair(t *testing.T) {
 			}
 			s.loseKeys(t)
 			reached := stopAt(s.Usher, suffix("/keys/upload"), true)
-			s.Usher.Launch(t)
+			if err := s.Usher.Launch(); err != nil {
+				t.Fatal(err)
+			}
 			harness.Wait(t, "the upload", reached)
 			s.restart(t)
 		}, "uploaded just before"},
