@@ -90,6 +90,7 @@ func TestPanicIsAnswered(t *testing.T) {
 	if len(s.bodies) != 2 || !strings.Contains(s.bodies[0], "💥") || strings.Contains(s.bodies[1], "inner secret") {
 		t.Errorf("sent %q, want a reaction and a notice without inner secrets", s.bodies)
 	}
+	b.ending.Wait()
 	if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled {
 		t.Errorf("%+v %v: it would panic again", after, err)
 	}
@@ -119,6 +120,7 @@ func TestMutedBotGoesOn(t *testing.T) {
 	b.desk.Level = func(_ id.UserID) commands.Level { return commands.Nobody }
 	ev := receive(t, b, "!ping")
 	b.handle(t.Context(), ev)
+	b.ending.Wait()
 	if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled {
 		t.Errorf("%+v %v: it would be sent for ever", after, err)
 	}

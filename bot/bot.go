@@ -37,6 +37,8 @@ type bot struct {
 	metrics  *metrics.Metrics
 	client   *matrix.Client
 	state    *matrix.State
+	pending  *matrix.Pending
+	cards    *matrix.Cards
 	invites  *invites.Service
 	desk     *commands.Desk
 	jobs     *jobs.Queue
@@ -48,6 +50,10 @@ type bot struct {
 	direct   *directs
 	progress progress
 	sealed   sealed
+
+	ending sync.WaitGroup // notes that a reply is out
+
+	expiriesChanged atomic.Bool // since the last sweep, in some room
 
 	emptying sync.Mutex
 	checking map[id.RoomID]bool

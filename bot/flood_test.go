@@ -56,6 +56,7 @@ func TestFloodOfCommands(t *testing.T) {
 	if len(s.bodies) > 2*5+1 || notices != 1 {
 		t.Errorf("%d answers, %d of them about the limit", len(s.bodies), notices)
 	}
+	b.ending.Wait()
 	if waiting, err := b.store.Waiting(t.Context()); err != nil || len(waiting) != 0 {
 		t.Errorf("%d wait, %v", len(waiting), err)
 	}

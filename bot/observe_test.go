@@ -89,6 +89,7 @@ func TestRefusedTokenStopsEverything(t *testing.T) {
 	refuses.Store(false)
 	b.client.Recheck(t.Context())
 	<-handled
+	b.ending.Wait()
 	if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled || len(b.ready()) != 0 {
 		t.Errorf("%+v %v %q", after, err, b.ready())
 	}
