@@ -45,6 +45,9 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 	case "invite":
 		return b.invited(ctx, ev, string(event.Content["is_direct"]) == "true")
 	case "join":
+		if stays(ev.Raw) {
+			return nil
+		}
 		b.adopt(ctx, ev.Room)
 		return errors.Join(b.arrived(ctx, ev.Room), b.guard.Refresh(ctx, ev.Room))
 	case "leave", "ban":
