@@ -216,6 +216,7 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 	}
 	go b.recheck(b.ctx)
 	go b.feed.watch(b.ctx)
+	go b.lookAfter(b.ctx)
 	server := &http.Server{Handler: intake, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
