@@ -16,6 +16,9 @@ import (
 
 // life handles what happens to the bot itself: invitations, and rooms that are replaced.
 func (b *bot) life(ctx context.Context, ev invites.Received) error {
+	if ev.Type == policy.EventType {
+		return b.policyChanged(ctx, ev)
+	}
 	var event struct {
 		Content map[string]json.RawMessage `json:"content"`
 	}
@@ -26,11 +29,20 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 		_ = json.Unmarshal(event.Content[key], &s)
 		return s
 	}
-	switch {
-	case ev.Type == "m.room.tombstone":
+	if ev.Type == "m.room.tombstone" {
 		return b.follow(ctx, ev, id.RoomID(field("replacement_room")))
-	case ev.Type == "m.room.member" && *ev.StateKey == b.self.Bot.String() && field("membership") == "invite":
+	}
+	if ev.Type != "m.room.member" || *ev.StateKey != b.self.Bot.String() {
+		return nil
+	}
+	switch field("membership") {
+	case "invite":
 		return b.invited(ctx, ev, string(event.Content["is_direct"]) == "true")
+	case "join":
+		b.adopt(ctx, ev.Room)
+		return b.arrived(ctx, ev.Room)
+	case "leave", "ban":
+		return b.departed(ctx, ev.Room)
 	}
 	return nil
 }
@@ -65,13 +77,13 @@ func (b *bot) greeting(ctx context.Context, r id.RoomID, direct bool) any {
 		return b.desk.Greeting(direct, policy.Question{}, policy.Decision{})
 	}
 	// Somebody who is surely not there: what is left is the bot's own standing.
-	q := policy.Question{Action: room.Invite, Actor: b.self.Bot, Performer: b.self.Bot, Target: id.NewUserID("nobody", "invalid")}
+	q := policy.Question{Action: room.Invite, Actor: b.self.Bot, Performer: b.self.Bot, Target: id.NewUserID("nobody/usher", b.self.Domain)}
 	snap, err := b.state.Snapshot(ctx, r, b.self.Bot, policy.Needs(q), false)
 	if err != nil {
 		b.log.Warn().Err(err).Stringer("room", r).Msg("the room's state could not be read")
 		return b.desk.Greeting(direct, q, policy.Decision{Verdict: room.Unknown})
 	}
-	return b.desk.Greeting(direct, q, policy.Decide(snap, q))
+	return b.desk.Greeting(direct, q, policy.Decide(snap, q, policy.Merge(), policy.Facts{}))
 }
 
 // follow joins the room that replaces another.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -32,11 +33,17 @@ type Command struct {
 	About   string // one sentence
 	Level   Level  // who may run it
 	Run     func(ctx context.Context, c *Call) (Reply, error)
+	Decide  func(ctx context.Context, c *Call, yes bool) (Reply, error) // on the reaction to its card; nil: it makes none
 }
 
 // Table lists the commands, in the order in which !help shows them.
 func Table() []Command {
-	return []Command{inviteCommand(), joinCommand(), whyCommand(), helpCommand(), pingCommand()}
+	return []Command{
+		inviteCommand(), uninviteCommand(), joinCommand(), whyCommand(),
+		pendingCommand(), pruneCommand(), whoInvitedCommand(), treeCommand(), statsCommand(), auditCommand(),
+		policyCommand(), listsCommand(), quotaCommand(),
+		helpCommand(), pingCommand(),
+	}
 }
 
 // Desk is what the commands work with.
@@ -47,8 +54,10 @@ type Desk struct {
 	Level     func(id.UserID) Level       // the operator's permissions
 	RoundTrip func(context.Context) error // one request to the homeserver, for !ping
 	Direct    func(id.RoomID) bool        // whether a room is a direct chat with the bot
+	Limit     Limit                       // how much somebody may ask; nil: anything
 	Version   string
 	MaxAge    time.Duration // commands older than this when they first arrive are not run
+	Drawing   sync.Mutex    // a large picture takes some 20 MB: one at a time
 }
 
 // Call is one command as it was given.
@@ -86,18 +95,25 @@ func (d *Desk) Dispatch(ctx context.Context, ev invites.Received) (Message, Repl
 		return m, d.unknown(mentioned, name), nil
 	}
 	c := &Call{Desk: d, Message: m, Event: ev, Level: d.Level(ev.Sender), Command: command}
+	if reply, refused, err := c.limited(ctx); refused || err != nil {
+		return m, reply, err
+	}
 	c.Flags, c.Args = takeFlags(args)
 	if reply, refused := c.refuse(); refused {
 		return m, reply, nil
 	}
-	reply, err := command.Run(ctx, c)
+	reply, err := faultless(command.Run(ctx, c))
+	return m, reply, err
+}
+
+// faultless turns a fault into a reply.
+func faultless(reply Reply, err error) (Reply, error) {
 	var fault Fault
 	if errors.As(err, &fault) {
-		reply = Reply{Mention: true}
+		reply, err = Reply{Mention: true}, nil
 		reply.Text.Say(fault.Text)
-		return m, reply, nil
 	}
-	return m, reply, err
+	return reply, err
 }
 
 // refuse answers what is not run at all.

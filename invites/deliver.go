@@ -28,13 +28,23 @@ func (s *Service) Deliver(ctx context.Context, row int64) (Outcome, error) {
 	if err != nil || !ok {
 		return Outcome{Kind: OutcomeGone}, err
 	}
+	outcome, _, err := s.deliver(ctx, inv)
+	return outcome, err
+}
+
+// deliver makes the attempt at a row that was claimed for it, and returns the row as it is then.
+func (s *Service) deliver(ctx context.Context, inv Invitation) (Outcome, Invitation, error) {
 	end := s.attempt(ctx, inv)
 	if ctx.Err() != nil && end.status == Open {
 		// Shutting down: leave the row to the next start, but let go of it.
 		ctx = context.WithoutCancel(ctx)
 		end.due = s.Clock.Now()
 	}
-	return s.settle(ctx, inv, end)
+	outcome, err := s.settle(ctx, inv, end)
+	if err == nil && outcome.Kind != OutcomeGone {
+		inv.Status, inv.Code, inv.Detail, inv.DueAt, inv.LeasedUntil = end.status, end.code, end.detail, end.due, time.Time{}
+	}
+	return outcome, inv, err
 }
 
 // ending is how an attempt went.
@@ -61,7 +71,7 @@ func (s *Service) attempt(ctx context.Context, inv Invitation) ending {
 		return end
 	}
 	err := s.Homeserver.Act(ctx, Effect{
-		Action: inv.Action, Room: inv.Room, Via: inv.Via, Performer: inv.Performer, Target: inv.Target, Reason: inv.Reason,
+		Action: policy.OnTheWire(inv.Action), Room: inv.Room, Via: inv.Via, Performer: inv.Performer, Target: inv.Target, Reason: inv.Reason,
 	})
 	if err == nil {
 		return s.confirm(ctx, inv)
@@ -76,6 +86,9 @@ func (s *Service) attempt(ctx context.Context, inv Invitation) ending {
 // takenBack tells whether the command was redacted while it waited. The inbox knows of redactions by the sender at once;
 // those by others, and those missed, are asked for before a later attempt.
 func (s *Service) takenBack(ctx context.Context, inv Invitation, ask bool) (bool, error) {
+	if inv.Action == policy.ActionExpire {
+		return false, nil // nobody asked for it
+	}
 	event, err := s.Store.Received(ctx, inv.Command)
 	if err == nil && event.Redacted {
 		return true, nil
@@ -99,6 +112,14 @@ func (s *Service) judge(ctx context.Context, inv Invitation, q policy.Question, 
 	if q.Own() {
 		return ending{}, false
 	}
+	if inv.Action == policy.ActionExpire {
+		if stands, err := s.stands(ctx, inv); err != nil {
+			return s.failure(inv, err), true
+		} else if stands {
+			d := policy.Decision{Code: policy.CodeStands, Side: policy.SidePolicy}
+			return ending{status: Refused, kind: OutcomeRefused, code: string(d.Code), detail: policy.Explain(q, d).String(), quiet: true}, true
+		}
+	}
 	if fresh {
 		// An earlier attempt may have gone through before a crash: the room shows it, and that is the idempotency.
 		if snap, err := s.Homeserver.Snapshot(ctx, inv.Room, q.Actor, policy.Needs(q), true); err == nil &&
@@ -106,7 +127,13 @@ func (s *Service) judge(ctx context.Context, inv Invitation, q policy.Question, 
 			return ending{status: Done, kind: OutcomeDone, code: "done"}, true
 		}
 	}
-	d, err := s.decide(ctx, inv.Room, q, false)
+	if policy.Withdraws(inv.Action) && !fresh { // one who has joined this moment must not be kicked
+		if _, err := s.Homeserver.Snapshot(ctx, inv.Room, q.Actor, policy.Needs(q), true); err != nil && !errors.Is(err, ErrNoView) {
+			return s.failure(inv, err), true
+		}
+	}
+	j, err := s.decide(ctx, inv.Room, q, policy.Facts{Paid: true}, nil)
+	d := j.Decision
 	switch {
 	case err != nil:
 		return s.failure(inv, err), true
@@ -114,7 +141,7 @@ func (s *Service) judge(ctx context.Context, inv Invitation, q policy.Question, 
 		return ending{status: Done, kind: OutcomeDone, code: string(d.Code), policy: d.Policy, quiet: true}, true
 	case d.Verdict == room.Allow:
 		return ending{}, false
-	case d.Verdict == room.Unknown && d.Code == room.RuleUnknown:
+	case d.Verdict == room.Unknown && (d.Code == room.RuleUnknown || d.Code == policy.CodeFacts):
 		return s.failure(inv, fmt.Errorf("state unknown: %v", d.Evidence.Key)), true
 	}
 	return ending{
@@ -152,10 +179,14 @@ func (s *Service) refusal(ctx context.Context, inv Invitation, q policy.Question
 	if err != nil {
 		return end
 	}
-	d := policy.Decide(snap, q)
-	switch {
-	case policy.Took(snap, inv.Action, inv.Target):
+	if policy.Took(snap, inv.Action, inv.Target) {
 		end.status, end.kind, end.code, end.detail = Done, OutcomeDone, "done", ""
+		return end
+	}
+	j, err := s.decide(ctx, inv.Room, q, policy.Facts{Paid: true}, nil)
+	d := j.Decision
+	switch {
+	case err != nil:
 	case d.Verdict == room.Allow && act.Code == "M_FORBIDDEN" && inv.Target.Homeserver() != s.Self.Domain && inv.Attempt < remoteTries:
 		// Dendrite answers so when the target's server can't be reached, which passes.
 		return s.failure(inv, act)
@@ -220,6 +251,8 @@ func (s *Service) settle(ctx context.Context, inv Invitation, end ending) (Outco
 	now := s.Clock.Now()
 	settled := Settlement{
 		ID: inv.ID, Attempt: inv.Attempt, Status: end.status, Code: end.code, Detail: end.detail, DueAt: end.due, At: now,
+		// An invitation that was not sent counts against nobody's quota.
+		Refund: inv.Action == room.Invite && (end.status == Refused || end.status == Cancelled || (end.status == Done && end.quiet)),
 	}
 	if !end.quiet {
 		verdict := string(end.status)

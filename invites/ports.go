@@ -96,6 +96,7 @@ type Settlement struct {
 	DueAt   time.Time // for Open: when to try again
 	At      time.Time
 	Audit   []Audit
+	Refund  bool         // gives back what was spent of quotas for it
 	Then    []Invitation // rows that follow from the outcome, recorded in the same commit as by Store.Record
 }
 
@@ -109,8 +110,10 @@ var (
 
 // Store keeps what must survive. Every method is one commit, durable when it returns.
 type Store interface {
-	// Receive adds events to the inbox and returns those not seen before, with Seq set, in order.
-	Receive(ctx context.Context, events []Received) ([]Received, error)
+	Ledger
+	// Receive adds events to the inbox and returns those not seen before, with Seq set, in order. In the same commit the
+	// ledger takes in what member events of the same transaction say.
+	Receive(ctx context.Context, events []Received, members ...MemberEvent) ([]Received, error)
 	// Quarantine keeps what could not be decoded. The store bounds how much it keeps.
 	Quarantine(ctx context.Context, bad []Undecodable) error
 	// Waiting returns the events not yet handled, by Seq.
@@ -119,14 +122,19 @@ type Store interface {
 	Redact(ctx context.Context, event id.EventID, sender id.UserID) (bool, error)
 	// Received returns one inbox event, or ErrNotFound.
 	Received(ctx context.Context, event id.EventID) (Received, error)
+	// Answered returns the event that has a status message, or ErrNotFound.
+	Answered(ctx context.Context, answer id.EventID) (Received, error)
 	// SetAnswer remembers the status message of a command.
 	SetAnswer(ctx context.Context, command, answer id.EventID) error
 	// Handled ends an inbox event: its reply is out.
 	Handled(ctx context.Context, event id.EventID) error
 	// Record adds invitations and audit rows. Rows that exist already (same command, action, room, target) are left as
 	// they are, and an audit row of kind "decision" is added only once for each (command, action, room, target). It
-	// returns the rows as stored, in the order given.
-	Record(ctx context.Context, rows []Invitation, audit []Audit) ([]Invitation, error)
+	// returns the rows as stored, in the order given. ErrSpent says that a charge was judged on what is past by now, and
+	// nothing was recorded.
+	Record(ctx context.Context, rows []Invitation, audit []Audit, charges ...Charge) ([]Invitation, error)
+	// Spent returns what was spent in a room after a time.
+	Spent(ctx context.Context, r id.RoomID, by SpentBy, since time.Time) (Spent, error)
 	// Invitations returns the rows of one command, by ID.
 	Invitations(ctx context.Context, command id.EventID) ([]Invitation, error)
 	// Claim leases an open row whose lease is over and adds one to its attempt. It reports false when the row is
@@ -199,6 +207,7 @@ type Homeserver interface {
 	Resolve(ctx context.Context, alias id.RoomAlias) (id.RoomID, []string, error)
 	// Redacted tells whether an event has been redacted, as the homeserver knows it, read as in Snapshot.
 	Redacted(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (bool, error)
+	Records
 }
 
 // Clock tells the time.

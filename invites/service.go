@@ -41,6 +41,8 @@ type Service struct {
 	Clock      Clock
 	Self       Identity
 	Limits     Limits
+
+	memory memory
 }
 
 // Request is what a command asks for: one action on some targets in one room.
@@ -53,13 +55,16 @@ type Request struct {
 	Via         []string
 	Targets     []id.UserID
 	Reason      string
-	AsBot       bool // the bot performs even where it could act as the actor
+	AsBot       bool      // the bot performs even where it could act as the actor
+	Viewer      id.UserID // of a judgement: read as them where the bot can't; empty: the actor
 }
 
 // Judgement is a decision on one target, before anything was done.
 type Judgement struct {
 	Question policy.Question
 	Decision policy.Decision
+
+	charge bool // it counts against quotas
 }
 
 // Explain puts the judgement into words.
@@ -68,16 +73,43 @@ func (j Judgement) Explain() policy.Explanation { return policy.Explain(j.Questi
 // Judge decides on each target without doing anything: what !why and --dry-run show, and what Ask acts on.
 // It fails when the homeserver does not answer.
 func (s *Service) Judge(ctx context.Context, req Request) ([]Judgement, error) {
+	return s.judgeAll(ctx, req, &purse{viewer: req.Viewer})
+}
+
+// judgeAll decides on the targets in order, each after what the ones before it spend.
+func (s *Service) judgeAll(ctx context.Context, req Request, w *purse) ([]Judgement, error) {
 	out := make([]Judgement, len(req.Targets))
 	for i, target := range req.Targets {
 		q := policy.Question{Action: req.Action, Actor: req.Actor, Performer: s.performer(req, target), Target: target}
-		d, err := s.decide(ctx, req.Room, q, false)
+		j, err := s.decide(ctx, req.Room, q, policy.Facts{}, w)
+		if err == nil && lacksPower(j) {
+			j, err = s.delegated(ctx, req.Room, j, w)
+		}
 		if err != nil {
 			return nil, err
 		}
-		out[i] = Judgement{q, d}
+		if j.charge {
+			w.spent = w.spent.With(s.Clock.Now())
+		}
+		out[i] = j
 	}
 	return out, nil
+}
+
+// lacksPower reports whether an invitation fails for nothing but the power of the one who would send it themselves.
+func lacksPower(j Judgement) bool {
+	return j.Question.Action == room.Invite && j.Question.Performer == j.Question.Actor && j.Decision.Code == "invite.power"
+}
+
+// delegated decides again with the bot as the performer, which is what a policy that delegates means.
+func (s *Service) delegated(ctx context.Context, r id.RoomID, own Judgement, w *purse) (Judgement, error) {
+	q := own.Question
+	q.Performer = s.Self.Bot
+	j, err := s.decide(ctx, r, q, policy.Facts{}, w)
+	if err != nil || (j.Decision.Code == own.Decision.Code && j.Decision.Side == policy.SideActor) {
+		return own, err
+	}
+	return j, nil
 }
 
 // Joined reports whether a user is in a room, as far as it can be seen on their behalf.
@@ -104,32 +136,50 @@ func (s *Service) performer(req Request, target id.UserID) id.UserID {
 	return s.Self.Bot
 }
 
-// decide reads what the question depends on, and decides it.
-func (s *Service) decide(ctx context.Context, r id.RoomID, q policy.Question, fresh bool) (policy.Decision, error) {
+// decide reads what the question depends on, and decides it. Of the facts, those that are given are not looked for.
+func (s *Service) decide(ctx context.Context, r id.RoomID, q policy.Question, f policy.Facts, w *purse) (Judgement, error) {
+	j := Judgement{Question: q}
 	if q.Performer != s.Self.Bot && !s.Self.MayAssert(q.Performer) {
-		return policy.Decision{Code: policy.CodeNoAssertion, Side: policy.SidePerformer}, nil
+		j.Decision = policy.Decision{Code: policy.CodeNoAssertion, Side: policy.SidePerformer}
+		return j, nil
 	}
-	snap, err := s.Homeserver.Snapshot(ctx, r, q.Actor, policy.Needs(q), fresh)
+	snap, err := s.Homeserver.Snapshot(ctx, r, w.reader(q), policy.Needs(q), false)
 	if errors.Is(err, ErrNoView) {
-		return policy.Decision{Verdict: room.Unknown, Code: policy.CodeNoView}, nil
+		j.Decision = policy.Decision{Verdict: room.Unknown, Code: policy.CodeNoView}
+		return j, nil
 	}
 	if err != nil {
-		return policy.Decision{}, fmt.Errorf("reading the room's state: %w", err)
+		return j, fmt.Errorf("reading the room's state: %w", err)
 	}
-	return policy.Decide(snap, q), nil
+	p := policy.Merge() // a policy is about invitations
+	if q.Action == room.Invite {
+		if p, err = s.inForce(ctx, r, w.reader(q), snap); err != nil {
+			return j, err
+		}
+	}
+	f.Now = s.Clock.Now()
+	if j.Decision = policy.Decide(snap, q, p, f); j.Decision.Code != policy.CodeFacts {
+		return j, nil
+	}
+	if f, err = s.facts(ctx, r, q, p, snap, f, w); err != nil {
+		return j, fmt.Errorf("finding out what the room's policy depends on: %w", err)
+	}
+	j.Decision = policy.Decide(snap, q, p, f)
+	j.charge = j.Decision.Verdict == room.Allow && f.Have&policy.FactSpent != 0
+	return j, nil
 }
 
 // Ask decides on every target, records what is to be done with its audit in one commit, delivers the first few at once and
 // queues the rest. It returns a row for each target, in order. Asked again for the same command, it takes up where it was.
 func (s *Service) Ask(ctx context.Context, req Request) ([]Invitation, error) {
-	rows, err := s.record(ctx, req)
+	rows, claimed, err := s.record(ctx, req)
 	if err != nil {
 		return nil, err
 	}
 	now := s.Clock.Now()
 	delivered := 0
 	var queue []int64
-	for _, row := range rows {
+	for i, row := range rows {
 		switch {
 		case row.Status != Open || row.DueAt.After(now):
 			continue // settled, or the queue has it for later
@@ -138,7 +188,7 @@ func (s *Service) Ask(ctx context.Context, req Request) ([]Invitation, error) {
 			continue
 		}
 		delivered++
-		if err := s.deliverNow(ctx, row.ID); err != nil {
+		if rows[i], err = s.deliverNow(ctx, row, row.ID == claimed); err != nil {
 			return nil, err
 		}
 	}
@@ -147,22 +197,23 @@ func (s *Service) Ask(ctx context.Context, req Request) ([]Invitation, error) {
 			return nil, fmt.Errorf("queueing: %w", err)
 		}
 	}
-	if delivered == 0 {
-		return rows, nil
-	}
-	return s.Progress(ctx, req.Command)
+	return slices.DeleteFunc(rows, func(row Invitation) bool { return row.Action != req.Action }), nil
 }
 
-// deliverNow delivers in the lane; what can't be done now is left to the queue.
-func (s *Service) deliverNow(ctx context.Context, row int64) error {
-	outcome, err := s.Deliver(ctx, row)
-	if err != nil {
-		return err
+// deliverNow delivers in the lane, and returns the row as it is then; what can't be done now is left to the queue.
+func (s *Service) deliverNow(ctx context.Context, row Invitation, claimed bool) (Invitation, error) {
+	if !claimed {
+		fresh, ok, err := s.Store.Claim(ctx, row.ID, s.Clock.Now(), s.Limits.Lease)
+		if err != nil || !ok {
+			return row, err
+		}
+		row = fresh
 	}
-	if outcome.Kind == OutcomeLater || outcome.Kind == OutcomeFailed {
-		return s.Queue.Wake(ctx, outcome.At, row)
+	outcome, row, err := s.deliver(ctx, row)
+	if err == nil && (outcome.Kind == OutcomeLater || outcome.Kind == OutcomeFailed) {
+		err = s.Queue.Wake(ctx, outcome.At, row.ID)
 	}
-	return nil
+	return row, err
 }
 
 // Progress returns the rows that a command asked for as they are now, without the automatic joins that followed.
@@ -171,11 +222,12 @@ func (s *Service) Progress(ctx context.Context, command id.EventID) ([]Invitatio
 	return slices.DeleteFunc(rows, func(row Invitation) bool { return row.Action != rows[0].Action }), err
 }
 
-// record decides on the targets that have no row yet, and commits rows and audit together.
-func (s *Service) record(ctx context.Context, req Request) ([]Invitation, error) {
+// record decides on the targets that have no row yet, and commits rows and audit together. The first row that is to be
+// delivered is claimed with that, which saves nearly every command a commit; claimed is its ID, 0 for none.
+func (s *Service) record(ctx context.Context, req Request) (all []Invitation, claimed int64, err error) {
 	known, err := s.Store.Invitations(ctx, req.Command)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	have := make(map[id.UserID]bool, len(known))
 	for _, row := range known {
@@ -190,15 +242,58 @@ func (s *Service) record(ctx context.Context, req Request) ([]Invitation, error)
 		}
 	}
 	if len(fresh.Targets) == 0 {
-		return known, nil
+		return known, 0, nil
 	}
-	judged, err := s.Judge(ctx, fresh)
-	if err != nil {
-		return nil, err
+	stored, claimed, err := s.decideAndRecord(ctx, fresh, len(known) == 0)
+	return append(known, stored...), claimed, err
+}
+
+// claims reports whether a row was stored with the lease it was given. Another process may have had it stored before.
+func claims(given, stored Invitation) bool {
+	return given.Attempt == 1 && stored.Attempt == 1 && stored.Status == Open &&
+		stored.LeasedUntil.UnixMilli() == given.LeasedUntil.UnixMilli()
+}
+
+// spendTries is how often a decision is made again because others spent of the same quotas meanwhile.
+const spendTries = 20
+
+// decideAndRecord decides on all targets and records what follows, with what it spends, in one commit. With claim, the first
+// row to be delivered is claimed by that commit.
+func (s *Service) decideAndRecord(ctx context.Context, req Request, claim bool) (stored []Invitation, claimed int64, err error) {
+	for try := 1; ; try++ {
+		w := &purse{}
+		judged, err := s.judgeAll(ctx, req, w)
+		if err != nil {
+			return nil, 0, err
+		}
+		rows, audit := s.rows(req, judged)
+		first := slices.IndexFunc(rows, func(row Invitation) bool { return row.Status == Open })
+		take := claim && first >= 0 && s.Limits.AtOnce > 0
+		if take {
+			rows[first].Attempt, rows[first].LeasedUntil = 1, rows[first].CreatedAt.Add(s.Limits.Lease)
+		}
+		stored, err = s.Store.Record(ctx, rows, audit, s.charges(req, rows, judged, w)...)
+		if err == nil && take && claims(rows[first], stored[first]) {
+			claimed = stored[first].ID
+		}
+		if !errors.Is(err, ErrSpent) || try == spendTries {
+			return stored, claimed, err
+		}
 	}
-	rows, audit := s.rows(fresh, judged)
-	stored, err := s.Store.Record(ctx, rows, audit)
-	return append(known, stored...), err
+}
+
+// charges are what rows spend.
+func (s *Service) charges(req Request, rows []Invitation, judged []Judgement, w *purse) []Charge {
+	c := Charge{Room: req.Room, Version: w.version, Server: policy.ServerName(req.Actor), At: s.Clock.Now()}
+	for i := range rows {
+		if judged[i].charge && rows[i].Status == Open {
+			c.For = append(c.For, rows[i])
+		}
+	}
+	if len(c.For) == 0 {
+		return nil
+	}
+	return []Charge{c}
 }
 
 // rows turns judgements into rows and their audit.

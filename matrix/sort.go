@@ -15,12 +15,15 @@ import (
 // work is one transaction as it is taken in.
 type work struct {
 	now        time.Time
+	txn        string
 	body       []byte
 	events     int
 	received   []invites.Received
+	members    []invites.MemberEvent
 	broken     []invites.Undecodable
 	redactions []redaction
 	left       []id.RoomID
+	claims     []invites.SpaceChild
 	kinds      [len(kinds)]int
 }
 
@@ -38,11 +41,12 @@ const (
 	command
 	life
 	redacted
+	vote
 	encrypted
 	undecodable
 )
 
-var kinds = [...]string{KindIgnored, KindState, KindCommand, KindLife, KindRedaction, KindEncrypted, KindUndecodable}
+var kinds = [...]string{KindIgnored, KindState, KindCommand, KindLife, KindRedaction, KindVote, KindEncrypted, KindUndecodable}
 
 // Bounds of what is kept in memory and in quarantine.
 const (
@@ -55,7 +59,7 @@ func (t *work) reset(now time.Time) { *t = work{now: now, body: t.body[:0]} }
 
 // quiet tells whether a transaction brought nothing to be done.
 func (t *work) quiet() bool {
-	return len(t.received) == 0 && len(t.redactions) == 0 && len(t.broken) == 0 && len(t.left) == 0
+	return len(t.received)+len(t.members) == 0 && len(t.redactions) == 0 && len(t.broken) == 0 && len(t.left) == 0 && len(t.claims) == 0
 }
 
 // read reads a body of the length announced, -1 if none was, into the buffer.
@@ -129,7 +133,9 @@ func (n *Intake) event(t *work, e *rawEvent) (kind, string) {
 		}
 		return t.collect(e, encrypted)
 	case `"m.room.redaction"`:
-		return t.redaction(e), ""
+		return n.redaction(t, e)
+	case `"m.reaction"`:
+		return n.reaction(t, e)
 	}
 	return ignored, ""
 }
@@ -150,9 +156,17 @@ func (n *Intake) stateEvent(t *work, e *rawEvent) (kind, string) {
 	if n.o.Watcher != nil {
 		n.o.Watcher.Changed(id.RoomID(in), room.Key{Type: typ, StateKey: key})
 	}
+	if typ == "m.room.member" && key != n.o.Bot.String() {
+		if fault := n.member(t, e, id.RoomID(in), id.UserID(key)); fault != "" {
+			return 0, fault
+		}
+	}
 	switch {
-	case typ == typeMember && key == n.o.Bot.String(), typ == "m.room.tombstone" && key == "":
+	case typ == typeMember && key == n.o.Bot.String(), typ == "m.room.tombstone" && key == "",
+		typ == n.o.Policy && key == "":
 		return t.collect(e, life)
+	case typ == spaceChild:
+		t.claims = append(t.claims, invites.SpaceChild{Space: id.RoomID(in), Child: id.RoomID(key)})
 	case typ == typeMember && (string(e.content.membership) == `"leave"` || string(e.content.membership) == `"ban"`):
 		if last := len(t.left) - 1; last < 0 || t.left[last] != id.RoomID(in) {
 			t.left = append(t.left, id.RoomID(in))

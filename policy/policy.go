@@ -3,9 +3,7 @@
 package policy
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -33,7 +31,6 @@ const (
 const (
 	CodeNoView        room.Rule = "unknown.no_view"        // nobody whom Usher may read as sees the room
 	CodeNoAssertion   room.Rule = "performer.no_assertion" // Usher may not act as this user
-	CodeMalformed     room.Rule = "policy.malformed"       // the policy event can't be read
 	CodeAlready       room.Rule = "invite.already"         // the invitation stands already
 	CodeAlreadyJoined room.Rule = "join.already"           // the user is in the room already
 )
@@ -48,7 +45,7 @@ type Question struct {
 
 // actions gives the action as the actor's own and as the performer's.
 func (q Question) actions() (actor, performer room.Action) {
-	actor = room.Action{Type: q.Action, Sender: q.Actor, Target: q.Target}
+	actor = room.Action{Type: OnTheWire(q.Action), Sender: q.Actor, Target: q.Target}
 	performer = actor
 	performer.Sender = q.Performer
 	return actor, performer
@@ -64,8 +61,17 @@ type Decision struct {
 	Code     room.Rule
 	Side     Side          // whose standing decided, when not allowed
 	Evidence room.Evidence // of the rule that decided
-	Fault    string        // what is wrong with a malformed policy
-	Policy   id.EventID    // policy in force, empty if there is none
+	Policy   id.EventID    // policy event that decided, else the nearest in force; empty if there is none
+
+	// Where the policy decided:
+	Field   string        // path of its field
+	From    id.RoomID     // room that sets it: the room itself, or a space above it
+	Fault   string        // what is wrong with a malformed policy
+	Missing Fact          // what would have to be known
+	Match   string        // glob that matched
+	Hit     *Hit          // rule of a policy list that matched
+	Wait    time.Duration // when it would pass
+	Rate    Rate          // quota that is used up
 }
 
 // Needs names the state that a decision on q depends on.
@@ -92,36 +98,14 @@ func contains(keys []room.Key, key room.Key) bool {
 	return false
 }
 
-// Decide judges both standings and the room's policy. The actor's comes first: what they could not do themselves is not
-// done for them, whoever would send it.
-func Decide(s *room.Snapshot, q Question) Decision {
-	event, known := s.Event(Key())
-	if !known {
-		return Decision{Verdict: room.Unknown, Code: room.RuleUnknown, Side: SidePolicy, Evidence: room.Evidence{Key: Key()}}
-	}
-	var inForce id.EventID
-	if event != nil {
-		inForce = event.ID
-		if _, err := Parse(event.Content); err != nil {
-			return Decision{Code: CodeMalformed, Side: SidePolicy, Fault: err.Error(), Policy: inForce}
-		}
-	}
-	if already := alreadyTrue(s, q); already != "" {
-		return Decision{Verdict: room.Allow, Code: already, Policy: inForce}
-	}
-	actor, performer := q.actions()
-	side, result := SideActor, standing(s, actor)
-	if result.Verdict == room.Allow && q.Performer != q.Actor {
-		side, result = SidePerformer, standing(s, performer)
-	}
-	if result.Verdict == room.Allow {
-		side = SideNone
-	}
-	return Decision{Verdict: result.Verdict, Code: result.Rule, Side: side, Evidence: result.Evidence, Policy: inForce}
-}
-
 // standing judges one side: the rules of the room, and what every homeserver refuses besides.
 func standing(s *room.Snapshot, a room.Action) room.Result {
+	if a.Type == room.Invite {
+		// Whoever can't join a room that is closed to other servers is not invited either, whether the homeserver minds or not.
+		if r := room.ClientAPI(s, a, room.Synapse).Result; r.Rule == room.RuleAPIFederateTarget {
+			return r
+		}
+	}
 	return room.ClientAPI(s, a, room.AnyHomeserver).Result
 }
 
@@ -156,36 +140,8 @@ func Took(s *room.Snapshot, action room.ActionType, target id.UserID) bool {
 		return membership == "join"
 	case room.Ban:
 		return membership == "ban"
-	case room.Kick, room.Leave, room.Unban:
+	case room.Kick, room.Leave, room.Unban, ActionWithdraw, ActionExpire:
 		return membership == "leave"
 	}
 	return false
-}
-
-// Document is a room's policy, version 1.
-type Document struct {
-	Version int // 1, or 0 where there is none
-}
-
-// Parse reads a policy strictly: what it does not know, it does not guess. An empty object, which is what a redacted event
-// leaves, is no policy. The error is for people.
-func Parse(content json.RawMessage) (Document, error) {
-	var doc Document
-	fields := map[string]json.RawMessage{}
-	if err := json.Unmarshal(content, &fields); err != nil {
-		return doc, fmt.Errorf("it is no JSON object")
-	}
-	if len(fields) == 0 {
-		return doc, nil
-	}
-	for key := range fields {
-		if key != "version" {
-			return doc, fmt.Errorf("this version of Usher does not know the field %q", key)
-		}
-	}
-	if !bytes.Equal(bytes.TrimSpace(fields["version"]), []byte("1")) {
-		return doc, fmt.Errorf("version must be 1")
-	}
-	doc.Version = 1
-	return doc, nil
 }

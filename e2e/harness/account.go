@@ -25,7 +25,7 @@ type T interface {
 }
 
 // Patience bounds how long anything that is awaited may take.
-const Patience = 20 * time.Second
+const Patience = 60 * time.Second
 
 // Account is a test account with a client logged in. It sees what its /sync shows. Its methods fail the test. It serves one
 // goroutine at a time.
@@ -85,6 +85,7 @@ type RoomOptions struct {
 	Direct  bool           // a direct chat
 	Power   map[string]any // overrides in m.room.power_levels, such as "invite": 50
 	State   []any          // further initial state events
+	Type    string         // as "m.space"; empty: an ordinary room
 }
 
 // CreateRoom makes a room.
@@ -99,6 +100,9 @@ func (a *Account) CreateRoom(o RoomOptions) id.RoomID {
 	}
 	if o.State == nil {
 		body["initial_state"] = []string{}
+	}
+	if o.Type != "" {
+		body["creation_content"] = map[string]any{"type": o.Type}
 	}
 	if o.Version != "" {
 		body["room_version"] = o.Version

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -19,6 +20,7 @@ type Options struct {
 	Encrypted  bool            // accounts encrypt, and rooms with the bot are encrypted; also by $USHER_E2E_ENCRYPTED
 	Set        map[string]any  // further settings of Usher, by their dotted path
 	RateLimits bool            // the homeserver has its own default limits
+	MSC4190    bool            // the bot's registration makes devices, but can't log in
 	TLSPort    int             // the homeserver federates on this port of localhost
 	Alone      bool            // no Usher: a bot and a puppet registration for tests of the homeserver itself
 }
@@ -92,6 +94,9 @@ func (w *World) start(ctx context.Context, o Options) error {
 	})
 	if err != nil {
 		return err
+	}
+	if o.MSC4190 {
+		server.Registrations[0] = append(server.Registrations[0], "io.element.msc4190: true\n"...)
 	}
 	w.Usher.Door, w.Usher.Tap = w.Door, tap
 	if err := w.startServer(ctx, server); err != nil {
@@ -211,5 +216,22 @@ func Wait(t T, what string, closed <-chan struct{}) {
 	case <-closed:
 	case <-Soon(t).Done():
 		t.Fatalf("waited in vain for %s", what)
+	}
+}
+
+// Eventually asks again and again until something is so.
+func Eventually(t T, what string, so func() bool) {
+	t.Helper()
+	ctx := Soon(t)
+	for pause := time.NewTicker(50 * time.Millisecond); ; {
+		if so() {
+			pause.Stop()
+			return
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			t.Fatalf("waited in vain for %s", what)
+		}
 	}
 }

@@ -21,6 +21,8 @@ type Store interface {
 	Audit(ctx context.Context, command id.EventID) ([]invites.Audit, error)
 	CreateEvent(ctx context.Context, room id.RoomID) (json.RawMessage, error)
 	SaveCreateEvent(ctx context.Context, room id.RoomID, raw json.RawMessage) error
+	SpaceChildren(ctx context.Context) ([]invites.SpaceChild, error)
+	SaveSpaceChildren(ctx context.Context, children []invites.SpaceChild) error
 }
 
 // Run tests stores that open returns, each empty and closed when its test ends.
@@ -40,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"Quarantine", testQuarantine},
 		{"CreateEvent", testCreateEvent},
 		{"RecordKeepsEverything", testRecordKeepsEverything},
+		{"RecordClaimed", testRecordClaimed},
 		{"RecordTwice", testRecordTwice},
 		{"RecordMany", testRecordMany},
 		{"RecordConcurrently", testRecordConcurrently},
@@ -50,8 +53,21 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"SettleFenced", testSettleFenced},
 		{"SettleMany", testSettleMany},
 		{"SettleThen", testSettleThen},
+		{"Spend", testSpend},
+		{"Refund", testRefund},
+		{"SpendConcurrently", testSpendConcurrently},
+		{"SpaceChildren", testSpaceChildren},
 		{"Release", testRelease},
 		{"Due", testDue},
+		{"Ledger", testLedger},
+		{"LedgerWays", testLedgerWays},
+		{"LedgerAgain", testLedgerAgain},
+		{"LedgerComplete", testLedgerComplete},
+		{"LedgerPending", testLedgerPending},
+		{"Expiries", testExpiries},
+		{"Tree", testTree},
+		{"Tallies", testTallies},
+		{"Answered", testAnswered},
 		{"HostileText", testHostileText},
 		{"Cancelled", testCancelled},
 		{"Ping", testPing},
