@@ -3,10 +3,6 @@
 package policy
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
-
 	"maunium.net/go/mautrix/id"
 
 	"usher/room"
@@ -160,32 +156,4 @@ func Took(s *room.Snapshot, action room.ActionType, target id.UserID) bool {
 		return membership == "leave"
 	}
 	return false
-}
-
-// Document is a room's policy, version 1.
-type Document struct {
-	Version int // 1, or 0 where there is none
-}
-
-// Parse reads a policy strictly: what it does not know, it does not guess. An empty object, which is what a redacted event
-// leaves, is no policy. The error is for people.
-func Parse(content json.RawMessage) (Document, error) {
-	var doc Document
-	fields := map[string]json.RawMessage{}
-	if err := json.Unmarshal(content, &fields); err != nil {
-		return doc, fmt.Errorf("it is no JSON object")
-	}
-	if len(fields) == 0 {
-		return doc, nil
-	}
-	for key := range fields {
-		if key != "version" {
-			return doc, fmt.Errorf("this version of Usher does not know the field %q", key)
-		}
-	}
-	if !bytes.Equal(bytes.TrimSpace(fields["version"]), []byte("1")) {
-		return doc, fmt.Errorf("version must be 1")
-	}
-	doc.Version = 1
-	return doc, nil
 }

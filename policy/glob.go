@@ -1,0 +1,74 @@
+package policy
+
+import (
+	"net/netip"
+	"strings"
+
+	"maunium.net/go/mautrix/id"
+)
+
+// Match reports whether a glob matches a whole text: * stands for any number of bytes, ? for one character
+// (https://spec.matrix.org/latest/appendices/#glob-style-matching). It takes linear time save for glob × text in the worst case.
+func Match(glob, text string) bool {
+	star, mark := -1, 0
+	g, t := 0, 0
+	for t < len(text) {
+		switch {
+		case g < len(glob) && glob[g] == '*':
+			star, mark = g, t
+			g++
+		case g < len(glob) && glob[g] == '?':
+			g++
+			t += charLen(text[t:])
+		case g < len(glob) && glob[g] == text[t]:
+			g++
+			t++
+		case star >= 0:
+			mark++
+			g, t = star+1, mark
+		default:
+			return false
+		}
+	}
+	for g < len(glob) && glob[g] == '*' {
+		g++
+	}
+	return g == len(glob)
+}
+
+// charLen is the length in bytes of the first character.
+func charLen(s string) int {
+	n := 1
+	for n < len(s) && s[n]&0xC0 == 0x80 {
+		n++
+	}
+	return n
+}
+
+// matchAny returns the first of the globs that matches.
+func matchAny(globs []string, text string) (glob string, ok bool) {
+	for _, g := range globs {
+		if Match(g, text) {
+			return g, true
+		}
+	}
+	return "", false
+}
+
+// serverName is the server part of a user id, in lower case and without a port: what server globs are matched with.
+func serverName(user id.UserID) string {
+	name := strings.ToLower(user.Homeserver())
+	if i := strings.LastIndexByte(name, ':'); i >= 0 && !strings.HasSuffix(name, "]") {
+		name = name[:i]
+	}
+	return name
+}
+
+// isIPLiteral reports whether a server name, without port, is an IP address.
+func isIPLiteral(server string) bool {
+	if strings.HasPrefix(server, "[") {
+		return true
+	}
+	_, err := netip.ParseAddr(server)
+	return err == nil
+}

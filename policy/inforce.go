@@ -1,0 +1,72 @@
+package policy
+
+import (
+	"maunium.net/go/mautrix/id"
+)
+
+// Source is one policy event, of the room itself or of a space that it inherits from.
+type Source struct {
+	Room  id.RoomID
+	Event id.EventID
+	Layer Layer
+	Fault error // the event can't be read; Malformed
+}
+
+// InForce is the policy that governs a room: its own fields, and for each that it does not set, that of the nearest space
+// that does. The zero value is no policy at all.
+type InForce struct {
+	Document Document
+	Sources  []Source // nearest first: the room itself, then the spaces above it; only those that have a policy event
+}
+
+// Merge puts sources together, nearest first, field by field.
+func Merge(sources ...Source) *InForce {
+	p := &InForce{Document: defaults(), Sources: sources}
+	for i := len(sources) - 1; i >= 0; i-- {
+		for path, value := range sources[i].Layer.values {
+			if f, known := Lookup(path); known {
+				f.assign(&p.Document, value)
+			}
+		}
+	}
+	return p
+}
+
+// From returns where a field comes from; false where nothing sets it.
+func (p *InForce) From(path string) (Source, bool) {
+	for _, s := range p.Sources {
+		if s.Layer.Has(path) {
+			return s, true
+		}
+	}
+	return Source{}, false
+}
+
+// Paths lists the fields that are set anywhere, in the order of the document.
+func (p *InForce) Paths() []string {
+	var all Layer
+	for _, s := range p.Sources {
+		for path, value := range s.Layer.values {
+			all = all.with(path, value)
+		}
+	}
+	return all.Paths()
+}
+
+// Fault returns the first source that can't be read, or nil.
+func (p *InForce) Fault() *Source {
+	for i := range p.Sources {
+		if p.Sources[i].Fault != nil {
+			return &p.Sources[i]
+		}
+	}
+	return nil
+}
+
+// Event is the policy event that decisions name: the nearest. Empty where there is no policy.
+func (p *InForce) Event() id.EventID {
+	if len(p.Sources) == 0 {
+		return ""
+	}
+	return p.Sources[0].Event
+}

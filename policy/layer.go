@@ -1,0 +1,317 @@
+package policy
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Layer is what one policy event sets: values by path. The zero value sets nothing.
+type Layer struct {
+	values map[string]any // bool, int64, time.Duration, string or []string
+}
+
+// Fault is one thing wrong with a policy event.
+type Fault struct {
+	Path    string // empty: the whole of it
+	Problem string
+}
+
+// Malformed lists what is wrong with a policy event.
+type Malformed []Fault
+
+// Error implements error: for people, in one line.
+func (m Malformed) Error() string {
+	const most = 5
+	var parts []string
+	for i, f := range m {
+		if i == most {
+			parts = append(parts, fmt.Sprintf("and %d more", len(m)-most))
+			break
+		}
+		parts = append(parts, strings.TrimPrefix(f.Path+" "+f.Problem, " "))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Parse reads a policy event strictly: what it does not know, it does not guess. An empty object, which is what a redacted
+// event leaves, is no policy. The error is Malformed.
+func Parse(content json.RawMessage) (Layer, error) {
+	var l Layer
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(content, &fields) != nil || fields == nil {
+		return l, Malformed{{"", "it is no JSON object"}}
+	}
+	if len(fields) == 0 {
+		return l, nil
+	}
+	var faults Malformed
+	if version, set := fields["version"]; !set || string(bytes.TrimSpace(version)) != "1" {
+		faults = append(faults, Fault{"version", "must be 1"})
+	}
+	delete(fields, "version")
+	l.values = map[string]any{}
+	l.read("", fields, sections(), &faults)
+	if len(faults) > 0 {
+		return Layer{}, faults
+	}
+	return l, nil
+}
+
+// sections are the paths of the objects that hold fields.
+func sections() map[string]bool {
+	all := map[string]bool{levelsPath: true}
+	for _, f := range Fields() {
+		for p := f.Path; ; {
+			i := strings.LastIndexByte(p, '.')
+			if i < 0 {
+				break
+			}
+			p = p[:i]
+			all[p] = true
+		}
+	}
+	return all
+}
+
+// read takes in the members of one object.
+func (l *Layer) read(prefix string, fields map[string]json.RawMessage, sections map[string]bool, faults *Malformed) {
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		path := strings.TrimPrefix(prefix+"."+key, ".")
+		dotted := strings.Contains(key, ".") && prefix != levelsPath // no path written as one key
+		if sections[path] && !dotted {
+			var inner map[string]json.RawMessage
+			if json.Unmarshal(fields[key], &inner) != nil || inner == nil {
+				*faults = append(*faults, Fault{path, "must be an object"})
+				continue
+			}
+			l.read(path, inner, sections, faults)
+			continue
+		}
+		f, known := Lookup(path)
+		if !known || dotted {
+			*faults = append(*faults, Fault{path, "is no field that this version of Usher knows"})
+			continue
+		}
+		value, problem := f.decode(fields[key])
+		if problem != "" {
+			*faults = append(*faults, Fault{path, problem})
+			continue
+		}
+		l.values[path] = value
+	}
+}
+
+// decode reads a value of the field's kind from JSON.
+func (f Field) decode(raw json.RawMessage) (value any, problem string) {
+	raw = bytes.TrimSpace(raw)
+	wrong := "must be " + f.Takes()
+	switch f.kind {
+	case boolean:
+		if s := string(raw); s == "true" || s == "false" {
+			return s == "true", ""
+		}
+		return nil, wrong
+	case integer:
+		return f.parse(string(raw))
+	}
+	if f.isList() {
+		var list []*string
+		if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &list) != nil {
+			return nil, wrong
+		}
+		items := make([]string, len(list))
+		for i, item := range list {
+			if item == nil {
+				return nil, wrong
+			}
+			items[i] = *item
+		}
+		return f.list(items)
+	}
+	var text string
+	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &text) != nil {
+		return nil, wrong
+	}
+	return f.parse(text)
+}
+
+func (f Field) isList() bool { return f.kind == userList || f.kind == servers || f.kind == rooms }
+
+// parse reads a value of the field's kind from text. For lists, items are apart by spaces or commas.
+func (f Field) parse(text string) (value any, problem string) {
+	wrong := "must be " + f.Takes()
+	switch f.kind {
+	case boolean:
+		switch strings.ToLower(text) {
+		case "true", "yes", "on":
+			return true, ""
+		case "false", "no", "off":
+			return false, ""
+		}
+	case integer:
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err == nil && n >= f.least && n <= f.most && strconv.FormatInt(n, 10) == text {
+			return n, ""
+		}
+	case span:
+		d, ok := ParseSpan(text)
+		if ok && d >= time.Duration(f.least)*time.Second && d <= time.Duration(f.most)*time.Second {
+			return d, ""
+		}
+		if ok {
+			return nil, "must be from " + Span(time.Duration(f.least)*time.Second) + " to " + Span(time.Duration(f.most)*time.Second)
+		}
+	case choice:
+		if slices.Contains(f.choices, text) {
+			return text, ""
+		}
+	case roomID:
+		if isRoomID(text) {
+			return text, ""
+		}
+	default:
+		return f.list(strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' || r == '\n' }))
+	}
+	return nil, wrong
+}
+
+// list checks the items of a list.
+func (f Field) list(items []string) (value any, problem string) {
+	if len(items) > maxItems {
+		return nil, fmt.Sprintf("may have at most %d entries", maxItems)
+	}
+	list := make([]string, 0, len(items))
+	for _, item := range items {
+		ok := false
+		switch f.kind {
+		case userList:
+			ok = isGlob(item) && (item[0] == '@' || item[0] == '*')
+		case servers:
+			item = strings.ToLower(item)
+			ok = isGlob(item) && !strings.ContainsAny(item, "@!#/")
+		case rooms:
+			ok = isRoomID(item)
+		}
+		if !ok {
+			return nil, fmt.Sprintf("must be %s, and %q is none", f.kind, item)
+		}
+		if !slices.Contains(list, item) {
+			list = append(list, item)
+		}
+	}
+	return list, ""
+}
+
+func isGlob(s string) bool {
+	return s != "" && len(s) <= maxGlob && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7F })
+}
+
+func isRoomID(s string) bool { return isGlob(s) && len(s) > 1 && s[0] == '!' }
+
+// Has reports whether the layer sets a field.
+func (l Layer) Has(path string) bool { _, set := l.values[path]; return set }
+
+// Empty reports whether the layer sets nothing.
+func (l Layer) Empty() bool { return len(l.values) == 0 }
+
+// Paths lists the fields that the layer sets, in the order of the document; those of guard.levels last.
+func (l Layer) Paths() []string {
+	var paths []string
+	for _, f := range Fields() {
+		if l.Has(f.Path) {
+			paths = append(paths, f.Path)
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(l.values)) {
+		if strings.HasPrefix(path, levelsPath+".") {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// With returns the layer with a field set from text, as a person types it. The error is a Fault's text.
+func (l Layer) With(path, text string) (Layer, error) {
+	f, known := Lookup(path)
+	if !known {
+		return l, Malformed{{path, "is no field of a policy"}}
+	}
+	value, problem := f.parse(text)
+	if problem != "" {
+		return l, Malformed{{path, problem}}
+	}
+	return l.with(path, value), nil
+}
+
+func (l Layer) with(path string, value any) Layer {
+	values := maps.Clone(l.values)
+	if values == nil {
+		values = map[string]any{}
+	}
+	values[path] = value
+	return Layer{values}
+}
+
+// Without returns the layer without a field, or without all fields below a path.
+func (l Layer) Without(path string) Layer {
+	values := maps.Clone(l.values)
+	maps.DeleteFunc(values, func(p string, _ any) bool { return p == path || strings.HasPrefix(p, path+".") })
+	return Layer{values}
+}
+
+// Strings returns what the layer sets a list to.
+func (l Layer) Strings(path string) []string {
+	list, _ := l.values[path].([]string)
+	return list
+}
+
+// Text returns a value of the layer as With takes it, empty where it sets none.
+func (l Layer) Text(path string) string {
+	switch v := l.values[path].(type) {
+	case time.Duration:
+		return Span(v)
+	case []string:
+		return strings.Join(v, " ")
+	case nil:
+		return ""
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// Content returns the layer as the content of a policy event; that of an empty one is an empty object.
+func (l Layer) Content() json.RawMessage {
+	if l.Empty() {
+		return json.RawMessage("{}")
+	}
+	root := map[string]any{"version": 1}
+	for path, value := range l.values {
+		at, parts := root, strings.Split(path, ".")
+		if name, ok := strings.CutPrefix(path, levelsPath+"."); ok {
+			parts = append(strings.Split(levelsPath, "."), name)
+		}
+		for _, part := range parts[:len(parts)-1] {
+			inner, _ := at[part].(map[string]any)
+			if inner == nil {
+				inner = map[string]any{}
+				at[part] = inner
+			}
+			at = inner
+		}
+		if d, ok := value.(time.Duration); ok {
+			value = Span(d)
+		}
+		at[parts[len(parts)-1]] = value
+	}
+	raw, err := json.Marshal(root)
+	if err != nil {
+		return json.RawMessage("{}") // can't be: all values are plain
+	}
+	return raw
+}
