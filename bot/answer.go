@@ -63,6 +63,9 @@ func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error
 	if err := b.answer(ctx, now, m, reply); err != nil || !reply.Progress {
 		return err
 	}
+	if err := b.postCards(ctx, ev.Event); err != nil {
+		return err
+	}
 	// The queue may have finished before there was a message to edit.
 	return b.report(ctx, ev.Event, finished)
 }
@@ -78,6 +81,9 @@ func (b *bot) dispatch(ctx context.Context, ev invites.Received) (m commands.Mes
 	}()
 	if ev.StateKey != nil {
 		return m, reply, b.life(ctx, ev)
+	}
+	if ev.Type == "m.reaction" || ev.Type == "m.room.redaction" {
+		return m, reply, b.voted(ctx, ev)
 	}
 	return b.desk.Dispatch(ctx, ev)
 }

@@ -38,6 +38,7 @@ type bot struct {
 	jobs     *jobs.Queue
 	lanes    *lanes
 	direct   *directs
+	awaited  *matrix.Awaited
 	progress progress
 
 	emptying sync.Mutex

@@ -31,6 +31,8 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 		return b.follow(ctx, ev, id.RoomID(field("replacement_room")))
 	case ev.Type == "m.room.member" && *ev.StateKey == b.self.Bot.String() && field("membership") == "invite":
 		return b.invited(ctx, ev, string(event.Content["is_direct"]) == "true")
+	case ev.Type == "m.room.member" && *ev.StateKey == ev.Sender.String() && field("membership") == "knock":
+		return b.knocked(ctx, ev, field("reason"))
 	}
 	return nil
 }
@@ -126,6 +128,7 @@ func (b *bot) leaveIfAlone(r id.RoomID) {
 	b.emptying.Unlock()
 	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
+	b.tend(ctx, r)
 	alone, err := b.client.Alone(ctx, r)
 	if err == nil && alone {
 		b.log.Info().Stringer("room", r).Msg("leaving a room: nobody else is there")

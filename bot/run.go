@@ -90,6 +90,7 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 		Store: b.store, Homeserver: b.state, Queue: b.jobs, Clock: clock{}, Self: b.self,
 		Limits: invites.Limits{AtOnce: cfg.Delivery.AtOnce, Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter},
 	}
+	b.awaited = matrix.NewAwaited()
 	b.direct = &directs{homeserver: b.client}
 	b.desk = b.newDesk(cfg, version)
 	b.lanes = newLanes(parallelRooms, b.handle)
@@ -131,7 +132,7 @@ func (b *bot) newDesk(cfg *config.Config, version string) *commands.Desk {
 			_, err := b.client.Versions(ctx)
 			return err
 		},
-		Direct: b.direct.has,
+		Direct: b.direct.has, Voted: b.show,
 	}
 }
 
@@ -186,7 +187,7 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 			return fmt.Errorf("%w: %w", ErrDatabase, err)
 		}
 	}
-	if err := b.recover(); err != nil {
+	if err := errors.Join(b.awaitCards(ctx), b.recover()); err != nil {
 		return fmt.Errorf("%w: %w", ErrDatabase, err)
 	}
 	if err := b.jobs.Start(b.ctx); err != nil {
@@ -229,7 +230,7 @@ func listen(setting string) (net.Listener, error) {
 
 func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 	return matrix.NewIntake(matrix.IntakeOptions{
-		Inbox: b.store, Watcher: b.state, Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
+		Inbox: b.store, Watcher: b.state, Awaited: b.awaited, Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
 		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix,
 		MaxBody: int64(cfg.Appservice.MaxBodySize), ReadTimeout: cfg.Appservice.RequestTimeout,
 		Deliver: func(events []invites.Received) { b.lanes.push(b.ctx, events) },
@@ -267,6 +268,7 @@ func (b *bot) ready() []string {
 
 // sweep lists the rows that should be worked on and may have no job.
 func (b *bot) sweep(ctx context.Context) ([]int64, error) {
+	b.tend(ctx, "")
 	return b.store.Due(ctx, time.Now(), sweepLimit)
 }
 

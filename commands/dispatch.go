@@ -36,17 +36,22 @@ type Command struct {
 
 // Table lists the commands, in the order in which !help shows them.
 func Table() []Command {
-	return []Command{inviteCommand(), joinCommand(), whyCommand(), helpCommand(), pingCommand()}
+	return []Command{
+		inviteCommand(), joinCommand(), whyCommand(),
+		approveCommand(), denyCommand(), knocksCommand(),
+		helpCommand(), pingCommand(),
+	}
 }
 
 // Desk is what the commands work with.
 type Desk struct {
 	Invites   *invites.Service
 	Prefix    string
-	Names     func() []string             // what the bot is called besides its user id: the display name
-	Level     func(id.UserID) Level       // the operator's permissions
-	RoundTrip func(context.Context) error // one request to the homeserver, for !ping
-	Direct    func(id.RoomID) bool        // whether a room is a direct chat with the bot
+	Names     func() []string                             // what the bot is called besides its user id: the display name
+	Level     func(id.UserID) Level                       // the operator's permissions
+	RoundTrip func(context.Context) error                 // one request to the homeserver, for !ping
+	Direct    func(id.RoomID) bool                        // whether a room is a direct chat with the bot
+	Voted     func(context.Context, invites.Ballot) error // shows and carries out what became of a vote
 	Version   string
 	MaxAge    time.Duration // commands older than this when they first arrive are not run
 }

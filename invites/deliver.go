@@ -107,6 +107,9 @@ func (s *Service) judge(ctx context.Context, inv Invitation, q policy.Question, 
 		}
 	}
 	d, err := s.decide(ctx, inv.Room, q, false)
+	if err == nil {
+		d, err = s.consent(ctx, inv, d)
+	}
 	switch {
 	case err != nil:
 		return s.failure(inv, err), true
@@ -152,8 +155,10 @@ func (s *Service) refusal(ctx context.Context, inv Invitation, q policy.Question
 	if err != nil {
 		return end
 	}
-	d := policy.Decide(snap, q)
+	d, err := s.consent(ctx, inv, policy.Decide(snap, q))
 	switch {
+	case err != nil:
+		return end
 	case policy.Took(snap, inv.Action, inv.Target):
 		end.status, end.kind, end.code, end.detail = Done, OutcomeDone, "done", ""
 	case d.Verdict == room.Allow && act.Code == "M_FORBIDDEN" && inv.Target.Homeserver() != s.Self.Domain && inv.Attempt < remoteTries:

@@ -126,6 +126,9 @@ func (s *Service) Ask(ctx context.Context, req Request) ([]Invitation, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.openCards(ctx, rows); err != nil {
+		return nil, err
+	}
 	now := s.Clock.Now()
 	delivered := 0
 	var queue []int64
@@ -215,6 +218,8 @@ func (s *Service) rows(req Request, judged []Judgement) ([]Invitation, []Audit) 
 		switch {
 		case d.Code == policy.CodeAlready || d.Code == policy.CodeAlreadyJoined:
 			row.Status, row.SettledAt, row.Detail = Done, now, j.Explain().String()
+		case d.Code == policy.CodeApproval:
+			row.Status, row.Detail = Waiting, j.Explain().String()
 		case !mayTry(q, d):
 			row.Status, row.SettledAt, row.Detail = Refused, now, j.Explain().String()
 		}

@@ -40,6 +40,7 @@ type rawEvent struct {
 type rawContent struct {
 	raw                                               []byte
 	msgtype, body, membership, redacts, rel, mentions []byte
+	relEvent                                          []byte
 }
 
 // eachEvent takes a transaction (https://spec.matrix.org/latest/application-service-api/#put_matrixappv1transactionstxnid)
@@ -170,8 +171,11 @@ func (c *rawContent) parse(b []byte, i int) int {
 		case "m.relates_to":
 			if i < len(b) && b[i] == '{' {
 				return walkObject(b, i, func(key []byte, i int) int {
-					if string(key) == "rel_type" {
+					switch string(key) {
+					case "rel_type":
 						return take(&c.rel, b, i)
+					case "event_id":
+						return take(&c.relEvent, b, i)
 					}
 					return skipValue(b, i)
 				})

@@ -37,6 +37,7 @@ type Watcher interface {
 type IntakeOptions struct {
 	Inbox       Inbox
 	Watcher     Watcher
+	Awaited     *Awaited      // events whose reactions are votes; starts empty if nil
 	Token       string        // hs_token: what the homeserver shows
 	Bot         id.UserID     // the bot's own user
 	DisplayName string        // the bot's, by which it may be addressed
@@ -83,6 +84,9 @@ func NewIntake(o IntakeOptions) *Intake {
 	}
 	if o.Counters == nil {
 		o.Counters = nobody{}
+	}
+	if o.Awaited == nil {
+		o.Awaited = NewAwaited()
 	}
 	return &Intake{
 		o: o, addressed: newAddressing(o.Prefix, o.Bot, o.DisplayName), own: `"` + o.Bot.String() + `"`, turn: make(chan struct{}, 1),

@@ -37,12 +37,13 @@ const (
 	state
 	command
 	life
+	vote
 	redacted
 	encrypted
 	undecodable
 )
 
-var kinds = [...]string{KindIgnored, KindState, KindCommand, KindLife, KindRedaction, KindEncrypted, KindUndecodable}
+var kinds = [...]string{KindIgnored, KindState, KindCommand, KindLife, KindVote, KindRedaction, KindEncrypted, KindUndecodable}
 
 // Bounds of what is kept in memory and in quarantine.
 const (
@@ -125,7 +126,15 @@ func (n *Intake) event(t *work, e *rawEvent) (kind, string) {
 		return t.collect(e, command)
 	case `"m.room.encrypted"`:
 		return encrypted, "" // here decryption will hook in: the inbox stores it as received
+	case `"m.reaction"`:
+		if !n.answers(e) {
+			return ignored, ""
+		}
+		return t.collect(e, vote)
 	case `"m.room.redaction"`:
+		if n.removes(e) {
+			return t.collect(e, vote)
+		}
 		return t.redaction(e), ""
 	}
 	return ignored, ""
@@ -148,7 +157,8 @@ func (n *Intake) stateEvent(t *work, e *rawEvent) (kind, string) {
 		n.o.Watcher.Changed(id.RoomID(in), room.Key{Type: typ, StateKey: key})
 	}
 	switch {
-	case typ == typeMember && key == n.o.Bot.String(), typ == "m.room.tombstone" && key == "":
+	case typ == typeMember && key == n.o.Bot.String(), typ == "m.room.tombstone" && key == "",
+		typ == typeMember && string(e.content.membership) == `"knock"`:
 		return t.collect(e, life)
 	case typ == typeMember && (string(e.content.membership) == `"leave"` || string(e.content.membership) == `"ban"`):
 		if last := len(t.left) - 1; last < 0 || t.left[last] != id.RoomID(in) {

@@ -105,6 +105,8 @@ func article(a room.ActionType) string {
 // own words what Usher itself stands in the way of.
 func (w wording) own() Explanation {
 	switch w.d.Code {
+	case CodeApproval:
+		return Explanation{"Invitations to this room need approval.", ""}
 	case CodeMalformed:
 		return Explanation{"This room's policy (" + EventType + ") can't be read: " + w.d.Fault + ".",
 			"Somebody who may send that state event must mend or empty it; until then I let nobody in."}

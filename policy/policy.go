@@ -27,11 +27,12 @@ const (
 
 // Reason codes beyond those of the Matrix rules.
 const (
-	CodeNoView        room.Rule = "unknown.no_view"        // nobody whom Usher may read as sees the room
-	CodeNoAssertion   room.Rule = "performer.no_assertion" // Usher may not act as this user
-	CodeMalformed     room.Rule = "policy.malformed"       // the policy event can't be read
-	CodeAlready       room.Rule = "invite.already"         // the invitation stands already
-	CodeAlreadyJoined room.Rule = "join.already"           // the user is in the room already
+	CodeNoView        room.Rule = "unknown.no_view"          // nobody whom Usher may read as sees the room
+	CodeNoAssertion   room.Rule = "performer.no_assertion"   // Usher may not act as this user
+	CodeMalformed     room.Rule = "policy.malformed"         // the policy event can't be read
+	CodeAlready       room.Rule = "invite.already"           // the invitation stands already
+	CodeAlreadyJoined room.Rule = "join.already"             // the user is in the room already
+	CodeApproval      room.Rule = "policy.approval.required" // it waits for approval; the last check of all
 )
 
 // Question is what is to be decided: an action that Actor asks for and Performer would carry out.
@@ -96,9 +97,11 @@ func Decide(s *room.Snapshot, q Question) Decision {
 		return Decision{Verdict: room.Unknown, Code: room.RuleUnknown, Side: SidePolicy, Evidence: room.Evidence{Key: Key()}}
 	}
 	var inForce id.EventID
+	var layer Layer
 	if event != nil {
 		inForce = event.ID
-		if _, err := Parse(event.Content); err != nil {
+		var err error
+		if layer, err = Parse(event.Content); err != nil {
 			return Decision{Code: CodeMalformed, Side: SidePolicy, Fault: err.Error(), Policy: inForce}
 		}
 	}
@@ -112,6 +115,9 @@ func Decide(s *room.Snapshot, q Question) Decision {
 	}
 	if result.Verdict == room.Allow {
 		side = SideNone
+		if q.Action == room.Invite && Merge(Source{Layer: layer}).Document.Approval.Required {
+			return Decision{Code: CodeApproval, Side: SidePolicy, Policy: inForce}
+		}
 	}
 	return Decision{Verdict: result.Verdict, Code: result.Rule, Side: side, Evidence: result.Evidence, Policy: inForce}
 }

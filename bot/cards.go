@@ -1,0 +1,229 @@
+package bot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
+
+	"usher/commands"
+	"usher/invites"
+)
+
+// awaitCards learns which cards are open, so that the intake knows which reactions are votes.
+func (b *bot) awaitCards(ctx context.Context) error {
+	todo, err := b.store.CardsTodo(ctx)
+	for _, c := range todo {
+		b.awaited.Add(c.Event)
+	}
+	return err
+}
+
+// postCards shows the cards that a command has led to.
+func (b *bot) postCards(ctx context.Context, command id.EventID) error {
+	todo, err := b.store.CardsTodo(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range todo {
+		if c.Command != command || c.State != invites.CardOpen || c.Event != "" {
+			continue
+		}
+		if err := b.post(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// name tells a card's transaction ids from others.
+func name(c invites.Card, what string) string { return fmt.Sprintf("card %d %s", c.ID, what) }
+
+// post shows one card. Where its room does not let the bot speak, nobody can decide it.
+func (b *bot) post(ctx context.Context, c invites.Card) error {
+	reply := b.desk.Card(c, 0, 0)
+	notice, err := b.send(ctx, c.ShownIn, transaction(c.Command, name(c, "notice")), "m.room.message", reply.Notice(commands.Message{}))
+	if err != nil {
+		return err
+	}
+	if notice == "" {
+		if c, err = b.invites.Cancel(ctx, c, invites.CodeNoRoom); err != nil {
+			return err
+		}
+		return b.show(ctx, invites.Ballot{Card: c})
+	}
+	if err := b.store.PostedCard(ctx, c.ID, notice); err != nil {
+		return err
+	}
+	b.awaited.Add(notice)
+	for _, key := range commands.Reactions(c) {
+		content := &event.ReactionEventContent{RelatesTo: event.RelatesTo{Type: event.RelAnnotation, EventID: notice, Key: key}}
+		if _, err := b.send(ctx, c.ShownIn, transaction(notice, key), "m.reaction", content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// voted handles a reaction on a card, or the redaction of one.
+func (b *bot) voted(ctx context.Context, ev invites.Received) error {
+	var e struct {
+		Redacts id.EventID `json:"redacts"`
+		Content struct {
+			Redacts   id.EventID `json:"redacts"`
+			RelatesTo struct {
+				Event id.EventID `json:"event_id"`
+				Key   string     `json:"key"`
+			} `json:"m.relates_to"`
+		} `json:"content"`
+	}
+	if json.Unmarshal(ev.Raw, &e) != nil {
+		return nil
+	}
+	for _, notice := range []id.EventID{e.Content.RelatesTo.Event, e.Redacts, e.Content.Redacts} {
+		c, err := b.store.CardShown(ctx, notice)
+		if errors.Is(err, invites.ErrNotFound) {
+			continue
+		}
+		if err != nil || c.ShownIn != ev.Room {
+			return err
+		}
+		return b.ballot(ctx, ev, c, e.Content.RelatesTo.Key)
+	}
+	return nil
+}
+
+// ballot takes what an event says of a card. Whose vote does not count is not told: others see what a reaction is worth.
+func (b *bot) ballot(ctx context.Context, ev invites.Received, c invites.Card, key string) error {
+	if ev.Type == "m.room.redaction" {
+		c, err := b.invites.Review(ctx, c, true)
+		if err != nil {
+			return err
+		}
+		return b.show(ctx, invites.Ballot{Card: c})
+	}
+	choice, known := commands.Choice(key)
+	if !known || ev.Redacted || b.desk.Level(ev.Sender) == commands.Nobody {
+		return nil
+	}
+	ballot, err := b.invites.Vote(ctx, c, invites.Vote{Voter: ev.Sender, Choice: choice, Room: ev.Room, Event: ev.Event, At: ev.ReceivedAt})
+	if err != nil {
+		return err
+	}
+	return b.show(ctx, ballot)
+}
+
+// show brings a card to what a vote made of it: the votes so far, or the outcome, which is carried out and told first.
+// Again after a crash, it does what is missing.
+func (b *bot) show(ctx context.Context, ballot invites.Ballot) error {
+	c := ballot.Card
+	if c.State == invites.CardOpen {
+		if ballot.Code != "" || c.Votes == 1 {
+			return nil
+		}
+		return b.redraw(ctx, c, b.desk.Card(c, ballot.For, ballot.Against))
+	}
+	if c.Told {
+		return nil
+	}
+	row, err := b.invites.CarryOut(ctx, c)
+	if err != nil {
+		return err
+	}
+	if err := b.redraw(ctx, c, b.desk.Closed(c, row)); err != nil {
+		return err
+	}
+	if reply := b.desk.Verdict(c, row); !reply.Text.Empty() {
+		m := commands.Message{Event: c.Command, Room: c.Home, Sender: c.Actor}
+		if _, err := b.send(ctx, c.Home, transaction(c.Command, name(c, "verdict")), "m.room.message", reply.Notice(m)); err != nil {
+			return err
+		}
+	}
+	if c.Kind == invites.CardApproval {
+		if err := b.report(ctx, c.Command, settled); err != nil {
+			return err
+		}
+	}
+	b.awaited.Remove(c.Event)
+	return b.store.ToldCard(ctx, c.ID)
+}
+
+// redraw edits a card's notice.
+func (b *bot) redraw(ctx context.Context, c invites.Card, reply commands.Reply) error {
+	if c.Event == "" {
+		return nil
+	}
+	_, err := b.send(ctx, c.ShownIn, transaction(c.Event, reply.Text.String()), "m.room.message", reply.Edit(commands.Message{}, c.Event))
+	return err
+}
+
+// knocked receives a knock.
+func (b *bot) knocked(ctx context.Context, ev invites.Received, reason string) error {
+	got, err := b.invites.Knock(ctx, invites.Knock{Event: ev.Event, Room: ev.Room, User: ev.Sender, Reason: reason})
+	if err != nil || got.Card == nil {
+		return err
+	}
+	c := *got.Card
+	if got.Paused {
+		if _, err := b.send(ctx, c.ShownIn, transaction(ev.Event, "paused"), "m.room.message", b.desk.Paused(c).Notice(commands.Message{})); err != nil {
+			return err
+		}
+	}
+	if c.State != invites.CardOpen {
+		return b.show(ctx, invites.Ballot{Card: c})
+	}
+	if c.Event != "" {
+		return nil
+	}
+	return b.post(ctx, c)
+}
+
+// postAfter is the age at which a card that was never shown is not its lane's business any more.
+const postAfter = time.Minute
+
+// tend looks after the cards: those about a room whose people changed, or, for no room, all of them for what time brings.
+// What fails is tried again with the next sweep.
+func (b *bot) tend(ctx context.Context, r id.RoomID) {
+	todo, err := b.store.CardsTodo(ctx)
+	if err != nil {
+		b.log.Warn().Err(err).Msg("the cards could not be read")
+		return
+	}
+	for _, c := range todo {
+		if r != "" && c.Room != r {
+			continue
+		}
+		if err := b.tendOne(ctx, c, r != ""); err != nil && ctx.Err() == nil {
+			b.log.Warn().Err(err).Int64("card", c.ID).Msg("a card could not be looked after")
+		}
+	}
+}
+
+func (b *bot) tendOne(ctx context.Context, c invites.Card, thorough bool) error {
+	if c.State != invites.CardOpen {
+		if time.Since(c.ClosedAt) < postAfter && !thorough {
+			return nil // its lane is at it
+		}
+		return b.show(ctx, invites.Ballot{Card: c})
+	}
+	c, err := b.invites.Review(ctx, c, thorough)
+	switch {
+	case err != nil:
+		return err
+	case c.State != invites.CardOpen:
+		return b.show(ctx, invites.Ballot{Card: c})
+	case c.Event == "" && time.Since(c.CreatedAt) > postAfter:
+		return b.post(ctx, c)
+	case c.Event == "":
+		return nil
+	}
+	ballot, err := b.invites.Tally(ctx, c)
+	if err != nil || ballot.Card.State == invites.CardOpen {
+		return err
+	}
+	return b.show(ctx, ballot)
+}
