@@ -146,11 +146,11 @@ func (c *Client) do(ctx context.Context, r request) ([]byte, error) {
 	deadline, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	full := mautrix.FullRequest{
-		Method:           r.method,
-		URL:              raw.BuildURLWithFullQuery(mautrix.ClientURLPath(r.path), r.asserted),
-		RequestJSON:      r.body,
-		MaxAttempts:      1,
-		Handler:          r.reader,
+		Method:      r.method,
+		URL:         raw.BuildURLWithFullQuery(mautrix.ClientURLPath(r.path), r.asserted),
+		RequestJSON: r.body,
+		MaxAttempts: 1,
+		Handler:     r.reader,
 	}
 	start := time.Now()
 	body, resp, err := raw.MakeFullRequestWithResp(deadline, full)

@@ -91,6 +91,15 @@ type checkAnswer struct {
 	Verdict string          `json:"verdict"`
 	Rule    Rule            `json:"rule"`
 	Reasons []checkReason   `json:"reasons"`
+	// ClientAPI has the homeservers whose client API is known to answer otherwise.
+	ClientAPI map[Homeserver]checkAPI `json:"client_api,omitempty"`
+}
+
+// checkAPI is what a client API answers where that is not the verdict of the rules.
+type checkAPI struct {
+	Verdict string `json:"verdict"`
+	Rule    Rule   `json:"rule"`
+	Errcode string `json:"errcode,omitempty"`
 }
 
 // checkReason is the evidence of a result, and the sentence for it.
@@ -111,7 +120,8 @@ type checkState struct {
 }
 
 func (c checkCase) answer() checkAnswer {
-	r := Authorize(NewSnapshot(c.state), c.action)
+	snapshot := NewSnapshot(c.state)
+	r := Authorize(snapshot, c.action)
 	e := r.Evidence
 	reason := checkReason{Rule: r.Rule, Text: r.String(), User: e.User, Found: e.Found, Wanted: e.Wanted}
 	if e.Key != (Key{}) {
@@ -120,7 +130,23 @@ func (c checkCase) answer() checkAnswer {
 	if r.comparesPower() {
 		reason.Had, reason.Needed = e.Had.json(), e.Needed.json()
 	}
-	return checkAnswer{c.id, r.Verdict.String(), r.Rule, []checkReason{reason}}
+	return checkAnswer{c.id, r.Verdict.String(), r.Rule, []checkReason{reason}, otherwise(snapshot, c.action, r)}
+}
+
+// otherwise lists the client APIs that answer otherwise than r.
+func otherwise(s *Snapshot, a Action, r Result) map[Homeserver]checkAPI {
+	var apis map[Homeserver]checkAPI
+	for _, hs := range [...]Homeserver{Synapse, Dendrite} {
+		answer := ClientAPI(s, a, hs)
+		if answer.Verdict == r.Verdict {
+			continue
+		}
+		if apis == nil {
+			apis = map[Homeserver]checkAPI{}
+		}
+		apis[hs] = checkAPI{answer.Verdict.String(), answer.Rule, answer.Errcode}
+	}
+	return apis
 }
 
 func (l Level) json() any {

@@ -16,7 +16,7 @@ const (
 	RuleAPIKickAbsent Rule = "api.kick_absent"
 	// RuleAPIUnbanNotBanned: Unban is refused for people who are not banned, though to the rules it is a kick.
 	RuleAPIUnbanNotBanned Rule = "api.unban_not_banned"
-	// RuleAPIKnock: Dendrite does not let a knock be refused or taken back.
+	// RuleAPIKnock: Dendrite does not let a knock be refused or taken back, nor who knocked join a room that became public.
 	RuleAPIKnock Rule = "api.knock"
 	// RuleAPIFederateTarget: with m.federate false, Synapse refuses targets on other servers too.
 	RuleAPIFederateTarget Rule = "api.federate_target"
@@ -72,7 +72,7 @@ func (s *Snapshot) synapse(a Action, r Result) Answer {
 		return Answer{r, codeBadState}
 	case a.Type == Kick && r.Verdict == Allow && (m == leave || m == ""):
 		return Answer{deny(RuleAPIKickAbsent, e), codeForbidden}
-	case r.Rule == RuleLeaveNotInRoom && m == leave && event != nil && event.Sender == a.Sender:
+	case a.Type == Leave && r.Rule == RuleLeaveNotInRoom && m == leave && event != nil && event.Sender == a.Sender:
 		return Answer{Result: allow(RuleAPIRepeat, e)}
 	case r.Verdict == Allow && r.Rule != RuleJoinFirst && !s.create.federates && domain(string(a.Target)) != s.create.server:
 		e = Evidence{Key: Key{Type: typeCreate}, User: a.Target, Found: domain(string(a.Target)), Wanted: s.create.server}
@@ -81,7 +81,8 @@ func (s *Snapshot) synapse(a Action, r Result) Answer {
 	return answer(r)
 }
 
-// dendrite applies what Dendrite does before and besides the rules.
+// dendrite applies what Dendrite does before and besides the rules. Where it is laxer than the rules (an unban needs the
+// ban level alone, for one) it is not followed: other servers would reject the event.
 func (s *Snapshot) dendrite(a Action, r Result) Answer {
 	m, _ := s.Membership(a.Target)
 	e := membershipEvidence(a.Target, m, "")
@@ -89,6 +90,10 @@ func (s *Snapshot) dendrite(a Action, r Result) Answer {
 	case r.Verdict != Allow:
 	case m == knock && (a.Type == Kick || a.Type == Leave):
 		return Answer{deny(RuleAPIKnock, e), codeUnknown}
+	case m == knock && r.Rule == RuleJoinPublic:
+		return Answer{deny(RuleAPIKnock, e), codeForbidden}
+	case a.Type == Kick && a.Sender == a.Target && m != join:
+		return Answer{deny(RuleKickSenderNotJoined, e), codeForbidden} // one who is invited may decline by /leave only
 	case a.Type == Kick && m != join && m != invite:
 		return Answer{deny(RuleAPIKickAbsent, e), codeUnknown}
 	case a.Type == Unban && m != ban:

@@ -71,6 +71,8 @@ func TestClientAPI(t *testing.T) {
 			RuleKick, RuleKick, RuleKick, RuleAPIKnock, ""},
 		{"knock taken back", "", knocking, Action{Type: Leave, Sender: caro, Target: caro},
 			RuleLeave, RuleLeave, RuleLeave, RuleAPIKnock, ""},
+		{"join after a knock", "", knocking, Action{Type: Join, Sender: caro, Target: caro},
+			RuleJoinPublic, RuleJoinPublic, RuleJoinPublic, RuleAPIKnock, ""},
 		{"unban", "", banned, Action{Type: Unban, Sender: olga, Target: caro},
 			RuleUnban, RuleUnban, RuleUnban, RuleUnban, ""},
 		{"unban of somebody who left", "", left, Action{Type: Unban, Sender: olga, Target: caro},
@@ -91,7 +93,7 @@ func TestClientAPI(t *testing.T) {
 			RuleFormatCanonicalJSON, RuleFormatCanonicalJSON, RuleFormatCanonicalJSON, RuleFormatCanonicalJSON, "M_BAD_JSON"},
 	}
 	for _, test := range tests {
-		s := NewSnapshot(testRoom{version: "10", create: test.create, levels: levels, members: test.members}.state())
+		s := NewSnapshot(testRoom{version: "10", create: test.create, joinRules: `{"join_rule":"public"}`, levels: levels, members: test.members}.state())
 		if got := Authorize(s, test.action); got.Rule != test.rules {
 			t.Errorf("%s: the rules say %s, want %s", test.name, got.Rule, test.rules)
 		}

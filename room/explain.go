@@ -185,7 +185,7 @@ func explanation(r Rule) string {
 	case RuleAPIUnbanNotBanned:
 		return "the target is not banned"
 	case RuleAPIKnock:
-		return "this homeserver does not let knocks be refused or taken back"
+		return "this homeserver lets nothing become of a knock but an invitation"
 	case RuleAPIFederateTarget:
 		return "the room does not federate, and the target is on another server"
 	case RuleAPIRepeat:

@@ -99,6 +99,11 @@ func membershipIn(e *Event) string {
 		return leave
 	}
 	membership, _ := parseContent(e).get("membership").str()
+	for _, known := range [...]string{join, leave, invite, ban, knock} {
+		if membership == known {
+			return known // lets go of the content
+		}
+	}
 	return membership
 }
 

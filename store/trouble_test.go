@@ -29,11 +29,11 @@ func TestBusy(t *testing.T) {
 	}
 	short, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
-	var wg sync.WaitGroup
+	var patient, hasty sync.WaitGroup
 	for n := range 20 {
-		ctx, want := t.Context(), error(nil)
+		ctx, want, wg := t.Context(), error(nil), &patient
 		if n%2 == 0 {
-			ctx, want = short, context.DeadlineExceeded
+			ctx, want, wg = short, context.DeadlineExceeded, &hasty
 		}
 		wg.Go(func() {
 			if err := receive(ctx, s, n, 1); !errors.Is(err, want) {
@@ -41,14 +41,14 @@ func TestBusy(t *testing.T) {
 			}
 		})
 	}
-	<-short.Done()
+	hasty.Wait()
 	if _, err := s.Waiting(t.Context()); err != nil {
 		t.Errorf("reading waits for the writer: %v", err)
 	}
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	wg.Wait()
+	patient.Wait()
 	if waiting, err := s.Waiting(t.Context()); err != nil || len(waiting) != 10 {
 		t.Errorf("%d events wait, want 10; %v", len(waiting), err)
 	}

@@ -61,6 +61,18 @@ func (a *Account) Do(method, path string, body any) Answer {
 	return answer
 }
 
+// Try makes a raw request below /_matrix/client as the account and returns what it is answered, whatever that is.
+func (a *Account) Try(method, path string, body any) (status int, answer []byte) {
+	a.t.Helper()
+	ctx, cancel := context.WithTimeout(a.t.Context(), Patience)
+	defer cancel()
+	got, err := a.Caller().Do(ctx, method, "/_matrix/client"+path, body)
+	if err != nil {
+		a.t.Fatalf("%s: %s %s: %v", a.ID, method, path, err)
+	}
+	return got.Status, got.Body
+}
+
 // RoomOptions say how a room is made.
 type RoomOptions struct {
 	Version string         // room version; empty: the homeserver's default
