@@ -73,7 +73,7 @@ func (b *bot) greeting(ctx context.Context, r id.RoomID, direct bool) any {
 		b.log.Warn().Err(err).Stringer("room", r).Msg("the room's state could not be read")
 		return b.desk.Greeting(direct, q, policy.Decision{Verdict: room.Unknown})
 	}
-	return b.desk.Greeting(direct, q, policy.Decide(snap, q))
+	return b.desk.Greeting(direct, q, policy.Decide(snap, q, policy.Merge(), policy.Facts{}))
 }
 
 // follow joins the room that replaces another.

@@ -25,22 +25,11 @@ const (
 
 // rules returns the policy that governs a room; nil where it can't be seen.
 func (s *Service) rules(ctx context.Context, r id.RoomID, viewer id.UserID) (*policy.InForce, error) {
-	snap, err := s.Homeserver.Snapshot(ctx, r, viewer, []room.Key{policy.Key()}, false)
+	p, err := s.Policy(ctx, r, viewer)
 	if errors.Is(err, ErrNoView) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the room's policy: %w", err)
-	}
-	event, known := snap.Event(policy.Key())
-	if !known {
-		return nil, nil
-	}
-	if event == nil {
-		return policy.Merge(), nil
-	}
-	layer, fault := policy.Parse(event.Content)
-	return policy.Merge(policy.Source{Room: r, Event: event.ID, Layer: layer, Fault: fault}), nil
+	return p, err
 }
 
 // openCards makes sure that each row that waits has its card. The rows are committed already: run again after a crash,
@@ -79,22 +68,33 @@ func (s *Service) openCards(ctx context.Context, rows []Invitation) error {
 	return nil
 }
 
-// consent turns the lack of approval into permission where those who approve have approved: it is the last thing that a
-// decision looks at, so that nothing else stands in the way.
-func (s *Service) consent(ctx context.Context, inv Invitation, d policy.Decision) (policy.Decision, error) {
-	if d.Code != policy.CodeApproval {
-		return d, nil
+// decideAgain decides on a row as the world is now. Approval is the last thing that a decision looks at, so that whether it
+// was given is looked for only where nothing else stands in the way.
+func (s *Service) decideAgain(ctx context.Context, inv Invitation, q policy.Question) (policy.Decision, error) {
+	f := policy.Facts{Paid: true}
+	j, err := s.decide(ctx, inv.Room, q, f, nil)
+	if err != nil || j.Decision.Code != policy.CodeApproval {
+		return j.Decision, err
 	}
+	if f.Approved, err = s.approved(ctx, inv); err != nil || !f.Approved {
+		return j.Decision, err
+	}
+	j, err = s.decide(ctx, inv.Room, q, f, nil)
+	return j.Decision, err
+}
+
+// approved tells whether people have accepted what a row is to do.
+func (s *Service) approved(ctx context.Context, inv Invitation) (bool, error) {
 	for _, action := range []room.ActionType{inv.Action, room.Knock} { // asked for, or knocked for
 		card, err := s.Store.CardOf(ctx, inv.Command, action, inv.Room, inv.Target)
 		switch {
 		case err == nil && card.State == CardAccepted:
-			return policy.Decision{Verdict: room.Allow, Policy: d.Policy}, nil
+			return true, nil
 		case err != nil && !errors.Is(err, ErrNotFound):
-			return d, err
+			return false, err
 		}
 	}
-	return d, nil
+	return false, nil
 }
 
 // row returns the invitation that a card is about, or that came of it; ErrNotFound where there is none (yet).

@@ -106,10 +106,7 @@ func (s *Service) judge(ctx context.Context, inv Invitation, q policy.Question, 
 			return ending{status: Done, kind: OutcomeDone, code: "done"}, true
 		}
 	}
-	d, err := s.decide(ctx, inv.Room, q, false)
-	if err == nil {
-		d, err = s.consent(ctx, inv, d)
-	}
+	d, err := s.decideAgain(ctx, inv, q)
 	switch {
 	case err != nil:
 		return s.failure(inv, err), true
@@ -117,7 +114,7 @@ func (s *Service) judge(ctx context.Context, inv Invitation, q policy.Question, 
 		return ending{status: Done, kind: OutcomeDone, code: string(d.Code), policy: d.Policy, quiet: true}, true
 	case d.Verdict == room.Allow:
 		return ending{}, false
-	case d.Verdict == room.Unknown && d.Code == room.RuleUnknown:
+	case d.Verdict == room.Unknown && (d.Code == room.RuleUnknown || d.Code == policy.CodeFacts):
 		return s.failure(inv, fmt.Errorf("state unknown: %v", d.Evidence.Key)), true
 	}
 	return ending{
@@ -155,12 +152,13 @@ func (s *Service) refusal(ctx context.Context, inv Invitation, q policy.Question
 	if err != nil {
 		return end
 	}
-	d, err := s.consent(ctx, inv, policy.Decide(snap, q))
+	if policy.Took(snap, inv.Action, inv.Target) {
+		end.status, end.kind, end.code, end.detail = Done, OutcomeDone, "done", ""
+		return end
+	}
+	d, err := s.decideAgain(ctx, inv, q)
 	switch {
 	case err != nil:
-		return end
-	case policy.Took(snap, inv.Action, inv.Target):
-		end.status, end.kind, end.code, end.detail = Done, OutcomeDone, "done", ""
 	case d.Verdict == room.Allow && act.Code == "M_FORBIDDEN" && inv.Target.Homeserver() != s.Self.Domain && inv.Attempt < remoteTries:
 		// Dendrite answers so when the target's server can't be reached, which passes.
 		return s.failure(inv, act)
@@ -225,6 +223,8 @@ func (s *Service) settle(ctx context.Context, inv Invitation, end ending) (Outco
 	now := s.Clock.Now()
 	settled := Settlement{
 		ID: inv.ID, Attempt: inv.Attempt, Status: end.status, Code: end.code, Detail: end.detail, DueAt: end.due, At: now,
+		// An invitation that was not sent counts against nobody's quota.
+		Refund: inv.Action == room.Invite && (end.status == Refused || end.status == Cancelled || (end.status == Done && end.quiet)),
 	}
 	if !end.quiet {
 		verdict := string(end.status)

@@ -97,6 +97,7 @@ type Settlement struct {
 	DueAt   time.Time // for Open: when to try again
 	At      time.Time
 	Audit   []Audit
+	Refund  bool         // gives back what was spent of quotas for it
 	Then    []Invitation // rows that follow from the outcome, recorded in the same commit as by Store.Record
 }
 
@@ -127,8 +128,11 @@ type Store interface {
 	Handled(ctx context.Context, event id.EventID) error
 	// Record adds invitations and audit rows. Rows that exist already (same command, action, room, target) are left as
 	// they are, and an audit row of kind "decision" is added only once for each (command, action, room, target). It
-	// returns the rows as stored, in the order given.
-	Record(ctx context.Context, rows []Invitation, audit []Audit) ([]Invitation, error)
+	// returns the rows as stored, in the order given. ErrSpent says that a charge was judged on what is past by now, and
+	// nothing was recorded.
+	Record(ctx context.Context, rows []Invitation, audit []Audit, charges ...Charge) ([]Invitation, error)
+	// Spent returns what was spent in a room after a time.
+	Spent(ctx context.Context, r id.RoomID, by SpentBy, since time.Time) (Spent, error)
 	// Invitations returns the rows of one command, by ID.
 	Invitations(ctx context.Context, command id.EventID) ([]Invitation, error)
 	// Claim leases an open row whose lease is over and adds one to its attempt. It reports false when the row is
@@ -201,6 +205,7 @@ type Homeserver interface {
 	Resolve(ctx context.Context, alias id.RoomAlias) (id.RoomID, []string, error)
 	// Redacted tells whether an event has been redacted, as the homeserver knows it, read as in Snapshot.
 	Redacted(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (bool, error)
+	Records
 }
 
 // Clock tells the time.

@@ -41,6 +41,8 @@ type Service struct {
 	Clock      Clock
 	Self       Identity
 	Limits     Limits
+
+	memory memory
 }
 
 // Request is what a command asks for: one action on some targets in one room.
@@ -60,6 +62,8 @@ type Request struct {
 type Judgement struct {
 	Question policy.Question
 	Decision policy.Decision
+
+	charge bool // it counts against quotas
 }
 
 // Explain puts the judgement into words.
@@ -68,16 +72,43 @@ func (j Judgement) Explain() policy.Explanation { return policy.Explain(j.Questi
 // Judge decides on each target without doing anything: what !why and --dry-run show, and what Ask acts on.
 // It fails when the homeserver does not answer.
 func (s *Service) Judge(ctx context.Context, req Request) ([]Judgement, error) {
+	return s.judgeAll(ctx, req, &purse{})
+}
+
+// judgeAll decides on the targets in order, each after what the ones before it spend.
+func (s *Service) judgeAll(ctx context.Context, req Request, w *purse) ([]Judgement, error) {
 	out := make([]Judgement, len(req.Targets))
 	for i, target := range req.Targets {
 		q := policy.Question{Action: req.Action, Actor: req.Actor, Performer: s.performer(req, target), Target: target}
-		d, err := s.decide(ctx, req.Room, q, false)
+		j, err := s.decide(ctx, req.Room, q, policy.Facts{}, w)
+		if err == nil && lacksPower(j) {
+			j, err = s.delegated(ctx, req.Room, j, w)
+		}
 		if err != nil {
 			return nil, err
 		}
-		out[i] = Judgement{q, d}
+		if j.charge {
+			w.spent = w.spent.With(s.Clock.Now())
+		}
+		out[i] = j
 	}
 	return out, nil
+}
+
+// lacksPower reports whether an invitation fails for nothing but the power of the one who would send it themselves.
+func lacksPower(j Judgement) bool {
+	return j.Question.Action == room.Invite && j.Question.Performer == j.Question.Actor && j.Decision.Code == "invite.power"
+}
+
+// delegated decides again with the bot as the performer, which is what a policy that delegates means.
+func (s *Service) delegated(ctx context.Context, r id.RoomID, own Judgement, w *purse) (Judgement, error) {
+	q := own.Question
+	q.Performer = s.Self.Bot
+	j, err := s.decide(ctx, r, q, policy.Facts{}, w)
+	if err != nil || (j.Decision.Code == own.Decision.Code && j.Decision.Side == policy.SideActor) {
+		return own, err
+	}
+	return j, nil
 }
 
 // Joined reports whether a user is in a room, as far as it can be seen on their behalf.
@@ -104,19 +135,38 @@ func (s *Service) performer(req Request, target id.UserID) id.UserID {
 	return s.Self.Bot
 }
 
-// decide reads what the question depends on, and decides it.
-func (s *Service) decide(ctx context.Context, r id.RoomID, q policy.Question, fresh bool) (policy.Decision, error) {
+// decide reads what the question depends on, and decides it. Of the facts, those that are given are not looked for.
+func (s *Service) decide(ctx context.Context, r id.RoomID, q policy.Question, f policy.Facts, w *purse) (Judgement, error) {
+	j := Judgement{Question: q}
 	if q.Performer != s.Self.Bot && !s.Self.MayAssert(q.Performer) {
-		return policy.Decision{Code: policy.CodeNoAssertion, Side: policy.SidePerformer}, nil
+		j.Decision = policy.Decision{Code: policy.CodeNoAssertion, Side: policy.SidePerformer}
+		return j, nil
 	}
-	snap, err := s.Homeserver.Snapshot(ctx, r, q.Actor, policy.Needs(q), fresh)
+	snap, err := s.Homeserver.Snapshot(ctx, r, q.Actor, policy.Needs(q), false)
 	if errors.Is(err, ErrNoView) {
-		return policy.Decision{Verdict: room.Unknown, Code: policy.CodeNoView}, nil
+		j.Decision = policy.Decision{Verdict: room.Unknown, Code: policy.CodeNoView}
+		return j, nil
 	}
 	if err != nil {
-		return policy.Decision{}, fmt.Errorf("reading the room's state: %w", err)
+		return j, fmt.Errorf("reading the room's state: %w", err)
 	}
-	return policy.Decide(snap, q), nil
+	p := policy.Merge() // a policy is about invitations
+	if q.Action == room.Invite {
+		if p, err = s.inForce(ctx, r, q.Actor, snap); err != nil {
+			return j, err
+		}
+	}
+	f.Now = s.Clock.Now()
+	if j.Decision = policy.Decide(snap, q, p, f); j.Decision.Code != policy.CodeFacts {
+		return j, nil
+	}
+	if f, err = s.facts(ctx, r, q, p, snap, f, w); err != nil {
+		return j, fmt.Errorf("finding out what the room's policy depends on: %w", err)
+	}
+	j.Decision = policy.Decide(snap, q, p, f)
+	granted := j.Decision.Verdict == room.Allow || j.Decision.Code == policy.CodeApproval // asking for approval counts, too
+	j.charge = granted && f.Have&policy.FactSpent != 0
+	return j, nil
 }
 
 // Ask decides on every target, records what is to be done with its audit in one commit, delivers the first few at once and
@@ -195,13 +245,41 @@ func (s *Service) record(ctx context.Context, req Request) ([]Invitation, error)
 	if len(fresh.Targets) == 0 {
 		return known, nil
 	}
-	judged, err := s.Judge(ctx, fresh)
-	if err != nil {
-		return nil, err
-	}
-	rows, audit := s.rows(fresh, judged)
-	stored, err := s.Store.Record(ctx, rows, audit)
+	stored, err := s.decideAndRecord(ctx, fresh)
 	return append(known, stored...), err
+}
+
+// spendTries is how often a decision is made again because others spent of the same quotas meanwhile.
+const spendTries = 20
+
+// decideAndRecord decides on all targets and records what follows, with what it spends, in one commit.
+func (s *Service) decideAndRecord(ctx context.Context, req Request) ([]Invitation, error) {
+	for try := 1; ; try++ {
+		w := &purse{}
+		judged, err := s.judgeAll(ctx, req, w)
+		if err != nil {
+			return nil, err
+		}
+		rows, audit := s.rows(req, judged)
+		stored, err := s.Store.Record(ctx, rows, audit, s.charges(req, rows, judged, w)...)
+		if !errors.Is(err, ErrSpent) || try == spendTries {
+			return stored, err
+		}
+	}
+}
+
+// charges are what rows spend.
+func (s *Service) charges(req Request, rows []Invitation, judged []Judgement, w *purse) []Charge {
+	c := Charge{Room: req.Room, Version: w.version, Server: policy.ServerName(req.Actor), At: s.Clock.Now()}
+	for i := range rows {
+		if judged[i].charge && (rows[i].Status == Open || rows[i].Status == Waiting) {
+			c.For = append(c.For, rows[i])
+		}
+	}
+	if len(c.For) == 0 {
+		return nil
+	}
+	return []Charge{c}
 }
 
 // rows turns judgements into rows and their audit.

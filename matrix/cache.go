@@ -61,6 +61,10 @@ func (c *cached) board(keys []room.Key) (had map[room.Key]*room.Event, waits, st
 func (s *State) Changed(r id.RoomID, k room.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if k == memberKey(s.client.user) {
+		s.forgetRecords(r)
+	}
+	s.changedRecords(r, k)
 	found := s.rooms[r]
 	if found == nil {
 		return
@@ -82,6 +86,7 @@ func (s *State) Changed(r id.RoomID, k room.Key) {
 func (s *State) Invalidate(r id.RoomID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.forgetRecords(r)
 	if found := s.rooms[r]; found != nil {
 		s.remove(found)
 	}
@@ -92,6 +97,8 @@ func (s *State) InvalidateAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.rooms)
+	clear(s.counts)
+	clear(s.collections)
 	s.used.Init()
 }
 

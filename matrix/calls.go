@@ -170,47 +170,53 @@ func (c *Client) Alone(ctx context.Context, r id.RoomID) (bool, error) {
 	alone := true
 	_, err := c.do(ctx, request{
 		name: "joined_members", method: http.MethodGet, path: path("v3", "rooms", r, "joined_members"),
-		reader: func(_ *http.Request, resp *http.Response, _ any, _ int64) (_ []byte, err error) {
-			alone, err = onlyKey(resp.Body, "joined", c.user.String())
-			return nil, err
+		reader: func(_ *http.Request, resp *http.Response, _ any, _ int64) ([]byte, error) {
+			return nil, eachKey(resp.Body, "joined", func(user string) bool {
+				alone = alone && user == c.user.String()
+				return alone
+			})
 		},
 	})
 	return alone && err == nil, err
 }
 
-// onlyKey tells whether the object under field, in the object that r holds, has no key but the one given.
-func onlyKey(r io.Reader, field, key string) (bool, error) {
+// eachKey hands the keys of the object under field, in the object that r holds, to f, until it returns false.
+func eachKey(r io.Reader, field string, f func(key string) bool) error {
 	d := json.NewDecoder(r)
 	if err := expect(d, json.Delim('{')); err != nil {
-		return false, err
+		return err
 	}
 	for d.More() {
 		name, err := d.Token()
 		if err != nil {
-			return false, err
+			return err
 		}
 		if name != field {
 			var skipped json.RawMessage
 			if err := d.Decode(&skipped); err != nil {
-				return false, err
+				return err
 			}
 			continue
 		}
 		if err := expect(d, json.Delim('{')); err != nil {
-			return false, err
+			return err
 		}
-		var skipped json.RawMessage
 		for d.More() {
-			if name, err := d.Token(); err != nil || name != key {
-				return false, err
+			name, err := d.Token()
+			if err != nil {
+				return err
 			}
+			if key, _ := name.(string); !f(key) {
+				return nil
+			}
+			var skipped json.RawMessage
 			if err := d.Decode(&skipped); err != nil {
-				return false, err
+				return err
 			}
 		}
-		return true, expect(d, json.Delim('}'))
+		return expect(d, json.Delim('}'))
 	}
-	return false, errAnswer
+	return errAnswer
 }
 
 func expect(d *json.Decoder, want json.Token) error {

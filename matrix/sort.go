@@ -21,6 +21,7 @@ type work struct {
 	broken     []invites.Undecodable
 	redactions []redaction
 	left       []id.RoomID
+	claims     []invites.SpaceChild
 	kinds      [len(kinds)]int
 }
 
@@ -56,7 +57,7 @@ func (t *work) reset(now time.Time) { *t = work{now: now, body: t.body[:0]} }
 
 // quiet tells whether a transaction brought nothing to be done.
 func (t *work) quiet() bool {
-	return len(t.received) == 0 && len(t.redactions) == 0 && len(t.broken) == 0 && len(t.left) == 0
+	return len(t.received) == 0 && len(t.redactions) == 0 && len(t.broken) == 0 && len(t.left) == 0 && len(t.claims) == 0
 }
 
 // read reads a body of the length announced, -1 if none was, into the buffer.
@@ -158,8 +159,10 @@ func (n *Intake) stateEvent(t *work, e *rawEvent) (kind, string) {
 	}
 	switch {
 	case typ == typeMember && key == n.o.Bot.String(), typ == "m.room.tombstone" && key == "",
-		typ == typeMember && string(e.content.membership) == `"knock"`:
+		typ == typeMember && string(e.content.membership) == `"knock"`, typ == n.o.Policy && key == "":
 		return t.collect(e, life)
+	case typ == spaceChild:
+		t.claims = append(t.claims, invites.SpaceChild{Space: id.RoomID(in), Child: id.RoomID(key)})
 	case typ == typeMember && (string(e.content.membership) == `"leave"` || string(e.content.membership) == `"ban"`):
 		if last := len(t.left) - 1; last < 0 || t.left[last] != id.RoomID(in) {
 			t.left = append(t.left, id.RoomID(in))

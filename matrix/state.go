@@ -47,6 +47,10 @@ type State struct {
 	mu    sync.Mutex
 	rooms map[id.RoomID]*list.Element // of *cached
 	used  *list.List                  // front: used last
+
+	counts      map[id.RoomID]*count
+	collections map[id.RoomID]*collection
+	spaces      map[id.RoomID][]id.RoomID // by child: who claims it
 }
 
 var _ invites.Homeserver = (*State)(nil)
@@ -65,7 +69,10 @@ func NewState(client *Client, o StateOptions) *State {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &State{client: client, o: o, rooms: make(map[id.RoomID]*list.Element), used: list.New()}
+	return &State{
+		client: client, o: o, rooms: make(map[id.RoomID]*list.Element), used: list.New(),
+		counts: make(map[id.RoomID]*count), collections: make(map[id.RoomID]*collection), spaces: make(map[id.RoomID][]id.RoomID),
+	}
 }
 
 // Snapshot implements invites.Homeserver. What the bot reads is cached; what a viewer reads is not.

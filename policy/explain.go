@@ -31,7 +31,9 @@ func Explain(q Question, d Decision) Explanation {
 	switch {
 	case d.Verdict == room.Allow:
 		return w.allowed()
-	case strings.HasPrefix(code, "policy.") || strings.HasPrefix(code, "performer.") || strings.HasPrefix(code, "unknown"):
+	case strings.HasPrefix(code, "policy."):
+		return w.policy()
+	case strings.HasPrefix(code, "performer.") || strings.HasPrefix(code, "unknown"):
 		return w.own()
 	case strings.HasPrefix(code, "invite"):
 		return w.invite()
@@ -84,6 +86,8 @@ func (w wording) allowed() Explanation {
 	}
 	by := "you"
 	switch {
+	case w.d.Code == CodeDelegate:
+		by = "me, since this room's policy has me invite for its members"
 	case w.q.Performer != w.q.Actor:
 		by = "me, since you may do it yourself and I have the power"
 	case w.q.Performer != w.q.Target && w.q.Action != room.Join:
@@ -105,11 +109,6 @@ func article(a room.ActionType) string {
 // own words what Usher itself stands in the way of.
 func (w wording) own() Explanation {
 	switch w.d.Code {
-	case CodeApproval:
-		return Explanation{"Invitations to this room need approval.", ""}
-	case CodeMalformed:
-		return Explanation{"This room's policy (" + EventType + ") can't be read: " + w.d.Fault + ".",
-			"Somebody who may send that state event must mend or empty it; until then I let nobody in."}
 	case CodeNoAssertion:
 		return Explanation{"I may not act for " + string(w.q.Performer) + ".",
 			"Join with your own client, or ask your homeserver's operator to allow it (puppet)."}
@@ -219,7 +218,7 @@ func (w wording) other() Explanation {
 	switch w.d.Code {
 	case "create.missing":
 		return Explanation{"The room has no creation event that I can see, so nothing is allowed there.", ""}
-	case "federate":
+	case "federate", room.RuleAPIFederateTarget:
 		return Explanation{"This room is closed to other servers (m.federate is false).", "Use an account on the room's own server."}
 	case "kick.sender_not_joined", "ban.sender_not_joined", "state.sender_not_joined":
 		return Explanation{capital(w.be) + " not in that room.", "Only its members may do that."}

@@ -55,8 +55,8 @@ func matchAny(globs []string, text string) (glob string, ok bool) {
 	return "", false
 }
 
-// serverName is the server part of a user id, in lower case and without a port: what server globs are matched with.
-func serverName(user id.UserID) string {
+// ServerName is the server part of a user id, in lower case and without a port: what server globs are matched with.
+func ServerName(user id.UserID) string {
 	name := strings.ToLower(user.Homeserver())
 	if i := strings.LastIndexByte(name, ':'); i >= 0 && !strings.HasSuffix(name, "]") {
 		name = name[:i]

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+
 	"maunium.net/go/mautrix/id"
 )
 
@@ -61,6 +63,11 @@ func (p *InForce) Fault() *Source {
 		}
 	}
 	return nil
+}
+
+// governs reports whether there is a policy at all: an empty event is none.
+func (p *InForce) governs() bool {
+	return slices.ContainsFunc(p.Sources, func(s Source) bool { return s.Fault != nil || !s.Layer.Empty() })
 }
 
 // Event is the policy event that decisions name: the nearest. Empty where there is no policy.

@@ -3,6 +3,8 @@
 package policy
 
 import (
+	"time"
+
 	"maunium.net/go/mautrix/id"
 
 	"usher/room"
@@ -27,12 +29,10 @@ const (
 
 // Reason codes beyond those of the Matrix rules.
 const (
-	CodeNoView        room.Rule = "unknown.no_view"          // nobody whom Usher may read as sees the room
-	CodeNoAssertion   room.Rule = "performer.no_assertion"   // Usher may not act as this user
-	CodeMalformed     room.Rule = "policy.malformed"         // the policy event can't be read
-	CodeAlready       room.Rule = "invite.already"           // the invitation stands already
-	CodeAlreadyJoined room.Rule = "join.already"             // the user is in the room already
-	CodeApproval      room.Rule = "policy.approval.required" // it waits for approval; the last check of all
+	CodeNoView        room.Rule = "unknown.no_view"        // nobody whom Usher may read as sees the room
+	CodeNoAssertion   room.Rule = "performer.no_assertion" // Usher may not act as this user
+	CodeAlready       room.Rule = "invite.already"         // the invitation stands already
+	CodeAlreadyJoined room.Rule = "join.already"           // the user is in the room already
 )
 
 // Question is what is to be decided: an action that Actor asks for and Performer would carry out.
@@ -61,8 +61,17 @@ type Decision struct {
 	Code     room.Rule
 	Side     Side          // whose standing decided, when not allowed
 	Evidence room.Evidence // of the rule that decided
-	Fault    string        // what is wrong with a malformed policy
-	Policy   id.EventID    // policy in force, empty if there is none
+	Policy   id.EventID    // policy event that decided, else the nearest in force; empty if there is none
+
+	// Where the policy decided:
+	Field   string        // path of its field
+	From    id.RoomID     // room that sets it: the room itself, or a space above it
+	Fault   string        // what is wrong with a malformed policy
+	Missing Fact          // what would have to be known
+	Match   string        // glob that matched
+	Hit     *Hit          // rule of a policy list that matched
+	Wait    time.Duration // when it would pass
+	Rate    Rate          // quota that is used up
 }
 
 // Needs names the state that a decision on q depends on.
@@ -89,41 +98,14 @@ func contains(keys []room.Key, key room.Key) bool {
 	return false
 }
 
-// Decide judges both standings and the room's policy. The actor's comes first: what they could not do themselves is not
-// done for them, whoever would send it.
-func Decide(s *room.Snapshot, q Question) Decision {
-	event, known := s.Event(Key())
-	if !known {
-		return Decision{Verdict: room.Unknown, Code: room.RuleUnknown, Side: SidePolicy, Evidence: room.Evidence{Key: Key()}}
-	}
-	var inForce id.EventID
-	var layer Layer
-	if event != nil {
-		inForce = event.ID
-		var err error
-		if layer, err = Parse(event.Content); err != nil {
-			return Decision{Code: CodeMalformed, Side: SidePolicy, Fault: err.Error(), Policy: inForce}
-		}
-	}
-	if already := alreadyTrue(s, q); already != "" {
-		return Decision{Verdict: room.Allow, Code: already, Policy: inForce}
-	}
-	actor, performer := q.actions()
-	side, result := SideActor, standing(s, actor)
-	if result.Verdict == room.Allow && q.Performer != q.Actor {
-		side, result = SidePerformer, standing(s, performer)
-	}
-	if result.Verdict == room.Allow {
-		side = SideNone
-		if q.Action == room.Invite && Merge(Source{Layer: layer}).Document.Approval.Required {
-			return Decision{Code: CodeApproval, Side: SidePolicy, Policy: inForce}
-		}
-	}
-	return Decision{Verdict: result.Verdict, Code: result.Rule, Side: side, Evidence: result.Evidence, Policy: inForce}
-}
-
 // standing judges one side: the rules of the room, and what every homeserver refuses besides.
 func standing(s *room.Snapshot, a room.Action) room.Result {
+	if a.Type == room.Invite {
+		// Whoever can't join a room that is closed to other servers is not invited either, whether the homeserver minds or not.
+		if r := room.ClientAPI(s, a, room.Synapse).Result; r.Rule == room.RuleAPIFederateTarget {
+			return r
+		}
+	}
 	return room.ClientAPI(s, a, room.AnyHomeserver).Result
 }
 

@@ -38,6 +38,9 @@ func snapshot(levels map[id.UserID]int, members map[id.UserID]string, policyEven
 	return room.NewSnapshot(room.State{Events: events, Complete: true})
 }
 
+// decide judges by the room's own policy alone.
+func decide(s *room.Snapshot, q Question) Decision { return Decide(s, q, Own(s, "!room"), Facts{}) }
+
 func TestDecide(t *testing.T) {
 	joined := map[id.UserID]string{alice: "join", usher: "join"}
 	invite := Question{Action: room.Invite, Actor: alice, Performer: alice, Target: bob}
@@ -68,7 +71,7 @@ func TestDecide(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			d := Decide(snapshot(tt.levels, tt.members, tt.policy), tt.q)
+			d := decide(snapshot(tt.levels, tt.members, tt.policy), tt.q)
 			if d.Verdict != tt.verdict || d.Code != tt.code || d.Side != tt.side {
 				t.Errorf("got %s %s by %q, want %s %s by %q", d.Verdict, d.Code, d.Side, tt.verdict, tt.code, tt.side)
 			}
@@ -85,7 +88,7 @@ func TestDecide(t *testing.T) {
 func TestUnknownIsNeverAllowed(t *testing.T) {
 	empty := room.NewSnapshot(room.State{})
 	q := Question{Action: room.Invite, Actor: alice, Performer: alice, Target: bob}
-	if d := Decide(empty, q); d.Verdict != room.Unknown || d.Evidence.Key == (room.Key{}) {
+	if d := decide(empty, q); d.Verdict != room.Unknown || d.Evidence.Key == (room.Key{}) {
 		t.Errorf("got %+v, want unknown, with what is missing", d)
 	}
 	if d := (Decision{}); d.Verdict != room.Deny {
@@ -104,7 +107,7 @@ func TestNeedsSuffice(t *testing.T) {
 		}
 		events[key] = event
 	}
-	if d := Decide(room.NewSnapshot(room.State{Events: events}), q); d.Verdict != room.Allow {
+	if d := decide(room.NewSnapshot(room.State{Events: events}), q); d.Verdict != room.Allow {
 		t.Errorf("got %+v on what Needs names, want allow", d)
 	}
 }

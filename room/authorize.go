@@ -204,6 +204,15 @@ func (s *Snapshot) authorizeSend(sender id.UserID, eventType string, stateKey *s
 	return allow(RuleState, e)
 }
 
+// NeededToSend returns the power level that a state event of a type needs at least, and whether it is known.
+func (s *Snapshot) NeededToSend(eventType string) (needed Level, known bool) {
+	if !s.knowsLevels || !s.supported {
+		return 0, false
+	}
+	l := s.eventLevel(eventType, true)
+	return l.value, l.state == given
+}
+
 // NeededFor returns the power level that an action needs at least, whoever does it, and whether it is known. Of those
 // who kick, unban or ban more is asked: to outrank their target. Join, knock and leave need none.
 func (s *Snapshot) NeededFor(t ActionType) (needed Level, known bool) {

@@ -134,6 +134,11 @@ func (s *Store) CloseCard(ctx context.Context, c invites.Closing) (closed bool, 
 		switch r := c.Row; {
 		case r == nil:
 		case r.ID != 0:
+			if r.Status != invites.Open {
+				if err := refund(t, []invites.Settlement{{ID: r.ID, Refund: true}}); err != nil {
+					return err
+				}
+			}
 			_, err = t.exec(updateDecidedOn, r.ID, in(r.Status), in(r.Code), in(r.Detail), ms(r.DueAt), ms(r.SettledAt), ms(r.CreatedAt))
 		default:
 			_, err = record(t, []invites.Invitation{*r})

@@ -113,6 +113,17 @@ func (s *Store) Clean(ctx context.Context, before time.Time) error {
 			}
 		}
 	}
+	return s.forget(ctx, before.Add(-longestQuota))
+}
+
+// forget deletes what was spent before any quota's time.
+func (s *Store) forget(ctx context.Context, before time.Time) error {
+	for n := int64(cleanStep); n == cleanStep; {
+		var err error
+		if n, err = s.change(ctx, deleteSpending, ms(before), cleanStep); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -43,12 +43,15 @@ func keyOf(i *invites.Invitation) key {
 }
 
 // Record implements invites.Store.
-func (s *Store) Record(ctx context.Context, rows []invites.Invitation, audit []invites.Audit) (stored []invites.Invitation, err error) {
+func (s *Store) Record(ctx context.Context, rows []invites.Invitation, audit []invites.Audit, charges ...invites.Charge) (stored []invites.Invitation, err error) {
 	if len(rows)+len(audit) == 0 {
 		return nil, nil
 	}
 	err = s.write.commit(ctx, many, func(t *tx) error {
 		if stored, err = record(t, rows); err != nil {
+			return err
+		}
+		if err := charge(t, charges); err != nil {
 			return err
 		}
 		return appendAudit(t, audit)
@@ -139,6 +142,9 @@ func (s *Store) Settle(ctx context.Context, settlements ...invites.Settlement) e
 			err = invites.ErrFenced
 		}
 		if err != nil {
+			return err
+		}
+		if err := refund(t, settlements); err != nil {
 			return err
 		}
 		if _, err := record(t, then); err != nil {

@@ -177,7 +177,7 @@ func (f sqliteFile) dsn(readOnly bool) string {
 
 // reads are the statements to keep compiled where nothing is written.
 func reads() []string {
-	return []string{selectWaiting, selectReceived, selectInvitations, selectDue, selectCreate, selectAudit}
+	return []string{selectWaiting, selectReceived, selectInvitations, selectDue, selectCreate, selectAudit, selectQuota}
 }
 
 // writes are the statements to keep compiled where all writes go through.

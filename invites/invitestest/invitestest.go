@@ -22,6 +22,12 @@ type Homeserver struct {
 	acts     []invites.Effect
 	redacted map[id.EventID]bool
 	events   int
+	past     map[id.EventID]invites.StateEvent
+	changed  map[id.RoomID][]room.Key
+	spaces   map[id.RoomID][]id.RoomID // by child
+
+	// Clock dates events; without one, they have no date.
+	Clock invites.Clock
 
 	// Before is called before each act, without any lock held; an error it returns is the answer. It may be nil.
 	Before func(invites.Effect) error
@@ -58,8 +64,7 @@ func (h *Homeserver) Set(r id.RoomID, kind, key string, sender id.UserID, conten
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.events++
-	h.rooms[r][room.Key{Type: kind, StateKey: key}] = &room.Event{ID: id.EventID(fmt.Sprintf("$%d", h.events)), Sender: sender, Content: raw}
+	h.put(r, room.Key{Type: kind, StateKey: key}, sender, raw)
 }
 
 // Member sets a membership, whatever the rules say.

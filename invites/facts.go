@@ -1,0 +1,244 @@
+package invites
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/policy"
+	"usher/room"
+)
+
+// maxSteps is how many member events of one person are followed back.
+const maxSteps = 32
+
+// purse is what was spent in a room, as one request found and goes on to spend it.
+type purse struct {
+	read    bool
+	version int64
+	spent   policy.Spent
+}
+
+// facts finds out what a policy asks for. What can't be found out is left unknown; an error says that the homeserver or the
+// store does not answer.
+func (s *Service) facts(ctx context.Context, r id.RoomID, q policy.Question, p *policy.InForce, snap *room.Snapshot, f policy.Facts, w *purse) (policy.Facts, error) {
+	doc, viewer := &p.Document, q.Actor
+	need := p.Requires() &^ f.Have
+	gather := []struct {
+		fact policy.Fact
+		find func() (bool, error)
+	}{
+		{policy.FactJoined, func() (ok bool, err error) {
+			f.Joined, ok, err = s.joinedSince(ctx, r, viewer, memberEvent(snap, q.Actor), f.Now.Add(-doc.Ask.JoinedFor))
+			return ok, err
+		}},
+		{policy.FactPast, func() (ok bool, err error) {
+			f.Past, ok, err = s.past(ctx, r, viewer, memberEvent(snap, q.Target), f.Now.Add(-doc.Whom.Cooldown.Longest()))
+			return ok, err
+		}},
+		{policy.FactMembers, func() (ok bool, err error) {
+			f.Members, err = s.Homeserver.Members(ctx, r, viewer, doc.Whom.MaxMembers)
+			return true, err
+		}},
+		{policy.FactLists, func() (ok bool, err error) {
+			f.Hit, err = s.listed(ctx, doc.Whom.Lists, q.Target)
+			return true, err
+		}},
+		{policy.FactSpent, func() (ok bool, err error) {
+			if f.Paid {
+				return false, nil
+			}
+			err = s.read(ctx, r, q.Actor, doc.Quota, f.Now, w)
+			f.Spent = w.spent
+			return true, err
+		}},
+	}
+	for _, g := range gather {
+		if need&g.fact == 0 {
+			continue
+		}
+		ok, err := g.find()
+		if err != nil && !unreadable(err) {
+			return f, err
+		}
+		if ok && err == nil {
+			f.Have |= g.fact
+		}
+	}
+	return f, nil
+}
+
+// unreadable reports whether a homeserver's answer is that something can't be seen.
+func unreadable(err error) bool {
+	var act *ActError
+	return errors.Is(err, ErrNoView) || (errors.As(err, &act) && act.Class == ClassRefused)
+}
+
+// memberEvent is the event of a user's membership; empty where there is none.
+func memberEvent(snap *room.Snapshot, user id.UserID) id.EventID {
+	if event, _ := snap.Event(room.Key{Type: "m.room.member", StateKey: string(user)}); event != nil {
+		return event.ID
+	}
+	return ""
+}
+
+// stateEvent reads an event, which never changes.
+func (s *Service) stateEvent(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (StateEvent, error) {
+	return remember(&s.memory, &s.memory.events, event, func() (StateEvent, error) {
+		return s.Homeserver.StateEvent(ctx, r, viewer, event)
+	})
+}
+
+// before is the membership before an event: "leave" where there was none.
+func (s *Service) before(ctx context.Context, r id.RoomID, viewer id.UserID, e StateEvent) (string, error) {
+	switch {
+	case e.Before != nil:
+		return textIn(e.Before, "membership"), nil
+	case e.Replaces == "":
+		return "leave", nil
+	}
+	earlier, err := s.stateEvent(ctx, r, viewer, e.Replaces)
+	return textIn(earlier.Content, "membership"), err
+}
+
+// joinedSince follows a member event back to the join: a new display name is a new event. It goes no further than to a time
+// that is long enough ago. Times are those that the members' own servers gave.
+func (s *Service) joinedSince(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID, enough time.Time) (since time.Time, known bool, err error) {
+	for range maxSteps {
+		if event == "" {
+			return since, false, nil
+		}
+		e, err := s.stateEvent(ctx, r, viewer, event)
+		if err != nil {
+			return since, false, err
+		}
+		if since = e.SentAt; !since.After(enough) {
+			return since, true, nil
+		}
+		before, err := s.before(ctx, r, viewer, e)
+		if err != nil || before != "join" {
+			return since, err == nil, err
+		}
+		event = e.Replaces
+	}
+	return since, false, nil
+}
+
+// past follows a member event back to when the person last left, declined and was kicked.
+func (s *Service) past(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID, oldest time.Time) (past policy.Past, known bool, err error) {
+	for range maxSteps {
+		if event == "" {
+			return past, true, nil
+		}
+		e, err := s.stateEvent(ctx, r, viewer, event)
+		if err != nil {
+			return past, false, err
+		}
+		if e.SentAt.Before(oldest) {
+			return past, true, nil
+		}
+		before, err := s.before(ctx, r, viewer, e)
+		if err != nil {
+			return past, false, err
+		}
+		note(&past, e, before)
+		event = e.Replaces
+	}
+	return past, false, nil
+}
+
+// note takes in one member event, unless a later one said the same.
+func note(past *policy.Past, e StateEvent, before string) {
+	latest := func(t *time.Time) {
+		if t.IsZero() {
+			*t = e.SentAt
+		}
+	}
+	now, own := textIn(e.Content, "membership"), string(e.Sender) == e.StateKey
+	switch {
+	case now == "leave" && own && before == "join":
+		latest(&past.Left)
+	case now == "leave" && own && before == "invite":
+		latest(&past.Declined)
+	case (now == "leave" || now == "ban") && !own && before == "join":
+		latest(&past.Kicked)
+	}
+}
+
+// read reads what was spent, once for a request.
+func (s *Service) read(ctx context.Context, r id.RoomID, actor id.UserID, quota policy.Quota, now time.Time, w *purse) error {
+	if w.read {
+		return nil
+	}
+	server := policy.ServerName(actor)
+	by := SpentBy{}
+	switch {
+	case quota.Room.Count > 0:
+	case quota.Server.Count > 0:
+		by.Server = server
+	default:
+		by.Actor = actor
+	}
+	spent, err := s.Store.Spent(ctx, r, by, now.Add(-quota.Longest()))
+	if err != nil {
+		return err
+	}
+	w.read, w.version = true, spent.Version
+	for _, one := range spent.List {
+		w.spent.Room = append(w.spent.Room, one.At)
+		if one.Server == server {
+			w.spent.Server = append(w.spent.Server, one.At)
+		}
+		if one.Actor == actor {
+			w.spent.Person = append(w.spent.Person, one.At)
+		}
+	}
+	return nil
+}
+
+// watched is a policy list that the bot reads.
+type watched struct {
+	mu   sync.Mutex
+	list policy.List
+}
+
+// listed returns the first rule of the lists that bans a user, or nil.
+func (s *Service) listed(ctx context.Context, lists []id.RoomID, user id.UserID) (*policy.Hit, error) {
+	for _, r := range lists {
+		hit, _, err := s.lookUp(ctx, r, user)
+		if err != nil || hit != nil {
+			return hit, err
+		}
+	}
+	return nil, nil
+}
+
+// lookUp brings a list up to date and looks a user up in it. It returns the number of its rules, too.
+func (s *Service) lookUp(ctx context.Context, r id.RoomID, user id.UserID) (*policy.Hit, int, error) {
+	w, _ := remember(&s.memory, &s.memory.lists, r, func() (*watched, error) { return &watched{}, nil })
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	changes, whole, err := s.Homeserver.Collect(ctx, r, policy.ListTypes())
+	if err != nil {
+		return nil, 0, err
+	}
+	if whole {
+		w.list = policy.List{}
+	}
+	for _, change := range changes {
+		if change.Event == nil {
+			w.list.Set(change.Key, nil)
+			continue
+		}
+		w.list.Set(change.Key, slices.Clone(change.Event.Content))
+	}
+	hit := w.list.Match(user)
+	if hit != nil {
+		hit.List = r
+	}
+	return hit, w.list.Len(), nil
+}

@@ -1,0 +1,124 @@
+package invitestest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/room"
+)
+
+var _ invites.Records = (*Homeserver)(nil)
+
+// put files an event as the current one of its key. h.mu is held.
+func (h *Homeserver) put(r id.RoomID, k room.Key, sender id.UserID, content json.RawMessage) id.EventID {
+	h.events++
+	e := invites.StateEvent{Key: k, Event: room.Event{ID: id.EventID(fmt.Sprintf("$%d", h.events)), Sender: sender, Content: content}}
+	if h.Clock != nil {
+		e.SentAt = h.Clock.Now()
+	}
+	if old := h.rooms[r][k]; old != nil {
+		e.Before, e.Replaces = old.Content, old.ID
+	}
+	if h.past == nil {
+		h.past, h.changed = map[id.EventID]invites.StateEvent{}, map[id.RoomID][]room.Key{}
+	}
+	h.past[e.ID] = e
+	h.changed[r] = append(h.changed[r], k)
+	h.rooms[r][k] = &e.Event
+	return e.ID
+}
+
+// Claim makes a space claim a room as its child, as the port remembers it.
+func (h *Homeserver) Claim(space, child id.RoomID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.spaces == nil {
+		h.spaces = map[id.RoomID][]id.RoomID{}
+	}
+	h.spaces[child] = append(h.spaces[child], space)
+}
+
+// SendState implements invites.Homeserver.
+func (h *Homeserver) SendState(_ context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	snap, err := h.snapshot(r)
+	if err != nil {
+		return "", err
+	}
+	if result := snap.CanSend(as, k.Type, true); result.Verdict != room.Allow {
+		return "", &invites.ActError{Class: invites.ClassRefused, Code: "M_FORBIDDEN", Status: 403, Err: fmt.Errorf("%s", result.Rule)}
+	}
+	return h.put(r, k, as, content), nil
+}
+
+// StateEvent implements invites.Homeserver.
+func (h *Homeserver) StateEvent(_ context.Context, _ id.RoomID, _ id.UserID, event id.EventID) (invites.StateEvent, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e, known := h.past[event]
+	if !known {
+		return e, &invites.ActError{Class: invites.ClassRefused, Code: "M_NOT_FOUND", Status: 404}
+	}
+	return e, nil
+}
+
+// History implements invites.Homeserver.
+func (h *Homeserver) History(_ context.Context, r id.RoomID, _ id.UserID, k room.Key, limit int) ([]invites.StateEvent, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var list []invites.StateEvent
+	for e := h.rooms[r][k]; e != nil && len(list) < limit; {
+		past := h.past[e.ID]
+		list = append(list, past)
+		e = nil
+		if earlier, known := h.past[past.Replaces]; known {
+			e = &earlier.Event
+		}
+	}
+	return list, nil
+}
+
+// Members implements invites.Homeserver.
+func (h *Homeserver) Members(_ context.Context, r id.RoomID, _ id.UserID, _ int64) (n int64, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	snap, err := h.snapshot(r)
+	if err != nil {
+		return 0, err
+	}
+	for k := range h.rooms[r] {
+		if membership, _ := snap.Membership(id.UserID(k.StateKey)); k.Type == "m.room.member" && membership == "join" {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// Collect implements invites.Homeserver.
+func (h *Homeserver) Collect(_ context.Context, r id.RoomID, types []string) (changes []invites.Change, whole bool, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.rooms[r] == nil {
+		return nil, false, invites.ErrNoView
+	}
+	for _, k := range h.changed[r] {
+		if slices.Contains(types, k.Type) {
+			changes = append(changes, invites.Change{Key: k, Event: h.rooms[r][k]})
+		}
+	}
+	h.changed[r] = nil
+	return changes, false, nil
+}
+
+// Spaces implements invites.Homeserver.
+func (h *Homeserver) Spaces(r id.RoomID) []id.RoomID {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.spaces[r]
+}

@@ -1,0 +1,200 @@
+package invites
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/policy"
+	"usher/room"
+)
+
+// maxAbove is how many spaces, one in the other, a room inherits from.
+const maxAbove = 4
+
+// memory is what Service keeps so as not to read it twice. What is in it never changes: events, and what follows from them.
+type memory struct {
+	mu      sync.Mutex
+	sources map[id.EventID]policy.Source
+	merged  map[string]*policy.InForce
+	events  map[id.EventID]StateEvent
+	lists   map[id.RoomID]*watched
+}
+
+// maxMemory bounds each part of a memory; a full one is forgotten.
+const maxMemory = 4096
+
+// remember returns what a memory holds under a key, or makes and keeps it.
+func remember[K comparable, V any](m *memory, in *map[K]V, key K, fresh func() (V, error)) (V, error) {
+	m.mu.Lock()
+	v, known := (*in)[key]
+	m.mu.Unlock()
+	if known {
+		return v, nil
+	}
+	v, err := fresh()
+	if err != nil {
+		return v, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if *in == nil || len(*in) >= maxMemory {
+		*in = map[K]V{}
+	}
+	(*in)[key] = v
+	return v, nil
+}
+
+// Policy returns the policy that governs a room: its own, and what it inherits from the spaces above it.
+func (s *Service) Policy(ctx context.Context, r id.RoomID, viewer id.UserID) (*policy.InForce, error) {
+	snap, err := s.Homeserver.Snapshot(ctx, r, viewer, []room.Key{policy.Key()}, false)
+	if err != nil {
+		return nil, err
+	}
+	return s.inForce(ctx, r, viewer, snap)
+}
+
+// inForce puts together the policy of a room that snap shows. It is nil where snap does not tell.
+func (s *Service) inForce(ctx context.Context, r id.RoomID, viewer id.UserID, snap *room.Snapshot) (*policy.InForce, error) {
+	event, known := snap.Event(policy.Key())
+	if !known {
+		return nil, nil
+	}
+	var sources []policy.Source
+	if event != nil {
+		sources = append(sources, s.source(r, event))
+	}
+	sources, err := s.above(ctx, []id.RoomID{r}, viewer, sources)
+	if err != nil {
+		return nil, err
+	}
+	var key strings.Builder
+	for _, source := range sources {
+		key.WriteString(string(source.Room) + " " + string(source.Event) + " ")
+	}
+	return remember(&s.memory, &s.memory.merged, key.String(), func() (*policy.InForce, error) { return policy.Merge(sources...), nil })
+}
+
+func (s *Service) source(r id.RoomID, event *room.Event) policy.Source {
+	source, _ := remember(&s.memory, &s.memory.sources, event.ID, func() (policy.Source, error) { return policy.Read(r, event), nil })
+	return source
+}
+
+// above adds the policies of the spaces that the last room of a chain belongs to, nearest first.
+func (s *Service) above(ctx context.Context, chain []id.RoomID, viewer id.UserID, sources []policy.Source) ([]policy.Source, error) {
+	r := chain[len(chain)-1]
+	claims := s.Homeserver.Spaces(r)
+	if len(claims) == 0 || len(chain) > maxAbove {
+		return sources, nil
+	}
+	parents, err := s.parents(ctx, r, viewer, claims)
+	if err != nil {
+		return sources, err
+	}
+	for _, space := range parents {
+		if slices.Contains(chain, space) {
+			continue
+		}
+		snap, err := s.space(ctx, space, r)
+		if err != nil {
+			return sources, err
+		}
+		if snap == nil {
+			continue
+		}
+		if event, _ := snap.Event(policy.Key()); event != nil {
+			sources = append(sources, s.source(space, event))
+		}
+		return s.above(ctx, append(chain, space), s.Self.Bot, sources)
+	}
+	return sources, nil
+}
+
+// parents lists which of the spaces that claim a room the room names as its own, the canonical ones first, then by id
+// (https://spec.matrix.org/latest/client-server-api/#mspaceparent-relationships). A room belongs to a space only if both
+// say so: nobody is put under a stranger's policy, nor takes one that is not meant for them. And since naming a parent
+// changes the policy, it counts only where it takes as much power as writing the policy does.
+func (s *Service) parents(ctx context.Context, r id.RoomID, viewer id.UserID, claims []id.RoomID) ([]id.RoomID, error) {
+	needs := []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}}
+	for _, space := range claims {
+		needs = append(needs, room.Key{Type: "m.space.parent", StateKey: string(space)})
+	}
+	snap, err := s.Homeserver.Snapshot(ctx, r, viewer, needs, false)
+	if err != nil {
+		return nil, fmt.Errorf("reading which spaces the room is in: %w", err)
+	}
+	naming, known := snap.NeededToSend("m.space.parent")
+	writing, knows := snap.NeededToSend(policy.EventType)
+	if !known || !knows || naming < writing {
+		return nil, nil
+	}
+	var canonical, others []id.RoomID
+	for _, space := range claims {
+		event, _ := snap.Event(room.Key{Type: "m.space.parent", StateKey: string(space)})
+		link, ok := linkIn(event)
+		switch {
+		case ok && link.canonical:
+			canonical = append(canonical, space)
+		case ok:
+			others = append(others, space)
+		}
+	}
+	slices.Sort(canonical)
+	slices.Sort(others)
+	return append(canonical, others...), nil
+}
+
+// space shows a space if it holds a room as its child and the bot can read it, else nil.
+func (s *Service) space(ctx context.Context, space, child id.RoomID) (*room.Snapshot, error) {
+	claim := room.Key{Type: "m.space.child", StateKey: string(child)}
+	create := room.Key{Type: "m.room.create"}
+	snap, err := s.Homeserver.Snapshot(ctx, space, s.Self.Bot, []room.Key{create, claim, policy.Key()}, false)
+	if errors.Is(err, ErrNoView) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the space's state: %w", err)
+	}
+	event, _ := snap.Event(claim)
+	creation, _ := snap.Event(create)
+	if _, ok := linkIn(event); !ok || !IsSpace(creation) {
+		return nil, nil
+	}
+	return snap, nil
+}
+
+// IsSpace reports whether a create event makes a space (https://spec.matrix.org/latest/client-server-api/#spaces).
+func IsSpace(create *room.Event) bool {
+	return create != nil && textIn(create.Content, "type") == "m.space"
+}
+
+// link is what m.space.parent and m.space.child say.
+type link struct{ canonical bool }
+
+// linkIn reads a link. One without servers is none.
+func linkIn(event *room.Event) (l link, ok bool) {
+	if event == nil {
+		return l, false
+	}
+	var fields map[string]json.RawMessage
+	var via []string
+	if json.Unmarshal(event.Content, &fields) != nil || json.Unmarshal(fields["via"], &via) != nil || len(via) == 0 {
+		return l, false
+	}
+	return link{canonical: string(fields["canonical"]) == "true"}, true
+}
+
+// textIn reads a string from a content with exact keys.
+func textIn(content json.RawMessage, key string) (s string) {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(content, &fields) == nil {
+		_ = json.Unmarshal(fields[key], &s)
+	}
+	return s
+}

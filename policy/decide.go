@@ -1,0 +1,249 @@
+package policy
+
+import (
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/room"
+)
+
+// Reason codes of a room's policy. docs/policies.md says of each what to do.
+const (
+	CodeMalformed   room.Rule = "policy.malformed"             // the policy event can't be read
+	CodeFacts       room.Rule = "policy.unknown"               // something that the policy depends on is not known
+	CodeDelegate    room.Rule = "policy.delegate"              // allowed, since the policy lets the bot do it for members
+	CodeAskLevel    room.Rule = "policy.ask.level"             // too little power to ask
+	CodeAskWho      room.Rule = "policy.ask.who"               // not among those who may ask
+	CodeAskJoined   room.Rule = "policy.ask.joined_for"        // not long enough in the room
+	CodeUserDenied  room.Rule = "policy.whom.user_denied"      // deny_users
+	CodeHostDenied  room.Rule = "policy.whom.server_denied"    // deny_servers
+	CodeNotAllowed  room.Rule = "policy.whom.not_allowed"      // neither allow_users nor allow_servers
+	CodeIPLiteral   room.Rule = "policy.whom.ip_literal"       // the server goes by an IP address
+	CodeListed      room.Rule = "policy.whom.listed"           // a policy list bans them
+	CodeAfterLeave  room.Rule = "policy.whom.cooldown.leave"   // left too recently
+	CodeAfterNo     room.Rule = "policy.whom.cooldown.decline" // declined too recently
+	CodeAfterKick   room.Rule = "policy.whom.cooldown.kick"    // kicked too recently
+	CodeFull        room.Rule = "policy.whom.max_members"      // the room has enough members
+	CodeQuotaPerson room.Rule = "policy.quota.person"          // asked for too many
+	CodeQuotaRoom   room.Rule = "policy.quota.room"            // too many were asked for in the room
+	CodeQuotaServer room.Rule = "policy.quota.server"          // too many were asked for by people of their server
+	CodeApproval    room.Rule = "policy.approval.required"     // it waits for approval; the last check of all
+)
+
+// Own reads the policy that a room sets itself, without what it inherits; nil where the snapshot does not tell.
+func Own(s *room.Snapshot, r id.RoomID) *InForce {
+	event, known := s.Event(Key())
+	switch {
+	case !known:
+		return nil
+	case event == nil:
+		return Merge()
+	}
+	return Merge(Read(r, event))
+}
+
+// Read reads one policy event.
+func Read(r id.RoomID, event *room.Event) Source {
+	layer, err := Parse(event.Content)
+	return Source{Room: r, Event: event.ID, Layer: layer, Fault: err}
+}
+
+// Decide judges both standings and the room's policy. The actor's comes first: what they could not do themselves is not
+// done for them, whoever would send it, save that a policy that delegates makes up for the power to invite.
+// A policy that is nil is unknown.
+func Decide(s *room.Snapshot, q Question, p *InForce, f Facts) Decision {
+	if p == nil {
+		return Decision{Verdict: room.Unknown, Code: room.RuleUnknown, Side: SidePolicy, Evidence: room.Evidence{Key: Key()}}
+	}
+	governs := q.Action == room.Invite && p.governs()
+	if bad := p.Fault(); bad != nil && governs {
+		return Decision{Code: CodeMalformed, Side: SidePolicy, Fault: bad.Fault.Error(), From: bad.Room, Policy: bad.Event}
+	}
+	if already := alreadyTrue(s, q); already != "" {
+		return Decision{Verdict: room.Allow, Code: already, Policy: p.Event()}
+	}
+	d := standings(s, q, governs && p.Document.Delegate)
+	d.Policy = p.Event()
+	if d.Verdict != room.Allow || !governs {
+		return d
+	}
+	c := check{s: s, q: q, p: p, d: &p.Document, f: f}
+	if no := c.all(); no != nil {
+		no.Side, no.Policy = SidePolicy, p.Event()
+		if from, set := p.From(no.Field); set {
+			no.From, no.Policy = from.Room, from.Event
+		}
+		return *no
+	}
+	if d.Code == CodeDelegate {
+		if from, set := p.From("delegate"); set {
+			d.Policy = from.Event
+		}
+	}
+	return d
+}
+
+// standings judges the actor and the performer by the rules of the room.
+func standings(s *room.Snapshot, q Question, delegate bool) Decision {
+	actor, performer := q.actions()
+	side, result, code := SideActor, standing(s, actor), room.Rule("")
+	if delegate && result.Rule == "invite.power" && result.Verdict == room.Deny && q.Performer != q.Actor {
+		code, result.Verdict = CodeDelegate, room.Allow
+	}
+	if result.Verdict == room.Allow && q.Performer != q.Actor {
+		side, result = SidePerformer, standing(s, performer)
+	}
+	if result.Verdict == room.Allow {
+		side = SideNone
+	}
+	if code == "" || result.Verdict != room.Allow {
+		code = result.Rule
+	}
+	return Decision{Verdict: result.Verdict, Code: code, Side: side, Evidence: result.Evidence}
+}
+
+// check goes through a policy's fields. Each part returns nil where it has nothing against it.
+type check struct {
+	s *room.Snapshot
+	q Question
+	p *InForce
+	d *Document
+	f Facts
+}
+
+func (c check) all() *Decision {
+	for _, part := range []func() *Decision{c.ask, c.facts, c.joined, c.denied, c.allowed, c.listed, c.cooldown, c.size, c.quota, c.approval} {
+		if no := part(); no != nil {
+			return no
+		}
+	}
+	return nil
+}
+
+func (c check) ask() *Decision {
+	power, known := c.s.Power(c.q.Actor)
+	if !known {
+		return &Decision{Verdict: room.Unknown, Code: room.RuleUnknown, Evidence: room.Evidence{Key: room.Key{Type: "m.room.power_levels"}}}
+	}
+	if power < c.d.Ask.Level {
+		return &Decision{Code: CodeAskLevel, Field: "ask.level", Evidence: room.Evidence{Had: power, Needed: c.d.Ask.Level, User: c.q.Actor}}
+	}
+	if len(c.d.Ask.Users)+len(c.d.Ask.Servers) == 0 {
+		return nil
+	}
+	_, byName := matchAny(c.d.Ask.Users, string(c.q.Actor))
+	_, byServer := matchAny(c.d.Ask.Servers, ServerName(c.q.Actor))
+	if byName || byServer {
+		return nil
+	}
+	return &Decision{Code: CodeAskWho, Field: either(len(c.d.Ask.Users) > 0, "ask.users", "ask.servers")}
+}
+
+// facts asks for what the rest depends on, all at once.
+func (c check) facts() *Decision {
+	missing := c.p.Requires() &^ c.f.Have
+	if c.f.Paid {
+		missing &^= FactSpent
+	}
+	if missing == 0 {
+		return nil
+	}
+	return &Decision{Verdict: room.Unknown, Code: CodeFacts, Missing: missing}
+}
+
+func (c check) joined() *Decision {
+	wait := c.f.Joined.Add(c.d.Ask.JoinedFor).Sub(c.f.Now)
+	if c.d.Ask.JoinedFor == 0 || wait <= 0 {
+		return nil
+	}
+	return &Decision{Code: CodeAskJoined, Field: "ask.joined_for", Wait: wait}
+}
+
+func (c check) denied() *Decision {
+	server := ServerName(c.q.Target)
+	if glob, hit := matchAny(c.d.Whom.DenyUsers, string(c.q.Target)); hit {
+		return &Decision{Code: CodeUserDenied, Field: "whom.deny_users", Match: glob}
+	}
+	if glob, hit := matchAny(c.d.Whom.DenyServers, server); hit {
+		return &Decision{Code: CodeHostDenied, Field: "whom.deny_servers", Match: glob}
+	}
+	if !c.d.Whom.IPLiterals && isIPLiteral(server) {
+		return &Decision{Code: CodeIPLiteral, Field: "whom.ip_literals", Match: server}
+	}
+	return nil
+}
+
+func (c check) allowed() *Decision {
+	w := c.d.Whom
+	if len(w.AllowUsers)+len(w.AllowServers) == 0 {
+		return nil
+	}
+	_, byName := matchAny(w.AllowUsers, string(c.q.Target))
+	_, byServer := matchAny(w.AllowServers, ServerName(c.q.Target))
+	if byName || byServer {
+		return nil
+	}
+	return &Decision{Code: CodeNotAllowed, Field: either(len(w.AllowUsers) > 0, "whom.allow_users", "whom.allow_servers")}
+}
+
+func (c check) listed() *Decision {
+	if len(c.d.Whom.Lists) == 0 || c.f.Hit == nil {
+		return nil
+	}
+	return &Decision{Code: CodeListed, Field: "whom.lists", Hit: c.f.Hit}
+}
+
+func (c check) cooldown() *Decision {
+	rest := c.d.Whom.Cooldown
+	for _, k := range []struct {
+		code room.Rule
+		last time.Time
+		rest time.Duration
+	}{{CodeAfterKick, c.f.Past.Kicked, rest.Kick}, {CodeAfterNo, c.f.Past.Declined, rest.Decline}, {CodeAfterLeave, c.f.Past.Left, rest.Leave}} {
+		if k.rest > 0 && !k.last.IsZero() && k.last.Add(k.rest).After(c.f.Now) {
+			return &Decision{Code: k.code, Field: string(k.code)[len("policy."):], Wait: k.last.Add(k.rest).Sub(c.f.Now)}
+		}
+	}
+	return nil
+}
+
+func (c check) size() *Decision {
+	if c.d.Whom.MaxMembers == 0 || c.f.Members < c.d.Whom.MaxMembers {
+		return nil
+	}
+	return &Decision{Code: CodeFull, Field: "whom.max_members"}
+}
+
+func (c check) quota() *Decision {
+	if c.f.Paid {
+		return nil
+	}
+	for _, k := range []struct {
+		code  room.Rule
+		rate  Rate
+		spent []time.Time
+	}{
+		{CodeQuotaPerson, c.d.Quota.Person, c.f.Spent.Person},
+		{CodeQuotaServer, c.d.Quota.Server, c.f.Spent.Server},
+		{CodeQuotaRoom, c.d.Quota.Room, c.f.Spent.Room},
+	} {
+		if _, grows, ok := k.rate.Take(k.spent, c.f.Now); !ok {
+			return &Decision{Code: k.code, Field: string(k.code)[len("policy."):] + ".count", Wait: grows.Sub(c.f.Now), Rate: k.rate}
+		}
+	}
+	return nil
+}
+
+func (c check) approval() *Decision {
+	if !c.d.Approval.Required || c.f.Approved {
+		return nil
+	}
+	return &Decision{Code: CodeApproval, Field: "approval.required"}
+}
+
+// Refusals lists the reason codes with which a policy denies.
+func Refusals() []room.Rule {
+	return []room.Rule{CodeMalformed, CodeFacts, CodeAskLevel, CodeAskWho, CodeAskJoined, CodeUserDenied, CodeHostDenied, CodeNotAllowed,
+		CodeIPLiteral, CodeListed, CodeAfterLeave, CodeAfterNo, CodeAfterKick, CodeFull, CodeQuotaPerson, CodeQuotaRoom, CodeQuotaServer, CodeApproval}
+}

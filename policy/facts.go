@@ -1,0 +1,83 @@
+package policy
+
+import (
+	"slices"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+)
+
+// Fact is one thing that a policy may depend on besides the room's state; several together are a set.
+type Fact uint8
+
+// The facts.
+const (
+	FactJoined  Fact = 1 << iota // since when the actor is in the room
+	FactPast                     // when the target last left, declined or was kicked
+	FactMembers                  // how many members the room has
+	FactLists                    // whether a policy list bans the target
+	FactSpent                    // what was spent of the quotas
+)
+
+// Facts are what a decision goes by besides the room's state. What Have does not name is unknown.
+type Facts struct {
+	Now      time.Time
+	Have     Fact
+	Joined   time.Time // FactJoined: since when, or a time long enough ago
+	Past     Past      // FactPast
+	Members  int64     // FactMembers: joined ones
+	Hit      *Hit      // FactLists: nil where no list bans the target
+	Spent    Spent     // FactSpent
+	Paid     bool      // the quotas were charged for this already
+	Approved bool      // those who approve have approved
+}
+
+// Past is when somebody last left a room, each zero where they did not, as far back as a cooldown asks.
+type Past struct{ Left, Declined, Kicked time.Time }
+
+// Hit is a rule of a policy list that bans somebody.
+type Hit struct {
+	List   id.RoomID
+	Entity string // as the rule has it; empty where it hides it
+	Reason string
+}
+
+// Spent is when invitations were asked for, oldest first: by the actor, in the room, and by people of the actor's server.
+type Spent struct{ Person, Room, Server []time.Time }
+
+// With returns what is spent when one more is.
+func (s Spent) With(at time.Time) Spent {
+	return Spent{append(slices.Clip(s.Person), at), append(slices.Clip(s.Room), at), append(slices.Clip(s.Server), at)}
+}
+
+// Requires names the facts that a policy makes a decision depend on.
+func (p *InForce) Requires() (need Fact) {
+	d := &p.Document
+	for fact, needed := range map[Fact]bool{
+		FactJoined:  d.Ask.JoinedFor > 0,
+		FactPast:    d.Whom.Cooldown.Longest() > 0,
+		FactMembers: d.Whom.MaxMembers > 0,
+		FactLists:   len(d.Whom.Lists) > 0,
+		FactSpent:   d.Quota.any(),
+	} {
+		if needed {
+			need |= fact
+		}
+	}
+	return need
+}
+
+// Longest is how far back a target's past matters.
+func (c Cooldown) Longest() time.Duration { return max(c.Leave, c.Decline, c.Kick) }
+
+func (q Quota) any() bool { return q.Person.Count > 0 || q.Room.Count > 0 || q.Server.Count > 0 }
+
+// Longest is how far back what was spent matters; 0 where there is no quota.
+func (q Quota) Longest() (longest time.Duration) {
+	for _, r := range []Rate{q.Person, q.Room, q.Server} {
+		if r.Count > 0 {
+			longest = max(longest, r.Per)
+		}
+	}
+	return longest
+}
