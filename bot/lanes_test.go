@@ -60,7 +60,7 @@ func TestLanesRunSideBySideUpToTheBound(t *testing.T) {
 	for _, r := range []id.RoomID{"a", "b", "c"} {
 		l.push(t.Context(), events(r, 1))
 	}
-	if <-started == <-started {
+	if one, other := <-started, <-started; one == other {
 		t.Error("two of one room at a time")
 	}
 	select {

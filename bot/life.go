@@ -16,6 +16,9 @@ import (
 
 // life handles what happens to the bot itself: invitations, and rooms that are replaced.
 func (b *bot) life(ctx context.Context, ev invites.Received) error {
+	if ev.Type == policy.EventType {
+		return b.policyChanged(ctx, ev)
+	}
 	var event struct {
 		Content map[string]json.RawMessage `json:"content"`
 	}
@@ -33,6 +36,8 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 		return b.invited(ctx, ev, string(event.Content["is_direct"]) == "true")
 	case ev.Type == "m.room.member" && *ev.StateKey == ev.Sender.String() && field("membership") == "knock":
 		return b.knocked(ctx, ev, field("reason"))
+	case ev.Type == "m.room.member" && *ev.StateKey == b.self.Bot.String() && field("membership") == "join":
+		b.adopt(ctx, ev.Room)
 	}
 	return nil
 }
@@ -67,7 +72,7 @@ func (b *bot) greeting(ctx context.Context, r id.RoomID, direct bool) any {
 		return b.desk.Greeting(direct, policy.Question{}, policy.Decision{})
 	}
 	// Somebody who is surely not there: what is left is the bot's own standing.
-	q := policy.Question{Action: room.Invite, Actor: b.self.Bot, Performer: b.self.Bot, Target: id.NewUserID("nobody", "invalid")}
+	q := policy.Question{Action: room.Invite, Actor: b.self.Bot, Performer: b.self.Bot, Target: id.NewUserID("nobody/usher", b.self.Domain)}
 	snap, err := b.state.Snapshot(ctx, r, b.self.Bot, policy.Needs(q), false)
 	if err != nil {
 		b.log.Warn().Err(err).Stringer("room", r).Msg("the room's state could not be read")

@@ -18,6 +18,7 @@ import (
 	"usher/invites"
 	"usher/jobs"
 	"usher/matrix"
+	"usher/policy"
 	"usher/store"
 )
 
@@ -187,7 +188,10 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 			return fmt.Errorf("%w: %w", ErrDatabase, err)
 		}
 	}
-	if err := errors.Join(b.awaitCards(ctx), b.recover()); err != nil {
+	if err := errors.Join(b.recallSpaces(ctx), b.awaitCards(ctx)); err != nil {
+		return fmt.Errorf("%w: %w", ErrDatabase, err)
+	}
+	if err := b.recover(); err != nil {
 		return fmt.Errorf("%w: %w", ErrDatabase, err)
 	}
 	if err := b.jobs.Start(b.ctx); err != nil {
@@ -239,7 +243,7 @@ func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 				b.log.Err(err).Msg("the inbox could not be read; what waits there is handled after the next start")
 			}
 		},
-		Left: b.left, Ready: b.ready, Log: b.log,
+		Policy: policy.EventType, Linked: b.linked, Left: b.left, Ready: b.ready, Log: b.log,
 	})
 }
 

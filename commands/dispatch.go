@@ -39,6 +39,7 @@ func Table() []Command {
 	return []Command{
 		inviteCommand(), joinCommand(), whyCommand(),
 		approveCommand(), denyCommand(), knocksCommand(),
+		policyCommand(), listsCommand(), quotaCommand(),
 		helpCommand(), pingCommand(),
 	}
 }

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
 
 	"usher/policy"
 	"usher/room"
@@ -46,4 +47,13 @@ func lower(s string) string {
 		return s
 	}
 	return string(s[0]|0x20) + s[1:]
+}
+
+// Malformed tells the one who wrote a policy that it can't be read, and the room's other admins with them.
+func Malformed(author id.UserID, fault error, prefix string) *event.MessageEventContent {
+	reply := Reply{Mention: true}
+	reply.Text.Say("⚠️ ").Code(string(author)).Say(" set a policy for this room that I can't read: " + fault.Error() +
+		". Until somebody who may send that state event mends it, or empties it by ").Code(prefix + "policy reset").Say(", I invite nobody here.").
+		Reason(string(policy.CodeMalformed))
+	return reply.Notice(Message{Sender: author})
 }

@@ -16,17 +16,26 @@ import (
 // maxSteps is how many member events of one person are followed back.
 const maxSteps = 32
 
-// purse is what was spent in a room, as one request found and goes on to spend it.
+// purse is what one request found to be spent in a room and goes on to spend, and as whom it reads.
 type purse struct {
+	viewer  id.UserID // read as them where the bot can't; empty: the actor
 	read    bool
 	version int64
 	spent   policy.Spent
 }
 
+// reader is as whom is read where the bot can't.
+func (w *purse) reader(q policy.Question) id.UserID {
+	if w == nil || w.viewer == "" {
+		return q.Actor
+	}
+	return w.viewer
+}
+
 // facts finds out what a policy asks for. What can't be found out is left unknown; an error says that the homeserver or the
 // store does not answer.
 func (s *Service) facts(ctx context.Context, r id.RoomID, q policy.Question, p *policy.InForce, snap *room.Snapshot, f policy.Facts, w *purse) (policy.Facts, error) {
-	doc, viewer := &p.Document, q.Actor
+	doc, viewer := &p.Document, w.reader(q)
 	need := p.Requires() &^ f.Have
 	gather := []struct {
 		fact policy.Fact

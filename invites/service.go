@@ -55,7 +55,8 @@ type Request struct {
 	Via         []string
 	Targets     []id.UserID
 	Reason      string
-	AsBot       bool // the bot performs even where it could act as the actor
+	AsBot       bool      // the bot performs even where it could act as the actor
+	Viewer      id.UserID // of a judgement: read as them where the bot can't; empty: the actor
 }
 
 // Judgement is a decision on one target, before anything was done.
@@ -72,7 +73,7 @@ func (j Judgement) Explain() policy.Explanation { return policy.Explain(j.Questi
 // Judge decides on each target without doing anything: what !why and --dry-run show, and what Ask acts on.
 // It fails when the homeserver does not answer.
 func (s *Service) Judge(ctx context.Context, req Request) ([]Judgement, error) {
-	return s.judgeAll(ctx, req, &purse{})
+	return s.judgeAll(ctx, req, &purse{viewer: req.Viewer})
 }
 
 // judgeAll decides on the targets in order, each after what the ones before it spend.
@@ -142,7 +143,7 @@ func (s *Service) decide(ctx context.Context, r id.RoomID, q policy.Question, f 
 		j.Decision = policy.Decision{Code: policy.CodeNoAssertion, Side: policy.SidePerformer}
 		return j, nil
 	}
-	snap, err := s.Homeserver.Snapshot(ctx, r, q.Actor, policy.Needs(q), false)
+	snap, err := s.Homeserver.Snapshot(ctx, r, w.reader(q), policy.Needs(q), false)
 	if errors.Is(err, ErrNoView) {
 		j.Decision = policy.Decision{Verdict: room.Unknown, Code: policy.CodeNoView}
 		return j, nil
@@ -152,7 +153,7 @@ func (s *Service) decide(ctx context.Context, r id.RoomID, q policy.Question, f 
 	}
 	p := policy.Merge() // a policy is about invitations
 	if q.Action == room.Invite {
-		if p, err = s.inForce(ctx, r, q.Actor, snap); err != nil {
+		if p, err = s.inForce(ctx, r, w.reader(q), snap); err != nil {
 			return j, err
 		}
 	}

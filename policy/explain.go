@@ -161,7 +161,7 @@ func (w wording) raise(what string, ev room.Evidence) string {
 	if w.d.Side == SidePerformer {
 		user = w.q.Performer
 	}
-	return fmt.Sprintf("An admin can raise %s to %s, or lower the level for %s.", pronoun(w, user), level(ev.Needed), what)
+	return fmt.Sprintf("An admin can raise %s to %s, or lower what it takes to %s.", pronoun(w, user), level(ev.Needed), what)
 }
 
 func pronoun(w wording, user id.UserID) string {

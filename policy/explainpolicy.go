@@ -7,11 +7,11 @@ import (
 
 // policy words what a room's policy says against it. The fix is the asker's; what admins can do is in docs/policies.md.
 func (w wording) policy() Explanation {
-	target, set := string(w.q.Target), "An admin can change it: !policy set "+w.d.Field+"."
+	target, set := string(w.q.Target), "An admin can change the policy ("+w.d.Field+")."
 	switch w.d.Code {
 	case CodeMalformed:
 		return Explanation{"The policy " + w.where() + " (" + EventType + ") can't be read: " + w.d.Fault + ".",
-			"Somebody who may send that state event must mend it (!policy reset empties it); until then I invite nobody."}
+			"Somebody who may send that state event must mend it, or empty it by a policy reset; until then I invite nobody."}
 	case CodeFacts:
 		return Explanation{"The room's policy depends on " + missing(w.d.Missing) + ", which I could not find out, so I can't tell.", "Try again in a moment."}
 	case CodeAskLevel:
@@ -65,12 +65,12 @@ func (w wording) listed() Explanation {
 	if hit.Reason != "" {
 		text += ": “" + hit.Reason + "”"
 	}
-	return Explanation{text + ".", "Only whoever keeps that list can change it; an admin can stop watching it: !lists unwatch."}
+	return Explanation{text + ".", "Only whoever keeps that list can change it; an admin can stop watching it."}
 }
 
 func (w wording) quota(who string) Explanation {
 	return Explanation{fmt.Sprintf("%s %d invitations within %s, as many as the policy allows.", who, w.d.Rate.Count, Span(w.d.Rate.Per)),
-		"The next one is possible in " + About(w.d.Wait) + " (!quota shows more)."}
+		"The next one is possible in " + About(w.d.Wait) + "."}
 }
 
 // missing words facts.

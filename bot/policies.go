@@ -1,0 +1,56 @@
+package bot
+
+import (
+	"context"
+	"encoding/json"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/commands"
+	"usher/invites"
+	"usher/policy"
+)
+
+// linked remembers that spaces claimed rooms, before the homeserver hears that their events arrived.
+func (b *bot) linked(ctx context.Context, claims []invites.SpaceChild) error {
+	// Kept first: a claim that memory has is one that the store has.
+	if err := b.store.SaveSpaceChildren(ctx, claims); err != nil {
+		return err
+	}
+	b.state.Link(claims)
+	return nil
+}
+
+// recallSpaces hands what the store has of spaces to the cache.
+func (b *bot) recallSpaces(ctx context.Context) error {
+	claims, err := b.store.SpaceChildren(ctx)
+	b.state.Link(claims)
+	return err
+}
+
+// adopt looks what a room that the bot has joined holds, if it is a space: it might have a policy for them.
+func (b *bot) adopt(ctx context.Context, r id.RoomID) {
+	claims, err := b.state.Children(ctx, r)
+	if err == nil {
+		err = b.linked(ctx, claims)
+	}
+	if err != nil {
+		b.log.Warn().Err(err).Stringer("room", r).Msg("could not look which rooms a space holds")
+	}
+}
+
+// policyChanged tells whoever wrote a policy that can't be read what is wrong with it. An event is handled once, so it is told
+// once.
+func (b *bot) policyChanged(ctx context.Context, ev invites.Received) error {
+	var event map[string]json.RawMessage
+	if json.Unmarshal(ev.Raw, &event) != nil {
+		return nil
+	}
+	_, err := policy.Parse(event["content"])
+	if err == nil {
+		return nil
+	}
+	b.log.Warn().Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("a policy can't be read")
+	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "malformed"), "m.room.message", commands.Malformed(ev.Sender, err, b.desk.Prefix))
+	return err
+}

@@ -1,0 +1,322 @@
+package commands
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/policy"
+	"usher/room"
+)
+
+func policyCommand() Command {
+	return Command{
+		Name: "policy", Level: User,
+		Usage: "[room] [set <field> <value> | unset <field> | reset | history | test <user> invite <user>… | copy <room> | preset <name> | fields]",
+		About: "Shows the room's policy: who may invite whom, how often, with whose approval. Those who may send that state event change it.",
+		Run:   runPolicy,
+	}
+}
+
+// parts of !policy, by their word.
+func policyParts() map[string]func(context.Context, *Call, id.RoomID, []word) (Reply, error) {
+	return map[string]func(context.Context, *Call, id.RoomID, []word) (Reply, error){
+		"show": showPolicy, "set": setPolicy, "unset": unsetPolicy, "reset": resetPolicy, "history": policyHistory,
+		"test": testPolicy, "copy": copyPolicy, "preset": presetPolicy, "fields": policyFields,
+	}
+}
+
+func runPolicy(ctx context.Context, c *Call) (Reply, error) {
+	if err := c.only(); err != nil {
+		return Reply{}, err
+	}
+	in, rest, err := c.governed(ctx)
+	if err != nil {
+		return Reply{}, err
+	}
+	part := "show"
+	if len(rest) > 0 {
+		part, rest = strings.ToLower(rest[0].text), rest[1:]
+	}
+	run, known := policyParts()[part]
+	if !known {
+		return Reply{}, c.usage("I don't understand “" + part + "”.")
+	}
+	reply, err := run(ctx, c, in, rest)
+	return reply, asFault(err)
+}
+
+// governed is the room that a command about a policy means; its members alone hear of it.
+func (c *Call) governed(ctx context.Context) (in id.RoomID, rest []word, err error) {
+	in, _, rest, err = c.where(ctx, c.Args)
+	if err == nil && in != c.Message.Room {
+		err = c.member(ctx, in)
+	}
+	return in, rest, err
+}
+
+// asFault shows people why something was refused.
+func asFault(err error) error {
+	var refusal invites.Refusal
+	var bad policy.Malformed
+	switch {
+	case errors.As(err, &refusal):
+		return faultf("%s (%s)", refusal.Text, refusal.Code)
+	case errors.As(err, &bad):
+		return faultf("%s. (policy.edit.value)", capital(bad.Error()))
+	case errors.Is(err, invites.ErrNoView):
+		return faultf("I can't see that room. (%s)", invites.CodeEditView)
+	}
+	return err
+}
+
+func capital(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+func showPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (reply Reply, err error) {
+	if len(rest) > 0 {
+		return reply, c.usage("I don't understand “" + rest[0].text + "”.")
+	}
+	p, err := c.Invites.Policy(ctx, in, c.Message.Sender)
+	if err != nil {
+		return reply, err
+	}
+	t := &reply.Text
+	if p == nil || len(p.Paths()) == 0 && p.Fault() == nil {
+		t.Say("This room has no policy: people invite by the room's own power levels. ").
+			Code(c.Prefix + "policy preset").Say(" offers some to begin with.")
+		return reply, nil
+	}
+	if bad := p.Fault(); bad != nil {
+		t.Say("⚠️ The policy in ").Code(string(bad.Room)).Say(" can't be read, so I invite nobody: " + bad.Fault.Error() + ".").Reason(string(policy.CodeMalformed))
+	}
+	for _, path := range p.Paths() {
+		field, _ := policy.Lookup(path)
+		from, _ := p.From(path)
+		if !t.Empty() {
+			t.Line()
+		}
+		t.Say(field.Words(&p.Document) + " ").Code(path)
+		if from.Room != in {
+			t.Say(" from ").Code(string(from.Room))
+		}
+	}
+	return reply, nil
+}
+
+func policyFields(_ context.Context, c *Call, _ id.RoomID, _ []word) (reply Reply, err error) {
+	reply.Text.Say("What a policy may set:")
+	for _, f := range policy.Fields() {
+		reply.Text.Line().Code(f.Path).Say(" — " + f.About + "; " + f.Takes())
+	}
+	reply.Text.Line().Code("guard.levels.<name>").Say(" — a power level that the room is to keep, as invite, kick, ban or events.m.room.join_rules")
+	return reply, nil
+}
+
+// own reads the room's own policy for a change. One that can't be read is not changed by halves.
+func (c *Call) own(ctx context.Context, in id.RoomID) (policy.Layer, error) {
+	source, err := c.Invites.OwnPolicy(ctx, in, c.Message.Sender)
+	if err == nil && source.Fault != nil {
+		err = faultf("The room's policy can't be read: %s. Start over with %spolicy reset. (%s)", source.Fault, c.Prefix, policy.CodeMalformed)
+	}
+	return source.Layer, err
+}
+
+// write sets the room's policy and says what it says now.
+func (c *Call) write(ctx context.Context, in id.RoomID, layer policy.Layer, say string) (reply Reply, err error) {
+	by, err := c.Invites.WritePolicy(ctx, c.Message.Event, in, c.Message.Sender, layer)
+	if err != nil {
+		return reply, err
+	}
+	reply.React = "✅"
+	reply.Text.Say(say)
+	if by != c.Message.Sender {
+		reply.Text.Say(" I wrote it myself, since I can't act as you.")
+	}
+	return reply, nil
+}
+
+func setPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (Reply, error) {
+	if len(rest) < 2 {
+		return Reply{}, c.usage("Which field, and what value? " + c.Prefix + "policy fields lists them.")
+	}
+	layer, err := c.own(ctx, in)
+	if err != nil {
+		return Reply{}, err
+	}
+	path := strings.ToLower(rest[0].text)
+	if name, isLevel := strings.CutPrefix(path, "guard.levels."); isLevel {
+		path = "guard.levels." + rest[0].text[len(rest[0].text)-len(name):] // event types have capitals
+	}
+	value, err := c.value(ctx, rest[1:])
+	if err != nil {
+		return Reply{}, err
+	}
+	if layer, err = layer.With(path, value); err != nil {
+		return Reply{}, err
+	}
+	field, _ := policy.Lookup(path)
+	doc := policy.Merge(policy.Source{Layer: layer}).Document
+	return c.write(ctx, in, layer, field.Words(&doc))
+}
+
+// value reads words as the value of a field: people and rooms may be given as links, rooms as aliases.
+func (c *Call) value(ctx context.Context, words []word) (string, error) {
+	parts := make([]string, len(words))
+	for i, w := range words {
+		parts[i] = w.text
+		switch sigil, full, _ := w.identifier(); sigil {
+		case '@', '!':
+			parts[i] = full
+		case '#':
+			p, ok := w.place()
+			if !ok {
+				return "", faultf("%s is no room.", w.text)
+			}
+			r, _, err := c.resolve(ctx, p)
+			if err != nil {
+				return "", err
+			}
+			parts[i] = string(r)
+		}
+	}
+	return strings.Join(parts, " "), nil
+}
+
+func unsetPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (Reply, error) {
+	if len(rest) != 1 {
+		return Reply{}, c.usage("Which field?")
+	}
+	layer, err := c.own(ctx, in)
+	if err != nil {
+		return Reply{}, err
+	}
+	path := rest[0].text
+	without := layer.Without(path)
+	if len(without.Paths()) == len(layer.Paths()) {
+		return Reply{}, faultf("This room's own policy does not set %s. (policy.edit.value)", path)
+	}
+	return c.write(ctx, in, without, "This room does not set "+path+" any more; what a space above it sets counts, or else nothing.")
+}
+
+func resetPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (Reply, error) {
+	if len(rest) > 0 {
+		return Reply{}, c.usage("I don't understand “" + rest[0].text + "”.")
+	}
+	return c.write(ctx, in, policy.Layer{}, "This room has no policy of its own any more.")
+}
+
+func presetPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (reply Reply, err error) {
+	if len(rest) == 0 {
+		reply.Text.Say("Policies to begin with; each replaces all that this room sets:")
+		for _, p := range policy.Presets() {
+			reply.Text.Line().Code(c.Prefix + "policy preset " + p.Name).Say(" — " + p.About)
+		}
+		return reply, nil
+	}
+	presets := policy.Presets()
+	i := slices.IndexFunc(presets, func(p policy.Preset) bool { return p.Name == strings.ToLower(rest[0].text) })
+	if i < 0 || len(rest) > 1 {
+		return reply, c.usage("I know no such preset.")
+	}
+	return c.write(ctx, in, presets[i].Layer(), "The policy is now “"+presets[i].Name+"”: "+presets[i].About+".")
+}
+
+func copyPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (Reply, error) {
+	if len(rest) != 1 {
+		return Reply{}, c.usage("From which room?")
+	}
+	p, ok := rest[0].place()
+	if !ok {
+		return Reply{}, faultf("%s is no room.", rest[0].text)
+	}
+	from, _, err := c.resolve(ctx, p)
+	if err != nil {
+		return Reply{}, err
+	}
+	if err := c.member(ctx, from); err != nil {
+		return Reply{}, err
+	}
+	layer, err := c.own(ctx, from)
+	if err != nil {
+		return Reply{}, err
+	}
+	if layer.Empty() {
+		return Reply{}, faultf("%s has no policy of its own. (policy.edit.value)", from)
+	}
+	return c.write(ctx, in, layer, "This room's policy is now that of "+string(from)+".")
+}
+
+func policyHistory(ctx context.Context, c *Call, in id.RoomID, _ []word) (reply Reply, err error) {
+	const limit = 10
+	revisions, err := c.Invites.PolicyHistory(ctx, in, c.Message.Sender, limit)
+	if err != nil {
+		return reply, err
+	}
+	if len(revisions) == 0 {
+		reply.Text.Say("This room never had a policy of its own, as far as I can see.")
+		return reply, nil
+	}
+	for i, rev := range revisions {
+		if i > 0 {
+			reply.Text.Line()
+		}
+		reply.Text.Say(rev.At.UTC().Format("2006-01-02 15:04") + " UTC ").Code(string(rev.By)).Say(": " + changes(rev))
+	}
+	return reply, nil
+}
+
+// changes words the difference between two versions of a policy.
+func changes(rev invites.Revision) string {
+	if rev.Fault != nil {
+		return "something that I can't read"
+	}
+	var parts []string
+	for _, path := range rev.After.Paths() {
+		if now := rev.After.Text(path); !rev.Before.Has(path) || rev.Before.Text(path) != now {
+			parts = append(parts, path+" = "+now)
+		}
+	}
+	for _, path := range rev.Before.Paths() {
+		if !rev.After.Has(path) {
+			parts = append(parts, "no "+path)
+		}
+	}
+	if len(parts) == 0 {
+		return "no change"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// testPolicy is a dry run for somebody else. It reads as the bot or as the one who asks, never as the one asked about.
+func testPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (Reply, error) {
+	actors, rest, err := c.users(rest)
+	if err != nil {
+		return Reply{}, err
+	}
+	if len(actors) != 1 || len(rest) < 2 || strings.ToLower(rest[0].text) != string(room.Invite) {
+		return Reply{}, c.usage("Say who, invite, and whom.")
+	}
+	targets, rest, err := c.users(rest[1:])
+	if err != nil {
+		return Reply{}, err
+	}
+	if len(rest) > 0 {
+		return Reply{}, c.usage("I don't understand “" + rest[0].text + "”.")
+	}
+	reply, err := c.judge(ctx, invites.Request{
+		Actor: actors[0], Viewer: c.Message.Sender, Action: room.Invite, Room: in, Targets: targets,
+	})
+	var text Text
+	text.Say("To ").Code(string(actors[0])).Say(" I would say: ").Add(reply.Text)
+	reply.Text = text
+	return reply, err
+}

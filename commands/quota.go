@@ -1,0 +1,49 @@
+package commands
+
+import (
+	"context"
+
+	"usher/policy"
+)
+
+func quotaCommand() Command {
+	return Command{
+		Name: "quota", Level: User,
+		Usage: "[room]",
+		About: "Says how many invitations you have left here, and when more come back.",
+		Run:   runQuota,
+	}
+}
+
+func runQuota(ctx context.Context, c *Call) (reply Reply, err error) {
+	if err := c.only(); err != nil {
+		return reply, err
+	}
+	in, rest, err := c.governed(ctx)
+	if err != nil {
+		return reply, err
+	}
+	if len(rest) > 0 {
+		return reply, c.usage("I don't understand “" + rest[0].text + "”.")
+	}
+	lines, err := c.Invites.Quotas(ctx, in, c.Message.Sender)
+	if err != nil {
+		return reply, asFault(err)
+	}
+	if len(lines) == 0 {
+		reply.Text.Say("The room's policy sets no quota.")
+		return reply, nil
+	}
+	whose := map[string]string{"quota.person": "You", "quota.server": "All people of your server", "quota.room": "All in this room"}
+	for i, line := range lines {
+		if i > 0 {
+			reply.Text.Line()
+		}
+		reply.Text.Sayf("%s: %d of %d invitations within %s left", whose[line.Field], line.Left, line.Rate.Count, policy.Span(line.Rate.Per))
+		if !line.Grows.IsZero() {
+			reply.Text.Say("; one more in " + policy.About(line.Grows.Sub(c.Invites.Clock.Now())))
+		}
+		reply.Text.Say(". ").Code(line.Field)
+	}
+	return reply, nil
+}
