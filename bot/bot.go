@@ -38,7 +38,7 @@ type bot struct {
 	jobs     *jobs.Queue
 	lanes    *lanes
 	direct   *directs
-	awaited  *matrix.Awaited
+	cards    *matrix.Cards
 	progress progress
 
 	emptying sync.Mutex

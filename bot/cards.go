@@ -14,13 +14,27 @@ import (
 	"usher/invites"
 )
 
-// awaitCards learns which cards are open, so that the intake knows which reactions are votes.
-func (b *bot) awaitCards(ctx context.Context) error {
+// loadCards learns which cards are open, so that the intake knows which reactions are votes.
+func (b *bot) loadCards(ctx context.Context) error {
 	todo, err := b.store.CardsTodo(ctx)
-	for _, c := range todo {
-		b.awaited.Add(c.Event)
+	if err != nil {
+		return err
 	}
-	return err
+	for _, c := range todo {
+		if c.Event == "" || c.State != invites.CardOpen {
+			continue
+		}
+		votes, err := b.store.Votes(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		cast := make([]id.EventID, len(votes))
+		for i := range votes {
+			cast[i] = votes[i].Event
+		}
+		b.cards.Open(c.Event, cast...)
+	}
+	return nil
 }
 
 // postCards shows the cards that a command has led to.
@@ -59,7 +73,7 @@ func (b *bot) post(ctx context.Context, c invites.Card) error {
 	if err := b.store.PostedCard(ctx, c.ID, notice); err != nil {
 		return err
 	}
-	b.awaited.Add(notice)
+	b.cards.Open(notice)
 	for _, key := range commands.Reactions(c) {
 		content := &event.ReactionEventContent{RelatesTo: event.RelatesTo{Type: event.RelAnnotation, EventID: notice, Key: key}}
 		if _, err := b.send(ctx, c.ShownIn, transaction(notice, key), "m.reaction", content); err != nil {
@@ -69,7 +83,7 @@ func (b *bot) post(ctx context.Context, c invites.Card) error {
 	return nil
 }
 
-// voted handles a reaction on a card, or the redaction of one.
+// voted handles a reaction on a card, and the redaction of a card or of a vote.
 func (b *bot) voted(ctx context.Context, ev invites.Received) error {
 	var e struct {
 		Redacts id.EventID `json:"redacts"`
@@ -84,28 +98,51 @@ func (b *bot) voted(ctx context.Context, ev invites.Received) error {
 	if json.Unmarshal(ev.Raw, &e) != nil {
 		return nil
 	}
-	for _, notice := range []id.EventID{e.Content.RelatesTo.Event, e.Redacts, e.Content.Redacts} {
-		c, err := b.store.CardShown(ctx, notice)
-		if errors.Is(err, invites.ErrNotFound) {
-			continue
-		}
+	if ev.Type == "m.reaction" {
+		c, err := b.store.CardShown(ctx, e.Content.RelatesTo.Event)
 		if err != nil || c.ShownIn != ev.Room {
-			return err
+			return unlessNone(err)
 		}
 		return b.ballot(ctx, ev, c, e.Content.RelatesTo.Key)
+	}
+	for _, gone := range []id.EventID{e.Redacts, e.Content.Redacts} {
+		if err := unlessNone(b.withdrawn(ctx, gone)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// ballot takes what an event says of a card. Whose vote does not count is not told: others see what a reaction is worth.
-func (b *bot) ballot(ctx context.Context, ev invites.Received, c invites.Card, key string) error {
-	if ev.Type == "m.room.redaction" {
-		c, err := b.invites.Review(ctx, c, true)
-		if err != nil {
+// unlessNone drops the error that says that there is no such card.
+func unlessNone(err error) error {
+	if errors.Is(err, invites.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// withdrawn looks what the redaction of an event means for the card that it was, or was a vote on. What the homeserver has on
+// record counts, not who says so.
+func (b *bot) withdrawn(ctx context.Context, gone id.EventID) error {
+	c, err := b.store.CardShown(ctx, gone)
+	if err == nil {
+		if c, err = b.invites.Review(ctx, c, true); err != nil {
 			return err
 		}
 		return b.show(ctx, invites.Ballot{Card: c})
 	}
+	if c, err = b.store.CardVoted(ctx, gone); err != nil || c.State != invites.CardOpen {
+		return err
+	}
+	ballot, err := b.invites.Recount(ctx, c)
+	if err != nil {
+		return err
+	}
+	return b.show(ctx, ballot)
+}
+
+// ballot counts a reaction. Whose vote does not count is not told: others see what a reaction is worth.
+func (b *bot) ballot(ctx context.Context, ev invites.Received, c invites.Card, key string) error {
 	choice, known := commands.Choice(key)
 	if !known || ev.Redacted || b.desk.Level(ev.Sender) == commands.Nobody {
 		return nil
@@ -148,7 +185,7 @@ func (b *bot) show(ctx context.Context, ballot invites.Ballot) error {
 			return err
 		}
 	}
-	b.awaited.Remove(c.Event)
+	b.cards.Close(c.Event)
 	return b.store.ToldCard(ctx, c.ID)
 }
 

@@ -91,7 +91,7 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 		Store: b.store, Homeserver: b.state, Queue: b.jobs, Clock: clock{}, Self: b.self,
 		Limits: invites.Limits{AtOnce: cfg.Delivery.AtOnce, Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter},
 	}
-	b.awaited = matrix.NewAwaited()
+	b.cards = matrix.NewCards()
 	b.direct = &directs{homeserver: b.client}
 	b.desk = b.newDesk(cfg, version)
 	b.lanes = newLanes(parallelRooms, b.handle)
@@ -188,7 +188,7 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 			return fmt.Errorf("%w: %w", ErrDatabase, err)
 		}
 	}
-	if err := errors.Join(b.recallSpaces(ctx), b.awaitCards(ctx)); err != nil {
+	if err := errors.Join(b.recallSpaces(ctx), b.loadCards(ctx)); err != nil {
 		return fmt.Errorf("%w: %w", ErrDatabase, err)
 	}
 	if err := b.recover(); err != nil {
@@ -234,7 +234,7 @@ func listen(setting string) (net.Listener, error) {
 
 func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 	return matrix.NewIntake(matrix.IntakeOptions{
-		Inbox: b.store, Watcher: b.state, Awaited: b.awaited, Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
+		Inbox: b.store, Watcher: b.state, Cards: b.cards, Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
 		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix,
 		MaxBody: int64(cfg.Appservice.MaxBodySize), ReadTimeout: cfg.Appservice.RequestTimeout,
 		Deliver: func(events []invites.Received) { b.lanes.push(b.ctx, events) },

@@ -106,6 +106,8 @@ type CardStore interface {
 	CardShown(ctx context.Context, notice id.EventID) (Card, error)
 	// CardNumbered returns a card by the room that shows it and its number there.
 	CardNumbered(ctx context.Context, shownIn id.RoomID, number int64) (Card, error)
+	// CardVoted returns the card on which an event is a vote.
+	CardVoted(ctx context.Context, vote id.EventID) (Card, error)
 	// CardOf returns the card of a question.
 	CardOf(ctx context.Context, command id.EventID, action room.ActionType, r id.RoomID, target id.UserID) (Card, error)
 	// CardsTodo returns the cards that are open, or whose outcome is still to be told, by ID.

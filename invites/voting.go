@@ -131,19 +131,9 @@ func (s *Service) Tally(ctx context.Context, c Card) (Ballot, error) {
 	if count(c, counted).last == nil {
 		return count(c, counted).ballot(c), nil
 	}
-	standing := counted[:0]
-	for _, v := range counted {
-		withdrawn, err := s.withdrawn(ctx, v)
-		if err != nil {
-			return Ballot{}, fmt.Errorf("reading a vote again: %w", err)
-		}
-		if !withdrawn {
-			standing = append(standing, v)
-			continue
-		}
-		if err := s.Store.WithdrawVote(ctx, c.ID, v.Event); err != nil {
-			return Ballot{}, err
-		}
+	standing, err := s.standing(ctx, c, counted)
+	if err != nil {
+		return Ballot{}, err
 	}
 	result := count(c, standing)
 	if result.last == nil {
@@ -153,6 +143,37 @@ func (s *Service) Tally(ctx context.Context, c Card) (Ballot, error) {
 		return Ballot{}, err
 	}
 	return result.ballot(c), nil
+}
+
+// Recount counts the votes on an open card again after one may have been withdrawn.
+func (s *Service) Recount(ctx context.Context, c Card) (Ballot, error) {
+	votes, err := s.Store.Votes(ctx, c.ID)
+	if err != nil {
+		return Ballot{}, err
+	}
+	if _, err := s.standing(ctx, c, votes); err != nil {
+		return Ballot{}, err
+	}
+	return s.Tally(ctx, c)
+}
+
+// standing returns the votes that were not withdrawn, and forgets the others.
+func (s *Service) standing(ctx context.Context, c Card, votes []Vote) ([]Vote, error) {
+	var standing []Vote
+	for _, v := range votes {
+		withdrawn, err := s.withdrawn(ctx, v)
+		if err != nil {
+			return nil, fmt.Errorf("reading a vote again: %w", err)
+		}
+		if !withdrawn {
+			standing = append(standing, v)
+			continue
+		}
+		if err := s.Store.WithdrawVote(ctx, c.ID, v.Event); err != nil {
+			return nil, err
+		}
+	}
+	return standing, nil
 }
 
 // decided closes a card on which enough votes agree, if its question still stands.

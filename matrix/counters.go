@@ -20,8 +20,8 @@ const (
 	KindState       = "state"       // told to the cache
 	KindCommand     = "command"     // kept in the inbox
 	KindLife        = "life"        // the bot's own membership, a tombstone or a knock: kept in the inbox
-	KindVote        = "vote"        // a reaction on a card, or a card's redaction: kept in the inbox
 	KindRedaction   = "redaction"   // may take back a command
+	KindVote        = "vote"        // a reaction on an open card: kept in the inbox
 	KindEncrypted   = "encrypted"   // not read yet
 	KindUndecodable = "undecodable" // quarantined
 )

@@ -40,7 +40,7 @@ type rawEvent struct {
 type rawContent struct {
 	raw                                               []byte
 	msgtype, body, membership, redacts, rel, mentions []byte
-	relEvent                                          []byte
+	relEvent, relKey                                  []byte
 }
 
 // eachEvent takes a transaction (https://spec.matrix.org/latest/application-service-api/#put_matrixappv1transactionstxnid)
@@ -176,6 +176,8 @@ func (c *rawContent) parse(b []byte, i int) int {
 						return take(&c.rel, b, i)
 					case "event_id":
 						return take(&c.relEvent, b, i)
+					case "key":
+						return take(&c.relKey, b, i)
 					}
 					return skipValue(b, i)
 				})

@@ -37,7 +37,7 @@ type Watcher interface {
 type IntakeOptions struct {
 	Inbox       Inbox
 	Watcher     Watcher
-	Awaited     *Awaited      // events whose reactions are votes; starts empty if nil
+	Cards       *Cards        // open cards; none if nil
 	Token       string        // hs_token: what the homeserver shows
 	Bot         id.UserID     // the bot's own user
 	DisplayName string        // the bot's, by which it may be addressed
@@ -87,8 +87,8 @@ func NewIntake(o IntakeOptions) *Intake {
 	if o.Counters == nil {
 		o.Counters = nobody{}
 	}
-	if o.Awaited == nil {
-		o.Awaited = NewAwaited()
+	if o.Cards == nil {
+		o.Cards = NewCards()
 	}
 	return &Intake{
 		o: o, addressed: newAddressing(o.Prefix, o.Bot, o.DisplayName), own: `"` + o.Bot.String() + `"`, turn: make(chan struct{}, 1),

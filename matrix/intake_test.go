@@ -178,6 +178,42 @@ func TestTransactionAgain(t *testing.T) {
 	}
 }
 
+// TestCards shows which reactions, and which redactions, reach the inbox: those that decide about an open card.
+func TestCards(t *testing.T) {
+	d := new(desk)
+	n := d.intake()
+	n.o.Cards.Open("$card", "$old")
+	reaction := func(eventID, on, key string) string {
+		return event("m.reaction", eventID, fmt.Sprintf(`{"m.relates_to":{"rel_type":"m.annotation","event_id":%q,"key":%q}}`, on, key), "")
+	}
+	for _, step := range []struct {
+		name, event string
+		want        []string
+	}{
+		{"another message", reaction("$1", "$other", Yes), nil},
+		{"another key", reaction("$2", "$card", "🎉"), nil},
+		{"the bot's own", strings.Replace(reaction("$3", "$card", Yes), "@a:x", "@usher:example.org", 1), nil},
+		{"a ban", reaction("$4a", "$card", Never), []string{"receive 1/1", "deliver 1"}},
+		{"no annotation", strings.Replace(reaction("$4", "$card", Yes), "m.annotation", "m.reference", 1), nil},
+		{"a vote", reaction("$5", "$card", Yes+"\uFE0F"), []string{"receive 1/1", "deliver 1"}},
+		{"taken back", event("m.room.redaction", "$6", `{"redacts":"$5"}`, ""), []string{"receive 1/1", "redact $5 @a:x", "deliver 1"}},
+		{"one of before the restart", event("m.room.redaction", "$7", `{}`, `,"redacts":"$old"`), []string{"receive 1/1", "redact $old @a:x", "deliver 1"}},
+		{"another reaction taken back", event("m.room.redaction", "$8", `{}`, `,"redacts":"$1"`), []string{"redact $1 @a:x"}},
+		{"the card removed", event("m.room.redaction", "$9", `{}`, `,"redacts":"$card"`), []string{"receive 1/1", "redact $card @a:x", "deliver 1"}},
+	} {
+		d.log = nil
+		if status, _ := put(n, events(step.event)); status != http.StatusOK || !slices.Equal(d.log, step.want) {
+			t.Errorf("%s: answered %d, called %q, want %q", step.name, status, d.log, step.want)
+		}
+	}
+	n.o.Cards.Close("$card")
+	d.log = nil
+	put(n, events(reaction("$10", "$card", No), event("m.room.redaction", "$11", `{}`, `,"redacts":"$5"`)))
+	if want := []string{"redact $5 @a:x"}; !slices.Equal(d.log, want) {
+		t.Errorf("closed: called %q", d.log)
+	}
+}
+
 func TestReceivedRaw(t *testing.T) {
 	d := new(desk)
 	n := d.intake()

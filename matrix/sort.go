@@ -38,13 +38,13 @@ const (
 	state
 	command
 	life
-	vote
 	redacted
+	vote
 	encrypted
 	undecodable
 )
 
-var kinds = [...]string{KindIgnored, KindState, KindCommand, KindLife, KindVote, KindRedaction, KindEncrypted, KindUndecodable}
+var kinds = [...]string{KindIgnored, KindState, KindCommand, KindLife, KindRedaction, KindVote, KindEncrypted, KindUndecodable}
 
 // Bounds of what is kept in memory and in quarantine.
 const (
@@ -127,16 +127,10 @@ func (n *Intake) event(t *work, e *rawEvent) (kind, string) {
 		return t.collect(e, command)
 	case `"m.room.encrypted"`:
 		return encrypted, "" // here decryption will hook in: the inbox stores it as received
-	case `"m.reaction"`:
-		if !n.answers(e) {
-			return ignored, ""
-		}
-		return t.collect(e, vote)
 	case `"m.room.redaction"`:
-		if n.removes(e) {
-			return t.collect(e, vote)
-		}
-		return t.redaction(e), ""
+		return n.redaction(t, e)
+	case `"m.reaction"`:
+		return n.reaction(t, e)
 	}
 	return ignored, ""
 }

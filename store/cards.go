@@ -25,6 +25,7 @@ const (
 	updatePosted   = `UPDATE card SET event_id = $2 WHERE id = $1`
 	updateTold     = `UPDATE card SET told = true WHERE id = $1`
 	selectShown    = `SELECT ` + cardColumns + ` FROM card WHERE event_id = $1 AND event_id <> ''`
+	selectVoted    = `SELECT ` + cardColumns + ` FROM card WHERE id = (SELECT max(card) FROM vote WHERE event_id = $1)`
 	selectNumbered = `SELECT ` + cardColumns + ` FROM card WHERE shown_in = $1 AND number = $2`
 	selectCardOf   = `SELECT ` + cardColumns + ` FROM card WHERE part = $1`
 	selectTodo     = `SELECT ` + cardColumns + ` FROM card WHERE NOT told ORDER BY id`
@@ -82,6 +83,11 @@ func (s *Store) PostedCard(ctx context.Context, card int64, notice id.EventID) e
 // CardShown implements invites.Store.
 func (s *Store) CardShown(ctx context.Context, notice id.EventID) (invites.Card, error) {
 	return one(ctx, &s.reads, scanCard, selectShown, in(notice))
+}
+
+// CardVoted implements invites.Store.
+func (s *Store) CardVoted(ctx context.Context, vote id.EventID) (invites.Card, error) {
+	return one(ctx, &s.reads, scanCard, selectVoted, in(vote))
 }
 
 // CardNumbered implements invites.Store.

@@ -48,3 +48,4 @@ CREATE TABLE vote (
 	at       BIGINT NOT NULL,
 	PRIMARY KEY (card, who)
 );
+CREATE INDEX vote_event ON vote (event_id);
