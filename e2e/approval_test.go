@@ -56,7 +56,7 @@ func (s *stage) cardSays(by *harness.Account, card id.EventID, text string) {
 	by.Test().Helper()
 	by.Await("the card to say "+text, func(e harness.Event) bool {
 		r := e.Relation()
-		return r.Type == "m.replace" && r.On == string(card) && strings.Contains(string(e.Content), text)
+		return r.Type == "m.replace" && r.On == string(card) && strings.Contains(e.Field("body"), text)
 	})
 }
 
