@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -136,4 +138,79 @@ func TestApprovalElsewhere(t *testing.T) {
 	c.judges[0].React(office, card, "✅")
 	c.asker.AwaitReaction(said, c.Usher.Bot, done)
 	c.is(t, c.room, c.guest.ID, "invite", c.asker.ID)
+}
+
+// TestApprovalKilled: votes, cards and what they lead to survive kill -9: nobody is left out, nobody is invited twice, and the
+// asker is told once.
+func TestApprovalKilled(t *testing.T) {
+	for name, passes := range map[string]bool{"before it takes effect": false, "after it took effect": true} {
+		t.Run(name, func(t *testing.T) {
+			c := newCourt(t, 2, nil)
+			said := c.asker.Say(c.room, "!invite "+string(c.guest.ID))
+			card := c.card(c.owner, c.room, c.guest.ID)
+			c.judges[0].React(c.room, card, "✅")
+			c.cardSays(c.owner, card, "1 × ✅")
+			c.restart(t)
+
+			killed := killAt(c.Usher, 1, passes)
+			c.judges[1].React(c.room, card, "✅")
+			harness.Wait(t, "the request to be killed at", killed)
+			c.restart(t)
+			c.asker.AwaitReaction(said, c.Usher.Bot, done)
+			c.is(t, c.room, c.guest.ID, "invite", c.asker.ID)
+			c.cardSays(c.owner, card, "✅ Accepted")
+			c.told(c.asker, said, "✅ Accepted")
+			c.settled(c.owner, c.room)
+			c.settled(c.asker, c.room)
+			if n := invitations(c.owner, c.room, c.guest.ID); n != 1 {
+				t.Errorf("invited %d times", n)
+			}
+			told := c.asker.Seen(func(e harness.Event) bool {
+				return e.Relation().ReplyTo == string(said) && strings.Contains(e.Field("body"), "Accepted")
+			})
+			if len(told) != 1 {
+				t.Errorf("told %d times", len(told))
+			}
+		})
+	}
+}
+
+// restart ends Usher as a power cut would and starts it again.
+func (s *stage) restart(t *testing.T) {
+	t.Helper()
+	s.Usher.Kill()
+	s.Usher.Tap.Disturb(nil)
+	if err := s.Usher.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestApprovalGone: a card that was removed, a command that was taken back, an asker who has left: nothing comes of it.
+func TestApprovalGone(t *testing.T) {
+	c := newCourt(t, 1, nil)
+	t.Run("the card is removed", func(t *testing.T) {
+		said := c.asker.Say(c.room, "!invite "+string(c.guest.ID))
+		card := c.card(c.owner, c.room, c.guest.ID)
+		c.owner.Redact(c.room, card)
+		c.judges[0].Say(c.room, "!approve 1") // not every homeserver tells of a redaction
+		c.told(c.asker, said, "approval.removed")
+	})
+	t.Run("the command is taken back", func(t *testing.T) {
+		said := c.asker.Say(c.room, "!invite "+string(c.guest.ID))
+		card := c.card(c.judges[1], c.room, c.guest.ID)
+		c.asker.Redact(c.room, said)
+		c.judges[0].React(c.room, card, "✅")
+		c.cardSays(c.owner, card, "redacted")
+	})
+	t.Run("the asker leaves", func(t *testing.T) {
+		other := c.Account("other")
+		c.asker.Say(c.room, "!invite "+string(other.ID))
+		card := c.card(c.owner, c.room, other.ID)
+		c.asker.Do(http.MethodPost, "/v3/rooms/"+url.PathEscape(string(c.room))+"/leave", m{})
+		c.cardSays(c.owner, card, "approval.asker_left")
+	})
+	c.is(t, c.room, c.guest.ID, "leave", "")
+	if n := c.acts(c.room); n != 0 {
+		t.Errorf("%d requests, expected none", n)
+	}
 }
