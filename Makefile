@@ -24,20 +24,20 @@ build: ## the program, bin/usher: static, without cgo
 
 .PHONY: demo
 demo: build bin/dendrite ## a conversation with Usher on a real homeserver that stays up (ONCE=1: ends after it; PORT=8008)
-	cd e2e && $(GO_BUILD) -o ../bin/demo ./cmd/demo
+	cd e2e && $(GO_BUILD) $(TAGS) -o ../bin/demo ./cmd/demo
 	@$(E2E_ENV) ONCE="$(ONCE)" PORT="$(PORT)" bin/demo
 
 ##@ Test
 
 .PHONY: test
-test: lint unit difftest test-e2e ## format, vet, staticcheck, unit tests, differential tests, end-to-end tests on Dendrite
+test: lint unit difftest test-e2e test-postgres ## format, vet, staticcheck, unit tests, differential tests, end-to-end tests on Dendrite
 
 .PHONY: lint
 lint: bin/staticcheck ## gofmt, go vet, staticcheck
 	@unformatted="$$(gofmt -l .)"; [ -z "$$unformatted" ] || { echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; }
 	go vet $(TAGS) ./...
 	bin/staticcheck $(TAGS) ./...
-	cd e2e && go vet ./... && ../bin/staticcheck ./...
+	cd e2e && go vet $(TAGS) ./... && ../bin/staticcheck $(TAGS) ./...
 	@[ ! -d difftest ] || { cd difftest && GOEXPERIMENT=jsonv2 go vet ./...; }
 
 .PHONY: unit
@@ -50,12 +50,16 @@ difftest: ## the authorization rules against two other implementations
 
 .PHONY: test-e2e
 test-e2e: build bin/dendrite ## end-to-end tests on Dendrite
-	cd e2e && $(E2E_ENV) go test -count=1 -timeout 15m ./...
+	cd e2e && $(E2E_ENV) go test $(TAGS) -count=1 -timeout 15m ./...
+
+.PHONY: test-postgres
+test-postgres: build bin/dendrite ## the main path with PostgreSQL instead of SQLite
+	cd e2e && $(E2E_ENV) go run -C .. ./store/pgtest/with go test -C e2e -count=1 -timeout 5m -run 'TestInviteAsActor|TestInviteForms|TestJoin|TestDuplicateTransaction|TestTroubleAtTheHomeserver' .
 
 .PHONY: test-synapse
 test-synapse: build bin/dendrite ## the same on Synapse, from Debian's packages or PATH
 	root="$$(e2e/synapse-sid)"; cd e2e; \
-	$(E2E_ENV) USHER_E2E_HOMESERVER=synapse USHER_E2E_SYNAPSE_ROOT="$$root" go test -count=1 -timeout 15m ./...
+	$(E2E_ENV) USHER_E2E_HOMESERVER=synapse USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 15m ./...
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (30s)

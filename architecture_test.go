@@ -19,7 +19,7 @@ import (
 // this module go by their folder. A folder that isn't listed has its parent's row.
 var mayImport = map[string][]string{
 	".":        {"bot", "config", "room"},
-	"bot":      {"commands", "config", "invites", "jobs", "matrix", "metrics", "policy", "room", "store", "web", mautrix + "/event", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
+	"bot":      {"commands", "config", "encryption", "invites", "jobs", "matrix", "metrics", "policy", "room", "store", "web", mautrix + "/event", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
 	"config":   {"gopkg.in/yaml.v3"},
 	"commands": {"invites", "policy", "room", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
 	"web":      {"invites"},
@@ -30,6 +30,8 @@ var mayImport = map[string][]string{
 	"store":    {"invites", "room", mautrix + "/id", "database/sql", "go.mau.fi/util/dbutil", "github.com/jackc/pgx/v5/...", "modernc.org/sqlite/..."},
 	"jobs":     {"invites", "store", "github.com/riverqueue/river/..."},
 	"metrics":  {"invites", "room", mautrix + "/id", "github.com/prometheus/client_golang/..."},
+
+	"encryption": {"invites", "store", mautrix, mautrix + "/...", zerolog, "github.com/tidwall/gjson"},
 
 	"invites/invitestest": {"invites", "policy", "room", mautrix + "/id"},
 }

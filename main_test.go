@@ -68,6 +68,7 @@ func TestExampleIsComplete(t *testing.T) {
 	want.Homeserver = config.Homeserver{Address: "http://localhost:8008", Domain: "example.org"}
 	want.Permissions = config.Permissions{"*": config.LevelNone, "example.org": config.LevelUser, "@admin:example.org": config.LevelOperator}
 	want.Appservice.ASToken, want.Appservice.HSToken = got.Appservice.ASToken, got.Appservice.HSToken
+	want.Encryption.PickleKey = got.Encryption.PickleKey
 	want.Puppet.ASToken, want.Puppet.HSToken, want.Puppet.AutoJoin = got.Puppet.ASToken, got.Puppet.HSToken, []string{}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the example says %+v, the default is %+v", got, want)
@@ -80,8 +81,8 @@ func TestExampleIsComplete(t *testing.T) {
 func TestExampleAsItStandsIsRefused(t *testing.T) {
 	_, _, err := config.Parse("config.example.yaml", exampleConfig, nil)
 	var faults *config.Faults
-	if !errors.As(err, &faults) || len(faults.List) != 2 {
-		t.Errorf("want a fault for each token that is needed, got %v", err)
+	if !errors.As(err, &faults) || len(faults.List) != 3 {
+		t.Errorf("want a fault for each secret that is needed, got %v", err)
 	}
 }
 

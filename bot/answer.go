@@ -49,6 +49,11 @@ func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error
 	} else if err != nil {
 		return err
 	}
+	was := now.Type
+	now, goOn, err := b.open(ctx, now)
+	if err != nil || !goOn {
+		return err
+	}
 	m, reply, err := b.dispatch(ctx, now)
 	if err != nil && ctx.Err() != nil {
 		return err
@@ -59,6 +64,10 @@ func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error
 	if err != nil {
 		b.log.Err(err).Stringer("event", ev.Event).Msg("a command is given up")
 		reply = commands.Failed()
+	}
+	if was == encrypted && reply.Empty() {
+		b.dismiss(ev.Event)
+		return nil
 	}
 	if err := b.answer(ctx, now, m, reply); err != nil || !reply.Progress {
 		return err
@@ -120,11 +129,14 @@ func (b *bot) tell(ctx context.Context, ev invites.Received, m commands.Message,
 	return b.store.SetAnswer(ctx, ev.Event, answer)
 }
 
-// send sends an event. A homeserver that will not take it, because the bot may not speak there, is logged and not asked again.
+// send sends an event, encrypted where the room is. A homeserver that will not take it, because the bot may not speak there, is logged and not asked again.
 func (b *bot) send(ctx context.Context, r id.RoomID, txn, kind string, content any) (id.EventID, error) {
-	sent, err := b.client.Send(ctx, r, txn, kind, content)
-	var act *invites.ActError
-	if errors.As(err, &act) && act.Class == invites.ClassRefused {
+	kind, content, err := b.seal(ctx, r, kind, content)
+	var sent id.EventID
+	if err == nil {
+		sent, err = b.client.Send(ctx, r, txn, kind, content)
+	}
+	if refusedFor(err) || errors.Is(err, invites.ErrNoView) {
 		b.log.Warn().Err(err).Stringer("room", r).Msg("the room does not let me answer")
 		return "", nil
 	}

@@ -40,6 +40,7 @@ type bot struct {
 	direct   *directs
 	cards    *matrix.Cards
 	progress progress
+	sealed   sealed
 
 	emptying sync.Mutex
 	checking map[id.RoomID]bool

@@ -79,7 +79,7 @@ func (b *bot) report(ctx context.Context, command id.EventID, why occasion) erro
 	if err != nil || ev.Answer == "" || ev.Handled {
 		return err // nobody waits for word: the lane has answered, or is about to
 	}
-	m, err := commands.Parse(ev)
+	m, err := b.message(ctx, ev)
 	if err != nil {
 		return err
 	}

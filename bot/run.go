@@ -79,6 +79,10 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 	}
 	b.closers = append(b.closers, func() { _ = b.store.Close() })
 	b.state = matrix.NewState(b.client, matrix.StateOptions{Creates: b.store, Log: log})
+	if err := b.buildEncryption(ctx, cfg, version); err != nil {
+		b.close()
+		return nil, fmt.Errorf("%w: that of the keys: %w", ErrDatabase, err)
+	}
 	b.jobs, err = jobs.New(ctx, jobs.Config{
 		Store: b.store, Deliver: b.deliver, Sweep: b.sweep, Clean: b.clean, Workers: cfg.Delivery.Workers,
 		Logger: slogger(log), Clock: clock{},
@@ -197,6 +201,7 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 	if err := b.jobs.Start(b.ctx); err != nil {
 		return fmt.Errorf("%w: the queue: %w", ErrDatabase, err)
 	}
+	b.startEncryption()
 	server := &http.Server{Handler: intake, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -234,7 +239,7 @@ func listen(setting string) (net.Listener, error) {
 
 func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 	return matrix.NewIntake(matrix.IntakeOptions{
-		Inbox: b.store, Watcher: b.state, Cards: b.cards, Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
+		Inbox: b.store, Watcher: watchers{b}, Cards: b.cards, Encrypted: b.sealed.device != nil, Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
 		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix,
 		MaxBody: int64(cfg.Appservice.MaxBodySize), ReadTimeout: cfg.Appservice.RequestTimeout,
 		Deliver: func(events []invites.Received) { b.lanes.push(b.ctx, events) },
@@ -266,6 +271,9 @@ func (b *bot) ready() []string {
 	defer cancel()
 	if err := b.store.Ping(ctx); err != nil {
 		return []string{"the database can't commit"}
+	}
+	if b.sealed.device != nil && !b.sealed.device.Ready() {
+		return []string{"the device for encrypted rooms is not set up yet"}
 	}
 	return nil
 }

@@ -218,3 +218,9 @@ func Panicked() (reply Reply) {
 	reply.Text.Say("💥 That should not have happened: I met a bug. It is in the operator's log.").Reason("internal")
 	return reply
 }
+
+// Unreadable is the answer to an encrypted message that can't be read.
+func Unreadable() (reply Reply) {
+	reply.Text.Say("I couldn't read that: its key never reached me. Say it again; if that does not help, leave the app and open it again.").Reason("unreadable")
+	return reply
+}

@@ -67,18 +67,11 @@ func asFault(err error) error {
 	case errors.As(err, &refusal):
 		return faultf("%s (%s)", refusal.Text, refusal.Code)
 	case errors.As(err, &bad):
-		return faultf("%s. (policy.edit.value)", capital(bad.Error()))
+		return faultf("%s. (policy.edit.value)", bad.Error())
 	case errors.Is(err, invites.ErrNoView):
 		return faultf("I can't see that room. (%s)", invites.CodeEditView)
 	}
 	return err
-}
-
-func capital(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
 }
 
 func showPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (reply Reply, err error) {

@@ -32,6 +32,7 @@ func (d *decoder) check(c *Config) {
 	d.checkCommands(&c.Commands)
 	d.checkPermissions(c)
 	d.checkDatabase(&c.Database)
+	d.checkEncryption(c)
 	d.checkNumbers(c)
 	d.checkLogging(&c.Logging)
 	if c.Metrics.Enabled {

@@ -20,6 +20,7 @@ type Config struct {
 	Commands        Commands      `yaml:"commands"`
 	Permissions     Permissions   `yaml:"permissions"`
 	Database        Database      `yaml:"database"`
+	Encryption      Encryption    `yaml:"encryption"`
 	Delivery        Delivery      `yaml:"delivery"`
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"` // how long a stop waits for work under way
 	Metrics         Metrics       `yaml:"metrics"`
@@ -80,6 +81,23 @@ const (
 	TypePostgres = "postgres"
 )
 
+// Encryption is the bot's device in encrypted rooms.
+type Encryption struct {
+	Enabled        bool          `yaml:"enabled"`
+	PickleKey      Secret        `yaml:"pickle_key"`      // encrypts the keys in the database
+	RecoveryKey    Secret        `yaml:"recovery_key"`    // of the bot's cross-signing identity; empty: derived from PickleKey
+	DatabaseURI    Secret        `yaml:"database_uri"`    // keys' own database, of the type of Database; empty: beside that one
+	ShareKeysWith  string        `yaml:"share_keys_with"` // ShareAll or ShareSigned
+	WaitForKeys    time.Duration `yaml:"wait_for_keys"`   // how long an event whose key has not come is kept
+	HistorySharing bool          `yaml:"history_sharing"` // keys may be passed on to people who come later (MSC4268)
+}
+
+// Whose devices get the keys to what the bot says.
+const (
+	ShareAll    = "all"          // all devices of the members
+	ShareSigned = "cross-signed" // those signed by their owner's cross-signing identity
+)
+
 // Delivery says how invitations go out.
 type Delivery struct {
 	AtOnce      int           `yaml:"at_once"` // invitations of one command that are sent at once; the rest is queued
@@ -135,6 +153,7 @@ func Default() *Config {
 		Puppet:          Puppet{ID: "usher-puppet"},
 		Commands:        Commands{Prefix: "!", MaxAge: 10 * time.Minute},
 		Database:        Database{Type: TypeSQLite, URI: "file:usher.db", MaxOpenConns: 8, MaxIdleConns: 2},
+		Encryption:      Encryption{Enabled: true, ShareKeysWith: ShareAll, WaitForKeys: 10 * time.Minute},
 		Delivery:        Delivery{AtOnce: 5, Workers: 4, GiveUpAfter: 24 * time.Hour},
 		ShutdownTimeout: 10 * time.Second,
 		Metrics:         Metrics{Listen: "127.0.0.1:9339"},

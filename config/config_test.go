@@ -24,9 +24,12 @@ permissions:
   matrix.example: user
 `
 
+// pickleKey, which every config needs too, comes from the environment.
+const pickleKey = "USHER_ENCRYPTION__PICKLE_KEY=kkkkkkkkkkkkkkkkkkkkkkkk"
+
 func parse(t *testing.T, text string, environ ...string) (*Config, []string, []Fault) {
 	t.Helper()
-	c, warnings, err := Parse("config.yaml", []byte(text), environ)
+	c, warnings, err := Parse("config.yaml", []byte(text), append([]string{pickleKey}, environ...))
 	var faults *Faults
 	if errors.As(err, &faults) {
 		return c, warnings, faults.List
@@ -46,6 +49,7 @@ func TestMinimalHasTheDefaults(t *testing.T) {
 	want.Homeserver = Homeserver{"http://localhost:8008", "matrix.example"}
 	want.Appservice.ASToken = "aaaaaaaaaaaaaaaaaaaaaaaa"
 	want.Appservice.HSToken = "hhhhhhhhhhhhhhhhhhhhhhhh"
+	want.Encryption.PickleKey = "kkkkkkkkkkkkkkkkkkkkkkkk"
 	want.Permissions = Permissions{"matrix.example": LevelUser}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v, want %+v", c, want)
@@ -75,6 +79,7 @@ puppet:
 commands: {prefix: "?", max_age: 1h}
 permissions: {"*": user, "@a:b": operator}
 database: {type: postgres, uri: "postgres://u:p@h/d", max_open_conns: 20, max_idle_conns: 5}
+encryption: {enabled: false, pickle_key: kkkkkkkkkkkkkkkkkkkkkkkk, recovery_key: r, database_uri: "postgres://u:p@h/k", share_keys_with: cross-signed, wait_for_keys: 1m, history_sharing: true}
 delivery: {at_once: 1, workers: 2, give_up_after: 48h}
 shutdown_timeout: 20s
 metrics: {enabled: true, listen: "[::1]:1"}
@@ -96,6 +101,7 @@ logging:
 		Commands:        Commands{"?", time.Hour},
 		Permissions:     Permissions{"*": LevelUser, "@a:b": LevelOperator},
 		Database:        Database{"postgres", "postgres://u:p@h/d", 20, 5},
+		Encryption:      Encryption{false, "kkkkkkkkkkkkkkkkkkkkkkkk", "r", "postgres://u:p@h/k", ShareSigned, time.Minute, true},
 		Delivery:        Delivery{1, 2, 48 * time.Hour},
 		ShutdownTimeout: 20 * time.Second,
 		Metrics:         Metrics{true, "[::1]:1"},
@@ -104,6 +110,15 @@ logging:
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v, want %+v", c, want)
+	}
+}
+
+func TestPickleKeyIsNeeded(t *testing.T) {
+	for text, want := range map[string]bool{minimal: true, minimal + "encryption: {enabled: false}\n": false} {
+		_, _, err := Parse("config.yaml", []byte(text), nil)
+		if got := err != nil && strings.Contains(err.Error(), "encryption.pickle_key: is missing"); got != want {
+			t.Errorf("got %v for:\n%s", err, text)
+		}
 	}
 }
 
@@ -129,6 +144,9 @@ func TestFaults(t *testing.T) {
 		{"text for bool", "", "puppet: {enabled: yes}\n", []string{`9 puppet.enabled "yes" is not what belongs here`}},
 		{"text for number", "", "delivery: {workers: many}\n", []string{`9 delivery.workers "many" is not what belongs here`}},
 		{"float for number", "", "delivery: {workers: 1.5}\n", []string{`9 delivery.workers "1.5" is not what belongs here`}},
+		{"key database of another type", "", "encryption: {database_uri: 'postgres://h/d'}\n", []string{"9 encryption.database_uri is no database of database.type"}},
+		{"key database is the other one", "", "encryption: {database_uri: 'file:usher.db'}\n", []string{"9 encryption.database_uri is database.uri as well"}},
+		{"unknown audience", "", "encryption: {share_keys_with: some}\n", []string{`9 encryption.share_keys_with "some" is not known`}},
 		{"huge number", "", "delivery: {workers: 99999999999999999999}\n", []string{`9 delivery.workers "99999999999999999999" is not what belongs here`}},
 		{"number out of range", "", "delivery: {workers: 0}\n", []string{"9 delivery.workers 0 is out of range"}},
 		{"no unit", "", "shutdown_timeout: 30\n", []string{`9 shutdown_timeout "30" is no length of time`}},
@@ -197,7 +215,7 @@ func TestFaults(t *testing.T) {
 func TestFaultsAreProposedANameAndSorted(t *testing.T) {
 	_, _, err := Parse("config.yaml", []byte("databse: {}\nhomeserver:\n  adress: x\n  Domain: y\n"), []string{"USHER_COMMANDS__PREFIX="})
 	want := []string{
-		"9 faults",
+		"10 faults",
 		"config.yaml:1: databse: is not known; did you mean database?",
 		"config.yaml:2: homeserver.address: is missing",
 		"config.yaml:2: homeserver.domain: is missing",
@@ -314,14 +332,14 @@ func TestLoad(t *testing.T) {
 	if err := os.WriteFile(path, []byte(minimal), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	_, warnings, err := Load(path, nil)
+	_, warnings, err := Load(path, []string{pickleKey})
 	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "0644") {
 		t.Errorf("readable by all: %v, %v", warnings, err)
 	}
 	if err := os.Chmod(path, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if _, warnings, err = Load(path, nil); err != nil || len(warnings) != 0 {
+	if _, warnings, err = Load(path, []string{pickleKey}); err != nil || len(warnings) != 0 {
 		t.Errorf("readable by a group: %v, %v", warnings, err)
 	}
 	if _, _, err := Load(filepath.Dir(path), nil); !isFaults(err) {

@@ -7,10 +7,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
 	"usher/e2e/harness"
+	"usher/e2e/homeserver"
 )
 
 // TestKilledAmidTenInvitations: Usher is killed (kill -9) in the middle of a ten-user invitation and started again: nobody is left out,
@@ -184,5 +186,27 @@ func TestTroubleAtTheHomeserver(t *testing.T) {
 				t.Errorf("%d requests, expected a second one after the first failed", n)
 			}
 		})
+	}
+}
+
+// TestLimitsOfSynapse: more invitations than Synapse's own limits allow at once (10 by one person, then one every 3.3 s) are
+// all sent in the end. Dendrite exempts appservices from its limits.
+func TestLimitsOfSynapse(t *testing.T) {
+	if harness.Kind() != homeserver.Synapse {
+		t.Skip("about Synapse")
+	}
+	s := &stage{World: harness.New(t, harness.Options{Puppet: true, RateLimits: true})}
+	s.owner = s.Account("owner")
+	s.room = s.BotRoom(s.owner, harness.RoomOptions{})
+	command := "!invite"
+	for range 11 { // and the bot's own invitation counts too
+		command += " " + string(s.Account("user").ID)
+	}
+	s.owner.Patience = time.Minute
+	said := s.succeeds(s.owner, s.room, command)
+	s.answeredOnce(t, said)
+	limited := s.Usher.Tap.Requests(func(r harness.Request) bool { return r.Status == http.StatusTooManyRequests })
+	if len(limited) == 0 {
+		t.Error("no limit was met")
 	}
 }

@@ -1,7 +1,10 @@
 package e2e
 
 import (
+	"net/url"
 	"testing"
+
+	"maunium.net/go/mautrix/id"
 
 	"usher/e2e/child"
 	"usher/e2e/harness"
@@ -29,6 +32,43 @@ func TestFederatedInvite(t *testing.T) {
 			s.is(t, room, erin.ID, "invite", s.Usher.Bot)
 			erin.AwaitInvite(room)
 		})
+	}
+}
+
+// TestFederatedFacts: whether the homeserver tells an appservice that its bot was invited from another server. Dendrite does
+// not; the invitation shows in the bot's own /sync alone.
+func TestFederatedFacts(t *testing.T) {
+	w := harness.New(t, harness.Options{Alone: true, TLSPort: tlsPort(t, 8448)})
+	if err := w.Door.To(harness.Accept); err != nil {
+		t.Fatal(err)
+	}
+	peer := harness.Peer(t, homeserver.Dendrite, tlsPort(t, 8449))
+	dave := harness.NewAccount(t, peer, "dave", "", false)
+	bot := id.NewUserID("usher", w.Server.Domain)
+	caller := harness.Caller{URL: w.Server.URL, Token: w.Bot.ASToken}
+	ask := func(path string, body any) {
+		t.Helper()
+		if answer, err := caller.Do(harness.Soon(t), "POST", "/_matrix/client/v3"+path, body); err != nil || answer.Status != 200 {
+			t.Fatalf("%s: %v %s", path, err, answer)
+		}
+	}
+	ask("/register", m{"type": "m.login.application_service", "username": "usher", "inhibit_login": true})
+	room := dave.CreateRoom(harness.RoomOptions{})
+	dave.Invite(room, bot)
+	caller.UserID = string(bot)
+	ask("/join/"+url.PathEscape(string(room)), m{})
+	said := dave.Say(room, "hello")
+	if _, err := w.Door.AwaitEvent(harness.Soon(t), func(e harness.Event) bool { return e.ID == string(said) }); err != nil {
+		t.Fatalf("a remote message is not pushed: %v", err)
+	}
+	invited := false
+	for _, transaction := range w.Door.Transactions() {
+		for _, e := range transaction.Events() {
+			invited = invited || (e.Room == string(room) && e.Is(string(bot)) && e.Field("membership") == "invite")
+		}
+	}
+	if known := w.Server.Kind == homeserver.Synapse; invited != known {
+		t.Errorf("a remote invitation of the bot is pushed: %v, known: %v", invited, known)
 	}
 }
 

@@ -24,7 +24,12 @@ type stage struct {
 // newStage starts a World and makes the cast; puppet says whether Usher may act for the owner.
 func newStage(t *testing.T, puppet bool) *stage {
 	t.Helper()
-	s := &stage{World: harness.New(t, harness.Options{Puppet: puppet})}
+	return newStageOf(t, harness.Options{Puppet: puppet})
+}
+
+func newStageOf(t *testing.T, o harness.Options) *stage {
+	t.Helper()
+	s := &stage{World: harness.New(t, o)}
 	s.owner, s.guest = s.Account("owner"), s.Account("guest")
 	s.room = s.BotRoom(s.owner, harness.RoomOptions{Name: "Stage"})
 	return s

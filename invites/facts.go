@@ -50,7 +50,7 @@ func (s *Service) facts(ctx context.Context, r id.RoomID, q policy.Question, p *
 			return ok, err
 		}},
 		{policy.FactMembers, func() (ok bool, err error) {
-			f.Members, err = s.Homeserver.Members(ctx, r, viewer, doc.Whom.MaxMembers)
+			f.Members, err = s.Homeserver.MemberCount(ctx, r, viewer, doc.Whom.MaxMembers)
 			return true, err
 		}},
 		{policy.FactLists, func() (ok bool, err error) {
@@ -97,7 +97,7 @@ func memberEvent(snap *room.Snapshot, user id.UserID) id.EventID {
 
 // stateEvent reads an event, which never changes.
 func (s *Service) stateEvent(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (StateEvent, error) {
-	return remember(&s.memory, &s.memory.events, event, func() (StateEvent, error) {
+	return remember(&s.memory, &s.memory.events, eventKey{r, event}, func() (StateEvent, error) {
 		return s.Homeserver.StateEvent(ctx, r, viewer, event)
 	})
 }
@@ -212,7 +212,20 @@ func (s *Service) read(ctx context.Context, r id.RoomID, actor id.UserID, quota 
 // watched is a policy list that the bot reads.
 type watched struct {
 	mu   sync.Mutex
+	have bool // list was brought up to date before
 	list policy.List
+}
+
+func (m *memory) watched(r id.RoomID) *watched {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.lists == nil {
+		m.lists = map[id.RoomID]*watched{}
+	}
+	if m.lists[r] == nil {
+		m.lists[r] = &watched{}
+	}
+	return m.lists[r]
 }
 
 // listed returns the first rule of the lists that bans a user, or nil.
@@ -228,14 +241,14 @@ func (s *Service) listed(ctx context.Context, lists []id.RoomID, user id.UserID)
 
 // lookUp brings a list up to date and looks a user up in it. It returns the number of its rules, too.
 func (s *Service) lookUp(ctx context.Context, r id.RoomID, user id.UserID) (*policy.Hit, int, error) {
-	w, _ := remember(&s.memory, &s.memory.lists, r, func() (*watched, error) { return &watched{}, nil })
+	w := s.memory.watched(r)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	changes, whole, err := s.Homeserver.Collect(ctx, r, policy.ListTypes())
+	changes, whole, err := s.Homeserver.Collect(ctx, r, policy.ListTypes(), w.have)
 	if err != nil {
 		return nil, 0, err
 	}
-	if whole {
+	if w.have = true; whole {
 		w.list = policy.List{}
 	}
 	for _, change := range changes {

@@ -68,12 +68,12 @@ type Records interface {
 	StateEvent(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (StateEvent, error)
 	// History returns the last events of one piece of state, newest first, read as in Snapshot.
 	History(ctx context.Context, r id.RoomID, viewer id.UserID, k room.Key, limit int) ([]StateEvent, error)
-	// Members returns how many are joined to a room, or, where that is cheaper, a number that it is at most and that is
+	// MemberCount returns how many are joined to a room, or, where that is cheaper, a number that it is at most and that is
 	// below enough.
-	Members(ctx context.Context, r id.RoomID, viewer id.UserID, enough int64) (int64, error)
+	MemberCount(ctx context.Context, r id.RoomID, viewer id.UserID, enough int64) (int64, error)
 	// Collect returns the state events of some types in a room that the bot is in: all of them where whole is true, else
-	// what changed since the last call for the same room.
-	Collect(ctx context.Context, r id.RoomID, types []string) (changes []Change, whole bool, err error)
+	// what changed since the last call for the same room, which the caller must have. Calls for one room must not overlap.
+	Collect(ctx context.Context, r id.RoomID, types []string, have bool) (changes []Change, whole bool, err error)
 	// Spaces returns the rooms that claimed a room as their child. What they say now is in their state.
 	Spaces(r id.RoomID) []id.RoomID
 }

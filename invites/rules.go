@@ -21,13 +21,19 @@ const maxAbove = 4
 // memory is what Service keeps so as not to read it twice. What is in it never changes: events, and what follows from them.
 type memory struct {
 	mu      sync.Mutex
-	sources map[id.EventID]policy.Source
+	sources map[eventKey]policy.Source
 	merged  map[string]*policy.InForce
-	events  map[id.EventID]StateEvent
-	lists   map[id.RoomID]*watched
+	events  map[eventKey]StateEvent
+	lists   map[id.RoomID]*watched // as many as policies name
 }
 
-// maxMemory bounds each part of a memory; a full one is forgotten.
+// eventKey names an event. Its id alone may be an attacker's choice, in rooms of versions 1 and 2.
+type eventKey struct {
+	room  id.RoomID
+	event id.EventID
+}
+
+// maxMemory bounds each part of a memory but lists; a full one is forgotten.
 const maxMemory = 4096
 
 // remember returns what a memory holds under a key, or makes and keeps it.
@@ -76,13 +82,19 @@ func (s *Service) inForce(ctx context.Context, r id.RoomID, viewer id.UserID, sn
 	}
 	var key strings.Builder
 	for _, source := range sources {
+		if source.Event == "" {
+			return policy.Merge(sources...), nil
+		}
 		key.WriteString(string(source.Room) + " " + string(source.Event) + " ")
 	}
 	return remember(&s.memory, &s.memory.merged, key.String(), func() (*policy.InForce, error) { return policy.Merge(sources...), nil })
 }
 
 func (s *Service) source(r id.RoomID, event *room.Event) policy.Source {
-	source, _ := remember(&s.memory, &s.memory.sources, event.ID, func() (policy.Source, error) { return policy.Read(r, event), nil })
+	if event.ID == "" {
+		return policy.Read(r, event)
+	}
+	source, _ := remember(&s.memory, &s.memory.sources, eventKey{r, event.ID}, func() (policy.Source, error) { return policy.Read(r, event), nil })
 	return source
 }
 

@@ -22,7 +22,7 @@ const (
 	KindLife        = "life"        // the bot's own membership, a tombstone or a knock: kept in the inbox
 	KindRedaction   = "redaction"   // may take back a command
 	KindVote        = "vote"        // a reaction on an open card: kept in the inbox
-	KindEncrypted   = "encrypted"   // not read yet
+	KindEncrypted   = "encrypted"   // kept in the inbox, to be decrypted
 	KindUndecodable = "undecodable" // quarantined
 )
 

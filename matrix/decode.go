@@ -40,7 +40,13 @@ type rawEvent struct {
 type rawContent struct {
 	raw                                               []byte
 	msgtype, body, membership, redacts, rel, mentions []byte
-	relEvent, relKey                                  []byte
+	relEvent, relKey, algorithm                       []byte
+}
+
+// secret tells whether encrypted content may hold a command: neither an edit nor a reaction does, and how an event relates
+// to others stands outside (https://spec.matrix.org/latest/client-server-api/#mmegolmv1aes-sha2).
+func (c *rawContent) secret() bool {
+	return string(c.algorithm) == `"m.megolm.v1.aes-sha2"` && string(c.rel) != `"m.replace"` && string(c.rel) != `"m.annotation"`
 }
 
 // eachEvent takes a transaction (https://spec.matrix.org/latest/application-service-api/#put_matrixappv1transactionstxnid)
@@ -166,6 +172,8 @@ func (c *rawContent) parse(b []byte, i int) int {
 			return take(&c.membership, b, i)
 		case "redacts":
 			return take(&c.redacts, b, i)
+		case "algorithm":
+			return take(&c.algorithm, b, i)
 		case "m.mentions":
 			return take(&c.mentions, b, i)
 		case "m.relates_to":

@@ -42,6 +42,7 @@ type IntakeOptions struct {
 	Bot         id.UserID     // the bot's own user
 	DisplayName string        // the bot's, by which it may be addressed
 	Prefix      string        // of commands
+	Encrypted   bool          // keep encrypted events, which may be commands
 	MaxBody     int64         // bytes of one transaction; 50 MiB if 0
 	ReadTimeout time.Duration // for reading one; 30 s if 0
 	Commit      time.Duration // for committing one; 10 s if 0

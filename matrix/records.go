@@ -100,8 +100,8 @@ type count struct {
 	expires          time.Time
 }
 
-// Members implements invites.Homeserver. It counts anew only where what changed since the last time might matter.
-func (s *State) Members(ctx context.Context, r id.RoomID, viewer id.UserID, enough int64) (int64, error) {
+// MemberCount implements invites.Homeserver. It counts anew only where what changed since the last time might matter.
+func (s *State) MemberCount(ctx context.Context, r id.RoomID, viewer id.UserID, enough int64) (int64, error) {
 	s.mu.Lock()
 	c := s.counts[r]
 	if c != nil && s.o.Now().Before(c.expires) {
@@ -112,6 +112,9 @@ func (s *State) Members(ctx context.Context, r id.RoomID, viewer id.UserID, enou
 		}
 	}
 	c = &count{expires: s.o.Now().Add(s.o.TTL)}
+	if len(s.counts) >= maxCounts {
+		clear(s.counts)
+	}
 	s.counts[r] = c // changes count from now on
 	s.mu.Unlock()
 	var members int64
@@ -128,6 +131,9 @@ func (s *State) Members(ctx context.Context, r id.RoomID, viewer id.UserID, enou
 	c.members = members
 	return members, nil
 }
+
+// maxCounts bounds how many rooms' members are known.
+const maxCounts = 4096
 
 func either(which bool, yes, no int64) int64 {
 	if which {
@@ -150,14 +156,14 @@ const (
 	collectionTTL = 24 * time.Hour
 )
 
-// Collect implements invites.Homeserver. Calls for the same room must not overlap.
-func (s *State) Collect(ctx context.Context, r id.RoomID, types []string) (changes []invites.Change, whole bool, err error) {
+// Collect implements invites.Homeserver.
+func (s *State) Collect(ctx context.Context, r id.RoomID, types []string, have bool) (changes []invites.Change, whole bool, err error) {
 	if _, err := s.snapshotAsBot(ctx, r, nil, false); err != nil {
 		return nil, false, err // a homeserver shows an old state to somebody who has left
 	}
 	s.mu.Lock()
 	c := s.collections[r]
-	whole = c == nil || !c.whole || len(c.dirty) > maxDirty || s.o.Now().After(c.expires)
+	whole = !have || c == nil || !c.whole || len(c.dirty) > maxDirty || s.o.Now().After(c.expires)
 	if whole {
 		c = &collection{types: types, expires: s.o.Now().Add(collectionTTL)}
 		s.collections[r] = c

@@ -126,7 +126,10 @@ func (n *Intake) event(t *work, e *rawEvent) (kind, string) {
 		}
 		return t.collect(e, command)
 	case `"m.room.encrypted"`:
-		return encrypted, "" // here decryption will hook in: the inbox stores it as received
+		if !n.o.Encrypted || string(e.sender) == n.own || !e.content.secret() {
+			return ignored, ""
+		}
+		return t.collect(e, encrypted)
 	case `"m.room.redaction"`:
 		return n.redaction(t, e)
 	case `"m.reaction"`:

@@ -29,7 +29,7 @@ func (s *Store) openSQLite(ctx context.Context, cfg Config) error {
 			return err
 		}
 	}
-	if s.raw, err = s.openHandle(file.dsn(false), 1, 1); err != nil {
+	if s.raw, err = s.openHandle(file.dsn(writing), 1, 1); err != nil {
 		return err
 	}
 	if err := s.raw.PingContext(ctx); err != nil {
@@ -46,7 +46,7 @@ func (s *Store) openSQLite(ctx context.Context, cfg Config) error {
 	s.reads = handle{db: s.raw}
 	if file.path != "" { // what is in memory has one connection only
 		readers := max(1, cfg.MaxOpenConns-1)
-		if s.reads.db, err = s.openHandle(file.dsn(true), readers, min(readers, cfg.MaxIdleConns)); err != nil {
+		if s.reads.db, err = s.openHandle(file.dsn(reading), readers, min(readers, cfg.MaxIdleConns)); err != nil {
 			return err
 		}
 	}
@@ -152,8 +152,17 @@ func parseSQLite(uri string) (sqliteFile, error) {
 	return sqliteFile{path: path, query: query}, nil
 }
 
-// dsn words the file for the driver, to read only or to write.
-func (f sqliteFile) dsn(readOnly bool) string {
+// access is how a file is opened.
+type access int
+
+const (
+	writing access = iota
+	reading
+	patient // to write, in transactions that others may have to wait for
+)
+
+// dsn words the file for the driver.
+func (f sqliteFile) dsn(a access) string {
 	q := url.Values{}
 	for _, p := range f.query["_pragma"] {
 		isOurs := func(name string) bool { return strings.Contains(strings.ToLower(p), name) }
@@ -161,13 +170,20 @@ func (f sqliteFile) dsn(readOnly bool) string {
 			q.Add("_pragma", p)
 		}
 	}
-	for _, p := range []string{"foreign_keys(1)", "journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)"} {
+	wait := "busy_timeout(5000)"
+	if a == patient {
+		wait = "busy_timeout(60000)"
+	}
+	for _, p := range []string{"foreign_keys(1)", "journal_mode(WAL)", "synchronous(FULL)", wait} {
 		q.Add("_pragma", p)
 	}
-	if readOnly {
+	switch a {
+	case reading:
 		q.Add("_pragma", "query_only(1)")
-	} else {
+	case writing:
 		q.Set("_txlock", "immediate")
+	case patient:
+		q.Set("_time_format", "sqlite") // the library keeps times as SQLite's own functions read them
 	}
 	if f.path == "" {
 		return "file::memory:?" + q.Encode()

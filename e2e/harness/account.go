@@ -33,12 +33,15 @@ type Account struct {
 	ID       id.UserID
 	Password string
 	Client   *mautrix.Client
+	Patience time.Duration // bounds each wait for what /sync shows
 
 	t     T
 	since string
 	seen  []Event            // all events of joined and left rooms so far, in order
 	known map[string]bool    // ids of those; a /sync may repeat one
 	inbox map[id.RoomID]bool // rooms with an open invitation
+
+	cipher *cipher // nil: an account without encryption
 }
 
 // syncFilter keeps /sync to the rooms' events.
@@ -82,6 +85,7 @@ type RoomOptions struct {
 	Direct  bool           // a direct chat
 	Power   map[string]any // overrides in m.room.power_levels, such as "invite": 50
 	State   []any          // further initial state events
+	Type    string         // as "m.space"; empty: an ordinary room
 }
 
 // CreateRoom makes a room.
@@ -96,6 +100,9 @@ func (a *Account) CreateRoom(o RoomOptions) id.RoomID {
 	}
 	if o.State == nil {
 		body["initial_state"] = []string{}
+	}
+	if o.Type != "" {
+		body["creation_content"] = map[string]any{"type": o.Type}
 	}
 	if o.Version != "" {
 		body["room_version"] = o.Version
@@ -185,7 +192,15 @@ func (a *Account) Send(room id.RoomID, content any) id.EventID {
 	a.t.Helper()
 	ctx, cancel := context.WithTimeout(a.t.Context(), Patience)
 	defer cancel()
-	sent, err := a.Client.SendMessageEvent(ctx, room, event.EventMessage, content)
+	kind := event.EventMessage
+	if a.cipher != nil && a.cipher.encrypted(ctx, room) {
+		var err error
+		if content, err = a.cipher.seal(ctx, room, kind, content); err != nil {
+			a.t.Fatalf("%s: encrypting for %s: %v", a.ID, room, err)
+		}
+		kind = event.EventEncrypted
+	}
+	sent, err := a.Client.SendMessageEvent(ctx, room, kind, content)
 	if err != nil {
 		a.t.Fatalf("%s: sending to %s: %v", a.ID, room, err)
 	}
@@ -195,7 +210,7 @@ func (a *Account) Send(room id.RoomID, content any) id.EventID {
 // Await waits until /sync shows an event that matches, those seen before included.
 func (a *Account) Await(what string, match func(Event) bool) Event {
 	a.t.Helper()
-	ctx, cancel := context.WithTimeout(a.t.Context(), Patience)
+	ctx, cancel := context.WithTimeout(a.t.Context(), a.Patience)
 	defer cancel()
 	for from := 0; ; {
 		for ; from < len(a.seen); from++ {
@@ -212,7 +227,7 @@ func (a *Account) Await(what string, match func(Event) bool) Event {
 // AwaitInvite waits until /sync shows an invitation to a room.
 func (a *Account) AwaitInvite(room id.RoomID) {
 	a.t.Helper()
-	ctx, cancel := context.WithTimeout(a.t.Context(), Patience)
+	ctx, cancel := context.WithTimeout(a.t.Context(), a.Patience)
 	defer cancel()
 	for !a.inbox[room] {
 		if err := a.sync(ctx); err != nil {
@@ -272,11 +287,16 @@ func (a *Account) sync(ctx context.Context) error {
 	if answer.Status != http.StatusOK {
 		return fmt.Errorf("sync: %s", answer)
 	}
-	return a.take(answer.Body)
+	if a.cipher != nil {
+		if err := a.cipher.take(ctx, answer.Body); err != nil {
+			return err
+		}
+	}
+	return a.take(ctx, answer.Body)
 }
 
 // take adds what a /sync shows.
-func (a *Account) take(body []byte) error {
+func (a *Account) take(ctx context.Context, body []byte) error {
 	type events struct {
 		Events []Event `json:"events"`
 	}
@@ -304,7 +324,10 @@ func (a *Account) take(body []byte) error {
 			delete(a.inbox, in)
 			for _, e := range append(r.State.Events, r.Timeline.Events...) {
 				if !a.known[e.ID] {
-					e.Room = string(in)
+					e.Room, e.Wire = string(in), e.Type
+					if a.cipher != nil {
+						a.cipher.open(ctx, &e)
+					}
 					a.seen, a.known[e.ID] = append(a.seen, e), true
 				}
 			}

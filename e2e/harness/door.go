@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -42,6 +43,8 @@ type Door struct {
 
 	transactions recorder[Transaction]
 	server       *http.Server
+
+	around atomic.Pointer[Around]
 
 	mu      sync.Mutex
 	backend *url.URL      // nil: nobody is there
@@ -85,6 +88,15 @@ func (d *Door) To(backend string) error {
 	}
 	d.backend = u
 	return nil
+}
+
+// Disturb has around handle the requests that come from now on in place of passing them on; nil ends that.
+func (d *Door) Disturb(around Around) {
+	if around == nil {
+		d.around.Store(nil)
+		return
+	}
+	d.around.Store(&around)
 }
 
 // Close stops listening and drops what is held.
@@ -155,7 +167,12 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		status = http.StatusOK
 		_, _ = io.WriteString(w, "{}")
 	default:
-		status = forward(w, r, backend, body)
+		pass := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { status = forward(w, r, backend, body) })
+		if around := d.around.Load(); around != nil {
+			(*around)(w, r, pass)
+		} else {
+			pass(w, r)
+		}
 	}
 	if strings.Contains(r.URL.Path, "/transactions/") {
 		d.transactions.add(Transaction{ID: path.Base(r.URL.Path), Path: r.URL.Path, Header: r.Header.Clone(), Body: body, Status: status})

@@ -12,6 +12,9 @@ type Event struct {
 	Redacts  string          `json:"redacts"`
 	Content  json.RawMessage `json:"content"`
 	Unsigned json.RawMessage `json:"unsigned"`
+
+	// Wire is the type that the homeserver saw. It is m.room.encrypted where Type and Content were decrypted.
+	Wire string `json:"-"`
 }
 
 // Is reports whether the event is state with the given key.

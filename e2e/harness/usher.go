@@ -84,6 +84,8 @@ func NewUsher(ctx context.Context, s Setup) (*Usher, [][]byte, error) {
 // configure writes config.yaml.
 func (u *Usher) configure(s Setup) error {
 	settings := map[string]any{
+		"encryption.pickle_key": rand.Text(),
+
 		"homeserver.address":  s.Homeserver,
 		"homeserver.domain":   s.Domain,
 		"appservice.address":  s.Address,
@@ -96,6 +98,9 @@ func (u *Usher) configure(s Setup) error {
 		"permissions":         map[string]any{"*": "user", "@admin:" + s.Domain: "operator"},
 		"logging.min_level":   "debug",
 		"logging.writers":     []any{map[string]any{"type": "stderr", "format": "json"}},
+	}
+	if uri := os.Getenv("USHER_E2E_POSTGRES"); uri != "" {
+		settings["database.type"], settings["database.uri"] = "postgres", uri
 	}
 	maps.Copy(settings, s.Set)
 	text, err := yaml.Marshal(nest(settings))

@@ -16,6 +16,7 @@ import (
 type Options struct {
 	Kind       homeserver.Kind // default $USHER_E2E_HOMESERVER, else Dendrite
 	Puppet     bool            // Usher may act for local users
+	Encrypted  bool            // accounts encrypt, and rooms with the bot are encrypted; also by $USHER_E2E_ENCRYPTED
 	Set        map[string]any  // further settings of Usher, by their dotted path
 	RateLimits bool            // the homeserver has its own default limits
 	TLSPort    int             // the homeserver federates on this port of localhost
@@ -30,8 +31,9 @@ type World struct {
 	// Bot and Puppet are the registrations in a World that is Alone.
 	Bot, Puppet homeserver.Registration
 
-	t        T
-	accounts int
+	t         T
+	accounts  int
+	encrypted bool
 }
 
 // Kind returns the homeserver that the environment names.
@@ -48,7 +50,7 @@ func New(t T, o Options) *World {
 	if o.Kind == "" {
 		o.Kind = Kind()
 	}
-	w := &World{t: t}
+	w := &World{t: t, encrypted: o.Encrypted || os.Getenv("USHER_E2E_ENCRYPTED") != ""}
 	if err := w.start(t.Context(), o); err != nil {
 		t.Fatalf("starting %s: %v", o.Kind, err)
 	}
@@ -122,7 +124,7 @@ func (w *World) endUsher() {
 			w.t.Logf("stopping usher: %v", err)
 		}
 	}
-	if !w.t.Failed() {
+	if !w.t.Failed() && os.Getenv("USHER_E2E_LOG") == "" {
 		return
 	}
 	for _, r := range w.Usher.Tap.Requests(nil) {
@@ -135,13 +137,22 @@ func (w *World) endUsher() {
 func (w *World) Account(name string) *Account {
 	w.t.Helper()
 	w.accounts++
-	return NewAccount(w.t, w.Server, fmt.Sprintf("%s%d", name, w.accounts), "", false)
+	return w.equip(NewAccount(w.t, w.Server, fmt.Sprintf("%s%d", name, w.accounts), "", false))
 }
 
 // Admin makes the account that the operator's permissions name.
 func (w *World) Admin() *Account {
 	w.t.Helper()
-	return NewAccount(w.t, w.Server, "admin", "", true)
+	return w.equip(NewAccount(w.t, w.Server, "admin", "", true))
+}
+
+// equip gives an account of an encrypted World a device that encrypts.
+func (w *World) equip(a *Account) *Account {
+	w.t.Helper()
+	if w.encrypted {
+		a.Encrypted()
+	}
+	return a
 }
 
 // NewAccount makes an account with the given localpart on a homeserver. An empty password stands for a simple one.
@@ -156,13 +167,21 @@ func NewAccount(t T, s *homeserver.Server, localpart, password string, admin boo
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	return &Account{ID: client.UserID, Password: password, Client: client, t: t, inbox: map[id.RoomID]bool{}, known: map[string]bool{}}
+	return &Account{
+		ID: client.UserID, Password: password, Client: client, Patience: Patience,
+		t: t, inbox: map[id.RoomID]bool{}, known: map[string]bool{},
+	}
 }
 
 // BotRoom makes a room of the owner's with the bot in it.
 func (w *World) BotRoom(owner *Account, o RoomOptions) id.RoomID {
 	w.t.Helper()
 	o.Invite = append(o.Invite, w.Usher.Bot)
+	if w.encrypted {
+		o.State = append(o.State, map[string]any{
+			"type": "m.room.encryption", "state_key": "", "content": map[string]any{"algorithm": "m.megolm.v1.aes-sha2"},
+		})
+	}
 	room := owner.CreateRoom(o)
 	owner.AwaitMember(room, w.Usher.Bot, "join")
 	return room

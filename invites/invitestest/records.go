@@ -84,8 +84,8 @@ func (h *Homeserver) History(_ context.Context, r id.RoomID, _ id.UserID, k room
 	return list, nil
 }
 
-// Members implements invites.Homeserver.
-func (h *Homeserver) Members(_ context.Context, r id.RoomID, _ id.UserID, _ int64) (n int64, err error) {
+// MemberCount implements invites.Homeserver.
+func (h *Homeserver) MemberCount(_ context.Context, r id.RoomID, _ id.UserID, _ int64) (n int64, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	snap, err := h.snapshot(r)
@@ -101,7 +101,7 @@ func (h *Homeserver) Members(_ context.Context, r id.RoomID, _ id.UserID, _ int6
 }
 
 // Collect implements invites.Homeserver.
-func (h *Homeserver) Collect(_ context.Context, r id.RoomID, types []string) (changes []invites.Change, whole bool, err error) {
+func (h *Homeserver) Collect(_ context.Context, r id.RoomID, types []string, _ bool) (changes []invites.Change, whole bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.rooms[r] == nil {

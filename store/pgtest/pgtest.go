@@ -121,14 +121,23 @@ func (s *Server) Stop() error {
 	return errors.Join(s.stdin.Close(), s.cmd.Wait())
 }
 
-// Database creates an empty database and returns its postgres:// URI.
+// Database creates an empty database for a test and returns its postgres:// URI.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
-	name := "test" + strconv.FormatInt(s.databases.Add(1), 10)
-	if err := s.run("createdb", "-h", s.dir, "-p", strconv.Itoa(s.port), "-U", dbUser, name); err != nil {
+	uri, err := s.Create()
+	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("postgres://%s@127.0.0.1:%d/%s?sslmode=disable", dbUser, s.port, name)
+	return uri
+}
+
+// Create creates an empty database and returns its postgres:// URI.
+func (s *Server) Create() (string, error) {
+	name := "test" + strconv.FormatInt(s.databases.Add(1), 10)
+	if err := s.run("createdb", "-h", s.dir, "-p", strconv.Itoa(s.port), "-U", dbUser, name); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("postgres://%s@127.0.0.1:%d/%s?sslmode=disable", dbUser, s.port, name), nil
 }
 
 // run runs one of PostgreSQL's programs.

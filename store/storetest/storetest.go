@@ -21,6 +21,8 @@ type Store interface {
 	Audit(ctx context.Context, command id.EventID) ([]invites.Audit, error)
 	CreateEvent(ctx context.Context, room id.RoomID) (json.RawMessage, error)
 	SaveCreateEvent(ctx context.Context, room id.RoomID, raw json.RawMessage) error
+	SpaceChildren(ctx context.Context) ([]invites.SpaceChild, error)
+	SaveSpaceChildren(ctx context.Context, children []invites.SpaceChild) error
 }
 
 // Run tests stores that open returns, each empty and closed when its test ends.
@@ -50,6 +52,10 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"SettleFenced", testSettleFenced},
 		{"SettleMany", testSettleMany},
 		{"SettleThen", testSettleThen},
+		{"Spend", testSpend},
+		{"Refund", testRefund},
+		{"SpendConcurrently", testSpendConcurrently},
+		{"SpaceChildren", testSpaceChildren},
 		{"Release", testRelease},
 		{"Due", testDue},
 		{"CardKeepsEverything", testCardKeepsEverything},

@@ -1,0 +1,43 @@
+package matrix
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+
+	"github.com/tidwall/gjson"
+	"maunium.net/go/mautrix/id"
+
+	"usher/room"
+)
+
+// Content returns the content of a room's state event with an empty state key as the bot sees it, nil where the room has
+// none. It comes from the cache, as Snapshot's does, with the same errors.
+func (s *State) Content(ctx context.Context, r id.RoomID, eventType string) (json.RawMessage, error) {
+	k := room.Key{Type: eventType}
+	snap, err := s.snapshotAsBot(ctx, r, []room.Key{k}, false)
+	if err != nil {
+		return nil, err
+	}
+	event, _ := snap.Event(k)
+	if event == nil {
+		return nil, nil
+	}
+	return event.Content, nil
+}
+
+// Members returns the users with a membership, such as "join", in a room
+// (https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3roomsroomidmembers).
+func (s *State) Members(ctx context.Context, r id.RoomID, membership string) ([]id.UserID, error) {
+	body, err := s.client.do(ctx, request{
+		name: "members", method: http.MethodGet, path: path("v3", "rooms", r, "members"), query: url.Values{"membership": {membership}},
+	})
+	var users []id.UserID
+	for _, event := range gjson.GetBytes(body, "chunk").Array() {
+		if user := event.Get("state_key").Str; user != "" && event.Get("content.membership").Str == membership {
+			users = append(users, id.UserID(user))
+		}
+	}
+	return users, err
+}

@@ -1,0 +1,275 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/room"
+)
+
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
+// ago lists times before noon, oldest first.
+func ago(d ...time.Duration) (list []time.Time) {
+	for _, one := range d {
+		list = append(list, noon.Add(-one))
+	}
+	return list
+}
+
+// TestPolicyDecides: alice has power 10 where inviting needs 0, and asks for bob; the bot would send it.
+func TestPolicyDecides(t *testing.T) {
+	const all = FactJoined | FactPast | FactMembers | FactLists | FactSpent
+	tests := []struct {
+		name   string
+		policy string // without the version
+		target id.UserID
+		facts  Facts
+		code   room.Rule // "invite": allowed
+		wait   time.Duration
+	}{
+		{name: "power suffices", policy: `"ask":{"level":10}`, code: "invite"},
+		{name: "too little power", policy: `"ask":{"level":11}`, code: CodeAskLevel},
+		{name: "named", policy: `"ask":{"users":["@al*:here"]}`, code: "invite"},
+		{name: "named by server", policy: `"ask":{"users":["@x:y"],"servers":["here"]}`, code: "invite"},
+		{name: "not named", policy: `"ask":{"users":["@x:y"]}`, code: CodeAskWho},
+		{name: "server not named", policy: `"ask":{"servers":["*.here"]}`, code: CodeAskWho},
+		{name: "long enough", policy: `"ask":{"joined_for":"1h"}`, facts: Facts{Joined: noon.Add(-time.Hour)}, code: "invite"},
+		{name: "not long enough", policy: `"ask":{"joined_for":"1h"}`, facts: Facts{Joined: noon.Add(-59 * time.Minute)}, code: CodeAskJoined, wait: time.Minute},
+		{name: "user denied", policy: `"whom":{"deny_users":["@b*:*"]}`, code: CodeUserDenied},
+		{name: "server denied", policy: `"whom":{"deny_servers":["HERE"]}`, code: CodeHostDenied},
+		{name: "server denied, whatever its port", policy: `"whom":{"deny_servers":["*.evil"]}`, target: "@b:x.Evil:443", code: CodeHostDenied},
+		{name: "denied before allowed", policy: `"whom":{"allow_users":["@bob:here"],"deny_users":["@bob:here"]}`, code: CodeUserDenied},
+		{name: "not allowed", policy: `"whom":{"allow_users":["@x:y"],"allow_servers":["z"]}`, code: CodeNotAllowed},
+		{name: "allowed by server", policy: `"whom":{"allow_users":["@x:y"],"allow_servers":["here"]}`, code: "invite"},
+		{name: "IPv4", policy: `"whom":{"ip_literals":false}`, target: "@b:1.2.3.4:80", code: CodeIPLiteral},
+		{name: "IPv6", policy: `"whom":{"ip_literals":false}`, target: "@b:[::1]", code: CodeIPLiteral},
+		{name: "a name with digits", policy: `"whom":{"ip_literals":false}`, target: "@b:1.2.3.example", code: "invite"},
+		{name: "IP addresses are fine", policy: `"ask":{}`, target: "@b:1.2.3.4", code: "invite"},
+		{name: "listed", policy: `"whom":{"lists":["!l"]}`, facts: Facts{Hit: &Hit{List: "!l", Entity: "@b*", Reason: "spam"}}, code: CodeListed},
+		{name: "not listed", policy: `"whom":{"lists":["!l"]}`, code: "invite"},
+		{name: "left", policy: `"whom":{"cooldown":{"leave":"1h"}}`, facts: Facts{Past: Past{Left: noon.Add(-time.Minute)}}, code: CodeAfterLeave, wait: 59 * time.Minute},
+		{name: "left long ago", policy: `"whom":{"cooldown":{"leave":"1h"}}`, facts: Facts{Past: Past{Left: noon.Add(-time.Hour)}}, code: "invite"},
+		{name: "declined", policy: `"whom":{"cooldown":{"decline":"1h"}}`, facts: Facts{Past: Past{Declined: noon}}, code: CodeAfterNo, wait: time.Hour},
+		{name: "kicked", policy: `"whom":{"cooldown":{"kick":"1h"}}`, facts: Facts{Past: Past{Kicked: noon}}, code: CodeAfterKick, wait: time.Hour},
+		{name: "declined, but only leaving counts", policy: `"whom":{"cooldown":{"leave":"1h"}}`, facts: Facts{Past: Past{Declined: noon}}, code: "invite"},
+		{name: "full", policy: `"whom":{"max_members":5}`, facts: Facts{Members: 5}, code: CodeFull},
+		{name: "not full", policy: `"whom":{"max_members":5}`, facts: Facts{Members: 4}, code: "invite"},
+		{name: "own quota", policy: `"quota":{"person":{"count":2,"per":"1h"}}`, facts: Facts{Spent: Spent{Person: ago(50*time.Minute, time.Minute)}}, code: CodeQuotaPerson, wait: 10 * time.Minute},
+		{name: "the room's quota", policy: `"quota":{"room":{"count":1,"per":"1h"}}`, facts: Facts{Spent: Spent{Room: ago(0)}}, code: CodeQuotaRoom, wait: time.Hour},
+		{name: "the server's quota", policy: `"quota":{"server":{"count":1,"per":"1h"}}`, facts: Facts{Spent: Spent{Server: ago(0)}}, code: CodeQuotaServer, wait: time.Hour},
+		{name: "quota left", policy: `"quota":{"person":{"count":2,"per":"1h"}}`, facts: Facts{Spent: Spent{Person: ago(time.Hour, time.Minute)}}, code: "invite"},
+		{name: "quota paid", policy: `"quota":{"person":{"count":1,"per":"1h"}}`, facts: Facts{Spent: Spent{Person: ago(0)}, Paid: true}, code: "invite"},
+		{name: "approval", policy: `"approval":{"required":true}`, code: CodeApproval},
+		{name: "approved", policy: `"approval":{"required":true}`, facts: Facts{Approved: true}, code: "invite"},
+		{name: "approval comes last", policy: `"approval":{"required":true},"whom":{"max_members":1}`, facts: Facts{Members: 1}, code: CodeFull},
+	}
+	seen := map[room.Rule]bool{CodeMalformed: true, CodeFacts: true} // tested below
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := levelled(0, `{"version":1,`+tt.policy+`}`)
+			q := Question{Action: room.Invite, Actor: alice, Performer: usher, Target: bob}
+			if tt.target != "" {
+				q.Target = tt.target
+			}
+			tt.facts.Now, tt.facts.Have = noon, all
+			d := Decide(s, q, Own(s, "!room"), tt.facts)
+			if d.Code != tt.code || (d.Verdict == room.Allow) != (tt.code == "invite") || d.Wait != tt.wait {
+				t.Fatalf("got %s %s %s, want %s %s", d.Verdict, d.Code, d.Wait, tt.code, tt.wait)
+			}
+			seen[d.Code] = true
+			if d.Verdict == room.Allow {
+				return
+			}
+			if d.Side != SidePolicy || d.Policy != "$policy" || d.From != "!room" || d.Field == "" {
+				t.Errorf("does not name what decided: %+v", d)
+			}
+			if _, known := Lookup(d.Field); !known {
+				t.Errorf("names a field %s that there is not", d.Field)
+			}
+			if words := Explain(q, d); strings.Contains(words.Sentence, "rules don't let") || words.Fix == "" {
+				t.Errorf("in words: %s", words)
+			}
+		})
+	}
+	for _, code := range Refusals() {
+		if !seen[code] {
+			t.Errorf("%s is never met", code)
+		}
+	}
+}
+
+// levelled is a room where alice and the bot have power 10 and inviting needs the given level.
+func levelled(invite int, policyEvent string) *room.Snapshot {
+	events := map[room.Key]*room.Event{
+		{Type: "m.room.create"}:       {Sender: "@creator:here", Content: []byte(`{"room_version":"11"}`)},
+		{Type: "m.room.power_levels"}: {Sender: alice, Content: fmt.Appendf(nil, `{"invite":%d,"users":{"@alice:here":10,"@usher:here":50}}`, invite)},
+		Key():                         {ID: "$policy", Sender: alice, Content: []byte(policyEvent)},
+	}
+	for _, user := range []id.UserID{alice, usher} {
+		events[room.Key{Type: "m.room.member", StateKey: string(user)}] = &room.Event{Sender: user, Content: []byte(`{"membership":"join"}`)}
+	}
+	return room.NewSnapshot(room.State{Events: events, Complete: true})
+}
+
+// TestUnknownFactsAreNeverAllowed leaves out each fact that a policy asks for.
+func TestUnknownFactsAreNeverAllowed(t *testing.T) {
+	s := levelled(0, `{"version":1,"ask":{"joined_for":"1h"},"whom":{"lists":["!l"],"cooldown":{"leave":"1h"},"max_members":9},"quota":{"room":{"count":9,"per":"1h"}}}`)
+	p := Own(s, "!room")
+	q := Question{Action: room.Invite, Actor: alice, Performer: usher, Target: bob}
+	const all = FactJoined | FactPast | FactMembers | FactLists | FactSpent
+	if p.Requires() != all {
+		t.Fatalf("requires %b", p.Requires())
+	}
+	for fact := FactJoined; fact <= FactSpent; fact <<= 1 {
+		d := Decide(s, q, p, Facts{Now: noon, Have: all &^ fact})
+		if d.Verdict != room.Unknown || d.Code != CodeFacts || d.Missing != fact {
+			t.Errorf("without %b: got %s %s, missing %b", fact, d.Verdict, d.Code, d.Missing)
+		}
+		if words := Explain(q, d).Sentence; strings.Contains(words, "something") {
+			t.Errorf("in words: %s", words)
+		}
+	}
+	if d := Decide(s, q, p, Facts{Now: noon, Have: all}); d.Verdict != room.Allow {
+		t.Errorf("with all: got %s %s", d.Verdict, d.Code)
+	}
+	if d := Decide(s, q, nil, Facts{Now: noon, Have: all}); d.Verdict != room.Unknown {
+		t.Errorf("without the policy: got %s", d.Verdict)
+	}
+	if Merge().Requires() != 0 {
+		t.Error("no policy asks for facts")
+	}
+}
+
+// TestDelegate: a policy that delegates makes up for the power to invite, in the one who asks, and for nothing else.
+func TestDelegate(t *testing.T) {
+	const delegates = `{"version":1,"delegate":true}`
+	byBot := Question{Action: room.Invite, Actor: alice, Performer: usher, Target: bob}
+	itself := byBot
+	itself.Performer = alice
+	kick := byBot
+	kick.Action = room.Kick
+	outsider := byBot
+	outsider.Actor = "@out:here"
+	tests := []struct {
+		name   string
+		invite int
+		policy string
+		q      Question
+		code   room.Rule
+		allow  bool
+	}{
+		{"through the bot", 50, delegates, byBot, CodeDelegate, true},
+		{"not as oneself", 50, delegates, itself, "invite.power", false},
+		{"not where the bot has not the power", 60, delegates, byBot, "invite.power", false},
+		{"not for those outside", 50, delegates, outsider, "invite.sender_not_joined", false},
+		{"not without the policy", 50, `{"version":1,"delegate":false}`, byBot, "invite.power", false},
+		{"not for anything but inviting", 50, delegates, kick, "kick.power", false},
+		{"within the rest of the policy", 50, `{"version":1,"delegate":true,"ask":{"level":11}}`, byBot, CodeAskLevel, false},
+		{"not when it can't be read", 50, `{"version":1,"delegate":true,"x":1}`, byBot, CodeMalformed, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := levelled(tt.invite, tt.policy)
+			d := Decide(s, tt.q, Own(s, "!room"), Facts{Now: noon})
+			if d.Code != tt.code || (d.Verdict == room.Allow) != tt.allow {
+				t.Errorf("got %s %s, want %s", d.Verdict, d.Code, tt.code)
+			}
+		})
+	}
+	muted := levelled(50, delegates)
+	events := map[room.Key]*room.Event{}
+	for _, k := range []room.Key{{Type: "m.room.create"}, Key(), {Type: "m.room.member", StateKey: "@alice:here"}, {Type: "m.room.member", StateKey: "@usher:here"}} {
+		events[k], _ = muted.Event(k)
+	}
+	events[room.Key{Type: "m.room.power_levels"}] = &room.Event{Content: []byte(`{"invite":50,"users":{"@alice:here":-1,"@usher:here":50}}`)}
+	s := room.NewSnapshot(room.State{Events: events, Complete: true})
+	if d := Decide(s, byBot, Own(s, "!room"), Facts{Now: noon}); d.Code != CodeAskLevel {
+		t.Errorf("whom the room mutes: got %s", d.Code)
+	}
+}
+
+func TestFederate(t *testing.T) {
+	events := map[room.Key]*room.Event{
+		{Type: "m.room.create"}:                          {Sender: alice, Content: []byte(`{"room_version":"11","m.federate":false}`)},
+		{Type: "m.room.member", StateKey: string(alice)}: {Sender: alice, Content: []byte(`{"membership":"join"}`)},
+	}
+	s := room.NewSnapshot(room.State{Events: events, Complete: true})
+	q := Question{Action: room.Invite, Actor: alice, Performer: alice, Target: "@x:elsewhere"}
+	d := decide(s, q)
+	if d.Verdict != room.Deny || d.Code != room.RuleAPIFederateTarget || !strings.Contains(Explain(q, d).Sentence, "closed to other servers") {
+		t.Errorf("got %s %s", d.Verdict, d.Code)
+	}
+	q.Target = bob
+	if d := decide(s, q); d.Verdict != room.Allow {
+		t.Errorf("of the room's own server: got %s", d.Code)
+	}
+}
+
+func TestRate(t *testing.T) {
+	hour := Rate{Count: 2, Per: time.Hour}
+	tests := []struct {
+		name  string
+		rate  Rate
+		spent []time.Time
+		left  int64
+		grows time.Duration // from noon
+		ok    bool
+	}{
+		{"no limit", Rate{}, ago(0, 0, 0), 0, 0, true},
+		{"nothing spent", hour, nil, 1, time.Hour, true},
+		{"one spent", hour, ago(20 * time.Minute), 0, 40 * time.Minute, true},
+		{"all spent", hour, ago(20*time.Minute, 10*time.Minute), 0, 40 * time.Minute, false},
+		{"one lapsed", hour, ago(time.Hour, 10*time.Minute), 0, 50 * time.Minute, true},
+		{"lowered since", hour, ago(40*time.Minute, 30*time.Minute, 20*time.Minute), 0, 30 * time.Minute, false},
+		{"clock went back", hour, ago(-10*time.Minute, -20*time.Minute), 0, 70 * time.Minute, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			left, grows, ok := tt.rate.Take(tt.spent, noon)
+			if left != tt.left || ok != tt.ok || (tt.rate.Count > 0 && !grows.Equal(noon.Add(tt.grows))) {
+				t.Errorf("got %d, %s, %v", left, grows.Sub(noon), ok)
+			}
+		})
+	}
+}
+
+// TestRateHoldsInEveryWindow spends as often as it may and looks at every window of the rate's length.
+func TestRateHoldsInEveryWindow(t *testing.T) {
+	rate := Rate{Count: 5, Per: time.Hour}
+	var spent []time.Time
+	for now := noon; now.Before(noon.Add(10 * time.Hour)); now = now.Add(7 * time.Minute) {
+		_, grows, ok := rate.Take(spent, now)
+		if ok {
+			spent = append(spent, now)
+		} else if _, _, may := rate.Take(spent, grows); !may {
+			t.Fatalf("at %s it says %s, but then it may not", now, grows)
+		}
+	}
+	for i := range spent {
+		within := slices.IndexFunc(spent[i:], func(at time.Time) bool { return at.Sub(spent[i]) >= rate.Per })
+		if within > int(rate.Count) {
+			t.Errorf("%d within an hour of %s", within, spent[i])
+		}
+	}
+	if len(spent) < 40 {
+		t.Errorf("only %d in ten hours", len(spent))
+	}
+}
+
+func TestPresets(t *testing.T) {
+	for _, p := range Presets() {
+		l := p.Layer()
+		if len(l.Paths()) != len(p.fields) {
+			t.Errorf("%s sets %v", p.Name, l.Paths())
+		}
+		if _, err := Parse(l.Content()); err != nil {
+			t.Errorf("%s: %v", p.Name, err)
+		}
+	}
+}

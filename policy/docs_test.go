@@ -1,0 +1,32 @@
+package policy
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestManualIsComplete: docs/policies.md explains every field and every refusal, and its example is a policy.
+func TestManualIsComplete(t *testing.T) {
+	raw, err := os.ReadFile("../docs/policies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	manual := string(raw)
+	for _, f := range Fields() {
+		if f.Path != "delegate" && !strings.Contains(manual, "| `"+f.Path+"`") && !strings.Contains(manual, ", `"+f.Path+"` |") {
+			t.Errorf("the field %s is not explained", f.Path)
+		}
+	}
+	for _, code := range append(Refusals(), CodeDelegate) {
+		if !strings.Contains(manual, "\n| `"+string(code)+"` | ") {
+			t.Errorf("%s is not explained", code)
+		}
+	}
+	_, rest, _ := strings.Cut(manual, "```json\n")
+	example, _, _ := strings.Cut(rest, "```")
+	if _, err := Parse(json.RawMessage(example)); err != nil {
+		t.Errorf("the example: %v", err)
+	}
+}
