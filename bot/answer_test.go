@@ -58,6 +58,7 @@ func newBot(t *testing.T) (*bot, *sent) {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	b := &bot{ctx: t.Context(), log: zerolog.Nop(), store: db, client: client}
+	b.sealed.parking = newParking(func(invites.Received) {})
 	b.invites = &invites.Service{Store: db, Clock: clock{}, Self: invites.Identity{Bot: "@usher:here", Domain: "here"}}
 	b.desk = &commands.Desk{Invites: b.invites, Prefix: "!", Names: func() []string { return nil }}
 	return b, s

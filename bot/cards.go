@@ -59,10 +59,13 @@ func name(c invites.Card, what string) string { return fmt.Sprintf("card %d %s",
 
 // post shows one card. Where its room does not let the bot speak, nobody can decide it.
 func (b *bot) post(ctx context.Context, c invites.Card) error {
-	reply := b.desk.Card(c, 0, 0)
-	notice, err := b.send(ctx, c.ShownIn, transaction(c.Command, name(c, "notice")), "m.room.message", reply.Notice(commands.Message{}))
-	if err != nil {
-		return err
+	var notice id.EventID
+	var err error
+	if c.Code != invites.CodeNoRoom {
+		content := b.desk.Card(c, 0, 0).Notice(commands.Message{})
+		if notice, err = b.send(ctx, c.ShownIn, transaction(c.Command, name(c, "notice")), "m.room.message", content); err != nil {
+			return err
+		}
 	}
 	if notice == "" {
 		if c, err = b.invites.Cancel(ctx, c, invites.CodeNoRoom); err != nil {

@@ -1,6 +1,7 @@
 package invites
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,8 @@ const (
 	CodeRemoved   = "approval.removed"      // the card was redacted
 	CodeAskerLeft = "approval.asker_left"   // who asked has left the room
 	CodeNoRoom    = "approval.no_room"      // the card can't be shown where the policy wants it
+	CodeAsked     = "approval.asked"        // somebody else's card asks the same
+	CodeTooMany   = "approval.too_many"     // more than one command may ask for
 	CodeKnockGone = "knock.gone"            // who knocked does not knock any more
 	CodeBreaker   = "policy.knocks.breaker" // knocks come too fast to let anybody in unseen
 )
@@ -49,21 +52,33 @@ func (s *Service) openCards(ctx context.Context, rows []Invitation) error {
 				return fmt.Errorf("the policy of %s can't be read", row.Room)
 			}
 		}
-		a, now := rule.Document.Approval, s.Clock.Now()
-		card := Card{
-			Kind: CardApproval, Room: row.Room, ShownIn: a.Room, Command: row.Command, Home: row.CommandRoom, Action: row.Action,
-			Actor: row.Actor, Target: row.Target, Performer: row.Performer, Reason: row.Reason, Policy: rule.Event(),
-			Votes: max(a.Votes, 1), Level: a.Level, CreatedAt: now, State: CardOpen,
+		if err := s.openCard(ctx, row, rule); err != nil {
+			return err
 		}
-		if card.ShownIn == "" {
-			card.ShownIn = row.Room
-		}
-		if a.Expires > 0 {
-			card.ExpiresAt = now.Add(a.Expires)
-		}
-		if _, err := s.Store.OpenCard(ctx, card); err != nil {
-			return fmt.Errorf("opening a card: %w", err)
-		}
+	}
+	return nil
+}
+
+// openCard makes the card of a row, or of a room that the policy may not name, one that can only be cancelled.
+func (s *Service) openCard(ctx context.Context, row Invitation, rule *policy.InForce) error {
+	a, now := rule.Document.Approval, s.Clock.Now()
+	card := Card{
+		Kind: CardApproval, Room: row.Room, ShownIn: cmp.Or(a.Room, row.Room), Command: row.Command, Home: row.CommandRoom,
+		Action: row.Action, Actor: row.Actor, Target: row.Target, Performer: row.Performer, Reason: row.Reason, Policy: rule.Event(),
+		Votes: max(a.Votes, 1), Level: a.Level, CreatedAt: now, State: CardOpen,
+	}
+	within, err := s.reaches(ctx, row.Room, card.ShownIn, true)
+	if err != nil {
+		return err
+	}
+	if !within {
+		card.ShownIn, card.Code = row.Room, CodeNoRoom
+	}
+	if a.Expires > 0 {
+		card.ExpiresAt = now.Add(a.Expires)
+	}
+	if _, err := s.Store.OpenCard(ctx, card); err != nil {
+		return fmt.Errorf("opening a card: %w", err)
 	}
 	return nil
 }
@@ -193,7 +208,7 @@ func Gone(code string) string {
 	case CodeAskerLeft:
 		return "Whoever asked for it has left the room."
 	case CodeNoRoom:
-		return "This needs approval, but I may not speak in the room where the policy wants it asked for."
+		return "This needs approval, but in the room where the policy wants it asked for I may not speak, or nobody is who may write the policy."
 	case CodeKnockGone:
 		return "They are not knocking any more."
 	}

@@ -9,7 +9,6 @@ import (
 
 	"usher/invites"
 	"usher/policy"
-	"usher/room"
 )
 
 // The judges of the lobby: two with the power to decide, and one without.
@@ -246,132 +245,67 @@ func TestApprovalIsPaidFor(t *testing.T) {
 	}
 }
 
-// knock has somebody knock at the lobby.
-func (w *world) knock(t *testing.T, user id.UserID) invites.Reception {
-	t.Helper()
-	w.next++
-	w.clock.Advance(time.Second)
-	w.hs.Member(lobby, user, "knock")
-	got, err := w.Knock(t.Context(), invites.Knock{Event: id.EventID(fmt.Sprintf("$knock%d", w.next)), Room: lobby, User: user, Reason: "please"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return got
-}
-
-func TestKnockDecided(t *testing.T) {
+// TestReach: a policy names no room that none of its writers is in, so that the bot neither writes nor looks there for them.
+func TestReach(t *testing.T) {
+	const office = id.RoomID("!office:here")
 	tests := []struct {
-		choice     invites.Choice
-		voter      id.UserID
-		membership string
-		performer  id.UserID
-		reason     string
+		name    string
+		members []id.UserID // of the office, beside its creator, who is nobody in the lobby
+		change  func(*world)
+		shown   id.RoomID
+		code    string // of the card
 	}{
-		{invites.Accept, dora, "invite", dora, ""},
-		{invites.Accept, emil, "invite", bot, ""},
-		{invites.Decline, dora, "leave", dora, "because"},
-		{invites.BanThem, dora, "ban", dora, "because"},
-	}
-	for _, tt := range tests {
-		t.Run(string(tt.choice)+" by "+tt.voter.String(), func(t *testing.T) {
-			w := newWorld(t)
-			w.court(1, map[string]any{"knocks": map[string]any{"desk": true}})
-			card := w.knock(t, bob).Card
-			if card == nil || card.State != invites.CardOpen || card.Reason != "please" {
-				t.Fatalf("the knock became %+v", card)
-			}
-			if ballot, _ := w.vote(t, *card, bob, tt.choice); ballot.Code != "vote.own" {
-				t.Errorf("who knocks decides: %+v", ballot)
-			}
-			ballot, _ := w.vote(t, *card, tt.voter, tt.choice)
-			w.row(t, ballot.Card)
-			w.row(t, ballot.Card) // as after a crash
-			acts := w.hs.Acts()
-			if len(acts) != 1 || acts[0].Performer != tt.performer || acts[0].Reason != tt.reason {
-				t.Fatalf("sent %+v", acts)
-			}
-			snap, _ := w.hs.Snapshot(t.Context(), lobby, bot, nil, true)
-			if got, _ := snap.Membership(bob); got != tt.membership {
-				t.Errorf("they are %s, want %s", got, tt.membership)
-			}
-		})
-	}
-}
-
-func TestKnockAtOnce(t *testing.T) {
-	const club = id.RoomID("!club:here")
-	tests := []struct {
-		name   string
-		knocks map[string]any
-		whom   map[string]any
-		state  invites.CardState // empty: no card
-		remark bool
-	}{
-		{"no desk", map[string]any{"accept_users": []string{"@bob:here"}}, nil, "", false},
-		{"nobody is named", map[string]any{"desk": true}, nil, invites.CardOpen, false},
-		{"by user", map[string]any{"desk": true, "accept_users": []string{"@b*:here"}}, nil, invites.CardAccepted, false},
-		{"by server", map[string]any{"desk": true, "accept_servers": []string{"here"}}, nil, invites.CardAccepted, false},
-		{"as a member of another room", map[string]any{"desk": true, "accept_members_of": []string{string(club)}}, nil, invites.CardAccepted, false},
-		{"of an unknown room", map[string]any{"desk": true, "accept_members_of": []string{"!x:here"}}, nil, invites.CardOpen, false},
-		{"denied comes first", map[string]any{"desk": true, "accept_servers": []string{"here"}},
-			map[string]any{"deny_users": []string{"@bob:*"}}, invites.CardOpen, true},
+		{"an admin of the lobby is in the office", []id.UserID{alice}, nil, office, ""},
+		{"only somebody with too little power is", []id.UserID{fritz}, nil, lobby, invites.CodeNoRoom},
+		{"nobody is", nil, nil, lobby, invites.CodeNoRoom},
+		{"an admin who may not speak there", []id.UserID{alice}, func(w *world) {
+			w.hs.Set(office, "m.room.power_levels", "", fritz, map[string]any{"events_default": 50})
+		}, lobby, invites.CodeNoRoom},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
-			more := map[string]any{"knocks": tt.knocks}
-			if tt.whom != nil {
-				more["whom"] = tt.whom
+			w.hs.Create(office, "11", "@boss:there", append(tt.members, bot)...)
+			if tt.change != nil {
+				tt.change(w)
 			}
-			w.court(1, more)
-			w.hs.Create(club, "11", alice, bot, bob)
-			got := w.knock(t, bob)
-			if tt.state == "" {
-				if got.Card != nil {
-					t.Fatalf("it became %+v", got.Card)
-				}
-				return
+			w.court(1, map[string]any{
+				"approval": map[string]any{"required": true, "room": string(office)},
+				"knocks":   map[string]any{"desk": true, "room": string(office), "accept_members_of": []string{string(office)}},
+			})
+			if c := w.asked(t); c.ShownIn != tt.shown || c.Code != tt.code {
+				t.Errorf("shown in %s (%q), want %s (%q)", c.ShownIn, c.Code, tt.shown, tt.code)
 			}
-			if got.Card == nil || got.Card.State != tt.state || (got.Card.Remark != "") != tt.remark {
-				t.Fatalf("it became %+v, want %s", got.Card, tt.state)
+			if got := w.knock(t, "@guest:there"); got.Card.ShownIn != tt.shown {
+				t.Errorf("the knock is shown in %s, want %s", got.Card.ShownIn, tt.shown)
 			}
-			w.row(t, *got.Card)
-			if acts := w.hs.Acts(); (len(acts) == 1 && acts[0].Action == room.Invite) != (tt.state == invites.CardAccepted) {
-				t.Errorf("sent %+v", acts)
+			welcome := tt.shown == office || tt.change != nil // who looks need not speak
+			if got := w.knock(t, "@boss:there"); (got.Card.State == invites.CardAccepted) != welcome {
+				t.Errorf("a member of the office is %s", got.Card.State)
 			}
 		})
 	}
 }
 
-// TestBreaker: three knocks in ten minutes pause letting in at once, which is told once each time.
-func TestBreaker(t *testing.T) {
+// TestCardsAreLimited: nobody is asked for twice, and one command asks for so many at most.
+func TestCardsAreLimited(t *testing.T) {
 	w := newWorld(t)
-	w.court(1, map[string]any{"knocks": map[string]any{
-		"desk": true, "accept_servers": []string{"*"}, "breaker": map[string]any{"count": 3, "per": "10m"},
-	}})
-	told := 0
-	knock := func(n int) invites.CardState {
-		got := w.knock(t, id.UserID(fmt.Sprintf("@guest%d:there", n)))
-		if got.Paused {
-			told++
-		}
-		return got.Card.State
+	w.court(1, nil)
+	w.asked(t)
+	if row := w.ask(t, w.request(t, dora, bob))[0]; row.Status != invites.Refused || row.Code != invites.CodeAsked {
+		t.Errorf("asked for again: %s %s (%s)", row.Status, row.Code, row.Detail)
 	}
-	for n := range 3 {
-		if state := knock(n); state != invites.CardAccepted {
-			t.Errorf("knock %d is %s", n, state)
-		}
+	var crowd []id.UserID
+	for n := range 25 {
+		crowd = append(crowd, id.UserID(fmt.Sprintf("@guest%d:there", n)))
 	}
-	for n := range 4 {
-		if state := knock(10 + n); state != invites.CardOpen {
-			t.Errorf("knock %d while paused is %s", n, state)
+	refused := 0
+	for _, row := range w.ask(t, w.request(t, dora, crowd...)) {
+		if row.Code == invites.CodeTooMany {
+			refused++
 		}
 	}
-	if told != 1 {
-		t.Errorf("the pause was told %d times", told)
-	}
-	w.clock.Advance(11 * time.Minute)
-	if state := knock(20); state != invites.CardAccepted {
-		t.Errorf("a knock when it has calmed down is %s", state)
+	if todo, err := w.db.CardsTodo(t.Context()); err != nil || refused != 5 || len(todo) != 21 {
+		t.Errorf("%d refused, %d cards, %v; want 5 and 21", refused, len(todo), err)
 	}
 }

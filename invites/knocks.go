@@ -1,6 +1,7 @@
 package invites
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -45,10 +46,12 @@ func (s *Service) Knock(ctx context.Context, k Knock) (Reception, error) {
 	}
 	now := s.Clock.Now()
 	card := Card{
-		Kind: CardKnock, Room: k.Room, ShownIn: d.Room, Command: k.Event, Home: k.Room, Action: room.Knock, Actor: k.User, Target: k.User,
+		Kind: CardKnock, Room: k.Room, ShownIn: cmp.Or(d.Room, k.Room), Command: k.Event, Home: k.Room, Action: room.Knock, Actor: k.User, Target: k.User,
 		Reason: k.Reason, Policy: p.Event(), Votes: 1, Level: d.Level, CreatedAt: now, State: CardOpen,
 	}
-	if card.ShownIn == "" {
+	if within, err := s.reaches(ctx, k.Room, card.ShownIn, true); err != nil {
+		return Reception{}, err
+	} else if !within {
 		card.ShownIn = k.Room
 	}
 	paused, first, err := s.breaker(ctx, k, d.Breaker, now)
@@ -126,8 +129,10 @@ func (s *Service) welcome(ctx context.Context, k Knock, p *policy.InForce) (welc
 	}
 	listed := p.Document.Knocks.Welcomes(k.User)
 	for _, other := range p.Document.Knocks.AcceptMembersOf {
-		if listed {
-			break
+		if within, err := s.reaches(ctx, k.Room, other, false); err != nil {
+			return false, "", err
+		} else if listed || !within {
+			continue
 		}
 		key := room.Key{Type: "m.room.member", StateKey: string(k.User)}
 		snap, err := s.Homeserver.Snapshot(ctx, other, s.Self.Bot, []room.Key{key}, false)

@@ -262,6 +262,9 @@ func (s *Service) decideAndRecord(ctx context.Context, req Request) ([]Invitatio
 			return nil, err
 		}
 		rows, audit := s.rows(req, judged)
+		if err := s.limitCards(ctx, rows); err != nil {
+			return nil, err
+		}
 		stored, err := s.Store.Record(ctx, rows, audit, s.charges(req, rows, judged, w)...)
 		if !errors.Is(err, ErrSpent) || try == spendTries {
 			return stored, err
