@@ -141,6 +141,9 @@ func TestTransactions(t *testing.T) {
 		"the bot is invited": {
 			events(member("@usher:example.org", "invite")), []string{"changed !r m.room.member @usher:example.org", "receive 1/1", "deliver 1"},
 		},
+		"somebody knocks": {
+			events(member("@b:x", "knock")), []string{"changed !r m.room.member @b:x", "receive 1/1", "deliver 1"},
+		},
 		"tombstone": {
 			events(event("m.room.tombstone", "$1", `{"replacement_room":"!n"}`, `,"state_key":""`)),
 			[]string{"changed !r m.room.tombstone ", "receive 1/1", "deliver 1"},
