@@ -175,16 +175,6 @@ func TestApprovalKilled(t *testing.T) {
 	}
 }
 
-// restart ends Usher as a power cut would and starts it again.
-func (s *stage) restart(t *testing.T) {
-	t.Helper()
-	s.Usher.Kill()
-	s.Usher.Tap.Disturb(nil)
-	if err := s.Usher.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestApprovalGone: a card that was removed, a command that was taken back, an asker who has left: nothing comes of it.
 func TestApprovalGone(t *testing.T) {
 	c := newCourt(t, 1, nil)
