@@ -248,7 +248,7 @@ func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 				b.log.Err(err).Msg("the inbox could not be read; what waits there is handled after the next start")
 			}
 		},
-		Policy: policy.EventType, Linked: b.linked, Left: b.left, Ready: b.ready, Log: b.log,
+		Policy: policy.EventType, Linked: b.linked, Redacted: b.state.Forget, Left: b.left, Ready: b.ready, Log: b.log,
 	})
 }
 

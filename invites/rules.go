@@ -18,7 +18,8 @@ import (
 // maxAbove is how many spaces, one in the other, a room inherits from.
 const maxAbove = 4
 
-// memory is what Service keeps so as not to read it twice. What is in it never changes: events, and what follows from them.
+// memory is what Service keeps so as not to read it twice: events, which change only by being redacted, and what follows
+// from them.
 type memory struct {
 	mu      sync.Mutex
 	sources map[eventKey]policy.Source
@@ -27,10 +28,12 @@ type memory struct {
 	lists   map[id.RoomID]*watched // as many as policies name
 }
 
-// eventKey names an event. Its id alone may be an attacker's choice, in rooms of versions 1 and 2.
+// eventKey names an event. Its id alone may be an attacker's choice, in rooms of versions 1 and 2; the size of its content
+// tells whether it was redacted.
 type eventKey struct {
 	room  id.RoomID
 	event id.EventID
+	size  int
 }
 
 // maxMemory bounds each part of a memory but lists; a full one is forgotten.
@@ -85,7 +88,7 @@ func (s *Service) inForce(ctx context.Context, r id.RoomID, viewer id.UserID, sn
 		if source.Event == "" {
 			return policy.Merge(sources...), nil
 		}
-		key.WriteString(string(source.Room) + " " + string(source.Event) + " ")
+		fmt.Fprintf(&key, "%s %s %d ", source.Room, source.Event, source.Size)
 	}
 	return remember(&s.memory, &s.memory.merged, key.String(), func() (*policy.InForce, error) { return policy.Merge(sources...), nil })
 }
@@ -94,7 +97,7 @@ func (s *Service) source(r id.RoomID, event *room.Event) policy.Source {
 	if event.ID == "" {
 		return policy.Read(r, event)
 	}
-	source, _ := remember(&s.memory, &s.memory.sources, eventKey{r, event.ID}, func() (policy.Source, error) { return policy.Read(r, event), nil })
+	source, _ := remember(&s.memory, &s.memory.sources, eventKey{r, event.ID, len(event.Content)}, func() (policy.Source, error) { return policy.Read(r, event), nil })
 	return source
 }
 

@@ -47,12 +47,13 @@ type IntakeOptions struct {
 	ReadTimeout time.Duration // for reading one; 30 s if 0
 	Commit      time.Duration // for committing one; 10 s if 0
 
-	Deliver func([]invites.Received)                          // gets what is new in the inbox, in order, one call at a time, after the commit
-	Recover func()                                            // after a commit of unknown outcome: look what waits in the inbox, not all of it was delivered
-	Policy  string                                            // type of a state event that is kept for the inbox, wherever it is sent
-	Linked  func(context.Context, []invites.SpaceChild) error // spaces claimed rooms; an error keeps the transaction with the homeserver
-	Left    func(id.RoomID)                                   // somebody left or was banned from the room; may come more than once, or be lost
-	Ready   func() []string                                   // what keeps Usher from working; nothing: ready
+	Deliver  func([]invites.Received)                          // gets what is new in the inbox, in order, one call at a time, after the commit
+	Recover  func()                                            // after a commit of unknown outcome: look what waits in the inbox, not all of it was delivered
+	Policy   string                                            // type of a state event that is kept for the inbox, wherever it is sent
+	Linked   func(context.Context, []invites.SpaceChild) error // spaces claimed rooms; an error keeps the transaction with the homeserver
+	Redacted func(id.RoomID, id.EventID)                       // an event, of state or not, may have been redacted
+	Left     func(id.RoomID)                                   // somebody left or was banned from the room; may come more than once, or be lost
+	Ready    func() []string                                   // what keeps Usher from working; nothing: ready
 
 	Now      func() time.Time // time.Now if nil
 	Counters Counters

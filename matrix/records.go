@@ -38,6 +38,19 @@ func (s *State) StateEvent(ctx context.Context, r id.RoomID, viewer id.UserID, e
 	return e, err
 }
 
+// CurrentEvent implements invites.Homeserver.
+func (s *State) CurrentEvent(ctx context.Context, r id.RoomID, viewer id.UserID, k room.Key) (e invites.StateEvent, err error) {
+	err = s.asEither(viewer, func(as id.UserID) error {
+		raw, err := s.client.StateEvent(ctx, r, k, as)
+		if err == nil {
+			e, err = parseStateEvent(gjson.ParseBytes(raw))
+		}
+		return err
+	})
+	e.Before, e.Replaces, e.Hidden = nil, "", true
+	return e, err
+}
+
 // asEither reads as the bot, or where that is refused, as a viewer who may be asserted.
 func (s *State) asEither(viewer id.UserID, read func(as id.UserID) error) error {
 	err := read("")
@@ -201,6 +214,24 @@ func (s *State) changedRecords(r id.RoomID, k room.Key) {
 	}
 	if c := s.collections[r]; c != nil && slices.Contains(c.types, k.Type) {
 		c.dirty[k] = true
+	}
+}
+
+// Forget makes the cache forget an event that may have been redacted: its content is another now.
+func (s *State) Forget(r id.RoomID, event id.EventID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.collections, r) // they don't know their events' ids
+	found := s.rooms[r]
+	if found == nil {
+		return
+	}
+	c := found.Value.(*cached)
+	for k, e := range c.events {
+		if e != nil && e.ID == event && k != createKey {
+			delete(c.events, k)
+			c.snap = nil
+		}
 	}
 }
 

@@ -131,7 +131,14 @@ func (n *Intake) event(t *work, e *rawEvent) (kind, string) {
 		}
 		return t.collect(e, encrypted)
 	case `"m.room.redaction"`:
-		return n.redaction(t, e)
+		known := len(t.redactions)
+		kind, fault := n.redaction(t, e)
+		if in, ok := unquote(e.room); ok && n.o.Redacted != nil {
+			for _, r := range t.redactions[known:] {
+				n.o.Redacted(id.RoomID(in), r.event)
+			}
+		}
+		return kind, fault
 	case `"m.reaction"`:
 		return n.reaction(t, e)
 	}

@@ -10,6 +10,7 @@ import (
 type Source struct {
 	Room  id.RoomID
 	Event id.EventID
+	Size  int // bytes of its content: with Event, tells one from what a redaction left of it
 	Layer Layer
 	Fault error // the event can't be read; Malformed
 }

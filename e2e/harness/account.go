@@ -25,7 +25,7 @@ type T interface {
 }
 
 // Patience bounds how long anything that is awaited may take.
-const Patience = 20 * time.Second
+const Patience = 60 * time.Second
 
 // Account is a test account with a client logged in. It sees what its /sync shows. Its methods fail the test. It serves one
 // goroutine at a time.

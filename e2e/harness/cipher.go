@@ -251,7 +251,7 @@ func (a *Account) Again() *Account {
 	if err != nil {
 		a.t.Fatalf("%s: logging in again: %v", a.ID, err)
 	}
-	b := &Account{ID: a.ID, Password: a.Password, Client: client, t: a.t, inbox: map[id.RoomID]bool{}, known: map[string]bool{}}
+	b := &Account{ID: a.ID, Password: a.Password, Client: client, Patience: a.Patience, t: a.t, inbox: map[id.RoomID]bool{}, known: map[string]bool{}}
 	b.cipher = &cipher{client: client, rooms: map[id.RoomID]bool{}}
 	b.cipher.machine = crypto.NewOlmMachine(client, nil, crypto.NewMemoryStore(nil), cipherRooms{b.cipher})
 	if err = b.cipher.machine.Load(ctx); err == nil {

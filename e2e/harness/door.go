@@ -169,6 +169,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		pass := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { status = forward(w, r, backend, body) })
 		if around := d.around.Load(); around != nil {
+			r.Body = io.NopCloser(bytes.NewReader(body))
 			(*around)(w, r, pass)
 		} else {
 			pass(w, r)

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -100,6 +101,13 @@ func (t *Tap) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	t.proxy.ServeHTTP(seen, r)
+}
+
+// Drop leaves a request without an answer for as long as its sender waits. It does not return.
+func Drop(r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body) // else the server would not notice that the other side is gone
+	<-r.Context().Done()
+	panic(http.ErrAbortHandler)
 }
 
 // statusWriter remembers the status of an answer.

@@ -197,3 +197,17 @@ func (u *Usher) Tail(lines int) string {
 	}
 	return u.process.Tail(lines)
 }
+
+// Dir is the folder with Usher's files.
+func (u *Usher) Dir() string { return u.dir }
+
+// Launch starts the process and does not wait for it.
+func (u *Usher) Launch(t T) {
+	t.Helper()
+	cmd := exec.Command(u.binary, "-c", "config.yaml", "-r", "registration.yaml")
+	cmd.Dir = u.dir
+	var err error
+	if u.process, err = child.Start(cmd, filepath.Join(u.dir, "usher.log")); err != nil {
+		t.Fatalf("%v", err)
+	}
+}

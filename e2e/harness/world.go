@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -211,5 +212,22 @@ func Wait(t T, what string, closed <-chan struct{}) {
 	case <-closed:
 	case <-Soon(t).Done():
 		t.Fatalf("waited in vain for %s", what)
+	}
+}
+
+// Eventually asks again and again until something is so.
+func Eventually(t T, what string, so func() bool) {
+	t.Helper()
+	ctx := Soon(t)
+	for pause := time.NewTicker(50 * time.Millisecond); ; {
+		if so() {
+			pause.Stop()
+			return
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			t.Fatalf("waited in vain for %s", what)
+		}
 	}
 }

@@ -62,10 +62,23 @@ func (h *Homeserver) StateEvent(_ context.Context, _ id.RoomID, _ id.UserID, eve
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	e, known := h.past[event]
-	if !known {
+	if !known || h.Hide {
 		return e, &invites.ActError{Class: invites.ClassRefused, Code: "M_NOT_FOUND", Status: 404}
 	}
 	return e, nil
+}
+
+// CurrentEvent implements invites.Homeserver.
+func (h *Homeserver) CurrentEvent(_ context.Context, r id.RoomID, _ id.UserID, k room.Key) (invites.StateEvent, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e := h.rooms[r][k]
+	if e == nil {
+		return invites.StateEvent{}, &invites.ActError{Class: invites.ClassRefused, Code: "M_NOT_FOUND", Status: 404}
+	}
+	past := h.past[e.ID]
+	past.Before, past.Replaces, past.Hidden = nil, "", true
+	return past, nil
 }
 
 // History implements invites.Homeserver.
