@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -33,14 +34,17 @@ type bot struct {
 	store    *store.Store
 	client   *matrix.Client
 	state    *matrix.State
+	pending  *matrix.Pending
+	cards    *matrix.Cards
 	invites  *invites.Service
 	desk     *commands.Desk
 	jobs     *jobs.Queue
 	lanes    *lanes
 	direct   *directs
-	cards    *matrix.Cards
 	progress progress
 	sealed   sealed
+
+	expiriesChanged atomic.Bool // since the last sweep, in some room
 
 	emptying sync.Mutex
 	checking map[id.RoomID]bool

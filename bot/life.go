@@ -29,15 +29,23 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 		_ = json.Unmarshal(event.Content[key], &s)
 		return s
 	}
-	switch {
-	case ev.Type == "m.room.tombstone":
+	if ev.Type == "m.room.tombstone" {
 		return b.follow(ctx, ev, id.RoomID(field("replacement_room")))
-	case ev.Type == "m.room.member" && *ev.StateKey == b.self.Bot.String() && field("membership") == "invite":
-		return b.invited(ctx, ev, string(event.Content["is_direct"]) == "true")
-	case ev.Type == "m.room.member" && *ev.StateKey == ev.Sender.String() && field("membership") == "knock":
+	}
+	if ev.Type == "m.room.member" && *ev.StateKey == ev.Sender.String() && field("membership") == "knock" {
 		return b.knocked(ctx, ev, field("reason"))
-	case ev.Type == "m.room.member" && *ev.StateKey == b.self.Bot.String() && field("membership") == "join":
+	}
+	if ev.Type != "m.room.member" || *ev.StateKey != b.self.Bot.String() {
+		return nil
+	}
+	switch field("membership") {
+	case "invite":
+		return b.invited(ctx, ev, string(event.Content["is_direct"]) == "true")
+	case "join":
 		b.adopt(ctx, ev.Room)
+		return b.arrived(ctx, ev.Room)
+	case "leave", "ban":
+		return b.departed(ctx, ev.Room)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"usher/config"
 	"usher/encryption"
 	"usher/invites"
+	"usher/policy"
 	"usher/room"
 	"usher/store"
 )
@@ -200,6 +201,9 @@ type watchers struct{ *bot }
 // Changed implements matrix.Watcher.
 func (w watchers) Changed(r id.RoomID, k room.Key) {
 	w.state.Changed(r, k)
+	if k == policy.Key() || k.Type == "m.room.power_levels" {
+		w.expiriesChanged.Store(true) // in some room: spaces pass theirs on to others
+	}
 	if w.sealed.device != nil {
 		w.sealed.device.Changed(r, k.Type)
 	}

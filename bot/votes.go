@@ -86,27 +86,36 @@ func (b *bot) post(ctx context.Context, c invites.Card) error {
 	return nil
 }
 
-// voted handles a reaction on a card, and the redaction of a card or of a vote.
-func (b *bot) voted(ctx context.Context, ev invites.Received) error {
-	var e struct {
-		Redacts id.EventID `json:"redacts"`
-		Content struct {
-			Redacts   id.EventID `json:"redacts"`
-			RelatesTo struct {
-				Event id.EventID `json:"event_id"`
-				Key   string     `json:"key"`
-			} `json:"m.relates_to"`
-		} `json:"content"`
+// relation is what a reaction or a redaction says of another event.
+type relation struct {
+	Redacts id.EventID `json:"redacts"`
+	Content struct {
+		Redacts   id.EventID `json:"redacts"`
+		RelatesTo struct {
+			Event id.EventID `json:"event_id"`
+			Key   string     `json:"key"`
+		} `json:"m.relates_to"`
+	} `json:"content"`
+}
+
+// voted handles a reaction on a card that people vote on, and reports whether it was one.
+func (b *bot) voted(ctx context.Context, ev invites.Received) (bool, error) {
+	var e relation
+	if json.Unmarshal(ev.Raw, &e) != nil {
+		return false, nil
 	}
+	c, err := b.store.CardShown(ctx, e.Content.RelatesTo.Event)
+	if err != nil || c.ShownIn != ev.Room {
+		return false, unlessNone(err)
+	}
+	return true, b.ballot(ctx, ev, c, e.Content.RelatesTo.Key)
+}
+
+// removed handles the redaction of a card, or of a vote.
+func (b *bot) removed(ctx context.Context, ev invites.Received) error {
+	var e relation
 	if json.Unmarshal(ev.Raw, &e) != nil {
 		return nil
-	}
-	if ev.Type == "m.reaction" {
-		c, err := b.store.CardShown(ctx, e.Content.RelatesTo.Event)
-		if err != nil || c.ShownIn != ev.Room {
-			return unlessNone(err)
-		}
-		return b.ballot(ctx, ev, c, e.Content.RelatesTo.Key)
 	}
 	for _, gone := range []id.EventID{e.Redacts, e.Content.Redacts} {
 		if err := unlessNone(b.withdrawn(ctx, gone)); err != nil {

@@ -118,7 +118,7 @@ const maxCards = 200
 // numbers takes the numbers and ranges of cards (3, #3, 3-7) at the start of the arguments.
 func (c *Call) numbers(args []word) (numbers []int64, rest []word, err error) {
 	for len(args) > 0 && !args[0].quoted {
-		from, to, ok := span(args[0].text)
+		from, to, ok := fromTo(args[0].text)
 		if !ok {
 			break
 		}
@@ -136,8 +136,8 @@ func (c *Call) numbers(args []word) (numbers []int64, rest []word, err error) {
 	return numbers, args, nil
 }
 
-// span reads "3", "#3" or "3-7".
-func span(text string) (from, to int64, ok bool) {
+// fromTo reads "3", "#3" or "3-7".
+func fromTo(text string) (from, to int64, ok bool) {
 	first, last, ranged := strings.Cut(strings.TrimRight(strings.TrimPrefix(text, "#"), ",;"), "-")
 	from, err := strconv.ParseInt(first, 10, 64)
 	if err != nil || from < 1 {

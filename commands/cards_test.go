@@ -64,7 +64,7 @@ func TestCardCommands(t *testing.T) {
 		{dora, "!approve 1-9999", "", "200 cards at most"},
 		{dora, "!approve 3-1", "", "Usage: !approve"},
 		{dora, "!approve 1 !other:here", "", "There is no card #1 here"},
-		{dora, "!knocks", "", "3 people knocking:\n#2 @guest0:there, less than a minute ago: “hello”"},
+		{dora, "!knocks", "", "3 people knocking:\n#2 @guest0:there, just now: “hello”"},
 		{carol, "!knocks accept all", "", "To accept exactly these, say !knocks accept 2-4."},
 		{dora, "!knocks accept 2 4", "✅", ""},
 		{carol, "!knocks accept 2", "", "vote.power"},

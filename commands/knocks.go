@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -81,7 +80,7 @@ func (c *Call) listKnocks(ctx context.Context, in id.RoomID, accept bool) (reply
 			break
 		}
 		numbers = append(numbers, k.Number)
-		reply.Text.Sayf("#%d ", k.Number).Code(string(k.Target)).Sayf(", %s ago", age(now.Sub(k.CreatedAt)))
+		reply.Text.Sayf("#%d ", k.Number).Code(string(k.Target)).Say(", " + ago(now.Sub(k.CreatedAt)))
 		if k.Reason != "" {
 			reply.Text.Say(": “" + k.Reason + "”")
 		}
@@ -129,19 +128,6 @@ func people(n int) string {
 }
 
 func capitalized(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
-
-// age words a duration roughly.
-func age(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return "less than a minute"
-	case d < 2*time.Hour:
-		return plural(int(d/time.Minute), "minute")
-	case d < 48*time.Hour:
-		return plural(int(d/time.Hour), "hour")
-	}
-	return plural(int(d/(24*time.Hour)), "day")
-}
 
 // ranges writes numbers as numbers reads them: 1-3 5.
 func ranges(numbers []int64) string {

@@ -25,7 +25,9 @@ func NewCards() *Cards {
 func (c *Cards) Open(card id.EventID, votes ...id.EventID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.open[card] = c.open[card]
+	if _, open := c.open[card]; !open {
+		c.open[card] = nil
+	}
 	for _, vote := range votes {
 		c.add(card, vote)
 	}
@@ -106,6 +108,12 @@ func (n *Intake) reaction(t *work, e *rawEvent) (kind, string) {
 func (n *Intake) redaction(t *work, e *rawEvent) (kind, string) {
 	before := len(t.redactions)
 	k := t.redaction(e)
+	in, ok := unquote(e.room)
+	for _, r := range t.redactions[before:] {
+		if ok && n.o.Redacted != nil {
+			n.o.Redacted(id.RoomID(in), r.event)
+		}
+	}
 	for _, r := range t.redactions[before:] {
 		if n.o.Cards.has(r.event) {
 			return t.collect(e, k)

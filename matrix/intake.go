@@ -22,7 +22,7 @@ import (
 
 // Inbox is the part of invites.Store that the intake writes to.
 type Inbox interface {
-	Receive(ctx context.Context, events []invites.Received) ([]invites.Received, error)
+	Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) ([]invites.Received, error)
 	Quarantine(ctx context.Context, bad []invites.Undecodable) error
 	Redact(ctx context.Context, event id.EventID, sender id.UserID) (bool, error)
 }
@@ -37,6 +37,7 @@ type Watcher interface {
 type IntakeOptions struct {
 	Inbox       Inbox
 	Watcher     Watcher
+	Pending     *Pending      // open invitations; starts empty if nil
 	Cards       *Cards        // open cards; none if nil
 	Token       string        // hs_token: what the homeserver shows
 	Bot         id.UserID     // the bot's own user
@@ -88,6 +89,9 @@ func NewIntake(o IntakeOptions) *Intake {
 	}
 	if o.Counters == nil {
 		o.Counters = nobody{}
+	}
+	if o.Pending == nil {
+		o.Pending = NewPending()
 	}
 	if o.Cards == nil {
 		o.Cards = NewCards()
@@ -232,7 +236,7 @@ func (n *Intake) take(w http.ResponseWriter, r *http.Request, t *work, txn strin
 
 // commit makes durable what a transaction brought, then hands it on.
 func (n *Intake) commit(ctx context.Context, t *work) error {
-	if len(t.received) > 0 || len(t.redactions) > 0 {
+	if len(t.received)+len(t.members) > 0 || len(t.redactions) > 0 {
 		if err := n.receive(ctx, t); err != nil {
 			return err
 		}
@@ -263,12 +267,13 @@ func (n *Intake) receive(ctx context.Context, t *work) error {
 	}
 	defer func() { <-n.turn }()
 	var fresh []invites.Received
-	if len(t.received) > 0 {
+	if len(t.received)+len(t.members) > 0 {
 		var err error
-		if fresh, err = n.o.Inbox.Receive(ctx, t.received); err != nil {
+		if fresh, err = n.o.Inbox.Receive(ctx, t.received, t.members...); err != nil {
 			n.doubt.Store(true)
 			return fmt.Errorf("inbox: %w", err)
 		}
+		n.settled(t.members)
 	}
 	var failed error
 	for _, r := range t.redactions {
