@@ -221,7 +221,7 @@ func (s *Service) Cancel(ctx context.Context, c Card, code string) (Card, error)
 }
 
 // Review looks whether an open card's question still stands, and closes it where it does not. thorough asks the homeserver
-// for what nothing may have told of: a card or command redacted, somebody who left.
+// for what nothing may have told of: a card or command redacted.
 func (s *Service) Review(ctx context.Context, c Card, thorough bool) (Card, error) {
 	if c.State != CardOpen {
 		return c, nil
@@ -244,8 +244,6 @@ func (s *Service) moot(ctx context.Context, c Card, thorough bool) (code string,
 		return CodeRedacted, nil
 	case err != nil && !errors.Is(err, ErrNotFound):
 		return "", err
-	case !thorough:
-		return "", nil
 	}
 	key := room.Key{Type: "m.room.member", StateKey: string(c.Actor)}
 	snap, err := s.Homeserver.Snapshot(ctx, c.Room, s.Self.Bot, []room.Key{key}, false)
@@ -260,6 +258,9 @@ func (s *Service) moot(ctx context.Context, c Card, thorough bool) (code string,
 		case known && c.Kind == CardApproval && membership != "join":
 			return CodeAskerLeft, nil
 		}
+	}
+	if !thorough {
+		return "", nil
 	}
 	if c.Kind == CardApproval {
 		if gone, err := s.redacted(ctx, c.Home, c.Actor, c.Command); err != nil || gone {
