@@ -10,6 +10,7 @@ TAGS := -tags goolm
 GO_BUILD := CGO_ENABLED=0 go build -trimpath
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 30s
+SOAK ?= 20
 E2E_ENV = USHER_E2E_USHER=$(CURDIR)/bin/usher USHER_E2E_DENDRITE=$(CURDIR)/bin/dendrite
 
 ##@ Use
@@ -49,17 +50,23 @@ difftest: ## the authorization rules against two other implementations
 	@[ ! -d difftest ] || { cd difftest && GOEXPERIMENT=jsonv2 go test ./...; }
 
 .PHONY: test-e2e
-test-e2e: build bin/dendrite ## end-to-end tests on Dendrite
+test-e2e: build bin/dendrite need-promtool ## end-to-end tests on Dendrite; faults, floods and kills before a stub
 	cd e2e && $(E2E_ENV) go test $(TAGS) -count=1 -timeout 15m ./...
 
 .PHONY: test-postgres
 test-postgres: build bin/dendrite ## the main path with PostgreSQL instead of SQLite
-	cd e2e && $(E2E_ENV) go run -C .. ./store/pgtest/with go test -C e2e $(TAGS) -count=1 -timeout 5m -run 'TestInviteAsActor|TestInviteForms|TestJoin|TestDuplicateTransaction|TestTroubleAtTheHomeserver' .
+	cd e2e && $(E2E_ENV) go run -C .. ./store/pgtest/with go test -C e2e $(TAGS) -count=1 -timeout 5m -run 'TestInviteAsActor|TestInviteForms|TestJoin|TestDuplicateTransaction|TestTroubleAtTheHomeserver|TestEncryptedInvite|TestKeyAfterEvent|TestIdentity' .
 
 .PHONY: test-synapse
 test-synapse: build bin/dendrite ## the same on Synapse, from Debian's packages or PATH
 	root="$$(e2e/synapse-sid)"; cd e2e; \
 	$(E2E_ENV) USHER_E2E_HOMESERVER=synapse USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 15m ./...
+
+.PHONY: test-clients
+test-clients: build bin/dendrite ## encrypted rooms with clients of other makes: matrix-js-sdk (npm) and matrix-nio (Debian)
+	root="$$(e2e/synapse-sid)"; node="$${USHER_CACHE:-$$HOME/.cache/usher}/clients"; mkdir -p "$$node"; cp e2e/clients/package.json "$$node"; \
+	npm install --prefix "$$node" --no-audit --no-fund --no-package-lock --silent; cd e2e; \
+	$(E2E_ENV) USHER_E2E_NODE="$$node" USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 15m -run TestOtherClients .
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (30s)
@@ -68,6 +75,18 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 			go test $(TAGS) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$pkg"; \
 		done; \
 	done
+
+.PHONY: soak
+soak: build ## kills and faults until they find something: SOAK rounds (20), each with a seed of its own
+	cd e2e && for seed in $$(seq 1 $(SOAK)); do \
+		echo "seed $$seed"; \
+		$(E2E_ENV) USHER_E2E_SEED=$$seed go test $(TAGS) -count=1 -timeout 30m \
+			-run 'TestKilled(TwoHundredTimes|DuringMigration|Replicas)|TestHomeserverFaults|TestSlowHomeserver|TestOutage|TestRateLimitOverRestart|TestHostileTransactions|TestRevokedToken|TestFlood' . ; \
+	done
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in what is built in; asks vuln.go.dev
+	go run golang.org/x/vuln/cmd/govulncheck@v1.1.4 $(TAGS) ./...
 
 .PHONY: bench
 bench: ## micro-benchmarks
@@ -86,6 +105,10 @@ bin/staticcheck: go.mod go.sum
 .PHONY: need-gcc
 need-gcc:
 	@.ci/need gcc gcc libc6-dev
+
+.PHONY: need-promtool
+need-promtool:
+	@.ci/need promtool prometheus
 
 .PHONY: clean
 clean: ## remove what was built (the cached Synapse stays)

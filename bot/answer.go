@@ -27,7 +27,13 @@ const (
 func (b *bot) handle(ctx context.Context, ev invites.Received) {
 	log := b.log.With().Stringer("room", ev.Room).Stringer("event", ev.Event).Logger()
 	started := time.Now()
+	b.metrics.LaneWait(started.Sub(ev.ReceivedAt))
+	defer b.admitted.Delete(ev.Event)
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		// Without its token the bot can do nothing, so it begins nothing.
+		if b.client.AwaitToken(ctx) != nil {
+			return
+		}
 		err := b.once(ctx, ev, time.Since(started) < patience)
 		if err == nil {
 			return
@@ -43,7 +49,7 @@ func (b *bot) handle(ctx context.Context, ev invites.Received) {
 
 // once tries to handle an event. An error means that it should be tried again.
 func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error {
-	now, err := b.store.Received(ctx, ev.Event)
+	now, err := b.port.Received(ctx, ev.Event)
 	if errors.Is(err, invites.ErrNotFound) || now.Handled {
 		return nil
 	} else if err != nil {
@@ -83,6 +89,7 @@ func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error
 func (b *bot) dispatch(ctx context.Context, ev invites.Received) (m commands.Message, reply commands.Reply, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
+			b.metrics.Panicked()
 			b.log.Error().Stringer("event", ev.Event).Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).Msg("a command panicked")
 			m = commands.Message{Event: ev.Event, Room: ev.Room, Sender: ev.Sender}
 			reply, err = commands.Panicked(), nil
@@ -106,6 +113,12 @@ func (b *bot) dispatch(ctx context.Context, ev invites.Received) (m commands.Mes
 // answer sends a reply, and ends the event unless work goes on that the answer is to tell of. Transaction ids come from the
 // event's id, so that an answer sent again after a crash is the same answer.
 func (b *bot) answer(ctx context.Context, ev invites.Received, m commands.Message, reply commands.Reply) error {
+	if allowed, tell := b.mayAnswer(ev, reply); !allowed {
+		b.metrics.Limited("answer")
+		if reply = (commands.Reply{}); tell {
+			reply = commands.Quiet()
+		}
+	}
 	if content := reply.Reaction(m); content != nil {
 		if _, err := b.send(ctx, ev.Room, transaction(ev.Event, "reaction"), "m.reaction", content); err != nil {
 			return err
@@ -127,7 +140,18 @@ func (b *bot) answer(ctx context.Context, ev invites.Received, m commands.Messag
 	if ev.Answer != "" {
 		b.cards.Close(ev.Answer)
 	}
-	return b.store.Handled(ctx, ev.Event)
+	b.end(ev.Event)
+	return nil
+}
+
+// end notes beside the lane that an event's reply is out: nothing waits for that, and in company it shares a commit. Should
+// a crash come first, the next start sends the same answer, under the same transaction id.
+func (b *bot) end(event id.EventID) {
+	b.ending.Go(func() {
+		if err := b.port.Handled(context.WithoutCancel(b.ctx), event); err != nil {
+			b.log.Warn().Err(err).Stringer("event", event).Msg("answered, but the next start does not know and answers again")
+		}
+	})
 }
 
 // tell sends the notice of a reply, or edits the one that stands already.

@@ -18,6 +18,7 @@ import (
 	"usher/commands"
 	"usher/invites"
 	"usher/matrix"
+	"usher/metrics"
 	"usher/store"
 )
 
@@ -57,8 +58,8 @@ func newBot(t *testing.T) (*bot, *sent) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	b := &bot{ctx: t.Context(), log: zerolog.Nop(), store: db, client: client}
-	b.sealed.parking = newParking(func(invites.Received) {})
+	b := &bot{ctx: t.Context(), log: zerolog.Nop(), store: db, port: db, client: client, metrics: metrics.New("test", clock{})}
+	b.sealed.told, b.sealed.parking = map[id.RoomID]bool{}, newParking(func(invites.Received) {})
 	b.invites = &invites.Service{Store: db, Clock: clock{}, Self: invites.Identity{Bot: "@usher:here", Domain: "here"}}
 	b.desk = &commands.Desk{Invites: b.invites, Prefix: "!", Names: func() []string { return nil }}
 	return b, s
@@ -89,6 +90,7 @@ func TestPanicIsAnswered(t *testing.T) {
 	if len(s.bodies) != 2 || !strings.Contains(s.bodies[0], "💥") || strings.Contains(s.bodies[1], "inner secret") {
 		t.Errorf("sent %q, want a reaction and a notice without inner secrets", s.bodies)
 	}
+	b.ending.Wait()
 	if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled {
 		t.Errorf("%+v %v: it would panic again", after, err)
 	}
@@ -118,6 +120,7 @@ func TestMutedBotGoesOn(t *testing.T) {
 	b.desk.Level = func(_ id.UserID) commands.Level { return commands.Nobody }
 	ev := receive(t, b, "!ping")
 	b.handle(t.Context(), ev)
+	b.ending.Wait()
 	if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled {
 		t.Errorf("%+v %v: it would be sent for ever", after, err)
 	}

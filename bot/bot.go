@@ -15,6 +15,7 @@ import (
 	"usher/invites"
 	"usher/jobs"
 	"usher/matrix"
+	"usher/metrics"
 	"usher/store"
 )
 
@@ -32,6 +33,8 @@ type bot struct {
 	log      zerolog.Logger
 	self     invites.Identity
 	store    *store.Store
+	port     invites.Store // the same, watched
+	metrics  *metrics.Metrics
 	client   *matrix.Client
 	state    *matrix.State
 	pending  *matrix.Pending
@@ -40,16 +43,23 @@ type bot struct {
 	desk     *commands.Desk
 	jobs     *jobs.Queue
 	lanes    *lanes
+	feed     *feed
+	commands rate[id.UserID]
+	answers  rate[id.RoomID]
+	admitted sync.Map // ids of events being handled whose command may run, so that trying again costs its sender nothing
 	direct   *directs
 	progress progress
 	sealed   sealed
+
+	ending sync.WaitGroup // notes that a reply is out
 
 	expiriesChanged atomic.Bool // since the last sweep, in some room
 
 	emptying sync.Mutex
 	checking map[id.RoomID]bool
 
-	closers []func()
+	stopping atomic.Bool
+	closers  []func()
 }
 
 // clock is the real one.

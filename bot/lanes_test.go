@@ -15,9 +15,20 @@ import (
 func events(r id.RoomID, n int) []invites.Received {
 	out := make([]invites.Received, n)
 	for i := range out {
-		out[i] = invites.Received{Room: r, Event: id.EventID(fmt.Sprint(i)), Seq: int64(i)}
+		out[i] = invites.Received{Room: r, Event: id.EventID(fmt.Sprint(i)), Sender: id.UserID("@" + r), Seq: int64(i), Raw: []byte("{}")}
 	}
 	return out
+}
+
+// empty checks that lanes keep nothing of what is over.
+func empty(t *testing.T, l *lanes) {
+	t.Helper()
+	if err := l.stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if len(l.rooms)+len(l.senders)+len(l.turns)+l.events != 0 {
+		t.Errorf("left over: %d rooms, %d senders, %d turns, %d events", len(l.rooms), len(l.senders), len(l.turns), l.events)
+	}
 }
 
 func TestLanesKeepTheOrderOfARoom(t *testing.T) {
@@ -30,6 +41,9 @@ func TestLanesKeepTheOrderOfARoom(t *testing.T) {
 		defer left.Done()
 		mu.Lock()
 		defer mu.Unlock()
+		if ev.Raw != nil {
+			t.Error("a lane kept more than a key")
+		}
 		seen[ev.Room] = append(seen[ev.Room], ev.Seq)
 	})
 	for r := range rooms {
@@ -43,12 +57,7 @@ func TestLanesKeepTheOrderOfARoom(t *testing.T) {
 			}
 		}
 	}
-	if err := l.stop(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if len(l.waiting) != 0 {
-		t.Errorf("%d lanes are left over", len(l.waiting))
-	}
+	empty(t, l)
 }
 
 func TestLanesRunSideBySideUpToTheBound(t *testing.T) {
@@ -60,7 +69,7 @@ func TestLanesRunSideBySideUpToTheBound(t *testing.T) {
 	for _, r := range []id.RoomID{"a", "b", "c"} {
 		l.push(t.Context(), events(r, 1))
 	}
-	if one, other := <-started, <-started; one == other {
+	if first, second := <-started, <-started; first == second {
 		t.Error("two of one room at a time")
 	}
 	select {
@@ -70,6 +79,49 @@ func TestLanesRunSideBySideUpToTheBound(t *testing.T) {
 	}
 	close(free)
 	<-started
+	empty(t, l)
+}
+
+// TestLanesAreFair: somebody who floods a thousand rooms gets a share of the slots, and who comes later the next free one.
+func TestLanesAreFair(t *testing.T) {
+	const parallel, rooms = 8, 1000
+	started, free := make(chan id.UserID, rooms), make(chan struct{})
+	l := newLanes(parallel, func(_ context.Context, ev invites.Received) {
+		started <- ev.Sender
+		<-free
+	})
+	flood := func(who id.UserID) {
+		for r := range rooms {
+			l.push(t.Context(), []invites.Received{{Room: id.RoomID(fmt.Sprint(who, r)), Sender: who}})
+		}
+	}
+	flood("@mallory")
+	for range parallel / 4 {
+		<-started
+	}
+	l.push(t.Context(), []invites.Received{{Room: "!quiet", Sender: "@alice"}})
+	if who := <-started; who != "@alice" {
+		t.Errorf("%s is served before Alice, with free slots", who)
+	}
+	for i := range 4 { // all slots are taken now
+		flood(id.UserID(fmt.Sprint("@mallory", i)))
+	}
+	for range parallel - parallel/4 - 1 {
+		<-started
+	}
+	l.push(t.Context(), []invites.Received{{Room: "!quiet2", Sender: "@bob"}})
+	served := 0
+	for who := id.UserID(""); who != "@bob"; served++ {
+		free <- struct{}{}
+		who = <-started
+	}
+	if served > 6 {
+		t.Errorf("Bob was served only after %d others: four have a turn before him", served-1)
+	}
+	close(free)
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
 	if err := l.stop(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -37,6 +37,9 @@ func (p *progress) due(command id.EventID, now time.Time, last bool) bool {
 	return true
 }
 
+// refusedPause is how long a row is left alone while the homeserver refuses the bot's token.
+const refusedPause = 15 * time.Second
+
 // occasion is why a status message might be edited.
 type occasion int
 
@@ -48,6 +51,9 @@ const (
 
 // deliver is what the queue calls: one attempt at a row, and word of it.
 func (b *bot) deliver(ctx context.Context, row int64) (invites.Outcome, error) {
+	if b.client.TokenRefused() {
+		return invites.Outcome{Kind: invites.OutcomeLater, At: time.Now().Add(refusedPause)}, nil // begin nothing
+	}
 	outcome, err := b.invites.Deliver(ctx, row)
 	if err != nil || outcome.Kind == invites.OutcomeGone {
 		return outcome, err

@@ -18,6 +18,7 @@ import (
 	"usher/invites"
 	"usher/jobs"
 	"usher/matrix"
+	"usher/metrics"
 	"usher/policy"
 	"usher/store"
 )
@@ -68,7 +69,8 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 	b.ctx, cancel = context.WithCancel(context.WithoutCancel(ctx))
 	b.closers = append(b.closers, cancel)
 	var err error
-	if b.client, err = newClient(cfg, version, log); err != nil {
+	b.metrics = metrics.New(version, clock{})
+	if b.client, err = newClient(cfg, version, b.metrics, log); err != nil {
 		return nil, fmt.Errorf("homeserver.address: %w", err)
 	}
 	b.store, err = store.Open(ctx, store.Config{
@@ -93,13 +95,17 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 		b.close()
 		return nil, fmt.Errorf("%w: the queue: %w", ErrDatabase, err)
 	}
+	b.port = journal{b.metrics.Store(b.store), log}
 	b.invites = &invites.Service{
-		Store: b.store, Homeserver: b.state, Queue: b.jobs, Clock: clock{}, Self: b.self,
+		Store: b.port, Homeserver: b.metrics.Homeserver(b.state), Queue: b.metrics.Queue(b.jobs), Clock: clock{}, Self: b.self,
 		Limits: invites.Limits{AtOnce: cfg.Delivery.AtOnce, Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter},
 	}
 	b.direct = &directs{homeserver: b.client}
 	b.desk = b.newDesk(cfg, version)
 	b.lanes = newLanes(parallelRooms, b.handle)
+	b.feed = &feed{store: b.store, lanes: b.lanes, most: mostInLanes, log: log}
+	b.lanes.hungry, b.lanes.low = func() { b.feed.hungry(b.ctx) }, mostInLanes/2
+	b.commands.perMinute, b.answers.perMinute = cfg.Commands.PerMinute, cfg.Commands.AnswersPerMinute
 	return b, nil
 }
 
@@ -110,10 +116,10 @@ func identity(cfg *config.Config) invites.Identity {
 	}
 }
 
-func newClient(cfg *config.Config, version string, log zerolog.Logger) (*matrix.Client, error) {
+func newClient(cfg *config.Config, version string, counters matrix.Counters, log zerolog.Logger) (*matrix.Client, error) {
 	o := matrix.ClientOptions{
 		Homeserver: cfg.Homeserver.Address, Domain: cfg.Homeserver.Domain, Bot: id.UserID(cfg.BotUser()),
-		Token: cfg.Appservice.ASToken.Reveal(), Timeout: cfg.Appservice.RequestTimeout, UserAgent: "usher/" + version, Log: log,
+		Token: cfg.Appservice.ASToken.Reveal(), Timeout: cfg.Appservice.RequestTimeout, UserAgent: "usher/" + version, Counters: counters, Log: log,
 	}
 	if cfg.Puppet.Enabled {
 		o.PuppetToken = cfg.Puppet.ASToken.Reveal()
@@ -139,6 +145,7 @@ func (b *bot) newDesk(cfg *config.Config, version string) *commands.Desk {
 			return err
 		},
 		Direct: b.direct.has, Voted: b.show,
+		Limit: b.mayCommand,
 	}
 }
 
@@ -193,13 +200,18 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 			return fmt.Errorf("%w: %w", ErrDatabase, err)
 		}
 	}
-	if err := errors.Join(b.recallSpaces(ctx), b.loadPending(ctx), b.loadCards(ctx), b.recover()); err != nil {
+	if err := errors.Join(b.recallSpaces(ctx), b.loadPending(ctx), b.loadCards(ctx), b.feed.rewind(b.ctx)); err != nil {
 		return fmt.Errorf("%w: %w", ErrDatabase, err)
 	}
 	if err := b.jobs.Start(b.ctx); err != nil {
 		return fmt.Errorf("%w: the queue: %w", ErrDatabase, err)
 	}
 	b.startEncryption()
+	if err := b.observe(cfg); err != nil {
+		return err
+	}
+	go b.recheck(b.ctx)
+	go b.feed.watch(b.ctx)
 	server := &http.Server{Handler: intake, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -212,11 +224,13 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 	}
 	b.log.Info().Msg("stopping: what is under way is finished")
 	intake.Drain()
+	b.stopping.Store(true)
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownTimeout)
 	defer cancel()
 	if late := errors.Join(b.lanes.stop(deadline), b.jobs.Stop(deadline), server.Shutdown(deadline)); late != nil {
 		b.log.Warn().Err(late).Msg("not everything was finished in time; the next start goes on with it")
 	}
+	b.ending.Wait()
 	return err
 }
 
@@ -237,44 +251,19 @@ func listen(setting string) (net.Listener, error) {
 
 func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 	return matrix.NewIntake(matrix.IntakeOptions{
-		Inbox: b.store, Watcher: watchers{b}, Pending: b.pending, Cards: b.cards, Encrypted: b.sealed.device != nil,
+		Inbox: b.port, Watcher: watchers{b}, Pending: b.pending, Cards: b.cards, Encrypted: b.sealed.device != nil,
 		Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
-		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix,
+		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: commands.Known,
 		MaxBody: int64(cfg.Appservice.MaxBodySize), ReadTimeout: cfg.Appservice.RequestTimeout,
-		Deliver: func(events []invites.Received) { b.lanes.push(b.ctx, events) },
+		Deliver: func(events []invites.Received) { b.feed.push(b.ctx, events) },
 		Recover: func() {
-			if err := b.recover(); err != nil {
-				b.log.Err(err).Msg("the inbox could not be read; what waits there is handled after the next start")
+			if err := b.feed.rewind(b.ctx); err != nil {
+				b.log.Err(err).Msg("the inbox could not be read; it is tried again")
 			}
 		},
-		Policy: policy.EventType, Linked: b.linked, Redacted: b.state.Forget, Left: b.left, Ready: b.ready, Log: b.log,
+		Policy: policy.EventType, Linked: b.linked, Redacted: b.state.Forget, Left: b.left, Ready: b.ready,
+		Counters: b.metrics, Log: b.log,
 	})
-}
-
-// recover hands what waits in the inbox to the lanes. An event that is in a lane already is found handled when its turn comes.
-func (b *bot) recover() error {
-	waiting, err := b.store.Waiting(b.ctx)
-	if err != nil {
-		return err
-	}
-	if len(waiting) > 0 {
-		b.log.Info().Int("events", len(waiting)).Msg("taking up what waits in the inbox")
-	}
-	b.lanes.push(b.ctx, waiting)
-	return nil
-}
-
-// ready lists what keeps Usher from working.
-func (b *bot) ready() []string {
-	ctx, cancel := context.WithTimeout(b.ctx, 2*time.Second)
-	defer cancel()
-	if err := b.store.Ping(ctx); err != nil {
-		return []string{"the database can't commit"}
-	}
-	if b.sealed.device != nil && !b.sealed.device.Ready() {
-		return []string{"the device for encrypted rooms is not set up yet"}
-	}
-	return nil
 }
 
 // sweep lists the rows that should be worked on and may have no job.

@@ -55,6 +55,7 @@ type Desk struct {
 	Level     func(id.UserID) Level                       // the operator's permissions
 	RoundTrip func(context.Context) error                 // one request to the homeserver, for !ping
 	Direct    func(id.RoomID) bool                        // whether a room is a direct chat with the bot
+	Limit     Limit                                       // how much somebody may ask; nil: anything
 	Voted     func(context.Context, invites.Ballot) error // shows and carries out what became of a vote
 	Version   string
 	MaxAge    time.Duration // commands older than this when they first arrive are not run
@@ -96,6 +97,9 @@ func (d *Desk) Dispatch(ctx context.Context, ev invites.Received) (Message, Repl
 		return m, d.unknown(mentioned, name), nil
 	}
 	c := &Call{Desk: d, Message: m, Event: ev, Level: d.Level(ev.Sender), Command: command}
+	if reply, refused, err := c.limited(ctx); refused || err != nil {
+		return m, reply, err
+	}
 	c.Flags, c.Args = takeFlags(args)
 	if reply, refused := c.refuse(); refused {
 		return m, reply, nil

@@ -20,8 +20,8 @@ func inviteCommand() Command {
 	}
 }
 
-// maxTargets is how many people one command may name.
-const maxTargets = 1000
+// maxTargets is how many people one command may name: no more fit into a message.
+const maxTargets = 5000
 
 func runInvite(ctx context.Context, c *Call) (Reply, error) {
 	if err := c.only("dry-run", "as-bot"); err != nil {

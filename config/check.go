@@ -186,6 +186,8 @@ func (d *decoder) checkDatabase(db *Database) {
 func (d *decoder) checkNumbers(c *Config) {
 	d.checkLength("appservice.request_timeout", c.Appservice.RequestTimeout, time.Second, 10*time.Minute)
 	d.checkLength("shutdown_timeout", c.ShutdownTimeout, 0, time.Hour)
+	d.checkRange("commands.per_minute", c.Commands.PerMinute, 0, 10000)
+	d.checkRange("commands.answers_per_minute", c.Commands.AnswersPerMinute, 0, 10000)
 	d.checkRange("delivery.at_once", c.Delivery.AtOnce, 0, 100)
 	d.checkRange("delivery.workers", c.Delivery.Workers, 1, 100)
 	d.checkLength("delivery.give_up_after", c.Delivery.GiveUpAfter, time.Minute, 30*24*time.Hour)

@@ -65,6 +65,9 @@ type Puppet struct {
 type Commands struct {
 	Prefix string        `yaml:"prefix"`
 	MaxAge time.Duration `yaml:"max_age"` // older commands never seen before are not run
+
+	PerMinute        int `yaml:"per_minute"`         // commands of one user; 0: no limit
+	AnswersPerMinute int `yaml:"answers_per_minute"` // in one room; 0: no limit
 }
 
 // Database is where Usher keeps what must survive.
@@ -109,6 +112,7 @@ type Delivery struct {
 type Metrics struct {
 	Enabled bool   `yaml:"enabled"`
 	Listen  string `yaml:"listen"` // host:port or unix:/path; see Network
+	Pprof   bool   `yaml:"pprof"`  // Go's profiles too
 }
 
 // Logging has the shape of a zeroconfig config, so that the package need not know that library; see Decode.
@@ -151,7 +155,7 @@ func Default() *Config {
 			RequestTimeout: 30 * time.Second,
 		},
 		Puppet:          Puppet{ID: "usher-puppet"},
-		Commands:        Commands{Prefix: "!", MaxAge: 10 * time.Minute},
+		Commands:        Commands{Prefix: "!", MaxAge: 10 * time.Minute, PerMinute: 30, AnswersPerMinute: 60},
 		Database:        Database{Type: TypeSQLite, URI: "file:usher.db", MaxOpenConns: 8, MaxIdleConns: 2},
 		Encryption:      Encryption{Enabled: true, ShareKeysWith: ShareAll, WaitForKeys: 10 * time.Minute},
 		Delivery:        Delivery{AtOnce: 5, Workers: 4, GiveUpAfter: 24 * time.Hour},

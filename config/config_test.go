@@ -76,13 +76,13 @@ puppet:
   as_token: pppppppppppppppppppppppp
   hs_token: qqqqqqqqqqqqqqqqqqqqqqqq
   auto_join: ["@*:localhost:8448"]
-commands: {prefix: "?", max_age: 1h}
+commands: {prefix: "?", max_age: 1h, per_minute: 5, answers_per_minute: 0}
 permissions: {"*": user, "@a:b": operator}
 database: {type: postgres, uri: "postgres://u:p@h/d", max_open_conns: 20, max_idle_conns: 5}
 encryption: {enabled: false, pickle_key: kkkkkkkkkkkkkkkkkkkkkkkk, recovery_key: r, database_uri: "postgres://u:p@h/k", share_keys_with: cross-signed, wait_for_keys: 1m, history_sharing: true}
 delivery: {at_once: 1, workers: 2, give_up_after: 48h}
 shutdown_timeout: 20s
-metrics: {enabled: true, listen: "[::1]:1"}
+metrics: {enabled: true, listen: "[::1]:1", pprof: true}
 logging:
   min_level: debug
   timestamp: false
@@ -98,13 +98,13 @@ logging:
 		Appservice: Appservice{"door", "unix:///run/door.sock", "unix:/run/door.sock", "aaaaaaaaaaaaaaaaaaaaaaaa",
 			"hhhhhhhhhhhhhhhhhhhhhhhh", Bot{"door", "Door", "mxc://hs.example/abc"}, 64e6, 45 * time.Second},
 		Puppet:          Puppet{true, "door-puppet", "pppppppppppppppppppppppp", "qqqqqqqqqqqqqqqqqqqqqqqq", []string{"@*:localhost:8448"}},
-		Commands:        Commands{"?", time.Hour},
+		Commands:        Commands{"?", time.Hour, 5, 0},
 		Permissions:     Permissions{"*": LevelUser, "@a:b": LevelOperator},
 		Database:        Database{"postgres", "postgres://u:p@h/d", 20, 5},
 		Encryption:      Encryption{false, "kkkkkkkkkkkkkkkkkkkkkkkk", "r", "postgres://u:p@h/k", ShareSigned, time.Minute, true},
 		Delivery:        Delivery{1, 2, 48 * time.Hour},
 		ShutdownTimeout: 20 * time.Second,
-		Metrics:         Metrics{true, "[::1]:1"},
+		Metrics:         Metrics{true, "[::1]:1", true},
 		Logging: Logging{MinLevel: "debug", Caller: true, Metadata: map[string]string{"a": "b"}, Writers: []Writer{{Type: "file",
 			Filename: "x.log", MaxSize: 5, Compress: true, MinLevel: "warn", MaxLevel: "error", Format: "json"}}},
 	}

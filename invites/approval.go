@@ -136,7 +136,7 @@ func (s *Service) CarryOut(ctx context.Context, c Card) (Invitation, error) {
 	if err != nil || row.Status != Open || row.DueAt.After(s.Clock.Now()) {
 		return row, err
 	}
-	if err := s.deliverNow(ctx, row.ID); err != nil {
+	if row, err = s.deliverNow(ctx, row, false); err != nil {
 		return row, err
 	}
 	return s.row(ctx, c)

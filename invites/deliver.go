@@ -28,13 +28,23 @@ func (s *Service) Deliver(ctx context.Context, row int64) (Outcome, error) {
 	if err != nil || !ok {
 		return Outcome{Kind: OutcomeGone}, err
 	}
+	outcome, _, err := s.deliver(ctx, inv)
+	return outcome, err
+}
+
+// deliver makes the attempt at a row that was claimed for it, and returns the row as it is then.
+func (s *Service) deliver(ctx context.Context, inv Invitation) (Outcome, Invitation, error) {
 	end := s.attempt(ctx, inv)
 	if ctx.Err() != nil && end.status == Open {
 		// Shutting down: leave the row to the next start, but let go of it.
 		ctx = context.WithoutCancel(ctx)
 		end.due = s.Clock.Now()
 	}
-	return s.settle(ctx, inv, end)
+	outcome, err := s.settle(ctx, inv, end)
+	if err == nil && outcome.Kind != OutcomeGone {
+		inv.Status, inv.Code, inv.Detail, inv.DueAt, inv.LeasedUntil = end.status, end.code, end.detail, end.due, time.Time{}
+	}
+	return outcome, inv, err
 }
 
 // ending is how an attempt went.

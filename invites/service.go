@@ -173,7 +173,7 @@ func (s *Service) decide(ctx context.Context, r id.RoomID, q policy.Question, f 
 // Ask decides on every target, records what is to be done with its audit in one commit, delivers the first few at once and
 // queues the rest. It returns a row for each target, in order. Asked again for the same command, it takes up where it was.
 func (s *Service) Ask(ctx context.Context, req Request) ([]Invitation, error) {
-	rows, err := s.record(ctx, req)
+	rows, claimed, err := s.record(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +183,7 @@ func (s *Service) Ask(ctx context.Context, req Request) ([]Invitation, error) {
 	now := s.Clock.Now()
 	delivered := 0
 	var queue []int64
-	for _, row := range rows {
+	for i, row := range rows {
 		switch {
 		case row.Status != Open || row.DueAt.After(now):
 			continue // settled, or the queue has it for later
@@ -192,7 +192,7 @@ func (s *Service) Ask(ctx context.Context, req Request) ([]Invitation, error) {
 			continue
 		}
 		delivered++
-		if err := s.deliverNow(ctx, row.ID); err != nil {
+		if rows[i], err = s.deliverNow(ctx, row, row.ID == claimed); err != nil {
 			return nil, err
 		}
 	}
@@ -201,22 +201,23 @@ func (s *Service) Ask(ctx context.Context, req Request) ([]Invitation, error) {
 			return nil, fmt.Errorf("queueing: %w", err)
 		}
 	}
-	if delivered == 0 {
-		return rows, nil
-	}
-	return s.Progress(ctx, req.Command)
+	return slices.DeleteFunc(rows, func(row Invitation) bool { return row.Action != req.Action }), nil
 }
 
-// deliverNow delivers in the lane; what can't be done now is left to the queue.
-func (s *Service) deliverNow(ctx context.Context, row int64) error {
-	outcome, err := s.Deliver(ctx, row)
-	if err != nil {
-		return err
+// deliverNow delivers in the lane, and returns the row as it is then; what can't be done now is left to the queue.
+func (s *Service) deliverNow(ctx context.Context, row Invitation, claimed bool) (Invitation, error) {
+	if !claimed {
+		fresh, ok, err := s.Store.Claim(ctx, row.ID, s.Clock.Now(), s.Limits.Lease)
+		if err != nil || !ok {
+			return row, err
+		}
+		row = fresh
 	}
-	if outcome.Kind == OutcomeLater || outcome.Kind == OutcomeFailed {
-		return s.Queue.Wake(ctx, outcome.At, row)
+	outcome, row, err := s.deliver(ctx, row)
+	if err == nil && (outcome.Kind == OutcomeLater || outcome.Kind == OutcomeFailed) {
+		err = s.Queue.Wake(ctx, outcome.At, row.ID)
 	}
-	return nil
+	return row, err
 }
 
 // Progress returns the rows that a command asked for as they are now, without the automatic joins that followed.
@@ -225,11 +226,12 @@ func (s *Service) Progress(ctx context.Context, command id.EventID) ([]Invitatio
 	return slices.DeleteFunc(rows, func(row Invitation) bool { return row.Action != rows[0].Action }), err
 }
 
-// record decides on the targets that have no row yet, and commits rows and audit together.
-func (s *Service) record(ctx context.Context, req Request) ([]Invitation, error) {
+// record decides on the targets that have no row yet, and commits rows and audit together. The first row that is to be
+// delivered is claimed with that, which saves nearly every command a commit; claimed is its ID, 0 for none.
+func (s *Service) record(ctx context.Context, req Request) (all []Invitation, claimed int64, err error) {
 	known, err := s.Store.Invitations(ctx, req.Command)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	have := make(map[id.UserID]bool, len(known))
 	for _, row := range known {
@@ -244,30 +246,45 @@ func (s *Service) record(ctx context.Context, req Request) ([]Invitation, error)
 		}
 	}
 	if len(fresh.Targets) == 0 {
-		return known, nil
+		return known, 0, nil
 	}
-	stored, err := s.decideAndRecord(ctx, fresh)
-	return append(known, stored...), err
+	stored, claimed, err := s.decideAndRecord(ctx, fresh, len(known) == 0)
+	return append(known, stored...), claimed, err
+}
+
+// claims reports whether a row was stored with the lease it was given. Another process may have had it stored before.
+func claims(given, stored Invitation) bool {
+	return given.Attempt == 1 && stored.Attempt == 1 && stored.Status == Open &&
+		stored.LeasedUntil.UnixMilli() == given.LeasedUntil.UnixMilli()
 }
 
 // spendTries is how often a decision is made again because others spent of the same quotas meanwhile.
 const spendTries = 20
 
-// decideAndRecord decides on all targets and records what follows, with what it spends, in one commit.
-func (s *Service) decideAndRecord(ctx context.Context, req Request) ([]Invitation, error) {
+// decideAndRecord decides on all targets and records what follows, with what it spends, in one commit. With claim, the first
+// row to be delivered is claimed by that commit.
+func (s *Service) decideAndRecord(ctx context.Context, req Request, claim bool) (stored []Invitation, claimed int64, err error) {
 	for try := 1; ; try++ {
 		w := &purse{}
 		judged, err := s.judgeAll(ctx, req, w)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		rows, audit := s.rows(req, judged)
 		if err := s.limitCards(ctx, rows); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		stored, err := s.Store.Record(ctx, rows, audit, s.charges(req, rows, judged, w)...)
+		first := slices.IndexFunc(rows, func(row Invitation) bool { return row.Status == Open })
+		take := claim && first >= 0 && s.Limits.AtOnce > 0
+		if take {
+			rows[first].Attempt, rows[first].LeasedUntil = 1, rows[first].CreatedAt.Add(s.Limits.Lease)
+		}
+		stored, err = s.Store.Record(ctx, rows, audit, s.charges(req, rows, judged, w)...)
+		if err == nil && take && claims(rows[first], stored[first]) {
+			claimed = stored[first].ID
+		}
 		if !errors.Is(err, ErrSpent) || try == spendTries {
-			return stored, err
+			return stored, claimed, err
 		}
 	}
 }

@@ -15,10 +15,11 @@ type addressing struct {
 	prefix  string
 	names   []string // that a message may begin with to address the bot
 	mention []byte   // the bot's id as it stands in m.mentions
+	known   func(string) bool
 }
 
-func newAddressing(prefix string, bot id.UserID, display string) addressing {
-	a := addressing{prefix: prefix, mention: []byte(`"` + bot + `"`)}
+func newAddressing(prefix string, bot id.UserID, display string, known func(string) bool) addressing {
+	a := addressing{prefix: prefix, mention: []byte(`"` + bot + `"`), known: known}
 	for _, name := range []string{bot.String(), "@" + bot.Localpart(), bot.Localpart(), display} {
 		if name != "" {
 			a.names = append(a.names, name)
@@ -41,7 +42,7 @@ func (a addressing) concerns(c *rawContent) bool {
 		}
 		body = body[size:]
 	}
-	if a.prefix != "" && after(body, a.prefix) >= 0 {
+	if end := after(body, a.prefix); a.prefix != "" && end >= 0 && a.command(body[end:]) {
 		return true
 	}
 	for _, name := range a.names {
@@ -50,6 +51,29 @@ func (a addressing) concerns(c *rawContent) bool {
 		}
 	}
 	return bytes.Contains(c.mentions, a.mention)
+}
+
+// longestWord bounds the words that may name a command, in characters.
+const longestWord = 32
+
+// command tells whether a text that followed the prefix begins with a command's name: other bots share the prefix, and
+// their commands are not worth a write. A quoted word is in doubt.
+func (a addressing) command(text []byte) bool {
+	if a.known == nil {
+		return true
+	}
+	var word []rune
+	for len(text) > 0 && len(word) <= longestWord {
+		r, size := decodeRune(text)
+		if unicode.IsSpace(r) {
+			break
+		}
+		if len(word) == 0 && (r == '"' || r == '“' || r == '„') {
+			return true
+		}
+		word, text = append(word, r), text[size:]
+	}
+	return a.known(string(word))
 }
 
 // after returns the index after want, which the checked JSON string text begins with in upper or lower case, else -1.

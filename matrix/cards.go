@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"bytes"
 	"slices"
 	"sync"
 
@@ -94,6 +95,9 @@ func Vote(key string) string {
 func (n *Intake) reaction(t *work, e *rawEvent) (kind, string) {
 	if string(e.content.rel) != `"m.annotation"` || string(e.sender) == n.own {
 		return ignored, ""
+	}
+	if k := e.content.relKey; len(k) < 2 || bytes.IndexByte(k, '\\') < 0 && Vote(string(k[1:len(k)-1])) == "" {
+		return ignored, "" // nearly all of them
 	}
 	card, okCard := unquote(e.content.relEvent)
 	key, okKey := unquote(e.content.relKey)

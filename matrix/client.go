@@ -2,6 +2,7 @@ package matrix
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -39,6 +40,8 @@ type Client struct {
 	timeout     time.Duration
 	counters    Counters
 	log         zerolog.Logger
+
+	botStanding, puppetStanding standing
 }
 
 // NewClient checks the options and makes a client. It does not talk to the homeserver yet.
@@ -146,6 +149,20 @@ func (c *Client) do(ctx context.Context, r request) ([]byte, error) {
 	case r.open:
 		raw = c.anybody
 	}
+	free := r.open || r.name == "whoami" // asked whatever the homeserver thinks of the token
+	if !free && c.standingOf(raw).again() != nil {
+		return nil, &invites.ActError{Class: invites.ClassStopped, Code: mautrix.MUnknownToken.ErrCode, Err: errNotAsked}
+	}
+	body, err := c.ask(ctx, raw, r)
+	var act *invites.ActError
+	if !free && errors.As(err, &act) && act.Class == invites.ClassStopped {
+		c.judge(ctx, raw)
+	}
+	return body, err
+}
+
+// ask makes the request itself.
+func (c *Client) ask(ctx context.Context, raw *mautrix.Client, r request) ([]byte, error) {
 	deadline, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	full := mautrix.FullRequest{

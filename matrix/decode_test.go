@@ -109,7 +109,7 @@ func TestReceived(t *testing.T) {
 }
 
 func TestAddressing(t *testing.T) {
-	a := newAddressing("!", "@usher:example.org", "Der Türsteher")
+	a := newAddressing("!", "@usher:example.org", "Der Türsteher", nil)
 	for body, want := range map[string]bool{
 		`!invite`: true, `\u0021invite`: true, `  \n!help`: true, `! x`: true, `invite`: false, ``: false, `\ud83d`: false, `\ud83d!`: false,
 		`@usher:example.org: invite`: true, `@usher:example.org`: true, `@USHER: x`: true, `usher, invite`: true, `Usher invite`: true,
@@ -145,6 +145,25 @@ func TestAddressing(t *testing.T) {
 	}
 }
 
+// TestOtherBotsCommands has the words after the prefix sorted by those who know them.
+func TestOtherBotsCommands(t *testing.T) {
+	a := newAddressing("!", "@usher:example.org", "Usher", func(name string) bool { return strings.EqualFold(name, "invite") })
+	for body, want := range map[string]bool{
+		`!invite`: true, `!invite @a:b`: true, `!INVITE\n@a:b`: true, `!inv\u0069te\u00a0x`: true, ` !\"invite\" x`: true, `!“invite” x`: true,
+		`!`: false, `!!`: false, `! invite`: false, `!invited x`: false, `!play invite`: false, `!\ud83d`: false, `usher: play`: true,
+		`!` + strings.Repeat("x", 1000): false,
+	} {
+		c := rawContent{msgtype: []byte(`"m.text"`), body: []byte(`"` + body + `"`)}
+		if got := a.concerns(&c); got != want {
+			t.Errorf("%s: %v", body, got)
+		}
+	}
+	mentioned := rawContent{msgtype: []byte(`"m.text"`), body: []byte(`"!play"`), mentions: []byte(`{"user_ids":["@usher:example.org"]}`)}
+	if !a.concerns(&mentioned) {
+		t.Error("a mention is overlooked")
+	}
+}
+
 // FuzzTransaction compares the decoder with encoding/json, read into maps, which don't fold keys.
 func FuzzTransaction(f *testing.F) {
 	for _, seed := range []string{
@@ -156,7 +175,7 @@ func FuzzTransaction(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	addressed := newAddressing("!", "@usher:example.org", "Usher")
+	addressed := newAddressing("!", "@usher:example.org", "Usher", nil)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		type piece struct {
 			raw string

@@ -37,16 +37,17 @@ type Watcher interface {
 type IntakeOptions struct {
 	Inbox       Inbox
 	Watcher     Watcher
-	Pending     *Pending      // open invitations; starts empty if nil
-	Cards       *Cards        // open cards; none if nil
-	Token       string        // hs_token: what the homeserver shows
-	Bot         id.UserID     // the bot's own user
-	DisplayName string        // the bot's, by which it may be addressed
-	Prefix      string        // of commands
-	Encrypted   bool          // keep encrypted events, which may be commands
-	MaxBody     int64         // bytes of one transaction; 50 MiB if 0
-	ReadTimeout time.Duration // for reading one; 30 s if 0
-	Commit      time.Duration // for committing one; 10 s if 0
+	Pending     *Pending               // open invitations; starts empty if nil
+	Cards       *Cards                 // open cards; none if nil
+	Token       string                 // hs_token: what the homeserver shows
+	Bot         id.UserID              // the bot's own user
+	DisplayName string                 // the bot's, by which it may be addressed
+	Prefix      string                 // of commands
+	Known       func(name string) bool // whether a word after the prefix names a command; nil: every word may
+	Encrypted   bool                   // keep encrypted events, which may be commands
+	MaxBody     int64                  // bytes of one transaction; 50 MiB if 0
+	ReadTimeout time.Duration          // for reading one; 30 s if 0
+	Commit      time.Duration          // for committing one; 10 s if 0
 
 	Deliver  func([]invites.Received)                          // gets what is new in the inbox, in order, one call at a time, after the commit
 	Recover  func()                                            // after a commit of unknown outcome: look what waits in the inbox, not all of it was delivered
@@ -68,7 +69,9 @@ type Intake struct {
 	addressed addressing
 	own       string        // the bot's id as a JSON string
 	turn      chan struct{} // held while committing and delivering, so that both have one order
-	doubt     atomic.Bool   // a commit failed that may have taken effect
+	mu        sync.Mutex
+	waiting   []*arrival  // for the next commit
+	doubt     atomic.Bool // a commit failed that may have taken effect
 	draining  atomic.Bool
 	buffers   sync.Pool // of *work
 }
@@ -97,7 +100,7 @@ func NewIntake(o IntakeOptions) *Intake {
 		o.Cards = NewCards()
 	}
 	return &Intake{
-		o: o, addressed: newAddressing(o.Prefix, o.Bot, o.DisplayName), own: `"` + o.Bot.String() + `"`, turn: make(chan struct{}, 1),
+		o: o, addressed: newAddressing(o.Prefix, o.Bot, o.DisplayName, o.Known), own: `"` + o.Bot.String() + `"`, turn: make(chan struct{}, 1),
 		buffers: sync.Pool{New: func() any { return new(work) }},
 	}
 }
@@ -187,6 +190,7 @@ func (n *Intake) transaction(w http.ResponseWriter, r *http.Request, txn string)
 	start := n.o.Now()
 	t := n.buffers.Get().(*work)
 	t.reset(start)
+	t.txn = txn
 	status, code := n.take(w, r, t, txn)
 	if status == http.StatusOK {
 		reply(w, status, emptyJSON)
@@ -236,8 +240,8 @@ func (n *Intake) take(w http.ResponseWriter, r *http.Request, t *work, txn strin
 
 // commit makes durable what a transaction brought, then hands it on.
 func (n *Intake) commit(ctx context.Context, t *work) error {
-	if len(t.received)+len(t.members) > 0 || len(t.redactions) > 0 {
-		if err := n.receive(ctx, t); err != nil {
+	if len(t.received)+len(t.members)+len(t.redactions) > 0 {
+		if err := n.receive(ctx, &arrival{txn: t.txn, received: t.received, members: t.members, redactions: t.redactions}); err != nil {
 			return err
 		}
 	}
@@ -257,44 +261,6 @@ func (n *Intake) commit(ctx context.Context, t *work) error {
 		}
 	}
 	return nil
-}
-
-func (n *Intake) receive(ctx context.Context, t *work) error {
-	select {
-	case n.turn <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { <-n.turn }()
-	var fresh []invites.Received
-	if len(t.received)+len(t.members) > 0 {
-		var err error
-		if fresh, err = n.o.Inbox.Receive(ctx, t.received, t.members...); err != nil {
-			n.doubt.Store(true)
-			return fmt.Errorf("inbox: %w", err)
-		}
-		n.settled(t.members)
-	}
-	var failed error
-	for _, r := range t.redactions {
-		redacted, err := n.o.Inbox.Redact(ctx, r.event, r.sender)
-		if err != nil {
-			failed = fmt.Errorf("redaction: %w", err)
-		}
-		for i := range fresh {
-			if redacted && fresh[i].Event == r.event {
-				fresh[i].Redacted = true
-			}
-		}
-	}
-	// What is committed is handed on even if a redaction failed: it is not new when it comes again.
-	if len(fresh) > 0 && n.o.Deliver != nil {
-		n.o.Deliver(fresh)
-	}
-	if n.doubt.CompareAndSwap(true, false) && n.o.Recover != nil {
-		n.o.Recover()
-	}
-	return failed
 }
 
 var (

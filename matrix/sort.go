@@ -15,6 +15,7 @@ import (
 // work is one transaction as it is taken in.
 type work struct {
 	now        time.Time
+	txn        string
 	body       []byte
 	events     int
 	received   []invites.Received

@@ -16,10 +16,13 @@ const (
 		ORDER BY e.checked_at LIMIT $2`
 	updateExpiry   = `UPDATE expiry SET expire_after = $2, remind_before = $3, checked_at = $4 WHERE room_id = $1`
 	forgetExpiries = `UPDATE expiry SET checked_at = 0 WHERE checked_at <> 0`
-	selectOverdue  = `SELECT ` + entryColumns + ` FROM expiry e JOIN ledger l USING (room_id)
-		WHERE e.expire_after > 0 AND l.fate = 'pending' AND l.at <= $1 - e.expire_after AND l.tried_at < $2 LIMIT $3`
-	selectToRemind = `SELECT ` + entryColumns + ` FROM expiry e JOIN ledger l USING (room_id)
-		WHERE e.expire_after > 0 AND e.remind_before > 0 AND l.fate = 'pending' AND NOT l.reminded
+
+	// SQLite reads a CROSS JOIN from left to right: rooms that let invitations expire are few.
+	ofRooms       = `id, event_id, l.room_id, target, sender, inviter, way, command, at, fate, ended_at, ended_by, ending, reminded`
+	selectOverdue = `SELECT ` + ofRooms + ` FROM expiry e CROSS JOIN ledger l
+		WHERE e.expire_after > 0 AND l.room_id = e.room_id AND l.fate = 'pending' AND l.at <= $1 - e.expire_after AND l.tried_at < $2 LIMIT $3`
+	selectToRemind = `SELECT ` + ofRooms + ` FROM expiry e CROSS JOIN ledger l
+		WHERE e.expire_after > 0 AND e.remind_before > 0 AND l.room_id = e.room_id AND l.fate = 'pending' AND NOT l.reminded
 			AND l.at <= $1 - e.expire_after + e.remind_before LIMIT $2`
 	updateReminded = `UPDATE ledger SET reminded = true WHERE id = $1`
 	updateTried    = `UPDATE ledger SET tried_at = $2 WHERE id = $1`

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"slices"
 	"sync"
@@ -90,19 +91,28 @@ func (g *group) leads(ctx context.Context, w *write) {
 	}
 	defer conn.Close()
 	ctx = context.WithoutCancel(ctx)
-	sqlTx, err := conn.BeginTx(ctx, nil)
-	if err == nil {
-		defer sqlTx.Rollback() // does nothing after the commit
-		err = run(&tx{ctx, sqlTx, g.stmts, sqliteRows}, batch)
-	}
-	if err == nil {
-		err = sqlTx.Commit()
+	ran, err := g.try(ctx, conn, batch, together)
+	if !ran && len(batch) > 1 {
+		_, err = g.try(ctx, conn, batch, apart)
 	}
 	if err != nil {
 		for _, w := range batch {
 			w.err = err
 		}
 	}
+}
+
+// try runs the writes of a batch in one transaction and commits it. It reports whether they ran; then an error is the commit's.
+func (g *group) try(ctx context.Context, conn *sql.Conn, batch []*write, run func(*tx, []*write) error) (ran bool, err error) {
+	sqlTx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return false, err
+	}
+	defer sqlTx.Rollback() // does nothing after the commit
+	if err := run(&tx{ctx, sqlTx, g.stmts, sqliteRows}, batch); err != nil {
+		return false, err
+	}
+	return true, sqlTx.Commit()
 }
 
 // take returns the writes of the next commit: all who wait, or w alone.
@@ -129,14 +139,19 @@ func (g *group) finish(batch []*write) {
 	g.appoint()
 }
 
-// run runs each write between savepoints, so that one that fails leaves the others alone. It returns an error when
-// nothing can be committed.
-func run(t *tx, batch []*write) error {
-	if len(batch) == 1 {
-		w := batch[0]
-		w.err = w.fn(t)
-		return w.err
+// together runs the writes one after the other. An error means that nothing can be committed like this.
+func together(t *tx, batch []*write) error {
+	for _, w := range batch {
+		if w.err = w.fn(t); w.err != nil {
+			return w.err
+		}
 	}
+	return nil
+}
+
+// apart runs each write between savepoints, so that one that fails leaves the others alone: savepoints cost as much as a
+// small write, and writes hardly ever fail. It returns an error when nothing can be committed.
+func apart(t *tx, batch []*write) error {
 	for _, w := range batch {
 		if _, err := t.exec(savepoint); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"go.mau.fi/util/dbutil"
@@ -18,7 +20,7 @@ import (
 //go:embed keyupgrades/*.sql
 var keyUpgrades embed.FS
 
-// keySchema is the PostgreSQL schema that keys live in.
+// keySchema is the PostgreSQL schema that keys live in, unless the URI names another by search_path.
 const keySchema = "usher_keys"
 
 // Keys is the database of encryption keys. It stands apart from Store, since its transactions may wait for the
@@ -84,7 +86,8 @@ func (k *Keys) openPostgres(ctx context.Context, cfg Config) error {
 	}
 	pc.MaxConns = int32(cfg.MaxOpenConns)
 	params := pc.ConnConfig.RuntimeParams
-	params["search_path"] = keySchema
+	schema := cmp.Or(params["search_path"], keySchema)
+	params["search_path"] = schema
 	params["synchronous_commit"] = "on"
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {
@@ -97,7 +100,7 @@ func (k *Keys) openPostgres(ctx context.Context, cfg Config) error {
 	k.base.pool, k.base.raw = pool, stdlib.OpenDBFromPool(pool)
 	k.base.onClose(k.base.raw.Close)
 	return k.base.Exclusively(ctx, func(ctx context.Context) error {
-		_, err := pool.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS `+keySchema)
+		_, err := pool.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS `+pgx.Identifier{schema}.Sanitize())
 		return err
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -46,9 +47,10 @@ func (s *Store) openSQLite(ctx context.Context, cfg Config) error {
 	s.reads = handle{db: s.raw}
 	if file.path != "" { // what is in memory has one connection only
 		readers := max(1, cfg.MaxOpenConns-1)
-		if s.reads.db, err = s.openHandle(file.dsn(reading), readers, min(readers, cfg.MaxIdleConns)); err != nil {
+		if s.reads.db, err = s.openHandle(file.dsn(reading), readers, readers); err != nil {
 			return err
 		}
+		s.reads.db.SetConnMaxIdleTime(time.Minute) // to open one costs as much as many reads
 	}
 	return s.reads.prepare(ctx, reads()...)
 }

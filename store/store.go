@@ -40,7 +40,7 @@ type Config struct {
 	Type         string // "sqlite" or "postgres"
 	URI          string // a path or file: URI; a postgres:// URI or key=value string
 	MaxOpenConns int    // 0: 8
-	MaxIdleConns int    // 0: 2
+	MaxIdleConns int    // 0: 2; SQLite keeps those used within a minute
 }
 
 // Store is an open database. It is safe for concurrent use.

@@ -32,6 +32,25 @@ func testRecordKeepsEverything(t *testing.T, s Store) {
 	}
 }
 
+// testRecordClaimed records a row as claimed already, which saves a commit.
+func testRecordClaimed(t *testing.T, s Store) {
+	ctx := t.Context()
+	row := invitation(0)
+	row.Attempt, row.LeasedUntil = 1, epoch.Add(time.Minute)
+	stored := must(s.Record(ctx, []invites.Invitation{row}, nil))(t)[0]
+	if due := must(s.Due(ctx, epoch, 10))(t); len(due) != 0 {
+		t.Errorf("%v are due, though leased", due)
+	}
+	if _, ok, err := s.Claim(ctx, stored.ID, epoch, time.Minute); ok || err != nil {
+		t.Errorf("claimed within the lease: %v %v", ok, err)
+	}
+	check(t, s.Settle(ctx, invites.Settlement{ID: stored.ID, Attempt: 1, Status: invites.Open, DueAt: epoch, At: epoch}))
+	again, ok, err := s.Claim(ctx, stored.ID, epoch, time.Minute)
+	if check(t, err); !ok || again.Attempt != 2 {
+		t.Errorf("got %v %+v, want the second attempt", ok, again)
+	}
+}
+
 func testRecordTwice(t *testing.T, s Store) {
 	ctx := t.Context()
 	rows := must(s.Record(ctx, invitations(0, 3), []invites.Audit{decision(0)}))(t)

@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"Quarantine", testQuarantine},
 		{"CreateEvent", testCreateEvent},
 		{"RecordKeepsEverything", testRecordKeepsEverything},
+		{"RecordClaimed", testRecordClaimed},
 		{"RecordTwice", testRecordTwice},
 		{"RecordMany", testRecordMany},
 		{"RecordConcurrently", testRecordConcurrently},

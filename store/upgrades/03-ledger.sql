@@ -36,6 +36,7 @@ CREATE TABLE expiry (
 	remind_before BIGINT NOT NULL,
 	checked_at    BIGINT NOT NULL
 );
+CREATE INDEX expiry_rules ON expiry (room_id) WHERE expire_after > 0;
 CREATE INDEX expiry_checked ON expiry (checked_at);
 
 -- What a card belongs to.

@@ -1,0 +1,63 @@
+package bot
+
+import (
+	"context"
+	"time"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+)
+
+// journal logs what becomes of commands, over a store: with the intake's lines, which pair transactions and events, the ids of
+// event, room and invitation tell a story from arrival to act. It never logs reasons, texts or links.
+type journal struct {
+	invites.Store
+	log zerolog.Logger
+}
+
+// Record implements invites.Store.
+func (j journal) Record(ctx context.Context, rows []invites.Invitation, audit []invites.Audit, spend ...invites.Charge) ([]invites.Invitation, error) {
+	stored, err := j.Store.Record(ctx, rows, audit, spend...)
+	for _, row := range stored {
+		j.about(j.log.Info(), row).Stringer("actor", row.Actor).Stringer("performer", row.Performer).
+			Str("status", string(row.Status)).Str("code", row.Code).Msg("decided")
+	}
+	return stored, err
+}
+
+// Claim implements invites.Store.
+func (j journal) Claim(ctx context.Context, row int64, now time.Time, lease time.Duration) (invites.Invitation, bool, error) {
+	claimed, ok, err := j.Store.Claim(ctx, row, now, lease)
+	if ok {
+		j.about(j.log.Debug(), claimed).Int("attempt", claimed.Attempt).Msg("attempting")
+	}
+	return claimed, ok, err
+}
+
+// Settle implements invites.Store.
+func (j journal) Settle(ctx context.Context, settlements ...invites.Settlement) error {
+	err := j.Store.Settle(ctx, settlements...)
+	for _, s := range settlements {
+		line := j.log.Info().Err(err).Int64("invitation", s.ID).Int("attempt", s.Attempt).Str("status", string(s.Status)).Str("code", s.Code)
+		if s.Status == invites.Open {
+			line = line.Time("again_at", s.DueAt)
+		}
+		line.Msg("settled")
+	}
+	return err
+}
+
+// Handled implements invites.Store.
+func (j journal) Handled(ctx context.Context, event id.EventID) error {
+	err := j.Store.Handled(ctx, event)
+	j.log.Debug().Err(err).Stringer("event", event).Msg("handled")
+	return err
+}
+
+// about adds an invitation's ids to a line.
+func (j journal) about(line *zerolog.Event, row invites.Invitation) *zerolog.Event {
+	return line.Int64("invitation", row.ID).Stringer("event", row.Command).Stringer("room", row.Room).
+		Str("action", string(row.Action)).Stringer("target", row.Target)
+}

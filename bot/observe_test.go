@@ -1,0 +1,117 @@
+package bot
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"usher/invites"
+	"usher/matrix"
+	"usher/metrics"
+)
+
+func TestObserver(t *testing.T) {
+	b, _ := newBot(t)
+	b.lanes = newLanes(1, b.handle)
+	b.metrics.Watch(metrics.Sources{Backlog: b.backlog, Lanes: b.lanes.depth, Faults: b.faults})
+	get := func(profiles bool, path string) (int, string) {
+		w := httptest.NewRecorder()
+		b.observer(profiles).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", path, nil))
+		return w.Code, w.Body.String()
+	}
+	for _, c := range []struct {
+		profiles bool
+		path     string
+		status   int
+		has      string
+	}{
+		{false, "/live", 200, "{}"},
+		{false, "/ready", 200, `"ready":true`},
+		{false, "/metrics", 200, "usher_queue_depth 0"},
+		{false, "/debug/pprof/", 404, ""},
+		{true, "/debug/pprof/", 200, "goroutine"},
+	} {
+		if status, body := get(c.profiles, c.path); status != c.status || !strings.Contains(body, c.has) {
+			t.Errorf("%s (profiles %v): %d %.200s", c.path, c.profiles, status, body)
+		}
+	}
+	b.stopping.Store(true)
+	if status, body := get(false, "/ready"); status != 503 || !strings.Contains(body, "shutting down") {
+		t.Errorf("while stopping: %d %s", status, body)
+	}
+	if err := b.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if status, body := get(false, "/ready"); status != 503 || !strings.Contains(body, "database") {
+		t.Errorf("without a database: %d %s", status, body)
+	}
+	if _, body := get(false, "/metrics"); !strings.Contains(body, `usher_fault{fault="database"} 1`) {
+		t.Error("without a database: no fault in the metrics")
+	}
+}
+
+// TestRefusedTokenStopsEverything: /ready and the metrics say so, nothing is begun, and a waiting command runs once the token
+// is taken again.
+func TestRefusedTokenStopsEverything(t *testing.T) {
+	b, s := newBot(t)
+	var refuses atomic.Bool
+	refuses.Store(true)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refuses.Load() {
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, `{"errcode":"M_UNKNOWN_TOKEN"}`)
+			return
+		}
+		s.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	var err error
+	if b.client, err = matrix.NewClient(matrix.ClientOptions{Homeserver: server.URL, Domain: "here", Bot: "@usher:here", Token: "t", Log: zerolog.Nop()}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.client.JoinedRooms(t.Context()); err == nil || !b.client.TokenRefused() {
+		t.Fatal("the token was not refused")
+	}
+	if reasons := b.ready(); len(reasons) != 1 || !strings.Contains(reasons[0], "as_token") {
+		t.Errorf("ready says %q", reasons)
+	}
+	if o, err := b.deliver(t.Context(), 1); err != nil || o.Kind != invites.OutcomeLater {
+		t.Errorf("%+v %v: a delivery was begun", o, err)
+	}
+	ev := receive(t, b, "!ping")
+	handled := make(chan struct{})
+	go func() { b.handle(t.Context(), ev); close(handled) }()
+	refuses.Store(false)
+	b.client.Recheck(t.Context())
+	<-handled
+	b.ending.Wait()
+	if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled || len(b.ready()) != 0 {
+		t.Errorf("%+v %v %q", after, err, b.ready())
+	}
+}
+
+// TestStoreWatched: what is recorded through the ports shows in the metrics.
+func TestStoreWatched(t *testing.T) {
+	b, _ := newBot(t)
+	port := journal{b.metrics.Store(b.store), zerolog.New(io.Discard)}
+	rows, err := port.Record(t.Context(), []invites.Invitation{{Command: "$c", Target: "@a:b", Status: invites.Open}}, []invites.Audit{{Kind: "decision", Verdict: "allow"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := port.Claim(t.Context(), rows[0].ID, clock{}.Now(), lease); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	if err := port.Settle(t.Context(), invites.Settlement{ID: rows[0].ID, Attempt: 1, Status: invites.Done, Code: "done"}); err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	b.metrics.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
+	if !strings.Contains(w.Body.String(), `usher_deliveries_total{code="done",outcome="done"} 1`) {
+		t.Error(w.Body.String())
+	}
+}

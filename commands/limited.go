@@ -1,0 +1,36 @@
+package commands
+
+import (
+	"context"
+
+	"usher/invites"
+)
+
+// Limit tells whether a command may run, and, if not, whether its sender is to hear of it.
+type Limit func(ev invites.Received) (run, tell bool)
+
+// limited answers a command of somebody who gives too many. One that has begun is brought to its end all the same.
+func (c *Call) limited(ctx context.Context) (reply Reply, refused bool, err error) {
+	if c.Limit == nil {
+		return reply, false, nil
+	}
+	run, tell := c.Limit(c.Event)
+	if run {
+		return reply, false, nil
+	}
+	begun, err := c.Invites.Store.Invitations(ctx, c.Message.Event)
+	if err != nil || len(begun) > 0 {
+		return reply, false, err
+	}
+	if tell {
+		reply.Mention = true
+		reply.Text.Say("That is more than I do for one person within a minute. I skip what comes beyond, this included, and say so only once.").Reason("limited")
+	}
+	return reply, true, nil
+}
+
+// Quiet is the last answer in a room where too many were given.
+func Quiet() (reply Reply) {
+	reply.Text.Say("I have said a lot here, so I go on without answering for a moment.").Reason("limited")
+	return reply
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+var errSilent = errors.New("no answer within a minute")
+
+func wait(c <-chan time.Time) (time.Time, error) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case t := <-c:
+		return t, nil
+	case <-timer.C:
+		return time.Time{}, errSilent
+	}
+}
+
+func waitAll(list []<-chan time.Time) error {
+	for _, c := range list {
+		if _, err := wait(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// commands measures from the push of a command until its /invite arrives, so many in flight, with a pause between. Each flight
+// has its connection and its own rooms.
+func (b *bench) commands(w string, flights int, pause time.Duration) error {
+	limit, err := startYardstick(b.dir, "limit", "limit", b.binary("yardstick"), true)
+	if err != nil {
+		return err
+	}
+	durable, err := startYardstick(b.dir, "durable limit", "durable", b.binary("yardstick"), true)
+	if err != nil {
+		return err
+	}
+	usher, err := startUsher(b.dir, "usher", nil)
+	if err != nil {
+		return err
+	}
+	puppet, err := startUsher(b.dir, "usher, asserting", map[string]any{"puppet.enabled": true})
+	if err != nil {
+		return err
+	}
+	subjects := []*subject{limit, durable, usher, puppet}
+	for _, s := range subjects { // the state of the rooms is known, the connections are open
+		if err := b.flights(s, flights, 0, b.length/2, nil); err != nil {
+			return err
+		}
+	}
+	return b.interleave(subjects, func(s *subject) error {
+		var took times
+		before, start := s.cpu(), time.Now()
+		length := b.length
+		if pause > 0 {
+			length *= 2
+		}
+		if err := b.flights(s, flights, pause, length, &took); err != nil {
+			return err
+		}
+		seconds, commands := time.Since(start).Seconds(), float64(len(took))
+		b.table.add(w, "p50", "ms", s.name, quantile(took, 0.5))
+		b.table.add(w, "p99", "ms", s.name, quantile(took, 0.99))
+		b.table.add(w, "CPU/command", "µs", s.name, float64((s.cpu()-before).Microseconds())/commands)
+		if pause == 0 {
+			b.table.add(w, "commands/s", "", s.name, commands/seconds)
+		}
+		return nil
+	})
+}
+
+// flights keeps commands in flight for a while, and returns when all are answered.
+func (b *bench) flights(s *subject, flights int, pause, length time.Duration, took *times) error {
+	var mu sync.Mutex
+	var failed error
+	var flying sync.WaitGroup
+	end := time.Now().Add(length)
+	for flight := range flights {
+		flying.Go(func() {
+			own, err := b.fly(s, flight, flights, pause, end)
+			mu.Lock()
+			defer mu.Unlock()
+			if took != nil {
+				*took = append(*took, own...)
+			}
+			failed = errors.Join(failed, err)
+		})
+	}
+	flying.Wait()
+	return failed
+}
+
+// roomsOfFlight is how many rooms the commands of one flight go round: the reply to the last one need not be out before the
+// next one comes.
+const roomsOfFlight = 50
+
+func (b *bench) fly(s *subject, flight, flights int, pause time.Duration, end time.Time) (took times, err error) {
+	p, err := dial(s)
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	var answers []<-chan time.Time
+	rooms := max(1, roomsOfFlight/flights)
+	for i := 0; time.Now().Before(end); i++ {
+		text, event, target := invitation(roomID(flight*rooms + i%rooms))
+		arrives := s.home.expect(target)
+		if s.usher != nil {
+			answers = append(answers, s.home.expect(event))
+		}
+		body := transaction([]string{text})
+		sent := time.Now()
+		if err := p.push(body); err != nil {
+			return nil, err
+		}
+		at, err := wait(arrives)
+		if err != nil {
+			return nil, err
+		}
+		took.add(at.Sub(sent))
+		if pause > 0 {
+			time.Sleep(pause)
+		}
+	}
+	return took, waitAll(answers)
+}
+
+// inviteMany is how many people the one command names.
+const inviteMany = 5000
+
+// many has one command invite many people, and has net/http alone post as many invitations.
+func (b *bench) many(w string) error {
+	home, err := openHomeserver()
+	if err != nil {
+		return err
+	}
+	poster := &subject{name: "net/http", home: home, stop: func() {}}
+	usher, err := startUsher(b.dir, "usher", map[string]any{"delivery.workers": 8})
+	if err != nil {
+		return err
+	}
+	return b.interleave([]*subject{usher, poster}, func(s *subject) error {
+		start := time.Now()
+		var err error
+		if s.usher != nil {
+			err = inviteAll(s)
+		} else {
+			err = exec.Command(b.binary("yardstick"), "-kind", "post", "-homeserver", home.url, "-count", strconv.Itoa(inviteMany)).Run()
+		}
+		if err != nil {
+			return err
+		}
+		b.table.add(w, "invites/s", "", s.name, inviteMany/time.Since(start).Seconds())
+		return nil
+	})
+}
+
+// inviteAll gives the command and waits until everybody is invited.
+func inviteAll(s *subject) error {
+	p, err := dial(s)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	var body strings.Builder
+	body.WriteString("!invite")
+	var arrive []<-chan time.Time
+	for range inviteMany {
+		target := fmt.Sprintf("@g%d", serial.Add(1)) // as short as people type them: a message has 64 KiB
+		body.WriteString(" " + target)
+		arrive = append(arrive, s.home.expect(target+":"+domain))
+	}
+	if err := p.push(transaction([]string{command(fmt.Sprintf("$%043d", serial.Add(1)), roomID(0), body.String())})); err != nil {
+		return err
+	}
+	return waitAll(arrive)
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tidwall/gjson"
+)
+
+const (
+	domain = "bench.example"
+	bot    = "@usher:" + domain
+)
+
+// homeserver answers at once: every room has the same state, every invitation takes effect. It is no test of anything.
+type homeserver struct {
+	url      string
+	rooms    int // that the bot is in
+	members  int // joined in each room, told to whoever asks for a list
+	requests atomic.Int64
+	bytes    atomic.Int64 // of answers
+
+	mu      sync.Mutex
+	invited map[string]string         // inviter by room and user
+	waiting map[string]chan time.Time // by invited user, or by the event that is answered
+}
+
+func openHomeserver() (*homeserver, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	h := &homeserver{url: "http://" + listener.Addr().String(), rooms: 50, invited: map[string]string{}, waiting: map[string]chan time.Time{}}
+	go func() { _ = http.Serve(listener, h) }()
+	return h, nil
+}
+
+// expect returns a channel that gets the time at which somebody is invited, or an event is answered by a reaction or a
+// message.
+func (h *homeserver) expect(key string) <-chan time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := make(chan time.Time, 1)
+	h.waiting[key] = c
+	return c
+}
+
+func (h *homeserver) arrived(key string, now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c := h.waiting[key]; c != nil {
+		c <- now
+		delete(h.waiting, key)
+	}
+}
+
+// invite notes an invitation.
+func (h *homeserver) invite(room, user, by string, now time.Time) {
+	h.mu.Lock()
+	h.invited[room+user] = by
+	h.mu.Unlock()
+	h.arrived(user, now)
+}
+
+// forget frees what the rounds before have left.
+func (h *homeserver) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.invited)
+}
+
+// ServeHTTP implements http.Handler.
+func (h *homeserver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	now := time.Now()
+	h.requests.Add(1)
+	var body bytes.Buffer
+	_, _ = io.Copy(&body, r.Body)
+	status, answer := h.answer(r, strings.TrimPrefix(r.URL.Path, "/_matrix/client/"), body.Bytes(), now)
+	h.bytes.Add(int64(len(answer)))
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, answer)
+}
+
+func (h *homeserver) answer(r *http.Request, path string, body []byte, now time.Time) (int, string) {
+	if rest, ok := strings.CutPrefix(path, "v3/rooms/"); ok {
+		room, call, _ := strings.Cut(rest, "/")
+		return h.room(r, room, call, body, now)
+	}
+	switch {
+	case path == "versions":
+		return 200, `{"versions":["v1.16"]}`
+	case path == "v3/account/whoami":
+		return 200, `{"user_id":"` + bot + `"}`
+	case path == "v3/joined_rooms":
+		var list strings.Builder
+		for i := range h.rooms {
+			fmt.Fprintf(&list, `,%q`, roomID(i))
+		}
+		return 200, `{"joined_rooms":[` + strings.TrimPrefix(list.String(), ",") + `]}`
+	case strings.Contains(path, "/account_data/") && r.Method == http.MethodGet:
+		return 404, `{"errcode":"M_NOT_FOUND","error":"none"}`
+	}
+	return 200, `{}`
+}
+
+func (h *homeserver) room(r *http.Request, room, call string, body []byte, now time.Time) (int, string) {
+	switch {
+	case call == "invite":
+		h.invite(room, gjson.GetBytes(body, "user_id").Str, r.URL.Query().Get("user_id"), now)
+		return 200, `{}`
+	case strings.HasPrefix(call, "state/"):
+		kind, key, _ := strings.Cut(strings.TrimPrefix(call, "state/"), "/")
+		return h.state(room, kind, key)
+	case strings.HasPrefix(call, "send/"):
+		relation := gjson.GetBytes(body, `m\.relates_to`)
+		for _, path := range []string{"event_id", `m\.in_reply_to.event_id`} {
+			if event := relation.Get(path).Str; event != "" {
+				h.arrived(event, now)
+			}
+		}
+		if gjson.GetBytes(body, `m\.new_content`).Exists() {
+			h.arrived("edit", now)
+		}
+		return 200, fmt.Sprintf(`{"event_id":"$sent%d"}`, h.requests.Load())
+	case call == "joined_members":
+		return 200, h.joined()
+	}
+	return 200, `{}`
+}
+
+// state is one event of a room's state.
+func (h *homeserver) state(room, kind, key string) (int, string) {
+	content := ""
+	switch kind {
+	case "m.room.create":
+		content = `{"room_version":"11"}`
+	case "m.room.join_rules":
+		content = `{"join_rule":"invite"}`
+	case "m.room.power_levels":
+		content = `{"users":{"@admin:` + domain + `":100,"` + bot + `":50},"users_default":50,"invite":50,"state_default":50}`
+	case "m.room.member":
+		h.mu.Lock()
+		inviter := h.invited[room+key]
+		h.mu.Unlock()
+		switch {
+		case key == bot || strings.HasPrefix(key, "@asker"):
+			content = `{"membership":"join"}`
+		case inviter != "":
+			content = `{"membership":"invite"}`
+		}
+	}
+	if content == "" {
+		return 404, `{"errcode":"M_NOT_FOUND","error":"none"}`
+	}
+	return 200, fmt.Sprintf(`{"type":%q,"state_key":%q,"room_id":%q,"sender":"@admin:%s","event_id":"$state","origin_server_ts":1,"content":%s}`,
+		kind, key, room, domain, content)
+}
+
+func (h *homeserver) joined() string {
+	var list strings.Builder
+	fmt.Fprintf(&list, `{"joined":{%q:{}`, bot)
+	for i := range h.members {
+		fmt.Fprintf(&list, `,"@member%d:%s":{"display_name":"Member %d"}`, i, domain, i)
+	}
+	return list.String() + "}}"
+}
+
+func roomID(i int) string { return fmt.Sprintf("!room%dabcdefghijk:%s", i, domain) }

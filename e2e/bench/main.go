@@ -1,0 +1,106 @@
+// Bench measures Usher and yardsticks side by side: the same work, round by round in turn, and prints medians with ratios.
+// The machine's noise hits all alike, so it is the ratios that count. docs/performance.md tells how each figure is made.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+)
+
+// work is one thing to measure.
+type work struct {
+	name string
+	run  func(b *bench, w string) error
+}
+
+func works() []work {
+	return []work{
+		{"ingest 1", func(b *bench, w string) error { return b.ingest(w, 1) }},
+		{"ingest 10", func(b *bench, w string) error { return b.ingest(w, 10) }},
+		{"ingest 100", func(b *bench, w string) error { return b.ingest(w, 100) }},
+		{"ingest 100, 1 % commands", (*bench).ingestCommands},
+		{"command, idle", func(b *bench, w string) error { return b.commands(w, 1, 20*time.Millisecond) }},
+		{"command, back to back", func(b *bench, w string) error { return b.commands(w, 1, 0) }},
+		{"command, 32 in flight", func(b *bench, w string) error { return b.commands(w, 32, 0) }},
+		{"5,000 invites by one command", (*bench).many},
+		{"start-up", (*bench).startUp},
+		{"room of 100,000 members", (*bench).hugeRoom},
+		{"growth of the ledger", (*bench).growth},
+		{"24 hours of 50 events/s", (*bench).day},
+	}
+}
+
+// bench is one run.
+type bench struct {
+	rounds int
+	length time.Duration // of one subject's turn
+	dir    string        // temporary
+	bin    string        // folder of the programs
+	table  *table
+}
+
+func (b *bench) binary(name string) string { return filepath.Join(b.bin, name) }
+
+func main() {
+	rounds := flag.Int("rounds", 5, "how often each subject has its turn")
+	length := flag.Duration("length", 700*time.Millisecond, "of one turn")
+	only := flag.String("only", ".", "regular expression of the works to run")
+	bin := flag.String("bin", "../bin", "folder with usher, yardstick and yardstick-jsonv2")
+	flag.Parse()
+	if err := run(*rounds, *length, *only, *bin); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(rounds int, length time.Duration, only, bin string) error {
+	match, err := regexp.Compile(only)
+	if err != nil {
+		return err
+	}
+	if bin, err = filepath.Abs(bin); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b := &bench{rounds: rounds, length: length, dir: dir, bin: bin, table: &table{}}
+	if err := os.Setenv("USHER_E2E_USHER", b.binary("usher")); err != nil {
+		return err
+	}
+	for _, w := range works() {
+		if !match.MatchString(w.name) {
+			continue
+		}
+		fmt.Fprintln(os.Stderr, time.Now().Format(time.TimeOnly), w.name)
+		if err := w.run(b, w.name); err != nil {
+			return fmt.Errorf("%s: %w", w.name, err)
+		}
+	}
+	b.table.print(os.Stdout)
+	return nil
+}
+
+// interleave gives each subject its turns, and stops them all.
+func (b *bench) interleave(subjects []*subject, turn func(*subject) error) error {
+	defer func() {
+		for _, s := range subjects {
+			s.stop()
+		}
+	}()
+	for range b.rounds {
+		for _, s := range subjects {
+			if err := turn(s); err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+			s.home.forget()
+		}
+	}
+	return nil
+}

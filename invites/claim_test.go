@@ -1,0 +1,74 @@
+package invites_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"usher/invites"
+)
+
+// commits counts claims, each of which is a commit.
+type commits struct {
+	invites.Store
+	claims int
+}
+
+// Claim implements invites.Store.
+func (c *commits) Claim(ctx context.Context, row int64, now time.Time, lease time.Duration) (invites.Invitation, bool, error) {
+	c.claims++
+	return c.Store.Claim(ctx, row, now, lease)
+}
+
+// TestFirstIsClaimedWithItsRecord has nobody else deliver the first row of a command meanwhile, without a claim of its own.
+func TestFirstIsClaimedWithItsRecord(t *testing.T) {
+	w := newWorld(t)
+	count := &commits{Store: w.db}
+	w.Store = count
+	w.hs.Before = func(invites.Effect) error {
+		rows, err := w.db.Invitations(t.Context(), "$command1")
+		if err != nil {
+			t.Error(err)
+		}
+		for _, row := range rows {
+			if row.Target == bob && row.Status == invites.Open {
+				if outcome, err := w.Deliver(t.Context(), row.ID); err != nil || outcome.Kind != invites.OutcomeGone {
+					t.Errorf("delivered beside: %v %v", outcome, err)
+				}
+			}
+		}
+		return nil
+	}
+	rows := w.ask(t, w.request(t, alice, bob, "@dora:here"))
+	if len(rows) != 2 || rows[0].Status != invites.Done || rows[1].Status != invites.Done || len(w.hs.Acts()) != 2 {
+		t.Errorf("got %+v after %v", rows, w.hs.Acts())
+	}
+	if count.claims != 2 { // the one beside, and the second row's
+		t.Errorf("%d claims", count.claims)
+	}
+	stored, err := w.Progress(t.Context(), "$command1")
+	if err != nil || len(stored) != 2 || stored[0].Status != rows[0].Status || stored[0].Code != rows[0].Code || stored[0].Attempt != 1 {
+		t.Errorf("stored %+v %v, returned %+v", stored, err, rows)
+	}
+}
+
+// TestCrashAfterRecord asks again for a command whose first row is claimed by a process that is gone: it is delivered once.
+func TestCrashAfterRecord(t *testing.T) {
+	w := newWorld(t)
+	req := w.request(t, alice, bob)
+	w.hs.Before = func(invites.Effect) error { panic("crash") }
+	func() {
+		defer func() { _ = recover() }()
+		w.ask(t, req)
+	}()
+	w.hs.Before = nil
+	if row := w.ask(t, req)[0]; row.Status != invites.Open || len(w.hs.Acts()) != 0 {
+		t.Errorf("got %+v, want it left to whoever holds the lease", row)
+	}
+	if err := w.db.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if row := w.ask(t, req)[0]; row.Status != invites.Done || row.Attempt != 2 || len(w.hs.Acts()) != 1 {
+		t.Errorf("got %+v after %v", row, w.hs.Acts())
+	}
+}

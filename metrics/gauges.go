@@ -1,0 +1,93 @@
+package metrics
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Backlog is what waits, read when the metrics are.
+type Backlog struct {
+	Open       int           // invitations not settled
+	Overdue    time.Duration // how long the oldest of them that is due has been
+	Events     int           // events in the inbox not handled
+	Oldest     time.Duration // age of the oldest of them
+	Quarantine int           // undecodable events kept
+}
+
+// Sources are asked when the metrics are read. All are required.
+type Sources struct {
+	Backlog func(context.Context) (Backlog, error)
+	Lanes   func() (rooms, events int) // rooms with a lane, and events in them
+	Faults  func() map[string]bool     // what keeps Usher from working, by a fixed set of short names
+}
+
+// Watch has the registry ask sources. Call it once.
+func (m *Metrics) Watch(s Sources) { m.registry.MustRegister(newGauges(s)) }
+
+// gauges is a collector, so that one question serves all values that it answers.
+type gauges struct {
+	Sources
+	open, overdue, events, oldest, quarantine, rooms, laned, fault, failed *prometheus.Desc
+}
+
+func newGauges(s Sources) *gauges {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(namespace+"_"+name, help, labels, nil)
+	}
+	return &gauges{
+		Sources:    s,
+		open:       desc("queue_depth", "Invitations not settled."),
+		overdue:    desc("queue_overdue_seconds", "How long the oldest invitation that is due has been."),
+		events:     desc("inbox_depth", "Events not handled."),
+		oldest:     desc("inbox_age_seconds", "Age of the oldest event not handled."),
+		quarantine: desc("quarantine_depth", "Undecodable events kept."),
+		rooms:      desc("lane_rooms", "Rooms with a lane at work or waiting."),
+		laned:      desc("lane_depth", "Events in lanes."),
+		fault:      desc("fault", "1 while this keeps Usher from working.", "fault"),
+		failed:     desc("backlog_unreadable", "1 when the database did not tell what waits."),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (g *gauges) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{g.open, g.overdue, g.events, g.oldest, g.quarantine, g.rooms, g.laned, g.fault, g.failed} {
+		to <- d
+	}
+}
+
+// scrape bounds one reading of the backlog.
+const scrape = 3 * time.Second
+
+// Collect implements prometheus.Collector.
+func (g *gauges) Collect(to chan<- prometheus.Metric) {
+	send := func(d *prometheus.Desc, v float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	rooms, events := g.Lanes()
+	send(g.rooms, float64(rooms))
+	send(g.laned, float64(events))
+	for name, on := range g.Faults() {
+		send(g.fault, flag(on), name)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), scrape)
+	defer cancel()
+	b, err := g.Backlog(ctx)
+	send(g.failed, flag(err != nil))
+	if err != nil {
+		return
+	}
+	send(g.open, float64(b.Open))
+	send(g.overdue, max(b.Overdue, 0).Seconds())
+	send(g.events, float64(b.Events))
+	send(g.oldest, max(b.Oldest, 0).Seconds())
+	send(g.quarantine, float64(b.Quarantine))
+}
+
+func flag(on bool) float64 {
+	if on {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,164 @@
+// Package metrics counts what Usher does, for Prometheus: a registry of its own, a sink for the counters of intake and client,
+// and decorators over the ports of invites. It changes nothing of what it watches.
+package metrics
+
+import (
+	"net/http"
+	"regexp"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"usher/invites"
+)
+
+// Metrics holds everything that is counted. Its methods are safe for concurrent use and don't block.
+type Metrics struct {
+	registry *prometheus.Registry
+	clock    invites.Clock
+	codes    codes
+
+	transactions     *prometheus.CounterVec
+	transactionTime  prometheus.Histogram
+	transactionBytes prometheus.Histogram
+	events           *prometheus.CounterVec
+	calls            *prometheus.CounterVec
+	callTime         *prometheus.HistogramVec
+	cache            *prometheus.CounterVec
+	laneWait         prometheus.Histogram
+	limited          *prometheus.CounterVec
+	panics           prometheus.Counter
+
+	decisions   *prometheus.CounterVec
+	deliveries  *prometheus.CounterVec
+	rateWait    prometheus.Histogram
+	acts        *prometheus.CounterVec
+	quarantined prometheus.Counter
+	wakeUps     prometheus.Counter
+	storeTime   *prometheus.HistogramVec
+	storeErrors *prometheus.CounterVec
+}
+
+// Buckets in seconds: of what a homeserver answers, and of what should be quick.
+var (
+	slow  = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+	quick = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5}
+	long  = []float64{.01, .05, .1, .5, 1, 5, 15, 60, 300, 900, 3600, 21600, 86400}
+)
+
+// New makes the registry, with Go's and the process's own metrics in it. clock times the ports.
+func New(version string, clock invites.Clock) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry(), clock: clock, codes: codes{seen: map[string]bool{}}}
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "build_info", Help: "1, labelled with the version."}, []string{"version"})
+	info.WithLabelValues(version).Set(1)
+	m.registry.MustRegister(info)
+	m.transactions = m.counter("transactions_total", "Transactions of the homeserver, by the status of the answer.", "status")
+	m.transactionTime = m.histogram("transaction_seconds", "Time from a transaction's head to its answer.", quick)
+	m.transactionBytes = m.histogram("transaction_bytes", "Size of transactions.", prometheus.ExponentialBuckets(256, 8, 7))
+	m.events = m.counter("events_total", "Events in transactions, by what became of them.", "kind")
+	m.calls = m.counter("homeserver_requests_total", "Requests to the homeserver; status 0 is no answer.", "endpoint", "status")
+	m.callTime = m.histograms("homeserver_request_seconds", "Time of requests to the homeserver.", slow, "endpoint")
+	m.cache = m.counter("cache_total", "Looks at rooms, by whether the cache sufficed.", "result")
+	m.laneWait = m.histogram("lane_wait_seconds", "Time from an event's arrival until its room's lane took it up.", slow)
+	m.limited = m.counter("limited_total", "What was not done because somebody asked too much: commands, answers.", "what")
+	m.panics = m.counter("panics_total", "Commands that met a bug.").WithLabelValues()
+	m.decisions = m.counter("decisions_total", "Decisions, by action, verdict and reason code.", "action", "verdict", "code")
+	m.deliveries = m.counter("deliveries_total", "Attempts at invitations, by outcome (done, refused, cancelled, retry) and code.", "outcome", "code")
+	m.rateWait = m.histogram("rate_limit_wait_seconds", "How long the homeserver told an invitation to wait (429).", long)
+	m.acts = m.counter("acts_total", "Membership changes asked of the homeserver, by action and how it ended.", "action", "result")
+	m.quarantined = m.counter("quarantined_events_total", "Undecodable events kept for the operator.").WithLabelValues()
+	m.wakeUps = m.counter("wakeups_total", "Invitations handed to the queue.").WithLabelValues()
+	m.storeTime = m.histograms("store_seconds", "Time of commits and reads.", quick, "operation")
+	m.storeErrors = m.counter("store_errors_total", "Commits and reads that failed.", "operation")
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// namespace begins every name.
+const namespace = "usher"
+
+func (m *Metrics) counter(name, help string, labels ...string) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+	m.registry.MustRegister(c)
+	return c
+}
+
+func (m *Metrics) histogram(name, help string, buckets []float64) prometheus.Histogram {
+	h := prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets})
+	m.registry.MustRegister(h)
+	return h
+}
+
+func (m *Metrics) histograms(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
+	m.registry.MustRegister(h)
+	return h
+}
+
+// Handler serves the metrics in Prometheus' formats.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+}
+
+// Transaction implements matrix.Counters.
+func (m *Metrics) Transaction(status, _, bytes int, took time.Duration) {
+	m.transactions.WithLabelValues(strconv.Itoa(status)).Inc()
+	m.transactionTime.Observe(took.Seconds())
+	m.transactionBytes.Observe(float64(bytes))
+}
+
+// Event implements matrix.Counters.
+func (m *Metrics) Event(kind string, n int) { m.events.WithLabelValues(kind).Add(float64(n)) }
+
+// Call implements matrix.Counters.
+func (m *Metrics) Call(endpoint string, status int, took time.Duration) {
+	m.calls.WithLabelValues(endpoint, strconv.Itoa(status)).Inc()
+	m.callTime.WithLabelValues(endpoint).Observe(took.Seconds())
+}
+
+// Cache implements matrix.Counters.
+func (m *Metrics) Cache(hit bool) {
+	result := "miss"
+	if hit {
+		result = "hit"
+	}
+	m.cache.WithLabelValues(result).Inc()
+}
+
+// LaneWait counts an event that its room's lane took up, so long after it had arrived.
+func (m *Metrics) LaneWait(waited time.Duration) { m.laneWait.Observe(max(waited, 0).Seconds()) }
+
+// Limited counts what was not done because somebody asked too much: "command" or "answer".
+func (m *Metrics) Limited(what string) { m.limited.WithLabelValues(what).Inc() }
+
+// Panicked counts a command that met a bug.
+func (m *Metrics) Panicked() { m.panics.Inc() }
+
+// codes keeps the label "code" to few values: errcodes come from outside.
+type codes struct {
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+// maxCodes bounds how many codes are told apart.
+const maxCodes = 200
+
+var code = regexp.MustCompile(`\A[A-Za-z0-9_.]{1,64}\z`)
+
+// label returns a code as a label, "other" for what looks like none and for those beyond the bound.
+func (c *codes) label(text string) string {
+	if text == "" {
+		return ""
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.seen[text] && (len(c.seen) >= maxCodes || !code.MatchString(text)) {
+		return "other"
+	}
+	c.seen[text] = true
+	return text
+}

@@ -1,0 +1,159 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+)
+
+// Homeserver counts the acts of h. What is asked of h for reading shows in the calls.
+func (m *Metrics) Homeserver(h invites.Homeserver) invites.Homeserver { return homeserver{h, m} }
+
+type homeserver struct {
+	invites.Homeserver
+	m *Metrics
+}
+
+// Act implements invites.Homeserver.
+func (h homeserver) Act(ctx context.Context, e invites.Effect) error {
+	err := h.Homeserver.Act(ctx, e)
+	h.m.acts.WithLabelValues(string(e.Action), result(err)).Inc()
+	return err
+}
+
+// result names how an act ended.
+func result(err error) string {
+	var act *invites.ActError
+	switch {
+	case err == nil:
+		return "done"
+	case !errors.As(err, &act):
+		return "cancelled"
+	}
+	switch act.Class {
+	case invites.ClassRefused:
+		return "refused"
+	case invites.ClassLater:
+		return "later"
+	case invites.ClassStopped:
+		return "stopped"
+	}
+	return "failed"
+}
+
+// Queue counts the wake-ups of q.
+func (m *Metrics) Queue(q invites.Queue) invites.Queue { return queue{q, m} }
+
+type queue struct {
+	invites.Queue
+	m *Metrics
+}
+
+// Wake implements invites.Queue.
+func (q queue) Wake(ctx context.Context, at time.Time, rows ...int64) error {
+	q.m.wakeUps.Add(float64(len(rows)))
+	return q.Queue.Wake(ctx, at, rows...)
+}
+
+// Store counts and times what s is asked, and what is recorded in it.
+func (m *Metrics) Store(s invites.Store) invites.Store { return store{s, m} }
+
+type store struct {
+	invites.Store
+	m *Metrics
+}
+
+// timed starts timing an operation; what it returns ends that.
+func (s store) timed(operation string) func(error) {
+	start := s.m.clock.Now()
+	return func(err error) {
+		s.m.storeTime.WithLabelValues(operation).Observe(s.m.clock.Now().Sub(start).Seconds())
+		if err != nil && !errors.Is(err, invites.ErrNotFound) && !errors.Is(err, invites.ErrFenced) && !errors.Is(err, context.Canceled) {
+			s.m.storeErrors.WithLabelValues(operation).Inc()
+		}
+	}
+}
+
+// Receive implements invites.Store.
+func (s store) Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) (fresh []invites.Received, err error) {
+	done := s.timed("receive")
+	defer func() { done(err) }()
+	return s.Store.Receive(ctx, events, members...)
+}
+
+// Received implements invites.Store.
+func (s store) Received(ctx context.Context, event id.EventID) (r invites.Received, err error) {
+	done := s.timed("received")
+	defer func() { done(err) }()
+	return s.Store.Received(ctx, event)
+}
+
+// Handled implements invites.Store.
+func (s store) Handled(ctx context.Context, event id.EventID) (err error) {
+	done := s.timed("handled")
+	defer func() { done(err) }()
+	return s.Store.Handled(ctx, event)
+}
+
+// Quarantine implements invites.Store.
+func (s store) Quarantine(ctx context.Context, bad []invites.Undecodable) (err error) {
+	done := s.timed("quarantine")
+	defer func() { done(err) }()
+	if err := s.Store.Quarantine(ctx, bad); err != nil {
+		return err
+	}
+	s.m.quarantined.Add(float64(len(bad)))
+	return nil
+}
+
+// Record implements invites.Store.
+func (s store) Record(ctx context.Context, rows []invites.Invitation, audit []invites.Audit, spend ...invites.Charge) (stored []invites.Invitation, err error) {
+	done := s.timed("record")
+	defer func() { done(err) }()
+	if stored, err = s.Store.Record(ctx, rows, audit, spend...); err != nil {
+		return nil, err
+	}
+	s.decided(audit)
+	return stored, nil
+}
+
+// Claim implements invites.Store.
+func (s store) Claim(ctx context.Context, row int64, now time.Time, lease time.Duration) (i invites.Invitation, ok bool, err error) {
+	done := s.timed("claim")
+	defer func() { done(err) }()
+	return s.Store.Claim(ctx, row, now, lease)
+}
+
+// Settle implements invites.Store.
+func (s store) Settle(ctx context.Context, settlements ...invites.Settlement) (err error) {
+	done := s.timed("settle")
+	defer func() { done(err) }()
+	if err := s.Store.Settle(ctx, settlements...); err != nil {
+		return err
+	}
+	for _, one := range settlements {
+		outcome := string(one.Status)
+		if one.Status == invites.Open {
+			outcome = "retry"
+			if one.Code == "M_LIMIT_EXCEEDED" {
+				s.m.rateWait.Observe(max(one.DueAt.Sub(one.At), 0).Seconds())
+			}
+		}
+		s.m.deliveries.WithLabelValues(outcome, s.m.codes.label(one.Code)).Inc()
+		s.decided(one.Audit)
+	}
+	return nil
+}
+
+// decided counts the decisions in an audit.
+func (s store) decided(audit []invites.Audit) {
+	for _, a := range audit {
+		if a.Kind == "decision" {
+			s.m.decisions.WithLabelValues(string(a.Action), a.Verdict, s.m.codes.label(a.Code)).Inc()
+		}
+	}
+}
