@@ -35,6 +35,9 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 	if ev.Type == "m.room.tombstone" {
 		return b.follow(ctx, ev, id.RoomID(field("replacement_room")))
 	}
+	if ev.Type == "m.room.member" && *ev.StateKey == ev.Sender.String() && field("membership") == "knock" {
+		return b.knocked(ctx, ev, field("reason"))
+	}
 	if ev.Type != "m.room.member" || *ev.StateKey != b.self.Bot.String() {
 		if b.guard.Watches(ev.Room) {
 			return b.guard.Handle(ctx, ev)
@@ -147,6 +150,7 @@ func (b *bot) leaveIfAlone(r id.RoomID) {
 	b.emptying.Unlock()
 	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
+	b.tend(ctx, r)
 	alone, err := b.client.Alone(ctx, r)
 	if err == nil && alone {
 		b.log.Info().Stringer("room", r).Msg("leaving a room: nobody else is there")

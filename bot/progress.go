@@ -74,7 +74,9 @@ func (b *bot) report(ctx context.Context, command id.EventID, why occasion) erro
 	if err != nil {
 		return err
 	}
-	open := slices.ContainsFunc(rows, func(row invites.Invitation) bool { return row.Status == invites.Open })
+	open := slices.ContainsFunc(rows, func(row invites.Invitation) bool {
+		return row.Status == invites.Open || row.Status == invites.Waiting
+	})
 	now := time.Now()
 	due := b.progress.due(command, now, !open)
 	if open && why != delayed && (why == finished || !due) {

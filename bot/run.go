@@ -145,8 +145,8 @@ func (b *bot) newDesk(cfg *config.Config, version string) *commands.Desk {
 			_, err := b.client.Versions(ctx)
 			return err
 		},
-		Direct: b.direct.has,
-		Limit:  b.mayCommand,
+		Direct: b.direct.has, Voted: b.show,
+		Limit: b.mayCommand,
 	}
 }
 
@@ -201,7 +201,7 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 			return fmt.Errorf("%w: %w", ErrDatabase, err)
 		}
 	}
-	if err := errors.Join(b.recallSpaces(ctx), b.loadPending(ctx), b.guard.Load(ctx)); err != nil {
+	if err := errors.Join(b.recallSpaces(ctx), b.loadPending(ctx), b.loadCards(ctx), b.guard.Load(ctx)); err != nil {
 		return fmt.Errorf("%w: %w", ErrDatabase, err)
 	}
 	if err := b.feed.rewind(b.ctx); err != nil {
@@ -273,6 +273,7 @@ func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 
 // sweep lists the rows that should be worked on and may have no job.
 func (b *bot) sweep(ctx context.Context) ([]int64, error) {
+	b.tend(ctx, "")
 	if err := b.expire(ctx); err != nil && ctx.Err() == nil {
 		b.log.Warn().Err(err).Msg("could not look which invitations have expired")
 	}

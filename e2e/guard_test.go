@@ -9,8 +9,8 @@ import (
 	"usher/e2e/harness"
 )
 
-// told waits for a notice of the bot's in a room that has all of some words in it.
-func (s *stage) told(t *testing.T, room id.RoomID, words ...string) harness.Event {
+// announced waits for a notice of the bot's in a room that has all of some words in it.
+func (s *stage) announced(t *testing.T, room id.RoomID, words ...string) harness.Event {
 	t.Helper()
 	return s.owner.Await("a notice with "+strings.Join(words, ", "), func(e harness.Event) bool {
 		if e.Room != string(room) || e.Sender != string(s.Usher.Bot) || e.Field("msgtype") != "m.notice" {
@@ -76,13 +76,13 @@ func TestGuardDrift(t *testing.T) {
 		mod.SetState(room, joinRules, "", public)
 		s.changed(t, room, s.Usher.Bot, joinRules, closed)
 	}
-	first := s.told(t, room, string(mod.ID), "the join rule is public and should be invite", "setting it back")
+	first := s.announced(t, room, string(mod.ID), "the join rule is public and should be invite", "setting it back")
 	if first.Field("msgtype") != "m.notice" || strings.Contains(string(first.Content), "user_ids") {
 		t.Errorf("a report that calls nobody: %s", first.Content)
 	}
 
 	mod.SetState(room, joinRules, "", public)
-	call := s.told(t, room, "guard.stopped")
+	call := s.announced(t, room, "guard.stopped")
 	if !strings.Contains(string(call.Content), string(s.owner.ID)) {
 		t.Errorf("the owner is not called: %s", call.Content)
 	}
@@ -98,7 +98,7 @@ func TestGuardDrift(t *testing.T) {
 	s.guest.Join(room)
 	s.owner.AwaitMember(room, s.guest.ID, "leave")
 	s.is(t, room, s.guest.ID, "leave", s.Usher.Bot)
-	s.told(t, room, string(s.guest.ID), "without an invitation")
+	s.announced(t, room, string(s.guest.ID), "without an invitation")
 	s.settled(s.owner, room)
 	s.is(t, room, invited.ID, "join", "")
 
@@ -119,7 +119,7 @@ func TestGuardLeavesAlone(t *testing.T) {
 	t.Run("above", func(t *testing.T) {
 		room := s.guarded(t, "12", nil, doc("enforce"))
 		s.owner.SetState(room, joinRules, "", public)
-		s.told(t, room, "guard.above")
+		s.announced(t, room, "guard.above")
 		s.settled(s.owner, room)
 		if rule := s.owner.State(room, joinRules, "").Field("join_rule"); rule != "public" {
 			t.Errorf("set back: %s", rule)
@@ -128,7 +128,7 @@ func TestGuardLeavesAlone(t *testing.T) {
 	t.Run("watch", func(t *testing.T) {
 		room := s.guarded(t, "", mod, doc("watch"))
 		mod.SetState(room, joinRules, "", public)
-		s.told(t, room, string(mod.ID), "should be invite")
+		s.announced(t, room, string(mod.ID), "should be invite")
 		s.settled(s.owner, room)
 		if rule := s.owner.State(room, joinRules, "").Field("join_rule"); rule != "public" {
 			t.Errorf("set back: %s", rule)
@@ -138,7 +138,7 @@ func TestGuardLeavesAlone(t *testing.T) {
 		room := s.guarded(t, "", mod, doc("watch"))
 		// A moderator may write the policy, but not the power levels: the bot does not do it for them.
 		mod.SetState(room, policyEvent, "", m{"version": 1, "guard": m{"mode": "enforce", "levels": m{"users_default": 50}}})
-		s.told(t, room, "users_default", "guard.author")
+		s.announced(t, room, "users_default", "guard.author")
 		s.settled(s.owner, room)
 		if levels := s.owner.State(room, powerLevels, ""); levels.Sender == string(s.Usher.Bot) {
 			t.Errorf("power was lent: %s", levels.Content)
@@ -157,7 +157,7 @@ func TestGuardByHand(t *testing.T) {
 	s.owner.Invite(room, bad.ID)
 	s.owner.AwaitMember(room, bad.ID, "leave")
 	s.is(t, room, bad.ID, "leave", s.Usher.Bot)
-	s.told(t, room, string(s.owner.ID), string(bad.ID), "policy.whom.user_denied")
+	s.announced(t, room, string(s.owner.ID), string(bad.ID), "policy.whom.user_denied")
 	s.is(t, room, good.ID, "invite", s.owner.ID)
 
 	s.succeeds(s.owner, room, "!invite "+string(s.guest.ID)) // spends the quota
@@ -165,7 +165,7 @@ func TestGuardByHand(t *testing.T) {
 	s.is(t, room, s.guest.ID, "invite", s.owner.ID)
 	late := s.Account("late")
 	s.owner.Invite(room, late.ID)
-	s.told(t, room, string(late.ID), "policy.quota.person")
+	s.announced(t, room, string(late.ID), "policy.quota.person")
 	s.owner.AwaitMember(room, late.ID, "leave")
 	s.is(t, room, s.guest.ID, "invite", s.owner.ID)
 }

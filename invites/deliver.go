@@ -137,8 +137,7 @@ func (s *Service) judge(ctx context.Context, inv Invitation, q policy.Question, 
 			return s.failure(inv, err), true
 		}
 	}
-	j, err := s.decide(ctx, inv.Room, q, policy.Facts{Paid: true}, nil)
-	d := j.Decision
+	d, err := s.decideAgain(ctx, inv, q)
 	switch {
 	case err != nil:
 		return s.failure(inv, err), true
@@ -188,8 +187,7 @@ func (s *Service) refusal(ctx context.Context, inv Invitation, q policy.Question
 		end.status, end.kind, end.code, end.detail = Done, OutcomeDone, "done", ""
 		return end
 	}
-	j, err := s.decide(ctx, inv.Room, q, policy.Facts{Paid: true}, nil)
-	d := j.Decision
+	d, err := s.decideAgain(ctx, inv, q)
 	switch {
 	case err != nil:
 	case d.Verdict == room.Allow && act.Code == "M_FORBIDDEN" && inv.Target.Homeserver() != s.Self.Domain && inv.Attempt < remoteTries:

@@ -165,7 +165,8 @@ func (s *Service) decide(ctx context.Context, r id.RoomID, q policy.Question, f 
 		return j, fmt.Errorf("finding out what the room's policy depends on: %w", err)
 	}
 	j.Decision = policy.Decide(snap, q, p, f)
-	j.charge = j.Decision.Verdict == room.Allow && f.Have&policy.FactSpent != 0
+	granted := j.Decision.Verdict == room.Allow || j.Decision.Code == policy.CodeApproval // asking for approval counts, too
+	j.charge = granted && f.Have&policy.FactSpent != 0
 	return j, nil
 }
 
@@ -174,6 +175,9 @@ func (s *Service) decide(ctx context.Context, r id.RoomID, q policy.Question, f 
 func (s *Service) Ask(ctx context.Context, req Request) ([]Invitation, error) {
 	rows, claimed, err := s.record(ctx, req)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.openCards(ctx, rows); err != nil {
 		return nil, err
 	}
 	now := s.Clock.Now()
@@ -267,6 +271,9 @@ func (s *Service) decideAndRecord(ctx context.Context, req Request, claim bool) 
 			return nil, 0, err
 		}
 		rows, audit := s.rows(req, judged)
+		if err := s.limitCards(ctx, rows); err != nil {
+			return nil, 0, err
+		}
 		first := slices.IndexFunc(rows, func(row Invitation) bool { return row.Status == Open })
 		take := claim && first >= 0 && s.Limits.AtOnce > 0
 		if take {
@@ -286,7 +293,7 @@ func (s *Service) decideAndRecord(ctx context.Context, req Request, claim bool) 
 func (s *Service) charges(req Request, rows []Invitation, judged []Judgement, w *purse) []Charge {
 	c := Charge{Room: req.Room, Version: w.version, Server: policy.ServerName(req.Actor), At: s.Clock.Now()}
 	for i := range rows {
-		if judged[i].charge && rows[i].Status == Open {
+		if judged[i].charge && (rows[i].Status == Open || rows[i].Status == Waiting) {
 			c.For = append(c.For, rows[i])
 		}
 	}
@@ -310,6 +317,8 @@ func (s *Service) rows(req Request, judged []Judgement) ([]Invitation, []Audit) 
 		switch {
 		case d.Code == policy.CodeAlready || d.Code == policy.CodeAlreadyJoined:
 			row.Status, row.SettledAt, row.Detail = Done, now, j.Explain().String()
+		case d.Code == policy.CodeApproval:
+			row.Status, row.Detail = Waiting, j.Explain().String()
 		case !mayTry(q, d):
 			row.Status, row.SettledAt, row.Detail = Refused, now, j.Explain().String()
 		}

@@ -163,6 +163,7 @@ func (n *Intake) stateEvent(t *work, e *rawEvent) (kind, string) {
 	}
 	switch {
 	case typ == typeMember && key == n.o.Bot.String(), typ == "m.room.tombstone" && key == "",
+		typ == typeMember && string(e.content.membership) == `"knock"`,
 		typ == n.o.Policy && key == "", n.guarded(id.RoomID(in), typ, key, e):
 		return t.collect(e, life)
 	case typ == spaceChild:

@@ -1,4 +1,4 @@
--- v3 -> v4: Guarded rooms
+-- v4 -> v5: Guarded rooms
 -- rounds and told are JSON: the times a drift was set back, and what was reported.
 CREATE TABLE guard (
 	room_id TEXT    PRIMARY KEY,
