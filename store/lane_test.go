@@ -1,0 +1,73 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"usher/store"
+	"usher/store/pgtest"
+)
+
+// TestHoldLane: a room is held by one replica at a time, and is free again when that one lets go or dies.
+func TestHoldLane(t *testing.T) {
+	server, err := server()
+	pgtest.Need(t, err)
+	uri := server.Database(t)
+	one, other := open(t, "postgres", uri), open(t, "postgres", uri)
+	busy := func(s *store.Store) bool {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		release, err := s.HoldLane(ctx, "!a")
+		if err == nil {
+			release()
+		} else if !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		return err != nil
+	}
+	release, err := one.HoldLane(t.Context(), "!a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !busy(other) {
+		t.Error("two hold one room")
+	}
+	if elsewhere, err := other.HoldLane(t.Context(), "!b"); err != nil {
+		t.Error(err)
+	} else {
+		elsewhere()
+	}
+	release()
+	if busy(other) {
+		t.Error("it was not let go of")
+	}
+	if release, err = one.HoldLane(t.Context(), "!a"); err != nil {
+		t.Fatal(err)
+	}
+	// As a server does to the sessions of a replica that died.
+	if _, err := other.Pool().Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'`); err != nil {
+		t.Fatal(err)
+	}
+	if busy(other) {
+		t.Error("the dead still hold it")
+	}
+	release() // of what is lost
+	if busy(one) {
+		t.Error("it does not connect again")
+	}
+}
+
+func TestHoldLaneAlone(t *testing.T) {
+	s := sqliteStore(t)
+	for range 2 {
+		if _, err := s.HoldLane(t.Context(), "!a"); err != nil {
+			t.Error(err)
+		}
+	}
+	if s.Shared() {
+		t.Error("a SQLite file is nobody else's")
+	}
+}
