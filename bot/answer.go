@@ -120,6 +120,9 @@ func (b *bot) answer(ctx context.Context, ev invites.Received, m commands.Messag
 	if reply.Progress {
 		return nil
 	}
+	if ev.Answer != "" {
+		return b.port.Handled(ctx, ev.Event) // the queue's workers look whether somebody has told already
+	}
 	b.end(ev.Event)
 	return nil
 }
