@@ -47,6 +47,7 @@ func Doctor(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	d := &doctor{cfg: cfg, client: client, out: out}
 	d.say("config", finding{well: true, found: "read and without faults"})
 	d.say("database", d.database(ctx))
+	d.say("keys", d.keys(ctx))
 	reachable := d.homeserver(ctx)
 	d.say("homeserver", reachable)
 	if reachable.well {
@@ -55,6 +56,7 @@ func Doctor(ctx context.Context, cfg *config.Config, out io.Writer) error {
 		d.say("as_token", token)
 		if token.well {
 			d.say("puppet", d.puppet(ctx))
+			d.say("device", d.device(ctx))
 			d.say("way back", d.wayBack(ctx))
 		}
 		d.say("rate limits", d.limits())

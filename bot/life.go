@@ -17,7 +17,10 @@ import (
 // life handles what happens to the bot itself: invitations, and rooms that are replaced.
 func (b *bot) life(ctx context.Context, ev invites.Received) error {
 	if ev.Type == policy.EventType {
-		return b.policyChanged(ctx, ev)
+		if err := b.policyChanged(ctx, ev); err != nil {
+			return err
+		}
+		return b.regard(ctx, ev.Room)
 	}
 	var event struct {
 		Content map[string]json.RawMessage `json:"content"`
@@ -29,13 +32,23 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 		_ = json.Unmarshal(event.Content[key], &s)
 		return s
 	}
-	switch {
-	case ev.Type == "m.room.tombstone":
+	if ev.Type == "m.room.tombstone" {
 		return b.follow(ctx, ev, id.RoomID(field("replacement_room")))
-	case ev.Type == "m.room.member" && *ev.StateKey == b.self.Bot.String() && field("membership") == "invite":
+	}
+	if ev.Type != "m.room.member" || *ev.StateKey != b.self.Bot.String() {
+		if b.guard.Watches(ev.Room) {
+			return b.guard.Handle(ctx, ev)
+		}
+		return nil
+	}
+	switch field("membership") {
+	case "invite":
 		return b.invited(ctx, ev, string(event.Content["is_direct"]) == "true")
-	case ev.Type == "m.room.member" && *ev.StateKey == b.self.Bot.String() && field("membership") == "join":
+	case "join":
 		b.adopt(ctx, ev.Room)
+		return errors.Join(b.arrived(ctx, ev.Room), b.guard.Refresh(ctx, ev.Room))
+	case "leave", "ban":
+		return errors.Join(b.departed(ctx, ev.Room), b.guard.Forget(ctx, ev.Room))
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"usher/config"
 	"usher/encryption"
 	"usher/invites"
+	"usher/policy"
 	"usher/room"
 	"usher/store"
 )
@@ -36,11 +37,7 @@ func (b *bot) buildEncryption(ctx context.Context, cfg *config.Config, version s
 	if !cfg.Encryption.Enabled {
 		return nil
 	}
-	place := store.KeysConfig(store.Config{Type: cfg.Database.Type, URI: cfg.Database.URI.Reveal()})
-	if uri := cfg.Encryption.DatabaseURI.Reveal(); uri != "" {
-		place.URI = uri
-	}
-	keys, err := store.OpenKeys(ctx, place)
+	keys, err := store.OpenKeys(ctx, keysPlace(cfg))
 	if err != nil {
 		return err
 	}
@@ -50,7 +47,7 @@ func (b *bot) buildEncryption(ctx context.Context, cfg *config.Config, version s
 		Homeserver: cfg.Homeserver.Address, Bot: b.self.Bot, Token: cfg.Appservice.ASToken.Reveal(), UserAgent: "usher/" + version,
 		PickleKey: cfg.Encryption.PickleKey.Reveal(), RecoveryKey: cfg.Encryption.RecoveryKey.Reveal(),
 		SignedOnly: cfg.Encryption.ShareKeysWith == config.ShareSigned, History: cfg.Encryption.HistorySharing,
-		Keys: keys, Rooms: b.state, Now: time.Now, Log: b.log, Arrived: b.sealed.parking.release,
+		Keys: keys, Rooms: b.state, Log: b.log, Arrived: b.sealed.parking.release,
 	})
 	return err
 }
@@ -71,8 +68,11 @@ func (b *bot) startEncryption() {
 
 // open returns an event as its sender meant it. go on is false where it has to wait, or was brought to its end.
 func (b *bot) open(ctx context.Context, ev invites.Received) (opened invites.Received, goOn bool, err error) {
-	if ev.StateKey != nil {
+	switch {
+	case ev.StateKey != nil, b.sealed.device == nil && ev.Type != encrypted:
 		return ev, true, nil
+	case b.sealed.device == nil:
+		return ev, false, b.store.Handled(ctx, ev.Event) // encryption was switched off meanwhile
 	}
 	now := time.Now()
 	if b.sealed.parking.blocked(ev, now) {
@@ -82,7 +82,7 @@ func (b *bot) open(ctx context.Context, ev invites.Received) (opened invites.Rec
 		b.sealed.parking.leave(ev)
 		return ev, true, nil
 	}
-	if b.sealed.device == nil || ev.Redacted {
+	if ev.Redacted {
 		b.sealed.parking.leave(ev)
 		return ev, false, b.store.Handled(ctx, ev.Event)
 	}
@@ -200,6 +200,9 @@ type watchers struct{ *bot }
 // Changed implements matrix.Watcher.
 func (w watchers) Changed(r id.RoomID, k room.Key) {
 	w.state.Changed(r, k)
+	if k == policy.Key() || k.Type == "m.room.power_levels" {
+		w.expiriesChanged.Store(true) // in some room: spaces pass theirs on to others
+	}
 	if w.sealed.device != nil {
 		w.sealed.device.Changed(r, k.Type)
 	}

@@ -67,11 +67,16 @@ func (s *Service) attempt(ctx context.Context, inv Invitation) ending {
 	} else if taken {
 		return ending{status: Cancelled, kind: OutcomeRefused, code: CodeRedacted, detail: "The command was taken back.", quiet: true}
 	}
+	if wanted, err := s.wanted(ctx, inv); err != nil {
+		return s.failure(inv, err)
+	} else if !wanted {
+		return ending{status: Refused, kind: OutcomeRefused, code: codeGuardOver, detail: "The room's policy does not want it any more.", quiet: true}
+	}
 	if end, final := s.judge(ctx, inv, q, again); final {
 		return end
 	}
 	err := s.Homeserver.Act(ctx, Effect{
-		Action: inv.Action, Room: inv.Room, Via: inv.Via, Performer: inv.Performer, Target: inv.Target, Reason: inv.Reason,
+		Action: policy.OnTheWire(inv.Action), Room: inv.Room, Via: inv.Via, Performer: inv.Performer, Target: inv.Target, Reason: inv.Reason,
 	})
 	if err == nil {
 		return s.confirm(ctx, inv)
@@ -86,9 +91,12 @@ func (s *Service) attempt(ctx context.Context, inv Invitation) ending {
 // takenBack tells whether the command was redacted while it waited. The inbox knows of redactions by the sender at once;
 // those by others, and those missed, are asked for before a later attempt.
 func (s *Service) takenBack(ctx context.Context, inv Invitation, ask bool) (bool, error) {
+	if inv.Action == policy.ActionExpire {
+		return false, nil // nobody asked for it
+	}
 	event, err := s.Store.Received(ctx, inv.Command)
-	if err == nil && event.Redacted {
-		return true, nil
+	if err == nil && (event.Redacted || event.StateKey != nil) {
+		return event.StateKey == nil, nil // what somebody did to the room is no command: they can't take that back
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return false, err
@@ -109,11 +117,24 @@ func (s *Service) judge(ctx context.Context, inv Invitation, q policy.Question, 
 	if q.Own() {
 		return ending{}, false
 	}
+	if inv.Action == policy.ActionExpire {
+		if stands, err := s.stands(ctx, inv); err != nil {
+			return s.failure(inv, err), true
+		} else if stands {
+			d := policy.Decision{Code: policy.CodeStands, Side: policy.SidePolicy}
+			return ending{status: Refused, kind: OutcomeRefused, code: string(d.Code), detail: policy.Explain(q, d).String(), quiet: true}, true
+		}
+	}
 	if fresh {
 		// An earlier attempt may have gone through before a crash: the room shows it, and that is the idempotency.
 		if snap, err := s.Homeserver.Snapshot(ctx, inv.Room, q.Actor, policy.Needs(q), true); err == nil &&
 			policy.Took(snap, inv.Action, inv.Target) {
 			return ending{status: Done, kind: OutcomeDone, code: "done"}, true
+		}
+	}
+	if policy.Withdraws(inv.Action) && !fresh { // one who has joined this moment must not be kicked
+		if _, err := s.Homeserver.Snapshot(ctx, inv.Room, q.Actor, policy.Needs(q), true); err != nil && !errors.Is(err, ErrNoView) {
+			return s.failure(inv, err), true
 		}
 	}
 	j, err := s.decide(ctx, inv.Room, q, policy.Facts{Paid: true}, nil)

@@ -3,7 +3,6 @@ package invites
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -42,11 +41,11 @@ func (s *Service) facts(ctx context.Context, r id.RoomID, q policy.Question, p *
 		find func() (bool, error)
 	}{
 		{policy.FactJoined, func() (ok bool, err error) {
-			f.Joined, ok, err = s.joinedSince(ctx, r, viewer, memberEvent(snap, q.Actor), f.Now.Add(-doc.Ask.JoinedFor))
+			f.Joined, ok, err = s.joinedSince(ctx, r, viewer, q.Actor, memberEvent(snap, q.Actor), f.Now.Add(-doc.Ask.JoinedFor))
 			return ok, err
 		}},
 		{policy.FactPast, func() (ok bool, err error) {
-			f.Past, ok, err = s.past(ctx, r, viewer, memberEvent(snap, q.Target), f.Now.Add(-doc.Whom.Cooldown.Longest()))
+			f.Past, ok, err = s.past(ctx, r, viewer, q.Target, memberEvent(snap, q.Target), f.Now.Add(-doc.Whom.Cooldown.Longest()))
 			return ok, err
 		}},
 		{policy.FactMembers, func() (ok bool, err error) {
@@ -102,26 +101,46 @@ func (s *Service) stateEvent(ctx context.Context, r id.RoomID, viewer id.UserID,
 	})
 }
 
-// before is the membership before an event: "leave" where there was none.
+// memberNow reads a user's current member event, as far as the room's history can be seen.
+func (s *Service) memberNow(ctx context.Context, r id.RoomID, viewer, user id.UserID, event id.EventID) (StateEvent, error) {
+	e, err := s.stateEvent(ctx, r, viewer, event)
+	if err != nil && unreadable(err) {
+		return s.Homeserver.CurrentEvent(ctx, r, viewer, memberKeyOf(user))
+	}
+	return e, err
+}
+
+// memberThen reads an earlier one.
+func (s *Service) memberThen(ctx context.Context, r id.RoomID, viewer, _ id.UserID, event id.EventID) (StateEvent, error) {
+	return s.stateEvent(ctx, r, viewer, event)
+}
+
+// before is the membership before an event: "leave" where there was none, empty where it can't be seen.
 func (s *Service) before(ctx context.Context, r id.RoomID, viewer id.UserID, e StateEvent) (string, error) {
 	switch {
+	case e.Hidden:
+		return "", nil
 	case e.Before != nil:
 		return textIn(e.Before, "membership"), nil
 	case e.Replaces == "":
 		return "leave", nil
 	}
 	earlier, err := s.stateEvent(ctx, r, viewer, e.Replaces)
+	if err != nil && unreadable(err) {
+		return "", nil
+	}
 	return textIn(earlier.Content, "membership"), err
 }
 
 // joinedSince follows a member event back to the join: a new display name is a new event. It goes no further than to a time
-// that is long enough ago. Times are those that the members' own servers gave.
-func (s *Service) joinedSince(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID, enough time.Time) (since time.Time, known bool, err error) {
+// that is long enough ago, nor where the history can't be seen. Times are those that the members' own servers gave.
+func (s *Service) joinedSince(ctx context.Context, r id.RoomID, viewer, user id.UserID, event id.EventID, enough time.Time) (since time.Time, known bool, err error) {
+	read := s.memberNow
 	for range maxSteps {
 		if event == "" {
 			return since, false, nil
 		}
-		e, err := s.stateEvent(ctx, r, viewer, event)
+		e, err := read(ctx, r, viewer, user, event)
 		if err != nil {
 			return since, false, err
 		}
@@ -132,18 +151,19 @@ func (s *Service) joinedSince(ctx context.Context, r id.RoomID, viewer id.UserID
 		if err != nil || before != "join" {
 			return since, err == nil, err
 		}
-		event = e.Replaces
+		event, read = e.Replaces, s.memberThen
 	}
 	return since, false, nil
 }
 
 // past follows a member event back to when the person last left, declined and was kicked.
-func (s *Service) past(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID, oldest time.Time) (past policy.Past, known bool, err error) {
+func (s *Service) past(ctx context.Context, r id.RoomID, viewer, user id.UserID, event id.EventID, oldest time.Time) (past policy.Past, known bool, err error) {
+	read := s.memberNow
 	for range maxSteps {
 		if event == "" {
 			return past, true, nil
 		}
-		e, err := s.stateEvent(ctx, r, viewer, event)
+		e, err := read(ctx, r, viewer, user, event)
 		if err != nil {
 			return past, false, err
 		}
@@ -151,11 +171,11 @@ func (s *Service) past(ctx context.Context, r id.RoomID, viewer id.UserID, event
 			return past, true, nil
 		}
 		before, err := s.before(ctx, r, viewer, e)
-		if err != nil {
+		if err != nil || before == "" {
 			return past, false, err
 		}
 		note(&past, e, before)
-		event = e.Replaces
+		event, read = e.Replaces, s.memberThen
 	}
 	return past, false, nil
 }
@@ -256,7 +276,7 @@ func (s *Service) lookUp(ctx context.Context, r id.RoomID, user id.UserID) (*pol
 			w.list.Set(change.Key, nil)
 			continue
 		}
-		w.list.Set(change.Key, slices.Clone(change.Event.Content))
+		w.list.Set(change.Key, change.Event.Content)
 	}
 	hit := w.list.Match(user)
 	if hit != nil {

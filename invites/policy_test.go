@@ -177,6 +177,27 @@ func TestFactsOfTheRoom(t *testing.T) {
 	}
 }
 
+// TestHiddenHistory: what the bot may not see is no reason to allow, and none to shut out who is there for long.
+func TestHiddenHistory(t *testing.T) {
+	w := newWorld(t)
+	w.power(50)
+	w.govern(object{"ask": object{"joined_for": "1h"}, "whom": object{"cooldown": object{"kick": "1d"}}})
+	w.hs.Member(lobby, carol, "join")
+	w.hs.Member(lobby, bob, "leave")
+	w.hs.Hide = true
+	if got := outcome(w.ask(t, w.request(t, carol, "@new:here"))); got != "refused policy.ask.joined_for" {
+		t.Errorf("just joined, as far as can be seen: %s", got)
+	}
+	w.clock.Advance(time.Hour)
+	if got := outcome(w.ask(t, w.request(t, carol, "@new:here", bob))); got != "done done, refused policy.unknown" {
+		t.Errorf("got %s", got)
+	}
+	w.clock.Advance(24 * time.Hour)
+	if got := outcome(w.ask(t, w.request(t, carol, bob))); got != "done done" {
+		t.Errorf("gone for longer than it matters: %s", got)
+	}
+}
+
 func TestWatchedLists(t *testing.T) {
 	w := newWorld(t)
 	w.power(50)

@@ -52,6 +52,7 @@ type StateEvent struct {
 	SentAt   time.Time       // origin_server_ts: as the sender's server says
 	Before   json.RawMessage // content of the event that it replaced; nil: there was none, or it is not known
 	Replaces id.EventID      // that event; empty: none, or not known
+	Hidden   bool            // nothing of what came before it can be seen
 }
 
 // Change is one state event of a collection; Event is nil where it is gone.
@@ -66,6 +67,9 @@ type Records interface {
 	SendState(ctx context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error)
 	// StateEvent returns a state event, current or past, read as in Snapshot.
 	StateEvent(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (StateEvent, error)
+	// CurrentEvent returns the event of a piece of state as it is now, also where the room's history is not for the bot to
+	// see; with Hidden set.
+	CurrentEvent(ctx context.Context, r id.RoomID, viewer id.UserID, k room.Key) (StateEvent, error)
 	// History returns the last events of one piece of state, newest first, read as in Snapshot.
 	History(ctx context.Context, r id.RoomID, viewer id.UserID, k room.Key, limit int) ([]StateEvent, error)
 	// MemberCount returns how many are joined to a room, or, where that is cheaper, a number that it is at most and that is

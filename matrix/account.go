@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/tidwall/gjson"
 	"maunium.net/go/mautrix"
 )
 
@@ -34,4 +35,14 @@ func (c *Client) CheckAssertion(ctx context.Context) error {
 	}
 	_, err := c.do(ctx, request{name: "whoami", puppet: true, as: c.user, method: http.MethodGet, path: path("v3", "account", "whoami")})
 	return err
+}
+
+// LoginTypes returns the ways to log in that the homeserver offers, such as "m.login.application_service".
+func (c *Client) LoginTypes(ctx context.Context) ([]string, error) {
+	body, err := c.do(ctx, request{name: "login_types", method: http.MethodGet, path: path("v3", "login")})
+	var types []string
+	for _, flow := range gjson.GetBytes(body, "flows.#.type").Array() {
+		types = append(types, flow.Str)
+	}
+	return types, err
 }

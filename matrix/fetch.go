@@ -46,7 +46,7 @@ func (s *State) each(flights []*flight, work func(*flight)) {
 func (s *State) fetch(ctx context.Context, r id.RoomID, as id.UserID, f *flight) {
 	if f.key == createKey && s.o.Creates != nil {
 		raw, err := s.o.Creates.CreateEvent(ctx, r)
-		if err != nil {
+		if err != nil && !errors.Is(err, invites.ErrNotFound) {
 			s.o.Log.Warn().Err(err).Stringer("room_id", r).Msg("Can't read the kept create event")
 		}
 		if f.event, f.err = parseEvent(raw, f.key); f.err == nil {

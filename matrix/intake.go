@@ -22,7 +22,7 @@ import (
 
 // Inbox is the part of invites.Store that the intake writes to.
 type Inbox interface {
-	Receive(ctx context.Context, events []invites.Received) ([]invites.Received, error)
+	Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) ([]invites.Received, error)
 	Quarantine(ctx context.Context, bad []invites.Undecodable) error
 	Redact(ctx context.Context, event id.EventID, sender id.UserID) (bool, error)
 }
@@ -37,6 +37,8 @@ type Watcher interface {
 type IntakeOptions struct {
 	Inbox       Inbox
 	Watcher     Watcher
+	Pending     *Pending               // open invitations; starts empty if nil
+	Cards       *Cards                 // open cards; none if nil
 	Token       string                 // hs_token: what the homeserver shows
 	Bot         id.UserID              // the bot's own user
 	DisplayName string                 // the bot's, by which it may be addressed
@@ -50,6 +52,7 @@ type IntakeOptions struct {
 	Deliver  func([]invites.Received)                          // gets what is new in the inbox, in order, one call at a time, after the commit
 	Recover  func()                                            // after a commit of unknown outcome: look what waits in the inbox, not all of it was delivered
 	Policy   string                                            // type of a state event that is kept for the inbox, wherever it is sent
+	Guarded  func(id.RoomID) bool                              // a guard watches the room's door: what moves it is kept for the inbox; nil: nowhere
 	Linked   func(context.Context, []invites.SpaceChild) error // spaces claimed rooms; an error keeps the transaction with the homeserver
 	Redacted func(id.RoomID, id.EventID)                       // an event, of state or not, may have been redacted
 	Left     func(id.RoomID)                                   // somebody left or was banned from the room; may come more than once, or be lost
@@ -90,6 +93,12 @@ func NewIntake(o IntakeOptions) *Intake {
 	}
 	if o.Counters == nil {
 		o.Counters = nobody{}
+	}
+	if o.Pending == nil {
+		o.Pending = NewPending()
+	}
+	if o.Cards == nil {
+		o.Cards = NewCards()
 	}
 	return &Intake{
 		o: o, addressed: newAddressing(o.Prefix, o.Bot, o.DisplayName, o.Known), own: `"` + o.Bot.String() + `"`, turn: make(chan struct{}, 1),
@@ -232,8 +241,8 @@ func (n *Intake) take(w http.ResponseWriter, r *http.Request, t *work, txn strin
 
 // commit makes durable what a transaction brought, then hands it on.
 func (n *Intake) commit(ctx context.Context, t *work) error {
-	if len(t.received) > 0 || len(t.redactions) > 0 {
-		if err := n.receive(ctx, &arrival{txn: t.txn, received: t.received, redactions: t.redactions}); err != nil {
+	if len(t.received)+len(t.members)+len(t.redactions) > 0 {
+		if err := n.receive(ctx, &arrival{txn: t.txn, received: t.received, members: t.members, redactions: t.redactions}); err != nil {
 			return err
 		}
 	}

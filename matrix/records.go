@@ -38,6 +38,19 @@ func (s *State) StateEvent(ctx context.Context, r id.RoomID, viewer id.UserID, e
 	return e, err
 }
 
+// CurrentEvent implements invites.Homeserver.
+func (s *State) CurrentEvent(ctx context.Context, r id.RoomID, viewer id.UserID, k room.Key) (e invites.StateEvent, err error) {
+	err = s.asEither(viewer, func(as id.UserID) error {
+		raw, err := s.client.StateEvent(ctx, r, k, as)
+		if err == nil {
+			e, err = parseStateEvent(gjson.ParseBytes(raw))
+		}
+		return err
+	})
+	e.Before, e.Replaces, e.Hidden = nil, "", true
+	return e, err
+}
+
 // asEither reads as the bot, or where that is refused, as a viewer who may be asserted.
 func (s *State) asEither(viewer id.UserID, read func(as id.UserID) error) error {
 	err := read("")

@@ -21,7 +21,7 @@ import (
 
 // CreateStore keeps create events over restarts: they never change.
 type CreateStore interface {
-	// CreateEvent returns the raw create event of a room, or nil where it has none.
+	// CreateEvent returns the raw create event of a room, or nil or invites.ErrNotFound where it has none.
 	CreateEvent(ctx context.Context, r id.RoomID) (json.RawMessage, error)
 	// SaveCreateEvent keeps it.
 	SaveCreateEvent(ctx context.Context, r id.RoomID, raw json.RawMessage) error

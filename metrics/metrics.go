@@ -53,8 +53,9 @@ var (
 // New makes the registry, with Go's and the process's own metrics in it. clock times the ports.
 func New(version string, clock invites.Clock) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), clock: clock, codes: codes{seen: map[string]bool{}}}
-	info := m.counter("build_info", "1, labelled with the version.", "version")
-	info.WithLabelValues(version).Add(1)
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "build_info", Help: "1, labelled with the version."}, []string{"version"})
+	info.WithLabelValues(version).Set(1)
+	m.registry.MustRegister(info)
 	m.transactions = m.counter("transactions_total", "Transactions of the homeserver, by the status of the answer.", "status")
 	m.transactionTime = m.histogram("transaction_seconds", "Time from a transaction's head to its answer.", quick)
 	m.transactionBytes = m.histogram("transaction_bytes", "Size of transactions.", prometheus.ExponentialBuckets(256, 8, 7))

@@ -46,7 +46,7 @@ func Own(s *room.Snapshot, r id.RoomID) *InForce {
 // Read reads one policy event.
 func Read(r id.RoomID, event *room.Event) Source {
 	layer, err := Parse(event.Content)
-	return Source{Room: r, Event: event.ID, Size: len(event.Content), Layer: layer, Fault: err}
+	return Source{Room: r, Event: event.ID, Author: event.Sender, Size: len(event.Content), Layer: layer, Fault: err}
 }
 
 // Decide judges both standings and the room's policy. The actor's comes first: what they could not do themselves is not
@@ -62,6 +62,9 @@ func Decide(s *room.Snapshot, q Question, p *InForce, f Facts) Decision {
 	}
 	if already := alreadyTrue(s, q); already != "" {
 		return Decision{Verdict: room.Allow, Code: already, Policy: p.Event()}
+	}
+	if code := notOpen(s, q); code != "" {
+		return Decision{Code: code, Side: SidePolicy, Policy: p.Event()}
 	}
 	d := standings(s, q, governs && p.Document.Delegate)
 	d.Policy = p.Event()

@@ -38,11 +38,13 @@ func ListTypes() []string {
 
 // Set takes in a rule, or takes it out where the content is none that bans.
 func (l *List) Set(k room.Key, content json.RawMessage) {
-	in := &l.users
-	switch {
-	case !slices.Contains(ListTypes(), k.Type):
+	kind := slices.Index(ListTypes(), k.Type)
+	if kind < 0 {
 		return
-	case strings.HasSuffix(k.Type, ".server"):
+	}
+	k = room.Key{Type: ListTypes()[kind], StateKey: strings.Clone(k.StateKey)} // lets go of the event that they are part of
+	in := &l.users
+	if strings.HasSuffix(k.Type, ".server") {
 		in = &l.servers
 	}
 	if l.rules == nil {

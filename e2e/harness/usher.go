@@ -3,9 +3,11 @@ package harness
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	_ "github.com/lib/pq"
 	"gopkg.in/yaml.v3"
 	"maunium.net/go/mautrix/id"
 
@@ -101,7 +104,11 @@ func (u *Usher) configure(s Setup) error {
 	}
 	if uri := os.Getenv("USHER_E2E_POSTGRES"); uri != "" {
 		settings["database.type"], settings["database.uri"] = "postgres", uri
-		settings["encryption.database_uri"] = uri + "&search_path=keys_" + strings.ToLower(rand.Text()) // a bot's keys are its own
+		keys, err := newDatabase(uri) // those of other bots, of other homeservers with the same names, are none of its own
+		if err != nil {
+			return err
+		}
+		settings["encryption.database_uri"] = keys
 	}
 	maps.Copy(settings, s.Set)
 	text, err := yaml.Marshal(nest(settings))
@@ -147,12 +154,17 @@ func (u *Usher) Run(ctx context.Context, args ...string) (output string, exitCod
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-// Start starts the process, waits until it is ready and opens the door.
-func (u *Usher) Start(ctx context.Context) error {
+// Launch starts the process and does not wait for it.
+func (u *Usher) Launch() (err error) {
 	cmd := exec.Command(u.binary, "-c", "config.yaml", "-r", "registration.yaml")
 	cmd.Dir, cmd.Env = u.dir, environment()
-	var err error
-	if u.process, err = child.Start(cmd, filepath.Join(u.dir, "usher.log")); err != nil {
+	u.process, err = child.Start(cmd, filepath.Join(u.dir, "usher.log"))
+	return err
+}
+
+// Start starts the process, waits until it is ready and opens the door.
+func (u *Usher) Start(ctx context.Context) error {
+	if err := u.Launch(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, Patience)
@@ -176,6 +188,12 @@ func (u *Usher) Kill() {
 func (u *Usher) Stop() error {
 	u.hold()
 	return u.process.Stop(15 * time.Second)
+}
+
+// StopWithin ends the process by SIGTERM, and kills it when it has not ended within grace.
+func (u *Usher) StopWithin(grace time.Duration) error {
+	u.hold()
+	return u.process.Stop(grace)
 }
 
 // PID is the id of the process that was started.
@@ -205,13 +223,18 @@ func (u *Usher) Tail(lines int) string {
 // Dir is the folder with Usher's files.
 func (u *Usher) Dir() string { return u.dir }
 
-// Launch starts the process and does not wait for it.
-func (u *Usher) Launch(t T) {
-	t.Helper()
-	cmd := exec.Command(u.binary, "-c", "config.yaml", "-r", "registration.yaml")
-	cmd.Dir = u.dir
-	var err error
-	if u.process, err = child.Start(cmd, filepath.Join(u.dir, "usher.log")); err != nil {
-		t.Fatalf("%v", err)
+// newDatabase makes a database on the PostgreSQL server of another.
+func newDatabase(uri string) (string, error) {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return "", err
 	}
+	db, err := sql.Open("postgres", uri)
+	if err != nil {
+		return "", err
+	}
+	name := "keys_" + strings.ToLower(rand.Text())
+	_, err = db.Exec("CREATE DATABASE " + name)
+	u.Path = "/" + name
+	return u.String(), errors.Join(err, db.Close())
 }

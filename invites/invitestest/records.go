@@ -45,13 +45,22 @@ func (h *Homeserver) Claim(space, child id.RoomID) {
 
 // SendState implements invites.Homeserver.
 func (h *Homeserver) SendState(_ context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error) {
+	if h.BeforeState != nil {
+		if err := h.BeforeState(); err != nil {
+			return "", err
+		}
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	snap, err := h.snapshot(r)
 	if err != nil {
 		return "", err
 	}
-	if result := snap.CanSend(as, k.Type, true); result.Verdict != room.Allow {
+	result := snap.CanSend(as, k.Type, true)
+	if k.Type == "m.room.power_levels" {
+		result = room.Authorize(snap, room.Action{Type: room.SetPowerLevels, Sender: as, Content: content})
+	}
+	if result.Verdict != room.Allow {
 		return "", &invites.ActError{Class: invites.ClassRefused, Code: "M_FORBIDDEN", Status: 403, Err: fmt.Errorf("%s", result.Rule)}
 	}
 	return h.put(r, k, as, content), nil
@@ -62,10 +71,23 @@ func (h *Homeserver) StateEvent(_ context.Context, _ id.RoomID, _ id.UserID, eve
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	e, known := h.past[event]
-	if !known {
+	if !known || h.Hide {
 		return e, &invites.ActError{Class: invites.ClassRefused, Code: "M_NOT_FOUND", Status: 404}
 	}
 	return e, nil
+}
+
+// CurrentEvent implements invites.Homeserver.
+func (h *Homeserver) CurrentEvent(_ context.Context, r id.RoomID, _ id.UserID, k room.Key) (invites.StateEvent, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e := h.rooms[r][k]
+	if e == nil {
+		return invites.StateEvent{}, &invites.ActError{Class: invites.ClassRefused, Code: "M_NOT_FOUND", Status: 404}
+	}
+	past := h.past[e.ID]
+	past.Before, past.Replaces, past.Hidden = nil, "", true
+	return past, nil
 }
 
 // History implements invites.Homeserver.

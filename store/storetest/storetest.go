@@ -17,6 +17,7 @@ import (
 // Store is what the suite tests: the port, and what operators read.
 type Store interface {
 	invites.Store
+	invites.Guards
 	Quarantined(ctx context.Context, limit int) ([]invites.Undecodable, error)
 	Audit(ctx context.Context, command id.EventID) ([]invites.Audit, error)
 	CreateEvent(ctx context.Context, room id.RoomID) (json.RawMessage, error)
@@ -59,8 +60,19 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"SpaceChildren", testSpaceChildren},
 		{"Release", testRelease},
 		{"Due", testDue},
+		{"Ledger", testLedger},
+		{"LedgerWays", testLedgerWays},
+		{"LedgerAgain", testLedgerAgain},
+		{"LedgerComplete", testLedgerComplete},
+		{"LedgerPending", testLedgerPending},
+		{"Expiries", testExpiries},
+		{"Tree", testTree},
+		{"Tallies", testTallies},
+		{"Answered", testAnswered},
 		{"HostileText", testHostileText},
 		{"Cancelled", testCancelled},
+		{"Guard", testGuard},
+		{"Asked", testAsked},
 		{"Ping", testPing},
 		{"Together", testTogether},
 	}

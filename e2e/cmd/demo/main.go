@@ -140,6 +140,7 @@ func (s *show) play() error {
 	go func() {
 		defer close(done)
 		s.conversation()
+		s.secret()
 	}()
 	<-done
 	if s.ctx.Err() != nil {

@@ -1,0 +1,110 @@
+package bot
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+)
+
+// yard is a parking whose lane is a list.
+type yard struct {
+	*parking
+	mu   sync.Mutex
+	lane []id.EventID
+	came chan struct{}
+}
+
+func newYard() *yard {
+	y := &yard{came: make(chan struct{}, 100)}
+	y.parking = newParking(func(ev invites.Received) {
+		y.mu.Lock()
+		defer y.mu.Unlock()
+		y.lane = append(y.lane, ev.Event)
+		y.came <- struct{}{}
+	})
+	return y
+}
+
+// took returns what went to the lane since it was last asked.
+func (y *yard) took() []id.EventID {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	defer func() { y.lane = nil }()
+	return y.lane
+}
+
+func parkedEvent(seq int64, name id.EventID, sender id.UserID, at time.Time) invites.Received {
+	return invites.Received{Seq: seq, Event: name, Room: "!r", Sender: sender, ReceivedAt: at}
+}
+
+func TestParkingOrder(t *testing.T) {
+	y, now := newYard(), time.Now()
+	first, second := parkedEvent(1, "$1", "@a:x", now), parkedEvent(2, "$2", "@a:x", now)
+	other := parkedEvent(3, "$3", "@b:x", now)
+	elsewhere := parkedEvent(4, "$4", "@a:x", now)
+	elsewhere.Room = "!other"
+	if y.blocked(first, now) {
+		t.Error("the first waits for nothing")
+	}
+	y.park(first, now, now.Add(time.Hour))
+	for _, tt := range []struct {
+		name string
+		ev   invites.Received
+		at   time.Time
+		want bool
+	}{
+		{"same sender", second, now, true},
+		{"same sender, later", second, now.Add(grace), true},
+		{"somebody else, at first", other, now, true},
+		{"somebody else, later", other, now.Add(grace), false},
+		{"another room", elsewhere, now, false},
+		{"itself", first, now, false},
+	} {
+		if got := y.blocked(tt.ev, tt.at); got != tt.want {
+			t.Errorf("%s: blocked is %v", tt.name, got)
+		}
+	}
+	y.release("!other")
+	if got := y.took(); len(got) != 0 {
+		t.Errorf("%v went to the lane for a key of another room", got)
+	}
+	y.release("!r")
+	y.release("")
+	if got := y.took(); !slices.Equal(got, []id.EventID{"$1", "$2", "$3"}) {
+		t.Errorf("%v went to the lane, expected each once and in order", got)
+	}
+	// In the lane, the first is opened; the others go on behind it, though they came up before it was.
+	if !y.blocked(second, now) {
+		t.Error("the second is not blocked while the first is in the lane")
+	}
+	y.leave(first)
+	if got := y.took(); !slices.Equal(got, []id.EventID{"$2"}) {
+		t.Errorf("%v went to the lane after the first", got)
+	}
+	if y.blocked(second, now) {
+		t.Error("the second waits for nothing any more")
+	}
+	y.leave(second)
+	y.leave(other)
+	if len(y.rooms) != 0 {
+		t.Errorf("left behind: %v", y.rooms)
+	}
+}
+
+func TestParkingIsOverInTime(t *testing.T) {
+	y, now := newYard(), time.Now()
+	y.park(parkedEvent(1, "$1", "@a:x", now.Add(-time.Hour)), now, now.Add(time.Millisecond))
+	select {
+	case <-y.came:
+	case <-time.After(10 * time.Second):
+		t.Fatal("it was never tried again")
+	}
+	if got := y.took(); !slices.Equal(got, []id.EventID{"$1"}) {
+		t.Errorf("got %v", got)
+	}
+}

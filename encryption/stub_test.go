@@ -1,0 +1,281 @@
+package encryption
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/crypto"
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
+
+	"usher/store"
+)
+
+type m = map[string]any
+
+// stub is a homeserver as far as keys go. A token is a user id and a device id with a space between.
+type stub struct {
+	t   testing.TB
+	url string
+
+	mu       sync.Mutex
+	arrived  *sync.Cond                      // something is in an inbox
+	keys     map[id.UserID]map[id.DeviceID]m // device keys
+	oneTime  map[id.UserID]map[id.DeviceID]map[id.KeyID]m
+	signing  map[id.UserID]m            // what was uploaded of cross-signing
+	data     map[string]json.RawMessage // account data
+	inbox    map[string][]m             // by token: messages to the device
+	position map[string]int             // by token: how many of them were acknowledged
+	devices  int
+}
+
+func newStub(t testing.TB) *stub {
+	s := &stub{t: t, keys: map[id.UserID]map[id.DeviceID]m{}, oneTime: map[id.UserID]map[id.DeviceID]map[id.KeyID]m{},
+		signing: map[id.UserID]m{}, data: map[string]json.RawMessage{}, inbox: map[string][]m{}, position: map[string]int{}}
+	s.arrived = sync.NewCond(&s.mu)
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	s.url = server.URL
+	return s
+}
+
+func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	status, answer := s.answer(r, strings.TrimPrefix(r.URL.Path, "/_matrix/client/v3/"), token, body)
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+func (s *stub) answer(r *http.Request, path, token string, body []byte) (int, any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	user, device, _ := strings.Cut(token, " ")
+	switch {
+	case path == "login":
+		var req struct {
+			Device string `json:"device_id"`
+		}
+		_ = json.Unmarshal(body, &req)
+		if req.Device == "" {
+			s.devices++
+			req.Device = fmt.Sprintf("DEVICE%d", s.devices)
+		}
+		return 200, m{"user_id": bot, "device_id": req.Device, "access_token": string(bot) + " " + req.Device}
+	case path == "keys/upload":
+		return 200, s.upload(id.UserID(user), id.DeviceID(device), body)
+	case path == "keys/query":
+		return 200, s.query(body)
+	case path == "keys/claim":
+		return 200, s.claim(body)
+	case path == "keys/device_signing/upload":
+		var keys m
+		_ = json.Unmarshal(body, &keys)
+		s.signing[id.UserID(user)] = keys
+	case strings.HasPrefix(path, "sendToDevice/"):
+		var req struct {
+			Messages map[string]map[string]json.RawMessage
+		}
+		_ = json.Unmarshal(body, &req)
+		for to, devices := range req.Messages {
+			for device, content := range devices {
+				s.inbox[to+" "+device] = append(s.inbox[to+" "+device], m{"type": strings.Split(path, "/")[1], "sender": user, "content": content})
+			}
+		}
+		s.arrived.Broadcast()
+	case strings.Contains(path, "/account_data/") && r.Method == http.MethodPut:
+		s.data[path] = body
+	case strings.Contains(path, "/account_data/"):
+		if s.data[path] == nil {
+			return 404, m{"errcode": "M_NOT_FOUND"}
+		}
+		return 200, s.data[path]
+	case path == "sync":
+		return 200, s.sync(r, token)
+	}
+	return 200, m{}
+}
+
+func (s *stub) upload(user id.UserID, device id.DeviceID, body []byte) any {
+	var req struct {
+		Device  m              `json:"device_keys"`
+		OneTime map[id.KeyID]m `json:"one_time_keys"`
+	}
+	_ = json.Unmarshal(body, &req)
+	if s.keys[user] == nil {
+		s.keys[user], s.oneTime[user] = map[id.DeviceID]m{}, map[id.DeviceID]map[id.KeyID]m{}
+	}
+	if s.oneTime[user][device] == nil {
+		s.oneTime[user][device] = map[id.KeyID]m{}
+	}
+	if req.Device != nil {
+		s.keys[user][device] = req.Device
+	}
+	for name, key := range req.OneTime {
+		s.oneTime[user][device][name] = key
+	}
+	return m{"one_time_key_counts": m{"signed_curve25519": len(s.oneTime[user][device])}}
+}
+
+func (s *stub) query(body []byte) any {
+	var req struct {
+		Users map[id.UserID]any `json:"device_keys"`
+	}
+	_ = json.Unmarshal(body, &req)
+	devices, master, self := m{}, m{}, m{}
+	for user := range req.Users {
+		devices[user.String()] = s.keys[user]
+		if keys := s.signing[user]; keys != nil {
+			master[user.String()], self[user.String()] = keys["master_key"], keys["self_signing_key"]
+		}
+	}
+	return m{"device_keys": devices, "master_keys": master, "self_signing_keys": self}
+}
+
+func (s *stub) claim(body []byte) any {
+	var req struct {
+		Users map[id.UserID]map[id.DeviceID]string `json:"one_time_keys"`
+	}
+	_ = json.Unmarshal(body, &req)
+	claimed := map[id.UserID]map[id.DeviceID]m{}
+	for user, devices := range req.Users {
+		claimed[user] = map[id.DeviceID]m{}
+		for device := range devices {
+			for name, key := range s.oneTime[user][device] {
+				delete(s.oneTime[user][device], name)
+				claimed[user][device] = m{string(name): key}
+				break
+			}
+		}
+	}
+	return m{"one_time_keys": claimed}
+}
+
+// sync waits for messages to the device, and forgets those before the position named.
+func (s *stub) sync(r *http.Request, token string) any {
+	var since int
+	_, _ = fmt.Sscan(r.URL.Query().Get("since"), &since)
+	s.position[token] = max(s.position[token], since)
+	stop := context.AfterFunc(r.Context(), s.arrived.Broadcast)
+	defer stop()
+	for r.URL.Query().Get("timeout") != "0" && len(s.inbox[token]) == since && r.Context().Err() == nil {
+		s.arrived.Wait()
+	}
+	events := append([]m{}, s.inbox[token][since:]...)
+	return m{"next_batch": fmt.Sprint(since + len(events)), "to_device": m{"events": events}, "device_one_time_keys_count": m{"signed_curve25519": 50}}
+}
+
+const (
+	bot    id.UserID = "@usher:here"
+	alice  id.UserID = "@alice:here"
+	bob    id.UserID = "@bob:here"
+	secret id.RoomID = "!secret:here"
+	plain  id.RoomID = "!plain:here"
+)
+
+// fakeRooms are two rooms with everybody in them.
+type fakeRooms struct {
+	mu  sync.Mutex
+	err error // the state can't be read
+	off bool  // the secret room's event is gone
+}
+
+func (f *fakeRooms) Content(_ context.Context, r id.RoomID, eventType string) (json.RawMessage, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if eventType == "m.room.encryption" && r == secret && !f.off {
+		return json.RawMessage(`{"algorithm":"m.megolm.v1.aes-sha2"}`), f.err
+	}
+	return nil, f.err
+}
+
+func (f *fakeRooms) Members(_ context.Context, _ id.RoomID, membership string) ([]id.UserID, error) {
+	if membership == "join" {
+		return []id.UserID{bot, alice, bob}, nil
+	}
+	return nil, nil
+}
+
+// newDevice starts the bot's device, with its keys in a folder.
+func newDevice(t testing.TB, s *stub, rooms *fakeRooms, dir string, change func(*Options)) (d *Device, came chan id.RoomID, stop func()) {
+	t.Helper()
+	keys, err := store.OpenKeys(t.Context(), store.Config{Type: "sqlite", URI: filepath.Join(dir, "keys.db"), MaxOpenConns: 4, MaxIdleConns: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	came = make(chan id.RoomID, 1000)
+	o := Options{Homeserver: s.url, Bot: bot, Token: "as", PickleKey: "pickle", Keys: keys, Rooms: rooms, Log: zerolog.Nop(),
+		Arrived: func(r id.RoomID) { came <- r }}
+	if change != nil {
+		change(&o)
+	}
+	if d, err = New(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); d.Run(ctx) }()
+	stop = sync.OnceFunc(func() { cancel(); <-done; _ = keys.Close() })
+	t.Cleanup(stop)
+	for !d.CaughtUp() {
+		await(t, came)
+	}
+	return d, came, stop
+}
+
+// await waits for word that something may be tried again.
+func await(t testing.TB, came chan id.RoomID) id.RoomID {
+	t.Helper()
+	select {
+	case r := <-came:
+		return r
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing came")
+		return ""
+	}
+}
+
+// person is somebody with a device.
+type person struct {
+	t       testing.TB
+	machine *crypto.OlmMachine
+	events  int
+}
+
+type personRooms struct{ crypto.StateStore }
+
+func (personRooms) GetEncryptionEvent(context.Context, id.RoomID) (*event.EncryptionEventContent, error) {
+	return nil, nil
+}
+func (personRooms) GetHistoryVisibility(context.Context, id.RoomID) (*event.HistoryVisibilityEventContent, error) {
+	return nil, nil
+}
+func (personRooms) FindSharedRooms(context.Context, id.UserID) ([]id.RoomID, error) { return nil, nil }
+
+func newPerson(t testing.TB, s *stub, user id.UserID) *person {
+	t.Helper()
+	client, err := mautrix.NewClient(s.url, user, string(user)+" PHONE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.DeviceID = "PHONE"
+	p := &person{t: t, machine: crypto.NewOlmMachine(client, nil, crypto.NewMemoryStore(nil), personRooms{})}
+	if err := p.machine.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.machine.ShareKeys(t.Context(), -1); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
