@@ -139,6 +139,7 @@ func (b *bot) answer(ctx context.Context, ev invites.Received, m commands.Messag
 	}
 	if ev.Answer != "" {
 		b.cards.Close(ev.Answer)
+		return b.port.Handled(ctx, ev.Event) // the queue's workers look whether somebody has told already
 	}
 	b.end(ev.Event)
 	return nil

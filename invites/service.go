@@ -76,10 +76,32 @@ func (s *Service) Judge(ctx context.Context, req Request) ([]Judgement, error) {
 	return s.judgeAll(ctx, req, &purse{viewer: req.Viewer})
 }
 
+// foreseen is for how many targets the state is read at a time, fewer than the cache keeps.
+const foreseen = 500
+
+// foresee has what the decisions on some targets depend on read side by side, where the bot may read it: one after the other, each
+// would wait for the homeserver. What can't be read is found out by the decision.
+func (s *Service) foresee(ctx context.Context, req Request, targets []id.UserID) {
+	var needs []room.Key
+	seen := map[room.Key]bool{}
+	for _, target := range targets {
+		for _, k := range policy.Needs(policy.Question{Action: req.Action, Actor: req.Actor, Performer: s.performer(req, target), Target: target}) {
+			if !seen[k] {
+				seen[k] = true
+				needs = append(needs, k)
+			}
+		}
+	}
+	_, _ = s.Homeserver.Snapshot(ctx, req.Room, "", needs, false)
+}
+
 // judgeAll decides on the targets in order, each after what the ones before it spend.
 func (s *Service) judgeAll(ctx context.Context, req Request, w *purse) ([]Judgement, error) {
 	out := make([]Judgement, len(req.Targets))
 	for i, target := range req.Targets {
+		if i%foreseen == 1 { // the first decision finds out whether the bot is there at all
+			s.foresee(ctx, req, req.Targets[i:min(i+foreseen, len(req.Targets))])
+		}
 		q := policy.Question{Action: req.Action, Actor: req.Actor, Performer: s.performer(req, target), Target: target}
 		j, err := s.decide(ctx, req.Room, q, policy.Facts{}, w)
 		if err == nil && lacksPower(j) {
