@@ -44,6 +44,13 @@ lint: bin/staticcheck ## gofmt, go vet, staticcheck
 .PHONY: unit
 unit: need-gcc ## unit tests with the race detector; the import table, the store on SQLite and PostgreSQL
 	go test $(TAGS) -race ./...
+	go test $(TAGS) -run NoBorrowedPower ./invites
+
+SOAK_STEPS ?= 3000000
+
+.PHONY: soak
+soak: ## random stories about borrowed power, SOAK_STEPS of them (3000000), new ones each time
+	USHER_STEPS=$(SOAK_STEPS) USHER_FROM=$$(date +%s) go test $(TAGS) -count=1 -timeout 0 -v -run NoBorrowedPower ./invites
 
 .PHONY: difftest
 difftest: ## the authorization rules against two other implementations
@@ -55,7 +62,7 @@ test-e2e: build bin/dendrite need-promtool ## end-to-end tests on Dendrite; faul
 
 .PHONY: test-postgres
 test-postgres: build bin/dendrite ## the main path with PostgreSQL instead of SQLite
-	cd e2e && $(E2E_ENV) go run -C .. ./store/pgtest/with go test -C e2e $(TAGS) -count=1 -timeout 5m -run 'TestInviteAsActor|TestInviteForms|TestJoin|TestDuplicateTransaction|TestTroubleAtTheHomeserver|TestEncryptedInvite|TestKeyAfterEvent|TestIdentity' .
+	cd e2e && $(E2E_ENV) go run -C .. ./store/pgtest/with go test -C e2e $(TAGS) -count=1 -timeout 5m -run 'TestInviteAsActor|TestInviteForms|TestJoin|TestDuplicateTransaction|TestTroubleAtTheHomeserver|TestEncryptedInvite|TestKeyAfterEvent|TestIdentity|TestKilledReplicas' .
 
 .PHONY: test-synapse
 test-synapse: build bin/dendrite ## the same on Synapse, from Debian's packages or PATH

@@ -40,6 +40,7 @@ type bot struct {
 	pending  *matrix.Pending
 	cards    *matrix.Cards
 	invites  *invites.Service
+	guard    *invites.Guard
 	desk     *commands.Desk
 	jobs     *jobs.Queue
 	lanes    *lanes
@@ -58,8 +59,9 @@ type bot struct {
 	emptying sync.Mutex
 	checking map[id.RoomID]bool
 
-	stopping atomic.Bool
-	closers  []func()
+	stopping  atomic.Bool
+	reporting striped
+	closers   []func()
 }
 
 // clock is the real one.

@@ -17,7 +17,10 @@ import (
 // life handles what happens to the bot itself: invitations, and rooms that are replaced.
 func (b *bot) life(ctx context.Context, ev invites.Received) error {
 	if ev.Type == policy.EventType {
-		return b.policyChanged(ctx, ev)
+		if err := b.policyChanged(ctx, ev); err != nil {
+			return err
+		}
+		return b.regard(ctx, ev.Room)
 	}
 	var event struct {
 		Content map[string]json.RawMessage `json:"content"`
@@ -33,6 +36,9 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 		return b.follow(ctx, ev, id.RoomID(field("replacement_room")))
 	}
 	if ev.Type != "m.room.member" || *ev.StateKey != b.self.Bot.String() {
+		if b.guard.Watches(ev.Room) {
+			return b.guard.Handle(ctx, ev)
+		}
 		return nil
 	}
 	switch field("membership") {
@@ -43,9 +49,9 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 			return nil
 		}
 		b.adopt(ctx, ev.Room)
-		return b.arrived(ctx, ev.Room)
+		return errors.Join(b.arrived(ctx, ev.Room), b.guard.Refresh(ctx, ev.Room))
 	case "leave", "ban":
-		return b.departed(ctx, ev.Room)
+		return errors.Join(b.departed(ctx, ev.Room), b.guard.Forget(ctx, ev.Room))
 	}
 	return nil
 }

@@ -101,6 +101,7 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 		Limits: invites.Limits{AtOnce: cfg.Delivery.AtOnce, Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter},
 	}
 	b.direct = &directs{homeserver: b.client}
+	b.guard = b.newGuard()
 	b.desk = b.newDesk(cfg, version)
 	b.lanes = newLanes(parallelRooms, b.handle)
 	b.feed = &feed{store: b.store, lanes: b.lanes, most: mostInLanes, log: log}
@@ -200,7 +201,10 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 			return fmt.Errorf("%w: %w", ErrDatabase, err)
 		}
 	}
-	if err := errors.Join(b.recallSpaces(ctx), b.loadPending(ctx), b.feed.rewind(b.ctx)); err != nil {
+	if err := errors.Join(b.recallSpaces(ctx), b.loadPending(ctx), b.guard.Load(ctx)); err != nil {
+		return fmt.Errorf("%w: %w", ErrDatabase, err)
+	}
+	if err := b.feed.rewind(b.ctx); err != nil {
 		return fmt.Errorf("%w: %w", ErrDatabase, err)
 	}
 	if err := b.jobs.Start(b.ctx); err != nil {
@@ -212,6 +216,7 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 	}
 	go b.recheck(b.ctx)
 	go b.feed.watch(b.ctx)
+	go b.lookAfter(b.ctx)
 	server := &http.Server{Handler: intake, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -261,7 +266,7 @@ func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 				b.log.Err(err).Msg("the inbox could not be read; it is tried again")
 			}
 		},
-		Policy: policy.EventType, Linked: b.linked, Redacted: b.state.Forget, Left: b.left, Ready: b.ready,
+		Policy: policy.EventType, Guarded: b.guard.Watches, Linked: b.linked, Redacted: b.state.Forget, Left: b.left, Ready: b.ready,
 		Counters: b.metrics, Log: b.log,
 	})
 }

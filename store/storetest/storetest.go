@@ -17,6 +17,7 @@ import (
 // Store is what the suite tests: the port, and what operators read.
 type Store interface {
 	invites.Store
+	invites.Guards
 	Quarantined(ctx context.Context, limit int) ([]invites.Undecodable, error)
 	Audit(ctx context.Context, command id.EventID) ([]invites.Audit, error)
 	CreateEvent(ctx context.Context, room id.RoomID) (json.RawMessage, error)
@@ -70,6 +71,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"Answered", testAnswered},
 		{"HostileText", testHostileText},
 		{"Cancelled", testCancelled},
+		{"Guard", testGuard},
+		{"Asked", testAsked},
 		{"Ping", testPing},
 		{"Together", testTogether},
 	}
