@@ -10,6 +10,7 @@ TAGS := -tags goolm
 GO_BUILD := CGO_ENABLED=0 go build -trimpath
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 30s
+SOAK ?= 20
 E2E_ENV = USHER_E2E_USHER=$(CURDIR)/bin/usher USHER_E2E_DENDRITE=$(CURDIR)/bin/dendrite
 
 ##@ Use
@@ -56,7 +57,7 @@ difftest: ## the authorization rules against two other implementations
 	@[ ! -d difftest ] || { cd difftest && GOEXPERIMENT=jsonv2 go test ./...; }
 
 .PHONY: test-e2e
-test-e2e: build bin/dendrite ## end-to-end tests on Dendrite
+test-e2e: build bin/dendrite need-promtool ## end-to-end tests on Dendrite; faults, floods and kills before a stub
 	cd e2e && $(E2E_ENV) go test $(TAGS) -count=1 -timeout 15m ./...
 
 .PHONY: test-postgres
@@ -82,6 +83,18 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 		done; \
 	done
 
+.PHONY: soak
+soak: build ## kills and faults until they find something: SOAK rounds (20), each with a seed of its own
+	cd e2e && for seed in $$(seq 1 $(SOAK)); do \
+		echo "seed $$seed"; \
+		$(E2E_ENV) USHER_E2E_SEED=$$seed go test $(TAGS) -count=1 -timeout 30m \
+			-run 'TestKilled(TwoHundredTimes|DuringMigration|Replicas)|TestHomeserverFaults|TestSlowHomeserver|TestOutage|TestRateLimitOverRestart|TestHostileTransactions|TestRevokedToken|TestFlood' . ; \
+	done
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in what is built in; asks vuln.go.dev
+	go run golang.org/x/vuln/cmd/govulncheck@v1.1.4 $(TAGS) ./...
+
 .PHONY: bench
 bench: ## micro-benchmarks
 	go test $(TAGS) -run '^$$' -bench . -benchmem ./...
@@ -99,6 +112,10 @@ bin/staticcheck: go.mod go.sum
 .PHONY: need-gcc
 need-gcc:
 	@.ci/need gcc gcc libc6-dev
+
+.PHONY: need-promtool
+need-promtool:
+	@.ci/need promtool prometheus
 
 .PHONY: clean
 clean: ## remove what was built (the cached Synapse stays)

@@ -12,6 +12,7 @@ require (
 	github.com/tidwall/gjson v1.19.0
 	go.mau.fi/util v0.10.1
 	go.mau.fi/zeroconfig v0.2.0
+	golang.org/x/image v0.45.0
 	golang.org/x/net v0.61.0
 	gopkg.in/yaml.v3 v3.0.1
 	maunium.net/go/mautrix v0.31.0

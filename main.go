@@ -33,6 +33,7 @@ const usage = `Usher keeps the doors of Matrix rooms: an application service bot
   usher                         run
   usher doctor                  check the set-up, step by step
   usher live                    ask the running Usher whether it lives (for health checks)
+  usher audit                   list what was decided and done (--room, --user, --since 7d, --format jsonl or csv)
   usher check < cases.jsonl     judge rooms by the Matrix authorization rules (docs/check.md)
 
   -c, --config path             the config (default config.yaml)
@@ -52,6 +53,7 @@ type options struct {
 	command                                 string // empty: run
 	config, registration                    string
 	example, register, version, help, begin bool
+	audit                                   bot.AuditOptions
 }
 
 // program is Usher's surroundings, so that a test can stand in for them.
@@ -61,11 +63,12 @@ type program struct {
 	environ  []string
 	run      func(ctx context.Context, cfg *config.Config, version string) error
 	doctor   func(ctx context.Context, cfg *config.Config, out io.Writer) error
+	audit    func(ctx context.Context, cfg *config.Config, o bot.AuditOptions, out io.Writer) error
 	check    func(in io.Reader, out io.Writer) (malformed int, err error)
 }
 
 func main() {
-	p := program{os.Stdin, os.Stdout, os.Stderr, os.Environ(), bot.Run, bot.Doctor, room.Check}
+	p := program{os.Stdin, os.Stdout, os.Stderr, os.Environ(), bot.Run, bot.Doctor, bot.Audit, room.Check}
 	os.Exit(p.main(os.Args[1:]))
 }
 
@@ -94,6 +97,8 @@ func (p program) main(args []string) int {
 		return p.runLive(o)
 	case "doctor":
 		return p.runDoctor(o)
+	case "audit":
+		return p.runAudit(o)
 	}
 	return p.runBot(o)
 }
@@ -101,7 +106,7 @@ func (p program) main(args []string) int {
 // parse reads a subcommand, if there is one, and the flags.
 func parse(args []string) (options, error) {
 	var o options
-	if len(args) > 0 && slices.Contains([]string{"doctor", "live", "check"}, args[0]) {
+	if len(args) > 0 && slices.Contains([]string{"doctor", "live", "check", "audit"}, args[0]) {
 		o.command, args = args[0], args[1:]
 	}
 	flags := flag.NewFlagSet("usher", flag.ContinueOnError)
@@ -127,6 +132,12 @@ func parse(args []string) (options, error) {
 				flags.BoolVar(f.on, name, false, "")
 			}
 		}
+	}
+	if o.command == "audit" {
+		flags.StringVar(&o.audit.Room, "room", "", "")
+		flags.StringVar(&o.audit.User, "user", "", "")
+		flags.StringVar(&o.audit.Since, "since", "", "")
+		flags.StringVar(&o.audit.Format, "format", "jsonl", "")
 	}
 	err := flags.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -182,6 +193,21 @@ func (p program) runDoctor(o options) int {
 	defer stop()
 	if err := p.doctor(ctx, cfg, p.out); err != nil {
 		return p.fail(err, exitDoctor)
+	}
+	return exitDone
+}
+
+func (p program) runAudit(o options) int {
+	cfg, code := p.load(o)
+	if cfg == nil {
+		return code
+	}
+	ctx, stop := p.untilSignal()
+	defer stop()
+	if err := p.audit(ctx, cfg, o.audit, p.out); errors.Is(err, bot.ErrAuditOptions) {
+		return p.fail(err, exitUsage)
+	} else if err != nil {
+		return p.fail(err, exitOther)
 	}
 	return exitDone
 }

@@ -205,6 +205,9 @@ func TestExitCodes(t *testing.T) {
 		{"check", returns(nil), []string{"check"}, exitDone, ""},
 		{"check can't read", returns(errors.New("read")), []string{"check"}, exitOther, "read"},
 		{"check of malformed lines", program{check: func(io.Reader, io.Writer) (int, error) { return 3, nil }}, []string{"check"}, exitOther, ""},
+		{"audit with wrong options", program{audit: func(context.Context, *config.Config, bot.AuditOptions, io.Writer) error { return bot.ErrAuditOptions }},
+			[]string{"audit", "--format", "xml"}, exitUsage, ""},
+		{"audit's flags are its own", program{}, []string{"--since", "7d"}, exitUsage, "usher -h"},
 		{"nobody lives", program{environ: append(environ, "USHER_APPSERVICE__LISTEN=unix:/nowhere/usher.sock")}, []string{"live"}, exitOther, "usher:"},
 	}
 	for _, tt := range tests {

@@ -95,6 +95,12 @@ func (b *bot) dispatch(ctx context.Context, ev invites.Received) (m commands.Mes
 	if ev.StateKey != nil {
 		return m, reply, b.life(ctx, ev)
 	}
+	switch ev.Type {
+	case "m.reaction":
+		return m, reply, b.decide(ctx, ev)
+	case "m.room.redaction":
+		return m, reply, nil // what it takes back is marked already
+	}
 	return b.desk.Dispatch(ctx, ev)
 }
 
@@ -117,8 +123,16 @@ func (b *bot) answer(ctx context.Context, ev invites.Received, m commands.Messag
 			return err
 		}
 	}
-	if reply.Progress {
+	if reply.Image != nil {
+		if err := b.attach(ctx, ev, m, reply); err != nil {
+			return err
+		}
+	}
+	if reply.Progress || reply.Card {
 		return nil
+	}
+	if ev.Answer != "" {
+		b.cards.Close(ev.Answer)
 	}
 	b.end(ev.Event)
 	return nil
@@ -136,15 +150,23 @@ func (b *bot) end(event id.EventID) {
 
 // tell sends the notice of a reply, or edits the one that stands already.
 func (b *bot) tell(ctx context.Context, ev invites.Received, m commands.Message, reply commands.Reply) error {
+	if ev.Answer != "" && reply.Card {
+		b.await(ev, ev.Answer) // after a restart: what it says counts
+		return nil
+	}
 	if ev.Answer != "" {
 		_, err := b.send(ctx, ev.Room, transaction(ev.Event, reply.Text.String()), "m.room.message", reply.Edit(m, ev.Answer))
 		return err
 	}
 	answer, err := b.send(ctx, ev.Room, transaction(ev.Event, "notice"), "m.room.message", reply.Notice(m))
-	if err != nil || !reply.Progress || answer == "" {
+	if err != nil || !(reply.Progress || reply.Card) || answer == "" {
 		return err
 	}
-	return b.store.SetAnswer(ctx, ev.Event, answer)
+	if err := b.store.SetAnswer(ctx, ev.Event, answer); err != nil || !reply.Card {
+		return err
+	}
+	b.await(ev, answer)
+	return nil
 }
 
 // send sends an event, encrypted where the room is. A homeserver that will not take it, because the bot may not speak there, is logged and not asked again.

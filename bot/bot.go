@@ -37,6 +37,8 @@ type bot struct {
 	metrics  *metrics.Metrics
 	client   *matrix.Client
 	state    *matrix.State
+	pending  *matrix.Pending
+	cards    *matrix.Cards
 	invites  *invites.Service
 	guard    *invites.Guard
 	desk     *commands.Desk
@@ -50,7 +52,10 @@ type bot struct {
 	progress progress
 	sealed   sealed
 
-	ending   sync.WaitGroup // notes that a reply is out
+	ending sync.WaitGroup // notes that a reply is out
+
+	expiriesChanged atomic.Bool // since the last sweep, in some room
+
 	emptying sync.Mutex
 	checking map[id.RoomID]bool
 

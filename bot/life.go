@@ -32,18 +32,23 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 		_ = json.Unmarshal(event.Content[key], &s)
 		return s
 	}
-	switch {
-	case ev.Type == "m.room.tombstone":
+	if ev.Type == "m.room.tombstone" {
 		return b.follow(ctx, ev, id.RoomID(field("replacement_room")))
-	case ev.Type == "m.room.member" && *ev.StateKey == b.self.Bot.String() && field("membership") == "invite":
-		return b.invited(ctx, ev, string(event.Content["is_direct"]) == "true")
-	case ev.Type == "m.room.member" && *ev.StateKey == b.self.Bot.String() && field("membership") == "join":
-		b.adopt(ctx, ev.Room)
-		return b.guard.Refresh(ctx, ev.Room)
-	case ev.Type == "m.room.member" && *ev.StateKey == b.self.Bot.String():
-		return b.guard.Forget(ctx, ev.Room)
-	case b.guard.Watches(ev.Room):
+	}
+	if ev.Type != "m.room.member" || *ev.StateKey != b.self.Bot.String() {
+		if !b.guard.Watches(ev.Room) {
+			return nil
+		}
 		return b.guard.Handle(ctx, ev)
+	}
+	switch field("membership") {
+	case "invite":
+		return b.invited(ctx, ev, string(event.Content["is_direct"]) == "true")
+	case "join":
+		b.adopt(ctx, ev.Room)
+		return errors.Join(b.arrived(ctx, ev.Room), b.guard.Refresh(ctx, ev.Room))
+	case "leave", "ban":
+		return errors.Join(b.departed(ctx, ev.Room), b.guard.Forget(ctx, ev.Room))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -80,6 +81,9 @@ func (b *bot) report(ctx context.Context, command id.EventID, why occasion) erro
 		return nil
 	}
 	ev, err := b.store.Received(ctx, command)
+	if errors.Is(err, invites.ErrNotFound) {
+		return nil // no message asked for it
+	}
 	if err != nil || ev.Answer == "" || ev.Handled {
 		return err // nobody waits for word: the lane has answered, or is about to
 	}

@@ -28,6 +28,7 @@ const (
 	parallelRooms = 64
 	lease         = 45 * time.Second // longer than one attempt may take: three requests with their deadlines
 	sweepLimit    = 1000
+	sweepEvery    = 5 * time.Second
 	keepHandled   = 7 * 24 * time.Hour // longer than anything is tried
 )
 
@@ -80,13 +81,14 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 		return nil, fmt.Errorf("%w: %w", ErrDatabase, err)
 	}
 	b.closers = append(b.closers, func() { _ = b.store.Close() })
+	b.pending, b.cards = matrix.NewPending(), matrix.NewCards()
 	b.state = matrix.NewState(b.client, matrix.StateOptions{Creates: b.store, Log: log})
 	if err := b.buildEncryption(ctx, cfg, version); err != nil {
 		b.close()
 		return nil, fmt.Errorf("%w: that of the keys: %w", ErrDatabase, err)
 	}
 	b.jobs, err = jobs.New(ctx, jobs.Config{
-		Store: b.store, Deliver: b.deliver, Sweep: b.sweep, Clean: b.clean, Workers: cfg.Delivery.Workers,
+		Store: b.store, Deliver: b.deliver, Sweep: b.sweep, SweepEvery: sweepEvery, Clean: b.clean, Workers: cfg.Delivery.Workers,
 		Logger: slogger(log), Clock: clock{},
 	})
 	if err != nil {
@@ -199,10 +201,7 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 			return fmt.Errorf("%w: %w", ErrDatabase, err)
 		}
 	}
-	if err := errors.Join(b.recallSpaces(ctx), b.guard.Load(ctx)); err != nil {
-		return fmt.Errorf("%w: %w", ErrDatabase, err)
-	}
-	if err := b.feed.rewind(b.ctx); err != nil {
+	if err := errors.Join(b.recallSpaces(ctx), b.loadPending(ctx), b.guard.Load(ctx), b.feed.rewind(b.ctx)); err != nil {
 		return fmt.Errorf("%w: %w", ErrDatabase, err)
 	}
 	if err := b.jobs.Start(b.ctx); err != nil {
@@ -253,7 +252,8 @@ func listen(setting string) (net.Listener, error) {
 
 func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 	return matrix.NewIntake(matrix.IntakeOptions{
-		Inbox: b.port, Watcher: watchers{b}, Encrypted: b.sealed.device != nil, Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
+		Inbox: b.port, Watcher: watchers{b}, Pending: b.pending, Cards: b.cards, Encrypted: b.sealed.device != nil,
+		Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
 		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: commands.Known,
 		MaxBody: int64(cfg.Appservice.MaxBodySize), ReadTimeout: cfg.Appservice.RequestTimeout,
 		Deliver: func(events []invites.Received) { b.feed.push(b.ctx, events) },
@@ -269,6 +269,9 @@ func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 
 // sweep lists the rows that should be worked on and may have no job.
 func (b *bot) sweep(ctx context.Context) ([]int64, error) {
+	if err := b.expire(ctx); err != nil && ctx.Err() == nil {
+		b.log.Warn().Err(err).Msg("could not look which invitations have expired")
+	}
 	return b.store.Due(ctx, time.Now(), sweepLimit)
 }
 

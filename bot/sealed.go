@@ -12,6 +12,7 @@ import (
 	"usher/config"
 	"usher/encryption"
 	"usher/invites"
+	"usher/policy"
 	"usher/room"
 	"usher/store"
 )
@@ -46,7 +47,7 @@ func (b *bot) buildEncryption(ctx context.Context, cfg *config.Config, version s
 		Homeserver: cfg.Homeserver.Address, Bot: b.self.Bot, Token: cfg.Appservice.ASToken.Reveal(), UserAgent: "usher/" + version,
 		PickleKey: cfg.Encryption.PickleKey.Reveal(), RecoveryKey: cfg.Encryption.RecoveryKey.Reveal(),
 		SignedOnly: cfg.Encryption.ShareKeysWith == config.ShareSigned, History: cfg.Encryption.HistorySharing,
-		Keys: keys, Rooms: b.state, Now: time.Now, Log: b.log, Arrived: b.sealed.parking.release,
+		Keys: keys, Rooms: b.state, Log: b.log, Arrived: b.sealed.parking.release,
 	})
 	return err
 }
@@ -199,6 +200,9 @@ type watchers struct{ *bot }
 // Changed implements matrix.Watcher.
 func (w watchers) Changed(r id.RoomID, k room.Key) {
 	w.state.Changed(r, k)
+	if k == policy.Key() || k.Type == "m.room.power_levels" {
+		w.expiriesChanged.Store(true) // in some room: spaces pass theirs on to others
+	}
 	if w.sealed.device != nil {
 		w.sealed.device.Changed(r, k.Type)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -32,11 +33,17 @@ type Command struct {
 	About   string // one sentence
 	Level   Level  // who may run it
 	Run     func(ctx context.Context, c *Call) (Reply, error)
+	Decide  func(ctx context.Context, c *Call, yes bool) (Reply, error) // on the reaction to its card; nil: it makes none
 }
 
 // Table lists the commands, in the order in which !help shows them.
 func Table() []Command {
-	return []Command{inviteCommand(), joinCommand(), whyCommand(), policyCommand(), listsCommand(), quotaCommand(), helpCommand(), pingCommand()}
+	return []Command{
+		inviteCommand(), uninviteCommand(), joinCommand(), whyCommand(),
+		pendingCommand(), pruneCommand(), whoInvitedCommand(), treeCommand(), statsCommand(), auditCommand(),
+		policyCommand(), listsCommand(), quotaCommand(),
+		helpCommand(), pingCommand(),
+	}
 }
 
 // Desk is what the commands work with.
@@ -50,6 +57,7 @@ type Desk struct {
 	Limit     Limit                       // how much somebody may ask; nil: anything
 	Version   string
 	MaxAge    time.Duration // commands older than this when they first arrive are not run
+	Drawing   sync.Mutex    // a large picture takes some 20 MB: one at a time
 }
 
 // Call is one command as it was given.
@@ -94,14 +102,18 @@ func (d *Desk) Dispatch(ctx context.Context, ev invites.Received) (Message, Repl
 	if reply, refused := c.refuse(); refused {
 		return m, reply, nil
 	}
-	reply, err := command.Run(ctx, c)
+	reply, err := faultless(command.Run(ctx, c))
+	return m, reply, err
+}
+
+// faultless turns a fault into a reply.
+func faultless(reply Reply, err error) (Reply, error) {
 	var fault Fault
 	if errors.As(err, &fault) {
-		reply = Reply{Mention: true}
+		reply, err = Reply{Mention: true}, nil
 		reply.Text.Say(fault.Text)
-		return m, reply, nil
 	}
-	return m, reply, err
+	return reply, err
 }
 
 // refuse answers what is not run at all.

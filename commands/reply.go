@@ -8,6 +8,8 @@ import (
 
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
+
+	"usher/picture"
 )
 
 // Reply is what a command answers: a value. The lane sends it.
@@ -16,10 +18,19 @@ type Reply struct {
 	Text     Text   // notice in reply; empty: none
 	Mention  bool   // the notice mentions the one who asked
 	Progress bool   // work goes on: the notice is edited as it does
+	Card     bool   // the notice asks for a reaction by the one who gave the command; it stays open until then
+	Image    *Image // picture in reply; nil: none
+}
+
+// Image is a picture to send.
+type Image struct {
+	picture.Picture
+	Name    string // of the file
+	Caption string
 }
 
 // Empty reports whether there is nothing to send.
-func (r Reply) Empty() bool { return r.React == "" && r.Text.Empty() }
+func (r Reply) Empty() bool { return r.React == "" && r.Text.Empty() && r.Image == nil }
 
 // Text is a message in the making, as plain text and as HTML. All that is added is escaped.
 type Text struct{ plain, html []byte }
@@ -102,14 +113,28 @@ func (r Reply) Notice(m Message) *event.MessageEventContent {
 	if r.Mention {
 		c.Mentions.UserIDs = []id.UserID{m.Sender}
 	}
-	if m.Event == "" {
-		return c
-	}
-	c.RelatesTo = (&event.RelatesTo{}).SetReplyTo(m.Event)
-	if m.Thread != "" {
-		c.RelatesTo = (&event.RelatesTo{}).SetThread(m.Thread, m.Event)
-	}
+	c.RelatesTo = m.relation()
 	return c
+}
+
+// relation makes what is sent a reply to a message, in its thread if it stands in one.
+func (m Message) relation() *event.RelatesTo {
+	switch {
+	case m.Event == "":
+		return nil
+	case m.Thread != "":
+		return (&event.RelatesTo{}).SetThread(m.Thread, m.Event)
+	}
+	return (&event.RelatesTo{}).SetReplyTo(m.Event)
+}
+
+// Picture returns the content of the picture, a reply to the command, which was uploaded to a URI
+// (https://spec.matrix.org/latest/client-server-api/#mimage).
+func (r Reply) Picture(m Message, uri id.ContentURIString) *event.MessageEventContent {
+	return &event.MessageEventContent{
+		MsgType: event.MsgImage, Body: r.Image.Caption, FileName: r.Image.Name, URL: uri, Mentions: &event.Mentions{}, RelatesTo: m.relation(),
+		Info: &event.FileInfo{MimeType: "image/png", Size: len(r.Image.PNG), Width: r.Image.Width, Height: r.Image.Height},
+	}
 }
 
 // Edit returns the content that replaces an earlier notice.

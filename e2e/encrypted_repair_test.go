@@ -12,6 +12,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/e2e/harness"
+	"usher/e2e/homeserver"
 )
 
 // identity is what the homeserver shows of the bot's devices.
@@ -50,6 +51,21 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
+// TestDeviceWithoutLogin: where the registration rules the login out, the device is made by MSC4190.
+func TestDeviceWithoutLogin(t *testing.T) {
+	if harness.Kind() != homeserver.Synapse {
+		t.Skip("only Synapse has MSC4190")
+	}
+	s := newStageOf(t, harness.Options{Puppet: true, Encrypted: true, MSC4190: true})
+	s.succeeds(s.owner, s.room, "!invite "+string(s.guest.ID))
+	s.restart(t)
+	s.settled(s.owner, s.room)
+	s.allSecret(t, s.room)
+	if found := s.identity(t); len(found.devices) != 1 || !found.signed {
+		t.Errorf("the bot has %+v", found)
+	}
+}
+
 // TestRepair: what may happen to the bot's device, and that it is mended without hands: commands said before and after are
 // answered, by a signed device of the same identity.
 func TestRepair(t *testing.T) {
@@ -85,7 +101,9 @@ func TestRepair(t *testing.T) {
 			}
 			s.loseKeys(t)
 			reached := stopAt(s.Usher, suffix("/keys/upload"), true)
-			s.Usher.Launch(t)
+			if err := s.Usher.Launch(); err != nil {
+				t.Fatal(err)
+			}
 			harness.Wait(t, "the upload", reached)
 			s.restart(t)
 		}, "uploaded just before"},

@@ -10,6 +10,7 @@ import (
 	_ "modernc.org/sqlite" // reads what Usher left behind
 
 	"usher/e2e/harness"
+	"usher/e2e/homeserver"
 	"usher/e2e/stub"
 )
 
@@ -24,6 +25,9 @@ type quick struct {
 // newQuick sets both up; Usher is not started. set are further settings.
 func newQuick(t *testing.T, set m) *quick {
 	t.Helper()
+	if harness.Kind() != homeserver.Dendrite {
+		t.Skip("no homeserver takes part; it ran with the default one")
+	}
 	s, err := stub.Start("usher.test")
 	if err != nil {
 		t.Fatal(err)

@@ -52,7 +52,6 @@ type Options struct {
 	UserAgent   string
 	Keys        *store.Keys
 	Rooms       Rooms
-	Now         func() time.Time
 	Log         zerolog.Logger
 
 	// Arrived is told that keys for a room came, or with an empty id that anything may be tried again. It may be nil.
@@ -67,7 +66,7 @@ type Device struct {
 
 	mu      sync.Mutex // held while keys are worked with: the library's own locks and the database's would deadlock
 	machine *crypto.OlmMachine
-	keys    *keyStore
+	keys    *keyStore // Run's alone while machine is nil
 	since   string
 	fresh   []id.RoomID // rooms that got keys since they were last told of
 
@@ -85,7 +84,10 @@ func New(ctx context.Context, o Options) (*Device, error) {
 	}
 	d := &Device{
 		o: o, log: o.Log.With().Str("component", "encryption").Logger(),
-		pool:  &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		pool: &http.Client{
+			Timeout:       pollTime + requestTime, // nothing that the library asks for waits for ever
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
 		rooms: newRooms(encrypted),
 	}
 	return d, nil

@@ -18,8 +18,8 @@ const deviceName = "Usher"
 // and the homeserver may disagree has its repair here.
 func (d *Device) establish(ctx context.Context) error {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.machine = nil
+	d.mu.Unlock()
 	d.keys = newKeyStore(d.o.Keys, d.o.PickleKey)
 	if err := d.keys.DB.Upgrade(ctx); err != nil {
 		return fmt.Errorf("the database of keys: %w", err)
@@ -55,8 +55,9 @@ func (d *Device) establish(ctx context.Context) error {
 	d.state.Lock()
 	clear(d.rooms.sent)
 	d.state.Unlock()
-	d.since = d.keys.SyncToken
-	d.machine = machine
+	d.mu.Lock()
+	d.since, d.machine = d.keys.SyncToken, machine
+	d.mu.Unlock()
 	d.log.Info().Stringer("device", client.DeviceID).Msg("ready for encrypted rooms")
 	return nil
 }

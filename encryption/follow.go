@@ -48,7 +48,7 @@ func (d *Device) follow(ctx context.Context) error {
 }
 
 func (d *Device) poll(ctx context.Context, timeout time.Duration) (*mautrix.RespSync, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout+requestTime)
+	ctx, cancel := context.WithTimeout(ctx, timeout+requestTime-time.Second)
 	defer cancel()
 	return d.machine.Client.FullSyncRequest(ctx, mautrix.ReqSync{
 		Timeout: int(timeout.Milliseconds()), Since: d.since, FilterID: syncFilter, SetPresence: event.PresenceOffline,

@@ -26,7 +26,7 @@ type m = map[string]any
 
 // stub is a homeserver as far as keys go. A token is a user id and a device id with a space between.
 type stub struct {
-	t   *testing.T
+	t   testing.TB
 	url string
 
 	mu       sync.Mutex
@@ -40,7 +40,7 @@ type stub struct {
 	devices  int
 }
 
-func newStub(t *testing.T) *stub {
+func newStub(t testing.TB) *stub {
 	s := &stub{t: t, keys: map[id.UserID]map[id.DeviceID]m{}, oneTime: map[id.UserID]map[id.DeviceID]map[id.KeyID]m{},
 		signing: map[id.UserID]m{}, data: map[string]json.RawMessage{}, inbox: map[string][]m{}, position: map[string]int{}}
 	s.arrived = sync.NewCond(&s.mu)
@@ -208,14 +208,14 @@ func (f *fakeRooms) Members(_ context.Context, _ id.RoomID, membership string) (
 }
 
 // newDevice starts the bot's device, with its keys in a folder.
-func newDevice(t *testing.T, s *stub, rooms *fakeRooms, dir string, change func(*Options)) (d *Device, came chan id.RoomID, stop func()) {
+func newDevice(t testing.TB, s *stub, rooms *fakeRooms, dir string, change func(*Options)) (d *Device, came chan id.RoomID, stop func()) {
 	t.Helper()
 	keys, err := store.OpenKeys(t.Context(), store.Config{Type: "sqlite", URI: filepath.Join(dir, "keys.db"), MaxOpenConns: 4, MaxIdleConns: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
 	came = make(chan id.RoomID, 1000)
-	o := Options{Homeserver: s.url, Bot: bot, Token: "as", PickleKey: "pickle", Keys: keys, Rooms: rooms, Now: time.Now, Log: zerolog.Nop(),
+	o := Options{Homeserver: s.url, Bot: bot, Token: "as", PickleKey: "pickle", Keys: keys, Rooms: rooms, Log: zerolog.Nop(),
 		Arrived: func(r id.RoomID) { came <- r }}
 	if change != nil {
 		change(&o)
@@ -235,7 +235,7 @@ func newDevice(t *testing.T, s *stub, rooms *fakeRooms, dir string, change func(
 }
 
 // await waits for word that something may be tried again.
-func await(t *testing.T, came chan id.RoomID) id.RoomID {
+func await(t testing.TB, came chan id.RoomID) id.RoomID {
 	t.Helper()
 	select {
 	case r := <-came:
@@ -248,7 +248,7 @@ func await(t *testing.T, came chan id.RoomID) id.RoomID {
 
 // person is somebody with a device.
 type person struct {
-	t       *testing.T
+	t       testing.TB
 	machine *crypto.OlmMachine
 	events  int
 }
@@ -263,7 +263,7 @@ func (personRooms) GetHistoryVisibility(context.Context, id.RoomID) (*event.Hist
 }
 func (personRooms) FindSharedRooms(context.Context, id.UserID) ([]id.RoomID, error) { return nil, nil }
 
-func newPerson(t *testing.T, s *stub, user id.UserID) *person {
+func newPerson(t testing.TB, s *stub, user id.UserID) *person {
 	t.Helper()
 	client, err := mautrix.NewClient(s.url, user, string(user)+" PHONE")
 	if err != nil {

@@ -76,7 +76,7 @@ func (s *Service) attempt(ctx context.Context, inv Invitation) ending {
 		return end
 	}
 	err := s.Homeserver.Act(ctx, Effect{
-		Action: inv.Action, Room: inv.Room, Via: inv.Via, Performer: inv.Performer, Target: inv.Target, Reason: inv.Reason,
+		Action: policy.OnTheWire(inv.Action), Room: inv.Room, Via: inv.Via, Performer: inv.Performer, Target: inv.Target, Reason: inv.Reason,
 	})
 	if err == nil {
 		return s.confirm(ctx, inv)
@@ -91,6 +91,9 @@ func (s *Service) attempt(ctx context.Context, inv Invitation) ending {
 // takenBack tells whether the command was redacted while it waited. The inbox knows of redactions by the sender at once;
 // those by others, and those missed, are asked for before a later attempt.
 func (s *Service) takenBack(ctx context.Context, inv Invitation, ask bool) (bool, error) {
+	if inv.Action == policy.ActionExpire {
+		return false, nil // nobody asked for it
+	}
 	event, err := s.Store.Received(ctx, inv.Command)
 	if err == nil && (event.Redacted || event.StateKey != nil) {
 		return event.StateKey == nil, nil // what somebody did to the room is no command: they can't take that back
@@ -114,11 +117,24 @@ func (s *Service) judge(ctx context.Context, inv Invitation, q policy.Question, 
 	if q.Own() {
 		return ending{}, false
 	}
+	if inv.Action == policy.ActionExpire {
+		if stands, err := s.stands(ctx, inv); err != nil {
+			return s.failure(inv, err), true
+		} else if stands {
+			d := policy.Decision{Code: policy.CodeStands, Side: policy.SidePolicy}
+			return ending{status: Refused, kind: OutcomeRefused, code: string(d.Code), detail: policy.Explain(q, d).String(), quiet: true}, true
+		}
+	}
 	if fresh {
 		// An earlier attempt may have gone through before a crash: the room shows it, and that is the idempotency.
 		if snap, err := s.Homeserver.Snapshot(ctx, inv.Room, q.Actor, policy.Needs(q), true); err == nil &&
 			policy.Took(snap, inv.Action, inv.Target) {
 			return ending{status: Done, kind: OutcomeDone, code: "done"}, true
+		}
+	}
+	if policy.Withdraws(inv.Action) && !fresh { // one who has joined this moment must not be kicked
+		if _, err := s.Homeserver.Snapshot(ctx, inv.Room, q.Actor, policy.Needs(q), true); err != nil && !errors.Is(err, ErrNoView) {
+			return s.failure(inv, err), true
 		}
 	}
 	j, err := s.decide(ctx, inv.Room, q, policy.Facts{Paid: true}, nil)

@@ -110,8 +110,10 @@ var (
 
 // Store keeps what must survive. Every method is one commit, durable when it returns.
 type Store interface {
-	// Receive adds events to the inbox and returns those not seen before, with Seq set, in order.
-	Receive(ctx context.Context, events []Received) ([]Received, error)
+	Ledger
+	// Receive adds events to the inbox and returns those not seen before, with Seq set, in order. In the same commit the
+	// ledger takes in what member events of the same transaction say.
+	Receive(ctx context.Context, events []Received, members ...MemberEvent) ([]Received, error)
 	// Quarantine keeps what could not be decoded. The store bounds how much it keeps.
 	Quarantine(ctx context.Context, bad []Undecodable) error
 	// Waiting returns the events not yet handled, by Seq.
@@ -120,6 +122,8 @@ type Store interface {
 	Redact(ctx context.Context, event id.EventID, sender id.UserID) (bool, error)
 	// Received returns one inbox event, or ErrNotFound.
 	Received(ctx context.Context, event id.EventID) (Received, error)
+	// Answered returns the event that has a status message, or ErrNotFound.
+	Answered(ctx context.Context, answer id.EventID) (Received, error)
 	// SetAnswer remembers the status message of a command.
 	SetAnswer(ctx context.Context, command, answer id.EventID) error
 	// Handled ends an inbox event: its reply is out.

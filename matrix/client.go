@@ -117,15 +117,18 @@ func (c *Client) Close() { c.bot.Client.CloseIdleConnections() }
 
 // request is one call of the client-server API.
 type request struct {
-	name   string    // for counters
-	as     id.UserID // empty: the bot
-	puppet bool      // by the second registration's token, whoever it is as
-	open   bool      // without a token: for what everybody may ask, also before the bot's user exists
-	method string
-	path   []any // below /_matrix/client
-	query  url.Values
-	body   any
-	reader mautrix.ClientResponseHandler // nil: the whole answer, which must be valid JSON
+	name        string    // for counters
+	as          id.UserID // empty: the bot
+	puppet      bool      // by the second registration's token, whoever it is as
+	open        bool      // without a token: for what everybody may ask, also before the bot's user exists
+	method      string
+	media       bool  // of the media repository, not of the client-server API
+	path        []any // below /_matrix/client, or /_matrix/media
+	query       url.Values
+	body        any
+	data        []byte // a body that is no JSON, of the type contentType
+	contentType string
+	reader      mautrix.ClientResponseHandler // nil: the whole answer, which must be valid JSON
 }
 
 // do makes one request and returns the body of a 2xx answer.
@@ -163,11 +166,15 @@ func (c *Client) ask(ctx context.Context, raw *mautrix.Client, r request) ([]byt
 	deadline, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	full := mautrix.FullRequest{
-		Method:      r.method,
-		URL:         raw.BuildURLWithFullQuery(mautrix.ClientURLPath(r.path), r.asserted),
-		RequestJSON: r.body,
-		MaxAttempts: 1,
-		Handler:     r.reader,
+		Method:       r.method,
+		URL:          raw.BuildURLWithFullQuery(r.below(), r.asserted),
+		RequestJSON:  r.body,
+		RequestBytes: r.data,
+		MaxAttempts:  1,
+		Handler:      r.reader,
+	}
+	if r.data != nil {
+		full.Headers = http.Header{"Content-Type": {r.contentType}}
 	}
 	start := time.Now()
 	body, resp, err := raw.MakeFullRequestWithResp(deadline, full)

@@ -21,6 +21,7 @@ const (
 	KindCommand     = "command"     // kept in the inbox
 	KindLife        = "life"        // the bot's own membership, or a tombstone: kept in the inbox
 	KindRedaction   = "redaction"   // may take back a command
+	KindVote        = "vote"        // a reaction on an open card: kept in the inbox
 	KindEncrypted   = "encrypted"   // kept in the inbox, to be decrypted
 	KindUndecodable = "undecodable" // quarantined
 )

@@ -40,7 +40,7 @@ type rawEvent struct {
 type rawContent struct {
 	raw                                               []byte
 	msgtype, body, membership, redacts, rel, mentions []byte
-	algorithm                                         []byte
+	thirdParty, relEvent, relKey, algorithm           []byte
 }
 
 // secret tells whether encrypted content may hold a command: neither an edit nor a reaction does, and how an event relates
@@ -172,6 +172,8 @@ func (c *rawContent) parse(b []byte, i int) int {
 			return take(&c.membership, b, i)
 		case "redacts":
 			return take(&c.redacts, b, i)
+		case "third_party_invite":
+			return take(&c.thirdParty, b, i)
 		case "algorithm":
 			return take(&c.algorithm, b, i)
 		case "m.mentions":
@@ -179,8 +181,13 @@ func (c *rawContent) parse(b []byte, i int) int {
 		case "m.relates_to":
 			if i < len(b) && b[i] == '{' {
 				return walkObject(b, i, func(key []byte, i int) int {
-					if string(key) == "rel_type" {
+					switch string(key) {
+					case "rel_type":
 						return take(&c.rel, b, i)
+					case "event_id":
+						return take(&c.relEvent, b, i)
+					case "key":
+						return take(&c.relKey, b, i)
 					}
 					return skipValue(b, i)
 				})
@@ -210,7 +217,7 @@ func (e *rawEvent) received(now time.Time) (r invites.Received, fault string) {
 	in, okRoom := unquote(e.room)
 	sender, okSender := unquote(e.sender)
 	typ, okType := unquote(e.typ)
-	ts, errTS := strconv.ParseInt(string(e.ts), 10, 64)
+	ts, okTime := number(e.ts)
 	switch {
 	case !okID || len(event) < 2 || event[0] != '$':
 		return r, faultID
@@ -220,7 +227,7 @@ func (e *rawEvent) received(now time.Time) (r invites.Received, fault string) {
 		return r, faultSender
 	case !okType:
 		return r, faultState
-	case errTS != nil:
+	case !okTime:
 		return r, faultTime
 	case len(e.content.raw) == 0 || e.content.raw[0] != '{':
 		return r, faultContent
@@ -235,4 +242,10 @@ func (e *rawEvent) received(now time.Time) (r invites.Received, fault string) {
 	r.Event, r.Room, r.Sender, r.Type = id.EventID(event), id.RoomID(in), id.UserID(sender), typ
 	r.Raw, r.SentAt, r.ReceivedAt = bytes.Clone(e.raw), time.UnixMilli(ts), now
 	return r, ""
+}
+
+// number reads a JSON integer.
+func number(raw []byte) (n int64, ok bool) {
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	return n, err == nil
 }

@@ -22,7 +22,7 @@ import (
 
 // Inbox is the part of invites.Store that the intake writes to.
 type Inbox interface {
-	Receive(ctx context.Context, events []invites.Received) ([]invites.Received, error)
+	Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) ([]invites.Received, error)
 	Quarantine(ctx context.Context, bad []invites.Undecodable) error
 	Redact(ctx context.Context, event id.EventID, sender id.UserID) (bool, error)
 }
@@ -37,6 +37,8 @@ type Watcher interface {
 type IntakeOptions struct {
 	Inbox       Inbox
 	Watcher     Watcher
+	Pending     *Pending               // open invitations; starts empty if nil
+	Cards       *Cards                 // open cards; none if nil
 	Token       string                 // hs_token: what the homeserver shows
 	Bot         id.UserID              // the bot's own user
 	DisplayName string                 // the bot's, by which it may be addressed
@@ -91,6 +93,12 @@ func NewIntake(o IntakeOptions) *Intake {
 	}
 	if o.Counters == nil {
 		o.Counters = nobody{}
+	}
+	if o.Pending == nil {
+		o.Pending = NewPending()
+	}
+	if o.Cards == nil {
+		o.Cards = NewCards()
 	}
 	return &Intake{
 		o: o, addressed: newAddressing(o.Prefix, o.Bot, o.DisplayName, o.Known), own: `"` + o.Bot.String() + `"`, turn: make(chan struct{}, 1),
@@ -233,8 +241,8 @@ func (n *Intake) take(w http.ResponseWriter, r *http.Request, t *work, txn strin
 
 // commit makes durable what a transaction brought, then hands it on.
 func (n *Intake) commit(ctx context.Context, t *work) error {
-	if len(t.received) > 0 || len(t.redactions) > 0 {
-		if err := n.receive(ctx, &arrival{txn: t.txn, received: t.received, redactions: t.redactions}); err != nil {
+	if len(t.received)+len(t.members)+len(t.redactions) > 0 {
+		if err := n.receive(ctx, &arrival{txn: t.txn, received: t.received, members: t.members, redactions: t.redactions}); err != nil {
 			return err
 		}
 	}

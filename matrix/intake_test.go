@@ -32,7 +32,7 @@ type desk struct {
 
 func (d *desk) note(format string, args ...any) { d.log = append(d.log, fmt.Sprintf(format, args...)) }
 
-func (d *desk) Receive(ctx context.Context, events []invites.Received) ([]invites.Received, error) {
+func (d *desk) Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) ([]invites.Received, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		return nil, errors.New("no deadline")
 	}
@@ -50,7 +50,12 @@ func (d *desk) Receive(ctx context.Context, events []invites.Received) ([]invite
 	if d.fail != nil {
 		return nil, d.fail
 	}
-	d.note("receive %d/%d", len(fresh), len(events))
+	for _, m := range members {
+		d.note("%s of %s by %s", m.Membership, m.Target, m.Sender)
+	}
+	if len(events) > 0 {
+		d.note("receive %d/%d", len(fresh), len(events))
+	}
 	return fresh, nil
 }
 
@@ -141,6 +146,17 @@ func TestTransactions(t *testing.T) {
 		"the bot is invited": {
 			events(member("@usher:example.org", "invite")), []string{"changed !r m.room.member @usher:example.org", "receive 1/1", "deliver 1"},
 		},
+		"somebody is invited": {
+			events(member("@b:x", "invite")), []string{"changed !r m.room.member @b:x", "invite of @b:x by @a:x"},
+		},
+		"and joins at once, beside others": {
+			events(member("@b:x", "invite"), member("@c:x", "join"), member("@b:x", "join"), text("$1", "!a")),
+			[]string{"changed !r m.room.member @b:x", "changed !r m.room.member @c:x", "changed !r m.room.member @b:x",
+				"invite of @b:x by @a:x", "join of @b:x by @a:x", "receive 1/1", "deliver 1"},
+		},
+		"an invitation without a time": {
+			events(strings.Replace(member("@b:x", "invite"), "900", "null", 1)), []string{"changed !r m.room.member @b:x", "quarantine 1"},
+		},
 		"tombstone": {
 			events(event("m.room.tombstone", "$1", `{"replacement_room":"!n"}`, `,"state_key":""`)),
 			[]string{"changed !r m.room.tombstone ", "receive 1/1", "deliver 1"},
@@ -175,6 +191,60 @@ func TestTransactionAgain(t *testing.T) {
 	}
 	if want := []string{"receive 1/1", "deliver 1", "receive 0/1", "receive 1/2", "deliver 1"}; !slices.Equal(d.log, want) {
 		t.Errorf("called %q", d.log)
+	}
+}
+
+// TestPending shows that a join costs a write once: when it ends an invitation.
+func TestPending(t *testing.T) {
+	d := new(desk)
+	n := d.intake()
+	n.o.Watcher = nil
+	n.o.Pending.Add("!r", "@b:x")
+	join := event("m.room.member", "$j", `{"membership":"join"}`, `,"state_key":"@b:x"`)
+	d.fail = errors.New("disk full")
+	if status, _ := put(n, events(join)); status != http.StatusServiceUnavailable {
+		t.Fatal(status)
+	}
+	d.fail = nil
+	put(n, events(join))
+	put(n, events(join))
+	if want := []string{"join of @b:x by @a:x", "recover"}; !slices.Equal(d.log, want) {
+		t.Errorf("called %q, want %q", d.log, want)
+	}
+}
+
+// TestCards shows which reactions, and which redactions, reach the inbox: those that decide about an open card.
+func TestCards(t *testing.T) {
+	d := new(desk)
+	n := d.intake()
+	n.o.Cards.Open("$card", "$old")
+	reaction := func(eventID, on, key string) string {
+		return event("m.reaction", eventID, fmt.Sprintf(`{"m.relates_to":{"rel_type":"m.annotation","event_id":%q,"key":%q}}`, on, key), "")
+	}
+	for _, step := range []struct {
+		name, event string
+		want        []string
+	}{
+		{"another message", reaction("$1", "$other", Yes), nil},
+		{"another key", reaction("$2", "$card", "🎉"), nil},
+		{"the bot's own", strings.Replace(reaction("$3", "$card", Yes), "@a:x", "@usher:example.org", 1), nil},
+		{"no annotation", strings.Replace(reaction("$4", "$card", Yes), "m.annotation", "m.reference", 1), nil},
+		{"a vote", reaction("$5", "$card", Yes+"\uFE0F"), []string{"receive 1/1", "deliver 1"}},
+		{"taken back", event("m.room.redaction", "$6", `{"redacts":"$5"}`, ""), []string{"receive 1/1", "redact $5 @a:x", "deliver 1"}},
+		{"one of before the restart", event("m.room.redaction", "$7", `{}`, `,"redacts":"$old"`), []string{"receive 1/1", "redact $old @a:x", "deliver 1"}},
+		{"another reaction taken back", event("m.room.redaction", "$8", `{}`, `,"redacts":"$1"`), []string{"redact $1 @a:x"}},
+		{"the card removed", event("m.room.redaction", "$9", `{}`, `,"redacts":"$card"`), []string{"receive 1/1", "redact $card @a:x", "deliver 1"}},
+	} {
+		d.log = nil
+		if status, _ := put(n, events(step.event)); status != http.StatusOK || !slices.Equal(d.log, step.want) {
+			t.Errorf("%s: answered %d, called %q, want %q", step.name, status, d.log, step.want)
+		}
+	}
+	n.o.Cards.Close("$card")
+	d.log = nil
+	put(n, events(reaction("$10", "$card", No), event("m.room.redaction", "$11", `{}`, `,"redacts":"$5"`)))
+	if want := []string{"redact $5 @a:x"}; !slices.Equal(d.log, want) {
+		t.Errorf("closed: called %q", d.log)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
@@ -13,6 +14,7 @@ import (
 type arrival struct {
 	txn        string
 	received   []invites.Received
+	members    []invites.MemberEvent
 	redactions []redaction
 	err        error
 }
@@ -42,22 +44,24 @@ func (n *Intake) receive(ctx context.Context, a *arrival) error {
 // receiveAll commits arrivals and hands on what is new, in one order. It runs one at a time.
 func (n *Intake) receiveAll(ctx context.Context, batch []*arrival) {
 	var events, fresh []invites.Received
+	var members []invites.MemberEvent
 	from := map[id.EventID]string{}
 	for _, a := range batch {
-		events = append(events, a.received...)
+		events, members = append(events, a.received...), append(members, a.members...)
 		for _, e := range a.received {
 			from[e.Event] = a.txn
 		}
 	}
-	if len(events) > 0 {
+	if len(events)+len(members) > 0 {
 		var err error
-		if fresh, err = n.o.Inbox.Receive(ctx, events); err != nil {
+		if fresh, err = n.o.Inbox.Receive(ctx, events, members...); err != nil {
 			n.doubt.Store(true)
 			for _, a := range batch {
 				a.err = fmt.Errorf("inbox: %w", err)
 			}
 			return
 		}
+		n.settled(members)
 	}
 	for _, a := range batch {
 		for _, r := range a.redactions {
@@ -73,7 +77,11 @@ func (n *Intake) receiveAll(ctx context.Context, batch []*arrival) {
 		}
 	}
 	for _, e := range fresh {
-		n.o.Log.Info().Str("transaction_id", shorten(from[e.Event], 64)).Stringer("event", e.Event).Stringer("room", e.Room).
+		level := zerolog.InfoLevel
+		if e.Type == "m.room.encrypted" {
+			level = zerolog.DebugLevel // most of it is chat
+		}
+		n.o.Log.WithLevel(level).Str("transaction_id", shorten(from[e.Event], 64)).Stringer("event", e.Event).Stringer("room", e.Room).
 			Stringer("sender", e.Sender).Str("type", shorten(e.Type, 64)).Msg("Event kept")
 	}
 	// What is committed is handed on even if a redaction failed: it is not new when it comes again.

@@ -22,7 +22,7 @@ type slowInbox struct {
 	end     chan error
 }
 
-func (s slowInbox) Receive(_ context.Context, events []invites.Received) ([]invites.Received, error) {
+func (s slowInbox) Receive(_ context.Context, events []invites.Received, _ ...invites.MemberEvent) ([]invites.Received, error) {
 	s.commits <- events
 	return events, <-s.end
 }

@@ -19,6 +19,7 @@ type work struct {
 	body       []byte
 	events     int
 	received   []invites.Received
+	members    []invites.MemberEvent
 	broken     []invites.Undecodable
 	redactions []redaction
 	left       []id.RoomID
@@ -40,11 +41,12 @@ const (
 	command
 	life
 	redacted
+	vote
 	encrypted
 	undecodable
 )
 
-var kinds = [...]string{KindIgnored, KindState, KindCommand, KindLife, KindRedaction, KindEncrypted, KindUndecodable}
+var kinds = [...]string{KindIgnored, KindState, KindCommand, KindLife, KindRedaction, KindVote, KindEncrypted, KindUndecodable}
 
 // Bounds of what is kept in memory and in quarantine.
 const (
@@ -57,7 +59,7 @@ func (t *work) reset(now time.Time) { *t = work{now: now, body: t.body[:0]} }
 
 // quiet tells whether a transaction brought nothing to be done.
 func (t *work) quiet() bool {
-	return len(t.received) == 0 && len(t.redactions) == 0 && len(t.broken) == 0 && len(t.left) == 0 && len(t.claims) == 0
+	return len(t.received)+len(t.members) == 0 && len(t.redactions) == 0 && len(t.broken) == 0 && len(t.left) == 0 && len(t.claims) == 0
 }
 
 // read reads a body of the length announced, -1 if none was, into the buffer.
@@ -131,14 +133,9 @@ func (n *Intake) event(t *work, e *rawEvent) (kind, string) {
 		}
 		return t.collect(e, encrypted)
 	case `"m.room.redaction"`:
-		known := len(t.redactions)
-		kind := t.redaction(e)
-		if in, ok := unquote(e.room); ok && n.o.Redacted != nil {
-			for _, r := range t.redactions[known:] {
-				n.o.Redacted(id.RoomID(in), r.event)
-			}
-		}
-		return kind, ""
+		return n.redaction(t, e)
+	case `"m.reaction"`:
+		return n.reaction(t, e)
 	}
 	return ignored, ""
 }
@@ -158,6 +155,11 @@ func (n *Intake) stateEvent(t *work, e *rawEvent) (kind, string) {
 	}
 	if n.o.Watcher != nil {
 		n.o.Watcher.Changed(id.RoomID(in), room.Key{Type: typ, StateKey: key})
+	}
+	if typ == "m.room.member" && key != n.o.Bot.String() {
+		if fault := n.member(t, e, id.RoomID(in), id.UserID(key)); fault != "" {
+			return 0, fault
+		}
 	}
 	switch {
 	case typ == typeMember && key == n.o.Bot.String(), typ == "m.room.tombstone" && key == "",

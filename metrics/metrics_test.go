@@ -65,21 +65,26 @@ func TestCounters(t *testing.T) {
 	}
 }
 
-// port is a store, homeserver and queue of which only what the test calls is there.
-type port struct {
-	invites.Store
-	invites.Homeserver
-	invites.Queue
-	err error
-}
+// port is a store of which only what the test calls is there; world is a homeserver and queue of that kind.
+type (
+	port struct {
+		invites.Store
+		err error
+	}
+	world struct {
+		invites.Homeserver
+		invites.Queue
+		err error
+	}
+)
 
 func (p port) Record(context.Context, []invites.Invitation, []invites.Audit, ...invites.Charge) ([]invites.Invitation, error) {
 	return nil, p.err
 }
-func (p port) Settle(context.Context, ...invites.Settlement) error         { return p.err }
-func (p port) Quarantine(context.Context, []invites.Undecodable) error     { return p.err }
-func (p port) Act(context.Context, invites.Effect) error                   { return p.err }
-func (p port) Wake(_ context.Context, _ time.Time, _ ...int64) (err error) { return p.err }
+func (p port) Settle(context.Context, ...invites.Settlement) error          { return p.err }
+func (p port) Quarantine(context.Context, []invites.Undecodable) error      { return p.err }
+func (p world) Act(context.Context, invites.Effect) error                   { return p.err }
+func (p world) Wake(_ context.Context, _ time.Time, _ ...int64) (err error) { return p.err }
 
 func TestPorts(t *testing.T) {
 	m := New("v1", &ticking{})
@@ -91,15 +96,15 @@ func TestPorts(t *testing.T) {
 		s.Settle(t.Context(), invites.Settlement{Status: invites.Done, Code: "done"},
 			invites.Settlement{Status: invites.Open, Code: "M_LIMIT_EXCEEDED", At: at, DueAt: at.Add(20 * time.Second)}),
 		s.Quarantine(t.Context(), make([]invites.Undecodable, 2)),
-		m.Homeserver(port{}).Act(t.Context(), invites.Effect{Action: room.Invite}),
-		m.Queue(port{}).Wake(t.Context(), at, 1, 2, 3),
+		m.Homeserver(world{}).Act(t.Context(), invites.Effect{Action: room.Invite}),
+		m.Queue(world{}).Wake(t.Context(), at, 1, 2, 3),
 	} {
 		if err != nil {
 			t.Error(err)
 		}
 	}
 	for _, class := range []invites.Class{invites.ClassFailed, invites.ClassRefused, invites.ClassLater, invites.ClassStopped} {
-		_ = m.Homeserver(port{err: &invites.ActError{Class: class}}).Act(t.Context(), invites.Effect{Action: room.Kick})
+		_ = m.Homeserver(world{err: &invites.ActError{Class: class}}).Act(t.Context(), invites.Effect{Action: room.Kick})
 	}
 	_ = m.Store(port{err: errors.New("disk full")}).Settle(t.Context())
 	_ = m.Store(port{err: invites.ErrFenced}).Settle(t.Context())

@@ -63,6 +63,9 @@ func Decide(s *room.Snapshot, q Question, p *InForce, f Facts) Decision {
 	if already := alreadyTrue(s, q); already != "" {
 		return Decision{Verdict: room.Allow, Code: already, Policy: p.Event()}
 	}
+	if code := notOpen(s, q); code != "" {
+		return Decision{Code: code, Side: SidePolicy, Policy: p.Event()}
+	}
 	d := standings(s, q, governs && p.Document.Delegate)
 	d.Policy = p.Event()
 	if d.Verdict != room.Allow || !governs {

@@ -35,6 +35,8 @@ func Explain(q Question, d Decision) Explanation {
 		return w.policy()
 	case strings.HasPrefix(code, "performer.") || strings.HasPrefix(code, "unknown"):
 		return w.own()
+	case strings.HasPrefix(code, "withdraw."), Withdraws(q.Action) && code == "kick.power":
+		return w.withdrawal()
 	case strings.HasPrefix(code, "invite"):
 		return w.invite()
 	case strings.HasPrefix(code, "join") || strings.HasPrefix(code, "knock"):
@@ -72,6 +74,8 @@ func verb(a room.ActionType) string {
 		return "change the power levels"
 	case room.ThirdParty:
 		return "invite by e-mail"
+	case ActionWithdraw, ActionExpire:
+		return "withdraw the invitation of"
 	}
 	return string(a)
 }
@@ -100,6 +104,9 @@ func (w wording) allowed() Explanation {
 }
 
 func article(a room.ActionType) string {
+	if Withdraws(a) {
+		return "the withdrawal"
+	}
 	if a == room.Invite || a == room.Unban {
 		return "an " + string(a)
 	}

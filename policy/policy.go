@@ -45,7 +45,7 @@ type Question struct {
 
 // actions gives the action as the actor's own and as the performer's.
 func (q Question) actions() (actor, performer room.Action) {
-	actor = room.Action{Type: q.Action, Sender: q.Actor, Target: q.Target}
+	actor = room.Action{Type: OnTheWire(q.Action), Sender: q.Actor, Target: q.Target}
 	performer = actor
 	performer.Sender = q.Performer
 	return actor, performer
@@ -140,7 +140,7 @@ func Took(s *room.Snapshot, action room.ActionType, target id.UserID) bool {
 		return membership == "join"
 	case room.Ban:
 		return membership == "ban"
-	case room.Kick, room.Leave, room.Unban:
+	case room.Kick, room.Leave, room.Unban, ActionWithdraw, ActionExpire:
 		return membership == "leave"
 	}
 	return false

@@ -12,6 +12,14 @@ const (
 	auditColumns = `at, kind, action, room_id, actor, performer, target, verdict, code, policy, command`
 
 	selectAudit = `SELECT id, ` + auditColumns + ` FROM audit WHERE cmd = $1 AND command = $2 ORDER BY id`
+
+	byUser          = `($2 = '' OR target = $2 OR actor = $2 OR performer = $2)`
+	selectSince     = `SELECT id, ` + auditColumns + ` FROM audit WHERE at >= $1 AND ` + byUser + ` ORDER BY id`
+	selectRoomSince = `SELECT id, ` + auditColumns + ` FROM audit
+		WHERE room_id = $3 AND length(room_id) < 256 AND at >= $1 AND ` + byUser + ` ORDER BY at, id`
+	selectRecent = `SELECT id, ` + auditColumns + ` FROM audit
+		WHERE room_id = $1 AND length(room_id) < 256 AND at >= $2 AND ($3 = '' OR target = $3 OR actor = $3 OR performer = $3)
+		ORDER BY at DESC, id DESC LIMIT $4`
 )
 
 var insertAudit = newMulti(`INSERT INTO audit (cmd, part, `+auditColumns+`) VALUES `, ` ON CONFLICT DO NOTHING`,
@@ -35,9 +43,31 @@ func appendAudit(t *tx, audit []invites.Audit) error {
 
 // Audit returns the decisions and effects of one command, in the order they were written.
 func (s *Store) Audit(ctx context.Context, command id.EventID) ([]invites.Audit, error) {
-	return all(ctx, &s.reads, func(row scanner) (a invites.Audit, err error) {
-		err = row.Scan(&a.ID, moment{&a.At}, out(&a.Kind), out(&a.Action), out(&a.Room), out(&a.Actor), out(&a.Performer),
-			out(&a.Target), out(&a.Verdict), out(&a.Code), out(&a.Policy), out(&a.Command))
-		return a, err
-	}, selectAudit, digest(string(command)), in(command))
+	return all(ctx, &s.reads, scanAudit, selectAudit, digest(string(command)), in(command))
+}
+
+func scanAudit(row scanner) (a invites.Audit, err error) {
+	err = row.Scan(&a.ID, moment{&a.At}, out(&a.Kind), out(&a.Action), out(&a.Room), out(&a.Actor), out(&a.Performer),
+		out(&a.Target), out(&a.Verdict), out(&a.Code), out(&a.Policy), out(&a.Command))
+	return a, err
+}
+
+// RecentAudit implements invites.Ledger.
+func (s *Store) RecentAudit(ctx context.Context, q invites.AuditQuery, limit int) ([]invites.Audit, error) {
+	return all(ctx, &s.reads, scanAudit, selectRecent, in(q.Room), ms(q.Since), in(q.User), limit)
+}
+
+// eachAudit calls found for each row, the oldest first.
+func (s *Store) eachAudit(ctx context.Context, q invites.AuditQuery, found func(invites.Audit) error) error {
+	query, args := selectSince, []any{ms(q.Since), in(q.User)}
+	if q.Room != "" {
+		query, args = selectRoomSince, append(args, in(q.Room))
+	}
+	return s.reads.query(ctx, func(row scanner) error {
+		a, err := scanAudit(row)
+		if err != nil {
+			return err
+		}
+		return found(a)
+	}, query, args...)
 }

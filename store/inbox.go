@@ -15,6 +15,7 @@ const (
 
 	selectWaiting  = `SELECT ` + inboxColumns + ` FROM inbox WHERE NOT handled ORDER BY seq`
 	selectReceived = `SELECT ` + inboxColumns + ` FROM inbox WHERE event_id = $1`
+	selectAnswered = `SELECT ` + inboxColumns + ` FROM inbox WHERE answer = $1 AND answer <> '' AND length(answer) < 256`
 	updateRedacted = `UPDATE inbox SET redacted = true WHERE event_id = $1 AND sender = $2`
 	updateAnswer   = `UPDATE inbox SET answer = $2 WHERE event_id = $1`
 	updateHandled  = `UPDATE inbox SET handled = true WHERE event_id = $1`
@@ -29,8 +30,8 @@ var insertInbox = newMulti(
 	make([]string, 10)...)
 
 // Receive implements invites.Store.
-func (s *Store) Receive(ctx context.Context, events []invites.Received) ([]invites.Received, error) {
-	if len(events) == 0 {
+func (s *Store) Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) ([]invites.Received, error) {
+	if len(events)+len(members) == 0 {
 		return nil, nil
 	}
 	rows := make([][]any, len(events))
@@ -44,15 +45,20 @@ func (s *Store) Receive(ctx context.Context, events []invites.Received) ([]invit
 			ms(e.SentAt), ms(e.ReceivedAt), e.Redacted, in(e.Answer)}
 	}
 	seqs := make(map[id.EventID]int64, len(events))
-	err := s.write.commit(ctx, sizeOf(rows), func(t *tx) error {
+	size := sizeOf(rows) || len(members) > 0
+	err := s.write.commit(ctx, size, func(t *tx) error {
 		clear(seqs)
-		return insertInbox.query(t, rows, func(row scanner) error {
+		err := insertInbox.query(t, rows, func(row scanner) error {
 			var seq int64
 			var event id.EventID
 			err := row.Scan(&seq, out(&event))
 			seqs[event] = seq
 			return err
 		})
+		if err != nil {
+			return err
+		}
+		return observe(t, members)
 	})
 	if err != nil {
 		return nil, err
@@ -82,6 +88,11 @@ func (s *Store) Waiting(ctx context.Context) ([]invites.Received, error) {
 // Received implements invites.Store.
 func (s *Store) Received(ctx context.Context, event id.EventID) (invites.Received, error) {
 	return one(ctx, &s.reads, scanReceived, selectReceived, in(event))
+}
+
+// Answered implements invites.Store.
+func (s *Store) Answered(ctx context.Context, answer id.EventID) (invites.Received, error) {
+	return one(ctx, &s.reads, scanReceived, selectAnswered, in(answer))
 }
 
 // Redact implements invites.Store. It reports true again for an event that sender has taken back before.

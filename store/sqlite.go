@@ -195,12 +195,14 @@ func (f sqliteFile) dsn(a access) string {
 
 // reads are the statements to keep compiled where nothing is written.
 func reads() []string {
-	return []string{selectWaiting, selectReceived, selectInvitations, selectDue, selectCreate, selectAudit, selectQuota}
+	return []string{selectWaiting, selectReceived, selectInvitations, selectDue, selectCreate, selectAudit, selectQuota, selectPending, selectPendingOf, selectHistory,
+		selectUnchecked, selectOverdue, selectToRemind, selectChildren, selectPendingBy}
 }
 
 // writes are the statements to keep compiled where all writes go through.
 func writes() []string {
-	list := []string{savepoint, rollbackTo, release, updateRedacted, updateAnswer, updateHandled, updateClaimed}
+	list := []string{savepoint, rollbackTo, release, updateRedacted, updateAnswer, updateHandled, updateClaimed,
+		selectPendingOf, selectAsked, selectWithdrawn, selectEnding, insertEntry, insertExpiry, endEntry}
 	for _, m := range []multi{insertInbox, insertInvitation, insertAudit, updateSettled} {
 		for k := 0; 1<<k <= sqliteRows; k++ {
 			list = append(list, m.texts[k])

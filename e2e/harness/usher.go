@@ -223,17 +223,6 @@ func (u *Usher) Tail(lines int) string {
 // Dir is the folder with Usher's files.
 func (u *Usher) Dir() string { return u.dir }
 
-// Launch starts the process and does not wait for it.
-func (u *Usher) Launch(t T) {
-	t.Helper()
-	cmd := exec.Command(u.binary, "-c", "config.yaml", "-r", "registration.yaml")
-	cmd.Dir = u.dir
-	var err error
-	if u.process, err = child.Start(cmd, filepath.Join(u.dir, "usher.log")); err != nil {
-		t.Fatalf("%v", err)
-	}
-}
-
 // newDatabase makes a database on the PostgreSQL server of another.
 func newDatabase(uri string) (string, error) {
 	u, err := url.Parse(uri)

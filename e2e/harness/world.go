@@ -20,6 +20,7 @@ type Options struct {
 	Encrypted  bool            // accounts encrypt, and rooms with the bot are encrypted; also by $USHER_E2E_ENCRYPTED
 	Set        map[string]any  // further settings of Usher, by their dotted path
 	RateLimits bool            // the homeserver has its own default limits
+	MSC4190    bool            // the bot's registration makes devices, but can't log in
 	TLSPort    int             // the homeserver federates on this port of localhost
 	Alone      bool            // no Usher: a bot and a puppet registration for tests of the homeserver itself
 }
@@ -93,6 +94,9 @@ func (w *World) start(ctx context.Context, o Options) error {
 	})
 	if err != nil {
 		return err
+	}
+	if o.MSC4190 {
+		server.Registrations[0] = append(server.Registrations[0], "io.element.msc4190: true\n"...)
 	}
 	w.Usher.Door, w.Usher.Tap = w.Door, tap
 	if err := w.startServer(ctx, server); err != nil {

@@ -1,4 +1,4 @@
--- v2 -> v3: Guarded rooms
+-- v3 -> v4: Guarded rooms
 -- rounds and told are JSON: the times a drift was set back, and what was reported.
 CREATE TABLE guard (
 	room_id TEXT    PRIMARY KEY,
@@ -7,6 +7,3 @@ CREATE TABLE guard (
 	stopped BOOLEAN NOT NULL,
 	told    TEXT    NOT NULL
 );
-
--- The ledger has the same.
-CREATE INDEX IF NOT EXISTS invitation_target ON invitation (room_id, target) WHERE length(room_id) < 256 AND length(target) < 256;

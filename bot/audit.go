@@ -1,0 +1,95 @@
+package bot
+
+import (
+	"bufio"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/commands"
+	"usher/config"
+	"usher/invites"
+	"usher/store"
+)
+
+// AuditOptions says which audit rows are wanted, and how.
+type AuditOptions struct {
+	Room   string // empty: all
+	User   string // as actor, performer or target; empty: all
+	Since  string // "7d", "2026-01-31" or a time (RFC 3339); empty: all
+	Format string // "jsonl" or "csv"
+}
+
+// ErrAuditOptions says that AuditOptions make no sense.
+var ErrAuditOptions = errors.New("wrong options")
+
+// auditFields are the names of a row's fields, in the order of a CSV.
+var auditFields = []string{"at", "kind", "action", "room_id", "actor", "performer", "target", "verdict", "code", "policy", "command"}
+
+// Audit writes what is on record, the oldest first, in lines of JSON or CSV with a head. It reads the database beside a
+// running Usher and changes nothing.
+func Audit(ctx context.Context, cfg *config.Config, o AuditOptions, out io.Writer) (err error) {
+	q := invites.AuditQuery{Room: id.RoomID(o.Room), User: id.UserID(o.User)}
+	if o.Since != "" {
+		since, ok := commands.Since(o.Since, time.Now())
+		if !ok {
+			return fmt.Errorf("%w: --since takes 7d, 2026-01-31 or a time like 2026-01-31T12:00:00Z", ErrAuditOptions)
+		}
+		q.Since = since
+	}
+	buffered := bufio.NewWriter(out)
+	write, end, err := auditWriter(o.Format, buffered)
+	if err != nil {
+		return err
+	}
+	reader, err := store.OpenReader(ctx, store.Config{Type: cfg.Database.Type, URI: cfg.Database.URI.Reveal()})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDatabase, err)
+	}
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	err = reader.EachAudit(ctx, q, func(a invites.Audit) error {
+		return write([]string{
+			a.At.UTC().Format("2006-01-02T15:04:05.000Z"), a.Kind, string(a.Action), string(a.Room), string(a.Actor), string(a.Performer), string(a.Target),
+			a.Verdict, a.Code, string(a.Policy), string(a.Command),
+		})
+	})
+	return errors.Join(err, end(), buffered.Flush())
+}
+
+// auditWriter returns what writes a row, and what ends the writing.
+func auditWriter(format string, out io.Writer) (row func([]string) error, end func() error, err error) {
+	switch format {
+	case "csv":
+		w := csv.NewWriter(out)
+		return w.Write, func() error { w.Flush(); return w.Error() }, w.Write(auditFields)
+	case "jsonl":
+		return func(values []string) error { return writeObject(out, values) }, func() error { return nil }, nil
+	}
+	return nil, nil, fmt.Errorf("%w: --format is jsonl or csv", ErrAuditOptions)
+}
+
+// writeObject writes a row as a JSON object in one line, its fields in order. Empty ones are left out.
+func writeObject(out io.Writer, values []string) error {
+	line := []byte{'{'}
+	for i, value := range values {
+		if value == "" {
+			continue
+		}
+		quoted, err := json.Marshal(value)
+		if err != nil {
+			return err
+		}
+		if len(line) > 1 {
+			line = append(line, ',')
+		}
+		line = append(fmt.Appendf(line, "%q:", auditFields[i]), quoted...)
+	}
+	_, err := out.Write(append(line, "}\n"...))
+	return err
+}

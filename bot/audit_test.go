@@ -1,0 +1,63 @@
+package bot
+
+import (
+	"bytes"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"usher/config"
+	"usher/invites"
+	"usher/store"
+)
+
+// TestAudit reads beside a store that is open for writing.
+func TestAudit(t *testing.T) {
+	uri := filepath.Join(t.TempDir(), "usher.db")
+	cfg := &config.Config{}
+	cfg.Database.Type = config.TypeSQLite
+	cfg.Database.URI = config.Secret(uri)
+	if err := Audit(t.Context(), cfg, AuditOptions{Format: "csv"}, &bytes.Buffer{}); !errors.Is(err, ErrDatabase) {
+		t.Errorf("no database: %v", err)
+	}
+	s, err := store.Open(t.Context(), store.Config{Type: config.TypeSQLite, URI: uri})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	row := invites.Audit{At: at, Kind: "decision", Action: "invite", Room: "!r:x", Actor: "@a:x", Performer: "@a:x", Target: "@b:\"x", Verdict: "deny", Code: "invite.power", Command: "$1"}
+	other, late := row, row
+	other.Room, other.Command = "!other:x", "$2"
+	late.At, late.Command, late.Kind, late.Code = at.Add(time.Hour), "$3", "effect", ""
+	if _, err := s.Record(t.Context(), nil, []invites.Audit{row, other, late}); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		o    AuditOptions
+		want string
+	}{
+		{AuditOptions{Room: "!r:x", Since: "2026-01-02T03:30:00Z", Format: "jsonl"},
+			`{"at":"2026-01-02T04:04:05.000Z","kind":"effect","action":"invite","room_id":"!r:x","actor":"@a:x","performer":"@a:x","target":"@b:\"x","verdict":"deny","command":"$3"}` + "\n"},
+		{AuditOptions{Room: "!r:x", Format: "csv"}, "at,kind,action,room_id,actor,performer,target,verdict,code,policy,command\n" +
+			"2026-01-02T03:04:05.000Z,decision,invite,!r:x,@a:x,@a:x,\"@b:\"\"x\",deny,invite.power,,$1\n" +
+			"2026-01-02T04:04:05.000Z,effect,invite,!r:x,@a:x,@a:x,\"@b:\"\"x\",deny,,,$3\n"},
+		{AuditOptions{User: "@nobody:x", Format: "jsonl"}, ""},
+	} {
+		var out bytes.Buffer
+		if err := Audit(t.Context(), cfg, tt.o, &out); err != nil || out.String() != tt.want {
+			t.Errorf("%+v: %v\n%s", tt.o, err, out.String())
+		}
+	}
+	var all bytes.Buffer
+	if err := Audit(t.Context(), cfg, AuditOptions{Format: "jsonl"}, &all); err != nil || strings.Count(all.String(), "\n") != 3 {
+		t.Error(err, all.String())
+	}
+	for _, o := range []AuditOptions{{Format: "xml"}, {Format: "csv", Since: "never"}} {
+		if err := Audit(t.Context(), cfg, o, &bytes.Buffer{}); !errors.Is(err, ErrAuditOptions) {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}

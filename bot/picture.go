@@ -1,0 +1,47 @@
+package bot
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"maunium.net/go/mautrix/event"
+
+	"usher/commands"
+	"usher/invites"
+)
+
+// attach uploads the picture of a reply, encrypted where the room is, and sends it.
+func (b *bot) attach(ctx context.Context, ev invites.Received, m commands.Message, reply commands.Reply) error {
+	data, contentType := bytes.Clone(reply.Image.PNG), "image/png"
+	var sealed *event.EncryptedFileInfo
+	if b.sealed.device != nil {
+		var err error
+		if sealed, err = b.sealed.device.SealFile(ctx, ev.Room, data); err != nil {
+			return final(err)
+		}
+	}
+	name := reply.Image.Name
+	if sealed != nil {
+		name, contentType = "", "application/octet-stream"
+	}
+	uri, err := b.client.Upload(ctx, name, contentType, data)
+	var act *invites.ActError
+	if errors.As(err, &act) && act.Class == invites.ClassRefused {
+		b.log.Warn().Err(err).Msg("the homeserver takes no picture")
+		var instead commands.Reply
+		instead.Text.Say("The homeserver did not take the picture.").Reason(act.Code)
+		_, err = b.send(ctx, ev.Room, transaction(ev.Event, "notice"), "m.room.message", instead.Notice(m))
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	content := reply.Picture(m, uri)
+	if sealed != nil {
+		sealed.URL = uri
+		content.URL, content.File = "", sealed
+	}
+	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "picture"), "m.room.message", content)
+	return err
+}

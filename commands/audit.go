@@ -1,0 +1,103 @@
+package commands
+
+import (
+	"context"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/policy"
+)
+
+func auditCommand() Command {
+	return Command{
+		Name: "audit", Level: User,
+		Usage: "[user] [since: 7d or 2026-01-31] [room]",
+		About: "Lists what was decided and done here, the newest first. For people with the power to kick.",
+		Run:   runAudit,
+	}
+}
+
+func runAudit(ctx context.Context, c *Call) (Reply, error) {
+	if err := c.only(); err != nil {
+		return Reply{}, err
+	}
+	now, q, rest := c.Invites.Clock.Now(), invites.AuditQuery{}, c.Args
+	if len(rest) > 0 {
+		if sigil, _, _ := rest[0].identifier(); sigil == '@' {
+			user, valid := rest[0].user(c.Message.Sender)
+			if !valid {
+				return Reply{}, faultf("%s is no user id. One looks like @name:server.org.", rest[0].text)
+			}
+			q.User, rest = user, rest[1:]
+		}
+	}
+	if len(rest) > 0 {
+		if since, ok := Since(rest[0].text, now); ok {
+			q.Since, rest = since, rest[1:]
+		}
+	}
+	in, err := c.lastRoom(ctx, rest)
+	if err != nil {
+		return Reply{}, err
+	}
+	if err := c.mayKick(ctx, in); err != nil {
+		return Reply{}, err
+	}
+	q.Room = in
+	rows, err := c.Invites.Store.RecentAudit(ctx, q, maxLines+1)
+	if err != nil {
+		return Reply{}, err
+	}
+	var reply Reply
+	if len(rows) == 0 {
+		reply.Text.Say("Nothing is on record.")
+	}
+	for i, row := range rows {
+		if i > 0 {
+			reply.Text.Line()
+		}
+		if i == maxLines {
+			reply.Text.Say("… and more. The operator can list all of it: usher audit.")
+			break
+		}
+		tellAudit(&reply.Text, row)
+	}
+	return reply, nil
+}
+
+// tellAudit words one row.
+func tellAudit(t *Text, row invites.Audit) {
+	t.Say(row.At.UTC().Format("2006-01-02 15:04:05") + " " + row.Kind + ": ").Code(string(row.Actor)).Say(" " + string(row.Action) + " ")
+	t.Code(string(row.Target))
+	if row.Performer != row.Actor {
+		t.Say(" by ").Code(string(row.Performer))
+	}
+	t.Say(" → " + row.Verdict)
+	if row.Code != "" && row.Code != row.Verdict {
+		t.Say(" (").Code(row.Code).Say(")")
+	}
+}
+
+// mayKick refuses those without the power to kick.
+func (c *Call) mayKick(ctx context.Context, in id.RoomID) error {
+	may, err := c.Invites.MayKick(ctx, in, c.Message.Sender)
+	if err == nil && !may {
+		return faultf("Only people with the power to kick may ask for that (kick.power).")
+	}
+	return err
+}
+
+// Since reads the beginning of a span of time that ends now: its length ("7d"), a date, or a time (RFC 3339).
+func Since(text string, now time.Time) (time.Time, bool) {
+	if d, ok := policy.ParseSpan(text); ok {
+		return now.Add(-d), true
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at, true
+		}
+	}
+	return time.Time{}, false
+}

@@ -1,0 +1,41 @@
+package commands
+
+import (
+	"context"
+	"encoding/json"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+)
+
+// Reaction reads what an m.reaction event is on, and its key.
+func Reaction(raw json.RawMessage) (on id.EventID, key string) {
+	relation := object(object(object(raw)["content"])["m.relates_to"])
+	return id.EventID(str(relation["event_id"])), str(relation["key"])
+}
+
+// Decide runs what a command does when somebody has reacted to the card that it made. decided is false where the reaction
+// is not for them to give.
+func (d *Desk) Decide(ctx context.Context, ev invites.Received, by id.UserID, yes bool) (m Message, reply Reply, decided bool, err error) {
+	m, err = Parse(ev)
+	if err != nil || by != ev.Sender {
+		return m, reply, false, nil
+	}
+	name, args, _, _ := invocation(m.Text, d.Prefix, d.Invites.Self.Bot, d.Names())
+	command := find(name)
+	if command == nil || command.Decide == nil {
+		return m, reply, false, nil
+	}
+	c := &Call{Desk: d, Message: m, Event: ev, Level: d.Level(by), Command: command}
+	c.Flags, c.Args = takeFlags(args)
+	if ev.Redacted {
+		reply.Text.Say("The command was taken back, so I left it.")
+		return m, reply, true, nil
+	}
+	if reply, refused := c.refuse(); refused {
+		return m, reply, true, nil
+	}
+	reply, err = faultless(command.Decide(ctx, c, yes))
+	return m, reply, true, err
+}

@@ -1,0 +1,132 @@
+package commands
+
+import (
+	"context"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/policy"
+)
+
+func pruneCommand() Command {
+	return Command{
+		Name: "prune", Level: User,
+		Usage: "<user> [room] [--as-bot]",
+		About: "Withdraws all open invitations by somebody, and by those they brought. Asks before it does.",
+		Run:   runPrune, Decide: decidePrune,
+	}
+}
+
+// ConfirmWithin is how long a command waits for the reaction of the one who gave it.
+const ConfirmWithin = 15 * time.Minute
+
+func runPrune(ctx context.Context, c *Call) (Reply, error) {
+	req, more, err := c.prune(ctx)
+	if err != nil {
+		return Reply{}, err
+	}
+	rows, err := c.Invites.Progress(ctx, c.Message.Event)
+	if err != nil {
+		return Reply{}, err
+	}
+	if len(rows) > 0 { // it was confirmed before a restart
+		return c.resume(ctx, req, rows)
+	}
+	var reply Reply
+	switch {
+	case c.Invites.Clock.Now().Sub(c.Event.ReceivedAt) >= ConfirmWithin:
+		reply.Text.Say("Nobody confirmed this in time, so I left it.")
+		return reply, nil
+	case len(req.Targets) == 0:
+		reply.Text.Say("No invitation of that branch is open.")
+		return reply, nil
+	}
+	first := req
+	first.Targets = req.Targets[:1]
+	judged, err := c.Invites.Judge(ctx, first)
+	if err != nil {
+		return Reply{}, err
+	}
+	if d := judged[0].Decision; d.Code == "kick.power" || d.Code == policy.CodeNoView || d.Code == "kick.sender_not_joined" {
+		reply.Mention = true
+		reply.Text.Say(judged[0].Explain().String()).Reason(string(d.Code))
+		return reply, nil
+	}
+	reply.Card, reply.Mention = true, true
+	reply.Text.Sayf("This withdraws %s:", plural(len(req.Targets), "invitation"))
+	for i, target := range req.Targets {
+		reply.Text.Line()
+		if i == maxLines {
+			reply.Text.Sayf("… and %d more.", len(req.Targets)-i)
+			break
+		}
+		reply.Text.Code(string(target))
+	}
+	if more {
+		reply.Text.Line().Say("The branch is larger than I do at once: ask again afterwards.")
+	}
+	reply.Text.Line().Sayf("React with ✅ within %s to do it, or with ❌ to leave it.", span(ConfirmWithin))
+	return reply, nil
+}
+
+// decidePrune does what the card said, or leaves it. What was not open when the command was given is not touched.
+func decidePrune(ctx context.Context, c *Call, yes bool) (Reply, error) {
+	if !yes {
+		var reply Reply
+		reply.Text.Say("Left as it is.")
+		return reply, nil
+	}
+	req, _, err := c.prune(ctx)
+	if err != nil {
+		return Reply{}, err
+	}
+	rows, err := c.Invites.Progress(ctx, c.Message.Event)
+	if err != nil {
+		return Reply{}, err
+	}
+	if len(rows) > 0 {
+		return c.resume(ctx, req, rows)
+	}
+	if len(req.Targets) == 0 {
+		var reply Reply
+		reply.Text.Say("None of them is open any more.")
+		return reply, nil
+	}
+	return c.ask(ctx, req)
+}
+
+// resume goes on with what was begun.
+func (c *Call) resume(ctx context.Context, req invites.Request, rows []invites.Invitation) (Reply, error) {
+	req.Targets = nil
+	for _, row := range rows {
+		req.Targets = append(req.Targets, row.Target)
+	}
+	return c.ask(ctx, req)
+}
+
+// prune reads the command and finds whose invitations it is about.
+func (c *Call) prune(ctx context.Context) (req invites.Request, more bool, err error) {
+	users, in, err := c.aboutUsers(ctx, "as-bot")
+	if err != nil {
+		return req, false, err
+	}
+	if len(users) != 1 {
+		return req, false, c.usage("One branch at a time.")
+	}
+	entries, more, err := c.Invites.Branch(ctx, in, users[0], maxTargets)
+	if err != nil {
+		return req, false, err
+	}
+	var targets []id.UserID
+	for _, e := range entries {
+		if !e.At.After(c.Event.ReceivedAt) {
+			targets = append(targets, e.Target)
+		}
+	}
+	return invites.Request{
+		Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: policy.ActionWithdraw,
+		Room: in, Targets: targets, AsBot: c.Flags["as-bot"],
+	}, more, nil
+}

@@ -1,0 +1,129 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/picture"
+)
+
+func treeCommand() Command {
+	return Command{
+		Name: "tree", Level: User,
+		Usage: "[user] [room] [--picture]",
+		About: "Shows who invited whom: the branch of one person, or everybody.",
+		Run:   runTree,
+	}
+}
+
+// How much of a tree is shown.
+const (
+	maxTreeLines = 60
+	maxTreeRows  = 500
+	maxNotedRows = 100 // from here on a picture leaves the dates out
+)
+
+func runTree(ctx context.Context, c *Call) (Reply, error) {
+	if err := c.only("picture"); err != nil {
+		return Reply{}, err
+	}
+	root, in, err := c.maybeUser(ctx)
+	if err != nil {
+		return Reply{}, err
+	}
+	limit := maxTreeLines
+	if c.Flags["picture"] {
+		limit = maxTreeRows
+	}
+	tree, err := c.Invites.Tree(ctx, in, root, limit)
+	if err != nil {
+		return Reply{}, err
+	}
+	var reply Reply
+	if len(tree.Nodes) == 0 || (root != "" && len(tree.Nodes) == 1) {
+		reply.Text.Say("I have seen no invitations that would make a tree.")
+		return reply, nil
+	}
+	if c.Flags["picture"] {
+		return c.treePicture(tree)
+	}
+	for i, node := range tree.Nodes {
+		if i > 0 {
+			reply.Text.Line()
+		}
+		if node.Depth > 0 {
+			reply.Text.Say(strings.Repeat("\u00A0\u00A0\u00A0\u00A0", node.Depth-1) + "└ ")
+		}
+		reply.Text.Code(string(node.User))
+		if node.Depth > 0 && node.Entry.Fate != invites.FateAccepted {
+			reply.Text.Say(" (" + string(node.Entry.Fate) + ")")
+		}
+	}
+	if tree.More {
+		reply.Text.Line().Sayf("… and more. --picture shows up to %d people.", maxTreeRows)
+	}
+	return reply, nil
+}
+
+// maybeUser reads an optional user, and the room, that a question is about. The asker must be in it.
+func (c *Call) maybeUser(ctx context.Context) (user id.UserID, in id.RoomID, err error) {
+	rest := c.Args
+	if len(rest) > 0 {
+		if sigil, _, _ := rest[0].identifier(); sigil == '@' {
+			valid := false
+			if user, valid = rest[0].user(c.Message.Sender); !valid {
+				return "", "", faultf("%s is no user id. One looks like @name:server.org.", rest[0].text)
+			}
+			rest = rest[1:]
+		}
+	}
+	in, err = c.lastRoom(ctx, rest)
+	return user, in, err
+}
+
+// tint is how a fate is painted.
+func tint(f invites.Fate) picture.Tint {
+	switch f {
+	case invites.FateAccepted:
+		return picture.Good
+	case invites.FatePending:
+		return picture.Open
+	case invites.FateDeclined, invites.FateBanned:
+		return picture.Bad
+	}
+	return picture.Absent
+}
+
+func (c *Call) treePicture(tree invites.Tree) (Reply, error) {
+	rows := make([]picture.Row, len(tree.Nodes))
+	for i, node := range tree.Nodes {
+		rows[i] = picture.Row{Name: visible(string(node.User)), Depth: node.Depth}
+		if node.Depth > 0 {
+			rows[i].Tint = tint(node.Entry.Fate)
+		}
+		if node.Depth > 0 && len(tree.Nodes) <= maxNotedRows {
+			rows[i].Note = node.Entry.At.UTC().Format("2006-01-02")
+		}
+	}
+	count := plural(len(rows), "person")
+	if len(rows) != 1 {
+		count = fmt.Sprintf("%d people", len(rows))
+	}
+	if tree.More {
+		count = "the first " + count
+	}
+	subtitle := count + " · as of " + c.Invites.Clock.Now().UTC().Format("2006-01-02 15:04") + " UTC"
+	c.Drawing.Lock()
+	defer c.Drawing.Unlock()
+	drawn, err := picture.Tree("Who invited whom", subtitle, rows, map[picture.Tint]string{
+		picture.Plain: "not invited by anybody I saw", picture.Good: "accepted", picture.Open: "pending", picture.Bad: "declined or banned", picture.Absent: "withdrawn, expired or unseen",
+	})
+	if err != nil {
+		return Reply{}, err
+	}
+	return Reply{Image: &Image{drawn, "tree.png", "Who invited whom: " + subtitle}}, nil
+}

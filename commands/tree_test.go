@@ -1,0 +1,121 @@
+package commands
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/invites/invitestest"
+)
+
+// grow makes a branch of three levels: alice brought bob, bob brought carol; three invitations below bob are open.
+func grow(t *testing.T, d *Desk, hs *invitestest.Homeserver) {
+	t.Helper()
+	for _, pair := range [][2]id.UserID{{alice, bob}, {bob, carol}} {
+		seen(t, d, hs, pair[1], pair[0], 48*time.Hour)
+		hs.Member(lobby, pair[1], "join")
+		now := d.Invites.Clock.Now()
+		observe(t, d, invites.MemberEvent{Event: "$j" + id.EventID(pair[1]), Room: lobby, Target: pair[1], Sender: pair[1], Membership: "join", SentAt: now, SeenAt: now})
+	}
+	seen(t, d, hs, "@open1:here", bob, 24*time.Hour)
+	seen(t, d, hs, "@open2:here", carol, 23*time.Hour)
+	seen(t, d, hs, "@open3:there", carol, 22*time.Hour)
+	seen(t, d, hs, "@elsewhere:here", alice, 21*time.Hour)
+}
+
+func TestTree(t *testing.T) {
+	d, hs := newDesk(t)
+	if _, reply := say(t, d, lobby, alice, "!tree"); !strings.Contains(reply.Text.String(), "no invitations") {
+		t.Errorf("got %q", reply.Text.String())
+	}
+	grow(t, d, hs)
+	for text, want := range map[string]string{
+		"!tree @bob": "@bob:here\n└ @carol:here\n____└ @open2:here (pending)\n____└ @open3:there (pending)\n└ @open1:here (pending)",
+		"!tree ":     "@alice:here\n└ @bob:here",
+	} {
+		_, reply := say(t, d, lobby, alice, text)
+		got := strings.ReplaceAll(reply.Text.String(), "\u00A0", "_")
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("%s: got\n%s\nwant\n%s", text, got, want)
+		}
+	}
+	for n := range 700 {
+		seen(t, d, hs, id.UserID(fmt.Sprintf("@many%d:here", n)), alice, time.Hour)
+	}
+	_, reply := say(t, d, lobby, alice, "!tree  ")
+	if lines := strings.Split(reply.Text.String(), "\n"); len(lines) != maxTreeLines+1 || !strings.HasPrefix(lines[maxTreeLines], "… and more") {
+		t.Errorf("%d lines, the last is %q", len(lines), lines[len(lines)-1])
+	}
+	_, reply = say(t, d, lobby, alice, "!tree --picture")
+	if reply.Image == nil || !strings.Contains(reply.Image.Caption, "the first 500 people") {
+		t.Fatalf("got %+v", reply)
+	}
+	c := reply.Picture(Message{Event: "$x"}, "mxc://here/tree")
+	if c.MsgType != "m.image" || c.URL != "mxc://here/tree" || c.Info.Width != reply.Image.Width || c.RelatesTo.GetReplyTo() != "$x" {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestStats(t *testing.T) {
+	d, hs := newDesk(t)
+	grow(t, d, hs)
+	_, reply := say(t, d, lobby, carol, "!stats")
+	want := "Since 2025-10-13: 6 sent, 2 accepted, 4 pending.\nWeek of 2025-12-29: 6 sent, 2 accepted, 4 pending\n" +
+		"@alice:here: 2 sent, 1 accepted, 1 pending\n@bob:here: 2 sent, 1 accepted, 1 pending\n@carol:here: 2 sent, 2 pending"
+	if reply.Text.String() != want {
+		t.Errorf("got %q", reply.Text.String())
+	}
+	if _, reply := say(t, d, lobby, carol, "!stats --picture"); reply.Image == nil || reply.Image.Name != "invitations.png" {
+		t.Errorf("got %+v", reply)
+	}
+}
+
+func TestPrune(t *testing.T) {
+	d, hs := newDesk(t)
+	hs.Set(lobby, "m.room.power_levels", "", alice, map[string]any{"users": map[string]any{alice.String(): 100}})
+	grow(t, d, hs)
+	if _, reply := say(t, d, lobby, carol, "!prune @bob"); reply.Card || !strings.Contains(reply.Text.String(), "kick.power") {
+		t.Errorf("without the power: %q", reply.Text.String())
+	}
+	var asked invites.Received
+	_, reply := say(t, d, lobby, alice, "!prune  @bob", func(ev *invites.Received) { asked = *ev })
+	if want := "This withdraws 3 invitations:\n@open1:here\n@open2:here\n@open3:there\nReact with ✅ within 15 minutes"; !reply.Card || !strings.HasPrefix(reply.Text.String(), want) {
+		t.Errorf("got %q", reply.Text.String())
+	}
+	if len(hs.Acts()) != 0 {
+		t.Fatal("it did not wait for a confirmation")
+	}
+	d.Invites.Clock.(*invitestest.Clock).Advance(time.Minute)
+	seen(t, d, hs, "@later:here", bob, 0)
+	if _, _, decided, err := d.Decide(t.Context(), asked, carol, true); err != nil || decided {
+		t.Errorf("somebody else decides: %v %v", decided, err)
+	}
+	_, reply, decided, err := d.Decide(t.Context(), asked, alice, true)
+	if err != nil || !decided || reply.React != "✅" || len(hs.Acts()) != 3 {
+		t.Errorf("got %+v %v %v and %d acts", reply, decided, err, len(hs.Acts()))
+	}
+	if _, reply, _, err = d.Decide(t.Context(), asked, alice, true); err != nil || len(hs.Acts()) != 3 {
+		t.Errorf("again: %v and %d acts", err, len(hs.Acts()))
+	}
+	if _, reply, _, err = d.Decide(t.Context(), asked, alice, false); err != nil || reply.Text.String() != "Left as it is." {
+		t.Errorf("got %q %v", reply.Text.String(), err)
+	}
+}
+
+func TestPruneInVain(t *testing.T) {
+	d, hs := newDesk(t)
+	grow(t, d, hs)
+	for text, want := range map[string]string{"!prune @nobody": "No invitation of that branch is open.", "!prune @bob @carol": "One branch", "!prune": "Whom?"} {
+		if _, reply := say(t, d, lobby, alice, text); reply.Card || !strings.HasPrefix(reply.Text.String(), want) {
+			t.Errorf("%s: %q", text, reply.Text.String())
+		}
+	}
+	late := func(ev *invites.Received) { ev.ReceivedAt = ev.ReceivedAt.Add(-time.Hour); ev.SentAt = ev.ReceivedAt }
+	if _, reply := say(t, d, lobby, alice, "!prune  @bob", late); reply.Card || !strings.Contains(reply.Text.String(), "Nobody confirmed") {
+		t.Errorf("got %q", reply.Text.String())
+	}
+}

@@ -1,0 +1,191 @@
+package picture
+
+import (
+	"math"
+	"slices"
+	"strings"
+)
+
+// Row is one person of a tree.
+type Row struct {
+	Name  string // what stands before the first colon is shown stronger than the rest
+	Note  string // small, behind the name
+	Tint  Tint
+	Depth int // 0 for a root; a row's parent is the nearest one above it that is less deep
+}
+
+// indent is how far a row stands right of its parent.
+const indent = 34
+
+// item is a row as it is placed: guides[d] tells whether the line at depth d goes on below it.
+type item struct {
+	Row
+	guides  []bool
+	last    bool // of its siblings
+	repeats bool // stands at the top of a column to say where that goes on
+}
+
+// Tree draws a tree as an outline, in as many columns as give the picture a handy shape. Legend is what the tints mean.
+func Tree(title, subtitle string, rows []Row, meaning map[Tint]string) (Picture, error) {
+	f, err := newFaces()
+	if err != nil {
+		return Picture{}, err
+	}
+	items := place(rows)
+	columns, widths := f.columns(items)
+	legend := legendOf(rows, meaning)
+	w, tallest := 2*margin, 0
+	for i, column := range columns {
+		w += widths[i]
+		tallest = max(tallest, len(column))
+	}
+	w += (len(columns) - 1) * margin
+	w = max(w, 2*margin+width(f.title, title), 2*margin+width(f.small, subtitle), 2*margin+f.keyWidth(legend))
+	const head = margin + 110
+	c := newCanvas(f, w, head+tallest*rowHeight+margin)
+	c.write(f.title, ink, margin, margin+26, title)
+	c.write(f.small, faint, margin, margin+58, subtitle)
+	c.key(margin, margin+88, legend)
+	x := margin
+	for i, column := range columns {
+		for n, it := range column {
+			c.row(it, x, head+n*rowHeight)
+		}
+		x += widths[i] + margin
+	}
+	return c.picture()
+}
+
+// legendOf lists the tints that occur.
+func legendOf(rows []Row, meaning map[Tint]string) (list []legend) {
+	for tint := Plain; tint <= Absent; tint++ {
+		if text := meaning[tint]; text != "" && slices.ContainsFunc(rows, func(r Row) bool { return r.Tint == tint }) {
+			list = append(list, legend{tint, text})
+		}
+	}
+	return list
+}
+
+// place finds out where lines go on.
+func place(rows []Row) []item {
+	items := make([]item, len(rows))
+	more := []bool{} // by depth: a later sibling follows
+	for i := len(rows) - 1; i >= 0; i-- {
+		d := rows[i].Depth
+		for len(more) <= d {
+			more = append(more, false)
+		}
+		more = more[:d+1]
+		items[i] = item{Row: rows[i], guides: slices.Clone(more[:d]), last: !more[d]}
+		more[d] = true
+	}
+	return items
+}
+
+// shape is the width to height that columns aim at.
+const shape = 1.5
+
+// columns splits items into columns, and tells how wide each is.
+func (f faces) columns(items []item) (best [][]item, widths []int) {
+	distance := math.Inf(1)
+	for n := 1; n <= max(1, len(items)/8) && n <= 12; n++ {
+		columns := split(items, (len(items)+n-1)/n)
+		w, ws := 0, make([]int, len(columns))
+		for i, column := range columns {
+			for _, it := range column {
+				ws[i] = max(ws[i], f.rowWidth(it))
+			}
+			w += ws[i] + margin
+		}
+		ratio := float64(w) / float64(len(columns[0])*rowHeight)
+		if d := math.Abs(math.Log(ratio / shape)); d < distance {
+			distance, best, widths = d, columns, ws
+		}
+	}
+	return best, widths
+}
+
+// split fills columns with so many rows. One that begins below a parent says which.
+func split(items []item, rows int) (columns [][]item) {
+	for start := 0; start < len(items); start += rows {
+		column := items[start:min(start+rows, len(items))]
+		if d := column[0].Depth; start > 0 && d > 0 {
+			parent := start - 1
+			for items[parent].Depth >= d {
+				parent--
+			}
+			again := items[parent]
+			again.repeats, again.Note = true, "(goes on)"
+			column = append([]item{again}, column...)
+		}
+		columns = append(columns, aligned(column))
+	}
+	if len(columns) == 0 {
+		columns = [][]item{nil}
+	}
+	return columns
+}
+
+// aligned moves a column left as far as its rows allow.
+func aligned(column []item) []item {
+	least := column[0].Depth
+	for _, it := range column {
+		least = min(least, it.Depth)
+	}
+	least = max(0, least-1) // so that a line shows that there is something above
+	column = slices.Clone(column)
+	for i := range column {
+		it := &column[i]
+		it.Depth, it.guides = it.Depth-least, it.guides[least:]
+	}
+	return column
+}
+
+// Distances within a row.
+const (
+	dotRadius = 8
+	textAt    = 28 // from the row's own left
+	noteGap   = 12
+)
+
+func (f faces) rowWidth(it item) int {
+	w := it.Depth*indent + textAt + width(f.text, shorten(it.Name))
+	if it.Note != "" {
+		w += noteGap + width(f.small, it.Note)
+	}
+	return w
+}
+
+// row draws one row with its top left at (x, y).
+func (c *canvas) row(it item, x, y int) {
+	middle := y + rowHeight/2
+	at := func(depth int) int { return x + depth*indent + dotRadius }
+	for d := 1; d < it.Depth; d++ {
+		if it.guides[d] {
+			c.box(line, at(d-1)-1, y, at(d-1)+1, y+rowHeight)
+		}
+	}
+	own := at(it.Depth)
+	if it.Depth > 0 {
+		end := y + rowHeight
+		if it.last {
+			end = middle + 1
+		}
+		c.box(line, at(it.Depth-1)-1, y, at(it.Depth-1)+1, end)
+		c.box(line, at(it.Depth-1), middle-1, own, middle+1)
+	}
+	tint, name := it.Tint, ink
+	if it.repeats {
+		tint, name = line, faint
+	}
+	c.dot(tint, own, middle, dotRadius)
+	label := shorten(it.Name)
+	local, server, _ := strings.Cut(label, ":")
+	end := c.write(c.text, name, own-dotRadius+textAt, middle+8, local)
+	if local != label {
+		end = c.write(c.text, faint, end, middle+8, ":"+server)
+	}
+	if it.Note != "" {
+		c.write(c.small, faint, end+noteGap, middle+7, it.Note)
+	}
+}

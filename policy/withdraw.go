@@ -1,0 +1,56 @@
+package policy
+
+import (
+	"fmt"
+
+	"usher/room"
+)
+
+// Withdrawing an invitation is a kick to the Matrix rules, even one's own, and needs the kick level
+// (https://spec.matrix.org/latest/rooms/v12/#authorization-rules, 4.4). It is an action of its own here, because it must
+// never hit somebody who has joined meanwhile.
+const (
+	ActionWithdraw room.ActionType = "withdraw" // at somebody's request
+	ActionExpire   room.ActionType = "expire"   // because the room's policy lets invitations expire
+)
+
+// Reason codes of withdrawals.
+const (
+	CodeNotInvited room.Rule = "withdraw.not_invited" // there is no open invitation
+	CodeStands     room.Rule = "withdraw.stands"      // the room's policy does not let this invitation expire, or not yet
+)
+
+// Withdraws reports whether an action takes an invitation back.
+func Withdraws(a room.ActionType) bool { return a == ActionWithdraw || a == ActionExpire }
+
+// OnTheWire is the action as Matrix knows it.
+func OnTheWire(a room.ActionType) room.ActionType {
+	if Withdraws(a) {
+		return room.Kick
+	}
+	return a
+}
+
+// notOpen denies a withdrawal where the target is not, or no longer, merely invited.
+func notOpen(s *room.Snapshot, q Question) room.Rule {
+	if !Withdraws(q.Action) {
+		return ""
+	}
+	if membership, known := s.Membership(q.Target); known && membership != "invite" {
+		return CodeNotInvited
+	}
+	return ""
+}
+
+// withdrawal words what is peculiar to withdrawals.
+func (w wording) withdrawal() Explanation {
+	switch w.d.Code {
+	case CodeNotInvited:
+		return Explanation{string(w.q.Target) + " has no open invitation here.", ""}
+	case CodeStands:
+		return Explanation{"The room's policy lets the invitation of " + string(w.q.Target) + " stand.", ""}
+	}
+	ev := w.d.Evidence
+	return Explanation{fmt.Sprintf("Withdrawing an invitation, even one's own, counts as a kick: it needs power level %s here, and %s %s.",
+		level(ev.Needed), w.have, level(ev.Had)), w.raise("kick", ev)}
+}

@@ -1,0 +1,83 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+)
+
+const (
+	insertExpiry    = `INSERT INTO expiry (room_id, expire_after, remind_before, checked_at) VALUES ($1, 0, 0, 0) ON CONFLICT DO NOTHING`
+	selectUnchecked = `SELECT e.room_id FROM expiry e WHERE e.checked_at < $1
+			AND EXISTS (SELECT 1 FROM ledger l WHERE l.room_id = e.room_id AND l.fate = 'pending')
+		ORDER BY e.checked_at LIMIT $2`
+	updateExpiry   = `UPDATE expiry SET expire_after = $2, remind_before = $3, checked_at = $4 WHERE room_id = $1`
+	forgetExpiries = `UPDATE expiry SET checked_at = 0 WHERE checked_at <> 0`
+
+	// SQLite reads a CROSS JOIN from left to right: rooms that let invitations expire are few.
+	ofRooms       = `id, event_id, l.room_id, target, sender, inviter, way, command, at, fate, ended_at, ended_by, ending, reminded`
+	selectOverdue = `SELECT ` + ofRooms + ` FROM expiry e CROSS JOIN ledger l
+		WHERE e.expire_after > 0 AND l.room_id = e.room_id AND l.fate = 'pending' AND l.at <= $1 - e.expire_after AND l.tried_at < $2 LIMIT $3`
+	selectToRemind = `SELECT ` + ofRooms + ` FROM expiry e CROSS JOIN ledger l
+		WHERE e.expire_after > 0 AND e.remind_before > 0 AND l.room_id = e.room_id AND l.fate = 'pending' AND NOT l.reminded
+			AND l.at <= $1 - e.expire_after + e.remind_before LIMIT $2`
+	updateReminded = `UPDATE ledger SET reminded = true WHERE id = $1`
+	updateTried    = `UPDATE ledger SET tried_at = $2 WHERE id = $1`
+)
+
+// Unchecked implements invites.Expiries.
+func (s *Store) Unchecked(ctx context.Context, before time.Time, limit int) ([]id.RoomID, error) {
+	return all(ctx, &s.reads, func(row scanner) (r id.RoomID, err error) {
+		err = row.Scan(out(&r))
+		return r, err
+	}, selectUnchecked, ms(before), limit)
+}
+
+// SetExpiry implements invites.Expiries.
+func (s *Store) SetExpiry(ctx context.Context, r id.RoomID, rule invites.ExpiryRule, now time.Time) error {
+	_, err := s.change(ctx, updateExpiry, in(r), rule.After.Milliseconds(), rule.Remind.Milliseconds(), ms(now))
+	return err
+}
+
+// ForgetExpiries implements invites.Expiries.
+func (s *Store) ForgetExpiries(ctx context.Context) error {
+	_, err := s.change(ctx, forgetExpiries)
+	return err
+}
+
+// Overdue implements invites.Expiries.
+func (s *Store) Overdue(ctx context.Context, now, tried time.Time, limit int) ([]invites.Entry, error) {
+	return all(ctx, &s.reads, scanEntry, selectOverdue, ms(now), ms(tried), limit)
+}
+
+// ToRemind implements invites.Expiries.
+func (s *Store) ToRemind(ctx context.Context, now time.Time, limit int) ([]invites.Entry, error) {
+	return all(ctx, &s.reads, scanEntry, selectToRemind, ms(now), limit)
+}
+
+// Reminded implements invites.Expiries.
+func (s *Store) Reminded(ctx context.Context, entries ...int64) error {
+	return s.write.commit(ctx, many, func(t *tx) error {
+		for _, entry := range entries {
+			if _, err := t.exec(updateReminded, entry); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Tried implements invites.Expiries.
+func (s *Store) Tried(ctx context.Context, at time.Time, entries ...int64) error {
+	return s.write.commit(ctx, many, func(t *tx) error {
+		for _, entry := range entries {
+			if _, err := t.exec(updateTried, entry, ms(at)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

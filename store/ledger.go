@@ -1,0 +1,220 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+)
+
+const (
+	entryColumns = `id, event_id, room_id, target, sender, inviter, way, command, at, fate, ended_at, ended_by, ending, reminded`
+
+	selectPendingOf = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND target = $2 AND fate = 'pending' ORDER BY id DESC LIMIT 1`
+	selectHistory   = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND target = $2 ORDER BY id DESC LIMIT $3`
+	selectPending   = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND fate = 'pending' ORDER BY at, id LIMIT $2`
+	selectSeen      = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND fate = 'pending' AND seen_at < $2`
+	selectPendingBy = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND inviter = $2 AND fate = 'pending' ORDER BY id LIMIT $3`
+	countPending    = `SELECT count(*) FROM ledger WHERE room_id = $1 AND fate = 'pending'`
+	selectAllKeys   = `SELECT room_id, target FROM ledger WHERE fate = 'pending'`
+
+	insertEntry = `INSERT INTO ledger (event_id, room_id, target, sender, inviter, way, command, at, seen_at, fate, ended_at, ended_by, ending, reminded, tried_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 0, '', '', false, 0)
+		ON CONFLICT (event_id) DO UPDATE SET fate = 'pending', ended_at = 0 WHERE ledger.fate = 'unseen'`
+	endEntry = `UPDATE ledger SET fate = $2, ended_at = $3, ended_by = $4, ending = $5 WHERE id = $1 AND fate = 'pending'`
+	// An ending that comes again, when somebody is invited anew, must not end that too.
+	selectEnding = `SELECT id FROM ledger WHERE room_id = $1 AND target = $2 AND ending = $3`
+
+	// Through which command an invitation came: one that was carried out by its sender, and that no entry has yet.
+	selectAsked = `SELECT i.command, i.actor FROM invitation i
+		WHERE i.part = $4 AND i.room_id = $1 AND i.target = $2 AND i.action = 'invite' AND i.performer = $3 AND i.attempt > 0 AND i.status IN ('open', 'done')
+			AND NOT EXISTS (SELECT 1 FROM ledger l WHERE l.room_id = $1 AND l.target = $2 AND l.command = i.command)
+		ORDER BY i.id DESC LIMIT 1`
+	// Through which command an invitation was withdrawn: one given since it was seen.
+	selectWithdrawn = `SELECT i.action, i.actor FROM invitation i
+		WHERE i.part IN ($5, $6) AND i.room_id = $1 AND i.target = $2 AND i.action IN ('withdraw', 'expire') AND i.performer = $3 AND i.attempt > 0 AND i.status IN ('open', 'done')
+			AND i.created_at >= (SELECT seen_at FROM ledger WHERE id = $4)
+		ORDER BY i.id DESC LIMIT 1`
+)
+
+func scanEntry(row scanner) (e invites.Entry, err error) {
+	err = row.Scan(&e.ID, out(&e.Event), out(&e.Room), out(&e.Target), out(&e.Sender), out(&e.Inviter), out(&e.Way), out(&e.Command),
+		moment{&e.At}, out(&e.Fate), moment{&e.EndedAt}, out(&e.EndedBy), out(&e.Ending), &e.Reminded)
+	return e, err
+}
+
+// observe takes member events into the ledger, in order. One that came before changes nothing.
+func observe(t *tx, members []invites.MemberEvent) error {
+	for i := range members {
+		m := &members[i]
+		var open invites.Entry
+		err := t.query(func(row scanner) (err error) {
+			open, err = scanEntry(row)
+			return err
+		}, selectPendingOf, in(m.Room), in(m.Target))
+		switch {
+		case err != nil:
+		case m.Membership == "invite":
+			err = invited(t, m, open)
+		case open.ID != 0:
+			err = ended(t, m, open)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// invited adds an entry. An earlier one that is still open ends: there is one invitation at a time.
+func invited(t *tx, m *invites.MemberEvent, open invites.Entry) error {
+	if open.Event == m.Event {
+		return nil
+	}
+	way, command, inviter := invites.WayHand, id.EventID(""), m.Sender
+	if m.ThirdParty {
+		way = invites.WayThirdParty
+	}
+	err := t.query(func(row scanner) error {
+		way = invites.WayBot
+		err := row.Scan(out(&command), out(&inviter))
+		if inviter == m.Sender {
+			way = invites.WayActor
+		}
+		return err
+	}, selectAsked, in(m.Room), in(m.Target), in(m.Sender), partOf(m, "invite"))
+	if err != nil {
+		return err
+	}
+	n, err := t.exec(insertEntry, in(m.Event), in(m.Room), in(m.Target), in(m.Sender), in(inviter), in(way), in(command),
+		ms(earlier(m.SentAt, m.SeenAt)), ms(m.SeenAt))
+	if err != nil || n == 0 {
+		return err
+	}
+	if _, err := t.exec(insertExpiry, in(m.Room)); err != nil || open.ID == 0 {
+		return err
+	}
+	_, err = t.exec(endEntry, open.ID, in(invites.FateRenewed), ms(m.SeenAt), in(inviter), in(m.Event))
+	return err
+}
+
+// partOf is the digest by which the rows of commands about a membership are found.
+func partOf(m *invites.MemberEvent, action string) int64 {
+	return digest(action, string(m.Room), string(m.Target))
+}
+
+// earlier keeps a server whose clock is ahead from dating an invitation into the future.
+func earlier(a, b time.Time) time.Time {
+	if a.After(b) {
+		return b
+	}
+	return a
+}
+
+// ended closes the open entry.
+func ended(t *tx, m *invites.MemberEvent, open invites.Entry) error {
+	again := false
+	err := t.query(func(row scanner) error {
+		again = true
+		return row.Scan(new(int64))
+	}, selectEnding, in(m.Room), in(m.Target), in(m.Event))
+	if err != nil || again {
+		return err
+	}
+	fate, by := invites.FateWithdrawn, m.Sender
+	switch {
+	case m.Membership == "join":
+		fate, by = invites.FateAccepted, m.Target
+	case m.Membership == "ban":
+		fate = invites.FateBanned
+	case m.Sender == m.Target:
+		fate = invites.FateDeclined
+	default:
+		err = t.query(func(row scanner) error {
+			var action string
+			err := row.Scan(&action, out(&by))
+			if action == "expire" {
+				fate = invites.FateExpired
+			}
+			return err
+		}, selectWithdrawn, in(m.Room), in(m.Target), in(m.Sender), open.ID, partOf(m, "withdraw"), partOf(m, "expire"))
+	}
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(endEntry, open.ID, in(fate), ms(earlier(m.SentAt, m.SeenAt)), in(by), in(m.Event))
+	return err
+}
+
+// Complete implements invites.Ledger.
+func (s *Store) Complete(ctx context.Context, r id.RoomID, found []invites.MemberEvent, asked time.Time) error {
+	shown := make(map[id.EventID]bool, len(found))
+	for _, m := range found {
+		shown[m.Event] = true
+	}
+	return s.write.commit(ctx, many, func(t *tx) error {
+		if err := observe(t, found); err != nil {
+			return err
+		}
+		var gone []int64
+		err := t.query(func(row scanner) error {
+			e, err := scanEntry(row)
+			if !shown[e.Event] {
+				gone = append(gone, e.ID)
+			}
+			return err
+		}, selectSeen, in(r), ms(asked))
+		if err != nil {
+			return err
+		}
+		for _, entry := range gone {
+			if _, err := t.exec(endEntry, entry, in(invites.FateUnseen), ms(asked), "", ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// EachPending implements invites.Ledger.
+func (s *Store) EachPending(ctx context.Context, found func(id.RoomID, id.UserID)) error {
+	return s.reads.query(ctx, func(row scanner) error {
+		var r id.RoomID
+		var target id.UserID
+		err := row.Scan(out(&r), out(&target))
+		found(r, target)
+		return err
+	}, selectAllKeys)
+}
+
+// Pending implements invites.Ledger.
+func (s *Store) Pending(ctx context.Context, r id.RoomID, limit int) ([]invites.Entry, int, error) {
+	list, err := all(ctx, &s.reads, scanEntry, selectPending, in(r), limit)
+	if err != nil || len(list) < limit {
+		return list, len(list), err
+	}
+	n, err := one(ctx, &s.reads, scanCount, countPending, in(r))
+	return list, n, err
+}
+
+func scanCount(row scanner) (n int, err error) {
+	err = row.Scan(&n)
+	return n, err
+}
+
+// PendingOf implements invites.Ledger.
+func (s *Store) PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (invites.Entry, error) {
+	return one(ctx, &s.reads, scanEntry, selectPendingOf, in(r), in(target))
+}
+
+// PendingBy implements invites.Ledger.
+func (s *Store) PendingBy(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]invites.Entry, error) {
+	return all(ctx, &s.reads, scanEntry, selectPendingBy, in(r), in(inviter), limit)
+}
+
+// History implements invites.Ledger.
+func (s *Store) History(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]invites.Entry, error) {
+	return all(ctx, &s.reads, scanEntry, selectHistory, in(r), in(target), limit)
+}

@@ -1,0 +1,86 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"go.mau.fi/util/dbutil"
+
+	"usher/invites"
+)
+
+// Reader reads a database that another process may be writing to. It takes no lock and changes nothing.
+type Reader struct{ s *Store }
+
+// OpenReader opens a database that is there already, at the version that this program knows or an older one. Its errors are
+// those of Open, but for ErrLocked.
+func OpenReader(ctx context.Context, cfg Config) (*Reader, error) {
+	dialect, err := dbutil.ParseDialect(cfg.Type)
+	if err != nil {
+		return nil, fmt.Errorf("%w: type %q is neither sqlite nor postgres", ErrURI, cfg.Type)
+	}
+	s := &Store{dialect: dialect}
+	if dialect == dbutil.SQLite {
+		err = s.readSQLite(ctx, cfg)
+	} else {
+		err = s.readPostgres(ctx, cfg)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return &Reader{s}, nil
+}
+
+func (s *Store) readSQLite(ctx context.Context, cfg Config) error {
+	file, err := parseSQLite(cfg.URI)
+	if err != nil {
+		return err
+	}
+	if file.path == "" {
+		return fmt.Errorf("%w: a database in memory can't be read from outside", ErrURI)
+	}
+	if _, err := os.Stat(file.path); err != nil { // SQLite would make it
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	if s.raw, err = s.openHandle(file.dsn(reading), 1, 1); err != nil {
+		return err
+	}
+	s.reads = handle{db: s.raw}
+	if err := s.raw.PingContext(ctx); err != nil {
+		return sqliteOpenError(err)
+	}
+	return nil
+}
+
+func (s *Store) readPostgres(ctx context.Context, cfg Config) error {
+	pc, err := pgxpool.ParseConfig(cfg.URI)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrURI, err)
+	}
+	pc.MaxConns = 1
+	pc.ConnConfig.RuntimeParams["application_name"] = owner + " audit"
+	pc.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
+	if s.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	s.onClose(func() error { s.pool.Close(); return nil })
+	if err := s.pool.Ping(ctx); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	s.raw = stdlib.OpenDBFromPool(s.pool)
+	s.onClose(s.raw.Close)
+	s.reads = handle{db: s.raw}
+	return nil
+}
+
+// EachAudit calls found for each audit row asked for, the oldest first. An error of found ends it.
+func (r *Reader) EachAudit(ctx context.Context, q invites.AuditQuery, found func(invites.Audit) error) error {
+	return r.s.eachAudit(ctx, q, found)
+}
+
+// Close closes the database.
+func (r *Reader) Close() error { return r.s.Close() }
