@@ -46,12 +46,6 @@ unit: need-gcc ## unit tests with the race detector; the import table, the store
 	go test $(TAGS) -race ./...
 	go test $(TAGS) -run NoBorrowedPower ./invites
 
-SOAK_STEPS ?= 3000000
-
-.PHONY: soak
-soak: ## random stories about borrowed power, SOAK_STEPS of them (3000000), new ones each time
-	USHER_STEPS=$(SOAK_STEPS) USHER_FROM=$$(date +%s) go test $(TAGS) -count=1 -timeout 0 -v -run NoBorrowedPower ./invites
-
 .PHONY: difftest
 difftest: ## the authorization rules against two other implementations
 	@[ ! -d difftest ] || { cd difftest && GOEXPERIMENT=jsonv2 go test ./...; }
@@ -84,7 +78,8 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 	done
 
 .PHONY: soak
-soak: build ## kills and faults until they find something: SOAK rounds (20), each with a seed of its own
+soak: build ## kills, faults and random stories about borrowed power until they find something: SOAK rounds (20), each with seeds of its own
+	USHER_STEPS=$$((150000 * $(SOAK))) USHER_FROM=$$(date +%s) go test $(TAGS) -count=1 -timeout 0 -run NoBorrowedPower ./invites
 	cd e2e && for seed in $$(seq 1 $(SOAK)); do \
 		echo "seed $$seed"; \
 		$(E2E_ENV) USHER_E2E_SEED=$$seed go test $(TAGS) -count=1 -timeout 30m \

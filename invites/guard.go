@@ -78,7 +78,10 @@ func (g *Guard) Refresh(ctx context.Context, r id.RoomID) error {
 	if err != nil || p == nil {
 		return err
 	}
-	if p.Fault() == nil && p.Document.Guard.Mode == policy.Off {
+	if p.Fault() != nil {
+		return nil // as before, until it can be read
+	}
+	if p.Document.Guard.Mode == policy.Off {
 		return g.Forget(ctx, r)
 	}
 	if _, err := g.watch(ctx, r, p); err != nil {

@@ -69,7 +69,12 @@ func (w *watch) see(t *testing.T, kind, key string) error {
 		t.Fatal(err)
 	}
 	ev := invites.Received{Event: event.ID, Room: lobby, Sender: event.Sender, Type: kind, StateKey: &key, Raw: raw, SentAt: w.clock.Now(), ReceivedAt: w.clock.Now()}
-	if _, err := w.db.Receive(t.Context(), []invites.Received{ev}); err != nil {
+	var members []invites.MemberEvent
+	if kind == "m.room.member" && strings.Contains(string(event.Content), `"invite"`) {
+		members = append(members, invites.MemberEvent{Event: event.ID, Room: lobby, Target: id.UserID(key), Sender: event.Sender,
+			Membership: "invite", SentAt: ev.SentAt, SeenAt: ev.SentAt})
+	}
+	if _, err := w.db.Receive(t.Context(), []invites.Received{ev}, members...); err != nil {
 		t.Fatal(err)
 	}
 	return w.guard.Handle(t.Context(), ev)

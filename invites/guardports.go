@@ -35,9 +35,6 @@ type Guards interface {
 	SetWatch(ctx context.Context, w Watch) error
 	// EndWatch forgets a room.
 	EndWatch(ctx context.Context, r id.RoomID) error
-	// Asked reports whether somebody invited a target to a room through a command: one that was carried out as them, and not
-	// settled before a time.
-	Asked(ctx context.Context, r id.RoomID, target, performer id.UserID, since time.Time) (bool, error)
 }
 
 // ReportKind says what a guard reports.

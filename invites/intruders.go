@@ -3,7 +3,7 @@ package invites
 import (
 	"context"
 	"errors"
-	"time"
+	"slices"
 
 	"maunium.net/go/mautrix/id"
 
@@ -35,8 +35,8 @@ func (g *Guard) joined(ctx context.Context, ev Received, p *policy.InForce, targ
 	})
 }
 
-// clockSkew is how much earlier by our clock than by a server's a command may have been settled that made its event.
-const clockSkew = 5 * time.Minute
+// newest is how many of somebody's last invitations are looked through for one.
+const newest = 16
 
 // byHand judges an invitation that was not made through the bot as if it were asked for.
 func (g *Guard) byHand(ctx context.Context, ev Received, p *policy.InForce, target id.UserID) error {
@@ -44,10 +44,14 @@ func (g *Guard) byHand(ctx context.Context, ev Received, p *policy.InForce, targ
 	if guard.ByHand == policy.Ignore {
 		return nil
 	}
-	if asked, err := g.Store.Asked(ctx, ev.Room, target, ev.Sender, ev.SentAt.Add(-clockSkew)); err != nil || asked {
+	s := g.Service
+	entries, err := s.Store.History(ctx, ev.Room, target, newest)
+	if err != nil {
 		return err
 	}
-	s := g.Service
+	if i := slices.IndexFunc(entries, func(e Entry) bool { return e.Event == ev.Event }); i >= 0 && (entries[i].Way == WayBot || entries[i].Way == WayActor) {
+		return nil // made through the bot
+	}
 	q := policy.Question{Action: room.Invite, Actor: ev.Sender, Performer: ev.Sender, Target: target}
 	snap, err := s.Homeserver.Snapshot(ctx, ev.Room, "", policy.Needs(q), false)
 	if err != nil {

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -15,10 +14,7 @@ const (
 	selectWatch   = `SELECT room_id, policy, rounds, stopped, told FROM guard WHERE room_id = $1`
 	upsertWatch   = `INSERT INTO guard (room_id, policy, rounds, stopped, told) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (room_id) DO UPDATE SET policy = excluded.policy, rounds = excluded.rounds, stopped = excluded.stopped, told = excluded.told`
-	deleteWatch     = `DELETE FROM guard WHERE room_id = $1`
-	selectAskedLate = `SELECT count(*) FROM invitation
-		WHERE room_id = $1 AND target = $2 AND length(room_id) < 256 AND length(target) < 256 AND action = 'invite'
-			AND performer = $3 AND attempt > 0 AND (status = 'open' OR status = 'done' AND settled_at >= $4)`
+	deleteWatch = `DELETE FROM guard WHERE room_id = $1`
 )
 
 var _ invites.Guards = (*Store)(nil)
@@ -56,13 +52,4 @@ func (s *Store) SetWatch(ctx context.Context, w invites.Watch) error {
 func (s *Store) EndWatch(ctx context.Context, r id.RoomID) error {
 	_, err := s.change(ctx, deleteWatch, in(r))
 	return err
-}
-
-// Asked implements invites.Guards.
-func (s *Store) Asked(ctx context.Context, r id.RoomID, target, performer id.UserID, since time.Time) (bool, error) {
-	n, err := one(ctx, &s.reads, func(row scanner) (n int64, err error) {
-		err = row.Scan(&n)
-		return n, err
-	}, selectAskedLate, in(r), in(target), in(performer), ms(since))
-	return n > 0, err
 }

@@ -34,30 +34,3 @@ func testGuard(t *testing.T, s Store) {
 		t.Errorf("guarded: %v", got)
 	}
 }
-
-func testAsked(t *testing.T, s Store) {
-	ctx := t.Context()
-	rows := must(s.Record(ctx, invitations(1, 4), nil))(t)
-	asked := func(n int, since time.Time) bool {
-		i := invitation(n)
-		return must(s.Asked(ctx, i.Room, i.Target, i.Performer, since))(t)
-	}
-	if asked(1, epoch) {
-		t.Error("asked, but not tried")
-	}
-	for _, row := range rows[:2] {
-		_, _, err := s.Claim(ctx, row.ID, epoch, time.Minute)
-		check(t, err)
-	}
-	if !asked(1, epoch) || asked(3, epoch) {
-		t.Error("under way")
-	}
-	check(t, s.Settle(ctx, invites.Settlement{ID: rows[0].ID, Attempt: 1, Status: invites.Done, At: epoch},
-		invites.Settlement{ID: rows[1].ID, Attempt: 1, Status: invites.Refused, At: epoch}))
-	if !asked(1, epoch) || asked(1, epoch.Add(time.Second)) || asked(2, epoch) {
-		t.Error("settled")
-	}
-	if i := invitation(1); must(s.Asked(ctx, i.Room, i.Target, i.Actor, epoch))(t) {
-		t.Error("by somebody else")
-	}
-}

@@ -78,7 +78,6 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"HostileText", testHostileText},
 		{"Cancelled", testCancelled},
 		{"Guard", testGuard},
-		{"Asked", testAsked},
 		{"Ping", testPing},
 		{"Together", testTogether},
 	}
