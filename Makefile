@@ -10,6 +10,8 @@ TAGS := -tags goolm
 GO_BUILD := CGO_ENABLED=0 go build -trimpath
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 30s
+ROUNDS ?= 5
+ONLY ?= .
 SOAK ?= 20
 E2E_ENV = USHER_E2E_USHER=$(CURDIR)/bin/usher USHER_E2E_DENDRITE=$(CURDIR)/bin/dendrite
 
@@ -91,7 +93,14 @@ vuln: ## known vulnerabilities in what is built in; asks vuln.go.dev
 	go run golang.org/x/vuln/cmd/govulncheck@v1.1.4 $(TAGS) ./...
 
 .PHONY: bench
-bench: ## micro-benchmarks
+bench: build ## Usher beside yardsticks, a table of medians and ratios (ROUNDS=5; ONLY=regexp): docs/performance.md
+	cd e2e && $(GO_BUILD) -o ../bin/yardstick ./bench/yardstick
+	cd e2e && GOEXPERIMENT=jsonv2 $(GO_BUILD) -o ../bin/yardstick-jsonv2 ./bench/yardstick
+	cd e2e && $(GO_BUILD) $(TAGS) -o ../bin/bench ./bench
+	@bin/bench -bin bin -rounds "$(ROUNDS)" -only "$(ONLY)"
+
+.PHONY: bench-micro
+bench-micro: ## the benchmarks that stand beside the code
 	go test $(TAGS) -run '^$$' -bench . -benchmem ./...
 
 ##@ Tools
