@@ -34,7 +34,7 @@ func (b *bot) handle(ctx context.Context, ev invites.Received) {
 		if b.client.AwaitToken(ctx) != nil {
 			return
 		}
-		err := b.once(ctx, ev, time.Since(started) < patience)
+		err := b.inLane(ctx, ev, func() error { return b.once(ctx, ev, time.Since(started) < patience) })
 		if err == nil {
 			return
 		}

@@ -59,8 +59,9 @@ type bot struct {
 	emptying sync.Mutex
 	checking map[id.RoomID]bool
 
-	stopping atomic.Bool
-	closers  []func()
+	stopping  atomic.Bool
+	reporting striped
+	closers   []func()
 }
 
 // clock is the real one.

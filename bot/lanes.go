@@ -21,12 +21,19 @@ type lanes struct {
 	mu      sync.Mutex
 	free    int // slots
 	rooms   map[id.RoomID]*lane
+	queued  map[key]bool          // events that wait
 	senders map[id.UserID]*sender // those with a lane ready or at work
 	turns   []id.UserID           // senders with a lane ready, next first
 	events  int                   // in all lanes, without those being handled
 	closed  bool
 	working sync.WaitGroup
 	running context.Context
+}
+
+// key is an event in its room.
+type key struct {
+	room  id.RoomID
+	event id.EventID
 }
 
 // lane is one room's. It is ready, or one of its events is being handled.
@@ -46,7 +53,7 @@ type sender struct {
 func newLanes(parallel int, handle func(context.Context, invites.Received)) *lanes {
 	return &lanes{
 		handle: handle, free: parallel, share: max(1, parallel/4),
-		rooms: map[id.RoomID]*lane{}, senders: map[id.UserID]*sender{},
+		rooms: map[id.RoomID]*lane{}, queued: map[key]bool{}, senders: map[id.UserID]*sender{},
 	}
 }
 
@@ -59,6 +66,10 @@ func (l *lanes) push(ctx context.Context, events []invites.Received) {
 	}
 	l.running = ctx
 	for _, ev := range events {
+		if l.queued[key{ev.Room, ev.Event}] {
+			continue
+		}
+		l.queued[key{ev.Room, ev.Event}] = true
 		ev.Raw = nil
 		in := l.rooms[ev.Room]
 		if in == nil {
@@ -107,6 +118,7 @@ func (l *lanes) begin() {
 		}
 		ev := in.queue[0]
 		in.queue = in.queue[1:]
+		delete(l.queued, key{ev.Room, ev.Event})
 		in.busy = true
 		l.events--
 		l.free--

@@ -36,15 +36,18 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 		return b.follow(ctx, ev, id.RoomID(field("replacement_room")))
 	}
 	if ev.Type != "m.room.member" || *ev.StateKey != b.self.Bot.String() {
-		if !b.guard.Watches(ev.Room) {
-			return nil
+		if b.guard.Watches(ev.Room) {
+			return b.guard.Handle(ctx, ev)
 		}
-		return b.guard.Handle(ctx, ev)
+		return nil
 	}
 	switch field("membership") {
 	case "invite":
 		return b.invited(ctx, ev, string(event.Content["is_direct"]) == "true")
 	case "join":
+		if stays(ev.Raw) {
+			return nil
+		}
 		b.adopt(ctx, ev.Room)
 		return errors.Join(b.arrived(ctx, ev.Room), b.guard.Refresh(ctx, ev.Room))
 	case "leave", "ban":

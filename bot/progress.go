@@ -80,6 +80,18 @@ func (b *bot) report(ctx context.Context, command id.EventID, why occasion) erro
 	if open && why != delayed && (why == finished || !due) {
 		return nil
 	}
+	if len(rows) == 0 {
+		return nil
+	}
+	// One at a time, here and among replicas, so that two who finish together don't both say so.
+	release, err := b.store.HoldLane(ctx, rows[0].CommandRoom)
+	if err != nil {
+		return err
+	}
+	defer release()
+	lock := b.reporting.of(command)
+	lock.Lock()
+	defer lock.Unlock()
 	ev, err := b.store.Received(ctx, command)
 	if errors.Is(err, invites.ErrNotFound) {
 		return nil // no message asked for it

@@ -201,7 +201,10 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 			return fmt.Errorf("%w: %w", ErrDatabase, err)
 		}
 	}
-	if err := errors.Join(b.recallSpaces(ctx), b.loadPending(ctx), b.guard.Load(ctx), b.feed.rewind(b.ctx)); err != nil {
+	if err := errors.Join(b.recallSpaces(ctx), b.loadPending(ctx), b.guard.Load(ctx)); err != nil {
+		return fmt.Errorf("%w: %w", ErrDatabase, err)
+	}
+	if err := b.feed.rewind(b.ctx); err != nil {
 		return fmt.Errorf("%w: %w", ErrDatabase, err)
 	}
 	if err := b.jobs.Start(b.ctx); err != nil {
@@ -213,6 +216,7 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 	}
 	go b.recheck(b.ctx)
 	go b.feed.watch(b.ctx)
+	go b.lookAfter(b.ctx)
 	server := &http.Server{Handler: intake, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()

@@ -158,14 +158,11 @@ const (
 	insertCreate = `INSERT INTO create_event (room_id, raw) VALUES ($1, $2) ON CONFLICT DO NOTHING`
 )
 
-const selectWaitingAfter = `SELECT seq, event_id, room_id, sender, type, state_key, received_at FROM inbox
+const selectWaitingAfter = `SELECT ` + keyColumns + ` FROM inbox
 	WHERE NOT handled AND seq > $1 ORDER BY seq LIMIT $2`
 
 // WaitingAfter returns the keys of up to limit events not handled, by Seq, after the one given: Raw and what else Received
 // returns is left out.
 func (s *Store) WaitingAfter(ctx context.Context, seq int64, limit int) ([]invites.Received, error) {
-	return all(ctx, &s.reads, func(row scanner) (e invites.Received, err error) {
-		err = row.Scan(&e.Seq, out(&e.Event), out(&e.Room), out(&e.Sender), out(&e.Type), optional{&e.StateKey}, moment{&e.ReceivedAt})
-		return e, err
-	}, selectWaitingAfter, seq, limit)
+	return all(ctx, &s.reads, scanKey, selectWaitingAfter, seq, limit)
 }

@@ -50,6 +50,7 @@ type Store struct {
 	reads   handle
 	raw     *sql.DB       // the handle that writes
 	pool    *pgxpool.Pool // PostgreSQL only
+	rooms   *roomLocks    // PostgreSQL only
 	closers []func() error
 }
 

@@ -104,7 +104,7 @@ func (u *Usher) configure(s Setup) error {
 	}
 	if uri := os.Getenv("USHER_E2E_POSTGRES"); uri != "" {
 		settings["database.type"], settings["database.uri"] = "postgres", uri
-		keys, err := newDatabase(uri) // those of other bots, of other homeservers with the same names, are none of its own
+		keys, err := NewDatabase(uri) // those of other bots, of other homeservers with the same names, are none of its own
 		if err != nil {
 			return err
 		}
@@ -199,6 +199,9 @@ func (u *Usher) StopWithin(grace time.Duration) error {
 // PID is the id of the process that was started.
 func (u *Usher) PID() int { return u.process.PID() }
 
+// URL is where the process listens.
+func (u *Usher) URL() string { return "http://" + u.listen }
+
 // Running reports whether the process was started.
 func (u *Usher) Running() bool { return u.process != nil }
 
@@ -223,8 +226,8 @@ func (u *Usher) Tail(lines int) string {
 // Dir is the folder with Usher's files.
 func (u *Usher) Dir() string { return u.dir }
 
-// newDatabase makes a database on the PostgreSQL server of another.
-func newDatabase(uri string) (string, error) {
+// NewDatabase makes a database on the PostgreSQL server of another.
+func NewDatabase(uri string) (string, error) {
 	u, err := url.Parse(uri)
 	if err != nil {
 		return "", err

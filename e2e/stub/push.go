@@ -14,7 +14,8 @@ import (
 // pusher pushes transactions as homeservers do: in order, each again until it is answered 200.
 type pusher struct {
 	mu      sync.Mutex
-	url     string
+	urls    []string // a plain load balancer's backends
+	turn    int
 	token   string
 	waiting []Event
 	busy    bool
@@ -32,7 +33,7 @@ const maxEvents = 100
 func (p *pusher) to(url, token string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.url, p.token = url, token
+	p.urls, p.token = []string{url}, token
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 }
 
@@ -100,7 +101,11 @@ func (p *pusher) until200(id string, body []byte) {
 func (p *pusher) put(ctx context.Context, id string, body []byte) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, p.url+"/_matrix/app/v1/transactions/"+id, bytes.NewReader(body))
+	p.mu.Lock()
+	p.turn++
+	url := p.urls[p.turn%len(p.urls)]
+	p.mu.Unlock()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, url+"/_matrix/app/v1/transactions/"+id, bytes.NewReader(body))
 	if err != nil {
 		return 0, err
 	}
@@ -111,6 +116,13 @@ func (p *pusher) put(ctx context.Context, id string, body []byte) (int, error) {
 	}
 	_, _ = io.Copy(io.Discard, resp.Body)
 	return resp.StatusCode, resp.Body.Close()
+}
+
+// PushTo has transactions go to several replicas in turn, as a plain load balancer does.
+func (s *Server) PushTo(urls ...string) {
+	s.push.mu.Lock()
+	defer s.push.mu.Unlock()
+	s.push.urls = urls
 }
 
 // Put sends a transaction of the caller's making once, and returns the status of the answer.
