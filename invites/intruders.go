@@ -45,7 +45,7 @@ func (g *Guard) byHand(ctx context.Context, ev Received, p *policy.InForce, targ
 		return nil
 	}
 	s := g.Service
-	entries, err := s.Store.History(ctx, ev.Room, target, newest)
+	entries, err := s.Store.EntriesOf(ctx, ev.Room, target, newest)
 	if err != nil {
 		return err
 	}
