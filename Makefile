@@ -10,6 +10,8 @@ TAGS := -tags goolm
 GO_BUILD := CGO_ENABLED=0 go build -trimpath
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 30s
+ROUNDS ?= 5
+ONLY ?= .
 SOAK ?= 20
 E2E_ENV = USHER_E2E_USHER=$(CURDIR)/bin/usher USHER_E2E_DENDRITE=$(CURDIR)/bin/dendrite
 
@@ -44,6 +46,7 @@ lint: bin/staticcheck ## gofmt, go vet, staticcheck
 .PHONY: unit
 unit: need-gcc ## unit tests with the race detector; the import table, the store on SQLite and PostgreSQL
 	go test $(TAGS) -race ./...
+	go test $(TAGS) -run NoBorrowedPower ./invites
 
 .PHONY: difftest
 difftest: ## the authorization rules against two other implementations
@@ -77,7 +80,8 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 	done
 
 .PHONY: soak
-soak: build ## kills and faults until they find something: SOAK rounds (20), each with a seed of its own
+soak: build ## kills, faults and random stories about borrowed power until they find something: SOAK rounds (20), each with seeds of its own
+	USHER_STEPS=$$((150000 * $(SOAK))) USHER_FROM=$$(date +%s) go test $(TAGS) -count=1 -timeout 0 -run NoBorrowedPower ./invites
 	cd e2e && for seed in $$(seq 1 $(SOAK)); do \
 		echo "seed $$seed"; \
 		$(E2E_ENV) USHER_E2E_SEED=$$seed go test $(TAGS) -count=1 -timeout 30m \
@@ -89,7 +93,14 @@ vuln: ## known vulnerabilities in what is built in; asks vuln.go.dev
 	go run golang.org/x/vuln/cmd/govulncheck@v1.1.4 $(TAGS) ./...
 
 .PHONY: bench
-bench: ## micro-benchmarks
+bench: build ## Usher beside yardsticks, a table of medians and ratios (ROUNDS=5; ONLY=regexp): docs/performance.md
+	cd e2e && $(GO_BUILD) -o ../bin/yardstick ./bench/yardstick
+	cd e2e && GOEXPERIMENT=jsonv2 $(GO_BUILD) -o ../bin/yardstick-jsonv2 ./bench/yardstick
+	cd e2e && $(GO_BUILD) $(TAGS) -o ../bin/bench ./bench
+	@bin/bench -bin bin -rounds "$(ROUNDS)" -only "$(ONLY)"
+
+.PHONY: bench-micro
+bench-micro: ## the benchmarks that stand beside the code
 	go test $(TAGS) -run '^$$' -bench . -benchmem ./...
 
 ##@ Tools

@@ -78,6 +78,9 @@ func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error
 	if err := b.answer(ctx, now, m, reply); err != nil || !reply.Progress {
 		return err
 	}
+	if err := b.postCards(ctx, ev.Event); err != nil {
+		return err
+	}
 	// The queue may have finished before there was a message to edit.
 	return b.report(ctx, ev.Event, finished)
 }
@@ -97,9 +100,12 @@ func (b *bot) dispatch(ctx context.Context, ev invites.Received) (m commands.Mes
 	}
 	switch ev.Type {
 	case "m.reaction":
+		if voted, err := b.voted(ctx, ev); voted || err != nil {
+			return m, reply, err
+		}
 		return m, reply, b.decide(ctx, ev)
 	case "m.room.redaction":
-		return m, reply, nil // what it takes back is marked already
+		return m, reply, b.removed(ctx, ev) // what it takes back is marked already
 	}
 	return b.desk.Dispatch(ctx, ev)
 }
@@ -133,6 +139,7 @@ func (b *bot) answer(ctx context.Context, ev invites.Received, m commands.Messag
 	}
 	if ev.Answer != "" {
 		b.cards.Close(ev.Answer)
+		return b.port.Handled(ctx, ev.Event) // the queue's workers look whether somebody has told already
 	}
 	b.end(ev.Event)
 	return nil

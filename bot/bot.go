@@ -40,6 +40,7 @@ type bot struct {
 	pending  *matrix.Pending
 	cards    *matrix.Cards
 	invites  *invites.Service
+	guard    *invites.Guard
 	desk     *commands.Desk
 	jobs     *jobs.Queue
 	lanes    *lanes

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -14,6 +15,19 @@ import (
 // loadPending learns which invitations are open, so that the intake knows what ends one.
 func (b *bot) loadPending(ctx context.Context) error {
 	return b.store.EachPending(ctx, b.pending.Add)
+}
+
+// stays reports whether a join is of somebody who was in the room already: a new name or avatar. That comes for all rooms at
+// once, and none of them needs a look.
+func stays(raw json.RawMessage) bool {
+	var event struct {
+		Unsigned struct {
+			Before struct {
+				Membership string `json:"membership"`
+			} `json:"prev_content"`
+		} `json:"unsigned"`
+	}
+	return json.Unmarshal(raw, &event) == nil && event.Unsigned.Before.Membership == "join"
 }
 
 // arrived completes the ledger of a room that the bot has joined: one request tells of all who are invited there.

@@ -17,7 +17,10 @@ import (
 // life handles what happens to the bot itself: invitations, and rooms that are replaced.
 func (b *bot) life(ctx context.Context, ev invites.Received) error {
 	if ev.Type == policy.EventType {
-		return b.policyChanged(ctx, ev)
+		if err := b.policyChanged(ctx, ev); err != nil {
+			return err
+		}
+		return b.regard(ctx, ev.Room)
 	}
 	var event struct {
 		Content map[string]json.RawMessage `json:"content"`
@@ -32,17 +35,26 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 	if ev.Type == "m.room.tombstone" {
 		return b.follow(ctx, ev, id.RoomID(field("replacement_room")))
 	}
+	if ev.Type == "m.room.member" && *ev.StateKey == ev.Sender.String() && field("membership") == "knock" {
+		return b.knocked(ctx, ev, field("reason"))
+	}
 	if ev.Type != "m.room.member" || *ev.StateKey != b.self.Bot.String() {
+		if b.guard.Watches(ev.Room) {
+			return b.guard.Handle(ctx, ev)
+		}
 		return nil
 	}
 	switch field("membership") {
 	case "invite":
 		return b.invited(ctx, ev, string(event.Content["is_direct"]) == "true")
 	case "join":
+		if stays(ev.Raw) {
+			return nil
+		}
 		b.adopt(ctx, ev.Room)
-		return b.arrived(ctx, ev.Room)
+		return errors.Join(b.arrived(ctx, ev.Room), b.guard.Refresh(ctx, ev.Room))
 	case "leave", "ban":
-		return b.departed(ctx, ev.Room)
+		return errors.Join(b.departed(ctx, ev.Room), b.guard.Forget(ctx, ev.Room))
 	}
 	return nil
 }
@@ -138,6 +150,7 @@ func (b *bot) leaveIfAlone(r id.RoomID) {
 	b.emptying.Unlock()
 	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
 	defer cancel()
+	b.tend(ctx, r)
 	alone, err := b.client.Alone(ctx, r)
 	if err == nil && alone {
 		b.log.Info().Stringer("room", r).Msg("leaving a room: nobody else is there")

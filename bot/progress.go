@@ -22,6 +22,13 @@ type progress struct {
 	edited map[id.EventID]time.Time // when a command's message was last edited
 }
 
+// fresh reports whether a message was edited a moment ago.
+func (p *progress) fresh(command id.EventID, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return now.Sub(p.edited[command]) < editPause
+}
+
 // due reports whether a message may be edited now; the last edit always may.
 func (p *progress) due(command id.EventID, now time.Time, last bool) bool {
 	p.mu.Lock()
@@ -70,11 +77,19 @@ func (b *bot) deliver(ctx context.Context, row int64) (invites.Outcome, error) {
 
 // report edits a command's status message to what its rows show. When nothing is open any more, the event is ended.
 func (b *bot) report(ctx context.Context, command id.EventID, why occasion) error {
+	if why == settled && b.progress.fresh(command, time.Now()) {
+		// To read all rows of a command after each of them would take longer than to invite everybody.
+		if more, err := b.store.Inviting(ctx, command); err != nil || more {
+			return err
+		}
+	}
 	rows, err := b.invites.Progress(ctx, command)
 	if err != nil {
 		return err
 	}
-	open := slices.ContainsFunc(rows, func(row invites.Invitation) bool { return row.Status == invites.Open })
+	open := slices.ContainsFunc(rows, func(row invites.Invitation) bool {
+		return row.Status == invites.Open || row.Status == invites.Waiting
+	})
 	now := time.Now()
 	due := b.progress.due(command, now, !open)
 	if open && why != delayed && (why == finished || !due) {

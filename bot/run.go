@@ -101,6 +101,7 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 		Limits: invites.Limits{AtOnce: cfg.Delivery.AtOnce, Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter},
 	}
 	b.direct = &directs{homeserver: b.client}
+	b.guard = b.newGuard()
 	b.desk = b.newDesk(cfg, version)
 	b.lanes = newLanes(parallelRooms, b.handle)
 	b.feed = &feed{store: b.store, lanes: b.lanes, most: mostInLanes, log: log}
@@ -144,8 +145,8 @@ func (b *bot) newDesk(cfg *config.Config, version string) *commands.Desk {
 			_, err := b.client.Versions(ctx)
 			return err
 		},
-		Direct: b.direct.has,
-		Limit:  b.mayCommand,
+		Direct: b.direct.has, Voted: b.show,
+		Limit: b.mayCommand,
 	}
 }
 
@@ -200,7 +201,10 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 			return fmt.Errorf("%w: %w", ErrDatabase, err)
 		}
 	}
-	if err := errors.Join(b.recallSpaces(ctx), b.loadPending(ctx), b.feed.rewind(b.ctx)); err != nil {
+	if err := errors.Join(b.recallSpaces(ctx), b.loadPending(ctx), b.loadCards(ctx), b.guard.Load(ctx)); err != nil {
+		return fmt.Errorf("%w: %w", ErrDatabase, err)
+	}
+	if err := b.feed.rewind(b.ctx); err != nil {
 		return fmt.Errorf("%w: %w", ErrDatabase, err)
 	}
 	if err := b.jobs.Start(b.ctx); err != nil {
@@ -262,13 +266,14 @@ func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 				b.log.Err(err).Msg("the inbox could not be read; it is tried again")
 			}
 		},
-		Policy: policy.EventType, Linked: b.linked, Redacted: b.state.Forget, Left: b.left, Ready: b.ready,
+		Policy: policy.EventType, Guarded: b.guard.Watches, Linked: b.linked, Redacted: b.state.Forget, Left: b.left, Ready: b.ready,
 		Counters: b.metrics, Log: b.log,
 	})
 }
 
 // sweep lists the rows that should be worked on and may have no job.
 func (b *bot) sweep(ctx context.Context) ([]int64, error) {
+	b.tend(ctx, "")
 	if err := b.expire(ctx); err != nil && ctx.Err() == nil {
 		b.log.Warn().Err(err).Msg("could not look which invitations have expired")
 	}

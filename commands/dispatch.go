@@ -41,6 +41,7 @@ func Table() []Command {
 	return []Command{
 		inviteCommand(), uninviteCommand(), joinCommand(), whyCommand(),
 		pendingCommand(), pruneCommand(), whoInvitedCommand(), treeCommand(), statsCommand(), auditCommand(),
+		approveCommand(), denyCommand(), knocksCommand(),
 		policyCommand(), listsCommand(), quotaCommand(),
 		helpCommand(), pingCommand(),
 	}
@@ -50,11 +51,12 @@ func Table() []Command {
 type Desk struct {
 	Invites   *invites.Service
 	Prefix    string
-	Names     func() []string             // what the bot is called besides its user id: the display name
-	Level     func(id.UserID) Level       // the operator's permissions
-	RoundTrip func(context.Context) error // one request to the homeserver, for !ping
-	Direct    func(id.RoomID) bool        // whether a room is a direct chat with the bot
-	Limit     Limit                       // how much somebody may ask; nil: anything
+	Names     func() []string                             // what the bot is called besides its user id: the display name
+	Level     func(id.UserID) Level                       // the operator's permissions
+	RoundTrip func(context.Context) error                 // one request to the homeserver, for !ping
+	Direct    func(id.RoomID) bool                        // whether a room is a direct chat with the bot
+	Limit     Limit                                       // how much somebody may ask; nil: anything
+	Voted     func(context.Context, invites.Ballot) error // shows and carries out what became of a vote
 	Version   string
 	MaxAge    time.Duration // commands older than this when they first arrive are not run
 	Drawing   sync.Mutex    // a large picture takes some 20 MB: one at a time

@@ -43,7 +43,7 @@ func asMine(d policy.Decision) policy.Decision {
 
 // lower makes a sentence the continuation of another, save where it begins with "I".
 func lower(s string) string {
-	if len(s) < 2 || s[:2] == "I " {
+	if len(s) < 2 || s[:2] == "I " || s[0] < 'A' || s[0] > 'Z' {
 		return s
 	}
 	return string(s[0]|0x20) + s[1:]

@@ -122,12 +122,14 @@ func mark(v room.Verdict) string {
 // what is still to come. It serves the first answer and every edit of it.
 func Outcome(rows []invites.Invitation, now time.Time) Reply {
 	var reply Reply
-	done, open := 0, []invites.Invitation{}
+	done, open, waiting := 0, []invites.Invitation{}, 0
 	var told []invites.Invitation
 	for _, row := range rows {
 		switch {
 		case row.Status == invites.Open:
 			open = append(open, row)
+		case row.Status == invites.Waiting:
+			waiting++
 		case row.Status == invites.Done && row.Detail == "":
 			done++
 		default:
@@ -137,16 +139,18 @@ func Outcome(rows []invites.Invitation, now time.Time) Reply {
 	if len(open) == 0 && done > 0 && done+len(told) == len(rows) {
 		reply.React = "✅"
 	}
-	if len(open) == 0 && len(told) == 0 {
+	if len(open) == 0 && len(told) == 0 && waiting == 0 {
 		return reply
 	}
-	if len(open) > 0 {
+	if waiting > 0 {
+		waits(&reply, len(rows), done, waiting)
+	} else if len(open) > 0 {
 		reply.Progress = true
 		reply.Text.Sayf("⏳ %d of %d done; %s", len(rows)-len(open), len(rows), wait(open, now))
 	} else if done > 0 {
 		reply.Text.Sayf("%d of %d done.", done, len(rows))
 	}
-	reply.Mention = done == 0 && len(open) == 0
+	reply.Mention = done == 0 && len(open) == 0 && waiting == 0
 	for i, row := range told {
 		if i > 0 || !reply.Text.Empty() {
 			reply.Text.Line()
@@ -158,6 +162,20 @@ func Outcome(rows []invites.Invitation, now time.Time) Reply {
 		tell(&reply.Text, row, len(rows) > 1)
 	}
 	return reply
+}
+
+// waits says that people are still to decide.
+func waits(reply *Reply, all, done, waiting int) {
+	reply.Progress = true
+	switch {
+	case all == 1:
+		reply.Text.Say("⏳ This needs approval; those who decide have been asked.")
+	case waiting == all:
+		reply.Text.Sayf("⏳ These %d invitations need approval; those who decide have been asked.", all)
+	default:
+		reply.Text.Sayf("⏳ %d of %d done; %d wait for approval.", done, all, waiting)
+	}
+	reply.Text.Reason("policy.approval.required")
 }
 
 // maxLines is how many people one notice tells of.

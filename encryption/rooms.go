@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"time"
 
 	"maunium.net/go/mautrix/crypto"
 	"maunium.net/go/mautrix/event"
@@ -67,6 +68,9 @@ func (d *Device) settings(ctx context.Context, r id.RoomID) (json.RawMessage, er
 	return now, nil
 }
 
+// invitedTime is how long the list of the invited is waited for.
+const invitedTime = 3 * time.Second
+
 // audience returns who gets the keys to what the bot says in a room: members, and people invited to it where they are to see
 // what was said before they join (https://spec.matrix.org/latest/client-server-api/#room-history-visibility).
 func (d *Device) audience(ctx context.Context, r id.RoomID) (*sent, error) {
@@ -76,18 +80,25 @@ func (d *Device) audience(ctx context.Context, r id.RoomID) (*sent, error) {
 	}
 	s := &sent{to: map[id.UserID]bool{}, visibility: &event.HistoryVisibilityEventContent{HistoryVisibility: event.HistoryVisibilityShared}}
 	_ = json.Unmarshal(raw, s.visibility) // without one, it is "shared"
-	memberships := []string{"join", "invite"}
-	if s.visibility.HistoryVisibility == event.HistoryVisibilityJoined {
-		memberships = memberships[:1]
+	joined, err := d.o.Rooms.Members(ctx, r, "join")
+	if err != nil {
+		return nil, err
 	}
-	for _, membership := range memberships {
-		users, err := d.o.Rooms.Members(ctx, r, membership)
-		if err != nil {
-			return nil, err
-		}
-		for _, user := range users {
-			s.to[user] = true
-		}
+	for _, user := range joined {
+		s.to[user] = true
+	}
+	if s.visibility.HistoryVisibility == event.HistoryVisibilityJoined {
+		return s, nil
+	}
+	// The answer does not wait for long, nor fail, for the sake of people who are not in the room yet.
+	short, cancel := context.WithTimeout(ctx, invitedTime)
+	defer cancel()
+	invited, err := d.o.Rooms.Members(short, r, "invite")
+	if err != nil {
+		d.log.Warn().Err(err).Stringer("room", r).Msg("who is invited could not be asked: they won't be able to read what is said before they join")
+	}
+	for _, user := range invited {
+		s.to[user] = true
 	}
 	return s, nil
 }

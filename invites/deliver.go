@@ -67,6 +67,11 @@ func (s *Service) attempt(ctx context.Context, inv Invitation) ending {
 	} else if taken {
 		return ending{status: Cancelled, kind: OutcomeRefused, code: CodeRedacted, detail: "The command was taken back.", quiet: true}
 	}
+	if wanted, err := s.wanted(ctx, inv); err != nil {
+		return s.failure(inv, err)
+	} else if !wanted {
+		return ending{status: Refused, kind: OutcomeRefused, code: codeGuardOver, detail: "The room's policy does not want it any more.", quiet: true}
+	}
 	if end, final := s.judge(ctx, inv, q, again); final {
 		return end
 	}
@@ -90,8 +95,8 @@ func (s *Service) takenBack(ctx context.Context, inv Invitation, ask bool) (bool
 		return false, nil // nobody asked for it
 	}
 	event, err := s.Store.Received(ctx, inv.Command)
-	if err == nil && event.Redacted {
-		return true, nil
+	if err == nil && (event.Redacted || event.StateKey != nil) {
+		return event.StateKey == nil, nil // what somebody did to the room is no command: they can't take that back
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return false, err
@@ -132,8 +137,7 @@ func (s *Service) judge(ctx context.Context, inv Invitation, q policy.Question, 
 			return s.failure(inv, err), true
 		}
 	}
-	j, err := s.decide(ctx, inv.Room, q, policy.Facts{Paid: true}, nil)
-	d := j.Decision
+	d, err := s.decideAgain(ctx, inv, q)
 	switch {
 	case err != nil:
 		return s.failure(inv, err), true
@@ -183,8 +187,7 @@ func (s *Service) refusal(ctx context.Context, inv Invitation, q policy.Question
 		end.status, end.kind, end.code, end.detail = Done, OutcomeDone, "done", ""
 		return end
 	}
-	j, err := s.decide(ctx, inv.Room, q, policy.Facts{Paid: true}, nil)
-	d := j.Decision
+	d, err := s.decideAgain(ctx, inv, q)
 	switch {
 	case err != nil:
 	case d.Verdict == room.Allow && act.Code == "M_FORBIDDEN" && inv.Target.Homeserver() != s.Self.Domain && inv.Attempt < remoteTries:

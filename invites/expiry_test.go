@@ -93,7 +93,7 @@ func TestExpiry(t *testing.T) {
 		t.Errorf("sent %+v", act)
 	}
 	w.observe(t, "$gone", bob, bot, "leave")
-	history, err := w.db.History(t.Context(), lobby, bob, 1)
+	history, err := w.db.EntriesOf(t.Context(), lobby, bob, 1)
 	if err != nil || history[0].Fate != invites.FateExpired {
 		t.Errorf("got %+v %v", history, err)
 	}

@@ -81,8 +81,8 @@ type Ledger interface {
 	PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (Entry, error)
 	// PendingBy returns up to limit pending entries of a room by an inviter, the oldest first.
 	PendingBy(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]Entry, error)
-	// History returns up to limit entries of a user in a room, the newest first.
-	History(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]Entry, error)
+	// EntriesOf returns up to limit entries of a user in a room, the newest first.
+	EntriesOf(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]Entry, error)
 	// Roots returns up to limit people who invited others in a room and were not invited before that, by their first invitation.
 	Roots(ctx context.Context, r id.RoomID, limit int) ([]id.UserID, error)
 	// Children returns up to limit entries, the oldest first, of people who are in a room through an inviter: those whose newest

@@ -45,6 +45,7 @@ const (
 	Done      Status = "done"      // the homeserver accepted it, or the room shows it
 	Refused   Status = "refused"   // final; Code says why
 	Cancelled Status = "cancelled" // the command was taken back
+	Waiting   Status = "waiting"   // it is not to be tried before a card is decided
 )
 
 // Invitation is an intended membership change and what became of it: the truth that delivery works from.
@@ -110,6 +111,7 @@ var (
 
 // Store keeps what must survive. Every method is one commit, durable when it returns.
 type Store interface {
+	CardStore
 	Ledger
 	// Receive adds events to the inbox and returns those not seen before, with Seq set, in order. In the same commit the
 	// ledger takes in what member events of the same transaction say.

@@ -76,10 +76,32 @@ func (s *Service) Judge(ctx context.Context, req Request) ([]Judgement, error) {
 	return s.judgeAll(ctx, req, &purse{viewer: req.Viewer})
 }
 
+// foreseen is for how many targets the state is read at a time, fewer than the cache keeps.
+const foreseen = 500
+
+// foresee has what the decisions on some targets depend on read side by side, where the bot may read it: one after the other, each
+// would wait for the homeserver. What can't be read is found out by the decision.
+func (s *Service) foresee(ctx context.Context, req Request, targets []id.UserID) {
+	var needs []room.Key
+	seen := map[room.Key]bool{}
+	for _, target := range targets {
+		for _, k := range policy.Needs(policy.Question{Action: req.Action, Actor: req.Actor, Performer: s.performer(req, target), Target: target}) {
+			if !seen[k] {
+				seen[k] = true
+				needs = append(needs, k)
+			}
+		}
+	}
+	_, _ = s.Homeserver.Snapshot(ctx, req.Room, "", needs, false)
+}
+
 // judgeAll decides on the targets in order, each after what the ones before it spend.
 func (s *Service) judgeAll(ctx context.Context, req Request, w *purse) ([]Judgement, error) {
 	out := make([]Judgement, len(req.Targets))
 	for i, target := range req.Targets {
+		if i%foreseen == 1 { // the first decision finds out whether the bot is there at all
+			s.foresee(ctx, req, req.Targets[i:min(i+foreseen, len(req.Targets))])
+		}
 		q := policy.Question{Action: req.Action, Actor: req.Actor, Performer: s.performer(req, target), Target: target}
 		j, err := s.decide(ctx, req.Room, q, policy.Facts{}, w)
 		if err == nil && lacksPower(j) {
@@ -165,7 +187,8 @@ func (s *Service) decide(ctx context.Context, r id.RoomID, q policy.Question, f 
 		return j, fmt.Errorf("finding out what the room's policy depends on: %w", err)
 	}
 	j.Decision = policy.Decide(snap, q, p, f)
-	j.charge = j.Decision.Verdict == room.Allow && f.Have&policy.FactSpent != 0
+	granted := j.Decision.Verdict == room.Allow || j.Decision.Code == policy.CodeApproval // asking for approval counts, too
+	j.charge = granted && f.Have&policy.FactSpent != 0
 	return j, nil
 }
 
@@ -174,6 +197,9 @@ func (s *Service) decide(ctx context.Context, r id.RoomID, q policy.Question, f 
 func (s *Service) Ask(ctx context.Context, req Request) ([]Invitation, error) {
 	rows, claimed, err := s.record(ctx, req)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.openCards(ctx, rows); err != nil {
 		return nil, err
 	}
 	now := s.Clock.Now()
@@ -267,6 +293,9 @@ func (s *Service) decideAndRecord(ctx context.Context, req Request, claim bool) 
 			return nil, 0, err
 		}
 		rows, audit := s.rows(req, judged)
+		if err := s.limitCards(ctx, rows); err != nil {
+			return nil, 0, err
+		}
 		first := slices.IndexFunc(rows, func(row Invitation) bool { return row.Status == Open })
 		take := claim && first >= 0 && s.Limits.AtOnce > 0
 		if take {
@@ -286,7 +315,7 @@ func (s *Service) decideAndRecord(ctx context.Context, req Request, claim bool) 
 func (s *Service) charges(req Request, rows []Invitation, judged []Judgement, w *purse) []Charge {
 	c := Charge{Room: req.Room, Version: w.version, Server: policy.ServerName(req.Actor), At: s.Clock.Now()}
 	for i := range rows {
-		if judged[i].charge && rows[i].Status == Open {
+		if judged[i].charge && (rows[i].Status == Open || rows[i].Status == Waiting) {
 			c.For = append(c.For, rows[i])
 		}
 	}
@@ -310,6 +339,8 @@ func (s *Service) rows(req Request, judged []Judgement) ([]Invitation, []Audit) 
 		switch {
 		case d.Code == policy.CodeAlready || d.Code == policy.CodeAlreadyJoined:
 			row.Status, row.SettledAt, row.Detail = Done, now, j.Explain().String()
+		case d.Code == policy.CodeApproval:
+			row.Status, row.Detail = Waiting, j.Explain().String()
 		case !mayTry(q, d):
 			row.Status, row.SettledAt, row.Detail = Refused, now, j.Explain().String()
 		}

@@ -71,19 +71,22 @@ func (c *Cards) has(event id.EventID) bool {
 	return open || vote
 }
 
-// Yes and No are the reactions that decide about a card. Clients may add a variation selector.
+// Yes, No and Never are the reactions that decide about a card. Clients may add a variation selector.
 const (
-	Yes = "✅"
-	No  = "❌"
+	Yes   = "✅"
+	No    = "❌"
+	Never = "🚫"
 )
 
-// Vote reads a reaction's key: Yes, No, or "" for any other.
+// Vote reads a reaction's key: Yes, No, Never, or "" for any other.
 func Vote(key string) string {
 	switch key {
 	case Yes, Yes + "\uFE0F":
 		return Yes
 	case No, No + "\uFE0F":
 		return No
+	case Never, Never + "\uFE0F":
+		return Never
 	}
 	return ""
 }

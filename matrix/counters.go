@@ -19,7 +19,7 @@ const (
 	KindIgnored     = "ignored"     // nobody's business here
 	KindState       = "state"       // told to the cache
 	KindCommand     = "command"     // kept in the inbox
-	KindLife        = "life"        // the bot's own membership, or a tombstone: kept in the inbox
+	KindLife        = "life"        // the bot's own membership, a tombstone or a knock: kept in the inbox
 	KindRedaction   = "redaction"   // may take back a command
 	KindVote        = "vote"        // a reaction on an open card: kept in the inbox
 	KindEncrypted   = "encrypted"   // kept in the inbox, to be decrypted

@@ -146,6 +146,9 @@ func TestTransactions(t *testing.T) {
 		"the bot is invited": {
 			events(member("@usher:example.org", "invite")), []string{"changed !r m.room.member @usher:example.org", "receive 1/1", "deliver 1"},
 		},
+		"somebody knocks": {
+			events(member("@b:x", "knock")), []string{"changed !r m.room.member @b:x", "receive 1/1", "deliver 1"},
+		},
 		"somebody is invited": {
 			events(member("@b:x", "invite")), []string{"changed !r m.room.member @b:x", "invite of @b:x by @a:x"},
 		},
@@ -228,6 +231,7 @@ func TestCards(t *testing.T) {
 		{"another message", reaction("$1", "$other", Yes), nil},
 		{"another key", reaction("$2", "$card", "🎉"), nil},
 		{"the bot's own", strings.Replace(reaction("$3", "$card", Yes), "@a:x", "@usher:example.org", 1), nil},
+		{"a ban", reaction("$4a", "$card", Never), []string{"receive 1/1", "deliver 1"}},
 		{"no annotation", strings.Replace(reaction("$4", "$card", Yes), "m.annotation", "m.reference", 1), nil},
 		{"a vote", reaction("$5", "$card", Yes+"\uFE0F"), []string{"receive 1/1", "deliver 1"}},
 		{"taken back", event("m.room.redaction", "$6", `{"redacts":"$5"}`, ""), []string{"receive 1/1", "redact $5 @a:x", "deliver 1"}},

@@ -163,7 +163,8 @@ func (n *Intake) stateEvent(t *work, e *rawEvent) (kind, string) {
 	}
 	switch {
 	case typ == typeMember && key == n.o.Bot.String(), typ == "m.room.tombstone" && key == "",
-		typ == n.o.Policy && key == "":
+		typ == typeMember && string(e.content.membership) == `"knock"`,
+		typ == n.o.Policy && key == "", n.guarded(id.RoomID(in), typ, key, e):
 		return t.collect(e, life)
 	case typ == spaceChild:
 		t.claims = append(t.claims, invites.SpaceChild{Space: id.RoomID(in), Child: id.RoomID(key)})
@@ -173,6 +174,18 @@ func (n *Intake) stateEvent(t *work, e *rawEvent) (kind, string) {
 		}
 	}
 	return state, ""
+}
+
+// guarded tells whether a state event is for the guard of its room: the rules of its door, and who comes in or may.
+func (n *Intake) guarded(r id.RoomID, typ, key string, e *rawEvent) bool {
+	switch typ {
+	case "m.room.join_rules", "m.room.power_levels":
+		return key == "" && n.o.Guarded != nil && n.o.Guarded(r)
+	case typeMember:
+		membership := string(e.content.membership)
+		return (membership == `"join"` || membership == `"invite"`) && n.o.Guarded != nil && n.o.Guarded(r)
+	}
+	return false
 }
 
 // collect puts an event among those for the inbox.

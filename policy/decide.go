@@ -46,7 +46,7 @@ func Own(s *room.Snapshot, r id.RoomID) *InForce {
 // Read reads one policy event.
 func Read(r id.RoomID, event *room.Event) Source {
 	layer, err := Parse(event.Content)
-	return Source{Room: r, Event: event.ID, Size: len(event.Content), Layer: layer, Fault: err}
+	return Source{Room: r, Event: event.ID, Author: event.Sender, Size: len(event.Content), Layer: layer, Fault: err}
 }
 
 // Decide judges both standings and the room's policy. The actor's comes first: what they could not do themselves is not

@@ -273,3 +273,21 @@ func TestPresets(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkDecide judges an invitation without a policy, and with one that sets everything.
+func BenchmarkDecide(b *testing.B) {
+	q := Question{Action: room.Invite, Actor: alice, Performer: usher, Target: "@x:x"}
+	f := Facts{Now: noon, Have: FactJoined | FactPast | FactMembers | FactLists | FactSpent, Approved: true}
+	s := levelled(50, strings.NewReplacer(`"@a*:here"`, `"@alice:here"`).Replace(whole))
+	for name, p := range map[string]*InForce{"none": Merge(), "whole": Own(s, "!room")} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				Decide(s, q, p, f)
+			}
+			b.ReportAllocs()
+		})
+	}
+	if d := Decide(s, q, Own(s, "!room"), f); d.Verdict != room.Allow {
+		b.Errorf("got %s", d.Code)
+	}
+}

@@ -53,16 +53,20 @@ func (s Spent) With(at time.Time) Spent {
 // Requires names the facts that a policy makes a decision depend on.
 func (p *InForce) Requires() (need Fact) {
 	d := &p.Document
-	for fact, needed := range map[Fact]bool{
-		FactJoined:  d.Ask.JoinedFor > 0,
-		FactPast:    d.Whom.Cooldown.Longest() > 0,
-		FactMembers: d.Whom.MaxMembers > 0,
-		FactLists:   len(d.Whom.Lists) > 0,
-		FactSpent:   d.Quota.any(),
-	} {
-		if needed {
-			need |= fact
-		}
+	if d.Ask.JoinedFor > 0 {
+		need |= FactJoined
+	}
+	if d.Whom.Cooldown.Longest() > 0 {
+		need |= FactPast
+	}
+	if d.Whom.MaxMembers > 0 {
+		need |= FactMembers
+	}
+	if len(d.Whom.Lists) > 0 {
+		need |= FactLists
+	}
+	if d.Quota.Longest() > 0 {
+		need |= FactSpent
 	}
 	return need
 }
@@ -70,11 +74,9 @@ func (p *InForce) Requires() (need Fact) {
 // Longest is how far back a target's past matters.
 func (c Cooldown) Longest() time.Duration { return max(c.Leave, c.Decline, c.Kick) }
 
-func (q Quota) any() bool { return q.Person.Count > 0 || q.Room.Count > 0 || q.Server.Count > 0 }
-
 // Longest is how far back what was spent matters; 0 where there is no quota.
 func (q Quota) Longest() (longest time.Duration) {
-	for _, r := range []Rate{q.Person, q.Room, q.Server} {
+	for _, r := range [...]Rate{q.Person, q.Room, q.Server} {
 		if r.Count > 0 {
 			longest = max(longest, r.Per)
 		}

@@ -8,11 +8,12 @@ import (
 
 // Source is one policy event, of the room itself or of a space that it inherits from.
 type Source struct {
-	Room  id.RoomID
-	Event id.EventID
-	Size  int // bytes of its content: with Event, tells one from what a redaction left of it
-	Layer Layer
-	Fault error // the event can't be read; Malformed
+	Room   id.RoomID
+	Event  id.EventID
+	Author id.UserID // sender of the event
+	Size   int       // bytes of its content: with Event, tells one from what a redaction left of it
+	Layer  Layer
+	Fault  error // the event can't be read; Malformed
 }
 
 // InForce is the policy that governs a room: its own fields, and for each that it does not set, that of the nearest space

@@ -15,6 +15,7 @@ const (
 	invitationColumns = `id, ` + givenColumns
 
 	selectInvitations = `SELECT ` + invitationColumns + ` FROM invitation WHERE cmd = $1 AND command = $2 ORDER BY id`
+	selectInviting    = `SELECT EXISTS (SELECT 1 FROM invitation WHERE cmd = $1 AND command = $2 AND status = 'open' AND action <> 'join')`
 	selectDue         = `SELECT id FROM invitation
 		WHERE status = 'open' AND due_at <= $1 AND leased_until <= $1 ORDER BY due_at, id LIMIT $2`
 	updateReleased = `UPDATE invitation SET leased_until = 0 WHERE status = 'open' AND leased_until <> 0`
@@ -101,6 +102,14 @@ func scanInvitation(row scanner) (i invites.Invitation, err error) {
 // Invitations implements invites.Store.
 func (s *Store) Invitations(ctx context.Context, command id.EventID) ([]invites.Invitation, error) {
 	return all(ctx, &s.reads, scanInvitation, selectInvitations, digest(string(command)), in(command))
+}
+
+// Inviting reports whether a command has open rows other than joins, those that follow from invitations among them.
+func (s *Store) Inviting(ctx context.Context, command id.EventID) (bool, error) {
+	return one(ctx, &s.reads, func(row scanner) (open bool, err error) {
+		err = row.Scan(&open)
+		return open, err
+	}, selectInviting, digest(string(command)), in(command))
 }
 
 // Claim implements invites.Store. It does not ask whether the row is due.

@@ -214,7 +214,7 @@ func (s *Store) PendingBy(ctx context.Context, r id.RoomID, inviter id.UserID, l
 	return all(ctx, &s.reads, scanEntry, selectPendingBy, in(r), in(inviter), limit)
 }
 
-// History implements invites.Ledger.
-func (s *Store) History(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]invites.Entry, error) {
+// EntriesOf implements invites.Ledger.
+func (s *Store) EntriesOf(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]invites.Entry, error) {
 	return all(ctx, &s.reads, scanEntry, selectHistory, in(r), in(target), limit)
 }

@@ -59,7 +59,7 @@ func BenchmarkLedger(b *testing.B) {
 			return err
 		})
 		bench("pending", func() error { _, _, err := s.Pending(ctx, "!room:example.org", 30); return err })
-		bench("who", func() error { _, err := s.History(ctx, "!room:example.org", "@user5:example.org", 6); return err })
+		bench("who", func() error { _, err := s.EntriesOf(ctx, "!room:example.org", "@user5:example.org", 6); return err })
 		bench("children", func() error { _, err := s.Children(ctx, "!room:example.org", "@user0:example.org", 60); return err })
 		bench("roots", func() error { _, err := s.Roots(ctx, "!room:example.org", 60); return err })
 		bench("tallies", func() error { _, err := s.Tallies(ctx, "!room:example.org", time.Now().AddDate(0, 0, -84)); return err })

@@ -5,7 +5,10 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
+	"usher/invites"
+	"usher/room"
 	"usher/store"
 	"usher/store/pgtest"
 	"usher/store/storetest"
@@ -59,4 +62,30 @@ func TestMemory(t *testing.T) {
 
 func TestPostgres(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Store { return postgresStore(t) })
+}
+
+// TestInviting asks for what is open of a command, without the joins that follow from it.
+func TestInviting(t *testing.T) {
+	for name, s := range map[string]*store.Store{"sqlite": sqliteStore(t), "postgres": postgresStore(t)} {
+		inviting := func(want bool) {
+			t.Helper()
+			if got, err := s.Inviting(t.Context(), "$c"); err != nil || got != want {
+				t.Errorf("%s: %v %v, want %v", name, got, err, want)
+			}
+		}
+		inviting(false)
+		rows, err := s.Record(t.Context(), []invites.Invitation{
+			{Command: "$c", Action: room.Invite, Target: "@a:b", Status: invites.Open, Attempt: 1, LeasedUntil: time.UnixMilli(1)},
+			{Command: "$c", Action: room.Invite, Target: "@c:d", Status: invites.Refused},
+			{Command: "$c", Action: room.Join, Target: "@a:b", Status: invites.Open},
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inviting(true)
+		if err := s.Settle(t.Context(), invites.Settlement{ID: rows[0].ID, Attempt: 1, Status: invites.Done}); err != nil {
+			t.Fatal(err)
+		}
+		inviting(false)
+	}
 }

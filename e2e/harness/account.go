@@ -365,3 +365,25 @@ func (a *Account) Grant(room id.RoomID, level int, users ...id.UserID) {
 
 // Test returns the test that the account serves.
 func (a *Account) Test() T { return a.t }
+
+// React reacts to an event and returns the reaction's id.
+func (a *Account) React(room id.RoomID, on id.EventID, key string) id.EventID {
+	a.t.Helper()
+	ctx, cancel := context.WithTimeout(a.t.Context(), Patience)
+	defer cancel()
+	sent, err := a.Client.SendReaction(ctx, room, on, key)
+	if err != nil {
+		a.t.Fatalf("%s: reacting in %s: %v", a.ID, room, err)
+	}
+	return sent.EventID
+}
+
+// Redact takes an event back.
+func (a *Account) Redact(room id.RoomID, event id.EventID) {
+	a.t.Helper()
+	ctx, cancel := context.WithTimeout(a.t.Context(), Patience)
+	defer cancel()
+	if _, err := a.Client.RedactEvent(ctx, room, event); err != nil {
+		a.t.Fatalf("%s: redacting in %s: %v", a.ID, room, err)
+	}
+}

@@ -23,6 +23,9 @@ type cipher struct {
 // Encrypted makes the account's client one that encrypts in encrypted rooms, and reads what is encrypted for it.
 func (a *Account) Encrypted() *Account {
 	a.t.Helper()
+	if a.cipher != nil {
+		return a
+	}
 	ctx, cancel := context.WithTimeout(a.t.Context(), Patience)
 	defer cancel()
 	c := &cipher{client: a.Client, rooms: map[id.RoomID]bool{}}

@@ -16,6 +16,10 @@ import (
 //go:embed dendrite.yaml.tmpl
 var dendriteConfig string
 
+// dendritePragmas follow a database's path. Without a write-ahead log, readers lock writers out, which Dendrite's sync does not
+// survive. Dendrite drops a URI's query but decodes its path, hence the escaped question mark.
+const dendritePragmas = "%3F_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)"
+
 // startDendrite writes Dendrite's files and starts it.
 func (s *Server) startDendrite(o Options) error {
 	if o.Binary == "" {
@@ -42,7 +46,13 @@ func (s *Server) startDendrite(o Options) error {
 	if err != nil {
 		return err
 	}
-	config, err := render(dendriteConfig, map[string]any{"Options": o, "Secret": s.secret, "Registrations": registrations})
+	dir, err := filepath.Abs(s.dir)
+	if err != nil {
+		return err
+	}
+	config, err := render(dendriteConfig, map[string]any{
+		"Options": o, "Secret": s.secret, "Registrations": registrations, "Dir": dir, "Pragmas": dendritePragmas,
+	})
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,8 @@ type Homeserver struct {
 
 	// Before is called before each act, without any lock held; an error it returns is the answer. It may be nil.
 	Before func(invites.Effect) error
+	// BeforeState is called before each SendState; an error it returns is the answer. It may be nil.
+	BeforeState func() error
 	// Hide makes events of the past invisible.
 	Hide bool
 	// Mute makes acts succeed without effect, as for a shadow-banned sender.

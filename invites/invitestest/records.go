@@ -45,13 +45,22 @@ func (h *Homeserver) Claim(space, child id.RoomID) {
 
 // SendState implements invites.Homeserver.
 func (h *Homeserver) SendState(_ context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error) {
+	if h.BeforeState != nil {
+		if err := h.BeforeState(); err != nil {
+			return "", err
+		}
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	snap, err := h.snapshot(r)
 	if err != nil {
 		return "", err
 	}
-	if result := snap.CanSend(as, k.Type, true); result.Verdict != room.Allow {
+	result := snap.CanSend(as, k.Type, true)
+	if k.Type == "m.room.power_levels" {
+		result = room.Authorize(snap, room.Action{Type: room.SetPowerLevels, Sender: as, Content: content})
+	}
+	if result.Verdict != room.Allow {
 		return "", &invites.ActError{Class: invites.ClassRefused, Code: "M_FORBIDDEN", Status: 403, Err: fmt.Errorf("%s", result.Rule)}
 	}
 	return h.put(r, k, as, content), nil

@@ -58,7 +58,7 @@ func testLedger(t *testing.T, s Store) {
 			t.Errorf("%s: got  %+v\nwant %+v", tt.name, got, want)
 		}
 		observe(t, s, tt.end)
-		list := must(s.History(t.Context(), lobby, target, 2))(t)
+		list := must(s.EntriesOf(t.Context(), lobby, target, 2))(t)
 		got = list[slices.IndexFunc(list, func(e invites.Entry) bool { return e.ID == want.ID })]
 		want.Fate, want.EndedBy, want.Ending, want.EndedAt = tt.fate, tt.by, tt.end.Event, got.EndedAt
 		if got != want || got.EndedAt.Before(tt.end.SentAt) || got.EndedAt.After(tt.end.SeenAt) {
@@ -67,7 +67,7 @@ func testLedger(t *testing.T, s Store) {
 	}
 	// What is no invitation's end leaves no trace, and a clock that is ahead counts for nothing.
 	observe(t, s, invites.MemberEvent{Event: "$x", Room: lobby, Target: "@other:example.org", Sender: asker, Membership: "join", SeenAt: epoch})
-	if got := must(s.History(t.Context(), lobby, "@other:example.org", 5))(t); len(got) != 0 {
+	if got := must(s.EntriesOf(t.Context(), lobby, "@other:example.org", 5))(t); len(got) != 0 {
 		t.Errorf("got %+v", got)
 	}
 	ahead := member(12, "invite", asker)
@@ -106,7 +106,7 @@ func testLedgerWays(t *testing.T, s Store) {
 	} {
 		step.before()
 		observe(t, s, step.event)
-		got := must(s.History(ctx, lobby, target, 1))(t)[0]
+		got := must(s.EntriesOf(ctx, lobby, target, 1))(t)[0]
 		by := got.Inviter
 		if step.fate != invites.FatePending {
 			by = got.EndedBy
@@ -123,7 +123,7 @@ func testLedgerAgain(t *testing.T, s Store) {
 	observe(t, s, first, left)
 	observe(t, s, first, left, second)
 	observe(t, s, first, left)
-	list := must(s.History(t.Context(), lobby, target, 9))(t)
+	list := must(s.EntriesOf(t.Context(), lobby, target, 9))(t)
 	if len(list) != 2 || list[0].Event != second.Event || list[0].Fate != invites.FatePending || list[1].Fate != invites.FateDeclined {
 		t.Errorf("got %+v", list)
 	}
@@ -149,7 +149,7 @@ func testLedgerComplete(t *testing.T, s Store) {
 	if want := []id.UserID{"@user2:example.org", "@user3:example.org", "@user4:example.org"}; !slices.Equal(keys, want) {
 		t.Errorf("open for %v, want %v", keys, want)
 	}
-	if got := must(s.History(ctx, lobby, target, 1))(t)[0]; got.Fate != invites.FateUnseen {
+	if got := must(s.EntriesOf(ctx, lobby, target, 1))(t)[0]; got.Fate != invites.FateUnseen {
 		t.Errorf("got %+v", got)
 	}
 	check(t, s.Complete(ctx, lobby, nil, epoch.Add(time.Hour)))

@@ -17,6 +17,7 @@ import (
 // Store is what the suite tests: the port, and what operators read.
 type Store interface {
 	invites.Store
+	invites.Guards
 	Quarantined(ctx context.Context, limit int) ([]invites.Undecodable, error)
 	Audit(ctx context.Context, command id.EventID) ([]invites.Audit, error)
 	CreateEvent(ctx context.Context, room id.RoomID) (json.RawMessage, error)
@@ -59,6 +60,12 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"SpaceChildren", testSpaceChildren},
 		{"Release", testRelease},
 		{"Due", testDue},
+		{"CardKeepsEverything", testCardKeepsEverything},
+		{"CardNumbers", testCardNumbers},
+		{"Votes", testVotes},
+		{"CloseCard", testCloseCard},
+		{"CloseWaiting", testCloseWaiting},
+		{"Knocked", testKnocked},
 		{"Ledger", testLedger},
 		{"LedgerWays", testLedgerWays},
 		{"LedgerAgain", testLedgerAgain},
@@ -70,6 +77,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"Answered", testAnswered},
 		{"HostileText", testHostileText},
 		{"Cancelled", testCancelled},
+		{"Guard", testGuard},
 		{"Ping", testPing},
 		{"Together", testTogether},
 	}

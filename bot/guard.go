@@ -1,0 +1,52 @@
+package bot
+
+import (
+	"context"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+)
+
+// newGuard makes the guard, which reports to the rooms that it watches.
+func (b *bot) newGuard() *invites.Guard {
+	return &invites.Guard{Service: b.invites, Store: b.store, Tell: func(ctx context.Context, r id.RoomID, report invites.Report) error {
+		about := transaction(report.Event, "guard "+report.Part+" "+report.Key.Type+" "+string(r))
+		_, err := b.send(ctx, r, about, "m.room.message", b.desk.GuardNotice(report))
+		b.log.Info().Stringer("room", r).Stringer("event", report.Event).Str("kind", string(report.Kind)).Str("part", report.Part).
+			Str("code", report.Code).Bool("acts", report.Acts).Msg("the guard reports")
+		return err
+	}}
+}
+
+// maxBelow is how many spaces, one in the other, a policy is inherited through.
+const maxBelow = 4
+
+// regard has the guards look anew at a room whose policy changed, and at all rooms that may inherit it.
+func (b *bot) regard(ctx context.Context, r id.RoomID) error {
+	claims, err := b.store.SpaceChildren(ctx)
+	if err != nil {
+		return err
+	}
+	children := map[id.RoomID][]id.RoomID{}
+	for _, claim := range claims {
+		children[claim.Space] = append(children[claim.Space], claim.Child)
+	}
+	seen := map[id.RoomID]bool{r: true}
+	for depth, level := 0, []id.RoomID{r}; depth <= maxBelow && len(level) > 0; depth++ {
+		var below []id.RoomID
+		for _, one := range level {
+			if err := b.guard.Refresh(ctx, one); err != nil {
+				return err
+			}
+			for _, child := range children[one] {
+				if !seen[child] {
+					seen[child] = true
+					below = append(below, child)
+				}
+			}
+		}
+		level = below
+	}
+	return nil
+}

@@ -1,0 +1,20 @@
+package bot
+
+import (
+	"encoding/json"
+	"testing"
+)
+
+func TestStays(t *testing.T) {
+	for raw, want := range map[string]bool{
+		`{"unsigned":{"prev_content":{"membership":"join"}}}`:   true,
+		`{"unsigned":{"prev_content":{"membership":"invite"}}}`: false,
+		`{"unsigned":{}}`: false,
+		`{}`:              false,
+		`{"unsigned":5}`:  false,
+	} {
+		if got := stays(json.RawMessage(raw)); got != want {
+			t.Errorf("%s: %v, want %v", raw, got, want)
+		}
+	}
+}

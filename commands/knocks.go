@@ -1,0 +1,147 @@
+package commands
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+)
+
+func knocksCommand() Command {
+	return Command{
+		Name: "knocks", Level: User,
+		Usage: "[accept <number>… | accept all] [room]",
+		About: "Lists who knocks and waits for a decision; accept all shows first whom that would let in.",
+		Run:   runKnocks,
+	}
+}
+
+func runKnocks(ctx context.Context, c *Call) (Reply, error) {
+	if err := c.only(); err != nil {
+		return Reply{}, err
+	}
+	args := c.Args
+	accept := len(args) > 0 && strings.EqualFold(args[0].text, "accept")
+	if accept {
+		args = args[1:]
+	}
+	all := accept && len(args) > 0 && strings.EqualFold(args[0].text, "all")
+	var numbers []int64
+	var err error
+	if all {
+		args = args[1:]
+	} else if accept {
+		if numbers, args, err = c.numbers(args); err != nil {
+			return Reply{}, err
+		}
+	}
+	in, _, rest, err := c.where(ctx, args)
+	if err != nil {
+		return Reply{}, err
+	}
+	if len(rest) > 0 {
+		return Reply{}, c.usage("I don't understand “" + rest[0].text + "”.")
+	}
+	if in != c.Message.Room {
+		if err := c.member(ctx, in); err != nil {
+			return Reply{}, err
+		}
+	}
+	if numbers != nil {
+		return c.voteOn(ctx, in, numbers, invites.Accept, "")
+	}
+	return c.listKnocks(ctx, in, all)
+}
+
+// listKnocks lists the open knocks that a room shows. With accept, it says how to accept exactly these.
+func (c *Call) listKnocks(ctx context.Context, in id.RoomID, accept bool) (reply Reply, err error) {
+	knocks, err := c.openKnocks(ctx, in)
+	if err != nil {
+		return reply, err
+	}
+	if len(knocks) == 0 {
+		reply.Text.Say("Nobody knocks.")
+		return reply, nil
+	}
+	if accept {
+		reply.Text.Sayf("This would let in %s:", people(len(knocks)))
+	} else {
+		reply.Text.Sayf("%s:", capitalized(people(len(knocks))+" knocking"))
+	}
+	now := c.Invites.Clock.Now()
+	numbers := make([]int64, 0, maxLines)
+	for i, k := range knocks {
+		reply.Text.Line()
+		if i == maxLines {
+			reply.Text.Sayf("… and %d more, not among these.", len(knocks)-i)
+			break
+		}
+		numbers = append(numbers, k.Number)
+		reply.Text.Sayf("#%d ", k.Number).Code(string(k.Target)).Say(", " + ago(now.Sub(k.CreatedAt)))
+		if k.Reason != "" {
+			reply.Text.Say(": “" + k.Reason + "”")
+		}
+		if k.Remark != "" {
+			reply.Text.Say(" (⚠ " + k.Remark + ")")
+		}
+	}
+	if accept {
+		reply.Text.Line().Say("To accept exactly these, say ").Code(c.Prefix + "knocks accept " + ranges(numbers)).Say(".")
+	}
+	return reply, nil
+}
+
+// openKnocks returns the open knock cards that a room shows and that still stand.
+func (c *Call) openKnocks(ctx context.Context, in id.RoomID) ([]invites.Card, error) {
+	todo, err := c.Invites.Store.CardsTodo(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var open []invites.Card
+	for _, card := range todo {
+		if card.Kind != invites.CardKnock || card.State != invites.CardOpen || card.ShownIn != in {
+			continue
+		}
+		if card, err = c.Invites.Review(ctx, card, true); err != nil {
+			return nil, err
+		}
+		if card.State == invites.CardOpen {
+			open = append(open, card)
+			continue
+		}
+		if err := c.Voted(ctx, invites.Ballot{Card: card}); err != nil {
+			return nil, err
+		}
+	}
+	return open, nil
+}
+
+// people counts people.
+func people(n int) string {
+	if n == 1 {
+		return "one person"
+	}
+	return fmt.Sprintf("%d people", n)
+}
+
+func capitalized(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// ranges writes numbers as numbers reads them: 1-3 5.
+func ranges(numbers []int64) string {
+	var parts []string
+	for i := 0; i < len(numbers); {
+		last := i
+		for last+1 < len(numbers) && numbers[last+1] == numbers[last]+1 {
+			last++
+		}
+		part := fmt.Sprint(numbers[i])
+		if last > i {
+			part += fmt.Sprintf("-%d", numbers[last])
+		}
+		parts, i = append(parts, part), last+1
+	}
+	return strings.Join(parts, " ")
+}

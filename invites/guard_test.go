@@ -1,0 +1,418 @@
+package invites_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/policy"
+	"usher/room"
+)
+
+// watch is a world with a guard in the lobby, where alice and the bot have all power and carol has some.
+type watch struct {
+	*world
+	guard *invites.Guard
+	told  []string
+	crash func(invites.Report) error // what telling answers; nil: it works
+}
+
+const door = `{"version":1,"guard":{"mode":"enforce","join_rule":"invite","intruders":"kick","by_hand":"withdraw"},"whom":{"deny_users":["@rob:*"]}}`
+
+func newWatch(t *testing.T, document string) *watch {
+	t.Helper()
+	w := &watch{world: newWorld(t)}
+	w.hs.Clock = w.clock
+	w.give(map[string]any{alice.String(): 100, bot.String(): 100, carol.String(): 50})
+	w.hs.Set(lobby, policy.EventType, "", alice, json.RawMessage(document))
+	w.restart(t)
+	if err := w.guard.Refresh(t.Context(), lobby); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// restart makes a guard that knows no more than the store.
+func (w *watch) restart(t *testing.T) {
+	t.Helper()
+	w.guard = &invites.Guard{Service: w.Service, Store: w.db, Tell: func(_ context.Context, _ id.RoomID, r invites.Report) error {
+		if w.crash != nil {
+			if err := w.crash(r); err != nil {
+				return err
+			}
+		}
+		w.told = append(w.told, fmt.Sprintf("%s %s %s %s%s acts:%t calls:%d", r.Kind, r.Part, r.Who, r.Target, r.Code, r.Acts, len(r.Call)))
+		return nil
+	}}
+	if err := w.guard.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// see hands a state event to the guard.
+func (w *watch) see(t *testing.T, kind, key string) error {
+	t.Helper()
+	snap, err := w.hs.Snapshot(t.Context(), lobby, "", nil, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	event, _ := snap.Event(room.Key{Type: kind, StateKey: key})
+	raw, err := json.Marshal(map[string]any{"content": event.Content})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev := invites.Received{Event: event.ID, Room: lobby, Sender: event.Sender, Type: kind, StateKey: &key, Raw: raw, SentAt: w.clock.Now(), ReceivedAt: w.clock.Now()}
+	var members []invites.MemberEvent
+	if kind == "m.room.member" && strings.Contains(string(event.Content), `"invite"`) {
+		members = append(members, invites.MemberEvent{Event: event.ID, Room: lobby, Target: id.UserID(key), Sender: event.Sender,
+			Membership: "invite", SentAt: ev.SentAt, SeenAt: ev.SentAt})
+	}
+	if _, err := w.db.Receive(t.Context(), []invites.Received{ev}, members...); err != nil {
+		t.Fatal(err)
+	}
+	return w.guard.Handle(t.Context(), ev)
+}
+
+func (w *watch) set(t *testing.T, by id.UserID, rule string) error {
+	t.Helper()
+	w.hs.Set(lobby, "m.room.join_rules", "", by, map[string]any{"join_rule": rule})
+	return w.see(t, "m.room.join_rules", "")
+}
+
+func (w *watch) rule(t *testing.T) string {
+	t.Helper()
+	snap, err := w.hs.Snapshot(t.Context(), lobby, "", nil, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule, _ := snap.JoinRule()
+	return rule
+}
+
+// expect compares what was told since the last time.
+func (w *watch) expect(t *testing.T, want ...string) {
+	t.Helper()
+	if strings.Join(w.told, "\n") != strings.Join(want, "\n") {
+		t.Errorf("told\n%s\nwant\n%s", strings.Join(w.told, "\n"), strings.Join(want, "\n"))
+	}
+	w.told = nil
+}
+
+const setBack = "drift enforce @carol:here  acts:true calls:0"
+
+func TestGuardFight(t *testing.T) {
+	w := newWatch(t, door)
+	for range 3 {
+		w.expect(t)
+		if err := w.set(t, carol, "public"); err != nil || w.rule(t) != "invite" {
+			t.Fatal(err, w.rule(t))
+		}
+		w.expect(t, setBack)
+		w.restart(t) // rounds survive it
+		if !w.guard.Watches(lobby) {
+			t.Fatal("the room is forgotten")
+		}
+	}
+	for _, want := range [][]string{{"drift stops @carol:here guard.stopped acts:false calls:2"}, nil} {
+		// The same event again calls nobody again.
+		if err := w.set(t, carol, "public"); err != nil || w.rule(t) != "public" {
+			t.Fatal(err, w.rule(t))
+		}
+		w.expect(t, want...)
+		if err := w.see(t, "m.room.join_rules", ""); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(t)
+	}
+	w.clock.Advance(25 * time.Hour)
+	if err := w.set(t, carol, "knock"); err != nil || w.rule(t) != "knock" {
+		t.Fatal("time alone does not start the fight again", err)
+	}
+	w.expect(t, "drift stopped @carol:here guard.stopped acts:false calls:0")
+	w.hs.Set(lobby, policy.EventType, "", alice, json.RawMessage(door))
+	if err := w.guard.Refresh(t.Context(), lobby); err != nil || w.rule(t) != "invite" {
+		t.Fatal(err, w.rule(t))
+	}
+	w.expect(t, setBack)
+}
+
+// TestGuardManyAtOnce: what a new policy finds is set back one by one, however much it is.
+func TestGuardManyAtOnce(t *testing.T) {
+	w := newWatch(t, `{}`)
+	users := map[string]any{alice.String(): 100, bot.String(): 100}
+	levels := map[string]any{"users": users}
+	for _, name := range []string{"invite", "kick", "ban", "redact", "events_default"} {
+		levels[name] = 1
+		w.hs.Set(lobby, "m.room.power_levels", "", alice, levels)
+	}
+	w.hs.Set(lobby, policy.EventType, "", alice, json.RawMessage(
+		`{"version":1,"guard":{"mode":"enforce","levels":{"invite":50,"kick":50,"ban":50,"redact":50,"events_default":0}}}`))
+	if err := w.guard.Refresh(t.Context(), lobby); err != nil {
+		t.Fatal(err)
+	}
+	snap, err := w.hs.Snapshot(t.Context(), lobby, "", nil, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"invite", "kick", "ban", "redact"} {
+		if level, _ := snap.NamedLevel(name); level != 50 {
+			t.Errorf("%s is %d", name, level)
+		}
+	}
+}
+
+// TestGuardWindow: what happens now and then is no fight.
+func TestGuardWindow(t *testing.T) {
+	w := newWatch(t, door)
+	for range 8 {
+		if err := w.set(t, carol, "public"); err != nil || w.rule(t) != "invite" {
+			t.Fatal(err, w.rule(t))
+		}
+		w.expect(t, setBack)
+		w.clock.Advance(25 * time.Minute)
+	}
+}
+
+// TestGuardCrash: wherever it is cut off, the same event handled again ends with the door shut, one round counted, and the
+// report told.
+func TestGuardCrash(t *testing.T) {
+	down := errors.New("down")
+	t.Run("before it is told", func(t *testing.T) {
+		w := newWatch(t, door)
+		w.crash = func(invites.Report) error { return down }
+		if err := w.set(t, carol, "public"); !errors.Is(err, down) || w.rule(t) != "public" {
+			t.Fatal(err, w.rule(t))
+		}
+		w.crash = nil
+		w.again(t)
+		w.expect(t, setBack)
+	})
+	t.Run("before it is set back", func(t *testing.T) {
+		w := newWatch(t, door)
+		w.hs.BeforeState = func() error { return &invites.ActError{Class: invites.ClassFailed, Err: down} }
+		if err := w.set(t, carol, "public"); err == nil {
+			t.Fatal("the homeserver's failure is lost")
+		}
+		w.hs.BeforeState = nil
+		w.again(t)
+		w.expect(t, setBack, setBack) // the same notice: it has the same transaction id
+	})
+	t.Run("after it is set back", func(t *testing.T) {
+		w := newWatch(t, door)
+		if err := w.set(t, carol, "public"); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(t, setBack)
+		w.again(t)
+		w.expect(t)
+	})
+	t.Run("refused", func(t *testing.T) {
+		w := newWatch(t, door)
+		w.hs.BeforeState = func() error { return &invites.ActError{Class: invites.ClassRefused, Code: "M_FORBIDDEN", Err: down} }
+		if err := w.set(t, carol, "public"); err != nil {
+			t.Fatal(err)
+		}
+		w.expect(t, setBack, "drift refused @carol:here M_FORBIDDEN acts:false calls:0")
+	})
+}
+
+// again starts anew and handles carol's event once more.
+func (w *watch) again(t *testing.T) {
+	t.Helper()
+	w.restart(t)
+	if err := w.see(t, "m.room.join_rules", ""); err != nil {
+		t.Fatal(err)
+	}
+	remembered, err := w.db.Watch(t.Context(), lobby)
+	if err != nil || len(remembered.Rounds) != 1 || w.rule(t) != "invite" {
+		t.Errorf("%+v %v, join rule %s", remembered, err, w.rule(t))
+	}
+}
+
+func TestGuardLeavesAlone(t *testing.T) {
+	w := newWatch(t, door)
+	w.give(map[string]any{alice.String(): 100, bot.String(): 50, carol.String(): 50})
+	if err := w.set(t, alice, "public"); err != nil {
+		t.Fatal(err)
+	}
+	w.expect(t, "drift guard.above @alice:here guard.above acts:false calls:0")
+	// Whoever changes something else meanwhile is not taken for the one who opened the door.
+	w.hs.Set(lobby, "m.room.join_rules", "", carol, map[string]any{"join_rule": "public", "org.example": 1})
+	if err := w.see(t, "m.room.join_rules", ""); err != nil || w.rule(t) != "public" {
+		t.Fatal(err, w.rule(t))
+	}
+	w.expect(t)
+	w.hs.Set(lobby, policy.EventType, "", alice, map[string]any{"version": 1, "guard": map[string]any{"mode": "watch", "join_rule": "invite"}})
+	if err := errors.Join(w.guard.Refresh(t.Context(), lobby), w.set(t, carol, "knock")); err != nil || w.rule(t) != "knock" {
+		t.Fatal(err, w.rule(t))
+	}
+	w.expect(t, "drift watch @alice:here  acts:false calls:0", "drift watch @carol:here  acts:false calls:0")
+	w.hs.Set(lobby, policy.EventType, "", alice, map[string]any{})
+	if err := w.guard.Refresh(t.Context(), lobby); err != nil || w.guard.Watches(lobby) {
+		t.Error("guarded without a guard", err)
+	}
+}
+
+func TestGuardLevels(t *testing.T) {
+	w := newWatch(t, `{"version":1,"guard":{"mode":"enforce","levels":{"invite":50,"kick":50}}}`)
+	set := func(by id.UserID, invite, kick int) {
+		t.Helper()
+		users := map[string]any{alice.String(): 100, bot.String(): 90, carol.String(): 90}
+		w.hs.Set(lobby, "m.room.power_levels", "", by, map[string]any{"users": users, "invite": invite, "kick": kick})
+		if err := w.see(t, "m.room.power_levels", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(alice, 0, 50) // above the bot
+	set(carol, 0, 10) // not above it
+	w.expect(t, "drift guard.above @alice:here guard.above acts:false calls:0", setBack)
+	snap, err := w.hs.Snapshot(t.Context(), lobby, "", nil, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	invite, _ := snap.NamedLevel("invite")
+	kick, _ := snap.NamedLevel("kick")
+	if invite != 0 || kick != 50 {
+		t.Errorf("invite %d, kick %d: only what carol did is set back", invite, kick)
+	}
+}
+
+func TestGuardIntruder(t *testing.T) {
+	for _, tt := range []struct {
+		name, before, document string
+		told, after            string
+	}{
+		{"uninvited", "", door, "intruder intruder @bob:here @bob:here acts:true calls:0", "leave"},
+		{"after a knock", "knock", door, "intruder intruder @bob:here @bob:here acts:true calls:0", "leave"},
+		{"invited", "invite", door, "", "join"},
+		{"a new name", "join", door, "", "join"},
+		{"reported", "", strings.Replace(door, "kick", "report", 1), "intruder intruder @bob:here @bob:here acts:false calls:0", "join"},
+		{"ignored", "", strings.Replace(door, "kick", "ignore", 1), "", "join"},
+		{"through an open door", "", strings.Replace(door, "invite", "public", 1), "", "join"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWatch(t, tt.document)
+			if w.told = nil; tt.before != "" {
+				w.hs.Member(lobby, bob, tt.before)
+			}
+			w.hs.Member(lobby, bob, "join")
+			if err := w.see(t, "m.room.member", bob.String()); err != nil {
+				t.Fatal(err)
+			}
+			w.tell(t, bob, tt.told, tt.after)
+		})
+	}
+}
+
+// tell checks what was told and what became of somebody.
+func (w *watch) tell(t *testing.T, user id.UserID, told, membership string) {
+	t.Helper()
+	if told == "" {
+		w.expect(t)
+	} else {
+		w.expect(t, told)
+	}
+	snap, err := w.hs.Snapshot(t.Context(), lobby, "", nil, true)
+	if now, _ := snap.Membership(user); err != nil || now != membership {
+		t.Errorf("%s is %q, want %q (%v)", user, now, membership, err)
+	}
+}
+
+// TestGuardOver: a kick that waits is not carried out once the policy does not want it any more.
+func TestGuardOver(t *testing.T) {
+	w := newWatch(t, door)
+	w.hs.Before = func(invites.Effect) error {
+		return &invites.ActError{Class: invites.ClassFailed, Err: errors.New("down")}
+	}
+	w.hs.Member(lobby, bob, "join")
+	if err := w.see(t, "m.room.member", bob.String()); err != nil {
+		t.Fatal(err)
+	}
+	w.hs.Before, w.told = nil, nil
+	w.hs.Set(lobby, policy.EventType, "", alice, json.RawMessage(strings.Replace(door, "kick", "report", 1)))
+	w.clock.Advance(time.Minute)
+	outcome, err := w.Deliver(t.Context(), w.queue.Take()[0].Row)
+	if err != nil || outcome.Code != "guard.over" {
+		t.Errorf("%+v %v", outcome, err)
+	}
+	w.tell(t, bob, "", "join")
+}
+
+// TestGuardIntruderCannotHide: taking one's own join event back does not call the kick off, and a crash before it does not either.
+func TestGuardIntruderCannotHide(t *testing.T) {
+	w := newWatch(t, door)
+	w.hs.Before = func(invites.Effect) error {
+		return &invites.ActError{Class: invites.ClassFailed, Err: errors.New("down")}
+	}
+	w.hs.Member(lobby, bob, "join")
+	if err := w.see(t, "m.room.member", bob.String()); err != nil {
+		t.Fatal(err)
+	}
+	snap, err := w.hs.Snapshot(t.Context(), lobby, "", nil, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	event, _ := snap.Event(room.Key{Type: "m.room.member", StateKey: bob.String()})
+	w.hs.Redact(event.ID)
+	if _, err := w.db.Redact(t.Context(), event.ID, bob); err != nil {
+		t.Fatal(err)
+	}
+	w.hs.Before = nil
+	wakes := w.queue.Take()
+	if len(wakes) != 1 {
+		t.Fatalf("%+v", wakes)
+	}
+	w.clock.Advance(time.Minute)
+	if _, err := w.Deliver(t.Context(), wakes[0].Row); err != nil {
+		t.Fatal(err)
+	}
+	w.tell(t, bob, "intruder intruder @bob:here @bob:here acts:true calls:0", "leave")
+}
+
+func TestGuardByHand(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		by, target  id.UserID
+		document    string
+		told, after string
+	}{
+		{"against the policy", carol, "@rob:elsewhere", door, "by_hand by_hand @carol:here @rob:elsewherepolicy.whom.user_denied acts:true calls:0", "leave"},
+		{"within the policy", carol, bob, door, "", "invite"},
+		{"by the bot", bot, "@rob:elsewhere", door, "", "invite"},
+		{"without approval", carol, bob, strings.Replace(door, `"whom"`, `"approval":{"required":true},"whom"`, 1),
+			"by_hand by_hand @carol:here @bob:herepolicy.approval.required acts:true calls:0", "leave"},
+		{"reported", carol, "@rob:elsewhere", strings.Replace(door, "withdraw", "report", 1),
+			"by_hand by_hand @carol:here @rob:elsewherepolicy.whom.user_denied acts:false calls:0", "invite"},
+		{"ignored", carol, "@rob:elsewhere", strings.Replace(door, "withdraw", "ignore", 1), "", "invite"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWatch(t, tt.document)
+			w.hs.Set(lobby, "m.room.member", tt.target.String(), tt.by, map[string]any{"membership": "invite"})
+			if err := w.see(t, "m.room.member", tt.target.String()); err != nil {
+				t.Fatal(err)
+			}
+			w.tell(t, tt.target, tt.told, tt.after)
+		})
+	}
+	t.Run("through the bot, though it spent the quota", func(t *testing.T) {
+		w := newWatch(t, strings.Replace(door, `"whom"`, `"quota":{"person":{"count":1}},"whom"`, 1))
+		w.ask(t, w.request(t, carol, bob))
+		if err := w.see(t, "m.room.member", bob.String()); err != nil {
+			t.Fatal(err)
+		}
+		w.tell(t, bob, "", "invite")
+		other := id.UserID("@other:here")
+		w.hs.Set(lobby, "m.room.member", other.String(), carol, map[string]any{"membership": "invite"})
+		if err := w.see(t, "m.room.member", other.String()); err != nil {
+			t.Fatal(err)
+		}
+		w.tell(t, other, "by_hand by_hand @carol:here @other:herepolicy.quota.person acts:true calls:0", "leave")
+	})
+}

@@ -1,0 +1,142 @@
+package invites_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/room"
+)
+
+// knock has somebody knock at the lobby.
+func (w *world) knock(t *testing.T, user id.UserID) invites.Reception {
+	t.Helper()
+	w.next++
+	w.clock.Advance(time.Second)
+	w.hs.Member(lobby, user, "knock")
+	got, err := w.Knock(t.Context(), invites.Knock{Event: id.EventID(fmt.Sprintf("$knock%d", w.next)), Room: lobby, User: user, Reason: "please"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestKnockDecided(t *testing.T) {
+	tests := []struct {
+		choice     invites.Choice
+		voter      id.UserID
+		membership string
+		performer  id.UserID
+		reason     string
+	}{
+		{invites.Accept, dora, "invite", dora, ""},
+		{invites.Accept, emil, "invite", bot, ""},
+		{invites.Decline, dora, "leave", dora, "because"},
+		{invites.BanThem, dora, "ban", dora, "because"},
+	}
+	for _, tt := range tests {
+		t.Run(string(tt.choice)+" by "+tt.voter.String(), func(t *testing.T) {
+			w := newWorld(t)
+			w.court(1, map[string]any{"knocks": map[string]any{"desk": true}})
+			card := w.knock(t, bob).Card
+			if card == nil || card.State != invites.CardOpen || card.Reason != "please" {
+				t.Fatalf("the knock became %+v", card)
+			}
+			if ballot, _ := w.vote(t, *card, bob, tt.choice); ballot.Code != "vote.own" {
+				t.Errorf("who knocks decides: %+v", ballot)
+			}
+			ballot, _ := w.vote(t, *card, tt.voter, tt.choice)
+			w.row(t, ballot.Card)
+			w.row(t, ballot.Card) // as after a crash
+			acts := w.hs.Acts()
+			if len(acts) != 1 || acts[0].Performer != tt.performer || acts[0].Reason != tt.reason {
+				t.Fatalf("sent %+v", acts)
+			}
+			snap, _ := w.hs.Snapshot(t.Context(), lobby, bot, nil, true)
+			if got, _ := snap.Membership(bob); got != tt.membership {
+				t.Errorf("they are %s, want %s", got, tt.membership)
+			}
+		})
+	}
+}
+
+func TestKnockAtOnce(t *testing.T) {
+	const club = id.RoomID("!club:here")
+	tests := []struct {
+		name   string
+		knocks map[string]any
+		whom   map[string]any
+		state  invites.CardState // empty: no card
+		remark bool
+	}{
+		{"no desk", map[string]any{"accept_users": []string{"@bob:here"}}, nil, "", false},
+		{"nobody is named", map[string]any{"desk": true}, nil, invites.CardOpen, false},
+		{"by user", map[string]any{"desk": true, "accept_users": []string{"@b*:here"}}, nil, invites.CardAccepted, false},
+		{"by server", map[string]any{"desk": true, "accept_servers": []string{"here"}}, nil, invites.CardAccepted, false},
+		{"as a member of another room", map[string]any{"desk": true, "accept_members_of": []string{string(club)}}, nil, invites.CardAccepted, false},
+		{"of an unknown room", map[string]any{"desk": true, "accept_members_of": []string{"!x:here"}}, nil, invites.CardOpen, false},
+		{"denied comes first", map[string]any{"desk": true, "accept_servers": []string{"here"}},
+			map[string]any{"deny_users": []string{"@bob:*"}}, invites.CardOpen, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			more := map[string]any{"knocks": tt.knocks}
+			if tt.whom != nil {
+				more["whom"] = tt.whom
+			}
+			w.court(1, more)
+			w.hs.Create(club, "11", alice, bot, bob)
+			got := w.knock(t, bob)
+			if tt.state == "" {
+				if got.Card != nil {
+					t.Fatalf("it became %+v", got.Card)
+				}
+				return
+			}
+			if got.Card == nil || got.Card.State != tt.state || (got.Card.Remark != "") != tt.remark {
+				t.Fatalf("it became %+v, want %s", got.Card, tt.state)
+			}
+			w.row(t, *got.Card)
+			if acts := w.hs.Acts(); (len(acts) == 1 && acts[0].Action == room.Invite) != (tt.state == invites.CardAccepted) {
+				t.Errorf("sent %+v", acts)
+			}
+		})
+	}
+}
+
+// TestBreaker: three knocks in ten minutes pause letting in at once, which is told once each time.
+func TestBreaker(t *testing.T) {
+	w := newWorld(t)
+	w.court(1, map[string]any{"knocks": map[string]any{
+		"desk": true, "accept_servers": []string{"*"}, "breaker": map[string]any{"count": 3, "per": "10m"},
+	}})
+	told := 0
+	knock := func(n int) invites.CardState {
+		got := w.knock(t, id.UserID(fmt.Sprintf("@guest%d:there", n)))
+		if got.Paused {
+			told++
+		}
+		return got.Card.State
+	}
+	for n := range 3 {
+		if state := knock(n); state != invites.CardAccepted {
+			t.Errorf("knock %d is %s", n, state)
+		}
+	}
+	for n := range 4 {
+		if state := knock(10 + n); state != invites.CardOpen {
+			t.Errorf("knock %d while paused is %s", n, state)
+		}
+	}
+	if told != 1 {
+		t.Errorf("the pause was told %d times", told)
+	}
+	w.clock.Advance(11 * time.Minute)
+	if state := knock(20); state != invites.CardAccepted {
+		t.Errorf("a knock when it has calmed down is %s", state)
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package invites_test
+
+const raceDetector = false

@@ -1,0 +1,138 @@
+package invites
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/policy"
+	"usher/room"
+)
+
+// maxKeepers bounds how many of a room's people are looked for in another room.
+const maxKeepers = 20
+
+// reaches tells whether a room's policy may name another room: somebody who may write the policy must be a member there, and
+// speak, if the bot is to speak for it. Else anybody could make a room of their own to have the bot write into, or look into,
+// rooms that they are not in.
+func (s *Service) reaches(ctx context.Context, r, other id.RoomID, speak bool) (bool, error) {
+	if r == other {
+		return true, nil
+	}
+	create, levels := room.Key{Type: "m.room.create"}, room.Key{Type: "m.room.power_levels"}
+	here, err := s.Homeserver.Snapshot(ctx, r, s.Self.Bot, []room.Key{create, levels}, false)
+	if err != nil {
+		return false, unlessUnseen(err)
+	}
+	keepers := keepers(here, s.Self.Bot)
+	members := make([]room.Key, len(keepers))
+	for i, user := range keepers {
+		members[i] = room.Key{Type: "m.room.member", StateKey: string(user)}
+	}
+	if here, err = s.Homeserver.Snapshot(ctx, r, s.Self.Bot, append(members, create, levels), false); err != nil {
+		return false, unlessUnseen(err)
+	}
+	there, err := s.Homeserver.Snapshot(ctx, other, s.Self.Bot, append(members, create, levels), false)
+	if err != nil {
+		return false, unlessUnseen(err)
+	}
+	for _, user := range keepers {
+		membership, known := there.Membership(user)
+		writes := here.CanSend(user, policy.EventType, true).Verdict == room.Allow
+		speaks := !speak || there.CanSend(user, "m.room.message", false).Verdict == room.Allow
+		if known && membership == "join" && writes && speaks {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// unlessUnseen drops an error that says that a room can't be seen.
+func unlessUnseen(err error) error {
+	if errors.Is(err, ErrNoView) {
+		return nil
+	}
+	return fmt.Errorf("reading a room's state: %w", err)
+}
+
+// keepers lists people whom a room gives power by name: its creators, and those in its power levels.
+func keepers(s *room.Snapshot, bot id.UserID) []id.UserID {
+	var all []id.UserID
+	if event, _ := s.Event(room.Key{Type: "m.room.create"}); event != nil {
+		var more []id.UserID
+		var content map[string]json.RawMessage
+		if json.Unmarshal(event.Content, &content) == nil {
+			_ = json.Unmarshal(content["additional_creators"], &more)
+		}
+		all = append(append(all, event.Sender), more...)
+	}
+	if event, _ := s.Event(room.Key{Type: "m.room.power_levels"}); event != nil {
+		var content, users map[string]json.RawMessage
+		if json.Unmarshal(event.Content, &content) == nil {
+			_ = json.Unmarshal(content["users"], &users)
+		}
+		for user := range users {
+			all = append(all, id.UserID(user))
+		}
+	}
+	// The strongest first: a crowd with a little power hides nobody.
+	slices.SortFunc(all, func(a, b id.UserID) int {
+		left, _ := s.Power(a)
+		right, _ := s.Power(b)
+		if left != right {
+			return int(max(-1, min(1, right-left)))
+		}
+		return compare(a, b)
+	})
+	all = slices.DeleteFunc(slices.Compact(all), func(user id.UserID) bool { return user == bot })
+	return all[:min(len(all), maxKeepers)]
+}
+
+func compare(a, b id.UserID) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// maxAsked is how many invitations that need approval one command may ask for: each becomes a card.
+const maxAsked = 20
+
+// limitCards refuses, of the rows that would wait for approval, those that are asked for already, and those that are too many.
+func (s *Service) limitCards(ctx context.Context, rows []Invitation) error {
+	if !slices.ContainsFunc(rows, func(row Invitation) bool { return row.Status == Waiting }) {
+		return nil
+	}
+	todo, err := s.Store.CardsTodo(ctx)
+	if err != nil {
+		return err
+	}
+	waiting := 0
+	for i := range rows {
+		row := &rows[i]
+		if row.Status != Waiting {
+			continue
+		}
+		same := slices.IndexFunc(todo, func(c Card) bool {
+			return c.Kind == CardApproval && c.State == CardOpen && c.Room == row.Room && c.Target == row.Target
+		})
+		switch waiting++; {
+		case same >= 0:
+			row.Code = CodeAsked
+			row.Detail = fmt.Sprintf("%s asked for that already; it waits for approval as #%d.", todo[same].Actor, todo[same].Number)
+		case waiting > maxAsked:
+			row.Code, row.Detail = CodeTooMany, fmt.Sprintf("Approval can be asked for %d people at a time.", maxAsked)
+		default:
+			continue
+		}
+		row.Status, row.SettledAt = Refused, row.CreatedAt
+	}
+	return nil
+}

@@ -1,0 +1,371 @@
+package invites_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/invites/invitestest"
+	"usher/policy"
+	"usher/room"
+	"usher/store"
+)
+
+// cast are the people of the stories; the bot is among those who may be invited, kicked or banned. The first creates the rooms.
+var cast = []id.UserID{"@olga:here", "@bela:here", "@caro:here", "@dino:there", "@edda:there", "@ivan:10.0.0.1", bot}
+
+// asked is a command as the oracle remembers it.
+type asked struct {
+	actor     id.UserID
+	action    room.ActionType
+	room      id.RoomID
+	targets   []id.UserID
+	takenBack bool
+}
+
+// story is one world in which a script plays.
+type story struct {
+	*invites.Service
+	t     *testing.T
+	hs    *watched
+	clock *invitestest.Clock
+	queue *invitestest.Queue
+	db    *store.Store
+	rooms []id.RoomID
+	name  string
+	said  map[id.EventID]*asked
+	last  []id.EventID // commands, in order
+	guard *invites.Guard
+	inbox []invites.Received // for the guard, that may be behind
+	told  []string
+	tally tally
+}
+
+// newStory makes rooms that differ with the seed. Its names are its own, so that all stories share one store.
+func newStory(t *testing.T, db *store.Store, seed uint64) *story {
+	stories := storyNumber(t, db)
+	w := &story{t: t, db: db, clock: invitestest.NewClock(), queue: &invitestest.Queue{}, name: fmt.Sprintf("%d-%d", seed, stories),
+		said: map[id.EventID]*asked{}}
+	w.hs = &watched{Homeserver: &invitestest.Homeserver{}, w: w, legit: map[id.EventID]bool{}, came: map[id.RoomID]map[id.UserID]bool{}}
+	w.Service = &invites.Service{
+		Store: db, Homeserver: w.hs, Queue: w.queue, Clock: w.clock,
+		Self: invites.Identity{Bot: bot, Domain: "here", Assert: seed%2 == 0,
+			AutoJoin: func(user id.UserID) bool { return user == "@caro:here" }},
+		Limits: invites.Limits{AtOnce: 2, Lease: 30 * time.Second, GiveUpAfter: time.Hour},
+	}
+	w.hs.Clock = w.clock
+	w.guard = &invites.Guard{Service: w.Service, Store: db, Tell: func(_ context.Context, _ id.RoomID, r invites.Report) error {
+		w.say("the guard reports: %s %s about %s %s", r.Kind, r.Part, r.Who, r.Code)
+		return nil
+	}}
+	for i := range 2 {
+		r := id.RoomID(fmt.Sprintf("!%d-%s:here", i, w.name))
+		version := fmt.Sprint(1 + (seed*2+uint64(i)*5)%12)
+		w.hs.Create(r, version, cast[0], bot)
+		users := map[string]any{}
+		if version != "12" {
+			users[cast[0].String()] = 100
+		}
+		if level := (seed / 3 % 4) * 50; level > 0 {
+			users[bot.String()] = min(level, 100)
+		}
+		w.hs.Set(r, "m.room.power_levels", "", cast[0], map[string]any{"invite": 50, "users": users})
+		w.hs.Member(r, cast[1], "join")
+		w.hs.Member(r, cast[3], "join")
+		w.rooms = append(w.rooms, r)
+	}
+	return w
+}
+
+// storyNumber counts the stories played on a store.
+func storyNumber(t *testing.T, db *store.Store) int64 {
+	t.Helper()
+	event := id.EventID(fmt.Sprintf("$story-%d", time.Now().UnixNano()))
+	got, err := db.Receive(t.Context(), []invites.Received{{Event: event, Raw: []byte("{}")}})
+	if err != nil || len(got) != 1 {
+		t.Fatal(err, len(got))
+	}
+	if err := db.Handled(t.Context(), event); err != nil {
+		t.Fatal(err)
+	}
+	return got[0].Seq
+}
+
+// play plays a script and returns what went wrong, if anything.
+func (w *story) play(script []op) string {
+	for _, o := range script {
+		w.tally.steps++
+		w.clock.Advance(time.Duration(o.e%20) * time.Second)
+		w.step(o)
+		if o.e%3 > 0 {
+			w.guarding()
+		}
+		if w.hs.wrong != "" {
+			return w.hs.wrong
+		}
+	}
+	return ""
+}
+
+func (w *story) step(o op) {
+	r, who, whom := w.rooms[o.a%len(w.rooms)], cast[o.b%len(cast)], cast[o.c%len(cast)]
+	if o.e%2 == 0 {
+		who = privileged(o)
+	}
+	switch {
+	case o.kind < 22:
+		w.ask(o, room.Invite, r, who, whom, cast[o.d%len(cast)])
+	case o.kind < 27:
+		if o.d%4 > 0 {
+			whom = who
+		}
+		w.ask(o, room.Join, r, who, whom)
+	case o.kind < 37:
+		w.ask(o, pick(o.d, room.Kick, room.Ban, room.Unban, room.Leave), r, who, whom)
+	case o.kind < 47:
+		w.deliver(o)
+	case o.kind < 66:
+		action := pick(o.d, room.Invite, room.Invite, room.Join, room.Join, room.Join, room.Leave, room.Leave, room.Kick, room.Ban, room.Unban, room.Knock)
+		if action == room.Join || action == room.Leave || action == room.Knock {
+			whom = who
+		}
+		w.hs.direct(invites.Effect{Action: action, Room: r, Performer: who, Target: whom})
+	case o.kind < 74:
+		w.hs.state(r, privileged(o), "m.room.power_levels", w.levels(o, r))
+	case o.kind < 79:
+		rule := pick(o.d, "public", "public", "public", "invite", "knock", "restricted", "knock_restricted", "odd")
+		w.hs.state(r, privileged(o), "m.room.join_rules", map[string]any{"join_rule": rule})
+	case o.kind < 86:
+		w.hs.state(r, privileged(o), policy.EventType, document(o))
+	case o.kind < 90:
+		w.scene(o, r, who, whom)
+	case o.kind < 94:
+		w.hs.fault = pick(o.d, invites.ClassFailed+1, invites.ClassLater+1, invites.ClassRefused+1, invites.ClassStopped+1, lostAnswer)
+		w.say("the homeserver will fail (%d)", w.hs.fault)
+	case o.kind < 97:
+		w.hs.hidden, w.hs.hide = 1+o.d%6, 1+o.e%4
+		w.say("the homeserver will keep something back (%d)", w.hs.hidden)
+	default:
+		w.takeBack(o)
+	}
+}
+
+func pick[T any](n int, from ...T) T { return from[n%len(from)] }
+
+// privileged is somebody who is likelier to have power than others.
+func privileged(o op) id.UserID { return cast[min(o.b%len(cast), o.c%len(cast), o.e%len(cast))] }
+
+// ask has somebody give a command.
+func (w *story) ask(o op, action room.ActionType, r id.RoomID, actor id.UserID, targets ...id.UserID) {
+	command := id.EventID(fmt.Sprintf("$%s-%d", w.name, len(w.last)))
+	at := w.clock.Now()
+	_, err := w.db.Receive(w.t.Context(), []invites.Received{{Event: command, Room: r, Sender: actor, Type: "m.room.message", Raw: []byte("{}"), SentAt: at, ReceivedAt: at}})
+	w.must(err)
+	if o.e%3 > 0 {
+		targets = targets[:1]
+	}
+	w.said[command] = &asked{actor: actor, action: action, room: r, targets: targets}
+	w.last = append(w.last, command)
+	w.say("%s asks to %s %v in %s", actor, action, targets, r)
+	w.tally.asked++
+	w.hs.serving = command
+	rows, err := w.Ask(w.t.Context(), invites.Request{
+		Command: command, CommandRoom: r, Actor: actor, Action: action, Room: r, Targets: targets, AsBot: o.e%5 == 0,
+	})
+	w.hs.serving = ""
+	var act *invites.ActError
+	if err != nil && !errors.As(err, &act) {
+		w.must(err)
+	}
+	for _, row := range rows {
+		w.say("  → %s: %s %s", row.Target, row.Status, row.Code)
+		if row.Status == invites.Refused {
+			w.tally.refused++
+		}
+	}
+}
+
+// deliver does what the queue was asked for, at its time or, now and then, too early.
+func (w *story) deliver(o op) {
+	for _, wake := range w.queue.Take() {
+		if late := wake.At.Sub(w.clock.Now()); late > 0 && o.d%4 > 0 {
+			w.clock.Advance(late)
+		}
+		w.row(wake.Row)
+	}
+}
+
+func (w *story) row(row int64) {
+	command, ok := w.commandOf(row)
+	if !ok {
+		return
+	}
+	w.hs.serving, w.hs.again = command, true
+	w.hs.guarding = w.said[command] == nil
+	outcome, err := w.Deliver(w.t.Context(), row)
+	w.hs.serving, w.hs.again, w.hs.guarding = "", false, false
+	w.must(err)
+	w.say("later, for %s: %d %s", command, outcome.Kind, outcome.Code)
+	if outcome.Kind == invites.OutcomeLater || outcome.Kind == invites.OutcomeFailed {
+		w.must(w.queue.Wake(w.t.Context(), outcome.At, row))
+	}
+}
+
+// commandOf finds what a row belongs to: a command, or an event that the guard saw.
+func (w *story) commandOf(row int64) (id.EventID, bool) {
+	for i := len(w.last) - 1; i >= 0; i-- {
+		rows, err := w.db.Invitations(w.t.Context(), w.last[i])
+		w.must(err)
+		for _, have := range rows {
+			if have.ID == row {
+				return w.last[i], true
+			}
+		}
+	}
+	return "", false
+}
+
+// happened puts a state event into the inbox, if the guard wants it.
+func (w *story) happened(r id.RoomID, k room.Key) {
+	event, _ := w.hs.truth(r).Event(k)
+	kept := k.Type == policy.EventType || w.guard.Watches(r)
+	if event == nil || !kept {
+		return
+	}
+	raw, err := json.Marshal(map[string]any{"content": event.Content})
+	w.must(err)
+	w.inbox = append(w.inbox, invites.Received{
+		Event: event.ID, Room: r, Sender: event.Sender, Type: k.Type, StateKey: &k.StateKey, Raw: raw, SentAt: w.clock.Now(), ReceivedAt: w.clock.Now(),
+	})
+}
+
+// guarding has the guard look at what is in its inbox, as the lane would.
+func (w *story) guarding() {
+	w.hs.guarding = true
+	defer func() { w.hs.guarding = false }()
+	for len(w.inbox) > 0 {
+		ev := w.inbox[0]
+		_, err := w.db.Receive(w.t.Context(), []invites.Received{ev})
+		w.must(err)
+		w.last, w.hs.serving = append(w.last, ev.Event), ev.Event
+		if ev.Type == policy.EventType {
+			err = w.guard.Refresh(w.t.Context(), ev.Room)
+		} else if w.guard.Watches(ev.Room) {
+			err = w.guard.Handle(w.t.Context(), ev)
+		}
+		var act *invites.ActError
+		if errors.As(err, &act) {
+			w.say("the guard will try again: %v", err)
+			return // it stays first
+		}
+		w.must(err)
+		w.inbox = w.inbox[1:]
+	}
+}
+
+// takeBack redacts one of the last commands.
+func (w *story) takeBack(o op) {
+	if len(w.last) == 0 {
+		return
+	}
+	command := w.last[max(0, len(w.last)-1-o.d%4)]
+	c := w.said[command]
+	if c == nil {
+		_, err := w.db.Redact(w.t.Context(), command, cast[o.b%len(cast)])
+		w.must(err)
+		return
+	}
+	w.say("%s takes %s back", c.actor, command)
+	w.hs.Redact(command)
+	if o.e%2 == 0 { // else the homeserver does not say so by itself, as Dendrite's does not
+		_, err := w.db.Redact(w.t.Context(), command, c.actor)
+		w.must(err)
+		c.takenBack = true
+	}
+}
+
+// levels changes the power levels of a room a little.
+func (w *story) levels(o op, r id.RoomID) map[string]any {
+	content := map[string]any{}
+	snap := w.hs.truth(r)
+	if event, _ := snap.Event(room.Key{Type: "m.room.power_levels"}); event != nil {
+		w.must(json.Unmarshal(event.Content, &content))
+	}
+	level := pick(o.c/8, 0, 50, 50, 100, 25)
+	if o.d%2 == 0 {
+		users, _ := content["users"].(map[string]any)
+		users[cast[o.a/2%len(cast)].String()] = level
+		return content
+	}
+	content[pick(o.d/2, "invite", "kick", "ban", "users_default", "state_default")] = level
+	return content
+}
+
+// document makes up a policy, now and then a malformed one.
+func document(o op) map[string]any {
+	doc := map[string]any{"version": 1, "delegate": o.d%3 > 0}
+	n := o.e
+	for _, section := range []struct {
+		name    string
+		content map[string]any
+	}{
+		{"ask", pick(n/2, map[string]any{"level": pick(n/4, 0, 25, 50)}, map[string]any{"users": []string{"@d*:*"}, "servers": []string{"here"}})},
+		{"whom", pick(n/3, map[string]any{"deny_users": []string{cast[n/5%len(cast)].String()}}, map[string]any{"ip_literals": false}, map[string]any{"allow_servers": []string{"there"}})},
+		{"approval", map[string]any{"required": n%11 == 0}},
+		{"whom_ever", map[string]any{}},
+		{"guard", map[string]any{"mode": pick(o.a, "enforce", "watch", "watch", "enforce", "off"), "join_rule": pick(o.a/5, "invite", "restricted", "invite", "public", "knock"),
+			"intruders": pick(o.a/25, "kick", "kick", "report"), "by_hand": pick(o.a/75, "withdraw", "withdraw", "ignore"),
+			"levels": pick(o.a/225, map[string]any{"users_default": 50}, map[string]any{"invite": 50, "kick": 50}, map[string]any{"ban": 0, "invite": 0}, map[string]any{})}},
+	} {
+		chance := n % 2
+		n /= 2
+		if section.name == "whom_ever" && o.d%13 > 0 {
+			continue // a field that there is not, seldom
+		}
+		if chance == 0 {
+			doc[section.name] = section.content
+		}
+	}
+	if o.d%17 == 0 {
+		return map[string]any{}
+	}
+	return doc
+}
+
+// scene makes work for the guard, which seldom comes about by chance: the bot has power, the door stands open, and people come
+// and are invited past it.
+func (w *story) scene(o op, r id.RoomID, who, whom id.UserID) {
+	levels := w.levels(op{d: 1, c: 8, e: o.e}, r)
+	users, _ := levels["users"].(map[string]any)
+	users[bot.String()], users[cast[1].String()] = pick(o.d, 50, 100), 50
+	if delete(levels, "events"); o.d%3 == 0 {
+		levels["events"] = map[string]any{"m.room.power_levels": 100}
+	}
+	w.hs.state(r, cast[0], "m.room.power_levels", levels)
+	w.hs.state(r, cast[0], "m.room.join_rules", map[string]any{"join_rule": "public"})
+	doc := document(o)
+	guard := map[string]any{"mode": pick(o.a, "watch", "enforce"), "join_rule": "invite", "intruders": "kick", "by_hand": "withdraw",
+		"levels": pick(o.e/4, map[string]any{"users_default": 75}, map[string]any{"ban": 25}, map[string]any{"events.m.room.name": 60}, map[string]any{})}
+	if doc["version"] != nil {
+		doc["guard"] = guard
+	}
+	w.hs.state(r, cast[o.b%2], policy.EventType, doc)
+	if o.c%2 == 0 {
+		w.guarding()
+	}
+	w.hs.direct(invites.Effect{Action: room.Join, Room: r, Performer: who, Target: who})
+	w.hs.direct(invites.Effect{Action: room.Invite, Room: r, Performer: cast[0], Target: whom})
+}
+
+func (w *story) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}

@@ -1,0 +1,31 @@
+package matrix
+
+import (
+	"testing"
+
+	"maunium.net/go/mautrix/id"
+)
+
+// TestGuarded shows which state of a guarded room reaches the inbox, and that the same of another room costs no write.
+func TestGuarded(t *testing.T) {
+	const key, ann = `,"state_key":""`, `,"state_key":"@ann:x"`
+	kept := map[string]bool{
+		event("m.room.join_rules", "$1", `{"join_rule":"public"}`, key):      true,
+		event("m.room.power_levels", "$2", `{}`, key):                        true,
+		event("m.room.power_levels", "$3", `{}`, `,"state_key":"other"`):     false,
+		event("m.room.member", "$4", `{"membership":"join"}`, ann):           true,
+		event("m.room.member", "$5", `{"membership":"leave"}`, ann):          false,
+		event("m.room.name", "$6", `{"name":"x"}`, key):                      false,
+		event("m.room.message", "$7", `{"msgtype":"m.text","body":"x"}`, ``): false,
+	}
+	for _, guarded := range []bool{true, false} {
+		for e, want := range kept {
+			d := new(desk)
+			n := d.intake()
+			n.o.Guarded = func(r id.RoomID) bool { return guarded && r == "!r" }
+			if put(n, events(e)); (len(d.delivered) == 1) != (want && guarded) {
+				t.Errorf("guarded %t: %d kept of %s", guarded, len(d.delivered), e)
+			}
+		}
+	}
+}

@@ -1,0 +1,269 @@
+package policy
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/room"
+)
+
+// The state that a guard keeps.
+var (
+	joinRules   = room.Key{Type: "m.room.join_rules"}
+	powerLevels = room.Key{Type: "m.room.power_levels"}
+)
+
+// Reason codes of what a guard leaves alone.
+const (
+	CodeGuardAbove   room.Rule = "guard.above"   // whoever changed it has more power than the bot
+	CodeGuardPower   room.Rule = "guard.power"   // the bot lacks the power
+	CodeGuardAuthor  room.Rule = "guard.author"  // the policy would lend its author more power than they have
+	CodeGuardContent room.Rule = "guard.content" // the event is not such that it could be mended
+	CodeGuardStopped room.Rule = "guard.stopped" // it was set back often enough
+)
+
+// Difference is one value that a room has otherwise than its policy says.
+type Difference struct {
+	Path          string // of the policy's field
+	Found, Wanted string
+}
+
+// Drift is a state event that differs from what the room's policy keeps.
+type Drift struct {
+	Key     room.Key
+	Event   id.EventID // empty where there is none
+	Changer id.UserID  // its sender; empty where there is none
+	What    []Difference
+	Content json.RawMessage // what would set it back; nil where nothing can
+}
+
+// Action is what setting the drift back would be.
+func (d *Drift) Action(by id.UserID) room.Action {
+	a := room.Action{Type: room.SetJoinRules, Sender: by, Content: d.Content}
+	if d.Key == powerLevels {
+		a.Type = room.SetPowerLevels
+	}
+	return a
+}
+
+// GuardNeeds names the state that a guard watches and judges by. The members are whoever acts in the policy's name.
+func GuardNeeds(users ...id.UserID) []room.Key {
+	needs := []room.Key{{Type: "m.room.create"}, powerLevels, joinRules, Key()}
+	for _, user := range users {
+		needs = append(needs, memberKey(user))
+	}
+	return needs
+}
+
+func memberKey(user id.UserID) room.Key {
+	return room.Key{Type: "m.room.member", StateKey: string(user)}
+}
+
+// Drifts lists what a room has otherwise than a guard says: at most one for each state event, and without Content. What is not
+// known has not drifted.
+func (g *Guard) Drifts(s *room.Snapshot) (list []Drift) {
+	if rule, known := s.JoinRule(); known && g.JoinRule != "" && rule != g.JoinRule {
+		list = append(list, drift(s, joinRules, Difference{"guard.join_rule", rule, g.JoinRule}))
+	}
+	var what []Difference
+	for _, name := range slices.Sorted(maps.Keys(g.Levels)) {
+		found, ok := s.NamedLevel(name)
+		if _, known := s.Event(powerLevels); !known || ok && found == g.Levels[name] {
+			continue
+		}
+		text := fmt.Sprint(found)
+		if !ok {
+			text = "malformed"
+		}
+		what = append(what, Difference{levelsPath + "." + name, text, fmt.Sprint(g.Levels[name])})
+	}
+	if len(what) > 0 {
+		list = append(list, drift(s, powerLevels, what...))
+	}
+	return list
+}
+
+func drift(s *room.Snapshot, k room.Key, what ...Difference) Drift {
+	d := Drift{Key: k, What: what}
+	if event, _ := s.Event(k); event != nil {
+		d.Event, d.Changer = event.ID, event.Sender
+	}
+	return d
+}
+
+// Had reports whether an earlier content of the drift's event had a difference too. Without such a content, nothing had.
+func (g *Guard) Had(s *room.Snapshot, k room.Key, before json.RawMessage, what Difference) bool {
+	create := room.Key{Type: "m.room.create"}
+	event, _ := s.Event(create)
+	if before == nil {
+		return false
+	}
+	then := room.NewSnapshot(room.State{Events: map[room.Key]*room.Event{create: event, k: {Content: before}}})
+	for _, d := range g.Drifts(then) {
+		if d.Key == k && slices.Contains(d.What, what) {
+			return true
+		}
+	}
+	return false
+}
+
+// Mend finds what would set a drift back. Of a join rule, what was before is taken whole where it was as the policy says: it
+// has the rooms that a restricted rule names.
+func (g *Guard) Mend(s *room.Snapshot, d *Drift, before json.RawMessage) {
+	if d.Key == powerLevels {
+		event, _ := s.Event(powerLevels)
+		d.Content = withLevels(event, d.What)
+		return
+	}
+	var fields map[string]json.RawMessage
+	var rule string
+	d.Content = json.RawMessage(fmt.Sprintf(`{"join_rule":%q}`, g.JoinRule))
+	if json.Unmarshal(before, &fields) == nil && json.Unmarshal(fields["join_rule"], &rule) == nil && rule == g.JoinRule {
+		d.Content = bytes.Clone(before)
+	}
+}
+
+// withLevels returns the content of a power levels event with what differs as it is wanted, and all else as it is.
+func withLevels(event *room.Event, what []Difference) json.RawMessage {
+	var fields map[string]json.RawMessage
+	if event == nil || json.Unmarshal(event.Content, &fields) != nil || fields == nil {
+		return nil // made anew, it would take everybody's power away
+	}
+	for _, w := range what {
+		name := strings.TrimPrefix(w.Path, levelsPath+".")
+		table, key, inside := strings.Cut(name, ".")
+		if !inside {
+			fields[name] = json.RawMessage(w.Wanted)
+			continue
+		}
+		var entries map[string]json.RawMessage
+		if json.Unmarshal(fields[table], &entries) != nil || entries == nil {
+			entries = map[string]json.RawMessage{}
+		}
+		entries[key] = json.RawMessage(w.Wanted)
+		raw, err := json.Marshal(entries)
+		if err != nil {
+			return nil
+		}
+		fields[table] = raw
+	}
+	raw, err := json.Marshal(fields)
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// MaySetBack judges setting a drift back as the bot: whoever made it must not stand above the bot, the bot must be able to
+// do it, and it must lend the author of the policy no power. The zero code allows.
+func (p *InForce) MaySetBack(s *room.Snapshot, r id.RoomID, d *Drift, bot id.UserID) (code room.Rule, because room.Result) {
+	if d.Content == nil {
+		return CodeGuardContent, because
+	}
+	theirs, known := s.Power(d.Changer)
+	mine, knows := s.Power(bot)
+	if d.Changer != "" && (!known || !knows || theirs > mine) {
+		because.Evidence = room.Evidence{User: d.Changer, Had: mine, Needed: theirs}
+		return CodeGuardAbove, because
+	}
+	if because = room.Authorize(s, d.Action(bot)); because.Verdict != room.Allow {
+		return CodeGuardPower, because
+	}
+	for _, w := range d.What {
+		if !p.Entitled(s, r, w.Path, d.Action(bot)) {
+			return CodeGuardAuthor, because
+		}
+	}
+	return "", because
+}
+
+// Entitled reports whether a field of the policy of room r gives the bot, the action's sender, the right to it: no more than
+// whoever wrote it could do. That holds if its author could do it now, or, for the room's own policy, if anybody with just the
+// power to write it could. The bot's own word says nothing: it writes policies for others.
+func (p *InForce) Entitled(s *room.Snapshot, r id.RoomID, path string, a room.Action) bool {
+	from, set := p.From(path)
+	if !set || from.Fault != nil {
+		return false
+	}
+	if from.Author != a.Sender {
+		byAuthor := a
+		byAuthor.Sender = from.Author
+		if room.Authorize(s, byAuthor).Verdict == room.Allow {
+			return true
+		}
+	}
+	return from.Room == r && anyWriter(s, a)
+}
+
+// anyWriter judges an action as of somebody who has just the power that writing the policy takes.
+func anyWriter(s *room.Snapshot, a room.Action) bool {
+	needed, known := s.NeededToSend(EventType)
+	create, _ := s.Event(room.Key{Type: "m.room.create"})
+	levels, _ := s.Event(powerLevels)
+	if !known || create == nil || levels == nil {
+		return false
+	}
+	writer := id.NewUserID("policy/writer", create.Sender.Homeserver())
+	with := func(content json.RawMessage) json.RawMessage {
+		var fields, users map[string]json.RawMessage
+		if json.Unmarshal(content, &fields) != nil || fields == nil {
+			return nil
+		}
+		if json.Unmarshal(fields["users"], &users) != nil || users == nil {
+			users = map[string]json.RawMessage{}
+		}
+		users[string(writer)] = json.RawMessage(fmt.Sprint(needed))
+		var err error
+		if fields["users"], err = json.Marshal(users); err != nil {
+			return nil
+		}
+		raw, err := json.Marshal(fields)
+		if err != nil {
+			return nil
+		}
+		return raw
+	}
+	join, _ := s.Event(joinRules)
+	events := map[room.Key]*room.Event{
+		{Type: "m.room.create"}: create, joinRules: join, powerLevels: {Sender: levels.Sender, Content: with(levels.Content)},
+		memberKey(writer): {Sender: writer, Content: json.RawMessage(`{"membership":"join"}`)},
+	}
+	if a.Target != "" {
+		events[memberKey(a.Target)], _ = s.Event(memberKey(a.Target))
+	}
+	if a.Type == room.SetPowerLevels {
+		a.Content = with(a.Content)
+	}
+	a.Sender = writer
+	return room.Authorize(room.NewSnapshot(room.State{Events: events}), a).Verdict == room.Allow
+}
+
+// IsIntruder reports whether somebody who joined without an invitation came in by a door that stood open against the policy.
+// vouched: another member's server vouched for them, as for a restricted join rule.
+func (g *Guard) IsIntruder(vouched bool) bool {
+	switch g.JoinRule {
+	case "", "public":
+		return false
+	case "restricted", "knock_restricted":
+		return !vouched
+	}
+	return true
+}
+
+// Uninvited shows a room as if somebody were not invited: what is judged of an invitation that was sent already.
+func Uninvited(s *room.Snapshot, q Question) *room.Snapshot {
+	events := map[room.Key]*room.Event{}
+	for _, k := range Needs(q) {
+		if e, known := s.Event(k); known {
+			events[k] = e
+		}
+	}
+	events[memberKey(q.Target)] = nil
+	return room.NewSnapshot(room.State{Events: events})
+}

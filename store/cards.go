@@ -1,0 +1,163 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/room"
+)
+
+const (
+	askedColumns = `kind, room_id, shown_in, event_id, command, home, action, actor, target, performer, reason, remark, policy,
+		votes, level, created_at, expires_at, state, code, closed_by, answer, closed_at, told`
+	cardColumns = `id, number, ` + askedColumns
+
+	// insertCard returns a card that is there already as it is; the update that changes nothing makes it be returned.
+	insertCard = `INSERT INTO card (part, number, ` + askedColumns + `)
+		SELECT $1, coalesce((SELECT max(number) FROM card WHERE shown_in = $4), 0) + 1,
+			$2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24
+		ON CONFLICT (part) DO UPDATE SET part = excluded.part RETURNING ` + cardColumns
+	// lockShown keeps two cards of one room from getting the same number; SQLite has one writer anyway.
+	lockShown      = `SELECT pg_advisory_xact_lock($1)`
+	updatePosted   = `UPDATE card SET event_id = $2 WHERE id = $1`
+	updateTold     = `UPDATE card SET told = true WHERE id = $1`
+	selectShown    = `SELECT ` + cardColumns + ` FROM card WHERE event_id = $1 AND event_id <> ''`
+	selectVoted    = `SELECT ` + cardColumns + ` FROM card WHERE id = (SELECT max(card) FROM vote WHERE event_id = $1)`
+	selectNumbered = `SELECT ` + cardColumns + ` FROM card WHERE shown_in = $1 AND number = $2`
+	selectCardOf   = `SELECT ` + cardColumns + ` FROM card WHERE part = $1`
+	selectTodo     = `SELECT ` + cardColumns + ` FROM card WHERE NOT told ORDER BY id`
+	selectKnocked  = `SELECT ` + cardColumns + ` FROM card WHERE room_id = $1 AND kind = 'knock' AND created_at > $2
+		ORDER BY created_at DESC, id DESC LIMIT $3`
+	updateClosed = `UPDATE card SET state = $2, code = $3, closed_by = $4, answer = $5, closed_at = $6, told = $7
+		WHERE id = $1 AND state = 'open'`
+	upsertVote = `INSERT INTO vote (card, who, voter, choice, room_id, event_id, reason, at)
+		SELECT id, $2, $3, $4, $5, $6, $7, $8 FROM card WHERE id = $1 AND state = 'open'
+		ON CONFLICT (card, who) DO UPDATE SET choice = excluded.choice, room_id = excluded.room_id,
+			event_id = excluded.event_id, reason = excluded.reason, at = excluded.at`
+	deleteVote      = `DELETE FROM vote WHERE card = $1 AND event_id = $2`
+	selectVotes     = `SELECT voter, choice, room_id, event_id, reason, at FROM vote WHERE card = $1 ORDER BY at, who`
+	updateDecidedOn = `UPDATE invitation SET status = $2, code = $3, detail = $4, due_at = $5, settled_at = $6, created_at = $7
+		WHERE id = $1 AND status = 'waiting'`
+)
+
+// asked is what makes a card's question one, as the index has it.
+func asked(command id.EventID, action room.ActionType, r id.RoomID, target id.UserID) int64 {
+	return digest(string(command), string(action), string(r), string(target))
+}
+
+func scanCard(row scanner) (c invites.Card, err error) {
+	err = row.Scan(&c.ID, &c.Number, out(&c.Kind), out(&c.Room), out(&c.ShownIn), out(&c.Event), out(&c.Command), out(&c.Home),
+		out(&c.Action), out(&c.Actor), out(&c.Target), out(&c.Performer), out(&c.Reason), out(&c.Remark), out(&c.Policy),
+		&c.Votes, &c.Level, moment{&c.CreatedAt}, moment{&c.ExpiresAt}, out(&c.State), out(&c.Code), out(&c.ClosedBy),
+		out(&c.Answer), moment{&c.ClosedAt}, &c.Told)
+	return c, err
+}
+
+// OpenCard implements invites.Store.
+func (s *Store) OpenCard(ctx context.Context, c invites.Card) (stored invites.Card, err error) {
+	err = s.write.commit(ctx, many, func(t *tx) error {
+		if s.pool != nil {
+			if err := t.query(func(scanner) error { return nil }, lockShown, digest(string(c.ShownIn))); err != nil {
+				return err
+			}
+		}
+		return t.query(func(row scanner) (err error) {
+			stored, err = scanCard(row)
+			return err
+		}, insertCard, asked(c.Command, c.Action, c.Room, c.Target),
+			in(c.Kind), in(c.Room), in(c.ShownIn), in(c.Event), in(c.Command), in(c.Home), in(c.Action), in(c.Actor), in(c.Target),
+			in(c.Performer), in(c.Reason), in(c.Remark), in(c.Policy), c.Votes, int64(c.Level), ms(c.CreatedAt), ms(c.ExpiresAt),
+			in(c.State), in(c.Code), in(c.ClosedBy), in(c.Answer), ms(c.ClosedAt), c.Told)
+	})
+	return stored, err
+}
+
+// PostedCard implements invites.Store.
+func (s *Store) PostedCard(ctx context.Context, card int64, notice id.EventID) error {
+	return found(s.change(ctx, updatePosted, card, in(notice)))
+}
+
+// CardShown implements invites.Store.
+func (s *Store) CardShown(ctx context.Context, notice id.EventID) (invites.Card, error) {
+	return one(ctx, &s.reads, scanCard, selectShown, in(notice))
+}
+
+// CardVoted implements invites.Store.
+func (s *Store) CardVoted(ctx context.Context, vote id.EventID) (invites.Card, error) {
+	return one(ctx, &s.reads, scanCard, selectVoted, in(vote))
+}
+
+// CardNumbered implements invites.Store.
+func (s *Store) CardNumbered(ctx context.Context, shownIn id.RoomID, number int64) (invites.Card, error) {
+	return one(ctx, &s.reads, scanCard, selectNumbered, in(shownIn), number)
+}
+
+// CardOf implements invites.Store.
+func (s *Store) CardOf(ctx context.Context, command id.EventID, action room.ActionType, r id.RoomID, target id.UserID) (invites.Card, error) {
+	return one(ctx, &s.reads, scanCard, selectCardOf, asked(command, action, r, target))
+}
+
+// CardsTodo implements invites.Store.
+func (s *Store) CardsTodo(ctx context.Context) ([]invites.Card, error) {
+	return all(ctx, &s.reads, scanCard, selectTodo)
+}
+
+// Knocked implements invites.Store.
+func (s *Store) Knocked(ctx context.Context, r id.RoomID, since time.Time, limit int) ([]invites.Card, error) {
+	return all(ctx, &s.reads, scanCard, selectKnocked, in(r), ms(since), limit)
+}
+
+// CastVote implements invites.Store.
+func (s *Store) CastVote(ctx context.Context, card int64, v invites.Vote) (bool, error) {
+	n, err := s.change(ctx, upsertVote, card, digest(string(v.Voter)), in(v.Voter), in(v.Choice), in(v.Room), in(v.Event), in(v.Reason), ms(v.At))
+	return n > 0, err
+}
+
+// WithdrawVote implements invites.Store.
+func (s *Store) WithdrawVote(ctx context.Context, card int64, vote id.EventID) error {
+	_, err := s.change(ctx, deleteVote, card, in(vote))
+	return err
+}
+
+// Votes implements invites.Store.
+func (s *Store) Votes(ctx context.Context, card int64) ([]invites.Vote, error) {
+	return all(ctx, &s.reads, func(row scanner) (v invites.Vote, err error) {
+		err = row.Scan(out(&v.Voter), out(&v.Choice), out(&v.Room), out(&v.Event), out(&v.Reason), moment{&v.At})
+		return v, err
+	}, selectVotes, card)
+}
+
+// CloseCard implements invites.Store. A row that it names but that waits no longer is left as it is.
+func (s *Store) CloseCard(ctx context.Context, c invites.Closing) (closed bool, err error) {
+	err = s.write.commit(ctx, many, func(t *tx) error {
+		n, err := t.exec(updateClosed, c.Card, in(c.State), in(c.Code), in(c.By), in(c.Answer), ms(c.At), c.Told)
+		if closed = n > 0; err != nil || !closed {
+			return err
+		}
+		switch r := c.Row; {
+		case r == nil:
+		case r.ID != 0:
+			if r.Status != invites.Open {
+				if err := refund(t, []invites.Settlement{{ID: r.ID, Refund: true}}); err != nil {
+					return err
+				}
+			}
+			_, err = t.exec(updateDecidedOn, r.ID, in(r.Status), in(r.Code), in(r.Detail), ms(r.DueAt), ms(r.SettledAt), ms(r.CreatedAt))
+		default:
+			_, err = record(t, []invites.Invitation{*r})
+		}
+		if err != nil {
+			return err
+		}
+		return appendAudit(t, c.Audit)
+	})
+	return closed && err == nil, err
+}
+
+// ToldCard implements invites.Store.
+func (s *Store) ToldCard(ctx context.Context, card int64) error {
+	return found(s.change(ctx, updateTold, card))
+}
