@@ -88,7 +88,7 @@ func TestSlowHomeserver(t *testing.T) {
 		q.Say(in, owner, "!help")
 	}
 	q.answered(in, said)
-	if n, slowest := q.Taken(); n == 0 || slowest > time.Second {
+	if n, slowest := q.Taken(); n < 1 || slowest > time.Second {
 		t.Errorf("%d transactions, the slowest took %s", n, slowest)
 	}
 }
