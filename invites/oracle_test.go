@@ -28,6 +28,7 @@ type watched struct {
 	wrong   string
 
 	guarding bool                             // the guard is at work, for the event in serving
+	approved map[question]bool                // cards that somebody with the power said yes to
 	came     map[id.RoomID]map[id.UserID]bool // who is in a room uninvited
 }
 
@@ -89,13 +90,15 @@ func (h *watched) Act(ctx context.Context, e invites.Effect) error {
 }
 
 // direct has somebody do something without Usher, where the rules let them.
-func (h *watched) direct(e invites.Effect) {
+func (h *watched) direct(e invites.Effect) bool {
 	before := h.truth(e.Room)
-	if err := h.Homeserver.Act(context.Background(), e); err == nil {
-		h.w.say("%s: %s of %s in %s", e.Performer, e.Action, e.Target, e.Room)
-		h.w.tally.direct++
-		h.note(before, e)
+	if err := h.Homeserver.Act(context.Background(), e); err != nil {
+		return false
 	}
+	h.w.say("%s: %s of %s in %s", e.Performer, e.Action, e.Target, e.Room)
+	h.w.tally.direct++
+	h.note(before, e)
+	return true
 }
 
 // note remembers who came in without an invitation, and has the guard hear of it.
@@ -236,7 +239,7 @@ func (h *watched) against(s *room.Snapshot, actor id.UserID, e invites.Effect) s
 		return "whom.allow_servers"
 	case d.Whom.IPLiterals != nil && !*d.Whom.IPLiterals && e.Target.Homeserver() == "10.0.0.1":
 		return "whom.ip_literals"
-	case d.Approval.Required:
+	case d.Approval.Required && !h.approved[question{h.serving, room.Invite, e.Room, e.Target}] && !h.approved[question{h.serving, room.Knock, e.Room, e.Target}]:
 		return "approval.required"
 	}
 	return ""

@@ -49,7 +49,7 @@ func TestNoBorrowedPower(t *testing.T) {
 		sum.add(w.tally)
 	}
 	t.Logf("%+v", sum)
-	if sum.acts == 0 || sum.delegated == 0 || sum.refused == 0 || sum.later == 0 || sum.setBack == 0 || sum.removed == 0 {
+	if sum.acts == 0 || sum.delegated == 0 || sum.refused == 0 || sum.later == 0 || sum.setBack == 0 || sum.removed == 0 || sum.decided == 0 {
 		t.Errorf("the stories leave something out: %+v", sum)
 	}
 }
@@ -112,7 +112,7 @@ func write(seed uint64) []op {
 
 // tally counts what happened, so that stories in which nothing does are noticed.
 type tally struct {
-	steps, asked, refused, acts, delegated, later, direct, policies, unseen, setBack, removed int
+	steps, asked, refused, acts, delegated, later, direct, policies, unseen, setBack, removed, decided int
 }
 
 func (t *tally) add(o tally) {
@@ -127,6 +127,7 @@ func (t *tally) add(o tally) {
 	t.unseen += o.unseen
 	t.setBack += o.setBack
 	t.removed += o.removed
+	t.decided += o.decided
 }
 
 // say notes a step for the one who reads about a failure.

@@ -29,6 +29,14 @@ type asked struct {
 	takenBack bool
 }
 
+// question is what a card asks.
+type question struct {
+	command id.EventID
+	action  room.ActionType
+	room    id.RoomID
+	target  id.UserID
+}
+
 // story is one world in which a script plays.
 type story struct {
 	*invites.Service
@@ -41,6 +49,7 @@ type story struct {
 	name  string
 	said  map[id.EventID]*asked
 	last  []id.EventID // commands, in order
+	cards []question   // that may be open
 	guard *invites.Guard
 	inbox []invites.Received // for the guard, that may be behind
 	told  []string
@@ -52,7 +61,8 @@ func newStory(t *testing.T, db *store.Store, seed uint64) *story {
 	stories := storyNumber(t, db)
 	w := &story{t: t, db: db, clock: invitestest.NewClock(), queue: &invitestest.Queue{}, name: fmt.Sprintf("%d-%d", seed, stories),
 		said: map[id.EventID]*asked{}}
-	w.hs = &watched{Homeserver: &invitestest.Homeserver{}, w: w, legit: map[id.EventID]bool{}, came: map[id.RoomID]map[id.UserID]bool{}}
+	w.hs = &watched{Homeserver: &invitestest.Homeserver{}, w: w, legit: map[id.EventID]bool{}, came: map[id.RoomID]map[id.UserID]bool{},
+		approved: map[question]bool{}}
 	w.Service = &invites.Service{
 		Store: db, Homeserver: w.hs, Queue: w.queue, Clock: w.clock,
 		Self: invites.Identity{Bot: bot, Domain: "here", Assert: seed%2 == 0,
@@ -128,23 +138,29 @@ func (w *story) step(o op) {
 		w.ask(o, room.Join, r, who, whom)
 	case o.kind < 37:
 		w.ask(o, pick(o.d, room.Kick, room.Ban, room.Unban, room.Leave), r, who, whom)
-	case o.kind < 47:
+	case o.kind < 42:
 		w.deliver(o)
+	case o.kind < 47:
+		w.vote(o, who)
 	case o.kind < 66:
-		action := pick(o.d, room.Invite, room.Invite, room.Join, room.Join, room.Join, room.Leave, room.Leave, room.Kick, room.Ban, room.Unban, room.Knock)
+		action := pick(o.d, room.Invite, room.Invite, room.Join, room.Join, room.Join, room.Leave, room.Leave, room.Kick, room.Ban, room.Unban, room.Knock, room.Knock)
 		if action == room.Join || action == room.Leave || action == room.Knock {
 			whom = who
 		}
-		w.hs.direct(invites.Effect{Action: action, Room: r, Performer: who, Target: whom})
+		if w.hs.direct(invites.Effect{Action: action, Room: r, Performer: who, Target: whom}) && action == room.Knock {
+			w.knocked(r, who)
+		}
 	case o.kind < 74:
 		w.hs.state(r, privileged(o), "m.room.power_levels", w.levels(o, r))
 	case o.kind < 79:
-		rule := pick(o.d, "public", "public", "public", "invite", "knock", "restricted", "knock_restricted", "odd")
+		rule := pick(o.d, "public", "public", "knock", "knock", "invite", "knock", "restricted", "knock_restricted", "odd")
 		w.hs.state(r, privileged(o), "m.room.join_rules", map[string]any{"join_rule": rule})
 	case o.kind < 86:
 		w.hs.state(r, privileged(o), policy.EventType, document(o))
-	case o.kind < 90:
+	case o.kind < 88:
 		w.scene(o, r, who, whom)
+	case o.kind < 90:
+		w.court(o, r, who, whom)
 	case o.kind < 94:
 		w.hs.fault = pick(o.d, invites.ClassFailed+1, invites.ClassLater+1, invites.ClassRefused+1, invites.ClassStopped+1, lostAnswer)
 		w.say("the homeserver will fail (%d)", w.hs.fault)
@@ -185,10 +201,94 @@ func (w *story) ask(o op, action room.ActionType, r id.RoomID, actor id.UserID, 
 	}
 	for _, row := range rows {
 		w.say("  → %s: %s %s", row.Target, row.Status, row.Code)
-		if row.Status == invites.Refused {
+		switch row.Status {
+		case invites.Refused:
 			w.tally.refused++
+		case invites.Waiting:
+			w.cards = append(w.cards, question{command, action, r, row.Target})
 		}
 	}
+}
+
+// vote has somebody vote on one of the last cards, and carries out what that decides.
+func (w *story) vote(o op, voter id.UserID) {
+	if len(w.cards) == 0 {
+		return
+	}
+	about := w.cards[max(0, len(w.cards)-1-o.d%3)]
+	card, err := w.db.CardOf(w.t.Context(), about.command, about.action, about.room, about.target)
+	w.must(err)
+	choice := pick(o.c, invites.Accept, invites.Accept, invites.Decline, invites.BanThem)
+	needed := room.Level(50)
+	if about.action == room.Knock {
+		needed = card.Level
+	}
+	truth := w.hs.truth(about.room)
+	membership, _ := truth.Membership(voter)
+	if power, _ := truth.Power(voter); choice == invites.Accept && power >= needed && membership == "join" && voter != w.actorOf(about) {
+		w.hs.approved[about] = true
+	}
+	event := id.EventID(fmt.Sprintf("$%s-vote-%d", w.name, w.tally.steps))
+	ballot, err := w.Vote(w.t.Context(), card, invites.Vote{Voter: voter, Choice: choice, Room: card.ShownIn, Event: event, At: w.clock.Now()})
+	if unreachable(err) {
+		return
+	}
+	w.must(err)
+	w.say("%s votes to %s %s of %s: %s %s", voter, choice, about.action, about.target, ballot.Card.State, ballot.Code)
+	w.decided(about, ballot.Card)
+}
+
+// decided carries out what was decided about a card.
+func (w *story) decided(about question, card invites.Card) {
+	if card.State == invites.CardOpen {
+		return
+	}
+	w.tally.decided++
+	if about.action == room.Knock { // whoever decided is who asks
+		action := map[invites.CardState]room.ActionType{invites.CardAccepted: room.Invite, invites.CardDeclined: room.Kick, invites.CardBanned: room.Ban}[card.State]
+		w.said[about.command] = &asked{actor: card.ClosedBy, action: action, room: about.room, targets: []id.UserID{about.target}}
+	}
+	w.hs.serving = about.command
+	_, err := w.CarryOut(w.t.Context(), card)
+	w.hs.serving = ""
+	if !unreachable(err) {
+		w.must(err)
+	}
+}
+
+// actorOf returns who asks what a card is about.
+func (w *story) actorOf(about question) id.UserID {
+	if about.action == room.Knock {
+		return about.target
+	}
+	return w.said[about.command].actor
+}
+
+// knocked brings a knock before the desk.
+func (w *story) knocked(r id.RoomID, user id.UserID) {
+	event, _ := w.hs.truth(r).Event(room.Key{Type: "m.room.member", StateKey: user.String()})
+	key := user.String()
+	_, err := w.db.Receive(w.t.Context(), []invites.Received{{Event: event.ID, Room: r, Sender: user, Type: "m.room.member", StateKey: &key, Raw: []byte("{}"),
+		SentAt: w.clock.Now(), ReceivedAt: w.clock.Now()}})
+	w.must(err)
+	reception, err := w.Knock(w.t.Context(), invites.Knock{Event: event.ID, Room: r, User: user})
+	if unreachable(err) || err == nil && reception.Card == nil {
+		return
+	}
+	w.must(err)
+	about := question{event.ID, room.Knock, r, user}
+	w.last, w.cards = append(w.last, event.ID), append(w.cards, about)
+	w.say("%s knocks at %s: %s", user, r, reception.Card.State)
+	if reception.Card.State == invites.CardAccepted {
+		w.hs.approved[about] = true
+	}
+	w.decided(about, *reception.Card)
+}
+
+// unreachable tells whether the homeserver failed, as it was told to.
+func unreachable(err error) bool {
+	var act *invites.ActError
+	return errors.As(err, &act)
 }
 
 // deliver does what the queue was asked for, at its time or, now and then, too early.
@@ -317,7 +417,8 @@ func document(o op) map[string]any {
 	}{
 		{"ask", pick(n/2, map[string]any{"level": pick(n/4, 0, 25, 50)}, map[string]any{"users": []string{"@d*:*"}, "servers": []string{"here"}})},
 		{"whom", pick(n/3, map[string]any{"deny_users": []string{cast[n/5%len(cast)].String()}}, map[string]any{"ip_literals": false}, map[string]any{"allow_servers": []string{"there"}})},
-		{"approval", map[string]any{"required": n%11 == 0}},
+		{"approval", map[string]any{"required": n%3 == 0, "expires": "30d"}},
+		{"knocks", map[string]any{"desk": true, "accept_users": pick(n/7, []string{}, []string{"@d*:*"})}},
 		{"whom_ever", map[string]any{}},
 		{"guard", map[string]any{"mode": pick(o.a, "enforce", "watch", "watch", "enforce", "off"), "join_rule": pick(o.a/5, "invite", "restricted", "invite", "public", "knock"),
 			"intruders": pick(o.a/25, "kick", "kick", "report"), "by_hand": pick(o.a/75, "withdraw", "withdraw", "ignore"),
@@ -361,6 +462,24 @@ func (w *story) scene(o op, r id.RoomID, who, whom id.UserID) {
 	}
 	w.hs.direct(invites.Effect{Action: room.Join, Room: r, Performer: who, Target: who})
 	w.hs.direct(invites.Effect{Action: room.Invite, Room: r, Performer: cast[0], Target: whom})
+}
+
+// court makes work for those who decide: an invitation that needs approval, a knock, and votes, not all of them good.
+func (w *story) court(o op, r id.RoomID, who, whom id.UserID) {
+	levels := w.levels(op{d: 1, c: 8, e: o.e}, r)
+	users, _ := levels["users"].(map[string]any)
+	users[bot.String()], users[cast[1].String()] = pick(o.d, 0, 50, 100), 50
+	levels["invite"] = pick(o.d/3, 0, 50)
+	w.hs.state(r, cast[0], "m.room.power_levels", levels)
+	w.hs.state(r, cast[0], "m.room.join_rules", map[string]any{"join_rule": "knock"})
+	w.hs.state(r, cast[o.b%2], policy.EventType, map[string]any{"version": 1, "delegate": o.d%2 == 0, "approval": map[string]any{"required": true, "expires": "30d"},
+		"knocks": map[string]any{"desk": true, "level": pick(o.a, 0, 50), "accept_users": pick(o.e/2, []string{}, []string{"@d*:*"})}})
+	w.ask(op{e: o.e | 1}, room.Invite, r, cast[pick(o.a/2, 0, 1, 3)], whom)
+	w.vote(op{d: 0, c: o.c}, cast[o.e%4])
+	if w.hs.direct(invites.Effect{Action: room.Knock, Room: r, Performer: who, Target: who}) {
+		w.knocked(r, who)
+		w.vote(op{d: 0, c: o.c}, cast[o.b%4])
+	}
 }
 
 func (w *story) must(err error) {

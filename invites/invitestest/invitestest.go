@@ -130,7 +130,7 @@ func (h *Homeserver) Act(_ context.Context, e invites.Effect) error {
 	if h.Mute {
 		return nil
 	}
-	membership := map[room.ActionType]string{room.Invite: "invite", room.Join: "join", room.Ban: "ban"}[e.Action]
+	membership := map[room.ActionType]string{room.Invite: "invite", room.Join: "join", room.Ban: "ban", room.Knock: "knock"}[e.Action]
 	if membership == "" {
 		membership = "leave"
 	}
