@@ -16,33 +16,36 @@ func inviteCommand() Command {
 		Name: "invite", Level: User,
 		Usage: "<user>… [room] [reason…] [--dry-run] [--as-bot]",
 		About: "Invites people to this room, or to another that you may invite to.",
-		Run:   runInvite,
+		Run:   change(room.Invite),
 	}
 }
 
 // maxTargets is how many people one command may name: no more fit into a message.
 const maxTargets = 5000
 
-func runInvite(ctx context.Context, c *Call) (Reply, error) {
-	if err := c.only("dry-run", "as-bot"); err != nil {
-		return Reply{}, err
+// change runs a command that asks for one action on some people.
+func change(action room.ActionType) func(context.Context, *Call) (Reply, error) {
+	return func(ctx context.Context, c *Call) (Reply, error) {
+		if err := c.only("dry-run", "as-bot"); err != nil {
+			return Reply{}, err
+		}
+		targets, rest, err := c.users(c.Args)
+		if err != nil {
+			return Reply{}, err
+		}
+		in, via, rest, err := c.where(ctx, rest)
+		if err != nil {
+			return Reply{}, err
+		}
+		req := invites.Request{
+			Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: action,
+			Room: in, Via: via, Targets: targets, Reason: reason(rest), AsBot: c.Flags["as-bot"],
+		}
+		if c.Flags["dry-run"] {
+			return c.judge(ctx, req)
+		}
+		return c.ask(ctx, req)
 	}
-	targets, rest, err := c.users(c.Args)
-	if err != nil {
-		return Reply{}, err
-	}
-	in, via, rest, err := c.where(ctx, rest)
-	if err != nil {
-		return Reply{}, err
-	}
-	req := invites.Request{
-		Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: room.Invite,
-		Room: in, Via: via, Targets: targets, Reason: reason(rest), AsBot: c.Flags["as-bot"],
-	}
-	if c.Flags["dry-run"] {
-		return c.judge(ctx, req)
-	}
-	return c.ask(ctx, req)
 }
 
 // users takes the users at the start of the arguments.
