@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -126,22 +124,4 @@ func (p *Process) Tail(lines int) string {
 	}
 	all := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
-}
-
-// FreePort finds a TCP port on 127.0.0.1 that nobody listens on. It keeps below the ports that the kernel
-// gives to outgoing connections, so that none of those takes it before it is used.
-func FreePort() (int, error) {
-	for range 100 {
-		port := 20000 + rand.IntN(12000)
-		if PortFree(port) {
-			return port, nil
-		}
-	}
-	return 0, errors.New("no free port between 20000 and 32000")
-}
-
-// PortFree reports whether nobody listens on a TCP port of 127.0.0.1.
-func PortFree(port int) bool {
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	return err == nil && l.Close() == nil
 }
