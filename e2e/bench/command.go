@@ -43,11 +43,11 @@ func (b *bench) commands(w string, flights int, pause time.Duration) error {
 	if err != nil {
 		return err
 	}
-	usher, err := startUsher(b.dir, "usher", nil)
+	usher, err := b.startUsher("usher", nil)
 	if err != nil {
 		return err
 	}
-	puppet, err := startUsher(b.dir, "usher, asserting", map[string]any{"puppet.enabled": true})
+	puppet, err := b.startUsher("usher, asserting", map[string]any{"puppet.enabled": true})
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func (b *bench) many(w string) error {
 		return err
 	}
 	poster := &subject{name: "net/http", home: home, stop: func() {}}
-	usher, err := startUsher(b.dir, "usher", map[string]any{"delivery.workers": 8})
+	usher, err := b.startUsher("usher", map[string]any{"delivery.workers": 8})
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func (b *bench) ingest(w string, size int) error {
 		}
 		subjects = append(subjects, s)
 	}
-	usher, err := startUsher(b.dir, "usher", nil)
+	usher, err := b.startUsher("usher", nil)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (b *bench) ingestCommands(w string) error {
 	if err != nil {
 		return err
 	}
-	usher, err := startUsher(b.dir, "usher", nil)
+	usher, err := b.startUsher("usher", nil)
 	if err != nil {
 		return err
 	}

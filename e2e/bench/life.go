@@ -47,7 +47,7 @@ func orders(s *subject, count int) (took times, err error) {
 // startUp starts Usher with 1,000 rooms in which it had commands before, and notes how long it takes until it is ready, what it
 // asks the homeserver, and its memory.
 func (b *bench) startUp(w string) error {
-	s, err := newUsher(b.dir, "usher", nil)
+	s, err := b.newUsher("usher", nil)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (b *bench) hugeRoom(w string) error {
 			name    string
 			members int
 		}{{"small room", 10}, {"usher", 100_000}} {
-			s, err := startUsher(b.dir, size.name, nil)
+			s, err := b.startUsher(size.name, nil)
 			if err != nil {
 				return err
 			}
@@ -115,7 +115,7 @@ func (b *bench) growth(w string) error {
 		name string
 		rows int
 	}{{"10 rows", 10}, {"1,000 rows", 1000}, {"usher", 100_000}} {
-		s, err := startUsher(b.dir, size.name, nil)
+		s, err := b.startUsher(size.name, nil)
 		if err != nil {
 			return err
 		}
@@ -179,7 +179,7 @@ func (s *subject) fill(rows int) error {
 // day pushes what comes in 24 hours at 50 events/s, a command in every 3,000 events, as fast as it is taken. It compares the
 // end of the day with its first hour; then it lets the inbox be a week older and starts Usher again.
 func (b *bench) day(w string) error {
-	s, err := startUsher(b.dir, "usher", nil)
+	s, err := b.startUsher("usher", nil)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -42,6 +43,9 @@ type bench struct {
 	dir    string        // temporary
 	bin    string        // folder of the programs
 	table  *table
+
+	profiles string // folder for profiles of Usher in the last round; empty: none
+	work     string // that is measured
 }
 
 func (b *bench) binary(name string) string { return filepath.Join(b.bin, name) }
@@ -51,13 +55,14 @@ func main() {
 	length := flag.Duration("length", 700*time.Millisecond, "of one turn")
 	only := flag.String("only", ".", "regular expression of the works to run")
 	bin := flag.String("bin", "../bin", "folder with usher, yardstick and yardstick-jsonv2")
+	profiles := flag.String("profiles", "", "folder for CPU profiles of Usher, one of its last turn at each work (take longer turns for them)")
 	flag.Parse()
-	if err := run(*rounds, *length, *only, *bin); err != nil {
+	if err := run(*rounds, *length, *only, *bin, *profiles); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(rounds int, length time.Duration, only, bin string) error {
+func run(rounds int, length time.Duration, only, bin, profiles string) error {
 	match, err := regexp.Compile(only)
 	if err != nil {
 		return err
@@ -70,7 +75,7 @@ func run(rounds int, length time.Duration, only, bin string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{rounds: rounds, length: length, dir: dir, bin: bin, table: &table{}}
+	b := &bench{rounds: rounds, length: length, dir: dir, bin: bin, table: &table{}, profiles: profiles}
 	if err := os.Setenv("USHER_E2E_USHER", b.binary("usher")); err != nil {
 		return err
 	}
@@ -79,6 +84,7 @@ func run(rounds int, length time.Duration, only, bin string) error {
 			continue
 		}
 		fmt.Fprintln(os.Stderr, time.Now().Format(time.TimeOnly), w.name)
+		b.work = w.name
 		if err := w.run(b, w.name); err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
@@ -94,9 +100,13 @@ func (b *bench) interleave(subjects []*subject, turn func(*subject) error) error
 			s.stop()
 		}
 	}()
-	for range b.rounds {
+	for round := range b.rounds {
 		for _, s := range subjects {
-			if err := turn(s); err != nil {
+			profiled := func() error { return nil }
+			if s.metrics != "" && round == b.rounds-1 {
+				profiled = s.profile(filepath.Join(b.profiles, b.work+", "+s.name+".pprof"), b.length)
+			}
+			if err := errors.Join(turn(s), profiled()); err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
 			s.home.forget()

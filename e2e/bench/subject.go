@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +28,7 @@ type subject struct {
 	stop                 func()
 	usher                *harness.Usher // nil: a yardstick
 	dir                  string
+	metrics              string // address of Usher's profiles; empty: none are taken
 }
 
 const patience = time.Minute
@@ -58,12 +63,12 @@ func startYardstick(dir, name, kind, binary string, acts bool) (*subject, error)
 }
 
 // newUsher configures a Usher as it comes, save for its log and who may use it.
-func newUsher(dir, name string, set map[string]any) (*subject, error) {
+func (b *bench) newUsher(name string, set map[string]any) (*subject, error) {
 	home, err := openHomeserver()
 	if err != nil {
 		return nil, err
 	}
-	dir = filepath.Join(dir, fmt.Sprintf("usher-%d", serial.Add(1)))
+	dir := filepath.Join(b.dir, fmt.Sprintf("usher-%d", serial.Add(1)))
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -77,9 +82,16 @@ func newUsher(dir, name string, set map[string]any) (*subject, error) {
 		"commands.per_minute":         0,
 		"commands.answers_per_minute": 0,
 	}
-	for path, value := range set {
-		settings[path] = value
+	var metrics string
+	if b.profiles != "" {
+		port, err := child.FreePort()
+		if err != nil {
+			return nil, err
+		}
+		metrics = fmt.Sprintf("127.0.0.1:%d", port)
+		settings["metrics.enabled"], settings["metrics.pprof"], settings["metrics.listen"] = true, true, metrics
 	}
+	maps.Copy(settings, set)
 	puppet := settings["puppet.enabled"] == true
 	usher, registrations, err := harness.NewUsher(context.Background(), harness.Setup{
 		Dir: dir, Domain: domain, Homeserver: home.url, Port: port, Puppet: puppet, Set: settings,
@@ -87,7 +99,7 @@ func newUsher(dir, name string, set map[string]any) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &subject{name: name, address: fmt.Sprintf("127.0.0.1:%d", port), home: home, usher: usher, dir: dir}
+	s := &subject{name: name, address: fmt.Sprintf("127.0.0.1:%d", port), home: home, usher: usher, dir: dir, metrics: metrics}
 	for _, text := range registrations {
 		var registration struct {
 			URL   *string `yaml:"url"`
@@ -113,8 +125,8 @@ func (s *subject) start() error {
 }
 
 // startUsher configures and starts one.
-func startUsher(dir, name string, set map[string]any) (*subject, error) {
-	s, err := newUsher(dir, name, set)
+func (b *bench) startUsher(name string, set map[string]any) (*subject, error) {
+	s, err := b.newUsher(name, set)
 	if err != nil {
 		return nil, err
 	}
@@ -150,3 +162,20 @@ func (s *subject) status(name string) float64 {
 
 // rss is the process's memory in MiB.
 func (s *subject) rss() float64 { return s.status("VmRSS") / 1024 }
+
+// profile has the process write down for so long where its processor time goes, and keeps that in a file. The function that it
+// returns waits for it.
+func (s *subject) profile(file string, length time.Duration) (done func() error) {
+	ended := make(chan error, 1)
+	go func() {
+		resp, err := http.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.metrics, max(1, int(length.Seconds()))))
+		if err != nil {
+			ended <- err
+			return
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		ended <- errors.Join(err, os.WriteFile(file, text, 0o600))
+	}()
+	return func() error { return <-ended }
+}
