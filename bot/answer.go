@@ -38,6 +38,7 @@ func (b *bot) handle(ctx context.Context, ev invites.Received) {
 		if err == nil {
 			return
 		}
+		ev.Begun = false // by now the inbox has it, or never will
 		log.Err(err).Dur("again_in", pause).Msg("an event could not be handled")
 		select {
 		case <-ctx.Done():
@@ -49,7 +50,10 @@ func (b *bot) handle(ctx context.Context, ev invites.Received) {
 
 // once tries to handle an event. An error means that it should be tried again.
 func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error {
-	now, err := b.port.Received(ctx, ev.Event)
+	now, err := ev, error(nil)
+	if !ev.Begun {
+		now, err = b.port.Received(ctx, ev.Event)
+	}
 	if errors.Is(err, invites.ErrNotFound) || now.Handled {
 		return nil
 	} else if err != nil {

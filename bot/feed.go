@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,8 +41,15 @@ func (f *feed) push(ctx context.Context, events []invites.Received) {
 		f.behind, f.more = true, true
 		return
 	}
-	f.lanes.push(ctx, events)
 	f.last = max(f.last, events[len(events)-1].Seq)
+	f.lanes.push(ctx, slices.DeleteFunc(events, func(ev invites.Received) bool { return ev.Begun }))
+}
+
+// begin hands over an event that is being committed, if its turn is now, and reports whether it did.
+func (f *feed) begin(ctx context.Context, ev invites.Received) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.behind && f.lanes.begun(ctx, ev)
 }
 
 // rewind has everything that waits in the inbox brought to the lanes. An event that is in a lane already is found handled when

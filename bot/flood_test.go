@@ -30,7 +30,7 @@ func put(t *testing.T, b *bot, who id.UserID, n int, rooms ...id.RoomID) []invit
 			SentAt: time.Now(), ReceivedAt: time.Now(),
 		}
 	}
-	fresh, err := b.store.Receive(t.Context(), list)
+	fresh, err := b.store.Receive(t.Context(), list, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

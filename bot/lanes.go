@@ -13,7 +13,7 @@ import (
 // turns, and none has more than a share at a time, so that nobody's flood delays others. Lanes keep the keys of events; the
 // inbox has the rest.
 type lanes struct {
-	handle func(context.Context, invites.Received) // is given no Raw
+	handle func(context.Context, invites.Received) // is given no Raw, save of what has begun before it was in the inbox
 	share  int                                     // slots that one sender may have
 	hungry func()                                  // called when fewer events than low wait; may be nil
 	low    int
@@ -83,6 +83,23 @@ func (l *lanes) push(ctx context.Context, events []invites.Received) {
 		}
 	}
 	l.begin()
+}
+
+// begun begins with an event at once, with all that it says, if nothing is before it. It reports whether it did.
+func (l *lanes) begun(ctx context.Context, ev invites.Received) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.senders[ev.Sender]; l.closed || l.free == 0 || len(l.turns) > 0 || l.rooms[ev.Room] != nil || (s != nil && s.slots >= l.share) {
+		return false
+	}
+	l.running = ctx
+	ev.Begun = true
+	in := &lane{room: ev.Room, queue: []invites.Received{ev}}
+	l.rooms[ev.Room] = in
+	l.events++
+	l.ready(in)
+	l.begin()
+	return true
 }
 
 // ready queues a lane with the sender of its first event. l.mu is held.

@@ -148,3 +148,40 @@ func TestLanesStop(t *testing.T) {
 		t.Errorf("%v, %d handled; want the one under way and no other", err, handled)
 	}
 }
+
+// TestLanesBegin has an event begin at once only where nothing is before it, and be handled with all that it says.
+func TestLanesBegin(t *testing.T) {
+	let, handled := make(chan struct{}), make(chan invites.Received, 10)
+	l := newLanes(2, func(_ context.Context, ev invites.Received) {
+		<-let
+		handled <- ev
+	})
+	a, b, c := events("a", 2), events("b", 1), events("c", 1)
+	if !l.begun(t.Context(), a[0]) {
+		t.Error("nothing is before it")
+	}
+	if l.begun(t.Context(), a[1]) {
+		t.Error("its room is at work")
+	}
+	l.push(t.Context(), b)
+	if l.begun(t.Context(), c[0]) {
+		t.Error("no slot is free")
+	}
+	l.push(t.Context(), a[1:])
+	close(let)
+	var rooms []id.RoomID
+	for range 3 {
+		ev := <-handled
+		rooms = append(rooms, ev.Room)
+		if first := ev.Room == "a" && ev.Seq == 0; ev.Begun != first || (ev.Raw != nil) != first {
+			t.Errorf("handled %+v", ev)
+		}
+	}
+	if len(rooms) != 3 {
+		t.Errorf("handled %v", rooms)
+	}
+	empty(t, l)
+	if l.begun(t.Context(), c[0]) {
+		t.Error("stopped")
+	}
+}

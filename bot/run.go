@@ -260,6 +260,7 @@ func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 		Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
 		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: commands.Known,
 		MaxBody: int64(cfg.Appservice.MaxBodySize), ReadTimeout: cfg.Appservice.RequestTimeout,
+		Begin:   func(ev invites.Received) bool { return b.feed.begin(b.ctx, ev) },
 		Deliver: func(events []invites.Received) { b.feed.push(b.ctx, events) },
 		Recover: func() {
 			if err := b.feed.rewind(b.ctx); err != nil {

@@ -94,9 +94,9 @@ func (s *Service) takenBack(ctx context.Context, inv Invitation, ask bool) (bool
 	if inv.Action == policy.ActionExpire {
 		return false, nil // nobody asked for it
 	}
-	event, err := s.Store.Received(ctx, inv.Command)
-	if err == nil && (event.Redacted || event.StateKey != nil) {
-		return event.StateKey == nil, nil // what somebody did to the room is no command: they can't take that back
+	redacted, state, err := s.Store.Redacted(ctx, inv.Command)
+	if err == nil && (redacted || state) {
+		return !state, nil // what somebody did to the room is no command: they can't take that back
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return false, err
@@ -104,7 +104,7 @@ func (s *Service) takenBack(ctx context.Context, inv Invitation, ask bool) (bool
 	if !ask {
 		return false, nil
 	}
-	redacted, err := s.Homeserver.Redacted(ctx, inv.CommandRoom, inv.Actor, inv.Command)
+	redacted, err = s.Homeserver.Redacted(ctx, inv.CommandRoom, inv.Actor, inv.Command)
 	var act *ActError
 	if errors.Is(err, ErrNoView) || (errors.As(err, &act) && act.Class == ClassRefused) {
 		return false, nil // whoever can't see the command can't see that it was taken back either

@@ -74,7 +74,7 @@ func (w *watch) see(t *testing.T, kind, key string) error {
 		members = append(members, invites.MemberEvent{Event: event.ID, Room: lobby, Target: id.UserID(key), Sender: event.Sender,
 			Membership: "invite", SentAt: ev.SentAt, SeenAt: ev.SentAt})
 	}
-	if _, err := w.db.Receive(t.Context(), []invites.Received{ev}, members...); err != nil {
+	if _, err := w.db.Receive(t.Context(), []invites.Received{ev}, nil, members...); err != nil {
 		t.Fatal(err)
 	}
 	return w.guard.Handle(t.Context(), ev)

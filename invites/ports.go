@@ -24,6 +24,7 @@ type Received struct {
 	SentAt     time.Time       // origin_server_ts
 	ReceivedAt time.Time       // when the transaction arrived
 	Redacted   bool            // taken back by its sender before it ran
+	Begun      bool            // its lane has it already; never stored
 	Handled    bool            // its reply is out, nothing is left to do
 	Answer     id.EventID      // status message that is edited as the work goes on; empty: none
 }
@@ -114,14 +115,18 @@ type Store interface {
 	CardStore
 	Ledger
 	// Receive adds events to the inbox and returns those not seen before, with Seq set, in order. In the same commit the
-	// ledger takes in what member events of the same transaction say.
-	Receive(ctx context.Context, events []Received, members ...MemberEvent) ([]Received, error)
+	// ledger takes in what member events of the same transaction say. A store whose commits have one order gives each new event
+	// to begin, if that is not nil, while the commit is under way, and returns it with Begun as begin said: what is written by
+	// work that has begun is of the same commit or a later one, and a commit waits a moment for its Record.
+	Receive(ctx context.Context, events []Received, begin func(Received) bool, members ...MemberEvent) ([]Received, error)
 	// Quarantine keeps what could not be decoded. The store bounds how much it keeps.
 	Quarantine(ctx context.Context, bad []Undecodable) error
 	// Waiting returns the events not yet handled, by Seq.
 	Waiting(ctx context.Context) ([]Received, error)
 	// Redact marks an event as taken back, if sender is the sender that the inbox has, and reports whether it did.
 	Redact(ctx context.Context, event id.EventID, sender id.UserID) (bool, error)
+	// Redacted tells whether an inbox event was marked as taken back, and whether it is one of state, or ErrNotFound.
+	Redacted(ctx context.Context, event id.EventID) (redacted, state bool, err error)
 	// Received returns one inbox event, or ErrNotFound.
 	Received(ctx context.Context, event id.EventID) (Received, error)
 	// Answered returns the event that has a status message, or ErrNotFound.

@@ -48,6 +48,7 @@ type Service struct {
 // Request is what a command asks for: one action on some targets in one room.
 type Request struct {
 	Command     id.EventID
+	New         bool // the command has just arrived: nothing of it is on record
 	CommandRoom id.RoomID
 	Actor       id.UserID // verified sender of the command
 	Action      room.ActionType
@@ -251,9 +252,11 @@ func (s *Service) Progress(ctx context.Context, command id.EventID) ([]Invitatio
 // record decides on the targets that have no row yet, and commits rows and audit together. The first row that is to be
 // delivered is claimed with that, which saves nearly every command a commit; claimed is its ID, 0 for none.
 func (s *Service) record(ctx context.Context, req Request) (all []Invitation, claimed int64, err error) {
-	known, err := s.Store.Invitations(ctx, req.Command)
-	if err != nil {
-		return nil, 0, err
+	var known []Invitation
+	if !req.New {
+		if known, err = s.Store.Invitations(ctx, req.Command); err != nil {
+			return nil, 0, err
+		}
 	}
 	have := make(map[id.UserID]bool, len(known))
 	for _, row := range known {

@@ -30,7 +30,7 @@ var unique = river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
 }}
 
 const (
-	maxRows   = 20  // of one job: what River does for a job costs more than what the store does for a row
+	maxRows   = 100 // of one job: what River does for a job costs more than what the store does for a row
 	maxInsert = 100 // jobs of one insert: SQLite's other writers wait for it
 )
 

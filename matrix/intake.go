@@ -22,7 +22,7 @@ import (
 
 // Inbox is the part of invites.Store that the intake writes to.
 type Inbox interface {
-	Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) ([]invites.Received, error)
+	Receive(ctx context.Context, events []invites.Received, begin func(invites.Received) bool, members ...invites.MemberEvent) ([]invites.Received, error)
 	Quarantine(ctx context.Context, bad []invites.Undecodable) error
 	Redact(ctx context.Context, event id.EventID, sender id.UserID) (bool, error)
 }
@@ -49,7 +49,8 @@ type IntakeOptions struct {
 	ReadTimeout time.Duration          // for reading one; 30 s if 0
 	Commit      time.Duration          // for committing one; 10 s if 0
 
-	Deliver  func([]invites.Received)                          // gets what is new in the inbox, in order, one call at a time, after the commit
+	Begin    func(invites.Received) bool                       // may begin with a command before it is committed, and says whether it did; may be nil
+	Deliver  func([]invites.Received)                          // gets what is new in the inbox, begun or not, in order, one call at a time, after the commit
 	Recover  func()                                            // after a commit of unknown outcome: look what waits in the inbox, not all of it was delivered
 	Policy   string                                            // type of a state event that is kept for the inbox, wherever it is sent
 	Guarded  func(id.RoomID) bool                              // a guard watches the room's door: what moves it is kept for the inbox; nil: nowhere

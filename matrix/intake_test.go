@@ -32,7 +32,7 @@ type desk struct {
 
 func (d *desk) note(format string, args ...any) { d.log = append(d.log, fmt.Sprintf(format, args...)) }
 
-func (d *desk) Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) ([]invites.Received, error) {
+func (d *desk) Receive(ctx context.Context, events []invites.Received, _ func(invites.Received) bool, members ...invites.MemberEvent) ([]invites.Received, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		return nil, errors.New("no deadline")
 	}

@@ -10,23 +10,27 @@ import (
 	"usher/invites"
 )
 
-// arrival is what a transaction brings for the inbox. Who has the intake's turn may touch its err.
+// arrival is what a transaction brings for the inbox.
 type arrival struct {
 	txn        string
 	received   []invites.Received
 	members    []invites.MemberEvent
 	redactions []redaction
 	err        error
+	done       chan struct{} // closed when err is final
 }
 
 // receive commits an arrival. Those that come while one commits share the next commit: the first of them that gets the turn
 // commits for all.
 func (n *Intake) receive(ctx context.Context, a *arrival) error {
+	a.done = make(chan struct{})
 	n.mu.Lock()
 	n.waiting = append(n.waiting, a)
 	n.mu.Unlock()
 	select {
 	case n.turn <- struct{}{}:
+	case <-a.done: // another one has committed it
+		return a.err
 	case <-ctx.Done():
 		return ctx.Err() // it may be committed yet; then the homeserver sends in vain what it sends again
 	}
@@ -38,6 +42,10 @@ func (n *Intake) receive(ctx context.Context, a *arrival) error {
 	if len(batch) > 0 {
 		n.receiveAll(ctx, batch)
 	}
+	for _, of := range batch {
+		close(of.done)
+	}
+	<-a.done
 	return a.err
 }
 
@@ -54,7 +62,7 @@ func (n *Intake) receiveAll(ctx context.Context, batch []*arrival) {
 	}
 	if len(events)+len(members) > 0 {
 		var err error
-		if fresh, err = n.o.Inbox.Receive(ctx, events, members...); err != nil {
+		if fresh, err = n.o.Inbox.Receive(ctx, events, n.begin(batch), members...); err != nil {
 			n.doubt.Store(true)
 			for _, a := range batch {
 				a.err = fmt.Errorf("inbox: %w", err)
@@ -91,4 +99,17 @@ func (n *Intake) receiveAll(ctx context.Context, batch []*arrival) {
 	if n.doubt.CompareAndSwap(true, false) && n.o.Recover != nil {
 		n.o.Recover()
 	}
+}
+
+// begin returns what may have commands carried out while they are committed, unless one of them is taken back at once.
+func (n *Intake) begin(batch []*arrival) func(invites.Received) bool {
+	for _, a := range batch {
+		if len(a.redactions) > 0 {
+			return nil
+		}
+	}
+	if n.o.Begin == nil {
+		return nil
+	}
+	return func(e invites.Received) bool { return e.Type == "m.room.message" && n.o.Begin(e) }
 }

@@ -58,7 +58,7 @@ func scanCard(row scanner) (c invites.Card, err error) {
 
 // OpenCard implements invites.Store.
 func (s *Store) OpenCard(ctx context.Context, c invites.Card) (stored invites.Card, err error) {
-	err = s.write.commit(ctx, many, func(t *tx) error {
+	err = s.write.commit(ctx, plain, func(t *tx) error {
 		if s.pool != nil {
 			if err := t.query(func(scanner) error { return nil }, lockShown, digest(string(c.ShownIn))); err != nil {
 				return err
@@ -132,7 +132,7 @@ func (s *Store) Votes(ctx context.Context, card int64) ([]invites.Vote, error) {
 
 // CloseCard implements invites.Store. A row that it names but that waits no longer is left as it is.
 func (s *Store) CloseCard(ctx context.Context, c invites.Closing) (closed bool, err error) {
-	err = s.write.commit(ctx, many, func(t *tx) error {
+	err = s.write.commit(ctx, plain, func(t *tx) error {
 		n, err := t.exec(updateClosed, c.Card, in(c.State), in(c.Code), in(c.By), in(c.Answer), ms(c.At), c.Told)
 		if closed = n > 0; err != nil || !closed {
 			return err

@@ -60,7 +60,7 @@ func (s *Store) ToRemind(ctx context.Context, now time.Time, limit int) ([]invit
 
 // Reminded implements invites.Expiries.
 func (s *Store) Reminded(ctx context.Context, entries ...int64) error {
-	return s.write.commit(ctx, many, func(t *tx) error {
+	return s.write.commit(ctx, plain, func(t *tx) error {
 		for _, entry := range entries {
 			if _, err := t.exec(updateReminded, entry); err != nil {
 				return err
@@ -72,7 +72,7 @@ func (s *Store) Reminded(ctx context.Context, entries ...int64) error {
 
 // Tried implements invites.Expiries.
 func (s *Store) Tried(ctx context.Context, at time.Time, entries ...int64) error {
-	return s.write.commit(ctx, many, func(t *tx) error {
+	return s.write.commit(ctx, plain, func(t *tx) error {
 		for _, entry := range entries {
 			if _, err := t.exec(updateTried, entry, ms(at)); err != nil {
 				return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 )
 
 // group is SQLite's committer. A durable commit costs the same for one write as for a hundred, so those who come
@@ -15,14 +16,21 @@ type group struct {
 
 	mu      sync.Mutex
 	waiting []*write
-	led     bool // somebody leads
+	led     bool          // somebody leads
+	alarm   *time.Timer   // set while only unhurried writes wait: ends their patience
+	came    chan struct{} // has room for one: an awaited write may be among those who wait
 }
+
+// linger is how long unhurried writes wait for others, and a commit for what its events have begun: about as long as it takes to
+// ask a homeserver something. If nothing comes, nobody has waited longer than for a slow disk.
+const linger = 2 * time.Millisecond
 
 // maxShared bounds a commit, so that the first in it does not wait long for the last.
 const maxShared = 256
 
 // write is one caller's part of a commit.
 type write struct {
+	kind kind
 	fn   func(*tx) error
 	err  error
 	lead chan struct{} // closed when it is this caller's turn to lead
@@ -32,15 +40,21 @@ type write struct {
 var errAborted = errors.New("store: commit aborted")
 
 // commit implements committer.
-func (g *group) commit(ctx context.Context, _ size, fn func(*tx) error) error {
+func (g *group) commit(ctx context.Context, k kind, fn func(*tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	w := &write{fn: fn, err: errAborted, lead: make(chan struct{}), done: make(chan struct{})}
+	w := &write{kind: k, fn: fn, err: errAborted, lead: make(chan struct{}), done: make(chan struct{})}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, w)
 	g.appoint()
 	g.mu.Unlock()
+	if k&awaited != 0 {
+		select {
+		case g.came <- struct{}{}:
+		default:
+		}
+	}
 	select {
 	case <-w.lead:
 		g.leads(ctx, w)
@@ -54,12 +68,28 @@ func (g *group) commit(ctx context.Context, _ size, fn func(*tx) error) error {
 	return w.err
 }
 
-// appoint makes the first who waits the leader, unless somebody leads. g.mu is held.
+// appoint makes the first who waits the leader, unless somebody leads or none is in a hurry. g.mu is held.
 func (g *group) appoint() {
-	if !g.led && len(g.waiting) > 0 {
-		g.led = true
-		close(g.waiting[0].lead)
+	switch {
+	case g.led || len(g.waiting) == 0:
+	case slices.ContainsFunc(g.waiting, func(w *write) bool { return w.kind&unhurried == 0 }):
+		g.lead()
+	case g.alarm == nil:
+		g.alarm = time.AfterFunc(linger, func() {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			g.alarm = nil
+			if !g.led && len(g.waiting) > 0 {
+				g.lead()
+			}
+		})
 	}
+}
+
+// lead makes the first who waits the leader. g.mu is held.
+func (g *group) lead() {
+	g.led = true
+	close(g.waiting[0].lead)
 }
 
 // leave takes w back, unless a commit has it already.
@@ -84,16 +114,17 @@ func (g *group) leave(w *write) bool {
 func (g *group) leads(ctx context.Context, w *write) {
 	conn, err := g.db.Conn(ctx)
 	batch := g.take(err == nil, w)
-	defer g.finish(batch)
+	defer func() { g.finish(batch) }()
 	if err != nil {
 		w.err = err
 		return
 	}
 	defer conn.Close()
 	ctx = context.WithoutCancel(ctx)
-	ran, err := g.try(ctx, conn, batch, together)
+	var ran bool
+	batch, ran, err = g.try(ctx, conn, batch, together)
 	if !ran && len(batch) > 1 {
-		_, err = g.try(ctx, conn, batch, apart)
+		batch, _, err = g.try(ctx, conn, batch, apart)
 	}
 	if err != nil {
 		for _, w := range batch {
@@ -102,17 +133,51 @@ func (g *group) leads(ctx context.Context, w *write) {
 	}
 }
 
-// try runs the writes of a batch in one transaction and commits it. It reports whether they ran; then an error is the commit's.
-func (g *group) try(ctx context.Context, conn *sql.Conn, batch []*write, run func(*tx, []*write) error) (ran bool, err error) {
+// try runs the writes of a batch, and those that it has to wait for, in one transaction and commits it. It returns them all, and
+// reports whether they ran; then an error is the commit's.
+func (g *group) try(ctx context.Context, conn *sql.Conn, batch []*write, run func(*tx, []*write) error) (all []*write, ran bool, err error) {
 	sqlTx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
-		return false, err
+		return batch, false, err
 	}
 	defer sqlTx.Rollback() // does nothing after the commit
-	if err := run(&tx{ctx, sqlTx, g.stmts, sqliteRows}, batch); err != nil {
-		return false, err
+	t := &tx{ctx: ctx, on: sqlTx, stmts: g.stmts, maxRows: sqliteRows}
+	if err := run(t, batch); err != nil {
+		return batch, false, err
 	}
-	return true, sqlTx.Commit()
+	if t.awaits > 0 {
+		late := g.await(t.awaits)
+		batch = append(batch, late...)
+		if err := run(t, late); err != nil {
+			return batch, false, err
+		}
+	}
+	return batch, true, sqlTx.Commit()
+}
+
+// await returns up to n awaited writes, as they come.
+func (g *group) await(n int) (late []*write) {
+	timer := time.NewTimer(linger)
+	defer timer.Stop()
+	for {
+		g.mu.Lock()
+		g.waiting = slices.DeleteFunc(g.waiting, func(w *write) bool {
+			if w.kind&awaited == 0 || len(late) == n {
+				return false
+			}
+			late = append(late, w)
+			return true
+		})
+		g.mu.Unlock()
+		if len(late) == n {
+			return late
+		}
+		select {
+		case <-g.came:
+		case <-timer.C:
+			return late
+		}
+	}
 }
 
 // take returns the writes of the next commit: all who wait, or w alone.

@@ -16,6 +16,7 @@ const (
 	selectWaiting  = `SELECT ` + inboxColumns + ` FROM inbox WHERE NOT handled ORDER BY seq`
 	selectReceived = `SELECT ` + inboxColumns + ` FROM inbox WHERE event_id = $1`
 	selectAnswered = `SELECT ` + inboxColumns + ` FROM inbox WHERE answer = $1 AND answer <> '' AND length(answer) < 256`
+	selectRedacted = `SELECT redacted, state_key IS NOT NULL FROM inbox WHERE event_id = $1`
 	updateRedacted = `UPDATE inbox SET redacted = true WHERE event_id = $1 AND sender = $2`
 	updateAnswer   = `UPDATE inbox SET answer = $2 WHERE event_id = $1`
 	updateHandled  = `UPDATE inbox SET handled = true WHERE event_id = $1`
@@ -30,10 +31,52 @@ var insertInbox = newMulti(
 	make([]string, 10)...)
 
 // Receive implements invites.Store.
-func (s *Store) Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) ([]invites.Received, error) {
+func (s *Store) Receive(ctx context.Context, events []invites.Received, begin func(invites.Received) bool, members ...invites.MemberEvent) ([]invites.Received, error) {
 	if len(events)+len(members) == 0 {
 		return nil, nil
 	}
+	rows := inboxRows(events)
+	var fresh []invites.Received
+	begun := map[id.EventID]bool{}
+	offered := begin == nil || s.Shared()
+	k := plain
+	if len(rows)+len(members) == 1 {
+		k = single
+	}
+	err := s.write.commit(ctx, k, func(t *tx) error {
+		seqs := make(map[id.EventID]int64, len(events))
+		err := insertInbox.query(t, rows, func(row scanner) error {
+			var seq int64
+			var event id.EventID
+			err := row.Scan(&seq, out(&event))
+			seqs[event] = seq
+			return err
+		})
+		if err == nil {
+			err = observe(t, members)
+		}
+		if err != nil {
+			return err
+		}
+		fresh = arrived(events, seqs)
+		for i := range fresh {
+			if !offered && begin(fresh[i]) {
+				begun[fresh[i].Event] = true
+				t.awaits++
+			}
+			fresh[i].Begun = begun[fresh[i].Event]
+		}
+		offered = true // should the commit be tried again, what has begun stays so
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return fresh, nil
+}
+
+// inboxRows are the values of events.
+func inboxRows(events []invites.Received) [][]any {
 	rows := make([][]any, len(events))
 	for i := range events {
 		e := &events[i]
@@ -44,25 +87,11 @@ func (s *Store) Receive(ctx context.Context, events []invites.Received, members 
 		rows[i] = []any{in(e.Event), in(e.Room), in(e.Sender), in(e.Type), stateKey, blob(e.Raw),
 			ms(e.SentAt), ms(e.ReceivedAt), e.Redacted, in(e.Answer)}
 	}
-	seqs := make(map[id.EventID]int64, len(events))
-	size := sizeOf(rows) || len(members) > 0
-	err := s.write.commit(ctx, size, func(t *tx) error {
-		clear(seqs)
-		err := insertInbox.query(t, rows, func(row scanner) error {
-			var seq int64
-			var event id.EventID
-			err := row.Scan(&seq, out(&event))
-			seqs[event] = seq
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		return observe(t, members)
-	})
-	if err != nil {
-		return nil, err
-	}
+	return rows
+}
+
+// arrived returns the events that were given a place in the inbox, each once.
+func arrived(events []invites.Received, seqs map[id.EventID]int64) []invites.Received {
 	fresh := make([]invites.Received, 0, len(seqs))
 	for _, e := range events {
 		if seq, ok := seqs[e.Event]; ok {
@@ -71,7 +100,7 @@ func (s *Store) Receive(ctx context.Context, events []invites.Received, members 
 			fresh = append(fresh, e)
 		}
 	}
-	return fresh, nil
+	return fresh
 }
 
 func scanReceived(row scanner) (e invites.Received, err error) {
@@ -88,6 +117,15 @@ func (s *Store) Waiting(ctx context.Context) ([]invites.Received, error) {
 // Received implements invites.Store.
 func (s *Store) Received(ctx context.Context, event id.EventID) (invites.Received, error) {
 	return one(ctx, &s.reads, scanReceived, selectReceived, in(event))
+}
+
+// Redacted implements invites.Store.
+func (s *Store) Redacted(ctx context.Context, event id.EventID) (redacted, state bool, err error) {
+	found, err := one(ctx, &s.reads, func(row scanner) (b [2]bool, err error) {
+		err = row.Scan(&b[0], &b[1])
+		return b, err
+	}, selectRedacted, in(event))
+	return found[0], found[1], err
 }
 
 // Answered implements invites.Store.
@@ -108,7 +146,7 @@ func (s *Store) SetAnswer(ctx context.Context, command, answer id.EventID) error
 
 // Handled implements invites.Store. It returns ErrNotFound for an event that the inbox does not have.
 func (s *Store) Handled(ctx context.Context, event id.EventID) error {
-	return found(s.change(ctx, updateHandled, in(event)))
+	return found(s.changeAs(ctx, single|unhurried, updateHandled, in(event)))
 }
 
 // cleanStep bounds what one commit deletes, so that nobody waits long for it.

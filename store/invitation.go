@@ -48,7 +48,7 @@ func (s *Store) Record(ctx context.Context, rows []invites.Invitation, audit []i
 	if len(rows)+len(audit) == 0 {
 		return nil, nil
 	}
-	err = s.write.commit(ctx, many, func(t *tx) error {
+	err = s.write.commit(ctx, awaited, func(t *tx) error {
 		if stored, err = record(t, rows); err != nil {
 			return err
 		}
@@ -145,7 +145,7 @@ func (s *Store) Settle(ctx context.Context, settlements ...invites.Settlement) e
 		audit = append(audit, st.Audit...)
 		then = append(then, st.Then...)
 	}
-	return s.write.commit(ctx, many, func(t *tx) error {
+	return s.write.commit(ctx, unhurried, func(t *tx) error {
 		n, err := updateSettled.exec(t, rows)
 		if err == nil && n != int64(len(rows)) {
 			err = invites.ErrFenced

@@ -154,7 +154,7 @@ func (s *Store) Complete(ctx context.Context, r id.RoomID, found []invites.Membe
 	for _, m := range found {
 		shown[m.Event] = true
 	}
-	return s.write.commit(ctx, many, func(t *tx) error {
+	return s.write.commit(ctx, plain, func(t *tx) error {
 		if err := observe(t, found); err != nil {
 			return err
 		}

@@ -71,9 +71,9 @@ type postgres struct{ db *sql.DB }
 const tries = 5
 
 // commit implements committer.
-func (p *postgres) commit(ctx context.Context, n size, fn func(*tx) error) (err error) {
+func (p *postgres) commit(ctx context.Context, k kind, fn func(*tx) error) (err error) {
 	for range tries {
-		if n == single {
+		if k&single != 0 {
 			err = fn(&tx{ctx: ctx, on: p.db, maxRows: maxMulti})
 		} else {
 			err = p.transaction(ctx, fn)

@@ -32,7 +32,7 @@ func (s *Store) Quarantine(ctx context.Context, bad []invites.Undecodable) error
 	for i, b := range bad {
 		rows[i] = []any{in(head(b.Transaction, maxFault)), blob(head(b.Raw, maxRaw)), in(head(b.Fault, maxFault)), ms(b.ReceivedAt)}
 	}
-	return s.write.commit(ctx, many, func(t *tx) error {
+	return s.write.commit(ctx, plain, func(t *tx) error {
 		if _, err := insertQuarantine.exec(t, rows); err != nil {
 			return err
 		}

@@ -6,12 +6,13 @@ import (
 	"usher/invites"
 )
 
-// sizeOf says how many statements a multi takes for rows, at least.
-func sizeOf(rows [][]any) size { return len(rows) > 1 }
-
 // change commits one statement and returns how many rows it changed.
 func (s *Store) change(ctx context.Context, query string, args ...any) (n int64, err error) {
-	err = s.write.commit(ctx, single, func(t *tx) (err error) {
+	return s.changeAs(ctx, single, query, args...)
+}
+
+func (s *Store) changeAs(ctx context.Context, k kind, query string, args ...any) (n int64, err error) {
+	err = s.write.commit(ctx, k, func(t *tx) (err error) {
 		n, err = t.exec(query, args...)
 		return err
 	})

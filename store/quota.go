@@ -104,7 +104,7 @@ func (s *Store) SaveSpaceChildren(ctx context.Context, children []invites.SpaceC
 	if len(children) == 0 {
 		return nil
 	}
-	return s.write.commit(ctx, many, func(t *tx) error {
+	return s.write.commit(ctx, plain, func(t *tx) error {
 		for _, c := range children {
 			if _, err := t.exec(insertSpace, in(c.Child), in(c.Space)); err != nil {
 				return err

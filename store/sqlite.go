@@ -39,7 +39,7 @@ func (s *Store) openSQLite(ctx context.Context, cfg Config) error {
 	if err := s.upgrade(ctx); err != nil {
 		return sqliteOpenError(err)
 	}
-	g := &group{handle: handle{db: s.raw}}
+	g := &group{handle: handle{db: s.raw}, came: make(chan struct{}, 1)}
 	if err := g.prepare(ctx, writes()...); err != nil {
 		return sqliteOpenError(err)
 	}
@@ -113,7 +113,7 @@ type sqliteFile struct {
 }
 
 // ours are the settings that promises hang on: what the uri says of them is ignored.
-var ours = []string{"foreign_keys", "journal_mode", "synchronous", "busy_timeout", "query_only", "locking_mode"}
+var ours = []string{"foreign_keys", "journal_mode", "synchronous", "busy_timeout", "wal_autocheckpoint", "query_only", "locking_mode"}
 
 // parseSQLite reads a plain path, a file: URI, or :memory:.
 func parseSQLite(uri string) (sqliteFile, error) {
@@ -176,7 +176,8 @@ func (f sqliteFile) dsn(a access) string {
 	if a == patient {
 		wait = "busy_timeout(60000)"
 	}
-	for _, p := range []string{"foreign_keys(1)", "journal_mode(WAL)", "synchronous(FULL)", wait} {
+	// Written back after 32 MiB, not after 4: pages that are written again and again, as indexes are, are then written back once.
+	for _, p := range []string{"foreign_keys(1)", "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(8000)", wait} {
 		q.Add("_pragma", p)
 	}
 	switch a {
@@ -195,7 +196,7 @@ func (f sqliteFile) dsn(a access) string {
 
 // reads are the statements to keep compiled where nothing is written.
 func reads() []string {
-	return []string{selectWaiting, selectReceived, selectInvitations, selectInviting, selectDue, selectCreate, selectAudit, selectQuota, selectPending, selectPendingOf, selectHistory,
+	return []string{selectWaiting, selectReceived, selectRedacted, selectInvitations, selectInviting, selectDue, selectCreate, selectAudit, selectQuota, selectPending, selectPendingOf, selectHistory,
 		selectUnchecked, selectOverdue, selectToRemind, selectChildren, selectPendingBy}
 }
 

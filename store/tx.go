@@ -8,19 +8,21 @@ import (
 	"strings"
 )
 
-// size says how many statements a commit has.
-type size bool
+// kind says what a write is like.
+type kind uint8
 
 const (
-	single size = false // one statement, which needs no transaction of its own where every statement is one
-	many   size = true
+	plain     kind = 0
+	single    kind = 1 << (iota - 1) // one statement, which needs no transaction of its own where every statement is one
+	unhurried                        // nobody is held up by it: it may wait a moment for a commit to share
+	awaited                          // of work that has begun before its event was committed: that commit waits a moment for it
 )
 
 // committer runs fn and commits. fn may run again after a failure that another try can cure, so it starts anew each
 // time. When commit returns nil, what fn did is durable; when it returns an error, none of it is, save that a commit
 // whose answer was lost may have happened.
 type committer interface {
-	commit(ctx context.Context, n size, fn func(*tx) error) error
+	commit(ctx context.Context, k kind, fn func(*tx) error) error
 }
 
 // handle is a database with the statements that are worth keeping prepared.
@@ -62,6 +64,7 @@ type tx struct {
 	on      executor
 	stmts   map[string]*sql.Stmt
 	maxRows int // rows that one statement takes, a power of two
+	awaits  int // awaited writes that belong into this commit
 }
 
 // stmt returns the prepared statement for query, or nil.

@@ -74,7 +74,7 @@ func testTallies(t *testing.T, s Store) {
 }
 
 func testAnswered(t *testing.T, s Store) {
-	must(s.Receive(t.Context(), events(0, 2)))(t)
+	must(s.Receive(t.Context(), events(0, 2), nil))(t)
 	check(t, s.SetAnswer(t.Context(), event(1).Event, "$card"))
 	if got := must(s.Answered(t.Context(), "$card"))(t); got.Event != event(1).Event {
 		t.Errorf("got %+v", got)
