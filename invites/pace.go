@@ -38,8 +38,11 @@ type limit struct {
 // gate is a limit that was met.
 type gate struct {
 	gap    time.Duration // between two who pass; 0: only suspected
+	floor  time.Duration // gap is not less than this: the longest wait named, then what was measured
+	sure   time.Duration // what was measured last
 	next   time.Time     // when the next one may ask
 	tail   time.Time     // the next turn to be given
+	again  time.Time     // the next turn for one that had one, which somebody else used or which came too early
 	from   time.Time     // when one could pass, by the homeserver's last word
 	passed int           // how many did since
 	met    string        // what was told to wait last: who, or for all acts of a user where
@@ -64,17 +67,17 @@ func (p *pacer) turn(inv *Invitation, now time.Time) (at time.Time, wait bool) {
 		return inv.DueAt, true // woken too early
 	}
 	if !g.here.free(now, had) {
-		at, wait = g.here.give(), true
+		at, wait = g.here.give(had), true
 	}
 	if !g.own.free(now, had) {
-		at, wait = later(at, g.own.give()), true
+		at, wait = later(at, g.own.give(had)), true
 	}
 	switch jumps := !had && !g.here.paces(); {
 	case g.everywhere.free(now, had || jumps):
 	case jumps: // those in another room are not behind a long line in this one
 		at, wait = later(at, g.everywhere.next), true
 	default:
-		at, wait = later(at, g.everywhere.give()), true
+		at, wait = later(at, g.everywhere.give(had)), true
 	}
 	if !wait {
 		g.here.take()
@@ -119,7 +122,7 @@ func (p *pacer) answered(inv *Invitation, now time.Time) {
 	all := p.of(inv, now)
 	for _, g := range []*gate{all.here, all.everywhere, all.own} {
 		if g != nil {
-			g.passed++
+			g.pass()
 		}
 	}
 }
@@ -172,10 +175,16 @@ func (g *gate) take() {
 	}
 }
 
-// give gives a turn, the last one.
-func (g *gate) give() time.Time {
-	at := later(g.tail, g.next)
-	g.tail = at.Add(g.gap)
+// give gives a turn: to who had none, the last one; to who had one, the next: should nobody come to it, the limit would be left
+// unused, and of two who come to it one comes again.
+func (g *gate) give(had bool) time.Time {
+	line := &g.tail
+	if had {
+		line = &g.again
+	}
+	at := later(*line, g.next)
+	*line = at.Add(g.gap)
+	g.tail = later(g.tail, g.again)
 	return at
 }
 
@@ -192,18 +201,36 @@ func (g *gate) suspect(passes time.Time) { g.from, g.passed = passes, 0 }
 // close takes the homeserver's word for when the next one passes. From one such word to another it let pass who passed, which
 // tells how far apart they are, and how much of the limit others leave.
 func (g *gate) close(passes time.Time, wait time.Duration) {
+	g.floor = max(g.floor, wait)
 	since := passes.Sub(g.from)
 	switch {
-	case g.from.IsZero() || (g.passed == 0 && !g.paces()):
+	case !g.paces() && (g.from.IsZero() || g.passed == 0):
 		g.gap, g.from = wait, passes
 	case !g.paces() || since > g.gap/2: // else it is the same word, said to another
-		if g.gap = max(g.gap, wait); g.passed > 0 {
-			g.gap = max(wait, since/time.Duration(g.passed))
+		if g.passed > 0 {
+			g.measured(since / time.Duration(g.passed))
 		}
 		g.from, g.passed = passes, 0
 	}
+	g.gap = max(g.gap, g.floor)
 	g.next = passes
 	g.tail = later(g.tail, passes.Add(g.gap))
+}
+
+// measured takes a measurement. One alone may be far too long: Synapse counts against the room what it refuses for the sender's sake,
+// and others may have been at it. The shorter of two is taken for the limit.
+func (g *gate) measured(gap time.Duration) {
+	if g.sure > 0 {
+		g.floor = max(g.floor, min(g.sure, gap))
+	}
+	g.sure = gap
+	g.gap = min(gap, g.floor*3/2)
+}
+
+// pass counts one who passed. As long as they do, the gap shrinks to what it is at least.
+func (g *gate) pass() {
+	g.passed++
+	g.gap -= max(0, g.gap-g.floor) / 4
 }
 
 func later(a, b time.Time) time.Time {
