@@ -20,6 +20,28 @@ const editPause = 2 * time.Second
 type progress struct {
 	mu     sync.Mutex
 	edited map[id.EventID]time.Time // when a command's message was last edited
+	soon   map[id.EventID]bool      // to be edited when editPause is over
+}
+
+// schedule reports whether a command's next edit was not scheduled yet.
+func (p *progress) schedule(command id.EventID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.soon[command] {
+		return false
+	}
+	if p.soon == nil {
+		p.soon = map[id.EventID]bool{}
+	}
+	p.soon[command] = true
+	return true
+}
+
+// begin ends the waiting of a scheduled edit.
+func (p *progress) begin(command id.EventID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.soon, command)
 }
 
 // fresh reports whether a message was edited a moment ago.
@@ -52,7 +74,7 @@ type occasion int
 
 const (
 	settled  occasion = iota // a row was settled: say so now and then
-	delayed                  // a row has to wait: say so at once
+	delayed                  // a row has to wait: say so at once, or as soon as an edit is due
 	finished                 // only if nothing is open any more
 )
 
@@ -69,10 +91,29 @@ func (b *bot) deliver(ctx context.Context, row int64) (invites.Outcome, error) {
 	if outcome.Kind == invites.OutcomeLater || outcome.Kind == invites.OutcomeFailed {
 		why = delayed
 	}
-	if err := b.report(ctx, outcome.Command, why); err != nil {
-		b.log.Warn().Err(err).Stringer("event", outcome.Command).Msg("the status message could not be edited")
-	}
+	b.tellOf(ctx, outcome.Command, why)
 	return outcome, nil
+}
+
+// tellOf reports, and logs where that fails: the next report tells more.
+func (b *bot) tellOf(ctx context.Context, command id.EventID, why occasion) {
+	if err := b.report(ctx, command, why); err != nil && b.ctx.Err() == nil {
+		b.log.Warn().Err(err).Stringer("event", command).Msg("the status message could not be edited")
+	}
+}
+
+// tellSoon reports when the pause between edits is over: of many rows that have to wait, the first is told of at once, and the
+// others together.
+func (b *bot) tellSoon(command id.EventID) {
+	if !b.progress.schedule(command) {
+		return
+	}
+	time.AfterFunc(editPause, func() {
+		b.progress.begin(command)
+		if b.ctx.Err() == nil {
+			b.tellOf(b.ctx, command, delayed)
+		}
+	})
 }
 
 // report edits a command's status message to what its rows show. When nothing is open any more, the event is ended.
@@ -83,6 +124,10 @@ func (b *bot) report(ctx context.Context, command id.EventID, why occasion) erro
 			return err
 		}
 	}
+	if why == delayed && b.progress.fresh(command, time.Now()) {
+		b.tellSoon(command)
+		return nil
+	}
 	rows, err := b.invites.Progress(ctx, command)
 	if err != nil {
 		return err
@@ -92,7 +137,10 @@ func (b *bot) report(ctx context.Context, command id.EventID, why occasion) erro
 	})
 	now := time.Now()
 	due := b.progress.due(command, now, !open)
-	if open && why != delayed && (why == finished || !due) {
+	if open && (why == finished || !due) {
+		if why == delayed {
+			b.tellSoon(command)
+		}
 		return nil
 	}
 	if len(rows) == 0 {

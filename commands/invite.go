@@ -205,7 +205,7 @@ func wait(open []invites.Invitation, now time.Time) string {
 	limited := false
 	for _, row := range open {
 		last = max(last, row.DueAt.Sub(now))
-		limited = limited || row.Code == "M_LIMIT_EXCEEDED"
+		limited = limited || row.Code == invites.CodeLimited || row.Code == invites.CodeTurn
 	}
 	switch minutes := int((last + 59*time.Second) / time.Minute); {
 	case last <= 2*time.Second:

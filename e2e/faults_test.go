@@ -7,17 +7,22 @@ import (
 	"testing"
 	"time"
 
+	"usher/e2e/fault"
 	"usher/e2e/stub"
 )
 
-// TestHomeserverFaults: whatever becomes of a request or its answer, the invitation is made once and the command answered once.
-func TestHomeserverFaults(t *testing.T) {
+// named is a fault by its name.
+type named struct {
+	name string
+	f    stub.Fault
+}
+
+// homeserverFaults are what may become of a request that Usher waits for no longer than so long.
+func homeserverFaults(patience time.Duration) []named {
 	json := http.Header{"Content-Type": {"application/json"}}
 	limited := http.Header{"Retry-After": {"1"}}
-	faults := []struct {
-		name string
-		f    stub.Fault
-	}{
+	late := patience + 500*time.Millisecond
+	return []named{
 		{"503", stub.Fault{Status: 503, Body: `{"errcode":"M_UNKNOWN"}`}},
 		{"500 in HTML", stub.Fault{Status: 500, Body: `<html>`}},
 		{"reset", stub.Fault{Reset: true}},
@@ -25,12 +30,21 @@ func TestHomeserverFaults(t *testing.T) {
 		{"half an answer", stub.Fault{After: true, Half: true}},
 		{"200 without JSON", stub.Fault{After: true, Status: 200, Body: `<html>`}},
 		{"200 with half the JSON", stub.Fault{After: true, Status: 200, Header: json, Body: `{"a":`}},
-		{"timeout", stub.Fault{Latency: 1500 * time.Millisecond, Reset: true}},
-		{"answer too late", stub.Fault{After: true, Latency: 1500 * time.Millisecond, Reset: true}},
+		{"timeout", stub.Fault{Latency: late, Reset: true}},
+		{"answer too late", stub.Fault{After: true, Latency: late, Reset: true}},
 		{"429 with a header", stub.Fault{Status: 429, Header: limited}},
 		{"429 with a body", stub.Fault{Status: 429, Header: json, Body: `{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":300}`}},
 		{"redirect", stub.Fault{Status: 302, Header: http.Header{"Location": {"http://127.0.0.1:1/"}}}},
 	}
+}
+
+// faultyPlaces are the requests that a command depends on.
+var faultyPlaces = []struct{ name, method, suffix string }{
+	{"invite", "POST", "/invite"}, {"state", "GET", "/m.room.power_levels/"}, {"answer", "PUT", ""},
+}
+
+// TestHomeserverFaults: whatever becomes of a request or its answer, the invitation is made once and the command answered once.
+func TestHomeserverFaults(t *testing.T) {
 	q := newQuick(t, m{"appservice.request_timeout": "1s"})
 	in, owner := q.Room("room", "@owner:"+q.Domain), "@owner:"+q.Domain
 	q.start()
@@ -50,10 +64,8 @@ func TestHomeserverFaults(t *testing.T) {
 		}
 	}
 	t.Run("at", func(t *testing.T) {
-		for _, at := range []struct{ name, method, suffix string }{
-			{"invite", "POST", "/invite"}, {"state", "GET", "/m.room.power_levels/"}, {"answer", "PUT", ""},
-		} {
-			for i, c := range faults {
+		for _, at := range faultyPlaces {
+			for i, c := range homeserverFaults(time.Second) {
 				f := c.f
 				f.Method, f.Suffix = at.method, at.suffix
 				room, guest := q.Room(fmt.Sprint(at.name, i), owner), fmt.Sprintf("@%s%d:%s", at.name, i, q.Domain)
@@ -113,6 +125,45 @@ func TestOutage(t *testing.T) {
 	}
 	if again := q.SentAgain(); len(again) > 0 {
 		t.Errorf("sent again: %v", again)
+	}
+}
+
+// TestPaced: forty people are invited under a limit that lets ten pass at once, with hardly more requests than that, in the time that
+// the limit leaves, and the command is answered once. Others are not held up.
+func TestPaced(t *testing.T) {
+	q := newQuick(t, nil)
+	in, owner := q.Room("room", "@owner:"+q.Domain), "@owner:"+q.Domain
+	other, another := q.Room("other", "@another:"+q.Domain), "@another:"+q.Domain
+	q.start()
+	limit := fault.Limit{PerSecond: 2, Burst: 10}
+	q.Script(stub.Fault{Suffix: "/invite", In: in, Limit: &limit})
+	command := "!invite"
+	for i := range 40 {
+		command += fmt.Sprintf(" @guest%d:%s", i, q.Domain)
+	}
+	said, start := q.Say(in, owner, command), time.Now()
+	q.await("word of the delay", 10*time.Second, func() bool {
+		_, notices := q.answers(in, said)
+		return notices == 1
+	})
+	q.answered(other, q.Say(other, another, "!invite @guest:"+q.Domain))
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("another was answered after %s", took)
+	}
+	q.answered(in, said)
+	edits := len(q.Events(in, func(e stub.Event) bool { return e.Sender == string(q.Usher.Bot) && e.Type == "m.room.message" }))
+	t.Logf("40 invitations: %d refused requests, %s, %d edits", limit.Refused(), time.Since(start), edits-1)
+	if n := limit.Refused(); n > 8 {
+		t.Errorf("%d requests too many", n)
+	}
+	if took := time.Since(start); took > 25*time.Second {
+		t.Errorf("it took %s, where the limit allows it in 15 s", took)
+	}
+	if edits > 15 {
+		t.Errorf("%d edits", edits)
+	}
+	if reactions, notices := q.answers(in, said); reactions != 1 || notices != 1 {
+		t.Errorf("%d reactions, %d notices", reactions, notices)
 	}
 }
 

@@ -60,6 +60,9 @@ type ending struct {
 
 // attempt reads, decides and acts.
 func (s *Service) attempt(ctx context.Context, inv Invitation) ending {
+	if at, wait := s.pace.turn(&inv, s.Clock.Now()); wait {
+		return ending{status: Open, kind: OutcomeLater, code: CodeTurn, due: at, quiet: true}
+	}
 	q := policy.Question{Action: inv.Action, Actor: inv.Actor, Performer: inv.Performer, Target: inv.Target}
 	again := inv.Attempt > 1
 	if taken, err := s.takenBack(ctx, inv, again); err != nil {
@@ -78,11 +81,17 @@ func (s *Service) attempt(ctx context.Context, inv Invitation) ending {
 	err := s.Homeserver.Act(ctx, Effect{
 		Action: policy.OnTheWire(inv.Action), Room: inv.Room, Via: inv.Via, Performer: inv.Performer, Target: inv.Target, Reason: inv.Reason,
 	})
-	if err == nil {
-		return s.confirm(ctx, inv)
-	}
 	var act *ActError
-	if errors.As(err, &act) && act.Class == ClassRefused {
+	switch failed := errors.As(err, &act); {
+	case failed && act.Class == ClassLater:
+		s.pace.limited(&inv, s.Clock.Now(), act.RetryAfter)
+	case err == nil, failed && act.Class == ClassRefused:
+		s.pace.answered(&inv, s.Clock.Now())
+	}
+	switch {
+	case err == nil:
+		return s.confirm(ctx, inv)
+	case act != nil && act.Class == ClassRefused:
 		return s.refusal(ctx, inv, q, act)
 	}
 	return s.failure(inv, err)
@@ -226,7 +235,7 @@ func (s *Service) failure(inv Invitation, err error) ending {
 	if errors.As(err, &act) {
 		switch act.Class {
 		case ClassLater:
-			end.kind, end.code, end.due = OutcomeLater, "M_LIMIT_EXCEEDED", now.Add(max(act.RetryAfter, time.Second))
+			end.kind, end.code, end.due = OutcomeLater, CodeLimited, now.Add(max(act.RetryAfter, time.Second))
 		case ClassStopped:
 			end.code, end.due = CodeStopped, now.Add(time.Minute)
 		case ClassRefused:

@@ -43,6 +43,7 @@ type Service struct {
 	Limits     Limits
 
 	memory memory
+	pace   pacer
 }
 
 // Request is what a command asks for: one action on some targets in one room.

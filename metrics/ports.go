@@ -138,8 +138,11 @@ func (s store) Settle(ctx context.Context, settlements ...invites.Settlement) (e
 	for _, one := range settlements {
 		outcome := string(one.Status)
 		if one.Status == invites.Open {
+			if one.Code == invites.CodeTurn {
+				continue // it waits for its turn: that was no attempt
+			}
 			outcome = "retry"
-			if one.Code == "M_LIMIT_EXCEEDED" {
+			if one.Code == invites.CodeLimited {
 				s.m.rateWait.Observe(max(one.DueAt.Sub(one.At), 0).Seconds())
 			}
 		}

@@ -12,7 +12,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.requests++
 	s.mu.Unlock()
-	s.script.serve(w, r, s.mux)
+	s.script.Serve(w, r, s.mux)
 }
 
 // routes is the API (https://spec.matrix.org/latest/client-server-api/).

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"usher/e2e/fault"
 )
 
 // Server is a stub homeserver. Everybody whom Room names is in its rooms; all local users exist.
@@ -21,7 +23,7 @@ type Server struct {
 
 	server *http.Server
 	mux    *http.ServeMux
-	script script
+	script fault.Script
 	push   pusher
 
 	mu       sync.Mutex
