@@ -78,6 +78,7 @@ func (s *State) Changed(r id.RoomID, k room.Key) {
 	c.drop(k)
 	if _, known := c.events[k]; known && k.Type == typeMember {
 		c.members--
+		s.kept--
 	}
 	delete(c.events, k)
 }
@@ -96,10 +97,11 @@ func (s *State) Invalidate(r id.RoomID) {
 func (s *State) InvalidateAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	clear(s.rooms)
+	for s.used.Len() > 0 {
+		s.remove(s.used.Back())
+	}
 	clear(s.counts)
 	clear(s.collections)
-	s.used.Init()
 }
 
 // room returns what is known of a room, an empty entry if nothing.
@@ -118,13 +120,16 @@ func (s *State) room(r id.RoomID) *cached {
 }
 
 func (s *State) remove(e *list.Element) {
-	delete(s.rooms, e.Value.(*cached).room)
+	c := e.Value.(*cached)
+	s.reset(c) // with its flights: what they bring is for those who wait
+	delete(s.rooms, c.room)
 	s.used.Remove(e)
 }
 
 // reset forgets all but the create event.
 func (s *State) reset(c *cached) {
 	create := c.events[createKey]
+	s.kept -= c.members
 	c.events, c.flights, c.shown = make(map[room.Key]*room.Event), make(map[room.Key]*flight), make(map[room.Key]bool)
 	c.members, c.snap, c.outside, c.expires = 0, nil, false, s.o.Now().Add(s.o.TTL)
 	if create != nil {
@@ -148,22 +153,27 @@ func (s *State) keep(c *cached, f *flight) {
 		c.outside = true
 	case f.err == nil:
 		if f.key.Type == typeMember {
-			s.bound(c)
+			s.bound()
 			c.members++
+			s.kept++
 		}
 		c.events[f.key] = f.event
 		c.drop(f.key)
 	}
 }
 
-// bound forgets a room's members when there are too many of them.
-func (s *State) bound(c *cached) {
-	if c.members < s.o.Members {
+// bound has the rooms used least forget their members when there are too many of them in all.
+func (s *State) bound() {
+	if s.kept < s.o.Members {
 		return
 	}
 	own := memberKey(s.client.user)
-	maps.DeleteFunc(c.events, func(k room.Key, _ *room.Event) bool { return k.Type == typeMember && k != own })
-	c.members = 0
+	for e := s.used.Back(); e != nil && s.kept > s.o.Members*3/4; e = e.Prev() {
+		c := e.Value.(*cached)
+		maps.DeleteFunc(c.events, func(k room.Key, _ *room.Event) bool { return k.Type == typeMember && k != own })
+		s.kept -= c.members
+		c.members = 0
+	}
 }
 
 // drop drops the snapshot if it shows the key.

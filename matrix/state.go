@@ -31,7 +31,7 @@ type CreateStore interface {
 type StateOptions struct {
 	TTL     time.Duration    // how long a room's state is believed without a word from the homeserver; 1 h if 0
 	Rooms   int              // rooms kept; 1024 if 0
-	Members int              // member events kept of one room; 4096 if 0
+	Members int              // member events kept, of all rooms together; 16384 if 0
 	Creates CreateStore      // may be nil
 	Now     func() time.Time // time.Now if nil
 	Log     zerolog.Logger
@@ -47,6 +47,7 @@ type State struct {
 	mu    sync.Mutex
 	rooms map[id.RoomID]*list.Element // of *cached
 	used  *list.List                  // front: used last
+	kept  int                         // member events in all of them
 
 	counts      map[id.RoomID]*count
 	collections map[id.RoomID]*collection
@@ -64,7 +65,7 @@ func NewState(client *Client, o StateOptions) *State {
 		o.Rooms = 1024
 	}
 	if o.Members == 0 {
-		o.Members = 4096
+		o.Members = 16384
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -141,6 +141,32 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// TestBoundsOfAll has rooms share one bound of members: who was used least gives way, and the count stays right.
+func TestBoundsOfAll(t *testing.T) {
+	st := NewState(new(stub).client(t, time.Minute), StateOptions{Members: 8})
+	for _, r := range []id.RoomID{"!a", "!b"} {
+		c := st.room(r)
+		for i := range 6 {
+			f := &flight{key: memberKey(id.UserID(fmt.Sprintf("@u%d:x", i))), done: make(chan struct{})}
+			c.flights[f.key] = f
+			st.keep(c, f)
+		}
+	}
+	a, b := st.room("!a").members, st.room("!b").members
+	if a != 0 || b != 6 || st.kept != 6 {
+		t.Errorf("kept %d and %d, counted %d", a, b, st.kept)
+	}
+	st.Changed("!b", memberKey("@u0:x"))
+	late := &flight{key: memberKey("@late:x"), done: make(chan struct{})}
+	c := st.room("!b")
+	c.flights[late.key] = late
+	st.Invalidate("!b")
+	st.keep(c, late) // of a room that is gone
+	if st.kept != 0 {
+		t.Errorf("counted %d of nothing", st.kept)
+	}
+}
+
 func TestViews(t *testing.T) {
 	const denied = `{"errcode":"M_FORBIDDEN","error":"not in the room"}`
 	join, leave, invite := `{"membership":"join"}`, `{"membership":"leave"}`, `{"membership":"invite"}`
