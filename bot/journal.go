@@ -28,12 +28,12 @@ func (j journal) Record(ctx context.Context, rows []invites.Invitation, audit []
 }
 
 // Claim implements invites.Store.
-func (j journal) Claim(ctx context.Context, row int64, now time.Time, lease time.Duration) (invites.Invitation, bool, error) {
-	claimed, ok, err := j.Store.Claim(ctx, row, now, lease)
-	if ok {
-		j.about(j.log.Debug(), claimed).Int("attempt", claimed.Attempt).Msg("attempting")
+func (j journal) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]invites.Invitation, error) {
+	claimed, err := j.Store.Claim(ctx, rows, now, lease)
+	for _, row := range claimed {
+		j.about(j.log.Debug(), row).Int("attempt", row.Attempt).Msg("attempting")
 	}
-	return claimed, ok, err
+	return claimed, err
 }
 
 // Settle implements invites.Store.

@@ -80,7 +80,7 @@ func TestRefusedTokenStopsEverything(t *testing.T) {
 	if reasons := b.ready(); len(reasons) != 1 || !strings.Contains(reasons[0], "as_token") {
 		t.Errorf("ready says %q", reasons)
 	}
-	if o, err := b.deliver(t.Context(), 1); err != nil || o.Kind != invites.OutcomeLater {
+	if o, err := b.deliver(t.Context(), 1); err != nil || len(o) != 1 || o[0].Kind != invites.OutcomeLater {
 		t.Errorf("%+v %v: a delivery was begun", o, err)
 	}
 	ev := receive(t, b, "!ping")
@@ -103,8 +103,8 @@ func TestStoreWatched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, ok, err := port.Claim(t.Context(), rows[0].ID, clock{}.Now(), lease); !ok || err != nil {
-		t.Fatal(ok, err)
+	if claimed, err := port.Claim(t.Context(), []int64{rows[0].ID}, clock{}.Now(), lease); len(claimed) != 1 || err != nil {
+		t.Fatal(claimed, err)
 	}
 	if err := port.Settle(t.Context(), invites.Settlement{ID: rows[0].ID, Attempt: 1, Status: invites.Done, Code: "done"}); err != nil {
 		t.Fatal(err)

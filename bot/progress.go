@@ -78,21 +78,30 @@ const (
 	finished                 // only if nothing is open any more
 )
 
-// deliver is what the queue calls: one attempt at a row, and word of it.
-func (b *bot) deliver(ctx context.Context, row int64) (invites.Outcome, error) {
+// deliver is what the queue calls: one attempt at each row, and word of them, once for each command.
+func (b *bot) deliver(ctx context.Context, rows ...int64) ([]invites.Outcome, error) {
 	if b.client.TokenRefused() {
-		return invites.Outcome{Kind: invites.OutcomeLater, At: time.Now().Add(refusedPause)}, nil // begin nothing
+		later := invites.Outcome{Kind: invites.OutcomeLater, At: time.Now().Add(refusedPause)}
+		return slices.Repeat([]invites.Outcome{later}, len(rows)), nil // begin nothing
 	}
-	outcome, err := b.invites.Deliver(ctx, row)
-	if err != nil || outcome.Kind == invites.OutcomeGone {
-		return outcome, err
+	outcomes, err := b.invites.Deliver(ctx, rows...)
+	if err != nil {
+		return nil, err
 	}
-	why := settled
-	if outcome.Kind == invites.OutcomeLater || outcome.Kind == invites.OutcomeFailed {
-		why = delayed
+	why := map[id.EventID]occasion{}
+	for _, outcome := range outcomes {
+		switch outcome.Kind {
+		case invites.OutcomeGone:
+		case invites.OutcomeLater, invites.OutcomeFailed:
+			why[outcome.Command] = delayed
+		default:
+			why[outcome.Command] = max(why[outcome.Command], settled)
+		}
 	}
-	b.tellOf(ctx, outcome.Command, why)
-	return outcome, nil
+	for command, occasion := range why {
+		b.tellOf(ctx, command, occasion)
+	}
+	return outcomes, nil
 }
 
 // tellOf reports, and logs where that fails: the next report tells more.

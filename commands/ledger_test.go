@@ -116,9 +116,9 @@ func TestUninviteLate(t *testing.T) {
 	if err != nil || len(rows) != 1 {
 		t.Fatal(rows, err)
 	}
-	outcome, err := d.Invites.Deliver(t.Context(), rows[0].ID)
-	if err != nil || outcome.Code != "withdraw.not_invited" || len(hs.Acts()) != 0 {
-		t.Errorf("got %+v %v and %d acts", outcome, err, len(hs.Acts()))
+	outcomes, err := d.Invites.Deliver(t.Context(), rows[0].ID)
+	if err != nil || outcomes[0].Code != "withdraw.not_invited" || len(hs.Acts()) != 0 {
+		t.Errorf("got %+v %v and %d acts", outcomes, err, len(hs.Acts()))
 	}
 }
 

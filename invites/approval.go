@@ -136,7 +136,7 @@ func (s *Service) CarryOut(ctx context.Context, c Card) (Invitation, error) {
 	if err != nil || row.Status != Open || row.DueAt.After(s.Clock.Now()) {
 		return row, err
 	}
-	if row, err = s.deliverNow(ctx, row, false); err != nil {
+	if err := s.deliverNow(ctx, []*Invitation{&row}, nil); err != nil {
 		return row, err
 	}
 	return s.row(ctx, c)

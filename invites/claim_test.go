@@ -15,9 +15,9 @@ type commits struct {
 }
 
 // Claim implements invites.Store.
-func (c *commits) Claim(ctx context.Context, row int64, now time.Time, lease time.Duration) (invites.Invitation, bool, error) {
+func (c *commits) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]invites.Invitation, error) {
 	c.claims++
-	return c.Store.Claim(ctx, row, now, lease)
+	return c.Store.Claim(ctx, rows, now, lease)
 }
 
 // TestFirstIsClaimedWithItsRecord has nobody else deliver the first row of a command meanwhile, without a claim of its own.
@@ -32,7 +32,7 @@ func TestFirstIsClaimedWithItsRecord(t *testing.T) {
 		}
 		for _, row := range rows {
 			if row.Target == bob && row.Status == invites.Open {
-				if outcome, err := w.Deliver(t.Context(), row.ID); err != nil || outcome.Kind != invites.OutcomeGone {
+				if outcome, err := one(w.Deliver(t.Context(), row.ID)); err != nil || outcome.Kind != invites.OutcomeGone {
 					t.Errorf("delivered beside: %v %v", outcome, err)
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -21,30 +22,54 @@ const (
 	CodeAutoJoin = "join.auto"     // the invitee's operator configured that they join at once
 )
 
-// Deliver makes one attempt at a row: claim it, read the world again, decide again, act, settle. It is what the lane and the
-// queue both call. An error is the store's; everything else is an outcome.
-func (s *Service) Deliver(ctx context.Context, row int64) (Outcome, error) {
-	inv, ok, err := s.Store.Claim(ctx, row, s.Clock.Now(), s.Limits.Lease)
-	if err != nil || !ok {
-		return Outcome{Kind: OutcomeGone}, err
+// Deliver makes one attempt at each of some rows: claim them, read the world again, decide again, act, settle them. An error is
+// the store's; everything else is an outcome. They are in the order of the rows.
+func (s *Service) Deliver(ctx context.Context, rows ...int64) ([]Outcome, error) {
+	claimed, err := s.Store.Claim(ctx, rows, s.Clock.Now(), s.Limits.Lease)
+	if err != nil {
+		return nil, err
 	}
-	outcome, _, err := s.deliver(ctx, inv)
-	return outcome, err
+	delivered, _, err := s.deliver(ctx, claimed)
+	if err != nil {
+		return nil, err
+	}
+	outcomes := make([]Outcome, len(rows))
+	for i, row := range rows {
+		outcomes[i].Kind = OutcomeGone
+		if at := slices.IndexFunc(claimed, func(inv Invitation) bool { return inv.ID == row }); at >= 0 {
+			outcomes[i] = delivered[at]
+		}
+	}
+	return outcomes, nil
 }
 
-// deliver makes the attempt at a row that was claimed for it, and returns the row as it is then.
-func (s *Service) deliver(ctx context.Context, inv Invitation) (Outcome, Invitation, error) {
-	end := s.attempt(ctx, inv)
-	if ctx.Err() != nil && end.status == Open {
-		// Shutting down: leave the row to the next start, but let go of it.
-		ctx = context.WithoutCancel(ctx)
-		end.due = s.Clock.Now()
+// deliver makes an attempt at each of some rows that were just claimed for it, and returns them as they are then. No attempt
+// lasts longer than the lease, and none begins that could not last long enough.
+func (s *Service) deliver(ctx context.Context, claimed []Invitation) ([]Outcome, []Invitation, error) {
+	leased, cancel := context.WithTimeout(ctx, s.Limits.Lease)
+	defer cancel()
+	start := s.Clock.Now()
+	ends := make([]ending, len(claimed))
+	for i, inv := range claimed {
+		now := s.Clock.Now()
+		if i > 0 && (ctx.Err() != nil || now.Sub(start) > s.Limits.Lease/3) {
+			ends[i] = ending{status: Open, kind: OutcomeLater, code: inv.Code, detail: inv.Detail, due: now, quiet: true}
+			continue
+		}
+		ends[i] = s.attempt(leased, inv)
+		if ctx.Err() != nil && ends[i].status == Open {
+			ends[i].due = now // shutting down: leave it to the next start, but let go of it
+		}
 	}
-	outcome, err := s.settle(ctx, inv, end)
-	if err == nil && outcome.Kind != OutcomeGone {
-		inv.Status, inv.Code, inv.Detail, inv.DueAt, inv.LeasedUntil = end.status, end.code, end.detail, end.due, time.Time{}
+	outcomes, err := s.settle(context.WithoutCancel(ctx), claimed, ends)
+	after := slices.Clone(claimed)
+	for i, end := range ends {
+		if err == nil && outcomes[i].Kind != OutcomeGone {
+			inv := &after[i]
+			inv.Status, inv.Code, inv.Detail, inv.DueAt, inv.LeasedUntil = end.status, end.code, end.detail, end.due, time.Time{}
+		}
 	}
-	return outcome, inv, err
+	return outcomes, after, err
 }
 
 // ending is how an attempt went.
@@ -258,9 +283,49 @@ func backoff(attempt int) time.Duration {
 	return min(time.Second<<min(max(attempt, 1)-1, 9), 5*time.Minute)
 }
 
-// settle commits the ending with its audit, and an automatic join that follows from it.
-func (s *Service) settle(ctx context.Context, inv Invitation, end ending) (Outcome, error) {
+// settle commits endings with their audit, and the automatic joins that follow from them, together.
+func (s *Service) settle(ctx context.Context, rows []Invitation, ends []ending) ([]Outcome, error) {
 	now := s.Clock.Now()
+	all := make([]Settlement, len(rows))
+	for i, inv := range rows {
+		all[i] = s.settlement(inv, ends[i], now)
+	}
+	fenced, err := s.settleAll(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	outcomes := make([]Outcome, len(rows))
+	for i, end := range ends {
+		if fenced[i] {
+			outcomes[i].Kind = OutcomeGone
+			continue
+		}
+		outcomes[i] = Outcome{Kind: end.kind, At: end.due, Code: end.code, Command: rows[i].Command}
+		if len(all[i].Then) > 0 {
+			if err := s.wakeJoin(ctx, rows[i], now); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return outcomes, nil
+}
+
+// settleAll settles in one commit, or each apart where one of them is fenced, and tells which are.
+func (s *Service) settleAll(ctx context.Context, all []Settlement) (fenced []bool, err error) {
+	fenced = make([]bool, len(all))
+	if err = s.Store.Settle(ctx, all...); !errors.Is(err, ErrFenced) {
+		return fenced, err
+	}
+	for i, one := range all {
+		err := s.Store.Settle(ctx, one)
+		if fenced[i] = errors.Is(err, ErrFenced); err != nil && !fenced[i] {
+			return nil, err
+		}
+	}
+	return fenced, nil
+}
+
+func (s *Service) settlement(inv Invitation, end ending, now time.Time) Settlement {
 	settled := Settlement{
 		ID: inv.ID, Attempt: inv.Attempt, Status: end.status, Code: end.code, Detail: end.detail, DueAt: end.due, At: now,
 		// An invitation that was not sent counts against nobody's quota.
@@ -273,23 +338,12 @@ func (s *Service) settle(ctx context.Context, inv Invitation, end ending) (Outco
 		}
 		settled.Audit = []Audit{auditOf(inv, "effect", verdict, end.code, end.policy, now)}
 	}
-	joins := end.status == Done && inv.Action == room.Invite && s.autoJoins(inv.Target)
-	if joins {
+	if end.status == Done && inv.Action == room.Invite && s.autoJoins(inv.Target) {
 		join := joinOf(inv, now)
 		settled.Then = []Invitation{join}
 		settled.Audit = append(settled.Audit, auditOf(join, "decision", room.Allow.String(), CodeAutoJoin, "", now))
 	}
-	if err := s.Store.Settle(ctx, settled); errors.Is(err, ErrFenced) {
-		return Outcome{Kind: OutcomeGone}, nil
-	} else if err != nil {
-		return Outcome{}, err
-	}
-	if joins {
-		if err := s.wakeJoin(ctx, inv, now); err != nil {
-			return Outcome{}, err
-		}
-	}
-	return Outcome{Kind: end.kind, At: end.due, Code: end.code, Command: inv.Command}, nil
+	return settled
 }
 
 // autoJoins reports whether an invitee's operator configured that they join at once.

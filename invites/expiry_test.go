@@ -46,7 +46,7 @@ func (w *world) expire(t *testing.T) (acts, reminders int) {
 		t.Fatal(err)
 	}
 	for _, row := range due {
-		if _, err := w.Deliver(t.Context(), row); err != nil {
+		if _, err := one(w.Deliver(t.Context(), row)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -130,7 +130,7 @@ func TestExpiryIsCheckedAgain(t *testing.T) {
 				t.Fatal(due, err)
 			}
 			tt.change(t, w)
-			outcome, err := w.Deliver(t.Context(), due[0])
+			outcome, err := one(w.Deliver(t.Context(), due[0]))
 			if err != nil || outcome.Code != tt.code || w.membership(t, bob) != tt.after {
 				t.Errorf("got %+v %v, bob's membership is %s", outcome, err, w.membership(t, bob))
 			}

@@ -338,7 +338,7 @@ func TestGuardOver(t *testing.T) {
 	w.hs.Before, w.told = nil, nil
 	w.hs.Set(lobby, policy.EventType, "", alice, json.RawMessage(strings.Replace(door, "kick", "report", 1)))
 	w.clock.Advance(time.Minute)
-	outcome, err := w.Deliver(t.Context(), w.queue.Take()[0].Row)
+	outcome, err := one(w.Deliver(t.Context(), w.queue.Take()[0].Row))
 	if err != nil || outcome.Code != "guard.over" {
 		t.Errorf("%+v %v", outcome, err)
 	}
@@ -370,7 +370,7 @@ func TestGuardIntruderCannotHide(t *testing.T) {
 		t.Fatalf("%+v", wakes)
 	}
 	w.clock.Advance(time.Minute)
-	if _, err := w.Deliver(t.Context(), wakes[0].Row); err != nil {
+	if _, err := one(w.Deliver(t.Context(), wakes[0].Row)); err != nil {
 		t.Fatal(err)
 	}
 	w.tell(t, bob, "intruder intruder @bob:here @bob:here acts:true calls:0", "leave")

@@ -119,8 +119,7 @@ func (g *Guard) remove(ctx context.Context, ev Received, p *policy.InForce, repo
 	if err := g.Tell(ctx, ev.Room, report); err != nil || rows[0].Status != Open {
 		return err
 	}
-	_, err = s.deliverNow(ctx, rows[0], false)
-	return err
+	return s.deliverNow(ctx, []*Invitation{&rows[0]}, nil)
 }
 
 // codeGuardOver is the outcome of a removal that waited until nobody wanted it any more.

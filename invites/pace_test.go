@@ -56,7 +56,7 @@ func (q *queued) run(t *testing.T, end time.Time) {
 		q.waits = q.waits[1:]
 		q.clock.Advance(max(0, next.At.Sub(q.clock.Now())))
 		q.clock.Advance(20 * time.Millisecond) // that it takes
-		outcome, err := q.Deliver(t.Context(), next.Row)
+		outcome, err := one(q.Deliver(t.Context(), next.Row))
 		q.tries++
 		if err != nil {
 			t.Fatal(err)

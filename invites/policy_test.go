@@ -68,7 +68,7 @@ func TestPolicyChangesBeforeDelivery(t *testing.T) {
 	w.Limits.AtOnce = 0
 	rows := w.ask(t, w.request(t, carol, bob))
 	w.govern(object{"delegate": false, "quota": object{"person": object{"count": 5, "per": "1h"}}})
-	if _, err := w.Deliver(t.Context(), rows[0].ID); err != nil {
+	if _, err := one(w.Deliver(t.Context(), rows[0].ID)); err != nil {
 		t.Fatal(err)
 	}
 	if got := outcome(w.ask(t, invites.Request{Command: rows[0].Command, Action: room.Invite, Room: lobby, Actor: carol, Targets: []id.UserID{bob}})); got != "refused invite.power" {

@@ -144,9 +144,9 @@ type Store interface {
 	Spent(ctx context.Context, r id.RoomID, by SpentBy, since time.Time) (Spent, error)
 	// Invitations returns the rows of one command, by ID.
 	Invitations(ctx context.Context, command id.EventID) ([]Invitation, error)
-	// Claim leases an open row whose lease is over and adds one to its attempt. It reports false when the row is
-	// settled or leased by somebody else.
-	Claim(ctx context.Context, row int64, now time.Time, lease time.Duration) (Invitation, bool, error)
+	// Claim leases open rows whose leases are over and adds one to their attempts. It returns those, in the order given: not
+	// what is settled or leased by somebody else.
+	Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]Invitation, error)
 	// Settle ends claimed attempts, all in one commit, and releases their leases. ErrFenced names none of them settled.
 	Settle(ctx context.Context, s ...Settlement) error
 	// Release ends all leases: for a start at which no other process can hold one.

@@ -205,20 +205,20 @@ func (s *Service) Ask(ctx context.Context, req Request) ([]Invitation, error) {
 		return nil, err
 	}
 	now := s.Clock.Now()
-	delivered := 0
+	var first []*Invitation
 	var queue []int64
 	for i, row := range rows {
 		switch {
 		case row.Status != Open || row.DueAt.After(now):
-			continue // settled, or the queue has it for later
-		case delivered >= s.Limits.AtOnce:
+			// settled, or the queue has it for later
+		case len(first) < s.Limits.AtOnce:
+			first = append(first, &rows[i])
+		default:
 			queue = append(queue, row.ID)
-			continue
 		}
-		delivered++
-		if rows[i], err = s.deliverNow(ctx, row, row.ID == claimed); err != nil {
-			return nil, err
-		}
+	}
+	if err := s.deliverNow(ctx, first, claimed); err != nil {
+		return nil, err
 	}
 	if len(queue) > 0 {
 		if err := s.Queue.Wake(ctx, now, queue...); err != nil {
@@ -228,20 +228,41 @@ func (s *Service) Ask(ctx context.Context, req Request) ([]Invitation, error) {
 	return slices.DeleteFunc(rows, func(row Invitation) bool { return row.Action != req.Action }), nil
 }
 
-// deliverNow delivers in the lane, and returns the row as it is then; what can't be done now is left to the queue.
-func (s *Service) deliverNow(ctx context.Context, row Invitation, claimed bool) (Invitation, error) {
-	if !claimed {
-		fresh, ok, err := s.Store.Claim(ctx, row.ID, s.Clock.Now(), s.Limits.Lease)
-		if err != nil || !ok {
-			return row, err
+// deliverNow delivers in the lane, and updates the rows to what they are then; what can't be done now is left to the queue. Those
+// not claimed yet are claimed here.
+func (s *Service) deliverNow(ctx context.Context, rows []*Invitation, claimed map[int64]bool) error {
+	var mine []Invitation
+	var others []int64
+	for _, row := range rows {
+		if claimed[row.ID] {
+			mine = append(mine, *row)
+		} else {
+			others = append(others, row.ID)
 		}
-		row = fresh
 	}
-	outcome, row, err := s.deliver(ctx, row)
-	if err == nil && (outcome.Kind == OutcomeLater || outcome.Kind == OutcomeFailed) {
-		err = s.Queue.Wake(ctx, outcome.At, row.ID)
+	if len(others) > 0 {
+		more, err := s.Store.Claim(ctx, others, s.Clock.Now(), s.Limits.Lease)
+		if err != nil {
+			return err
+		}
+		mine = append(mine, more...)
 	}
-	return row, err
+	if len(mine) == 0 {
+		return nil
+	}
+	outcomes, after, err := s.deliver(ctx, mine)
+	if err != nil {
+		return err
+	}
+	for i, inv := range after {
+		*rows[slices.IndexFunc(rows, func(row *Invitation) bool { return row.ID == inv.ID })] = inv
+		if k := outcomes[i].Kind; k == OutcomeLater || k == OutcomeFailed {
+			if err := s.Queue.Wake(ctx, outcomes[i].At, inv.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Progress returns the rows that a command asked for as they are now, without the automatic joins that followed.
@@ -250,13 +271,13 @@ func (s *Service) Progress(ctx context.Context, command id.EventID) ([]Invitatio
 	return slices.DeleteFunc(rows, func(row Invitation) bool { return row.Action != rows[0].Action }), err
 }
 
-// record decides on the targets that have no row yet, and commits rows and audit together. The first row that is to be
-// delivered is claimed with that, which saves nearly every command a commit; claimed is its ID, 0 for none.
-func (s *Service) record(ctx context.Context, req Request) (all []Invitation, claimed int64, err error) {
+// record decides on the targets that have no row yet, and commits rows and audit together. Those that are to be delivered at once
+// are claimed with that, which saves nearly every command a commit.
+func (s *Service) record(ctx context.Context, req Request) (all []Invitation, claimed map[int64]bool, err error) {
 	var known []Invitation
 	if !req.New {
 		if known, err = s.Store.Invitations(ctx, req.Command); err != nil {
-			return nil, 0, err
+			return nil, nil, err
 		}
 	}
 	have := make(map[id.UserID]bool, len(known))
@@ -272,7 +293,7 @@ func (s *Service) record(ctx context.Context, req Request) (all []Invitation, cl
 		}
 	}
 	if len(fresh.Targets) == 0 {
-		return known, 0, nil
+		return known, nil, nil
 	}
 	stored, claimed, err := s.decideAndRecord(ctx, fresh, len(known) == 0)
 	return append(known, stored...), claimed, err
@@ -287,27 +308,29 @@ func claims(given, stored Invitation) bool {
 // spendTries is how often a decision is made again because others spent of the same quotas meanwhile.
 const spendTries = 20
 
-// decideAndRecord decides on all targets and records what follows, with what it spends, in one commit. With claim, the first
-// row to be delivered is claimed by that commit.
-func (s *Service) decideAndRecord(ctx context.Context, req Request, claim bool) (stored []Invitation, claimed int64, err error) {
+// decideAndRecord decides on all targets and records what follows, with what it spends, in one commit. With claim, the rows to
+// be delivered at once are claimed by that commit.
+func (s *Service) decideAndRecord(ctx context.Context, req Request, claim bool) (stored []Invitation, claimed map[int64]bool, err error) {
 	for try := 1; ; try++ {
 		w := &purse{}
 		judged, err := s.judgeAll(ctx, req, w)
 		if err != nil {
-			return nil, 0, err
+			return nil, nil, err
 		}
 		rows, audit := s.rows(req, judged)
 		if err := s.limitCards(ctx, rows); err != nil {
-			return nil, 0, err
+			return nil, nil, err
 		}
-		first := slices.IndexFunc(rows, func(row Invitation) bool { return row.Status == Open })
-		take := claim && first >= 0 && s.Limits.AtOnce > 0
-		if take {
-			rows[first].Attempt, rows[first].LeasedUntil = 1, rows[first].CreatedAt.Add(s.Limits.Lease)
+		for i, left := 0, s.Limits.AtOnce; claim && i < len(rows) && left > 0; i++ {
+			if row := &rows[i]; row.Status == Open {
+				row.Attempt, row.LeasedUntil = 1, row.CreatedAt.Add(s.Limits.Lease)
+				left--
+			}
 		}
 		stored, err = s.Store.Record(ctx, rows, audit, s.charges(req, rows, judged, w)...)
-		if err == nil && take && claims(rows[first], stored[first]) {
-			claimed = stored[first].ID
+		claimed = make(map[int64]bool, s.Limits.AtOnce)
+		for i, row := range stored {
+			claimed[row.ID] = claims(rows[i], row)
 		}
 		if !errors.Is(err, ErrSpent) || try == spendTries {
 			return stored, claimed, err

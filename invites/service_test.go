@@ -168,7 +168,7 @@ func TestAskAgainTakesUpWhereItWas(t *testing.T) {
 	if got := len(w.hs.Acts()); got != 4 {
 		t.Errorf("%d sent, want 4: each person once", got)
 	}
-	outcome, err := w.Deliver(t.Context(), queued[0].Row)
+	outcome, err := one(w.Deliver(t.Context(), queued[0].Row))
 	if err != nil || outcome.Kind != invites.OutcomeGone {
 		t.Errorf("got %v %v, want that the row is settled", outcome, err)
 	}
@@ -178,12 +178,12 @@ func TestDeliverAfterACrashSendsNothingTwice(t *testing.T) {
 	w := newWorld(t)
 	w.Limits.AtOnce = 0
 	rows := w.ask(t, w.request(t, alice, bob))
-	if _, ok, err := w.db.Claim(t.Context(), rows[0].ID, w.clock.Now(), time.Minute); err != nil || !ok {
-		t.Fatal(ok, err)
+	if claimed, err := w.db.Claim(t.Context(), []int64{rows[0].ID}, w.clock.Now(), time.Minute); err != nil || len(claimed) != 1 {
+		t.Fatal(claimed, err)
 	}
 	w.hs.Member(lobby, bob, "invite") // it went through, and then the power was cut
 	w.clock.Advance(2 * time.Minute)
-	outcome, err := w.Deliver(t.Context(), rows[0].ID)
+	outcome, err := one(w.Deliver(t.Context(), rows[0].ID))
 	if err != nil || outcome.Kind != invites.OutcomeDone || len(w.hs.Acts()) != 0 {
 		t.Errorf("got %v %v and %d sent, want done and nothing sent", outcome, err, len(w.hs.Acts()))
 	}
@@ -226,7 +226,7 @@ func TestDeliverFailures(t *testing.T) {
 				}
 				return tt.answer
 			}
-			got, err := w.Deliver(t.Context(), rows[0].ID)
+			got, err := one(w.Deliver(t.Context(), rows[0].ID))
 			if err != nil || got.Kind != tt.kind || got.Code != tt.code {
 				t.Fatalf("got %+v %v, want %v %s", got, err, tt.kind, tt.code)
 			}
@@ -242,7 +242,7 @@ func TestDeliverGivesUp(t *testing.T) {
 	w.hs.Before = func(invites.Effect) error { return &invites.ActError{Class: invites.ClassFailed, Status: 500} }
 	rows := w.ask(t, w.request(t, alice, bob))
 	w.clock.Advance(2 * time.Hour)
-	got, err := w.Deliver(t.Context(), rows[0].ID)
+	got, err := one(w.Deliver(t.Context(), rows[0].ID))
 	if err != nil || got.Code != invites.CodeGaveUp {
 		t.Errorf("got %+v %v, want %s", got, err, invites.CodeGaveUp)
 	}
@@ -273,7 +273,7 @@ func TestRedactedCommandIsCancelled(t *testing.T) {
 
 func cancelled(t *testing.T, w *world, row int64) {
 	t.Helper()
-	got, err := w.Deliver(t.Context(), row)
+	got, err := one(w.Deliver(t.Context(), row))
 	if err != nil || got.Code != invites.CodeRedacted {
 		t.Errorf("got %+v %v, want %s", got, err, invites.CodeRedacted)
 	}
@@ -300,7 +300,7 @@ func TestAutoJoinFollowsInvitation(t *testing.T) {
 	if len(wakes) != 1 {
 		t.Fatalf("%d wake-ups, want one: bob's join", len(wakes))
 	}
-	if got, err := w.Deliver(t.Context(), wakes[0].Row); err != nil || got.Kind != invites.OutcomeDone {
+	if got, err := one(w.Deliver(t.Context(), wakes[0].Row)); err != nil || got.Kind != invites.OutcomeDone {
 		t.Fatal(got, err)
 	}
 	acts := w.hs.Acts()
@@ -329,10 +329,18 @@ func TestShutdownLetsGoOfTheRow(t *testing.T) {
 		stop()
 		return &invites.ActError{Class: invites.ClassFailed, Err: ctx.Err()}
 	}
-	if _, err := w.Deliver(ctx, rows[0].ID); err != nil {
+	if _, err := one(w.Deliver(ctx, rows[0].ID)); err != nil {
 		t.Fatal(err)
 	}
 	if due, err := w.db.Due(t.Context(), w.clock.Now(), 10); err != nil || len(due) != 1 {
 		t.Errorf("due %v %v, want the row at once", due, err)
 	}
+}
+
+// one is what came of the only row that was delivered.
+func one(outcomes []invites.Outcome, err error) (invites.Outcome, error) {
+	if err != nil {
+		return invites.Outcome{}, err
+	}
+	return outcomes[0], nil
 }

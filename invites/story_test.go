@@ -309,7 +309,7 @@ func (w *story) row(row int64) {
 	}
 	w.hs.serving, w.hs.again = command, true
 	w.hs.guarding = w.said[command] == nil
-	outcome, err := w.Deliver(w.t.Context(), row)
+	outcome, err := one(w.Deliver(w.t.Context(), row))
 	w.hs.serving, w.hs.again, w.hs.guarding = "", false, false
 	w.must(err)
 	w.say("later, for %s: %d %s", command, outcome.Kind, outcome.Code)

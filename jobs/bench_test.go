@@ -14,10 +14,10 @@ func BenchmarkWake(b *testing.B) {
 		for _, name := range []string{"sqlite", "postgres"} {
 			b.Run(name+"/"+map[int]string{1: "one", 1000: "thousand"}[rows], func(b *testing.B) {
 				bench := newBench(b, openStore(b, name))
-				bench.Deliver = func(_ context.Context, row int64) (invites.Outcome, error) {
+				bench.Deliver = each(func(_ context.Context, row int64) (invites.Outcome, error) {
 					bench.delivered <- row
 					return invites.Outcome{Kind: invites.OutcomeDone}, nil
-				}
+				})
 				q := bench.queue()
 				next := int64(0)
 				for b.Loop() {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
@@ -20,8 +21,9 @@ import (
 // Config says what to wake and how often. All of it is required, save what has a default.
 type Config struct {
 	Store *store.Store
-	// Deliver works on one invitation row. An error, or a panic, is logged and tried again after a while.
-	Deliver func(ctx context.Context, row int64) (invites.Outcome, error)
+	// Deliver works on some invitation rows and returns an outcome for each. An error, or a panic, is logged and tried again
+	// after a while.
+	Deliver func(ctx context.Context, rows ...int64) ([]invites.Outcome, error)
 	// Sweep returns rows that are due, a bounded number, the oldest first. Each is woken unless it waits already.
 	Sweep func(ctx context.Context) ([]int64, error)
 	// Clean deletes what is not needed any more.
@@ -41,6 +43,8 @@ type Queue struct {
 	client client
 	stop   context.CancelFunc // ends the sweeper
 	swept  sync.WaitGroup
+
+	stopping atomic.Bool // nothing more is begun
 }
 
 var _ invites.Queue = (*Queue)(nil)
@@ -90,6 +94,7 @@ const hardStop = 2 * time.Second
 
 // Stop lets the deliveries under way end, and cancels them when ctx ends. What is not done stays in the queue.
 func (q *Queue) Stop(ctx context.Context) error {
+	q.stopping.Store(true)
 	q.stop()
 	q.swept.Wait()
 	err := q.client.Stop(ctx)

@@ -167,7 +167,9 @@ func TestPanic(t *testing.T) {
 			return invites.Outcome{Kind: invites.OutcomeDone}, nil
 		})
 		q := b.queue()
-		b.wake(q, time.Now(), 1, 2, 3, 4, 5, 6, 7, 8)
+		for row := range int64(8) {
+			b.wake(q, time.Now(), row+1) // each by itself, as the sweep does
+		}
 		b.wants(1, 2, 3, 4, 5, 6, 7, 8)
 		b.wake(q, time.Now(), 9)
 		b.wants(9)
@@ -185,12 +187,12 @@ func TestStopSoft(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		hold := make(chan struct{})
 		ended := false
-		b.Deliver = func(ctx context.Context, row int64) (invites.Outcome, error) {
+		b.Deliver = each(func(ctx context.Context, row int64) (invites.Outcome, error) {
 			b.delivered <- row
 			<-hold
 			ended = ctx.Err() == nil
 			return invites.Outcome{Kind: invites.OutcomeDone}, nil
-		}
+		})
 		q := b.queue()
 		b.wake(q, time.Now(), 1)
 		b.wants(1)
@@ -209,11 +211,11 @@ func TestStopHard(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		b.Workers = 1
 		end := b.Deliver
-		b.Deliver = func(ctx context.Context, row int64) (invites.Outcome, error) {
+		b.Deliver = each(func(ctx context.Context, row int64) (invites.Outcome, error) {
 			b.delivered <- row
 			<-ctx.Done()
 			return invites.Outcome{}, ctx.Err()
-		}
+		})
 		q := b.queue()
 		b.wake(q, time.Now(), 1, 2)
 		b.wants(1)

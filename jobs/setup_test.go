@@ -86,9 +86,23 @@ func newBench(t testing.TB, s *store.Store) *bench {
 
 // ends says what Deliver returns.
 func (b *bench) ends(end func(row int64) (invites.Outcome, error)) {
-	b.Deliver = func(_ context.Context, row int64) (invites.Outcome, error) {
+	b.Deliver = each(func(_ context.Context, row int64) (invites.Outcome, error) {
 		b.delivered <- row
 		return end(row)
+	})
+}
+
+// each delivers rows one after the other.
+func each(one func(ctx context.Context, row int64) (invites.Outcome, error)) func(context.Context, ...int64) ([]invites.Outcome, error) {
+	return func(ctx context.Context, rows ...int64) (outcomes []invites.Outcome, err error) {
+		for _, row := range rows {
+			outcome, err := one(ctx, row)
+			if err != nil {
+				return nil, err
+			}
+			outcomes = append(outcomes, outcome)
+		}
+		return outcomes, nil
 	}
 }
 

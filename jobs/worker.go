@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -13,32 +14,32 @@ import (
 	"usher/invites"
 )
 
-// worker calls Deliver for each row of a wake-up.
+// worker calls Deliver for the rows of a wake-up.
 type worker struct {
 	river.WorkerDefaults[wakeUp]
 	q *Queue
 }
+
+// together is how many rows are delivered by one call: they share their commits, and what a crash leaves is looked at again.
+const together = 8
 
 // Work implements river.Worker. Faults are logged where they happen; River only sees to it that the job comes back. Then
 // the rows that went well the first time are gone, which is quickly seen.
 func (w *worker) Work(ctx context.Context, job *river.Job[wakeUp]) error {
 	again := map[time.Time][]int64{} // by the second
 	var faults []error
-	for _, row := range job.Args.Rows {
-		outcome, err := w.deliver(ctx, row)
+	for rows := range slices.Chunk(job.Args.Rows, together) {
+		if w.q.stopping.Load() {
+			return river.JobSnooze(0) // for the next start
+		}
+		outcomes, err := w.deliver(ctx, rows)
 		if ctx.Err() != nil {
 			return ctx.Err() // stopped
 		}
-		switch {
-		case err != nil:
+		if err != nil {
 			faults = append(faults, err)
-		case outcome.Kind == invites.OutcomeFailed, outcome.Kind == invites.OutcomeLater:
-			at := outcome.At.Add(time.Second - 1).Truncate(time.Second)
-			if soonest := w.q.cfg.Clock.Now().Add(time.Second); at.Before(soonest) {
-				at = soonest.Truncate(time.Second).Add(time.Second)
-			}
-			again[at] = append(again[at], row)
 		}
+		w.later(again, rows, outcomes)
 	}
 	for at, rows := range again {
 		if err := w.q.Wake(ctx, at, rows...); err != nil {
@@ -48,18 +49,32 @@ func (w *worker) Work(ctx context.Context, job *river.Job[wakeUp]) error {
 	return errors.Join(faults...)
 }
 
-// deliver delivers one row in its time, and turns a panic into an error.
-func (w *worker) deliver(ctx context.Context, row int64) (o invites.Outcome, err error) {
+// later notes which rows are to be woken again, and when.
+func (w *worker) later(again map[time.Time][]int64, rows []int64, outcomes []invites.Outcome) {
+	for i, outcome := range outcomes {
+		if outcome.Kind != invites.OutcomeFailed && outcome.Kind != invites.OutcomeLater {
+			continue
+		}
+		at := outcome.At.Add(time.Second - 1).Truncate(time.Second)
+		if soonest := w.q.cfg.Clock.Now().Add(time.Second); at.Before(soonest) {
+			at = soonest.Truncate(time.Second).Add(time.Second)
+		}
+		again[at] = append(again[at], rows[i])
+	}
+}
+
+// deliver delivers some rows in their time, and turns a panic into an error.
+func (w *worker) deliver(ctx context.Context, rows []int64) (o []invites.Outcome, err error) {
 	ctx, cancel := context.WithTimeout(ctx, w.q.cfg.Timeout)
 	defer cancel()
-	log := w.q.cfg.Logger.With(slog.Int64("row", row))
+	log := w.q.cfg.Logger.With(slog.Any("rows", rows))
 	defer func() {
 		if p := recover(); p != nil {
 			log.ErrorContext(ctx, "Delivery panicked", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-			err = fmt.Errorf("row %d: panic: %v", row, p)
+			o, err = nil, fmt.Errorf("rows %d: panic: %v", rows, p)
 		}
 	}()
-	o, err = w.q.cfg.Deliver(ctx, row)
+	o, err = w.q.cfg.Deliver(ctx, rows...)
 	if err != nil && !errors.Is(err, context.Canceled) {
 		log.WarnContext(ctx, "Delivery failed", slog.Any("error", err))
 	}

@@ -122,10 +122,10 @@ func (s store) Record(ctx context.Context, rows []invites.Invitation, audit []in
 }
 
 // Claim implements invites.Store.
-func (s store) Claim(ctx context.Context, row int64, now time.Time, lease time.Duration) (i invites.Invitation, ok bool, err error) {
+func (s store) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) (claimed []invites.Invitation, err error) {
 	done := s.timed("claim")
 	defer func() { done(err) }()
-	return s.Store.Claim(ctx, row, now, lease)
+	return s.Store.Claim(ctx, rows, now, lease)
 }
 
 // Settle implements invites.Store.

@@ -60,11 +60,12 @@ func settleOne(b *testing.B, s *store.Store, n int) {
 		b.Error(err)
 		return
 	}
-	claimed, ok, err := s.Claim(b.Context(), stored[0].ID, start, time.Minute)
-	if err != nil || !ok {
-		b.Error(ok, err)
+	rows, err := s.Claim(b.Context(), []int64{stored[0].ID}, start, time.Minute)
+	if err != nil || len(rows) != 1 {
+		b.Error(rows, err)
 		return
 	}
+	claimed := rows[0]
 	effect := decision
 	effect.Kind = "effect"
 	err = s.Settle(b.Context(), invites.Settlement{ID: claimed.ID, Attempt: claimed.Attempt, Status: invites.Done, At: start, Audit: []invites.Audit{effect}})

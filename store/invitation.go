@@ -112,20 +112,30 @@ func (s *Store) Inviting(ctx context.Context, command id.EventID) (bool, error) 
 	}, selectInviting, digest(string(command)), in(command))
 }
 
-// Claim implements invites.Store. It does not ask whether the row is due.
-func (s *Store) Claim(ctx context.Context, row int64, now time.Time, lease time.Duration) (i invites.Invitation, claimed bool, err error) {
-	err = s.write.commit(ctx, single, func(t *tx) error {
-		claimed = false
-		return t.query(func(r scanner) (err error) {
-			claimed = true
-			i, err = scanInvitation(r)
-			return err
-		}, updateClaimed, row, ms(now), ms(now.Add(lease)))
+// Claim implements invites.Store. It does not ask whether the rows are due.
+func (s *Store) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) (claimed []invites.Invitation, err error) {
+	k := plain
+	if len(rows) == 1 {
+		k = single
+	}
+	err = s.write.commit(ctx, k, func(t *tx) error {
+		claimed = claimed[:0]
+		for _, row := range rows {
+			err := t.query(func(r scanner) error {
+				i, err := scanInvitation(r)
+				claimed = append(claimed, i)
+				return err
+			}, updateClaimed, row, ms(now), ms(now.Add(lease)))
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
-		return invites.Invitation{}, false, err
+		return nil, err
 	}
-	return i, claimed, nil
+	return claimed, nil
 }
 
 // Settle implements invites.Store.

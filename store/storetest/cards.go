@@ -174,7 +174,7 @@ func testCloseWaiting(t *testing.T, s Store) {
 		if due := must(s.Due(ctx, epoch.Add(time.Hour), 10))(t); slices.Contains(due, row.ID) {
 			t.Error("a row that waits is due")
 		}
-		if _, claimed, err := s.Claim(ctx, row.ID, epoch, time.Minute); claimed || err != nil {
+		if _, claimed, err := claimOne(ctx, s, row.ID, epoch, time.Minute); claimed || err != nil {
 			t.Errorf("a row that waits is claimed: %v %v", claimed, err)
 		}
 		c := must(s.OpenCard(ctx, card(n)))(t)

@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,11 +40,11 @@ func testRecordClaimed(t *testing.T, s Store) {
 	if due := must(s.Due(ctx, epoch, 10))(t); len(due) != 0 {
 		t.Errorf("%v are due, though leased", due)
 	}
-	if _, ok, err := s.Claim(ctx, stored.ID, epoch, time.Minute); ok || err != nil {
+	if _, ok, err := claimOne(ctx, s, stored.ID, epoch, time.Minute); ok || err != nil {
 		t.Errorf("claimed within the lease: %v %v", ok, err)
 	}
 	check(t, s.Settle(ctx, invites.Settlement{ID: stored.ID, Attempt: 1, Status: invites.Open, DueAt: epoch, At: epoch}))
-	again, ok, err := s.Claim(ctx, stored.ID, epoch, time.Minute)
+	again, ok, err := claimOne(ctx, s, stored.ID, epoch, time.Minute)
 	if check(t, err); !ok || again.Attempt != 2 {
 		t.Errorf("got %v %+v, want the second attempt", ok, again)
 	}
@@ -54,7 +53,7 @@ func testRecordClaimed(t *testing.T, s Store) {
 func testRecordTwice(t *testing.T, s Store) {
 	ctx := t.Context()
 	rows := must(s.Record(ctx, invitations(0, 3), []invites.Audit{decision(0)}))(t)
-	claimed, ok, err := s.Claim(ctx, rows[1].ID, epoch, time.Minute)
+	claimed, ok, err := claimOne(ctx, s, rows[1].ID, epoch, time.Minute)
 	check(t, err)
 	if !ok {
 		t.Fatal("not claimed")
@@ -149,75 +148,6 @@ func testRecordAudit(t *testing.T, s Store) {
 	if got := must(s.Audit(ctx, ""))(t); len(got) != 2 {
 		t.Errorf("%d decisions without a command, want 2", len(got))
 	}
-}
-
-func testClaim(t *testing.T, s Store) {
-	ctx := t.Context()
-	row := must(s.Record(ctx, invitations(0, 1), nil))(t)[0]
-	lease := time.Minute
-	for _, tt := range []struct {
-		name string
-		now  time.Time
-		want int // attempt, 0: not claimed
-	}{
-		{"open", epoch, 1},
-		{"leased", epoch.Add(lease - time.Millisecond), 0},
-		{"lease over", epoch.Add(lease), 2},
-		{"leased again", epoch.Add(lease), 0},
-	} {
-		got, ok, err := s.Claim(ctx, row.ID, tt.now, lease)
-		check(t, err)
-		if ok != (tt.want > 0) || got.Attempt != tt.want {
-			t.Fatalf("%s: claimed %v, attempt %d", tt.name, ok, got.Attempt)
-		}
-		if ok && (!got.LeasedUntil.Equal(tt.now.Add(lease)) || got.Target != row.Target || got.ID != row.ID) {
-			t.Errorf("%s: got %+v", tt.name, got)
-		}
-	}
-	if _, ok, err := s.Claim(ctx, row.ID+1000, epoch, lease); ok || err != nil {
-		t.Errorf("no such row: %v, %v", ok, err)
-	}
-	check(t, s.Settle(ctx, invites.Settlement{ID: row.ID, Attempt: 2, Status: invites.Done, At: epoch}))
-	if _, ok, err := s.Claim(ctx, row.ID, epoch.Add(time.Hour), lease); ok || err != nil {
-		t.Errorf("settled row: %v, %v", ok, err)
-	}
-}
-
-func testClaimConcurrently(t *testing.T, s Store) {
-	rows := must(s.Record(t.Context(), invitations(0, 10), nil))(t)
-	var wg sync.WaitGroup
-	var claims atomic.Int32
-	for range 6 {
-		wg.Go(func() {
-			for _, r := range rows {
-				_, ok, err := s.Claim(t.Context(), r.ID, epoch, time.Minute)
-				if err != nil {
-					t.Error(err)
-				}
-				if ok {
-					claims.Add(1)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if claims.Load() != 10 {
-		t.Errorf("%d claims on 10 rows", claims.Load())
-	}
-}
-
-// claim claims rows that must be free.
-func claim(t *testing.T, s Store, now time.Time, rows ...invites.Invitation) (claimed []invites.Invitation) {
-	t.Helper()
-	for _, r := range rows {
-		c, ok, err := s.Claim(t.Context(), r.ID, now, time.Minute)
-		check(t, err)
-		if !ok {
-			t.Fatalf("row %d can't be claimed", r.ID)
-		}
-		claimed = append(claimed, c)
-	}
-	return claimed
 }
 
 func testSettle(t *testing.T, s Store) {

@@ -50,6 +50,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"RecordAudit", testRecordAudit},
 		{"Claim", testClaim},
 		{"ClaimConcurrently", testClaimConcurrently},
+		{"ClaimMany", testClaimMany},
 		{"Settle", testSettle},
 		{"SettleFenced", testSettleFenced},
 		{"SettleMany", testSettleMany},

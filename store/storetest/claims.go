@@ -1,0 +1,107 @@
+package storetest
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"usher/invites"
+)
+
+func testClaim(t *testing.T, s Store) {
+	ctx := t.Context()
+	row := must(s.Record(ctx, invitations(0, 1), nil))(t)[0]
+	lease := time.Minute
+	for _, tt := range []struct {
+		name string
+		now  time.Time
+		want int // attempt, 0: not claimed
+	}{
+		{"open", epoch, 1},
+		{"leased", epoch.Add(lease - time.Millisecond), 0},
+		{"lease over", epoch.Add(lease), 2},
+		{"leased again", epoch.Add(lease), 0},
+	} {
+		got, ok, err := claimOne(ctx, s, row.ID, tt.now, lease)
+		check(t, err)
+		if ok != (tt.want > 0) || got.Attempt != tt.want {
+			t.Fatalf("%s: claimed %v, attempt %d", tt.name, ok, got.Attempt)
+		}
+		if ok && (!got.LeasedUntil.Equal(tt.now.Add(lease)) || got.Target != row.Target || got.ID != row.ID) {
+			t.Errorf("%s: got %+v", tt.name, got)
+		}
+	}
+	if _, ok, err := claimOne(ctx, s, row.ID+1000, epoch, lease); ok || err != nil {
+		t.Errorf("no such row: %v, %v", ok, err)
+	}
+	check(t, s.Settle(ctx, invites.Settlement{ID: row.ID, Attempt: 2, Status: invites.Done, At: epoch}))
+	if _, ok, err := claimOne(ctx, s, row.ID, epoch.Add(time.Hour), lease); ok || err != nil {
+		t.Errorf("settled row: %v, %v", ok, err)
+	}
+}
+
+func testClaimConcurrently(t *testing.T, s Store) {
+	rows := must(s.Record(t.Context(), invitations(0, 10), nil))(t)
+	var wg sync.WaitGroup
+	var claims atomic.Int32
+	for range 6 {
+		wg.Go(func() {
+			for _, r := range rows {
+				_, ok, err := claimOne(t.Context(), s, r.ID, epoch, time.Minute)
+				if err != nil {
+					t.Error(err)
+				}
+				if ok {
+					claims.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if claims.Load() != 10 {
+		t.Errorf("%d claims on 10 rows", claims.Load())
+	}
+}
+
+// claimOne claims a row by itself, and tells whether it could.
+func claimOne(ctx context.Context, s Store, row int64, now time.Time, lease time.Duration) (invites.Invitation, bool, error) {
+	claimed, err := s.Claim(ctx, []int64{row}, now, lease)
+	if err != nil || len(claimed) == 0 {
+		return invites.Invitation{}, false, err
+	}
+	return claimed[0], true, nil
+}
+
+// testClaimMany claims rows together: those that can't be had are left out.
+func testClaimMany(t *testing.T, s Store) {
+	ctx := t.Context()
+	rows := must(s.Record(ctx, invitations(0, 4), nil))(t)
+	claim(t, s, epoch, rows[1])
+	ids := []int64{rows[3].ID, rows[1].ID, rows[0].ID + 1000, rows[0].ID, rows[0].ID}
+	claimed := must(s.Claim(ctx, ids, epoch, time.Minute))(t)
+	if len(claimed) != 2 || claimed[0].ID != rows[3].ID || claimed[1].ID != rows[0].ID || claimed[1].Attempt != 1 {
+		t.Errorf("got %+v, want rows 3 and 0", claimed)
+	}
+	if none := must(s.Claim(ctx, nil, epoch, time.Minute))(t); len(none) != 0 {
+		t.Errorf("got %+v of nothing", none)
+	}
+	if due := must(s.Due(ctx, epoch, 10))(t); len(due) != 1 || due[0] != rows[2].ID {
+		t.Errorf("%v are due, want row 2", due)
+	}
+}
+
+// claim claims rows that must be free.
+func claim(t *testing.T, s Store, now time.Time, rows ...invites.Invitation) (claimed []invites.Invitation) {
+	t.Helper()
+	for _, r := range rows {
+		c, ok, err := claimOne(t.Context(), s, r.ID, now, time.Minute)
+		check(t, err)
+		if !ok {
+			t.Fatalf("row %d can't be claimed", r.ID)
+		}
+		claimed = append(claimed, c)
+	}
+	return claimed
+}
