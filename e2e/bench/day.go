@@ -37,6 +37,7 @@ func (b *bench) day(w string) error {
 	for i := range chats {
 		chats[i] = traffic(random, 100)
 	}
+	looks := map[int]string{hour: "first hour", dayHours / 2 * hour: "12 h", dayHours * hour: "usher"}
 	var guests []guest
 	for i := range dayHours * hour {
 		events := slices.Clone(chats[i%len(chats)])
@@ -63,11 +64,9 @@ func (b *bench) day(w string) error {
 				return err
 			}
 		}
-		for at, name := range map[int]string{1: "first hour", dayHours / 2: "12 h", dayHours: "usher"} {
-			if i+1 == at*hour {
-				if err := b.hourOfDay(w, name, s); err != nil {
-					return err
-				}
+		if name, now := looks[i+1]; now {
+			if err := b.hourOfDay(w, name, s); err != nil {
+				return err
 			}
 		}
 	}
@@ -91,13 +90,16 @@ func (b *bench) hourOfDay(w, name string, s *subject) error {
 	}
 	b.table.add(w, "RSS after 24 h", "MiB", name, s.rss())
 	b.table.add(w, "goroutines", "", name, goroutines)
-	for file, figure := range map[string]string{"usher.db": "database", "usher.db-wal": "write-ahead log"} {
+	size := map[string]float64{}
+	for _, file := range []string{"usher.db", "usher.db-wal"} {
 		info, err := os.Stat(filepath.Join(s.dir, file))
 		if err != nil {
 			return err
 		}
-		b.table.add(w, figure, "MiB", name, float64(info.Size())/(1<<20))
+		size[file] = float64(info.Size()) / (1 << 20)
 	}
+	b.table.add(w, "database and its log", "MiB", name, size["usher.db"]+size["usher.db-wal"])
+	b.table.add(w, "its log", "MiB", name, size["usher.db-wal"])
 	return b.heap(s, name)
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // roomsOfGrowth is in how many rooms a command's cost is measured, however many there are.
@@ -31,14 +32,16 @@ func (b *bench) grow(w, what string, prepare func(s *subject, count int) error) 
 		}
 		subjects = append(subjects, s)
 	}
-	return b.interleave(subjects, func(s *subject) error {
-		before := s.cpu()
-		took, err := orders(s, 200, roomsOfGrowth)
+	const finer = 5 // short turns: the ratios are small, and noise that outlasts one would be larger
+	fine := *b
+	fine.rounds, fine.length = b.rounds*finer, b.length/finer
+	return fine.interleave(subjects, func(s *subject) error {
+		end := time.Now().Add(fine.length)
+		took, err := ordersWhile(s, roomsOfGrowth, func(int) bool { return time.Now().Before(end) })
 		if err != nil {
 			return err
 		}
 		b.table.add(w, "p50 of a command", "ms", s.name, quantile(took, 0.5))
-		b.table.add(w, "CPU/command", "µs", s.name, float64((s.cpu()-before).Microseconds())/float64(len(took)))
 		b.table.add(w, "RSS", "MiB", s.name, s.rss())
 		return nil
 	})

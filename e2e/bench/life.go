@@ -26,13 +26,17 @@ func order(s *subject, p *pusher, room string) (time.Duration, error) {
 }
 
 // orders gives so many commands, one after the other, in so many rooms in turn.
-func orders(s *subject, count, rooms int) (took times, err error) {
+func orders(s *subject, count, rooms int) (times, error) {
+	return ordersWhile(s, rooms, func(given int) bool { return given < count })
+}
+
+func ordersWhile(s *subject, rooms int, more func(given int) bool) (took times, err error) {
 	p, err := dial(s)
 	if err != nil {
 		return nil, err
 	}
 	defer p.close()
-	for i := range count {
+	for i := 0; more(i); i++ {
 		d, err := order(s, p, roomID(i%rooms))
 		if err != nil {
 			return nil, err
