@@ -102,6 +102,7 @@ bench: build ## Usher beside yardsticks, a table of medians and ratios (ROUNDS=5
 .PHONY: bench-micro
 bench-micro: ## the benchmarks that stand beside the code
 	go test $(TAGS) -run '^$$' -bench . -benchmem ./...
+	@[ ! -d difftest ] || { cd difftest && GOEXPERIMENT=jsonv2 go test -run '^$$' -bench . -benchmem ./...; }
 
 ##@ Tools
 

@@ -13,9 +13,8 @@ import (
 // Authorize judges an action by the authorization rules of the snapshot's room version
 // (https://spec.matrix.org/latest/rooms/v12/#authorisation-rules). It goes through them from the top, and the first
 // that decides gives the result; a rule that reads state which the snapshot does not know ends in Unknown.
-func Authorize(s *Snapshot, a Action) Result {
+func Authorize(s *Snapshot, a Action) (r Result) {
 	var content parsedContent
-	var r Result
 	isObject := a.parse(&content)
 	if s.checkFormat(&a, &content, isObject, &r) || s.checkRoom(a.Sender, &r) {
 		return r
@@ -24,7 +23,8 @@ func Authorize(s *Snapshot, a Action) Result {
 	case Join:
 		return s.authorizeJoin(&a, &content)
 	case Invite:
-		return s.authorizeInvite(&a, &content)
+		s.authorizeInvite(&a, &content, &r)
+		return r
 	case Leave, Kick, Unban:
 		return s.authorizeLeave(&a)
 	case Ban:
@@ -188,7 +188,9 @@ func (s *Snapshot) authorizeSend(sender id.UserID, eventType string, stateKey *s
 	}
 	// 7. m.room.third_party_invite: allow if and only if the sender has the invite level.
 	if eventType == typeThirdParty {
-		return s.requirePower(sender, inviteLevel, RuleThirdPartySend, RuleThirdPartySendPower)
+		var r Result
+		s.requirePower(sender, inviteLevel, RuleThirdPartySend, RuleThirdPartySendPower, &r)
+		return r
 	}
 	// 8. The required power level is above the sender's: reject.
 	required := s.eventLevel(eventType, stateKey != nil)

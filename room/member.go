@@ -61,7 +61,7 @@ func authoriser(content node) id.UserID {
 
 // authorizeRestricted is 5.3.5.2: the authorising user must be in the room and have the invite level. Of the two,
 // membership is tested first, as homeservers do.
-func (s *Snapshot) authorizeRestricted(content *parsedContent) Result {
+func (s *Snapshot) authorizeRestricted(content *parsedContent) (r Result) {
 	user := authoriser(content.node)
 	if user == "" {
 		return deny(RuleJoinNoAuthoriser, Evidence{Key: Key{Type: typeJoinRules}, Found: s.joinRule, Wanted: public})
@@ -73,64 +73,69 @@ func (s *Snapshot) authorizeRestricted(content *parsedContent) Result {
 	if m != join {
 		return deny(RuleJoinAuthoriserNotJoined, membershipEvidence(user, m, join))
 	}
-	return s.requirePower(user, inviteLevel, RuleJoinRestricted, RuleJoinAuthoriserPower)
+	s.requirePower(user, inviteLevel, RuleJoinRestricted, RuleJoinAuthoriserPower, &r)
+	return r
 }
 
-// requirePower checks a user against a named level: it allows or denies by the rules given.
-func (s *Snapshot) requirePower(user id.UserID, named int, allowed, denied Rule) Result {
+// requirePower checks a user against a named level: it allows or denies by the rules given. The result is r, and whether it allows
+// is returned.
+func (s *Snapshot) requirePower(user id.UserID, named int, allowed, denied Rule, r *Result) bool {
 	if !s.knowsLevels {
-		return unknown(Key{Type: typePowerLevels})
+		*r = unknown(Key{Type: typePowerLevels})
+		return false
 	}
 	power, _ := s.power(user)
-	return comparePower(user, power, s.named(named), power.reaches(s.named(named)), allowed, denied)
+	needed := s.named(named)
+	return r.comparePower(user, power, needed, power.reaches(needed), allowed, denied)
 }
 
-// requireRank checks that the sender outranks the target. The power levels must be known.
-func (s *Snapshot) requireRank(a *Action, allowed, denied Rule) Result {
+// requireRank checks that the sender outranks the target, as requirePower does. The power levels must be known.
+func (s *Snapshot) requireRank(a *Action, allowed, denied Rule, r *Result) bool {
 	power, _ := s.power(a.Sender)
 	rank, _ := s.power(a.Target)
-	return comparePower(a.Target, power, rank, power.outranks(rank), allowed, denied)
+	return r.comparePower(a.Target, power, rank, power.outranks(rank), allowed, denied)
 }
 
-// requireJoined checks that a user is in the room.
-func (s *Snapshot) requireJoined(user id.UserID, denied Rule) Result {
-	switch m, known := s.Membership(user); {
+// requireJoined checks that a user is in the room, and returns whether they are; if not, the result is r.
+func (s *Snapshot) requireJoined(user id.UserID, denied Rule, r *Result) bool {
+	m, known := s.Membership(user)
+	switch {
 	case !known:
-		return unknown(memberKey(user))
+		*r = unknown(memberKey(user))
 	case m != join:
-		return deny(denied, membershipEvidence(user, m, join))
+		*r = deny(denied, membershipEvidence(user, m, join))
 	}
-	return Result{Verdict: Allow}
+	return known && m == join
 }
 
 // authorizeInvite is 5.4: membership is invite.
-func (s *Snapshot) authorizeInvite(a *Action, content *parsedContent) Result {
+func (s *Snapshot) authorizeInvite(a *Action, content *parsedContent, r *Result) {
 	// 5.4.1. The content has third_party_invite.
 	if content.has("third_party_invite") {
-		return s.authorizeThirdParty(a, content.get("third_party_invite"))
+		*r = s.authorizeThirdParty(a, content.get("third_party_invite"))
+		return
 	}
 	// 5.4.2. The sender's membership is not join: reject.
-	if r := s.requireJoined(a.Sender, RuleInviteSenderNotJoined); r.Verdict != Allow {
-		return r
+	if !s.requireJoined(a.Sender, RuleInviteSenderNotJoined, r) {
+		return
 	}
+	switch m, known := s.Membership(a.Target); {
+	case !known:
+		*r = unknown(memberKey(a.Target))
 	// 5.4.3. The target's membership is join or ban: reject.
-	m, known := s.Membership(a.Target)
-	if !known {
-		return unknown(memberKey(a.Target))
-	}
-	if m == join {
-		return deny(RuleInviteTargetJoined, membershipEvidence(a.Target, m, leave))
-	}
-	if isBanned(m) {
-		return deny(RuleInviteTargetBanned, membershipEvidence(a.Target, m, leave))
-	}
+	case m == join:
+		*r = deny(RuleInviteTargetJoined, membershipEvidence(a.Target, m, leave))
+	case isBanned(m):
+		*r = deny(RuleInviteTargetBanned, membershipEvidence(a.Target, m, leave))
 	// 5.4.4. The sender has the invite level: allow. 5.4.5. Otherwise, reject.
-	return s.requirePower(a.Sender, inviteLevel, RuleInvite, RuleInvitePower)
+	default:
+		s.requirePower(a.Sender, inviteLevel, RuleInvite, RuleInvitePower, r)
+	}
 }
 
 // authorizeLeave is 5.5: membership is leave, which a kick, an unban and the refusal of a knock are too. The codes go
 // by what it is to the target, whatever the action was called.
-func (s *Snapshot) authorizeLeave(a *Action) Result {
+func (s *Snapshot) authorizeLeave(a *Action) (r Result) {
 	// 5.5.1. One's own: allow if and only if one is invited, joined or (v7 and up) knocking.
 	if a.Sender == a.Target {
 		m, known := s.Membership(a.Sender)
@@ -143,7 +148,7 @@ func (s *Snapshot) authorizeLeave(a *Action) Result {
 		return deny(RuleLeaveNotInRoom, membershipEvidence(a.Sender, m, join))
 	}
 	// 5.5.2. The sender's membership is not join: reject.
-	if r := s.requireJoined(a.Sender, RuleKickSenderNotJoined); r.Verdict != Allow {
+	if !s.requireJoined(a.Sender, RuleKickSenderNotJoined, &r) {
 		return r
 	}
 	// 5.5.3. The target is banned, and the sender lacks the ban level: reject.
@@ -157,28 +162,30 @@ func (s *Snapshot) authorizeLeave(a *Action) Result {
 		return deny(RuleUnbanPower, membershipEvidence(a.Target, m, leave))
 	case ban:
 		allowed = RuleUnban
-		if r := s.requirePower(a.Sender, banLevel, RuleUnban, RuleUnbanPower); r.Verdict != Allow {
+		if !s.requirePower(a.Sender, banLevel, RuleUnban, RuleUnbanPower, &r) {
 			return r
 		}
 	}
 	// 5.5.4. The sender has the kick level and outranks the target: allow. 5.5.5. Otherwise, reject.
-	if r := s.requirePower(a.Sender, kickLevel, allowed, RuleKickPower); r.Verdict != Allow {
+	if !s.requirePower(a.Sender, kickLevel, allowed, RuleKickPower, &r) {
 		return r
 	}
-	return s.requireRank(a, allowed, RuleKickOutranked)
+	s.requireRank(a, allowed, RuleKickOutranked, &r)
+	return r
 }
 
 // authorizeBan is 5.6: membership is ban.
-func (s *Snapshot) authorizeBan(a *Action) Result {
+func (s *Snapshot) authorizeBan(a *Action) (r Result) {
 	// 5.6.1. The sender's membership is not join: reject.
-	if r := s.requireJoined(a.Sender, RuleBanSenderNotJoined); r.Verdict != Allow {
+	if !s.requireJoined(a.Sender, RuleBanSenderNotJoined, &r) {
 		return r
 	}
 	// 5.6.2. The sender has the ban level and outranks the target: allow. 5.6.3. Otherwise, reject.
-	if r := s.requirePower(a.Sender, banLevel, RuleBan, RuleBanPower); r.Verdict != Allow {
+	if !s.requirePower(a.Sender, banLevel, RuleBan, RuleBanPower, &r) {
 		return r
 	}
-	return s.requireRank(a, RuleBan, RuleBanOutranked)
+	s.requireRank(a, RuleBan, RuleBanOutranked, &r)
+	return r
 }
 
 // authorizeKnock is 5.7: membership is knock, which is unknown (5.8) before v7.

@@ -22,11 +22,13 @@ func powerEvidence(user id.UserID, had, needed level) Evidence {
 }
 
 // comparePower allows or denies, with what power a user had and what power was needed.
-func comparePower(user id.UserID, had, needed level, ok bool, allowed, denied Rule) Result {
+func (r *Result) comparePower(user id.UserID, had, needed level, ok bool, allowed, denied Rule) bool {
+	r.Verdict, r.Rule = Deny, denied
 	if ok {
-		return Result{Allow, allowed, powerEvidence(user, had, needed)}
+		r.Verdict, r.Rule = Allow, allowed
 	}
-	return Result{Deny, denied, powerEvidence(user, had, needed)}
+	r.Evidence = powerEvidence(user, had, needed)
+	return ok
 }
 
 // membershipEvidence says what membership a user had and what would have passed.

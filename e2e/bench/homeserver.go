@@ -24,6 +24,7 @@ type homeserver struct {
 	url      string
 	rooms    int // that the bot is in
 	members  int // joined in each room, told to whoever asks for a list
+	rules    int // of the policy list that the rooms' policy watches; 0: they have no policy
 	requests atomic.Int64
 	bytes    atomic.Int64 // of answers
 
@@ -132,6 +133,8 @@ func (h *homeserver) room(r *http.Request, room, call string, body []byte, now t
 		return 200, fmt.Sprintf(`{"event_id":"$sent%d"}`, h.requests.Load())
 	case call == "joined_members":
 		return 200, h.joined()
+	case call == "state" && room == listRoom:
+		return 200, h.list()
 	}
 	return 200, `{}`
 }
@@ -146,6 +149,10 @@ func (h *homeserver) state(room, kind, key string) (int, string) {
 		content = `{"join_rule":"invite"}`
 	case "m.room.power_levels":
 		content = `{"users":{"@admin:` + domain + `":100,"` + bot + `":50},"users_default":50,"invite":50,"state_default":50}`
+	case "chat.usher.policy":
+		if h.rules > 0 && room != listRoom {
+			content = `{"version":1,"whom":{"lists":["` + listRoom + `"]}}`
+		}
 	case "m.room.member":
 		h.mu.Lock()
 		inviter := h.invited[room+key]
@@ -160,8 +167,32 @@ func (h *homeserver) state(room, kind, key string) (int, string) {
 	if content == "" {
 		return 404, `{"errcode":"M_NOT_FOUND","error":"none"}`
 	}
-	return 200, fmt.Sprintf(`{"type":%q,"state_key":%q,"room_id":%q,"sender":"@admin:%s","event_id":"$state","origin_server_ts":1,"content":%s}`,
+	return 200, stateEvent(room, kind, key, content)
+}
+
+func stateEvent(room, kind, key, content string) string {
+	return fmt.Sprintf(`{"type":%q,"state_key":%q,"room_id":%q,"sender":"@admin:%s","event_id":"$state","origin_server_ts":1,"content":%s}`,
 		kind, key, room, domain, content)
+}
+
+const listRoom = "!list:" + domain
+
+// list is the state of a room with a policy list: globs on people and on servers, in turn, none of which matches anybody here.
+func (h *homeserver) list() string {
+	var list strings.Builder
+	list.WriteString("[" + stateEvent(listRoom, "m.room.create", "", `{"room_version":"11"}`))
+	for i := range h.rules {
+		kind, entity := "m.policy.rule.user", fmt.Sprintf("@spam%d*:*", i)
+		switch i % 3 {
+		case 1:
+			entity = fmt.Sprintf("@*-crypto?%d:*.example", i)
+		case 2:
+			kind, entity = "m.policy.rule.server", fmt.Sprintf("*.evil%d.example", i)
+		}
+		content := fmt.Sprintf(`{"entity":%q,"reason":"spam","recommendation":"m.ban"}`, entity)
+		list.WriteString("," + stateEvent(listRoom, kind, "rule:"+entity, content))
+	}
+	return list.String() + "]"
 }
 
 func (h *homeserver) joined() string {

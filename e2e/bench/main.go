@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -31,7 +32,9 @@ func works() []work {
 		{"5,000 invites by one command", (*bench).many},
 		{"start-up", (*bench).startUp},
 		{"room of 100,000 members", (*bench).hugeRoom},
-		{"growth of the ledger", (*bench).growth},
+		{"growth of the ledger", (*bench).growLedger},
+		{"growth of the rooms", (*bench).growRooms},
+		{"growth of policy lists", (*bench).growRules},
 		{"24 hours of 50 events/s", (*bench).day},
 	}
 }
@@ -55,7 +58,7 @@ func main() {
 	length := flag.Duration("length", 700*time.Millisecond, "of one turn")
 	only := flag.String("only", ".", "regular expression of the works to run")
 	bin := flag.String("bin", "../bin", "folder with usher, yardstick and yardstick-jsonv2")
-	profiles := flag.String("profiles", "", "folder for CPU profiles of Usher, one of its last turn at each work (take longer turns for them)")
+	profiles := flag.String("profiles", "", "folder for profiles of Usher: CPU in its last turn at each work (take longer turns for them), memory where it might grow")
 	flag.Parse()
 	if err := run(*rounds, *length, *only, *bin, *profiles); err != nil {
 		log.Fatal(err)
@@ -93,6 +96,20 @@ func run(rounds int, length time.Duration, only, bin, profiles string) error {
 	return nil
 }
 
+// profileOf names a file for a profile of a subject at the work that is measured.
+func (b *bench) profileOf(subject, kind string) string {
+	return filepath.Join(b.profiles, strings.ReplaceAll(b.work, "/", " per ")+", "+subject+"."+kind)
+}
+
+// heap keeps what a Usher's memory is in use for, after a garbage collection, if profiles are wanted.
+func (b *bench) heap(s *subject, name string) error {
+	if b.profiles == "" {
+		return nil
+	}
+	text, err := s.ask("/debug/pprof/heap?gc=1")
+	return errors.Join(err, os.WriteFile(b.profileOf(name, "heap.pprof"), text, 0o600))
+}
+
 // interleave gives each subject its turns, and stops them all.
 func (b *bench) interleave(subjects []*subject, turn func(*subject) error) error {
 	defer func() {
@@ -103,8 +120,8 @@ func (b *bench) interleave(subjects []*subject, turn func(*subject) error) error
 	for round := range b.rounds {
 		for _, s := range subjects {
 			profiled := func() error { return nil }
-			if s.metrics != "" && round == b.rounds-1 {
-				profiled = s.profile(filepath.Join(b.profiles, b.work+", "+s.name+".pprof"), b.length)
+			if b.profiles != "" && s.metrics != "" && round == b.rounds-1 {
+				profiled = s.profile(b.profileOf(s.name, "pprof"), b.length)
 			}
 			if err := errors.Join(turn(s), profiled()); err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)

@@ -28,7 +28,7 @@ type subject struct {
 	stop                 func()
 	usher                *harness.Usher // nil: a yardstick
 	dir                  string
-	metrics              string // address of Usher's profiles; empty: none are taken
+	metrics              string // address of Usher's metrics and profiles; empty: it has none
 }
 
 const patience = time.Minute
@@ -83,7 +83,7 @@ func (b *bench) newUsher(name string, set map[string]any) (*subject, error) {
 		"commands.answers_per_minute": 0,
 	}
 	var metrics string
-	if b.profiles != "" {
+	if b.profiles != "" || set["metrics.enabled"] == true {
 		port, err := child.FreePort()
 		if err != nil {
 			return nil, err
@@ -163,18 +163,36 @@ func (s *subject) status(name string) float64 {
 // rss is the process's memory in MiB.
 func (s *subject) rss() float64 { return s.status("VmRSS") / 1024 }
 
+// ask reads from the address of Usher's metrics and profiles.
+func (s *subject) ask(path string) ([]byte, error) {
+	resp, err := http.Get("http://" + s.metrics + path)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	return io.ReadAll(resp.Body)
+}
+
+// metric is one of Usher's metrics, one without labels.
+func (s *subject) metric(name string) (float64, error) {
+	text, err := s.ask("/metrics")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, found := strings.CutPrefix(line, name+" "); found {
+			return strconv.ParseFloat(strings.TrimSpace(value), 64)
+		}
+	}
+	return 0, fmt.Errorf("no metric %s", name)
+}
+
 // profile has the process write down for so long where its processor time goes, and keeps that in a file. The function that it
 // returns waits for it.
 func (s *subject) profile(file string, length time.Duration) (done func() error) {
 	ended := make(chan error, 1)
 	go func() {
-		resp, err := http.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.metrics, max(1, int(length.Seconds()))))
-		if err != nil {
-			ended <- err
-			return
-		}
-		defer resp.Body.Close()
-		text, err := io.ReadAll(resp.Body)
+		text, err := s.ask(fmt.Sprintf("/debug/pprof/profile?seconds=%d", max(1, int(length.Seconds()))))
 		ended <- errors.Join(err, os.WriteFile(file, text, 0o600))
 	}()
 	return func() error { return <-ended }
