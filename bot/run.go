@@ -81,6 +81,9 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 		return nil, fmt.Errorf("%w: %w", ErrDatabase, err)
 	}
 	b.closers = append(b.closers, func() { _ = b.store.Close() })
+	if n := b.store.Ahead(); n > 0 {
+		log.Info().Int("upgrades", n).Msg("the database was upgraded by a newer version, with which this one can go on")
+	}
 	b.pending, b.cards = matrix.NewPending(), matrix.NewCards()
 	b.state = matrix.NewState(b.client, matrix.StateOptions{Creates: b.store, Log: log})
 	if err := b.buildEncryption(ctx, cfg, version); err != nil {
