@@ -58,7 +58,7 @@ test-e2e: build bin/dendrite need-promtool ## end-to-end tests on Dendrite; faul
 
 .PHONY: test-postgres
 test-postgres: build bin/dendrite ## the main path with PostgreSQL instead of SQLite
-	cd e2e && $(E2E_ENV) go run -C .. ./store/pgtest/with go test -C e2e $(TAGS) -count=1 -timeout 10m -run 'TestInviteAsActor|TestInviteForms|TestJoin|TestDuplicateTransaction|TestTroubleAtTheHomeserver|TestEncryptedInvite|TestKeyAfterEvent|TestIdentity|TestKilledReplicas|TestRollingUpgrade' .
+	cd e2e && $(E2E_ENV) go run -C .. ./store/pgtest/with go test -C e2e $(TAGS) -count=1 -timeout 10m -run 'TestInviteAsActor|TestInviteForms|TestJoin|TestDuplicateTransaction|TestTroubleAtTheHomeserver|TestEncryptedInvite|TestKeyAfterEvent|TestIdentity|TestKilledReplicas|TestRollingUpgrade|TestReplicasInStep' .
 
 .PHONY: test-synapse
 test-synapse: build bin/dendrite ## the same on Synapse, from Debian's packages or PATH

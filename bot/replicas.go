@@ -33,6 +33,11 @@ func (b *bot) inLane(ctx context.Context, ev invites.Received, fn func() error) 
 	if err != nil {
 		return err
 	}
+	if len(earlier) > 0 {
+		if err := b.wire.caughtUp(ctx); err != nil { // what changed before them was told before they were there
+			return err
+		}
+	}
 	for _, other := range earlier {
 		if other.Type == encrypted {
 			continue // it may be parked

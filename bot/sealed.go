@@ -199,19 +199,29 @@ type watchers struct{ *bot }
 
 // Changed implements matrix.Watcher.
 func (w watchers) Changed(r id.RoomID, k room.Key) {
-	w.state.Changed(r, k)
-	if k == policy.Key() || k.Type == "m.room.power_levels" {
-		w.expiriesChanged.Store(true) // in some room: spaces pass theirs on to others
-	}
-	if w.sealed.device != nil {
-		w.sealed.device.Changed(r, k.Type)
-	}
+	w.changed(r, k)
+	w.wire.say(wordChanged, string(r), k.Type, k.StateKey)
 }
 
 // Invalidate implements matrix.Watcher.
 func (w watchers) Invalidate(r id.RoomID) {
-	w.state.Invalidate(r)
-	if w.sealed.device != nil {
-		w.sealed.device.Invalidate(r)
+	w.invalidate(r)
+	w.wire.say(wordRoom, string(r))
+}
+
+func (b *bot) changed(r id.RoomID, k room.Key) {
+	b.state.Changed(r, k)
+	if k == policy.Key() || k.Type == "m.room.power_levels" {
+		b.expiriesChanged.Store(true) // in some room: spaces pass theirs on to others
+	}
+	if b.sealed.device != nil {
+		b.sealed.device.Changed(r, k.Type)
+	}
+}
+
+func (b *bot) invalidate(r id.RoomID) {
+	b.state.Invalidate(r)
+	if b.sealed.device != nil {
+		b.sealed.device.Invalidate(r)
 	}
 }
