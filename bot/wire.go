@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -47,6 +49,8 @@ const (
 	wordSpaces   = "spaces"   // claims were saved
 	wordGuards   = "guards"   // a room is watched, or not any more
 	wordDirect   = "direct"   // m.direct
+	wordTold     = "told"     // room, whether it was told that something can't be read
+	wordDevice   = "device"   // what devices tell each other, room
 )
 
 // message is what goes over the wire.
@@ -133,11 +137,7 @@ func (w *wire) caughtUp(ctx context.Context) error {
 		delete(w.marks, mark)
 		w.mu.Unlock()
 	}()
-	raw, err := json.Marshal(message{w.self, []word{{wordMark, mark}}})
-	if err == nil {
-		err = w.store.Tell(ctx, string(raw))
-	}
-	if err != nil {
+	if err := w.mark(ctx, mark); err != nil {
 		return err
 	}
 	select {
@@ -145,6 +145,28 @@ func (w *wire) caughtUp(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// mark tells a mark.
+func (w *wire) mark(ctx context.Context, mark string) error {
+	raw, err := json.Marshal(message{w.self, []word{{wordMark, mark}}})
+	if err == nil {
+		err = w.store.Tell(ctx, string(raw))
+	}
+	return err
+}
+
+// begun tells once more what nobody has heard from here: words that could not be told, and marks told while this replica did not listen.
+func (w *wire) begun(ctx context.Context) {
+	w.tellAll(ctx)
+	w.mu.Lock()
+	marks := slices.Collect(maps.Keys(w.marks))
+	w.mu.Unlock()
+	for _, mark := range marks {
+		if err := w.mark(ctx, mark); err != nil {
+			return // it does not listen either
+		}
 	}
 }
 
@@ -167,7 +189,7 @@ func (b *bot) listenToOthers(ctx context.Context) {
 		err := b.store.Listen(ctx, func() {
 			pause = firstPause
 			b.heard(ctx, word{wordAll})
-			b.wire.tellAll(ctx)
+			b.wire.begun(ctx)
 		}, func(text string) { b.hear(ctx, text) })
 		if ctx.Err() != nil {
 			return
@@ -219,6 +241,12 @@ func (b *bot) heard(ctx context.Context, said word) {
 		err = b.recallSpaces(ctx)
 	case wordGuards:
 		err = b.guard.Load(ctx)
+	case wordTold:
+		b.sealed.tell(r, said[2] == "true")
+	case wordDevice:
+		if b.sealed.device != nil {
+			b.sealed.device.Heard(said[1], id.RoomID(said[2]))
+		}
 	case wordDirect:
 		err = b.direct.load(ctx)
 	case wordAll:
@@ -233,5 +261,8 @@ func (b *bot) heard(ctx context.Context, said word) {
 func (b *bot) forgetAll(ctx context.Context) error {
 	b.state.InvalidateAll()
 	b.expiriesChanged.Store(true)
+	if b.sealed.device != nil {
+		b.sealed.device.InvalidateAll()
+	}
 	return errors.Join(b.recallSpaces(ctx), b.loadPending(ctx), b.loadCards(ctx), b.guard.Load(ctx), b.direct.load(ctx))
 }
