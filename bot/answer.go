@@ -55,6 +55,7 @@ func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error
 		now, err = b.port.Received(ctx, ev.Event)
 	}
 	if errors.Is(err, invites.ErrNotFound) || now.Handled {
+		b.sealed.parking.leave(ev) // another replica may have handled what is parked here
 		return nil
 	} else if err != nil {
 		return err

@@ -19,6 +19,16 @@ func (b *bot) newGuard() *invites.Guard {
 	}}
 }
 
+// watching begins or ends to watch a room, and has other replicas do as well.
+func (b *bot) watching(ctx context.Context, r id.RoomID, fn func(context.Context, id.RoomID) error) error {
+	before := b.guard.Watches(r)
+	err := fn(ctx, r)
+	if b.guard.Watches(r) != before {
+		b.wire.tell(ctx, wordGuards)
+	}
+	return err
+}
+
 // maxBelow is how many spaces, one in the other, a policy is inherited through.
 const maxBelow = 4
 
@@ -36,7 +46,7 @@ func (b *bot) regard(ctx context.Context, r id.RoomID) error {
 	for depth, level := 0, []id.RoomID{r}; depth <= maxBelow && len(level) > 0; depth++ {
 		var below []id.RoomID
 		for _, one := range level {
-			if err := b.guard.Refresh(ctx, one); err != nil {
+			if err := b.watching(ctx, one, b.guard.Refresh); err != nil {
 				return err
 			}
 			for _, child := range children[one] {

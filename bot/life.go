@@ -52,9 +52,9 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 			return nil
 		}
 		b.adopt(ctx, ev.Room)
-		return errors.Join(b.arrived(ctx, ev.Room), b.guard.Refresh(ctx, ev.Room))
+		return errors.Join(b.arrived(ctx, ev.Room), b.watching(ctx, ev.Room, b.guard.Refresh))
 	case "leave", "ban":
-		return errors.Join(b.departed(ctx, ev.Room), b.guard.Forget(ctx, ev.Room))
+		return errors.Join(b.departed(ctx, ev.Room), b.watching(ctx, ev.Room, b.guard.Forget))
 	}
 	return nil
 }
@@ -70,6 +70,7 @@ func (b *bot) invited(ctx context.Context, ev invites.Received, direct bool) err
 		if err := b.direct.add(ctx, ev.Sender, ev.Room); err != nil {
 			return err
 		}
+		b.wire.tell(ctx, wordDirect)
 	}
 	err := b.move(ctx, room.Join, ev.Room, []string{ev.Sender.Homeserver()})
 	if refusedFor(err) {

@@ -75,6 +75,13 @@ func (p *parking) put(ev invites.Received) *parked {
 	return p.rooms[ev.Room][i]
 }
 
+// holds reports whether an event is parked.
+func (p *parking) holds(ev invites.Received) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.rooms[ev.Room], func(e *parked) bool { return e.ev.Event == ev.Event })
+}
+
 // leave takes an event out, and lets those go that may have waited behind it.
 func (p *parking) leave(ev invites.Received) {
 	p.mu.Lock()

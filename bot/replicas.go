@@ -33,9 +33,14 @@ func (b *bot) inLane(ctx context.Context, ev invites.Received, fn func() error) 
 	if err != nil {
 		return err
 	}
+	if len(earlier) > 0 {
+		if err := b.wire.caughtUp(ctx); err != nil { // what changed before them was told before they were there
+			return err
+		}
+	}
 	for _, other := range earlier {
-		if other.Type == encrypted {
-			continue // it may be parked
+		if b.sealed.parking.holds(other) {
+			continue // it goes on when its key comes; what has to wait behind it does
 		}
 		if err := b.once(ctx, other, true); err != nil {
 			return err
@@ -73,7 +78,7 @@ func (b *bot) takeUp(ctx context.Context) error {
 	for _, ev := range left {
 		now, err := b.store.Received(ctx, ev.Event)
 		switch {
-		case err != nil || now.Handled || ev.Type == encrypted:
+		case err != nil || now.Handled || b.sealed.parking.holds(ev):
 		case now.Answer == "":
 			events = append(events, ev)
 		case time.Since(ev.ReceivedAt) > orphanAnswer:

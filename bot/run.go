@@ -81,7 +81,13 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 		return nil, fmt.Errorf("%w: %w", ErrDatabase, err)
 	}
 	b.closers = append(b.closers, func() { _ = b.store.Close() })
+	if n := b.store.Ahead(); n > 0 {
+		log.Info().Int("upgrades", n).Msg("the database was upgraded by a newer version, with which this one can go on")
+	}
+	b.wire = newWire(b.store, log)
 	b.pending, b.cards = matrix.NewPending(), matrix.NewCards()
+	b.pending.Share = func(r id.RoomID, user id.UserID) { b.wire.say(wordPending, string(r), string(user)) }
+	b.cards.Share = func(card, vote id.EventID) { b.wire.tell(b.ctx, wordCard, string(card), string(vote)) }
 	b.state = matrix.NewState(b.client, matrix.StateOptions{Creates: b.store, Log: log})
 	if err := b.buildEncryption(ctx, cfg, version); err != nil {
 		b.close()
@@ -217,6 +223,7 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 	go b.recheck(b.ctx)
 	go b.feed.watch(b.ctx)
 	go b.lookAfter(b.ctx)
+	go b.listenToOthers(b.ctx)
 	server := &http.Server{Handler: intake, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -255,6 +262,10 @@ func listen(setting string) (net.Listener, error) {
 }
 
 func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
+	var begin, spread func(context.Context) error
+	if b.store.Shared() {
+		begin, spread = b.wire.caughtUp, b.wire.flush
+	}
 	return matrix.NewIntake(matrix.IntakeOptions{
 		Inbox: b.port, Watcher: watchers{b}, Pending: b.pending, Cards: b.cards, Encrypted: b.sealed.device != nil,
 		Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
@@ -267,7 +278,12 @@ func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 				b.log.Err(err).Msg("the inbox could not be read; it is tried again")
 			}
 		},
-		Policy: policy.EventType, Guarded: b.guard.Watches, Linked: b.linked, Redacted: b.state.Forget, Left: b.left, Ready: b.ready,
+		Policy: policy.EventType, Guarded: b.guard.Watches, Linked: b.linked, Left: b.left, Ready: b.ready,
+		Redacted: func(r id.RoomID, event id.EventID) {
+			b.state.Forget(r, event)
+			b.wire.say(wordRedacted, string(r), string(event))
+		},
+		Begin: begin, Spread: spread,
 		Counters: b.metrics, Log: b.log,
 	})
 }

@@ -3,6 +3,7 @@ package bot
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"time"
 
@@ -48,6 +49,7 @@ func (b *bot) buildEncryption(ctx context.Context, cfg *config.Config, version s
 		PickleKey: cfg.Encryption.PickleKey.Reveal(), RecoveryKey: cfg.Encryption.RecoveryKey.Reveal(),
 		SignedOnly: cfg.Encryption.ShareKeysWith == config.ShareSigned, History: cfg.Encryption.HistorySharing,
 		Keys: keys, Rooms: b.state, Log: b.log, Arrived: b.sealed.parking.release,
+		Tell: func(ctx context.Context, what string, r id.RoomID) { b.wire.tell(ctx, wordDevice, what, string(r)) },
 	})
 	return err
 }
@@ -58,12 +60,10 @@ func (b *bot) startEncryption() {
 		return
 	}
 	ctx, cancel := context.WithCancel(b.ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		b.sealed.device.Run(ctx)
-	}()
-	b.closers = append(b.closers, func() { cancel(); <-done })
+	var parts sync.WaitGroup
+	parts.Go(func() { b.sealed.device.Run(ctx) })
+	parts.Go(func() { b.sealed.device.Serve(ctx) })
+	b.closers = append(b.closers, func() { cancel(); parts.Wait() })
 }
 
 // open returns an event as its sender meant it. go on is false where it has to wait, or was brought to its end.
@@ -101,7 +101,7 @@ func (b *bot) open(ctx context.Context, ev invites.Received) (opened invites.Rec
 	case errors.Is(err, encryption.ErrNoKey), errors.Is(err, encryption.ErrUnreadable):
 		err = b.unreadable(ctx, ev, err)
 	case err == nil:
-		b.sealed.tell(ev.Room, false)
+		b.told(ev.Room, false)
 		goOn = opened.Type == "m.room.message"
 		if !goOn {
 			b.dismiss(ev.Event)
@@ -126,24 +126,34 @@ func (s *sealed) tell(r id.RoomID, told bool) (before bool) {
 	return before
 }
 
+// told notes it for all replicas.
+func (b *bot) told(r id.RoomID, told bool) (before bool) {
+	if before = b.sealed.tell(r, told); before != told {
+		b.wire.tell(b.ctx, wordTold, string(r), strconv.FormatBool(told))
+	}
+	return before
+}
+
 // unreadable ends an event that can't be read. Nobody can tell whether it was a command; so the room is told once, and again
 // only after something could be read there. People who may not use the bot are not told.
 func (b *bot) unreadable(ctx context.Context, ev invites.Received, why error) error {
 	b.log.Info().AnErr("why", why).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("an event can't be read")
-	if b.desk.Level(ev.Sender) == commands.Nobody || b.sealed.tell(ev.Room, true) {
+	if b.desk.Level(ev.Sender) == commands.Nobody || b.told(ev.Room, true) {
 		return b.store.Handled(ctx, ev.Event)
 	}
 	err := b.answer(ctx, ev, commands.Message{Event: ev.Event, Room: ev.Room, Sender: ev.Sender}, commands.Unreadable())
 	if err != nil {
-		b.sealed.tell(ev.Room, false)
+		b.told(ev.Room, false)
 	}
 	return err
 }
 
-// dismissPause is how long opened chat may stay in the inbox, so that much of it goes in one commit.
+// dismissPause is how long opened chat may stay in the inbox, so that much of it goes in one commit. Where other replicas
+// would open it again, that is short.
 const (
-	dismissPause = 2 * time.Second
-	dismissMany  = 100
+	dismissPause  = 2 * time.Second
+	dismissShared = 100 * time.Millisecond
+	dismissMany   = 100
 )
 
 // dismiss drops an event that was opened and is no command. Should it come up again before that, it is opened again.
@@ -153,7 +163,11 @@ func (b *bot) dismiss(ev id.EventID) {
 	b.sealed.chat = append(b.sealed.chat, ev)
 	switch len(b.sealed.chat) {
 	case 1:
-		time.AfterFunc(dismissPause, b.dismissAll)
+		pause := dismissPause
+		if b.store.Shared() {
+			pause = dismissShared
+		}
+		time.AfterFunc(pause, b.dismissAll)
 	case dismissMany:
 		go b.dismissAll()
 	}
@@ -199,19 +213,29 @@ type watchers struct{ *bot }
 
 // Changed implements matrix.Watcher.
 func (w watchers) Changed(r id.RoomID, k room.Key) {
-	w.state.Changed(r, k)
-	if k == policy.Key() || k.Type == "m.room.power_levels" {
-		w.expiriesChanged.Store(true) // in some room: spaces pass theirs on to others
-	}
-	if w.sealed.device != nil {
-		w.sealed.device.Changed(r, k.Type)
-	}
+	w.changed(r, k)
+	w.wire.say(wordChanged, string(r), k.Type, k.StateKey)
 }
 
 // Invalidate implements matrix.Watcher.
 func (w watchers) Invalidate(r id.RoomID) {
-	w.state.Invalidate(r)
-	if w.sealed.device != nil {
-		w.sealed.device.Invalidate(r)
+	w.invalidate(r)
+	w.wire.say(wordRoom, string(r))
+}
+
+func (b *bot) changed(r id.RoomID, k room.Key) {
+	b.state.Changed(r, k)
+	if k == policy.Key() || k.Type == "m.room.power_levels" {
+		b.expiriesChanged.Store(true) // in some room: spaces pass theirs on to others
+	}
+	if b.sealed.device != nil {
+		b.sealed.device.Changed(r, k.Type)
+	}
+}
+
+func (b *bot) invalidate(r id.RoomID) {
+	b.state.Invalidate(r)
+	if b.sealed.device != nil {
+		b.sealed.device.Invalidate(r)
 	}
 }

@@ -32,7 +32,7 @@ func (b *bot) loadCards(ctx context.Context) error {
 		for i := range votes {
 			cast[i] = votes[i].Event
 		}
-		b.cards.Open(c.Event, cast...)
+		b.cards.Heard(c.Event, cast...)
 	}
 	return nil
 }
@@ -198,6 +198,7 @@ func (b *bot) show(ctx context.Context, ballot invites.Ballot) error {
 		}
 	}
 	b.cards.Close(c.Event)
+	b.wire.tell(ctx, wordClosed, string(c.Event))
 	return b.store.ToldCard(ctx, c.ID)
 }
 

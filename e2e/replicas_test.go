@@ -51,14 +51,25 @@ func replicas(t *testing.T, n int, uri string) (*stub.Server, []*harness.Usher) 
 	return s, all
 }
 
-// TestKilledReplicas: three replicas on one PostgreSQL, of which one is killed every now and then while invitations flow. None is lost
-// or sent again, each command is answered once, and each room's commands in their order.
-func TestKilledReplicas(t *testing.T) {
+// flow is commands that flow in some rooms while replicas come and go.
+type flow struct {
+	*quick
+	uri     string
+	r       *rand.Rand
+	all     []*harness.Usher
+	rooms   []string
+	order   map[string][]string // the commands of each room
+	targets map[string][]string // whom each command invites
+	total   int                 // invitations
+}
+
+// newFlow starts three replicas on a database of their own. Without PostgreSQL it skips the test.
+func newFlow(t *testing.T) *flow {
+	t.Helper()
 	uri := os.Getenv("USHER_E2E_POSTGRES")
 	if uri == "" {
 		t.Skip("no PostgreSQL: make test-postgres has one")
 	}
-	r := rand.New(rand.NewPCG(uint64(number("USHER_E2E_SEED", 1)), 2))
 	uri, err := harness.NewDatabase(uri)
 	if err != nil {
 		t.Fatal(err)
@@ -73,62 +84,86 @@ func TestKilledReplicas(t *testing.T) {
 		})
 	}
 	starting.Wait()
-	q := &quick{Server: s, Usher: all[0], t: t}
-	var rooms []string
+	f := &flow{
+		quick: &quick{Server: s, Usher: all[0], t: t}, uri: uri, all: all, order: map[string][]string{}, targets: map[string][]string{},
+		r: rand.New(rand.NewPCG(uint64(number("USHER_E2E_SEED", 1)), 2)),
+	}
 	for i := range 8 {
-		rooms = append(rooms, s.Room(fmt.Sprint("replicas", i), fmt.Sprintf("@owner%d:%s", i, s.Domain)))
+		f.rooms = append(f.rooms, s.Room(fmt.Sprint("replicas", i), fmt.Sprintf("@owner%d:%s", i, s.Domain)))
 	}
-	var dead *harness.Usher
-	order, targets, total := map[string][]string{}, map[string][]string{}, 0
-	for range number("USHER_E2E_KILLS", 200) / 8 {
-		for range 4 {
-			i := r.IntN(len(rooms))
-			command := "!invite"
-			var guests []string
-			for range 1 + r.IntN(7) {
-				guests = append(guests, fmt.Sprintf("@replicated%d:%s", total, s.Domain))
-				total++
-			}
-			said := s.Say(rooms[i], fmt.Sprintf("@owner%d:%s", i, s.Domain), command+" "+strings.Join(guests, " "))
-			order[rooms[i]], targets[said] = append(order[rooms[i]], said), guests
+	return f
+}
+
+// say says a few commands, and a little later goes on.
+func (f *flow) say() {
+	for range 4 {
+		i := f.r.IntN(len(f.rooms))
+		var guests []string
+		for range 1 + f.r.IntN(7) {
+			guests = append(guests, fmt.Sprintf("@replicated%d:%s", f.total, f.Domain))
+			f.total++
 		}
-		<-time.After(time.Duration(r.IntN(120)) * time.Millisecond) // the moment is what is tested
-		if dead != nil {
-			if err := dead.Start(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		dead = all[r.IntN(len(all))] // until the next round; what it left behind is for the others
-		dead.Kill()
+		said := f.Say(f.rooms[i], fmt.Sprintf("@owner%d:%s", i, f.Domain), "!invite "+strings.Join(guests, " "))
+		f.order[f.rooms[i]], f.targets[said] = append(f.order[f.rooms[i]], said), guests
 	}
+	<-time.After(time.Duration(f.r.IntN(120)) * time.Millisecond) // the moment is what is tested
+}
+
+// allAnswered waits until all that was said has its answer.
+func (f *flow) allAnswered() {
+	f.t.Helper()
 	start := time.Now()
-	q.await("all answers", 3*time.Minute, func() bool {
-		for in, list := range order {
+	f.await("all answers", 3*time.Minute, func() bool {
+		for in, list := range f.order {
 			for _, said := range list {
-				if reactions, _ := q.answers(in, said); reactions == 0 {
+				if reactions, _ := f.answers(in, said); reactions == 0 {
 					return false
 				}
 			}
 		}
 		return true
 	})
-	t.Logf("%d invitations of %d commands; the last answer %s after the last kill, with one of three dead", total, len(targets), time.Since(start))
-	for in, list := range order {
+	f.t.Logf("%d invitations of %d commands so far; the last answer after %s", f.total, len(f.targets), time.Since(start))
+}
+
+// complete checks that no invitation was lost or sent again, that each command was answered once, and the audit.
+func (f *flow) complete() {
+	f.t.Helper()
+	for in, list := range f.order {
 		for _, said := range list {
-			if reactions, notices := q.answers(in, said); reactions != 1 || notices > 1 {
-				t.Errorf("%s: %d reactions, %d notices", said, reactions, notices)
+			if reactions, notices := f.answers(in, said); reactions != 1 || notices > 1 {
+				f.t.Errorf("%s: %d reactions, %d notices", said, reactions, notices)
 			}
-			for _, guest := range targets[said] {
-				if m, _ := s.Membership(in, guest); m != "invite" {
-					t.Errorf("%s is %q", guest, m)
+			for _, guest := range f.targets[said] {
+				if m, _ := f.Membership(in, guest); m != "invite" {
+					f.t.Errorf("%s is %q", guest, m)
 				}
 			}
 		}
 	}
-	if again := s.SentAgain(); len(again) > 0 {
-		t.Errorf("sent again after they took effect: %v", again)
+	if again := f.SentAgain(); len(again) > 0 {
+		f.t.Errorf("sent again after they took effect: %v", again)
 	}
-	q.audited(uri, total, order)
+	f.audited(f.uri, f.total, f.order)
+}
+
+// TestKilledReplicas: three replicas on one PostgreSQL, of which one is killed every now and then while invitations flow. None is lost
+// or sent again, each command is answered once, and each room's commands in their order.
+func TestKilledReplicas(t *testing.T) {
+	f := newFlow(t)
+	var dead *harness.Usher
+	for range number("USHER_E2E_KILLS", 200) / 8 {
+		f.say()
+		if dead != nil {
+			if err := dead.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		dead = f.all[f.r.IntN(len(f.all))] // until the next round; what it left behind is for the others
+		dead.Kill()
+	}
+	f.allAnswered() // with one of three dead
+	f.complete()
 }
 
 // inOrder checks that a room's commands were decided on in their order.

@@ -39,7 +39,7 @@ func (d *Device) follow(ctx context.Context) error {
 			continue
 		}
 		pause = firstPause
-		d.tell()
+		d.tell(ctx)
 		if len(resp.ToDevice.Events) == 0 {
 			timeout = pollTime
 			d.set(true, true)
@@ -117,15 +117,13 @@ func (d *Device) received(_ context.Context, r id.RoomID, session id.SessionID, 
 }
 
 // tell says for which rooms keys came.
-func (d *Device) tell() {
+func (d *Device) tell(ctx context.Context) {
 	d.mu.Lock()
 	fresh := d.fresh
 	d.fresh = nil
 	d.mu.Unlock()
 	slices.Sort(fresh)
 	for _, r := range slices.Compact(fresh) {
-		if d.o.Arrived != nil {
-			d.o.Arrived(r)
-		}
+		d.arrived(ctx, r)
 	}
 }

@@ -312,3 +312,34 @@ func TestCrashed(t *testing.T) {
 		b.wantsNoMore()
 	})
 }
+
+// TestNewerRiver: a version to come has brought River's own tables up to date, beside this one or before it. River goes on and says
+// nothing, whether it can work with them or not; so each of its migrations is to be looked at.
+func TestNewerRiver(t *testing.T) {
+	const looked = 8 // CONTRIBUTING.md, "Change the database", says what at
+	onBoth(t, func(t *testing.T, b *bench) {
+		q := b.queue()
+		var last int
+		var err error
+		const newest, newer = `SELECT MAX(version) FROM river_migration`, `INSERT INTO river_migration (line, version) VALUES ('main', 1000)`
+		if pool := b.Store.Pool(); pool != nil {
+			err = pool.QueryRow(t.Context(), newest).Scan(&last)
+			_, newerErr := pool.Exec(t.Context(), newer)
+			err = errors.Join(err, newerErr)
+		} else {
+			err = b.Store.SQL().QueryRowContext(t.Context(), newest).Scan(&last)
+			_, newerErr := b.Store.SQL().ExecContext(t.Context(), newer)
+			err = errors.Join(err, newerErr)
+		}
+		if err != nil || last != looked {
+			t.Fatalf("River's tables are of version %d, of which up to %d were looked at; %v", last, looked, err)
+		}
+		b.wake(q, time.Now(), 1)
+		b.wants(1)
+		b.wake(b.queue(), time.Now(), 2)
+		b.wants(2)
+		if log := b.log.String(); log != "" {
+			t.Errorf("logged %s", log)
+		}
+	})
+}

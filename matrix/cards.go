@@ -12,6 +12,8 @@ import (
 // stream, and of what takes them back, only those that relate to one of these cost a write; they reach the lane of their
 // room through the inbox, as m.reaction and m.room.redaction events. NewCards makes one.
 type Cards struct {
+	Share func(card, vote id.EventID) // told of open cards, and of votes on them; may be nil
+
 	mu    sync.Mutex
 	open  map[id.EventID][]id.EventID // votes on it, which a redaction may name
 	votes map[id.EventID]id.EventID   // reaction → card
@@ -22,15 +24,25 @@ func NewCards() *Cards {
 	return &Cards{open: map[id.EventID][]id.EventID{}, votes: map[id.EventID]id.EventID{}}
 }
 
-// Open opens a card. After a restart, the reactions on it that count are given too.
-func (c *Cards) Open(card id.EventID, votes ...id.EventID) {
+// Open opens a card.
+func (c *Cards) Open(card id.EventID) {
+	c.Heard(card)
+	if c.Share != nil {
+		c.Share(card, "")
+	}
+}
+
+// Heard opens a card that others know of already, with reactions on it.
+func (c *Cards) Heard(card id.EventID, votes ...id.EventID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, open := c.open[card]; !open {
 		c.open[card] = nil
 	}
 	for _, vote := range votes {
-		c.add(card, vote)
+		if vote != "" {
+			c.add(card, vote)
+		}
 	}
 }
 
@@ -54,10 +66,13 @@ func (c *Cards) add(card, vote id.EventID) {
 // vote notes a reaction, if it is on an open card.
 func (c *Cards) vote(card, reaction id.EventID) bool {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	_, open := c.open[card]
 	if open {
 		c.add(card, reaction)
+	}
+	c.mu.Unlock()
+	if open && c.Share != nil {
+		c.Share(card, reaction)
 	}
 	return open
 }

@@ -57,6 +57,8 @@ type IntakeOptions struct {
 	Linked   func(context.Context, []invites.SpaceChild) error // spaces claimed rooms; an error keeps the transaction with the homeserver
 	Redacted func(id.RoomID, id.EventID)                       // an event, of state or not, may have been redacted
 	Left     func(id.RoomID)                                   // somebody left or was banned from the room; may come more than once, or be lost
+	Begin    func(context.Context) error                       // called before a transaction is looked at; nil: nothing
+	Spread   func(context.Context) error                       // called when it was, before anything of it is committed; nil: nothing
 	Ready    func() []string                                   // what keeps Usher from working; nothing: ready
 
 	Now      func() time.Time // time.Now if nil
@@ -223,10 +225,16 @@ func (n *Intake) take(w http.ResponseWriter, r *http.Request, t *work, txn strin
 	case err != nil:
 		return http.StatusBadRequest, "M_UNKNOWN"
 	}
+	if err := n.inStep(r.Context(), n.o.Begin); err != nil {
+		return http.StatusServiceUnavailable, "M_UNKNOWN"
+	}
 	// What is no JSON is sent again for ever; but nothing of it can be kept, and a 200 would lose it in silence.
 	if err := n.sort(t, txn); err != nil {
 		n.o.Log.Error().Err(err).Str("transaction_id", shorten(txn, 64)).Int("bytes", len(t.body)).Msg("Transaction refused")
 		return http.StatusBadRequest, "M_NOT_JSON"
+	}
+	if err := n.inStep(r.Context(), n.o.Spread); err != nil {
+		return http.StatusServiceUnavailable, "M_UNKNOWN"
 	}
 	if t.quiet() {
 		return http.StatusOK, ""
@@ -238,6 +246,20 @@ func (n *Intake) take(w http.ResponseWriter, r *http.Request, t *work, txn strin
 		return http.StatusServiceUnavailable, "M_UNKNOWN"
 	}
 	return http.StatusOK, ""
+}
+
+// inStep calls what keeps replicas in step with each other.
+func (n *Intake) inStep(ctx context.Context, fn func(context.Context) error) error {
+	if fn == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.o.Commit)
+	defer cancel()
+	err := fn(ctx)
+	if err != nil {
+		n.o.Log.Error().Err(err).Msg("Other replicas are out of step, so a transaction is not taken")
+	}
+	return err
 }
 
 // commit makes durable what a transaction brought, then hands it on.

@@ -220,7 +220,7 @@ func TestPending(t *testing.T) {
 func TestCards(t *testing.T) {
 	d := new(desk)
 	n := d.intake()
-	n.o.Cards.Open("$card", "$old")
+	n.o.Cards.Heard("$card", "$old")
 	reaction := func(eventID, on, key string) string {
 		return event("m.reaction", eventID, fmt.Sprintf(`{"m.relates_to":{"rel_type":"m.annotation","event_id":%q,"key":%q}}`, on, key), "")
 	}

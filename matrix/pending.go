@@ -14,6 +14,8 @@ import (
 // invitation cost a write. It keeps a hash of each, 64 bits with a seed of this process: where two should share one,
 // the ledger finds that there is nothing to end. The zero value is not ready; NewPending makes one.
 type Pending struct {
+	Share func(r id.RoomID, user id.UserID) // told of what Add adds; may be nil
+
 	seed maphash.Seed
 	mu   sync.Mutex
 	open map[uint64]struct{}
@@ -31,6 +33,14 @@ func (p *Pending) hash(r id.RoomID, user id.UserID) uint64 {
 
 // Add notes an open invitation.
 func (p *Pending) Add(r id.RoomID, user id.UserID) {
+	if p.Share != nil && !p.has(r, user) {
+		p.Share(r, user)
+	}
+	p.Heard(r, user)
+}
+
+// Heard notes an open invitation that others know of already.
+func (p *Pending) Heard(r id.RoomID, user id.UserID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.open[p.hash(r, user)] = struct{}{}

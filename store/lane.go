@@ -64,7 +64,7 @@ func (l *roomLocks) try(ctx context.Context, key int32) (held bool, era int, err
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.conn == nil || l.conn.IsClosed() {
-		if l.conn, err = pgx.ConnectConfig(ctx, l.config); err != nil {
+		if l.conn, err = connect(ctx, l.config); err != nil {
 			return false, 0, err
 		}
 		l.era++

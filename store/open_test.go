@@ -121,31 +121,6 @@ func TestSecondProcess(t *testing.T) {
 	open(t, "sqlite", file)
 }
 
-func TestNewerSchema(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "usher.db")
-	s, err := store.Open(t.Context(), store.Config{Type: "sqlite", URI: file})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct {
-		name, sql string
-		want      error
-	}{
-		{"compatible", `UPDATE version SET version = 1000, compat = 1`, nil},
-		{"newer", `UPDATE version SET version = 1000, compat = 1000`, store.ErrNewer},
-	} {
-		if _, err := s.SQL().ExecContext(t.Context(), tt.sql); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if s, err = store.Open(t.Context(), store.Config{Type: "sqlite", URI: file}); !errors.Is(err, tt.want) {
-			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
-		}
-	}
-}
-
 func TestForeignDatabase(t *testing.T) {
 	server, err := server()
 	pgtest.Need(t, err)

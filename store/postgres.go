@@ -38,7 +38,7 @@ func (s *Store) openPostgres(ctx context.Context, cfg Config) error {
 	s.onClose(s.raw.Close)
 	s.reads = handle{db: s.raw}
 	s.write = &postgres{s.raw}
-	return s.upgrade(ctx)
+	return s.upgrade(ctx, schema().Finish())
 }
 
 // schemaLock is the advisory lock under which one replica at a time changes the schema.

@@ -36,7 +36,7 @@ func (s *Store) openSQLite(ctx context.Context, cfg Config) error {
 	if err := s.raw.PingContext(ctx); err != nil {
 		return sqliteOpenError(err)
 	}
-	if err := s.upgrade(ctx); err != nil {
+	if err := s.upgrade(ctx, schema().Finish()); err != nil {
 		return sqliteOpenError(err)
 	}
 	g := &group{handle: handle{db: s.raw}, came: make(chan struct{}, 1)}

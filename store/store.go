@@ -51,6 +51,7 @@ type Store struct {
 	raw     *sql.DB       // the handle that writes
 	pool    *pgxpool.Pool // PostgreSQL only
 	rooms   *roomLocks    // PostgreSQL only
+	ahead   int
 	closers []func() error
 }
 
@@ -81,15 +82,22 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// upgrade brings the schema to the version that this binary knows.
-func (s *Store) upgrade(ctx context.Context) error {
+// schema is how the tables came to be.
+func schema() dbutil.WIPUpgradeTable {
+	return dbutil.BuildUpgradeTable().WithFSPath(upgrades, "upgrades")
+}
+
+// upgrade brings the schema to the last version of a table. A schema that is newer stays as it is, where its upgrades say
+// that programs of the table's version may go on with it.
+func (s *Store) upgrade(ctx context.Context, table dbutil.UpgradeTable) error {
 	db, err := dbutil.NewWithDB(s.raw, s.dialect.String())
 	if err != nil {
 		return err
 	}
 	db.Owner = owner
 	db.IgnoreForeignTables = false
-	db.UpgradeTable = dbutil.BuildUpgradeTable().WithFSPath(upgrades, "upgrades").Finish()
+	db.Log = schemaLog{db.Log, &s.ahead}
+	db.UpgradeTable = table
 	err = s.Exclusively(ctx, func(ctx context.Context) error { return db.Upgrade(ctx) })
 	switch {
 	case errors.Is(err, dbutil.ErrUnsupportedDatabaseVersion):
@@ -99,6 +107,19 @@ func (s *Store) upgrade(ctx context.Context) error {
 	}
 	return err
 }
+
+// schemaLog notes by how many upgrades a schema is ahead of this program.
+type schemaLog struct {
+	dbutil.DatabaseLogger
+	ahead *int
+}
+
+// PrepareUpgrade implements dbutil.DatabaseLogger.
+func (l schemaLog) PrepareUpgrade(current, _, latest int) { *l.ahead = max(0, current-latest) }
+
+// Ahead returns how many upgrades a newer version of this program has made of which this one knows nothing. It may go on
+// all the same: they say so.
+func (s *Store) Ahead() int { return s.ahead }
 
 // Close closes the database. Nothing may use the store any more.
 func (s *Store) Close() error {

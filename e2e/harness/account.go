@@ -212,10 +212,10 @@ func (a *Account) Await(what string, match func(Event) bool) Event {
 	a.t.Helper()
 	ctx, cancel := context.WithTimeout(a.t.Context(), a.Patience)
 	defer cancel()
-	for from := 0; ; {
-		for ; from < len(a.seen); from++ {
-			if match(a.seen[from]) {
-				return a.seen[from]
+	for {
+		for _, e := range a.seen { // all of them: a key that has come may have opened one
+			if match(e) {
+				return e
 			}
 		}
 		if err := a.sync(ctx); err != nil {
@@ -316,6 +316,11 @@ func (a *Account) take(ctx context.Context, body []byte) error {
 		return fmt.Errorf("sync: %w", err)
 	}
 	a.since = sync.Next
+	if a.cipher != nil {
+		for i := range a.seen { // a key may come after what it opens
+			a.cipher.open(ctx, &a.seen[i])
+		}
+	}
 	for in := range sync.Rooms.Invite {
 		a.inbox[in] = true
 	}

@@ -48,6 +48,7 @@ type Door struct {
 
 	mu      sync.Mutex
 	backend *url.URL      // nil: nobody is there
+	others  []*url.URL    // more of them, which take turns
 	opened  chan struct{} // closed when a backend comes
 }
 
@@ -69,10 +70,19 @@ func OpenDoor() (*Door, error) {
 // Accept is the backend that answers everything 200 itself, for tests without Usher.
 const Accept = "accept:"
 
-// To sets the backend: the base URL of a Usher, Accept, or "" for none, which holds requests.
-func (d *Door) To(backend string) error {
+// To sets the backend: the base URL of a Usher, Accept, or "" for none, which holds requests. Of several, as behind a plain load
+// balancer, each gets its turn, unless it does not listen.
+func (d *Door) To(backend string, others ...string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.others = nil
+	for _, other := range others {
+		u, err := url.Parse(other)
+		if err != nil {
+			return err
+		}
+		d.others = append(d.others, u)
+	}
 	if backend == "" {
 		if d.backend != nil {
 			d.backend, d.opened = nil, make(chan struct{})
@@ -193,6 +203,13 @@ func (d *Door) wait(ctx context.Context) *url.URL {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	for range d.others {
+		d.backend, d.others = d.others[0], append(d.others[1:len(d.others):len(d.others)], d.backend)
+		if conn, err := net.Dial("tcp", d.backend.Host); err == nil {
+			_ = conn.Close()
+			break
+		}
+	}
 	return d.backend
 }
 

@@ -154,6 +154,9 @@ func (u *Usher) Run(ctx context.Context, args ...string) (output string, exitCod
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
+// Replace has the next start run another program, as an upgrade does.
+func (u *Usher) Replace(binary string) { u.binary = binary }
+
 // Launch starts the process and does not wait for it.
 func (u *Usher) Launch() (err error) {
 	cmd := exec.Command(u.binary, "-c", "config.yaml", "-r", "registration.yaml")

@@ -127,6 +127,14 @@ func (s *Server) Say(in, sender, text string) string {
 	return e.ID
 }
 
+// React has a user react to an event: it is pushed to Usher.
+func (s *Server) React(in, sender, event, key string) {
+	s.mu.Lock()
+	e := s.add(in, "m.reaction", nil, sender, map[string]any{"m.relates_to": map[string]any{"rel_type": "m.annotation", "event_id": event, "key": key}})
+	s.mu.Unlock()
+	s.push.events(e)
+}
+
 // Set puts a state event into a room behind Usher's back, or pushed to it.
 func (s *Server) Set(in, kind, key, sender string, content any, pushed bool) {
 	s.mu.Lock()

@@ -1,0 +1,30 @@
+package store
+
+import (
+	"context"
+
+	"go.mau.fi/util/dbutil"
+)
+
+// Upgrade is one that only a version of the program to come knows.
+type Upgrade struct {
+	SQL        string
+	Compatible bool // with this version
+}
+
+// UpgradeNext does to the schema what the start of a version to come does.
+func (s *Store) UpgradeNext(ctx context.Context, next ...Upgrade) error {
+	table := schema()
+	known := len(table)
+	for _, u := range next {
+		compat := 0 // with none before
+		if u.Compatible {
+			compat = known
+		}
+		table = table.WithRaw(-1, len(table)+1, compat, "next", dbutil.TxnModeOn, func(ctx context.Context, db *dbutil.Database) error {
+			_, err := db.Exec(ctx, u.SQL)
+			return err
+		})
+	}
+	return s.upgrade(ctx, table.Finish())
+}
