@@ -262,9 +262,9 @@ func listen(setting string) (net.Listener, error) {
 }
 
 func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
-	var begin, spread func(context.Context) error
+	var before, spread func(context.Context) error
 	if b.store.Shared() {
-		begin, spread = b.wire.caughtUp, b.wire.flush
+		before, spread = b.wire.caughtUp, b.wire.flush
 	}
 	return matrix.NewIntake(matrix.IntakeOptions{
 		Inbox: b.port, Watcher: watchers{b}, Pending: b.pending, Cards: b.cards, Encrypted: b.sealed.device != nil,
@@ -283,7 +283,7 @@ func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 			b.state.Forget(r, event)
 			b.wire.say(wordRedacted, string(r), string(event))
 		},
-		Begin: begin, Spread: spread,
+		Before: before, Spread: spread,
 		Counters: b.metrics, Log: b.log,
 	})
 }

@@ -57,7 +57,7 @@ type IntakeOptions struct {
 	Linked   func(context.Context, []invites.SpaceChild) error // spaces claimed rooms; an error keeps the transaction with the homeserver
 	Redacted func(id.RoomID, id.EventID)                       // an event, of state or not, may have been redacted
 	Left     func(id.RoomID)                                   // somebody left or was banned from the room; may come more than once, or be lost
-	Begin    func(context.Context) error                       // called before a transaction is looked at; nil: nothing
+	Before   func(context.Context) error                       // called before a transaction is looked at; nil: nothing
 	Spread   func(context.Context) error                       // called when it was, before anything of it is committed; nil: nothing
 	Ready    func() []string                                   // what keeps Usher from working; nothing: ready
 
@@ -225,7 +225,7 @@ func (n *Intake) take(w http.ResponseWriter, r *http.Request, t *work, txn strin
 	case err != nil:
 		return http.StatusBadRequest, "M_UNKNOWN"
 	}
-	if err := n.inStep(r.Context(), n.o.Begin); err != nil {
+	if err := n.inStep(r.Context(), n.o.Before); err != nil {
 		return http.StatusServiceUnavailable, "M_UNKNOWN"
 	}
 	// What is no JSON is sent again for ever; but nothing of it can be kept, and a 200 would lose it in silence.
