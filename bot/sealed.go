@@ -25,6 +25,7 @@ type sealed struct {
 
 	mu   sync.Mutex
 	told map[id.RoomID]bool // rooms told that something can't be read, and nothing could since
+	mute map[id.RoomID]bool // encrypted rooms, while encryption is off
 	chat []id.EventID       // opened and found to be no command: dropped from the inbox soon
 }
 
@@ -173,10 +174,10 @@ func (b *bot) dismissAll() {
 	}
 }
 
-// seal turns what is said into what goes to the homeserver.
+// seal turns what is said into what goes to the homeserver. An error means that nothing may be sent.
 func (b *bot) seal(ctx context.Context, r id.RoomID, kind string, content any) (string, any, error) {
 	if b.sealed.device == nil {
-		return kind, content, nil
+		return kind, content, b.plain(ctx, r)
 	}
 	return b.sealed.device.Seal(ctx, r, kind, content)
 }
