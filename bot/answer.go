@@ -71,7 +71,7 @@ func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error
 		b.log.Err(err).Stringer("event", ev.Event).Msg("a command is given up")
 		reply = commands.Failed()
 	}
-	if was == encrypted && reply.Empty() {
+	if was == encrypted && now.Type == "m.room.message" && reply.Empty() {
 		b.dismiss(ev.Event)
 		return nil
 	}

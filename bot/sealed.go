@@ -12,6 +12,7 @@ import (
 	"usher/config"
 	"usher/encryption"
 	"usher/invites"
+	"usher/matrix"
 	"usher/policy"
 	"usher/room"
 	"usher/store"
@@ -103,7 +104,7 @@ func (b *bot) open(ctx context.Context, ev invites.Received) (opened invites.Rec
 		err = b.unreadable(ctx, ev, err)
 	case err == nil:
 		b.sealed.tell(ev.Room, false)
-		goOn = opened.Type == "m.room.message"
+		goOn = opened.Type == "m.room.message" || b.mayVote(opened)
 		if !goOn {
 			b.dismiss(ev.Event)
 		}
@@ -112,6 +113,19 @@ func (b *bot) open(ctx context.Context, ev invites.Received) (opened invites.Rec
 		b.sealed.parking.leave(ev)
 	}
 	return opened, goOn, err
+}
+
+// mayVote tells whether an opened event is a reaction that decides about cards, and notes it with an open one.
+func (b *bot) mayVote(opened invites.Received) bool {
+	if opened.Type != "m.reaction" {
+		return false
+	}
+	card, key := commands.Reaction(opened.Raw)
+	if matrix.Vote(key) == "" {
+		return false
+	}
+	b.cards.Vote(card, opened.Event)
+	return true
 }
 
 // tell notes whether a room was told, and reports whether it had been.

@@ -221,6 +221,9 @@ func (a *Account) Await(what string, match func(Event) bool) Event {
 		if err := a.sync(ctx); err != nil {
 			a.t.Fatalf("%s waited for %s: %v; saw last:\n%s", a.ID, what, err, a.recent(8))
 		}
+		if a.openLate(ctx) {
+			from = 0
+		}
 	}
 }
 

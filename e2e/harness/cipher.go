@@ -98,6 +98,25 @@ func (a *Account) SayBeforeKey(room id.RoomID, text string) (said id.EventID, de
 	}
 }
 
+// ReactSecretly reacts to an event by an encrypted reaction, and returns its id. How it relates to others stands outside, as the
+// specification has it, unless it is to be hidden too, as MSC4392 has it.
+func (a *Account) ReactSecretly(room id.RoomID, on id.EventID, key string, hidden bool) id.EventID {
+	a.t.Helper()
+	ctx, cancel := context.WithTimeout(a.t.Context(), Patience)
+	defer cancel()
+	a.cipher.machine.MSC4392Relations = hidden
+	content := &event.ReactionEventContent{RelatesTo: event.RelatesTo{Type: event.RelAnnotation, EventID: on, Key: key}}
+	sealed, err := a.cipher.seal(ctx, room, event.EventReaction, content)
+	if err != nil {
+		a.t.Fatalf("%s: encrypting for %s: %v", a.ID, room, err)
+	}
+	sent, err := a.Client.SendMessageEvent(ctx, room, event.EventEncrypted, sealed)
+	if err != nil {
+		a.t.Fatalf("%s: reacting in %s: %v", a.ID, room, err)
+	}
+	return sent.EventID
+}
+
 // give sends a key to all devices of a user, as older clients do: without the sender's own device keys in it, so that the
 // receiver has to ask the homeserver for them.
 func (c *cipher) give(ctx context.Context, to id.UserID, key event.Content) error {
@@ -208,6 +227,21 @@ func (c *cipher) open(ctx context.Context, e *Event) {
 		return
 	}
 	e.Type, e.Content = opened.Type.Type, opened.Content.VeryRaw
+}
+
+// openLate decrypts what could not be when it was first seen: a homeserver may show an event before its key. It reports whether
+// there was something.
+func (a *Account) openLate(ctx context.Context) (opened bool) {
+	if a.cipher == nil {
+		return false
+	}
+	for i := range a.seen {
+		if e := &a.seen[i]; e.Type == "m.room.encrypted" {
+			a.cipher.open(ctx, e)
+			opened = opened || e.Type != e.Wire
+		}
+	}
+	return opened
 }
 
 // cipherRooms shows the rooms to the library.
