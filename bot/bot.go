@@ -51,6 +51,7 @@ type bot struct {
 	direct   *directs
 	progress progress
 	sealed   sealed
+	heirs    heirs
 
 	ending sync.WaitGroup // notes that a reply is out
 

@@ -66,6 +66,40 @@ func TestSecretVotes(t *testing.T) {
 	}
 }
 
+// TestHistoryShared: whom the bot invites can read what was said before by people who agreed to that, and by the bot; not what
+// others said. With the switch off, and where somebody else is the one who invites, nothing is shared.
+func TestHistoryShared(t *testing.T) {
+	s := newStageOf(t, harness.Options{Puppet: true, Encrypted: true, Set: map[string]any{"encryption.history_sharing": true}})
+	s.owner.OpenHistory()
+	s.guest.OpenHistory()
+	room := s.BotRoom(s.owner, harness.RoomOptions{Power: m{"invite": 0}})
+	reserved, other := s.Account("reserved"), s.Account("other").OpenHistory()
+	s.owner.Invite(room, reserved.ID)
+	reserved.Join(room)
+	said := s.owner.Say(room, "for those who come later")
+	between := reserved.Say(room, "between us")
+	s.settled(s.owner, room)
+	s.succeeds(s.owner, room, "!invite "+string(other.ID)) // the owner invites
+	s.succeeds(s.owner, room, "!invite --as-bot "+string(s.guest.ID))
+	s.guest.AwaitBundle(room)
+	s.guest.Join(room)
+	s.guest.Await("what was said before", func(e harness.Event) bool {
+		return e.ID == string(said) && e.Field("body") == "for those who come later"
+	})
+	s.guest.Await("what the bot said", func(e harness.Event) bool {
+		return e.Sender == string(s.Usher.Bot) && strings.Contains(e.Field("body"), "Pong")
+	})
+	if read := s.guest.Seen(func(e harness.Event) bool { return e.ID == string(between) && e.Type != "m.room.encrypted" }); len(read) != 0 {
+		t.Errorf("read what was not to be passed on: %s", read[0].Content)
+	}
+	other.AwaitInvite(room)
+	other.Join(room)
+	s.settled(other, room)
+	if read := other.Seen(func(e harness.Event) bool { return e.ID == string(said) && e.Type != "m.room.encrypted" }); len(read) != 0 {
+		t.Error("who was invited by somebody else got the keys from the bot")
+	}
+}
+
 // TestManyInSecret: twenty people are invited by one command in an encrypted room. The message that tells how it goes is edited
 // until all is done, encrypted as it is.
 func TestManyInSecret(t *testing.T) {
