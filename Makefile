@@ -69,7 +69,7 @@ test-synapse: build bin/dendrite ## the same on Synapse, from Debian's packages 
 test-clients: build bin/dendrite ## encrypted rooms with clients of other makes: matrix-js-sdk (npm) and matrix-nio (Debian)
 	root="$$(e2e/synapse-sid)"; node="$${USHER_CACHE:-$$HOME/.cache/usher}/clients"; mkdir -p "$$node"; cp e2e/clients/package.json "$$node"; \
 	npm install --prefix "$$node" --no-audit --no-fund --no-package-lock --silent; cd e2e; \
-	$(E2E_ENV) USHER_E2E_NODE="$$node" USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 15m -run TestOtherClients .
+	$(E2E_ENV) USHER_E2E_NODE="$$node" USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 15m -run TestOtherClient .
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (30s)

@@ -38,11 +38,11 @@ func (d *Device) ShareHistory(ctx context.Context, r id.RoomID, users []id.UserI
 	if err != nil {
 		return 0, fmt.Errorf("their devices: %w", cause(err))
 	}
-	heirs, bundle, err := d.inheritance(ctx, r, found)
-	if err != nil || len(heirs) == 0 || len(bundle.RoomKeys) == 0 {
+	heirs, keys, err := d.inheritance(ctx, r, found)
+	if err != nil || len(heirs) == 0 || len(keys.Keys) == 0 {
 		return 0, err
 	}
-	content, err := upload(ctx, machine, r, bundle)
+	content, err := upload(ctx, machine, r, keys)
 	if err != nil {
 		return 0, fmt.Errorf("uploading keys: %w", cause(err))
 	}
@@ -75,7 +75,7 @@ func (d *Device) historyOpen(ctx context.Context, r id.RoomID) (bool, error) {
 }
 
 // inheritance picks the devices that may get the keys of a room, and puts the keys together.
-func (d *Device) inheritance(ctx context.Context, r id.RoomID, found map[id.UserID]map[id.DeviceID]*id.Device) (heirs []*id.Device, bundle *crypto.RoomKeyBundle, err error) {
+func (d *Device) inheritance(ctx context.Context, r id.RoomID, found map[id.UserID]map[id.DeviceID]*id.Device) (heirs []*id.Device, keys *bundle, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.machine == nil {
@@ -95,16 +95,26 @@ func (d *Device) inheritance(ctx context.Context, r id.RoomID, found map[id.User
 	if len(heirs) == 0 {
 		return nil, nil, nil
 	}
-	bundle = &crypto.RoomKeyBundle{}
-	return heirs, bundle, d.keys.GetGroupSessionsForRoom(ctx, r).Iter(func(s *crypto.InboundGroupSession) (bool, error) {
-		return true, pack(bundle, s)
+	keys = newBundle()
+	return heirs, keys, d.keys.GetGroupSessionsForRoom(ctx, r).Iter(func(s *crypto.InboundGroupSession) (bool, error) {
+		return true, keys.add(s)
 	})
 }
 
-// pack puts a key into a bundle, or says there that it is not to be had. Only what came from its maker is passed on.
-func pack(bundle *crypto.RoomKeyBundle, s *crypto.InboundGroupSession) error {
+// bundle is what is passed on. Unlike the library's, it has its fields even where they are empty: matrix-rust-sdk takes no other.
+type bundle struct {
+	Keys     []*crypto.ExportedSession            `json:"room_keys"`
+	Withheld []*event.RoomKeyWithheldEventContent `json:"withheld"`
+}
+
+func newBundle() *bundle {
+	return &bundle{Keys: []*crypto.ExportedSession{}, Withheld: []*event.RoomKeyWithheldEventContent{}}
+}
+
+// add puts a key into a bundle, or says there that it is not to be had. Only what came from its maker is passed on.
+func (b *bundle) add(s *crypto.InboundGroupSession) error {
 	if s.SharedHistory == nil || !*s.SharedHistory || s.KeySource != id.KeySourceDirect || len(s.ForwardingChains) > 0 {
-		bundle.Withheld = append(bundle.Withheld, &event.RoomKeyWithheldEventContent{
+		b.Withheld = append(b.Withheld, &event.RoomKeyWithheldEventContent{
 			RoomID: s.RoomID, Algorithm: id.AlgorithmMegolmV1, SessionID: s.ID(), SenderKey: s.SenderKey, Code: notShared, Reason: "History not shared",
 		})
 		return nil
@@ -113,7 +123,7 @@ func pack(bundle *crypto.RoomKeyBundle, s *crypto.InboundGroupSession) error {
 	if err != nil {
 		return err
 	}
-	bundle.RoomKeys = append(bundle.RoomKeys, &crypto.ExportedSession{
+	b.Keys = append(b.Keys, &crypto.ExportedSession{
 		Algorithm: id.AlgorithmMegolmV1, RoomID: s.RoomID, SenderKey: s.SenderKey, SenderClaimedKeys: crypto.SenderClaimedKeys{Ed25519: s.SigningKey},
 		SessionID: s.ID(), SessionKey: string(key),
 	})
@@ -121,8 +131,8 @@ func pack(bundle *crypto.RoomKeyBundle, s *crypto.InboundGroupSession) error {
 }
 
 // upload encrypts a bundle as a file and uploads it.
-func upload(ctx context.Context, machine *crypto.OlmMachine, r id.RoomID, bundle *crypto.RoomKeyBundle) (*event.RoomKeyBundleEventContent, error) {
-	data, err := json.Marshal(bundle)
+func upload(ctx context.Context, machine *crypto.OlmMachine, r id.RoomID, keys *bundle) (*event.RoomKeyBundleEventContent, error) {
+	data, err := json.Marshal(keys)
 	if err != nil {
 		return nil, err
 	}

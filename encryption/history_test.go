@@ -2,6 +2,7 @@ package encryption
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"testing"
 
@@ -120,6 +121,13 @@ func TestShareHistory(t *testing.T) {
 	}
 	if n, err := d.ShareHistory(t.Context(), plain, []id.UserID{carol}); n != 0 || err != nil {
 		t.Errorf("in a plain room: %d, %v", n, err)
+	}
+}
+
+// TestBundleFormat: matrix-rust-sdk refuses a bundle that lacks a field.
+func TestBundleFormat(t *testing.T) {
+	if raw, err := json.Marshal(newBundle()); err != nil || string(raw) != `{"room_keys":[],"withheld":[]}` {
+		t.Errorf("%s %v", raw, err)
 	}
 }
 
