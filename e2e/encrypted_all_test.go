@@ -23,7 +23,7 @@ func TestInEncryptedRooms(t *testing.T) {
 		{"Approval", TestApproval}, {"ApprovalDenied", TestApprovalDenied}, {"ApprovalElsewhere", TestApprovalElsewhere},
 		{"ApprovalGone", TestApprovalGone}, {"Knock", TestKnock}, {"KnockAtOnce", TestKnockAtOnce}, {"GuardDrift", TestGuardDrift},
 		{"Expiry", TestExpiry}, {"Prune", TestPrune}, {"PolicyEdit", TestPolicyEdit}, {"PolicyMalformed", TestPolicyMalformed},
-		{"PolicyQuota", TestPolicyQuota}, {"Uninvite", TestUninvite}, {"InviteForms", TestInviteForms},
+		{"Uninvite", TestUninvite}, {"InviteForms", TestInviteForms},
 	} {
 		t.Run(c.name, c.test)
 	}
