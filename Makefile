@@ -54,7 +54,7 @@ difftest: ## the authorization rules against two other implementations
 
 .PHONY: test-e2e
 test-e2e: build bin/dendrite need-promtool ## end-to-end tests on Dendrite; faults, floods and kills before a stub
-	cd e2e && $(E2E_ENV) go test $(TAGS) -count=1 -timeout 15m ./...
+	cd e2e && $(E2E_ENV) go test $(TAGS) -count=1 -timeout 25m ./...
 
 .PHONY: test-postgres
 test-postgres: build bin/dendrite ## the main path with PostgreSQL instead of SQLite
@@ -63,13 +63,13 @@ test-postgres: build bin/dendrite ## the main path with PostgreSQL instead of SQ
 .PHONY: test-synapse
 test-synapse: build bin/dendrite ## the same on Synapse, from Debian's packages or PATH
 	root="$$(e2e/synapse-sid)"; cd e2e; \
-	$(E2E_ENV) USHER_E2E_HOMESERVER=synapse USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 15m ./...
+	$(E2E_ENV) USHER_E2E_HOMESERVER=synapse USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 25m ./...
 
 .PHONY: test-clients
 test-clients: build bin/dendrite ## encrypted rooms with clients of other makes: matrix-js-sdk (npm) and matrix-nio (Debian)
 	root="$$(e2e/synapse-sid)"; node="$${USHER_CACHE:-$$HOME/.cache/usher}/clients"; mkdir -p "$$node"; cp e2e/clients/package.json "$$node"; \
 	npm install --prefix "$$node" --no-audit --no-fund --no-package-lock --silent; cd e2e; \
-	$(E2E_ENV) USHER_E2E_NODE="$$node" USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 15m -run TestOtherClients .
+	$(E2E_ENV) USHER_E2E_NODE="$$node" USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 15m -run TestOtherClient .
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (30s)

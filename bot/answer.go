@@ -76,7 +76,7 @@ func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error
 		b.log.Err(err).Stringer("event", ev.Event).Msg("a command is given up")
 		reply = commands.Failed()
 	}
-	if was == encrypted && reply.Empty() {
+	if was == encrypted && now.Type == "m.room.message" && reply.Empty() {
 		b.dismiss(ev.Event)
 		return nil
 	}
@@ -171,8 +171,11 @@ func (b *bot) tell(ctx context.Context, ev invites.Received, m commands.Message,
 		return err
 	}
 	answer, err := b.send(ctx, ev.Room, transaction(ev.Event, "notice"), "m.room.message", reply.Notice(m))
-	if err != nil || !(reply.Progress || reply.Card) || answer == "" {
+	if err != nil || !(reply.Progress || reply.Card) {
 		return err
+	}
+	if answer == "" {
+		return b.port.Handled(ctx, ev.Event) // there will be nothing to edit
 	}
 	if err := b.store.SetAnswer(ctx, ev.Event, answer); err != nil || !reply.Card {
 		return err
@@ -184,6 +187,9 @@ func (b *bot) tell(ctx context.Context, ev invites.Received, m commands.Message,
 // send sends an event, encrypted where the room is. A homeserver that will not take it, because the bot may not speak there, is logged and not asked again.
 func (b *bot) send(ctx context.Context, r id.RoomID, txn, kind string, content any) (id.EventID, error) {
 	kind, content, err := b.seal(ctx, r, kind, content)
+	if errors.Is(err, errMute) {
+		return "", nil
+	}
 	var sent id.EventID
 	if err == nil {
 		sent, err = b.client.Send(ctx, r, txn, kind, content)

@@ -3,6 +3,7 @@ package bot
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -27,13 +28,19 @@ type sent struct {
 	mu     sync.Mutex
 	bodies []string
 	paths  []string
-	status int // of the answers; 0: 200
+	status int  // of the answers; 0: 200
+	secret bool // rooms are encrypted
+	looks  int  // how often state was asked for
 }
 
 func (s *sent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if _, state, is := strings.Cut(r.URL.Path, "/state/"); is && s.status == 0 {
+		s.state(w, state)
+		return
+	}
 	s.bodies, s.paths = append(s.bodies, string(body)), append(s.paths, r.URL.Path)
 	if s.status != 0 {
 		w.WriteHeader(s.status)
@@ -41,6 +48,18 @@ func (s *sent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, _ = io.WriteString(w, `{"event_id":"$answer"}`)
+}
+
+// state shows a room of which little is known.
+func (s *sent) state(w http.ResponseWriter, path string) {
+	s.looks++
+	kind, key, _ := strings.Cut(path, "/")
+	if kind == "m.room.create" || kind == "m.room.member" || s.secret && kind == "m.room.encryption" {
+		_, _ = fmt.Fprintf(w, `{"type":%q,"state_key":%q,"sender":"@alice:here","event_id":"$state","content":{"membership":"join"}}`, kind, key)
+		return
+	}
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = io.WriteString(w, `{"errcode":"M_NOT_FOUND"}`)
 }
 
 // newBot is a bot with a real store before a homeserver that takes everything.
@@ -59,6 +78,7 @@ func newBot(t *testing.T) (*bot, *sent) {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	b := &bot{ctx: t.Context(), log: zerolog.Nop(), store: db, port: db, client: client, metrics: metrics.New("test", clock{})}
+	b.state = matrix.NewState(client, matrix.StateOptions{Log: zerolog.Nop()})
 	b.sealed.told, b.sealed.parking = map[id.RoomID]bool{}, newParking(func(invites.Received) {})
 	b.invites = &invites.Service{Store: db, Clock: clock{}, Self: invites.Identity{Bot: "@usher:here", Domain: "here"}}
 	b.desk = &commands.Desk{Invites: b.invites, Prefix: "!", Names: func() []string { return nil }}

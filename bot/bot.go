@@ -52,6 +52,7 @@ type bot struct {
 	direct   *directs
 	progress progress
 	sealed   sealed
+	heirs    heirs
 
 	ending sync.WaitGroup // notes that a reply is out
 

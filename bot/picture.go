@@ -6,20 +6,29 @@ import (
 	"errors"
 
 	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
 
 	"usher/commands"
 	"usher/invites"
 )
 
+// sealFile encrypts a file in place where the room is encrypted, and returns what its readers need, else nil. An error means that
+// it may not be uploaded.
+func (b *bot) sealFile(ctx context.Context, r id.RoomID, data []byte) (*event.EncryptedFileInfo, error) {
+	if b.sealed.device == nil {
+		return nil, b.plain(ctx, r)
+	}
+	return b.sealed.device.SealFile(ctx, r, data)
+}
+
 // attach uploads the picture of a reply, encrypted where the room is, and sends it.
 func (b *bot) attach(ctx context.Context, ev invites.Received, m commands.Message, reply commands.Reply) error {
 	data, contentType := bytes.Clone(reply.Image.PNG), "image/png"
-	var sealed *event.EncryptedFileInfo
-	if b.sealed.device != nil {
-		var err error
-		if sealed, err = b.sealed.device.SealFile(ctx, ev.Room, data); err != nil {
-			return final(err)
-		}
+	sealed, err := b.sealFile(ctx, ev.Room, data)
+	if errors.Is(err, errMute) || errors.Is(err, invites.ErrNoView) {
+		return nil
+	} else if err != nil {
+		return final(err)
 	}
 	name := reply.Image.Name
 	if sealed != nil {

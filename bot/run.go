@@ -103,7 +103,7 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 	}
 	b.port = journal{b.metrics.Store(b.store), log}
 	b.invites = &invites.Service{
-		Store: b.port, Homeserver: b.metrics.Homeserver(b.state), Queue: b.metrics.Queue(b.jobs), Clock: clock{}, Self: b.self,
+		Store: b.port, Homeserver: b.metrics.Homeserver(b.record(cfg)), Queue: b.metrics.Queue(b.jobs), Clock: clock{}, Self: b.self,
 		Limits: invites.Limits{AtOnce: cfg.Delivery.AtOnce, Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter},
 	}
 	b.direct = &directs{homeserver: b.client}
@@ -114,6 +114,14 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 	b.lanes.hungry, b.lanes.low = func() { b.feed.hungry(b.ctx) }, mostInLanes/2
 	b.commands.perMinute, b.answers.perMinute = cfg.Commands.PerMinute, cfg.Commands.AnswersPerMinute
 	return b, nil
+}
+
+// record is the homeserver as the use cases see it.
+func (b *bot) record(cfg *config.Config) invites.Homeserver {
+	if b.sealed.device == nil || !cfg.Encryption.HistorySharing {
+		return b.state
+	}
+	return historian{b.state, b}
 }
 
 func identity(cfg *config.Config) invites.Identity {

@@ -13,6 +13,7 @@ import (
 	"usher/config"
 	"usher/encryption"
 	"usher/invites"
+	"usher/matrix"
 	"usher/policy"
 	"usher/room"
 	"usher/store"
@@ -26,6 +27,7 @@ type sealed struct {
 
 	mu   sync.Mutex
 	told map[id.RoomID]bool // rooms told that something can't be read, and nothing could since
+	mute map[id.RoomID]bool // encrypted rooms, while encryption is off
 	chat []id.EventID       // opened and found to be no command: dropped from the inbox soon
 }
 
@@ -102,7 +104,7 @@ func (b *bot) open(ctx context.Context, ev invites.Received) (opened invites.Rec
 		err = b.unreadable(ctx, ev, err)
 	case err == nil:
 		b.told(ev.Room, false)
-		goOn = opened.Type == "m.room.message"
+		goOn = opened.Type == "m.room.message" || b.mayVote(opened)
 		if !goOn {
 			b.dismiss(ev.Event)
 		}
@@ -111,6 +113,19 @@ func (b *bot) open(ctx context.Context, ev invites.Received) (opened invites.Rec
 		b.sealed.parking.leave(ev)
 	}
 	return opened, goOn, err
+}
+
+// mayVote tells whether an opened event is a reaction that decides about cards, and notes it with an open one.
+func (b *bot) mayVote(opened invites.Received) bool {
+	if opened.Type != "m.reaction" {
+		return false
+	}
+	card, key := commands.Reaction(opened.Raw)
+	if matrix.Vote(key) == "" {
+		return false
+	}
+	b.cards.Vote(card, opened.Event)
+	return true
 }
 
 // tell notes whether a room was told, and reports whether it had been.
@@ -187,10 +202,10 @@ func (b *bot) dismissAll() {
 	}
 }
 
-// seal turns what is said into what goes to the homeserver.
+// seal turns what is said into what goes to the homeserver. An error means that nothing may be sent.
 func (b *bot) seal(ctx context.Context, r id.RoomID, kind string, content any) (string, any, error) {
 	if b.sealed.device == nil {
-		return kind, content, nil
+		return kind, content, b.plain(ctx, r)
 	}
 	return b.sealed.device.Seal(ctx, r, kind, content)
 }

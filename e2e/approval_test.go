@@ -22,7 +22,11 @@ type court struct {
 // newCourt makes a room in which so many votes of three moderators decide.
 func newCourt(t *testing.T, votes int, policy m) *court {
 	t.Helper()
-	s := newStage(t, true)
+	return newCourtOf(t, newStage(t, true), votes, policy)
+}
+
+func newCourtOf(t *testing.T, s *stage, votes int, policy m) *court {
+	t.Helper()
 	c := &court{stage: s, asker: s.Account("asker")}
 	c.room = s.BotRoom(s.owner, harness.RoomOptions{Name: "Court", Power: m{"invite": 0}})
 	for range 3 {

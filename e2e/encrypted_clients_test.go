@@ -121,12 +121,38 @@ func TestOtherClients(t *testing.T) {
 	}
 }
 
+// TestOtherClientInherits: whom the bot invites reads in matrix-js-sdk what was said before.
+func TestOtherClientInherits(t *testing.T) {
+	cmd := jsSDK(t)
+	s := newStageOf(t, harness.Options{Puppet: true, Encrypted: true, Set: map[string]any{"encryption.history_sharing": true}})
+	user := harness.NewAccount(t, s.Server, "somebody", "", false)
+	s.owner.OpenHistory()
+	s.settled(s.owner, s.room)
+	said := s.owner.Say(s.room, "For those who come later")
+	s.settled(s.owner, s.room)
+	s.owner.SetState(s.room, "m.room.history_visibility", "", m{"history_visibility": "shared"})
+	s.owner.Grant(s.room, 50, s.Usher.Bot)
+	p := start(t, cmd, s, user, "BEFORE="+string(said))
+	if ready := p.next(t); !ready.Ready {
+		t.Fatalf("the client is not ready: %+v", ready)
+	}
+	s.succeeds(s.owner, s.room, "!invite --as-bot "+string(user.ID))
+
+	if read := p.next(t); read.Text != "For those who come later" || read.Wire != "m.room.encrypted" {
+		t.Errorf("it read %+v", read)
+	}
+	if answer := p.ask(t, "!ping"); answer.Type != "m.room.message" {
+		t.Errorf("got %+v, expected a notice", answer)
+	}
+}
+
 // start starts a client as a user.
-func start(t *testing.T, cmd *exec.Cmd, s *stage, user *harness.Account) *person {
+func start(t *testing.T, cmd *exec.Cmd, s *stage, user *harness.Account, env ...string) *person {
 	t.Helper()
 	if cmd.Env == nil {
 		cmd.Env = os.Environ()
 	}
+	cmd.Env = append(cmd.Env, env...)
 	for name, value := range map[string]string{
 		"HOMESERVER": s.Server.URL, "USER_ID": string(user.ID), "PASSWORD": user.Password, "ROOM": string(s.room), "BOT": string(s.Usher.Bot),
 	} {

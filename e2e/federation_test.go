@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"net/url"
+	"os"
 	"testing"
 
 	"maunium.net/go/mautrix/id"
@@ -33,6 +34,52 @@ func TestFederatedInvite(t *testing.T) {
 			erin.AwaitInvite(room)
 		})
 	}
+}
+
+// TestFederatedSecret: somebody of another server gives commands in an encrypted room and reads the answers: device lists, one-time
+// keys and keys of messages go over federation, those of a device that is new too. The other server is Dendrite, and Synapse
+// where there is one. The room is one of the bot's server, or, where a remote invitation reaches the bot, one of theirs.
+func TestFederatedSecret(t *testing.T) {
+	s := &stage{World: harness.New(t, harness.Options{Puppet: true, Encrypted: true, TLSPort: tlsPort(t, 8448)})}
+	s.owner = s.Account("owner")
+	peers := []homeserver.Kind{homeserver.Dendrite}
+	if s.Server.Kind == homeserver.Synapse || os.Getenv("USHER_E2E_SYNAPSE_ROOT") != "" {
+		peers = append(peers, homeserver.Synapse)
+	}
+	for i, kind := range peers {
+		peer := harness.Peer(t, kind, tlsPort(t, 8449+i))
+		dave := harness.NewAccount(t, peer, "dave", "", false).Encrypted()
+		t.Run("somebody of "+string(kind), func(t *testing.T) {
+			room := s.BotRoom(s.owner, harness.RoomOptions{Power: m{"invite": 0}})
+			s.settled(s.owner, room)
+			s.succeeds(s.owner, room, "!invite "+string(dave.ID))
+			dave.AwaitInvite(room)
+			dave.Join(room)
+			s.owner.AwaitMember(room, dave.ID, "join")
+			s.speaks(t, dave, room)
+			s.settled(s.owner, room)
+		})
+		t.Run("a room of "+string(kind), func(t *testing.T) {
+			if s.Server.Kind == homeserver.Dendrite {
+				t.Skip("Dendrite does not tell the bot of remote invitations")
+			}
+			s.speaks(t, dave, s.BotRoom(dave, harness.RoomOptions{Power: m{"invite": 0}}))
+		})
+	}
+}
+
+// speaks has somebody invite a new guest in an encrypted room, be refused, and go on with a new device.
+func (s *stage) speaks(t *testing.T, who *harness.Account, room id.RoomID) {
+	t.Helper()
+	guest := s.Account("guest")
+	said := who.Say(room, "!invite "+string(guest.ID))
+	who.AwaitReaction(said, s.Usher.Bot, done)
+	guest.AwaitInvite(room)
+	if reply := s.refused(t, who, room, "!invite nobody", "Usage"); reply.Wire != "m.room.encrypted" {
+		t.Errorf("answered by %s", reply.Wire)
+	}
+	s.settled(who.Again(), room)
+	s.settled(who, room)
 }
 
 // TestFederatedFacts: whether the homeserver tells an appservice that its bot was invited from another server. Dendrite does

@@ -48,7 +48,7 @@ type Options struct {
 	PickleKey   string    // what the keys in the database are encrypted with
 	RecoveryKey string    // of the bot's cross-signing identity; empty: derived from PickleKey
 	SignedOnly  bool      // send keys to cross-signed devices only
-	History     bool      // mark sent keys as fit for sharing with people who come later (MSC4268)
+	History     bool      // mark sent keys as fit for sharing with people who come later, and have ShareHistory share (MSC4268)
 	UserAgent   string
 	Keys        *store.Keys
 	Rooms       Rooms

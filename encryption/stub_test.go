@@ -38,6 +38,7 @@ type stub struct {
 	inbox    map[string][]m             // by token: messages to the device
 	position map[string]int             // by token: how many of them were acknowledged
 	devices  int
+	files    [][]byte // what was uploaded
 }
 
 func newStub(t testing.TB) *stub {
@@ -55,6 +56,10 @@ func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 	status, answer := s.answer(r, strings.TrimPrefix(r.URL.Path, "/_matrix/client/v3/"), token, body)
 	w.WriteHeader(status)
+	if file, is := answer.([]byte); is {
+		_, _ = w.Write(file)
+		return
+	}
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
@@ -83,6 +88,15 @@ func (s *stub) answer(r *http.Request, path, token string, body []byte) (int, an
 		var keys m
 		_ = json.Unmarshal(body, &keys)
 		s.signing[id.UserID(user)] = keys
+	case path == "keys/signatures/upload":
+		s.sign(body)
+	case strings.HasSuffix(path, "/media/v3/upload"):
+		s.files = append(s.files, body)
+		return 200, m{"content_uri": fmt.Sprintf("mxc://here/%d", len(s.files)-1)}
+	case strings.Contains(path, "/media/download/"):
+		var file int
+		_, _ = fmt.Sscan(path[strings.LastIndexByte(path, '/')+1:], &file)
+		return 200, s.files[file]
 	case strings.HasPrefix(path, "sendToDevice/"):
 		var req struct {
 			Messages map[string]map[string]json.RawMessage
@@ -126,6 +140,23 @@ func (s *stub) upload(user id.UserID, device id.DeviceID, body []byte) any {
 		s.oneTime[user][device][name] = key
 	}
 	return m{"one_time_key_counts": m{"signed_curve25519": len(s.oneTime[user][device])}}
+}
+
+// sign adds signatures of devices to those that are there.
+func (s *stub) sign(body []byte) {
+	var signed map[id.UserID]map[id.DeviceID]struct {
+		Signatures map[string]map[string]any `json:"signatures"`
+	}
+	_ = json.Unmarshal(body, &signed)
+	for user, devices := range signed {
+		for device, keys := range devices {
+			if there, ok := s.keys[user][device]["signatures"].(m); ok {
+				for name, signature := range keys.Signatures[string(user)] {
+					there[string(user)].(m)[name] = signature
+				}
+			}
+		}
+	}
 }
 
 func (s *stub) query(body []byte) any {
@@ -189,6 +220,8 @@ type fakeRooms struct {
 	mu  sync.Mutex
 	err error // the state can't be read
 	off bool  // the secret room's event is gone
+
+	visibility string // content of m.room.history_visibility
 }
 
 func (f *fakeRooms) Content(_ context.Context, r id.RoomID, eventType string) (json.RawMessage, error) {
@@ -196,6 +229,9 @@ func (f *fakeRooms) Content(_ context.Context, r id.RoomID, eventType string) (j
 	defer f.mu.Unlock()
 	if eventType == "m.room.encryption" && r == secret && !f.off {
 		return json.RawMessage(`{"algorithm":"m.megolm.v1.aes-sha2"}`), f.err
+	}
+	if eventType == "m.room.history_visibility" && f.visibility != "" {
+		return json.RawMessage(f.visibility), f.err
 	}
 	return nil, f.err
 }

@@ -63,8 +63,8 @@ func (c *Cards) add(card, vote id.EventID) {
 	}
 }
 
-// vote notes a reaction, if it is on an open card.
-func (c *Cards) vote(card, reaction id.EventID) bool {
+// Vote notes a reaction, if it is on an open card, so that its redaction is noticed.
+func (c *Cards) Vote(card, reaction id.EventID) bool {
 	c.mu.Lock()
 	_, open := c.open[card]
 	if open {
@@ -117,10 +117,21 @@ func (n *Intake) reaction(t *work, e *rawEvent) (kind, string) {
 	card, okCard := unquote(e.content.relEvent)
 	key, okKey := unquote(e.content.relKey)
 	event, okEvent := unquote(e.id)
-	if !okCard || !okKey || !okEvent || Vote(key) == "" || !n.o.Cards.vote(id.EventID(card), id.EventID(event)) {
+	if !okCard || !okKey || !okEvent || Vote(key) == "" || !n.o.Cards.Vote(id.EventID(card), id.EventID(event)) {
 		return ignored, ""
 	}
 	return t.collect(e, vote)
+}
+
+// sealedReaction notes an encrypted reaction to an open card. What it says shows once it is opened; clients that also hide what it is
+// a reaction to have it opened as any message.
+func (n *Intake) sealedReaction(e *rawEvent) bool {
+	if string(e.content.rel) != `"m.annotation"` || !e.content.megolm() {
+		return false
+	}
+	card, okCard := unquote(e.content.relEvent)
+	event, okEvent := unquote(e.id)
+	return okCard && okEvent && n.o.Cards.Vote(id.EventID(card), id.EventID(event))
 }
 
 // redaction collects what an event takes back, and the event itself where that is a card or a vote.

@@ -46,8 +46,10 @@ type rawContent struct {
 // secret tells whether encrypted content may hold a command: neither an edit nor a reaction does, and how an event relates
 // to others stands outside (https://spec.matrix.org/latest/client-server-api/#mmegolmv1aes-sha2).
 func (c *rawContent) secret() bool {
-	return string(c.algorithm) == `"m.megolm.v1.aes-sha2"` && string(c.rel) != `"m.replace"` && string(c.rel) != `"m.annotation"`
+	return c.megolm() && string(c.rel) != `"m.replace"` && string(c.rel) != `"m.annotation"`
 }
+
+func (c *rawContent) megolm() bool { return string(c.algorithm) == `"m.megolm.v1.aes-sha2"` }
 
 // eachEvent takes a transaction (https://spec.matrix.org/latest/application-service-api/#put_matrixappv1transactionstxnid)
 // apart: found is called for each event, which is good until found returns, and broken for what can't be read.

@@ -220,7 +220,11 @@ func TestPending(t *testing.T) {
 func TestCards(t *testing.T) {
 	d := new(desk)
 	n := d.intake()
+	n.o.Encrypted = true
 	n.o.Cards.Heard("$card", "$old")
+	sealed := func(eventID, on string) string {
+		return event("m.room.encrypted", eventID, fmt.Sprintf(`{"algorithm":"m.megolm.v1.aes-sha2","m.relates_to":{"rel_type":"m.annotation","event_id":%q}}`, on), "")
+	}
 	reaction := func(eventID, on, key string) string {
 		return event("m.reaction", eventID, fmt.Sprintf(`{"m.relates_to":{"rel_type":"m.annotation","event_id":%q,"key":%q}}`, on, key), "")
 	}
@@ -235,6 +239,9 @@ func TestCards(t *testing.T) {
 		{"no annotation", strings.Replace(reaction("$4", "$card", Yes), "m.annotation", "m.reference", 1), nil},
 		{"a vote", reaction("$5", "$card", Yes+"\uFE0F"), []string{"receive 1/1", "deliver 1"}},
 		{"taken back", event("m.room.redaction", "$6", `{"redacts":"$5"}`, ""), []string{"receive 1/1", "redact $5 @a:x", "deliver 1"}},
+		{"an encrypted one", sealed("$5e", "$card"), []string{"receive 1/1", "deliver 1"}},
+		{"taken back too", event("m.room.redaction", "$6e", `{"redacts":"$5e"}`, ""), []string{"receive 1/1", "redact $5e @a:x", "deliver 1"}},
+		{"an encrypted one to another message", sealed("$5f", "$other"), nil},
 		{"one of before the restart", event("m.room.redaction", "$7", `{}`, `,"redacts":"$old"`), []string{"receive 1/1", "redact $old @a:x", "deliver 1"}},
 		{"another reaction taken back", event("m.room.redaction", "$8", `{}`, `,"redacts":"$1"`), []string{"redact $1 @a:x"}},
 		{"the card removed", event("m.room.redaction", "$9", `{}`, `,"redacts":"$card"`), []string{"receive 1/1", "redact $card @a:x", "deliver 1"}},

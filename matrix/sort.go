@@ -128,7 +128,7 @@ func (n *Intake) event(t *work, e *rawEvent) (kind, string) {
 		}
 		return t.collect(e, command)
 	case `"m.room.encrypted"`:
-		if !n.o.Encrypted || string(e.sender) == n.own || !e.content.secret() {
+		if !n.o.Encrypted || string(e.sender) == n.own || !(e.content.secret() || n.sealedReaction(e)) {
 			return ignored, ""
 		}
 		return t.collect(e, encrypted)

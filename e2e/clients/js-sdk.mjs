@@ -1,12 +1,13 @@
 // A person with matrix-js-sdk and its Rust crypto, in the mode that neither hears nor tells devices which their owner has not
-// signed (Element's "exclude insecure devices"). It joins a room, says each line of its input there, and prints as JSON
-// what the bot answers to it.
+// signed (Element's "exclude insecure devices"). It joins a room once it is invited, says each line of its input there, and prints as
+// JSON what the bot answers to it. Where BEFORE names an event from before, it begins with what that says, if it can be read: the
+// keys of the past are taken from the inviter.
 import * as readline from "node:readline";
 import { createClient, ClientEvent, MatrixEventEvent, RoomEvent } from "matrix-js-sdk";
 import { OnlySignedDevicesIsolationMode } from "matrix-js-sdk/lib/crypto-api/index.js";
 import { logger } from "matrix-js-sdk/lib/logger.js";
 
-const { HOMESERVER, USER_ID, PASSWORD, ROOM, BOT } = process.env;
+const { HOMESERVER, USER_ID, PASSWORD, ROOM, BOT, BEFORE } = process.env;
 for (const level of ["trace", "debug", "info", "warn", "log"]) {
     console[level] = (...args) => process.env.VERBOSE && console.error(...args);
 }
@@ -62,12 +63,18 @@ client.on(MatrixEventEvent.Decrypted, hear);
 
 await client.startClient({ initialSyncLimit: 50 });
 await new Promise((resolve) => client.once(ClientEvent.Sync, resolve));
-await client.joinRoom(ROOM);
+if (BEFORE) print({ ready: true });
+const pause = () => new Promise((resolve) => setTimeout(resolve, 100));
+while (client.getRoom(ROOM)?.getMyMembership() !== "invite") await pause();
+await client.joinRoom(ROOM, { acceptSharedHistory: true });
 for (let i = 0; i < 100 && !(await crypto.isEncryptionEnabledInRoom(ROOM)); i++) {
     await new Promise((resolve) => setTimeout(resolve, 100));
 }
+const before = () => client.getRoom(ROOM)?.findEventById(BEFORE);
+for (let i = 0; BEFORE && i < 300 && !before()?.getContent().body?.startsWith("For"); i++) await pause();
+if (BEFORE) print({ wire: before()?.getWireType(), type: before()?.getType(), text: before()?.getContent().body ?? "" });
 ready = Date.now();
-print({ ready: true });
+if (!BEFORE) print({ ready: true });
 
 for await (const line of readline.createInterface({ input: process.stdin })) {
     const { event_id: said } = await client.sendTextMessage(ROOM, line);

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/crypto"
@@ -18,6 +19,8 @@ type cipher struct {
 	client  *mautrix.Client
 	machine *crypto.OlmMachine
 	rooms   map[id.RoomID]bool // encrypted rooms
+	hands   bool               // its keys may be passed on to newcomers
+	bundles []id.RoomID        // of which keys of the past came
 }
 
 // Encrypted makes the account's client one that encrypts in encrypted rooms, and reads what is encrypted for it.
@@ -45,6 +48,34 @@ func (a *Account) Encrypted() *Account {
 	}
 	a.cipher = c
 	return a
+}
+
+// OpenHistory makes the account agree that its keys are passed on to newcomers, and take keys that are passed on to it (MSC4268).
+func (a *Account) OpenHistory() *Account {
+	c := a.cipher
+	c.hands = true
+	c.machine.OnRoomKeyBundle = func(ctx context.Context, content *event.RoomKeyBundleEventContent) {
+		bundle, err := c.machine.DownloadRoomKeyBundle(ctx, content)
+		if err != nil {
+			a.t.Logf("%s: keys of the past of %s: %v", a.ID, content.RoomID, err)
+			return
+		}
+		c.machine.ImportRoomKeyBundle(ctx, &crypto.DecryptedOlmEvent{Content: event.Content{Parsed: content}}, bundle)
+		c.bundles = append(c.bundles, content.RoomID)
+	}
+	return a
+}
+
+// AwaitBundle waits for the keys of a room's past.
+func (a *Account) AwaitBundle(room id.RoomID) {
+	a.t.Helper()
+	ctx, cancel := context.WithTimeout(a.t.Context(), a.Patience)
+	defer cancel()
+	for !slices.Contains(a.cipher.bundles, room) {
+		if err := a.sync(ctx); err != nil {
+			a.t.Fatalf("%s waited for the keys of %s: %v", a.ID, room, err)
+		}
+	}
 }
 
 // Machine is the account's device, for what tests want to know or spoil.
@@ -96,6 +127,25 @@ func (a *Account) SayBeforeKey(room id.RoomID, text string) (said id.EventID, de
 			a.t.Fatalf("%s: giving a key to %s: %v", a.ID, to, err)
 		}
 	}
+}
+
+// ReactSecretly reacts to an event by an encrypted reaction, and returns its id. How it relates to others stands outside, as the
+// specification has it, unless it is to be hidden too, as MSC4392 has it.
+func (a *Account) ReactSecretly(room id.RoomID, on id.EventID, key string, hidden bool) id.EventID {
+	a.t.Helper()
+	ctx, cancel := context.WithTimeout(a.t.Context(), Patience)
+	defer cancel()
+	a.cipher.machine.MSC4392Relations = hidden
+	content := &event.ReactionEventContent{RelatesTo: event.RelatesTo{Type: event.RelAnnotation, EventID: on, Key: key}}
+	sealed, err := a.cipher.seal(ctx, room, event.EventReaction, content)
+	if err != nil {
+		a.t.Fatalf("%s: encrypting for %s: %v", a.ID, room, err)
+	}
+	sent, err := a.Client.SendMessageEvent(ctx, room, event.EventEncrypted, sealed)
+	if err != nil {
+		a.t.Fatalf("%s: reacting in %s: %v", a.ID, room, err)
+	}
+	return sent.EventID
 }
 
 // give sends a key to all devices of a user, as older clients do: without the sender's own device keys in it, so that the
@@ -227,6 +277,9 @@ func (c cipherRooms) GetEncryptionEvent(context.Context, id.RoomID) (*event.Encr
 
 // GetHistoryVisibility implements crypto.StateStore.
 func (c cipherRooms) GetHistoryVisibility(context.Context, id.RoomID) (*event.HistoryVisibilityEventContent, error) {
+	if c.hands {
+		return &event.HistoryVisibilityEventContent{HistoryVisibility: event.HistoryVisibilityShared}, nil
+	}
 	return nil, nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -36,6 +38,7 @@ type World struct {
 	t         T
 	accounts  int
 	encrypted bool
+	secret    []id.RoomID // rooms that were encrypted from the start
 }
 
 // Kind returns the homeserver that the environment names.
@@ -129,13 +132,26 @@ func (w *World) endUsher() {
 			w.t.Logf("stopping usher: %v", err)
 		}
 	}
-	if !w.t.Failed() && os.Getenv("USHER_E2E_LOG") == "" {
+	leaks := w.leaks()
+	if !w.t.Failed() && len(leaks) == 0 && os.Getenv("USHER_E2E_LOG") == "" {
 		return
 	}
 	for _, r := range w.Usher.Tap.Requests(nil) {
 		w.t.Logf("usher asked: %s %s as %q → %d", r.Method, r.Path, r.User, r.Status)
 	}
 	w.t.Logf("usher's log ends with:\n%s", w.Usher.Tail(60))
+	if len(leaks) > 0 {
+		w.t.Fatalf("sent unencrypted to encrypted rooms: %+v", leaks)
+	}
+}
+
+// leaks are the requests by which Usher sent to encrypted rooms what is not encrypted. State never is, nor are redactions.
+func (w *World) leaks() []Request {
+	return w.Usher.Tap.Requests(func(r Request) bool {
+		return slices.ContainsFunc(w.secret, func(room id.RoomID) bool {
+			return strings.Contains(r.Path, string(room)+"/send/") && !strings.Contains(r.Path, "/send/m.room.encrypted/")
+		})
+	})
 }
 
 // Account makes an account; its name gets a number, so that no two are alike.
@@ -188,6 +204,9 @@ func (w *World) BotRoom(owner *Account, o RoomOptions) id.RoomID {
 		})
 	}
 	room := owner.CreateRoom(o)
+	if w.encrypted {
+		w.secret = append(w.secret, room)
+	}
 	owner.AwaitMember(room, w.Usher.Bot, "join")
 	return room
 }

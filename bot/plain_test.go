@@ -1,0 +1,95 @@
+package bot
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/id"
+
+	"usher/commands"
+	"usher/invites"
+	"usher/picture"
+	"usher/room"
+)
+
+// TestEncryptionOff: where the bot can't encrypt, it says nothing in encrypted rooms, and ends what it would have answered.
+func TestEncryptionOff(t *testing.T) {
+	b, s := newBot(t)
+	var log bytes.Buffer
+	b.log = zerolog.New(&log)
+	s.secret = true
+	b.desk.Level = func(id.UserID) commands.Level { return commands.Nobody } // answered by a notice
+	for _, ev := range put(t, b, "@alice:here", 3, "!r:here") {
+		b.handle(t.Context(), ev)
+	}
+	b.ending.Wait()
+	if waiting, err := b.store.Waiting(t.Context()); err != nil || len(waiting) != 0 {
+		t.Errorf("%d wait, %v", len(waiting), err)
+	}
+	m, image := commands.Message{}, commands.Reply{Image: &commands.Image{Picture: picture.Picture{PNG: []byte("picture")}, Name: "tree.png"}}
+	if err := b.attach(t.Context(), invites.Received{Event: "$picture", Room: "!r:here"}, m, image); err != nil {
+		t.Error(err)
+	}
+	if len(s.bodies) != 0 {
+		t.Errorf("sent %q to %q", s.bodies, s.paths)
+	}
+	if n := strings.Count(log.String(), "I say nothing there"); n != 1 {
+		t.Errorf("logged %d times: %s", n, &log)
+	}
+}
+
+// TestCardInVain: a card or a status message that the room does not take ends its event, which would wait for ever otherwise.
+func TestCardInVain(t *testing.T) {
+	for name, reply := range map[string]commands.Reply{"card": {Card: true}, "progress": {Progress: true}} {
+		t.Run(name, func(t *testing.T) {
+			b, s := newBot(t)
+			s.secret = true
+			ev := receive(t, b, "!ping")
+			reply.Text.Say("So?")
+			if err := b.answer(t.Context(), ev, commands.Message{}, reply); err != nil {
+				t.Fatal(err)
+			}
+			if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled || after.Answer != "" {
+				t.Errorf("%+v %v", after, err)
+			}
+		})
+	}
+}
+
+// TestPlainRoomIsAskedOnce: with encryption off, answers cost no request, until the stream says that the room turned it on.
+// What can't be known is not sent.
+func TestPlainRoomIsAskedOnce(t *testing.T) {
+	b, s := newBot(t)
+	say := func(txn string) error {
+		_, err := b.send(t.Context(), "!r:here", txn, "m.room.message", map[string]any{"body": txn})
+		return err
+	}
+	err := errors.Join(say("1"), say("2"), say("3"))
+	looks := s.looks
+	if err = errors.Join(err, say("4")); err != nil || len(s.bodies) != 4 || s.looks != looks {
+		t.Errorf("sent %q, looked %d and %d times: %v", s.bodies, looks, s.looks, err)
+	}
+	s.secret = true
+	b.state.Changed("!r:here", room.Key{Type: "m.room.encryption"})
+	if err := say("5"); err != nil || len(s.bodies) != 4 {
+		t.Errorf("sent %q: %v", s.bodies, err)
+	}
+	looks = s.looks
+	b.state.InvalidateAll()
+	s.secret = false // whatever it says now
+	if err := say("6"); err != nil || len(s.bodies) != 4 || s.looks != looks {
+		t.Errorf("an encrypted room was taken for a plain one: sent %q, looked %d times more: %v", s.bodies, s.looks-looks, err)
+	}
+	s.status = http.StatusBadGateway
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := b.send(ctx, "!other:here", "7", "m.room.message", map[string]any{}); err == nil || strings.Contains(strings.Join(s.paths[4:], " "), "/send/") {
+		t.Errorf("a room whose state can't be read was answered: %q %v", s.paths[4:], err)
+	}
+}
