@@ -19,10 +19,25 @@ func (b *bot) newGuard() *invites.Guard {
 	}}
 }
 
+// related has the guards look anew at a room that came under a space, or is under it no more, as one of both says, and at those below it.
+func (b *bot) related(ctx context.Context, ev invites.Received) error {
+	b.expiriesChanged.Store(true)
+	if ev.Type == "m.space.parent" {
+		return b.regard(ctx, ev.Room)
+	}
+	child := id.RoomID(*ev.StateKey)
+	// The intake hands events on before it keeps the claims that they make.
+	if err := b.linked(ctx, []invites.SpaceChild{{Space: ev.Room, Child: child}}); err != nil {
+		return err
+	}
+	return b.regard(ctx, child)
+}
+
 // maxBelow is how many spaces, one in the other, a policy is inherited through.
 const maxBelow = 4
 
-// regard has the guards look anew at a room whose policy changed, and at all rooms that may inherit it.
+// regard has the guards look anew at a room whose policy changed, or that the bot came into or left, and at all rooms that may
+// inherit from it.
 func (b *bot) regard(ctx context.Context, r id.RoomID) error {
 	claims, err := b.store.SpaceChildren(ctx)
 	if err != nil {

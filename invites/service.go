@@ -118,9 +118,14 @@ func (s *Service) judgeAll(ctx context.Context, req Request, w *purse) ([]Judgem
 	return out, nil
 }
 
-// lacksPower reports whether an invitation fails for nothing but the power of the one who would send it themselves.
+// lacksPower reports whether an invitation, or taking one back, fails for nothing but the power of the one who would send it
+// themselves.
 func lacksPower(j Judgement) bool {
-	return j.Question.Action == room.Invite && j.Question.Performer == j.Question.Actor && j.Decision.Code == "invite.power"
+	if j.Question.Performer != j.Question.Actor {
+		return false
+	}
+	return j.Question.Action == room.Invite && j.Decision.Code == room.RuleInvitePower ||
+		j.Question.Action == policy.ActionWithdraw && policy.LacksKick(j.Decision.Verdict, j.Decision.Code)
 }
 
 // delegated decides again with the bot as the performer, which is what a policy that delegates means.
@@ -180,7 +185,14 @@ func (s *Service) decide(ctx context.Context, r id.RoomID, q policy.Question, f 
 		}
 	}
 	f.Now = s.Clock.Now()
-	if j.Decision = policy.Decide(snap, q, p, f); j.Decision.Code != policy.CodeFacts {
+	j.Decision = policy.Decide(snap, q, p, f)
+	if s.mayBeTheirs(j) {
+		if p, f.Theirs, err = s.theirs(ctx, r, q, w, snap); err != nil || !f.Theirs {
+			return j, err
+		}
+		j.Decision = policy.Decide(snap, q, p, f)
+	}
+	if j.Decision.Code != policy.CodeFacts {
 		return j, nil
 	}
 	if f, err = s.facts(ctx, r, q, p, snap, f, w); err != nil {
