@@ -68,6 +68,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"Knocked", testKnocked},
 		{"Ledger", testLedger},
 		{"LedgerWays", testLedgerWays},
+		{"LedgerBehind", testLedgerBehind},
 		{"LedgerAgain", testLedgerAgain},
 		{"LedgerComplete", testLedgerComplete},
 		{"LedgerPending", testLedgerPending},
