@@ -142,8 +142,7 @@ func (g *Guard) Handle(ctx context.Context, ev Received) error {
 	switch {
 	case target == g.Service.Self.Bot || ev.Sender == g.Service.Self.Bot:
 	case membership == "join":
-		_, vouched := event.Content["join_authorised_via_users_server"]
-		return g.joined(ctx, ev, p, target, vouched)
+		return g.joined(ctx, ev, p, target)
 	case membership == "invite":
 		return g.byHand(ctx, ev, p, target)
 	}
