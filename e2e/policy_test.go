@@ -230,7 +230,7 @@ func TestPolicyEdit(t *testing.T) {
 				t.Errorf("got %s", state.Content)
 			}
 			says(t, ask(member, s, s.room, "!policy"), "I invite for people below", "@spam*:*", "At most 10 invitations within 1d")
-			says(t, ask(member, s, s.room, "!policy history"), string(by), "no ask.joined_for", "delegate = true")
+			says(t, ask(member, s, s.room, "!policy history"), string(by), string(s.owner.ID)+": ", "no ask.joined_for", "delegate = true")
 			says(t, ask(member, s, s.room, "!policy test "+string(member.ID)+" invite @spammer:x.example"), "policy.whom.user_denied")
 			other := s.BotRoom(s.owner, harness.RoomOptions{})
 			s.owner.Grant(other, 50, s.Usher.Bot)
