@@ -188,6 +188,7 @@ type sent struct {
 	actor   id.UserID
 	at      time.Time // asked for
 	number  int       // of the command, in order
+	target  id.UserID
 	charged bool
 }
 
@@ -334,7 +335,7 @@ func (h *watched) overspent(c *asked, e invites.Effect) string {
 		most, per := c.law.number("quota."+name+".count"), c.law.span("quota."+name+".per", 24*time.Hour)
 		n := int64(1)
 		for _, s := range h.sent {
-			if s.room == e.Room && s.charged && counts(s) && s.number <= c.number && c.at.Sub(s.at) < per {
+			if s.room == e.Room && s.charged && counts(s) && s.number <= c.number && (s.number != c.number || s.target != e.Target) && c.at.Sub(s.at) < per {
 				n++
 			}
 		}

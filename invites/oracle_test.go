@@ -234,8 +234,9 @@ func (h *watched) judge(before *room.Snapshot, l law, e invites.Effect) {
 	}
 	if e.Action == room.Invite {
 		h.met(l)
-		if !c.knock {
-			h.sent = append(h.sent, sent{e.Room, c.actor, c.at, c.number, c.law.charges()})
+		again := func(s sent) bool { return s.number == c.number && s.target == e.Target } // since the answer was lost
+		if !c.knock && !slices.ContainsFunc(h.sent, again) {
+			h.sent = append(h.sent, sent{e.Room, c.actor, c.at, c.number, e.Target, c.law.charges()})
 		}
 	}
 }
