@@ -22,6 +22,9 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 		}
 		return b.regard(ctx, ev.Room)
 	}
+	if ev.Type == "m.space.child" || ev.Type == "m.space.parent" {
+		return b.related(ctx, ev)
+	}
 	var event struct {
 		Content map[string]json.RawMessage `json:"content"`
 	}
@@ -52,9 +55,9 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 			return nil
 		}
 		b.adopt(ctx, ev.Room)
-		return errors.Join(b.arrived(ctx, ev.Room), b.watching(ctx, ev.Room, b.guard.Refresh))
+		return errors.Join(b.arrived(ctx, ev.Room), b.regard(ctx, ev.Room))
 	case "leave", "ban":
-		return errors.Join(b.departed(ctx, ev.Room), b.watching(ctx, ev.Room, b.guard.Forget))
+		return errors.Join(b.departed(ctx, ev.Room), b.regard(ctx, ev.Room))
 	}
 	return nil
 }

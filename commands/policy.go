@@ -262,7 +262,11 @@ func policyHistory(ctx context.Context, c *Call, in id.RoomID, _ []word) (reply 
 		if i > 0 {
 			reply.Text.Line()
 		}
-		reply.Text.Say(rev.At.UTC().Format("2006-01-02 15:04") + " UTC ").Code(string(rev.By)).Say(": " + changes(rev))
+		reply.Text.Say(rev.At.UTC().Format("2006-01-02 15:04") + " UTC ").Code(string(rev.By))
+		if rev.For != "" {
+			reply.Text.Say(" for ").Code(string(rev.For))
+		}
+		reply.Text.Say(": " + changes(rev))
 	}
 	return reply, nil
 }

@@ -146,6 +146,55 @@ func TestGuardLeavesAlone(t *testing.T) {
 	})
 }
 
+// TestGuardInherited: a room that is put under a guarded space is guarded from then on, whichever side says so last, and as long
+// as both say so.
+func TestGuardInherited(t *testing.T) {
+	s := newStage(t, true)
+	doc, via, public := m{"version": 1, "guard": m{"mode": "enforce", "join_rule": "invite"}}, m{"via": []string{"usher.test"}}, m{"join_rule": "public"}
+	space := s.BotRoom(s.owner, harness.RoomOptions{Name: "Space", Type: "m.space"})
+	s.owner.SetState(space, policyEvent, "", doc)
+	for _, last := range []string{"child", "parent"} {
+		t.Run(last, func(t *testing.T) {
+			room := s.BotRoom(s.owner, harness.RoomOptions{})
+			s.owner.Grant(room, 100, s.Usher.Bot)
+			s.owner.SetState(room, joinRules, "", public)
+			parent := func() { s.owner.SetState(room, "m.space.parent", string(space), via) }
+			child := func() { s.owner.SetState(space, "m.space.child", string(room), via) }
+			if last == "child" {
+				child, parent = parent, child
+			}
+			child()
+			s.settled(s.owner, space)
+			s.settled(s.owner, room)
+			if rule := s.owner.State(room, joinRules, "").Field("join_rule"); rule != "public" {
+				t.Errorf("set back before both agreed: %s", rule)
+			}
+			parent()
+			s.changed(t, room, s.Usher.Bot, joinRules, `"invite"`)
+
+			s.owner.SetState(space, "m.space.child", string(room), m{})
+			s.settled(s.owner, space)
+			s.owner.SetState(room, joinRules, "", public)
+			s.settled(s.owner, room)
+			if rule := s.owner.State(room, joinRules, "").Field("join_rule"); rule != "public" {
+				t.Errorf("set back after the space let go of it: %s", rule)
+			}
+		})
+	}
+	t.Run("the bot comes into the space last", func(t *testing.T) {
+		room := s.BotRoom(s.owner, harness.RoomOptions{})
+		s.owner.Grant(room, 100, s.Usher.Bot)
+		late := s.owner.CreateRoom(harness.RoomOptions{Name: "Later", Type: "m.space"})
+		s.owner.SetState(late, policyEvent, "", doc)
+		s.owner.SetState(late, "m.space.child", string(room), via)
+		s.owner.SetState(room, "m.space.parent", string(late), via)
+		s.owner.SetState(room, joinRules, "", public)
+		s.settled(s.owner, room)
+		s.owner.Invite(late, s.Usher.Bot)
+		s.changed(t, room, s.Usher.Bot, joinRules, `"invite"`)
+	})
+}
+
 // TestGuardByHand: invitations past the bot that the policy refuses are withdrawn; those that it allows stay, and so do those
 // made through the bot.
 func TestGuardByHand(t *testing.T) {

@@ -54,6 +54,21 @@ func TestPolicyDelegate(t *testing.T) {
 			s.is(t, s.room, s.guest.ID, "invite", s.Usher.Bot)
 			s.refused(t, member, s.room, "!invite "+string(s.Account("bad").ID), "policy.whom.user_denied")
 
+			// What the bot sent for them, they may have it take back; nobody else without the power may, nor may they anything else.
+			other, hand := s.Account("other"), s.Account("hand")
+			s.owner.Invite(s.room, other.ID)
+			other.Join(s.room)
+			s.refused(t, other, s.room, "!uninvite "+string(s.guest.ID), "kick.power")
+			s.owner.Invite(s.room, hand.ID)
+			s.refused(t, member, s.room, "!uninvite "+string(hand.ID), "kick.power")
+			says(t, ask(member, s, s.room, "!uninvite --dry-run "+string(s.guest.ID)), "policy.delegate")
+			s.succeeds(member, s.room, "!uninvite "+string(s.guest.ID))
+			s.is(t, s.room, s.guest.ID, "leave", s.Usher.Bot)
+			s.succeeds(member, s.room, "!invite "+string(s.guest.ID))
+			s.owner.SetState(s.room, policyType, "", m{"version": 1})
+			s.refused(t, member, s.room, "!uninvite "+string(s.guest.ID), "kick.power")
+			s.is(t, s.room, s.guest.ID, "invite", s.Usher.Bot)
+
 			s.owner.SetState(s.room, policyType, "", m{"version": 1, "delegate": true, "ask": m{"level": 10}})
 			s.refused(t, member, s.room, "!invite "+string(s.Account("other").ID), "policy.ask.level")
 			s.owner.SetState(s.room, policyType, "", m{"version": 1, "delegate": true, "ask": m{"joined_for": "1h"}})
@@ -215,7 +230,7 @@ func TestPolicyEdit(t *testing.T) {
 				t.Errorf("got %s", state.Content)
 			}
 			says(t, ask(member, s, s.room, "!policy"), "I invite for people below", "@spam*:*", "At most 10 invitations within 1d")
-			says(t, ask(member, s, s.room, "!policy history"), string(by), "no ask.joined_for", "delegate = true")
+			says(t, ask(member, s, s.room, "!policy history"), string(by), string(s.owner.ID)+": ", "no ask.joined_for", "delegate = true")
 			says(t, ask(member, s, s.room, "!policy test "+string(member.ID)+" invite @spammer:x.example"), "policy.whom.user_denied")
 			other := s.BotRoom(s.owner, harness.RoomOptions{})
 			s.owner.Grant(other, 50, s.Usher.Bot)

@@ -165,6 +165,12 @@ func (s *Service) judge(ctx context.Context, inv Invitation, q policy.Question, 
 			policy.Took(snap, inv.Action, inv.Target) {
 			return ending{status: Done, kind: OutcomeDone, code: "done"}, true
 		}
+		// Or the ledger has seen it, and what became of it since: nobody is invited again who declined meanwhile.
+		if seen, err := s.seen(ctx, inv); err != nil {
+			return s.failure(inv, err), true
+		} else if seen {
+			return ending{status: Done, kind: OutcomeDone, code: "done"}, true
+		}
 	}
 	if policy.Withdraws(inv.Action) && !fresh { // one who has joined this moment must not be kicked
 		if _, err := s.Homeserver.Snapshot(ctx, inv.Room, q.Actor, policy.Needs(q), true); err != nil && !errors.Is(err, ErrNoView) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -108,7 +109,8 @@ func memberKeyOf(user id.UserID) room.Key {
 
 // Revision is one version of a room's policy.
 type Revision struct {
-	By     id.UserID
+	By     id.UserID // sender of the event
+	For    id.UserID // who had the bot write it; empty: nobody, or nobody knows any more
 	At     time.Time
 	Event  id.EventID
 	Before policy.Layer // empty where there was none, or none that could be read
@@ -134,7 +136,30 @@ func (s *Service) PolicyHistory(ctx context.Context, r id.RoomID, viewer id.User
 		}
 		list = append(list, rev)
 	}
-	return list, nil
+	return list, s.askers(ctx, r, list)
+}
+
+// maxTraced is how many audit rows are looked through for whom the bot wrote.
+const maxTraced = 1000
+
+// askers says of the versions that the bot wrote who asked for them.
+func (s *Service) askers(ctx context.Context, r id.RoomID, list []Revision) error {
+	if !slices.ContainsFunc(list, func(rev Revision) bool { return rev.By == s.Self.Bot }) {
+		return nil
+	}
+	audit, err := s.Store.RecentAudit(ctx, AuditQuery{Room: r, User: s.Self.Bot}, maxTraced)
+	if err != nil {
+		return fmt.Errorf("looking up who had the policy written: %w", err)
+	}
+	for i := range list {
+		wrote := func(a Audit) bool {
+			return a.Action == actionPolicy && a.Policy == list[i].Event && a.Performer == s.Self.Bot
+		}
+		if n := slices.IndexFunc(audit, wrote); n >= 0 {
+			list[i].For = audit[n].Actor
+		}
+	}
+	return nil
 }
 
 // QuotaLine is how one quota stands.

@@ -131,6 +131,20 @@ func (s *Service) stands(ctx context.Context, inv Invitation) (bool, error) {
 	} else if err != nil {
 		return false, err
 	}
+	// The ledger hears of a renewal with the next transaction, the room shows it at once.
+	member := memberKeyOf(inv.Target)
+	snap, err := s.Homeserver.Snapshot(ctx, inv.Room, s.Self.Bot, []room.Key{member}, true)
+	if errors.Is(err, ErrNoView) {
+		return true, nil
+	} else if err != nil {
+		return false, err
+	}
+	switch event, known := snap.Event(member); {
+	case !known:
+		return false, fmt.Errorf("state unknown: %v", member)
+	case event != nil && event.ID != entry.Event && textIn(event.Content, "membership") == "invite":
+		return true, nil
+	}
 	rule, err := s.Expiry(ctx, inv.Room)
 	if err != nil {
 		return false, err

@@ -35,7 +35,7 @@ func (w *purse) reader(q policy.Question) id.UserID {
 // store does not answer.
 func (s *Service) facts(ctx context.Context, r id.RoomID, q policy.Question, p *policy.InForce, snap *room.Snapshot, f policy.Facts, w *purse) (policy.Facts, error) {
 	doc, viewer := &p.Document, w.reader(q)
-	need := p.Requires() &^ f.Have
+	need := p.Requires(q.Action) &^ f.Have
 	gather := []struct {
 		fact policy.Fact
 		find func() (bool, error)

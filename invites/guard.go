@@ -73,7 +73,7 @@ func (g *Guard) turn(r id.RoomID) *sync.Mutex {
 func (g *Guard) Refresh(ctx context.Context, r id.RoomID) error {
 	p, err := g.Service.Policy(ctx, r, "")
 	if errors.Is(err, ErrNoView) {
-		return g.Forget(ctx, r)
+		return g.forget(ctx, r)
 	}
 	if err != nil || p == nil {
 		return err
@@ -82,7 +82,7 @@ func (g *Guard) Refresh(ctx context.Context, r id.RoomID) error {
 		return nil // as before, until it can be read
 	}
 	if p.Document.Guard.Mode == policy.Off {
-		return g.Forget(ctx, r)
+		return g.forget(ctx, r)
 	}
 	if _, err := g.watch(ctx, r, p); err != nil {
 		return err
@@ -90,8 +90,8 @@ func (g *Guard) Refresh(ctx context.Context, r id.RoomID) error {
 	return g.door(ctx, r, p, true)
 }
 
-// Forget ends a room's guard, as when the bot has left.
-func (g *Guard) Forget(ctx context.Context, r id.RoomID) error {
+// forget ends a room's guard, as when the bot has left.
+func (g *Guard) forget(ctx context.Context, r id.RoomID) error {
 	if !g.Watches(r) {
 		return nil
 	}
@@ -142,8 +142,7 @@ func (g *Guard) Handle(ctx context.Context, ev Received) error {
 	switch {
 	case target == g.Service.Self.Bot || ev.Sender == g.Service.Self.Bot:
 	case membership == "join":
-		_, vouched := event.Content["join_authorised_via_users_server"]
-		return g.joined(ctx, ev, p, target, vouched)
+		return g.joined(ctx, ev, p, target)
 	case membership == "invite":
 		return g.byHand(ctx, ev, p, target)
 	}

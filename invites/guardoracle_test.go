@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"maunium.net/go/mautrix/id"
 
@@ -13,49 +14,31 @@ import (
 	"usher/room"
 )
 
-// guardDoc is what the oracle knows of a policy's guard.
-type guardDoc struct {
-	Guard struct {
-		Mode      string           `json:"mode"`
-		JoinRule  string           `json:"join_rule"`
-		Levels    map[string]int64 `json:"levels"`
-		Intruders string           `json:"intruders"`
-		ByHand    string           `json:"by_hand"`
-	} `json:"guard"`
-}
-
-func (h *watched) guard(s *room.Snapshot) (d guardDoc, event *room.Event) {
-	if event, _ = s.Event(room.Key{Type: policy.EventType}); event != nil {
-		h.w.must(json.Unmarshal(event.Content, &d))
-	}
-	return d, event
-}
-
-// lends tells whether an action gives those who may write the policy more power than they have: the author can't do it, and
-// not everybody who could have written it has the levels named.
-func (h *watched) lends(s *room.Snapshot, event *room.Event, a room.Action, levels ...room.Level) bool {
+// lends tells whether an action in the name of a policy's field gives those who may write it more power than they have: the
+// author can't do it, and not everybody who could have written it, in the room itself, has the levels named.
+func (h *watched) lends(s *room.Snapshot, l law, path string, a room.Action, levels ...room.Level) bool {
+	event := l.from[path]
 	byAuthor := a
 	byAuthor.Sender = event.Sender
 	if event.Sender != bot && room.Authorize(s, byAuthor).Verdict == room.Allow {
 		return false
 	}
 	writing, known := s.NeededToSend(policy.EventType)
-	return !known || writing < slices.Max(levels)
+	return !l.own[path] || !known || writing < slices.Max(levels)
 }
 
 // judgeState is the oracle on state that the bot sets.
-func (h *watched) judgeState(before *room.Snapshot, as id.UserID, k room.Key, content json.RawMessage) {
+func (h *watched) judgeState(before *room.Snapshot, l law, as id.UserID, k room.Key, content json.RawMessage) {
 	wrong := func(format string, args ...any) {
 		h.wrong = fmt.Sprintf("%s: %s sets %s to %s: ", h.serving, as, k.Type, content) + fmt.Sprintf(format, args...)
 	}
-	d, event := h.guard(before)
 	a := room.Action{Type: room.SetJoinRules, Sender: as, Content: content}
 	setting, _ := before.NeededToSend(k.Type)
 	switch {
 	case !h.guarding || as != bot:
 		wrong("nobody asked for it")
 		return
-	case event == nil || !h.legit[event.ID] || d.Guard.Mode != "enforce":
+	case !h.legit(l, "guard.mode") || l.broken || l.text("guard.mode") != "enforce":
 		wrong("no policy wants it")
 		return
 	case k.Type == "m.room.join_rules":
@@ -63,29 +46,33 @@ func (h *watched) judgeState(before *room.Snapshot, as id.UserID, k room.Key, co
 			JoinRule string `json:"join_rule"`
 		}
 		h.w.must(json.Unmarshal(content, &to))
-		if to.JoinRule != d.Guard.JoinRule || to.JoinRule == "" {
-			wrong("the policy wants %q", d.Guard.JoinRule)
-		} else if h.lends(before, event, a, setting) {
-			wrong("it lends %s power", event.Sender)
+		if to.JoinRule != l.text("guard.join_rule") || to.JoinRule == "" || !h.legit(l, "guard.join_rule") {
+			wrong("the policy wants %q", l.text("guard.join_rule"))
+		} else if h.lends(before, l, "guard.join_rule", a, setting) {
+			wrong("it lends %s power", l.from["guard.join_rule"].Sender)
 		}
+		h.w.tally.add("guard sets back%s", where(l, "guard.join_rule"))
 		return
 	}
 	a.Type = room.SetPowerLevels
 	old, next := h.levelsIn(before, nil), h.levelsIn(before, content)
-	levels := []room.Level{setting}
+	levels, kept, changed := []room.Level{setting}, l.levels(), []string{}
 	for _, name := range append(slices.Collect(maps.Keys(old)), slices.Collect(maps.Keys(next))...) {
 		was, set := old[name]
 		if now, stays := next[name]; was == now && set == stays {
 			continue
 		}
-		if want, kept := d.Guard.Levels[name]; !kept || next[name] != want {
+		if want, keeps := kept[name]; !keeps || next[name] != want || !h.legit(l, "guard.levels."+name) {
 			wrong("the policy does not want %s so", name)
 			return
 		}
-		levels = append(levels, room.Level(was), room.Level(next[name]))
+		levels, changed = append(levels, room.Level(was), room.Level(next[name])), append(changed, "guard.levels."+name)
 	}
-	if h.lends(before, event, a, levels...) {
-		wrong("it lends %s power", event.Sender)
+	for _, path := range changed {
+		if h.lends(before, l, path, a, levels...) {
+			wrong("it lends %s power", l.from[path].Sender)
+		}
+		h.w.tally.add("guard sets back%s", where(l, path))
 	}
 }
 
@@ -115,26 +102,32 @@ func (h *watched) levelsIn(s *room.Snapshot, content json.RawMessage) map[string
 }
 
 // judgeGuard is the oracle on what the guard does about people.
-func (h *watched) judgeGuard(before *room.Snapshot, e invites.Effect) {
-	h.w.tally.removed++
-	d, event := h.guard(before)
+func (h *watched) judgeGuard(before *room.Snapshot, l law, e invites.Effect) {
 	membership, _ := before.Membership(e.Target)
 	kicking, _ := before.NeededFor(room.Kick)
 	rank, _ := before.Power(e.Target)
-	intruder := membership == "join" && d.Guard.Intruders == "kick" && h.came[e.Room][e.Target] && d.Guard.JoinRule != "public" && d.Guard.JoinRule != ""
-	byHand := membership == "invite" && d.Guard.ByHand == "withdraw"
+	rule := l.text("guard.join_rule")
+	intruder := membership == "join" && l.text("guard.intruders") == "kick" && h.came[e.Room][e.Target] && rule != "public" && rule != ""
+	byHand := membership == "invite" && l.text("guard.by_hand") == "withdraw"
+	path := map[bool]string{true: "guard.intruders", false: "guard.by_hand"}[intruder]
+	mode := l.text("guard.mode")
 	why := ""
 	switch {
 	case e.Action != room.Kick:
 		why = "a guard only kicks"
-	case event == nil || !h.legit[event.ID] || d.Guard.Mode == "off" || d.Guard.Mode == "":
+	case l.none || l.broken || mode != "watch" && mode != "enforce":
 		why = "no policy wants it"
-	case !intruder && !byHand:
+	case !intruder && !byHand || !h.legit(l, path):
 		why = "they were not to be removed"
-	case h.lends(before, event, room.Action{Type: room.Kick, Sender: bot, Target: e.Target}, kicking, rank+1):
-		why = "it lends " + event.Sender.String() + " power"
+	case h.lends(before, l, path, room.Action{Type: room.Kick, Sender: bot, Target: e.Target}, kicking, rank+1):
+		why = "it lends " + l.from[path].Sender.String() + " power"
 	}
 	if why != "" {
 		h.wrong = fmt.Sprintf("%s: %s of %s in %s: %s", h.serving, e.Action, e.Target, e.Room, why)
+		return
+	}
+	h.w.tally.add("guard kicks %s", strings.TrimSuffix(strings.TrimPrefix(path, "guard."), "s"))
+	if where(l, path) != "" {
+		h.w.tally.add("guard kicks by a space")
 	}
 }

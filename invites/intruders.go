@@ -2,6 +2,7 @@ package invites
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 
@@ -12,9 +13,9 @@ import (
 )
 
 // joined looks at somebody who came in: uninvited, by a door that should be shut?
-func (g *Guard) joined(ctx context.Context, ev Received, p *policy.InForce, target id.UserID, vouched bool) error {
+func (g *Guard) joined(ctx context.Context, ev Received, p *policy.InForce, target id.UserID) error {
 	guard := &p.Document.Guard
-	if guard.Intruders == policy.Ignore || !guard.IsIntruder(vouched) {
+	if guard.Intruders == policy.Ignore || !guard.IsIntruder(vouched(ev)) {
 		return nil
 	}
 	event, err := g.Service.stateEvent(ctx, ev.Room, "", ev.Event)
@@ -33,6 +34,16 @@ func (g *Guard) joined(ctx context.Context, ev Received, p *policy.InForce, targ
 		path: "guard.intruders", wanted: guard.Intruders == policy.Kick, membership: "join",
 		reason: "You joined without an invitation.", code: "guard.intruder",
 	})
+}
+
+// vouched reports whether a member's server let somebody join who was not invited.
+func vouched(ev Received) bool {
+	var event struct {
+		Content map[string]json.RawMessage `json:"content"`
+	}
+	_ = json.Unmarshal(ev.Raw, &event)
+	_, is := event.Content["join_authorised_via_users_server"]
+	return is
 }
 
 // newest is how many of somebody's last invitations are looked through for one.
@@ -148,7 +159,7 @@ func (s *Service) wanted(ctx context.Context, inv Invitation) (bool, error) {
 		return false, err
 	}
 	doc := &p.Document.Guard
-	path, wants := "guard.intruders", doc.Mode != policy.Off && doc.Intruders == policy.Kick
+	path, wants := "guard.intruders", doc.Mode != policy.Off && doc.Intruders == policy.Kick && doc.IsIntruder(vouched(ev))
 	membership, _ := snap.Membership(inv.Target)
 	if membership == "invite" {
 		path, wants = "guard.by_hand", doc.Mode != policy.Off && doc.ByHand == policy.Withdraw && memberEvent(snap, inv.Target) == inv.Command

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -126,6 +127,15 @@ type Expiries interface {
 	Reminded(ctx context.Context, entries ...int64) error
 	// Tried marks entries as tried at a time.
 	Tried(ctx context.Context, at time.Time, entries ...int64) error
+}
+
+// seen reports whether the ledger knows an invitation that came of a row.
+func (s *Service) seen(ctx context.Context, inv Invitation) (bool, error) {
+	if inv.Action != room.Invite {
+		return false, nil
+	}
+	entries, err := s.Store.EntriesOf(ctx, inv.Room, inv.Target, newest)
+	return slices.ContainsFunc(entries, func(e Entry) bool { return e.Command == inv.Command }), err
 }
 
 // MayKick reports whether somebody's power in a room suffices to kick people who have none.

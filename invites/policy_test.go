@@ -341,7 +341,7 @@ func TestWritePolicy(t *testing.T) {
 				return
 			}
 			history, err := w.PolicyHistory(t.Context(), lobby, tt.actor, 5)
-			if err != nil || len(history) != 1 || history[0].By != tt.by || !history[0].After.Has("delegate") {
+			if err != nil || len(history) != 1 || history[0].By != tt.by || tt.by == bot && history[0].For != tt.actor || tt.by != bot && history[0].For != "" || !history[0].After.Has("delegate") {
 				t.Errorf("history: %+v %v", history, err)
 			}
 			if audit, err := w.db.Audit(t.Context(), "$cmd"); err != nil || len(audit) != 1 || audit[0].Actor != tt.actor || audit[0].Performer != tt.by {

@@ -80,6 +80,9 @@ func (s *Service) inForce(ctx context.Context, r id.RoomID, viewer id.UserID, sn
 		sources = append(sources, s.source(r, event))
 	}
 	sources, err := s.above(ctx, []id.RoomID{r}, viewer, sources)
+	if errors.Is(err, errUnseen) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +103,9 @@ func (s *Service) source(r id.RoomID, event *room.Event) policy.Source {
 	source, _ := remember(&s.memory, &s.memory.sources, eventKey{r, event.ID, len(event.Content)}, func() (policy.Source, error) { return policy.Read(r, event), nil })
 	return source
 }
+
+// errUnseen says that a snapshot does not tell what a room inherits, which is not to say that it inherits nothing.
+var errUnseen = errors.New("invites: what a room inherits is not known")
 
 // above adds the policies of the spaces that the last room of a chain belongs to, nearest first.
 func (s *Service) above(ctx context.Context, chain []id.RoomID, viewer id.UserID, sources []policy.Source) ([]policy.Source, error) {
@@ -144,6 +150,9 @@ func (s *Service) parents(ctx context.Context, r id.RoomID, viewer id.UserID, cl
 	if err != nil {
 		return nil, fmt.Errorf("reading which spaces the room is in: %w", err)
 	}
+	if !tells(snap, needs) {
+		return nil, errUnseen
+	}
 	naming, known := snap.NeededToSend("m.space.parent")
 	writing, knows := snap.NeededToSend(policy.EventType)
 	if !known || !knows || naming < writing {
@@ -169,12 +178,16 @@ func (s *Service) parents(ctx context.Context, r id.RoomID, viewer id.UserID, cl
 func (s *Service) space(ctx context.Context, space, child id.RoomID) (*room.Snapshot, error) {
 	claim := room.Key{Type: "m.space.child", StateKey: string(child)}
 	create := room.Key{Type: "m.room.create"}
-	snap, err := s.Homeserver.Snapshot(ctx, space, s.Self.Bot, []room.Key{create, claim, policy.Key()}, false)
+	needs := []room.Key{create, claim, policy.Key()}
+	snap, err := s.Homeserver.Snapshot(ctx, space, s.Self.Bot, needs, false)
 	if errors.Is(err, ErrNoView) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the space's state: %w", err)
+	}
+	if !tells(snap, needs) {
+		return nil, errUnseen
 	}
 	event, _ := snap.Event(claim)
 	creation, _ := snap.Event(create)
@@ -182,6 +195,14 @@ func (s *Service) space(ctx context.Context, space, child id.RoomID) (*room.Snap
 		return nil, nil
 	}
 	return snap, nil
+}
+
+// tells reports whether a snapshot knows all that it was asked for.
+func tells(snap *room.Snapshot, needs []room.Key) bool {
+	return !slices.ContainsFunc(needs, func(k room.Key) bool {
+		_, known := snap.Event(k)
+		return !known
+	})
 }
 
 // IsSpace reports whether a create event makes a space (https://spec.matrix.org/latest/client-server-api/#spaces).

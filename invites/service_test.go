@@ -237,6 +237,25 @@ func TestDeliverFailures(t *testing.T) {
 	}
 }
 
+// TestNotInvitedAgain: an invitation that went out, though its answer was lost, is not sent again after the invitee has declined.
+func TestNotInvitedAgain(t *testing.T) {
+	w := newWorld(t)
+	w.hs.Before = func(invites.Effect) error {
+		w.hs.Before = nil
+		w.hs.Set(lobby, "m.room.member", bob.String(), alice, map[string]any{"membership": "invite"})
+		return &invites.ActError{Class: invites.ClassFailed, Status: 502, Err: errors.New("lost")}
+	}
+	rows := w.ask(t, w.request(t, alice, bob))
+	w.observe(t, "$invited", bob, alice, "invite")
+	w.hs.Member(lobby, bob, "leave")
+	w.observe(t, "$declined", bob, bob, "leave")
+	w.clock.Advance(time.Minute)
+	got, err := one(w.Deliver(t.Context(), rows[0].ID))
+	if err != nil || got.Code != "done" || w.membership(t, bob) != "leave" {
+		t.Errorf("got %+v %v, bob's membership is %s", got, err, w.membership(t, bob))
+	}
+}
+
 func TestDeliverGivesUp(t *testing.T) {
 	w := newWorld(t)
 	w.hs.Before = func(invites.Effect) error { return &invites.ActError{Class: invites.ClassFailed, Status: 500} }

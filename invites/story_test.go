@@ -27,6 +27,10 @@ type asked struct {
 	room      id.RoomID
 	targets   []id.UserID
 	takenBack bool
+	knock     bool      // it came of a knock
+	at        time.Time // asked for
+	number    int       // in order
+	law       law       // at the time
 }
 
 // question is what a card asks.
@@ -47,29 +51,33 @@ type story struct {
 	db    *store.Store
 	rooms []id.RoomID
 	name  string
-	said  map[id.EventID]*asked
-	last  []id.EventID // commands, in order
-	cards []question   // that may be open
-	guard *invites.Guard
-	inbox []invites.Received // for the guard, that may be behind
-	told  []string
-	tally tally
+
+	spaces   []id.RoomID
+	list     id.RoomID             // a policy list
+	members  []invites.MemberEvent // that the ledger has not heard of yet
+	expiries map[int64]bool        // rows of what expired
+	said     map[id.EventID]*asked
+	last     []id.EventID // commands, in order
+	cards    []question   // that may be open
+	guard    *invites.Guard
+	inbox    []invites.Received // for the guard, that may be behind
+	told     []string
+	tally    tally
 }
 
 // newStory makes rooms that differ with the seed. Its names are its own, so that all stories share one store.
 func newStory(t *testing.T, db *store.Store, seed uint64) *story {
 	stories := storyNumber(t, db)
 	w := &story{t: t, db: db, clock: invitestest.NewClock(), queue: &invitestest.Queue{}, name: fmt.Sprintf("%d-%d", seed, stories),
-		said: map[id.EventID]*asked{}}
-	w.hs = &watched{Homeserver: &invitestest.Homeserver{}, w: w, legit: map[id.EventID]bool{}, came: map[id.RoomID]map[id.UserID]bool{},
-		approved: map[question]bool{}}
+		said: map[id.EventID]*asked{}, expiries: map[int64]bool{}}
+	w.hs = &watched{Homeserver: &invitestest.Homeserver{Name: w.name + "-e", Clock: w.clock}, w: w, written: map[id.EventID]bool{}, came: map[id.RoomID]map[id.UserID]bool{},
+		approved: map[question]bool{}, people: map[id.RoomID]map[id.UserID]*standing{}, rules: map[room.Key]json.RawMessage{}}
 	w.Service = &invites.Service{
 		Store: db, Homeserver: w.hs, Queue: w.queue, Clock: w.clock,
 		Self: invites.Identity{Bot: bot, Domain: "here", Assert: seed%2 == 0,
 			AutoJoin: func(user id.UserID) bool { return user == "@caro:here" }},
 		Limits: invites.Limits{AtOnce: 2, Lease: 30 * time.Second, GiveUpAfter: time.Hour},
 	}
-	w.hs.Clock = w.clock
 	w.guard = &invites.Guard{Service: w.Service, Store: db, Tell: func(_ context.Context, _ id.RoomID, r invites.Report) error {
 		w.say("the guard reports: %s %s about %s %s", r.Kind, r.Part, r.Who, r.Code)
 		return nil
@@ -86,10 +94,10 @@ func newStory(t *testing.T, db *store.Store, seed uint64) *story {
 			users[bot.String()] = min(level, 100)
 		}
 		w.hs.Set(r, "m.room.power_levels", "", cast[0], map[string]any{"invite": 50, "users": users})
-		w.hs.Member(r, cast[1], "join")
-		w.hs.Member(r, cast[3], "join")
 		w.rooms = append(w.rooms, r)
+		w.enter(r, cast[0], bot, cast[1], cast[3])
 	}
+	w.furnish()
 	return w
 }
 
@@ -109,11 +117,13 @@ func storyNumber(t *testing.T, db *store.Store) int64 {
 
 // play plays a script and returns what went wrong, if anything.
 func (w *story) play(script []op) string {
+	defer w.clear()
 	for _, o := range script {
 		w.tally.steps++
 		w.clock.Advance(time.Duration(o.e%20) * time.Second)
 		w.step(o)
 		if o.e%3 > 0 {
+			w.heard()
 			w.guarding()
 		}
 		if w.hs.wrong != "" {
@@ -123,13 +133,22 @@ func (w *story) play(script []op) string {
 	return ""
 }
 
+// kinds is how many kinds of steps there are; some are several of these.
+const kinds = 133
+
 func (w *story) step(o op) {
 	r, who, whom := w.rooms[o.a%len(w.rooms)], cast[o.b%len(cast)], cast[o.c%len(cast)]
+	if o.a/8%8 == 0 {
+		r = w.spaces[o.a%len(w.spaces)]
+	}
 	if o.e%2 == 0 {
 		who = privileged(o)
 	}
 	switch {
 	case o.kind < 22:
+		if o.e/8%4 > 0 {
+			who, whom = w.oneOf(r, o.b, who, "join"), w.oneOf(r, o.c, whom, "leave", "")
+		}
 		w.ask(o, room.Invite, r, who, whom, cast[o.d%len(cast)])
 	case o.kind < 27:
 		if o.d%4 > 0 {
@@ -151,12 +170,15 @@ func (w *story) step(o op) {
 			w.knocked(r, who)
 		}
 	case o.kind < 74:
-		w.hs.state(r, privileged(o), "m.room.power_levels", w.levels(o, r))
+		w.hs.state(r, privileged(o), room.Key{Type: "m.room.power_levels"}, w.levels(o, r))
 	case o.kind < 79:
 		rule := pick(o.d, "public", "public", "knock", "knock", "invite", "knock", "restricted", "knock_restricted", "odd")
-		w.hs.state(r, privileged(o), "m.room.join_rules", map[string]any{"join_rule": rule})
+		w.hs.state(r, privileged(o), room.Key{Type: "m.room.join_rules"}, map[string]any{"join_rule": rule})
 	case o.kind < 86:
-		w.hs.state(r, privileged(o), policy.EventType, document(o))
+		if o.a/64%3 == 0 {
+			r = w.spaces[o.b%len(w.spaces)]
+		}
+		w.hs.state(r, privileged(o), policy.Key(), w.document(o))
 	case o.kind < 88:
 		w.scene(o, r, who, whom)
 	case o.kind < 90:
@@ -165,10 +187,12 @@ func (w *story) step(o op) {
 		w.hs.fault = pick(o.d, invites.ClassFailed+1, invites.ClassLater+1, invites.ClassRefused+1, invites.ClassStopped+1, lostAnswer)
 		w.say("the homeserver will fail (%d)", w.hs.fault)
 	case o.kind < 97:
-		w.hs.hidden, w.hs.hide = 1+o.d%6, 1+o.e%4
+		w.hs.hidden, w.hs.hide = 1+o.d%6, 1+o.e%12
 		w.say("the homeserver will keep something back (%d)", w.hs.hidden)
-	default:
+	case o.kind < 100:
 		w.takeBack(o)
+	default:
+		w.later(o, r, who, whom)
 	}
 }
 
@@ -186,10 +210,9 @@ func (w *story) ask(o op, action room.ActionType, r id.RoomID, actor id.UserID, 
 	if o.e%3 > 0 {
 		targets = targets[:1]
 	}
-	w.said[command] = &asked{actor: actor, action: action, room: r, targets: targets}
+	w.said[command] = &asked{actor: actor, action: action, room: r, targets: targets, at: at, number: len(w.last), law: w.hs.law(r)}
 	w.last = append(w.last, command)
 	w.say("%s asks to %s %v in %s", actor, action, targets, r)
-	w.tally.asked++
 	w.hs.serving = command
 	rows, err := w.Ask(w.t.Context(), invites.Request{
 		Command: command, CommandRoom: r, Actor: actor, Action: action, Room: r, Targets: targets, AsBot: o.e%5 == 0,
@@ -203,8 +226,9 @@ func (w *story) ask(o op, action room.ActionType, r id.RoomID, actor id.UserID, 
 		w.say("  → %s: %s %s", row.Target, row.Status, row.Code)
 		switch row.Status {
 		case invites.Refused:
-			w.tally.refused++
+			w.tally.add("refused %s %s", action, row.Code)
 		case invites.Waiting:
+			w.tally.add("refused %s %s", action, row.Code)
 			w.cards = append(w.cards, question{command, action, r, row.Target})
 		}
 	}
@@ -243,10 +267,10 @@ func (w *story) decided(about question, card invites.Card) {
 	if card.State == invites.CardOpen {
 		return
 	}
-	w.tally.decided++
+	w.tally.add("card %s", card.State)
 	if about.action == room.Knock { // whoever decided is who asks
 		action := map[invites.CardState]room.ActionType{invites.CardAccepted: room.Invite, invites.CardDeclined: room.Kick, invites.CardBanned: room.Ban}[card.State]
-		w.said[about.command] = &asked{actor: card.ClosedBy, action: action, room: about.room, targets: []id.UserID{about.target}}
+		w.said[about.command] = &asked{actor: card.ClosedBy, action: action, room: about.room, targets: []id.UserID{about.target}, knock: true}
 	}
 	w.hs.serving = about.command
 	_, err := w.CarryOut(w.t.Context(), card)
@@ -304,15 +328,18 @@ func (w *story) deliver(o op) {
 
 func (w *story) row(row int64) {
 	command, ok := w.commandOf(row)
-	if !ok {
+	if !ok && !w.expiries[row] {
 		return
 	}
-	w.hs.serving, w.hs.again = command, true
+	w.hs.serving, w.hs.again, w.hs.expiring = command, true, w.expiries[row]
 	w.hs.guarding = w.said[command] == nil
 	outcome, err := one(w.Deliver(w.t.Context(), row))
-	w.hs.serving, w.hs.again, w.hs.guarding = "", false, false
+	w.hs.serving, w.hs.again, w.hs.guarding, w.hs.expiring = "", false, false, false
 	w.must(err)
 	w.say("later, for %s: %d %s", command, outcome.Kind, outcome.Code)
+	if outcome.Kind == invites.OutcomeRefused && w.expiries[row] {
+		w.tally.add("refused expire %s", outcome.Code)
+	}
 	if outcome.Kind == invites.OutcomeLater || outcome.Kind == invites.OutcomeFailed {
 		w.must(w.queue.Wake(w.t.Context(), outcome.At, row))
 	}
@@ -335,8 +362,13 @@ func (w *story) commandOf(row int64) (id.EventID, bool) {
 // happened puts a state event into the inbox, if the guard wants it.
 func (w *story) happened(r id.RoomID, k room.Key) {
 	event, _ := w.hs.truth(r).Event(k)
-	kept := k.Type == policy.EventType || w.guard.Watches(r)
-	if event == nil || !kept {
+	if event == nil || r == w.list {
+		return
+	}
+	if k.Type == "m.room.member" {
+		w.hears(r, k, event)
+	}
+	if !passesOn(k.Type) && !w.guard.Watches(r) {
 		return
 	}
 	raw, err := json.Marshal(map[string]any{"content": event.Content})
@@ -355,8 +387,8 @@ func (w *story) guarding() {
 		_, err := w.db.Receive(w.t.Context(), []invites.Received{ev}, nil)
 		w.must(err)
 		w.last, w.hs.serving = append(w.last, ev.Event), ev.Event
-		if ev.Type == policy.EventType {
-			err = w.guard.Refresh(w.t.Context(), ev.Room)
+		if passesOn(ev.Type) {
+			err = w.regard()
 		} else if w.guard.Watches(ev.Room) {
 			err = w.guard.Handle(w.t.Context(), ev)
 		}
@@ -377,6 +409,7 @@ func (w *story) takeBack(o op) {
 	}
 	command := w.last[max(0, len(w.last)-1-o.d%4)]
 	c := w.said[command]
+	w.tally.add("taken back")
 	if c == nil {
 		_, err := w.db.Redact(w.t.Context(), command, cast[o.b%len(cast)])
 		w.must(err)
@@ -404,40 +437,17 @@ func (w *story) levels(o op, r id.RoomID) map[string]any {
 		users[cast[o.a/2%len(cast)].String()] = level
 		return content
 	}
+	if o.d%10 == 1 {
+		events, _ := content["events"].(map[string]any)
+		if events == nil {
+			events = map[string]any{}
+			content["events"] = events
+		}
+		events[pick(o.a, "m.space.parent", policy.EventType)] = level
+		return content
+	}
 	content[pick(o.d/2, "invite", "kick", "ban", "users_default", "state_default")] = level
 	return content
-}
-
-// document makes up a policy, now and then a malformed one.
-func document(o op) map[string]any {
-	doc := map[string]any{"version": 1, "delegate": o.d%3 > 0}
-	n := o.e
-	for _, section := range []struct {
-		name    string
-		content map[string]any
-	}{
-		{"ask", pick(n/2, map[string]any{"level": pick(n/4, 0, 25, 50)}, map[string]any{"users": []string{"@d*:*"}, "servers": []string{"here"}})},
-		{"whom", pick(n/3, map[string]any{"deny_users": []string{cast[n/5%len(cast)].String()}}, map[string]any{"ip_literals": false}, map[string]any{"allow_servers": []string{"there"}})},
-		{"approval", map[string]any{"required": n%3 == 0, "expires": "30d"}},
-		{"knocks", map[string]any{"desk": true, "accept_users": pick(n/7, []string{}, []string{"@d*:*"})}},
-		{"whom_ever", map[string]any{}},
-		{"guard", map[string]any{"mode": pick(o.a, "enforce", "watch", "watch", "enforce", "off"), "join_rule": pick(o.a/5, "invite", "restricted", "invite", "public", "knock"),
-			"intruders": pick(o.a/25, "kick", "kick", "report"), "by_hand": pick(o.a/75, "withdraw", "withdraw", "ignore"),
-			"levels": pick(o.a/225, map[string]any{"users_default": 50}, map[string]any{"invite": 50, "kick": 50}, map[string]any{"ban": 0, "invite": 0}, map[string]any{})}},
-	} {
-		chance := n % 2
-		n /= 2
-		if section.name == "whom_ever" && o.d%13 > 0 {
-			continue // a field that there is not, seldom
-		}
-		if chance == 0 {
-			doc[section.name] = section.content
-		}
-	}
-	if o.d%17 == 0 {
-		return map[string]any{}
-	}
-	return doc
 }
 
 // scene makes work for the guard, which seldom comes about by chance: the bot has power, the door stands open, and people come
@@ -449,15 +459,15 @@ func (w *story) scene(o op, r id.RoomID, who, whom id.UserID) {
 	if delete(levels, "events"); o.d%3 == 0 {
 		levels["events"] = map[string]any{"m.room.power_levels": 100}
 	}
-	w.hs.state(r, cast[0], "m.room.power_levels", levels)
-	w.hs.state(r, cast[0], "m.room.join_rules", map[string]any{"join_rule": "public"})
-	doc := document(o)
+	w.hs.state(r, cast[0], room.Key{Type: "m.room.power_levels"}, levels)
+	w.hs.state(r, cast[0], room.Key{Type: "m.room.join_rules"}, map[string]any{"join_rule": "public"})
+	doc := w.document(o)
 	guard := map[string]any{"mode": pick(o.a, "watch", "enforce"), "join_rule": "invite", "intruders": "kick", "by_hand": "withdraw",
 		"levels": pick(o.e/4, map[string]any{"users_default": 75}, map[string]any{"ban": 25}, map[string]any{"events.m.room.name": 60}, map[string]any{})}
 	if doc["version"] != nil {
 		doc["guard"] = guard
 	}
-	w.hs.state(r, cast[o.b%2], policy.EventType, doc)
+	w.hs.state(r, cast[o.b%2], policy.Key(), doc)
 	if o.c%2 == 0 {
 		w.guarding()
 	}
@@ -471,9 +481,9 @@ func (w *story) court(o op, r id.RoomID, who, whom id.UserID) {
 	users, _ := levels["users"].(map[string]any)
 	users[bot.String()], users[cast[1].String()] = pick(o.d, 0, 50, 100), 50
 	levels["invite"] = pick(o.d/3, 0, 50)
-	w.hs.state(r, cast[0], "m.room.power_levels", levels)
-	w.hs.state(r, cast[0], "m.room.join_rules", map[string]any{"join_rule": "knock"})
-	w.hs.state(r, cast[o.b%2], policy.EventType, map[string]any{"version": 1, "delegate": o.d%2 == 0, "approval": map[string]any{"required": true, "expires": "30d"},
+	w.hs.state(r, cast[0], room.Key{Type: "m.room.power_levels"}, levels)
+	w.hs.state(r, cast[0], room.Key{Type: "m.room.join_rules"}, map[string]any{"join_rule": "knock"})
+	w.hs.state(r, cast[o.b%2], policy.Key(), map[string]any{"version": 1, "delegate": o.d%2 == 0, "approval": map[string]any{"required": true, "expires": "30d"},
 		"knocks": map[string]any{"desk": true, "level": pick(o.a, 0, 50), "accept_users": pick(o.e/2, []string{}, []string{"@d*:*"})}})
 	w.ask(op{e: o.e | 1}, room.Invite, r, cast[pick(o.a/2, 0, 1, 3)], whom)
 	w.vote(op{d: 0, c: o.c}, cast[o.e%4])

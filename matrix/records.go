@@ -281,7 +281,11 @@ func (s *State) Children(ctx context.Context, r id.RoomID) ([]invites.SpaceChild
 	return children, err
 }
 
-const spaceChild = "m.space.child"
+// What a space says of a room, and a room of a space.
+const (
+	spaceChild  = "m.space.child"
+	spaceParent = "m.space.parent"
+)
 
 // SendState sets a piece of state as a user (empty: the bot).
 func (c *Client) SendState(ctx context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error) {

@@ -214,7 +214,8 @@ func TestForget(t *testing.T) {
 	}
 }
 
-// TestIntakeOfPolicies: a policy event is kept for the inbox, a space's claim before the answer, a redaction told.
+// TestIntakeOfPolicies: a policy event and both sides of a link to a space are kept for the inbox, a space's claim before the answer,
+// a redaction told.
 func TestIntakeOfPolicies(t *testing.T) {
 	d := &desk{}
 	n := d.intake()
@@ -228,9 +229,15 @@ func TestIntakeOfPolicies(t *testing.T) {
 	events := event("chat.usher.policy", "$p", `{"version":1}`, `,"state_key":""`) + "," +
 		event("chat.usher.policy", "$q", `{"version":1}`, `,"state_key":"x"`) + "," +
 		event("m.space.child", "$c", `{"via":["x"]}`, `,"state_key":"!child"`) + "," +
+		event("m.space.parent", "$d", `{"via":["x"]}`, `,"state_key":"!space"`) + "," +
 		event("m.room.redaction", "$r", `{"redacts":"$x"}`, "")
-	if status, _ := put(n, `{"events":[`+events+`]}`); status != 200 || len(d.delivered) != 1 || d.delivered[0].Event != "$p" {
-		t.Errorf("got %d, delivered %+v", status, d.delivered)
+	status, _ := put(n, `{"events":[`+events+`]}`)
+	var delivered []id.EventID
+	for _, e := range d.delivered {
+		delivered = append(delivered, e.Event)
+	}
+	if status != 200 || !slices.Equal(delivered, []id.EventID{"$p", "$c", "$d"}) {
+		t.Errorf("got %d, delivered %q", status, delivered)
 	}
 	for _, want := range []string{"linked [{!r !child}]", "redacted !r $x"} {
 		if !slices.Contains(d.log, want) {

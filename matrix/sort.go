@@ -164,10 +164,11 @@ func (n *Intake) stateEvent(t *work, e *rawEvent) (kind, string) {
 	switch {
 	case typ == typeMember && key == n.o.Bot.String(), typ == "m.room.tombstone" && key == "",
 		typ == typeMember && string(e.content.membership) == `"knock"`,
-		typ == n.o.Policy && key == "", n.guarded(id.RoomID(in), typ, key, e):
+		typ == n.o.Policy && key == "", typ == spaceParent, n.guarded(id.RoomID(in), typ, key, e):
 		return t.collect(e, life)
 	case typ == spaceChild:
 		t.claims = append(t.claims, invites.SpaceChild{Space: id.RoomID(in), Child: id.RoomID(key)})
+		return t.collect(e, life)
 	case typ == typeMember && (string(e.content.membership) == `"leave"` || string(e.content.membership) == `"ban"`):
 		if last := len(t.left) - 1; last < 0 || t.left[last] != id.RoomID(in) {
 			t.left = append(t.left, id.RoomID(in))

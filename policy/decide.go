@@ -66,12 +66,15 @@ func Decide(s *room.Snapshot, q Question, p *InForce, f Facts) Decision {
 	if code := notOpen(s, q); code != "" {
 		return Decision{Code: code, Side: SidePolicy, Policy: p.Event()}
 	}
+	c := check{s: s, q: q, p: p, d: &p.Document, f: f}
+	if q.Action == ActionWithdraw {
+		return c.withdrawal()
+	}
 	d := standings(s, q, governs && p.Document.Delegate)
 	d.Policy = p.Event()
 	if d.Verdict != room.Allow || !governs {
 		return d
 	}
-	c := check{s: s, q: q, p: p, d: &p.Document, f: f}
 	if no := c.all(); no != nil {
 		no.Side, no.Policy = SidePolicy, p.Event()
 		if from, set := p.From(no.Field); set {
@@ -79,10 +82,13 @@ func Decide(s *room.Snapshot, q Question, p *InForce, f Facts) Decision {
 		}
 		return *no
 	}
-	if d.Code == CodeDelegate {
-		if from, set := p.From("delegate"); set {
-			d.Policy = from.Event
-		}
+	return c.delegating(d)
+}
+
+// delegating names the policy event that delegates, where one did.
+func (c check) delegating(d Decision) Decision {
+	if from, set := c.p.From("delegate"); set && d.Code == CodeDelegate {
+		d.Policy = from.Event
 	}
 	return d
 }
@@ -91,7 +97,7 @@ func Decide(s *room.Snapshot, q Question, p *InForce, f Facts) Decision {
 func standings(s *room.Snapshot, q Question, delegate bool) Decision {
 	actor, performer := q.actions()
 	side, result, code := SideActor, standing(s, actor), room.Rule("")
-	if delegate && result.Rule == "invite.power" && result.Verdict == room.Deny && q.Performer != q.Actor {
+	if delegate && lends(q, result) && q.Performer != q.Actor {
 		code, result.Verdict = CodeDelegate, room.Allow
 	}
 	if result.Verdict == room.Allow && q.Performer != q.Actor {
@@ -104,6 +110,14 @@ func standings(s *room.Snapshot, q Question, delegate bool) Decision {
 		code = result.Rule
 	}
 	return Decision{Verdict: result.Verdict, Code: code, Side: side, Evidence: result.Evidence}
+}
+
+// lends reports whether a policy that delegates makes up for what the actor lacks.
+func lends(q Question, actor room.Result) bool {
+	if q.Action == ActionWithdraw {
+		return LacksKick(actor.Verdict, actor.Rule)
+	}
+	return actor.Verdict == room.Deny && actor.Rule == room.RuleInvitePower
 }
 
 // check goes through a policy's fields. Each part returns nil where it has nothing against it.
@@ -145,7 +159,7 @@ func (c check) ask() *Decision {
 
 // facts asks for what the rest depends on, all at once.
 func (c check) facts() *Decision {
-	missing := c.p.Requires() &^ c.f.Have
+	missing := c.p.Requires(c.q.Action) &^ c.f.Have
 	if c.f.Paid {
 		missing &^= FactSpent
 	}

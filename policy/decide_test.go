@@ -123,8 +123,8 @@ func TestUnknownFactsAreNeverAllowed(t *testing.T) {
 	p := Own(s, "!room")
 	q := Question{Action: room.Invite, Actor: alice, Performer: usher, Target: bob}
 	const all = FactJoined | FactPast | FactMembers | FactLists | FactSpent
-	if p.Requires() != all {
-		t.Fatalf("requires %b", p.Requires())
+	if p.Requires(room.Invite) != all {
+		t.Fatalf("requires %b", p.Requires(room.Invite))
 	}
 	for fact := FactJoined; fact <= FactSpent; fact <<= 1 {
 		d := Decide(s, q, p, Facts{Now: noon, Have: all &^ fact})
@@ -141,8 +141,65 @@ func TestUnknownFactsAreNeverAllowed(t *testing.T) {
 	if d := Decide(s, q, nil, Facts{Now: noon, Have: all}); d.Verdict != room.Unknown {
 		t.Errorf("without the policy: got %s", d.Verdict)
 	}
-	if Merge().Requires() != 0 {
+	if Merge().Requires(room.Invite) != 0 {
 		t.Error("no policy asks for facts")
+	}
+}
+
+// TestTakingBack: whoever had the bot invite by delegation may have it take that back, and nothing else.
+func TestTakingBack(t *testing.T) {
+	const delegates, theirs, others = `{"version":1,"delegate":true}`, true, false
+	byBot := Question{Action: ActionWithdraw, Actor: alice, Performer: usher, Target: bob}
+	itself, kick, outsider := byBot, byBot, byBot
+	itself.Performer, kick.Action, outsider.Actor = alice, room.Kick, "@out:here"
+	early, late := Facts{Have: FactJoined, Joined: noon}, Facts{Have: FactJoined, Joined: noon.Add(-time.Hour)}
+	tests := []struct {
+		name    string
+		policy  string
+		q       Question
+		theirs  bool
+		facts   Facts
+		kick    int // level
+		bobs    int // power
+		code    room.Rule
+		verdict room.Verdict
+		side    Side
+	}{
+		{"theirs", delegates, byBot, theirs, Facts{}, 50, 0, CodeDelegate, room.Allow, SideNone},
+		{"somebody else's", delegates, byBot, others, Facts{}, 50, 0, "kick.power", room.Deny, SideActor},
+		{"not as oneself", delegates, itself, theirs, Facts{}, 50, 0, "kick.power", room.Deny, SideActor},
+		{"no other kick", delegates, kick, theirs, Facts{}, 50, 0, "kick.power", room.Deny, SideActor},
+		{"not for those outside", delegates, outsider, theirs, Facts{}, 50, 0, "kick.sender_not_joined", room.Deny, SideActor},
+		{"where the bot has not the power", delegates, byBot, theirs, Facts{}, 60, 0, "kick.power", room.Deny, SidePerformer},
+		{"of somebody above the actor", delegates, byBot, theirs, Facts{}, 0, 20, CodeDelegate, room.Allow, SideNone},
+		{"of somebody above the bot", delegates, byBot, theirs, Facts{}, 50, 50, "kick.outranked", room.Deny, SidePerformer},
+		{"the policy delegates no more", `{"version":1,"delegate":false}`, byBot, theirs, Facts{}, 50, 0, "kick.power", room.Deny, SideActor},
+		{"no policy", `{}`, byBot, theirs, Facts{}, 50, 0, "kick.power", room.Deny, SideActor},
+		{"a policy that can't be read", `{"version":1,"delegate":true,"x":1}`, byBot, theirs, Facts{}, 50, 0, "kick.power", room.Deny, SideActor},
+		{"they may not ask any more", `{"version":1,"delegate":true,"ask":{"level":11}}`, byBot, theirs, Facts{}, 50, 0, "kick.power", room.Deny, SideActor},
+		{"others may ask", `{"version":1,"delegate":true,"ask":{"users":["@x:y"]}}`, byBot, theirs, Facts{}, 50, 0, "kick.power", room.Deny, SideActor},
+		{"they came too recently", `{"version":1,"delegate":true,"ask":{"joined_for":"1h"}}`, byBot, theirs, early, 50, 0, "kick.power", room.Deny, SideActor},
+		{"long enough", `{"version":1,"delegate":true,"ask":{"joined_for":"1h"}}`, byBot, theirs, late, 50, 0, CodeDelegate, room.Allow, SideNone},
+		{"nobody knows how long", `{"version":1,"delegate":true,"ask":{"joined_for":"1h"}}`, byBot, theirs, Facts{}, 50, 0, CodeFacts, room.Unknown, SidePolicy},
+		{"whom one may invite is another matter", `{"version":1,"delegate":true,"whom":{"deny_users":["*"],"lists":["!l"]},"quota":{"person":{"count":1}}}`,
+			byBot, theirs, Facts{}, 50, 0, CodeDelegate, room.Allow, SideNone},
+		{"with the power, no policy is asked", `{"version":1,"x":1}`, byBot, others, Facts{}, 10, 0, "kick", room.Allow, SideNone},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			events := map[room.Key]*room.Event{}
+			for _, k := range append(Needs(byBot), memberKey("@out:here")) {
+				events[k], _ = levelled(50, tt.policy).Event(k)
+			}
+			events[powerLevels] = &room.Event{Sender: alice, Content: fmt.Appendf(nil, `{"kick":%d,"users":{"@alice:here":10,"@usher:here":50,"@bob:here":%d}}`, tt.kick, tt.bobs)}
+			events[memberKey(bob)] = &room.Event{Sender: usher, Content: []byte(`{"membership":"invite"}`)}
+			s := room.NewSnapshot(room.State{Events: events, Complete: true})
+			tt.facts.Now, tt.facts.Theirs = noon, tt.theirs
+			d := Decide(s, tt.q, Own(s, "!room"), tt.facts)
+			if d.Code != tt.code || d.Verdict != tt.verdict || d.Side != tt.side {
+				t.Errorf("got %s %s %q, want %s %s %q", d.Verdict, d.Code, d.Side, tt.verdict, tt.code, tt.side)
+			}
+		})
 	}
 }
 

@@ -24,6 +24,21 @@ func TestManualIsComplete(t *testing.T) {
 			t.Errorf("%s is not explained", code)
 		}
 	}
+	for _, name := range []string{"policies", "approval", "guard", "ledger"} {
+		page, err := os.ReadFile("../docs/" + name + ".md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, codes, found := strings.Cut(string(page), "| what to do |")
+		if !found {
+			t.Errorf("%s.md has no table of codes", name)
+		}
+		for line := range strings.Lines(codes) {
+			if cells := strings.Split(strings.TrimSpace(line), "|"); strings.HasPrefix(line, "| `") && len(cells) == 5 && strings.TrimSpace(cells[3]) == "" {
+				t.Errorf("%s.md does not say what to do: %s", name, line)
+			}
+		}
+	}
 	_, rest, _ := strings.Cut(manual, "```json\n")
 	example, _, _ := strings.Cut(rest, "```")
 	if _, err := Parse(json.RawMessage(example)); err != nil {

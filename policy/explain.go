@@ -90,6 +90,8 @@ func (w wording) allowed() Explanation {
 	}
 	by := "you"
 	switch {
+	case w.d.Code == CodeDelegate && w.q.Action == ActionWithdraw:
+		by = "me, since I sent it for you, and this room's policy has me invite for its members"
 	case w.d.Code == CodeDelegate:
 		by = "me, since this room's policy has me invite for its members"
 	case w.q.Performer != w.q.Actor:

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"maunium.net/go/mautrix/id"
+
+	"usher/room"
 )
 
 // Fact is one thing that a policy may depend on besides the room's state; several together are a set.
@@ -30,6 +32,7 @@ type Facts struct {
 	Spent    Spent     // FactSpent
 	Paid     bool      // the quotas were charged for this already
 	Approved bool      // those who approve have approved
+	Theirs   bool      // of a withdrawal: the invitation is one that the actor had the bot send
 }
 
 // Past is when somebody last left a room, each zero where they did not, as far back as a cooldown asks.
@@ -50,11 +53,14 @@ func (s Spent) With(at time.Time) Spent {
 	return Spent{append(slices.Clip(s.Person), at), append(slices.Clip(s.Room), at), append(slices.Clip(s.Server), at)}
 }
 
-// Requires names the facts that a policy makes a decision depend on.
-func (p *InForce) Requires() (need Fact) {
+// Requires names the facts that a policy makes a decision on an action depend on.
+func (p *InForce) Requires(action room.ActionType) (need Fact) {
 	d := &p.Document
 	if d.Ask.JoinedFor > 0 {
 		need |= FactJoined
+	}
+	if action != room.Invite {
+		return need // whoever may ask may take back what they asked for, whomever it is about
 	}
 	if d.Whom.Cooldown.Longest() > 0 {
 		need |= FactPast

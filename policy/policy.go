@@ -52,8 +52,11 @@ func (q Question) actions() (actor, performer room.Action) {
 }
 
 // Own reports whether somebody asks for a change of their own membership that they would send themselves. There is no power
-// to borrow in it, so that the homeserver may be asked even where the state is unknown.
-func (q Question) Own() bool { return q.Actor == q.Performer && q.Performer == q.Target }
+// to borrow in it, so that the homeserver may be asked even where the state is unknown; save for a withdrawal, which must not put
+// somebody out who is in.
+func (q Question) Own() bool {
+	return q.Actor == q.Performer && q.Performer == q.Target && !Withdraws(q.Action)
+}
 
 // Decision is a verdict with its reason.
 type Decision struct {

@@ -42,6 +42,37 @@ func notOpen(s *room.Snapshot, q Question) room.Rule {
 	return ""
 }
 
+// LacksKick reports whether a withdrawal fails for nothing but power.
+func LacksKick(v room.Verdict, rule room.Rule) bool {
+	return v == room.Deny && (rule == room.RuleKickPower || rule == room.RuleKickOutranked)
+}
+
+// withdrawal decides on taking an invitation back. A policy that delegates has the bot invite for somebody, and so take back again
+// exactly what it sent for them, as long as they might still ask. It denies nobody anything: where it can't be read, or does not
+// let them ask, all is as without it.
+func (c check) withdrawal() Decision {
+	plain := standings(c.s, c.q, false)
+	plain.Policy = c.p.Event()
+	if !c.f.Theirs || !c.d.Delegate || c.p.Fault() != nil || plain.Side != SideActor {
+		return plain
+	}
+	lent := standings(c.s, c.q, true)
+	lent.Policy = c.p.Event()
+	if lent.Verdict == room.Deny && lent.Side == SideActor {
+		return plain
+	}
+	for _, part := range []func() *Decision{c.ask, c.facts, c.joined} {
+		switch no := part(); {
+		case no != nil && no.Verdict == room.Unknown:
+			no.Side, no.Policy = SidePolicy, c.p.Event()
+			return *no
+		case no != nil:
+			return plain
+		}
+	}
+	return c.delegating(lent)
+}
+
 // withdrawal words what is peculiar to withdrawals.
 func (w wording) withdrawal() Explanation {
 	switch w.d.Code {

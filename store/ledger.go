@@ -27,11 +27,12 @@ const (
 	// An ending that comes again, when somebody is invited anew, must not end that too.
 	selectEnding = `SELECT id FROM ledger WHERE room_id = $1 AND target = $2 AND ending = $3`
 
-	// Through which command an invitation came: one that was carried out by its sender, and that no entry has yet.
+	// Through which command an invitation came: one that was carried out by its sender, and that no entry has yet. Of several, as when
+	// the homeserver is behind with what it sends, the one that ended nearest to when the invitation was sent; those last that wait for another try.
 	selectAsked = `SELECT i.command, i.actor FROM invitation i
 		WHERE i.part = $4 AND i.room_id = $1 AND i.target = $2 AND i.action = 'invite' AND i.performer = $3 AND i.attempt > 0 AND i.status IN ('open', 'done')
-			AND NOT EXISTS (SELECT 1 FROM ledger l WHERE l.room_id = $1 AND l.target = $2 AND l.command = i.command)
-		ORDER BY i.id DESC LIMIT 1`
+			AND i.code <> 'invite.already' AND NOT EXISTS (SELECT 1 FROM ledger l WHERE l.room_id = $1 AND l.target = $2 AND l.command = i.command)
+		ORDER BY i.status = 'open' AND i.leased_until = 0, abs(CASE WHEN i.settled_at = 0 THEN $6 ELSE i.settled_at END - $5), i.id LIMIT 1`
 	// Through which command an invitation was withdrawn: one given since it was seen.
 	selectWithdrawn = `SELECT i.action, i.actor FROM invitation i
 		WHERE i.part IN ($5, $6) AND i.room_id = $1 AND i.target = $2 AND i.action IN ('withdraw', 'expire') AND i.performer = $3 AND i.attempt > 0 AND i.status IN ('open', 'done')
@@ -84,7 +85,7 @@ func invited(t *tx, m *invites.MemberEvent, open invites.Entry) error {
 			way = invites.WayActor
 		}
 		return err
-	}, selectAsked, in(m.Room), in(m.Target), in(m.Sender), partOf(m, "invite"))
+	}, selectAsked, in(m.Room), in(m.Target), in(m.Sender), partOf(m, "invite"), ms(m.SentAt), ms(m.SeenAt))
 	if err != nil {
 		return err
 	}

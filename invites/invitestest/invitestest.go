@@ -26,6 +26,8 @@ type Homeserver struct {
 	changed  map[id.RoomID][]room.Key
 	spaces   map[id.RoomID][]id.RoomID // by child
 
+	// Name begins the ids of its events, so that several can share a store.
+	Name string
 	// Clock dates events; without one, they have no date.
 	Clock invites.Clock
 

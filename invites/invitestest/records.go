@@ -17,7 +17,7 @@ var _ invites.Records = (*Homeserver)(nil)
 // put files an event as the current one of its key. h.mu is held.
 func (h *Homeserver) put(r id.RoomID, k room.Key, sender id.UserID, content json.RawMessage) id.EventID {
 	h.events++
-	e := invites.StateEvent{Key: k, Event: room.Event{ID: id.EventID(fmt.Sprintf("$%d", h.events)), Sender: sender, Content: content}}
+	e := invites.StateEvent{Key: k, Event: room.Event{ID: id.EventID(fmt.Sprintf("$%s%d", h.Name, h.events)), Sender: sender, Content: content}}
 	if h.Clock != nil {
 		e.SentAt = h.Clock.Now()
 	}
@@ -40,7 +40,9 @@ func (h *Homeserver) Claim(space, child id.RoomID) {
 	if h.spaces == nil {
 		h.spaces = map[id.RoomID][]id.RoomID{}
 	}
-	h.spaces[child] = append(h.spaces[child], space)
+	if !slices.Contains(h.spaces[child], space) {
+		h.spaces[child] = append(h.spaces[child], space)
+	}
 }
 
 // SendState implements invites.Homeserver.

@@ -118,6 +118,24 @@ func testLedgerWays(t *testing.T, s Store) {
 }
 
 // testLedgerAgain sends the same events twice, as homeservers do.
+// testLedgerBehind: what came late, and all at once, is laid to the commands that it came of; one that found the person invited
+// sent nothing.
+func testLedgerBehind(t *testing.T, s Store) {
+	ctx := t.Context()
+	for n, code := range map[int]string{1: "done", 3: "done", 4: "invite.already", 5: "done"} {
+		row, at := invitation(1), epoch.Add(time.Duration(n)*time.Minute)
+		row.Command, row.Actor, row.CreatedAt = id.EventID(fmt.Sprintf("$c%d", n)), id.UserID(fmt.Sprintf("@asker%d:example.org", n)), at.Add(-2*time.Second)
+		got := claim(t, s, row.CreatedAt, must(s.Record(ctx, []invites.Invitation{row}, nil))(t)[0])[0]
+		check(t, s.Settle(ctx, invites.Settlement{ID: got.ID, Attempt: got.Attempt, Status: invites.Done, Code: code, At: at}))
+	}
+	observe(t, s, member(1, "invite", usherBot), member(2, "leave", target), member(3, "invite", usherBot), member(4, "leave", target), member(5, "invite", usherBot))
+	for i, e := range must(s.EntriesOf(ctx, lobby, target, 9))(t) {
+		if want := fmt.Sprintf("@asker%d:example.org", 5-2*i); string(e.Inviter) != want || e.Way != invites.WayBot {
+			t.Errorf("%s is by %s (%s), want %s", e.Event, e.Inviter, e.Way, want)
+		}
+	}
+}
+
 func testLedgerAgain(t *testing.T, s Store) {
 	first, left, second := member(1, "invite", asker), member(2, "leave", target), member(3, "invite", asker)
 	observe(t, s, first, left)

@@ -69,6 +69,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"Knocked", testKnocked},
 		{"Ledger", testLedger},
 		{"LedgerWays", testLedgerWays},
+		{"LedgerBehind", testLedgerBehind},
 		{"LedgerAgain", testLedgerAgain},
 		{"LedgerComplete", testLedgerComplete},
 		{"LedgerPending", testLedgerPending},
