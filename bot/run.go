@@ -210,8 +210,7 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 	}
 	intake := b.newIntake(cfg)
 	if cfg.Database.Type == config.TypeSQLite {
-		// No other process can hold a lease on a database that this one has to itself.
-		if err := b.store.Release(ctx); err != nil {
+		if err := b.resume(ctx); err != nil {
 			return fmt.Errorf("%w: %w", ErrDatabase, err)
 		}
 	}

@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"bytes"
+	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -111,8 +114,8 @@ func (s *stage) answeredOnce(t *testing.T, command id.EventID) {
 	}
 }
 
-// TestKilledWithRequestsUnderWay: as above, but the homeserver still works on some requests when their sender is gone. They may be made
-// again, since nothing tells whether they will take effect; still nobody is left out.
+// TestKilledWithRequestsUnderWay: as above, but the homeserver still works on some requests when their sender is gone. The next start
+// leaves these alone for a moment, and then finds what they did: nobody is left out or invited twice.
 func TestKilledWithRequestsUnderWay(t *testing.T) {
 	s := newStage(t, true)
 	command := "!invite"
@@ -139,6 +142,48 @@ func TestKilledWithRequestsUnderWay(t *testing.T) {
 	for _, user := range users {
 		s.is(t, s.room, user, "invite", s.owner.ID)
 	}
+	s.settled(s.owner, s.room)
+	for _, user := range users {
+		if n := invitations(s.owner, s.room, user); n != 1 {
+			t.Errorf("%s was invited %d times", user, n)
+		}
+	}
+}
+
+// TestKilledBeforeItTookEffect: a request takes effect at the homeserver only after its sender was killed and started again. The next
+// start does not send another.
+func TestKilledBeforeItTookEffect(t *testing.T) {
+	s := newStage(t, true)
+	reached, started, through := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	var held atomic.Bool
+	s.Usher.Tap.Disturb(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if !strings.HasSuffix(r.URL.Path, "/invite") || held.Swap(true) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		text, _ := io.ReadAll(r.Body)
+		close(reached)
+		<-started
+		<-time.After(300 * time.Millisecond) // the homeserver takes so long
+		r = r.WithContext(context.WithoutCancel(r.Context()))
+		r.Body = io.NopCloser(bytes.NewReader(text))
+		next.ServeHTTP(httptest.NewRecorder(), r)
+		close(through)
+	})
+	said := s.owner.Say(s.room, "!invite "+string(s.guest.ID))
+	harness.Wait(t, "the request", reached)
+	s.Usher.Kill()
+	if err := s.Usher.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	close(started)
+	harness.Wait(t, "the request's end", through)
+	s.owner.AwaitReaction(said, s.Usher.Bot, done)
+	s.settled(s.owner, s.room)
+	if n := invitations(s.owner, s.room, s.guest.ID); n != 1 {
+		t.Errorf("%d invitations", n)
+	}
+	s.answeredOnce(t, said)
 }
 
 // TestDuplicateTransaction: a transaction sent again, under its own id or another, before and after a restart, acts once.

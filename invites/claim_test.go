@@ -65,10 +65,10 @@ func TestCrashAfterRecord(t *testing.T) {
 	if row := w.ask(t, req)[0]; row.Status != invites.Open || len(w.hs.Acts()) != 0 {
 		t.Errorf("got %+v, want it left to whoever holds the lease", row)
 	}
-	if err := w.db.Release(t.Context()); err != nil {
-		t.Fatal(err)
+	if rows, err := w.db.Release(t.Context(), w.clock.Now()); err != nil || len(rows) != 1 {
+		t.Fatal(rows, err)
 	}
-	if row := w.ask(t, req)[0]; row.Status != invites.Done || row.Attempt != 2 || len(w.hs.Acts()) != 1 {
+	if row := w.ask(t, req)[0]; row.Status != invites.Done || row.Attempt != 3 || len(w.hs.Acts()) != 1 {
 		t.Errorf("got %+v after %v", row, w.hs.Acts())
 	}
 }

@@ -149,8 +149,9 @@ type Store interface {
 	Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]Invitation, error)
 	// Settle ends claimed attempts, all in one commit, and releases their leases. ErrFenced names none of them settled.
 	Settle(ctx context.Context, s ...Settlement) error
-	// Release ends all leases: for a start at which no other process can hold one.
-	Release(ctx context.Context) error
+	// Release ends the attempts that are under way, for a start at which no other process can make one. Their leases last until
+	// at, at the latest. It returns the rows whose leases it has shortened to that.
+	Release(ctx context.Context, at time.Time) ([]int64, error)
 	// Due returns up to limit open rows that are not leased and were due at or before now, oldest first.
 	Due(ctx context.Context, now time.Time, limit int) ([]int64, error)
 	// Clean deletes handled inbox events and quarantined ones older than before.

@@ -70,12 +70,28 @@ func New(ctx context.Context, cfg Config) (*Queue, error) {
 		} else {
 			q.client, err = newClient(ctx, riversqlite.New(cfg.Store.SQL()), q)
 		}
+		if err == nil {
+			err = q.bury(ctx)
+		}
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("jobs: %w", err)
 	}
 	return q, nil
+}
+
+// bury clears away what an earlier process left in the queue's tables when it was killed; on SQLite, that is, where there is no other.
+// To River its jobs run until it looks for stuck ones, long after, and where a row has one in each slot it can't be woken until
+// then: they are deleted, and the sweep finds their rows. That it was the leader would keep scheduled jobs waiting for a while.
+func (q *Queue) bury(ctx context.Context) error {
+	db := q.cfg.Store.SQL()
+	if db == nil {
+		return nil
+	}
+	_, jobs := db.ExecContext(ctx, `DELETE FROM river_job WHERE state = 'running'`)
+	_, leader := db.ExecContext(ctx, `DELETE FROM river_leader`)
+	return errors.Join(jobs, leader)
 }
 
 // Start starts the workers and the sweeper. ctx bounds the start, not the work.

@@ -343,3 +343,25 @@ func TestNewerRiver(t *testing.T) {
 		}
 	})
 }
+
+// TestCrashedOften crashes amid the same row more often than a row has slots: the next start finds it all the same.
+func TestCrashedOften(t *testing.T) {
+	b := newBench(t, openStore(t, "sqlite"))
+	hold := make(chan struct{})
+	t.Cleanup(func() { close(hold) })
+	end := b.Deliver
+	b.ends(func(int64) (o invites.Outcome, err error) {
+		<-hold
+		return o, nil
+	})
+	b.Sweep = func(context.Context) ([]int64, error) { return []int64{1}, nil }
+	for range 5 {
+		if err := b.idle().Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.wants(1)
+	}
+	b.Deliver = end
+	b.queue()
+	b.wants(1)
+}

@@ -18,7 +18,7 @@ const (
 	selectInviting    = `SELECT EXISTS (SELECT 1 FROM invitation WHERE cmd = $1 AND command = $2 AND status = 'open' AND action <> 'join')`
 	selectDue         = `SELECT id FROM invitation
 		WHERE status = 'open' AND due_at <= $1 AND leased_until <= $1 ORDER BY due_at, id LIMIT $2`
-	updateReleased = `UPDATE invitation SET leased_until = 0 WHERE status = 'open' AND leased_until <> 0`
+	updateReleased = `UPDATE invitation SET leased_until = $1, attempt = attempt + 1 WHERE status = 'open' AND leased_until > $1 RETURNING id`
 	updateClaimed  = `UPDATE invitation SET attempt = attempt + 1, leased_until = $3
 		WHERE id = $1 AND status = 'open' AND leased_until <= $2 RETURNING ` + invitationColumns
 )
@@ -174,11 +174,18 @@ func (s *Store) Settle(ctx context.Context, settlements ...invites.Settlement) e
 }
 
 // Release implements invites.Store.
-func (s *Store) Release(ctx context.Context) error {
-	return s.write.commit(ctx, single, func(t *tx) error {
-		_, err := t.exec(updateReleased)
-		return err
+func (s *Store) Release(ctx context.Context, at time.Time) (rows []int64, err error) {
+	err = s.write.commit(ctx, single, func(t *tx) error {
+		rows = nil
+		return t.query(func(row scanner) error {
+			rows = append(rows, 0)
+			return row.Scan(&rows[len(rows)-1])
+		}, updateReleased, ms(at))
 	})
+	if err != nil {
+		return nil, err
+	}
+	return rows, nil
 }
 
 // Due implements invites.Store.

@@ -138,6 +138,13 @@ func (s *Server) Again(ctx context.Context, nth int) (int, error) {
 	return s.push.put(ctx, fmt.Sprint("again", nth), body)
 }
 
+// Refused counts the transactions that were not answered 200.
+func (s *Server) Refused() int {
+	s.push.mu.Lock()
+	defer s.push.mu.Unlock()
+	return s.push.refused
+}
+
 // Taken counts the transactions answered 200, and returns the longest time that one took.
 func (s *Server) Taken() (n int, slowest time.Duration) {
 	s.push.mu.Lock()

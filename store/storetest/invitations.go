@@ -261,20 +261,29 @@ func testSettleThen(t *testing.T, s Store) {
 
 func testRelease(t *testing.T, s Store) {
 	ctx := t.Context()
-	check(t, s.Release(ctx))
+	must(s.Release(ctx, epoch))(t)
 	rows := claim(t, s, epoch, must(s.Record(ctx, invitations(0, 3), nil))(t)...)
 	done := invites.Settlement{ID: rows[0].ID, Attempt: 1, Status: invites.Done, At: epoch}
 	check(t, s.Settle(ctx, done))
-	check(t, s.Release(ctx))
-	if got := must(s.Due(ctx, epoch, 10))(t); !slices.Equal(got, ids(rows[1:])) {
+	soon := epoch.Add(time.Second)
+	if got := must(s.Release(ctx, soon))(t); !slices.Equal(got, ids(rows[1:])) {
+		t.Errorf("released %v, want the open rows", got)
+	}
+	if got := must(s.Due(ctx, epoch, 10))(t); len(got) > 0 {
+		t.Errorf("due are %v before the time", got)
+	}
+	if got := must(s.Release(ctx, soon.Add(time.Second)))(t); len(got) > 0 {
+		t.Errorf("released %v again, which were under way no more", got)
+	}
+	if got := must(s.Due(ctx, soon, 10))(t); !slices.Equal(got, ids(rows[1:])) {
 		t.Errorf("due are %v, want the open rows", got)
 	}
 	done.ID = rows[1].ID
 	if err := s.Settle(ctx, done); !errors.Is(err, invites.ErrFenced) {
 		t.Errorf("an attempt from before the release: got %v, want ErrFenced", err)
 	}
-	if again := claim(t, s, epoch, rows[1]); again[0].Attempt != 2 {
-		t.Errorf("attempt %d, want 2", again[0].Attempt)
+	if again := claim(t, s, soon, rows[1]); again[0].Attempt != 3 {
+		t.Errorf("attempt %d, want 3: the release fenced one off", again[0].Attempt)
 	}
 }
 
