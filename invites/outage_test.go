@@ -68,7 +68,7 @@ func (q *queued) sweep(t *testing.T, end time.Time) {
 	}
 }
 
-// TestHourOfOutage: the homeserver is gone for an hour while a hundred invitations wait. It is asked about once in five minutes for
+// TestHourOfOutage: the homeserver is gone for an hour while forty invitations wait. It is asked about once in five minutes for
 // each; when it is back all are made within that time, none twice, and the user knows all along.
 func TestHourOfOutage(t *testing.T) {
 	for name, restart := range map[string]bool{"by wake-ups": false, "by the sweep, after a restart": true} {
@@ -77,7 +77,7 @@ func TestHourOfOutage(t *testing.T) {
 			start := q.clock.Now()
 			gone := &outage{Homeserver: q.hs, clock: q.clock}
 			q.Homeserver, q.Limits.AtOnce = gone, 0
-			asked := q.askIn(t, lobby, alice, guests(100))
+			asked := q.askIn(t, lobby, alice, guests(40))
 			gone.until = start.Add(time.Hour)
 			q.run(t, start.Add(30*time.Minute))
 			rows, err := q.Progress(t.Context(), asked[0].Command)
@@ -85,7 +85,7 @@ func TestHourOfOutage(t *testing.T) {
 				t.Fatal(err)
 			}
 			reply := commands.Outcome(rows, q.clock.Now())
-			if text := reply.Text.String(); !strings.Contains(text, "0 of 100 done; the homeserver has trouble; I try again in about ") {
+			if text := reply.Text.String(); !strings.Contains(text, "0 of 40 done; the homeserver has trouble; I try again in about ") {
 				t.Errorf("the user is told: %s", text)
 			}
 			end := gone.until.Add(5*time.Minute + 10*time.Second)
@@ -96,8 +96,8 @@ func TestHourOfOutage(t *testing.T) {
 			} else {
 				q.run(t, end)
 			}
-			q.invited(t, 100)
-			if each := gone.requests / 100; each > 25 {
+			q.invited(t, 40)
+			if each := gone.requests / 40; each > 25 {
 				t.Errorf("%d requests for each while it was gone", each)
 			}
 			t.Logf("%d requests while it was gone; the last was invited %s after", gone.requests, q.last.Sub(gone.until))
