@@ -215,6 +215,12 @@ func (w *story) party(o op, r id.RoomID) {
 		w.hs.state(r, cast[0], room.Key{Type: "m.space.parent", StateKey: space.String()}, map[string]any{"via": []string{"here"}, "canonical": true})
 		w.hs.state(space, cast[0], room.Key{Type: "m.space.child", StateKey: r.String()}, map[string]any{"via": []string{"here"}})
 		w.hs.state(space, cast[o.b%2], policy.Key(), doc)
+		switch random.IntN(8) { // or one of them does not want the other any more
+		case 0:
+			w.hs.state(space, cast[0], room.Key{Type: "m.space.child", StateKey: r.String()}, map[string]any{})
+		case 1:
+			w.hs.state(r, cast[0], room.Key{Type: "m.space.parent", StateKey: space.String()}, map[string]any{"via": []string{}})
+		}
 		doc = map[string]any{"version": 1, "pending": map[string]any{"expire_after": pick(o.e, "1m", "1h")}}
 	}
 	w.hs.state(r, cast[0], policy.Key(), doc)
