@@ -219,6 +219,8 @@ func (w *story) party(o op, r id.RoomID) {
 		space := w.spaces[o.c/2%len(w.spaces)]
 		lender = space
 		w.under(space, r)
+		own := map[string]any{"version": 1}
+		put(pick(random.IntN(2), doc, own), map[string]any{"pending.expire_after": pick(o.e, "1m", "1h")})
 		w.hs.state(space, cast[o.b%2], policy.Key(), doc)
 		switch random.IntN(8) { // or one of them does not want the other any more
 		case 0:
@@ -226,7 +228,7 @@ func (w *story) party(o op, r id.RoomID) {
 		case 1:
 			w.hs.state(r, cast[0], room.Key{Type: "m.space.parent", StateKey: space.String()}, map[string]any{"via": []string{}})
 		}
-		doc = map[string]any{"version": 1, "pending": map[string]any{"expire_after": pick(o.e, "1m", "1h")}}
+		doc = own
 	}
 	w.hs.state(r, cast[0], policy.Key(), doc)
 	if o.d%3 == 0 {
