@@ -327,22 +327,30 @@ func (w *watch) tell(t *testing.T, user id.UserID, told, membership string) {
 
 // TestGuardOver: a kick that waits is not carried out once the policy does not want it any more.
 func TestGuardOver(t *testing.T) {
-	w := newWatch(t, door)
-	w.hs.Before = func(invites.Effect) error {
-		return &invites.ActError{Class: invites.ClassFailed, Err: errors.New("down")}
+	for name, now := range map[string]string{
+		"reported only":   strings.Replace(door, "kick", "report", 1),
+		"welcome by now":  strings.Replace(door, `"join_rule":"invite"`, `"join_rule":"public"`, 1),
+		"no guard at all": `{"version":1}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWatch(t, door)
+			w.hs.Before = func(invites.Effect) error {
+				return &invites.ActError{Class: invites.ClassFailed, Err: errors.New("down")}
+			}
+			w.hs.Member(lobby, bob, "join")
+			if err := w.see(t, "m.room.member", bob.String()); err != nil {
+				t.Fatal(err)
+			}
+			w.hs.Before, w.told = nil, nil
+			w.hs.Set(lobby, policy.EventType, "", alice, json.RawMessage(now))
+			w.clock.Advance(time.Minute)
+			outcome, err := one(w.Deliver(t.Context(), w.queue.Take()[0].Row))
+			if err != nil || outcome.Code != "guard.over" {
+				t.Errorf("%+v %v", outcome, err)
+			}
+			w.tell(t, bob, "", "join")
+		})
 	}
-	w.hs.Member(lobby, bob, "join")
-	if err := w.see(t, "m.room.member", bob.String()); err != nil {
-		t.Fatal(err)
-	}
-	w.hs.Before, w.told = nil, nil
-	w.hs.Set(lobby, policy.EventType, "", alice, json.RawMessage(strings.Replace(door, "kick", "report", 1)))
-	w.clock.Advance(time.Minute)
-	outcome, err := one(w.Deliver(t.Context(), w.queue.Take()[0].Row))
-	if err != nil || outcome.Code != "guard.over" {
-		t.Errorf("%+v %v", outcome, err)
-	}
-	w.tell(t, bob, "", "join")
 }
 
 // TestGuardIntruderCannotHide: taking one's own join event back does not call the kick off, and a crash before it does not either.

@@ -483,7 +483,13 @@ func (w *story) court(o op, r id.RoomID, who, whom id.UserID) {
 	levels["invite"] = pick(o.d/3, 0, 50)
 	w.hs.state(r, cast[0], room.Key{Type: "m.room.power_levels"}, levels)
 	w.hs.state(r, cast[0], room.Key{Type: "m.room.join_rules"}, map[string]any{"join_rule": "knock"})
-	w.hs.state(r, cast[o.b%2], policy.Key(), map[string]any{"version": 1, "delegate": o.d%2 == 0, "approval": map[string]any{"required": true, "expires": "30d"},
+	in := r
+	if o.c/4%3 == 0 { // the space decides
+		in = w.spaces[o.c/16%len(w.spaces)]
+		w.under(in, r)
+		w.hs.state(r, cast[0], policy.Key(), map[string]any{})
+	}
+	w.hs.state(in, cast[o.b%2], policy.Key(), map[string]any{"version": 1, "delegate": o.d%2 == 0, "approval": map[string]any{"required": true, "expires": "30d"},
 		"knocks": map[string]any{"desk": true, "level": pick(o.a, 0, 50), "accept_users": pick(o.e/2, []string{}, []string{"@d*:*"})}})
 	w.ask(op{e: o.e | 1}, room.Invite, r, cast[pick(o.a/2, 0, 1, 3)], whom)
 	w.vote(op{d: 0, c: o.c}, cast[o.e%4])

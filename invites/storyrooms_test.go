@@ -152,6 +152,12 @@ func (w *story) link(o op) {
 	}
 }
 
+// under puts a room into a space.
+func (w *story) under(space, r id.RoomID) {
+	w.hs.state(r, cast[0], room.Key{Type: "m.space.parent", StateKey: space.String()}, map[string]any{"via": []string{"here"}, "canonical": true})
+	w.hs.state(space, cast[0], room.Key{Type: "m.space.child", StateKey: r.String()}, map[string]any{"via": []string{"here"}})
+}
+
 // expire lets time pass and sweeps, as often as not with a ledger that is behind.
 func (w *story) expire(o op) {
 	w.clock.Advance(pick(o.a, 0, time.Minute, 5*time.Minute, time.Hour))
@@ -212,10 +218,17 @@ func (w *story) party(o op, r id.RoomID) {
 	if o.c%2 == 0 {
 		space := w.spaces[o.c/2%len(w.spaces)]
 		lender = space
-		w.hs.state(r, cast[0], room.Key{Type: "m.space.parent", StateKey: space.String()}, map[string]any{"via": []string{"here"}, "canonical": true})
-		w.hs.state(space, cast[0], room.Key{Type: "m.space.child", StateKey: r.String()}, map[string]any{"via": []string{"here"}})
+		w.under(space, r)
+		own := map[string]any{"version": 1}
+		put(pick(random.IntN(2), doc, own), map[string]any{"pending.expire_after": pick(o.e, "1m", "1h")})
 		w.hs.state(space, cast[o.b%2], policy.Key(), doc)
-		doc = map[string]any{"version": 1, "pending": map[string]any{"expire_after": pick(o.e, "1m", "1h")}}
+		switch random.IntN(8) { // or one of them does not want the other any more
+		case 0:
+			w.hs.state(space, cast[0], room.Key{Type: "m.space.child", StateKey: r.String()}, map[string]any{})
+		case 1:
+			w.hs.state(r, cast[0], room.Key{Type: "m.space.parent", StateKey: space.String()}, map[string]any{"via": []string{}})
+		}
+		doc = own
 	}
 	w.hs.state(r, cast[0], policy.Key(), doc)
 	if o.d%3 == 0 {
@@ -237,7 +250,11 @@ func (w *story) party(o op, r id.RoomID) {
 		if random.IntN(2) == 0 {
 			w.heard()
 		}
-		if i == 2 && random.IntN(3) > 0 { // who may ask is another matter by now
+		if i == 0 && random.IntN(3) == 0 { // somebody invites them anew by hand, of which the ledger has not heard
+			w.heard()
+			w.hs.direct(invites.Effect{Action: room.Kick, Room: r, Performer: cast[0], Target: whom})
+			w.hs.direct(invites.Effect{Action: room.Invite, Room: r, Performer: cast[0], Target: whom})
+		} else if i == 2 && random.IntN(3) > 0 { // who may ask is another matter by now
 			w.heard()
 			put(lent, w.rules()[random.IntN(4)](random))
 			w.hs.state(lender, cast[0], policy.Key(), lent)
