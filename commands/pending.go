@@ -50,7 +50,11 @@ func runPending(ctx context.Context, c *Call) (Reply, error) {
 	if total > len(entries) {
 		reply.Text.Line().Sayf("… and %d more.", total-len(entries))
 	}
-	if rule.After > 0 && rule.Powerless {
+	switch {
+	case rule.After == 0:
+	case rule.Lends:
+		reply.Text.Line().Say("I don't withdraw them when they expire: whoever set that could not do it themselves, for lack of the level to kick.")
+	case rule.Powerless:
 		reply.Text.Line().Say("I lack the power to withdraw them when they expire: that needs the level to kick.")
 	}
 	return reply, nil

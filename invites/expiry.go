@@ -18,6 +18,7 @@ type ExpiryRule struct {
 	After     time.Duration // age at which one is withdrawn; 0: never
 	Remind    time.Duration // how long before that its inviter is reminded; 0: not at all
 	Powerless bool          // the bot lacks the power to withdraw
+	Lends     bool          // whoever wrote it lacks the power to withdraw, so that it is not carried out
 }
 
 // How often the sweep looks at rooms, and how much it does at a time.
@@ -30,22 +31,30 @@ const (
 
 // Expiry returns a room's rule. Where the policy can't be seen or read there is none.
 func (s *Service) Expiry(ctx context.Context, r id.RoomID) (ExpiryRule, error) {
-	kick := kickAnybody(s.Self.Bot)
-	snap, err := s.Homeserver.Snapshot(ctx, r, s.Self.Bot, append(room.Needs(kick), policy.Key()), false)
+	return s.expiry(ctx, r, kickAnybody(s.Self.Bot))
+}
+
+// expiry returns a room's rule as far as it goes for one withdrawal.
+func (s *Service) expiry(ctx context.Context, r id.RoomID, kick room.Action) (rule ExpiryRule, err error) {
+	snap, err := s.Homeserver.Snapshot(ctx, r, s.Self.Bot, []room.Key{policy.Key()}, false)
 	if errors.Is(err, ErrNoView) {
-		return ExpiryRule{}, nil
+		return rule, nil
 	}
 	if err != nil {
-		return ExpiryRule{}, err
+		return rule, err
 	}
 	p, err := s.inForce(ctx, r, s.Self.Bot, snap)
-	if err != nil || p == nil || p.Fault() != nil {
-		return ExpiryRule{}, err
+	if err != nil || p == nil || p.Fault() != nil || p.Document.Pending.ExpireAfter == 0 {
+		return rule, err
+	}
+	if snap, err = s.look(ctx, r, p, kick.Target); err != nil || snap == nil {
+		return rule, err
 	}
 	pending := p.Document.Pending
 	return ExpiryRule{
 		After: pending.ExpireAfter, Remind: min(pending.RemindBefore, pending.ExpireAfter),
 		Powerless: room.Authorize(snap, kick).Verdict != room.Allow,
+		Lends:     !p.Entitled(snap, r, "pending.expire_after", kick),
 	}, nil
 }
 
@@ -80,7 +89,7 @@ func (s *Service) checkExpiries(ctx context.Context, now time.Time) error {
 			failed = fmt.Errorf("reading the policy of %s: %w", r, err)
 			continue
 		}
-		if rule.Powerless {
+		if rule.Powerless || rule.Lends {
 			rule = ExpiryRule{} // !pending says so; it may change
 		}
 		if err := s.Store.SetExpiry(ctx, r, rule, now); err != nil {
@@ -145,10 +154,10 @@ func (s *Service) stands(ctx context.Context, inv Invitation) (bool, error) {
 	case event != nil && event.ID != entry.Event && textIn(event.Content, "membership") == "invite":
 		return true, nil
 	}
-	rule, err := s.Expiry(ctx, inv.Room)
+	rule, err := s.expiry(ctx, inv.Room, room.Action{Type: room.Kick, Sender: s.Self.Bot, Target: inv.Target})
 	if err != nil {
 		return false, err
 	}
-	expired := rule.After > 0 && !entry.At.Add(rule.After).After(s.Clock.Now())
+	expired := rule.After > 0 && !rule.Lends && !entry.At.Add(rule.After).After(s.Clock.Now())
 	return !expired || !strings.HasSuffix(inv.Command.String(), ":"+entry.Event.String()), nil
 }

@@ -180,3 +180,37 @@ func TestExpiryWithoutPower(t *testing.T) {
 		t.Errorf("%d acts", acts)
 	}
 }
+
+// TestExpiryLendsNoPower: who may write the policy but not kick can't have the bot withdraw what others sent.
+func TestExpiryLendsNoPower(t *testing.T) {
+	for name, tt := range map[string]struct {
+		author id.UserID
+		levels map[string]any
+		acts   int
+	}{
+		"an admin":                       {alice, map[string]any{}, 1},
+		"a writer who can't kick":        {carol, map[string]any{"kick": 75}, 0},
+		"an admin, where writers can't":  {alice, map[string]any{"kick": 75}, 1},
+		"a writer where all writers can": {carol, map[string]any{}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			levels := map[string]any{"users": map[string]any{string(alice): 100, string(bot): 100, string(carol): 50}}
+			for name, level := range tt.levels {
+				levels[name] = level
+			}
+			w.hs.Set(lobby, "m.room.power_levels", "", alice, levels)
+			w.hs.Member(lobby, carol, "join")
+			w.hs.Set(lobby, policy.EventType, "", tt.author, map[string]any{"version": 1, "pending": map[string]any{"expire_after": "24h"}})
+			w.seen(t, bob)
+			w.clock.Advance(2 * day)
+			if acts, _ := w.expire(t); acts != tt.acts {
+				t.Errorf("%d withdrawn, want %d", acts, tt.acts)
+			}
+			rule, err := w.Expiry(t.Context(), lobby)
+			if err != nil || rule.After != day || rule.Lends != (tt.acts == 0) {
+				t.Errorf("%+v %v", rule, err)
+			}
+		})
+	}
+}

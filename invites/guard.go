@@ -159,7 +159,7 @@ func (g *Guard) door(ctx context.Context, r id.RoomID, p *policy.InForce, first 
 	if p.Fault() != nil {
 		return nil
 	}
-	snap, err := g.look(ctx, r, p)
+	snap, err := g.Service.look(ctx, r, p)
 	if err != nil || snap == nil {
 		return err
 	}
@@ -176,24 +176,6 @@ func (g *Guard) door(ctx context.Context, r id.RoomID, p *policy.InForce, first 
 		}
 	}
 	return nil
-}
-
-// look shows what a guard judges by; nil where the bot can't see the room.
-func (g *Guard) look(ctx context.Context, r id.RoomID, p *policy.InForce, others ...id.UserID) (*room.Snapshot, error) {
-	users := append(others, g.Service.Self.Bot)
-	for _, source := range p.Sources {
-		if !slices.Contains(users, source.Author) {
-			users = append(users, source.Author)
-		}
-	}
-	snap, err := g.Service.Homeserver.Snapshot(ctx, r, "", policy.GuardNeeds(users...), false)
-	if errors.Is(err, ErrNoView) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the room's state: %w", err)
-	}
-	return snap, nil
 }
 
 // maxBack is how many events are gone back to find who changed something.
@@ -252,7 +234,7 @@ func (g *Guard) cause(ctx context.Context, r id.RoomID, guard *policy.Guard, sna
 // drifted reports a drift and sets it back, if it may and has not fought too long. The round is counted first, then told,
 // then fought: whatever is done again after a crash is done for the same event.
 func (g *Guard) drifted(ctx context.Context, r id.RoomID, p *policy.InForce, d policy.Drift, cause StateEvent, first bool) error {
-	snap, err := g.look(ctx, r, p) // anew: the part before may have been set back
+	snap, err := g.Service.look(ctx, r, p) // anew: the part before may have been set back
 	if err != nil || snap == nil {
 		return err
 	}

@@ -96,7 +96,7 @@ type removal struct {
 // remove reports somebody and, where the policy wants and may have it, kicks them: the row first, then the report, then the act.
 func (g *Guard) remove(ctx context.Context, ev Received, p *policy.InForce, report Report, r removal) error {
 	s := g.Service
-	snap, err := g.look(ctx, ev.Room, p, report.Target)
+	snap, err := s.look(ctx, ev.Room, p, report.Target)
 	if err != nil || snap == nil {
 		return err
 	}
@@ -153,8 +153,7 @@ func (s *Service) wanted(ctx context.Context, inv Invitation) (bool, error) {
 	if err != nil || p == nil || p.Fault() != nil {
 		return false, ignoreUnreadable(err)
 	}
-	g := Guard{Service: s}
-	snap, err := g.look(ctx, inv.Room, p, inv.Target)
+	snap, err := s.look(ctx, inv.Room, p, inv.Target)
 	if err != nil || snap == nil {
 		return false, err
 	}

@@ -258,6 +258,7 @@ func (h *watched) delegated(s *room.Snapshot, l law, c *asked, e invites.Effect)
 func (h *watched) judgeExpiry(before *room.Snapshot, l law, e invites.Effect) {
 	membership, _ := before.Membership(e.Target)
 	after, invited := l.span("pending.expire_after", 0), h.of(e.Room, e.Target).invited
+	kicking, _ := before.NeededFor(room.Kick)
 	why := ""
 	switch {
 	case e.Action != room.Kick || e.Performer != bot:
@@ -266,6 +267,8 @@ func (h *watched) judgeExpiry(before *room.Snapshot, l law, e invites.Effect) {
 		why = "there was no open invitation"
 	case after == 0 || l.broken || !h.legit(l, "pending.expire_after"):
 		why = "no policy wants it"
+	case h.lends(before, l, "pending.expire_after", room.Action{Type: room.Kick, Sender: bot, Target: e.Target}, kicking):
+		why = "who wrote it could not do it"
 	case h.w.clock.Now().Sub(invited) < after:
 		why = fmt.Sprintf("it is %s old and may be %s", h.w.clock.Now().Sub(invited), after)
 	}

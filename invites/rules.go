@@ -234,3 +234,22 @@ func textIn(content json.RawMessage, key string) (s string) {
 	}
 	return s
 }
+
+// look shows what is judged by where the bot acts in a policy's name: the doors, and where the policy's authors and others stand. It
+// is nil where the bot can't see the room.
+func (s *Service) look(ctx context.Context, r id.RoomID, p *policy.InForce, others ...id.UserID) (*room.Snapshot, error) {
+	users := append(others, s.Self.Bot)
+	for _, source := range p.Sources {
+		if !slices.Contains(users, source.Author) {
+			users = append(users, source.Author)
+		}
+	}
+	snap, err := s.Homeserver.Snapshot(ctx, r, "", policy.GuardNeeds(users...), false)
+	if errors.Is(err, ErrNoView) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the room's state: %w", err)
+	}
+	return snap, nil
+}
