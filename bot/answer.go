@@ -39,11 +39,16 @@ func (b *bot) handle(ctx context.Context, ev invites.Received) {
 			return
 		}
 		ev.Begun = false // by now the inbox has it, or never will
-		log.Err(err).Dur("again_in", pause).Msg("an event could not be handled")
+		wait := pause
+		if under := new(invites.UnderWayError); errors.As(err, &under) {
+			wait = time.Until(under.Until) + time.Millisecond
+		} else {
+			log.Err(err).Dur("again_in", pause).Msg("an event could not be handled")
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(pause):
+		case <-time.After(wait):
 		}
 	}
 }

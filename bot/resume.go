@@ -19,7 +19,7 @@ func (b *bot) resume(ctx context.Context) error {
 		return err
 	}
 	b.log.Info().Int("rows", len(rows)).Msg("an earlier process was stopped amid these; they are looked at in a moment")
-	time.AfterFunc(time.Until(at)+time.Millisecond, func() {
+	time.AfterFunc(time.Until(at)+time.Second, func() { // the lanes, which answer, go first
 		if err := b.jobs.Wake(b.ctx, time.Now(), rows...); err != nil && b.ctx.Err() == nil {
 			b.log.Warn().Err(err).Msg("what was under way is left to the sweep")
 		}

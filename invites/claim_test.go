@@ -2,6 +2,7 @@ package invites_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -65,9 +66,15 @@ func TestCrashAfterRecord(t *testing.T) {
 	if row := w.ask(t, req)[0]; row.Status != invites.Open || len(w.hs.Acts()) != 0 {
 		t.Errorf("got %+v, want it left to whoever holds the lease", row)
 	}
-	if rows, err := w.db.Release(t.Context(), w.clock.Now()); err != nil || len(rows) != 1 {
+	free := w.clock.Now().Add(2 * time.Second)
+	if rows, err := w.db.Release(t.Context(), free); err != nil || len(rows) != 1 {
 		t.Fatal(rows, err)
 	}
+	var under *invites.UnderWayError
+	if rows, err := w.Ask(t.Context(), req); !errors.As(err, &under) || under.Until.UnixMilli() != free.UnixMilli() {
+		t.Errorf("got %+v %v, want to be told that it is free in a moment", rows, err)
+	}
+	w.clock.Advance(2 * time.Second)
 	if row := w.ask(t, req)[0]; row.Status != invites.Done || row.Attempt != 3 || len(w.hs.Acts()) != 1 {
 		t.Errorf("got %+v after %v", row, w.hs.Acts())
 	}

@@ -240,8 +240,18 @@ func (s *Service) Ask(ctx context.Context, req Request) ([]Invitation, error) {
 	return slices.DeleteFunc(rows, func(row Invitation) bool { return row.Action != req.Action }), nil
 }
 
+// UnderWayError says that an earlier attempt at something that a command asks for is over in a moment, as after a crash: the command
+// is to be run again then.
+type UnderWayError struct{ Until time.Time }
+
+// Error implements error.
+func (e *UnderWayError) Error() string { return "invites: an attempt is under way" }
+
+// awaitable is how near the end of an attempt must be to be waited for before anything is said of it.
+const awaitable = 3 * time.Second
+
 // deliverNow delivers in the lane, and updates the rows to what they are then; what can't be done now is left to the queue. Those
-// not claimed yet are claimed here.
+// not claimed yet are claimed here; its error is an *UnderWayError where one of them will be free in a moment.
 func (s *Service) deliverNow(ctx context.Context, rows []*Invitation, claimed map[int64]bool) error {
 	var mine []Invitation
 	var others []int64
@@ -252,13 +262,27 @@ func (s *Service) deliverNow(ctx context.Context, rows []*Invitation, claimed ma
 			others = append(others, row.ID)
 		}
 	}
+	now := s.Clock.Now()
 	if len(others) > 0 {
-		more, err := s.Store.Claim(ctx, others, s.Clock.Now(), s.Limits.Lease)
+		more, err := s.Store.Claim(ctx, others, now, s.Limits.Lease)
 		if err != nil {
 			return err
 		}
 		mine = append(mine, more...)
 	}
+	if err := s.deliverMine(ctx, rows, mine); err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if row.Status == Open && row.LeasedUntil.After(now) && row.LeasedUntil.Before(now.Add(awaitable)) {
+			return &UnderWayError{Until: row.LeasedUntil}
+		}
+	}
+	return nil
+}
+
+// deliverMine delivers those of the rows that were claimed for it.
+func (s *Service) deliverMine(ctx context.Context, rows []*Invitation, mine []Invitation) error {
 	if len(mine) == 0 {
 		return nil
 	}
