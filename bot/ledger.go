@@ -81,7 +81,7 @@ func (b *bot) remind(ctx context.Context, entries []invites.Entry) error {
 		if err != nil {
 			return err
 		}
-		if rule.After > 0 {
+		if rule.After > 0 && !rule.Lends {
 			content := commands.Reminder(entries, rule, time.Now())
 			if _, err := b.send(ctx, r, transaction(entries[0].Event, "reminder"), "m.room.message", content); err != nil {
 				return err

@@ -295,8 +295,14 @@ func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 	})
 }
 
-// sweep lists the rows that should be worked on and may have no job.
+// sweep lists the rows that should be worked on and may have no job. Replicas do it one after the other: who comes second finds
+// done what there was to do.
 func (b *bot) sweep(ctx context.Context) ([]int64, error) {
+	release, err := b.store.HoldLane(ctx, "sweep") // no room's name
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	b.tend(ctx, "")
 	if err := b.expire(ctx); err != nil && ctx.Err() == nil {
 		b.log.Warn().Err(err).Msg("could not look which invitations have expired")
