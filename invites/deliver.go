@@ -46,9 +46,12 @@ func (s *Service) Deliver(ctx context.Context, rows ...int64) ([]Outcome, error)
 // deliver makes an attempt at each of some rows that were just claimed for it, and returns them as they are then. No attempt
 // lasts longer than the lease, and none begins that could not last long enough.
 func (s *Service) deliver(ctx context.Context, claimed []Invitation) ([]Outcome, []Invitation, error) {
-	leased, cancel := context.WithTimeout(ctx, s.Limits.Lease)
+	start, left := s.Clock.Now(), s.Limits.Lease
+	for _, inv := range claimed {
+		left = min(left, inv.LeasedUntil.Sub(start)) // the commit that claimed it took its time
+	}
+	leased, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
-	start := s.Clock.Now()
 	ends := make([]ending, len(claimed))
 	for i, inv := range claimed {
 		now := s.Clock.Now()
