@@ -38,7 +38,7 @@ func (b *bot) handle(ctx context.Context, ev invites.Received) {
 		if err == nil {
 			return
 		}
-		ev.Begun = false // by now the inbox has it, or never will
+		ev.New = false // by now the inbox has it, or never will
 		wait := pause
 		if under := new(invites.UnderWayError); errors.As(err, &under) {
 			wait = time.Until(under.Until) + time.Millisecond
@@ -55,10 +55,7 @@ func (b *bot) handle(ctx context.Context, ev invites.Received) {
 
 // once tries to handle an event. An error means that it should be tried again.
 func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error {
-	now, err := ev, error(nil)
-	if !ev.Begun {
-		now, err = b.port.Received(ctx, ev.Event)
-	}
+	now, err := b.asItIs(ctx, ev)
 	if errors.Is(err, invites.ErrNotFound) || now.Handled {
 		b.sealed.parking.leave(ev) // another replica may have handled what is parked here
 		return nil
@@ -93,6 +90,19 @@ func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error
 	}
 	// The queue may have finished before there was a message to edit.
 	return b.report(ctx, ev.Event, finished)
+}
+
+// asItIs returns an event as the inbox has it now.
+func (b *bot) asItIs(ctx context.Context, ev invites.Received) (invites.Received, error) {
+	if !ev.New {
+		return b.port.Received(ctx, ev.Event)
+	}
+	redacted, _, err := b.port.Redacted(ctx, ev.Event) // while it waited, or it is not committed yet
+	if errors.Is(err, invites.ErrNotFound) {
+		err = nil
+	}
+	ev.Redacted = redacted
+	return ev, err
 }
 
 // dispatch runs an event, and turns a panic into an answer: the next event works.

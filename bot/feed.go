@@ -41,6 +41,9 @@ func (f *feed) push(ctx context.Context, events []invites.Received) {
 		f.behind, f.more = true, true
 		return
 	}
+	for i := range events {
+		events[i].New = events[i].Seq > f.last && !f.store.Shared() // else it may have been brought before, or to another replica
+	}
 	f.last = max(f.last, events[len(events)-1].Seq)
 	f.lanes.push(ctx, slices.DeleteFunc(events, func(ev invites.Received) bool { return ev.Begun }))
 }

@@ -10,10 +10,10 @@ import (
 )
 
 // lanes run what happens in one room in order, and rooms side by side up to a bound. Where there is more to do, senders take
-// turns, and none has more than a share at a time, so that nobody's flood delays others. Lanes keep the keys of events; the
-// inbox has the rest.
+// turns, and none has more than a share at a time, so that nobody's flood delays others. Lanes keep the keys of events, and
+// of a few new ones what they say; the inbox has the rest.
 type lanes struct {
-	handle func(context.Context, invites.Received) // is given no Raw, save of what has begun before it was in the inbox
+	handle func(context.Context, invites.Received) // is given Raw of what is New only
 	share  int                                     // slots that one sender may have
 	hungry func()                                  // called when fewer events than low wait; may be nil
 	low    int
@@ -25,10 +25,14 @@ type lanes struct {
 	senders map[id.UserID]*sender // those with a lane ready or at work
 	turns   []id.UserID           // senders with a lane ready, next first
 	events  int                   // in all lanes, without those being handled
+	said    int                   // bytes that these say
 	closed  bool
 	working sync.WaitGroup
 	running context.Context
 }
+
+// mostSaid bounds what events that wait say, in bytes.
+const mostSaid = 1 << 20
 
 // key is an event in its room.
 type key struct {
@@ -70,7 +74,10 @@ func (l *lanes) push(ctx context.Context, events []invites.Received) {
 			continue
 		}
 		l.queued[key{ev.Room, ev.Event}] = true
-		ev.Raw = nil
+		if ev.New = ev.New && l.said+len(ev.Raw) <= mostSaid; !ev.New {
+			ev.Raw = nil
+		}
+		l.said += len(ev.Raw)
 		in := l.rooms[ev.Room]
 		if in == nil {
 			in = &lane{room: ev.Room}
@@ -93,10 +100,11 @@ func (l *lanes) begun(ctx context.Context, ev invites.Received) bool {
 		return false
 	}
 	l.running = ctx
-	ev.Begun = true
+	ev.New = true
 	in := &lane{room: ev.Room, queue: []invites.Received{ev}}
 	l.rooms[ev.Room] = in
 	l.events++
+	l.said += len(ev.Raw)
 	l.ready(in)
 	l.begin()
 	return true
@@ -138,6 +146,7 @@ func (l *lanes) begin() {
 		delete(l.queued, key{ev.Room, ev.Event})
 		in.busy = true
 		l.events--
+		l.said -= len(ev.Raw)
 		l.free--
 		s.slots++
 		l.working.Add(1)

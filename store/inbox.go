@@ -67,6 +67,7 @@ func (s *Store) Receive(ctx context.Context, events []invites.Received, begin fu
 			fresh[i].Begun = begun[fresh[i].Event]
 		}
 		offered = true // should the commit be tried again, what has begun stays so
+		s.marks.received(fresh)
 		return nil
 	})
 	if err != nil {
@@ -119,8 +120,11 @@ func (s *Store) Received(ctx context.Context, event id.EventID) (invites.Receive
 	return one(ctx, &s.reads, scanReceived, selectReceived, in(event))
 }
 
-// Redacted implements invites.Store.
+// Redacted implements invites.Store. It is asked before each attempt, so what arrived lately is known without the database.
 func (s *Store) Redacted(ctx context.Context, event id.EventID) (redacted, state bool, err error) {
+	if m, known := s.marks.of(event); known {
+		return m.redacted, m.state, nil
+	}
 	found, err := one(ctx, &s.reads, func(row scanner) (b [2]bool, err error) {
 		err = row.Scan(&b[0], &b[1])
 		return b, err
@@ -135,7 +139,13 @@ func (s *Store) Answered(ctx context.Context, answer id.EventID) (invites.Receiv
 
 // Redact implements invites.Store. It reports true again for an event that sender has taken back before.
 func (s *Store) Redact(ctx context.Context, event id.EventID, sender id.UserID) (bool, error) {
-	n, err := s.change(ctx, updateRedacted, in(event), in(sender))
+	var n int64
+	err := s.write.commit(ctx, single, func(t *tx) (err error) {
+		if n, err = t.exec(updateRedacted, in(event), in(sender)); n > 0 {
+			s.marks.redact(event)
+		}
+		return err
+	})
 	return n > 0, err
 }
 

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"maunium.net/go/mautrix/id"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -44,6 +45,7 @@ func (s *Store) openSQLite(ctx context.Context, cfg Config) error {
 		return sqliteOpenError(err)
 	}
 	s.write = g
+	s.marks = &marks{events: map[id.EventID]mark{}}
 	s.reads = handle{db: s.raw}
 	if file.path != "" { // what is in memory has one connection only
 		readers := max(1, cfg.MaxOpenConns-1)

@@ -51,6 +51,7 @@ type Store struct {
 	raw     *sql.DB       // the handle that writes
 	pool    *pgxpool.Pool // PostgreSQL only
 	rooms   *roomLocks    // PostgreSQL only
+	marks   *marks        // SQLite only
 	ahead   int
 	closers []func() error
 }

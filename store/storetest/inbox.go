@@ -155,6 +155,12 @@ func testRedact(t *testing.T, s Store) {
 		}
 	}
 	check(t, s.Handled(ctx, "$event0"))
+	for _, who := range []id.EventID{"$event0", event(1).Event} {
+		redacted, state, err := s.Redacted(ctx, who)
+		if e := must(s.Received(ctx, who))(t); err != nil || redacted != e.Redacted || state != (e.StateKey != nil) {
+			t.Errorf("%s: redacted %v, state %v, %v; the inbox has %+v", who, redacted, state, err, e)
+		}
+	}
 	if !must(s.Redact(ctx, "$event0", "@alice:example.org"))(t) || !must(s.Received(ctx, "$event0"))(t).Redacted {
 		t.Error("a command is not redacted once it is handled, though its invitations may wait")
 	}
