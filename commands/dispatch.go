@@ -167,7 +167,15 @@ func Known(name string) bool { return find(strings.ToLower(name)) != nil }
 
 // usage is the fault of a command called wrongly.
 func (c *Call) usage(problem string) error {
-	return faultf("%s Usage: %s%s %s", problem, c.Prefix, c.Command.Name, c.Command.Usage)
+	return faultf("%s Usage: %s", problem, c.Command.form(c.Prefix))
+}
+
+// puzzled is the fault of a word that the command makes nothing of.
+func (c *Call) puzzled(word string) error { return c.usage("I don't understand “" + word + "”.") }
+
+// form is how a command is given.
+func (c *Command) form(prefix string) string {
+	return strings.TrimSpace(prefix + c.Name + " " + c.Usage)
 }
 
 // only refuses flags that the command does not have.

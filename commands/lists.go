@@ -50,7 +50,7 @@ func runLists(ctx context.Context, c *Call) (Reply, error) {
 	case "unwatch":
 		reply, err = unwatchList(ctx, c, in, list)
 	default:
-		return Reply{}, c.usage("I don't understand “" + rest[0].text + "”.")
+		return Reply{}, c.puzzled(rest[0].text)
 	}
 	return reply, asFault(err)
 }
