@@ -34,7 +34,7 @@ const usage = `Usher keeps the doors of Matrix rooms: an application service bot
   usher doctor                  check the set-up, step by step
   usher live                    ask the running Usher whether it lives (for health checks)
   usher audit                   list what was decided and done (--room, --user, --since 7d, --format jsonl or csv)
-  usher check < cases.jsonl     judge rooms by the Matrix authorization rules (docs/check.md)
+  usher check < cases.jsonl     judge rooms by the Matrix authorization rules (docs/check.md); needs no config
 
   -c, --config path             the config (default config.yaml)
   -r, --registration path       the registration (default registration.yaml)
@@ -147,6 +147,15 @@ func parse(args []string) (options, error) {
 	if err == nil && flags.NArg() > 0 {
 		err = fmt.Errorf("unknown argument %q", flags.Arg(0))
 	}
+	tasks := 0
+	for _, asked := range []bool{o.command != "", o.example, o.register, o.begin} {
+		if asked {
+			tasks++
+		}
+	}
+	if err == nil && tasks > 1 {
+		err = errors.New("one thing at a time: a subcommand, -e, -g or --first-run")
+	}
 	return o, err
 }
 
@@ -238,9 +247,11 @@ func (p program) load(o options) (*config.Config, int) {
 // compare warns where a registration is there but not what the config calls for.
 func (p program) compare(cfg *config.Config, o options) {
 	for _, r := range registrations(cfg, o.registration) {
-		differs, err := r.file.Differs(r.path)
-		if differs || err != nil && !errors.Is(err, fs.ErrNotExist) {
-			fmt.Fprintf(p.err, "usher: warning: %s is not what usher -g writes from %s; if the config has changed, write it anew, for the homeserver too\n",
+		switch differs, err := r.file.Differs(r.path); {
+		case errors.Is(err, fs.ErrPermission):
+			fmt.Fprintf(p.err, "usher: warning: %s can't be read, so it is not compared with %s\n", r.path, o.config)
+		case differs || err != nil && !errors.Is(err, fs.ErrNotExist):
+			fmt.Fprintf(p.err, "usher: warning: %s is not what usher -g writes from %s: move it away, write it anew, and give that to the homeserver\n",
 				r.path, o.config)
 		}
 	}
