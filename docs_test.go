@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"go/ast"
 	"io/fs"
 	"maps"
 	"os"
@@ -181,6 +182,40 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 			setting := strings.ToLower(strings.ReplaceAll(strings.TrimSuffix(variable[1], "_FILE"), "__", "."))
 			if !slices.Contains(known, setting) {
 				t.Errorf("%s names $USHER_%s", name, variable[1])
+			}
+		}
+	}
+}
+
+// TestDesignNamesWhatIsThere: the types, functions and fields that the design, and who secures it, speak of.
+func TestDesignNamesWhatIsThere(t *testing.T) {
+	there := map[string]bool{}
+	for _, s := range sources(t) {
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			var names []*ast.Ident
+			switch n := n.(type) {
+			case *ast.FuncDecl:
+				names = []*ast.Ident{n.Name}
+			case *ast.TypeSpec:
+				names = []*ast.Ident{n.Name}
+			case *ast.Field:
+				names = n.Names
+			}
+			for _, name := range names {
+				there[name.Name], there[s.dir+"."+name.Name] = true, true
+			}
+			return true
+		})
+	}
+	owner := regexp.MustCompile("`([A-Z]\\w+|bot|commands|encryption|feed|invites|matrix|policy|room|store)\\.(?:\\w+\\.)?([A-Za-z]+)`")
+	for _, file := range []string{"docs/design.md", "SECURITY.md"} {
+		for _, named := range owner.FindAllStringSubmatch(page(t, file), -1) {
+			name := named[1] + "." + named[2]
+			if _, err := os.Stat(named[1]); err != nil { // a type: its package is not named
+				name = named[2]
+			}
+			if !there[name] && !strings.HasPrefix(named[2], "Test") {
+				t.Errorf("%s names %s", file, named[0])
 			}
 		}
 	}
