@@ -179,46 +179,42 @@ func (p program) runBot(o options) int {
 			return code
 		}
 	}
-	cfg, code := p.load(o)
-	if cfg == nil {
-		return code
-	}
-	p.compare(cfg, o)
-	ctx, stop := p.untilSignal()
-	defer stop()
-	if err := p.run(ctx, cfg, fullVersion()); err != nil {
-		return p.fail(err, exitOther)
-	}
-	return exitDone
+	return p.work(o, exitOther, func(ctx context.Context, cfg *config.Config) error {
+		p.compare(cfg, o)
+		return p.run(ctx, cfg, fullVersion())
+	})
 }
 
 func (p program) runDoctor(o options) int {
-	cfg, code := p.load(o)
-	if cfg == nil {
-		return code
-	}
-	p.compare(cfg, o)
-	ctx, stop := p.untilSignal()
-	defer stop()
-	if err := p.doctor(ctx, cfg, p.out); err != nil {
-		return p.fail(err, exitDoctor)
-	}
-	return exitDone
+	return p.work(o, exitDoctor, func(ctx context.Context, cfg *config.Config) error {
+		p.compare(cfg, o)
+		return p.doctor(ctx, cfg, p.out)
+	})
 }
 
 func (p program) runAudit(o options) int {
+	return p.work(o, exitOther, func(ctx context.Context, cfg *config.Config) error {
+		return p.audit(ctx, cfg, o.audit, p.out)
+	})
+}
+
+// work reads the config and does something with it until it is done or a signal comes. An error without an exit code of its own
+// has the one given.
+func (p program) work(o options, otherwise int, do func(context.Context, *config.Config) error) int {
 	cfg, code := p.load(o)
 	if cfg == nil {
 		return code
 	}
 	ctx, stop := p.untilSignal()
 	defer stop()
-	if err := p.audit(ctx, cfg, o.audit, p.out); errors.Is(err, bot.ErrAuditOptions) {
+	err := do(ctx, cfg)
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, bot.ErrAuditOptions):
 		return p.fail(err, exitUsage)
-	} else if err != nil {
-		return p.fail(err, exitOther)
 	}
-	return exitDone
+	return p.fail(err, otherwise)
 }
 
 func (p program) runCheck() int {

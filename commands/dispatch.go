@@ -205,6 +205,15 @@ func (c *Call) resolve(ctx context.Context, p place) (id.RoomID, []string, error
 	return room, append(p.via, via...), err
 }
 
+// named finds the room that a word has to name.
+func (c *Call) named(ctx context.Context, w word) (id.RoomID, []string, error) {
+	p, ok := w.place()
+	if !ok {
+		return "", nil, faultf("%s is no room. One looks like #name:server.org, !id, or a link.", w.text)
+	}
+	return c.resolve(ctx, p)
+}
+
 // where is the room that a command is about: the one named in its first argument, else the current one. A direct chat is never
 // meant.
 func (c *Call) where(ctx context.Context, args []word) (r id.RoomID, via []string, rest []word, err error) {

@@ -227,11 +227,7 @@ func copyPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (Reply,
 	if len(rest) != 1 {
 		return Reply{}, c.usage("From which room?")
 	}
-	p, ok := rest[0].place()
-	if !ok {
-		return Reply{}, faultf("%s is no room.", rest[0].text)
-	}
-	from, _, err := c.resolve(ctx, p)
+	from, _, err := c.named(ctx, rest[0])
 	if err != nil {
 		return Reply{}, err
 	}
