@@ -33,7 +33,7 @@ demo: build bin/dendrite ## a conversation with Usher on a real homeserver that 
 ##@ Test
 
 .PHONY: test
-test: lint unit difftest test-e2e test-postgres ## format, vet, staticcheck, unit tests, differential tests, end-to-end tests on Dendrite
+test: lint unit difftest test-e2e test-postgres ## format, vet, staticcheck, unit tests, differential tests, end-to-end tests on Dendrite, with SQLite and PostgreSQL
 
 .PHONY: lint
 lint: bin/staticcheck ## gofmt, go vet, staticcheck

@@ -152,6 +152,10 @@ func TestFirstRun(t *testing.T) {
 			t.Errorf("%+v %v %v", c, warnings, err)
 		}
 	})
+	t.Run("who may use it", func(t *testing.T) {
+		t.Chdir(t.TempDir())
+		steps(t, program{environ: []string{"USHER_HOMESERVER__DOMAIN=my.example"}}, "everybody of my.example so far, and @admin:my.example as its operator", "running")
+	})
 	t.Run("puppet later", func(t *testing.T) {
 		t.Chdir(t.TempDir())
 		env := []string{"USHER_HOMESERVER__DOMAIN=my.example"}

@@ -111,6 +111,7 @@ func (p program) failFile(path string, err error) int {
 // firstRun writes the config and registrations that are missing, for a container that nobody can type a command into.
 // done is false when nothing was missing.
 func (p program) firstRun(o options) (code int, done bool) {
+	var look []string
 	if _, err := os.Lstat(o.config); errors.Is(err, fs.ErrNotExist) {
 		s := config.Settings{
 			HomeserverAddress: p.variable("USHER_HOMESERVER__ADDRESS", ""),
@@ -127,6 +128,7 @@ func (p program) firstRun(o options) (code int, done bool) {
 				"Usher then writes the registration for your homeserver.\n")
 			return exitDone, true
 		}
+		look = append(look, fmt.Sprintf("See in %s under permissions who may use Usher: everybody of %s so far, and @admin:%[2]s as its operator.", o.config, s.Domain))
 	}
 	cfg, code := p.load(o)
 	if cfg == nil {
@@ -145,7 +147,7 @@ func (p program) firstRun(o options) (code int, done bool) {
 	if len(written) == 0 {
 		return exitDone, false
 	}
-	p.sayNext(written, "Start this container again.")
+	p.sayNext(written, append(look, "Start this container again.")...)
 	return exitDone, true
 }
 
