@@ -242,6 +242,25 @@ func TestEachCodeIsExplained(t *testing.T) {
 	}
 }
 
+// TestManualListsEveryAlert: and no other.
+func TestManualListsEveryAlert(t *testing.T) {
+	_, table, _ := strings.Cut(page(t, "docs/operations.md"), "| alert | what to do |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	var there []string
+	for _, alert := range regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(page(t, "docs/monitoring/usher.rules.yml"), -1) {
+		there = append(there, alert[1])
+	}
+	listed := regexp.MustCompile(`\bUsher[A-Z]\w+`).FindAllString(table, -1)
+	for _, name := range append(listed, there...) {
+		if !slices.Contains(there, name) || !slices.Contains(listed, name) {
+			t.Errorf("%s is only in the rules or only in the manual", name)
+		}
+	}
+	if len(there) < 5 {
+		t.Errorf("only %d alerts found", len(there))
+	}
+}
+
 // TestReliabilityNamesTests: each test that the promises are shown by is there, and each that the Makefile runs by name.
 func TestReliabilityNamesTests(t *testing.T) {
 	there := map[string]bool{}
