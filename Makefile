@@ -1,4 +1,4 @@
-# Two commands matter: `make demo` shows Usher at work, `make test` runs all that CI runs. `make help` lists the rest.
+# Two commands matter: `make demo` shows Usher at work, `make test` runs the tests that CI runs. `make help` lists the rest.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -33,7 +33,7 @@ demo: build bin/dendrite ## a conversation with Usher on a real homeserver that 
 ##@ Test
 
 .PHONY: test
-test: lint unit difftest test-e2e test-postgres ## format, vet, staticcheck, unit tests, differential tests, end-to-end tests on Dendrite
+test: lint unit difftest test-e2e test-postgres ## format, vet, staticcheck, unit tests, differential tests, end-to-end tests on Dendrite, with SQLite and PostgreSQL
 
 .PHONY: lint
 lint: bin/staticcheck ## gofmt, go vet, staticcheck

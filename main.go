@@ -34,7 +34,7 @@ const usage = `Usher keeps the doors of Matrix rooms: an application service bot
   usher doctor                  check the set-up, step by step
   usher live                    ask the running Usher whether it lives (for health checks)
   usher audit                   list what was decided and done (--room, --user, --since 7d, --format jsonl or csv)
-  usher check < cases.jsonl     judge rooms by the Matrix authorization rules (docs/check.md)
+  usher check < cases.jsonl     judge rooms by the Matrix authorization rules (docs/check.md); needs no config
 
   -c, --config path             the config (default config.yaml)
   -r, --registration path       the registration (default registration.yaml)
@@ -147,6 +147,15 @@ func parse(args []string) (options, error) {
 	if err == nil && flags.NArg() > 0 {
 		err = fmt.Errorf("unknown argument %q", flags.Arg(0))
 	}
+	tasks := 0
+	for _, asked := range []bool{o.command != "", o.example, o.register, o.begin} {
+		if asked {
+			tasks++
+		}
+	}
+	if err == nil && tasks > 1 {
+		err = errors.New("one thing at a time: a subcommand, -e, -g or --first-run")
+	}
 	return o, err
 }
 
@@ -170,46 +179,42 @@ func (p program) runBot(o options) int {
 			return code
 		}
 	}
-	cfg, code := p.load(o)
-	if cfg == nil {
-		return code
-	}
-	p.compare(cfg, o)
-	ctx, stop := p.untilSignal()
-	defer stop()
-	if err := p.run(ctx, cfg, fullVersion()); err != nil {
-		return p.fail(err, exitOther)
-	}
-	return exitDone
+	return p.work(o, exitOther, func(ctx context.Context, cfg *config.Config) error {
+		p.compare(cfg, o)
+		return p.run(ctx, cfg, fullVersion())
+	})
 }
 
 func (p program) runDoctor(o options) int {
-	cfg, code := p.load(o)
-	if cfg == nil {
-		return code
-	}
-	p.compare(cfg, o)
-	ctx, stop := p.untilSignal()
-	defer stop()
-	if err := p.doctor(ctx, cfg, p.out); err != nil {
-		return p.fail(err, exitDoctor)
-	}
-	return exitDone
+	return p.work(o, exitDoctor, func(ctx context.Context, cfg *config.Config) error {
+		p.compare(cfg, o)
+		return p.doctor(ctx, cfg, p.out)
+	})
 }
 
 func (p program) runAudit(o options) int {
+	return p.work(o, exitOther, func(ctx context.Context, cfg *config.Config) error {
+		return p.audit(ctx, cfg, o.audit, p.out)
+	})
+}
+
+// work reads the config and does something with it until it is done or a signal comes. An error without an exit code of its own
+// has the one given.
+func (p program) work(o options, otherwise int, do func(context.Context, *config.Config) error) int {
 	cfg, code := p.load(o)
 	if cfg == nil {
 		return code
 	}
 	ctx, stop := p.untilSignal()
 	defer stop()
-	if err := p.audit(ctx, cfg, o.audit, p.out); errors.Is(err, bot.ErrAuditOptions) {
+	err := do(ctx, cfg)
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, bot.ErrAuditOptions):
 		return p.fail(err, exitUsage)
-	} else if err != nil {
-		return p.fail(err, exitOther)
 	}
-	return exitDone
+	return p.fail(err, otherwise)
 }
 
 func (p program) runCheck() int {
@@ -238,9 +243,11 @@ func (p program) load(o options) (*config.Config, int) {
 // compare warns where a registration is there but not what the config calls for.
 func (p program) compare(cfg *config.Config, o options) {
 	for _, r := range registrations(cfg, o.registration) {
-		differs, err := r.file.Differs(r.path)
-		if differs || err != nil && !errors.Is(err, fs.ErrNotExist) {
-			fmt.Fprintf(p.err, "usher: warning: %s is not what usher -g writes from %s; if the config has changed, write it anew, for the homeserver too\n",
+		switch differs, err := r.file.Differs(r.path); {
+		case errors.Is(err, fs.ErrPermission):
+			fmt.Fprintf(p.err, "usher: warning: %s can't be read, so it is not compared with %s\n", r.path, o.config)
+		case differs || err != nil && !errors.Is(err, fs.ErrNotExist):
+			fmt.Fprintf(p.err, "usher: warning: %s is not what usher -g writes from %s: move it away, write it anew, and give that to the homeserver\n",
 				r.path, o.config)
 		}
 	}

@@ -152,6 +152,10 @@ func TestFirstRun(t *testing.T) {
 			t.Errorf("%+v %v %v", c, warnings, err)
 		}
 	})
+	t.Run("who may use it", func(t *testing.T) {
+		t.Chdir(t.TempDir())
+		steps(t, program{environ: []string{"USHER_HOMESERVER__DOMAIN=my.example"}}, "everybody of my.example so far, and @admin:my.example as its operator", "running")
+	})
 	t.Run("puppet later", func(t *testing.T) {
 		t.Chdir(t.TempDir())
 		env := []string{"USHER_HOMESERVER__DOMAIN=my.example"}
@@ -190,6 +194,8 @@ func TestExitCodes(t *testing.T) {
 		{"help of a subcommand", program{}, []string{"doctor", "--help"}, exitDone, "--first-run"},
 		{"version", program{}, []string{"--version"}, exitDone, "usher dev"},
 		{"unknown flag", program{}, []string{"-x"}, exitUsage, "usher -h"},
+		{"two things at once", program{}, []string{"-e", "-g"}, exitUsage, "one thing at a time"},
+		{"a subcommand and another thing", program{}, []string{"doctor", "-g"}, exitUsage, "one thing at a time"},
 		{"unknown word", program{}, []string{"dctor"}, exitUsage, `unknown argument "dctor"`},
 		{"no config", program{}, []string{"-c", "none.yaml"}, exitConfig, "usher -e -c none.yaml"},
 		{"wrong config", program{environ: []string{"USHER_DATABASE__TYPE=x"}}, nil, exitConfig, "$USHER_DATABASE__TYPE"},
@@ -208,7 +214,7 @@ func TestExitCodes(t *testing.T) {
 		{"audit with wrong options", program{audit: func(context.Context, *config.Config, bot.AuditOptions, io.Writer) error { return bot.ErrAuditOptions }},
 			[]string{"audit", "--format", "xml"}, exitUsage, ""},
 		{"audit's flags are its own", program{}, []string{"--since", "7d"}, exitUsage, "usher -h"},
-		{"nobody lives", program{environ: append(environ, "USHER_APPSERVICE__LISTEN=unix:/nowhere/usher.sock")}, []string{"live"}, exitOther, "usher:"},
+		{"nobody lives", program{environ: append(environ, "USHER_APPSERVICE__LISTEN=unix:/nowhere/usher.sock")}, []string{"live"}, exitOther, "no answer at unix:/nowhere/usher.sock"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

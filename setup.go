@@ -65,7 +65,8 @@ func (p program) writeRegistrations(o options) int {
 			return p.failFile(r.path, err)
 		}
 	}
-	p.sayNext(list, "Start Usher: usher -c "+o.config)
+	files := " -c " + o.config + " -r " + o.registration
+	p.sayNext(list, "See whether all is well: usher doctor"+files, "Start Usher: usher"+files)
 	return exitDone
 }
 
@@ -77,18 +78,24 @@ func (r registration) create() error {
 	return config.WriteNew(r.path, text)
 }
 
-// sayNext tells what to do with registrations just written.
-func (p program) sayNext(written []registration, start string) {
+// sayNext tells what to do with registrations just written, and what to do then.
+func (p program) sayNext(written []registration, then ...string) {
 	paths := make([]string, len(written))
 	for i, r := range written {
 		paths[i] = r.path
 	}
-	fmt.Fprintf(p.out, "Wrote %s. Next:\n"+
-		"  1. Copy that to where your homeserver can read it, and nobody else. List it\n"+
+	them := "it"
+	if len(written) > 1 {
+		them = "them"
+	}
+	fmt.Fprintf(p.out, "Wrote %[1]s. Next:\n"+
+		"  1. Copy %[2]s to where your homeserver can read %[2]s, and nobody else. List %[2]s\n"+
 		"     in Synapse's homeserver.yaml under app_service_config_files,\n"+
 		"     in Dendrite's dendrite.yaml under app_service_api.config_files.\n"+
-		"  2. Restart the homeserver.\n"+
-		"  3. %s\n", strings.Join(paths, " and "), start)
+		"  2. Restart the homeserver.\n", strings.Join(paths, " and "), them)
+	for i, step := range then {
+		fmt.Fprintf(p.out, "  %d. %s\n", i+3, step)
+	}
 }
 
 // failFile says why a file could not be written.
@@ -104,6 +111,7 @@ func (p program) failFile(path string, err error) int {
 // firstRun writes the config and registrations that are missing, for a container that nobody can type a command into.
 // done is false when nothing was missing.
 func (p program) firstRun(o options) (code int, done bool) {
+	var look []string
 	if _, err := os.Lstat(o.config); errors.Is(err, fs.ErrNotExist) {
 		s := config.Settings{
 			HomeserverAddress: p.variable("USHER_HOMESERVER__ADDRESS", ""),
@@ -120,6 +128,7 @@ func (p program) firstRun(o options) (code int, done bool) {
 				"Usher then writes the registration for your homeserver.\n")
 			return exitDone, true
 		}
+		look = append(look, fmt.Sprintf("See in %s under permissions who may use Usher: everybody of %s so far, and @admin:%[2]s as its operator.", o.config, s.Domain))
 	}
 	cfg, code := p.load(o)
 	if cfg == nil {
@@ -138,7 +147,7 @@ func (p program) firstRun(o options) (code int, done bool) {
 	if len(written) == 0 {
 		return exitDone, false
 	}
-	p.sayNext(written, "Start this container again.")
+	p.sayNext(written, append(look, "Start this container again.")...)
 	return exitDone, true
 }
 
@@ -168,11 +177,11 @@ func (p program) runLive(o options) int {
 	}
 	resp, err := client.Get("http://usher/_matrix/mau/live")
 	if err != nil {
-		return p.fail(err, exitOther)
+		return p.fail(fmt.Errorf("no answer at %s (appservice.listen): %w", cfg.Appservice.Listen, errors.Unwrap(err)), exitOther)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		return p.fail(fmt.Errorf("the answer is %s", resp.Status), exitOther)
+		return p.fail(fmt.Errorf("the answer at %s (appservice.listen) is %s", cfg.Appservice.Listen, resp.Status), exitOther)
 	}
 	return exitDone
 }

@@ -3,7 +3,9 @@ package bot
 import (
 	"bytes"
 	"errors"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,20 @@ import (
 	"usher/invites"
 	"usher/store"
 )
+
+// TestManualHasTheFields: docs/ledger.md explains each field of a row.
+func TestManualHasTheFields(t *testing.T) {
+	manual, err := os.ReadFile("../docs/ledger.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile(`(?m)^\| [^|]* \|`).FindAllString(string(manual), -1) // their first cells
+	for _, field := range auditFields {
+		if !strings.Contains(strings.Join(rows, "\n"), "`"+field+"`") {
+			t.Errorf("%s is not explained", field)
+		}
+	}
+}
 
 // TestAudit reads beside a store that is open for writing.
 func TestAudit(t *testing.T) {

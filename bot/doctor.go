@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -80,20 +81,43 @@ func (d *doctor) say(step string, f finding) {
 }
 
 func (d *doctor) database(ctx context.Context) finding {
-	s, err := store.Open(ctx, store.Config{Type: d.cfg.Database.Type, URI: d.cfg.Database.URI.Reveal(), MaxOpenConns: 2})
-	switch {
-	case errors.Is(err, store.ErrLocked):
-		return finding{well: true, found: "in use by another process, which is well if that is a running Usher"}
-	case errors.Is(err, store.ErrNewer):
-		return finding{found: err.Error(), remedy: "Run the newer version of Usher again, or go back to a backup from before it."}
-	case err != nil:
-		return finding{found: err.Error(), remedy: "Look at database.type and database.uri, and whether Usher may write there."}
+	at := store.Config{Type: d.cfg.Database.Type, URI: d.cfg.Database.URI.Reveal(), MaxOpenConns: 2}
+	s, err := store.Open(ctx, at)
+	if err != nil {
+		return unopened(at, "database.type and database.uri", err)
 	}
 	defer func() { _ = s.Close() }()
-	if err := s.Ping(ctx); err != nil {
-		return finding{found: "it does not commit: " + err.Error(), remedy: "Look for a full disk or a read-only file system."}
+	return committed(at, s.Ping(ctx))
+}
+
+// unopened is what is found of a database that can't be opened.
+func unopened(at store.Config, settings string, err error) finding {
+	switch {
+	case errors.Is(err, store.ErrLocked):
+		return finding{well: true, found: place(at) + " is in use by another process, which is well if that is a running Usher"}
+	case errors.Is(err, store.ErrNewer):
+		return finding{found: err.Error(), remedy: "Run the newer version of Usher again, or go back to a backup from before it."}
 	}
-	return finding{well: true, found: d.cfg.Database.Type + ", it commits"}
+	return finding{found: place(at) + ": " + err.Error(), remedy: "Look at " + settings + ", and whether Usher may write there."}
+}
+
+// committed is what is found of a database that was to commit something.
+func committed(at store.Config, err error) finding {
+	if err != nil {
+		return finding{found: place(at) + " does not commit: " + err.Error(), remedy: "Look for a full disk or a read-only file system."}
+	}
+	return finding{well: true, found: place(at) + " commits"}
+}
+
+// place says where a database is without telling a password: a file by its whole path, since its setting counts from the
+// current folder, and doctor may have been called in another one than Usher.
+func place(at store.Config) string {
+	path, _, _ := strings.Cut(strings.TrimPrefix(at.URI, "file:"), "?")
+	whole, err := filepath.Abs(path)
+	if at.Type != config.TypeSQLite || err != nil {
+		return at.Type
+	}
+	return whole
 }
 
 func (d *doctor) homeserver(ctx context.Context) finding {
@@ -112,6 +136,8 @@ func (d *doctor) homeserver(ctx context.Context) finding {
 const maxSkew = 30 * time.Second
 
 func (d *doctor) clock(ctx context.Context) finding {
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Appservice.RequestTimeout)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.cfg.Homeserver.Address+"/_matrix/client/versions", nil)
 	if err != nil {
 		return finding{found: err.Error()}

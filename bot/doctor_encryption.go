@@ -2,7 +2,6 @@ package bot
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"usher/config"
@@ -23,20 +22,13 @@ func (d *doctor) keys(ctx context.Context) finding {
 	if !d.cfg.Encryption.Enabled {
 		return finding{well: true, found: "encryption is off: encrypted rooms are not served"}
 	}
-	keys, err := store.OpenKeys(ctx, keysPlace(d.cfg))
-	switch {
-	case errors.Is(err, store.ErrLocked):
-		return finding{well: true, found: "in use by another process, which is well if that is a running Usher"}
-	case errors.Is(err, store.ErrNewer):
-		return finding{found: err.Error(), remedy: "Run the newer version of Usher again, or go back to a backup from before it."}
-	case err != nil:
-		return finding{found: err.Error(), remedy: "Look at encryption.database_uri, and whether Usher may write there."}
+	at := keysPlace(d.cfg)
+	keys, err := store.OpenKeys(ctx, at)
+	if err != nil {
+		return unopened(at, "encryption.database_uri", err)
 	}
 	defer func() { _ = keys.Close() }()
-	if err := keys.Lock(ctx); err != nil {
-		return finding{found: "it does not commit: " + err.Error(), remedy: "Look for a full disk or a read-only file system."}
-	}
-	return finding{well: true, found: "it commits"}
+	return committed(at, keys.Lock(ctx))
 }
 
 // device asks how the bot can have a device here.

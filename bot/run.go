@@ -26,7 +26,7 @@ import (
 // Bounds of the running bot.
 const (
 	parallelRooms = 64
-	lease         = 45 * time.Second // longer than one attempt may take: three requests with their deadlines
+	lease         = 45 * time.Second // an attempt at a row ends with it
 	sweepLimit    = 1000
 	sweepEvery    = 5 * time.Second
 	keepHandled   = 7 * 24 * time.Hour // longer than anything is tried

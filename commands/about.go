@@ -21,12 +21,27 @@ func (c *Call) lastRoom(ctx context.Context, rest []word) (id.RoomID, error) {
 		return "", err
 	}
 	if len(rest) > 0 {
-		return "", c.usage("I don't understand “" + rest[0].text + "”.")
+		return "", c.puzzled(rest[0].text)
 	}
 	if in != c.Message.Room {
 		err = c.member(ctx, in)
 	}
 	return in, err
+}
+
+// maybeUser takes the user who may begin the arguments.
+func (c *Call) maybeUser() (user id.UserID, rest []word, err error) {
+	if len(c.Args) == 0 {
+		return "", nil, nil
+	}
+	if sigil, _, _ := c.Args[0].identifier(); sigil != '@' {
+		return "", c.Args, nil
+	}
+	user, valid := c.Args[0].user(c.Message.Sender)
+	if !valid {
+		return "", nil, faultf("%s is no user id. One looks like @name:server.org.", c.Args[0].text)
+	}
+	return user, c.Args[1:], nil
 }
 
 // aboutUsers reads the people, and the room, that a question is about. The asker must be in it.

@@ -25,23 +25,6 @@ func approveCommand() Command {
 	}
 }
 
-func denyCommand() Command {
-	return Command{
-		Name: "deny", Level: User,
-		Usage: "<number>… [room] [reason…] [--ban]",
-		About: "Votes against what a card asks; --ban also bans somebody who knocks.",
-		Run: func(ctx context.Context, c *Call) (Reply, error) {
-			if err := c.only("ban"); err != nil {
-				return Reply{}, err
-			}
-			if c.Flags["ban"] {
-				return c.vote(ctx, invites.BanThem)
-			}
-			return c.vote(ctx, invites.Decline)
-		},
-	}
-}
-
 // vote votes on the cards whose numbers begin the arguments.
 func (c *Call) vote(ctx context.Context, choice invites.Choice) (Reply, error) {
 	numbers, rest, err := c.numbers(c.Args)
@@ -53,7 +36,7 @@ func (c *Call) vote(ctx context.Context, choice invites.Choice) (Reply, error) {
 		return Reply{}, err
 	}
 	if choice == invites.Accept && len(rest) > 0 {
-		return Reply{}, c.usage("I don't understand “" + rest[0].text + "”.")
+		return Reply{}, c.puzzled(rest[0].text)
 	}
 	return c.voteOn(ctx, in, numbers, choice, reason(rest))
 }

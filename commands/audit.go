@@ -23,29 +23,23 @@ func runAudit(ctx context.Context, c *Call) (Reply, error) {
 	if err := c.only(); err != nil {
 		return Reply{}, err
 	}
-	now, q, rest := c.Invites.Clock.Now(), invites.AuditQuery{}, c.Args
-	if len(rest) > 0 {
-		if sigil, _, _ := rest[0].identifier(); sigil == '@' {
-			user, valid := rest[0].user(c.Message.Sender)
-			if !valid {
-				return Reply{}, faultf("%s is no user id. One looks like @name:server.org.", rest[0].text)
-			}
-			q.User, rest = user, rest[1:]
-		}
+	var q invites.AuditQuery
+	var rest []word
+	var err error
+	if q.User, rest, err = c.maybeUser(); err != nil {
+		return Reply{}, err
 	}
 	if len(rest) > 0 {
-		if since, ok := Since(rest[0].text, now); ok {
+		if since, ok := Since(rest[0].text, c.Invites.Clock.Now()); ok {
 			q.Since, rest = since, rest[1:]
 		}
 	}
-	in, err := c.lastRoom(ctx, rest)
-	if err != nil {
+	if q.Room, err = c.lastRoom(ctx, rest); err != nil {
 		return Reply{}, err
 	}
-	if err := c.mayKick(ctx, in); err != nil {
+	if err := c.mayKick(ctx, q.Room); err != nil {
 		return Reply{}, err
 	}
-	q.Room = in
 	rows, err := c.Invites.Store.RecentAudit(ctx, q, maxLines+1)
 	if err != nil {
 		return Reply{}, err

@@ -167,7 +167,15 @@ func Known(name string) bool { return find(strings.ToLower(name)) != nil }
 
 // usage is the fault of a command called wrongly.
 func (c *Call) usage(problem string) error {
-	return faultf("%s Usage: %s%s %s", problem, c.Prefix, c.Command.Name, c.Command.Usage)
+	return faultf("%s Usage: %s", problem, c.Command.form(c.Prefix))
+}
+
+// puzzled is the fault of a word that the command makes nothing of.
+func (c *Call) puzzled(word string) error { return c.usage("I don't understand “" + word + "”.") }
+
+// form is how a command is given.
+func (c *Command) form(prefix string) string {
+	return strings.TrimSpace(prefix + c.Name + " " + c.Usage)
 }
 
 // only refuses flags that the command does not have.
@@ -195,6 +203,15 @@ func (c *Call) resolve(ctx context.Context, p place) (id.RoomID, []string, error
 		return "", nil, faultf("I know no room %s.", p.alias)
 	}
 	return room, append(p.via, via...), err
+}
+
+// named finds the room that a word has to name.
+func (c *Call) named(ctx context.Context, w word) (id.RoomID, []string, error) {
+	p, ok := w.place()
+	if !ok {
+		return "", nil, faultf("%s is no room. One looks like #name:server.org, !id, or a link.", w.text)
+	}
+	return c.resolve(ctx, p)
 }
 
 // where is the room that a command is about: the one named in its first argument, else the current one. A direct chat is never

@@ -119,6 +119,7 @@ func TestDispatchAnswers(t *testing.T) {
 		{"ping", alice, "!ping", nil, "", "Pong!"},
 		{"help", alice, "!help", nil, "", "!invite <user>"},
 		{"help on one", alice, "!help why", nil, "", "!why <user>"},
+		{"help on one as it is said", alice, "!help !Ping", nil, "", "!ping — "},
 		{"nobody's bot", "@eve:there", "!invite @bob:here", nil, "", "permissions"},
 		{"joining the bot is for operators", alice, "!join --bot !lobby:here", nil, "", "Only operators"},
 		{"join what", alice, "!join", nil, "", "Which room?"},

@@ -1,6 +1,9 @@
 package commands
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 func helpCommand() Command {
 	return Command{
@@ -14,7 +17,7 @@ func helpCommand() Command {
 func runHelp(_ context.Context, c *Call) (Reply, error) {
 	var reply Reply
 	if len(c.Args) > 0 {
-		command := find(c.Args[0].text)
+		command := find(strings.ToLower(strings.TrimPrefix(c.Args[0].text, c.Prefix)))
 		if command == nil || command.Level > c.Level {
 			return reply, faultf("I know no command “%s”.", c.Args[0].text)
 		}
@@ -32,5 +35,5 @@ func runHelp(_ context.Context, c *Call) (Reply, error) {
 }
 
 func describe(t *Text, prefix string, c *Command) {
-	t.Code(prefix + c.Name + " " + c.Usage).Say(" — " + c.About)
+	t.Code(c.form(prefix)).Say(" — " + c.About)
 }

@@ -26,10 +26,6 @@ func runJoin(ctx context.Context, c *Call) (Reply, error) {
 	if len(c.Args) != 1 {
 		return Reply{}, c.usage("Which room?")
 	}
-	p, ok := c.Args[0].place()
-	if !ok {
-		return Reply{}, faultf("%s is no room. One looks like #name:server.org, !id, or a link.", c.Args[0].text)
-	}
 	joiner := c.Message.Sender
 	if c.Flags["bot"] {
 		if c.Level < Operator {
@@ -37,7 +33,7 @@ func runJoin(ctx context.Context, c *Call) (Reply, error) {
 		}
 		joiner = c.Invites.Self.Bot
 	}
-	in, via, err := c.resolve(ctx, p)
+	in, via, err := c.named(ctx, c.Args[0])
 	if err != nil {
 		return Reply{}, err
 	}

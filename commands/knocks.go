@@ -38,17 +38,9 @@ func runKnocks(ctx context.Context, c *Call) (Reply, error) {
 			return Reply{}, err
 		}
 	}
-	in, _, rest, err := c.where(ctx, args)
+	in, err := c.lastRoom(ctx, args)
 	if err != nil {
 		return Reply{}, err
-	}
-	if len(rest) > 0 {
-		return Reply{}, c.usage("I don't understand “" + rest[0].text + "”.")
-	}
-	if in != c.Message.Room {
-		if err := c.member(ctx, in); err != nil {
-			return Reply{}, err
-		}
 	}
 	if numbers != nil {
 		return c.voteOn(ctx, in, numbers, invites.Accept, "")

@@ -35,11 +35,7 @@ func runLists(ctx context.Context, c *Call) (Reply, error) {
 	if len(rest) != 2 {
 		return Reply{}, c.usage("Which list?")
 	}
-	p, ok := rest[1].place()
-	if !ok {
-		return Reply{}, faultf("%s is no room. A policy list is one.", rest[1].text)
-	}
-	list, via, err := c.resolve(ctx, p)
+	list, via, err := c.named(ctx, rest[1])
 	if err != nil {
 		return Reply{}, err
 	}
@@ -50,7 +46,7 @@ func runLists(ctx context.Context, c *Call) (Reply, error) {
 	case "unwatch":
 		reply, err = unwatchList(ctx, c, in, list)
 	default:
-		return Reply{}, c.usage("I don't understand “" + rest[0].text + "”.")
+		return Reply{}, c.puzzled(rest[0].text)
 	}
 	return reply, asFault(err)
 }

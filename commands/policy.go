@@ -44,7 +44,7 @@ func runPolicy(ctx context.Context, c *Call) (Reply, error) {
 	}
 	run, known := policyParts()[part]
 	if !known {
-		return Reply{}, c.usage("I don't understand “" + part + "”.")
+		return Reply{}, c.puzzled(part)
 	}
 	reply, err := run(ctx, c, in, rest)
 	return reply, asFault(err)
@@ -76,7 +76,7 @@ func asFault(err error) error {
 
 func showPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (reply Reply, err error) {
 	if len(rest) > 0 {
-		return reply, c.usage("I don't understand “" + rest[0].text + "”.")
+		return reply, c.puzzled(rest[0].text)
 	}
 	p, err := c.Invites.Policy(ctx, in, c.Message.Sender)
 	if err != nil {
@@ -202,7 +202,7 @@ func unsetPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (Reply
 
 func resetPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (Reply, error) {
 	if len(rest) > 0 {
-		return Reply{}, c.usage("I don't understand “" + rest[0].text + "”.")
+		return Reply{}, c.puzzled(rest[0].text)
 	}
 	return c.write(ctx, in, policy.Layer{}, "This room has no policy of its own any more.")
 }
@@ -227,11 +227,7 @@ func copyPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (Reply,
 	if len(rest) != 1 {
 		return Reply{}, c.usage("From which room?")
 	}
-	p, ok := rest[0].place()
-	if !ok {
-		return Reply{}, faultf("%s is no room.", rest[0].text)
-	}
-	from, _, err := c.resolve(ctx, p)
+	from, _, err := c.named(ctx, rest[0])
 	if err != nil {
 		return Reply{}, err
 	}
@@ -307,7 +303,7 @@ func testPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (Reply,
 		return Reply{}, err
 	}
 	if len(rest) > 0 {
-		return Reply{}, c.usage("I don't understand “" + rest[0].text + "”.")
+		return Reply{}, c.puzzled(rest[0].text)
 	}
 	reply, err := c.judge(ctx, invites.Request{
 		Actor: actors[0], Viewer: c.Message.Sender, Action: room.Invite, Room: in, Targets: targets,

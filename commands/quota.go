@@ -24,7 +24,7 @@ func runQuota(ctx context.Context, c *Call) (reply Reply, err error) {
 		return reply, err
 	}
 	if len(rest) > 0 {
-		return reply, c.usage("I don't understand “" + rest[0].text + "”.")
+		return reply, c.puzzled(rest[0].text)
 	}
 	lines, err := c.Invites.Quotas(ctx, in, c.Message.Sender)
 	if err != nil {

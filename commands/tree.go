@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"maunium.net/go/mautrix/id"
-
 	"usher/invites"
 	"usher/picture"
 )
@@ -31,7 +29,11 @@ func runTree(ctx context.Context, c *Call) (Reply, error) {
 	if err := c.only("picture"); err != nil {
 		return Reply{}, err
 	}
-	root, in, err := c.maybeUser(ctx)
+	root, rest, err := c.maybeUser()
+	if err != nil {
+		return Reply{}, err
+	}
+	in, err := c.lastRoom(ctx, rest)
 	if err != nil {
 		return Reply{}, err
 	}
@@ -67,22 +69,6 @@ func runTree(ctx context.Context, c *Call) (Reply, error) {
 		reply.Text.Line().Sayf("… and more. --picture shows up to %d people.", maxTreeRows)
 	}
 	return reply, nil
-}
-
-// maybeUser reads an optional user, and the room, that a question is about. The asker must be in it.
-func (c *Call) maybeUser(ctx context.Context) (user id.UserID, in id.RoomID, err error) {
-	rest := c.Args
-	if len(rest) > 0 {
-		if sigil, _, _ := rest[0].identifier(); sigil == '@' {
-			valid := false
-			if user, valid = rest[0].user(c.Message.Sender); !valid {
-				return "", "", faultf("%s is no user id. One looks like @name:server.org.", rest[0].text)
-			}
-			rest = rest[1:]
-		}
-	}
-	in, err = c.lastRoom(ctx, rest)
-	return user, in, err
 }
 
 // tint is how a fate is painted.

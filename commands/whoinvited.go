@@ -11,7 +11,7 @@ import (
 func whoInvitedCommand() Command {
 	return Command{
 		Name: "whoinvited", Level: User,
-		Usage: "<user> [room]",
+		Usage: "<user>… [room]",
 		About: "Says who invited somebody here, when, how, and what became of it.",
 		Run:   runWhoInvited,
 	}

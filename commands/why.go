@@ -13,7 +13,7 @@ import (
 func whyCommand() Command {
 	return Command{
 		Name: "why", Level: User,
-		Usage: "<user> [invite|join|knock|kick|ban|unban] [room]",
+		Usage: "<user>… [invite|join|knock|kick|ban|unban] [room] [--as-bot]",
 		About: "Says whether you could do that to somebody (or they could join or knock), and why. Nothing is done.",
 		Run:   runWhy,
 	}
@@ -34,17 +34,9 @@ func runWhy(ctx context.Context, c *Call) (Reply, error) {
 			action, rest = word, rest[1:]
 		}
 	}
-	in, _, rest, err := c.where(ctx, rest)
+	in, err := c.lastRoom(ctx, rest)
 	if err != nil {
 		return Reply{}, err
-	}
-	if len(rest) > 0 {
-		return Reply{}, c.usage("I don't understand “" + rest[0].text + "”.")
-	}
-	if in != c.Message.Room {
-		if err := c.member(ctx, in); err != nil {
-			return Reply{}, err
-		}
 	}
 	var reply Reply
 	for _, user := range users {

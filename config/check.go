@@ -155,7 +155,11 @@ func (d *decoder) checkPermissions(c *Config) {
 		}
 	}
 	if !c.Permissions.anybody() {
-		d.fault("permissions", wrong{"let nobody use Usher", "give somebody a level, such as " + quote(c.Homeserver.Domain) + ": user"})
+		server := c.Homeserver.Domain
+		if !isServerName(server) {
+			server = "example.org"
+		}
+		d.fault("permissions", wrong{"let nobody use Usher", "give somebody a level, such as " + quote(server) + ": user"})
 	}
 }
 

@@ -19,6 +19,11 @@ func TestManualIsComplete(t *testing.T) {
 			t.Errorf("the field %s is not explained", f.Path)
 		}
 	}
+	for _, p := range Presets() {
+		if !strings.Contains(manual, "`"+p.Name+"`") {
+			t.Errorf("the preset %s is not named", p.Name)
+		}
+	}
 	for _, code := range append(Refusals(), CodeDelegate) {
 		if !strings.Contains(manual, "\n| `"+string(code)+"` | ") {
 			t.Errorf("%s is not explained", code)

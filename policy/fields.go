@@ -214,7 +214,7 @@ func knockFields() []Field {
 			}},
 	}
 	return append(all, rateFields("knocks.breaker", "knocks", func(d *Document) *Rate { return &d.Knocks.Breaker }, func(r Rate) string {
-		return either(r.Count > 0, fmt.Sprintf("More than %d knocks within %s end letting people in at once, until somebody looks.", r.Count, Span(r.Per)),
+		return either(r.Count > 0, fmt.Sprintf("More than %d knocks within %s pause letting people in at once.", r.Count, Span(r.Per)),
 			"No number of knocks is too many.")
 	})...)
 }
