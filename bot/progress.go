@@ -44,26 +44,25 @@ func (p *progress) begin(command id.EventID) {
 	delete(p.soon, command)
 }
 
-// fresh reports whether a message was edited a moment ago.
-func (p *progress) fresh(command id.EventID, now time.Time) bool {
+// due reports whether a message was not edited a moment ago, and counts it as edited now.
+func (p *progress) due(command id.EventID, now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return now.Sub(p.edited[command]) < editPause
-}
-
-// due reports whether a message may be edited now; the last edit always may.
-func (p *progress) due(command id.EventID, now time.Time, last bool) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if last {
-		delete(p.edited, command)
-		return true
-	}
 	if now.Sub(p.edited[command]) < editPause {
 		return false
 	}
+	if p.edited == nil {
+		p.edited = map[id.EventID]time.Time{}
+	}
 	p.edited[command] = now
 	return true
+}
+
+// over forgets a command whose message is final.
+func (p *progress) over(command id.EventID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.edited, command)
 }
 
 // refusedPause is how long a row is left alone while the homeserver refuses the bot's token.
@@ -125,35 +124,37 @@ func (b *bot) tellSoon(command id.EventID) {
 	})
 }
 
+// worthwhile reports whether there is to be said now what a command's rows show. To read them all after each of them would
+// take longer than to invite everybody.
+func (b *bot) worthwhile(ctx context.Context, command id.EventID, why occasion) (bool, error) {
+	switch {
+	case why != finished && b.progress.due(command, time.Now()):
+		return true, nil
+	case why == delayed:
+		b.tellSoon(command)
+		return false, nil
+	}
+	more, err := b.store.Inviting(ctx, command)
+	if more && why == settled {
+		b.tellSoon(command)
+	}
+	return !more && err == nil, err
+}
+
 // report edits a command's status message to what its rows show. When nothing is open any more, the event is ended.
 func (b *bot) report(ctx context.Context, command id.EventID, why occasion) error {
-	if why == settled && b.progress.fresh(command, time.Now()) {
-		// To read all rows of a command after each of them would take longer than to invite everybody.
-		if more, err := b.store.Inviting(ctx, command); err != nil || more {
-			return err
-		}
-	}
-	if why == delayed && b.progress.fresh(command, time.Now()) {
-		b.tellSoon(command)
-		return nil
-	}
-	rows, err := b.invites.Progress(ctx, command)
-	if err != nil {
+	if now, err := b.worthwhile(ctx, command, why); err != nil || !now {
 		return err
 	}
-	open := slices.ContainsFunc(rows, func(row invites.Invitation) bool {
+	rows, err := b.invites.Progress(ctx, command)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	more := slices.ContainsFunc(rows, func(row invites.Invitation) bool {
 		return row.Status == invites.Open || row.Status == invites.Waiting
 	})
-	now := time.Now()
-	due := b.progress.due(command, now, !open)
-	if open && (why == finished || !due) {
-		if why == delayed {
-			b.tellSoon(command)
-		}
-		return nil
-	}
-	if len(rows) == 0 {
-		return nil
+	if !more {
+		b.progress.over(command)
 	}
 	// One at a time, here and among replicas, so that two who finish together don't both say so.
 	release, err := b.store.HoldLane(ctx, rows[0].CommandRoom)
@@ -175,7 +176,7 @@ func (b *bot) report(ctx context.Context, command id.EventID, why occasion) erro
 	if err != nil {
 		return err
 	}
-	reply := commands.Outcome(rows, now)
+	reply := commands.Outcome(rows, time.Now())
 	if reply.Text.Empty() {
 		reply.Text.Sayf("✅ All %d done.", len(rows))
 	}

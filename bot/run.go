@@ -64,7 +64,7 @@ func logger(cfg *config.Config) (zerolog.Logger, error) {
 
 // build puts the parts together. Nothing runs yet.
 func build(ctx context.Context, cfg *config.Config, version string, log zerolog.Logger) (*bot, error) {
-	b := &bot{log: log, self: identity(cfg), checking: map[id.RoomID]bool{}, progress: progress{edited: map[id.EventID]time.Time{}}}
+	b := &bot{log: log, self: identity(cfg), checking: map[id.RoomID]bool{}}
 	var cancel context.CancelFunc
 	b.ctx, cancel = context.WithCancel(context.WithoutCancel(ctx))
 	b.closers = append(b.closers, cancel)

@@ -79,7 +79,7 @@ func (s *Service) Judge(ctx context.Context, req Request) ([]Judgement, error) {
 }
 
 // foreseen is for how many targets the state is read at a time, fewer than the cache keeps.
-const foreseen = 500
+const foreseen = 5000
 
 // foresee has what the decisions on some targets depend on read side by side, where the bot may read it: one after the other, each
 // would wait for the homeserver. What can't be read is found out by the decision.

@@ -17,10 +17,61 @@ import (
 // start fetches for everybody who waits, so it does not end with the caller's context.
 func (s *State) start(ctx context.Context, c *cached, flights []*flight) {
 	ctx = context.WithoutCancel(ctx)
-	s.each(flights, func(f *flight) {
+	one := func(f *flight) {
 		s.fetch(ctx, c.room, "", f)
 		s.keep(c, f)
+	}
+	var members, others []*flight
+	for _, f := range flights {
+		if f.key.Type == typeMember {
+			members = append(members, f)
+		} else {
+			others = append(others, f)
+		}
+	}
+	if len(members) < manyMembers {
+		s.each(flights, one)
+		return
+	}
+	s.each(others, one)
+	go func() {
+		if err := s.client.members(ctx, c.room, members); err != nil {
+			s.o.Log.Warn().Err(err).Stringer("room_id", c.room).Msg("Can't read a room's members at once; they are read one by one")
+			s.each(members, one)
+			return
+		}
+		for _, f := range members {
+			s.keep(c, f)
+		}
+	}()
+}
+
+// manyMembers is for how many people a room's whole list is asked: one answer, of some 400 bytes a member, is then less
+// than as many requests, whatever the room.
+const manyMembers = 300
+
+// members fills flights of member events from a room's list as the bot sees it
+// (https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3roomsroomidmembers). Who is not on it has no such event.
+func (c *Client) members(ctx context.Context, r id.RoomID, flights []*flight) error {
+	body, err := c.do(ctx, request{name: "members", method: http.MethodGet, path: path("v3", "rooms", r, "members")})
+	if err != nil {
+		return err
+	}
+	wanted := make(map[string]*flight, len(flights))
+	for _, f := range flights {
+		wanted[f.key.StateKey] = f
+	}
+	list := gjson.GetBytes(body, "chunk")
+	if !list.IsArray() {
+		return errAnswer
+	}
+	list.ForEach(func(_, e gjson.Result) bool {
+		if f := wanted[e.Get("state_key").Str]; f != nil && err == nil {
+			f.event, err = parseEvent(json.RawMessage(e.Raw), f.key)
+		}
+		return err == nil
 	})
+	return err
 }
 
 // fetchers bounds how many requests one decision has under way.

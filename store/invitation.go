@@ -15,7 +15,7 @@ const (
 	invitationColumns = `id, ` + givenColumns
 
 	selectInvitations = `SELECT ` + invitationColumns + ` FROM invitation WHERE cmd = $1 AND command = $2 ORDER BY id`
-	selectInviting    = `SELECT EXISTS (SELECT 1 FROM invitation WHERE cmd = $1 AND command = $2 AND status = 'open' AND action <> 'join')`
+	selectInviting    = `SELECT EXISTS (SELECT 1 FROM invitation WHERE cmd = $1 AND command = $2 AND status IN ('open', 'waiting') AND action <> 'join')`
 	selectDue         = `SELECT id FROM invitation
 		WHERE status = 'open' AND due_at <= $1 AND leased_until <= $1 ORDER BY due_at, id LIMIT $2`
 	updateReleased = `UPDATE invitation SET leased_until = $1, attempt = attempt + 1 WHERE status = 'open' AND leased_until > $1 RETURNING id`
@@ -104,7 +104,8 @@ func (s *Store) Invitations(ctx context.Context, command id.EventID) ([]invites.
 	return all(ctx, &s.reads, scanInvitation, selectInvitations, digest(string(command)), in(command))
 }
 
-// Inviting reports whether a command has open rows other than joins, those that follow from invitations among them.
+// Inviting reports whether a command has rows that are open or wait for approval, other than joins, those that follow from
+// invitations among them.
 func (s *Store) Inviting(ctx context.Context, command id.EventID) (bool, error) {
 	return one(ctx, &s.reads, func(row scanner) (open bool, err error) {
 		err = row.Scan(&open)

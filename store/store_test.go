@@ -78,6 +78,7 @@ func TestInviting(t *testing.T) {
 			{Command: "$c", Action: room.Invite, Target: "@a:b", Status: invites.Open, Attempt: 1, LeasedUntil: time.UnixMilli(1)},
 			{Command: "$c", Action: room.Invite, Target: "@c:d", Status: invites.Refused},
 			{Command: "$c", Action: room.Join, Target: "@a:b", Status: invites.Open},
+			{Command: "$d", Action: room.Invite, Target: "@a:b", Status: invites.Waiting},
 		}, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -87,5 +88,8 @@ func TestInviting(t *testing.T) {
 			t.Fatal(err)
 		}
 		inviting(false)
+		if waiting, err := s.Inviting(t.Context(), "$d"); err != nil || !waiting {
+			t.Errorf("%s: one that waits for approval is not open: %v", name, err)
+		}
 	}
 }

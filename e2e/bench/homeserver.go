@@ -133,6 +133,8 @@ func (h *homeserver) room(r *http.Request, room, call string, body []byte, now t
 		return 200, fmt.Sprintf(`{"event_id":"$sent%d"}`, h.requests.Load())
 	case call == "joined_members":
 		return 200, h.joined()
+	case call == "members":
+		return 200, h.memberEvents(room)
 	case call == "state" && room == listRoom:
 		return 200, h.list()
 	}
@@ -202,6 +204,26 @@ func (h *homeserver) joined() string {
 		fmt.Fprintf(&list, `,"@member%d:%s":{"display_name":"Member %d"}`, i, domain, i)
 	}
 	return list.String() + "}}"
+}
+
+// memberEvents are those of the bot, of who asks for something there, of the other members and of who is invited.
+func (h *homeserver) memberEvents(room string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	list := []string{memberEvent(room, bot, "join"), memberEvent(room, "@asker:"+domain, "join")}
+	for i := range h.members {
+		list = append(list, memberEvent(room, fmt.Sprintf("@member%d:%s", i, domain), "join"))
+	}
+	for key := range h.invited {
+		if user, here := strings.CutPrefix(key, room); here {
+			list = append(list, memberEvent(room, user, "invite"))
+		}
+	}
+	return `{"chunk":[` + strings.Join(list, ",") + "]}"
+}
+
+func memberEvent(room, user, membership string) string {
+	return stateEvent(room, "m.room.member", user, `{"membership":"`+membership+`"}`)
 }
 
 func roomID(i int) string { return fmt.Sprintf("!room%dabcdefghijk:%s", i, domain) }
