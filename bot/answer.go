@@ -25,7 +25,6 @@ const (
 // handle brings one event of a lane to its end. What can't be ended, because the store or the homeserver is down, is tried
 // again, so that the room's order holds; at shutdown it stays in the inbox.
 func (b *bot) handle(ctx context.Context, ev invites.Received) {
-	log := b.log.With().Stringer("room", ev.Room).Stringer("event", ev.Event).Logger()
 	started := time.Now()
 	b.metrics.LaneWait(started.Sub(ev.ReceivedAt))
 	defer b.admitted.Delete(ev.Event)
@@ -43,7 +42,7 @@ func (b *bot) handle(ctx context.Context, ev invites.Received) {
 		if under := new(invites.UnderWayError); errors.As(err, &under) {
 			wait = time.Until(under.Until) + time.Millisecond
 		} else {
-			log.Err(err).Dur("again_in", pause).Msg("an event could not be handled")
+			b.log.Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Dur("again_in", pause).Msg("an event could not be handled")
 		}
 		select {
 		case <-ctx.Done():

@@ -23,7 +23,7 @@ func (d *Desk) Decide(ctx context.Context, ev invites.Received, by id.UserID, ye
 		return m, reply, false, nil
 	}
 	name, args, _, _ := invocation(m.Text, d.Prefix, d.Invites.Self.Bot, d.Names())
-	command := find(name)
+	command := d.find(name)
 	if command == nil || command.Decide == nil {
 		return m, reply, false, nil
 	}

@@ -60,6 +60,9 @@ type Desk struct {
 	Version   string
 	MaxAge    time.Duration // commands older than this when they first arrive are not run
 	Drawing   sync.Mutex    // a large picture takes some 20 MB: one at a time
+
+	named map[string]*Command // Table by name and alias
+	built sync.Once
 }
 
 // Call is one command as it was given.
@@ -92,7 +95,7 @@ func (d *Desk) Dispatch(ctx context.Context, ev invites.Received) (Message, Repl
 	if !ok {
 		return m, Reply{}, nil
 	}
-	command := find(name)
+	command := d.find(name)
 	if command == nil {
 		return m, d.unknown(mentioned, name), nil
 	}
@@ -148,22 +151,20 @@ func (d *Desk) unknown(mentioned bool, name string) (reply Reply) {
 }
 
 // find looks a command up by its name or an alias.
-func find(name string) *Command {
-	for _, c := range Table() {
-		if c.Name == name {
-			return &c
-		}
-		for _, alias := range c.Aliases {
-			if alias == name {
-				return &c
+func (d *Desk) find(name string) *Command {
+	d.built.Do(func() {
+		d.named = map[string]*Command{}
+		for _, c := range Table() {
+			for _, name := range append(c.Aliases, c.Name) {
+				d.named[name] = &c
 			}
 		}
-	}
-	return nil
+	})
+	return d.named[name]
 }
 
 // Known reports whether a word names a command, for whoever decides which messages are worth keeping.
-func Known(name string) bool { return find(strings.ToLower(name)) != nil }
+func (d *Desk) Known(name string) bool { return d.find(strings.ToLower(name)) != nil }
 
 // usage is the fault of a command called wrongly.
 func (c *Call) usage(problem string) error {

@@ -17,7 +17,7 @@ func helpCommand() Command {
 func runHelp(_ context.Context, c *Call) (Reply, error) {
 	var reply Reply
 	if len(c.Args) > 0 {
-		command := find(strings.ToLower(strings.TrimPrefix(c.Args[0].text, c.Prefix)))
+		command := c.find(strings.ToLower(strings.TrimPrefix(c.Args[0].text, c.Prefix)))
 		if command == nil || command.Level > c.Level {
 			return reply, faultf("I know no command “%s”.", c.Args[0].text)
 		}

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"math"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -20,8 +22,8 @@ const (
 	updateRedacted = `UPDATE inbox SET redacted = true WHERE event_id = $1 AND sender = $2`
 	updateAnswer   = `UPDATE inbox SET answer = $2 WHERE event_id = $1`
 	updateHandled  = `UPDATE inbox SET handled = true WHERE event_id = $1`
-	deleteHandled  = `DELETE FROM inbox WHERE seq IN
-		(SELECT seq FROM inbox WHERE handled AND received_at < $1 ORDER BY received_at LIMIT $2)`
+	selectYoung    = `SELECT seq FROM inbox WHERE received_at >= $1 ORDER BY seq LIMIT 1`
+	deleteHandled  = `DELETE FROM inbox WHERE seq IN (SELECT seq FROM inbox WHERE handled AND seq < $1 ORDER BY seq LIMIT $2)`
 )
 
 // insertInbox skips what is there already.
@@ -164,22 +166,31 @@ const cleanStep = 1000
 
 // Clean implements invites.Store, in several commits when there is much to delete.
 func (s *Store) Clean(ctx context.Context, before time.Time) error {
-	for _, query := range []string{deleteHandled, deleteQuarantined} {
-		for n := int64(cleanStep); n == cleanStep; {
-			var err error
-			if n, err = s.change(ctx, query, ms(before), cleanStep); err != nil {
-				return err
-			}
-		}
+	// Events were received in the order of seq, so the first that is young ends what there is to read.
+	young, err := one(ctx, &s.reads, func(row scanner) (seq int64, err error) {
+		err = row.Scan(&seq)
+		return seq, err
+	}, selectYoung, ms(before))
+	if errors.Is(err, invites.ErrNotFound) {
+		young, err = math.MaxInt64, nil
 	}
-	return s.forget(ctx, before.Add(-longestQuota))
+	if err == nil {
+		err = s.deleteAll(ctx, deleteHandled, young)
+	}
+	if err == nil {
+		err = s.deleteAll(ctx, deleteQuarantined, ms(before))
+	}
+	if err == nil { // what was spent before any quota's time
+		err = s.deleteAll(ctx, deleteSpending, ms(before.Add(-longestQuota)))
+	}
+	return err
 }
 
-// forget deletes what was spent before any quota's time.
-func (s *Store) forget(ctx context.Context, before time.Time) error {
+// deleteAll runs a statement that deletes what is below a bound, so much at a time, until it finds no more.
+func (s *Store) deleteAll(ctx context.Context, query string, below int64) error {
 	for n := int64(cleanStep); n == cleanStep; {
 		var err error
-		if n, err = s.change(ctx, deleteSpending, ms(before), cleanStep); err != nil {
+		if n, err = s.change(ctx, query, below, cleanStep); err != nil {
 			return err
 		}
 	}

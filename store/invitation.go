@@ -15,6 +15,7 @@ const (
 	invitationColumns = `id, ` + givenColumns
 
 	selectInvitations = `SELECT ` + invitationColumns + ` FROM invitation WHERE cmd = $1 AND command = $2 ORDER BY id`
+	selectInvitation  = `SELECT ` + invitationColumns + ` FROM invitation WHERE cmd = $1 AND part = $2`
 	selectInviting    = `SELECT EXISTS (SELECT 1 FROM invitation WHERE cmd = $1 AND command = $2 AND status IN ('open', 'waiting') AND action <> 'join')`
 	selectDue         = `SELECT id FROM invitation
 		WHERE status = 'open' AND due_at <= $1 AND leased_until <= $1 ORDER BY due_at, id LIMIT $2`
@@ -23,10 +24,10 @@ const (
 		WHERE id = $1 AND status = 'open' AND leased_until <= $2 RETURNING ` + invitationColumns
 )
 
-// insertInvitation returns a row that is there already as it is; the update that changes nothing makes it be returned.
+// insertInvitation skips what is there already, and returns the key of what was not.
 var insertInvitation = newMulti(
 	`INSERT INTO invitation (cmd, part, `+givenColumns+`) VALUES `,
-	` ON CONFLICT (cmd, part) DO UPDATE SET part = excluded.part RETURNING `+invitationColumns,
+	` ON CONFLICT (cmd, part) DO NOTHING RETURNING cmd, part, id`,
 	make([]string, 19)...)
 
 // updateSettled settles rows that are still leased by the attempt named.
@@ -65,31 +66,64 @@ func (s *Store) Record(ctx context.Context, rows []invites.Invitation, audit []i
 
 // record inserts the rows that are not there yet and returns all as stored, in the order given.
 func record(t *tx, rows []invites.Invitation) ([]invites.Invitation, error) {
-	stored := make(map[key]invites.Invitation, len(rows))
-	var given [][]any
+	keys := make([]key, len(rows))
+	ids := make(map[key]int64, len(rows)) // 0: there already
+	given := make([][]any, 0, len(rows))
 	for i := range rows {
 		r, k := &rows[i], keyOf(&rows[i])
-		if _, twice := stored[k]; twice {
+		keys[i] = k
+		if _, twice := ids[k]; twice {
 			continue
 		}
-		stored[k] = invites.Invitation{}
+		ids[k] = 0
 		given = append(given, []any{k.cmd, k.part, in(r.Command), in(r.CommandRoom), in(r.Action), in(r.Room), list(r.Via), in(r.Target),
 			in(r.Actor), in(r.Performer), in(r.Reason), in(r.Status), in(r.Code), in(r.Detail),
 			r.Attempt, ms(r.DueAt), ms(r.LeasedUntil), ms(r.CreatedAt), ms(r.SettledAt)})
 	}
-	if len(given) == 0 {
-		return nil, nil
-	}
 	err := insertInvitation.query(t, given, func(row scanner) error {
-		r, err := scanInvitation(row)
-		stored[keyOf(&r)] = r
+		var k key
+		var id int64
+		err := row.Scan(&k.cmd, &k.part, &id)
+		ids[k] = id
 		return err
 	})
-	result := make([]invites.Invitation, len(rows))
-	for i := range rows {
-		result[i] = stored[keyOf(&rows[i])]
+	if err != nil {
+		return nil, err
 	}
-	return result, err
+	stored := make([]invites.Invitation, len(rows))
+	first := make(map[key]int, len(rows))
+	for i, k := range keys {
+		at, twice := first[k]
+		switch {
+		case twice:
+			stored[i] = stored[at]
+			continue
+		case ids[k] != 0:
+			stored[i] = asStored(rows[i], ids[k])
+		default:
+			err := t.query(func(row scanner) (err error) {
+				stored[i], err = scanInvitation(row)
+				return err
+			}, selectInvitation, k.cmd, k.part)
+			if err != nil {
+				return nil, err
+			}
+		}
+		first[k] = i
+	}
+	return stored, nil
+}
+
+// asStored is a row as it would be read: in milliseconds.
+func asStored(i invites.Invitation, id int64) invites.Invitation {
+	i.ID = id
+	for _, at := range []*time.Time{&i.DueAt, &i.LeasedUntil, &i.CreatedAt, &i.SettledAt} {
+		*at = when(ms(*at))
+	}
+	if len(i.Via) == 0 {
+		i.Via = nil
+	}
+	return i
 }
 
 func scanInvitation(row scanner) (i invites.Invitation, err error) {

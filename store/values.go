@@ -106,11 +106,16 @@ func (m moment) Scan(src any) error {
 	if !ok {
 		return fmt.Errorf("store: time column holds %T", src)
 	}
-	*m.to = time.Time{}
-	if v != 0 {
-		*m.to = time.UnixMilli(v).UTC()
-	}
+	*m.to = when(v)
 	return nil
+}
+
+// when is the time that ms made a number of.
+func when(v int64) time.Time {
+	if v == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(v).UTC()
 }
 
 // blob is never NULL.

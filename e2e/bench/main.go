@@ -106,7 +106,7 @@ func (b *bench) heap(s *subject, name string) error {
 	if b.profiles == "" {
 		return nil
 	}
-	text, err := s.ask("/debug/pprof/heap?gc=1")
+	text, err := s.ask("/debug/pprof/heap?gc=1") // and, by -sample_index=alloc_space, what has been allocated since the start
 	return errors.Join(err, os.WriteFile(b.profileOf(name, "heap.pprof"), text, 0o600))
 }
 
@@ -125,6 +125,11 @@ func (b *bench) interleave(subjects []*subject, turn func(*subject) error) error
 			}
 			if err := errors.Join(turn(s), profiled()); err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
+			}
+			if b.profiles != "" && s.metrics != "" {
+				if err := b.heap(s, s.name); err != nil {
+					return err
+				}
 			}
 			s.home.forget()
 		}
