@@ -198,7 +198,7 @@ func (c *cached) hides(k room.Key) bool {
 }
 
 // maxShown bounds how many keys a snapshot carries along for those who asked for them before.
-const maxShown = 32
+const maxShown = 8
 
 // snapshot makes a snapshot of the keys, which are there. It shows what was asked for lately too, so that the next decision
 // finds it made: a warm one parses nothing. It does not show all, since each change of one costs parsing every one.
