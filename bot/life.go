@@ -25,6 +25,9 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 	if ev.Type == "m.space.child" || ev.Type == "m.space.parent" {
 		return b.related(ctx, ev)
 	}
+	if ev.Type == "m.room.power_levels" {
+		return b.releveled(ctx, ev)
+	}
 	var event struct {
 		Content map[string]json.RawMessage `json:"content"`
 	}
