@@ -14,6 +14,7 @@ import (
 
 	"usher/commands"
 	"usher/invites"
+	"usher/matrix"
 	"usher/picture"
 	"usher/room"
 )
@@ -59,6 +60,29 @@ func TestCardInVain(t *testing.T) {
 				t.Errorf("%+v %v", after, err)
 			}
 		})
+	}
+}
+
+// TestCardIsOver: a command whose card nobody answered in time is run again as the inbox has it by then, so that it can say so.
+func TestCardIsOver(t *testing.T) {
+	b, _ := newBot(t)
+	b.cards = matrix.NewCards()
+	again := make(chan invites.Received, 1)
+	b.lanes = newLanes(1, func(_ context.Context, ev invites.Received) { again <- ev })
+	ev := receive(t, b, "!ping")
+	ev.Begun, ev.ReceivedAt = true, ev.ReceivedAt.Add(-time.Hour)
+	reply := commands.Reply{Card: true}
+	reply.Text.Say("So?")
+	if err := b.answer(t.Context(), ev, commands.Message{}, reply); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case got := <-again:
+		if got.Event != ev.Event || got.Begun {
+			t.Errorf("got %+v", got)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing")
 	}
 }
 
