@@ -58,7 +58,6 @@ func (b *bot) releveled(ctx context.Context, ev invites.Received) error {
 	if !b.claimed(ev.Room) {
 		return nil
 	}
-	b.expiriesChanged.Store(true)
 	if watched {
 		return b.regardBelow(ctx, ev.Room)
 	}

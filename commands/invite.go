@@ -104,6 +104,10 @@ func (c *Call) judge(ctx context.Context, req invites.Request) (Reply, error) {
 		if i > 0 {
 			reply.Text.Line()
 		}
+		if i == maxLines {
+			reply.Text.Sayf("… and %d more.", len(judged)-i)
+			break
+		}
 		explained := j.Explain()
 		reply.Text.Say(mark(j.Decision.Verdict) + " ").Code(string(j.Question.Target)).Say(": " + explained.String())
 		reply.Text.Reason(string(j.Decision.Code))

@@ -103,11 +103,11 @@ func tellStays(t *Text, stays []invites.Judgement) {
 	})
 }
 
-// tellSome tells of the first of n things, each in a line, and how many more there are.
+// tellSome tells of the first of n things, each in a line, and how many more there are. It leaves room for what is said after them.
 func tellSome(t *Text, n int, one func(i int)) {
 	for i := range n {
 		t.Line()
-		if i == maxLines {
+		if i == maxLines || t.size > maxMessage/3 {
 			t.Sayf("… and %d more.", n-i)
 			return
 		}

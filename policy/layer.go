@@ -199,7 +199,7 @@ func (f Field) list(items []string) (value any, problem string) {
 			ok = isRoomID(item)
 		}
 		if !ok {
-			return nil, fmt.Sprintf("must be %s, and %q is none", f.kind, item)
+			return nil, fmt.Sprintf("must be %s, and %.80q is none", f.kind, item)
 		}
 		if !slices.Contains(list, item) {
 			list = append(list, item)

@@ -1,0 +1,123 @@
+package commands
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+)
+
+// TestCardNumbers: any number ends.
+func TestCardNumbers(t *testing.T) {
+	for text, want := range map[string]string{
+		"3": "3", "#3": "3", "3, 5-7": "3 5-7", "1-200": "1-200", "1-201": "", "1-100 101-201": "", "0": "", "7-3": "", "-1": "",
+		"9223372036854775807":                     "9223372036854775807",
+		"9223372036854775806-9223372036854775807": "9223372036854775806-9223372036854775807",
+		"1-9223372036854775807":                   "",
+		"9223372036854775808":                     "",
+	} {
+		done := make(chan string, 1)
+		go func() {
+			c := &Call{Desk: &Desk{}, Command: &Command{}}
+			numbers, _, err := c.numbers(splitWords(text))
+			if err != nil {
+				numbers = nil
+			}
+			done <- ranges(numbers)
+		}()
+		select {
+		case got := <-done:
+			if got != want {
+				t.Errorf("%q: %q, want %q", text, got, want)
+			}
+		case <-time.After(100 * time.Millisecond):
+			t.Fatalf("%q never ends", text)
+		}
+	}
+}
+
+// TestSpokenOf: a command that is quoted or shown is not given, whatever the plain text of the message is.
+func TestSpokenOf(t *testing.T) {
+	for formatted, runs := range map[string]bool{
+		"<p>!invite @bob:here</p>":                                                true,
+		"!invite <code>@bob:here</code>":                                          true,
+		"!invite @bob:here <blockquote>!invite @mallory:here</blockquote>":        true,
+		"<a href='https://matrix.to/#/@usher:here'>Usher</a>: invite @bob:here":   true,
+		"<blockquote><p>!invite @mallory:here</p></blockquote><p>No!</p>":         false,
+		" <p><code>!invite @mallory:here</code> is how.</p>":                      false,
+		"<pre><code>!invite @mallory:here</code></pre>":                           false,
+		"<mx-reply><blockquote>!invite @mallory:here</blockquote></mx-reply>No":   false,
+		"<blockquote><blockquote>!invite @mallory:here</blockquote></blockquote>": false,
+	} {
+		d, hs := newDesk(t)
+		say(t, d, lobby, alice, formatted, func(ev *invites.Received) {
+			raw, err := json.Marshal(map[string]any{"content": map[string]any{
+				"msgtype": "m.text", "body": "!invite @carol:here", "format": "org.matrix.custom.html", "formatted_body": formatted,
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ev.Raw = raw
+		})
+		acts := hs.Acts()
+		if len(acts) == 1 != runs || runs && acts[0].Target != bob {
+			t.Errorf("%s: %+v", formatted, acts)
+		}
+	}
+}
+
+// TestLongAnswers: what is asked about many, or hostile, people is answered by a message that a homeserver takes, encrypted too.
+func TestLongAnswers(t *testing.T) {
+	const most = 65_536 * 3 / 4 // base64 makes four bytes of three
+	d, hs := newDesk(t)
+	var many []string
+	for n := range 60 {
+		target := id.UserID(fmt.Sprintf("@%s%d:there", strings.Repeat("\u200b", 70), n))
+		seen(t, d, hs, target, id.UserID(fmt.Sprintf("@%s%d:there", strings.Repeat("<", 220), n)), time.Hour)
+		many = append(many, fmt.Sprintf("@guest%d:here", n))
+	}
+	for text, has := range map[string]string{
+		"!pending":    "60 invitations open",
+		"!tree":       " …",
+		"!stats":      "60 sent",
+		"!prune @bob": "No invitation",
+		"!invite --dry-run " + strings.Join(many, " "):             "… and 30 more.",
+		"!policy test @alice invite " + strings.Join(many, " "):    "… and 30 more.",
+		"!why " + strings.Join(many, " "):                          "one question is about 30 at most",
+		"!whoinvited " + strings.Join(many, " "):                   "… and 45 more people.",
+		"!invite @x " + strings.Repeat("<script>", 1000):           "",
+		"!policy set whom.deny_users " + strings.Repeat("<", 5000): "policy.edit.value",
+	} {
+		m, reply := say(t, d, lobby, alice, text)
+		if !strings.Contains(reply.Text.String(), has) {
+			t.Errorf("%.40s: %.300q", text, reply.Text.String())
+		}
+		raw, err := json.Marshal(reply.Edit(m, "$earlier"))
+		if err != nil || len(raw) > most {
+			t.Errorf("%.40s: %d bytes, %v", text, len(raw), err)
+		}
+	}
+	var endless Text
+	for range 10_000 {
+		endless.Say("a < b").Line()
+	}
+	if got := endless.String(); len(endless.plain)+len(endless.html) > maxMessage || !strings.HasSuffix(got, " …") {
+		t.Errorf("%d and %d bytes", len(endless.plain), len(endless.html))
+	}
+}
+
+// TestPruneHostile: the names of a branch leave the room to say how to confirm.
+func TestPruneHostile(t *testing.T) {
+	d, hs := newDesk(t)
+	for n := range 40 {
+		seen(t, d, hs, id.UserID(fmt.Sprintf("@%s%d:there", strings.Repeat("\u200b", 70), n)), bob, time.Hour)
+	}
+	if _, reply := say(t, d, lobby, alice, "!prune @bob"); !reply.Card || !strings.Contains(reply.Text.String(), "React with ✅") {
+		t.Errorf("got %q", reply.Text.String())
+	}
+}
