@@ -193,7 +193,7 @@ func (f Field) list(items []string) (value any, problem string) {
 		case userList:
 			ok = isGlob(item) && (item[0] == '@' || item[0] == '*')
 		case servers:
-			item = strings.ToLower(item)
+			item = host(item)
 			ok = isGlob(item) && !strings.ContainsAny(item, "@!#/")
 		case rooms:
 			ok = isRoomID(item)
