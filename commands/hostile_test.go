@@ -121,3 +121,17 @@ func TestPruneHostile(t *testing.T) {
 		t.Errorf("got %q", reply.Text.String())
 	}
 }
+
+// TestGuardSaysWhy: a report on an invitation past the bot has what the policy has against it, and why nothing is done.
+func TestGuardSaysWhy(t *testing.T) {
+	d, _ := newDesk(t)
+	r := invites.Report{Kind: invites.ReportByHand, Who: carol, Target: bob, Code: "guard.power", Rule: "kick.power", Because: "The room is full."}
+	want := "@carol:here invited @bob:here past me, and the room's policy is against it: The room is full. I lack the power to do anything about it (kick.power). (guard.power)"
+	if got := d.GuardNotice(r).Body; got != want {
+		t.Errorf("got %q", got)
+	}
+	r.Code, r.Late = "policy.whom.max_members", true
+	if got := d.GuardNotice(r).Body; !strings.HasSuffix(got, "The room is full. They have joined by now, so I leave it. (policy.whom.max_members)") {
+		t.Errorf("got %q", got)
+	}
+}
