@@ -117,3 +117,24 @@ func TestPlainRoomIsAskedOnce(t *testing.T) {
 		t.Errorf("a room whose state can't be read was answered: %q %v", s.paths[4:], err)
 	}
 }
+
+// TestCardShowsEachCount: a vote that is taken back and cast again shows, though the card said the same before: a homeserver takes the
+// same transaction id for the same event. The same vote handled again is the same event.
+func TestCardShowsEachCount(t *testing.T) {
+	b, s := newBot(t)
+	c := invites.Card{ID: 1, Number: 1, State: invites.CardOpen, Event: "$card", ShownIn: "!r:here", Room: "!r:here", Votes: 2}
+	for _, one := range []invites.Ballot{
+		{Card: c, For: 1, After: "$a"}, {Card: c, After: "$a"}, {Card: c, For: 1, After: "$b"}, {Card: c, After: "$b"}, {Card: c, After: "$b"},
+	} {
+		if err := b.show(t.Context(), one); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[string]bool{}
+	for _, path := range s.paths {
+		seen[path] = true
+	}
+	if len(s.paths) != 5 || len(seen) != 4 {
+		t.Errorf("%d of %q", len(seen), s.paths)
+	}
+}
