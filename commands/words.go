@@ -71,12 +71,12 @@ func quotedWord(s, closing string) (text, rest string, ok bool) {
 }
 
 // identifier reads a word as a Matrix identifier or a link to one, with the sigil that it begins with and the servers that
-// the link names. A comma or a colon after it belongs to the sentence.
+// the link names. A comma or a stop after it belongs to the sentence.
 func (w word) identifier() (sigil byte, full string, via []string) {
 	if w.quoted {
 		return 0, "", nil
 	}
-	text := strings.TrimRight(w.text, ",;:")
+	text := strings.TrimRight(w.text, ",;:.")
 	if link, err := id.ParseMatrixURIOrMatrixToURL(text); err == nil {
 		if link.MXID2 != "" {
 			return 0, "", nil

@@ -58,6 +58,8 @@ func TestUser(t *testing.T) {
 	tests := []struct{ in, want string }{
 		{"@bob:here", "@bob:here"},
 		{"@bob:here,", "@bob:here"},
+		{"@bob:here.", "@bob:here"},
+		{"https://matrix.to/#/@bob:here.", "@bob:here"},
 		{"@bob", "@bob:asker.org"},
 		{"@bob:matrix.example:8448", "@bob:matrix.example:8448"},
 		{"https://matrix.to/#/@bob:here", "@bob:here"},

@@ -86,7 +86,7 @@ func (s *Service) openCard(ctx context.Context, row Invitation, rule *policy.InF
 // decideAgain decides on a row as the world is now. Approval is the last thing that a decision looks at, so that whether it
 // was given is looked for only where nothing else stands in the way.
 func (s *Service) decideAgain(ctx context.Context, inv Invitation, q policy.Question) (policy.Decision, error) {
-	f := policy.Facts{Paid: true}
+	f := policy.Facts{Paid: true, Itself: inv.Actor == s.Self.Bot}
 	j, err := s.decide(ctx, inv.Room, q, f, nil)
 	if err != nil || j.Decision.Code != policy.CodeApproval {
 		return j.Decision, err

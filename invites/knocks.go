@@ -118,7 +118,7 @@ func breaks(rate policy.Rate, knock id.EventID, recent []Card) (paused, first bo
 // is against them is the remark.
 func (s *Service) welcome(ctx context.Context, k Knock, p *policy.InForce) (welcome bool, remark string, err error) {
 	q := policy.Question{Action: room.Invite, Actor: s.Self.Bot, Performer: s.Self.Bot, Target: k.User}
-	j, err := s.decide(ctx, k.Room, q, policy.Facts{Paid: true}, nil)
+	j, err := s.decide(ctx, k.Room, q, policy.Facts{Paid: true, Itself: true}, nil)
 	if err != nil {
 		return false, "", err
 	}

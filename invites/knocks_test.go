@@ -2,6 +2,7 @@ package invites_test
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -68,7 +69,7 @@ func TestKnockAtOnce(t *testing.T) {
 	tests := []struct {
 		name   string
 		knocks map[string]any
-		whom   map[string]any
+		more   map[string]any
 		state  invites.CardState // empty: no card
 		remark bool
 	}{
@@ -78,16 +79,16 @@ func TestKnockAtOnce(t *testing.T) {
 		{"by server", map[string]any{"desk": true, "accept_servers": []string{"here"}}, nil, invites.CardAccepted, false},
 		{"as a member of another room", map[string]any{"desk": true, "accept_members_of": []string{string(club)}}, nil, invites.CardAccepted, false},
 		{"of an unknown room", map[string]any{"desk": true, "accept_members_of": []string{"!x:here"}}, nil, invites.CardOpen, false},
+		{"whoever else may ask", map[string]any{"desk": true, "accept_servers": []string{"here"}},
+			map[string]any{"ask": map[string]any{"users": []string{"@dora:here"}, "level": 60, "joined_for": "9w"}}, invites.CardAccepted, false},
 		{"denied comes first", map[string]any{"desk": true, "accept_servers": []string{"here"}},
-			map[string]any{"deny_users": []string{"@bob:*"}}, invites.CardOpen, true},
+			map[string]any{"whom": map[string]any{"deny_users": []string{"@bob:*"}}}, invites.CardOpen, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
 			more := map[string]any{"knocks": tt.knocks}
-			if tt.whom != nil {
-				more["whom"] = tt.whom
-			}
+			maps.Copy(more, tt.more)
 			w.court(1, more)
 			w.hs.Create(club, "11", alice, bot, bob)
 			got := w.knock(t, bob)
