@@ -261,6 +261,9 @@ func (s *Service) listed(ctx context.Context, lists []id.RoomID, user id.UserID)
 
 // lookUp brings a list up to date and looks a user up in it. It returns the number of its rules, too.
 func (s *Service) lookUp(ctx context.Context, r id.RoomID, user id.UserID) (*policy.Hit, int, error) {
+	if _, err := s.Homeserver.Snapshot(ctx, r, "", nil, false); err != nil {
+		return nil, 0, err // policies name what they like: only what can be read is remembered
+	}
 	w := s.memory.watched(r)
 	w.mu.Lock()
 	defer w.mu.Unlock()
