@@ -45,6 +45,9 @@ func (s *Service) Knock(ctx context.Context, k Knock) (Reception, error) {
 		return Reception{}, err
 	}
 	now := s.Clock.Now()
+	if many, err := s.knockedOften(ctx, k, now); err != nil || many {
+		return Reception{}, err
+	}
 	card := Card{
 		Kind: CardKnock, Room: k.Room, ShownIn: cmp.Or(d.Room, k.Room), Command: k.Event, Home: k.Room, Action: room.Knock, Actor: k.User, Target: k.User,
 		Reason: k.Reason, Policy: p.Event(), Votes: 1, Level: d.Level, CreatedAt: now, State: CardOpen,
@@ -73,6 +76,24 @@ func (s *Service) Knock(ctx context.Context, k Knock) (Reception, error) {
 		card, err = s.close(ctx, card, Closing{State: CardAccepted, By: s.Self.Bot})
 	}
 	return Reception{Card: &card, Paused: first && welcome}, err
+}
+
+// How many knocks of one person become cards within an hour, and among how many of the room's last ones theirs are looked for.
+const (
+	knocksEach = 3
+	knocksSeen = 500
+)
+
+// knockedOften tells whether somebody has knocked, and gone, so often of late that people need not be asked about them again.
+func (s *Service) knockedOften(ctx context.Context, k Knock, now time.Time) (bool, error) {
+	recent, err := s.Store.Knocked(ctx, k.Room, now.Add(-time.Hour), knocksSeen)
+	theirs := 0
+	for _, c := range recent {
+		if c.Actor == k.User && c.Command != k.Event {
+			theirs++
+		}
+	}
+	return theirs >= knocksEach, err
 }
 
 // knocks tells whether somebody knocks at a room.

@@ -109,6 +109,33 @@ func TestKnockAtOnce(t *testing.T) {
 	}
 }
 
+// TestKnockAgainAndAgain: whoever knocks and goes, over and over, does not fill the room with cards; others are not worse off.
+func TestKnockAgainAndAgain(t *testing.T) {
+	w := newWorld(t)
+	w.court(1, map[string]any{"knocks": map[string]any{"desk": true}})
+	cards := 0
+	for n := range 8 {
+		got := w.knock(t, bob)
+		if got.Card != nil {
+			cards++
+			if again, err := w.Knock(t.Context(), invites.Knock{Event: got.Card.Command, Room: lobby, User: bob}); err != nil || again.Card == nil {
+				t.Errorf("the same knock after a crash: %+v %v", again, err)
+			}
+		}
+		if shown := got.Card != nil; shown != (n < 3) {
+			t.Errorf("knock %d is shown: %t", n, shown)
+		}
+		w.hs.Member(lobby, bob, "leave")
+	}
+	if got := w.knock(t, "@other:there"); got.Card == nil {
+		t.Error("somebody else's knock is not shown")
+	}
+	w.clock.Advance(time.Hour)
+	if got := w.knock(t, bob); got.Card == nil || cards != 3 {
+		t.Errorf("an hour later: %+v, after %d cards", got, cards)
+	}
+}
+
 // TestBreaker: three knocks in ten minutes pause letting in at once, which is told once each time.
 func TestBreaker(t *testing.T) {
 	w := newWorld(t)
