@@ -110,6 +110,8 @@ func TestDispatchAnswers(t *testing.T) {
 		{"dry run of a refusal", carol, "!invite --dry-run @bob:here", nil, "", "❌ @bob:here"},
 		{"why", alice, "!why @bob:here", nil, "", "Allowed: an invite would be sent by you"},
 		{"why not join", alice, "!why @bob:here join", nil, "", "join.not_invited"},
+		{"why not join, of somebody whom I can't act for", alice, "!why @zoe:there join", nil, "", "join.not_invited"},
+		{"why not knock, of somebody whom I can't act for", alice, "!why @zoe:there knock", nil, "", "knock.rule"},
 		{"why not kick", carol, "!why @alice:here kick", nil, "", "kick.power"},
 		{"why in a room that one is not in", alice, "!why @bob:here invite !other:here", nil, "", "rooms that you are in"},
 		{"whom", alice, "!invite", nil, "", "Usage: !invite <user>"},

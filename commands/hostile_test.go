@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -10,6 +11,8 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/invitestest"
+	"usher/room"
 )
 
 // TestCardNumbers: any number ends.
@@ -133,5 +136,42 @@ func TestGuardSaysWhy(t *testing.T) {
 	r.Code, r.Late = "policy.whom.max_members", true
 	if got := d.GuardNotice(r).Body; !strings.HasSuffix(got, "The room is full. They have joined by now, so I leave it. (policy.whom.max_members)") {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestWhyKnock: whether somebody may knock is about them, whoever they are.
+func TestWhyKnock(t *testing.T) {
+	d, hs := newDesk(t)
+	hs.Set(lobby, "m.room.join_rules", "", alice, map[string]any{"join_rule": "knock"})
+	for _, who := range []string{"@zoe:there", "@bob:here"} {
+		if _, reply := say(t, d, lobby, alice, "!why "+who+" knock"); !strings.Contains(reply.Text.String(), "✅ "+who) {
+			t.Errorf("%s: %q", who, reply.Text.String())
+		}
+	}
+}
+
+// viewed notes as whom rooms are read.
+type viewed struct {
+	*invitestest.Homeserver
+	as []id.UserID
+}
+
+func (v *viewed) Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error) {
+	v.as = append(v.as, viewer)
+	return v.Homeserver.Snapshot(ctx, r, viewer, needs, fresh)
+}
+
+// TestReadsAsWhoAsks: a question about somebody else is never asked of the homeserver as them.
+func TestReadsAsWhoAsks(t *testing.T) {
+	for _, text := range []string{"!why @carol join", "!why @carol knock", "!why @carol", "!why @carol kick", "!whoinvited @carol"} {
+		d, hs := newDesk(t)
+		spy := &viewed{Homeserver: hs}
+		d.Invites.Homeserver = spy
+		say(t, d, "!other:here", alice, text+" !lobby:here")
+		for _, as := range spy.as {
+			if as == carol {
+				t.Errorf("%s: read as %s", text, as)
+			}
+		}
 	}
 }

@@ -52,7 +52,7 @@ func runWhy(ctx context.Context, c *Call) (Reply, error) {
 	var reply Reply
 	for _, user := range users {
 		req := invites.Request{
-			Actor: c.Message.Sender, Action: action, Room: in, Targets: []id.UserID{user}, AsBot: c.Flags["as-bot"],
+			Actor: c.Message.Sender, Viewer: c.Message.Sender, Action: action, Room: in, Targets: []id.UserID{user}, AsBot: c.Flags["as-bot"],
 		}
 		if action == room.Join || action == room.Knock {
 			req.Actor = user

@@ -23,6 +23,9 @@ type purse struct {
 	spent   policy.Spent
 }
 
+// asks tells that somebody only wants to know: nothing is going to be sent for them.
+func (w *purse) asks() bool { return w != nil && w.viewer != "" }
+
 // reader is as whom is read where the bot can't.
 func (w *purse) reader(q policy.Question) id.UserID {
 	if w == nil || w.viewer == "" {

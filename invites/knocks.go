@@ -109,12 +109,16 @@ func (s *Service) knocks(ctx context.Context, r id.RoomID, user id.UserID) (bool
 	return membership == "knock", nil
 }
 
+// maxBreaker is the most knocks that a breaker lets pass: so many are read for each.
+const maxBreaker = 1000
+
 // breaker tells whether letting in at once is paused for a knock, and whether it is the first that is.
 func (s *Service) breaker(ctx context.Context, k Knock, rate policy.Rate, now time.Time) (paused, first bool, err error) {
 	if rate.Count <= 0 {
 		return false, false, nil
 	}
-	recent, err := s.Store.Knocked(ctx, k.Room, now.Add(-rate.Per), int(min(rate.Count, 1000))+1)
+	rate.Count = min(rate.Count, maxBreaker)
+	recent, err := s.Store.Knocked(ctx, k.Room, now.Add(-rate.Per), int(rate.Count)+1)
 	if err != nil {
 		return false, false, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -36,5 +37,23 @@ func TestListsThatCannotBeRead(t *testing.T) {
 	}
 	if n := len(s.memory.lists); n > 0 {
 		t.Errorf("%d lists are remembered", n)
+	}
+}
+
+// crowded is a store with many knocks.
+type crowded struct{ Store }
+
+func (crowded) Knocked(_ context.Context, _ id.RoomID, _ time.Time, limit int) ([]Card, error) {
+	return make([]Card, min(limit, 90_000)), nil
+}
+
+// TestBreakerOfMany: a breaker that takes many knocks breaks, too.
+func TestBreakerOfMany(t *testing.T) {
+	s := &Service{Store: crowded{}}
+	for _, count := range []int64{1, 999, 1000, 1001, 50_000} {
+		paused, first, err := s.breaker(t.Context(), Knock{Event: "$k"}, policy.Rate{Count: count, Per: time.Hour}, time.Time{})
+		if !paused || !first || err != nil {
+			t.Errorf("%d: %t %t %v", count, paused, first, err)
+		}
 	}
 }

@@ -236,5 +236,6 @@ func (w wording) other() Explanation {
 	case room.RuleAPIUnbanNotBanned:
 		return Explanation{string(w.q.Target) + " is not banned.", ""}
 	}
-	return Explanation{fmt.Sprintf("The room's rules don't let %s %s.", w.who, verb(w.q.Action)), ""}
+	whom := either(w.who == "I", "me", w.who)
+	return Explanation{fmt.Sprintf("The room's rules don't let %s %s.", whom, verb(w.q.Action)), ""}
 }
