@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"maunium.net/go/mautrix/id"
 
@@ -172,6 +173,22 @@ func TestReadsAsWhoAsks(t *testing.T) {
 			if as == carol {
 				t.Errorf("%s: read as %s", text, as)
 			}
+		}
+	}
+}
+
+// TestLongReason: a reason is on record for each of the people named, so that it is cut.
+func TestLongReason(t *testing.T) {
+	d, hs := newDesk(t)
+	say(t, d, lobby, alice, "!invite @bob:here "+strings.Repeat("ä ", 20_000))
+	say(t, d, lobby, alice, `!invite @dora:here "`+strings.Repeat("ä ", 20_000)+`"`)
+	acts := hs.Acts()
+	if len(acts) != 2 {
+		t.Fatalf("%d acts", len(acts))
+	}
+	for _, act := range acts {
+		if len(act.Reason) > maxText+len("…") || !strings.HasSuffix(act.Reason, "…") || !utf8.ValidString(act.Reason) {
+			t.Errorf("%d bytes: %.40q", len(act.Reason), act.Reason)
 		}
 	}
 }

@@ -353,3 +353,22 @@ func BenchmarkDecide(b *testing.B) {
 		b.Errorf("got %s", d.Code)
 	}
 }
+
+// TestExplanationsAreShort: what rooms and lists say is told in part only: it is on record for each of thousands of people.
+func TestExplanationsAreShort(t *testing.T) {
+	long := strings.Repeat("ä", 30_000)
+	q := Question{Action: room.Invite, Actor: alice, Performer: usher, Target: bob}
+	if _, malformed := Parse([]byte(`{"version":1,"` + long + `":1}`)); len(malformed.Error()) > 300 || !strings.Contains(malformed.Error(), "is no field") {
+		t.Errorf("%d bytes, %.80q", len(malformed.Error()), malformed.Error())
+	}
+	for _, d := range []Decision{
+		{Code: CodeMalformed, Side: SidePolicy, Fault: long},
+		{Code: CodeListed, Side: SidePolicy, Hit: &Hit{List: "!l", Entity: "@*:*", Reason: long}},
+		{Code: "join.not_invited", Side: SideActor, Evidence: room.Evidence{Found: long}},
+	} {
+		e := Explain(q, d)
+		if len(e.Sentence) > 1100 || !strings.HasSuffix(e.Sentence, "…") || strings.ContainsRune(e.Sentence, '\uFFFD') {
+			t.Errorf("%s: %d bytes, %.80q", d.Code, len(e.Sentence), e.Sentence)
+		}
+	}
+}

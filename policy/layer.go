@@ -34,7 +34,7 @@ func (m Malformed) Error() string {
 			parts = append(parts, fmt.Sprintf("and %d more", len(m)-most))
 			break
 		}
-		parts = append(parts, strings.TrimPrefix(f.Path+" "+f.Problem, " "))
+		parts = append(parts, strings.TrimPrefix(fmt.Sprintf("%.100s %s", f.Path, f.Problem), " "))
 	}
 	return strings.Join(parts, "; ")
 }
