@@ -168,3 +168,14 @@ func TestBreaker(t *testing.T) {
 		t.Errorf("a knock when it has calmed down is %s", state)
 	}
 }
+
+// TestKnockAgainstThePolicy: people decide on somebody whom the policy would refuse, but can't go past it.
+func TestKnockAgainstThePolicy(t *testing.T) {
+	w := newWorld(t)
+	w.court(1, map[string]any{"knocks": map[string]any{"desk": true}, "whom": map[string]any{"deny_users": []string{"@bob:*"}}})
+	card := w.knock(t, bob).Card
+	ballot, _ := w.vote(t, *card, dora, invites.Accept)
+	if row := w.row(t, ballot.Card); row.Status != invites.Refused || row.Code != "policy.whom.user_denied" || len(w.hs.Acts()) != 0 {
+		t.Errorf("accepted: %+v", row)
+	}
+}
