@@ -68,6 +68,11 @@ func (s *Service) Knock(ctx context.Context, k Knock) (Reception, error) {
 	if err != nil {
 		return Reception{}, err
 	}
+	if !welcome || paused {
+		if crowded, err := s.crowded(ctx, k); err != nil || crowded {
+			return Reception{}, err
+		}
+	}
 	card.Remark = remark
 	if card, err = s.Store.OpenCard(ctx, card); err != nil {
 		return Reception{}, err
@@ -78,10 +83,12 @@ func (s *Service) Knock(ctx context.Context, k Knock) (Reception, error) {
 	return Reception{Card: &card, Paused: first && welcome}, err
 }
 
-// How many knocks of one person become cards within an hour, and among how many of the room's last ones theirs are looked for.
+// How many knocks of one person become cards within an hour, among how many of the room's last ones theirs are looked for, and how many
+// of a room's may be open.
 const (
 	knocksEach = 3
 	knocksSeen = 500
+	knocksOpen = 200
 )
 
 // knockedOften tells whether somebody has knocked, and gone, so often of late that people need not be asked about them again.
@@ -94,6 +101,18 @@ func (s *Service) knockedOften(ctx context.Context, k Knock, now time.Time) (boo
 		}
 	}
 	return theirs >= knocksEach, err
+}
+
+// crowded tells whether people are asked about so many at a room that they would not see one more.
+func (s *Service) crowded(ctx context.Context, k Knock) (bool, error) {
+	todo, err := s.Store.CardsTodo(ctx)
+	open := 0
+	for _, c := range todo {
+		if c.Kind == CardKnock && c.State == CardOpen && c.Room == k.Room && c.Command != k.Event {
+			open++
+		}
+	}
+	return open >= knocksOpen, err
 }
 
 // knocks tells whether somebody knocks at a room.

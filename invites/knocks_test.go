@@ -179,3 +179,30 @@ func TestKnockAgainstThePolicy(t *testing.T) {
 		t.Errorf("accepted: %+v", row)
 	}
 }
+
+// TestManyKnock: a crowd at one door does not fill the bot with cards for ever.
+func TestManyKnock(t *testing.T) {
+	const most = 200
+	w := newWorld(t)
+	w.court(1, map[string]any{"knocks": map[string]any{"desk": true, "accept_users": []string{"@friend:*"}}})
+	var first invites.Card
+	for n := range most + 5 {
+		got := w.knock(t, id.UserID(fmt.Sprintf("@guest%d:there", n)))
+		if shown := got.Card != nil; shown != (n < most) {
+			t.Fatalf("knock %d is shown: %t", n, shown)
+		}
+		if n == 0 {
+			first = *got.Card
+		}
+	}
+	if got := w.knock(t, "@friend:there"); got.Card == nil || got.Card.State != invites.CardAccepted {
+		t.Errorf("whom the policy lets in is kept waiting: %+v", got)
+	}
+	w.vote(t, first, dora, invites.Decline)
+	if err := w.db.ToldCard(t.Context(), first.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.knock(t, "@late:there"); got.Card == nil {
+		t.Error("one has been decided, and the next is not shown")
+	}
+}
