@@ -91,6 +91,10 @@ func TestTryingAgainIsNoFlood(t *testing.T) {
 	if run, tell := b.mayCommand(ev); run || !tell {
 		t.Error("the next one is not limited")
 	}
+	ev.Event, ev.Answer = "$3", "$card"
+	if run, _ := b.mayCommand(ev); !run {
+		t.Error("one whose card waited is limited by what came after it")
+	}
 }
 
 // TestFeed: lanes take a bounded number of events, the inbox keeps the rest, all are handled, in the order of their rooms.

@@ -25,14 +25,15 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 	if ev.Type == "m.space.child" || ev.Type == "m.space.parent" {
 		return b.related(ctx, ev)
 	}
-	var event struct {
-		Content map[string]json.RawMessage `json:"content"`
+	if ev.Type == "m.room.power_levels" {
+		return b.releveled(ctx, ev)
 	}
-	if err := json.Unmarshal(ev.Raw, &event); err != nil {
+	var event, content map[string]json.RawMessage // with exact keys: homeservers pass on a "CONTENT", too
+	if json.Unmarshal(ev.Raw, &event) != nil || json.Unmarshal(event["content"], &content) != nil {
 		return nil
 	}
 	field := func(key string) (s string) {
-		_ = json.Unmarshal(event.Content[key], &s)
+		_ = json.Unmarshal(content[key], &s)
 		return s
 	}
 	if ev.Type == "m.room.tombstone" {
@@ -49,7 +50,7 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 	}
 	switch field("membership") {
 	case "invite":
-		return b.invited(ctx, ev, string(event.Content["is_direct"]) == "true")
+		return b.invited(ctx, ev, string(content["is_direct"]) == "true")
 	case "join":
 		if stays(ev.Raw) {
 			return nil

@@ -17,10 +17,11 @@ type rate[K comparable] struct {
 	keys map[K]meter
 }
 
-// meter is one key's: the time up to which its allowance is spent, and whether it was told so.
+// meter is one key's: the time up to which its allowance is spent, whether it was told so, and when it last took.
 type meter struct {
 	spent time.Time
 	told  bool
+	last  time.Time
 }
 
 // maxMeters bounds the memory that keys take: who is forgotten may start anew.
@@ -38,9 +39,13 @@ func (r *rate[K]) take(key K, at time.Time) (allowed, tell bool) {
 	if !known && len(r.keys) >= maxMeters {
 		r.forget(at)
 	}
+	if at.Before(m.last) {
+		at = m.last // lanes run side by side: one that was held up in another comes late, and is no flood
+	}
 	if !known || !m.spent.After(at) {
 		m = meter{spent: at}
 	}
+	m.last = at
 	if m.spent.Sub(at) > time.Minute-step {
 		tell = !m.told
 		m.told = true
@@ -70,9 +75,9 @@ func (r *rate[K]) forget(at time.Time) {
 	}
 }
 
-// mayCommand implements commands.Limit.
+// mayCommand implements commands.Limit. What is tried again, or goes on after its card or a restart, was counted before.
 func (b *bot) mayCommand(ev invites.Received) (run, tell bool) {
-	if _, admitted := b.admitted.Load(ev.Event); admitted {
+	if _, admitted := b.admitted.Load(ev.Event); admitted || ev.Answer != "" {
 		return true, false
 	}
 	if run, tell = b.commands.take(ev.Sender, ev.ReceivedAt); run {

@@ -26,6 +26,10 @@ func TestRate(t *testing.T) {
 		{"a", 2 * time.Minute, true, false},
 		{"a", 2 * time.Minute, false, true},  // kept quiet in between
 		{"a", 1 * time.Minute, false, false}, // a straggler from before
+		{"c", 10 * time.Minute, true, false},
+		{"c", 1 * time.Minute, true, false}, // a straggler is no flood
+		{"c", 1 * time.Minute, true, false},
+		{"c", 1 * time.Minute, false, true}, // many are
 	} {
 		if allowed, tell := r.take(c.key, start.Add(c.after)); allowed != c.allowed || tell != c.tell {
 			t.Errorf("%d: %s after %s: allowed %v, tell %v", i, c.key, c.after, allowed, tell)

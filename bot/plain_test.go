@@ -14,6 +14,7 @@ import (
 
 	"usher/commands"
 	"usher/invites"
+	"usher/matrix"
 	"usher/picture"
 	"usher/room"
 )
@@ -62,6 +63,29 @@ func TestCardInVain(t *testing.T) {
 	}
 }
 
+// TestCardIsOver: a command whose card nobody answered in time is run again as the inbox has it by then, so that it can say so.
+func TestCardIsOver(t *testing.T) {
+	b, _ := newBot(t)
+	b.cards = matrix.NewCards()
+	again := make(chan invites.Received, 1)
+	b.lanes = newLanes(1, func(_ context.Context, ev invites.Received) { again <- ev })
+	ev := receive(t, b, "!ping")
+	ev.Begun, ev.ReceivedAt = true, ev.ReceivedAt.Add(-time.Hour)
+	reply := commands.Reply{Card: true}
+	reply.Text.Say("So?")
+	if err := b.answer(t.Context(), ev, commands.Message{}, reply); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case got := <-again:
+		if got.Event != ev.Event || got.Begun {
+			t.Errorf("got %+v", got)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing")
+	}
+}
+
 // TestPlainRoomIsAskedOnce: with encryption off, answers cost no request, until the stream says that the room turned it on.
 // What can't be known is not sent.
 func TestPlainRoomIsAskedOnce(t *testing.T) {
@@ -91,5 +115,26 @@ func TestPlainRoomIsAskedOnce(t *testing.T) {
 	defer cancel()
 	if _, err := b.send(ctx, "!other:here", "7", "m.room.message", map[string]any{}); err == nil || strings.Contains(strings.Join(s.paths[4:], " "), "/send/") {
 		t.Errorf("a room whose state can't be read was answered: %q %v", s.paths[4:], err)
+	}
+}
+
+// TestCardShowsEachCount: a vote that is taken back and cast again shows, though the card said the same before: a homeserver takes the
+// same transaction id for the same event. The same vote handled again is the same event.
+func TestCardShowsEachCount(t *testing.T) {
+	b, s := newBot(t)
+	c := invites.Card{ID: 1, Number: 1, State: invites.CardOpen, Event: "$card", ShownIn: "!r:here", Room: "!r:here", Votes: 2}
+	for _, one := range []invites.Ballot{
+		{Card: c, For: 1, After: "$a"}, {Card: c, After: "$a"}, {Card: c, For: 1, After: "$b"}, {Card: c, After: "$b"}, {Card: c, After: "$b"},
+	} {
+		if err := b.show(t.Context(), one); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[string]bool{}
+	for _, path := range s.paths {
+		seen[path] = true
+	}
+	if len(s.paths) != 5 || len(seen) != 4 {
+		t.Errorf("%d of %q", len(seen), s.paths)
 	}
 }

@@ -285,7 +285,7 @@ func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
 				b.log.Err(err).Msg("the inbox could not be read; it is tried again")
 			}
 		},
-		Policy: policy.EventType, Guarded: b.guard.Watches, Linked: b.linked, Left: b.left, Ready: b.ready,
+		Policy: policy.EventType, Guarded: b.guard.Watches, Claimed: b.claimed, Linked: b.linked, Left: b.left, Ready: b.ready,
 		Redacted: func(r id.RoomID, event id.EventID) {
 			b.state.Forget(r, event)
 			b.wire.say(wordRedacted, string(r), string(event))

@@ -150,6 +150,7 @@ func (b *bot) withdrawn(ctx context.Context, gone id.EventID) error {
 	if err != nil {
 		return err
 	}
+	ballot.After = gone
 	return b.show(ctx, ballot)
 }
 
@@ -174,7 +175,7 @@ func (b *bot) show(ctx context.Context, ballot invites.Ballot) error {
 		if ballot.Code != "" || c.Votes == 1 {
 			return nil
 		}
-		return b.redraw(ctx, c, b.desk.Card(c, ballot.For, ballot.Against))
+		return b.redraw(ctx, c, ballot.After, b.desk.Card(c, ballot.For, ballot.Against))
 	}
 	if c.Told {
 		return nil
@@ -183,7 +184,7 @@ func (b *bot) show(ctx context.Context, ballot invites.Ballot) error {
 	if err != nil {
 		return err
 	}
-	if err := b.redraw(ctx, c, b.desk.Closed(c, row)); err != nil {
+	if err := b.redraw(ctx, c, "", b.desk.Closed(c, row)); err != nil {
 		return err
 	}
 	if reply := b.desk.Verdict(c, row); !reply.Text.Empty() {
@@ -202,12 +203,12 @@ func (b *bot) show(ctx context.Context, ballot invites.Ballot) error {
 	return b.store.ToldCard(ctx, c.ID)
 }
 
-// redraw edits a card's notice.
-func (b *bot) redraw(ctx context.Context, c invites.Card, reply commands.Reply) error {
+// redraw edits a card's notice after a vote. It may say again what it said before, after another.
+func (b *bot) redraw(ctx context.Context, c invites.Card, vote id.EventID, reply commands.Reply) error {
 	if c.Event == "" {
 		return nil
 	}
-	_, err := b.send(ctx, c.ShownIn, transaction(c.Event, reply.Text.String()), "m.room.message", reply.Edit(commands.Message{}, c.Event))
+	_, err := b.send(ctx, c.ShownIn, transaction(c.Event, string(vote)+reply.Text.String()), "m.room.message", reply.Edit(commands.Message{}, c.Event))
 	return err
 }
 

@@ -108,8 +108,8 @@ func (c *Call) numbers(args []word) (numbers []int64, rest []word, err error) {
 		if to-from >= maxCards || len(numbers)+int(to-from) >= maxCards {
 			return nil, nil, faultf("One command takes %d cards at most.", maxCards)
 		}
-		for n := from; n <= to; n++ {
-			numbers = append(numbers, n)
+		for i := range to - from + 1 { // so that it ends at the last number there is
+			numbers = append(numbers, from+i)
 		}
 		args = args[1:]
 	}

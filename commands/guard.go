@@ -24,6 +24,9 @@ func (d *Desk) GuardNotice(r invites.Report) *event.MessageEventContent {
 	case invites.ReportByHand:
 		t.Code(string(r.Who)).Say(" invited ").Code(string(r.Target)).Say(" past me").Say(at(r.At)).
 			Say(", and the room's policy is against it: " + strings.TrimSuffix(r.Because, ".") + ".")
+		if r.Late {
+			t.Say(" They have joined by now, so I leave it.")
+		}
 		done(t, r, " I am withdrawing the invitation.")
 	}
 	notice := reply.Notice(Message{})
@@ -71,7 +74,7 @@ func done(t *Text, r invites.Report, acts string) {
 	case policy.CodeGuardAbove:
 		t.Say(" They have more power than I have, so I leave it.")
 	case policy.CodeGuardPower:
-		t.Say(" I lack the power to do anything about it (").Code(r.Because).Say(").")
+		t.Say(" I lack the power to do anything about it (").Code(r.Rule).Say(").")
 	case policy.CodeGuardAuthor:
 		t.Say(" I leave it: the policy's author may not do that by themselves, and I lend nobody power. Somebody who may should write the policy anew.")
 	case policy.CodeGuardContent:

@@ -69,19 +69,18 @@ func (c *Call) users(args []word) (users []id.UserID, rest []word, err error) {
 	return users, args, nil
 }
 
-// reason is the rest of a message as it was typed; a single quoted word loses its quotes.
+// reason is the rest of a message as it was typed; a single quoted word loses its quotes. It is on record for each person who is named,
+// so that a long one is cut.
 func reason(rest []word) string {
-	if len(rest) == 0 {
-		return ""
-	}
-	if len(rest) == 1 && rest[0].quoted {
-		return rest[0].text
-	}
 	words := make([]string, len(rest))
 	for i, w := range rest {
 		words[i] = w.text
 	}
-	return strings.ToValidUTF8(strings.Join(words, " "), "")
+	all := strings.ToValidUTF8(strings.Join(words, " "), "")
+	if len(all) > maxText {
+		all = strings.ToValidUTF8(all[:maxText], "") + "…"
+	}
+	return all
 }
 
 // ask carries a request out and words its outcome.
@@ -103,6 +102,10 @@ func (c *Call) judge(ctx context.Context, req invites.Request) (Reply, error) {
 	for i, j := range judged {
 		if i > 0 {
 			reply.Text.Line()
+		}
+		if i == maxLines {
+			reply.Text.Sayf("… and %d more.", len(judged)-i)
+			break
 		}
 		explained := j.Explain()
 		reply.Text.Say(mark(j.Decision.Verdict) + " ").Code(string(j.Question.Target)).Say(": " + explained.String())

@@ -78,7 +78,8 @@ func withoutQuote(body string) string {
 }
 
 // htmlText returns the words of an HTML message. A link to a Matrix identifier becomes that link's address, so that it is the
-// link that counts and not what it shows; the quote of a reply is left out.
+// link that counts and not what it shows; the quote of a reply is left out. What begins with a quotation, or as code, begins with the
+// sign that stands for it in plain text: whoever speaks of a command does not give it.
 func htmlText(source string) string {
 	var out strings.Builder
 	tokens := html.NewTokenizer(strings.NewReader(source))
@@ -101,6 +102,10 @@ func htmlText(source string) string {
 					out.WriteString(address)
 					link = true
 				}
+			case tag == "blockquote" && skip == 0:
+				out.WriteString(" > ")
+			case (tag == "code" || tag == "pre") && skip == 0 && strings.TrimSpace(out.String()) == "":
+				out.WriteByte('`')
 			case tag == "br" || tag == "p" || tag == "div" || tag == "li":
 				out.WriteByte(' ')
 			}

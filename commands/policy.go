@@ -145,9 +145,11 @@ func setPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (Reply, 
 	if err != nil {
 		return Reply{}, err
 	}
-	path := strings.ToLower(rest[0].text)
-	if name, isLevel := strings.CutPrefix(path, "guard.levels."); isLevel {
-		path = "guard.levels." + rest[0].text[len(rest[0].text)-len(name):] // event types have capitals
+	path, levels := rest[0].text, "guard.levels."
+	if n := len(levels); len(path) > n && strings.EqualFold(path[:n], levels) {
+		path = levels + path[n:] // event types have capitals
+	} else {
+		path = strings.ToLower(path)
 	}
 	value, err := c.value(ctx, rest[1:])
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"usher/invites"
 	"usher/policy"
+	"usher/room"
 )
 
 func pruneCommand() Command {
@@ -43,32 +44,75 @@ func runPrune(ctx context.Context, c *Call) (Reply, error) {
 		reply.Text.Say("No invitation of that branch is open.")
 		return reply, nil
 	}
-	first := req
-	first.Targets = req.Targets[:1]
-	judged, err := c.Invites.Judge(ctx, first)
+	judged, err := c.Invites.Judge(ctx, req)
 	if err != nil {
 		return Reply{}, err
 	}
-	if d := judged[0].Decision; d.Code == "kick.power" || d.Code == policy.CodeNoView || d.Code == "kick.sender_not_joined" {
-		reply.Mention = true
-		reply.Text.Say(judged[0].Explain().String()).Reason(string(d.Code))
-		return reply, nil
-	}
-	reply.Card, reply.Mention = true, true
-	reply.Text.Sayf("This withdraws %s:", plural(len(req.Targets), "invitation"))
-	for i, target := range req.Targets {
-		reply.Text.Line()
-		if i == maxLines {
-			reply.Text.Sayf("… and %d more.", len(req.Targets)-i)
-			break
+	return pruneCard(judged, more), nil
+}
+
+// pruneCard asks for a confirmation, and says before it whose invitations would stay and why; where all of them would, there is
+// nothing to confirm. What is not known is decided when it is confirmed.
+func pruneCard(judged []invites.Judgement, more bool) Reply {
+	var goes []id.UserID
+	var stays []invites.Judgement
+	for _, j := range judged {
+		if j.Decision.Verdict == room.Deny || j.Decision.Code == policy.CodeNoView {
+			stays = append(stays, j)
+		} else {
+			goes = append(goes, j.Question.Target)
 		}
-		reply.Text.Code(string(target))
+	}
+	reply := Reply{Mention: true, Card: len(goes) > 0}
+	if !reply.Card {
+		reply.Text.Sayf("Of %s, none can be withdrawn:", plural(len(stays), "invitation"))
+		tellStays(&reply.Text, stays)
+		return reply
+	}
+	reply.Text.Sayf("This withdraws %s:", plural(len(goes), "invitation"))
+	tellSome(&reply.Text, len(goes), func(i int) { reply.Text.Code(string(goes[i])) })
+	if len(stays) > 0 {
+		reply.Text.Line().Sayf("As things are, %s would stay:", plural(len(stays), "other"))
+		tellStays(&reply.Text, stays)
 	}
 	if more {
 		reply.Text.Line().Say("The branch is larger than I do at once: ask again afterwards.")
 	}
 	reply.Text.Line().Sayf("React with ✅ within %s to do it, or with ❌ to leave it.", span(ConfirmWithin))
-	return reply, nil
+	return reply
+}
+
+// tellStays tells of invitations that can't be withdrawn, each reason once.
+func tellStays(t *Text, stays []invites.Judgement) {
+	var reasons []string
+	whose := map[string][]invites.Judgement{}
+	for _, j := range stays {
+		why := j.Explain().String()
+		if len(whose[why]) == 0 {
+			reasons = append(reasons, why)
+		}
+		whose[why] = append(whose[why], j)
+	}
+	tellSome(t, len(reasons), func(i int) {
+		these := whose[reasons[i]]
+		t.Code(string(these[0].Question.Target))
+		if len(these) > 1 {
+			t.Sayf(" and %d more", len(these)-1)
+		}
+		t.Say(": " + reasons[i]).Reason(string(these[0].Decision.Code))
+	})
+}
+
+// tellSome tells of the first of n things, each in a line, and how many more there are. It leaves room for what is said after them.
+func tellSome(t *Text, n int, one func(i int)) {
+	for i := range n {
+		t.Line()
+		if i == maxLines || t.size > maxMessage/3 {
+			t.Sayf("… and %d more.", n-i)
+			return
+		}
+		one(i)
+	}
 }
 
 // decidePrune does what the card said, or leaves it. What was not open when the command was given is not touched.

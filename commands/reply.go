@@ -32,18 +32,55 @@ type Image struct {
 // Empty reports whether there is nothing to send.
 func (r Reply) Empty() bool { return r.React == "" && r.Text.Empty() && r.Image == nil }
 
-// Text is a message in the making, as plain text and as HTML. All that is added is escaped.
-type Text struct{ plain, html []byte }
+// Text is a message in the making, as plain text and as HTML. All that is added is escaped. It ends where it gets too long for a
+// message.
+type Text struct {
+	plain, html []byte
+	size        int // as sent, with both
+	cut         bool
+}
+
+// maxMessage is how long a message may get, in bytes as sent: an event holds 64 KiB, an edit has the text twice, and encryption adds a
+// third. What is longer would not be sent at all.
+const maxMessage = 22_000
 
 // Empty reports whether nothing was added.
 func (t *Text) Empty() bool { return len(t.plain) == 0 }
 
+// put adds what is escaped.
+func (t *Text) put(plain, html string) *Text {
+	if t.cut {
+		return t
+	}
+	size := sent(plain) + sent(html)
+	if t.cut = t.size+size > maxMessage; t.cut {
+		plain, html = " …", " …"
+	}
+	t.size += size
+	t.plain = append(t.plain, plain...)
+	t.html = append(t.html, html...)
+	return t
+}
+
+// sent is the length of a text in JSON.
+func sent(s string) (n int) {
+	for i := range len(s) {
+		switch s[i] {
+		case '<', '>', '&':
+			n += len(`\u003c`)
+		case '"', '\\', '\n':
+			n += 2
+		default:
+			n++
+		}
+	}
+	return n
+}
+
 // Say adds words. They may come from people.
 func (t *Text) Say(words string) *Text {
 	words = visible(words)
-	t.plain = append(t.plain, words...)
-	t.html = append(t.html, html.EscapeString(words)...)
-	return t
+	return t.put(words, html.EscapeString(words))
 }
 
 // Sayf adds words by a format.
@@ -52,27 +89,17 @@ func (t *Text) Sayf(format string, args ...any) *Text { return t.Say(fmt.Sprintf
 // Code adds words in fixed width, such as a user id or a reason code.
 func (t *Text) Code(words string) *Text {
 	words = visible(words)
-	t.plain = append(t.plain, words...)
-	t.html = append(t.html, "<code>"+html.EscapeString(words)+"</code>"...)
-	return t
+	return t.put(words, "<code>"+html.EscapeString(words)+"</code>")
 }
 
 // Reason adds a reason code after a sentence.
 func (t *Text) Reason(code string) *Text { return t.Say(" (").Code(code).Say(")") }
 
 // Line ends a line.
-func (t *Text) Line() *Text {
-	t.plain = append(t.plain, '\n')
-	t.html = append(t.html, "<br>"...)
-	return t
-}
+func (t *Text) Line() *Text { return t.put("\n", "<br>") }
 
-// Add adds another text.
-func (t *Text) Add(other Text) *Text {
-	t.plain = append(t.plain, other.plain...)
-	t.html = append(t.html, other.html...)
-	return t
-}
+// Add adds another text, whole or not at all.
+func (t *Text) Add(other Text) *Text { return t.put(string(other.plain), string(other.html)) }
 
 // String returns the plain text.
 func (t *Text) String() string { return string(t.plain) }

@@ -106,6 +106,50 @@ func TestPrune(t *testing.T) {
 	}
 }
 
+// TestPruneSaysWhoStays: whoever asks hears before they confirm what they could not do, whichever of the branch it is about.
+func TestPruneSaysWhoStays(t *testing.T) {
+	equals := func(users ...id.UserID) map[string]any {
+		all := map[string]any{alice.String(): 100}
+		for _, user := range users {
+			all[string(user)] = 100
+		}
+		return map[string]any{"users": all}
+	}
+	const outranks = "To withdraw the invitation of somebody, one must stand above them; "
+	for _, tt := range []struct {
+		name   string
+		sender id.UserID
+		levels map[string]any
+		left   id.UserID // not invited any more, which the ledger does not know yet
+		card   bool
+		want   string
+	}{
+		{"the last stands as high", alice, equals("@open3:there"), "", true, "This withdraws 2 invitations:\n@open1:here\n@open2:here\n" +
+			"As things are, 1 other would stay:\n@open3:there: " + outranks + "@open3:there has power level 100, and you have 100. Ask somebody with more power. (kick.outranked)\nReact with ✅"},
+		{"one is gone", alice, equals(), "@open2:here", true, "This withdraws 2 invitations:\n@open1:here\n@open3:there\n" +
+			"As things are, 1 other would stay:\n@open2:here: @open2:here has no open invitation here. (withdraw.not_invited)\nReact with ✅"},
+		{"the first is gone, and no power for the others", carol, equals(), "@open1:here", false,
+			"Of 3 invitations, none can be withdrawn:\n@open1:here: @open1:here has no open invitation here. (withdraw.not_invited)\n@open2:here and 1 more: Withdrawing"},
+		{"no power for any", carol, equals(), "", false, "Of 3 invitations, none can be withdrawn:\n@open1:here and 2 more: Withdrawing an invitation, even one's own, counts as a kick: " +
+			"it needs power level 50 here, and you have 0. An admin can raise you to 50, or lower what it takes to kick. (kick.power)"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d, hs := newDesk(t)
+			grow(t, d, hs)
+			hs.Set(lobby, "m.room.power_levels", "", alice, tt.levels)
+			if tt.left != "" {
+				hs.Member(lobby, tt.left, "leave")
+			}
+			if _, reply := say(t, d, lobby, tt.sender, "!prune @bob"); reply.Card != tt.card || !strings.HasPrefix(reply.Text.String(), tt.want) {
+				t.Errorf("card %t: %q\nwant %q", reply.Card, reply.Text.String(), tt.want)
+			}
+			if len(hs.Acts()) != 0 {
+				t.Error("it did not wait")
+			}
+		})
+	}
+}
+
 func TestPruneInVain(t *testing.T) {
 	d, hs := newDesk(t)
 	grow(t, d, hs)

@@ -27,6 +27,9 @@ func runWhy(ctx context.Context, c *Call) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
+	if len(users) > maxLines { // each is asked about at the homeserver, and told of
+		return Reply{}, faultf("That are %d people; one question is about %d at most.", len(users), maxLines)
+	}
 	action := room.Invite
 	if len(rest) > 0 {
 		switch word := room.ActionType(strings.ToLower(rest[0].text)); word {
@@ -41,7 +44,7 @@ func runWhy(ctx context.Context, c *Call) (Reply, error) {
 	var reply Reply
 	for _, user := range users {
 		req := invites.Request{
-			Actor: c.Message.Sender, Action: action, Room: in, Targets: []id.UserID{user}, AsBot: c.Flags["as-bot"],
+			Actor: c.Message.Sender, Viewer: c.Message.Sender, Action: action, Room: in, Targets: []id.UserID{user}, AsBot: c.Flags["as-bot"],
 		}
 		if action == room.Join || action == room.Knock {
 			req.Actor = user

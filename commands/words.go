@@ -18,15 +18,21 @@ type word struct {
 // character after it inside quotes. A quote that is never closed is an ordinary character.
 func splitWords(s string) []word {
 	var words []word
+	vain := map[string]int{} // by the quote that closes: how much of the text is after one that closes nothing
 	for {
 		s = strings.TrimLeftFunc(s, unicode.IsSpace)
 		if s == "" {
 			return words
 		}
-		if text, rest, ok := quotedWord(s); ok {
-			words = append(words, word{text, true, s})
-			s = rest
-			continue
+		opening, closing := quoteOf(s)
+		if after, was := vain[closing]; closing != "" && (!was || len(s) <= after) { // else it would meet the same one again
+			text, rest, ok := quotedWord(s[len(opening):], closing)
+			if ok {
+				words = append(words, word{text, true, s})
+				s = rest
+				continue
+			}
+			vain[closing] = len(rest)
 		}
 		end := strings.IndexFunc(s, unicode.IsSpace)
 		if end < 0 {
@@ -37,17 +43,18 @@ func splitWords(s string) []word {
 	}
 }
 
-func quotedWord(s string) (text, rest string, ok bool) {
-	var closing string
+// quoteOf returns the quote that a text begins with, and the one that closes it.
+func quoteOf(s string) (opening, closing string) {
 	for _, pair := range [...][2]string{{`"`, `"`}, {"“", "”"}, {"„", "“"}} {
 		if strings.HasPrefix(s, pair[0]) {
-			s, closing = s[len(pair[0]):], pair[1]
-			break
+			return pair[0], pair[1]
 		}
 	}
-	if closing == "" {
-		return "", "", false
-	}
+	return "", ""
+}
+
+// quotedWord reads a word up to the quote that closes it, and returns what is after that. ok is false where it closes no word.
+func quotedWord(s, closing string) (text, rest string, ok bool) {
 	var out strings.Builder
 	for i := 0; i < len(s); i++ {
 		if strings.HasPrefix(s[i:], closing) {
@@ -64,12 +71,12 @@ func quotedWord(s string) (text, rest string, ok bool) {
 }
 
 // identifier reads a word as a Matrix identifier or a link to one, with the sigil that it begins with and the servers that
-// the link names. A comma or a colon after it belongs to the sentence.
+// the link names. A comma or a stop after it belongs to the sentence.
 func (w word) identifier() (sigil byte, full string, via []string) {
 	if w.quoted {
 		return 0, "", nil
 	}
-	text := strings.TrimRight(w.text, ",;:")
+	text := strings.TrimRight(w.text, ",;:.")
 	if link, err := id.ParseMatrixURIOrMatrixToURL(text); err == nil {
 		if link.MXID2 != "" {
 			return 0, "", nil
@@ -124,17 +131,27 @@ func (w word) place() (place, bool) {
 	return place{}, false
 }
 
-// takeFlags splits words into flags (--name, before the first quoted word) and the rest.
+// takeFlags splits words into flags (--name, not quoted) and the rest. Keyboards make a dash of the two hyphens: "—dry-run" must not
+// become the reason of what it was to try only.
 func takeFlags(words []word) (flags map[string]bool, rest []word) {
 	flags = map[string]bool{}
 	for _, w := range words {
-		if name, isFlag := strings.CutPrefix(w.text, "--"); isFlag && !w.quoted && name != "" {
+		if name := flag(w); name != "" {
 			flags[name] = true
 			continue
 		}
 		rest = append(rest, w)
 	}
 	return flags, rest
+}
+
+func flag(w word) (name string) {
+	for _, dash := range [...]string{"--", "—", "–"} {
+		if name, is := strings.CutPrefix(w.text, dash); is && !w.quoted {
+			return name
+		}
+	}
+	return ""
 }
 
 // invocation splits a text into the command's name and its arguments. ok is false where the bot is not addressed: the text

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 )
@@ -22,6 +23,9 @@ func TestSplitWords(t *testing.T) {
 		{`"never closed`, []string{`"never`, "closed"}},
 		{`it's "q"x`, []string{"it's", `"q"x`}},
 		{`""`, []string{"«»"}},
+		{`"a"x "b c" d`, []string{`"a"x`, "«b c»", "d"}},
+		{`“a “b”x “c d” “e`, []string{"“a", "“b”x", "«c d»", "“e"}},
+		{`"a \"b "c"x "d"`, []string{`"a`, `\"b`, `"c"x`, "«d»"}},
 	}
 	for _, tt := range tests {
 		var got []string
@@ -37,10 +41,25 @@ func TestSplitWords(t *testing.T) {
 	}
 }
 
+// TestSplitWordsInTime: quotes that close nothing are looked for once.
+func TestSplitWordsInTime(t *testing.T) {
+	for _, text := range []string{strings.Repeat("“a ", 13000), strings.Repeat("“a ", 13000) + "”x", strings.Repeat(`"\" `, 13000)} {
+		start := time.Now()
+		if n := len(splitWords(text)); n < 13000 {
+			t.Errorf("%d words of %.20q", n, text)
+		}
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("%.20q took %s", text, took)
+		}
+	}
+}
+
 func TestUser(t *testing.T) {
 	tests := []struct{ in, want string }{
 		{"@bob:here", "@bob:here"},
 		{"@bob:here,", "@bob:here"},
+		{"@bob:here.", "@bob:here"},
+		{"https://matrix.to/#/@bob:here.", "@bob:here"},
 		{"@bob", "@bob:asker.org"},
 		{"@bob:matrix.example:8448", "@bob:matrix.example:8448"},
 		{"https://matrix.to/#/@bob:here", "@bob:here"},

@@ -181,6 +181,29 @@ func TestGuardInherited(t *testing.T) {
 			}
 		})
 	}
+	t.Run("power levels", func(t *testing.T) {
+		// Whoever may name the middle room's spaces may not write its policy, until the levels say otherwise.
+		middle := s.BotRoom(s.owner, harness.RoomOptions{Name: "Middle", Type: "m.space", Power: m{"events": m{policyEvent: 100}}})
+		below := s.BotRoom(s.owner, harness.RoomOptions{})
+		for _, room := range []id.RoomID{middle, below} {
+			s.owner.Grant(room, 100, s.Usher.Bot)
+			s.owner.SetState(room, joinRules, "", public)
+		}
+		s.owner.SetState(middle, "m.space.child", string(below), via)
+		s.owner.SetState(below, "m.space.parent", string(middle), via)
+		s.owner.SetState(space, "m.space.child", string(middle), via)
+		s.owner.SetState(middle, "m.space.parent", string(space), via)
+		s.settled(s.owner, space)
+		s.settled(s.owner, middle)
+		for _, room := range []id.RoomID{middle, below} {
+			if rule := s.owner.State(room, joinRules, "").Field("join_rule"); rule != "public" {
+				t.Errorf("set back for somebody who may not write the policy: %s", rule)
+			}
+		}
+		s.owner.SetState(middle, powerLevels, "", m{"users": m{string(s.owner.ID): 100, string(s.Usher.Bot): 100}})
+		s.changed(t, middle, s.Usher.Bot, joinRules, `"invite"`)
+		s.changed(t, below, s.Usher.Bot, joinRules, `"invite"`)
+	})
 	t.Run("the bot comes into the space last", func(t *testing.T) {
 		room := s.BotRoom(s.owner, harness.RoomOptions{})
 		s.owner.Grant(room, 100, s.Usher.Bot)

@@ -87,6 +87,12 @@ func (s *Service) openCard(ctx context.Context, row Invitation, rule *policy.InF
 // was given is looked for only where nothing else stands in the way.
 func (s *Service) decideAgain(ctx context.Context, inv Invitation, q policy.Question) (policy.Decision, error) {
 	f := policy.Facts{Paid: true}
+	if inv.Actor == s.Self.Bot {
+		knocked, err := s.accepted(ctx, inv, room.Knock)
+		if f.Itself = knocked; err != nil {
+			return policy.Decision{}, err
+		}
+	}
 	j, err := s.decide(ctx, inv.Room, q, f, nil)
 	if err != nil || j.Decision.Code != policy.CodeApproval {
 		return j.Decision, err
@@ -101,15 +107,20 @@ func (s *Service) decideAgain(ctx context.Context, inv Invitation, q policy.Ques
 // approved tells whether people have accepted what a row is to do.
 func (s *Service) approved(ctx context.Context, inv Invitation) (bool, error) {
 	for _, action := range []room.ActionType{inv.Action, room.Knock} { // asked for, or knocked for
-		card, err := s.Store.CardOf(ctx, inv.Command, action, inv.Room, inv.Target)
-		switch {
-		case err == nil && card.State == CardAccepted:
-			return true, nil
-		case err != nil && !errors.Is(err, ErrNotFound):
-			return false, err
+		if accepted, err := s.accepted(ctx, inv, action); accepted || err != nil {
+			return accepted, err
 		}
 	}
 	return false, nil
+}
+
+// accepted tells whether a row's card of one kind was.
+func (s *Service) accepted(ctx context.Context, inv Invitation, action room.ActionType) (bool, error) {
+	card, err := s.Store.CardOf(ctx, inv.Command, action, inv.Room, inv.Target)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && card.State == CardAccepted, err
 }
 
 // row returns the invitation that a card is about, or that came of it; ErrNotFound where there is none (yet).

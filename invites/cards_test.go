@@ -309,3 +309,33 @@ func TestCardsAreLimited(t *testing.T) {
 		t.Errorf("%d refused, %d cards, %v; want 5 and 21", refused, len(todo), err)
 	}
 }
+
+// TestManyAskedFor: whoever asks for approval, over and over, has so many cards open at most, wherever they are.
+func TestManyAskedFor(t *testing.T) {
+	w := newWorld(t)
+	w.court(1, nil)
+	ask := func(who id.UserID, n int) (waiting int, codes map[string]bool) {
+		var targets []id.UserID
+		for i := range 20 {
+			targets = append(targets, id.UserID(fmt.Sprintf("@guest%d-%d:there", n, i)))
+		}
+		codes = map[string]bool{}
+		for _, row := range w.ask(t, w.request(t, who, targets...)) {
+			if codes[row.Code] = true; row.Status == invites.Waiting {
+				waiting++
+			}
+		}
+		return waiting, codes
+	}
+	for n := range 5 {
+		if waiting, codes := ask(carol, n); waiting != 20 {
+			t.Fatalf("command %d: %d wait: %v", n, waiting, codes)
+		}
+	}
+	if waiting, codes := ask(carol, 5); waiting != 0 || !codes[invites.CodeTooMany] {
+		t.Errorf("%d wait: %v", waiting, codes)
+	}
+	if waiting, _ := ask(dora, 6); waiting != 20 {
+		t.Errorf("somebody else: %d wait", waiting)
+	}
+}

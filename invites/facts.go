@@ -23,6 +23,9 @@ type purse struct {
 	spent   policy.Spent
 }
 
+// asks tells that somebody only wants to know: nothing is going to be sent for them.
+func (w *purse) asks() bool { return w != nil && w.viewer != "" }
+
 // reader is as whom is read where the bot can't.
 func (w *purse) reader(q policy.Question) id.UserID {
 	if w == nil || w.viewer == "" {
@@ -261,6 +264,9 @@ func (s *Service) listed(ctx context.Context, lists []id.RoomID, user id.UserID)
 
 // lookUp brings a list up to date and looks a user up in it. It returns the number of its rules, too.
 func (s *Service) lookUp(ctx context.Context, r id.RoomID, user id.UserID) (*policy.Hit, int, error) {
+	if _, err := s.Homeserver.Snapshot(ctx, r, "", nil, false); err != nil {
+		return nil, 0, err // policies name what they like: only what can be read is remembered
+	}
 	w := s.memory.watched(r)
 	w.mu.Lock()
 	defer w.mu.Unlock()

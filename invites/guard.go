@@ -130,15 +130,10 @@ func (g *Guard) Handle(ctx context.Context, ev Received) error {
 	if ev.Type != "m.room.member" {
 		return g.door(ctx, ev.Room, p, false)
 	}
-	var event struct {
-		Content map[string]json.RawMessage `json:"content"`
-	}
-	if json.Unmarshal(ev.Raw, &event) != nil || ev.StateKey == nil {
+	if ev.StateKey == nil {
 		return nil
 	}
-	var membership string
-	_ = json.Unmarshal(event.Content["membership"], &membership)
-	target := id.UserID(*ev.StateKey)
+	membership, target := says(ev), id.UserID(*ev.StateKey)
 	switch {
 	case target == g.Service.Self.Bot || ev.Sender == g.Service.Self.Bot:
 	case membership == "join":
@@ -244,7 +239,7 @@ func (g *Guard) drifted(ctx context.Context, r id.RoomID, p *policy.InForce, d p
 	}
 	p.Document.Guard.Mend(snap, &d, cause.Before)
 	if code, because := p.MaySetBack(snap, r, &d, g.Service.Self.Bot); code != "" {
-		report.Part, report.Code, report.Because = string(code), string(code), string(because.Rule)
+		report.Part, report.Code, report.Rule = string(code), string(code), string(because.Rule)
 		return g.tellOnce(ctx, r, p, report)
 	}
 	fight, err := g.fight(ctx, r, p, d.Event, first)

@@ -48,7 +48,11 @@ func (w *watch) restart(t *testing.T) {
 				return err
 			}
 		}
-		w.told = append(w.told, fmt.Sprintf("%s %s %s %s%s acts:%t calls:%d", r.Kind, r.Part, r.Who, r.Target, r.Code, r.Acts, len(r.Call)))
+		told := fmt.Sprintf("%s %s %s %s%s acts:%t calls:%d", r.Kind, r.Part, r.Who, r.Target, r.Code, r.Acts, len(r.Call))
+		if r.Late {
+			told += " late"
+		}
+		w.told = append(w.told, told)
 		return nil
 	}}
 	if err := w.guard.Load(t.Context()); err != nil {
@@ -58,6 +62,12 @@ func (w *watch) restart(t *testing.T) {
 
 // see hands a state event to the guard.
 func (w *watch) see(t *testing.T, kind, key string) error {
+	t.Helper()
+	return w.guard.Handle(t.Context(), w.event(t, kind, key))
+}
+
+// event receives a state event.
+func (w *watch) event(t *testing.T, kind, key string) invites.Received {
 	t.Helper()
 	snap, err := w.hs.Snapshot(t.Context(), lobby, "", nil, true)
 	if err != nil {
@@ -77,7 +87,7 @@ func (w *watch) see(t *testing.T, kind, key string) error {
 	if _, err := w.db.Receive(t.Context(), []invites.Received{ev}, nil, members...); err != nil {
 		t.Fatal(err)
 	}
-	return w.guard.Handle(t.Context(), ev)
+	return ev
 }
 
 func (w *watch) set(t *testing.T, by id.UserID, rule string) error {
@@ -311,6 +321,28 @@ func TestGuardIntruder(t *testing.T) {
 	}
 }
 
+// TestGuardReadsExactKeys: a homeserver passes on keys that it does not know, and Go's JSON takes "CONTENT" for "content".
+func TestGuardReadsExactKeys(t *testing.T) {
+	restricted := strings.Replace(door, `"join_rule":"invite"`, `"join_rule":"restricted"`, 1)
+	for _, raw := range []string{
+		`{"content":{"membership":"join"},"CONTENT":{"membership":"leave"}}`,
+		`{"CONTENT":{"join_authorised_via_users_server":"@alice:here"},"content":{"membership":"join"}}`,
+		`{"content":{"membership":"join"},"Content":5}`,
+	} {
+		w := newWatch(t, restricted)
+		w.told = nil
+		w.hs.Member(lobby, bob, "join")
+		ev := w.event(t, "m.room.member", bob.String())
+		ev.Raw = json.RawMessage(raw)
+		if err := w.guard.Handle(t.Context(), ev); err != nil {
+			t.Fatal(err)
+		}
+		if len(w.told) != 1 {
+			t.Errorf("%s: told %q", raw, w.told)
+		}
+	}
+}
+
 // tell checks what was told and what became of somebody.
 func (w *watch) tell(t *testing.T, user id.UserID, told, membership string) {
 	t.Helper()
@@ -351,6 +383,25 @@ func TestGuardOver(t *testing.T) {
 			w.tell(t, bob, "", "join")
 		})
 	}
+}
+
+// TestGuardOverInvited: whoever came in uninvited, left and was invited is not put out by a kick that waited.
+func TestGuardOverInvited(t *testing.T) {
+	w := newWatch(t, door)
+	w.hs.Before = func(invites.Effect) error {
+		return &invites.ActError{Class: invites.ClassFailed, Err: errors.New("down")}
+	}
+	w.hs.Member(lobby, bob, "join")
+	if err := w.see(t, "m.room.member", bob.String()); err != nil {
+		t.Fatal(err)
+	}
+	w.hs.Before, w.told = nil, nil
+	w.hs.Set(lobby, "m.room.member", bob.String(), alice, map[string]any{"membership": "invite"})
+	w.clock.Advance(time.Minute)
+	if outcome, err := one(w.Deliver(t.Context(), w.queue.Take()[0].Row)); err != nil || outcome.Code != "guard.over" {
+		t.Errorf("%+v %v", outcome, err)
+	}
+	w.tell(t, bob, "", "invite")
 }
 
 // TestGuardIntruderCannotHide: taking one's own join event back does not call the kick off, and a crash before it does not either.
@@ -409,6 +460,50 @@ func TestGuardByHand(t *testing.T) {
 			w.tell(t, tt.target, tt.told, tt.after)
 		})
 	}
+	t.Run("accepted at once", func(t *testing.T) {
+		w := newWatch(t, strings.Replace(door, `"whom":{`, `"whom":{"max_members":4,`, 1))
+		for _, target := range []id.UserID{"@rob:elsewhere", bob} { // one against the policy, and one who makes the room full
+			w.hs.Set(lobby, "m.room.member", target.String(), carol, map[string]any{"membership": "invite"})
+			invite := w.event(t, "m.room.member", target.String())
+			w.hs.Member(lobby, target, "join")
+			if err := w.guard.Handle(t.Context(), invite); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.tell(t, "@rob:elsewhere", "by_hand by_hand @carol:here @rob:elsewherepolicy.whom.user_denied acts:false calls:0 late", "join")
+	})
+	t.Run("accepted before it could be withdrawn", func(t *testing.T) {
+		w := newWatch(t, door)
+		w.hs.Before = func(invites.Effect) error {
+			return &invites.ActError{Class: invites.ClassFailed, Err: errors.New("down")}
+		}
+		rob := id.UserID("@rob:elsewhere")
+		w.hs.Set(lobby, "m.room.member", rob.String(), carol, map[string]any{"membership": "invite"})
+		if err := w.see(t, "m.room.member", rob.String()); err != nil {
+			t.Fatal(err)
+		}
+		w.hs.Before = nil
+		w.hs.Member(lobby, rob, "join")
+		w.clock.Advance(time.Minute)
+		outcome, err := one(w.Deliver(t.Context(), w.queue.Take()[0].Row))
+		if err != nil || outcome.Code != "guard.over" {
+			t.Errorf("whoever was invited is no intruder: %+v %v", outcome, err)
+		}
+		w.tell(t, rob, "by_hand by_hand @carol:here @rob:elsewherepolicy.whom.user_denied acts:true calls:0", "join")
+	})
+	t.Run("no power to withdraw", func(t *testing.T) {
+		w := newWatch(t, door)
+		w.give(map[string]any{alice.String(): 100, bot.String(): 40, carol.String(): 50})
+		w.hs.Set(lobby, "m.room.member", "@rob:elsewhere", carol, map[string]any{"membership": "invite"})
+		var got invites.Report
+		w.crash = func(r invites.Report) error { got = r; return nil }
+		if err := w.see(t, "m.room.member", "@rob:elsewhere"); err != nil {
+			t.Fatal(err)
+		}
+		if got.Code != "guard.power" || got.Rule != "kick.power" || !strings.Contains(got.Because, "keeps @rob:elsewhere out") {
+			t.Errorf("%+v", got)
+		}
+	})
 	t.Run("through the bot, though it spent the quota", func(t *testing.T) {
 		w := newWatch(t, strings.Replace(door, `"whom"`, `"quota":{"person":{"count":1}},"whom"`, 1))
 		w.ask(t, w.request(t, carol, bob))

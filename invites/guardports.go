@@ -60,7 +60,9 @@ type Report struct {
 	At      time.Time     // when the event was sent, as its server says; zero: not known
 	Acts    bool          // it is set back, kicked or withdrawn
 	Code    string        // why not, or why an invitation is refused; empty: only watching
-	Because string        // the same for people; may be empty
+	Because string        // the same for people, or what the policy has against an invitation; may be empty
+	Rule    string        // for CodeGuardPower: the rule that the bot fails by
+	Late    bool          // an invitation was accepted before anything could be done about it
 	Call    []id.UserID   // people to call for help
 	Window  time.Duration // for CodeGuardStopped
 }

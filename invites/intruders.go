@@ -36,13 +36,25 @@ func (g *Guard) joined(ctx context.Context, ev Received, p *policy.InForce, targ
 	})
 }
 
+// content returns the content of an event, read by exact keys: encoding/json would take "CONTENT", which homeservers pass on, for more
+// of it.
+func content(ev Received) (fields map[string]json.RawMessage) {
+	var event map[string]json.RawMessage
+	if json.Unmarshal(ev.Raw, &event) == nil {
+		_ = json.Unmarshal(event["content"], &fields)
+	}
+	return fields
+}
+
+// says returns the membership that a member event sets.
+func says(ev Received) (membership string) {
+	_ = json.Unmarshal(content(ev)["membership"], &membership)
+	return membership
+}
+
 // vouched reports whether a member's server let somebody join who was not invited.
 func vouched(ev Received) bool {
-	var event struct {
-		Content map[string]json.RawMessage `json:"content"`
-	}
-	_ = json.Unmarshal(ev.Raw, &event)
-	_, is := event.Content["join_authorised_via_users_server"]
+	_, is := content(ev)["join_authorised_via_users_server"]
 	return is
 }
 
@@ -76,6 +88,9 @@ func (g *Guard) byHand(ctx context.Context, ev Received, p *policy.InForce, targ
 	if d.Verdict != room.Deny || d.Side != policy.SidePolicy {
 		return nil
 	}
+	if now, _ := snap.Membership(target); now == "join" && d.Code == policy.CodeFull {
+		return nil // accepted by now: they are one of those who are counted
+	}
 	report := Report{Kind: ReportByHand, Part: "by_hand", Event: ev.Event, Who: ev.Sender, Target: target, At: ev.SentAt,
 		Code: string(d.Code), Because: policy.Explain(q, d).Sentence}
 	return g.remove(ctx, ev, p, report, removal{
@@ -104,14 +119,18 @@ func (g *Guard) remove(ctx context.Context, ev Received, p *policy.InForce, repo
 	if err != nil {
 		return err
 	}
-	if now, known := snap.Membership(report.Target); len(rows) == 0 && (!known || now != r.membership) {
+	switch now, known := snap.Membership(report.Target); {
+	case len(rows) > 0 || known && now == r.membership:
+	case known && now == "join": // invited, and so no intruder
+		report.Late, r.wanted = true, false
+	default:
 		return nil // gone already
 	}
 	kick := room.Action{Type: room.Kick, Sender: s.Self.Bot, Target: report.Target}
 	switch result := room.Authorize(snap, kick); {
 	case !r.wanted || len(rows) > 0:
 	case result.Verdict != room.Allow:
-		report.Because = string(result.Rule)
+		report.Rule = string(result.Rule)
 		report.Code, r.wanted = string(policy.CodeGuardPower), false
 	case !p.Entitled(snap, ev.Room, r.path, kick):
 		report.Code, r.wanted = string(policy.CodeGuardAuthor), false
@@ -158,9 +177,9 @@ func (s *Service) wanted(ctx context.Context, inv Invitation) (bool, error) {
 		return false, err
 	}
 	doc := &p.Document.Guard
-	path, wants := "guard.intruders", doc.Mode != policy.Off && doc.Intruders == policy.Kick && doc.IsIntruder(vouched(ev))
 	membership, _ := snap.Membership(inv.Target)
-	if membership == "invite" {
+	path, wants := "guard.intruders", doc.Mode != policy.Off && doc.Intruders == policy.Kick && doc.IsIntruder(vouched(ev)) && membership != "invite"
+	if says(ev) == "invite" { // as long as that invitation stands: whoever accepted it is no intruder
 		path, wants = "guard.by_hand", doc.Mode != policy.Off && doc.ByHand == policy.Withdraw && memberEvent(snap, inv.Target) == inv.Command
 	}
 	return wants && p.Entitled(snap, inv.Room, path, room.Action{Type: room.Kick, Sender: s.Self.Bot, Target: inv.Target}), nil

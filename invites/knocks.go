@@ -45,6 +45,9 @@ func (s *Service) Knock(ctx context.Context, k Knock) (Reception, error) {
 		return Reception{}, err
 	}
 	now := s.Clock.Now()
+	if many, err := s.knockedOften(ctx, k, now); err != nil || many {
+		return Reception{}, err
+	}
 	card := Card{
 		Kind: CardKnock, Room: k.Room, ShownIn: cmp.Or(d.Room, k.Room), Command: k.Event, Home: k.Room, Action: room.Knock, Actor: k.User, Target: k.User,
 		Reason: k.Reason, Policy: p.Event(), Votes: 1, Level: d.Level, CreatedAt: now, State: CardOpen,
@@ -65,6 +68,11 @@ func (s *Service) Knock(ctx context.Context, k Knock) (Reception, error) {
 	if err != nil {
 		return Reception{}, err
 	}
+	if !welcome || paused {
+		if crowded, err := s.crowded(ctx, k); err != nil || crowded {
+			return Reception{}, err
+		}
+	}
 	card.Remark = remark
 	if card, err = s.Store.OpenCard(ctx, card); err != nil {
 		return Reception{}, err
@@ -73,6 +81,38 @@ func (s *Service) Knock(ctx context.Context, k Knock) (Reception, error) {
 		card, err = s.close(ctx, card, Closing{State: CardAccepted, By: s.Self.Bot})
 	}
 	return Reception{Card: &card, Paused: first && welcome}, err
+}
+
+// How many knocks of one person become cards within an hour, among how many of the room's last ones theirs are looked for, and how many
+// of a room's may be open.
+const (
+	knocksEach = 3
+	knocksSeen = 500
+	knocksOpen = 200
+)
+
+// knockedOften tells whether somebody has knocked, and gone, so often of late that people need not be asked about them again.
+func (s *Service) knockedOften(ctx context.Context, k Knock, now time.Time) (bool, error) {
+	recent, err := s.Store.Knocked(ctx, k.Room, now.Add(-time.Hour), knocksSeen)
+	theirs := 0
+	for _, c := range recent {
+		if c.Actor == k.User && c.Command != k.Event {
+			theirs++
+		}
+	}
+	return theirs >= knocksEach, err
+}
+
+// crowded tells whether people are asked about so many at a room that they would not see one more.
+func (s *Service) crowded(ctx context.Context, k Knock) (bool, error) {
+	todo, err := s.Store.CardsTodo(ctx)
+	open := 0
+	for _, c := range todo {
+		if c.Kind == CardKnock && c.State == CardOpen && c.Room == k.Room && c.Command != k.Event {
+			open++
+		}
+	}
+	return open >= knocksOpen, err
 }
 
 // knocks tells whether somebody knocks at a room.
@@ -88,12 +128,16 @@ func (s *Service) knocks(ctx context.Context, r id.RoomID, user id.UserID) (bool
 	return membership == "knock", nil
 }
 
+// maxBreaker is the most knocks that a breaker lets pass: so many are read for each.
+const maxBreaker = 1000
+
 // breaker tells whether letting in at once is paused for a knock, and whether it is the first that is.
 func (s *Service) breaker(ctx context.Context, k Knock, rate policy.Rate, now time.Time) (paused, first bool, err error) {
 	if rate.Count <= 0 {
 		return false, false, nil
 	}
-	recent, err := s.Store.Knocked(ctx, k.Room, now.Add(-rate.Per), int(min(rate.Count, 1000))+1)
+	rate.Count = min(rate.Count, maxBreaker)
+	recent, err := s.Store.Knocked(ctx, k.Room, now.Add(-rate.Per), int(rate.Count)+1)
 	if err != nil {
 		return false, false, err
 	}
@@ -118,7 +162,7 @@ func breaks(rate policy.Rate, knock id.EventID, recent []Card) (paused, first bo
 // is against them is the remark.
 func (s *Service) welcome(ctx context.Context, k Knock, p *policy.InForce) (welcome bool, remark string, err error) {
 	q := policy.Question{Action: room.Invite, Actor: s.Self.Bot, Performer: s.Self.Bot, Target: k.User}
-	j, err := s.decide(ctx, k.Room, q, policy.Facts{Paid: true}, nil)
+	j, err := s.decide(ctx, k.Room, q, policy.Facts{Paid: true, Itself: true}, nil)
 	if err != nil {
 		return false, "", err
 	}

@@ -2,6 +2,7 @@ package invites_test
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -68,7 +69,7 @@ func TestKnockAtOnce(t *testing.T) {
 	tests := []struct {
 		name   string
 		knocks map[string]any
-		whom   map[string]any
+		more   map[string]any
 		state  invites.CardState // empty: no card
 		remark bool
 	}{
@@ -78,16 +79,16 @@ func TestKnockAtOnce(t *testing.T) {
 		{"by server", map[string]any{"desk": true, "accept_servers": []string{"here"}}, nil, invites.CardAccepted, false},
 		{"as a member of another room", map[string]any{"desk": true, "accept_members_of": []string{string(club)}}, nil, invites.CardAccepted, false},
 		{"of an unknown room", map[string]any{"desk": true, "accept_members_of": []string{"!x:here"}}, nil, invites.CardOpen, false},
+		{"whoever else may ask", map[string]any{"desk": true, "accept_servers": []string{"here"}},
+			map[string]any{"ask": map[string]any{"users": []string{"@dora:here"}, "level": 60, "joined_for": "9w"}}, invites.CardAccepted, false},
 		{"denied comes first", map[string]any{"desk": true, "accept_servers": []string{"here"}},
-			map[string]any{"deny_users": []string{"@bob:*"}}, invites.CardOpen, true},
+			map[string]any{"whom": map[string]any{"deny_users": []string{"@bob:*"}}}, invites.CardOpen, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
 			more := map[string]any{"knocks": tt.knocks}
-			if tt.whom != nil {
-				more["whom"] = tt.whom
-			}
+			maps.Copy(more, tt.more)
 			w.court(1, more)
 			w.hs.Create(club, "11", alice, bot, bob)
 			got := w.knock(t, bob)
@@ -105,6 +106,33 @@ func TestKnockAtOnce(t *testing.T) {
 				t.Errorf("sent %+v", acts)
 			}
 		})
+	}
+}
+
+// TestKnockAgainAndAgain: whoever knocks and goes, over and over, does not fill the room with cards; others are not worse off.
+func TestKnockAgainAndAgain(t *testing.T) {
+	w := newWorld(t)
+	w.court(1, map[string]any{"knocks": map[string]any{"desk": true}})
+	cards := 0
+	for n := range 8 {
+		got := w.knock(t, bob)
+		if got.Card != nil {
+			cards++
+			if again, err := w.Knock(t.Context(), invites.Knock{Event: got.Card.Command, Room: lobby, User: bob}); err != nil || again.Card == nil {
+				t.Errorf("the same knock after a crash: %+v %v", again, err)
+			}
+		}
+		if shown := got.Card != nil; shown != (n < 3) {
+			t.Errorf("knock %d is shown: %t", n, shown)
+		}
+		w.hs.Member(lobby, bob, "leave")
+	}
+	if got := w.knock(t, "@other:there"); got.Card == nil {
+		t.Error("somebody else's knock is not shown")
+	}
+	w.clock.Advance(time.Hour)
+	if got := w.knock(t, bob); got.Card == nil || cards != 3 {
+		t.Errorf("an hour later: %+v, after %d cards", got, cards)
 	}
 }
 
@@ -138,5 +166,43 @@ func TestBreaker(t *testing.T) {
 	w.clock.Advance(11 * time.Minute)
 	if state := knock(20); state != invites.CardAccepted {
 		t.Errorf("a knock when it has calmed down is %s", state)
+	}
+}
+
+// TestKnockAgainstThePolicy: people decide on somebody whom the policy would refuse, but can't go past it.
+func TestKnockAgainstThePolicy(t *testing.T) {
+	w := newWorld(t)
+	w.court(1, map[string]any{"knocks": map[string]any{"desk": true}, "whom": map[string]any{"deny_users": []string{"@bob:*"}}})
+	card := w.knock(t, bob).Card
+	ballot, _ := w.vote(t, *card, dora, invites.Accept)
+	if row := w.row(t, ballot.Card); row.Status != invites.Refused || row.Code != "policy.whom.user_denied" || len(w.hs.Acts()) != 0 {
+		t.Errorf("accepted: %+v", row)
+	}
+}
+
+// TestManyKnock: a crowd at one door does not fill the bot with cards for ever.
+func TestManyKnock(t *testing.T) {
+	const most = 200
+	w := newWorld(t)
+	w.court(1, map[string]any{"knocks": map[string]any{"desk": true, "accept_users": []string{"@friend:*"}}})
+	var first invites.Card
+	for n := range most + 5 {
+		got := w.knock(t, id.UserID(fmt.Sprintf("@guest%d:there", n)))
+		if shown := got.Card != nil; shown != (n < most) {
+			t.Fatalf("knock %d is shown: %t", n, shown)
+		}
+		if n == 0 {
+			first = *got.Card
+		}
+	}
+	if got := w.knock(t, "@friend:there"); got.Card == nil || got.Card.State != invites.CardAccepted {
+		t.Errorf("whom the policy lets in is kept waiting: %+v", got)
+	}
+	w.vote(t, first, dora, invites.Decline)
+	if err := w.db.ToldCard(t.Context(), first.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.knock(t, "@late:there"); got.Card == nil {
+		t.Error("one has been decided, and the next is not shown")
 	}
 }

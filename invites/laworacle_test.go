@@ -250,7 +250,7 @@ func (h *watched) forbids(l law, s *room.Snapshot, c *asked, e invites.Effect) s
 		return ""
 	case l.broken:
 		return "it is malformed"
-	case h.mayNotAsk(l, s, c.actor) != "":
+	case !(c.knock && c.actor == bot) && h.mayNotAsk(l, s, c.actor) != "": // whom the policy itself lets in, nobody asks for
 		return h.mayNotAsk(l, s, c.actor)
 	case like(l.list("whom.deny_users"), e.Target.String()):
 		return "whom.deny_users"

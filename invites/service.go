@@ -154,10 +154,10 @@ func (s *Service) Joined(ctx context.Context, r id.RoomID, user id.UserID) (bool
 	return membership == "join", nil
 }
 
-// performer chooses who sends the change. A join can only be sent by the one who joins.
+// performer chooses who sends the change. A join or a knock can only be sent by the one whose it is.
 func (s *Service) performer(req Request, target id.UserID) id.UserID {
 	switch {
-	case req.Action == room.Join:
+	case req.Action == room.Join, req.Action == room.Knock:
 		return target
 	case !req.AsBot && s.Self.MayAssert(req.Actor):
 		return req.Actor
@@ -168,7 +168,7 @@ func (s *Service) performer(req Request, target id.UserID) id.UserID {
 // decide reads what the question depends on, and decides it. Of the facts, those that are given are not looked for.
 func (s *Service) decide(ctx context.Context, r id.RoomID, q policy.Question, f policy.Facts, w *purse) (Judgement, error) {
 	j := Judgement{Question: q}
-	if q.Performer != s.Self.Bot && !s.Self.MayAssert(q.Performer) {
+	if q.Performer != s.Self.Bot && !s.Self.MayAssert(q.Performer) && !(q.Own() && w.asks()) {
 		j.Decision = policy.Decision{Code: policy.CodeNoAssertion, Side: policy.SidePerformer}
 		return j, nil
 	}

@@ -102,8 +102,12 @@ func compare(a, b id.UserID) int {
 	return 0
 }
 
-// maxAsked is how many invitations that need approval one command may ask for: each becomes a card.
-const maxAsked = 20
+// How many invitations that need approval one command may ask for, since each becomes a card, and how many cards somebody may have
+// open, in all rooms: all that are open are looked after every few seconds.
+const (
+	maxAsked = 20
+	maxOpen  = 100
+)
 
 // limitCards refuses, of the rows that would wait for approval, those that are asked for already, and those that are too many.
 func (s *Service) limitCards(ctx context.Context, rows []Invitation) error {
@@ -114,7 +118,12 @@ func (s *Service) limitCards(ctx context.Context, rows []Invitation) error {
 	if err != nil {
 		return err
 	}
-	waiting := 0
+	waiting, open := 0, 0
+	for _, c := range todo {
+		if c.Kind == CardApproval && c.State == CardOpen && c.Actor == rows[0].Actor {
+			open++
+		}
+	}
 	for i := range rows {
 		row := &rows[i]
 		if row.Status != Waiting {
@@ -129,6 +138,8 @@ func (s *Service) limitCards(ctx context.Context, rows []Invitation) error {
 			row.Detail = fmt.Sprintf("%s asked for that already; it waits for approval as #%d.", todo[same].Actor, todo[same].Number)
 		case waiting > maxAsked:
 			row.Code, row.Detail = CodeTooMany, fmt.Sprintf("Approval can be asked for %d people at a time.", maxAsked)
+		case open+waiting > maxOpen:
+			row.Code, row.Detail = CodeTooMany, fmt.Sprintf("You have asked for approval for %d people already who still wait for it.", open)
 		default:
 			continue
 		}

@@ -21,10 +21,11 @@ const (
 
 // Ballot is what became of a vote.
 type Ballot struct {
-	Card         Card   // as it is after the vote
-	Code         string // why the vote does not count; empty: it counts
-	Sentence     string // that in words
-	For, Against int64  // votes that count so far
+	Card         Card       // as it is after the vote
+	Code         string     // why the vote does not count; empty: it counts
+	Sentence     string     // that in words
+	For, Against int64      // votes that count so far
+	After        id.EventID // the vote, cast or withdrawn, that it was counted after; empty: none in particular
 }
 
 // Vote counts a vote on a card and, when it completes the decision, closes the card.
@@ -52,7 +53,9 @@ func (s *Service) Vote(ctx context.Context, c Card, v Vote) (Ballot, error) {
 		}
 		return s.late(ctx, c, v)
 	}
-	return s.Tally(ctx, c)
+	ballot, err := s.Tally(ctx, c)
+	ballot.After = v.Event
+	return ballot, err
 }
 
 // late is a vote on a closed card: after a crash, perhaps the very one that closed it.

@@ -1,12 +1,14 @@
 package matrix
 
 import (
+	"strings"
 	"testing"
 
 	"maunium.net/go/mautrix/id"
 )
 
-// TestGuarded shows which state of a guarded room reaches the inbox, and that the same of another room costs no write.
+// TestGuarded shows which state of a guarded room reaches the inbox, and that the same of another room costs no write, save for what may
+// put a room under a space's guard.
 func TestGuarded(t *testing.T) {
 	const key, ann = `,"state_key":""`, `,"state_key":"@ann:x"`
 	kept := map[string]bool{
@@ -19,12 +21,16 @@ func TestGuarded(t *testing.T) {
 		event("m.room.message", "$7", `{"msgtype":"m.text","body":"x"}`, ``): false,
 	}
 	for _, guarded := range []bool{true, false} {
-		for e, want := range kept {
-			d := new(desk)
-			n := d.intake()
-			n.o.Guarded = func(r id.RoomID) bool { return guarded && r == "!r" }
-			if put(n, events(e)); (len(d.delivered) == 1) != (want && guarded) {
-				t.Errorf("guarded %t: %d kept of %s", guarded, len(d.delivered), e)
+		for _, claimed := range []bool{true, false} { // by a space: then its power levels say what it inherits
+			for e, want := range kept {
+				d := new(desk)
+				n := d.intake()
+				n.o.Guarded = func(r id.RoomID) bool { return guarded && r == "!r" }
+				n.o.Claimed = func(r id.RoomID) bool { return claimed && r == "!r" }
+				want := want && (guarded || claimed && strings.Contains(e, "m.room.power_levels"))
+				if put(n, events(e)); (len(d.delivered) == 1) != want {
+					t.Errorf("guarded %t, claimed %t: %d kept of %s", guarded, claimed, len(d.delivered), e)
+				}
 			}
 		}
 	}

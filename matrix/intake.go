@@ -54,6 +54,7 @@ type IntakeOptions struct {
 	Recover  func()                                            // after a commit of unknown outcome: look what waits in the inbox, not all of it was delivered
 	Policy   string                                            // type of a state event that is kept for the inbox, wherever it is sent
 	Guarded  func(id.RoomID) bool                              // a guard watches the room's door: what moves it is kept for the inbox; nil: nowhere
+	Claimed  func(id.RoomID) bool                              // a space claims the room: its power levels, which say whether its own word on that counts, are kept for the inbox; nil: none
 	Linked   func(context.Context, []invites.SpaceChild) error // spaces claimed rooms; an error keeps the transaction with the homeserver
 	Redacted func(id.RoomID, id.EventID)                       // an event, of state or not, may have been redacted
 	Left     func(id.RoomID)                                   // somebody left or was banned from the room; may come more than once, or be lost

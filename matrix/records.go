@@ -248,8 +248,9 @@ func (s *State) Spaces(r id.RoomID) []id.RoomID {
 	return s.spaces[r]
 }
 
-// maxSpaces bounds how many spaces may claim one room.
-const maxSpaces = 64
+// maxSpaces bounds how many rooms may claim one as their child, and so what a decision reads of it. A claim beyond it does not count,
+// and everybody may claim everything: so it is far more than somebody brings the bot into to keep a room from its own space's policy.
+const maxSpaces = 4096
 
 // Link remembers claims of spaces, and returns those that are new.
 func (s *State) Link(claims []invites.SpaceChild) (fresh []invites.SpaceChild) {

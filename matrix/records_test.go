@@ -188,6 +188,13 @@ func TestSpaces(t *testing.T) {
 	if got := state.Spaces("!c"); !slices.Equal(got, []id.RoomID{"!r"}) || state.Spaces("!none") != nil {
 		t.Errorf("got %v", got)
 	}
+	for n := range 1000 { // anybody may claim any room: that must not keep its own space out
+		state.Link([]invites.SpaceChild{{Space: id.RoomID(fmt.Sprintf("!stranger%d", n)), Child: "!c2"}})
+	}
+	state.Link([]invites.SpaceChild{{Space: "!r", Child: "!c2"}})
+	if !slices.Contains(state.Spaces("!c2"), "!r") {
+		t.Error("strangers' claims keep a space out")
+	}
 	plain := new(stub)
 	plain.inRoom()
 	if children, err := NewState(plain.client(t, 0), StateOptions{}).Children(t.Context(), "!r"); err != nil || children != nil {

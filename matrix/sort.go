@@ -177,11 +177,14 @@ func (n *Intake) stateEvent(t *work, e *rawEvent) (kind, string) {
 	return state, ""
 }
 
-// guarded tells whether a state event is for the guard of its room: the rules of its door, and who comes in or may.
+// guarded tells whether a state event is for the guard of its room: the rules of its door, who comes in or may, and what may put the
+// room under a guarded space.
 func (n *Intake) guarded(r id.RoomID, typ, key string, e *rawEvent) bool {
 	switch typ {
-	case "m.room.join_rules", "m.room.power_levels":
+	case "m.room.join_rules":
 		return key == "" && n.o.Guarded != nil && n.o.Guarded(r)
+	case "m.room.power_levels":
+		return key == "" && (n.o.Guarded != nil && n.o.Guarded(r) || n.o.Claimed != nil && n.o.Claimed(r))
 	case typeMember:
 		membership := string(e.content.membership)
 		return (membership == `"join"` || membership == `"invite"`) && n.o.Guarded != nil && n.o.Guarded(r)

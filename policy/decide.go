@@ -139,6 +139,9 @@ func (c check) all() *Decision {
 }
 
 func (c check) ask() *Decision {
+	if c.f.Itself {
+		return nil
+	}
 	power, known := c.s.Power(c.q.Actor)
 	if !known {
 		return &Decision{Verdict: room.Unknown, Code: room.RuleUnknown, Evidence: room.Evidence{Key: room.Key{Type: "m.room.power_levels"}}}
@@ -163,6 +166,9 @@ func (c check) facts() *Decision {
 	if c.f.Paid {
 		missing &^= FactSpent
 	}
+	if c.f.Itself {
+		missing &^= FactJoined
+	}
 	if missing == 0 {
 		return nil
 	}
@@ -171,7 +177,7 @@ func (c check) facts() *Decision {
 
 func (c check) joined() *Decision {
 	wait := c.f.Joined.Add(c.d.Ask.JoinedFor).Sub(c.f.Now)
-	if c.d.Ask.JoinedFor == 0 || wait <= 0 {
+	if c.d.Ask.JoinedFor == 0 || c.f.Itself || wait <= 0 {
 		return nil
 	}
 	return &Decision{Code: CodeAskJoined, Field: "ask.joined_for", Wait: wait}

@@ -44,6 +44,11 @@ func TestPolicyDecides(t *testing.T) {
 		{name: "user denied", policy: `"whom":{"deny_users":["@b*:*"]}`, code: CodeUserDenied},
 		{name: "server denied", policy: `"whom":{"deny_servers":["HERE"]}`, code: CodeHostDenied},
 		{name: "server denied, whatever its port", policy: `"whom":{"deny_servers":["*.evil"]}`, target: "@b:x.Evil:443", code: CodeHostDenied},
+		{name: "server denied with a port", policy: `"whom":{"deny_servers":["*.evil:8448"]}`, target: "@b:x.evil:8448", code: CodeHostDenied},
+		{name: "an address denied with a port", policy: `"whom":{"deny_servers":["[::1]:8448"]}`, target: "@b:[::1]", code: CodeHostDenied},
+		{name: "an address denied", policy: `"whom":{"deny_servers":["[::1]"]}`, target: "@b:[::1]:80", code: CodeHostDenied},
+		{name: "server denied, with the dot of the root", policy: `"whom":{"deny_servers":["x.evil"]}`, target: "@b:x.evil.:443", code: CodeHostDenied},
+		{name: "IPv4 with the dot of the root", policy: `"whom":{"ip_literals":false}`, target: "@b:1.2.3.4.", code: CodeIPLiteral},
 		{name: "denied before allowed", policy: `"whom":{"allow_users":["@bob:here"],"deny_users":["@bob:here"]}`, code: CodeUserDenied},
 		{name: "not allowed", policy: `"whom":{"allow_users":["@x:y"],"allow_servers":["z"]}`, code: CodeNotAllowed},
 		{name: "allowed by server", policy: `"whom":{"allow_users":["@x:y"],"allow_servers":["here"]}`, code: "invite"},
@@ -346,5 +351,24 @@ func BenchmarkDecide(b *testing.B) {
 	}
 	if d := Decide(s, q, Own(s, "!room"), f); d.Verdict != room.Allow {
 		b.Errorf("got %s", d.Code)
+	}
+}
+
+// TestExplanationsAreShort: what rooms and lists say is told in part only: it is on record for each of thousands of people.
+func TestExplanationsAreShort(t *testing.T) {
+	long := strings.Repeat("ä", 30_000)
+	q := Question{Action: room.Invite, Actor: alice, Performer: usher, Target: bob}
+	if _, malformed := Parse([]byte(`{"version":1,"` + long + `":1}`)); len(malformed.Error()) > 300 || !strings.Contains(malformed.Error(), "is no field") {
+		t.Errorf("%d bytes, %.80q", len(malformed.Error()), malformed.Error())
+	}
+	for _, d := range []Decision{
+		{Code: CodeMalformed, Side: SidePolicy, Fault: long},
+		{Code: CodeListed, Side: SidePolicy, Hit: &Hit{List: "!l", Entity: "@*:*", Reason: long}},
+		{Code: "join.not_invited", Side: SideActor, Evidence: room.Evidence{Found: long}},
+	} {
+		e := Explain(q, d)
+		if len(e.Sentence) > 1100 || !strings.HasSuffix(e.Sentence, "…") || strings.ContainsRune(e.Sentence, '\uFFFD') {
+			t.Errorf("%s: %d bytes, %.80q", d.Code, len(e.Sentence), e.Sentence)
+		}
 	}
 }

@@ -21,8 +21,19 @@ func (e Explanation) String() string {
 	return strings.TrimSpace(e.Sentence + " " + e.Fix)
 }
 
+// maxSentence bounds a sentence, in bytes: it holds what rooms and lists say, and is on record for each of thousands of people.
+const maxSentence = 1000
+
 // Explain puts a decision into words for the actor.
 func Explain(q Question, d Decision) Explanation {
+	e := explain(q, d)
+	if len(e.Sentence) > maxSentence {
+		e.Sentence = strings.ToValidUTF8(e.Sentence[:maxSentence], "") + "…"
+	}
+	return e
+}
+
+func explain(q Question, d Decision) Explanation {
 	w := wording{q: q, d: d, who: "you", be: "you are", have: "you have"}
 	if d.Side == SidePerformer {
 		w.who, w.be, w.have = "I", "I am", "I have"
@@ -236,5 +247,6 @@ func (w wording) other() Explanation {
 	case room.RuleAPIUnbanNotBanned:
 		return Explanation{string(w.q.Target) + " is not banned.", ""}
 	}
-	return Explanation{fmt.Sprintf("The room's rules don't let %s %s.", w.who, verb(w.q.Action)), ""}
+	whom := either(w.who == "I", "me", w.who)
+	return Explanation{fmt.Sprintf("The room's rules don't let %s %s.", whom, verb(w.q.Action)), ""}
 }

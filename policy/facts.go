@@ -32,6 +32,7 @@ type Facts struct {
 	Spent    Spent     // FactSpent
 	Paid     bool      // the quotas were charged for this already
 	Approved bool      // those who approve have approved
+	Itself   bool      // nobody asks: the policy has the bot do it, so that who may ask does not matter
 	Theirs   bool      // of a withdrawal: the invitation is one that the actor had the bot send
 }
 

@@ -56,12 +56,17 @@ func matchAny(globs []string, text string) (glob string, ok bool) {
 }
 
 // ServerName is the server part of a user id, in lower case and without a port: what server globs are matched with.
-func ServerName(user id.UserID) string {
-	name := strings.ToLower(user.Homeserver())
-	if i := strings.LastIndexByte(name, ':'); i >= 0 && !strings.HasSuffix(name, "]") {
+func ServerName(user id.UserID) string { return host(user.Homeserver()) }
+
+// host is a server's name, or a glob for some, as they are compared: in lower case, without a port, and without the dot that stands for
+// the root of the DNS, which would name the same server anew.
+func host(name string) string {
+	name = strings.ToLower(name)
+	i := strings.LastIndexByte(name, ':')
+	if i >= 0 && strings.Trim(name[i+1:], "0123456789") == "" && (name[:i] == "" || name[i-1] == ']' || !strings.Contains(name[:i], ":")) {
 		name = name[:i]
 	}
-	return name
+	return strings.TrimRight(name, ".")
 }
 
 // isIPLiteral reports whether a server name, without port, is an IP address.

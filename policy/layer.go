@@ -34,7 +34,7 @@ func (m Malformed) Error() string {
 			parts = append(parts, fmt.Sprintf("and %d more", len(m)-most))
 			break
 		}
-		parts = append(parts, strings.TrimPrefix(f.Path+" "+f.Problem, " "))
+		parts = append(parts, strings.TrimPrefix(fmt.Sprintf("%.100s %s", f.Path, f.Problem), " "))
 	}
 	return strings.Join(parts, "; ")
 }
@@ -193,13 +193,13 @@ func (f Field) list(items []string) (value any, problem string) {
 		case userList:
 			ok = isGlob(item) && (item[0] == '@' || item[0] == '*')
 		case servers:
-			item = strings.ToLower(item)
+			item = host(item)
 			ok = isGlob(item) && !strings.ContainsAny(item, "@!#/")
 		case rooms:
 			ok = isRoomID(item)
 		}
 		if !ok {
-			return nil, fmt.Sprintf("must be %s, and %q is none", f.kind, item)
+			return nil, fmt.Sprintf("must be %s, and %.80q is none", f.kind, item)
 		}
 		if !slices.Contains(list, item) {
 			list = append(list, item)

@@ -59,7 +59,7 @@ func (l *List) Set(k room.Key, content json.RawMessage) {
 		return
 	}
 	if in == &l.servers {
-		rule.entity = strings.ToLower(rule.entity)
+		rule.entity = host(rule.entity)
 	}
 	l.rules[k] = rule
 	in.add(rule, k)

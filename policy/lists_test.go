@@ -25,6 +25,8 @@ func TestList(t *testing.T) {
 		{"a user glob", "m.room.rule.user", `{"entity":"@spam*:*","recommendation":"m.ban"}`, "@spammer:x.org", true},
 		{"a short glob", "m.policy.rule.user", `{"entity":"@a*:*","recommendation":"m.ban"}`, "@ab:x", true},
 		{"a server", "m.policy.rule.server", `{"entity":"X.org","recommendation":"m.ban"}`, "@a:x.ORG:8448", true},
+		{"a server with its port", "m.policy.rule.server", `{"entity":"x.org:8448","recommendation":"m.ban"}`, "@a:x.org:8448", true},
+		{"a server by the root's dot", "m.policy.rule.server", `{"entity":"x.org","recommendation":"m.ban"}`, "@a:x.org.", true},
 		{"a server glob", "org.matrix.mjolnir.rule.server", `{"entity":"*.x.org","recommendation":"org.matrix.mjolnir.ban"}`, "@a:y.x.org", true},
 		{"the glob's own domain", "m.policy.rule.server", `{"entity":"*.x.org","recommendation":"m.ban"}`, "@a:x.org", false},
 		{"takedown", "m.policy.rule.user", `{"entity":"@a:x.org","recommendation":"m.takedown"}`, "@a:x.org", true},

@@ -1,0 +1,194 @@
+package commands
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/invites/invitestest"
+	"usher/room"
+)
+
+// TestCardNumbers: any number ends.
+func TestCardNumbers(t *testing.T) {
+	for text, want := range map[string]string{
+		"3": "3", "#3": "3", "3, 5-7": "3 5-7", "1-200": "1-200", "1-201": "", "1-100 101-201": "", "0": "", "7-3": "", "-1": "",
+		"9223372036854775807":                     "9223372036854775807",
+		"9223372036854775806-9223372036854775807": "9223372036854775806-9223372036854775807",
+		"1-9223372036854775807":                   "",
+		"9223372036854775808":                     "",
+	} {
+		done := make(chan string, 1)
+		go func() {
+			c := &Call{Desk: &Desk{}, Command: &Command{}}
+			numbers, _, err := c.numbers(splitWords(text))
+			if err != nil {
+				numbers = nil
+			}
+			done <- ranges(numbers)
+		}()
+		select {
+		case got := <-done:
+			if got != want {
+				t.Errorf("%q: %q, want %q", text, got, want)
+			}
+		case <-time.After(100 * time.Millisecond):
+			t.Fatalf("%q never ends", text)
+		}
+	}
+}
+
+// TestSpokenOf: a command that is quoted or shown is not given, whatever the plain text of the message is.
+func TestSpokenOf(t *testing.T) {
+	for formatted, runs := range map[string]bool{
+		"<p>!invite @bob:here</p>":                                                true,
+		"!invite <code>@bob:here</code>":                                          true,
+		"!invite @bob:here <blockquote>!invite @mallory:here</blockquote>":        true,
+		"<a href='https://matrix.to/#/@usher:here'>Usher</a>: invite @bob:here":   true,
+		"<blockquote><p>!invite @mallory:here</p></blockquote><p>No!</p>":         false,
+		" <p><code>!invite @mallory:here</code> is how.</p>":                      false,
+		"<pre><code>!invite @mallory:here</code></pre>":                           false,
+		"<mx-reply><blockquote>!invite @mallory:here</blockquote></mx-reply>No":   false,
+		"<blockquote><blockquote>!invite @mallory:here</blockquote></blockquote>": false,
+	} {
+		d, hs := newDesk(t)
+		say(t, d, lobby, alice, formatted, func(ev *invites.Received) {
+			raw, err := json.Marshal(map[string]any{"content": map[string]any{
+				"msgtype": "m.text", "body": "!invite @carol:here", "format": "org.matrix.custom.html", "formatted_body": formatted,
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ev.Raw = raw
+		})
+		acts := hs.Acts()
+		if len(acts) == 1 != runs || runs && acts[0].Target != bob {
+			t.Errorf("%s: %+v", formatted, acts)
+		}
+	}
+}
+
+// TestLongAnswers: what is asked about many, or hostile, people is answered by a message that a homeserver takes, encrypted too.
+func TestLongAnswers(t *testing.T) {
+	const most = 65_536 * 3 / 4 // base64 makes four bytes of three
+	d, hs := newDesk(t)
+	var many []string
+	for n := range 60 {
+		target := id.UserID(fmt.Sprintf("@%s%d:there", strings.Repeat("\u200b", 70), n))
+		seen(t, d, hs, target, id.UserID(fmt.Sprintf("@%s%d:there", strings.Repeat("<", 220), n)), time.Hour)
+		many = append(many, fmt.Sprintf("@guest%d:here", n))
+	}
+	for text, has := range map[string]string{
+		"!pending":    "60 invitations open",
+		"!tree":       " …",
+		"!stats":      "60 sent",
+		"!prune @bob": "No invitation",
+		"!invite --dry-run " + strings.Join(many, " "):             "… and 30 more.",
+		"!policy test @alice invite " + strings.Join(many, " "):    "… and 30 more.",
+		"!why " + strings.Join(many, " "):                          "one question is about 30 at most",
+		"!whoinvited " + strings.Join(many, " "):                   "… and 45 more people.",
+		"!invite @x " + strings.Repeat("<script>", 1000):           "",
+		"!policy set whom.deny_users " + strings.Repeat("<", 5000): "policy.edit.value",
+	} {
+		m, reply := say(t, d, lobby, alice, text)
+		if !strings.Contains(reply.Text.String(), has) {
+			t.Errorf("%.40s: %.300q", text, reply.Text.String())
+		}
+		raw, err := json.Marshal(reply.Edit(m, "$earlier"))
+		if err != nil || len(raw) > most {
+			t.Errorf("%.40s: %d bytes, %v", text, len(raw), err)
+		}
+	}
+	var endless Text
+	for range 10_000 {
+		endless.Say("a < b").Line()
+	}
+	if got := endless.String(); len(endless.plain)+len(endless.html) > maxMessage || !strings.HasSuffix(got, " …") {
+		t.Errorf("%d and %d bytes", len(endless.plain), len(endless.html))
+	}
+}
+
+// TestPruneHostile: the names of a branch leave the room to say how to confirm.
+func TestPruneHostile(t *testing.T) {
+	d, hs := newDesk(t)
+	for n := range 40 {
+		seen(t, d, hs, id.UserID(fmt.Sprintf("@%s%d:there", strings.Repeat("\u200b", 70), n)), bob, time.Hour)
+	}
+	if _, reply := say(t, d, lobby, alice, "!prune @bob"); !reply.Card || !strings.Contains(reply.Text.String(), "React with ✅") {
+		t.Errorf("got %q", reply.Text.String())
+	}
+}
+
+// TestGuardSaysWhy: a report on an invitation past the bot has what the policy has against it, and why nothing is done.
+func TestGuardSaysWhy(t *testing.T) {
+	d, _ := newDesk(t)
+	r := invites.Report{Kind: invites.ReportByHand, Who: carol, Target: bob, Code: "guard.power", Rule: "kick.power", Because: "The room is full."}
+	want := "@carol:here invited @bob:here past me, and the room's policy is against it: The room is full. I lack the power to do anything about it (kick.power). (guard.power)"
+	if got := d.GuardNotice(r).Body; got != want {
+		t.Errorf("got %q", got)
+	}
+	r.Code, r.Late = "policy.whom.max_members", true
+	if got := d.GuardNotice(r).Body; !strings.HasSuffix(got, "The room is full. They have joined by now, so I leave it. (policy.whom.max_members)") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestWhyKnock: whether somebody may knock is about them, whoever they are.
+func TestWhyKnock(t *testing.T) {
+	d, hs := newDesk(t)
+	hs.Set(lobby, "m.room.join_rules", "", alice, map[string]any{"join_rule": "knock"})
+	for _, who := range []string{"@zoe:there", "@bob:here"} {
+		if _, reply := say(t, d, lobby, alice, "!why "+who+" knock"); !strings.Contains(reply.Text.String(), "✅ "+who) {
+			t.Errorf("%s: %q", who, reply.Text.String())
+		}
+	}
+}
+
+// viewed notes as whom rooms are read.
+type viewed struct {
+	*invitestest.Homeserver
+	as []id.UserID
+}
+
+func (v *viewed) Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error) {
+	v.as = append(v.as, viewer)
+	return v.Homeserver.Snapshot(ctx, r, viewer, needs, fresh)
+}
+
+// TestReadsAsWhoAsks: a question about somebody else is never asked of the homeserver as them.
+func TestReadsAsWhoAsks(t *testing.T) {
+	for _, text := range []string{"!why @carol join", "!why @carol knock", "!why @carol", "!why @carol kick", "!whoinvited @carol"} {
+		d, hs := newDesk(t)
+		spy := &viewed{Homeserver: hs}
+		d.Invites.Homeserver = spy
+		say(t, d, "!other:here", alice, text+" !lobby:here")
+		for _, as := range spy.as {
+			if as == carol {
+				t.Errorf("%s: read as %s", text, as)
+			}
+		}
+	}
+}
+
+// TestLongReason: a reason is on record for each of the people named, so that it is cut.
+func TestLongReason(t *testing.T) {
+	d, hs := newDesk(t)
+	say(t, d, lobby, alice, "!invite @bob:here "+strings.Repeat("ä ", 20_000))
+	say(t, d, lobby, alice, `!invite @dora:here "`+strings.Repeat("ä ", 20_000)+`"`)
+	acts := hs.Acts()
+	if len(acts) != 2 {
+		t.Fatalf("%d acts", len(acts))
+	}
+	for _, act := range acts {
+		if len(act.Reason) > maxText+len("…") || !strings.HasSuffix(act.Reason, "…") || !utf8.ValidString(act.Reason) {
+			t.Errorf("%d bytes: %.40q", len(act.Reason), act.Reason)
+		}
+	}
+}
