@@ -15,7 +15,7 @@ import (
 // await opens a command's card. When nobody has reacted in time, the command gets another turn, and says so.
 func (b *bot) await(command invites.Received, card id.EventID) {
 	b.cards.Open(card)
-	command.Begun = false // by then it is the inbox that knows what became of it
+	command.New = false // by then it is the inbox that knows what became of it
 	left := time.Until(command.ReceivedAt.Add(commands.ConfirmWithin)) + time.Second
 	time.AfterFunc(max(left, 0), func() { b.lanes.push(b.ctx, []invites.Received{command}) })
 }
