@@ -181,7 +181,11 @@ func (b *bot) tell(ctx context.Context, ev invites.Received, m commands.Message,
 		return nil
 	}
 	if ev.Answer != "" {
-		_, err := b.send(ctx, ev.Room, transaction(ev.Event, reply.Text.String()), "m.room.message", reply.Edit(m, ev.Answer))
+		what := reply.Text.String()
+		if reply.Progress {
+			what += time.Now().String() // it may say again what it said before
+		}
+		_, err := b.send(ctx, ev.Room, transaction(ev.Event, what), "m.room.message", reply.Edit(m, ev.Answer))
 		return err
 	}
 	answer, err := b.send(ctx, ev.Room, transaction(ev.Event, "notice"), "m.room.message", reply.Notice(m))

@@ -22,7 +22,7 @@ func (s *Service) record(ctx context.Context, req Request) (all []Invitation, cl
 	}
 	have := make(map[id.UserID]bool, len(known))
 	for _, row := range known {
-		have[row.Target] = have[row.Target] || (row.Action == req.Action && row.Room == req.Room)
+		have[row.Target] = have[row.Target] || row.Action == req.Action // in whatever room its alias named then
 	}
 	fresh := req
 	fresh.Targets = nil

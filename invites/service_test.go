@@ -172,6 +172,12 @@ func TestAskAgainTakesUpWhereItWas(t *testing.T) {
 	if err != nil || outcome.Kind != invites.OutcomeGone {
 		t.Errorf("got %v %v, want that the row is settled", outcome, err)
 	}
+	req.Room = "!elsewhere:here" // what the alias in it names by now
+	w.hs.Create(req.Room, "11", alice, bot)
+	w.ask(t, req)
+	if got := len(w.hs.Acts()); got != 4 {
+		t.Errorf("%d sent, want 4: a command acts in one room", got)
+	}
 }
 
 func TestDeliverAfterACrashSendsNothingTwice(t *testing.T) {
