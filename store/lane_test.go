@@ -60,6 +60,29 @@ func TestHoldLane(t *testing.T) {
 	}
 }
 
+// TestHoldLaneServerLost: a room is let go of after the server was lost, and another room asked for in vain.
+func TestHoldLaneServerLost(t *testing.T) {
+	pg, err := pgtest.Start()
+	pgtest.Need(t, err)
+	t.Cleanup(func() { _ = pg.Stop() })
+	s := open(t, "postgres", pg.Database(t))
+	release, err := s.HoldLane(t.Context(), "!a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pg.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for range 2 { // the first finds that the connection is gone, the second that there is no other
+		if _, err := s.HoldLane(ctx, "!b"); err == nil {
+			t.Error("nobody could say so")
+		}
+	}
+	release()
+}
+
 func TestHoldLaneAlone(t *testing.T) {
 	s := sqliteStore(t)
 	for range 2 {
