@@ -83,6 +83,21 @@ func TestHoldLaneServerLost(t *testing.T) {
 	release()
 }
 
+// TestOneConnection: the least that may be configured is enough to bring the schema up to date, which takes a lock on one connection.
+func TestOneConnection(t *testing.T) {
+	server, err := server()
+	pgtest.Need(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	s, err := store.Open(ctx, store.Config{Type: "postgres", URI: server.Database(t), MaxOpenConns: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Ping(ctx), s.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestHoldLaneAlone(t *testing.T) {
 	s := sqliteStore(t)
 	for range 2 {
