@@ -3,6 +3,7 @@ package bot
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"sync"
 
@@ -20,6 +21,7 @@ type accountData interface {
 type directs struct {
 	homeserver accountData
 
+	adding sync.Mutex // held while the homeserver is told, so that nobody overwrites another's
 	mu     sync.Mutex
 	byUser map[id.UserID][]id.RoomID
 	rooms  map[id.RoomID]bool
@@ -52,19 +54,29 @@ func (d *directs) has(r id.RoomID) bool {
 
 // add records a direct chat.
 func (d *directs) add(ctx context.Context, with id.UserID, r id.RoomID) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.rooms[r] {
+	d.adding.Lock()
+	defer d.adding.Unlock()
+	if d.has(r) {
 		return nil
 	}
-	next := make(map[id.UserID][]id.RoomID, len(d.byUser)+1)
-	for user, rooms := range d.byUser {
-		next[user] = rooms
-	}
-	next[with] = append(slices.Clone(next[with]), r)
+	d.mu.Lock()
+	next := d.and(with, r)
+	d.mu.Unlock()
 	if err := d.homeserver.SetAccountData(ctx, "m.direct", next); err != nil {
 		return err
 	}
-	d.byUser, d.rooms[r] = next, true
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.byUser, d.rooms[r] = d.and(with, r), true // what is known may have been read anew meanwhile
 	return nil
+}
+
+// and returns what is known and one direct chat more. d.mu is held.
+func (d *directs) and(with id.UserID, r id.RoomID) map[id.UserID][]id.RoomID {
+	next := make(map[id.UserID][]id.RoomID, len(d.byUser)+1)
+	maps.Copy(next, d.byUser)
+	if !slices.Contains(next[with], r) {
+		next[with] = append(slices.Clone(next[with]), r)
+	}
+	return next
 }

@@ -108,3 +108,28 @@ func TestParkingIsOverInTime(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// TestParkingKeepsKeysOnly: what an event says stays in the inbox, also of one that has begun before it was there: it is read
+// again when it goes on.
+func TestParkingKeepsKeysOnly(t *testing.T) {
+	now := time.Now()
+	var lane []invites.Received
+	p := newParking(func(ev invites.Received) { lane = append(lane, ev) })
+	first, second := parkedEvent(1, "$1", "@a:x", now), parkedEvent(2, "$2", "@a:x", now)
+	first.Raw, second.Raw, second.Begun = []byte(`{"long":1}`), []byte(`{"long":2}`), true
+	p.park(first, now, now.Add(time.Hour))
+	if !p.blocked(second, now) {
+		t.Fatal("it does not wait")
+	}
+	p.leave(first)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(lane) != 1 || lane[0].Event != "$2" || lane[0].Begun || lane[0].Raw != nil {
+		t.Errorf("goes on as %+v", lane)
+	}
+	for _, e := range p.rooms["!r"] {
+		if e.ev.Raw != nil {
+			t.Errorf("keeps %s", e.ev.Raw)
+		}
+	}
+}

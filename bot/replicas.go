@@ -16,6 +16,9 @@ const (
 	orphanEvery  = 2 * time.Second
 	orphanAge    = 5 * time.Second
 	orphanAnswer = time.Minute
+	// orphanPatience is the age from which what another replica received is not tried again before what came after it: if that
+	// replica is still there, it has given up by then.
+	orphanPatience = 2 * patience
 )
 
 // inLane runs fn while no other replica works on the room. What other replicas received before an event is handled first, so
@@ -42,7 +45,7 @@ func (b *bot) inLane(ctx context.Context, ev invites.Received, fn func() error) 
 		if b.sealed.parking.holds(other) {
 			continue // it goes on when its key comes; what has to wait behind it does
 		}
-		if err := b.once(ctx, other, true); err != nil {
+		if err := b.once(ctx, other, time.Since(other.ReceivedAt) < orphanPatience); err != nil {
 			return err
 		}
 	}

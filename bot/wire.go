@@ -24,6 +24,7 @@ type wire struct {
 	store *store.Store
 	self  string
 	log   zerolog.Logger
+	bound time.Duration // how long one message may take to be told
 
 	telling sync.Mutex // held while words are told, so that nobody takes another's words for told before they are
 
@@ -59,8 +60,11 @@ type message struct {
 	Words []word `json:"words"`
 }
 
+// tellTime is how long telling may take: all who have something to tell wait for each other.
+const tellTime = 5 * time.Second
+
 func newWire(s *store.Store, log zerolog.Logger) *wire {
-	return &wire{store: s, self: rand.Text(), log: log, marks: map[string]chan struct{}{}}
+	return &wire{store: s, self: rand.Text(), log: log, bound: tellTime, marks: map[string]chan struct{}{}}
 }
 
 // say has a word told with the next flush: its kind, and what it is about.
@@ -97,13 +101,20 @@ func (w *wire) flush(ctx context.Context) error {
 		if n == 0 {
 			return nil
 		}
-		if err := w.store.Tell(ctx, text); err != nil {
+		if err := w.tellOne(ctx, text); err != nil {
 			return err
 		}
 		w.mu.Lock()
 		w.words = w.words[n:]
 		w.mu.Unlock()
 	}
+}
+
+// tellOne tells one message, in its time.
+func (w *wire) tellOne(ctx context.Context, text string) error {
+	ctx, cancel := context.WithTimeout(ctx, w.bound)
+	defer cancel()
+	return w.store.Tell(ctx, text)
 }
 
 // fit words a message of the first n words, as many as fit. w.mu is held.
@@ -137,22 +148,31 @@ func (w *wire) caughtUp(ctx context.Context) error {
 		delete(w.marks, mark)
 		w.mu.Unlock()
 	}()
+	tick := time.NewTicker(markAgain)
+	defer tick.Stop()
 	if err := w.mark(ctx, mark); err != nil {
 		return err
 	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	for {
+		select {
+		case <-done:
+			return nil
+		case <-tick.C: // nobody may have listened
+			_ = w.mark(ctx, mark) // or else with the next tick
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
+
+// markAgain is when a mark that was not heard is told once more.
+const markAgain = 2 * time.Second
 
 // mark tells a mark.
 func (w *wire) mark(ctx context.Context, mark string) error {
 	raw, err := json.Marshal(message{w.self, []word{{wordMark, mark}}})
 	if err == nil {
-		err = w.store.Tell(ctx, string(raw))
+		err = w.tellOne(ctx, string(raw))
 	}
 	return err
 }

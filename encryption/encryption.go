@@ -90,9 +90,11 @@ func New(ctx context.Context, o Options) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	log := o.Log.With().Str("component", "encryption").Logger()
 	d := &Device{
-		o: o, log: o.Log.With().Str("component", "encryption").Logger(),
+		o: o, log: log,
 		pool: &http.Client{
+			Transport:     sieve{http.DefaultTransport, log},
 			Timeout:       pollTime + requestTime, // nothing that the library asks for waits for ever
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},

@@ -9,6 +9,8 @@ import (
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
+
+	"usher/store"
 )
 
 // syncFilter leaves rooms out of /sync: their events come in transactions.
@@ -99,6 +101,10 @@ func (d *Device) message(ctx context.Context, ev *event.Event) error {
 		err := d.keys.once(ctx, func(ctx context.Context) { d.machine.HandleToDeviceEvent(ctx, ev) })
 		if err != nil {
 			d.fresh = nil
+			if store.Unfit(err) { // again it would fail again, and all that comes after it wait for ever
+				d.log.Warn().Err(err).Stringer("sender", ev.Sender).Msg("a message to the device can't be kept and is left out")
+				return d.machine.Load(ctx)
+			}
 			return errors.Join(err, d.machine.Load(ctx))
 		}
 		return ctx.Err()

@@ -12,6 +12,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/store"
 )
 
 // Open decrypts an event: the Received that it returns has the Type and, in Raw, the content that its sender encrypted.
@@ -40,7 +41,9 @@ func (d *Device) openHere(ctx context.Context, ev invites.Received, sealed *even
 	defer done()
 	_ = d.keys.took()
 	clear, err := d.machine.DecryptMegolmEvent(ctx, sealed)
-	if fault := errors.Join(d.keys.took(), ctx.Err()); fault != nil {
+	if fault := errors.Join(d.keys.took(), ctx.Err()); store.Unfit(fault) {
+		return ev, fmt.Errorf("%w: %w", ErrUnreadable, fault)
+	} else if fault != nil {
 		return ev, fault
 	}
 	switch {

@@ -22,7 +22,8 @@ type rooms struct {
 type sent struct {
 	to         map[id.UserID]bool
 	visibility *event.HistoryVisibilityEventContent
-	stale      bool // the room has changed, so the next thing said needs a new key
+	stale      bool          // the room has changed, so the next thing said needs a new key
+	made       chan struct{} // closed when the session is there, or could not be made
 }
 
 func newRooms(encrypted map[id.RoomID]json.RawMessage) rooms {

@@ -53,47 +53,73 @@ func (d *Device) sealHere(ctx context.Context, r id.RoomID, eventType string, ra
 
 // seal encrypts, with a new session if the last one is not fit any more.
 func (d *Device) seal(ctx context.Context, r id.RoomID, eventType string, raw json.RawMessage) (*event.EncryptedEventContent, error) {
-	users, renew, err := d.recipients(ctx, r)
-	if err != nil {
-		return nil, fmt.Errorf("who may read it: %w", cause(err))
+	for {
+		next, users, err := d.recipients(ctx, r)
+		if err != nil {
+			return nil, fmt.Errorf("who may read it: %w", cause(err))
+		}
+		if sealed, err := d.sealFor(ctx, r, next, users, eventType, raw); !errors.Is(err, errSuperseded) {
+			return sealed, err
+		}
 	}
+}
+
+// errSuperseded says that the room has changed since it was asked who is there, and somebody has asked anew.
+var errSuperseded = errors.New("encryption: who may read it is being asked anew")
+
+// sealFor encrypts, with a new session for users if there is to be a next one.
+func (d *Device) sealFor(
+	ctx context.Context, r id.RoomID, next *sent, users []id.UserID, eventType string, raw json.RawMessage,
+) (sealed *event.EncryptedEventContent, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if next != nil {
+		defer close(next.made)
+		if !d.latest(r, next) {
+			return nil, errSuperseded
+		}
+		defer func() {
+			if err != nil {
+				d.Invalidate(r)
+			}
+		}()
+	}
 	if d.machine == nil {
 		return nil, ErrNotReady
 	}
 	ctx, done := d.within(ctx)
 	defer done()
-	if renew {
+	if next != nil {
 		err := d.keys.RemoveOutboundGroupSession(ctx, r)
 		if err == nil {
 			err = d.machine.ShareGroupSession(ctx, r, users)
 		}
 		if err != nil {
-			d.Invalidate(r)
 			return nil, fmt.Errorf("sharing keys: %w", cause(err))
 		}
 	}
 	return d.machine.EncryptMegolmEvent(ctx, r, event.Type{Type: eventType, Class: event.MessageEventType}, raw)
 }
 
-// recipients tells whether a room needs a new session, and who is to get its key.
-func (d *Device) recipients(ctx context.Context, r id.RoomID) (users []id.UserID, renew bool, err error) {
+// latest tells whether nobody has begun with another session for a room since.
+func (d *Device) latest(r id.RoomID, next *sent) bool {
+	d.state.Lock()
+	defer d.state.Unlock()
+	return d.rooms.sent[r] == next
+}
+
+// recipients returns who is to get the key of the next session where a room needs one: then the caller makes it. It waits for
+// somebody who is at that already, since until then there is only the session before, whose key others may have.
+func (d *Device) recipients(ctx context.Context, r id.RoomID) (next *sent, users []id.UserID, err error) {
 	d.mu.Lock()
 	machine := d.machine
 	d.mu.Unlock()
 	if machine == nil {
-		return nil, false, ErrNotReady
+		return nil, nil, ErrNotReady
 	}
-	next := &sent{}
-	d.state.Lock()
-	before := d.rooms.sent[r]
-	if before != nil && !before.stale {
-		d.state.Unlock()
-		return nil, false, nil
+	if next, err = d.renew(ctx, r); err != nil || next == nil {
+		return nil, nil, err
 	}
-	d.rooms.sent[r] = next // in place from here on, so that what changes meanwhile makes it stale
-	d.state.Unlock()
 	found, err := d.audience(ctx, r)
 	if err == nil {
 		d.state.Lock()
@@ -105,6 +131,35 @@ func (d *Device) recipients(ctx context.Context, r id.RoomID) (users []id.UserID
 	}
 	if err != nil {
 		d.Invalidate(r)
+		close(next.made)
+		return nil, nil, err
 	}
-	return users, true, err
+	return next, users, nil
+}
+
+// renew returns nil where the session of a room is fit, and else the place of the next one, which is there from then on, so that
+// what changes meanwhile makes it stale.
+func (d *Device) renew(ctx context.Context, r id.RoomID) (*sent, error) {
+	for {
+		d.state.Lock()
+		now := d.rooms.sent[r]
+		if now == nil || now.stale {
+			next := &sent{made: make(chan struct{})}
+			d.rooms.sent[r] = next
+			d.state.Unlock()
+			return next, nil
+		}
+		d.state.Unlock()
+		select {
+		case <-now.made:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		d.state.Lock()
+		fit := d.rooms.sent[r] == now && !now.stale
+		d.state.Unlock()
+		if fit {
+			return nil, nil
+		}
+	}
 }

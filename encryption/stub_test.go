@@ -38,7 +38,8 @@ type stub struct {
 	inbox    map[string][]m             // by token: messages to the device
 	position map[string]int             // by token: how many of them were acknowledged
 	devices  int
-	files    [][]byte // what was uploaded
+	files    [][]byte          // what was uploaded
+	hostile  map[id.UserID]any // what a server says of its users' devices, and of their identities, when anybody's are asked for
 }
 
 func newStub(t testing.TB) *stub {
@@ -170,6 +171,9 @@ func (s *stub) query(body []byte) any {
 		if keys := s.signing[user]; keys != nil {
 			master[user.String()], self[user.String()] = keys["master_key"], keys["self_signing_key"]
 		}
+	}
+	for user, keys := range s.hostile {
+		devices[user.String()], master[user.String()], self[user.String()] = keys, keys, keys
 	}
 	return m{"device_keys": devices, "master_keys": master, "self_signing_keys": self}
 }

@@ -14,7 +14,7 @@ import (
 // invitation cost a write. It keeps a hash of each, 64 bits with a seed of this process: where two should share one,
 // the ledger finds that there is nothing to end. The zero value is not ready; NewPending makes one.
 type Pending struct {
-	Share func(r id.RoomID, user id.UserID) // told of what Add adds; may be nil
+	Share func(r id.RoomID, user id.UserID) // told of what Add notes, known or not: others may have forgotten it; may be nil
 
 	seed maphash.Seed
 	mu   sync.Mutex
@@ -33,7 +33,7 @@ func (p *Pending) hash(r id.RoomID, user id.UserID) uint64 {
 
 // Add notes an open invitation.
 func (p *Pending) Add(r id.RoomID, user id.UserID) {
-	if p.Share != nil && !p.has(r, user) {
+	if p.Share != nil {
 		p.Share(r, user)
 	}
 	p.Heard(r, user)
@@ -106,7 +106,7 @@ func (n *Intake) member(t *work, e *rawEvent, in id.RoomID, user id.UserID) (fau
 func (n *Intake) settled(members []invites.MemberEvent) {
 	for i := range members {
 		if m := &members[i]; m.Membership == "invite" {
-			n.o.Pending.Add(m.Room, m.Target)
+			n.o.Pending.Heard(m.Room, m.Target) // others were told before the commit
 		} else {
 			n.o.Pending.remove(m.Room, m.Target)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -110,6 +111,7 @@ func (s *State) History(ctx context.Context, r id.RoomID, viewer id.UserID, k ro
 // no further from it than that.
 type count struct {
 	members, changes int64
+	counted          bool // else somebody is at it
 	expires          time.Time
 }
 
@@ -117,7 +119,7 @@ type count struct {
 func (s *State) MemberCount(ctx context.Context, r id.RoomID, viewer id.UserID, enough int64) (int64, error) {
 	s.mu.Lock()
 	c := s.counts[r]
-	if c != nil && s.o.Now().Before(c.expires) {
+	if c != nil && c.counted && s.o.Now().Before(c.expires) {
 		least, most := c.members-c.changes, c.members+c.changes
 		if most < enough || least >= enough {
 			s.mu.Unlock()
@@ -138,10 +140,9 @@ func (s *State) MemberCount(ctx context.Context, r id.RoomID, viewer id.UserID, 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
-		delete(s.counts, r)
 		return 0, err
 	}
-	c.members = members
+	c.members, c.counted = members, true
 	return members, nil
 }
 
@@ -212,12 +213,14 @@ func (s *State) changedRecords(r id.RoomID, k room.Key) {
 	if c := s.counts[r]; c != nil && k.Type == "m.room.member" {
 		c.changes++
 	}
-	if c := s.collections[r]; c != nil && slices.Contains(c.types, k.Type) {
+	// Beyond maxDirty they are not looked at one by one.
+	if c := s.collections[r]; c != nil && len(c.dirty) <= maxDirty && slices.Contains(c.types, k.Type) {
 		c.dirty[k] = true
 	}
 }
 
-// Forget makes the cache forget an event that may have been redacted: its content is another now.
+// Forget makes the cache forget an event that may have been redacted: its content is another now. Which events are being fetched is
+// not known yet.
 func (s *State) Forget(r id.RoomID, event id.EventID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -227,6 +230,7 @@ func (s *State) Forget(r id.RoomID, event id.EventID) {
 		return
 	}
 	c := found.Value.(*cached)
+	maps.DeleteFunc(c.flights, func(k room.Key, _ *flight) bool { return k != createKey })
 	for k, e := range c.events {
 		if e != nil && e.ID == event && k != createKey {
 			delete(c.events, k)

@@ -119,6 +119,56 @@ func TestMemberCount(t *testing.T) {
 	}
 }
 
+// TestMemberCountMeetsAnother: who asks while another one's count is under way is not told what that has not found yet.
+func TestMemberCountMeetsAnother(t *testing.T) {
+	s := &stub{hold: make(chan struct{}), holding: make(chan string, 9)}
+	s.set("GET /v3/rooms/!r/joined_members", 200, `{"joined":{"@a:x":{},"@b:x":{},"@c:x":{}}}`)
+	state := NewState(s.client(t, time.Minute), StateOptions{})
+	counted := make(chan int64, 2)
+	for range 2 {
+		go func() {
+			n, err := state.MemberCount(t.Context(), "!r", "", 3)
+			if err != nil {
+				t.Error(err)
+			}
+			counted <- n
+		}()
+		select {
+		case <-s.holding:
+		case n := <-counted:
+			t.Errorf("told %d before anybody has counted", n)
+		}
+	}
+	state.Changed("!r", memberKey("@d:x")) // may or may not be in what is being counted
+	close(s.hold)
+	for range 2 {
+		if n := <-counted; n != 3 {
+			t.Errorf("counted %d", n)
+		}
+	}
+	if n, err := state.MemberCount(t.Context(), "!r", "", 5); err != nil || n != 4 || len(s.requests()) != 2 {
+		t.Errorf("it says %d, %v", n, err)
+	}
+}
+
+// TestCollectionIsBounded: what changes in a list while nobody asks takes no more memory than is of use.
+func TestCollectionIsBounded(t *testing.T) {
+	s := new(stub)
+	s.inRoom()
+	s.set("GET /v3/rooms/!r/state", 200, `[]`)
+	state := NewState(s.client(t, 0), StateOptions{})
+	collect(t, state, false)
+	for i := range 10 * maxDirty {
+		state.Changed("!r", room.Key{Type: listRule, StateKey: fmt.Sprint(i)})
+	}
+	if n := len(state.collections["!r"].dirty); n > maxDirty+1 {
+		t.Errorf("%d changes are kept", n)
+	}
+	if got := collect(t, state, true); got != "true" {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestStateEventAndHistory(t *testing.T) {
 	s := new(stub)
 	event := func(n int, more string) string {

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"go.mau.fi/util/dbutil"
@@ -125,6 +126,16 @@ func (k *Keys) Close() error { return k.base.Close() }
 // Transaction runs fn in a transaction, which fn's context carries.
 func (k *Keys) Transaction(ctx context.Context, fn func(context.Context) error) error {
 	return k.DB.DoTxn(ctx, nil, fn)
+}
+
+// Unfit tells whether an error says that the database can't take a value for what it is, so that no other try helps: PostgreSQL
+// refuses NUL, numbers and texts that are too large, and long ones in an index.
+func Unfit(err error) bool {
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) {
+		return strings.HasPrefix(pe.Code, "22") || strings.HasPrefix(pe.Code, "54")
+	}
+	return err != nil && strings.Contains(err.Error(), "failed to encode args[") // pgx has no error of its own for it
 }
 
 // Lock makes a transaction the only one that writes, before it reads what it will write.

@@ -64,9 +64,11 @@ func (l *roomLocks) try(ctx context.Context, key int32) (held bool, era int, err
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.conn == nil || l.conn.IsClosed() {
-		if l.conn, err = connect(ctx, l.config); err != nil {
-			return false, 0, err
+		conn, err := connect(ctx, l.config)
+		if err != nil {
+			return false, 0, err // the one that is gone stays: somebody may still let go of what was held on it
 		}
+		l.conn = conn
 		l.era++
 	}
 	err = l.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1::int, $2::int)`, roomSpace, key).Scan(&held)

@@ -60,6 +60,44 @@ func TestHoldLane(t *testing.T) {
 	}
 }
 
+// TestHoldLaneServerLost: a room is let go of after the server was lost, and another room asked for in vain.
+func TestHoldLaneServerLost(t *testing.T) {
+	pg, err := pgtest.Start()
+	pgtest.Need(t, err)
+	t.Cleanup(func() { _ = pg.Stop() })
+	s := open(t, "postgres", pg.Database(t))
+	release, err := s.HoldLane(t.Context(), "!a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pg.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for range 2 { // the first finds that the connection is gone, the second that there is no other
+		if _, err := s.HoldLane(ctx, "!b"); err == nil {
+			t.Error("nobody could say so")
+		}
+	}
+	release()
+}
+
+// TestOneConnection: the least that may be configured is enough to bring the schema up to date, which takes a lock on one connection.
+func TestOneConnection(t *testing.T) {
+	server, err := server()
+	pgtest.Need(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	s, err := store.Open(ctx, store.Config{Type: "postgres", URI: server.Database(t), MaxOpenConns: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Ping(ctx), s.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestHoldLaneAlone(t *testing.T) {
 	s := sqliteStore(t)
 	for range 2 {

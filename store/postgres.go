@@ -19,7 +19,7 @@ func (s *Store) openPostgres(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrURI, err)
 	}
-	pc.MaxConns = int32(cfg.MaxOpenConns)
+	pc.MaxConns = int32(max(2, cfg.MaxOpenConns)) // Exclusively holds one
 	pc.MinIdleConns = int32(min(cfg.MaxIdleConns, cfg.MaxOpenConns))
 	pc.ConnConfig.ConnectTimeout = cmp.Or(pc.ConnConfig.ConnectTimeout, 10*time.Second)
 	params := pc.ConnConfig.RuntimeParams
