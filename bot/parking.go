@@ -70,7 +70,7 @@ func (p *parking) put(ev invites.Received) *parked {
 	list := p.rooms[ev.Room]
 	i, found := slices.BinarySearchFunc(list, ev.Seq, func(e *parked, seq int64) int { return cmp.Compare(e.ev.Seq, seq) })
 	if !found {
-		ev.Raw, ev.Begun = nil, false // the inbox has it, from which it is read when it goes on
+		ev.Raw, ev.New = nil, false // the inbox has it, from which it is read when it goes on
 		p.rooms[ev.Room] = slices.Insert(list, i, &parked{ev: ev})
 	}
 	return p.rooms[ev.Room][i]

@@ -116,7 +116,7 @@ func TestParkingKeepsKeysOnly(t *testing.T) {
 	var lane []invites.Received
 	p := newParking(func(ev invites.Received) { lane = append(lane, ev) })
 	first, second := parkedEvent(1, "$1", "@a:x", now), parkedEvent(2, "$2", "@a:x", now)
-	first.Raw, second.Raw, second.Begun = []byte(`{"long":1}`), []byte(`{"long":2}`), true
+	first.Raw, second.Raw, second.New = []byte(`{"long":1}`), []byte(`{"long":2}`), true
 	p.park(first, now, now.Add(time.Hour))
 	if !p.blocked(second, now) {
 		t.Fatal("it does not wait")
@@ -124,7 +124,7 @@ func TestParkingKeepsKeysOnly(t *testing.T) {
 	p.leave(first)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(lane) != 1 || lane[0].Event != "$2" || lane[0].Begun || lane[0].Raw != nil {
+	if len(lane) != 1 || lane[0].Event != "$2" || lane[0].New || lane[0].Raw != nil {
 		t.Errorf("goes on as %+v", lane)
 	}
 	for _, e := range p.rooms["!r"] {

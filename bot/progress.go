@@ -58,7 +58,7 @@ func (p *progress) due(command id.EventID, now time.Time) bool {
 	return true
 }
 
-// over forgets a command whose message is final.
+// over forgets when a command's message was edited.
 func (p *progress) over(command id.EventID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -98,28 +98,29 @@ func (b *bot) deliver(ctx context.Context, rows ...int64) ([]invites.Outcome, er
 		}
 	}
 	for command, occasion := range why {
-		b.tellOf(ctx, command, occasion)
+		b.tellOf(ctx, command, occasion, editPause)
 	}
 	return outcomes, nil
 }
 
-// tellOf reports, and logs where that fails: the next report tells more.
-func (b *bot) tellOf(ctx context.Context, command id.EventID, why occasion) {
+// tellOf reports. Where that fails it is tried again after a pause: it may be the last word on the command.
+func (b *bot) tellOf(ctx context.Context, command id.EventID, why occasion, pause time.Duration) {
 	if err := b.report(ctx, command, why); err != nil && b.ctx.Err() == nil {
-		b.log.Warn().Err(err).Stringer("event", command).Msg("the status message could not be edited")
+		b.log.Warn().Err(err).Stringer("event", command).Dur("again_in", pause).Msg("the status message could not be edited")
+		b.progress.over(command) // it was not edited
+		b.tellAfter(pause, command)
 	}
 }
 
-// tellSoon reports when the pause between edits is over: of many rows that have to wait, the first is told of at once, and the
-// others together.
-func (b *bot) tellSoon(command id.EventID) {
+// tellAfter reports when a pause is over: of many rows that have to wait, the first is told of at once, and the others together.
+func (b *bot) tellAfter(pause time.Duration, command id.EventID) {
 	if !b.progress.schedule(command) {
 		return
 	}
-	time.AfterFunc(editPause, func() {
+	time.AfterFunc(pause, func() {
 		b.progress.begin(command)
 		if b.ctx.Err() == nil {
-			b.tellOf(b.ctx, command, delayed)
+			b.tellOf(b.ctx, command, delayed, min(2*pause, lastPause))
 		}
 	})
 }
@@ -131,12 +132,12 @@ func (b *bot) worthwhile(ctx context.Context, command id.EventID, why occasion) 
 	case why != finished && b.progress.due(command, time.Now()):
 		return true, nil
 	case why == delayed:
-		b.tellSoon(command)
+		b.tellAfter(editPause, command)
 		return false, nil
 	}
 	more, err := b.store.Inviting(ctx, command)
 	if more && why == settled {
-		b.tellSoon(command)
+		b.tellAfter(editPause, command)
 	}
 	return !more && err == nil, err
 }

@@ -36,10 +36,7 @@ const encrypted = "m.room.encrypted"
 // buildEncryption makes the device and its database.
 func (b *bot) buildEncryption(ctx context.Context, cfg *config.Config, version string) error {
 	b.sealed.told = map[id.RoomID]bool{}
-	b.sealed.parking = newParking(func(ev invites.Received) {
-		ev.New = false // meanwhile another replica may have handled it, or its sender taken it back
-		b.lanes.push(b.ctx, []invites.Received{ev})
-	})
+	b.sealed.parking = newParking(func(ev invites.Received) { b.lanes.push(b.ctx, []invites.Received{ev}) })
 	if !cfg.Encryption.Enabled {
 		return nil
 	}

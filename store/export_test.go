@@ -28,3 +28,11 @@ func (s *Store) UpgradeNext(ctx context.Context, next ...Upgrade) error {
 	}
 	return s.upgrade(ctx, table.Finish())
 }
+
+// Awaited commits what do does as a write that a commit may wait for.
+func (s *Store) Awaited(ctx context.Context, do func()) error {
+	return s.write.commit(ctx, awaited, func(*tx) error {
+		do()
+		return nil
+	})
+}

@@ -121,10 +121,9 @@ func (g *group) leads(ctx context.Context, w *write) {
 	}
 	defer conn.Close()
 	ctx = context.WithoutCancel(ctx)
-	var ran bool
-	batch, ran, err = g.try(ctx, conn, batch, together)
+	ran, err := g.try(ctx, conn, &batch, together)
 	if !ran && len(batch) > 1 {
-		batch, _, err = g.try(ctx, conn, batch, apart)
+		_, err = g.try(ctx, conn, &batch, apart)
 	}
 	if err != nil {
 		for _, w := range batch {
@@ -133,26 +132,26 @@ func (g *group) leads(ctx context.Context, w *write) {
 	}
 }
 
-// try runs the writes of a batch, and those that it has to wait for, in one transaction and commits it. It returns them all, and
-// reports whether they ran; then an error is the commit's.
-func (g *group) try(ctx context.Context, conn *sql.Conn, batch []*write, run func(*tx, []*write) error) (all []*write, ran bool, err error) {
+// try runs the writes of a batch, and those that it has to wait for, which join it, in one transaction and commits it. It reports
+// whether they ran; then an error is the commit's.
+func (g *group) try(ctx context.Context, conn *sql.Conn, batch *[]*write, run func(*tx, []*write) error) (ran bool, err error) {
 	sqlTx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
-		return batch, false, err
+		return false, err
 	}
 	defer sqlTx.Rollback() // does nothing after the commit
 	t := &tx{ctx: ctx, on: sqlTx, stmts: g.stmts, maxRows: sqliteRows}
-	if err := run(t, batch); err != nil {
-		return batch, false, err
+	if err := run(t, *batch); err != nil {
+		return false, err
 	}
 	if t.awaits > 0 {
 		late := g.await(t.awaits)
-		batch = append(batch, late...)
+		*batch = append(*batch, late...)
 		if err := run(t, late); err != nil {
-			return batch, false, err
+			return false, err
 		}
 	}
-	return batch, true, sqlTx.Commit()
+	return true, sqlTx.Commit()
 }
 
 // await returns up to n awaited writes, as they come.

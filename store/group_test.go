@@ -86,6 +86,29 @@ func TestBegunFails(t *testing.T) {
 	}
 }
 
+// TestBegunPanics: a write that a commit has waited for and that panics keeps nobody of that commit waiting.
+func TestBegunPanics(t *testing.T) {
+	s := sqliteStore(t)
+	ended := make(chan any, 2)
+	recovered := func(do func() error) {
+		defer func() { ended <- recover() }()
+		_ = do()
+	}
+	go recovered(func() error {
+		_, err := s.Receive(t.Context(), []invites.Received{{Event: "$1", Raw: []byte("{}")}}, func(invites.Received) bool {
+			go recovered(func() error { return s.Awaited(t.Context(), func() { panic("late") }) })
+			return true
+		})
+		return err
+	})
+	if one, other := <-ended, <-ended; one == nil && other == nil {
+		t.Error("nothing panicked")
+	}
+	if err := s.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestBegunNowhere has events begin after their commit where replicas share the database: there, commits have no one order.
 func TestBegunNowhere(t *testing.T) {
 	s := postgresStore(t)
