@@ -183,7 +183,11 @@ func (c *Client) Alone(ctx context.Context, r id.RoomID) (bool, error) {
 // eachKey hands the keys of the object under field, in the object that r holds, to f, until it returns false.
 func eachKey(r io.Reader, field string, f func(key string) bool) error {
 	d := json.NewDecoder(r)
-	if err := expect(d, json.Delim('{')); err != nil {
+	err := enter(d, field)
+	if err == nil {
+		err = expect(d, json.Delim('{'))
+	}
+	if err != nil {
 		return err
 	}
 	for d.More() {
@@ -191,30 +195,31 @@ func eachKey(r io.Reader, field string, f func(key string) bool) error {
 		if err != nil {
 			return err
 		}
-		if name != field {
-			var skipped json.RawMessage
-			if err := d.Decode(&skipped); err != nil {
-				return err
-			}
-			continue
+		if key, _ := name.(string); !f(key) {
+			return nil
 		}
-		if err := expect(d, json.Delim('{')); err != nil {
+		var skipped json.RawMessage
+		if err := d.Decode(&skipped); err != nil {
 			return err
 		}
-		for d.More() {
-			name, err := d.Token()
-			if err != nil {
-				return err
-			}
-			if key, _ := name.(string); !f(key) {
-				return nil
-			}
-			var skipped json.RawMessage
-			if err := d.Decode(&skipped); err != nil {
-				return err
-			}
+	}
+	return expect(d, json.Delim('}'))
+}
+
+// enter reads an object up to the value of a field.
+func enter(d *json.Decoder, field string) error {
+	if err := expect(d, json.Delim('{')); err != nil {
+		return err
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil || name == field {
+			return err
 		}
-		return expect(d, json.Delim('}'))
+		var skipped json.RawMessage
+		if err := d.Decode(&skipped); err != nil {
+			return err
+		}
 	}
 	return errAnswer
 }

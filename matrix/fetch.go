@@ -51,25 +51,27 @@ func (s *State) start(ctx context.Context, c *cached, flights []*flight) {
 const manyMembers = 300
 
 // members fills flights of member events from a room's list as the bot sees it
-// (https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3roomsroomidmembers). Who is not on it has no such event.
+// (https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3roomsroomidmembers), holding no more of the others than
+// one at a time. Who is not on the list has no such event.
 func (c *Client) members(ctx context.Context, r id.RoomID, flights []*flight) error {
-	body, err := c.do(ctx, request{name: "members", method: http.MethodGet, path: path("v3", "rooms", r, "members")})
-	if err != nil {
-		return err
-	}
 	wanted := make(map[string]*flight, len(flights))
 	for _, f := range flights {
 		wanted[f.key.StateKey] = f
 	}
-	list := gjson.GetBytes(body, "chunk")
-	if !list.IsArray() {
-		return errAnswer
-	}
-	list.ForEach(func(_, e gjson.Result) bool {
-		if f := wanted[e.Get("state_key").Str]; f != nil && err == nil {
-			f.event, err = parseEvent(json.RawMessage(e.Raw), f.key)
-		}
-		return err == nil
+	_, err := c.do(ctx, request{
+		name: "members", method: http.MethodGet, path: path("v3", "rooms", r, "members"),
+		reader: func(_ *http.Request, resp *http.Response, _ any, _ int64) ([]byte, error) {
+			d := json.NewDecoder(resp.Body)
+			if err := enter(d, "chunk"); err != nil {
+				return nil, err
+			}
+			return nil, eachItem(d, func(raw json.RawMessage) (err error) {
+				if f := wanted[gjson.GetBytes(raw, "state_key").Str]; f != nil {
+					f.event, err = parseEvent(raw, f.key)
+				}
+				return err
+			})
+		},
 	})
 	return err
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -330,20 +329,20 @@ func (c *Client) StateOf(ctx context.Context, r id.RoomID, types []string) (foun
 	_, err = c.do(ctx, request{
 		name: "full_state", method: http.MethodGet, path: path("v3", "rooms", r, "state"),
 		reader: func(_ *http.Request, resp *http.Response, _ any, _ int64) ([]byte, error) {
-			return nil, eachItem(resp.Body, func(raw json.RawMessage) {
+			return nil, eachItem(json.NewDecoder(resp.Body), func(raw json.RawMessage) error {
 				e, err := parseStateEvent(gjson.ParseBytes(raw))
 				if err == nil && slices.Contains(types, e.Key.Type) {
 					found = append(found, invites.Change{Key: e.Key, Event: &e.Event})
 				}
+				return nil
 			})
 		},
 	})
 	return found, err
 }
 
-// eachItem hands each item of the array that r holds to f.
-func eachItem(r io.Reader, f func(json.RawMessage)) error {
-	d := json.NewDecoder(r)
+// eachItem hands each item of the array that comes to f, until it returns an error.
+func eachItem(d *json.Decoder, f func(json.RawMessage) error) error {
 	if err := expect(d, json.Delim('[')); err != nil {
 		return err
 	}
@@ -352,7 +351,9 @@ func eachItem(r io.Reader, f func(json.RawMessage)) error {
 		if err := d.Decode(&item); err != nil {
 			return fmt.Errorf("%w: %w", errAnswer, err)
 		}
-		f(item)
+		if err := f(item); err != nil {
+			return err
+		}
 	}
 	return expect(d, json.Delim(']'))
 }
