@@ -1,4 +1,4 @@
-# Two commands matter: `make demo` shows Usher at work, `make test` runs the tests that CI runs. `make help` lists the rest.
+# Two commands matter: `make demo` shows Usher at work, `make test` runs the tests. `make help` lists the rest.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
