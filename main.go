@@ -34,6 +34,7 @@ const usage = `Usher keeps the doors of Matrix rooms: an application service bot
   usher doctor                  check the set-up, step by step
   usher live                    ask the running Usher whether it lives (for health checks)
   usher audit                   list what was decided and done (--room, --user, --since 7d, --format jsonl or csv)
+  usher quarantine              list events that could not be decoded, in lines of JSON
   usher check < cases.jsonl     judge rooms by the Matrix authorization rules (docs/check.md); needs no config
 
   -c, --config path             the config (default config.yaml)
@@ -64,11 +65,12 @@ type program struct {
 	run      func(ctx context.Context, cfg *config.Config, version string) error
 	doctor   func(ctx context.Context, cfg *config.Config, out io.Writer) error
 	audit    func(ctx context.Context, cfg *config.Config, o bot.AuditOptions, out io.Writer) error
+	bad      func(ctx context.Context, cfg *config.Config, out io.Writer) error
 	check    func(in io.Reader, out io.Writer) (malformed int, err error)
 }
 
 func main() {
-	p := program{os.Stdin, os.Stdout, os.Stderr, os.Environ(), bot.Run, bot.Doctor, bot.Audit, room.Check}
+	p := program{os.Stdin, os.Stdout, os.Stderr, os.Environ(), bot.Run, bot.Doctor, bot.Audit, bot.Quarantine, room.Check}
 	os.Exit(p.main(os.Args[1:]))
 }
 
@@ -99,6 +101,8 @@ func (p program) main(args []string) int {
 		return p.runDoctor(o)
 	case "audit":
 		return p.runAudit(o)
+	case "quarantine":
+		return p.work(o, exitOther, func(ctx context.Context, cfg *config.Config) error { return p.bad(ctx, cfg, p.out) })
 	}
 	return p.runBot(o)
 }
@@ -106,7 +110,7 @@ func (p program) main(args []string) int {
 // parse reads a subcommand, if there is one, and the flags.
 func parse(args []string) (options, error) {
 	var o options
-	if len(args) > 0 && slices.Contains([]string{"doctor", "live", "check", "audit"}, args[0]) {
+	if len(args) > 0 && slices.Contains([]string{"doctor", "live", "check", "audit", "quarantine"}, args[0]) {
 		o.command, args = args[0], args[1:]
 	}
 	flags := flag.NewFlagSet("usher", flag.ContinueOnError)

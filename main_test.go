@@ -213,6 +213,10 @@ func TestExitCodes(t *testing.T) {
 		{"check of malformed lines", program{check: func(io.Reader, io.Writer) (int, error) { return 3, nil }}, []string{"check"}, exitOther, ""},
 		{"audit with wrong options", program{audit: func(context.Context, *config.Config, bot.AuditOptions, io.Writer) error { return bot.ErrAuditOptions }},
 			[]string{"audit", "--format", "xml"}, exitUsage, ""},
+		{"quarantine", program{bad: func(_ context.Context, _ *config.Config, out io.Writer) error { fmt.Fprint(out, "{}"); return nil }},
+			[]string{"quarantine"}, exitDone, "{}"},
+		{"quarantine without database", program{bad: func(context.Context, *config.Config, io.Writer) error { return bot.ErrDatabase }},
+			[]string{"quarantine"}, exitDatabase, "database.uri"},
 		{"audit's flags are its own", program{}, []string{"--since", "7d"}, exitUsage, "usher -h"},
 		{"nobody lives", program{environ: append(environ, "USHER_APPSERVICE__LISTEN=unix:/nowhere/usher.sock")}, []string{"live"}, exitOther, "no answer at unix:/nowhere/usher.sock"},
 	}

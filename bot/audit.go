@@ -48,19 +48,53 @@ func Audit(ctx context.Context, cfg *config.Config, o AuditOptions, out io.Write
 	if err != nil {
 		return err
 	}
-	reader, err := store.OpenReader(ctx, store.Config{Type: cfg.Database.Type, URI: cfg.Database.URI.Reveal()})
+	reader, err := openReader(ctx, cfg)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrDatabase, err)
+		return err
 	}
 	defer func() { err = errors.Join(err, reader.Close()) }()
 	err = reader.EachAudit(ctx, q, func(a invites.Audit) error {
 		return write([]string{
-			a.At.UTC().Format("2006-01-02T15:04:05.000Z"), a.Kind, string(a.Action), string(a.Room), string(a.Actor), string(a.Performer), string(a.Target),
+			moment(a.At), a.Kind, string(a.Action), string(a.Room), string(a.Actor), string(a.Performer), string(a.Target),
 			a.Verdict, a.Code, string(a.Policy), string(a.Command),
 		})
 	})
 	return errors.Join(err, end(), buffered.Flush())
 }
+
+// openReader opens the database beside a running Usher.
+func openReader(ctx context.Context, cfg *config.Config) (*store.Reader, error) {
+	reader, err := store.OpenReader(ctx, store.Config{Type: cfg.Database.Type, URI: cfg.Database.URI.Reveal()})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDatabase, err)
+	}
+	return reader, nil
+}
+
+// Quarantine writes the events that could not be decoded, as far as they are kept, the newest first, in lines of JSON: when each came,
+// in which transaction, what is wrong with it, and its text. It reads the database as Audit does.
+func Quarantine(ctx context.Context, cfg *config.Config, out io.Writer) (err error) {
+	reader, err := openReader(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	kept, err := reader.Quarantined(ctx)
+	lines := json.NewEncoder(out)
+	lines.SetEscapeHTML(false)
+	for _, bad := range kept {
+		err = errors.Join(err, lines.Encode(struct {
+			At          string `json:"at"`
+			Transaction string `json:"transaction_id"`
+			Fault       string `json:"fault"`
+			Event       string `json:"event"`
+		}{moment(bad.ReceivedAt), bad.Transaction, bad.Fault, string(bad.Raw)}))
+	}
+	return err
+}
+
+// moment words a time.
+func moment(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // auditWriter returns what writes a row, and what ends the writing.
 func auditWriter(format string, out io.Writer) (row func([]string) error, end func() error, err error) {

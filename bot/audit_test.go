@@ -77,3 +77,29 @@ func TestAudit(t *testing.T) {
 		}
 	}
 }
+
+// TestQuarantine lists what could not be decoded, whatever it is.
+func TestQuarantine(t *testing.T) {
+	cfg := &config.Config{}
+	cfg.Database.Type = config.TypeSQLite
+	cfg.Database.URI = config.Secret(filepath.Join(t.TempDir(), "usher.db"))
+	s, err := store.Open(t.Context(), store.Config{Type: cfg.Database.Type, URI: cfg.Database.URI.Reveal()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	err = s.Quarantine(t.Context(), []invites.Undecodable{
+		{Transaction: "1", Raw: []byte("null"), Fault: "no object", ReceivedAt: at},
+		{Transaction: "2", Raw: []byte("{\"a\":\"<\n\xff\x1b\"}"), Fault: "no text", ReceivedAt: at},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"at":"2026-01-02T03:04:05.000Z","transaction_id":"2","fault":"no text","event":"{\"a\":\"<\n\ufffd\u001b\"}"}` + "\n" +
+		`{"at":"2026-01-02T03:04:05.000Z","transaction_id":"1","fault":"no object","event":"null"}` + "\n"
+	var out bytes.Buffer
+	if err := Quarantine(t.Context(), cfg, &out); err != nil || out.String() != want {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+}

@@ -82,5 +82,10 @@ func (r *Reader) EachAudit(ctx context.Context, q invites.AuditQuery, found func
 	return r.s.eachAudit(ctx, q, found)
 }
 
+// Quarantined returns all of what could not be decoded that is kept, newest first.
+func (r *Reader) Quarantined(ctx context.Context) ([]invites.Undecodable, error) {
+	return r.s.Quarantined(ctx, maxQuarantined)
+}
+
 // Close closes the database.
 func (r *Reader) Close() error { return r.s.Close() }
