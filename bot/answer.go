@@ -62,7 +62,7 @@ func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error
 		return err
 	}
 	was := now.Type
-	now, goOn, err := b.open(ctx, now)
+	now, goOn, err := b.open(ctx, now, patient)
 	if err != nil || !goOn {
 		return err
 	}
