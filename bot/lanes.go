@@ -110,6 +110,13 @@ func (l *lanes) begun(ctx context.Context, ev invites.Received) bool {
 	return true
 }
 
+// idle reports whether a room has no lane.
+func (l *lanes) idle(r id.RoomID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.rooms[r] == nil
+}
+
 // ready queues a lane with the sender of its first event. l.mu is held.
 func (l *lanes) ready(in *lane) {
 	who := in.queue[0].Sender

@@ -110,7 +110,7 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 	b.guard = b.newGuard()
 	b.desk = b.newDesk(cfg, version)
 	b.lanes = newLanes(parallelRooms, b.handle)
-	b.feed = &feed{store: b.store, lanes: b.lanes, most: mostInLanes, log: log}
+	b.feed = &feed{store: b.store, lanes: b.lanes, most: mostInLanes, log: log, parked: b.sealed.parking.any}
 	b.lanes.hungry, b.lanes.low = func() { b.feed.hungry(b.ctx) }, mostInLanes/2
 	b.commands.perMinute, b.answers.perMinute = cfg.Commands.PerMinute, cfg.Commands.AnswersPerMinute
 	return b, nil
