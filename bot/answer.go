@@ -157,7 +157,7 @@ func (b *bot) answer(ctx context.Context, ev invites.Received, m commands.Messag
 		return nil
 	}
 	if ev.Answer != "" {
-		b.cards.Close(ev.Answer)
+		b.closeCard(ctx, ev.Answer)
 		return b.port.Handled(ctx, ev.Event) // the queue's workers look whether somebody has told already
 	}
 	b.end(ev.Event)
