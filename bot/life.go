@@ -150,6 +150,7 @@ func (b *bot) left(r id.RoomID) {
 
 // leaveIfAlone leaves a room that all people have left.
 func (b *bot) leaveIfAlone(r id.RoomID) {
+	defer b.survive(invites.Received{Room: r})
 	b.emptying.Lock()
 	delete(b.checking, r)
 	b.emptying.Unlock()
