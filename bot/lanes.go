@@ -198,9 +198,14 @@ func (l *lanes) stop(ctx context.Context) error {
 	l.mu.Lock()
 	l.closed = true
 	l.mu.Unlock()
+	return over(ctx, &l.working)
+}
+
+// over waits for all of a group, or for ctx.
+func over(ctx context.Context, group *sync.WaitGroup) error {
 	done := make(chan struct{})
 	go func() {
-		l.working.Wait()
+		group.Wait()
 		close(done)
 	}()
 	select {
