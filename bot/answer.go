@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -54,6 +52,7 @@ func (b *bot) handle(ctx context.Context, ev invites.Received) {
 
 // once tries to handle an event. An error means that it should be tried again.
 func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error {
+	defer b.survive(ev)
 	now, err := b.asItIs(ctx, ev)
 	if errors.Is(err, invites.ErrNotFound) || now.Handled {
 		b.sealed.parking.leave(ev) // another replica may have handled what is parked here
@@ -62,7 +61,7 @@ func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error
 		return err
 	}
 	was := now.Type
-	now, goOn, err := b.open(ctx, now)
+	now, goOn, err := b.open(ctx, now, patient)
 	if err != nil || !goOn {
 		return err
 	}
@@ -108,8 +107,7 @@ func (b *bot) asItIs(ctx context.Context, ev invites.Received) (invites.Received
 func (b *bot) dispatch(ctx context.Context, ev invites.Received) (m commands.Message, reply commands.Reply, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			b.metrics.Panicked()
-			b.log.Error().Stringer("event", ev.Event).Str("panic", fmt.Sprint(cause)).Bytes("stack", debug.Stack()).Msg("a command panicked")
+			b.panicked(ev, cause)
 			m = commands.Message{Event: ev.Event, Room: ev.Room, Sender: ev.Sender}
 			reply, err = commands.Panicked(), nil
 		}
@@ -157,7 +155,7 @@ func (b *bot) answer(ctx context.Context, ev invites.Received, m commands.Messag
 		return nil
 	}
 	if ev.Answer != "" {
-		b.cards.Close(ev.Answer)
+		b.closeCard(ctx, ev.Answer)
 		return b.port.Handled(ctx, ev.Event) // the queue's workers look whether somebody has told already
 	}
 	b.end(ev.Event)

@@ -20,6 +20,13 @@ func (b *bot) await(command invites.Received, card id.EventID) {
 	time.AfterFunc(max(left, 0), func() { b.lanes.push(b.ctx, []invites.Received{command}) })
 }
 
+// closeCard forgets a card, here and on all other replicas.
+func (b *bot) closeCard(ctx context.Context, card id.EventID) {
+	if b.cards.Close(card) {
+		b.wire.tell(ctx, wordClosed, string(card))
+	}
+}
+
 // decide hands a reaction to the command whose card it is on.
 func (b *bot) decide(ctx context.Context, ev invites.Received) error {
 	card, key := commands.Reaction(ev.Raw)
@@ -42,7 +49,7 @@ func (b *bot) decide(ctx context.Context, ev invites.Received) error {
 	if err != nil || !decided {
 		return err
 	}
-	b.cards.Close(card)
+	b.closeCard(ctx, card)
 	if reply.Text.Empty() {
 		reply.Text.Say("✅ Done.")
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
 )
 
@@ -25,24 +26,63 @@ type directs struct {
 	mu     sync.Mutex
 	byUser map[id.UserID][]id.RoomID
 	rooms  map[id.RoomID]bool
+
+	reading, again bool // of reload
 }
 
-// load reads what is on record.
+// load reads what is on record. What is known stays so: it may be on record since.
 func (d *directs) load(ctx context.Context) error {
 	raw, err := d.homeserver.AccountData(ctx, "m.direct")
 	if err != nil {
 		return err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.byUser, d.rooms = map[id.UserID][]id.RoomID{}, map[id.RoomID]bool{}
-	_ = json.Unmarshal(raw, &d.byUser) // whatever else is there is overwritten with the next direct chat
-	for _, rooms := range d.byUser {
+	var found map[id.UserID][]id.RoomID
+	_ = json.Unmarshal(raw, &found) // whatever else is there is overwritten with the next direct chat
+	for user, rooms := range found {
 		for _, r := range rooms {
-			d.rooms[r] = true
+			d.heard(user, r)
 		}
 	}
 	return nil
+}
+
+// reload has what is on record read beside whoever asks for it, once at a time: who asks meanwhile has it read once more.
+func (d *directs) reload(ctx context.Context, log zerolog.Logger) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.again = true
+	if d.reading {
+		return
+	}
+	d.reading = true
+	go func() {
+		for d.next() {
+			if err := d.load(ctx); err != nil && ctx.Err() == nil {
+				log.Warn().Err(err).Msg("which rooms are direct chats could not be read")
+			}
+		}
+	}()
+}
+
+// next reports whether there is to be read once more.
+func (d *directs) next() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.reading, d.again = d.again, false
+	return d.reading
+}
+
+// heard notes a direct chat that is on record.
+func (d *directs) heard(with id.UserID, r id.RoomID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.rooms == nil {
+		d.byUser, d.rooms = map[id.UserID][]id.RoomID{}, map[id.RoomID]bool{}
+	}
+	if !slices.Contains(d.byUser[with], r) {
+		d.byUser[with] = append(d.byUser[with], r)
+	}
+	d.rooms[r] = true
 }
 
 // has reports whether a room is a direct chat.
@@ -65,9 +105,7 @@ func (d *directs) add(ctx context.Context, with id.UserID, r id.RoomID) error {
 	if err := d.homeserver.SetAccountData(ctx, "m.direct", next); err != nil {
 		return err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.byUser, d.rooms[r] = d.and(with, r), true // what is known may have been read anew meanwhile
+	d.heard(with, r)
 	return nil
 }
 

@@ -117,7 +117,7 @@ func TestFeed(t *testing.T) {
 			close(all)
 		}
 	})
-	b.feed = &feed{store: b.store, lanes: b.lanes, most: 2000, log: zerolog.Nop()}
+	b.feed = &feed{store: b.store, lanes: b.lanes, most: 2000, log: zerolog.Nop(), parked: b.sealed.parking.any}
 	b.lanes.hungry, b.lanes.low = func() { b.feed.hungry(b.ctx) }, 1000
 	var names []id.RoomID
 	for r := range rooms {

@@ -110,6 +110,13 @@ func (l *lanes) begun(ctx context.Context, ev invites.Received) bool {
 	return true
 }
 
+// idle reports whether a room has no lane.
+func (l *lanes) idle(r id.RoomID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.rooms[r] == nil
+}
+
 // ready queues a lane with the sender of its first event. l.mu is held.
 func (l *lanes) ready(in *lane) {
 	who := in.queue[0].Sender
@@ -191,9 +198,14 @@ func (l *lanes) stop(ctx context.Context) error {
 	l.mu.Lock()
 	l.closed = true
 	l.mu.Unlock()
+	return over(ctx, &l.working)
+}
+
+// over waits for all of a group, or for ctx.
+func over(ctx context.Context, group *sync.WaitGroup) error {
 	done := make(chan struct{})
 	go func() {
-		l.working.Wait()
+		group.Wait()
 		close(done)
 	}()
 	select {

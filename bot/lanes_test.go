@@ -206,3 +206,29 @@ func TestLanesBegin(t *testing.T) {
 		t.Error("stopped")
 	}
 }
+
+// TestStopEnds: a store that takes its time to note what is answered holds a stop up no longer than it may take.
+func TestStopEnds(t *testing.T) {
+	b, _ := newBot(t)
+	b.lanes = newLanes(1, b.handle)
+	noted := make(chan struct{})
+	b.ending.Go(func() { <-noted })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	ended, stopped := make(chan struct{}), false
+	go func() {
+		defer close(ended)
+		b.finish(ctx, func(context.Context) error { stopped = true; return nil })
+	}()
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Error("it waits for ever")
+	}
+	close(noted)
+	<-ended
+	if !stopped {
+		t.Error("not all was stopped")
+	}
+	b.finish(t.Context())
+}

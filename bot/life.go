@@ -74,7 +74,7 @@ func (b *bot) invited(ctx context.Context, ev invites.Received, direct bool) err
 		if err := b.direct.add(ctx, ev.Sender, ev.Room); err != nil {
 			return err
 		}
-		b.wire.tell(ctx, wordDirect)
+		b.wire.tell(ctx, wordDirect, string(ev.Room), string(ev.Sender))
 	}
 	err := b.move(ctx, room.Join, ev.Room, []string{ev.Sender.Homeserver()})
 	if refusedFor(err) {
@@ -150,6 +150,7 @@ func (b *bot) left(r id.RoomID) {
 
 // leaveIfAlone leaves a room that all people have left.
 func (b *bot) leaveIfAlone(r id.RoomID) {
+	defer b.survive(invites.Received{Room: r})
 	b.emptying.Lock()
 	delete(b.checking, r)
 	b.emptying.Unlock()

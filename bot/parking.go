@@ -83,6 +83,13 @@ func (p *parking) holds(ev invites.Received) bool {
 	return slices.ContainsFunc(p.rooms[ev.Room], func(e *parked) bool { return e.ev.Event == ev.Event })
 }
 
+// any reports whether something of a room is parked.
+func (p *parking) any(r id.RoomID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.rooms[r]) > 0
+}
+
 // leave takes an event out, and lets those go that may have waited behind it.
 func (p *parking) leave(ev invites.Received) {
 	p.mu.Lock()

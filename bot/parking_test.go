@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"testing"
@@ -132,4 +133,42 @@ func TestParkingKeepsKeysOnly(t *testing.T) {
 			t.Errorf("keeps %s", e.ev.Raw)
 		}
 	}
+}
+
+// TestNothingBeginsBehindWhatIsParked: an event that is being committed might have to wait behind what is parked in its room, and go
+// on before the inbox has it.
+func TestNothingBeginsBehindWhatIsParked(t *testing.T) {
+	begun, handled := make(chan id.EventID), make(chan struct{})
+	now := time.Now()
+	var p *parking
+	l := newLanes(4, func(_ context.Context, ev invites.Received) {
+		begun <- ev.Event
+		<-handled
+		if ev.Event == "$1" {
+			p.park(ev, now, now.Add(time.Hour))
+		}
+	})
+	p = newParking(func(ev invites.Received) { l.push(t.Context(), []invites.Received{ev}) })
+	f := &feed{lanes: l, most: 10, parked: p.any}
+	first, second, third := parkedEvent(1, "$1", "@a:x", now), parkedEvent(2, "$2", "@a:x", now), parkedEvent(3, "$3", "@a:x", now)
+	third.Room = "!other"
+	l.push(t.Context(), []invites.Received{first})
+	<-begun
+	if f.begin(t.Context(), second) {
+		t.Error("it begins beside another of its room")
+	}
+	handled <- struct{}{}
+	l.working.Wait()
+	if f.begin(t.Context(), second) {
+		t.Error("it begins behind what is parked")
+	}
+	if !f.begin(t.Context(), third) {
+		t.Error("it does not begin in another room")
+	}
+	if ev := <-begun; ev != "$3" {
+		t.Errorf("%s begins", ev)
+	}
+	handled <- struct{}{}
+	p.leave(first)
+	empty(t, l)
 }

@@ -144,6 +144,7 @@ func (b *bot) worthwhile(ctx context.Context, command id.EventID, why occasion) 
 
 // report edits a command's status message to what its rows show. When nothing is open any more, the event is ended.
 func (b *bot) report(ctx context.Context, command id.EventID, why occasion) error {
+	defer b.survive(invites.Received{Event: command})
 	if now, err := b.worthwhile(ctx, command, why); err != nil || !now {
 		return err
 	}

@@ -10,10 +10,9 @@ import (
 	"usher/room"
 )
 
-// TestLastEditIsTriedAgain: a command whose last row the queue has settled while the homeserver took no edit is told of later.
-func TestLastEditIsTriedAgain(t *testing.T) {
-	b, s := newBot(t)
-	b.cards = matrix.NewCards()
+// settledCommand puts a command into the inbox whose only row is done, and whose status message does not say so.
+func settledCommand(t *testing.T, b *bot) invites.Received {
+	t.Helper()
 	ev := receive(t, b, "!invite @x:here")
 	now := time.Now()
 	_, err := b.store.Record(t.Context(), []invites.Invitation{{
@@ -26,6 +25,14 @@ func TestLastEditIsTriedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return ev
+}
+
+// TestLastEditIsTriedAgain: a command whose last row the queue has settled while the homeserver took no edit is told of later.
+func TestLastEditIsTriedAgain(t *testing.T) {
+	b, s := newBot(t)
+	b.cards = matrix.NewCards()
+	ev := settledCommand(t, b)
 	fails := func(status int) {
 		s.mu.Lock()
 		defer s.mu.Unlock()

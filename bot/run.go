@@ -110,7 +110,7 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 	b.guard = b.newGuard()
 	b.desk = b.newDesk(cfg, version)
 	b.lanes = newLanes(parallelRooms, b.handle)
-	b.feed = &feed{store: b.store, lanes: b.lanes, most: mostInLanes, log: log}
+	b.feed = &feed{store: b.store, lanes: b.lanes, most: mostInLanes, log: log, parked: b.sealed.parking.any}
 	b.lanes.hungry, b.lanes.low = func() { b.feed.hungry(b.ctx) }, mostInLanes/2
 	b.commands.perMinute, b.answers.perMinute = cfg.Commands.PerMinute, cfg.Commands.AnswersPerMinute
 	return b, nil
@@ -246,11 +246,19 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 	b.stopping.Store(true)
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownTimeout)
 	defer cancel()
-	if late := errors.Join(b.lanes.stop(deadline), b.jobs.Stop(deadline), server.Shutdown(deadline)); late != nil {
+	b.finish(deadline, b.jobs.Stop, server.Shutdown)
+	return err
+}
+
+// finish waits for what is under way, in the lanes first, and for the notes of what is answered, as long as ctx lasts.
+func (b *bot) finish(ctx context.Context, others ...func(context.Context) error) {
+	late := b.lanes.stop(ctx)
+	for _, stop := range append(others, func(ctx context.Context) error { return over(ctx, &b.ending) }) {
+		late = errors.Join(late, stop(ctx))
+	}
+	if late != nil {
 		b.log.Warn().Err(late).Msg("not everything was finished in time; the next start goes on with it")
 	}
-	b.ending.Wait()
-	return err
 }
 
 // listen opens the address that the homeserver calls. A socket that an earlier process left behind is in nobody's use.

@@ -68,8 +68,9 @@ func (b *bot) startEncryption() {
 	b.closers = append(b.closers, func() { cancel(); parts.Wait() })
 }
 
-// open returns an event as its sender meant it. go on is false where it has to wait, or was brought to its end.
-func (b *bot) open(ctx context.Context, ev invites.Received) (opened invites.Received, goOn bool, err error) {
+// open returns an event as its sender meant it. go on is false where it has to wait, or was brought to its end. What fails inside is
+// to be tried again for as long as there is patience; then the event counts as unreadable.
+func (b *bot) open(ctx context.Context, ev invites.Received, patient bool) (opened invites.Received, goOn bool, err error) {
 	switch {
 	case ev.StateKey != nil, b.sealed.device == nil && ev.Type != encrypted:
 		return ev, true, nil
@@ -90,6 +91,7 @@ func (b *bot) open(ctx context.Context, ev invites.Received) (opened invites.Rec
 	}
 	opened, err = b.sealed.device.Open(ctx, ev)
 	end := ev.ReceivedAt.Add(b.sealed.wait)
+	vain := err != nil && !patient && ctx.Err() == nil && !errors.Is(err, context.Canceled) // not that the device just moved on
 	switch {
 	case errors.Is(err, encryption.ErrNoKey) && (now.Before(end) || !b.sealed.device.CaughtUp()):
 		if !now.Before(end) {
@@ -100,7 +102,7 @@ func (b *bot) open(ctx context.Context, ev invites.Received) (opened invites.Rec
 	case errors.Is(err, encryption.ErrReplay):
 		b.log.Warn().Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("an event repeats another and is left alone")
 		err = b.store.Handled(ctx, ev.Event)
-	case errors.Is(err, encryption.ErrNoKey), errors.Is(err, encryption.ErrUnreadable):
+	case errors.Is(err, encryption.ErrNoKey), errors.Is(err, encryption.ErrUnreadable), vain:
 		err = b.unreadable(ctx, ev, err)
 	case err == nil:
 		b.told(ev.Room, false)

@@ -14,7 +14,8 @@ import (
 	"usher/invites"
 )
 
-// loadCards learns which cards are open, so that the intake knows which reactions are votes.
+// loadCards learns which cards are open, so that the intake knows which reactions are votes: those that people vote on, and what
+// commands were answered with that are not at their end, which may be a card for the one who gave it.
 func (b *bot) loadCards(ctx context.Context) error {
 	todo, err := b.store.CardsTodo(ctx)
 	if err != nil {
@@ -34,7 +35,11 @@ func (b *bot) loadCards(ctx context.Context) error {
 		}
 		b.cards.Heard(c.Event, cast...)
 	}
-	return nil
+	answers, err := b.store.OpenAnswers(ctx)
+	for _, answer := range answers {
+		b.cards.Heard(answer)
+	}
+	return err
 }
 
 // postCards shows the cards that a command has led to.

@@ -49,7 +49,7 @@ const (
 	wordClosed   = "closed"   // card
 	wordSpaces   = "spaces"   // claims were saved
 	wordGuards   = "guards"   // a room is watched, or not any more
-	wordDirect   = "direct"   // m.direct
+	wordDirect   = "direct"   // room, user; from older versions nothing: whatever m.direct has
 	wordTold     = "told"     // room, whether it was told that something can't be read
 	wordDevice   = "device"   // what devices tell each other, room
 )
@@ -268,7 +268,11 @@ func (b *bot) heard(ctx context.Context, said word) {
 			b.sealed.device.Heard(said[1], id.RoomID(said[2]))
 		}
 	case wordDirect:
-		err = b.direct.load(ctx)
+		if r == "" {
+			b.direct.reload(ctx, b.log)
+		} else {
+			b.direct.heard(id.UserID(said[2]), r)
+		}
 	case wordAll:
 		err = b.forgetAll(ctx)
 	}
@@ -284,5 +288,6 @@ func (b *bot) forgetAll(ctx context.Context) error {
 	if b.sealed.device != nil {
 		b.sealed.device.InvalidateAll()
 	}
-	return errors.Join(b.recallSpaces(ctx), b.loadPending(ctx), b.loadCards(ctx), b.guard.Load(ctx), b.direct.load(ctx))
+	b.direct.reload(ctx, b.log) // beside: no transaction waits for the homeserver
+	return errors.Join(b.recallSpaces(ctx), b.loadPending(ctx), b.loadCards(ctx), b.guard.Load(ctx))
 }

@@ -2,7 +2,6 @@ package matrix
 
 import (
 	"bytes"
-	"slices"
 	"sync"
 
 	"maunium.net/go/mautrix/id"
@@ -46,18 +45,20 @@ func (c *Cards) Heard(card id.EventID, votes ...id.EventID) {
 	}
 }
 
-// Close forgets a card and its votes.
-func (c *Cards) Close(card id.EventID) {
+// Close forgets a card and its votes. It reports whether the card was open.
+func (c *Cards) Close(card id.EventID) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	_, open := c.open[card]
 	for _, vote := range c.open[card] {
 		delete(c.votes, vote)
 	}
 	delete(c.open, card)
+	return open
 }
 
 func (c *Cards) add(card, vote id.EventID) {
-	if !slices.Contains(c.open[card], vote) {
+	if c.votes[vote] != card { // a vote is on one card, and there may be very many
 		c.open[card] = append(c.open[card], vote)
 		c.votes[vote] = card
 	}

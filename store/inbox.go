@@ -18,6 +18,7 @@ const (
 	selectWaiting  = `SELECT ` + inboxColumns + ` FROM inbox WHERE NOT handled ORDER BY seq`
 	selectReceived = `SELECT ` + inboxColumns + ` FROM inbox WHERE event_id = $1`
 	selectAnswered = `SELECT ` + inboxColumns + ` FROM inbox WHERE answer = $1 AND answer <> '' AND length(answer) < 256`
+	selectAnswers  = `SELECT answer FROM inbox WHERE NOT handled AND answer <> ''`
 	selectRedacted = `SELECT redacted, state_key IS NOT NULL FROM inbox WHERE event_id = $1`
 	updateRedacted = `UPDATE inbox SET redacted = true WHERE event_id = $1 AND sender = $2`
 	updateAnswer   = `UPDATE inbox SET answer = $2 WHERE event_id = $1`
@@ -137,6 +138,14 @@ func (s *Store) Redacted(ctx context.Context, event id.EventID) (redacted, state
 // Answered implements invites.Store.
 func (s *Store) Answered(ctx context.Context, answer id.EventID) (invites.Received, error) {
 	return one(ctx, &s.reads, scanReceived, selectAnswered, in(answer))
+}
+
+// OpenAnswers returns the answers of events not handled: cards, and status messages.
+func (s *Store) OpenAnswers(ctx context.Context) ([]id.EventID, error) {
+	return all(ctx, &s.reads, func(row scanner) (answer id.EventID, err error) {
+		err = row.Scan(out(&answer))
+		return answer, err
+	}, selectAnswers)
 }
 
 // Redact implements invites.Store. It reports true again for an event that sender has taken back before.

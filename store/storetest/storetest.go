@@ -18,6 +18,7 @@ import (
 type Store interface {
 	invites.Store
 	invites.Guards
+	OpenAnswers(ctx context.Context) ([]id.EventID, error)
 	Quarantined(ctx context.Context, limit int) ([]invites.Undecodable, error)
 	Audit(ctx context.Context, command id.EventID) ([]invites.Audit, error)
 	CreateEvent(ctx context.Context, room id.RoomID) (json.RawMessage, error)

@@ -74,6 +74,12 @@ func testTallies(t *testing.T, s Store) {
 }
 
 func testAnswered(t *testing.T, s Store) {
+	open := func(want ...id.EventID) {
+		t.Helper()
+		if got := must(s.OpenAnswers(t.Context()))(t); !slices.Equal(got, want) {
+			t.Errorf("open are %v, want %v", got, want)
+		}
+	}
 	must(s.Receive(t.Context(), events(0, 2), nil))(t)
 	check(t, s.SetAnswer(t.Context(), event(1).Event, "$card"))
 	if got := must(s.Answered(t.Context(), "$card"))(t); got.Event != event(1).Event {
@@ -84,4 +90,7 @@ func testAnswered(t *testing.T, s Store) {
 			t.Errorf("%q: %v", none, err)
 		}
 	}
+	open("$card")
+	check(t, s.Handled(t.Context(), event(1).Event))
+	open()
 }

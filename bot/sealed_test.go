@@ -1,0 +1,61 @@
+package bot
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/id"
+
+	"usher/commands"
+	"usher/encryption"
+	"usher/invites"
+	"usher/store"
+	"usher/store/pgtest"
+)
+
+// TestOpenedInVain: an event that can't be opened for a reason inside, again and again, is tried with patience, and then ends as
+// any that can't be read: it does not hold its room up for good.
+func TestOpenedInVain(t *testing.T) {
+	pg, err := pgtest.Start()
+	pgtest.Need(t, err)
+	t.Cleanup(func() { _ = pg.Stop() })
+	keys, err := store.OpenKeys(t.Context(), store.Config{Type: "postgres", URI: pg.Database(t), MaxOpenConns: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := newBot(t)
+	var log bytes.Buffer
+	b.log = zerolog.New(&log)
+	b.desk.Level = func(id.UserID) commands.Level { return commands.Nobody }
+	b.sealed.device, err = encryption.New(t.Context(), encryption.Options{
+		Homeserver: "http://localhost", Bot: "@usher:here", PickleKey: "key", Keys: keys, Rooms: b.state, Log: zerolog.Nop(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = keys.Close() // whatever is asked of them fails
+	now := time.Now()
+	fresh, err := b.store.Receive(t.Context(), []invites.Received{{
+		Event: "$event", Room: "!r:here", Sender: "@alice:here", Type: encrypted, SentAt: now, ReceivedAt: now,
+		Raw: json.RawMessage(`{"content":{"algorithm":"m.megolm.v1.aes-sha2","ciphertext":"x","session_id":"s","sender_key":"k","device_id":"D"}}`),
+	}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.once(t.Context(), fresh[0], true); err == nil {
+		t.Error("not tried again")
+	}
+	if err := b.once(t.Context(), fresh[0], false); err != nil {
+		t.Errorf("tried for ever: %v", err)
+	}
+	if after, err := b.store.Received(t.Context(), "$event"); err != nil || !after.Handled {
+		t.Errorf("%+v %v", after, err)
+	}
+	if n := strings.Count(log.String(), "can't be read"); n != 1 {
+		t.Errorf("logged %d times: %s", n, &log)
+	}
+}
