@@ -111,5 +111,11 @@ func (n *Intake) begin(batch []*arrival) func(invites.Received) bool {
 	if n.o.Begin == nil {
 		return nil
 	}
-	return func(e invites.Received) bool { return e.Type == "m.room.message" && n.o.Begin(e) }
+	held := map[id.RoomID]bool{} // an event of the room has to wait for the commit, so those after it do
+	return func(e invites.Received) bool {
+		if held[e.Room] || e.Type != "m.room.message" || !n.o.Begin(e) {
+			held[e.Room] = true
+		}
+		return !held[e.Room]
+	}
 }

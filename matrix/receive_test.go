@@ -80,6 +80,7 @@ func TestArrivalsShareCommits(t *testing.T) {
 func TestBegin(t *testing.T) {
 	const command = `{"type":"m.room.message","event_id":"$1","room_id":"!r","sender":"@a:b","origin_server_ts":1,"content":{"msgtype":"m.text","body":"!invite"}}`
 	const life = `{"type":"m.room.member","state_key":"@usher:example.org","event_id":"$2","room_id":"!r","sender":"@a:b","origin_server_ts":1,"content":{"membership":"invite"}}`
+	other := strings.NewReplacer("$1", "$4", "!r", "!s").Replace(command)
 	const redaction = `{"type":"m.room.redaction","event_id":"$3","room_id":"!r","sender":"@a:b","origin_server_ts":1,"redacts":"$1","content":{}}`
 	for name, tt := range map[string]struct {
 		events string
@@ -88,7 +89,8 @@ func TestBegin(t *testing.T) {
 	}{
 		"a command":              {command, true, []bool{true}},
 		"one whose lane is busy": {command, false, []bool{false}},
-		"other events":           {life + "," + command, true, []bool{false, true}},
+		"other events before it": {life + "," + command + "," + other, true, []bool{false, false, true}},
+		"other events after it":  {command + "," + life, true, []bool{true, false}},
 		"one that is taken back": {command + "," + redaction, true, []bool{false}},
 	} {
 		t.Run(name, func(t *testing.T) {
