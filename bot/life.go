@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -37,7 +38,7 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 		return s
 	}
 	if ev.Type == "m.room.tombstone" {
-		return b.follow(ctx, ev, id.RoomID(field("replacement_room")))
+		return b.follow(ctx, ev)
 	}
 	if ev.Type == "m.room.member" && *ev.StateKey == ev.Sender.String() && field("membership") == "knock" {
 		return b.knocked(ctx, ev, field("reason"))
@@ -54,6 +55,11 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 	case "join":
 		if stays(ev.Raw) {
 			return nil
+		}
+		if old, led := strings.CutPrefix(field("reason"), following); led {
+			if may, err := b.mayStay(ctx, ev.Room, id.RoomID(old)); err != nil || !may {
+				return err
+			}
 		}
 		b.adopt(ctx, ev.Room)
 		return errors.Join(b.arrived(ctx, ev.Room), b.regard(ctx, ev.Room))
@@ -101,18 +107,6 @@ func (b *bot) greeting(ctx context.Context, r id.RoomID, direct bool) any {
 		return b.desk.Greeting(direct, q, policy.Decision{Verdict: room.Unknown})
 	}
 	return b.desk.Greeting(direct, q, policy.Decide(snap, q, policy.Merge(), policy.Facts{}))
-}
-
-// follow joins the room that replaces another.
-func (b *bot) follow(ctx context.Context, ev invites.Received, successor id.RoomID) error {
-	if successor == "" {
-		return nil
-	}
-	err := b.move(ctx, room.Join, successor, []string{ev.Sender.Homeserver()})
-	if err == nil {
-		b.log.Info().Stringer("room", ev.Room).Stringer("successor", successor).Msg("followed a room to its successor")
-	}
-	return final(err)
 }
 
 // move has the bot itself join or leave a room.

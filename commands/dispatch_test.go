@@ -221,3 +221,38 @@ func TestOutcomeOfManyTellsWhatIsLeft(t *testing.T) {
 		}
 	}
 }
+
+// TestListsAreNotLent: whoever is not in a list's room gets one and the same answer, whether the bot is there or not.
+func TestListsAreNotLent(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		in   []id.UserID // who is in the list's room; nil: there is none
+		has  string
+	}{
+		{"no bot there", nil, "policy.lists.unreadable"},
+		{"not there oneself", []id.UserID{"@usher:here"}, "policy.lists.unreadable"},
+		{"both there", []id.UserID{"@usher:here", alice}, "0 rules now"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d, hs := newDesk(t)
+			if tt.in != nil {
+				hs.Create("!list:here", "11", "@keeper:there", tt.in...)
+			}
+			unreadable := "I can't read that list for you: you must be in its room, or anybody may read it, and I must be there, too. " +
+				"Invite me first, or have an operator of mine watch it. (policy.lists.unreadable)"
+			_, reply := say(t, d, lobby, alice, "!lists watch !list:here")
+			if got := reply.Text.String(); !strings.Contains(got, tt.has) || (got == unreadable) != (tt.has == "policy.lists.unreadable") {
+				t.Errorf("watch: got %q", got)
+			}
+			hs.Set(lobby, "chat.usher.policy", "", alice, map[string]any{"version": 1, "whom": map[string]any{"lists": []string{"!list:here"}}})
+			_, reply = say(t, d, lobby, alice, "!lists")
+			want := "!list:here — I can't read it for you. If I can't read it at all, I invite nobody until I can: invite me there, or unwatch it."
+			if len(tt.in) == 2 {
+				want = "!list:here — 0 rules"
+			}
+			if got := reply.Text.String(); !strings.HasSuffix(got, want) {
+				t.Errorf("show: got %q", got)
+			}
+		})
+	}
+}

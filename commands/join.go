@@ -39,7 +39,7 @@ func runJoin(ctx context.Context, c *Call) (Reply, error) {
 	}
 	req := invites.Request{
 		Command: c.Message.Event, New: c.Event.New, CommandRoom: c.Message.Room, Actor: joiner, Action: room.Join,
-		Room: in, Via: via, Targets: []id.UserID{joiner},
+		Room: in, Via: via, Targets: []id.UserID{joiner}, Asker: c.Message.Sender,
 	}
 	if c.Flags["dry-run"] {
 		return c.judge(ctx, req)

@@ -145,3 +145,23 @@ func TestAudit(t *testing.T) {
 		}
 	}
 }
+
+// TestAuditOfBotsJoin: who sent the bot somewhere is on record, by the decision and by what came of it.
+func TestAuditOfBotsJoin(t *testing.T) {
+	d, hs := newDesk(t)
+	const open = id.RoomID("!open:here")
+	hs.Create(open, "11", alice)
+	hs.Set(open, "m.room.join_rules", "", alice, map[string]any{"join_rule": "public"})
+	if _, reply := say(t, d, lobby, admin, "!join --bot !open:here"); reply.React != "✅" {
+		t.Fatalf("got %q", reply.Text.String())
+	}
+	if acts := hs.Acts(); len(acts) != 1 || acts[0].Performer != "@usher:here" || acts[0].Target != "@usher:here" {
+		t.Errorf("got %+v", acts)
+	}
+	_, reply := say(t, d, open, alice, "!audit")
+	want := "2026-01-02 03:04:05 effect: @admin:here join @usher:here by @usher:here → done\n" +
+		"2026-01-02 03:04:05 decision: @admin:here join @usher:here by @usher:here → allow (join.public)"
+	if got := reply.Text.String(); got != want {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+}

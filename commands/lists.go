@@ -66,10 +66,10 @@ func showLists(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err err
 		reply.Text.Say(", as ").Code(string(from.Room)).Say(" has it")
 	}
 	reply.Text.Say(":")
-	for _, line := range c.Invites.Lists(ctx, p) {
+	for _, line := range c.Invites.Lists(ctx, p, c.Message.Sender) {
 		reply.Text.Line().Code(string(line.Room))
 		if line.Err != nil {
-			reply.Text.Say(" — I can't read it, so I invite nobody until I can. Invite me there, or unwatch it.")
+			reply.Text.Say(" — I can't read it for you. If I can't read it at all, I invite nobody until I can: invite me there, or unwatch it.")
 			continue
 		}
 		reply.Text.Say(" — " + plural(line.Rules, "rule"))
@@ -82,15 +82,15 @@ func watchList(ctx context.Context, c *Call, in, list id.RoomID, via []string) (
 	if err != nil {
 		return Reply{}, err
 	}
-	rules, err := c.Invites.ReadableList(ctx, list)
+	rules, err := c.Invites.ReadableList(ctx, list, c.Message.Sender)
 	if errors.Is(err, invites.ErrNoView) && c.Level >= Operator {
 		if err = c.Invites.Enter(ctx, list, via); err == nil {
-			rules, err = c.Invites.ReadableList(ctx, list)
+			rules, err = c.Invites.ReadableList(ctx, list, c.Message.Sender)
 		}
 	}
 	var act *invites.ActError
 	if errors.Is(err, invites.ErrNoView) || (errors.As(err, &act) && act.Class == invites.ClassRefused) {
-		return Reply{}, faultf("I can't read that list: invite me there first, or have an operator of mine watch it. (policy.lists.unreadable)")
+		return Reply{}, faultf("I can't read that list for you: you must be in its room, or anybody may read it, and I must be there, too. Invite me first, or have an operator of mine watch it. (policy.lists.unreadable)")
 	}
 	if err != nil {
 		return Reply{}, err

@@ -3,6 +3,8 @@ package e2e
 import (
 	"testing"
 
+	"maunium.net/go/mautrix/id"
+
 	"usher/e2e/harness"
 )
 
@@ -24,7 +26,7 @@ func TestBotsOwnLife(t *testing.T) {
 	s.guest.Invite(unwelcome, bot)
 	s.guest.AwaitMember(unwelcome, bot, "leave")
 
-	next := s.owner.CreateRoom(harness.RoomOptions{Preset: "public_chat"})
+	next := s.owner.CreateRoom(harness.RoomOptions{Preset: "public_chat", Replaces: s.room})
 	s.owner.SetState(s.room, "m.room.tombstone", "", m{"body": "moved", "replacement_room": next})
 	s.owner.AwaitMember(next, bot, "join")
 
@@ -34,6 +36,55 @@ func TestBotsOwnLife(t *testing.T) {
 		return r.Acts(string(watcher)) && r.Path[len(r.Path)-len("/leave"):] == "/leave" && r.Status == 200
 	}); err != nil {
 		t.Errorf("the bot did not leave the empty room: %v", err)
+	}
+}
+
+// TestFollowing: the bot goes where a room's upgrade leads, and nowhere else: the new room must say that it replaces the old one. From
+// others it is gone before it does anything there, and a room that it was in already it does not leave.
+func TestFollowing(t *testing.T) {
+	s := newStage(t, true)
+	s.room = s.BotRoom(s.owner, harness.RoomOptions{Preset: "public_chat"})
+	upgraded := id.RoomID(s.owner.Do("POST", "/v3/rooms/"+string(s.room)+"/upgrade", m{"new_version": "11"}).Get("replacement_room"))
+	s.owner.AwaitMember(upgraded, s.Usher.Bot, "join")
+	s.succeeds(s.owner, upgraded, "!invite "+string(s.guest.ID))
+
+	home := s.BotRoom(s.owner, harness.RoomOptions{})
+	for _, tt := range []struct {
+		name     string
+		replaces id.RoomID
+	}{{"any room", ""}, {"another's successor", s.room}} {
+		lure := s.BotRoom(s.guest, harness.RoomOptions{})
+		away := s.owner.CreateRoom(harness.RoomOptions{Preset: "public_chat", Replaces: tt.replaces})
+		s.guest.SetState(lure, "m.room.tombstone", "", m{"body": "moved", "replacement_room": away})
+		s.owner.AwaitMember(away, s.Usher.Bot, "join")
+		s.owner.Say(away, "!ping")
+		s.owner.AwaitMember(away, s.Usher.Bot, "leave")
+		if said := s.owner.Seen(func(e harness.Event) bool {
+			return e.Room == string(away) && e.Sender == string(s.Usher.Bot) && e.Type != "m.room.member"
+		}); len(said) > 0 {
+			t.Errorf("%s: the bot did something there: %+v", tt.name, said)
+		}
+	}
+	lure := s.BotRoom(s.guest, harness.RoomOptions{})
+	s.guest.SetState(lure, "m.room.tombstone", "", m{"body": "moved", "replacement_room": home})
+	s.guest.AwaitReply(s.guest.Say(lure, "!ping"), s.Usher.Bot)
+	s.owner.AwaitReply(s.owner.Say(home, "!ping"), s.Usher.Bot)
+	s.is(t, home, s.Usher.Bot, "join", "")
+
+	if err := s.Usher.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	successor := harness.RoomOptions{Preset: "public_chat", Replaces: lure}
+	before, stands := s.owner.CreateRoom(successor), s.owner.CreateRoom(successor)
+	for _, next := range []id.RoomID{before, stands} {
+		s.guest.SetState(lure, "m.room.tombstone", "", m{"body": "moved", "replacement_room": next})
+	}
+	if err := s.Usher.Start(harness.Soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	s.owner.AwaitMember(stands, s.Usher.Bot, "join")
+	if went := s.owner.Seen(func(e harness.Event) bool { return e.Room == string(before) && e.Sender == string(s.Usher.Bot) }); len(went) > 0 {
+		t.Errorf("it followed a tombstone that did not stand: %+v", went)
 	}
 }
 

@@ -144,6 +144,9 @@ func TestPolicyLists(t *testing.T) {
 	s, member := policyStage(t, true)
 	list := s.BotRoom(s.owner, harness.RoomOptions{Name: "Bans"})
 	s.owner.SetState(list, "m.policy.rule.user", "old", m{"entity": "@guest*:*", "recommendation": "m.ban", "reason": "floods"})
+	s.refused(t, member, s.room, "!lists watch "+string(list), "policy.lists.unreadable") // not in it
+	s.owner.Invite(list, member.ID)
+	member.Join(list)
 	s.refused(t, member, s.room, "!lists watch "+string(list), "policy.edit.power")
 	s.succeeds(s.owner, s.room, "!lists watch "+string(list))
 	says(t, ask(member, s, s.room, "!lists"), string(list), "1 rule")

@@ -274,12 +274,12 @@ func (s *Service) moot(ctx context.Context, c Card, thorough bool) (code string,
 		return "", nil
 	}
 	if c.Kind == CardApproval {
-		if gone, err := s.redacted(ctx, c.Home, c.Actor, c.Command); err != nil || gone {
+		if gone, err := s.redacted(ctx, c.Home, c.Command); err != nil || gone {
 			return CodeRedacted, err
 		}
 	}
 	if c.Event != "" {
-		if gone, err := s.redacted(ctx, c.ShownIn, s.Self.Bot, c.Event); err != nil || gone {
+		if gone, err := s.redacted(ctx, c.ShownIn, c.Event); err != nil || gone {
 			return CodeRemoved, err
 		}
 	}
@@ -287,9 +287,9 @@ func (s *Service) moot(ctx context.Context, c Card, thorough bool) (code string,
 }
 
 // redacted asks the homeserver whether an event was redacted. Not every homeserver tells application services of redactions.
-// What can't be seen is not taken for redacted.
-func (s *Service) redacted(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (bool, error) {
-	is, err := s.Homeserver.Redacted(ctx, r, viewer, event)
+// It reads as the bot, since whoever sent the event is not whose vote is served. What can't be seen is not taken for redacted.
+func (s *Service) redacted(ctx context.Context, r id.RoomID, event id.EventID) (bool, error) {
+	is, err := s.Homeserver.Redacted(ctx, r, s.Self.Bot, event)
 	if unseen(err) {
 		return false, nil
 	}

@@ -1,6 +1,7 @@
 package invites_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/invitestest"
 	"usher/policy"
 )
 
@@ -146,6 +148,35 @@ func TestWithdrawnVote(t *testing.T) {
 	}
 	if ballot, _ := w.vote(t, c, alice, invites.Accept); ballot.Card.State != invites.CardAccepted || ballot.For != 2 {
 		t.Errorf("%s with %d votes, want that two accept", ballot.Card.State, ballot.For)
+	}
+}
+
+// readers notes as whom events were read again.
+type readers struct {
+	*invitestest.Homeserver
+	seen []id.UserID
+}
+
+func (r *readers) Redacted(ctx context.Context, in id.RoomID, viewer id.UserID, event id.EventID) (bool, error) {
+	r.seen = append(r.seen, viewer)
+	return r.Homeserver.Redacted(ctx, in, viewer, event)
+}
+
+// TestVotesAreReadAsTheBot: while somebody's vote is served, nobody else is asserted, neither who voted before nor who asks.
+func TestVotesAreReadAsTheBot(t *testing.T) {
+	w := newWorld(t)
+	w.court(2, nil)
+	c := w.asked(t)
+	r := &readers{Homeserver: w.hs}
+	w.Homeserver = r
+	w.vote(t, c, dora, invites.Accept)
+	if ballot, _ := w.vote(t, c, alice, invites.Accept); ballot.Card.State != invites.CardAccepted || len(r.seen) < 4 {
+		t.Fatalf("%s, and %d events read again, want both votes, the command and the card", ballot.Card.State, len(r.seen))
+	}
+	for _, viewer := range r.seen {
+		if viewer != bot {
+			t.Errorf("read as %s", viewer)
+		}
 	}
 }
 

@@ -92,6 +92,9 @@ func (s *Service) attempt(ctx context.Context, inv Invitation) ending {
 		return ending{status: Open, kind: OutcomeLater, code: CodeTurn, due: at, quiet: true}
 	}
 	q := policy.Question{Action: inv.Action, Actor: inv.Actor, Performer: inv.Performer, Target: inv.Target}
+	if inv.Action == room.Join {
+		q.Actor = inv.Target // it is the joiner's own, also where an operator sent the bot
+	}
 	again := inv.Attempt > 1
 	if taken, err := s.takenBack(ctx, inv, again); err != nil {
 		return s.failure(inv, err)

@@ -212,18 +212,26 @@ type ListLine struct {
 	Err   error // it can't be read
 }
 
-// Lists says of the policy lists that a room watches what is in them.
-func (s *Service) Lists(ctx context.Context, p *policy.InForce) []ListLine {
+// Lists says of the policy lists that a room watches what is in them, as far as the asker may know (ReadableList).
+func (s *Service) Lists(ctx context.Context, p *policy.InForce, asker id.UserID) []ListLine {
 	lines := make([]ListLine, len(p.Document.Whom.Lists))
 	for i, r := range p.Document.Whom.Lists {
 		lines[i].Room = r
-		_, lines[i].Rules, lines[i].Err = s.lookUp(ctx, r, s.Self.Bot)
+		lines[i].Rules, lines[i].Err = s.ReadableList(ctx, r, asker)
 	}
 	return lines
 }
 
-// ReadableList reports whether the bot can read a policy list.
-func (s *Service) ReadableList(ctx context.Context, r id.RoomID) (rules int, err error) {
+// ReadableList counts the rules of a policy list that the bot can read, for somebody who could read it themselves. ErrNoView says
+// that one of both can't, and not which.
+func (s *Service) ReadableList(ctx context.Context, r id.RoomID, asker id.UserID) (rules int, err error) {
+	may, err := s.mayRead(ctx, r, asker)
+	if err != nil {
+		return 0, err
+	}
+	if !may {
+		return 0, ErrNoView
+	}
 	_, rules, err = s.lookUp(ctx, r, s.Self.Bot)
 	return rules, err
 }

@@ -56,7 +56,7 @@ func (s *Service) facts(ctx context.Context, r id.RoomID, q policy.Question, p *
 			return true, err
 		}},
 		{policy.FactLists, func() (ok bool, err error) {
-			f.Hit, err = s.listed(ctx, doc.Whom.Lists, q.Target)
+			f.Hit, err = s.listed(ctx, doc.Whom.Lists, q.Target, viewer)
 			return true, err
 		}},
 		{policy.FactSpent, func() (ok bool, err error) {
@@ -251,13 +251,21 @@ func (m *memory) watched(r id.RoomID) *watched {
 	return m.lists[r]
 }
 
-// listed returns the first rule of the lists that bans a user, or nil.
-func (s *Service) listed(ctx context.Context, lists []id.RoomID, user id.UserID) (*policy.Hit, error) {
+// listed returns the first rule of the lists that bans a user, or nil. What the rule says is for those who may read the list.
+func (s *Service) listed(ctx context.Context, lists []id.RoomID, user, asker id.UserID) (*policy.Hit, error) {
 	for _, r := range lists {
 		hit, _, err := s.lookUp(ctx, r, user)
-		if err != nil || hit != nil {
-			return hit, err
+		if err != nil {
+			return nil, err
 		}
+		if hit == nil {
+			continue
+		}
+		may, err := s.mayRead(ctx, r, asker)
+		if !may {
+			hit.Entity, hit.Reason = "", ""
+		}
+		return hit, err
 	}
 	return nil, nil
 }

@@ -30,7 +30,7 @@ func TestListsThatCannotBeRead(t *testing.T) {
 	for n := range 500 {
 		p.Document.Whom.Lists = append(p.Document.Whom.Lists, id.RoomID(fmt.Sprintf("!%d", n)))
 	}
-	for _, line := range s.Lists(t.Context(), p) {
+	for _, line := range s.Lists(t.Context(), p, "@carol:here") {
 		if line.Err == nil {
 			t.Fatalf("%+v", line)
 		}

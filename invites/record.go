@@ -1,6 +1,7 @@
 package invites
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -100,7 +101,7 @@ func (s *Service) rows(req Request, judged []Judgement) ([]Invitation, []Audit) 
 		q, d := j.Question, j.Decision
 		row := Invitation{
 			Command: req.Command, CommandRoom: req.CommandRoom, Action: req.Action, Room: req.Room, Via: req.Via,
-			Target: q.Target, Actor: q.Actor, Performer: q.Performer, Reason: req.Reason,
+			Target: q.Target, Actor: cmp.Or(req.Asker, q.Actor), Performer: q.Performer, Reason: req.Reason,
 			Status: Open, Code: string(d.Code), CreatedAt: now, DueAt: now,
 		}
 		switch {

@@ -58,6 +58,7 @@ type Request struct {
 	Targets     []id.UserID
 	Reason      string
 	AsBot       bool      // the bot performs even where it could act as the actor
+	Asker       id.UserID // whom records name, where an operator sends the bot somewhere, as the actor; empty: the actor
 	Viewer      id.UserID // of a judgement: read as them where the bot can't; empty: the actor
 }
 

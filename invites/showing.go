@@ -51,6 +51,28 @@ func (s *Service) reaches(ctx context.Context, r, other id.RoomID, speak bool) (
 	return false, nil
 }
 
+// mayRead tells whether somebody may read a room's state themselves, by what the bot sees of it: as a member, or because anybody
+// may. The bot's view is lent to nobody else.
+func (s *Service) mayRead(ctx context.Context, r id.RoomID, user id.UserID) (bool, error) {
+	member, visibility := memberKeyOf(user), room.Key{Type: "m.room.history_visibility"}
+	snap, err := s.Homeserver.Snapshot(ctx, r, s.Self.Bot, []room.Key{member, visibility, {Type: "m.room.join_rules"}}, false)
+	if err != nil {
+		return false, unlessUnseen(err)
+	}
+	if membership, known := snap.Membership(user); known && membership == "join" {
+		return true, nil
+	}
+	if rule, known := snap.JoinRule(); known && rule == "public" {
+		return true, nil
+	}
+	var content map[string]json.RawMessage // with exact keys
+	var visible string
+	if event, _ := snap.Event(visibility); event != nil && json.Unmarshal(event.Content, &content) == nil {
+		_ = json.Unmarshal(content["history_visibility"], &visible)
+	}
+	return visible == "world_readable", nil
+}
+
 // unlessUnseen drops an error that says that a room can't be seen.
 func unlessUnseen(err error) error {
 	if errors.Is(err, ErrNoView) {

@@ -188,7 +188,8 @@ func (s *Service) decided(ctx context.Context, c Card, t tally) (Card, error) {
 	return s.close(ctx, c, Closing{State: t.state, By: t.last.Voter, Answer: t.last.Reason})
 }
 
-// withdrawn tells whether the event of a vote was redacted. One that can't be read again does not count.
+// withdrawn tells whether the event of a vote was redacted. It is read as the bot: the vote that is served is another's. One that can't
+// be read again does not count.
 func (s *Service) withdrawn(ctx context.Context, v Vote) (bool, error) {
 	ev, err := s.Store.Received(ctx, v.Event)
 	if err == nil && ev.Redacted {
@@ -197,7 +198,7 @@ func (s *Service) withdrawn(ctx context.Context, v Vote) (bool, error) {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return false, err
 	}
-	redacted, err := s.Homeserver.Redacted(ctx, v.Room, v.Voter, v.Event)
+	redacted, err := s.Homeserver.Redacted(ctx, v.Room, s.Self.Bot, v.Event)
 	if unseen(err) {
 		return true, nil
 	}

@@ -185,7 +185,7 @@ func (c check) joined() *Decision {
 
 func (c check) denied() *Decision {
 	server := ServerName(c.q.Target)
-	if glob, hit := matchAny(c.d.Whom.DenyUsers, string(c.q.Target)); hit {
+	if glob, hit := matchDenied(c.d.Whom.DenyUsers, c.q.Target); hit {
 		return &Decision{Code: CodeUserDenied, Field: "whom.deny_users", Match: glob}
 	}
 	if glob, hit := matchAny(c.d.Whom.DenyServers, server); hit {

@@ -69,6 +69,25 @@ func host(name string) string {
 	return strings.TrimRight(name, ".")
 }
 
+// plain is a user id with its server as servers are compared: what denies somebody is to deny them under each name that their
+// server may speak by. Not for what allows: on another port may be somebody else.
+func plain(user id.UserID) string {
+	server := user.Homeserver()
+	name := host(server)
+	if name == server {
+		return string(user)
+	}
+	return string(user[:len(user)-len(server)]) + name
+}
+
+// matchDenied returns the first of the globs that matches a user id, as it is written or plain.
+func matchDenied(globs []string, user id.UserID) (glob string, ok bool) {
+	if glob, ok = matchAny(globs, string(user)); ok || len(globs) == 0 {
+		return glob, ok
+	}
+	return matchAny(globs, plain(user))
+}
+
 // isIPLiteral reports whether a server name, without port, is an IP address.
 func isIPLiteral(server string) bool {
 	if strings.HasPrefix(server, "[") {

@@ -71,6 +71,9 @@ func (l *List) Len() int { return len(l.rules) }
 // Match returns the rule that bans a user or their server, or nil.
 func (l *List) Match(user id.UserID) *Hit {
 	k, hit := l.users.find(string(user))
+	if name := plain(user); !hit && name != string(user) {
+		k, hit = l.users.find(name)
+	}
 	if !hit {
 		k, hit = l.servers.find(ServerName(user))
 	}

@@ -86,6 +86,8 @@ type RoomOptions struct {
 	Power   map[string]any // overrides in m.room.power_levels, such as "invite": 50
 	State   []any          // further initial state events
 	Type    string         // as "m.space"; empty: an ordinary room
+	// Replaces is the room that this one says it replaces; empty: none.
+	Replaces id.RoomID
 }
 
 // CreateRoom makes a room.
@@ -101,8 +103,15 @@ func (a *Account) CreateRoom(o RoomOptions) id.RoomID {
 	if o.State == nil {
 		body["initial_state"] = []string{}
 	}
+	create := map[string]any{}
 	if o.Type != "" {
-		body["creation_content"] = map[string]any{"type": o.Type}
+		create["type"] = o.Type
+	}
+	if o.Replaces != "" {
+		create["predecessor"] = map[string]any{"room_id": o.Replaces, "event_id": "$last"}
+	}
+	if len(create) > 0 {
+		body["creation_content"] = create
 	}
 	if o.Version != "" {
 		body["room_version"] = o.Version
