@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/tidwall/gjson"
 	"maunium.net/go/mautrix"
@@ -14,11 +15,17 @@ import (
 	"usher/room"
 )
 
-// start fetches for everybody who waits, so it does not end with the caller's context.
+// start fetches for everybody who waits, so it does not end with the caller's context. Where one request fails, those that have not
+// been made are not: what they bring would make no snapshot, and there may be thousands, to a homeserver that is down.
 func (s *State) start(ctx context.Context, c *cached, flights []*flight) {
 	ctx = context.WithoutCancel(ctx)
+	var failed atomic.Pointer[flight]
 	one := func(f *flight) {
-		s.fetch(ctx, c.room, "", f)
+		if first := failed.Load(); first != nil {
+			f.err = first.err
+		} else if s.fetch(ctx, c.room, "", f); f.err != nil {
+			failed.Store(f)
+		}
 		s.keep(c, f)
 	}
 	var members, others []*flight

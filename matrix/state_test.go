@@ -103,50 +103,6 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
-// TestSnapshotOfMany asks for a room's list where many members are wanted, and for each where it can't be had.
-func TestSnapshotOfMany(t *testing.T) {
-	needs := []room.Key{power}
-	for i := range manyMembers {
-		needs = append(needs, memberKey(id.UserID(fmt.Sprintf("@m%d:x", i))))
-	}
-	const path = "GET /v3/rooms/!r/members"
-	event := func(key, content string) string { return stateEvent("m.room.member", key, "@a:x", content) }
-	list := event("@m1:x", `{"membership":"ban"}`) + "," + event("@else:x", `{"membership":"join"}`)
-	for name, tt := range map[string]struct {
-		status   int
-		body     string
-		requests int
-		want     string
-	}{
-		"at once":   {200, `{"chunk":[` + list + `]}`, 1 + 3, `{"membership":"ban"}`}, // the list, create, power levels, the bot
-		"not there": {404, `{"errcode":"M_UNRECOGNIZED"}`, 1 + 3 + manyMembers, `{"membership":"join"}`},
-		"no list":   {200, `{}`, 1 + 3 + manyMembers, `{"membership":"join"}`},
-		"malformed": {200, `{"chunk":[{"type":"m.room.member","state_key":"@m1:x"}]}`, 1 + 3 + manyMembers, `{"membership":"join"}`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := new(stub)
-			s.inRoom()
-			s.state("m.room.member", "@m1:x", "@a:x", `{"membership":"join"}`)
-			s.set(path, tt.status, tt.body)
-			st := NewState(s.client(t, time.Minute), StateOptions{})
-			look(t, st, memberKey("@usher:x")) // the first decision
-			snap := look(t, st, needs...)
-			if got := len(s.requests()); got != tt.requests {
-				t.Errorf("%d requests, want %d", got, tt.requests)
-			}
-			if got := content(t, snap, memberKey("@m1:x")); got != tt.want {
-				t.Errorf("@m1:x has %s", got)
-			}
-			if got := content(t, snap, memberKey("@m2:x")); got != "absent" {
-				t.Errorf("@m2:x has %s", got)
-			}
-			if again := look(t, st, needs...); again != snap {
-				t.Error("not kept")
-			}
-		})
-	}
-}
-
 func TestTTL(t *testing.T) {
 	s := new(stub)
 	s.inRoom()
@@ -276,34 +232,6 @@ func TestOutsideIsRemembered(t *testing.T) {
 	s.inRoom()
 	st.Changed("!r", memberKey("@usher:x"))
 	look(t, st)
-}
-
-func TestFetchFails(t *testing.T) {
-	s := new(stub)
-	s.inRoom()
-	st := NewState(s.client(t, time.Minute), StateOptions{})
-	for name, c := range map[string]struct {
-		status int
-		body   string
-	}{
-		"server error":   {500, `{}`},
-		"another event":  {200, stateEvent("m.room.name", "", "@a:x", `{}`)},
-		"another key":    {200, stateEvent("m.room.power_levels", "x", "@a:x", `{}`)},
-		"content only":   {200, `{"users":{}}`},
-		"not JSON":       {200, `{`},
-		"proxy's 404":    {404, `nope`},
-		"no state_key":   {200, `{"type":"m.room.power_levels","sender":"@a:x","content":{}}`},
-		"folded content": {200, `{"type":"m.room.power_levels","state_key":"","sender":"@a:x","Content":{}}`},
-	} {
-		s.set(stateRequest("m.room.power_levels", ""), c.status, c.body)
-		_, err := st.Snapshot(t.Context(), "!r", "", []room.Key{power}, false)
-		var act *invites.ActError
-		if !errors.As(err, &act) || act.Class != invites.ClassFailed {
-			t.Errorf("%s: got %v", name, err)
-		}
-	}
-	s.state("m.room.power_levels", "", "@a:x", `{}`)
-	look(t, st, power)
 }
 
 func TestActForgets(t *testing.T) {
