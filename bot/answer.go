@@ -193,7 +193,9 @@ func (b *bot) tell(ctx context.Context, ev invites.Received, m commands.Message,
 	if answer == "" {
 		return b.port.Handled(ctx, ev.Event) // there will be nothing to edit
 	}
-	b.progress.due(ev.Event, time.Now()) // it says what is so now: the first edit has time
+	if reply.Progress {
+		b.progress.due(ev.Event, time.Now()) // it says what is so now: the first edit has time
+	}
 	if err := b.store.SetAnswer(ctx, ev.Event, answer); err != nil || !reply.Card {
 		return err
 	}

@@ -23,7 +23,7 @@ func (b *bot) follow(ctx context.Context, ev invites.Received) error {
 	if err != nil {
 		return final(err)
 	}
-	successor := id.RoomID(text(now.Event.Content, "replacement_room"))
+	successor := id.RoomID(text(fields(now.Event.Content)["replacement_room"]))
 	if now.Event.ID != ev.Event || successor == "" {
 		log.Info().Stringer("event", ev.Event).Msg("a tombstone that does not stand, or names no room, is not followed")
 		return nil
@@ -48,8 +48,7 @@ func (b *bot) mayStay(ctx context.Context, r, old id.RoomID) (bool, error) {
 	if final(err) != nil {
 		return false, err
 	}
-	var content map[string]json.RawMessage // with exact keys
-	if err == nil && json.Unmarshal(create.Event.Content, &content) == nil && text(content["predecessor"], "room_id") == old.String() {
+	if err == nil && text(fields(fields(create.Event.Content)["predecessor"])["room_id"]) == old.String() {
 		log.Info().Msg("followed a room to its successor")
 		return true, nil
 	}
@@ -57,11 +56,15 @@ func (b *bot) mayStay(ctx context.Context, r, old id.RoomID) (bool, error) {
 	return false, final(b.move(ctx, room.Leave, r, nil))
 }
 
-// text reads a field of an object, by its exact key.
-func text(object json.RawMessage, key string) (s string) {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(object, &fields) == nil {
-		_ = json.Unmarshal(fields[key], &s)
-	}
+// fields are those of an object by their exact keys, none of anything else: encoding/json would take a "CONTENT", which homeservers
+// pass on, for more of "content".
+func fields(raw json.RawMessage) (object map[string]json.RawMessage) {
+	_ = json.Unmarshal(raw, &object)
+	return object
+}
+
+// text is a string in JSON, empty if it is something else.
+func text(raw json.RawMessage) (s string) {
+	_ = json.Unmarshal(raw, &s)
 	return s
 }

@@ -2,7 +2,6 @@ package bot
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -29,14 +28,8 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 	if ev.Type == "m.room.power_levels" {
 		return b.releveled(ctx, ev)
 	}
-	var event, content map[string]json.RawMessage // with exact keys: homeservers pass on a "CONTENT", too
-	if json.Unmarshal(ev.Raw, &event) != nil || json.Unmarshal(event["content"], &content) != nil {
-		return nil
-	}
-	field := func(key string) (s string) {
-		_ = json.Unmarshal(content[key], &s)
-		return s
-	}
+	content := fields(fields(ev.Raw)["content"])
+	field := func(key string) string { return text(content[key]) }
 	if ev.Type == "m.room.tombstone" {
 		return b.follow(ctx, ev)
 	}
