@@ -1,0 +1,83 @@
+package invites_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/policy"
+)
+
+func TestWatchedLists(t *testing.T) {
+	w := newWorld(t)
+	w.power(50)
+	const list = id.RoomID("!list:here")
+	w.govern(object{"whom": object{"lists": []string{string(list)}}})
+	if got := outcome(w.ask(t, w.request(t, carol, bob))); got != "refused policy.unknown" {
+		t.Errorf("a list that can't be read: %s", got)
+	}
+	w.hs.Create(list, "11", alice, bot)
+	w.hs.Set(list, "m.policy.rule.user", "1", alice, object{"entity": "@b*:here", "recommendation": "m.ban"})
+	if got := outcome(w.ask(t, w.request(t, carol, bob))); got != "refused policy.whom.listed" {
+		t.Errorf("got %s", got)
+	}
+	w.hs.Set(list, "m.policy.rule.user", "1", alice, object{})
+	if got := outcome(w.ask(t, w.request(t, carol, bob))); got != "done done" {
+		t.Errorf("taken off the list: %s", got)
+	}
+}
+
+// TestListsAreNotLent: what is in a list hears who is in its room, and anybody if anybody may read it. Whom it bans is kept out all the same.
+func TestListsAreNotLent(t *testing.T) {
+	const list = id.RoomID("!list:here")
+	tests := []struct {
+		name string
+		set  func(*world)
+		sees bool
+	}{
+		{"no such room", func(w *world) {}, false},
+		{"not in it", func(w *world) { w.hs.Create(list, "11", alice, bot) }, false},
+		{"not in it any more", func(w *world) { w.hs.Create(list, "11", alice, bot, carol); w.hs.Member(list, carol, "leave") }, false},
+		{"invited only", func(w *world) { w.hs.Create(list, "11", alice, bot); w.hs.Member(list, carol, "invite") }, false},
+		{"in it", func(w *world) { w.hs.Create(list, "11", alice, bot, carol) }, true},
+		{"public", func(w *world) {
+			w.hs.Create(list, "11", alice, bot)
+			w.hs.Set(list, "m.room.join_rules", "", alice, object{"join_rule": "public"})
+		}, true},
+		{"world-readable", func(w *world) {
+			w.hs.Create(list, "11", alice, bot)
+			w.hs.Set(list, "m.room.history_visibility", "", alice, object{"history_visibility": "world_readable"})
+		}, true},
+		{"readable to its members", func(w *world) {
+			w.hs.Create(list, "11", alice, bot)
+			w.hs.Set(list, "m.room.history_visibility", "", alice, object{"history_visibility": "shared", "History_visibility": "world_readable"})
+		}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.power(50)
+			tt.set(w)
+			if tt.name != "no such room" {
+				w.hs.Set(list, "m.policy.rule.user", "1", alice, object{"entity": "@b*:here", "recommendation": "m.ban", "reason": "floods"})
+				w.govern(object{"whom": object{"lists": []string{string(list)}}})
+				row := w.ask(t, w.request(t, carol, bob))[0]
+				if row.Code != string(policy.CodeListed) || strings.Contains(row.Detail, "floods") != tt.sees || strings.Contains(row.Detail, "@b*") != tt.sees {
+					t.Errorf("an invitation: %s: %s", row.Code, row.Detail)
+				}
+			}
+			rules, err := w.ReadableList(t.Context(), list, carol)
+			if tt.sees && (rules != 1 || err != nil) || !tt.sees && (rules != 0 || !errors.Is(err, invites.ErrNoView)) {
+				t.Errorf("got %d, %v", rules, err)
+			}
+			p := policy.Merge()
+			p.Document.Whom.Lists = []id.RoomID{list}
+			if line := w.Lists(t.Context(), p, carol)[0]; (line.Err == nil) != tt.sees || (line.Rules == 1) != tt.sees {
+				t.Errorf("shown: %+v", line)
+			}
+		})
+	}
+}
