@@ -10,39 +10,9 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 )
-
-// mayImport is the import table of docs/design.md: what a package may import besides the standard library. Packages of
-// this module go by their folder. A folder that isn't listed has its parent's row.
-var mayImport = map[string][]string{
-	".":        {"bot", "config", "room"},
-	"bot":      {"commands", "config", "encryption", "invites", "jobs", "matrix", "metrics", "policy", "room", "store", mautrix + "/event", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
-	"config":   {"gopkg.in/yaml.v3"},
-	"commands": {"invites", "picture", "policy", "room", mautrix + "/event", mautrix + "/id", "golang.org/x/net/html"},
-	"picture":  {"golang.org/x/image/..."},
-	"invites":  {"policy", "room", mautrix + "/id"},
-	"policy":   {"room", mautrix + "/id"},
-	"room":     {mautrix + "/id"},
-	"matrix":   {"invites", "room", mautrix, mautrix + "/...", zerolog, "github.com/tidwall/gjson"},
-	"store":    {"invites", "room", mautrix + "/id", "database/sql", "go.mau.fi/util/dbutil", "github.com/jackc/pgx/v5/...", "modernc.org/sqlite/..."},
-	"jobs":     {"invites", "store", "github.com/riverqueue/river/..."},
-	"metrics":  {"invites", mautrix + "/id", "github.com/prometheus/client_golang/..."},
-
-	"encryption": {"invites", "store", mautrix, mautrix + "/...", zerolog, "github.com/tidwall/gjson"},
-
-	"invites/invitestest": {"invites", "room", mautrix + "/id"},
-}
-
-const (
-	mautrix = "maunium.net/go/mautrix"
-	zerolog = "github.com/rs/zerolog"
-)
-
-// ownedStandard are packages of the standard library that only their owner may import.
-var ownedStandard = []string{"database/sql", "database/sql/driver", "log"}
 
 // mayWatchTheClock are the packages that may call time.Now and start goroutines.
 var mayWatchTheClock = []string{".", "bot", "matrix", "jobs"}
@@ -89,64 +59,6 @@ func TestArchitecture(t *testing.T) {
 	}
 }
 
-// TestImportTableIsNeeded: it allows nothing that nobody imports.
-func TestImportTableIsNeeded(t *testing.T) {
-	needed := map[string][]string{} // by row
-	for _, s := range sources(t) {
-		row, _ := tableRow(s.dir)
-		for _, spec := range s.file.Imports {
-			name, _ := strconv.Unquote(spec.Path.Value)
-			needed[row] = append(needed[row], strings.TrimPrefix(name, "usher/"))
-		}
-	}
-	for row, allowed := range mayImport {
-		for _, one := range allowed {
-			if !slices.ContainsFunc(needed[row], func(name string) bool { return covers(one, name) }) {
-				t.Errorf("%s may import %s, but does not", row, one)
-			}
-		}
-	}
-}
-
-// TestDesignHasTheImportTable compares docs/design.md with the table: each row names the same packages, those of others by
-// the end of their path.
-func TestDesignHasTheImportTable(t *testing.T) {
-	design, err := os.ReadFile("docs/design.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for row, allowed := range mayImport {
-		head := "\n| `" + row + "` "
-		switch row {
-		case ".":
-			head = "\n| `main` "
-		case "invites/invitestest":
-			continue
-		}
-		_, rest, found := strings.Cut(string(design), head)
-		line, _, _ := strings.Cut(rest, "\n")
-		cells := strings.Split(line, "|")
-		if !found || len(cells) != 4 {
-			t.Errorf("no row of three cells for %s", row)
-			continue
-		}
-		named := strings.Split(strings.TrimSpace(cells[2]), ", ")
-		same := func(name, path string) bool {
-			return strings.Contains("/"+strings.TrimSuffix(path, "...")+"/", "/"+name+"/")
-		}
-		for _, path := range allowed {
-			if path != "database/sql" && !slices.ContainsFunc(named, func(name string) bool { return same(name, path) }) {
-				t.Errorf("%s may import %s, which docs/design.md does not say", row, path)
-			}
-		}
-		for _, name := range named {
-			if !slices.ContainsFunc(allowed, func(path string) bool { return same(name, path) }) {
-				t.Errorf("docs/design.md lets %s import %s", row, name)
-			}
-		}
-	}
-}
-
 // sources parses the module's files, without those of tests and of modules of their own.
 func sources(t *testing.T) []source {
 	t.Helper()
@@ -188,47 +100,6 @@ func sources(t *testing.T) []source {
 
 func (s source) complain(n ast.Node, format string, args ...any) string {
 	return fmt.Sprintf("%s: %s", s.set.Position(n.Pos()), fmt.Sprintf(format, args...))
-}
-
-// imports keeps the import table.
-func imports(s source) (complaints []string) {
-	row, listed := tableRow(s.dir)
-	if !listed {
-		return []string{s.complain(s.file, "folder %s is not in the import table", s.dir)}
-	}
-	for _, spec := range s.file.Imports {
-		name, _ := strconv.Unquote(spec.Path.Value)
-		own, isOwn := strings.CutPrefix(name, "usher/")
-		first, _, _ := strings.Cut(name, "/")
-		isStandard := !isOwn && !strings.Contains(first, ".") && !slices.Contains(ownedStandard, name)
-		within := isOwn && (own == row || strings.HasPrefix(own, row+"/")) // a package's own parts
-		if isStandard || within {
-			continue
-		}
-		if isOwn {
-			name = own
-		}
-		if !slices.ContainsFunc(mayImport[row], func(allowed string) bool { return covers(allowed, name) }) {
-			complaints = append(complaints, s.complain(spec, "%s may not import %s", s.dir, name))
-		}
-	}
-	return complaints
-}
-
-// tableRow finds a folder's row in the import table.
-func tableRow(dir string) (row string, listed bool) {
-	for row = dir; row != "."; row = path.Dir(row) {
-		if _, listed = mayImport[row]; listed {
-			return row, true
-		}
-	}
-	return row, dir == "."
-}
-
-// covers understands "path" and "path/...".
-func covers(allowed, name string) bool {
-	below, tree := strings.CutSuffix(allowed, "/...")
-	return allowed == name || tree && (name == below || strings.HasPrefix(name, below+"/"))
 }
 
 // lengths keeps files and functions short.
