@@ -15,7 +15,7 @@ import (
 )
 
 // mayWatchTheClock are the packages that may call time.Now and start goroutines.
-var mayWatchTheClock = []string{".", "bot", "matrix", "jobs"}
+var mayWatchTheClock = []string{".", "bot", "appservice", "homeserver", "jobs"}
 
 // Exceptions, by name.
 var (
@@ -318,7 +318,7 @@ func TestRulesBite(t *testing.T) {
 		{"a tree", "jobs", `import _ "github.com/riverqueue/river/rivermigrate"`, 0},
 		{"the client", "bot", `import _ "maunium.net/go/mautrix"`, 1},
 		{"a database", "bot", `import _ "database/sql"`, 1},
-		{"the global logger", "matrix", `import _ "log"`, 1},
+		{"the global logger", "homeserver", `import _ "log"`, 1},
 		{"standard library", "room", `import _ "net/http"`, 0},
 		{"unknown folder", "helpers", ``, 1},
 		{"long file", "room", strings.Repeat("\n", maxFile), 1},

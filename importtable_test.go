@@ -12,18 +12,20 @@ import (
 // mayImport is the import table of docs/design.md: what a package may import besides the standard library. Packages of
 // this module go by their folder. A folder that isn't listed has its parent's row.
 var mayImport = map[string][]string{
-	".":        {"bot", "config", "room"},
-	"bot":      {"commands", "config", "encryption", "invites", "jobs", "matrix", "metrics", "policy", "room", "store", mautrix + "/event", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
-	"config":   {"gopkg.in/yaml.v3"},
-	"commands": {"invites", "picture", "policy", "room", mautrix + "/event", mautrix + "/id", "golang.org/x/net/html"},
-	"picture":  {"golang.org/x/image/..."},
-	"invites":  {"policy", "room", mautrix + "/id"},
-	"policy":   {"room", mautrix + "/id"},
-	"room":     {mautrix + "/id"},
-	"matrix":   {"invites", "room", mautrix, mautrix + "/...", zerolog, "github.com/tidwall/gjson"},
-	"store":    {"invites", "room", mautrix + "/id", "database/sql", "go.mau.fi/util/dbutil", "github.com/jackc/pgx/v5/...", "modernc.org/sqlite/..."},
-	"jobs":     {"invites", "store", "github.com/riverqueue/river/..."},
-	"metrics":  {"invites", mautrix + "/id", "github.com/prometheus/client_golang/..."},
+	"exactjson":  {},
+	".":          {"bot", "config", "room"},
+	"bot":        {"appservice", "commands", "config", "encryption", "homeserver", "invites", "jobs", "metrics", "policy", "room", "store", mautrix + "/event", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
+	"config":     {"gopkg.in/yaml.v3"},
+	"commands":   {"invites", "picture", "policy", "room", mautrix + "/event", mautrix + "/id", "golang.org/x/net/html"},
+	"picture":    {"golang.org/x/image/..."},
+	"invites":    {"policy", "room", mautrix + "/id"},
+	"policy":     {"room", mautrix + "/id"},
+	"room":       {mautrix + "/id"},
+	"appservice": {"exactjson", "invites", "room", mautrix + "/id", zerolog},
+	"homeserver": {"exactjson", "invites", "room", mautrix, mautrix + "/...", zerolog, "github.com/tidwall/gjson"},
+	"store":      {"invites", "room", mautrix + "/id", "database/sql", "go.mau.fi/util/dbutil", "github.com/jackc/pgx/v5/...", "modernc.org/sqlite/..."},
+	"jobs":       {"invites", "store", "github.com/riverqueue/river/..."},
+	"metrics":    {"invites", mautrix + "/id", "github.com/prometheus/client_golang/..."},
 
 	"encryption": {"invites", "store", mautrix, mautrix + "/...", zerolog, "github.com/tidwall/gjson"},
 
@@ -89,6 +91,9 @@ func TestDesignHasTheImportTable(t *testing.T) {
 			}
 		}
 		for _, name := range named {
+			if name == "" {
+				continue // imports nothing
+			}
 			if !slices.ContainsFunc(allowed, func(path string) bool { return same(name, path) }) {
 				t.Errorf("docs/design.md lets %s import %s", row, name)
 			}

@@ -17,8 +17,8 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/commands"
+	"usher/homeserver"
 	"usher/invites"
-	"usher/matrix"
 	"usher/metrics"
 	"usher/store"
 )
@@ -68,7 +68,7 @@ func newBot(t *testing.T) (*bot, *sent) {
 	s := &sent{}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
-	client, err := matrix.NewClient(matrix.ClientOptions{Homeserver: server.URL, Domain: "here", Bot: "@usher:here", Token: "t", Log: zerolog.Nop()})
+	client, err := homeserver.NewClient(homeserver.ClientOptions{Homeserver: server.URL, Domain: "here", Bot: "@usher:here", Token: "t", Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func newBot(t *testing.T) (*bot, *sent) {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	b := &bot{ctx: t.Context(), log: zerolog.Nop(), store: db, port: db, client: client, metrics: metrics.New("test", clock{})}
-	b.state = matrix.NewState(client, matrix.StateOptions{Log: zerolog.Nop()})
+	b.state = homeserver.NewState(client, homeserver.StateOptions{Log: zerolog.Nop()})
 	b.sealed.told, b.sealed.parking = map[id.RoomID]bool{}, newParking(func(invites.Received) {})
 	b.invites = &invites.Service{Store: db, Clock: clock{}, Self: invites.Identity{Bot: "@usher:here", Domain: "here"}}
 	b.desk = &commands.Desk{Invites: b.invites, Prefix: "!", Names: func() []string { return nil }}

@@ -11,10 +11,11 @@ import (
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
 
+	"usher/appservice"
 	"usher/commands"
+	"usher/homeserver"
 	"usher/invites"
 	"usher/jobs"
-	"usher/matrix"
 	"usher/metrics"
 	"usher/store"
 )
@@ -35,10 +36,10 @@ type bot struct {
 	store    *store.Store
 	port     invites.Store // the same, watched
 	metrics  *metrics.Metrics
-	client   *matrix.Client
-	state    *matrix.State
-	pending  *matrix.Pending
-	cards    *matrix.Cards
+	client   *homeserver.Client
+	state    *homeserver.State
+	pending  *appservice.Pending
+	cards    *appservice.Cards
 	invites  *invites.Service
 	guard    *invites.Guard
 	desk     *commands.Desk

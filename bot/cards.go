@@ -7,9 +7,9 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/appservice"
 	"usher/commands"
 	"usher/invites"
-	"usher/matrix"
 )
 
 // await opens a command's card. When nobody has reacted in time, the command gets another turn, and says so.
@@ -45,7 +45,7 @@ func (b *bot) decide(ctx context.Context, ev invites.Received) error {
 			return nil
 		}
 	}
-	m, reply, decided, err := b.desk.Decide(ctx, command, ev.Sender, matrix.Vote(key) == matrix.Yes)
+	m, reply, decided, err := b.desk.Decide(ctx, command, ev.Sender, appservice.Vote(key) == appservice.Yes)
 	if err != nil || !decided {
 		return err
 	}

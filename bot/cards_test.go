@@ -6,8 +6,8 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/appservice"
 	"usher/commands"
-	"usher/matrix"
 )
 
 // TestCardIsClosedEverywhere: who learned of a command's card, by word or from the inbox after words were missed, learns that it is
@@ -16,9 +16,9 @@ func TestCardIsClosedEverywhere(t *testing.T) {
 	b, _ := newBot(t)
 	b.wire = newSharedWire(t)
 	b.store, b.port = b.wire.store, b.wire.store
-	b.cards = matrix.NewCards()
+	b.cards = appservice.NewCards()
 	b.cards.Share = func(card, vote id.EventID) { b.wire.tell(b.ctx, wordCard, string(card), string(vote)) }
-	other := &bot{ctx: t.Context(), log: b.log, store: b.store, wire: newWire(b.store, b.log), cards: matrix.NewCards()}
+	other := &bot{ctx: t.Context(), log: b.log, store: b.store, wire: newWire(b.store, b.log), cards: appservice.NewCards()}
 	begun, heard := make(chan struct{}), make(chan struct{}, 10)
 	go func() {
 		_ = b.store.Listen(t.Context(), func() { close(begun) }, func(text string) {

@@ -12,9 +12,10 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"usher/appservice"
 	"usher/config"
+	"usher/homeserver"
 	"usher/invites"
-	"usher/matrix"
 	"usher/store"
 )
 
@@ -31,7 +32,7 @@ type finding struct {
 // doctor examines a set-up.
 type doctor struct {
 	cfg    *config.Config
-	client *matrix.Client
+	client *homeserver.Client
 	out    io.Writer
 	ill    bool
 }
@@ -198,7 +199,7 @@ func (d *doctor) puppet(ctx context.Context) finding {
 // wayBack has the homeserver call Usher. Where none is running, it answers the call itself.
 func (d *doctor) wayBack(ctx context.Context) finding {
 	if listener, err := listen(d.cfg.Appservice.Listen); err == nil {
-		intake := matrix.NewIntake(matrix.IntakeOptions{Token: d.cfg.Appservice.HSToken.Reveal(), Log: zerolog.Nop()})
+		intake := appservice.NewIntake(appservice.IntakeOptions{Token: d.cfg.Appservice.HSToken.Reveal(), Log: zerolog.Nop()})
 		server := &http.Server{Handler: intake, ReadHeaderTimeout: 10 * time.Second}
 		go func() { _ = server.Serve(listener) }()
 		defer func() { _ = server.Close() }()
@@ -206,7 +207,7 @@ func (d *doctor) wayBack(ctx context.Context) finding {
 	err := d.client.Ping(ctx, d.cfg.Appservice.ID, "doctor")
 	var act *invites.ActError
 	switch {
-	case errors.Is(err, matrix.ErrUnsupported):
+	case errors.Is(err, homeserver.ErrUnsupported):
 		return finding{well: true, found: "this homeserver can't be asked to call (it has no appservice ping)",
 			remedy: "Start Usher, say " + d.cfg.Commands.Prefix + "ping in a room with it, and see whether it answers."}
 	case errors.As(err, &act) && strings.Contains(act.Code, "BAD_STATUS"):

@@ -18,7 +18,7 @@ type journal struct {
 }
 
 // Record implements invites.Store.
-func (j journal) Record(ctx context.Context, rows []invites.Invitation, audit []invites.Audit, spend ...invites.Charge) ([]invites.Invitation, error) {
+func (j journal) Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, spend ...invites.Charge) ([]invites.Change, error) {
 	stored, err := j.Store.Record(ctx, rows, audit, spend...)
 	for _, row := range stored {
 		j.about(j.log.Info(), row).Stringer("actor", row.Actor).Stringer("performer", row.Performer).
@@ -28,7 +28,7 @@ func (j journal) Record(ctx context.Context, rows []invites.Invitation, audit []
 }
 
 // Claim implements invites.Store.
-func (j journal) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]invites.Invitation, error) {
+func (j journal) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]invites.Change, error) {
 	claimed, err := j.Store.Claim(ctx, rows, now, lease)
 	for _, row := range claimed {
 		j.about(j.log.Debug(), row).Int("attempt", row.Attempt).Msg("attempting")
@@ -57,7 +57,7 @@ func (j journal) Handled(ctx context.Context, event id.EventID) error {
 }
 
 // about adds an invitation's ids to a line.
-func (j journal) about(line *zerolog.Event, row invites.Invitation) *zerolog.Event {
+func (j journal) about(line *zerolog.Event, row invites.Change) *zerolog.Event {
 	return line.Int64("invitation", row.ID).Stringer("event", row.Command).Stringer("room", row.Room).
 		Str("action", string(row.Action)).Stringer("target", row.Target)
 }

@@ -71,8 +71,8 @@ func (b *bot) expire(ctx context.Context) error {
 }
 
 // remind tells a room of invitations that expire soon: one notice for all, which mentions their inviters.
-func (b *bot) remind(ctx context.Context, entries []invites.Entry) error {
-	byRoom := map[id.RoomID][]invites.Entry{}
+func (b *bot) remind(ctx context.Context, entries []invites.Invitation) error {
+	byRoom := map[id.RoomID][]invites.Invitation{}
 	for _, e := range entries {
 		byRoom[e.Room] = append(byRoom[e.Room], e)
 	}

@@ -10,8 +10,8 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"usher/homeserver"
 	"usher/invites"
-	"usher/matrix"
 	"usher/metrics"
 )
 
@@ -71,7 +71,7 @@ func TestRefusedTokenStopsEverything(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	var err error
-	if b.client, err = matrix.NewClient(matrix.ClientOptions{Homeserver: server.URL, Domain: "here", Bot: "@usher:here", Token: "t", Log: zerolog.Nop()}); err != nil {
+	if b.client, err = homeserver.NewClient(homeserver.ClientOptions{Homeserver: server.URL, Domain: "here", Bot: "@usher:here", Token: "t", Log: zerolog.Nop()}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.client.JoinedRooms(t.Context()); err == nil || !b.client.TokenRefused() {
@@ -99,7 +99,7 @@ func TestRefusedTokenStopsEverything(t *testing.T) {
 func TestStoreWatched(t *testing.T) {
 	b, _ := newBot(t)
 	port := journal{b.metrics.Store(b.store), zerolog.New(io.Discard)}
-	rows, err := port.Record(t.Context(), []invites.Invitation{{Command: "$c", Target: "@a:b", Status: invites.Open}}, []invites.Audit{{Kind: "decision", Verdict: "allow"}})
+	rows, err := port.Record(t.Context(), []invites.Change{{Command: "$c", Target: "@a:b", Status: invites.Open}}, []invites.Audit{{Kind: "decision", Verdict: "allow"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
 
+	"usher/appservice"
 	"usher/commands"
 	"usher/invites"
-	"usher/matrix"
 	"usher/picture"
 	"usher/room"
 )
@@ -66,7 +66,7 @@ func TestCardInVain(t *testing.T) {
 // TestCardIsOver: a command whose card nobody answered in time is run again as the inbox has it by then, so that it can say so.
 func TestCardIsOver(t *testing.T) {
 	b, _ := newBot(t)
-	b.cards = matrix.NewCards()
+	b.cards = appservice.NewCards()
 	again := make(chan invites.Received, 1)
 	b.lanes = newLanes(1, func(_ context.Context, ev invites.Received) { again <- ev })
 	ev := receive(t, b, "!ping")

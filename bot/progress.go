@@ -152,7 +152,7 @@ func (b *bot) report(ctx context.Context, command id.EventID, why occasion) erro
 	if err != nil || len(rows) == 0 {
 		return err
 	}
-	more := slices.ContainsFunc(rows, func(row invites.Invitation) bool {
+	more := slices.ContainsFunc(rows, func(row invites.Change) bool {
 		return row.Status == invites.Open || row.Status == invites.Waiting
 	})
 	if !more {

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"usher/appservice"
 	"usher/invites"
-	"usher/matrix"
 	"usher/room"
 )
 
@@ -15,7 +15,7 @@ func settledCommand(t *testing.T, b *bot) invites.Received {
 	t.Helper()
 	ev := receive(t, b, "!invite @x:here")
 	now := time.Now()
-	_, err := b.store.Record(t.Context(), []invites.Invitation{{
+	_, err := b.store.Record(t.Context(), []invites.Change{{
 		Command: ev.Event, CommandRoom: ev.Room, Action: room.Invite, Room: ev.Room, Target: "@x:here", Actor: ev.Sender,
 		Performer: "@usher:here", Status: invites.Done, CreatedAt: now, SettledAt: now,
 	}}, nil)
@@ -31,7 +31,7 @@ func settledCommand(t *testing.T, b *bot) invites.Received {
 // TestLastEditIsTriedAgain: a command whose last row the queue has settled while the homeserver took no edit is told of later.
 func TestLastEditIsTriedAgain(t *testing.T) {
 	b, s := newBot(t)
-	b.cards = matrix.NewCards()
+	b.cards = appservice.NewCards()
 	ev := settledCommand(t, b)
 	fails := func(status int) {
 		s.mu.Lock()

@@ -14,8 +14,8 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/commands"
+	"usher/homeserver"
 	"usher/invites"
-	"usher/matrix"
 )
 
 // TestLeftBehindInVain: what a replica that is gone has left, and that can't be done, does not hold its room up for good.
@@ -33,11 +33,11 @@ func TestLeftBehindInVain(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	var err error
-	b.client, err = matrix.NewClient(matrix.ClientOptions{Homeserver: server.URL, Domain: "here", Bot: "@usher:here", Token: "t", Log: zerolog.Nop()})
+	b.client, err = homeserver.NewClient(homeserver.ClientOptions{Homeserver: server.URL, Domain: "here", Bot: "@usher:here", Token: "t", Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.state, b.self = matrix.NewState(b.client, matrix.StateOptions{Log: zerolog.Nop()}), b.invites.Self
+	b.state, b.self = homeserver.NewState(b.client, homeserver.StateOptions{Log: zerolog.Nop()}), b.invites.Self
 	b.desk.Level = func(id.UserID) commands.Level { return commands.Operator }
 	begun := make(chan struct{})
 	go func() {

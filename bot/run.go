@@ -13,11 +13,12 @@ import (
 	"go.mau.fi/zeroconfig"
 	"maunium.net/go/mautrix/id"
 
+	"usher/appservice"
 	"usher/commands"
 	"usher/config"
+	"usher/homeserver"
 	"usher/invites"
 	"usher/jobs"
-	"usher/matrix"
 	"usher/metrics"
 	"usher/policy"
 	"usher/store"
@@ -85,10 +86,10 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 		log.Info().Int("upgrades", n).Msg("the database was upgraded by a newer version, with which this one can go on")
 	}
 	b.wire = newWire(b.store, log)
-	b.pending, b.cards = matrix.NewPending(), matrix.NewCards()
+	b.pending, b.cards = appservice.NewPending(), appservice.NewCards()
 	b.pending.Share = func(r id.RoomID, user id.UserID) { b.wire.say(wordPending, string(r), string(user)) }
 	b.cards.Share = func(card, vote id.EventID) { b.wire.tell(b.ctx, wordCard, string(card), string(vote)) }
-	b.state = matrix.NewState(b.client, matrix.StateOptions{Creates: b.store, Log: log})
+	b.state = homeserver.NewState(b.client, homeserver.StateOptions{Creates: b.store, Log: log})
 	if err := b.buildEncryption(ctx, cfg, version); err != nil {
 		b.close()
 		return nil, fmt.Errorf("%w: that of the keys: %w", ErrDatabase, err)
@@ -131,15 +132,15 @@ func identity(cfg *config.Config) invites.Identity {
 	}
 }
 
-func newClient(cfg *config.Config, version string, counters matrix.Counters, log zerolog.Logger) (*matrix.Client, error) {
-	o := matrix.ClientOptions{
+func newClient(cfg *config.Config, version string, counters homeserver.Counters, log zerolog.Logger) (*homeserver.Client, error) {
+	o := homeserver.ClientOptions{
 		Homeserver: cfg.Homeserver.Address, Domain: cfg.Homeserver.Domain, Bot: id.UserID(cfg.BotUser()),
 		Token: cfg.Appservice.ASToken.Reveal(), Timeout: cfg.Appservice.RequestTimeout, UserAgent: "usher/" + version, Counters: counters, Log: log,
 	}
 	if cfg.Puppet.Enabled {
 		o.PuppetToken = cfg.Puppet.ASToken.Reveal()
 	}
-	return matrix.NewClient(o)
+	return homeserver.NewClient(o)
 }
 
 func (b *bot) newDesk(cfg *config.Config, version string) *commands.Desk {
@@ -276,12 +277,12 @@ func listen(setting string) (net.Listener, error) {
 	return net.Listen(network, address)
 }
 
-func (b *bot) newIntake(cfg *config.Config) *matrix.Intake {
+func (b *bot) newIntake(cfg *config.Config) *appservice.Intake {
 	var before, spread func(context.Context) error
 	if b.store.Shared() {
 		before, spread = b.wire.caughtUp, b.wire.flush
 	}
-	return matrix.NewIntake(matrix.IntakeOptions{
+	return appservice.NewIntake(appservice.IntakeOptions{
 		Inbox: b.port, Watcher: watchers{b}, Pending: b.pending, Cards: b.cards, Encrypted: b.sealed.device != nil,
 		Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
 		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: b.desk.Known,

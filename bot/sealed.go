@@ -9,11 +9,11 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/appservice"
 	"usher/commands"
 	"usher/config"
 	"usher/encryption"
 	"usher/invites"
-	"usher/matrix"
 	"usher/policy"
 	"usher/room"
 	"usher/store"
@@ -123,7 +123,7 @@ func (b *bot) mayVote(opened invites.Received) bool {
 		return false
 	}
 	card, key := commands.Reaction(opened.Raw)
-	if matrix.Vote(key) == "" {
+	if appservice.Vote(key) == "" {
 		return false
 	}
 	b.cards.Vote(card, opened.Event)
@@ -228,13 +228,13 @@ func (b *bot) message(ctx context.Context, ev invites.Received) (commands.Messag
 // watchers are all who want to know what changes in rooms.
 type watchers struct{ *bot }
 
-// Changed implements matrix.Watcher.
+// Changed implements appservice.Watcher.
 func (w watchers) Changed(r id.RoomID, k room.Key) {
 	w.changed(r, k)
 	w.wire.say(wordChanged, string(r), k.Type, k.StateKey)
 }
 
-// Invalidate implements matrix.Watcher.
+// Invalidate implements appservice.Watcher.
 func (w watchers) Invalidate(r id.RoomID) {
 	w.invalidate(r)
 	w.wire.say(wordRoom, string(r))

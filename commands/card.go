@@ -87,7 +87,7 @@ func (d *Desk) question(t *Text, c invites.Card) {
 }
 
 // Closed words a card that is closed, with the row that came of it, if any.
-func (d *Desk) Closed(c invites.Card, row invites.Invitation) (reply Reply) {
+func (d *Desk) Closed(c invites.Card, row invites.Change) (reply Reply) {
 	d.question(&reply.Text, c)
 	reply.Text.Line()
 	verdict(&reply.Text, c, row)
@@ -95,7 +95,7 @@ func (d *Desk) Closed(c invites.Card, row invites.Invitation) (reply Reply) {
 }
 
 // Verdict tells the one who asked what became of it; empty where nobody is to be told.
-func (d *Desk) Verdict(c invites.Card, row invites.Invitation) (reply Reply) {
+func (d *Desk) Verdict(c invites.Card, row invites.Change) (reply Reply) {
 	if c.Kind != invites.CardApproval || c.Code == invites.CodeRedacted || c.Code == invites.CodeAskerLeft {
 		return reply
 	}
@@ -106,7 +106,7 @@ func (d *Desk) Verdict(c invites.Card, row invites.Invitation) (reply Reply) {
 }
 
 // verdict words the outcome of a card.
-func verdict(t *Text, c invites.Card, row invites.Invitation) {
+func verdict(t *Text, c invites.Card, row invites.Change) {
 	switch c.State {
 	case invites.CardAccepted:
 		t.Say("✅ Accepted")

@@ -109,8 +109,8 @@ func TestCardWords(t *testing.T) {
 		c.State, c.Code, c.ClosedBy, c.Answer = state, code, dora, "because"
 		return c
 	}
-	row := func(s invites.Status, code, detail string) invites.Invitation {
-		return invites.Invitation{ID: 1, Status: s, Code: code, Detail: detail}
+	row := func(s invites.Status, code, detail string) invites.Change {
+		return invites.Change{ID: 1, Status: s, Code: code, Detail: detail}
 	}
 	tests := map[string]struct {
 		got  Reply
@@ -135,8 +135,8 @@ func TestCardWords(t *testing.T) {
 			"@bob:here: ⌛ Nobody decided in time. (approval.expired)"},
 		"removed": {d.Verdict(closed(approval, invites.CardCancelled, invites.CodeRemoved), row(invites.Cancelled, "", "")),
 			"@bob:here: Not asked any more: the request for approval was removed. (approval.removed)"},
-		"taken back": {d.Verdict(closed(approval, invites.CardCancelled, invites.CodeRedacted), invites.Invitation{}), ""},
-		"a knock":    {d.Verdict(closed(knock, invites.CardAccepted, ""), invites.Invitation{}), ""},
+		"taken back": {d.Verdict(closed(approval, invites.CardCancelled, invites.CodeRedacted), invites.Change{}), ""},
+		"a knock":    {d.Verdict(closed(knock, invites.CardAccepted, ""), invites.Change{}), ""},
 	}
 	for name, tt := range tests {
 		if got := tt.got.Text.String(); got != tt.want {

@@ -200,19 +200,19 @@ func TestInternalTroubleIsNotAReply(t *testing.T) {
 
 func TestOutcomeOfManyTellsWhatIsLeft(t *testing.T) {
 	now := time.Unix(0, 0)
-	row := func(s invites.Status, code, detail string, due time.Duration) invites.Invitation {
-		return invites.Invitation{Target: "@x:y", Status: s, Code: code, Detail: detail, DueAt: now.Add(due)}
+	row := func(s invites.Status, code, detail string, due time.Duration) invites.Change {
+		return invites.Change{Target: "@x:y", Status: s, Code: code, Detail: detail, DueAt: now.Add(due)}
 	}
 	tests := []struct {
 		name string
-		rows []invites.Invitation
+		rows []invites.Change
 		has  string
 		more bool
 	}{
-		{"under way", []invites.Invitation{row(invites.Done, "done", "", 0), row(invites.Open, "invite", "", 0)}, "⏳ 1 of 2 done; the rest is on its way.", true},
-		{"limited", []invites.Invitation{row(invites.Open, "M_LIMIT_EXCEEDED", "", 5*time.Minute)}, "about 5 minutes", true},
-		{"trouble", []invites.Invitation{row(invites.Open, "M_UNKNOWN", "", 10*time.Second)}, "trouble", true},
-		{"cancelled", []invites.Invitation{row(invites.Cancelled, "redacted", "The command was taken back.", 0)}, "taken back", false},
+		{"under way", []invites.Change{row(invites.Done, "done", "", 0), row(invites.Open, "invite", "", 0)}, "⏳ 1 of 2 done; the rest is on its way.", true},
+		{"limited", []invites.Change{row(invites.Open, "M_LIMIT_EXCEEDED", "", 5*time.Minute)}, "about 5 minutes", true},
+		{"trouble", []invites.Change{row(invites.Open, "M_UNKNOWN", "", 10*time.Second)}, "trouble", true},
+		{"cancelled", []invites.Change{row(invites.Cancelled, "redacted", "The command was taken back.", 0)}, "taken back", false},
 	}
 	for _, tt := range tests {
 		reply := Outcome(tt.rows, now)

@@ -126,10 +126,10 @@ func mark(v room.Verdict) string {
 
 // Outcome words the rows of one command as they stand: a reaction where all went well, else a line for each that did not, and
 // what is still to come. It serves the first answer and every edit of it.
-func Outcome(rows []invites.Invitation, now time.Time) Reply {
+func Outcome(rows []invites.Change, now time.Time) Reply {
 	var reply Reply
-	done, open, waiting := 0, []invites.Invitation{}, 0
-	var told []invites.Invitation
+	done, open, waiting := 0, []invites.Change{}, 0
+	var told []invites.Change
 	for _, row := range rows {
 		switch {
 		case row.Status == invites.Open:
@@ -188,7 +188,7 @@ func waits(reply *Reply, all, done, waiting int) {
 const maxLines = 30
 
 // tell words one outcome that is not plain success.
-func tell(t *Text, row invites.Invitation, named bool) {
+func tell(t *Text, row invites.Change, named bool) {
 	if named {
 		t.Code(string(row.Target)).Say(": ")
 	}
@@ -203,7 +203,7 @@ func tell(t *Text, row invites.Invitation, named bool) {
 }
 
 // wait says when the rest may be expected.
-func wait(open []invites.Invitation, now time.Time) string {
+func wait(open []invites.Change, now time.Time) string {
 	var last time.Duration
 	limited := false
 	for _, row := range open {

@@ -62,7 +62,7 @@ func runPending(ctx context.Context, c *Call) (Reply, error) {
 
 // Reminder is the content of the notice that invitations of a room expire soon. It mentions the people who are in the room
 // and wanted them.
-func Reminder(entries []invites.Entry, rule invites.ExpiryRule, now time.Time) *event.MessageEventContent {
+func Reminder(entries []invites.Invitation, rule invites.ExpiryRule, now time.Time) *event.MessageEventContent {
 	var reply Reply
 	inviters := []id.UserID{}
 	reply.Text.Sayf("%s not answered yet:", plural(len(entries), "invitation"))

@@ -142,7 +142,7 @@ func decidePrune(ctx context.Context, c *Call, yes bool) (Reply, error) {
 }
 
 // resume goes on with what was begun.
-func (c *Call) resume(ctx context.Context, req invites.Request, rows []invites.Invitation) (Reply, error) {
+func (c *Call) resume(ctx context.Context, req invites.Request, rows []invites.Change) (Reply, error) {
 	req.Targets = nil
 	for _, row := range rows {
 		req.Targets = append(req.Targets, row.Target)

@@ -66,7 +66,7 @@ func (c *Call) tellHistory(ctx context.Context, t *Text, in id.RoomID, user id.U
 }
 
 // tellFate words what became of an invitation.
-func tellFate(t *Text, e invites.Entry) {
+func tellFate(t *Text, e invites.Invitation) {
 	t.Say(string(e.Fate))
 	switch e.Fate {
 	case invites.FatePending:

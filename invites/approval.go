@@ -37,7 +37,7 @@ func (s *Service) rules(ctx context.Context, r id.RoomID, viewer id.UserID) (*po
 
 // openCards makes sure that each row that waits has its card. The rows are committed already: run again after a crash,
 // it makes what is missing.
-func (s *Service) openCards(ctx context.Context, rows []Invitation) error {
+func (s *Service) openCards(ctx context.Context, rows []Change) error {
 	var rule *policy.InForce
 	for _, row := range rows {
 		if row.Status != Waiting {
@@ -60,7 +60,7 @@ func (s *Service) openCards(ctx context.Context, rows []Invitation) error {
 }
 
 // openCard makes the card of a row, or of a room that the policy may not name, one that can only be cancelled.
-func (s *Service) openCard(ctx context.Context, row Invitation, rule *policy.InForce) error {
+func (s *Service) openCard(ctx context.Context, row Change, rule *policy.InForce) error {
 	a, now := rule.Document.Approval, s.Clock.Now()
 	card := Card{
 		Kind: CardApproval, Room: row.Room, ShownIn: cmp.Or(a.Room, row.Room), Command: row.Command, Home: row.CommandRoom,
@@ -85,7 +85,7 @@ func (s *Service) openCard(ctx context.Context, row Invitation, rule *policy.InF
 
 // decideAgain decides on a row as the world is now. Approval is the last thing that a decision looks at, so that whether it
 // was given is looked for only where nothing else stands in the way.
-func (s *Service) decideAgain(ctx context.Context, inv Invitation, q policy.Question) (policy.Decision, error) {
+func (s *Service) decideAgain(ctx context.Context, inv Change, q policy.Question) (policy.Decision, error) {
 	f := policy.Facts{Paid: true}
 	if inv.Actor == s.Self.Bot {
 		knocked, err := s.accepted(ctx, inv, room.Knock)
@@ -105,7 +105,7 @@ func (s *Service) decideAgain(ctx context.Context, inv Invitation, q policy.Ques
 }
 
 // approved tells whether people have accepted what a row is to do.
-func (s *Service) approved(ctx context.Context, inv Invitation) (bool, error) {
+func (s *Service) approved(ctx context.Context, inv Change) (bool, error) {
 	for _, action := range []room.ActionType{inv.Action, room.Knock} { // asked for, or knocked for
 		if accepted, err := s.accepted(ctx, inv, action); accepted || err != nil {
 			return accepted, err
@@ -115,7 +115,7 @@ func (s *Service) approved(ctx context.Context, inv Invitation) (bool, error) {
 }
 
 // accepted tells whether a row's card of one kind was.
-func (s *Service) accepted(ctx context.Context, inv Invitation, action room.ActionType) (bool, error) {
+func (s *Service) accepted(ctx context.Context, inv Change, action room.ActionType) (bool, error) {
 	card, err := s.Store.CardOf(ctx, inv.Command, action, inv.Room, inv.Target)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
@@ -124,7 +124,7 @@ func (s *Service) accepted(ctx context.Context, inv Invitation, action room.Acti
 }
 
 // row returns the invitation that a card is about, or that came of it; ErrNotFound where there is none (yet).
-func (s *Service) row(ctx context.Context, c Card) (Invitation, error) {
+func (s *Service) row(ctx context.Context, c Card) (Change, error) {
 	rows, err := s.Store.Invitations(ctx, c.Command)
 	for _, row := range rows {
 		if row.Room == c.Room && row.Target == c.Target && row.Action != room.Join {
@@ -134,20 +134,20 @@ func (s *Service) row(ctx context.Context, c Card) (Invitation, error) {
 	if err == nil {
 		err = ErrNotFound
 	}
-	return Invitation{}, err
+	return Change{}, err
 }
 
 // CarryOut does what a closed card leads to, as far as it can be done at once, and returns the row as it is then. A zero row
 // says that nothing came of it. Again after a crash, it takes up where it was.
-func (s *Service) CarryOut(ctx context.Context, c Card) (Invitation, error) {
+func (s *Service) CarryOut(ctx context.Context, c Card) (Change, error) {
 	row, err := s.row(ctx, c)
 	if errors.Is(err, ErrNotFound) {
-		return Invitation{}, nil
+		return Change{}, nil
 	}
 	if err != nil || row.Status != Open || row.DueAt.After(s.Clock.Now()) {
 		return row, err
 	}
-	if err := s.deliverNow(ctx, []*Invitation{&row}, nil); err != nil {
+	if err := s.deliverNow(ctx, []*Change{&row}, nil); err != nil {
 		return row, err
 	}
 	return s.row(ctx, c)
@@ -185,7 +185,7 @@ func (s *Service) close(ctx context.Context, c Card, end Closing) (Card, error) 
 }
 
 // settleWaiting makes of a row that waited what a closed card makes of it.
-func settleWaiting(row *Invitation, c Card, end Closing) {
+func settleWaiting(row *Change, c Card, end Closing) {
 	row.Code, row.Detail, row.SettledAt, row.DueAt = end.Code, "", end.At, end.At
 	switch end.State {
 	case CardAccepted:

@@ -90,8 +90,8 @@ type Closing struct {
 	By     id.UserID
 	Answer string
 	At     time.Time
-	Told   bool        // nothing is left to carry out or tell
-	Row    *Invitation // with an ID: the waiting row as it is now to be; without: a new row
+	Told   bool    // nothing is left to carry out or tell
+	Row    *Change // with an ID: the waiting row as it is now to be; without: a new row
 	Audit  []Audit
 }
 

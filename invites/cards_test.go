@@ -74,7 +74,7 @@ func (w *world) vote(t *testing.T, c invites.Card, voter id.UserID, choice invit
 }
 
 // row carries a card out and returns what came of it.
-func (w *world) row(t *testing.T, c invites.Card) invites.Invitation {
+func (w *world) row(t *testing.T, c invites.Card) invites.Change {
 	t.Helper()
 	row, err := w.CarryOut(t.Context(), c)
 	if err != nil {

@@ -16,7 +16,7 @@ type commits struct {
 }
 
 // Claim implements invites.Store.
-func (c *commits) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]invites.Invitation, error) {
+func (c *commits) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]invites.Change, error) {
 	c.claims++
 	return c.Store.Claim(ctx, rows, now, lease)
 }

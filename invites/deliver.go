@@ -36,7 +36,7 @@ func (s *Service) Deliver(ctx context.Context, rows ...int64) ([]Outcome, error)
 	outcomes := make([]Outcome, len(rows))
 	for i, row := range rows {
 		outcomes[i].Kind = OutcomeGone
-		if at := slices.IndexFunc(claimed, func(inv Invitation) bool { return inv.ID == row }); at >= 0 {
+		if at := slices.IndexFunc(claimed, func(inv Change) bool { return inv.ID == row }); at >= 0 {
 			outcomes[i] = delivered[at]
 		}
 	}
@@ -45,7 +45,7 @@ func (s *Service) Deliver(ctx context.Context, rows ...int64) ([]Outcome, error)
 
 // deliver makes an attempt at each of some rows that were just claimed for it, and returns them as they are then. No attempt
 // lasts longer than the lease, and none begins that could not last long enough.
-func (s *Service) deliver(ctx context.Context, claimed []Invitation) ([]Outcome, []Invitation, error) {
+func (s *Service) deliver(ctx context.Context, claimed []Change) ([]Outcome, []Change, error) {
 	start, left := s.Clock.Now(), s.Limits.Lease
 	for _, inv := range claimed {
 		left = min(left, inv.LeasedUntil.Sub(start)) // the commit that claimed it took its time
@@ -87,7 +87,7 @@ type ending struct {
 }
 
 // attempt reads, decides and acts.
-func (s *Service) attempt(ctx context.Context, inv Invitation) ending {
+func (s *Service) attempt(ctx context.Context, inv Change) ending {
 	if at, wait := s.pace.turn(&inv, s.Clock.Now()); wait {
 		return ending{status: Open, kind: OutcomeLater, code: CodeTurn, due: at, quiet: true}
 	}
@@ -130,7 +130,7 @@ func (s *Service) attempt(ctx context.Context, inv Invitation) ending {
 
 // takenBack tells whether the command was redacted while it waited. The inbox knows of redactions by the sender at once;
 // those by others, and those missed, are asked for before a later attempt.
-func (s *Service) takenBack(ctx context.Context, inv Invitation, ask bool) (bool, error) {
+func (s *Service) takenBack(ctx context.Context, inv Change, ask bool) (bool, error) {
 	if inv.Action == policy.ActionExpire {
 		return false, nil // nobody asked for it
 	}
@@ -153,7 +153,7 @@ func (s *Service) takenBack(ctx context.Context, inv Invitation, ask bool) (bool
 }
 
 // judge decides again on the world as it is now. final is false when the homeserver is to be asked.
-func (s *Service) judge(ctx context.Context, inv Invitation, q policy.Question, fresh bool) (end ending, final bool) {
+func (s *Service) judge(ctx context.Context, inv Change, q policy.Question, fresh bool) (end ending, final bool) {
 	if q.Own() {
 		return ending{}, false
 	}
@@ -201,7 +201,7 @@ func (s *Service) judge(ctx context.Context, inv Invitation, q policy.Question, 
 }
 
 // confirm looks whether an act as somebody else took effect: a shadow-banned sender's 200 means nothing.
-func (s *Service) confirm(ctx context.Context, inv Invitation) ending {
+func (s *Service) confirm(ctx context.Context, inv Change) ending {
 	done := ending{status: Done, kind: OutcomeDone, code: "done"}
 	if inv.Action != room.Invite || inv.Performer == s.Self.Bot {
 		return done
@@ -223,7 +223,7 @@ const remoteTries = 6
 
 // refusal handles a homeserver that refuses what was predicted to pass: its answer is final, but the state is read again, so
 // that the reason can be told, and so that what is true already counts as done.
-func (s *Service) refusal(ctx context.Context, inv Invitation, q policy.Question, act *ActError) ending {
+func (s *Service) refusal(ctx context.Context, inv Change, q policy.Question, act *ActError) ending {
 	end := ending{status: Refused, kind: OutcomeRefused, code: act.Code, detail: "The homeserver refused: " + meaning(act.Code) + "."}
 	snap, err := s.Homeserver.Snapshot(ctx, inv.Room, q.Actor, policy.Needs(q), true)
 	if err != nil {
@@ -265,7 +265,7 @@ func meaning(code string) string {
 }
 
 // failure turns what went wrong into a time to try again, or into giving up.
-func (s *Service) failure(inv Invitation, err error) ending {
+func (s *Service) failure(inv Change, err error) ending {
 	now := s.Clock.Now()
 	end := ending{status: Open, kind: OutcomeFailed, code: "M_UNKNOWN", due: now.Add(backoff(inv.Attempt))}
 	var act *ActError
@@ -296,7 +296,7 @@ func backoff(attempt int) time.Duration {
 }
 
 // settle commits endings with their audit, and the automatic joins that follow from them, together.
-func (s *Service) settle(ctx context.Context, rows []Invitation, ends []ending) ([]Outcome, error) {
+func (s *Service) settle(ctx context.Context, rows []Change, ends []ending) ([]Outcome, error) {
 	now := s.Clock.Now()
 	all := make([]Settlement, len(rows))
 	for i, inv := range rows {
@@ -337,7 +337,7 @@ func (s *Service) settleAll(ctx context.Context, all []Settlement) (fenced []boo
 	return fenced, nil
 }
 
-func (s *Service) settlement(inv Invitation, end ending, now time.Time) Settlement {
+func (s *Service) settlement(inv Change, end ending, now time.Time) Settlement {
 	settled := Settlement{
 		ID: inv.ID, Attempt: inv.Attempt, Status: end.status, Code: end.code, Detail: end.detail, DueAt: end.due, At: now,
 		// An invitation that was not sent counts against nobody's quota.
@@ -352,7 +352,7 @@ func (s *Service) settlement(inv Invitation, end ending, now time.Time) Settleme
 	}
 	if end.status == Done && inv.Action == room.Invite && s.autoJoins(inv.Target) {
 		join := joinOf(inv, now)
-		settled.Then = []Invitation{join}
+		settled.Then = []Change{join}
 		settled.Audit = append(settled.Audit, auditOf(join, "decision", room.Allow.String(), CodeAutoJoin, "", now))
 	}
 	return settled
@@ -364,15 +364,15 @@ func (s *Service) autoJoins(target id.UserID) bool {
 }
 
 // joinOf is the row of an invitee's automatic join. It hangs on the same command.
-func joinOf(inv Invitation, now time.Time) Invitation {
-	return Invitation{
+func joinOf(inv Change, now time.Time) Change {
+	return Change{
 		Command: inv.Command, CommandRoom: inv.CommandRoom, Action: room.Join, Room: inv.Room, Via: inv.Via,
 		Target: inv.Target, Actor: inv.Target, Performer: inv.Target, Status: Open, CreatedAt: now, DueAt: now,
 	}
 }
 
 // wakeJoin hands the join to the queue: the lane need not wait for it.
-func (s *Service) wakeJoin(ctx context.Context, inv Invitation, now time.Time) error {
+func (s *Service) wakeJoin(ctx context.Context, inv Change, now time.Time) error {
 	rows, err := s.Store.Invitations(ctx, inv.Command)
 	if err != nil {
 		return err

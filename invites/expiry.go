@@ -60,7 +60,7 @@ func (s *Service) expiry(ctx context.Context, r id.RoomID, kick room.Action) (ru
 
 // Expire looks which open invitations have expired, records their withdrawal, and returns the rows to deliver, and the
 // invitations of whose expiry somebody is to be reminded. What it does is bounded; the next call goes on.
-func (s *Service) Expire(ctx context.Context) (due []int64, remind []Entry, err error) {
+func (s *Service) Expire(ctx context.Context) (due []int64, remind []Invitation, err error) {
 	now := s.Clock.Now()
 	if err := s.checkExpiries(ctx, now); err != nil {
 		return nil, nil, err
@@ -103,14 +103,14 @@ func (s *Service) checkExpiries(ctx context.Context, now time.Time) error {
 const expiryPrefix = "expire:"
 
 // recordExpiries makes a row for each entry. It is the entry's own, once a day.
-func (s *Service) recordExpiries(ctx context.Context, overdue []Entry, now time.Time) ([]int64, error) {
+func (s *Service) recordExpiries(ctx context.Context, overdue []Invitation, now time.Time) ([]int64, error) {
 	if len(overdue) == 0 {
 		return nil, nil
 	}
-	rows, audit := make([]Invitation, len(overdue)), make([]Audit, len(overdue))
+	rows, audit := make([]Change, len(overdue)), make([]Audit, len(overdue))
 	tried := make([]int64, len(overdue))
 	for i, e := range overdue {
-		rows[i] = Invitation{
+		rows[i] = Change{
 			Command:     id.EventID(expiryPrefix + now.UTC().Format(time.DateOnly) + ":" + e.Event.String()),
 			CommandRoom: e.Room, Action: policy.ActionExpire, Room: e.Room, Target: e.Target, Actor: s.Self.Bot, Performer: s.Self.Bot,
 			Reason: "The invitation was not answered in time.", Status: Open, Code: "expired", CreatedAt: now, DueAt: now,
@@ -133,7 +133,7 @@ func (s *Service) recordExpiries(ctx context.Context, overdue []Entry, now time.
 
 // stands reports whether an invitation whose expiry was recorded is to stand after all: it was answered or renewed, or the
 // policy has changed.
-func (s *Service) stands(ctx context.Context, inv Invitation) (bool, error) {
+func (s *Service) stands(ctx context.Context, inv Change) (bool, error) {
 	entry, err := s.Store.PendingOf(ctx, inv.Room, inv.Target)
 	if errors.Is(err, ErrNotFound) {
 		return true, nil

@@ -72,7 +72,7 @@ func (g *Guard) byHand(ctx context.Context, ev Received, p *policy.InForce, targ
 	if err != nil {
 		return err
 	}
-	if i := slices.IndexFunc(entries, func(e Entry) bool { return e.Event == ev.Event }); i >= 0 && (entries[i].Way == WayBot || entries[i].Way == WayActor) {
+	if i := slices.IndexFunc(entries, func(e Invitation) bool { return e.Event == ev.Event }); i >= 0 && (entries[i].Way == WayBot || entries[i].Way == WayActor) {
 		return nil // made through the bot
 	}
 	q := policy.Question{Action: room.Invite, Actor: ev.Sender, Performer: ev.Sender, Target: target}
@@ -140,16 +140,16 @@ func (g *Guard) remove(ctx context.Context, ev Received, p *policy.InForce, repo
 		return g.Tell(ctx, ev.Room, report)
 	}
 	now := s.Clock.Now()
-	row := Invitation{Command: ev.Event, CommandRoom: ev.Room, Action: room.Kick, Room: ev.Room, Target: report.Target,
+	row := Change{Command: ev.Event, CommandRoom: ev.Room, Action: room.Kick, Room: ev.Room, Target: report.Target,
 		Actor: s.Self.Bot, Performer: s.Self.Bot, Reason: r.reason, Status: Open, Code: r.code, CreatedAt: now, DueAt: now}
-	rows, err = s.Store.Record(ctx, []Invitation{row}, []Audit{auditOf(row, "decision", room.Allow.String(), r.code, p.Event(), now)})
+	rows, err = s.Store.Record(ctx, []Change{row}, []Audit{auditOf(row, "decision", room.Allow.String(), r.code, p.Event(), now)})
 	if err != nil {
 		return err
 	}
 	if err := g.Tell(ctx, ev.Room, report); err != nil || rows[0].Status != Open {
 		return err
 	}
-	return s.deliverNow(ctx, []*Invitation{&rows[0]}, nil)
+	return s.deliverNow(ctx, []*Change{&rows[0]}, nil)
 }
 
 // codeGuardOver is the outcome of a removal that waited until nobody wanted it any more.
@@ -157,7 +157,7 @@ const codeGuardOver = "guard.over"
 
 // wanted reports whether a guard's row still is: the policy says so, may say so, and what it is about stands. Rows that no
 // guard made are.
-func (s *Service) wanted(ctx context.Context, inv Invitation) (bool, error) {
+func (s *Service) wanted(ctx context.Context, inv Change) (bool, error) {
 	if inv.Actor != s.Self.Bot || inv.Action != room.Kick {
 		return true, nil
 	}

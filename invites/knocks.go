@@ -193,7 +193,7 @@ func (s *Service) welcome(ctx context.Context, k Knock, p *policy.InForce) (welc
 
 // admission is the row that a closed knock card leads to: whoever decided asks for it, and sends it where Usher may act for
 // them. What a policy decides by itself is the bot's.
-func (s *Service) admission(c Card, end Closing) *Invitation {
+func (s *Service) admission(c Card, end Closing) *Change {
 	action := room.Invite
 	reason := ""
 	switch end.State {
@@ -206,7 +206,7 @@ func (s *Service) admission(c Card, end Closing) *Invitation {
 		return nil
 	}
 	req := Request{Actor: end.By, Action: action}
-	return &Invitation{
+	return &Change{
 		Command: c.Command, CommandRoom: c.Home, Action: action, Room: c.Room, Target: c.Target, Actor: end.By,
 		Performer: s.performer(req, c.Target), Reason: reason, Status: Open, CreatedAt: end.At, DueAt: end.At,
 	}

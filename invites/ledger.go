@@ -50,8 +50,8 @@ const (
 	FateUnseen    Fate = "unseen"  // it ended while the bot was not in the room
 )
 
-// Entry is one invitation seen in a room where the bot is, made through it or not.
-type Entry struct {
+// Invitation is one invitation seen in a room where the bot is, made through it or not.
+type Invitation struct {
 	ID       int64
 	Event    id.EventID // the invitation
 	Room     id.RoomID
@@ -77,18 +77,18 @@ type Ledger interface {
 	// EachPending calls found for every pending entry there is.
 	EachPending(ctx context.Context, found func(id.RoomID, id.UserID)) error
 	// Pending returns up to limit pending entries of a room, the oldest first, and how many there are.
-	Pending(ctx context.Context, r id.RoomID, limit int) ([]Entry, int, error)
+	Pending(ctx context.Context, r id.RoomID, limit int) ([]Invitation, int, error)
 	// PendingOf returns the pending entry of a user in a room, or ErrNotFound.
-	PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (Entry, error)
+	PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (Invitation, error)
 	// PendingBy returns up to limit pending entries of a room by an inviter, the oldest first.
-	PendingBy(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]Entry, error)
+	PendingBy(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]Invitation, error)
 	// EntriesOf returns up to limit entries of a user in a room, the newest first.
-	EntriesOf(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]Entry, error)
+	EntriesOf(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]Invitation, error)
 	// Roots returns up to limit people who invited others in a room and were not invited before that, by their first invitation.
 	Roots(ctx context.Context, r id.RoomID, limit int) ([]id.UserID, error)
 	// Children returns up to limit entries, the oldest first, of people who are in a room through an inviter: those whose newest
 	// entry, of those before they invited anybody themselves, is by the inviter. So nobody is their own ancestor.
-	Children(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]Entry, error)
+	Children(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]Invitation, error)
 	// Tallies counts a room's entries since a time.
 	Tallies(ctx context.Context, r id.RoomID, since time.Time) ([]Tally, error)
 	// RecentAudit returns up to limit audit rows of a room, the newest first.
@@ -120,9 +120,9 @@ type Expiries interface {
 	// ForgetExpiries makes all rules unchecked; they stay in force until they are set anew.
 	ForgetExpiries(ctx context.Context) error
 	// Overdue returns up to limit pending entries that should have expired by now, but for those tried after a time.
-	Overdue(ctx context.Context, now, tried time.Time, limit int) ([]Entry, error)
+	Overdue(ctx context.Context, now, tried time.Time, limit int) ([]Invitation, error)
 	// ToRemind returns up to limit pending entries of whose expiry their inviters should be reminded by now, and were not.
-	ToRemind(ctx context.Context, now time.Time, limit int) ([]Entry, error)
+	ToRemind(ctx context.Context, now time.Time, limit int) ([]Invitation, error)
 	// Reminded marks entries as reminded of.
 	Reminded(ctx context.Context, entries ...int64) error
 	// Tried marks entries as tried at a time.
@@ -130,12 +130,12 @@ type Expiries interface {
 }
 
 // seen reports whether the ledger knows an invitation that came of a row.
-func (s *Service) seen(ctx context.Context, inv Invitation) (bool, error) {
+func (s *Service) seen(ctx context.Context, inv Change) (bool, error) {
 	if inv.Action != room.Invite {
 		return false, nil
 	}
 	entries, err := s.Store.EntriesOf(ctx, inv.Room, inv.Target, newest)
-	return slices.ContainsFunc(entries, func(e Entry) bool { return e.Command == inv.Command }), err
+	return slices.ContainsFunc(entries, func(e Invitation) bool { return e.Command == inv.Command }), err
 }
 
 // MayKick reports whether somebody's power in a room suffices to kick people who have none.

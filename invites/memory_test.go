@@ -19,7 +19,7 @@ func (outside) Snapshot(context.Context, id.RoomID, id.UserID, []room.Key, bool)
 	return nil, ErrNoView
 }
 
-func (outside) Collect(context.Context, id.RoomID, []string, bool) ([]Change, bool, error) {
+func (outside) Collect(context.Context, id.RoomID, []string, bool) ([]StateChange, bool, error) {
 	return nil, false, ErrNoView
 }
 

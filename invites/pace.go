@@ -55,7 +55,7 @@ type gates struct{ here, everywhere, own *gate }
 const maxGates = 10_000
 
 // turn tells whether a row may ask now, else when its turn is. One that may ask has used up its turn.
-func (p *pacer) turn(inv *Invitation, now time.Time) (at time.Time, wait bool) {
+func (p *pacer) turn(inv *Change, now time.Time) (at time.Time, wait bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	g := p.of(inv, now)
@@ -88,7 +88,7 @@ func (p *pacer) turn(inv *Invitation, now time.Time) (at time.Time, wait bool) {
 }
 
 // limited notes that a row was told to wait.
-func (p *pacer) limited(inv *Invitation, now time.Time, wait time.Duration) {
+func (p *pacer) limited(inv *Change, now time.Time, wait time.Duration) {
 	if wait <= 0 {
 		wait = time.Second
 	}
@@ -116,7 +116,7 @@ func (p *pacer) limited(inv *Invitation, now time.Time, wait time.Duration) {
 }
 
 // answered notes that a row that asked was not told to wait.
-func (p *pacer) answered(inv *Invitation, now time.Time) {
+func (p *pacer) answered(inv *Change, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	all := p.of(inv, now)
@@ -127,12 +127,12 @@ func (p *pacer) answered(inv *Invitation, now time.Time) {
 	}
 }
 
-func limitsOf(inv *Invitation) (here, everywhere, own limit) {
+func limitsOf(inv *Change) (here, everywhere, own limit) {
 	return limit{action: inv.Action, room: inv.Room, user: inv.Performer}, limit{action: inv.Action, user: inv.Performer},
 		limit{action: inv.Action, user: inv.Target, on: true}
 }
 
-func (p *pacer) of(inv *Invitation, now time.Time) gates {
+func (p *pacer) of(inv *Change, now time.Time) gates {
 	here, everywhere, own := limitsOf(inv)
 	return gates{p.gate(here, now), p.gate(everywhere, now), p.gate(own, now)}
 }

@@ -86,7 +86,7 @@ func guests(n int) (all []id.UserID) {
 }
 
 // askIn asks for invitations to a room of alice's, which is made where it isn't there.
-func (q *queued) askIn(t *testing.T, r id.RoomID, by id.UserID, targets []id.UserID) []invites.Invitation {
+func (q *queued) askIn(t *testing.T, r id.RoomID, by id.UserID, targets []id.UserID) []invites.Change {
 	t.Helper()
 	if _, err := q.hs.Snapshot(t.Context(), r, by, nil, true); errors.Is(err, invites.ErrNoView) {
 		q.hs.Create(r, "11", by, bot)
@@ -174,7 +174,7 @@ func TestTurnIsForetold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	last := slices.MaxFunc(rows, func(a, b invites.Invitation) int { return a.DueAt.Compare(b.DueAt) })
+	last := slices.MaxFunc(rows, func(a, b invites.Change) int { return a.DueAt.Compare(b.DueAt) })
 	if said := last.DueAt.Sub(start); said < 4*time.Minute || said > 6*time.Minute {
 		t.Errorf("the last is due in %s, want about 5 minutes", said)
 	}

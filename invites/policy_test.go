@@ -31,7 +31,7 @@ func (w *world) power(carols int) {
 }
 
 // outcome is the status and code of each row.
-func outcome(rows []invites.Invitation) string {
+func outcome(rows []invites.Change) string {
 	var all []string
 	for _, row := range rows {
 		all = append(all, string(row.Status)+" "+row.Code)

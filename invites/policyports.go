@@ -39,7 +39,7 @@ type Charge struct {
 	Version int64 // of the Spent that it was judged on
 	Server  string
 	At      time.Time
-	For     []Invitation
+	For     []Change
 }
 
 // SpaceChild is a space's claim that a room belongs to it.
@@ -55,8 +55,8 @@ type StateEvent struct {
 	Hidden   bool            // nothing of what came before it can be seen
 }
 
-// Change is one state event of a collection; Event is nil where it is gone.
-type Change struct {
+// StateChange is one state event of a collection; Event is nil where it is gone.
+type StateChange struct {
 	Key   room.Key
 	Event *room.Event
 }
@@ -77,7 +77,7 @@ type Records interface {
 	MemberCount(ctx context.Context, r id.RoomID, viewer id.UserID, enough int64) (int64, error)
 	// Collect returns the state events of some types in a room that the bot is in: all of them where whole is true, else
 	// what changed since the last call for the same room, which the caller must have. Calls for one room must not overlap.
-	Collect(ctx context.Context, r id.RoomID, types []string, have bool) (changes []Change, whole bool, err error)
+	Collect(ctx context.Context, r id.RoomID, types []string, have bool) (changes []StateChange, whole bool, err error)
 	// Spaces returns the rooms that claimed a room as their child. What they say now is in their state.
 	Spaces(r id.RoomID) []id.RoomID
 }

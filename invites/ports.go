@@ -50,9 +50,9 @@ const (
 	Waiting   Status = "waiting"   // it is not to be tried before a card is decided
 )
 
-// Invitation is an intended membership change and what became of it: the truth that delivery works from.
+// Change is an intended membership change and what became of it: the truth that delivery works from.
 // It is unique by (Command, Action, Room, Target).
-type Invitation struct {
+type Change struct {
 	ID          int64
 	Command     id.EventID // event that asked for it
 	CommandRoom id.RoomID  // room that event stands in
@@ -99,8 +99,8 @@ type Settlement struct {
 	DueAt   time.Time // for Open: when to try again
 	At      time.Time
 	Audit   []Audit
-	Refund  bool         // gives back what was spent of quotas for it
-	Then    []Invitation // rows that follow from the outcome, recorded in the same commit as by Store.Record
+	Refund  bool     // gives back what was spent of quotas for it
+	Then    []Change // rows that follow from the outcome, recorded in the same commit as by Store.Record
 }
 
 // Errors of Store.
@@ -140,14 +140,14 @@ type Store interface {
 	// they are, and an audit row of kind "decision" is added only once for each (command, action, room, target). It
 	// returns the rows as stored, in the order given. ErrSpent says that a charge was judged on what is past by now, and
 	// nothing was recorded.
-	Record(ctx context.Context, rows []Invitation, audit []Audit, charges ...Charge) ([]Invitation, error)
+	Record(ctx context.Context, rows []Change, audit []Audit, charges ...Charge) ([]Change, error)
 	// Spent returns what was spent in a room after a time.
 	Spent(ctx context.Context, r id.RoomID, by SpentBy, since time.Time) (Spent, error)
 	// Invitations returns the rows of one command, by ID.
-	Invitations(ctx context.Context, command id.EventID) ([]Invitation, error)
+	Invitations(ctx context.Context, command id.EventID) ([]Change, error)
 	// Claim leases open rows whose leases are over and adds one to their attempts. It returns those, in the order given: not
 	// what is settled or leased by somebody else.
-	Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]Invitation, error)
+	Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]Change, error)
 	// Settle ends claimed attempts, all in one commit, and releases their leases. ErrFenced names none of them settled.
 	Settle(ctx context.Context, s ...Settlement) error
 	// Release ends the attempts that are under way, for a start at which no other process can make one. Their leases last until

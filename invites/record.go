@@ -14,8 +14,8 @@ import (
 
 // record decides on the targets that have no row yet, and commits rows and audit together. Those that are to be delivered at once
 // are claimed with that, which saves nearly every command a commit.
-func (s *Service) record(ctx context.Context, req Request) (all []Invitation, claimed map[int64]bool, err error) {
-	var known []Invitation
+func (s *Service) record(ctx context.Context, req Request) (all []Change, claimed map[int64]bool, err error) {
+	var known []Change
 	if !req.New {
 		if known, err = s.Store.Invitations(ctx, req.Command); err != nil {
 			return nil, nil, err
@@ -41,7 +41,7 @@ func (s *Service) record(ctx context.Context, req Request) (all []Invitation, cl
 }
 
 // claims reports whether a row was stored with the lease it was given. Another process may have had it stored before.
-func claims(given, stored Invitation) bool {
+func claims(given, stored Change) bool {
 	return given.Attempt == 1 && stored.Attempt == 1 && stored.Status == Open &&
 		stored.LeasedUntil.UnixMilli() == given.LeasedUntil.UnixMilli()
 }
@@ -51,7 +51,7 @@ const spendTries = 20
 
 // decideAndRecord decides on all targets and records what follows, with what it spends, in one commit. With claim, the rows to
 // be delivered at once are claimed by that commit.
-func (s *Service) decideAndRecord(ctx context.Context, req Request, claim bool) (stored []Invitation, claimed map[int64]bool, err error) {
+func (s *Service) decideAndRecord(ctx context.Context, req Request, claim bool) (stored []Change, claimed map[int64]bool, err error) {
 	for try := 1; ; try++ {
 		w := &purse{}
 		judged, err := s.judgeAll(ctx, req, w)
@@ -80,7 +80,7 @@ func (s *Service) decideAndRecord(ctx context.Context, req Request, claim bool) 
 }
 
 // charges are what rows spend.
-func (s *Service) charges(req Request, rows []Invitation, judged []Judgement, w *purse) []Charge {
+func (s *Service) charges(req Request, rows []Change, judged []Judgement, w *purse) []Charge {
 	c := Charge{Room: req.Room, Version: w.version, Server: policy.ServerName(req.Actor), At: s.Clock.Now()}
 	for i := range rows {
 		if judged[i].charge && (rows[i].Status == Open || rows[i].Status == Waiting) {
@@ -94,12 +94,12 @@ func (s *Service) charges(req Request, rows []Invitation, judged []Judgement, w 
 }
 
 // rows turns judgements into rows and their audit.
-func (s *Service) rows(req Request, judged []Judgement) ([]Invitation, []Audit) {
+func (s *Service) rows(req Request, judged []Judgement) ([]Change, []Audit) {
 	now := s.Clock.Now()
-	rows, audit := make([]Invitation, len(judged)), make([]Audit, len(judged))
+	rows, audit := make([]Change, len(judged)), make([]Audit, len(judged))
 	for i, j := range judged {
 		q, d := j.Question, j.Decision
-		row := Invitation{
+		row := Change{
 			Command: req.Command, CommandRoom: req.CommandRoom, Action: req.Action, Room: req.Room, Via: req.Via,
 			Target: q.Target, Actor: cmp.Or(req.Asker, q.Actor), Performer: q.Performer, Reason: req.Reason,
 			Status: Open, Code: string(d.Code), CreatedAt: now, DueAt: now,
@@ -124,7 +124,7 @@ func mayTry(q policy.Question, d policy.Decision) bool {
 	return d.Verdict == room.Allow || (d.Verdict == room.Unknown && q.Own())
 }
 
-func auditOf(row Invitation, kind, verdict, code string, inForce id.EventID, at time.Time) Audit {
+func auditOf(row Change, kind, verdict, code string, inForce id.EventID, at time.Time) Audit {
 	return Audit{
 		At: at, Kind: kind, Action: row.Action, Room: row.Room, Actor: row.Actor, Performer: row.Performer,
 		Target: row.Target, Verdict: verdict, Code: code, Policy: inForce, Command: row.Command,

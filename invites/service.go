@@ -209,7 +209,7 @@ func (s *Service) decide(ctx context.Context, r id.RoomID, q policy.Question, f 
 
 // Ask decides on every target, records what is to be done with its audit in one commit, delivers the first few at once and
 // queues the rest. It returns a row for each target, in order. Asked again for the same command, it takes up where it was.
-func (s *Service) Ask(ctx context.Context, req Request) ([]Invitation, error) {
+func (s *Service) Ask(ctx context.Context, req Request) ([]Change, error) {
 	rows, claimed, err := s.record(ctx, req)
 	if err != nil {
 		return nil, err
@@ -218,7 +218,7 @@ func (s *Service) Ask(ctx context.Context, req Request) ([]Invitation, error) {
 		return nil, err
 	}
 	now := s.Clock.Now()
-	var first []*Invitation
+	var first []*Change
 	var queue []int64
 	for i, row := range rows {
 		switch {
@@ -238,7 +238,7 @@ func (s *Service) Ask(ctx context.Context, req Request) ([]Invitation, error) {
 			return nil, fmt.Errorf("queueing: %w", err)
 		}
 	}
-	return slices.DeleteFunc(rows, func(row Invitation) bool { return row.Action != req.Action }), nil
+	return slices.DeleteFunc(rows, func(row Change) bool { return row.Action != req.Action }), nil
 }
 
 // UnderWayError says that an earlier attempt at something that a command asks for is over in a moment, as after a crash: the command
@@ -253,8 +253,8 @@ const awaitable = 3 * time.Second
 
 // deliverNow delivers in the lane, and updates the rows to what they are then; what can't be done now is left to the queue. Those
 // not claimed yet are claimed here; its error is an *UnderWayError where one of them will be free in a moment.
-func (s *Service) deliverNow(ctx context.Context, rows []*Invitation, claimed map[int64]bool) error {
-	var mine []Invitation
+func (s *Service) deliverNow(ctx context.Context, rows []*Change, claimed map[int64]bool) error {
+	var mine []Change
 	var others []int64
 	for _, row := range rows {
 		if claimed[row.ID] {
@@ -283,7 +283,7 @@ func (s *Service) deliverNow(ctx context.Context, rows []*Invitation, claimed ma
 }
 
 // deliverMine delivers those of the rows that were claimed for it.
-func (s *Service) deliverMine(ctx context.Context, rows []*Invitation, mine []Invitation) error {
+func (s *Service) deliverMine(ctx context.Context, rows []*Change, mine []Change) error {
 	if len(mine) == 0 {
 		return nil
 	}
@@ -292,7 +292,7 @@ func (s *Service) deliverMine(ctx context.Context, rows []*Invitation, mine []In
 		return err
 	}
 	for i, inv := range after {
-		*rows[slices.IndexFunc(rows, func(row *Invitation) bool { return row.ID == inv.ID })] = inv
+		*rows[slices.IndexFunc(rows, func(row *Change) bool { return row.ID == inv.ID })] = inv
 		if k := outcomes[i].Kind; k == OutcomeLater || k == OutcomeFailed {
 			if err := s.Queue.Wake(ctx, outcomes[i].At, inv.ID); err != nil {
 				return err
@@ -303,7 +303,7 @@ func (s *Service) deliverMine(ctx context.Context, rows []*Invitation, mine []In
 }
 
 // Progress returns the rows that a command asked for as they are now, without the automatic joins that followed.
-func (s *Service) Progress(ctx context.Context, command id.EventID) ([]Invitation, error) {
+func (s *Service) Progress(ctx context.Context, command id.EventID) ([]Change, error) {
 	rows, err := s.Store.Invitations(ctx, command)
-	return slices.DeleteFunc(rows, func(row Invitation) bool { return row.Action != rows[0].Action }), err
+	return slices.DeleteFunc(rows, func(row Change) bool { return row.Action != rows[0].Action }), err
 }

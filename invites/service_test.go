@@ -70,7 +70,7 @@ func (w *world) request(t *testing.T, actor id.UserID, targets ...id.UserID) inv
 	}
 }
 
-func (w *world) ask(t *testing.T, req invites.Request) []invites.Invitation {
+func (w *world) ask(t *testing.T, req invites.Request) []invites.Change {
 	t.Helper()
 	rows, err := w.Ask(t.Context(), req)
 	if err != nil {

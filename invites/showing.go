@@ -132,8 +132,8 @@ const (
 )
 
 // limitCards refuses, of the rows that would wait for approval, those that are asked for already, and those that are too many.
-func (s *Service) limitCards(ctx context.Context, rows []Invitation) error {
-	if !slices.ContainsFunc(rows, func(row Invitation) bool { return row.Status == Waiting }) {
+func (s *Service) limitCards(ctx context.Context, rows []Change) error {
+	if !slices.ContainsFunc(rows, func(row Change) bool { return row.Status == Waiting }) {
 		return nil
 	}
 	todo, err := s.Store.CardsTodo(ctx)

@@ -10,8 +10,8 @@ import (
 // Node is one person in a tree of invitations.
 type Node struct {
 	User  id.UserID
-	Entry Entry // their invitation; zero for a root
-	Depth int   // 0 for a root
+	Entry Invitation // their invitation; zero for a root
+	Depth int        // 0 for a root
 }
 
 // Tree is who invited whom, each person after the one who invited them.
@@ -82,7 +82,7 @@ func appendBranch(list []Node, node Node, children map[id.UserID][]Node) []Node 
 }
 
 // Branch returns up to limit pending entries of a branch: the root's own, and those by the root or by anybody below it.
-func (s *Service) Branch(ctx context.Context, r id.RoomID, root id.UserID, limit int) (entries []Entry, more bool, err error) {
+func (s *Service) Branch(ctx context.Context, r id.RoomID, root id.UserID, limit int) (entries []Invitation, more bool, err error) {
 	tree, err := s.Tree(ctx, r, root, limit)
 	if err != nil {
 		return nil, false, err

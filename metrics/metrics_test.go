@@ -78,7 +78,7 @@ type (
 	}
 )
 
-func (p port) Record(context.Context, []invites.Invitation, []invites.Audit, ...invites.Charge) ([]invites.Invitation, error) {
+func (p port) Record(context.Context, []invites.Change, []invites.Audit, ...invites.Charge) ([]invites.Change, error) {
 	return nil, p.err
 }
 func (p port) Settle(context.Context, ...invites.Settlement) error          { return p.err }

@@ -111,7 +111,7 @@ func (s store) Quarantine(ctx context.Context, bad []invites.Undecodable) (err e
 }
 
 // Record implements invites.Store.
-func (s store) Record(ctx context.Context, rows []invites.Invitation, audit []invites.Audit, spend ...invites.Charge) (stored []invites.Invitation, err error) {
+func (s store) Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, spend ...invites.Charge) (stored []invites.Change, err error) {
 	done := s.timed("record")
 	defer func() { done(err) }()
 	if stored, err = s.Store.Record(ctx, rows, audit, spend...); err != nil {
@@ -122,7 +122,7 @@ func (s store) Record(ctx context.Context, rows []invites.Invitation, audit []in
 }
 
 // Claim implements invites.Store.
-func (s store) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) (claimed []invites.Invitation, err error) {
+func (s store) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) (claimed []invites.Change, err error) {
 	done := s.timed("claim")
 	defer func() { done(err) }()
 	return s.Store.Claim(ctx, rows, now, lease)

@@ -21,7 +21,7 @@ func TestBacklog(t *testing.T) {
 			}, nil); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.Record(t.Context(), []invites.Invitation{
+			if _, err := s.Record(t.Context(), []invites.Change{
 				{Command: "$1", Target: "@a:b", Status: invites.Open, DueAt: at.Add(time.Hour)}, {Command: "$1", Target: "@b:b", Status: invites.Done},
 			}, nil); err != nil {
 				t.Fatal(err)

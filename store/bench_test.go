@@ -29,9 +29,9 @@ func benchEvents(from, n int) []invites.Received {
 	return list
 }
 
-func benchRow(n int) (invites.Invitation, invites.Audit) {
+func benchRow(n int) (invites.Change, invites.Audit) {
 	command := id.EventID(fmt.Sprintf("$%dabcdefghijklmnopqrstuvwxyz0123456789abcdef", n))
-	i := invites.Invitation{Command: command, CommandRoom: "!room:example.org", Action: "invite", Room: "!room:example.org", Target: "@bob:example.org",
+	i := invites.Change{Command: command, CommandRoom: "!room:example.org", Action: "invite", Room: "!room:example.org", Target: "@bob:example.org",
 		Actor: "@alice:example.org", Performer: "@alice:example.org", Status: invites.Open, DueAt: start, CreatedAt: start}
 	return i, invites.Audit{At: start, Kind: "decision", Action: i.Action, Room: i.Room, Actor: i.Actor, Performer: i.Performer, Target: i.Target, Verdict: "allow", Command: command}
 }
@@ -55,7 +55,7 @@ func BenchmarkReceive(b *testing.B) {
 // settleOne takes one invitation from its record to its end.
 func settleOne(b *testing.B, s *store.Store, n int) {
 	row, decision := benchRow(n)
-	stored, err := s.Record(b.Context(), []invites.Invitation{row}, []invites.Audit{decision})
+	stored, err := s.Record(b.Context(), []invites.Change{row}, []invites.Audit{decision})
 	if err != nil {
 		b.Error(err)
 		return
@@ -152,7 +152,7 @@ func fill(b *testing.B, s *store.Store, rows int) {
 		if _, err := s.Receive(b.Context(), benchEvents(from, n), nil); err != nil {
 			b.Fatal(err)
 		}
-		var list []invites.Invitation
+		var list []invites.Change
 		var audit []invites.Audit
 		for i := range n {
 			row, decision := benchRow(from + i)

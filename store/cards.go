@@ -147,7 +147,7 @@ func (s *Store) CloseCard(ctx context.Context, c invites.Closing) (closed bool, 
 			}
 			_, err = t.exec(updateDecidedOn, r.ID, in(r.Status), in(r.Code), in(r.Detail), ms(r.DueAt), ms(r.SettledAt), ms(r.CreatedAt))
 		default:
-			_, err = record(t, []invites.Invitation{*r})
+			_, err = record(t, []invites.Change{*r})
 		}
 		if err != nil {
 			return err

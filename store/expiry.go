@@ -49,12 +49,12 @@ func (s *Store) ForgetExpiries(ctx context.Context) error {
 }
 
 // Overdue implements invites.Expiries.
-func (s *Store) Overdue(ctx context.Context, now, tried time.Time, limit int) ([]invites.Entry, error) {
+func (s *Store) Overdue(ctx context.Context, now, tried time.Time, limit int) ([]invites.Invitation, error) {
 	return all(ctx, &s.reads, scanEntry, selectOverdue, ms(now), ms(tried), limit)
 }
 
 // ToRemind implements invites.Expiries.
-func (s *Store) ToRemind(ctx context.Context, now time.Time, limit int) ([]invites.Entry, error) {
+func (s *Store) ToRemind(ctx context.Context, now time.Time, limit int) ([]invites.Invitation, error) {
 	return all(ctx, &s.reads, scanEntry, selectToRemind, ms(now), limit)
 }
 

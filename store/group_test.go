@@ -19,7 +19,7 @@ func TestBegun(t *testing.T) {
 	recorded := make(chan error, 1)
 	record := func(ev invites.Received) bool {
 		go func() {
-			rows, err := s.Record(t.Context(), []invites.Invitation{{Command: ev.Event, Action: room.Invite, Target: "@a:b", Status: invites.Open}}, nil)
+			rows, err := s.Record(t.Context(), []invites.Change{{Command: ev.Event, Action: room.Invite, Target: "@a:b", Status: invites.Open}}, nil)
 			if err == nil && rows[0].ID == 0 {
 				t.Error("a row without id")
 			}
@@ -60,14 +60,14 @@ func TestBegun(t *testing.T) {
 func TestBegunFails(t *testing.T) {
 	s := sqliteStore(t)
 	spend := invites.Charge{Room: "!r"}
-	if _, err := s.Record(t.Context(), []invites.Invitation{{Command: "$0"}}, nil, spend); err != nil {
+	if _, err := s.Record(t.Context(), []invites.Change{{Command: "$0"}}, nil, spend); err != nil {
 		t.Fatal(err)
 	}
 	begun, recorded := 0, make(chan error, 1)
 	fresh, err := s.Receive(t.Context(), []invites.Received{{Event: "$1", Raw: []byte("{}")}}, func(ev invites.Received) bool {
 		begun++
 		go func() {
-			_, err := s.Record(t.Context(), []invites.Invitation{{Command: ev.Event}}, nil, spend)
+			_, err := s.Record(t.Context(), []invites.Change{{Command: ev.Event}}, nil, spend)
 			recorded <- err
 		}()
 		return true

@@ -40,12 +40,12 @@ var updateSettled = newMulti(
 // key is what makes an invitation one, as the index has it.
 type key struct{ cmd, part int64 }
 
-func keyOf(i *invites.Invitation) key {
+func keyOf(i *invites.Change) key {
 	return key{digest(string(i.Command)), digest(string(i.Action), string(i.Room), string(i.Target))}
 }
 
 // Record implements invites.Store.
-func (s *Store) Record(ctx context.Context, rows []invites.Invitation, audit []invites.Audit, charges ...invites.Charge) (stored []invites.Invitation, err error) {
+func (s *Store) Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, charges ...invites.Charge) (stored []invites.Change, err error) {
 	if len(rows)+len(audit) == 0 {
 		return nil, nil
 	}
@@ -65,7 +65,7 @@ func (s *Store) Record(ctx context.Context, rows []invites.Invitation, audit []i
 }
 
 // record inserts the rows that are not there yet and returns all as stored, in the order given.
-func record(t *tx, rows []invites.Invitation) ([]invites.Invitation, error) {
+func record(t *tx, rows []invites.Change) ([]invites.Change, error) {
 	keys := make([]key, len(rows))
 	ids := make(map[key]int64, len(rows)) // 0: there already
 	given := make([][]any, 0, len(rows))
@@ -90,7 +90,7 @@ func record(t *tx, rows []invites.Invitation) ([]invites.Invitation, error) {
 	if err != nil {
 		return nil, err
 	}
-	stored := make([]invites.Invitation, len(rows))
+	stored := make([]invites.Change, len(rows))
 	first := make(map[key]int, len(rows))
 	for i, k := range keys {
 		at, twice := first[k]
@@ -115,7 +115,7 @@ func record(t *tx, rows []invites.Invitation) ([]invites.Invitation, error) {
 }
 
 // asStored is a row as it would be read: in milliseconds.
-func asStored(i invites.Invitation, id int64) invites.Invitation {
+func asStored(i invites.Change, id int64) invites.Change {
 	i.ID = id
 	for _, at := range []*time.Time{&i.DueAt, &i.LeasedUntil, &i.CreatedAt, &i.SettledAt} {
 		*at = when(ms(*at))
@@ -126,7 +126,7 @@ func asStored(i invites.Invitation, id int64) invites.Invitation {
 	return i
 }
 
-func scanInvitation(row scanner) (i invites.Invitation, err error) {
+func scanInvitation(row scanner) (i invites.Change, err error) {
 	err = row.Scan(&i.ID, out(&i.Command), out(&i.CommandRoom), out(&i.Action), out(&i.Room), names{&i.Via}, out(&i.Target),
 		out(&i.Actor), out(&i.Performer), out(&i.Reason), out(&i.Status), out(&i.Code), out(&i.Detail),
 		&i.Attempt, moment{&i.DueAt}, moment{&i.LeasedUntil}, moment{&i.CreatedAt}, moment{&i.SettledAt})
@@ -134,7 +134,7 @@ func scanInvitation(row scanner) (i invites.Invitation, err error) {
 }
 
 // Invitations implements invites.Store.
-func (s *Store) Invitations(ctx context.Context, command id.EventID) ([]invites.Invitation, error) {
+func (s *Store) Invitations(ctx context.Context, command id.EventID) ([]invites.Change, error) {
 	return all(ctx, &s.reads, scanInvitation, selectInvitations, digest(string(command)), in(command))
 }
 
@@ -148,7 +148,7 @@ func (s *Store) Inviting(ctx context.Context, command id.EventID) (bool, error) 
 }
 
 // Claim implements invites.Store. It does not ask whether the rows are due.
-func (s *Store) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) (claimed []invites.Invitation, err error) {
+func (s *Store) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) (claimed []invites.Change, err error) {
 	k := plain
 	if len(rows) == 1 {
 		k = single
@@ -180,7 +180,7 @@ func (s *Store) Settle(ctx context.Context, settlements ...invites.Settlement) e
 	}
 	rows := make([][]any, len(settlements))
 	var audit []invites.Audit
-	var then []invites.Invitation
+	var then []invites.Change
 	for i, st := range settlements {
 		settled := st.At
 		if st.Status == invites.Open {

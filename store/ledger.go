@@ -40,7 +40,7 @@ const (
 		ORDER BY i.id DESC LIMIT 1`
 )
 
-func scanEntry(row scanner) (e invites.Entry, err error) {
+func scanEntry(row scanner) (e invites.Invitation, err error) {
 	err = row.Scan(&e.ID, out(&e.Event), out(&e.Room), out(&e.Target), out(&e.Sender), out(&e.Inviter), out(&e.Way), out(&e.Command),
 		moment{&e.At}, out(&e.Fate), moment{&e.EndedAt}, out(&e.EndedBy), out(&e.Ending), &e.Reminded)
 	return e, err
@@ -50,7 +50,7 @@ func scanEntry(row scanner) (e invites.Entry, err error) {
 func observe(t *tx, members []invites.MemberEvent) error {
 	for i := range members {
 		m := &members[i]
-		var open invites.Entry
+		var open invites.Invitation
 		err := t.query(func(row scanner) (err error) {
 			open, err = scanEntry(row)
 			return err
@@ -70,7 +70,7 @@ func observe(t *tx, members []invites.MemberEvent) error {
 }
 
 // invited adds an entry. An earlier one that is still open ends: there is one invitation at a time.
-func invited(t *tx, m *invites.MemberEvent, open invites.Entry) error {
+func invited(t *tx, m *invites.MemberEvent, open invites.Invitation) error {
 	if open.Event == m.Event {
 		return nil
 	}
@@ -115,7 +115,7 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // ended closes the open entry.
-func ended(t *tx, m *invites.MemberEvent, open invites.Entry) error {
+func ended(t *tx, m *invites.MemberEvent, open invites.Invitation) error {
 	again := false
 	err := t.query(func(row scanner) error {
 		again = true
@@ -191,7 +191,7 @@ func (s *Store) EachPending(ctx context.Context, found func(id.RoomID, id.UserID
 }
 
 // Pending implements invites.Ledger.
-func (s *Store) Pending(ctx context.Context, r id.RoomID, limit int) ([]invites.Entry, int, error) {
+func (s *Store) Pending(ctx context.Context, r id.RoomID, limit int) ([]invites.Invitation, int, error) {
 	list, err := all(ctx, &s.reads, scanEntry, selectPending, in(r), limit)
 	if err != nil || len(list) < limit {
 		return list, len(list), err
@@ -206,16 +206,16 @@ func scanCount(row scanner) (n int, err error) {
 }
 
 // PendingOf implements invites.Ledger.
-func (s *Store) PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (invites.Entry, error) {
+func (s *Store) PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (invites.Invitation, error) {
 	return one(ctx, &s.reads, scanEntry, selectPendingOf, in(r), in(target))
 }
 
 // PendingBy implements invites.Ledger.
-func (s *Store) PendingBy(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]invites.Entry, error) {
+func (s *Store) PendingBy(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]invites.Invitation, error) {
 	return all(ctx, &s.reads, scanEntry, selectPendingBy, in(r), in(inviter), limit)
 }
 
 // EntriesOf implements invites.Ledger.
-func (s *Store) EntriesOf(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]invites.Entry, error) {
+func (s *Store) EntriesOf(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]invites.Invitation, error) {
 	return all(ctx, &s.reads, scanEntry, selectHistory, in(r), in(target), limit)
 }

@@ -74,7 +74,7 @@ func TestInviting(t *testing.T) {
 			}
 		}
 		inviting(false)
-		rows, err := s.Record(t.Context(), []invites.Invitation{
+		rows, err := s.Record(t.Context(), []invites.Change{
 			{Command: "$c", Action: room.Invite, Target: "@a:b", Status: invites.Open, Attempt: 1, LeasedUntil: time.UnixMilli(1)},
 			{Command: "$c", Action: room.Invite, Target: "@c:d", Status: invites.Refused},
 			{Command: "$c", Action: room.Join, Target: "@a:b", Status: invites.Open},

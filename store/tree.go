@@ -35,7 +35,7 @@ func (s *Store) Roots(ctx context.Context, r id.RoomID, limit int) ([]id.UserID,
 }
 
 // Children implements invites.Ledger.
-func (s *Store) Children(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]invites.Entry, error) {
+func (s *Store) Children(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]invites.Invitation, error) {
 	return all(ctx, &s.reads, scanEntry, selectChildren, in(r), in(inviter), limit)
 }
 

@@ -125,7 +125,7 @@ func (h *Homeserver) MemberCount(_ context.Context, r id.RoomID, _ id.UserID, _ 
 }
 
 // Collect implements invites.Homeserver.
-func (h *Homeserver) Collect(_ context.Context, r id.RoomID, types []string, _ bool) (changes []invites.Change, whole bool, err error) {
+func (h *Homeserver) Collect(_ context.Context, r id.RoomID, types []string, _ bool) (changes []invites.StateChange, whole bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.rooms[r] == nil {
@@ -133,7 +133,7 @@ func (h *Homeserver) Collect(_ context.Context, r id.RoomID, types []string, _ b
 	}
 	for _, k := range h.changed[r] {
 		if slices.Contains(types, k.Type) {
-			changes = append(changes, invites.Change{Key: k, Event: h.rooms[r][k]})
+			changes = append(changes, invites.StateChange{Key: k, Event: h.rooms[r][k]})
 		}
 	}
 	h.changed[r] = nil

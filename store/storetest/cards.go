@@ -169,8 +169,8 @@ func testCloseWaiting(t *testing.T, s Store) {
 		row := invitation(n)
 		row.Command, row.Status = id.EventID(fmt.Sprintf("$ask%d", n)), invites.Waiting
 		spent := must(s.Spent(ctx, row.Room, invites.SpentBy{}, time.Time{}))(t)
-		charge := invites.Charge{Room: row.Room, Version: spent.Version, Server: "x", At: epoch, For: []invites.Invitation{row}}
-		row = must(s.Record(ctx, []invites.Invitation{row}, nil, charge))(t)[0]
+		charge := invites.Charge{Room: row.Room, Version: spent.Version, Server: "x", At: epoch, For: []invites.Change{row}}
+		row = must(s.Record(ctx, []invites.Change{row}, nil, charge))(t)[0]
 		if due := must(s.Due(ctx, epoch.Add(time.Hour), 10))(t); slices.Contains(due, row.ID) {
 			t.Error("a row that waits is due")
 		}
@@ -181,7 +181,7 @@ func testCloseWaiting(t *testing.T, s Store) {
 		decided := row
 		decided.Status, decided.DueAt, decided.Code = end, epoch.Add(time.Minute), "x"
 		must(s.CloseCard(ctx, invites.Closing{Card: c.ID, State: invites.CardAccepted, At: epoch, Row: &decided}))(t)
-		if got := must(s.Invitations(ctx, row.Command))(t); !reflect.DeepEqual(got, []invites.Invitation{decided}) {
+		if got := must(s.Invitations(ctx, row.Command))(t); !reflect.DeepEqual(got, []invites.Change{decided}) {
 			t.Errorf("got  %+v\nwant %+v", got, decided)
 		}
 		left := must(s.Spent(ctx, row.Room, invites.SpentBy{}, time.Time{}))(t)

@@ -66,10 +66,10 @@ func testClaimConcurrently(t *testing.T, s Store) {
 }
 
 // claimOne claims a row by itself, and tells whether it could.
-func claimOne(ctx context.Context, s Store, row int64, now time.Time, lease time.Duration) (invites.Invitation, bool, error) {
+func claimOne(ctx context.Context, s Store, row int64, now time.Time, lease time.Duration) (invites.Change, bool, error) {
 	claimed, err := s.Claim(ctx, []int64{row}, now, lease)
 	if err != nil || len(claimed) == 0 {
-		return invites.Invitation{}, false, err
+		return invites.Change{}, false, err
 	}
 	return claimed[0], true, nil
 }
@@ -93,7 +93,7 @@ func testClaimMany(t *testing.T, s Store) {
 }
 
 // claim claims rows that must be free.
-func claim(t *testing.T, s Store, now time.Time, rows ...invites.Invitation) (claimed []invites.Invitation) {
+func claim(t *testing.T, s Store, now time.Time, rows ...invites.Change) (claimed []invites.Change) {
 	t.Helper()
 	for _, r := range rows {
 		c, ok, err := claimOne(t.Context(), s, r.ID, now, time.Minute)

@@ -38,11 +38,11 @@ func testHostileText(t *testing.T, s Store) {
 		check(t, s.SetAnswer(ctx, e.Event, id.EventID(text)))
 		check(t, s.Handled(ctx, e.Event))
 
-		i := invites.Invitation{Command: e.Event, Action: room.ActionType(text), Room: id.RoomID(text), Target: id.UserID(text),
+		i := invites.Change{Command: e.Event, Action: room.ActionType(text), Room: id.RoomID(text), Target: id.UserID(text),
 			Actor: id.UserID(text), Performer: id.UserID(text), Reason: text, Status: invites.Open, Code: text, Detail: text}
 		a := invites.Audit{Kind: "decision", Action: i.Action, Room: i.Room, Actor: i.Actor, Performer: i.Performer, Target: i.Target,
 			Verdict: text, Code: text, Policy: id.EventID(text), Command: i.Command}
-		row := must(s.Record(ctx, []invites.Invitation{i}, []invites.Audit{a, a}))(t)[0]
+		row := must(s.Record(ctx, []invites.Change{i}, []invites.Audit{a, a}))(t)[0]
 		i.ID = row.ID
 		if !reflect.DeepEqual(row, i) {
 			t.Errorf("%.20q: invitation changed", text)
@@ -57,8 +57,8 @@ func testHostileText(t *testing.T, s Store) {
 			t.Errorf("%.20q: audit changed", text)
 		}
 	}
-	i := invites.Invitation{Command: "$via", Via: []string{"a\x00", "b"}, Status: invites.Open}
-	if got := must(s.Record(ctx, []invites.Invitation{i}, nil))(t)[0]; !reflect.DeepEqual(got.Via, i.Via) {
+	i := invites.Change{Command: "$via", Via: []string{"a\x00", "b"}, Status: invites.Open}
+	if got := must(s.Record(ctx, []invites.Change{i}, nil))(t)[0]; !reflect.DeepEqual(got.Via, i.Via) {
 		t.Errorf("via %q", got.Via)
 	}
 }

@@ -14,13 +14,13 @@ import (
 
 func testRecordKeepsEverything(t *testing.T, s Store) {
 	ctx := t.Context()
-	full := invites.Invitation{Command: "$c", CommandRoom: "!c", Action: room.Join, Room: "!r", Via: []string{"a.example", "b.example"},
+	full := invites.Change{Command: "$c", CommandRoom: "!c", Action: room.Join, Room: "!r", Via: []string{"a.example", "b.example"},
 		Target: "@t:x", Actor: "@a:x", Performer: "@p:x", Reason: "why", Status: invites.Refused, Code: "CODE", Detail: "detail",
 		Attempt: 3, DueAt: epoch, LeasedUntil: epoch.Add(time.Second), CreatedAt: epoch.Add(2 * time.Second), SettledAt: epoch.Add(3 * time.Second)}
-	bare := invites.Invitation{Command: "$c", Status: invites.Open}
-	stored := must(s.Record(ctx, []invites.Invitation{full, bare}, nil))(t)
+	bare := invites.Change{Command: "$c", Status: invites.Open}
+	stored := must(s.Record(ctx, []invites.Change{full, bare}, nil))(t)
 	full.ID, bare.ID = stored[0].ID, stored[1].ID
-	if want := []invites.Invitation{full, bare}; !reflect.DeepEqual(stored, want) {
+	if want := []invites.Change{full, bare}; !reflect.DeepEqual(stored, want) {
 		t.Errorf("got  %+v\nwant %+v", stored, want)
 	}
 	if again := must(s.Invitations(ctx, "$c"))(t); !reflect.DeepEqual(again, stored) {
@@ -36,7 +36,7 @@ func testRecordClaimed(t *testing.T, s Store) {
 	ctx := t.Context()
 	row := invitation(0)
 	row.Attempt, row.LeasedUntil = 1, epoch.Add(time.Minute)
-	stored := must(s.Record(ctx, []invites.Invitation{row}, nil))(t)[0]
+	stored := must(s.Record(ctx, []invites.Change{row}, nil))(t)[0]
 	if due := must(s.Due(ctx, epoch, 10))(t); len(due) != 0 {
 		t.Errorf("%v are due, though leased", due)
 	}
@@ -67,7 +67,7 @@ func testRecordTwice(t *testing.T, s Store) {
 	if len(again) != 5 || again[0].ID == 0 || again[0].Reason != "new" {
 		t.Fatalf("got %+v, want the new row first", again)
 	}
-	if want := []invites.Invitation{rows[2], claimed, rows[0], claimed}; !reflect.DeepEqual(again[1:], want) {
+	if want := []invites.Change{rows[2], claimed, rows[0], claimed}; !reflect.DeepEqual(again[1:], want) {
 		t.Errorf("got  %+v\nwant %+v", again[1:], want)
 	}
 	other := invitation(0)
@@ -75,7 +75,7 @@ func testRecordTwice(t *testing.T, s Store) {
 		func() { other.Action = room.Kick }, func() { other.Room = "!elsewhere" }, func() { other.Command = "$other" },
 	} {
 		change()
-		if got := must(s.Record(ctx, []invites.Invitation{other}, nil))(t); slices.Contains(ids(again), got[0].ID) {
+		if got := must(s.Record(ctx, []invites.Change{other}, nil))(t); slices.Contains(ids(again), got[0].ID) {
 			t.Errorf("%+v is taken for a row of another key", other)
 		}
 	}

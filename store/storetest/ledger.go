@@ -51,7 +51,7 @@ func testLedger(t *testing.T, s Store) {
 		check(t, err)
 		start := member(n-1, "invite", asker)
 		observe(t, s, start)
-		want := invites.Entry{Event: start.Event, Room: lobby, Target: target, Sender: asker, Inviter: asker, Way: invites.WayHand,
+		want := invites.Invitation{Event: start.Event, Room: lobby, Target: target, Sender: asker, Inviter: asker, Way: invites.WayHand,
 			At: start.SentAt, Fate: invites.FatePending}
 		got := must(s.PendingOf(t.Context(), lobby, target))(t)
 		if want.ID = got.ID; got != want {
@@ -59,7 +59,7 @@ func testLedger(t *testing.T, s Store) {
 		}
 		observe(t, s, tt.end)
 		list := must(s.EntriesOf(t.Context(), lobby, target, 2))(t)
-		got = list[slices.IndexFunc(list, func(e invites.Entry) bool { return e.ID == want.ID })]
+		got = list[slices.IndexFunc(list, func(e invites.Invitation) bool { return e.ID == want.ID })]
 		want.Fate, want.EndedBy, want.Ending, want.EndedAt = tt.fate, tt.by, tt.end.Event, got.EndedAt
 		if got != want || got.EndedAt.Before(tt.end.SentAt) || got.EndedAt.After(tt.end.SeenAt) {
 			t.Errorf("%s: got  %+v\nwant %+v", tt.name, got, want)
@@ -85,7 +85,7 @@ func testLedgerWays(t *testing.T, s Store) {
 		row := invitation(1)
 		row.Command, row.Action, row.Performer = id.EventID(fmt.Sprintf("$c%d", n)), action, performer
 		row.CreatedAt = epoch.Add(time.Duration(n) * time.Minute)
-		claim(t, s, row.CreatedAt, must(s.Record(ctx, []invites.Invitation{row}, nil))(t)[0])
+		claim(t, s, row.CreatedAt, must(s.Record(ctx, []invites.Change{row}, nil))(t)[0])
 	}
 	third := member(9, "invite", "@mod:example.org")
 	third.ThirdParty = true
@@ -125,7 +125,7 @@ func testLedgerBehind(t *testing.T, s Store) {
 	for n, code := range map[int]string{1: "done", 3: "done", 4: "invite.already", 5: "done"} {
 		row, at := invitation(1), epoch.Add(time.Duration(n)*time.Minute)
 		row.Command, row.Actor, row.CreatedAt = id.EventID(fmt.Sprintf("$c%d", n)), id.UserID(fmt.Sprintf("@asker%d:example.org", n)), at.Add(-2*time.Second)
-		got := claim(t, s, row.CreatedAt, must(s.Record(ctx, []invites.Invitation{row}, nil))(t)[0])[0]
+		got := claim(t, s, row.CreatedAt, must(s.Record(ctx, []invites.Change{row}, nil))(t)[0])[0]
 		check(t, s.Settle(ctx, invites.Settlement{ID: got.ID, Attempt: got.Attempt, Status: invites.Done, Code: code, At: at}))
 	}
 	observe(t, s, member(1, "invite", usherBot), member(2, "leave", target), member(3, "invite", usherBot), member(4, "leave", target), member(5, "invite", usherBot))

@@ -14,7 +14,7 @@ import (
 )
 
 // charge spends for invitations.
-func charge(version int64, room id.RoomID, server string, at time.Time, rows ...invites.Invitation) invites.Charge {
+func charge(version int64, room id.RoomID, server string, at time.Time, rows ...invites.Change) invites.Charge {
 	return invites.Charge{Room: room, Version: version, Server: server, At: at, For: rows}
 }
 
@@ -50,10 +50,10 @@ func testSpend(t *testing.T, s Store) {
 		}
 	}
 	stale := invitation(7)
-	if _, err := s.Record(ctx, []invites.Invitation{stale}, nil, charge(1, "!r", "x", epoch, stale)); !errors.Is(err, invites.ErrSpent) {
+	if _, err := s.Record(ctx, []invites.Change{stale}, nil, charge(1, "!r", "x", epoch, stale)); !errors.Is(err, invites.ErrSpent) {
 		t.Errorf("a charge on what is past: %v", err)
 	}
-	if got := must(s.Invitations(ctx, stale.Command))(t); slices.ContainsFunc(got, func(i invites.Invitation) bool { return i.Target == stale.Target }) {
+	if got := must(s.Invitations(ctx, stale.Command))(t); slices.ContainsFunc(got, func(i invites.Change) bool { return i.Target == stale.Target }) {
 		t.Error("recorded, though it was not charged")
 	}
 }
@@ -102,7 +102,7 @@ func testSpendConcurrently(t *testing.T, s Store) {
 					return
 				}
 				row := invitation(n)
-				_, err = s.Record(ctx, []invites.Invitation{row}, nil, charge(past.Version, "!r", "x", epoch, row))
+				_, err = s.Record(ctx, []invites.Change{row}, nil, charge(past.Version, "!r", "x", epoch, row))
 				if errors.Is(err, invites.ErrSpent) {
 					continue
 				}

@@ -106,15 +106,15 @@ func events(from, to int) (list []invites.Received) {
 	return list
 }
 
-func invitation(n int) invites.Invitation {
-	return invites.Invitation{
+func invitation(n int) invites.Change {
+	return invites.Change{
 		Command: "$command", CommandRoom: "!room:example.org", Action: room.Invite, Room: "!room:example.org",
 		Target: id.UserID(fmt.Sprintf("@user%d:example.org", n)), Actor: "@alice:example.org", Performer: "@usher:example.org",
 		Status: invites.Open, DueAt: epoch, CreatedAt: epoch,
 	}
 }
 
-func invitations(from, to int) (list []invites.Invitation) {
+func invitations(from, to int) (list []invites.Change) {
 	for n := from; n < to; n++ {
 		list = append(list, invitation(n))
 	}
@@ -143,7 +143,7 @@ func check(t *testing.T, err error) {
 	}
 }
 
-func ids(list []invites.Invitation) (rows []int64) {
+func ids(list []invites.Change) (rows []int64) {
 	for _, i := range list {
 		rows = append(rows, i.ID)
 	}

@@ -1,0 +1,156 @@
+package appservice
+
+import (
+	"usher/exactjson"
+
+	"bytes"
+	"sync"
+
+	"maunium.net/go/mautrix/id"
+)
+
+// Cards knows the open cards: messages of the bot's that people decide about with a reaction. Of all the reactions in the
+// stream, and of what takes them back, only those that relate to one of these cost a write; they reach the lane of their
+// room through the inbox, as m.reaction and m.room.redaction events. NewCards makes one.
+type Cards struct {
+	Share func(card, vote id.EventID) // told of open cards, and of votes on them; may be nil
+
+	mu    sync.Mutex
+	open  map[id.EventID][]id.EventID // votes on it, which a redaction may name
+	votes map[id.EventID]id.EventID   // reaction → card
+}
+
+// NewCards makes an empty set.
+func NewCards() *Cards {
+	return &Cards{open: map[id.EventID][]id.EventID{}, votes: map[id.EventID]id.EventID{}}
+}
+
+// Open opens a card.
+func (c *Cards) Open(card id.EventID) {
+	c.Heard(card)
+	if c.Share != nil {
+		c.Share(card, "")
+	}
+}
+
+// Heard opens a card that others know of already, with reactions on it.
+func (c *Cards) Heard(card id.EventID, votes ...id.EventID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, open := c.open[card]; !open {
+		c.open[card] = nil
+	}
+	for _, vote := range votes {
+		if vote != "" {
+			c.add(card, vote)
+		}
+	}
+}
+
+// Close forgets a card and its votes. It reports whether the card was open.
+func (c *Cards) Close(card id.EventID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, open := c.open[card]
+	for _, vote := range c.open[card] {
+		delete(c.votes, vote)
+	}
+	delete(c.open, card)
+	return open
+}
+
+func (c *Cards) add(card, vote id.EventID) {
+	if c.votes[vote] != card { // a vote is on one card, and there may be very many
+		c.open[card] = append(c.open[card], vote)
+		c.votes[vote] = card
+	}
+}
+
+// Vote notes a reaction, if it is on an open card, so that its redaction is noticed.
+func (c *Cards) Vote(card, reaction id.EventID) bool {
+	c.mu.Lock()
+	_, open := c.open[card]
+	if open {
+		c.add(card, reaction)
+	}
+	c.mu.Unlock()
+	if open && c.Share != nil {
+		c.Share(card, reaction)
+	}
+	return open
+}
+
+// has tells whether an event is an open card, or a vote on one.
+func (c *Cards) has(event id.EventID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, open := c.open[event]
+	_, vote := c.votes[event]
+	return open || vote
+}
+
+// Yes, No and Never are the reactions that decide about a card. Clients may add a variation selector.
+const (
+	Yes   = "✅"
+	No    = "❌"
+	Never = "🚫"
+)
+
+// Vote reads a reaction's key: Yes, No, Never, or "" for any other.
+func Vote(key string) string {
+	switch key {
+	case Yes, Yes + "\uFE0F":
+		return Yes
+	case No, No + "\uFE0F":
+		return No
+	case Never, Never + "\uFE0F":
+		return Never
+	}
+	return ""
+}
+
+// reaction collects a vote on an open card (https://spec.matrix.org/latest/client-server-api/#event-annotations-and-reactions).
+func (n *Intake) reaction(t *work, e *rawEvent) (kind, string) {
+	if string(e.content.rel) != `"m.annotation"` || string(e.sender) == n.own {
+		return ignored, ""
+	}
+	if k := e.content.relKey; len(k) < 2 || bytes.IndexByte(k, '\\') < 0 && Vote(string(k[1:len(k)-1])) == "" {
+		return ignored, "" // nearly all of them
+	}
+	card, okCard := exactjson.Unquote(e.content.relEvent)
+	key, okKey := exactjson.Unquote(e.content.relKey)
+	event, okEvent := exactjson.Unquote(e.id)
+	if !okCard || !okKey || !okEvent || Vote(key) == "" || !n.o.Cards.Vote(id.EventID(card), id.EventID(event)) {
+		return ignored, ""
+	}
+	return t.collect(e, vote)
+}
+
+// sealedReaction notes an encrypted reaction to an open card. What it says shows once it is opened; clients that also hide what it is
+// a reaction to have it opened as any message.
+func (n *Intake) sealedReaction(e *rawEvent) bool {
+	if string(e.content.rel) != `"m.annotation"` || !e.content.megolm() {
+		return false
+	}
+	card, okCard := exactjson.Unquote(e.content.relEvent)
+	event, okEvent := exactjson.Unquote(e.id)
+	return okCard && okEvent && n.o.Cards.Vote(id.EventID(card), id.EventID(event))
+}
+
+// redaction collects what an event takes back, and the event itself where that is a card or a vote.
+func (n *Intake) redaction(t *work, e *rawEvent) (kind, string) {
+	before := len(t.redactions)
+	k := t.redaction(e)
+	in, ok := exactjson.Unquote(e.room)
+	for _, r := range t.redactions[before:] {
+		if ok && n.o.Redacted != nil {
+			n.o.Redacted(id.RoomID(in), r.event)
+		}
+	}
+	for _, r := range t.redactions[before:] {
+		if n.o.Cards.has(r.event) {
+			return t.collect(e, k)
+		}
+	}
+	return k, ""
+}

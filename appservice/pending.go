@@ -1,0 +1,112 @@
+package appservice
+
+import (
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
+	"usher/invites"
+)
+
+// Pending knows who has an open invitation where, so that of all the joins and leaves in the stream only those that end an
+// invitation cost a write. It keeps a hash of each, 64 bits with a seed of this process: where two should share one,
+// the ledger finds that there is nothing to end. The zero value is not ready; NewPending makes one.
+type Pending struct {
+	Share func(r id.RoomID, user id.UserID) // told of what Add notes, known or not: others may have forgotten it; may be nil
+
+	seed maphash.Seed
+	mu   sync.Mutex
+	open map[uint64]struct{}
+}
+
+// NewPending makes an empty set.
+func NewPending() *Pending {
+	return &Pending{seed: maphash.MakeSeed(), open: map[uint64]struct{}{}}
+}
+
+func (p *Pending) hash(r id.RoomID, user id.UserID) uint64 {
+	const odd = 0x9E3779B97F4A7C15 // tells (a, b) from (b, a)
+	return maphash.String(p.seed, string(r))*odd + maphash.String(p.seed, string(user))
+}
+
+// Add notes an open invitation.
+func (p *Pending) Add(r id.RoomID, user id.UserID) {
+	if p.Share != nil {
+		p.Share(r, user)
+	}
+	p.Heard(r, user)
+}
+
+// Heard notes an open invitation that others know of already.
+func (p *Pending) Heard(r id.RoomID, user id.UserID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open[p.hash(r, user)] = struct{}{}
+}
+
+func (p *Pending) remove(r id.RoomID, user id.UserID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.open, p.hash(r, user))
+}
+
+func (p *Pending) has(r id.RoomID, user id.UserID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, open := p.open[p.hash(r, user)]
+	return open
+}
+
+// member collects a member event that the ledger wants: an invitation, or the end of one. It returns the fault of one that
+// can't be read.
+func (n *Intake) member(t *work, e *rawEvent, in id.RoomID, user id.UserID) (fault string) {
+	m := invites.MemberEvent{Room: in, Target: user, SeenAt: t.now}
+	switch string(e.content.membership) {
+	case `"invite"`:
+		m.Membership, m.ThirdParty = "invite", e.content.thirdParty != nil
+	case `"join"`:
+		m.Membership = "join"
+	case `"leave"`:
+		m.Membership = "leave"
+	case `"ban"`:
+		m.Membership = "ban"
+	default:
+		return ""
+	}
+	if m.Membership != "invite" && !n.o.Pending.has(in, user) {
+		return ""
+	}
+	event, okID := exactjson.Unquote(e.id)
+	sender, okSender := exactjson.Unquote(e.sender)
+	ts, okTime := number(e.ts)
+	switch {
+	case !okID || len(event) < 2 || event[0] != '$' || len(event) > maxID:
+		return faultID
+	case !okSender || len(sender) < 2 || sender[0] != '@' || len(sender) > maxID:
+		return faultSender
+	case len(in) > maxID || len(user) > maxID:
+		return faultState
+	case !okTime:
+		return faultTime
+	}
+	m.Event, m.Sender, m.SentAt = id.EventID(event), id.UserID(sender), time.UnixMilli(ts)
+	if m.Membership == "invite" {
+		n.o.Pending.Add(in, user) // before the commit: what ends it may follow in the same transaction
+	}
+	t.members = append(t.members, m)
+	return ""
+}
+
+// settled forgets the invitations that a committed transaction has ended.
+func (n *Intake) settled(members []invites.MemberEvent) {
+	for i := range members {
+		if m := &members[i]; m.Membership == "invite" {
+			n.o.Pending.Heard(m.Room, m.Target) // others were told before the commit
+		} else {
+			n.o.Pending.remove(m.Room, m.Target)
+		}
+	}
+}

@@ -1,0 +1,218 @@
+package appservice
+
+import (
+	"bytes"
+	"io"
+	"slices"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
+	"usher/invites"
+	"usher/room"
+)
+
+// work is one transaction as it is taken in.
+type work struct {
+	now        time.Time
+	txn        string
+	body       []byte
+	events     int
+	received   []invites.Received
+	members    []invites.MemberEvent
+	broken     []invites.Undecodable
+	redactions []redaction
+	left       []id.RoomID
+	claims     []invites.SpaceChild
+	kinds      [len(kinds)]int
+}
+
+type redaction struct {
+	event  id.EventID
+	sender id.UserID
+}
+
+// kind is an index into kinds.
+type kind int
+
+const (
+	ignored kind = iota
+	state
+	command
+	life
+	redacted
+	vote
+	encrypted
+	undecodable
+)
+
+var kinds = [...]string{KindIgnored, KindState, KindCommand, KindLife, KindRedaction, KindVote, KindEncrypted, KindUndecodable}
+
+// Bounds of what is kept in memory and in quarantine.
+const (
+	maxPooled     = 1 << 20
+	maxQuarantine = 64 << 10 // bytes of one undecodable event
+	maxBroken     = 100      // undecodable events of one transaction; the rest is only counted
+)
+
+func (t *work) reset(now time.Time) { *t = work{now: now, body: t.body[:0]} }
+
+// quiet tells whether a transaction brought nothing to be done.
+func (t *work) quiet() bool {
+	return len(t.received)+len(t.members) == 0 && len(t.redactions) == 0 && len(t.broken) == 0 && len(t.left) == 0 && len(t.claims) == 0
+}
+
+// read reads a body of the length announced, -1 if none was, into the buffer.
+func (t *work) read(r io.Reader, length, limit int64) error {
+	t.body = slices.Grow(t.body[:0], int(min(max(length, 0), maxPooled))+bytes.MinRead)
+	for {
+		n, err := r.Read(t.body[len(t.body):cap(t.body)])
+		t.body = t.body[:len(t.body)+n]
+		switch {
+		case int64(len(t.body)) > limit:
+			return errTooLarge
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		case len(t.body) == cap(t.body):
+			t.body = slices.Grow(t.body, len(t.body))
+		}
+	}
+}
+
+// sort takes a transaction apart: it tells the cache what changed and collects what is for the inbox.
+func (n *Intake) sort(t *work, txn string) error {
+	broken := func(raw []byte, fault string) {
+		t.kinds[undecodable]++
+		t.events++
+		if len(t.broken) == maxBroken {
+			return
+		}
+		t.broken = append(t.broken, invites.Undecodable{
+			Transaction: txn, Raw: bytes.Clone(raw[:min(len(raw), maxQuarantine)]), Fault: fault, ReceivedAt: t.now,
+		})
+	}
+	err := eachEvent(t.body, func(e *rawEvent) {
+		kind, fault := n.event(t, e)
+		if fault != "" {
+			broken(e.raw, fault)
+			return
+		}
+		t.kinds[kind]++
+		t.events++
+	}, broken)
+	for kind, count := range t.kinds {
+		if count > 0 {
+			n.o.Counters.Event(kinds[kind], count)
+		}
+	}
+	for _, b := range t.broken {
+		n.o.Log.Warn().Str("transaction_id", shorten(txn, 64)).Str("fault", b.Fault).Int("bytes", len(b.Raw)).Msg("Undecodable event")
+	}
+	return err
+}
+
+// event judges one event and says what it is, or what is wrong with it.
+func (n *Intake) event(t *work, e *rawEvent) (kind, string) {
+	if e.stateKey != nil {
+		return n.stateEvent(t, e)
+	}
+	switch string(e.typ) {
+	case `"m.room.message"`:
+		if len(e.content.raw) == 0 || e.content.raw[0] != '{' {
+			return 0, faultContent
+		}
+		if string(e.sender) == n.own || !n.addressed.concerns(&e.content) {
+			return ignored, ""
+		}
+		return t.collect(e, command)
+	case `"m.room.encrypted"`:
+		if !n.o.Encrypted || string(e.sender) == n.own || !(e.content.secret() || n.sealedReaction(e)) {
+			return ignored, ""
+		}
+		return t.collect(e, encrypted)
+	case `"m.room.redaction"`:
+		return n.redaction(t, e)
+	case `"m.reaction"`:
+		return n.reaction(t, e)
+	}
+	return ignored, ""
+}
+
+func (n *Intake) stateEvent(t *work, e *rawEvent) (kind, string) {
+	in, ok := exactjson.Unquote(e.room)
+	if !ok {
+		return 0, faultRoom
+	}
+	typ, okType := exactjson.Unquote(e.typ)
+	key, okKey := exactjson.Unquote(e.stateKey)
+	if !okType || !okKey {
+		if n.o.Watcher != nil {
+			n.o.Watcher.Invalidate(id.RoomID(in)) // something changed, whatever it is
+		}
+		return 0, faultState
+	}
+	if n.o.Watcher != nil {
+		n.o.Watcher.Changed(id.RoomID(in), room.Key{Type: typ, StateKey: key})
+	}
+	if typ == "m.room.member" && key != n.o.Bot.String() {
+		if fault := n.member(t, e, id.RoomID(in), id.UserID(key)); fault != "" {
+			return 0, fault
+		}
+	}
+	switch {
+	case typ == typeMember && key == n.o.Bot.String(), typ == "m.room.tombstone" && key == "",
+		typ == typeMember && string(e.content.membership) == `"knock"`,
+		typ == n.o.Policy && key == "", typ == spaceParent, n.guarded(id.RoomID(in), typ, key, e):
+		return t.collect(e, life)
+	case typ == spaceChild:
+		t.claims = append(t.claims, invites.SpaceChild{Space: id.RoomID(in), Child: id.RoomID(key)})
+		return t.collect(e, life)
+	case typ == typeMember && (string(e.content.membership) == `"leave"` || string(e.content.membership) == `"ban"`):
+		if last := len(t.left) - 1; last < 0 || t.left[last] != id.RoomID(in) {
+			t.left = append(t.left, id.RoomID(in))
+		}
+	}
+	return state, ""
+}
+
+// guarded tells whether a state event is for the guard of its room: the rules of its door, who comes in or may, and what may put the
+// room under a guarded space.
+func (n *Intake) guarded(r id.RoomID, typ, key string, e *rawEvent) bool {
+	switch typ {
+	case "m.room.join_rules":
+		return key == "" && n.o.Guarded != nil && n.o.Guarded(r)
+	case "m.room.power_levels":
+		return key == "" && (n.o.Guarded != nil && n.o.Guarded(r) || n.o.Claimed != nil && n.o.Claimed(r))
+	case typeMember:
+		membership := string(e.content.membership)
+		return (membership == `"join"` || membership == `"invite"`) && n.o.Guarded != nil && n.o.Guarded(r)
+	}
+	return false
+}
+
+// collect puts an event among those for the inbox.
+func (t *work) collect(e *rawEvent, k kind) (kind, string) {
+	r, fault := e.received(t.now)
+	if fault == "" {
+		t.received = append(t.received, r)
+	}
+	return k, fault
+}
+
+// redaction collects what an event redacts: said at the top in room versions 1 to 10, in the content from 11 on. Homeservers
+// may say both; the inbox believes neither unless the sender is the same.
+func (t *work) redaction(e *rawEvent) kind {
+	sender, ok := exactjson.Unquote(e.sender)
+	first, okFirst := exactjson.Unquote(e.redacts)
+	second, okSecond := exactjson.Unquote(e.content.redacts)
+	if ok && okFirst {
+		t.redactions = append(t.redactions, redaction{id.EventID(first), id.UserID(sender)})
+	}
+	if ok && okSecond && second != first {
+		t.redactions = append(t.redactions, redaction{id.EventID(second), id.UserID(sender)})
+	}
+	return redacted
+}

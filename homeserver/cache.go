@@ -1,0 +1,228 @@
+package homeserver
+
+import (
+	"container/list"
+	"errors"
+	"maps"
+	"time"
+
+	"github.com/tidwall/gjson"
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/room"
+)
+
+// cached is what is known of one room, read as the bot. State.mu guards it.
+type cached struct {
+	room    id.RoomID
+	events  map[room.Key]*room.Event // nil: the room has no such event
+	flights map[room.Key]*flight     // fetches under way
+	members int                      // member events in events
+	shown   map[room.Key]bool        // keys asked for lately
+	snap    *room.Snapshot           // of those in events; nil when one of them changed
+	expires time.Time
+	outside bool // the bot is not in the room, as far as known
+}
+
+// flight is one fetch, shared by all who want its key. An invalidation takes it off the room: what it brings may be
+// older than that, so it serves those who waited already and is not kept.
+type flight struct {
+	key   room.Key
+	done  chan struct{}
+	event *room.Event
+	err   error
+}
+
+const typeMember = "m.room.member"
+
+var createKey = room.Key{Type: "m.room.create"}
+
+// board finds the flights that bring what is missing of the keys, new ones where none is under way, and what was had.
+func (c *cached) board(keys []room.Key) (had map[room.Key]*room.Event, waits, starts []*flight) {
+	had = make(map[room.Key]*room.Event, len(keys))
+	for _, k := range keys {
+		if e, known := c.events[k]; known {
+			had[k] = e
+			continue
+		}
+		f := c.flights[k]
+		if f == nil {
+			f = &flight{key: k, done: make(chan struct{})}
+			c.flights[k] = f
+			starts = append(starts, f)
+		}
+		waits = append(waits, f)
+	}
+	return had, waits, starts
+}
+
+// Changed makes the cache forget one piece of a room's state. It is called for every state event in the stream.
+func (s *State) Changed(r id.RoomID, k room.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k == memberKey(s.client.user) {
+		s.forgetRecords(r)
+	}
+	s.changedRecords(r, k)
+	found := s.rooms[r]
+	if found == nil {
+		return
+	}
+	c := found.Value.(*cached)
+	if k == memberKey(s.client.user) || k == createKey {
+		s.remove(found)
+		return
+	}
+	delete(c.flights, k)
+	c.drop(k)
+	if _, known := c.events[k]; known && k.Type == typeMember {
+		c.members--
+		s.kept--
+	}
+	delete(c.events, k)
+}
+
+// Invalidate makes the cache forget a room: after a gap, or when the homeserver refuses what was predicted to pass.
+func (s *State) Invalidate(r id.RoomID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgetRecords(r)
+	if found := s.rooms[r]; found != nil {
+		s.remove(found)
+	}
+}
+
+// InvalidateAll makes the cache forget every room.
+func (s *State) InvalidateAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.used.Len() > 0 {
+		s.remove(s.used.Back())
+	}
+	clear(s.counts)
+	clear(s.collections)
+}
+
+// room returns what is known of a room, an empty entry if nothing.
+func (s *State) room(r id.RoomID) *cached {
+	if found := s.rooms[r]; found != nil {
+		s.used.MoveToFront(found)
+		return found.Value.(*cached)
+	}
+	c := &cached{room: r}
+	s.reset(c)
+	s.rooms[r] = s.used.PushFront(c)
+	if s.used.Len() > s.o.Rooms {
+		s.remove(s.used.Back())
+	}
+	return c
+}
+
+func (s *State) remove(e *list.Element) {
+	c := e.Value.(*cached)
+	s.reset(c) // with its flights: what they bring is for those who wait
+	delete(s.rooms, c.room)
+	s.used.Remove(e)
+}
+
+// reset forgets all but the create event.
+func (s *State) reset(c *cached) {
+	create := c.events[createKey]
+	s.kept -= c.members
+	c.events, c.flights, c.shown = make(map[room.Key]*room.Event), make(map[room.Key]*flight), make(map[room.Key]bool)
+	c.members, c.snap, c.outside, c.expires = 0, nil, false, s.o.Now().Add(s.o.TTL)
+	if create != nil {
+		c.events[createKey] = create
+	}
+}
+
+// keep stores what a flight brought, unless it was taken off the room meanwhile.
+func (s *State) keep(c *cached, f *flight) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer close(f.done)
+	if c.flights[f.key] != f {
+		return
+	}
+	delete(c.flights, f.key)
+	gone := (f.key == memberKey(s.client.user) && membership(f.event) != "join") || (f.key == createKey && f.event == nil)
+	switch {
+	case errors.Is(f.err, invites.ErrNoView), f.err == nil && gone:
+		s.reset(c)
+		c.outside = true
+	case f.err == nil:
+		if f.key.Type == typeMember {
+			s.bound()
+			c.members++
+			s.kept++
+		}
+		c.events[f.key] = f.event
+		c.drop(f.key)
+	}
+}
+
+// bound has the rooms used least forget their members when there are too many of them in all.
+func (s *State) bound() {
+	if s.kept < s.o.Members {
+		return
+	}
+	own := memberKey(s.client.user)
+	for e := s.used.Back(); e != nil && s.kept > s.o.Members*3/4; e = e.Prev() {
+		c := e.Value.(*cached)
+		maps.DeleteFunc(c.events, func(k room.Key, _ *room.Event) bool { return k.Type == typeMember && k != own })
+		s.kept -= c.members
+		c.members = 0
+	}
+}
+
+// drop drops the snapshot if it shows the key.
+func (c *cached) drop(k room.Key) {
+	if c.shown[k] {
+		c.snap = nil
+	}
+}
+
+func (c *cached) misses(k room.Key) bool {
+	_, known := c.events[k]
+	return !known
+}
+
+// hides tells whether the snapshot at hand, if any, says nothing of a key.
+func (c *cached) hides(k room.Key) bool {
+	if c.snap == nil {
+		return true
+	}
+	_, known := c.snap.Event(k)
+	return !known
+}
+
+// maxShown bounds how many keys a snapshot carries along for those who asked for them before.
+const maxShown = 8
+
+// snapshot makes a snapshot of the keys, which are there. It shows what was asked for lately too, so that the next decision
+// finds it made: a warm one parses nothing. It does not show all, since each change of one costs parsing every one.
+func (c *cached) snapshot(keys []room.Key) *room.Snapshot {
+	if len(c.shown) > maxShown {
+		clear(c.shown)
+	}
+	for _, k := range keys {
+		c.shown[k] = true
+	}
+	events := make(map[room.Key]*room.Event, len(c.shown))
+	for k := range c.shown {
+		if e, known := c.events[k]; known {
+			events[k] = e
+		}
+	}
+	c.snap = room.NewSnapshot(room.State{Events: events})
+	return c.snap
+}
+
+// membership reads a member event; "" where there is none.
+func membership(e *room.Event) string {
+	if e == nil {
+		return ""
+	}
+	return gjson.GetBytes(e.Content, "membership").String()
+}

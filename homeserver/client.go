@@ -1,0 +1,202 @@
+package homeserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
+	"usher/invites"
+)
+
+// ClientOptions says which homeserver to talk to and as whom.
+type ClientOptions struct {
+	Homeserver  string        // base URL of the client-server API
+	Domain      string        // server name; its users are local
+	Bot         id.UserID     // the bot's own user
+	Token       string        // as_token of the bot's registration
+	PuppetToken string        // as_token of the identity assertion registration; empty: nobody is asserted
+	Timeout     time.Duration // of one request; 30 s if 0
+	Connections int           // kept open to the homeserver, and at most so many at once; 32 if 0
+	UserAgent   string
+	Counters    Counters // may be nil
+	Log         zerolog.Logger
+}
+
+// Client makes requests to the homeserver, as the bot or as an asserted local user: each is tried once, with a deadline
+// of its own. Its methods return *invites.ActError or the context's error, unless they say otherwise.
+type Client struct {
+	bot, puppet *mautrix.Client // puppet is nil where nobody may be asserted
+	anybody     *mautrix.Client // without a token
+	user        id.UserID
+	domain      string
+	timeout     time.Duration
+	counters    Counters
+	log         zerolog.Logger
+
+	botStanding, puppetStanding standing
+}
+
+// NewClient checks the options and makes a client. It does not talk to the homeserver yet.
+func NewClient(o ClientOptions) (*Client, error) {
+	if o.Timeout == 0 {
+		o.Timeout = 30 * time.Second
+	}
+	if o.Connections == 0 {
+		o.Connections = 32
+	}
+	if o.Counters == nil {
+		o.Counters = nobody{}
+	}
+	c := &Client{user: o.Bot, domain: o.Domain, timeout: o.Timeout, counters: o.Counters, log: o.Log}
+	pool := &http.Client{Transport: transport(o.Connections), CheckRedirect: noRedirect}
+	var err error
+	if c.bot, err = newRaw(o, o.Token, pool); err != nil {
+		return nil, err
+	}
+	if c.anybody, err = newRaw(o, "", pool); err != nil {
+		return nil, err
+	}
+	if o.PuppetToken != "" {
+		c.puppet, err = newRaw(o, o.PuppetToken, pool)
+	}
+	return c, err
+}
+
+func newRaw(o ClientOptions, token string, pool *http.Client) (*mautrix.Client, error) {
+	raw, err := mautrix.NewClient(o.Homeserver, o.Bot, token)
+	if err != nil {
+		return nil, fmt.Errorf("homeserver address: %w", err)
+	}
+	raw.Client = pool
+	raw.IgnoreRateLimit = true
+	raw.DefaultHTTPRetries = 0
+	raw.UserAgent = o.UserAgent
+	raw.ResponseSizeLimit = 32 << 20
+	return raw, nil
+}
+
+// transport keeps connections open: a handshake costs more than most requests do.
+func transport(connections int) *http.Transport {
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           dialer.DialContext,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConns:          connections,
+		MaxIdleConnsPerHost:   connections,
+		MaxConnsPerHost:       connections,
+		IdleConnTimeout:       90 * time.Second,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ExpectContinueTimeout: time.Second,
+		DisableCompression:    true,
+	}
+}
+
+// noRedirect keeps tokens where they were meant to go.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// CanAssert tells whether Usher may act as the user: the bot itself, or a local user where assertion is configured.
+func (c *Client) CanAssert(user id.UserID) bool {
+	if user == c.user {
+		return true
+	}
+	local, domain, err := user.Parse()
+	return c.puppet != nil && err == nil && local != "" && domain == c.domain
+}
+
+// Close closes idle connections.
+func (c *Client) Close() { c.bot.Client.CloseIdleConnections() }
+
+// request is one call of the client-server API.
+type request struct {
+	name        string    // for counters
+	as          id.UserID // empty: the bot
+	puppet      bool      // by the second registration's token, whoever it is as
+	open        bool      // without a token: for what everybody may ask, also before the bot's user exists
+	method      string
+	media       bool  // of the media repository, not of the client-server API
+	path        []any // below /_matrix/client, or /_matrix/media
+	query       url.Values
+	body        any
+	data        []byte // a body that is no JSON, of the type contentType
+	contentType string
+	reader      mautrix.ClientResponseHandler // nil: the whole answer, which must be valid JSON
+}
+
+// do makes one request and returns the body of a 2xx answer.
+func (c *Client) do(ctx context.Context, r request) ([]byte, error) {
+	raw := c.bot
+	if r.as == "" {
+		r.as = c.user
+	}
+	if r.as != c.user {
+		if !c.CanAssert(r.as) {
+			return nil, &invites.ActError{Class: invites.ClassRefused, Err: fmt.Errorf("%s can't be asserted", r.as)}
+		}
+		raw = c.puppet
+	}
+	switch {
+	case r.puppet:
+		raw = c.puppet
+	case r.open:
+		raw = c.anybody
+	}
+	free := r.open || r.name == "whoami" // asked whatever the homeserver thinks of the token
+	if !free && c.standingOf(raw).again() != nil {
+		return nil, &invites.ActError{Class: invites.ClassStopped, Code: mautrix.MUnknownToken.ErrCode, Err: errNotAsked}
+	}
+	body, err := c.ask(ctx, raw, r)
+	var act *invites.ActError
+	if !free && errors.As(err, &act) && act.Class == invites.ClassStopped {
+		c.judge(ctx, raw)
+	}
+	return body, err
+}
+
+// ask makes the request itself.
+func (c *Client) ask(ctx context.Context, raw *mautrix.Client, r request) ([]byte, error) {
+	deadline, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	full := mautrix.FullRequest{
+		Method:       r.method,
+		URL:          raw.BuildURLWithFullQuery(r.below(), r.asserted),
+		RequestJSON:  r.body,
+		RequestBytes: r.data,
+		MaxAttempts:  1,
+		Handler:      r.reader,
+	}
+	if r.data != nil {
+		full.Headers = http.Header{"Content-Type": {r.contentType}}
+	}
+	start := time.Now()
+	body, resp, err := raw.MakeFullRequestWithResp(deadline, full)
+	end := time.Now()
+	c.counters.Call(r.name, status(resp), end.Sub(start))
+	c.log.Debug().Str("call", r.name).Stringer("as", r.as).Int("status", status(resp)).Dur("took", end.Sub(start)).Msg("Homeserver called")
+	if err != nil {
+		return nil, answerError(ctx, err, resp, body, end)
+	}
+	if r.reader == nil && !exactjson.Valid(body) {
+		return nil, answerError(ctx, errAnswer, resp, nil, end)
+	}
+	return body, nil
+}
+
+// asserted fills the query. user_id is always set: the registration's sender is another user than the bot.
+func (r request) asserted(query url.Values) {
+	for key, values := range r.query {
+		query[key] = values
+	}
+	if !r.open {
+		query.Set("user_id", r.as.String())
+	}
+}

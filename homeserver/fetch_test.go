@@ -1,0 +1,122 @@
+package homeserver
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/room"
+)
+
+func TestFetchFails(t *testing.T) {
+	s := new(stub)
+	s.inRoom()
+	st := NewState(s.client(t, time.Minute), StateOptions{})
+	for name, c := range map[string]struct {
+		status int
+		body   string
+	}{
+		"server error":   {500, `{}`},
+		"another event":  {200, stateEvent("m.room.name", "", "@a:x", `{}`)},
+		"another key":    {200, stateEvent("m.room.power_levels", "x", "@a:x", `{}`)},
+		"content only":   {200, `{"users":{}}`},
+		"not JSON":       {200, `{`},
+		"proxy's 404":    {404, `nope`},
+		"no state_key":   {200, `{"type":"m.room.power_levels","sender":"@a:x","content":{}}`},
+		"folded content": {200, `{"type":"m.room.power_levels","state_key":"","sender":"@a:x","Content":{}}`},
+	} {
+		s.set(stateRequest("m.room.power_levels", ""), c.status, c.body)
+		_, err := st.Snapshot(t.Context(), "!r", "", []room.Key{power}, false)
+		var act *invites.ActError
+		if !errors.As(err, &act) || act.Class != invites.ClassFailed {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	s.state("m.room.power_levels", "", "@a:x", `{}`)
+	look(t, st, power)
+}
+
+// TestSnapshotOfMany asks for a room's list where many members are wanted, and for each where it can't be had.
+func TestSnapshotOfMany(t *testing.T) {
+	needs := []room.Key{power}
+	for i := range manyMembers {
+		needs = append(needs, memberKey(id.UserID(fmt.Sprintf("@m%d:x", i))))
+	}
+	const path = "GET /v3/rooms/!r/members"
+	event := func(key, content string) string { return stateEvent("m.room.member", key, "@a:x", content) }
+	list := event("@m1:x", `{"membership":"ban"}`) + "," + event("@else:x", `{"membership":"join"}`)
+	for name, tt := range map[string]struct {
+		status   int
+		body     string
+		requests int
+		want     string
+	}{
+		"at once":   {200, `{"chunk":[` + list + `]}`, 1 + 3, `{"membership":"ban"}`}, // the list, create, power levels, the bot
+		"not there": {404, `{"errcode":"M_UNRECOGNIZED"}`, 1 + 3 + manyMembers, `{"membership":"join"}`},
+		"no list":   {200, `{}`, 1 + 3 + manyMembers, `{"membership":"join"}`},
+		"malformed": {200, `{"chunk":[{"type":"m.room.member","state_key":"@m1:x"}]}`, 1 + 3 + manyMembers, `{"membership":"join"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := new(stub)
+			s.inRoom()
+			s.state("m.room.member", "@m1:x", "@a:x", `{"membership":"join"}`)
+			s.set(path, tt.status, tt.body)
+			st := NewState(s.client(t, time.Minute), StateOptions{})
+			look(t, st, memberKey("@usher:x")) // the first decision
+			snap := look(t, st, needs...)
+			if got := len(s.requests()); got != tt.requests {
+				t.Errorf("%d requests, want %d", got, tt.requests)
+			}
+			if got := content(t, snap, memberKey("@m1:x")); got != tt.want {
+				t.Errorf("@m1:x has %s", got)
+			}
+			if got := content(t, snap, memberKey("@m2:x")); got != "absent" {
+				t.Errorf("@m2:x has %s", got)
+			}
+			if again := look(t, st, needs...); again != snap {
+				t.Error("not kept")
+			}
+		})
+	}
+}
+
+// TestFetchGivesUp: where the homeserver is down or refuses, it is not asked for everybody all the same.
+func TestFetchGivesUp(t *testing.T) {
+	var needs []room.Key
+	for i := range 3 * manyMembers {
+		needs = append(needs, memberKey(id.UserID(fmt.Sprintf("@m%d:x", i))))
+	}
+	is := func(class invites.Class) func(error) bool {
+		return func(err error) bool {
+			var act *invites.ActError
+			return errors.As(err, &act) && act.Class == class
+		}
+	}
+	for status, want := range map[int]func(error) bool{
+		http.StatusServiceUnavailable: is(invites.ClassFailed),
+		http.StatusTooManyRequests:    is(invites.ClassLater),
+		0:                             is(invites.ClassFailed), // no answer
+		http.StatusForbidden:          func(err error) bool { return errors.Is(err, invites.ErrNoView) },
+	} {
+		s := new(stub)
+		s.inRoom()
+		st := NewState(s.client(t, time.Minute), StateOptions{})
+		look(t, st, memberKey("@usher:x")) // the first decision
+		s.set("GET /v3/rooms/!r/members", status, `{"errcode":"M_FORBIDDEN"}`)
+		for _, k := range needs {
+			s.set(stateRequest(typeMember, k.StateKey), status, `{"errcode":"M_FORBIDDEN"}`)
+		}
+		s.requests()
+		if _, err := st.Snapshot(t.Context(), "!r", "", needs, false); !want(err) {
+			t.Errorf("%d: got %v", status, err)
+		}
+		if got := len(s.requests()); got > 1+2*fetchers {
+			t.Errorf("%d: asked %d times", status, got)
+		}
+	}
+}

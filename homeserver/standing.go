@@ -1,0 +1,103 @@
+package homeserver
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+
+	"maunium.net/go/mautrix"
+
+	"usher/invites"
+)
+
+// standing remembers whether the homeserver takes a token. Once it was refused nothing is asked with it but who it belongs to.
+type standing struct {
+	mu      sync.Mutex
+	refused chan struct{} // closed when the token is taken again; nil: it is taken
+}
+
+// set notes what the homeserver thinks of the token and reports whether that is new.
+func (s *standing) set(refused bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if refused == (s.refused != nil) {
+		return false
+	}
+	if refused {
+		s.refused = make(chan struct{})
+		return true
+	}
+	close(s.refused)
+	s.refused = nil
+	return true
+}
+
+// again is nil, or is closed when the token is taken again.
+func (s *standing) again() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refused
+}
+
+// TokenRefused tells whether the homeserver refuses the bot's token.
+func (c *Client) TokenRefused() bool { return c.botStanding.again() != nil }
+
+// PuppetRefused tells whether the homeserver refuses the second registration's token.
+func (c *Client) PuppetRefused() bool { return c.puppetStanding.again() != nil }
+
+// AwaitToken waits until the homeserver takes the bot's token, or for ctx.
+func (c *Client) AwaitToken(ctx context.Context) error {
+	again := c.botStanding.again()
+	if again == nil {
+		return nil
+	}
+	select {
+	case <-again:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Recheck asks whether tokens that were refused are taken again. Nothing else finds that out.
+func (c *Client) Recheck(ctx context.Context) {
+	for _, raw := range []*mautrix.Client{c.bot, c.puppet} {
+		if raw != nil && c.standingOf(raw).again() != nil {
+			c.judge(ctx, raw)
+		}
+	}
+}
+
+func (c *Client) standingOf(raw *mautrix.Client) *standing {
+	if raw == c.puppet {
+		return &c.puppetStanding
+	}
+	return &c.botStanding
+}
+
+// judge asks whose a token is, as the bot, whom both namespaces cover: for a user whom it may not act as, Dendrite answers as
+// if the token were unknown.
+func (c *Client) judge(ctx context.Context, raw *mautrix.Client) {
+	_, err := c.do(ctx, request{name: "whoami", puppet: raw == c.puppet, method: http.MethodGet, path: path("v3", "account", "whoami")})
+	var act *invites.ActError
+	refused := errors.As(err, &act) && act.Class == invites.ClassStopped
+	if err != nil && !refused {
+		return // no word on it
+	}
+	if !c.standingOf(raw).set(refused) {
+		return
+	}
+	token := "appservice.as_token"
+	if raw == c.puppet {
+		token = "puppet.as_token"
+	}
+	if refused {
+		c.log.Error().Str("token", token).Msg("The homeserver refuses the token: nothing is done with it until it is taken again")
+	} else {
+		c.log.Info().Str("token", token).Msg("The homeserver takes the token again")
+	}
+}
+
+// errNotAsked is the cause of a request that was not made.
+var errNotAsked = errors.New("not asked: the homeserver refuses the token")
