@@ -38,7 +38,7 @@ func change(action room.ActionType) func(context.Context, *Call) (Reply, error) 
 			return Reply{}, err
 		}
 		req := invites.Request{
-			Command: c.Message.Event, New: c.Event.New, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: action,
+			Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: action,
 			Room: in, Via: via, Targets: targets, Reason: reason(rest), AsBot: c.Flags["as-bot"],
 		}
 		if c.Flags["dry-run"] {

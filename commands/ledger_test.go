@@ -26,7 +26,7 @@ func seen(t *testing.T, d *Desk, hs *invitestest.Homeserver, target, by id.UserI
 
 func observe(t *testing.T, d *Desk, m invites.MemberEvent) {
 	t.Helper()
-	if _, err := d.Invites.Store.Receive(t.Context(), nil, nil, m); err != nil {
+	if _, err := d.Invites.Store.Receive(t.Context(), nil, m); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -34,14 +34,12 @@ var insertInbox = newMulti(
 	make([]string, 10)...)
 
 // Receive implements invites.Store.
-func (s *Store) Receive(ctx context.Context, events []invites.Received, begin func(invites.Received) bool, members ...invites.MemberEvent) ([]invites.Received, error) {
+func (s Inbox) Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) ([]invites.Received, error) {
 	if len(events)+len(members) == 0 {
 		return nil, nil
 	}
 	rows := inboxRows(events)
 	var fresh []invites.Received
-	begun := map[id.EventID]bool{}
-	offered := begin == nil || s.Shared()
 	k := plain
 	if len(rows)+len(members) == 1 {
 		k = single
@@ -62,15 +60,6 @@ func (s *Store) Receive(ctx context.Context, events []invites.Received, begin fu
 			return err
 		}
 		fresh = arrived(events, seqs)
-		for i := range fresh {
-			if !offered && begin(fresh[i]) {
-				begun[fresh[i].Event] = true
-				t.awaits++
-			}
-			fresh[i].Begun = begun[fresh[i].Event]
-		}
-		offered = true // should the commit be tried again, what has begun stays so
-		s.marks.received(fresh)
 		return nil
 	})
 	if err != nil {
@@ -123,11 +112,8 @@ func (s Inbox) Received(ctx context.Context, event id.EventID) (invites.Received
 	return one(ctx, &s.reads, scanReceived, selectReceived, in(event))
 }
 
-// Redacted implements invites.Store. It is asked before each attempt, so what arrived lately is known without the database.
+// Redacted implements invites.Store.
 func (s Inbox) Redacted(ctx context.Context, event id.EventID) (redacted, state bool, err error) {
-	if m, known := s.marks.of(event); known {
-		return m.redacted, m.state, nil
-	}
 	found, err := one(ctx, &s.reads, func(row scanner) (b [2]bool, err error) {
 		err = row.Scan(&b[0], &b[1])
 		return b, err
@@ -152,9 +138,7 @@ func (s Inbox) OpenAnswers(ctx context.Context) ([]id.EventID, error) {
 func (s Inbox) Redact(ctx context.Context, event id.EventID, sender id.UserID) (bool, error) {
 	var n int64
 	err := s.write.commit(ctx, single, func(t *tx) (err error) {
-		if n, err = t.exec(updateRedacted, in(event), in(sender)); n > 0 {
-			s.marks.redact(event)
-		}
+		n, err = t.exec(updateRedacted, in(event), in(sender))
 		return err
 	})
 	return n > 0, err
@@ -167,7 +151,7 @@ func (s Inbox) SetAnswer(ctx context.Context, command, answer id.EventID) error 
 
 // Handled implements invites.Store. It returns ErrNotFound for an event that the inbox does not have.
 func (s Inbox) Handled(ctx context.Context, event id.EventID) error {
-	return found(s.changeAs(ctx, single|unhurried, updateHandled, in(event)))
+	return found(s.change(ctx, updateHandled, in(event)))
 }
 
 // cleanStep bounds what one commit deletes, so that nobody waits long for it.
@@ -225,6 +209,14 @@ const (
 	selectCreate = `SELECT raw FROM create_event WHERE room_id = $1`
 	insertCreate = `INSERT INTO create_event (room_id, raw) VALUES ($1, $2) ON CONFLICT DO NOTHING`
 )
+
+// keyColumns are the columns by which the lanes of rooms order events: all but the content.
+const keyColumns = `seq, event_id, room_id, sender, type, state_key, received_at`
+
+func scanKey(row scanner) (e invites.Received, err error) {
+	err = row.Scan(&e.Seq, out(&e.Event), out(&e.Room), out(&e.Sender), out(&e.Type), optional{&e.StateKey}, moment{&e.ReceivedAt})
+	return e, err
+}
 
 const selectWaitingAfter = `SELECT ` + keyColumns + ` FROM inbox
 	WHERE NOT handled AND seq > $1 ORDER BY seq LIMIT $2`
