@@ -336,7 +336,7 @@ func (w *story) row(row int64) {
 	outcome, err := one(w.Deliver(w.t.Context(), row))
 	w.hs.serving, w.hs.again, w.hs.guarding, w.hs.expiring = "", false, false, false
 	w.must(err)
-	w.say("later, for %s: %d %s", command, outcome.Status, outcome.Code)
+	w.say("later, for %s: %s %s", command, outcome.Status, outcome.Code)
 	if outcome.Status == invites.StatusRefused && w.expiries[row] {
 		w.tally.add("refused expire %s", outcome.Code)
 	}
