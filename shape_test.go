@@ -48,7 +48,6 @@ var todo = map[string]int{
 	"interface invites.Ledger":           17,
 	"interface invites.Store":            48,
 	"functions appservice.IntakeOptions": 13,
-	"functions commands.Desk":            6,
 }
 
 // maxPronouns is the highest share of what, who, whom, whose, that and those among the words of comments, in percent.
