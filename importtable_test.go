@@ -13,8 +13,10 @@ import (
 // this module go by their folder. A folder that isn't listed has its parent's row.
 var mayImport = map[string][]string{
 	"exactjson":  {},
-	".":          {"bot", "config", "room"},
-	"bot":        {"appservice", "commands", "config", "encryption", "homeserver", "invites", "jobs", "metrics", "policy", "room", "store", mautrix + "/event", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
+	".":          {"bot", "config", "connect", "operator", "room"},
+	"bot":        {"appservice", "commands", "config", "connect", "encryption", "homeserver", "invites", "jobs", "metrics", "operator", "policy", "room", "store", mautrix + "/event", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
+	"operator":   {"appservice", "commands", "config", "connect", "homeserver", "invites", "metrics", "store", mautrix + "/id", zerolog},
+	"connect":    {"config", "homeserver", "store", mautrix + "/id", zerolog},
 	"config":     {"gopkg.in/yaml.v3"},
 	"commands":   {"invites", "picture", "policy", "room", mautrix + "/event", mautrix + "/id", "golang.org/x/net/html"},
 	"picture":    {"golang.org/x/image/..."},

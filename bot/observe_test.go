@@ -12,48 +12,7 @@ import (
 
 	"usher/homeserver"
 	"usher/invites"
-	"usher/metrics"
 )
-
-func TestObserver(t *testing.T) {
-	b, _ := newBot(t)
-	b.lanes = newLanes(1, b.handle)
-	b.metrics.Watch(metrics.Sources{Backlog: b.backlog, Lanes: b.lanes.depth, Faults: b.faults})
-	get := func(profiles bool, path string) (int, string) {
-		w := httptest.NewRecorder()
-		b.observer(profiles).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", path, nil))
-		return w.Code, w.Body.String()
-	}
-	for _, c := range []struct {
-		profiles bool
-		path     string
-		status   int
-		has      string
-	}{
-		{false, "/live", 200, "{}"},
-		{false, "/ready", 200, `"ready":true`},
-		{false, "/metrics", 200, "usher_queue_depth 0"},
-		{false, "/debug/pprof/", 404, ""},
-		{true, "/debug/pprof/", 200, "goroutine"},
-	} {
-		if status, body := get(c.profiles, c.path); status != c.status || !strings.Contains(body, c.has) {
-			t.Errorf("%s (profiles %v): %d %.200s", c.path, c.profiles, status, body)
-		}
-	}
-	b.stopping.Store(true)
-	if status, body := get(false, "/ready"); status != 503 || !strings.Contains(body, "shutting down") {
-		t.Errorf("while stopping: %d %s", status, body)
-	}
-	if err := b.store.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if status, body := get(false, "/ready"); status != 503 || !strings.Contains(body, "database") {
-		t.Errorf("without a database: %d %s", status, body)
-	}
-	if _, body := get(false, "/metrics"); !strings.Contains(body, `usher_fault{fault="database"} 1`) {
-		t.Error("without a database: no fault in the metrics")
-	}
-}
 
 // TestRefusedTokenStopsEverything: /ready and the metrics say so, nothing is begun, and a waiting command runs once the token
 // is taken again.
@@ -74,10 +33,11 @@ func TestRefusedTokenStopsEverything(t *testing.T) {
 	if b.client, err = homeserver.NewClient(homeserver.ClientOptions{Homeserver: server.URL, Domain: "here", Bot: "@usher:here", Token: "t", Log: zerolog.Nop()}); err != nil {
 		t.Fatal(err)
 	}
+	b.health.Tokens = b.client
 	if _, err := b.client.JoinedRooms(t.Context()); err == nil || !b.client.TokenRefused() {
 		t.Fatal("the token was not refused")
 	}
-	if reasons := b.ready(); len(reasons) != 1 || !strings.Contains(reasons[0], "as_token") {
+	if reasons := b.health.Reasons(); len(reasons) != 1 || !strings.Contains(reasons[0], "as_token") {
 		t.Errorf("ready says %q", reasons)
 	}
 	if o, err := b.deliver(t.Context(), 1); err != nil || len(o) != 1 || o[0].Kind != invites.OutcomeLater {
@@ -90,8 +50,8 @@ func TestRefusedTokenStopsEverything(t *testing.T) {
 	b.client.Recheck(t.Context())
 	<-handled
 	b.ending.Wait()
-	if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled || len(b.ready()) != 0 {
-		t.Errorf("%+v %v %q", after, err, b.ready())
+	if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled || len(b.health.Reasons()) != 0 {
+		t.Errorf("%+v %v %q", after, err, b.health.Reasons())
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/tidwall/gjson"
 	"maunium.net/go/mautrix"
@@ -30,6 +31,26 @@ func (c *Client) Versions(ctx context.Context) ([]string, error) {
 		versions = append(versions, v.String())
 	}
 	return versions, err
+}
+
+// Time returns the time of the homeserver's clock, to the second. ErrUnsupported if the homeserver sends no Date header.
+func (c *Client) Time(ctx context.Context) (time.Time, error) {
+	var date string
+	_, err := c.do(ctx, request{
+		name: "versions", open: true, method: http.MethodGet, path: path("versions"),
+		reader: func(_ *http.Request, resp *http.Response, _ any, _ int64) ([]byte, error) {
+			date = resp.Header.Get("Date")
+			return nil, nil
+		},
+	})
+	if err != nil {
+		return time.Time{}, err
+	}
+	at, err := http.ParseTime(date)
+	if err != nil {
+		return time.Time{}, ErrUnsupported
+	}
+	return at, nil
 }
 
 // Register makes the bot's user (https://spec.matrix.org/latest/application-service-api/#server-admin-style-permissions).
@@ -131,15 +152,6 @@ func (c *Client) StateEvent(ctx context.Context, r id.RoomID, k room.Key, as id.
 		name: "state", as: as, method: http.MethodGet, path: path("v3", "rooms", r, "state", k.Type, k.StateKey),
 		query: url.Values{"format": {"event"}},
 	})
-}
-
-// Member returns a user's membership in a room as the bot sees it, "leave" for somebody who never had any.
-func (c *Client) Member(ctx context.Context, r id.RoomID, user id.UserID) (string, error) {
-	raw, err := c.StateEvent(ctx, r, memberKey(user), "")
-	if refusedWith(err, mautrix.MNotFound.ErrCode) {
-		return "leave", nil
-	}
-	return gjson.GetBytes(raw, "content.membership").String(), err
 }
 
 // Alias looks an alias up. It returns the room and servers that know it.
