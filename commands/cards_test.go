@@ -15,19 +15,16 @@ import (
 
 const dora = id.UserID("@dora:here")
 
-// newCourt is a desk over a lobby where carol's invitations need approval, and knocks are received.
-func newCourt(t *testing.T) *Desk {
+// newCourt is a runner over a lobby where carol's invitations need approval, and knocks are received.
+func newCourt(t *testing.T) *Runner {
 	t.Helper()
-	d, hs := newDesk(t)
+	d, hs := newRunner(t)
 	hs.Member(lobby, dora, "join")
 	hs.Set(lobby, "m.room.power_levels", "", alice, map[string]any{"invite": 0, "users": map[string]any{string(alice): 100, string(dora): 50}})
 	hs.Set(lobby, policy.EventType, "", alice, map[string]any{
 		"version": 1, "approval": map[string]any{"required": true}, "knocks": map[string]any{"desk": true},
 	})
-	d.Voted = func(ctx context.Context, b invites.Ballot) error {
-		_, err := d.Invites.CarryOut(ctx, b.Card)
-		return err
-	}
+	d.Chat = voting{d}
 	if _, reply := say(t, d, lobby, carol, "!invite @bob:here"); !reply.Progress || !strings.Contains(reply.Text.String(), "policy.approval.required") {
 		t.Fatalf("asking is answered %q", reply.Text.String())
 	}
@@ -40,6 +37,16 @@ func newCourt(t *testing.T) *Desk {
 		}
 	}
 	return d
+}
+
+// voting is a chat that carries votes out.
+type voting struct{ *Runner }
+
+func (voting) Direct(id.RoomID) bool { return false }
+
+func (v voting) Voted(ctx context.Context, b invites.Ballot) error {
+	_, err := v.Invites.CarryOut(ctx, b.Card)
+	return err
 }
 
 func TestCardCommands(t *testing.T) {
@@ -95,7 +102,7 @@ func TestNobodyKnocks(t *testing.T) {
 }
 
 func TestCardWords(t *testing.T) {
-	d, _ := newDesk(t)
+	d, _ := newRunner(t)
 	at := time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
 	approval := invites.Card{
 		Number: 7, Kind: invites.CardApproval, Room: lobby, ShownIn: "!office:here", Actor: carol, Target: "@bob:here", Performer: carol,
