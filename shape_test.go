@@ -36,7 +36,6 @@ var exempt = map[string]string{
 var todo = map[string]int{
 	"methods bot.bot":                    91,
 	"methods commands.Call":              32,
-	"methods config.decoder":             30,
 	"methods encryption.Device":          54,
 	"methods homeserver.Client":          35,
 	"methods homeserver.State":           35,
