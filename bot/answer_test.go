@@ -82,7 +82,7 @@ func newBot(t *testing.T) (*bot, *sent) {
 	b.state = homeserver.NewState(client, homeserver.StateOptions{Log: zerolog.Nop()})
 	b.sealed.told, b.sealed.parking = map[id.RoomID]bool{}, newParking(func(invites.Received) {})
 	b.invites = &invites.Service{Store: db, Clock: clock{}, Self: invites.Identity{Bot: "@usher:here", Domain: "here"}}
-	b.desk = &commands.Desk{Invites: b.invites, Prefix: "!", Names: func() []string { return nil }}
+	b.desk = &commands.Runner{Invites: b.invites, Prefix: "!"}
 	return b, s
 }
 

@@ -106,7 +106,7 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 	}
 	b.direct = &directs{homeserver: b.client}
 	b.guard = b.newGuard()
-	b.desk = b.newDesk(cfg, version)
+	b.desk = b.newRunner(cfg, version)
 	b.lanes = newLanes(parallelRooms, b.handle)
 	b.feed = &feed{store: b.store, lanes: b.lanes, most: mostInLanes, log: log}
 	b.lanes.hungry, b.lanes.low = func() { b.feed.hungry(b.ctx) }, mostInLanes/2
@@ -129,10 +129,10 @@ func identity(cfg *config.Config) invites.Identity {
 	}
 }
 
-func (b *bot) newDesk(cfg *config.Config, version string) *commands.Desk {
-	return &commands.Desk{
+func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
+	return &commands.Runner{
 		Invites: b.invites, Prefix: cfg.Commands.Prefix, MaxAge: cfg.Commands.MaxAge, Version: version,
-		Names: func() []string { return []string{cfg.Appservice.Bot.Displayname} },
+		Names: []string{cfg.Appservice.Bot.Displayname}, Chat: chat{b},
 		Level: func(user id.UserID) commands.Level {
 			switch cfg.Permissions.Level(user.String()) {
 			case config.LevelUser:
@@ -146,10 +146,18 @@ func (b *bot) newDesk(cfg *config.Config, version string) *commands.Desk {
 			_, err := b.client.Versions(ctx)
 			return err
 		},
-		Direct: b.direct.has, Voted: b.show,
 		Limit: b.mayCommand,
 	}
 }
+
+// chat is the rooms as commands see them.
+type chat struct{ *bot }
+
+// Direct implements commands.Chat.
+func (c chat) Direct(r id.RoomID) bool { return c.direct.has(r) }
+
+// Voted implements commands.Chat.
+func (c chat) Voted(ctx context.Context, b invites.Ballot) error { return c.show(ctx, b) }
 
 // meet makes the bot known to the homeserver and learns what the homeserver has on record of it.
 func (b *bot) meet(ctx context.Context, cfg *config.Config) error {
@@ -182,8 +190,7 @@ func (b *bot) meet(ctx context.Context, cfg *config.Config) error {
 
 // unwelcome tells a refused token from a homeserver that is not there.
 func unwelcome(doing string, err error) error {
-	var act *invites.ActError
-	if errors.As(err, &act) && (act.Class == invites.ClassStopped || act.Class == invites.ClassRefused) {
+	if invites.Stopped(err) || invites.Refused(err) {
 		return fmt.Errorf("%w while %s: %w", ErrTokenRefused, doing, err)
 	}
 	return fmt.Errorf("%w: %s: %w", ErrHomeserverUnreachable, doing, err)
