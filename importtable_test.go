@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	"picture":    {"golang.org/x/image/..."},
 	"invites":    {"policy", "room", mautrix + "/id"},
 	"policy":     {"room", mautrix + "/id", "golang.org/x/net/idna"},
-	"room":       {mautrix + "/id"},
+	"room":       {"exactjson", mautrix + "/id"},
 	"appservice": {"exactjson", "invites", "room", mautrix + "/id", zerolog},
 	"homeserver": {"exactjson", "invites", "room", mautrix, mautrix + "/...", zerolog, "github.com/tidwall/gjson"},
 	"store":      {"invites", "room", mautrix + "/id", "database/sql", "go.mau.fi/util/dbutil", "github.com/jackc/pgx/v5/...", "modernc.org/sqlite/..."},
