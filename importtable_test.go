@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"commands":   {"invites", "picture", "policy", "room", mautrix + "/event", mautrix + "/id", "golang.org/x/net/html"},
 	"picture":    {"golang.org/x/image/..."},
 	"invites":    {"policy", "room", mautrix + "/id"},
-	"policy":     {"room", mautrix + "/id"},
+	"policy":     {"room", mautrix + "/id", "golang.org/x/net/idna"},
 	"room":       {"exactjson", mautrix + "/id"},
 	"appservice": {"exactjson", "invites", "room", mautrix + "/id", zerolog},
 	"homeserver": {"exactjson", "invites", "room", mautrix, mautrix + "/...", zerolog, "github.com/tidwall/gjson"},
