@@ -86,7 +86,9 @@ func encodeList(list []string) string {
 }
 
 // row is a result row.
-type row struct{ rows interface{ Scan(...any) error } }
+type row struct {
+	rows interface{ Scan(...any) error }
+}
 
 // Scan reads the columns into dest, which are pointers to values that encode takes.
 func (r row) Scan(dest ...any) error {
