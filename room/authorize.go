@@ -3,6 +3,8 @@ package room
 import (
 	"strings"
 
+	"usher/exactjson"
+
 	"maunium.net/go/mautrix/id"
 )
 
@@ -70,19 +72,19 @@ func (t ActionType) eventType() string {
 
 // parsedContent is an action's content and whether canonical JSON can hold it.
 type parsedContent struct {
-	node
+	exactjson.Value
 	canonical bool
 }
 
 // parse reads an action's content; none is {}. It returns false if it is no JSON object.
 func (a *Action) parse(c *parsedContent) bool {
 	if len(a.Content) == 0 || string(a.Content) == "{}" {
-		c.node.kind, c.canonical = kindObject, true
+		c.Value.Kind, c.canonical = exactjson.Object, true
 		return true
 	}
 	var ok bool
-	c.node, c.canonical, ok = parse(string(a.Content))
-	return ok && c.kind == kindObject
+	c.Value, c.canonical, ok = exactjson.Parse(a.Content)
+	return ok && c.Kind == exactjson.Object
 }
 
 // checkFormat refuses what no homeserver would take for an event, before the rules
@@ -99,8 +101,8 @@ func (s *Snapshot) checkFormat(a *Action, content *parsedContent, isObject bool,
 		*r = deny(RuleFormatUserID, Evidence{User: a.Sender})
 	case membership != "" && !validUserID(string(a.Target)):
 		*r = deny(RuleFormatUserID, Evidence{User: a.Target})
-	case membership != "" && content.has("membership") && !content.get("membership").is(membership):
-		*r = deny(RuleFormatContent, Evidence{Found: content.get("membership").raw, Wanted: membership})
+	case membership != "" && content.Find("membership") >= 0 && !content.Get("membership").Is(membership):
+		*r = deny(RuleFormatContent, Evidence{Found: content.Get("membership").Raw, Wanted: membership})
 	case s.traits.canonicalJSON && !content.canonical:
 		*r = deny(RuleFormatCanonicalJSON, Evidence{})
 	default:
@@ -138,7 +140,7 @@ func (s *Snapshot) authorizeState(a *Action, content *parsedContent) Result {
 	r := s.authorizeSend(a.Sender, a.Type.eventType(), &stateKey)
 	// 10. m.room.power_levels.
 	if r.Verdict == Allow && a.Type == SetPowerLevels {
-		return s.authorizePowerLevels(a, content.node)
+		return s.authorizePowerLevels(a, content.Value)
 	}
 	return r
 }

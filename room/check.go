@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 
+	"usher/exactjson"
+
 	"maunium.net/go/mautrix/id"
 )
 
@@ -162,18 +164,18 @@ func parseCase(line []byte, err error) (checkCase, error) {
 	if errors.Is(err, errLong) {
 		return c, errLong
 	}
-	root, _, ok := parse(string(line))
+	root, _, ok := exactjson.Parse(line)
 	if !ok {
 		return c, errors.New("not JSON, or an object has a key twice")
 	}
-	if root.kind != kindObject {
+	if root.Kind != exactjson.Object {
 		return c, errors.New("not a JSON object")
 	}
 	r := reader{}
-	c.id = json.RawMessage(r.want(root, "id", kindString).raw)
+	c.id = json.RawMessage(r.want(root, "id", exactjson.String).Raw)
 	c.state.Version = id.RoomVersion(r.text(root, "room_version"))
-	action := r.want(root, "action", kindObject)
-	state := r.want(root, "state", kindObject)
+	action := r.want(root, "action", exactjson.Object)
+	state := r.want(root, "state", exactjson.Object)
 	c.action = r.action(action)
 	c.state.Events = r.events(state, c.action)
 	return c, r.fault
@@ -189,31 +191,31 @@ func (r *reader) fail(format string, args ...any) {
 }
 
 // want returns a member that must be there and be of one kind.
-func (r *reader) want(n node, key string, k kind) node {
-	v := n.get(key)
+func (r *reader) want(n exactjson.Value, key string, k exactjson.Kind) exactjson.Value {
+	v := n.Get(key)
 	switch {
-	case !v.exists():
+	case !v.Exists():
 		r.fail("%q is missing", key)
-	case v.kind != k:
+	case v.Kind != k:
 		r.fail("%q is not %s", key, kindName(k))
 	}
 	return v
 }
 
-func kindName(k kind) string {
-	if k == kindString {
+func kindName(k exactjson.Kind) string {
+	if k == exactjson.String {
 		return "a string"
 	}
 	return "an object"
 }
 
-func (r *reader) text(n node, key string) string {
-	s, _ := r.want(n, key, kindString).str()
+func (r *reader) text(n exactjson.Value, key string) string {
+	s, _ := r.want(n, key, exactjson.String).Str()
 	return s
 }
 
-func (r *reader) action(n node) Action {
-	if n.kind != kindObject {
+func (r *reader) action(n exactjson.Value) Action {
+	if n.Kind != exactjson.Object {
 		return Action{}
 	}
 	a := Action{Type: ActionType(r.text(n, "type")), Sender: id.UserID(r.text(n, "sender"))}
@@ -223,10 +225,10 @@ func (r *reader) action(n node) Action {
 	if a.Type.membership() != "" {
 		a.Target = id.UserID(r.text(n, "target"))
 	}
-	a.Content = json.RawMessage(n.get("content").raw)
-	switch first := n.get("prev_is_create"); first.kind {
-	case kindNone, kindFalse:
-	case kindTrue:
+	a.Content = json.RawMessage(n.Get("content").Raw)
+	switch first := n.Get("prev_is_create"); first.Kind {
+	case exactjson.None, exactjson.False:
+	case exactjson.True:
 		a.PrevIsCreate = true
 	default:
 		r.fail(`"prev_is_create" is not a boolean`)
@@ -235,16 +237,16 @@ func (r *reader) action(n node) Action {
 }
 
 // events collects that state which the action needs. What the case does not mention stays unknown.
-func (r *reader) events(state node, a Action) map[Key]*Event {
+func (r *reader) events(state exactjson.Value, a Action) map[Key]*Event {
 	events := make(map[Key]*Event)
 	for _, key := range Needs(a) {
 		switch key.Type {
 		case typeCreate:
-			r.event(events, key, state.get("create"), true)
+			r.event(events, key, state.Get("create"), true)
 		case typeJoinRules:
-			r.event(events, key, state.get("join_rules"), false)
+			r.event(events, key, state.Get("join_rules"), false)
 		case typePowerLevels:
-			r.event(events, key, state.get("power_levels"), false)
+			r.event(events, key, state.Get("power_levels"), false)
 		case typeMember:
 			r.entry(events, key, state, "members")
 		case typeThirdParty:
@@ -255,40 +257,40 @@ func (r *reader) events(state node, a Action) map[Key]*Event {
 }
 
 // entry takes an event from a map by state key, as which null is an empty one.
-func (r *reader) entry(events map[Key]*Event, key Key, state node, name string) {
-	all := state.get(name)
-	switch all.kind {
-	case kindNone:
+func (r *reader) entry(events map[Key]*Event, key Key, state exactjson.Value, name string) {
+	all := state.Get(name)
+	switch all.Kind {
+	case exactjson.None:
 		return
-	case kindNull, kindObject:
+	case exactjson.Null, exactjson.Object:
 	default:
 		r.fail("%q is not an object", name)
 		return
 	}
-	n := all.get(key.StateKey)
-	if !n.exists() {
-		n.kind = kindNull
+	n := all.Get(key.StateKey)
+	if !n.Exists() {
+		n.Kind = exactjson.Null
 	}
 	r.event(events, key, n, key.Type == typeThirdParty)
 }
 
 // event takes an event: its content, wrapped together with the sender or not. null is no event.
-func (r *reader) event(events map[Key]*Event, key Key, n node, wrapped bool) {
-	switch n.kind {
-	case kindNone:
+func (r *reader) event(events map[Key]*Event, key Key, n exactjson.Value, wrapped bool) {
+	switch n.Kind {
+	case exactjson.None:
 		return
-	case kindNull:
+	case exactjson.Null:
 		events[key] = nil
 		return
 	}
-	e := &Event{Content: json.RawMessage(n.raw)}
-	sender, _ := n.get("sender").str()
+	e := &Event{Content: json.RawMessage(n.Raw)}
+	sender, _ := n.Get("sender").Str()
 	e.Sender = id.UserID(sender)
 	if wrapped {
-		if n.kind != kindObject {
+		if n.Kind != exactjson.Object {
 			r.fail("%s is not an object", key.Type)
 		}
-		e.Content = json.RawMessage(n.get("content").raw)
+		e.Content = json.RawMessage(n.Get("content").Raw)
 	}
 	events[key] = e
 }
