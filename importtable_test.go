@@ -17,7 +17,7 @@ var mayImport = map[string][]string{
 	"bot":        {"appservice", "commands", "config", "connect", "encryption", "homeserver", "invites", "jobs", "metrics", "operator", "policy", "room", "store", mautrix + "/event", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
 	"operator":   {"appservice", "commands", "config", "connect", "homeserver", "invites", "metrics", "store", mautrix + "/id", zerolog},
 	"connect":    {"config", "homeserver", "store", mautrix + "/id", zerolog},
-	"config":     {"gopkg.in/yaml.v3"},
+	"config":     {"room", "gopkg.in/yaml.v3"},
 	"commands":   {"invites", "picture", "policy", "room", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
 	"picture":    {"golang.org/x/image/..."},
 	"invites":    {"policy", "room", mautrix + "/id"},
