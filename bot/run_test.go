@@ -40,7 +40,7 @@ func TestRefusedTokenStopsEverything(t *testing.T) {
 	if reasons := b.health.Reasons(); len(reasons) != 1 || !strings.Contains(reasons[0], "as_token") {
 		t.Errorf("ready says %q", reasons)
 	}
-	if o, err := b.deliver(t.Context(), 1); err != nil || len(o) != 1 || o[0].Kind != invites.OutcomeLater {
+	if o, err := b.deliver(t.Context(), 1); err != nil || len(o) != 1 || o[0].Status != invites.StatusOpen {
 		t.Errorf("%+v %v: a delivery was begun", o, err)
 	}
 	ev := receive(t, b, "!ping")
