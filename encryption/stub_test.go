@@ -14,9 +14,6 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"maunium.net/go/mautrix"
-	"maunium.net/go/mautrix/crypto"
-	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
 	"usher/store"
@@ -284,38 +281,4 @@ func await(t testing.TB, came chan id.RoomID) id.RoomID {
 		t.Fatal("nothing came")
 		return ""
 	}
-}
-
-// person is somebody with a device.
-type person struct {
-	t       testing.TB
-	machine *crypto.OlmMachine
-	events  int
-}
-
-type personRooms struct{ crypto.StateStore }
-
-func (personRooms) GetEncryptionEvent(context.Context, id.RoomID) (*event.EncryptionEventContent, error) {
-	return nil, nil
-}
-func (personRooms) GetHistoryVisibility(context.Context, id.RoomID) (*event.HistoryVisibilityEventContent, error) {
-	return nil, nil
-}
-func (personRooms) FindSharedRooms(context.Context, id.UserID) ([]id.RoomID, error) { return nil, nil }
-
-func newPerson(t testing.TB, s *stub, user id.UserID) *person {
-	t.Helper()
-	client, err := mautrix.NewClient(s.url, user, string(user)+" PHONE")
-	if err != nil {
-		t.Fatal(err)
-	}
-	client.DeviceID = "PHONE"
-	p := &person{t: t, machine: crypto.NewOlmMachine(client, nil, crypto.NewMemoryStore(nil), personRooms{})}
-	if err := p.machine.Load(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.machine.ShareKeys(t.Context(), -1); err != nil {
-		t.Fatal(err)
-	}
-	return p
 }
