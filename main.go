@@ -18,6 +18,7 @@ import (
 	"usher/bot"
 	"usher/config"
 	"usher/room"
+	"usher/words"
 )
 
 // version is set by the linker: -ldflags "-X main.version=v1.2.3".
@@ -69,8 +70,13 @@ type program struct {
 	check    func(in io.Reader, out io.Writer) (malformed int, err error)
 }
 
+// check judges rooms by the Matrix rules, in English.
+func check(in io.Reader, out io.Writer) (malformed int, err error) {
+	return room.Check(in, out, words.For("en").Text)
+}
+
 func main() {
-	p := program{os.Stdin, os.Stdout, os.Stderr, os.Environ(), bot.Run, bot.Doctor, bot.Audit, bot.Quarantine, room.Check}
+	p := program{os.Stdin, os.Stdout, os.Stderr, os.Environ(), bot.Run, bot.Doctor, bot.Audit, bot.Quarantine, check}
 	os.Exit(p.main(os.Args[1:]))
 }
 

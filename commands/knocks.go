@@ -77,7 +77,7 @@ func (c *Call) listKnocks(ctx context.Context, in id.RoomID, accept bool) (reply
 			reply.Text.Say(": “" + k.Reason + "”")
 		}
 		if k.Remark != "" {
-			reply.Text.Say(" (⚠ " + k.Remark + ")")
+			reply.Text.Say(" (⚠ " + told(k.Remark) + ")")
 		}
 	}
 	if accept {

@@ -2,11 +2,13 @@ package policy
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"usher/room"
+	"usher/words"
 )
 
 // whole sets every field.
@@ -38,8 +40,8 @@ func TestWholeDocument(t *testing.T) {
 		if !l.Has(f.Path) {
 			t.Errorf("%s is not in the test's document", f.Path)
 		}
-		if words := f.Words(&doc); len(words) < 10 || !strings.HasSuffix(words, ".") || f.About == "" {
-			t.Errorf("%s in words: %q", f.Path, words)
+		if text := words.For("en").Text(f.Phrase(&doc)); len(text) < 10 || !strings.HasSuffix(text, ".") {
+			t.Errorf("%s in words: %q", f.Path, text)
 		}
 		if one, err := (Layer{}).With(f.Path, l.Text(f.Path)); err != nil || one.Text(f.Path) != l.Text(f.Path) {
 			t.Errorf("%s can't be set to %q: %v", f.Path, l.Text(f.Path), err)
@@ -86,8 +88,12 @@ func TestParseNamesEachFault(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := Parse(json.RawMessage(tt.json))
-			if err == nil || !strings.Contains(err.Error(), tt.fault) {
-				t.Errorf("got %v, want %s", err, tt.fault)
+			var malformed Malformed
+			if !errors.As(err, &malformed) {
+				t.Fatalf("got %v", err)
+			}
+			if text := words.For("en").Text(malformed.Phrase()); !strings.Contains(text, tt.fault) {
+				t.Errorf("got %s, want %s", text, tt.fault)
 			}
 		})
 	}

@@ -16,8 +16,9 @@ const maxLine = 4 << 20
 
 // Check judges cases in JSON Lines, one a line, and answers each with a line (docs/check.md has the format). It is what
 // `usher check` does. A malformed line is answered with its number and fault, and the rest go on; empty lines are
-// skipped. It returns how many lines were malformed, and an error of reading or writing.
-func Check(in io.Reader, out io.Writer) (malformed int, err error) {
+// skipped. text puts the reason of a verdict into words. It returns how many lines were malformed, and an error of reading or
+// writing.
+func Check(in io.Reader, out io.Writer, text func(Phrase) string) (malformed int, err error) {
 	lines := bufio.NewReaderSize(in, 64<<10)
 	answers := bufio.NewWriter(out)
 	encoder := json.NewEncoder(answers)
@@ -38,7 +39,7 @@ func Check(in io.Reader, out io.Writer) (malformed int, err error) {
 			malformed++
 			answer = checkFault{number, fault.Error()}
 		} else {
-			answer = c.answer()
+			answer = c.answer(text)
 		}
 		if err := encoder.Encode(answer); err != nil {
 			return malformed, err
@@ -119,11 +120,11 @@ type checkState struct {
 	StateKey string `json:"state_key"`
 }
 
-func (c checkCase) answer() checkAnswer {
+func (c checkCase) answer(text func(Phrase) string) checkAnswer {
 	snapshot := NewSnapshot(c.state)
 	r := Authorize(snapshot, c.action)
 	e := r.Evidence
-	reason := checkReason{Rule: r.Rule, Text: r.String(), User: e.User, Found: e.Found, Wanted: e.Wanted}
+	reason := checkReason{Rule: r.Rule, Text: text(r.Phrase()), User: e.User, Found: e.Found, Wanted: e.Wanted}
 	if e.Key != (Key{}) {
 		reason.State = &checkState{e.Key.Type, e.Key.StateKey}
 	}

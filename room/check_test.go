@@ -42,7 +42,7 @@ func TestCheckMalformedLines(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var out bytes.Buffer
-			malformed, err := Check(strings.NewReader(good+"\n\n"+test.line+"\n"+good), &out)
+			malformed, err := Check(strings.NewReader(good+"\n\n"+test.line+"\n"+good), &out, Phrase.String)
 			if malformed != 1 || err != nil {
 				t.Fatalf("got %d malformed, %v", malformed, err)
 			}
@@ -75,7 +75,7 @@ func TestCheckVerdicts(t *testing.T) {
 	}
 	for _, test := range tests {
 		var out bytes.Buffer
-		malformed, err := Check(strings.NewReader(test.line), &out)
+		malformed, err := Check(strings.NewReader(test.line), &out, Phrase.String)
 		want := `"verdict":"` + test.verdict + `","rule":"` + test.rule + `"`
 		if malformed != 0 || err != nil || !strings.Contains(out.String(), want) {
 			t.Errorf("%s: got %d, %v, %s", test.name, malformed, err, out.String())
@@ -89,7 +89,7 @@ func TestCheckStreams(t *testing.T) {
 	answers, out := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		_, err := Check(in, out)
+		_, err := Check(in, out, Phrase.String)
 		done <- errors.Join(err, out.Close())
 	}()
 	decoder := json.NewDecoder(answers)
@@ -110,12 +110,12 @@ func TestCheckStreams(t *testing.T) {
 
 func TestCheckErrors(t *testing.T) {
 	broken := errors.New("broken")
-	if _, err := Check(iotest.ErrReader(broken), io.Discard); !errors.Is(err, broken) {
+	if _, err := Check(iotest.ErrReader(broken), io.Discard, Phrase.String); !errors.Is(err, broken) {
 		t.Errorf("reading: got %v", err)
 	}
 	in, out := io.Pipe()
 	in.CloseWithError(broken)
-	if _, err := Check(strings.NewReader(publicJoin(``)+"\n"), out); !errors.Is(err, broken) {
+	if _, err := Check(strings.NewReader(publicJoin(``)+"\n"), out, Phrase.String); !errors.Is(err, broken) {
 		t.Errorf("writing: got %v", err)
 	}
 }

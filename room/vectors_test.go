@@ -14,7 +14,7 @@ func TestVectors(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	malformed, err := Check(bytes.NewReader(in), &out)
+	malformed, err := Check(bytes.NewReader(in), &out, Phrase.String)
 	if err != nil || malformed != 0 {
 		t.Fatalf("Check: %d malformed, %v", malformed, err)
 	}
