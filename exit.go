@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"usher/bot"
+	"usher/connect"
 )
 
 // Exit codes. docs/operations.md lists them for operators; a second signal gives 128 and its number.
@@ -31,8 +32,8 @@ func (p program) fail(err error, code int) int {
 	}{
 		{bot.ErrTokenRefused, exitToken, "Give the homeserver the registration that usher -g writes from this config, and restart the homeserver."},
 		{bot.ErrHomeserverUnreachable, exitHomeserver, "See that the homeserver runs and that homeserver.address is right as seen from here."},
-		{bot.ErrDatabase, exitDatabase, "See that database.type and database.uri are right (a path counts from the current folder), and that no other Usher uses the same file."},
-		{bot.ErrListen, exitListen, "See which program has appservice.listen, or choose another there and write the registration anew."},
+		{connect.ErrDatabase, exitDatabase, "See that database.type and database.uri are right (a path counts from the current folder), and that no other Usher uses the same file."},
+		{connect.ErrListen, exitListen, "See which program has appservice.listen, or choose another there and write the registration anew."},
 	} {
 		if errors.Is(err, known.err) {
 			fmt.Fprintln(p.err, known.remedy, "usher doctor finds out more.")

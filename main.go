@@ -16,8 +16,9 @@ import (
 	"syscall"
 
 	"usher/bot"
+	"usher/check"
 	"usher/config"
-	"usher/room"
+	"usher/operator"
 	"usher/words"
 )
 
@@ -50,37 +51,44 @@ const usage = `Usher keeps the doors of Matrix rooms: an application service bot
 Environment variables override the config (USHER_HOMESERVER__ADDRESS=…). docs/operations.md tells the rest.
 `
 
-// options are the command line, read.
+// options are the parsed command line.
 type options struct {
 	command                                 string // empty: run
 	config, registration                    string
-	example, register, version, help, begin bool
-	audit                                   bot.AuditOptions
+	example, register, version, help, first bool
+	audit                                   operator.AuditOptions
 }
 
-// program is Usher's surroundings, so that a test can stand in for them.
+// task does one subcommand with the config, and prints its result on out.
+type task func(ctx context.Context, cfg *config.Config, o options, out io.Writer) error
+
+// program is the process around Usher. A test replaces its parts.
 type program struct {
 	in       io.Reader
 	out, err io.Writer
 	environ  []string
-	run      func(ctx context.Context, cfg *config.Config, version string) error
-	doctor   func(ctx context.Context, cfg *config.Config, out io.Writer) error
-	audit    func(ctx context.Context, cfg *config.Config, o bot.AuditOptions, out io.Writer) error
-	bad      func(ctx context.Context, cfg *config.Config, out io.Writer) error
-	check    func(in io.Reader, out io.Writer) (malformed int, err error)
-}
-
-// check judges rooms by the Matrix rules, in English.
-func check(in io.Reader, out io.Writer) (malformed int, err error) {
-	return room.Check(in, out, words.For("en").Text)
+	tasks    map[string]task // by subcommand; "" runs Usher
 }
 
 func main() {
-	p := program{os.Stdin, os.Stdout, os.Stderr, os.Environ(), bot.Run, bot.Doctor, bot.Audit, bot.Quarantine, check}
+	p := program{os.Stdin, os.Stdout, os.Stderr, os.Environ(), map[string]task{
+		"": func(ctx context.Context, cfg *config.Config, _ options, _ io.Writer) error {
+			return bot.Run(ctx, cfg, fullVersion())
+		},
+		"doctor": func(ctx context.Context, cfg *config.Config, _ options, out io.Writer) error {
+			return operator.Doctor(ctx, cfg, out)
+		},
+		"audit": func(ctx context.Context, cfg *config.Config, o options, out io.Writer) error {
+			return operator.Audit(ctx, cfg, o.audit, out)
+		},
+		"quarantine": func(ctx context.Context, cfg *config.Config, _ options, out io.Writer) error {
+			return operator.Quarantine(ctx, cfg, out)
+		},
+	}}
 	os.Exit(p.main(os.Args[1:]))
 }
 
-// main does what the command line says and returns the exit code.
+// main does the work that the command line asks for and returns the exit code.
 func (p program) main(args []string) int {
 	o, err := parse(args)
 	switch {
@@ -97,23 +105,19 @@ func (p program) main(args []string) int {
 		return p.writeExample(o)
 	case o.register:
 		return p.writeRegistrations(o)
+	case o.command == "check":
+		return p.check()
+	case o.command == "live":
+		return p.live(o)
+	case o.first:
+		if code, done := p.firstRun(o); done {
+			return code
+		}
 	}
-	switch o.command {
-	case "check":
-		return p.runCheck()
-	case "live":
-		return p.runLive(o)
-	case "doctor":
-		return p.runDoctor(o)
-	case "audit":
-		return p.runAudit(o)
-	case "quarantine":
-		return p.work(o, exitOther, func(ctx context.Context, cfg *config.Config) error { return p.bad(ctx, cfg, p.out) })
-	}
-	return p.runBot(o)
+	return p.do(o)
 }
 
-// parse reads a subcommand, if there is one, and the flags.
+// parse reads the subcommand, if there is one, and the flags.
 func parse(args []string) (options, error) {
 	var o options
 	if len(args) > 0 && slices.Contains([]string{"doctor", "live", "check", "audit", "quarantine"}, args[0]) {
@@ -121,49 +125,45 @@ func parse(args []string) (options, error) {
 	}
 	flags := flag.NewFlagSet("usher", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	for _, f := range []struct {
-		short, long, value string
-		text               *string
-		on                 *bool
-	}{
-		{"c", "config", "config.yaml", &o.config, nil},
-		{"r", "registration", "registration.yaml", &o.registration, nil},
-		{"e", "generate-example-config", "", nil, &o.example},
-		{"g", "generate-registration", "", nil, &o.register},
-		{"v", "version", "", nil, &o.version},
-		{"first-run", "", "", nil, &o.begin},
-	} {
-		for _, name := range []string{f.short, f.long} {
-			switch {
-			case name == "":
-			case f.text != nil:
-				flags.StringVar(f.text, name, f.value, "")
-			default:
-				flags.BoolVar(f.on, name, false, "")
-			}
+	text := func(to *string, value string, names ...string) {
+		for _, name := range names {
+			flags.StringVar(to, name, value, "")
 		}
 	}
+	on := func(to *bool, names ...string) {
+		for _, name := range names {
+			flags.BoolVar(to, name, false, "")
+		}
+	}
+	text(&o.config, "config.yaml", "c", "config")
+	text(&o.registration, "registration.yaml", "r", "registration")
+	on(&o.example, "e", "generate-example-config")
+	on(&o.register, "g", "generate-registration")
+	on(&o.version, "v", "version")
+	on(&o.first, "first-run")
 	if o.command == "audit" {
-		flags.StringVar(&o.audit.Room, "room", "", "")
-		flags.StringVar(&o.audit.User, "user", "", "")
-		flags.StringVar(&o.audit.Since, "since", "", "")
-		flags.StringVar(&o.audit.Format, "format", "jsonl", "")
+		text(&o.audit.Room, "", "room")
+		text(&o.audit.User, "", "user")
+		text(&o.audit.Since, "", "since")
+		text(&o.audit.Format, "jsonl", "format")
 	}
 	err := flags.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
+	switch {
+	case errors.Is(err, flag.ErrHelp):
 		o.help = true
 		return o, nil
-	}
-	if err == nil && flags.NArg() > 0 {
-		err = fmt.Errorf("unknown argument %q", flags.Arg(0))
+	case err != nil:
+		return o, err
+	case flags.NArg() > 0:
+		return o, fmt.Errorf("unknown argument %q", flags.Arg(0))
 	}
 	tasks := 0
-	for _, asked := range []bool{o.command != "", o.example, o.register, o.begin} {
-		if asked {
+	for _, given := range []bool{o.command != "", o.example, o.register, o.first} {
+		if given {
 			tasks++
 		}
 	}
-	if err == nil && tasks > 1 {
+	if tasks > 1 {
 		err = errors.New("one thing at a time: a subcommand, -e, -g or --first-run")
 	}
 	return o, err
@@ -183,52 +183,35 @@ func fullVersion() string {
 	return version
 }
 
-func (p program) runBot(o options) int {
-	if o.begin {
-		if code, done := p.firstRun(o); done {
-			return code
-		}
-	}
-	return p.work(o, exitOther, func(ctx context.Context, cfg *config.Config) error {
-		p.compare(cfg, o)
-		return p.run(ctx, cfg, fullVersion())
-	})
-}
-
-func (p program) runDoctor(o options) int {
-	return p.work(o, exitDoctor, func(ctx context.Context, cfg *config.Config) error {
-		p.compare(cfg, o)
-		return p.doctor(ctx, cfg, p.out)
-	})
-}
-
-func (p program) runAudit(o options) int {
-	return p.work(o, exitOther, func(ctx context.Context, cfg *config.Config) error {
-		return p.audit(ctx, cfg, o.audit, p.out)
-	})
-}
-
-// work reads the config and does something with it until it is done or a signal comes. An error without an exit code of its own
-// has the one given.
-func (p program) work(o options, otherwise int, do func(context.Context, *config.Config) error) int {
+// do reads the config and runs the task until it ends or a signal comes.
+func (p program) do(o options) int {
 	cfg, code := p.load(o)
 	if cfg == nil {
 		return code
 	}
+	code = exitOther
+	switch o.command {
+	case "doctor":
+		code = exitDoctor
+		fallthrough
+	case "":
+		p.compare(cfg, o)
+	}
 	ctx, stop := p.untilSignal()
 	defer stop()
-	err := do(ctx, cfg)
+	err := p.tasks[o.command](ctx, cfg, o, p.out)
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.Is(err, bot.ErrAuditOptions):
+	case errors.Is(err, operator.ErrAuditOptions):
 		return p.fail(err, exitUsage)
 	}
-	return p.fail(err, otherwise)
+	return p.fail(err, code)
 }
 
-func (p program) runCheck() int {
-	malformed, err := p.check(p.in, p.out)
+// check judges the rooms on standard input.
+func (p program) check() int {
+	malformed, err := check.Check(p.in, p.out, words.For("en"))
 	if err != nil {
 		return p.fail(err, exitOther)
 	}
@@ -238,7 +221,7 @@ func (p program) runCheck() int {
 	return exitDone
 }
 
-// load reads the config and tells the operator what is wrong with it. Without a config, the exit code counts.
+// load reads the config and prints its faults and warnings. The exit code counts only if the config is nil.
 func (p program) load(o options) (*config.Config, int) {
 	cfg, warnings, err := config.Load(o.config, p.environ)
 	for _, warning := range warnings {
@@ -250,7 +233,7 @@ func (p program) load(o options) (*config.Config, int) {
 	return cfg, exitDone
 }
 
-// compare warns where a registration is there but not what the config calls for.
+// compare warns about each registration file that differs from the one that usher -g would write.
 func (p program) compare(cfg *config.Config, o options) {
 	for _, r := range registrations(cfg, o.registration) {
 		switch differs, err := r.file.Differs(r.path); {
@@ -263,7 +246,7 @@ func (p program) compare(cfg *config.Config, o options) {
 	}
 }
 
-// untilSignal returns a context that ends with the first SIGINT or SIGTERM. The second ends the process at once.
+// untilSignal returns a context that ends with the first SIGINT or SIGTERM. A second signal ends the process at once.
 func (p program) untilSignal() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)

@@ -17,11 +17,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/iotest"
 
 	_ "embed"
 
 	"usher/bot"
 	"usher/config"
+	"usher/connect"
+	"usher/operator"
 )
 
 //go:embed registration.yaml.example
@@ -31,7 +34,7 @@ var exampleRegistration []byte
 func TestMain(m *testing.M) {
 	if mode := os.Getenv("BE_USHER"); mode != "" {
 		p := program{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ()}
-		p.run = func(ctx context.Context, _ *config.Config, _ string) error {
+		p.tasks = run(func(ctx context.Context) error {
 			fmt.Println("running")
 			<-ctx.Done()
 			fmt.Println("draining")
@@ -39,10 +42,15 @@ func TestMain(m *testing.M) {
 				select {}
 			}
 			return nil
-		}
+		})
 		os.Exit(p.main(os.Args[1:]))
 	}
 	os.Exit(m.Run())
+}
+
+// run is a program whose only task is to run Usher.
+func run(f func(context.Context) error) map[string]task {
+	return map[string]task{"": func(ctx context.Context, _ *config.Config, _ options, _ io.Writer) error { return f(ctx) }}
 }
 
 // usher runs a command line in the current folder.
@@ -128,9 +136,8 @@ func TestSetUp(t *testing.T) {
 }
 
 func TestFirstRun(t *testing.T) {
-	run := func(context.Context, *config.Config, string) error { return errors.New("running") }
 	steps := func(t *testing.T, p program, want ...string) {
-		p.run = run
+		p.tasks = run(func(context.Context) error { return errors.New("running") })
 		for _, w := range want {
 			code, out, stderr := usher(t, p, "--first-run")
 			if all := fmt.Sprint(code, out, stderr); !strings.Contains(all, w) {
@@ -175,13 +182,10 @@ func TestExitCodes(t *testing.T) {
 		t.Fatal(stderr)
 	}
 	returns := func(err error) program {
-		return program{
-			environ: environ,
-			run:     func(context.Context, *config.Config, string) error { return err },
-			doctor:  func(context.Context, *config.Config, io.Writer) error { return err },
-			check:   func(io.Reader, io.Writer) (int, error) { return 0, err },
-		}
+		do := func(context.Context, *config.Config, options, io.Writer) error { return err }
+		return program{environ: environ, tasks: map[string]task{"": do, "doctor": do, "audit": do, "quarantine": do}}
 	}
+	with := func(in io.Reader) program { return program{in: in} }
 	tests := []struct {
 		name string
 		p    program
@@ -202,21 +206,23 @@ func TestExitCodes(t *testing.T) {
 		{"doctor with a wrong config", program{environ: []string{"USHER_DATABASE__TYPE=x"}}, []string{"doctor"}, exitConfig, "$USHER_DATABASE__TYPE"},
 		{"token", returns(fmt.Errorf("while: %w", bot.ErrTokenRefused)), nil, exitToken, "usher -g"},
 		{"homeserver", returns(bot.ErrHomeserverUnreachable), nil, exitHomeserver, "homeserver.address"},
-		{"database", returns(bot.ErrDatabase), nil, exitDatabase, "database.uri"},
-		{"port", returns(bot.ErrListen), nil, exitListen, "appservice.listen"},
+		{"database", returns(connect.ErrDatabase), nil, exitDatabase, "database.uri"},
+		{"port", returns(connect.ErrListen), nil, exitListen, "appservice.listen"},
 		{"other", returns(errors.New("odd")), nil, exitOther, "usher: odd"},
 		{"doctor", returns(nil), []string{"doctor"}, exitDone, ""},
 		{"doctor finds something", returns(errors.New("2 steps failed")), []string{"doctor"}, exitDoctor, "2 steps failed"},
-		{"doctor without database", returns(bot.ErrDatabase), []string{"doctor"}, exitDatabase, ""},
-		{"check", returns(nil), []string{"check"}, exitDone, ""},
-		{"check can't read", returns(errors.New("read")), []string{"check"}, exitOther, "read"},
-		{"check of malformed lines", program{check: func(io.Reader, io.Writer) (int, error) { return 3, nil }}, []string{"check"}, exitOther, ""},
-		{"audit with wrong options", program{audit: func(context.Context, *config.Config, bot.AuditOptions, io.Writer) error { return bot.ErrAuditOptions }},
-			[]string{"audit", "--format", "xml"}, exitUsage, ""},
-		{"quarantine", program{bad: func(_ context.Context, _ *config.Config, out io.Writer) error { fmt.Fprint(out, "{}"); return nil }},
-			[]string{"quarantine"}, exitDone, "{}"},
-		{"quarantine without database", program{bad: func(context.Context, *config.Config, io.Writer) error { return bot.ErrDatabase }},
-			[]string{"quarantine"}, exitDatabase, "database.uri"},
+		{"doctor without database", returns(connect.ErrDatabase), []string{"doctor"}, exitDatabase, ""},
+		{"check", with(strings.NewReader("")), []string{"check"}, exitDone, ""},
+		{"check can't read", with(iotest.ErrReader(errors.New("read"))), []string{"check"}, exitOther, "read"},
+		{"check of malformed lines", with(strings.NewReader("{")), []string{"check"}, exitOther, ""},
+		{"audit with wrong options", returns(operator.ErrAuditOptions), []string{"audit", "--format", "xml"}, exitUsage, ""},
+		{"quarantine", program{environ: environ, tasks: map[string]task{
+			"quarantine": func(_ context.Context, _ *config.Config, _ options, out io.Writer) error {
+				fmt.Fprint(out, "{}")
+				return nil
+			},
+		}}, []string{"quarantine"}, exitDone, "{}"},
+		{"quarantine without database", returns(connect.ErrDatabase), []string{"quarantine"}, exitDatabase, "database.uri"},
 		{"audit's flags are its own", program{}, []string{"--since", "7d"}, exitUsage, "usher -h"},
 		{"nobody lives", program{environ: append(environ, "USHER_APPSERVICE__LISTEN=unix:/nowhere/usher.sock")}, []string{"live"}, exitOther, "no answer at unix:/nowhere/usher.sock"},
 	}
@@ -234,7 +240,7 @@ func TestStaleRegistrationIsWarnedOf(t *testing.T) {
 	t.Chdir(t.TempDir())
 	p := program{
 		environ: []string{"USHER_HOMESERVER__DOMAIN=my.example"},
-		run:     func(context.Context, *config.Config, string) error { return nil },
+		tasks:   run(func(context.Context) error { return nil }),
 	}
 	usher(t, p, "-e")
 	usher(t, p, "-g")

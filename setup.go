@@ -161,8 +161,8 @@ func (p program) variable(name, other string) string {
 	return other
 }
 
-// runLive asks the running Usher whether it lives. It is a health check without a shell or curl.
-func (p program) runLive(o options) int {
+// live asks the running Usher whether it lives: a health check for containers without a shell or curl.
+func (p program) live(o options) int {
 	cfg, _, err := config.Load(o.config, p.environ)
 	if err != nil {
 		return p.fail(err, exitConfig)

@@ -3,7 +3,6 @@ package appservice
 import (
 	"bytes"
 	"unicode"
-	"unicode/utf16"
 	"unicode/utf8"
 
 	"usher/exactjson"
@@ -103,23 +102,14 @@ func ends(text []byte) bool {
 	return r == ':' || r == ',' || unicode.IsSpace(r)
 }
 
-// decodeRune reads the first character of the inside of a checked JSON string, and how many bytes it takes there.
+// decodeRune reads the first character of the inside of a checked JSON string, and the number of bytes that it takes there. An escaped
+// control character counts as a space.
 func decodeRune(text []byte) (r rune, size int) {
 	if text[0] != '\\' {
 		return utf8.DecodeRune(text)
 	}
-	switch text[1] {
-	case 'u':
-		r, _ = exactjson.Hex4(text, 2)
-		if utf16.IsSurrogate(r) && len(text) >= 12 && text[6] == '\\' && text[7] == 'u' {
-			low, _ := exactjson.Hex4(text, 8)
-			if pair := utf16.DecodeRune(r, low); pair != unicode.ReplacementChar {
-				return pair, 12
-			}
-		}
-		return r, 6
-	case 'n', 'r', 't', 'f', 'b':
-		return ' ', 2
+	if r, size = exactjson.Escape(text); size == 2 && r < ' ' {
+		r = ' '
 	}
-	return rune(text[1]), 2
+	return r, size
 }

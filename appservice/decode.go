@@ -20,7 +20,7 @@ const (
 	faultNoTransaction = "transaction is not an object"
 	faultNoEvents      = "events is not an array"
 	faultNoEvent       = "event is not an object"
-	faultSyntax        = "malformed, too deep, not UTF-8, or a key twice"
+	faultSyntax        = "malformed, not UTF-8, or a key twice"
 	faultRoom          = "no usable room_id"
 	faultState         = "no usable type or state_key"
 	faultContent       = "content is not an object"
@@ -68,7 +68,7 @@ func eachEvent(b []byte, found func(*rawEvent), broken func(raw []byte, fault st
 		return nil
 	}
 	var e rawEvent
-	end := exactjson.WalkObject(b, start, func(key []byte, i int) int {
+	end := exactjson.Walk(b, start, func(key []byte, i int) int {
 		if string(key) == "events" {
 			return walkEvents(b, i, &e, found, broken)
 		}
@@ -88,36 +88,24 @@ func walkEvents(b []byte, i int, e *rawEvent, found func(*rawEvent), broken func
 		}
 		return end
 	}
-	i = exactjson.SkipSpace(b, i+1)
-	if i < len(b) && b[i] == ']' {
-		return i + 1
-	}
-	for {
-		start := i
-		fault := faultSyntax
-		if i < len(b) && b[i] != '{' {
-			fault = faultNoEvent
-			i = exactjson.Bad
-		} else {
-			i = e.parse(b, i)
-		}
-		if i != exactjson.Bad {
-			found(e)
-		} else {
-			if i = skipAny(b, start); i == exactjson.Bad || i == start {
-				return exactjson.Bad
+	return exactjson.WalkArray(b, i, func(start int) int {
+		if start < len(b) && b[start] == '{' {
+			if end := e.parse(b, start); end != exactjson.Bad {
+				found(e)
+				return end
 			}
-			broken(b[start:i], fault)
 		}
-		i = exactjson.SkipSpace(b, i)
-		if i >= len(b) || (b[i] != ',' && b[i] != ']') {
+		end := skipAny(b, start)
+		if end == exactjson.Bad || end == start {
 			return exactjson.Bad
 		}
-		if b[i] == ']' {
-			return i + 1
+		fault := faultNoEvent
+		if b[start] == '{' {
+			fault = faultSyntax
 		}
-		i = exactjson.SkipSpace(b, i+1)
-	}
+		broken(b[start:end], fault)
+		return end
+	})
 }
 
 // skipAny returns the index after the value at b[i], malformed or not, or bad where its end can't be told.
@@ -131,7 +119,7 @@ func skipAny(b []byte, i int) int {
 // parse reads the event at b[i] and returns the index after it, or bad.
 func (e *rawEvent) parse(b []byte, i int) int {
 	*e = rawEvent{}
-	end := exactjson.WalkObject(b, i, func(key []byte, i int) int {
+	end := exactjson.Walk(b, i, func(key []byte, i int) int {
 		switch string(key) {
 		case "type":
 			return take(&e.typ, b, i)
@@ -165,7 +153,7 @@ func (c *rawContent) parse(b []byte, i int) int {
 	if i >= len(b) || b[i] != '{' {
 		return take(&c.raw, b, i)
 	}
-	end := exactjson.WalkObject(b, i, func(key []byte, i int) int {
+	end := exactjson.Walk(b, i, func(key []byte, i int) int {
 		switch string(key) {
 		case "msgtype":
 			return take(&c.msgtype, b, i)
@@ -183,7 +171,7 @@ func (c *rawContent) parse(b []byte, i int) int {
 			return take(&c.mentions, b, i)
 		case "m.relates_to":
 			if i < len(b) && b[i] == '{' {
-				return exactjson.WalkObject(b, i, func(key []byte, i int) int {
+				return exactjson.Walk(b, i, func(key []byte, i int) int {
 					switch string(key) {
 					case "rel_type":
 						return take(&c.rel, b, i)

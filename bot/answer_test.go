@@ -20,6 +20,7 @@ import (
 	"usher/homeserver"
 	"usher/invites"
 	"usher/metrics"
+	"usher/operator"
 	"usher/store"
 )
 
@@ -77,11 +78,11 @@ func newBot(t *testing.T) (*bot, *sent) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	b := &bot{ctx: t.Context(), log: zerolog.Nop(), store: db, port: db, client: client, metrics: metrics.New("test", clock{})}
+	b := &bot{ctx: t.Context(), log: zerolog.Nop(), store: db, port: db, client: client, metrics: metrics.New("test", clock{}), health: &operator.Health{Database: db, Tokens: client}}
 	b.state = homeserver.NewState(client, homeserver.StateOptions{Log: zerolog.Nop()})
 	b.sealed.told, b.sealed.parking = map[id.RoomID]bool{}, newParking(func(invites.Received) {})
 	b.invites = &invites.Service{Store: db, Clock: clock{}, Self: invites.Identity{Bot: "@usher:here", Domain: "here"}}
-	b.desk = &commands.Desk{Invites: b.invites, Prefix: "!", Names: func() []string { return nil }}
+	b.desk = &commands.Runner{Invites: b.invites, Prefix: "!"}
 	return b, s
 }
 

@@ -17,15 +17,14 @@ import (
 	"usher/invites"
 	"usher/jobs"
 	"usher/metrics"
+	"usher/operator"
 	"usher/store"
 )
 
-// Errors of Run that have a remedy of their own. The operator's manual lists them with their exit codes.
+// Errors of Run that have a remedy of their own, besides those of package connect. The operator's manual lists them with their exit codes.
 var (
 	ErrTokenRefused          = errors.New("the homeserver refuses the as_token")
 	ErrHomeserverUnreachable = errors.New("the homeserver can't be reached")
-	ErrDatabase              = errors.New("the database can't be used")
-	ErrListen                = errors.New("can't listen for the homeserver")
 )
 
 // bot is a running Usher.
@@ -36,13 +35,14 @@ type bot struct {
 	store    *store.Store
 	port     invites.Store // the same, watched
 	metrics  *metrics.Metrics
+	health   *operator.Health
 	client   *homeserver.Client
 	state    *homeserver.State
 	pending  *appservice.Pending
 	cards    *appservice.Cards
 	invites  *invites.Service
 	guard    *invites.Guard
-	desk     *commands.Desk
+	desk     *commands.Runner
 	jobs     *jobs.Queue
 	lanes    *lanes
 	feed     *feed
@@ -62,7 +62,6 @@ type bot struct {
 	emptying sync.Mutex
 	checking map[id.RoomID]bool
 
-	stopping  atomic.Bool
 	reporting striped
 	closers   []func()
 }

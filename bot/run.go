@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -16,10 +14,12 @@ import (
 	"usher/appservice"
 	"usher/commands"
 	"usher/config"
+	"usher/connect"
 	"usher/homeserver"
 	"usher/invites"
 	"usher/jobs"
 	"usher/metrics"
+	"usher/operator"
 	"usher/policy"
 	"usher/store"
 )
@@ -34,7 +34,7 @@ const (
 )
 
 // Run runs Usher until ctx ends, then finishes what is under way within the configured time. Its errors wrap
-// ErrTokenRefused, ErrHomeserverUnreachable, ErrDatabase or ErrListen where one of these is the cause.
+// ErrTokenRefused, ErrHomeserverUnreachable, connect.ErrDatabase or connect.ErrListen where one of these is the cause.
 func Run(ctx context.Context, cfg *config.Config, version string) error {
 	log, err := logger(cfg)
 	if err != nil {
@@ -71,15 +71,11 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 	b.closers = append(b.closers, cancel)
 	var err error
 	b.metrics = metrics.New(version, clock{})
-	if b.client, err = newClient(cfg, version, b.metrics, log); err != nil {
-		return nil, fmt.Errorf("homeserver.address: %w", err)
+	if b.client, err = connect.Homeserver(cfg, version, b.metrics, log); err != nil {
+		return nil, err
 	}
-	b.store, err = store.Open(ctx, store.Config{
-		Type: cfg.Database.Type, URI: cfg.Database.URI.Reveal(),
-		MaxOpenConns: cfg.Database.MaxOpenConns, MaxIdleConns: cfg.Database.MaxIdleConns,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrDatabase, err)
+	if b.store, err = store.Open(ctx, connect.Database(cfg)); err != nil {
+		return nil, fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
 	b.closers = append(b.closers, func() { _ = b.store.Close() })
 	if n := b.store.Ahead(); n > 0 {
@@ -92,7 +88,7 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 	b.state = homeserver.NewState(b.client, homeserver.StateOptions{Creates: b.store, Log: log})
 	if err := b.buildEncryption(ctx, cfg, version); err != nil {
 		b.close()
-		return nil, fmt.Errorf("%w: that of the keys: %w", ErrDatabase, err)
+		return nil, fmt.Errorf("%w: that of the keys: %w", connect.ErrDatabase, err)
 	}
 	b.jobs, err = jobs.New(ctx, jobs.Config{
 		Store: b.store, Deliver: b.deliver, Sweep: b.sweep, SweepEvery: sweepEvery, Clean: b.clean, Workers: cfg.Delivery.Workers,
@@ -100,16 +96,20 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 	})
 	if err != nil {
 		b.close()
-		return nil, fmt.Errorf("%w: the queue: %w", ErrDatabase, err)
+		return nil, fmt.Errorf("%w: the queue: %w", connect.ErrDatabase, err)
 	}
 	b.port = journal{b.metrics.Store(b.store), log}
 	b.invites = &invites.Service{
 		Store: b.port, Homeserver: b.metrics.Homeserver(b.record(cfg)), Queue: b.metrics.Queue(b.jobs), Clock: clock{}, Self: b.self,
 		Limits: invites.Limits{AtOnce: cfg.Delivery.AtOnce, Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter},
 	}
+	b.health = &operator.Health{Database: b.store, Tokens: b.client}
+	if b.sealed.device != nil {
+		b.health.Device = b.sealed.device
+	}
 	b.direct = &directs{homeserver: b.client}
 	b.guard = b.newGuard()
-	b.desk = b.newDesk(cfg, version)
+	b.desk = b.newRunner(cfg, version)
 	b.lanes = newLanes(parallelRooms, b.handle)
 	b.feed = &feed{store: b.store, lanes: b.lanes, most: mostInLanes, log: log, parked: b.sealed.parking.any}
 	b.lanes.hungry, b.lanes.low = func() { b.feed.hungry(b.ctx) }, mostInLanes/2
@@ -132,21 +132,10 @@ func identity(cfg *config.Config) invites.Identity {
 	}
 }
 
-func newClient(cfg *config.Config, version string, counters homeserver.Counters, log zerolog.Logger) (*homeserver.Client, error) {
-	o := homeserver.ClientOptions{
-		Homeserver: cfg.Homeserver.Address, Domain: cfg.Homeserver.Domain, Bot: id.UserID(cfg.BotUser()),
-		Token: cfg.Appservice.ASToken.Reveal(), Timeout: cfg.Appservice.RequestTimeout, UserAgent: "usher/" + version, Counters: counters, Log: log,
-	}
-	if cfg.Puppet.Enabled {
-		o.PuppetToken = cfg.Puppet.ASToken.Reveal()
-	}
-	return homeserver.NewClient(o)
-}
-
-func (b *bot) newDesk(cfg *config.Config, version string) *commands.Desk {
-	return &commands.Desk{
+func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
+	return &commands.Runner{
 		Invites: b.invites, Prefix: cfg.Commands.Prefix, MaxAge: cfg.Commands.MaxAge, Version: version,
-		Names: func() []string { return []string{cfg.Appservice.Bot.Displayname} },
+		Names: []string{cfg.Appservice.Bot.Displayname}, Chat: chat{b},
 		Level: func(user id.UserID) commands.Level {
 			switch cfg.Permissions.Level(user.String()) {
 			case config.LevelUser:
@@ -160,10 +149,18 @@ func (b *bot) newDesk(cfg *config.Config, version string) *commands.Desk {
 			_, err := b.client.Versions(ctx)
 			return err
 		},
-		Direct: b.direct.has, Voted: b.show,
 		Limit: b.mayCommand,
 	}
 }
+
+// chat is the rooms as commands see them.
+type chat struct{ *bot }
+
+// Direct implements commands.Chat.
+func (c chat) Direct(r id.RoomID) bool { return c.direct.has(r) }
+
+// Voted implements commands.Chat.
+func (c chat) Voted(ctx context.Context, b invites.Ballot) error { return c.show(ctx, b) }
 
 // meet makes the bot known to the homeserver and learns what the homeserver has on record of it.
 func (b *bot) meet(ctx context.Context, cfg *config.Config) error {
@@ -196,8 +193,7 @@ func (b *bot) meet(ctx context.Context, cfg *config.Config) error {
 
 // unwelcome tells a refused token from a homeserver that is not there.
 func unwelcome(doing string, err error) error {
-	var act *invites.ActError
-	if errors.As(err, &act) && (act.Class == invites.ClassStopped || act.Class == invites.ClassRefused) {
+	if invites.Stopped(err) || invites.Refused(err) {
 		return fmt.Errorf("%w while %s: %w", ErrTokenRefused, doing, err)
 	}
 	return fmt.Errorf("%w: %s: %w", ErrHomeserverUnreachable, doing, err)
@@ -205,29 +201,32 @@ func unwelcome(doing string, err error) error {
 
 // serve runs everything until ctx ends.
 func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
-	listener, err := listen(cfg.Appservice.Listen)
+	listener, err := connect.Listen(cfg.Appservice.Listen)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrListen, err)
+		return fmt.Errorf("%w: %w", connect.ErrListen, err)
 	}
 	intake := b.newIntake(cfg)
 	if cfg.Database.Type == config.TypeSQLite {
 		if err := b.resume(ctx); err != nil {
-			return fmt.Errorf("%w: %w", ErrDatabase, err)
+			return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 		}
 	}
 	if err := errors.Join(b.recallSpaces(ctx), b.loadPending(ctx), b.loadCards(ctx), b.guard.Load(ctx)); err != nil {
-		return fmt.Errorf("%w: %w", ErrDatabase, err)
+		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
 	if err := b.feed.rewind(b.ctx); err != nil {
-		return fmt.Errorf("%w: %w", ErrDatabase, err)
+		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
 	if err := b.jobs.Start(b.ctx); err != nil {
-		return fmt.Errorf("%w: the queue: %w", ErrDatabase, err)
+		return fmt.Errorf("%w: the queue: %w", connect.ErrDatabase, err)
 	}
 	b.startEncryption()
-	if err := b.observe(cfg); err != nil {
+	monitor := operator.Monitor{Health: b.health, Metrics: b.metrics, Lanes: b.lanes.depth, Log: b.log}
+	stop, err := monitor.Start(cfg.Metrics)
+	if err != nil {
 		return err
 	}
+	b.closers = append(b.closers, stop)
 	go b.recheck(b.ctx)
 	go b.feed.watch(b.ctx)
 	go b.lookAfter(b.ctx)
@@ -238,13 +237,13 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 	b.log.Info().Stringer("address", listener.Addr()).Msg("ready")
 	select {
 	case err = <-failed:
-		err = fmt.Errorf("%w: %w", ErrListen, err)
+		err = fmt.Errorf("%w: %w", connect.ErrListen, err)
 	case <-ctx.Done():
 		err = nil
 	}
 	b.log.Info().Msg("stopping: what is under way is finished")
 	intake.Drain()
-	b.stopping.Store(true)
+	b.health.Stop()
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownTimeout)
 	defer cancel()
 	b.finish(deadline, b.jobs.Stop, server.Shutdown)
@@ -260,21 +259,6 @@ func (b *bot) finish(ctx context.Context, others ...func(context.Context) error)
 	if late != nil {
 		b.log.Warn().Err(late).Msg("not everything was finished in time; the next start goes on with it")
 	}
-}
-
-// listen opens the address that the homeserver calls. A socket that an earlier process left behind is in nobody's use.
-func listen(setting string) (net.Listener, error) {
-	network, address := config.Network(setting)
-	if network == "unix" {
-		if conn, err := net.Dial(network, address); err == nil {
-			_ = conn.Close()
-			return nil, fmt.Errorf("%s is in use", address)
-		}
-		if err := os.Remove(address); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, err
-		}
-	}
-	return net.Listen(network, address)
 }
 
 func (b *bot) newIntake(cfg *config.Config) *appservice.Intake {
@@ -294,7 +278,7 @@ func (b *bot) newIntake(cfg *config.Config) *appservice.Intake {
 				b.log.Err(err).Msg("the inbox could not be read; it is tried again")
 			}
 		},
-		Policy: policy.EventType, Guarded: b.guard.Watches, Claimed: b.claimed, Linked: b.linked, Left: b.left, Ready: b.ready,
+		Policy: policy.EventType, Guarded: b.guard.Watches, Claimed: b.claimed, Linked: b.linked, Left: b.left, Ready: b.health.Reasons,
 		Redacted: func(r id.RoomID, event id.EventID) {
 			b.state.Forget(r, event)
 			b.wire.say(wordRedacted, string(r), string(event))
@@ -302,6 +286,23 @@ func (b *bot) newIntake(cfg *config.Config) *appservice.Intake {
 		Before: before, Spread: spread,
 		Counters: b.metrics, Log: b.log,
 	})
+}
+
+// recheckEvery is the pause between two checks of a refused token.
+const recheckEvery = 5 * time.Second
+
+// recheck checks regularly whether the homeserver takes a refused token again, until ctx ends.
+func (b *bot) recheck(ctx context.Context) {
+	tick := time.NewTicker(recheckEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			b.client.Recheck(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // sweep lists the rows that should be worked on and may have no job. Replicas do it one after the other: who comes second finds

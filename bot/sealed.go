@@ -12,6 +12,7 @@ import (
 	"usher/appservice"
 	"usher/commands"
 	"usher/config"
+	"usher/connect"
 	"usher/encryption"
 	"usher/invites"
 	"usher/policy"
@@ -40,7 +41,7 @@ func (b *bot) buildEncryption(ctx context.Context, cfg *config.Config, version s
 	if !cfg.Encryption.Enabled {
 		return nil
 	}
-	keys, err := store.OpenKeys(ctx, keysPlace(cfg))
+	keys, err := store.OpenKeys(ctx, connect.Keys(cfg))
 	if err != nil {
 		return err
 	}

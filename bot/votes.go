@@ -3,7 +3,6 @@ package bot
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -111,7 +110,7 @@ func (b *bot) voted(ctx context.Context, ev invites.Received) (bool, error) {
 	}
 	c, err := b.store.CardShown(ctx, e.Content.RelatesTo.Event)
 	if err != nil || c.ShownIn != ev.Room {
-		return false, unlessNone(err)
+		return false, invites.UnlessNone(err)
 	}
 	return true, b.ballot(ctx, ev, c, e.Content.RelatesTo.Key)
 }
@@ -123,19 +122,11 @@ func (b *bot) removed(ctx context.Context, ev invites.Received) error {
 		return nil
 	}
 	for _, gone := range []id.EventID{e.Redacts, e.Content.Redacts} {
-		if err := unlessNone(b.withdrawn(ctx, gone)); err != nil {
+		if err := invites.UnlessNone(b.withdrawn(ctx, gone)); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// unlessNone drops the error that says that there is no such card.
-func unlessNone(err error) error {
-	if errors.Is(err, invites.ErrNotFound) {
-		return nil
-	}
-	return err
 }
 
 // withdrawn looks what the redaction of an event means for the card that it was, or was a vote on. What the homeserver has on

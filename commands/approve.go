@@ -81,7 +81,7 @@ func (c *Call) voteOne(ctx context.Context, in id.RoomID, n int64, choice invite
 	if err != nil {
 		return line, false, err
 	}
-	if err := c.Voted(ctx, ballot); err != nil {
+	if err := c.Chat.Voted(ctx, ballot); err != nil {
 		return line, false, err
 	}
 	switch {

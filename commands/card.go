@@ -37,7 +37,7 @@ func Reactions(c invites.Card) []string {
 }
 
 // Card words an open card, with the votes so far.
-func (d *Desk) Card(c invites.Card, yes, no int64) (reply Reply) {
+func (d *Runner) Card(c invites.Card, yes, no int64) (reply Reply) {
 	t := &reply.Text
 	d.question(t, c)
 	t.Line().Say("To decide, react ").Say(reactAccept + " or " + reactDecline)
@@ -61,7 +61,7 @@ func (d *Desk) Card(c invites.Card, yes, no int64) (reply Reply) {
 }
 
 // question words what a card asks.
-func (d *Desk) question(t *Text, c invites.Card) {
+func (d *Runner) question(t *Text, c invites.Card) {
 	if c.Kind == invites.CardKnock {
 		t.Sayf("🚪 #%d: ", c.Number).Code(string(c.Target)).Say(" knocks")
 	} else {
@@ -87,7 +87,7 @@ func (d *Desk) question(t *Text, c invites.Card) {
 }
 
 // Closed words a card that is closed, with the row that came of it, if any.
-func (d *Desk) Closed(c invites.Card, row invites.Change) (reply Reply) {
+func (d *Runner) Closed(c invites.Card, row invites.Change) (reply Reply) {
 	d.question(&reply.Text, c)
 	reply.Text.Line()
 	verdict(&reply.Text, c, row)
@@ -95,7 +95,7 @@ func (d *Desk) Closed(c invites.Card, row invites.Change) (reply Reply) {
 }
 
 // Verdict tells the one who asked what became of it; empty where nobody is to be told.
-func (d *Desk) Verdict(c invites.Card, row invites.Change) (reply Reply) {
+func (d *Runner) Verdict(c invites.Card, row invites.Change) (reply Reply) {
 	if c.Kind != invites.CardApproval || c.Code == invites.CodeRedacted || c.Code == invites.CodeAskerLeft {
 		return reply
 	}
@@ -132,8 +132,8 @@ func verdict(t *Text, c invites.Card, row invites.Change) {
 	}
 	t.Say(".")
 	switch {
-	case row.ID == 0 || row.Status == invites.Done && row.Detail == "", row.Code == invites.CodeDenied:
-	case row.Status == invites.Open:
+	case row.ID == 0 || row.Status == invites.StatusDone && row.Detail == "", row.Code == invites.CodeDenied:
+	case row.Status == invites.StatusOpen:
 		t.Say(" It is on its way.")
 	default:
 		t.Say(" But nothing came of it: " + lower(told(row.Detail))).Reason(row.Code)
@@ -144,7 +144,7 @@ func verdict(t *Text, c invites.Card, row invites.Change) {
 func when(at time.Time) string { return at.UTC().Format("2006-01-02 15:04 UTC") }
 
 // Paused tells that knocks come too fast to let people in at once.
-func (d *Desk) Paused(c invites.Card) (reply Reply) {
+func (d *Runner) Paused(c invites.Card) (reply Reply) {
 	reply.Text.Say("⏸ Many people knock, so I let nobody in at once for now; each waits for a decision. ")
 	reply.Text.Code(d.Prefix + "knocks").Say(" lists them. I go on by myself when it calms down.").Reason(invites.CodeBreaker)
 	return reply

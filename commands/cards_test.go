@@ -15,19 +15,16 @@ import (
 
 const dora = id.UserID("@dora:here")
 
-// newCourt is a desk over a lobby where carol's invitations need approval, and knocks are received.
-func newCourt(t *testing.T) *Desk {
+// newCourt is a runner over a lobby where carol's invitations need approval, and knocks are received.
+func newCourt(t *testing.T) *Runner {
 	t.Helper()
-	d, hs := newDesk(t)
+	d, hs := newRunner(t)
 	hs.Member(lobby, dora, "join")
 	hs.Set(lobby, "m.room.power_levels", "", alice, map[string]any{"invite": 0, "users": map[string]any{string(alice): 100, string(dora): 50}})
 	hs.Set(lobby, policy.EventType, "", alice, map[string]any{
 		"version": 1, "approval": map[string]any{"required": true}, "knocks": map[string]any{"desk": true},
 	})
-	d.Voted = func(ctx context.Context, b invites.Ballot) error {
-		_, err := d.Invites.CarryOut(ctx, b.Card)
-		return err
-	}
+	d.Chat = voting{d}
 	if _, reply := say(t, d, lobby, carol, "!invite @bob:here"); !reply.Progress || !strings.Contains(reply.Text.String(), "policy.approval.required") {
 		t.Fatalf("asking is answered %q", reply.Text.String())
 	}
@@ -40,6 +37,16 @@ func newCourt(t *testing.T) *Desk {
 		}
 	}
 	return d
+}
+
+// voting is a chat that carries votes out.
+type voting struct{ *Runner }
+
+func (voting) Direct(id.RoomID) bool { return false }
+
+func (v voting) Voted(ctx context.Context, b invites.Ballot) error {
+	_, err := v.Invites.CarryOut(ctx, b.Card)
+	return err
 }
 
 func TestCardCommands(t *testing.T) {
@@ -95,7 +102,7 @@ func TestNobodyKnocks(t *testing.T) {
 }
 
 func TestCardWords(t *testing.T) {
-	d, _ := newDesk(t)
+	d, _ := newRunner(t)
 	at := time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
 	approval := invites.Card{
 		Number: 7, Kind: invites.CardApproval, Room: lobby, ShownIn: "!office:here", Actor: carol, Target: "@bob:here", Performer: carol,
@@ -122,18 +129,18 @@ func TestCardWords(t *testing.T) {
 		"knock": {d.Card(knock, 0, 0), "🚪 #8: @g:there knocks. I would not have let them in: a policy list bans them.\n" +
 			"To decide, react ✅ or ❌ (or 🚫 to decline and ban), or say !approve 8 or !deny 8 [reason]. " +
 			"One vote decides, of somebody with power level 50 or more in the room."},
-		"accepted": {d.Verdict(closed(approval, invites.CardAccepted, ""), row(invites.Done, "done", "")),
+		"accepted": {d.Verdict(closed(approval, invites.CardAccepted, ""), row(invites.StatusDone, "done", "")),
 			"@bob:here: ✅ Accepted by @dora:here, the last of 2 votes: “because”."},
-		"accepted in vain": {d.Closed(closed(knock, invites.CardAccepted, ""), row(invites.Refused, "invite.power", "Inviting needs power.")),
+		"accepted in vain": {d.Closed(closed(knock, invites.CardAccepted, ""), row(invites.StatusRefused, "invite.power", "Inviting needs power.")),
 			"🚪 #8: @g:there knocks. I would not have let them in: a policy list bans them.\n✅ Accepted by @dora:here: “because”. " +
 				"But nothing came of it: inviting needs power. (invite.power)"},
-		"accepted, later": {d.Verdict(closed(approval, invites.CardAccepted, ""), row(invites.Open, "M_LIMIT_EXCEEDED", "")),
+		"accepted, later": {d.Verdict(closed(approval, invites.CardAccepted, ""), row(invites.StatusOpen, "M_LIMIT_EXCEEDED", "")),
 			"@bob:here: ✅ Accepted by @dora:here, the last of 2 votes: “because”. It is on its way."},
-		"declined": {d.Verdict(closed(approval, invites.CardDeclined, ""), row(invites.Refused, invites.CodeDenied, "No.")),
+		"declined": {d.Verdict(closed(approval, invites.CardDeclined, ""), row(invites.StatusRefused, invites.CodeDenied, "No.")),
 			"@bob:here: ❌ Declined by @dora:here, the last of 2 votes: “because”."},
-		"expired": {d.Verdict(closed(approval, invites.CardExpired, ""), row(invites.Refused, invites.CodeExpired, "Nobody decided in time.")),
+		"expired": {d.Verdict(closed(approval, invites.CardExpired, ""), row(invites.StatusRefused, invites.CodeExpired, "Nobody decided in time.")),
 			"@bob:here: ⌛ Nobody decided in time. (approval.expired)"},
-		"removed": {d.Verdict(closed(approval, invites.CardCancelled, invites.CodeRemoved), row(invites.Cancelled, "", "")),
+		"removed": {d.Verdict(closed(approval, invites.CardCancelled, invites.CodeRemoved), row(invites.StatusCancelled, "", "")),
 			"@bob:here: Not asked any more: the request for approval was removed. (approval.removed)"},
 		"taken back": {d.Verdict(closed(approval, invites.CardCancelled, invites.CodeRedacted), invites.Change{}), ""},
 		"a knock":    {d.Verdict(closed(knock, invites.CardAccepted, ""), invites.Change{}), ""},

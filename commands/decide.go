@@ -17,17 +17,17 @@ func Reaction(raw json.RawMessage) (on id.EventID, key string) {
 
 // Decide runs what a command does when somebody has reacted to the card that it made. decided is false where the reaction
 // is not for them to give.
-func (d *Desk) Decide(ctx context.Context, ev invites.Received, by id.UserID, yes bool) (m Message, reply Reply, decided bool, err error) {
+func (d *Runner) Decide(ctx context.Context, ev invites.Received, by id.UserID, yes bool) (m Message, reply Reply, decided bool, err error) {
 	m, err = Parse(ev)
 	if err != nil || by != ev.Sender {
 		return m, reply, false, nil
 	}
-	name, args, _, _ := invocation(m.Text, d.Prefix, d.Invites.Self.Bot, d.Names())
+	name, args, _, _ := invocation(m.Text, d.Prefix, d.Invites.Self.Bot, d.Names)
 	command := d.find(name)
 	if command == nil || command.Decide == nil {
 		return m, reply, false, nil
 	}
-	c := &Call{Desk: d, Message: m, Event: ev, Level: d.Level(by), Command: command}
+	c := &Call{Runner: d, Message: m, Event: ev, Level: d.Level(by), Command: command}
 	c.Flags, c.Args = takeFlags(args)
 	if ev.Redacted {
 		reply.Text.Say("The command was taken back, so I left it.")

@@ -47,16 +47,15 @@ func Table() []Command {
 	}
 }
 
-// Desk is what the commands work with.
-type Desk struct {
+// Runner runs commands. One serves all rooms.
+type Runner struct {
 	Invites   *invites.Service
 	Prefix    string
-	Names     func() []string                             // what the bot is called besides its user id: the display name
-	Level     func(id.UserID) Level                       // the operator's permissions
-	RoundTrip func(context.Context) error                 // one request to the homeserver, for !ping
-	Direct    func(id.RoomID) bool                        // whether a room is a direct chat with the bot
-	Limit     Limit                                       // how much somebody may ask; nil: anything
-	Voted     func(context.Context, invites.Ballot) error // shows and carries out what became of a vote
+	Names     []string                    // the bot's names besides its user id: the display name
+	Level     func(id.UserID) Level       // the operator's permissions
+	RoundTrip func(context.Context) error // one request to the homeserver, for !ping
+	Limit     Limit                       // how many commands a person may give; nil: any number
+	Chat      Chat
 	Version   string
 	MaxAge    time.Duration // commands older than this when they first arrive are not run
 	Drawing   sync.Mutex    // a large picture takes some 20 MB: one at a time
@@ -65,9 +64,15 @@ type Desk struct {
 	built sync.Once
 }
 
+// Chat is what commands need of the rooms they are given in.
+type Chat interface {
+	Direct(id.RoomID) bool                             // whether a room is a direct chat with the bot
+	Voted(ctx context.Context, b invites.Ballot) error // shows the result of a vote on its card and carries it out
+}
+
 // Call is one command as it was given.
 type Call struct {
-	*Desk
+	*Runner
 	Message Message
 	Event   invites.Received
 	Level   Level
@@ -86,12 +91,12 @@ func faultf(format string, args ...any) error { return Fault{fmt.Sprintf(format,
 
 // Dispatch runs the command in an event and returns its message and reply. An empty reply means that the event was none of
 // Usher's business. An error is an internal one: the event is to be tried again.
-func (d *Desk) Dispatch(ctx context.Context, ev invites.Received) (Message, Reply, error) {
+func (d *Runner) Dispatch(ctx context.Context, ev invites.Received) (Message, Reply, error) {
 	m, err := parseMessage(ev.Event, ev.Room, ev.Sender, ev.Raw)
 	if err != nil || m.edit || m.kind != "m.text" || ev.Redacted {
 		return m, Reply{}, nil
 	}
-	name, args, mentioned, ok := invocation(m.Text, d.Prefix, d.Invites.Self.Bot, d.Names())
+	name, args, mentioned, ok := invocation(m.Text, d.Prefix, d.Invites.Self.Bot, d.Names)
 	if !ok {
 		return m, Reply{}, nil
 	}
@@ -99,7 +104,7 @@ func (d *Desk) Dispatch(ctx context.Context, ev invites.Received) (Message, Repl
 	if command == nil {
 		return m, d.unknown(mentioned, name), nil
 	}
-	c := &Call{Desk: d, Message: m, Event: ev, Level: d.Level(ev.Sender), Command: command}
+	c := &Call{Runner: d, Message: m, Event: ev, Level: d.Level(ev.Sender), Command: command}
 	if reply, refused, err := c.limited(ctx); refused || err != nil {
 		return m, reply, err
 	}
@@ -139,7 +144,7 @@ func (c *Call) refuse() (reply Reply, refused bool) {
 }
 
 // unknown answers a word that is no command: other bots share the prefix, so only somebody who names this one hears of it.
-func (d *Desk) unknown(mentioned bool, name string) (reply Reply) {
+func (d *Runner) unknown(mentioned bool, name string) (reply Reply) {
 	if !mentioned {
 		return reply
 	}
@@ -151,7 +156,7 @@ func (d *Desk) unknown(mentioned bool, name string) (reply Reply) {
 }
 
 // find looks a command up by its name or an alias.
-func (d *Desk) find(name string) *Command {
+func (d *Runner) find(name string) *Command {
 	d.built.Do(func() {
 		d.named = map[string]*Command{}
 		for _, c := range Table() {
@@ -164,7 +169,7 @@ func (d *Desk) find(name string) *Command {
 }
 
 // Known reports whether a word names a command, for whoever decides which messages are worth keeping.
-func (d *Desk) Known(name string) bool { return d.find(strings.ToLower(name)) != nil }
+func (d *Runner) Known(name string) bool { return d.find(strings.ToLower(name)) != nil }
 
 // usage is the fault of a command called wrongly.
 func (c *Call) usage(problem string) error {
@@ -199,8 +204,7 @@ func (c *Call) resolve(ctx context.Context, p place) (id.RoomID, []string, error
 		return p.room, p.via, nil
 	}
 	room, via, err := c.Invites.Homeserver.Resolve(ctx, p.alias)
-	var act *invites.ActError
-	if errors.As(err, &act) && act.Class == invites.ClassRefused {
+	if invites.Refused(err) {
 		return "", nil, faultf("I know no room %s.", p.alias)
 	}
 	return room, append(p.via, via...), err
@@ -224,7 +228,7 @@ func (c *Call) where(ctx context.Context, args []word) (r id.RoomID, via []strin
 			return r, via, args[1:], err
 		}
 	}
-	if c.Direct(c.Message.Room) {
+	if c.Chat.Direct(c.Message.Room) {
 		return "", nil, nil, c.usage("This is our direct chat: name the room.")
 	}
 	return c.Message.Room, nil, args, nil

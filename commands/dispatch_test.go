@@ -24,8 +24,8 @@ const (
 	lobby = id.RoomID("!lobby:here")
 )
 
-// newDesk is a desk over a real store and a model homeserver, where alice made the lobby and carol is in it.
-func newDesk(t *testing.T) (*Desk, *invitestest.Homeserver) {
+// newRunner is a runner over a real store and a model homeserver, where alice made the lobby and carol is in it.
+func newRunner(t *testing.T) (*Runner, *invitestest.Homeserver) {
 	t.Helper()
 	db, err := store.Open(t.Context(), store.Config{Type: "sqlite", URI: filepath.Join(t.TempDir(), "usher.db")})
 	if err != nil {
@@ -39,16 +39,23 @@ func newDesk(t *testing.T) (*Desk, *invitestest.Homeserver) {
 		Self:   invites.Identity{Bot: "@usher:here", Domain: "here", Assert: true},
 		Limits: invites.Limits{AtOnce: 3, Lease: time.Minute, GiveUpAfter: time.Hour},
 	}
-	return &Desk{
+	return &Runner{
 		Invites: service, Prefix: "!", Version: "v1", MaxAge: 10 * time.Minute,
-		Names: func() []string { return []string{"Usher"} },
+		Names: []string{"Usher"},
 		Level: func(u id.UserID) Level {
 			return map[id.UserID]Level{admin: Operator, "@eve:there": Nobody}[u] + levelOf(u)
 		},
 		RoundTrip: func(context.Context) error { return nil },
-		Direct:    func(r id.RoomID) bool { return r == "!direct:here" },
+		Chat:      chat{},
 	}, hs
 }
+
+// chat is a chat with one direct room, whose votes nobody shows.
+type chat struct{}
+
+func (chat) Direct(r id.RoomID) bool { return r == "!direct:here" }
+
+func (chat) Voted(context.Context, invites.Ballot) error { return nil }
 
 func levelOf(u id.UserID) Level {
 	if u.Homeserver() == "here" && u != admin {
@@ -58,7 +65,7 @@ func levelOf(u id.UserID) Level {
 }
 
 // say dispatches a text as somebody in a room.
-func say(t *testing.T, d *Desk, in id.RoomID, sender id.UserID, text string, change ...func(*invites.Received)) (Message, Reply) {
+func say(t *testing.T, d *Runner, in id.RoomID, sender id.UserID, text string, change ...func(*invites.Received)) (Message, Reply) {
 	t.Helper()
 	content, err := json.Marshal(map[string]any{"content": map[string]any{"msgtype": "m.text", "body": text}})
 	if err != nil {
@@ -137,7 +144,7 @@ func TestDispatchAnswers(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			d, _ := newDesk(t)
+			d, _ := newRunner(t)
 			var changes []func(*invites.Received)
 			if tt.change != nil {
 				changes = append(changes, tt.change)
@@ -154,7 +161,7 @@ func TestDispatchAnswers(t *testing.T) {
 }
 
 func TestDirectChatNeedsARoom(t *testing.T) {
-	d, hs := newDesk(t)
+	d, hs := newRunner(t)
 	if _, reply := say(t, d, "!direct:here", alice, "!invite @bob:here"); !strings.Contains(reply.Text.String(), "name the room") {
 		t.Errorf("got %q", reply.Text.String())
 	}
@@ -167,7 +174,7 @@ func TestDirectChatNeedsARoom(t *testing.T) {
 }
 
 func TestReplyContent(t *testing.T) {
-	d, _ := newDesk(t)
+	d, _ := newRunner(t)
 	m, reply := say(t, d, lobby, carol, "!invite @bob:here")
 	c := reply.Notice(m)
 	if c.MsgType != "m.notice" || c.RelatesTo.GetReplyTo() != m.Event {
@@ -186,7 +193,7 @@ func TestReplyContent(t *testing.T) {
 }
 
 func TestInternalTroubleIsNotAReply(t *testing.T) {
-	d, hs := newDesk(t)
+	d, hs := newRunner(t)
 	hs.Before = func(invites.Effect) error { return nil }
 	d.RoundTrip = func(context.Context) error { return errors.New("secret detail") }
 	now := d.Invites.Clock.Now()
@@ -209,10 +216,10 @@ func TestOutcomeOfManyTellsWhatIsLeft(t *testing.T) {
 		has  string
 		more bool
 	}{
-		{"under way", []invites.Change{row(invites.Done, "done", "", 0), row(invites.Open, "invite", "", 0)}, "⏳ 1 of 2 done; the rest is on its way.", true},
-		{"limited", []invites.Change{row(invites.Open, "M_LIMIT_EXCEEDED", "", 5*time.Minute)}, "about 5 minutes", true},
-		{"trouble", []invites.Change{row(invites.Open, "M_UNKNOWN", "", 10*time.Second)}, "trouble", true},
-		{"cancelled", []invites.Change{row(invites.Cancelled, "redacted", "The command was taken back.", 0)}, "taken back", false},
+		{"under way", []invites.Change{row(invites.StatusDone, "done", "", 0), row(invites.StatusOpen, "invite", "", 0)}, "⏳ 1 of 2 done; the rest is on its way.", true},
+		{"limited", []invites.Change{row(invites.StatusOpen, "M_LIMIT_EXCEEDED", "", 5*time.Minute)}, "about 5 minutes", true},
+		{"trouble", []invites.Change{row(invites.StatusOpen, "M_UNKNOWN", "", 10*time.Second)}, "trouble", true},
+		{"cancelled", []invites.Change{row(invites.StatusCancelled, "redacted", "The command was taken back.", 0)}, "taken back", false},
 	}
 	for _, tt := range tests {
 		reply := Outcome(tt.rows, now)
@@ -234,7 +241,7 @@ func TestListsAreNotLent(t *testing.T) {
 		{"both there", []id.UserID{"@usher:here", alice}, "0 rules now"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d, hs := newDesk(t)
+			d, hs := newRunner(t)
 			if tt.in != nil {
 				hs.Create("!list:here", "11", "@keeper:there", tt.in...)
 			}

@@ -9,7 +9,7 @@ import (
 )
 
 // Greeting says in one line, on entering a room, what can be done there. The decision is on an invitation by the bot itself.
-func (d *Desk) Greeting(direct bool, q policy.Question, standing policy.Decision) *event.MessageEventContent {
+func (d *Runner) Greeting(direct bool, q policy.Question, standing policy.Decision) *event.MessageEventContent {
 	var reply Reply
 	t := &reply.Text
 	t.Say("Hello! Say ").Code(d.Prefix + "invite @user:server")

@@ -12,7 +12,7 @@ import (
 )
 
 // GuardNotice words what a room's guard reports, for the room.
-func (d *Desk) GuardNotice(r invites.Report) *event.MessageEventContent {
+func (d *Runner) GuardNotice(r invites.Report) *event.MessageEventContent {
 	var reply Reply
 	t := &reply.Text
 	switch r.Kind {
@@ -43,7 +43,7 @@ func at(when time.Time) string {
 }
 
 // drift words what changed, and what is done about it.
-func (d *Desk) drift(t *Text, r invites.Report) {
+func (d *Runner) drift(t *Text, r invites.Report) {
 	if r.Who == "" {
 		t.Say("The room is not as its policy says: ")
 	} else {

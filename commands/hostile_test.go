@@ -27,7 +27,7 @@ func TestCardNumbers(t *testing.T) {
 	} {
 		done := make(chan string, 1)
 		go func() {
-			c := &Call{Desk: &Desk{}, Command: &Command{}}
+			c := &Call{Runner: &Runner{}, Command: &Command{}}
 			numbers, _, err := c.numbers(splitWords(text))
 			if err != nil {
 				numbers = nil
@@ -58,7 +58,7 @@ func TestSpokenOf(t *testing.T) {
 		"<mx-reply><blockquote>!invite @mallory:here</blockquote></mx-reply>No":   false,
 		"<blockquote><blockquote>!invite @mallory:here</blockquote></blockquote>": false,
 	} {
-		d, hs := newDesk(t)
+		d, hs := newRunner(t)
 		say(t, d, lobby, alice, formatted, func(ev *invites.Received) {
 			raw, err := json.Marshal(map[string]any{"content": map[string]any{
 				"msgtype": "m.text", "body": "!invite @carol:here", "format": "org.matrix.custom.html", "formatted_body": formatted,
@@ -78,7 +78,7 @@ func TestSpokenOf(t *testing.T) {
 // TestLongAnswers: what is asked about many, or hostile, people is answered by a message that a homeserver takes, encrypted too.
 func TestLongAnswers(t *testing.T) {
 	const most = 65_536 * 3 / 4 // base64 makes four bytes of three
-	d, hs := newDesk(t)
+	d, hs := newRunner(t)
 	var many []string
 	for n := range 60 {
 		target := id.UserID(fmt.Sprintf("@%s%d:there", strings.Repeat("\u200b", 70), n))
@@ -117,7 +117,7 @@ func TestLongAnswers(t *testing.T) {
 
 // TestPruneHostile: the names of a branch leave the room to say how to confirm.
 func TestPruneHostile(t *testing.T) {
-	d, hs := newDesk(t)
+	d, hs := newRunner(t)
 	for n := range 40 {
 		seen(t, d, hs, id.UserID(fmt.Sprintf("@%s%d:there", strings.Repeat("\u200b", 70), n)), bob, time.Hour)
 	}
@@ -128,7 +128,7 @@ func TestPruneHostile(t *testing.T) {
 
 // TestGuardSaysWhy: a report on an invitation past the bot has what the policy has against it, and why nothing is done.
 func TestGuardSaysWhy(t *testing.T) {
-	d, _ := newDesk(t)
+	d, _ := newRunner(t)
 	r := invites.Report{Kind: invites.ReportByHand, Who: carol, Target: bob, Code: "guard.power", Rule: "kick.power", Because: "The room is full."}
 	want := "@carol:here invited @bob:here past me, and the room's policy is against it: The room is full. I lack the power to do anything about it (kick.power). (guard.power)"
 	if got := d.GuardNotice(r).Body; got != want {
@@ -142,7 +142,7 @@ func TestGuardSaysWhy(t *testing.T) {
 
 // TestWhyKnock: whether somebody may knock is about them, whoever they are.
 func TestWhyKnock(t *testing.T) {
-	d, hs := newDesk(t)
+	d, hs := newRunner(t)
 	hs.Set(lobby, "m.room.join_rules", "", alice, map[string]any{"join_rule": "knock"})
 	for _, who := range []string{"@zoe:there", "@bob:here"} {
 		if _, reply := say(t, d, lobby, alice, "!why "+who+" knock"); !strings.Contains(reply.Text.String(), "✅ "+who) {
@@ -165,7 +165,7 @@ func (v *viewed) Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, ne
 // TestReadsAsWhoAsks: a question about somebody else is never asked of the homeserver as them.
 func TestReadsAsWhoAsks(t *testing.T) {
 	for _, text := range []string{"!why @carol join", "!why @carol knock", "!why @carol", "!why @carol kick", "!whoinvited @carol"} {
-		d, hs := newDesk(t)
+		d, hs := newRunner(t)
 		spy := &viewed{Homeserver: hs}
 		d.Invites.Homeserver = spy
 		say(t, d, "!other:here", alice, text+" !lobby:here")
@@ -179,7 +179,7 @@ func TestReadsAsWhoAsks(t *testing.T) {
 
 // TestLongReason: a reason is on record for each of the people named, so that it is cut.
 func TestLongReason(t *testing.T) {
-	d, hs := newDesk(t)
+	d, hs := newRunner(t)
 	say(t, d, lobby, alice, "!invite @bob:here "+strings.Repeat("ä ", 20_000))
 	say(t, d, lobby, alice, `!invite @dora:here "`+strings.Repeat("ä ", 20_000)+`"`)
 	acts := hs.Acts()

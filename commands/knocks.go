@@ -104,7 +104,7 @@ func (c *Call) openKnocks(ctx context.Context, in id.RoomID) ([]invites.Card, er
 			open = append(open, card)
 			continue
 		}
-		if err := c.Voted(ctx, invites.Ballot{Card: card}); err != nil {
+		if err := c.Chat.Voted(ctx, invites.Ballot{Card: card}); err != nil {
 			return nil, err
 		}
 	}

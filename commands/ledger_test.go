@@ -15,7 +15,7 @@ import (
 const bob = id.UserID("@bob:here")
 
 // seen puts an invitation into the ledger and the room, and returns its event id. It was sent some time ago.
-func seen(t *testing.T, d *Desk, hs *invitestest.Homeserver, target, by id.UserID, age time.Duration) id.EventID {
+func seen(t *testing.T, d *Runner, hs *invitestest.Homeserver, target, by id.UserID, age time.Duration) id.EventID {
 	t.Helper()
 	now := d.Invites.Clock.Now()
 	event := id.EventID(fmt.Sprintf("$invite-%s-%s-%s", target, by, age))
@@ -24,7 +24,7 @@ func seen(t *testing.T, d *Desk, hs *invitestest.Homeserver, target, by id.UserI
 	return event
 }
 
-func observe(t *testing.T, d *Desk, m invites.MemberEvent) {
+func observe(t *testing.T, d *Runner, m invites.MemberEvent) {
 	t.Helper()
 	if _, err := d.Invites.Store.Receive(t.Context(), nil, nil, m); err != nil {
 		t.Fatal(err)
@@ -32,7 +32,7 @@ func observe(t *testing.T, d *Desk, m invites.MemberEvent) {
 }
 
 func TestPendingAndWhoInvited(t *testing.T) {
-	d, hs := newDesk(t)
+	d, hs := newRunner(t)
 	now := d.Invites.Clock.Now()
 	if _, reply := say(t, d, lobby, carol, "!pending"); reply.Text.String() != "No invitation is open here." {
 		t.Errorf("got %q", reply.Text.String())
@@ -87,7 +87,7 @@ func TestUninvite(t *testing.T) {
 		{"dry run", alice, "!uninvite --dry-run @bob", kick50, "invite", "", "✅ @bob:here: Allowed: the withdrawal would be sent by you", "invite"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d, hs := newDesk(t)
+			d, hs := newRunner(t)
 			hs.Set(lobby, "m.room.power_levels", "", alice, tt.power)
 			hs.Member(lobby, bob, tt.before)
 			_, reply := say(t, d, lobby, tt.sender, tt.text)
@@ -107,7 +107,7 @@ func TestUninvite(t *testing.T) {
 
 // TestUninviteLate is a withdrawal that waited: who has joined meanwhile stays.
 func TestUninviteLate(t *testing.T) {
-	d, hs := newDesk(t)
+	d, hs := newRunner(t)
 	hs.Member(lobby, bob, "invite")
 	d.Invites.Limits.AtOnce = 0
 	m, _ := say(t, d, lobby, alice, "!uninvite @bob")
@@ -123,7 +123,7 @@ func TestUninviteLate(t *testing.T) {
 }
 
 func TestAudit(t *testing.T) {
-	d, _ := newDesk(t)
+	d, _ := newRunner(t)
 	say(t, d, lobby, alice, "!invite @bob")
 	say(t, d, lobby, carol, "!invite @dora")
 	for _, tt := range []struct {
@@ -148,7 +148,7 @@ func TestAudit(t *testing.T) {
 
 // TestAuditOfBotsJoin: who sent the bot somewhere is on record, by the decision and by what came of it.
 func TestAuditOfBotsJoin(t *testing.T) {
-	d, hs := newDesk(t)
+	d, hs := newRunner(t)
 	const open = id.RoomID("!open:here")
 	hs.Create(open, "11", alice)
 	hs.Set(open, "m.room.join_rules", "", alice, map[string]any{"join_rule": "public"})

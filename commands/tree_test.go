@@ -13,7 +13,7 @@ import (
 )
 
 // grow makes a branch of three levels: alice brought bob, bob brought carol; three invitations below bob are open.
-func grow(t *testing.T, d *Desk, hs *invitestest.Homeserver) {
+func grow(t *testing.T, d *Runner, hs *invitestest.Homeserver) {
 	t.Helper()
 	for _, pair := range [][2]id.UserID{{alice, bob}, {bob, carol}} {
 		seen(t, d, hs, pair[1], pair[0], 48*time.Hour)
@@ -28,7 +28,7 @@ func grow(t *testing.T, d *Desk, hs *invitestest.Homeserver) {
 }
 
 func TestTree(t *testing.T) {
-	d, hs := newDesk(t)
+	d, hs := newRunner(t)
 	if _, reply := say(t, d, lobby, alice, "!tree"); !strings.Contains(reply.Text.String(), "no invitations") {
 		t.Errorf("got %q", reply.Text.String())
 	}
@@ -61,7 +61,7 @@ func TestTree(t *testing.T) {
 }
 
 func TestStats(t *testing.T) {
-	d, hs := newDesk(t)
+	d, hs := newRunner(t)
 	grow(t, d, hs)
 	_, reply := say(t, d, lobby, carol, "!stats")
 	want := "Since 2025-10-13: 6 sent, 2 accepted, 4 pending.\nWeek of 2025-12-29: 6 sent, 2 accepted, 4 pending\n" +
@@ -75,7 +75,7 @@ func TestStats(t *testing.T) {
 }
 
 func TestPrune(t *testing.T) {
-	d, hs := newDesk(t)
+	d, hs := newRunner(t)
 	hs.Set(lobby, "m.room.power_levels", "", alice, map[string]any{"users": map[string]any{alice.String(): 100}})
 	grow(t, d, hs)
 	if _, reply := say(t, d, lobby, carol, "!prune @bob"); reply.Card || !strings.Contains(reply.Text.String(), "kick.power") {
@@ -134,7 +134,7 @@ func TestPruneSaysWhoStays(t *testing.T) {
 			"it needs power level 50 here, and you have 0. An admin can raise you to 50, or lower what it takes to kick. (kick.power)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d, hs := newDesk(t)
+			d, hs := newRunner(t)
 			grow(t, d, hs)
 			hs.Set(lobby, "m.room.power_levels", "", alice, tt.levels)
 			if tt.left != "" {
@@ -151,7 +151,7 @@ func TestPruneSaysWhoStays(t *testing.T) {
 }
 
 func TestPruneInVain(t *testing.T) {
-	d, hs := newDesk(t)
+	d, hs := newRunner(t)
 	grow(t, d, hs)
 	for text, want := range map[string]string{"!prune @nobody": "No invitation of that branch is open.", "!prune @bob @carol": "One branch", "!prune": "Whom?"} {
 		if _, reply := say(t, d, lobby, alice, text); reply.Card || !strings.HasPrefix(reply.Text.String(), want) {

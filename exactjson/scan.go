@@ -1,26 +1,16 @@
-// Package exactjson reads JSON with exact keys: "ſender" is not "sender", "CONTENT" is not "content", and the first of two equal keys
-// counts. encoding/json folds the case of keys, so nothing that comes from a homeserver is read with it.
 package exactjson
 
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"math/bits"
-	"strings"
 	"unicode/utf8"
 )
 
-// This file reads JSON (RFC 8259) where it lies, without copies and without recursion: a transaction is checked and taken
-// apart in one pass, and neither depth nor a wrong byte in one event reaches the next.
-
-// MaxDepth is how deep an event may be nested. Nobody writes a tenth of it; whoever reads the event later may recurse.
-const MaxDepth = 512
-
-// Bad is what the readers below return instead of the index after what they read.
+// Bad is the index that the functions below return for malformed text.
 const Bad = -1
 
-// Valid tells whether b is one JSON value, not too deep, in valid UTF-8.
+// Valid reports whether b is exactly one JSON value in valid UTF-8.
 func Valid(b []byte) bool {
 	i := SkipValue(b, 0)
 	return i != Bad && SkipSpace(b, i) == len(b)
@@ -45,14 +35,15 @@ func SkipValue(b []byte, i int) int {
 
 // SkipContainer returns the index after the object or array at b[i], or Bad.
 func SkipContainer(b []byte, i int) int {
-	var arrays [MaxDepth / 64]uint64 // one bit a level: it is an array
+	var room [8]uint64 // enough for 512 levels without an allocation
+	arrays := room[:]  // one bit a level: set for an array
 	depth := 0
 	for {
 		// Here b[i] begins a value.
 		opened := false
 		if i < len(b) && (b[i] == '{' || b[i] == '[') {
-			if depth == MaxDepth {
-				return Bad
+			if depth == 64*len(arrays) {
+				arrays = append(arrays, 0)
 			}
 			bit := uint64(1) << (depth % 64)
 			arrays[depth/64] &^= bit
@@ -65,7 +56,7 @@ func SkipContainer(b []byte, i int) int {
 		} else if i = SkipScalar(b, i); i == Bad {
 			return Bad
 		}
-		// Here a value or an opening bracket is behind us: close what ends, find the next value.
+		// Here a value or an opening bracket is behind b[i]: skip closing brackets, then find the next value.
 		for {
 			array := arrays[(depth-1)/64]&(1<<((depth-1)%64)) != 0
 			i = SkipSpace(b, i)
@@ -160,7 +151,7 @@ func SkipNumber(b []byte, i int) int {
 	return i
 }
 
-// skipDigits wants at least one.
+// skipDigits skips one digit or more.
 func skipDigits(b []byte, i int) int {
 	start := i
 	for i < len(b) && '0' <= b[i] && b[i] <= '9' {
@@ -208,8 +199,8 @@ func SkipString(b []byte, i int) int {
 	}
 }
 
-// special marks, by their high bits, the bytes of a word that a string can't take as they are: quotes, backslashes,
-// control characters, and everything beyond ASCII. The lowest mark is right, higher ones may be wrong.
+// special sets the high bit of each byte of a word that needs a closer look in a string: a quote, a backslash, a control character
+// or a byte beyond ASCII. The lowest bit set is right, higher bits may be wrong.
 func special(word uint64) uint64 {
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	quote := word ^ ones*'"'
@@ -225,36 +216,15 @@ func skipEscape(b []byte, i int) int {
 	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
 		return i + 2
 	case 'u':
-		if _, ok := Hex4(b, i+2); ok {
+		if _, ok := hex4(b, i+2); ok {
 			return i + 6
 		}
 	}
 	return Bad
 }
 
-// Hex4 reads the four hexadecimal digits at b[i].
-func Hex4(b []byte, i int) (r rune, ok bool) {
-	if i+4 > len(b) {
-		return 0, false
-	}
-	for _, c := range b[i : i+4] {
-		switch {
-		case '0' <= c && c <= '9':
-			c -= '0'
-		case 'a' <= c && c <= 'f':
-			c -= 'a' - 10
-		case 'A' <= c && c <= 'F':
-			c -= 'A' - 10
-		default:
-			return 0, false
-		}
-		r = r<<4 | rune(c)
-	}
-	return r, true
-}
-
-// SkipBalanced returns the index after the value at b[i], judged by quotes and brackets alone, or Bad where even
-// those don't match. It finds the end of what SkipValue rejects.
+// SkipBalanced returns the index after the value at b[i] by counting quotes and brackets, or Bad where they don't match. It finds the
+// end of a value that SkipValue rejects.
 func SkipBalanced(b []byte, i int) int {
 	depth := 0
 	for i = SkipSpace(b, i); i < len(b); i++ {
@@ -281,9 +251,9 @@ func SkipBalanced(b []byte, i int) int {
 	return Bad
 }
 
-// WalkObject calls member with each key, unquoted, of the object at b[i] and the index of its value; member returns the
-// index after the value, or Bad, which ends the walk. It returns the index after the object, or Bad.
-func WalkObject(b []byte, i int, member func(key []byte, i int) int) int {
+// Walk calls member for each member of the object at b[i], with the decoded key and the index of the value. member returns the index
+// after the value, or Bad to end the walk. Walk returns the index after the object, or Bad.
+func Walk(b []byte, i int, member func(key []byte, i int) int) int {
 	if i >= len(b) || b[i] != '{' {
 		return Bad
 	}
@@ -298,38 +268,48 @@ func WalkObject(b []byte, i int, member func(key []byte, i int) int) int {
 		}
 		key := b[i+1 : end-1]
 		if bytes.IndexByte(key, '\\') >= 0 {
-			s, _ := Unquote(b[i:end])
-			key = []byte(s)
+			key = []byte(decode(string(key)))
 		}
 		if i = member(key, value); i == Bad {
 			return Bad
 		}
-		i = SkipSpace(b, i)
-		if i >= len(b) {
-			return Bad
-		}
-		switch b[i] {
-		case '}':
-			return i + 1
-		case ',':
-			i = SkipSpace(b, i+1)
-		default:
-			return Bad
+		var closed bool
+		if i, closed = next(b, i, '}'); i == Bad || closed {
+			return i
 		}
 	}
 }
 
-// Unquote decodes a JSON string that has been checked. ok is false where it is no string, or holds NUL or half a
-// surrogate pair: no identifier does, and databases differ in what they make of them.
-func Unquote(quoted []byte) (string, bool) {
-	if len(quoted) < 2 || quoted[0] != '"' {
-		return "", false
+// WalkArray calls item for each item of the array at b[i], with the index of the item. item returns the index after it, or Bad.
+func WalkArray(b []byte, i int, item func(i int) int) int {
+	if i >= len(b) || b[i] != '[' {
+		return Bad
 	}
-	plain := quoted[1 : len(quoted)-1]
-	if bytes.IndexByte(plain, '\\') < 0 {
-		return string(plain), true
+	i = SkipSpace(b, i+1)
+	if i < len(b) && b[i] == ']' {
+		return i + 1
 	}
-	var s string
-	err := json.Unmarshal(quoted, &s)
-	return s, err == nil && !strings.ContainsAny(s, "\x00\ufffd")
+	for {
+		var closed bool
+		if i = item(i); i == Bad {
+			return Bad
+		}
+		if i, closed = next(b, i, ']'); i == Bad || closed {
+			return i
+		}
+	}
+}
+
+// next reads the comma before the next item, or the bracket that closes the object or array, and returns the index after either.
+func next(b []byte, i int, bracket byte) (after int, closed bool) {
+	i = SkipSpace(b, i)
+	switch {
+	case i >= len(b):
+		return Bad, false
+	case b[i] == bracket:
+		return i + 1, true
+	case b[i] == ',':
+		return SkipSpace(b, i+1), false
+	}
+	return Bad, false
 }

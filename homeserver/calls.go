@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/tidwall/gjson"
 	"maunium.net/go/mautrix"
@@ -32,6 +33,26 @@ func (c *Client) Versions(ctx context.Context) ([]string, error) {
 	return versions, err
 }
 
+// Time returns the time of the homeserver's clock, to the second. ErrUnsupported if the homeserver sends no Date header.
+func (c *Client) Time(ctx context.Context) (time.Time, error) {
+	var date string
+	_, err := c.do(ctx, request{
+		name: "versions", open: true, method: http.MethodGet, path: path("versions"),
+		reader: func(_ *http.Request, resp *http.Response, _ any, _ int64) ([]byte, error) {
+			date = resp.Header.Get("Date")
+			return nil, nil
+		},
+	})
+	if err != nil {
+		return time.Time{}, err
+	}
+	at, err := http.ParseTime(date)
+	if err != nil {
+		return time.Time{}, ErrUnsupported
+	}
+	return at, nil
+}
+
 // Register makes the bot's user (https://spec.matrix.org/latest/application-service-api/#server-admin-style-permissions).
 // That it exists already is fine.
 func (c *Client) Register(ctx context.Context) error {
@@ -39,7 +60,7 @@ func (c *Client) Register(ctx context.Context) error {
 		name: "register", method: http.MethodPost, path: path("v3", "register"),
 		body: map[string]any{"type": "m.login.application_service", "username": c.user.Localpart(), "inhibit_login": true},
 	})
-	if refusedWith(err, mautrix.MUserInUse.ErrCode) {
+	if invites.Errcode(err) == mautrix.MUserInUse.ErrCode {
 		return nil
 	}
 	return err
@@ -49,7 +70,7 @@ func (c *Client) Register(ctx context.Context) error {
 // room. An empty one is left as it is.
 func (c *Client) SetProfile(ctx context.Context, name, avatar string) error {
 	body, err := c.do(ctx, request{name: "profile", method: http.MethodGet, path: path("v3", "profile", c.user)})
-	if err != nil && !refusedWith(err, mautrix.MNotFound.ErrCode) {
+	if err != nil && invites.Errcode(err) != mautrix.MNotFound.ErrCode {
 		return err
 	}
 	for key, want := range map[string]string{"displayname": name, "avatar_url": avatar} {
@@ -111,7 +132,7 @@ func (c *Client) Send(ctx context.Context, r id.RoomID, txn, eventType string, c
 	body, err := c.do(ctx, request{
 		name: "send", method: http.MethodPut, path: path("v3", "rooms", r, "send", eventType, txn), body: content,
 	})
-	if refusedWith(err, "M_DUPLICATE_ANNOTATION") {
+	if invites.Errcode(err) == "M_DUPLICATE_ANNOTATION" {
 		return "", nil
 	}
 	return id.EventID(gjson.GetBytes(body, "event_id").String()), err
@@ -133,15 +154,6 @@ func (c *Client) StateEvent(ctx context.Context, r id.RoomID, k room.Key, as id.
 	})
 }
 
-// Member returns a user's membership in a room as the bot sees it, "leave" for somebody who never had any.
-func (c *Client) Member(ctx context.Context, r id.RoomID, user id.UserID) (string, error) {
-	raw, err := c.StateEvent(ctx, r, memberKey(user), "")
-	if refusedWith(err, mautrix.MNotFound.ErrCode) {
-		return "leave", nil
-	}
-	return gjson.GetBytes(raw, "content.membership").String(), err
-}
-
 // Alias looks an alias up. It returns the room and servers that know it.
 func (c *Client) Alias(ctx context.Context, alias id.RoomAlias) (id.RoomID, []string, error) {
 	body, err := c.do(ctx, request{name: "alias", method: http.MethodGet, path: path("v3", "directory", "room", alias)})
@@ -158,8 +170,7 @@ func (c *Client) Ping(ctx context.Context, appservice, txn string) error {
 	_, err := c.do(ctx, request{
 		name: "ping", method: http.MethodPost, path: path("v1", "appservice", appservice, "ping"), body: map[string]string{"transaction_id": txn},
 	})
-	var act *invites.ActError
-	if errors.As(err, &act) && (act.Status == http.StatusNotFound || act.Status == http.StatusMethodNotAllowed) {
+	if status := invites.HTTPStatus(err); status == http.StatusNotFound || status == http.StatusMethodNotAllowed {
 		return ErrUnsupported
 	}
 	return err

@@ -38,16 +38,16 @@ func Explain(q Question, d Decision) Explanation {
 	return e
 }
 
-// explanation is what a sentence takes: the names of its arguments, and the name of its remedy, if it has one.
+// explanation is what a sentence takes: the names of its arguments, with commas between, and the name of its remedy, if it has one.
 type explanation struct{ args, fix string }
 
 // explanations are the sentences by key: reason codes, and a few keys that several codes share.
 var explanations = map[string]explanation{
 	"rules": {args: "action"}, "rules.performer": {args: "action"}, // any code that is not listed
-	"power": {"action needed had", "raise"}, "power.performer": {"action needed had", "raise"},
-	"outranked": {"action target needed had", "stronger"}, "outranked.performer": {"action target needed had", "stronger"},
+	"power": {"action,needed,had", "raise"}, "power.performer": {"action,needed,had", "raise"},
+	"outranked": {"action,target,needed,had", "stronger"}, "outranked.performer": {"action,target,needed,had", "stronger"},
 	"unseen":         {fix: "again"},
-	"withdraw.power": {"needed had", "raise_kick"}, "withdraw.power.performer": {"needed had", "raise_kick"},
+	"withdraw.power": {"needed,had", "raise_kick"}, "withdraw.power.performer": {"needed,had", "raise_kick"},
 
 	string(CodeNoAssertion):                 {"performer", "own_client"},
 	string(CodeNoView):                      {fix: "invite_me"},
@@ -65,16 +65,16 @@ var explanations = map[string]explanation{
 	"invite.sender_not_joined":              {fix: "come_in"},
 	"invite.target_joined":                  {args: "target"},
 	"invite.target_banned":                  {"target", "unban"},
-	"invite.power":                          {"needed had", "raise"},
+	"invite.power":                          {"needed,had", "raise"},
 	"join.banned":                           {"target", "unban"},
-	"join.not_invited":                      {"rule target", "member_invites"},
+	"join.not_invited":                      {"rule,target", "member_invites"},
 	"join.rule_unknown":                     {"rule", "ask_member"},
 	"join.not_self":                         {},
 	"join.restricted":                       {"target", "member_invites"},
 	"knock.unsupported":                     {fix: "ask_member"},
 	"knock.rule":                            {"rule", "ask_member"},
-	"knock.membership":                      {args: "target found"},
-	"invite.power.performer":                {"needed had", "raise"},
+	"knock.membership":                      {args: "target,found"},
+	"invite.power.performer":                {"needed,had", "raise"},
 	"invite.sender_not_joined.performer":    {fix: "come_in"},
 	"kick.sender_not_joined.performer":      {fix: "members_only"},
 	"ban.sender_not_joined.performer":       {fix: "members_only"},
@@ -85,21 +85,21 @@ var explanations = map[string]explanation{
 
 	string(CodeMalformed):   {"from", "mend"},
 	string(CodeFacts):       {"fact", "again"},
-	string(CodeAskLevel):    {"needed had", "change_policy"},
+	string(CodeAskLevel):    {"needed,had", "change_policy"},
 	string(CodeAskWho):      {fix: "ask_them"},
 	string(CodeAskJoined):   {fix: "you_in"},
-	string(CodeUserDenied):  {"target match", "change_policy"},
-	string(CodeHostDenied):  {"target match", "change_policy"},
+	string(CodeUserDenied):  {"target,match", "change_policy"},
+	string(CodeHostDenied):  {"target,match", "change_policy"},
 	string(CodeNotAllowed):  {"target", "change_policy"},
-	string(CodeIPLiteral):   {"target match", "change_policy"},
-	string(CodeListed):      {"list target entity reason", "list_keeper"},
+	string(CodeIPLiteral):   {"target,match", "change_policy"},
+	string(CodeListed):      {"list,target,entity,reason", "list_keeper"},
 	string(CodeAfterLeave):  {"target", "they_in"},
 	string(CodeAfterNo):     {"target", "they_in"},
 	string(CodeAfterKick):   {"target", "they_in"},
 	string(CodeFull):        {fix: "change_policy"},
-	string(CodeQuotaPerson): {"n per", "next_in"},
-	string(CodeQuotaServer): {"n per", "next_in"},
-	string(CodeQuotaRoom):   {"n per", "next_in"},
+	string(CodeQuotaPerson): {"n,per", "next_in"},
+	string(CodeQuotaServer): {"n,per", "next_in"},
+	string(CodeQuotaRoom):   {"n,per", "next_in"},
 	string(CodeApproval):    {"target", "waits"},
 }
 
@@ -108,7 +108,7 @@ var remedies = map[string]string{
 	"again": "", "own_client": "", "invite_me": "", "unban": "", "stronger": "", "member_invites": "", "ask_member": "", "members_only": "",
 	"home_account": "", "mend": "", "ask_them": "", "list_keeper": "", "waits": "",
 	"come_in": "", "come_in.performer": "performer",
-	"raise": "needed action", "raise.performer": "needed action performer", "raise_kick": "needed", "raise_kick.performer": "needed performer",
+	"raise": "needed,action", "raise.performer": "needed,action,performer", "raise_kick": "needed", "raise_kick.performer": "needed,performer",
 	"change_policy": "field", "you_in": "wait", "they_in": "wait", "next_in": "wait",
 }
 
@@ -144,7 +144,7 @@ func explanationKey(q Question, d Decision) string {
 // said makes a phrase with the arguments that its sentence takes.
 func said(kind, key, args string, q Question, d Decision) room.Phrase {
 	p := room.Phrase{Key: kind + key}
-	for name := range strings.FieldsSeq(args) {
+	for name := range strings.FieldsFuncSeq(args, func(r rune) bool { return r == ',' }) {
 		p = p.With(name, argument(name, q, d))
 	}
 	return p
@@ -156,7 +156,7 @@ func allowed(q Question, d Decision) room.Phrase {
 	case d.Code == CodeAlready || d.Code == CodeAlreadyJoined:
 		return said("why.", string(d.Code), "target", q, d)
 	case q.Own():
-		return said("allow.", "self", "target action", q, d)
+		return said("allow.", "self", "target,action", q, d)
 	}
 	by := "actor"
 	switch {

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,8 +49,8 @@ const (
 // levelsPath is the object whose members are fields of their own, by the names of m.room.power_levels.
 const levelsPath = "guard.levels"
 
-// fields are the fields in the order of the document. Those of guard.levels are found by Lookup.
-var fields = [...]Field{
+// fieldTable has the fields in the order of the document. Those of guard.levels are found by Lookup.
+var fieldTable = []Field{
 	{Path: "delegate", kind: boolean},
 	{Path: "ask.level", kind: integer, least: -maxLevel, most: maxLevel},
 	{Path: "ask.users", kind: userList},
@@ -112,14 +113,14 @@ func indexed(t reflect.Type, prefix string, at []int) map[string][]int {
 }
 
 // Fields lists the fields in the order of the document. Those of guard.levels are found by Lookup.
-func Fields() []Field { return fields[:] }
+func Fields() []Field { return slices.Clone(fieldTable) }
 
 // Lookup finds a field by its path.
 func Lookup(path string) (Field, bool) {
 	if name, ok := strings.CutPrefix(path, levelsPath+"."); ok {
 		return Field{Path: path, kind: integer, least: -maxLevel, most: maxLevel}, isLevelName(name)
 	}
-	for _, f := range fields {
+	for _, f := range fieldTable {
 		if f.Path == path {
 			return f, true
 		}

@@ -3,6 +3,8 @@ package room
 import (
 	"strings"
 
+	"usher/exactjson"
+
 	"maunium.net/go/mautrix/id"
 )
 
@@ -36,7 +38,7 @@ func Authorize(s *Snapshot, a Action) (r Result) {
 }
 
 // membership returns the membership that an action results in, empty for those that are no membership change.
-func (t ActionType) membership() string {
+func (t ActionType) Membership() string {
 	switch t {
 	case Join:
 		return join
@@ -53,7 +55,7 @@ func (t ActionType) membership() string {
 }
 
 // eventType returns the type of the event that an action sends, empty for unknown actions.
-func (t ActionType) eventType() string {
+func (t ActionType) EventType() string {
 	switch t {
 	case SetJoinRules:
 		return typeJoinRules
@@ -62,7 +64,7 @@ func (t ActionType) eventType() string {
 	case ThirdParty:
 		return typeThirdParty
 	}
-	if t.membership() != "" {
+	if t.Membership() != "" {
 		return typeMember
 	}
 	return ""
@@ -70,28 +72,28 @@ func (t ActionType) eventType() string {
 
 // parsedContent is an action's content and whether canonical JSON can hold it.
 type parsedContent struct {
-	node
+	exactjson.Value
 	canonical bool
 }
 
 // parse reads an action's content; none is {}. It returns false if it is no JSON object.
 func (a *Action) parse(c *parsedContent) bool {
 	if len(a.Content) == 0 || string(a.Content) == "{}" {
-		c.node.kind, c.canonical = kindObject, true
+		c.Value.Kind, c.canonical = exactjson.Object, true
 		return true
 	}
 	var ok bool
-	c.node, c.canonical, ok = parse(string(a.Content))
-	return ok && c.kind == kindObject
+	c.Value, c.canonical, ok = exactjson.Parse(a.Content)
+	return ok && c.Kind == exactjson.Object
 }
 
 // checkFormat refuses what no homeserver would take for an event, before the rules
 // (https://spec.matrix.org/latest/server-server-api/#checks-performed-on-receipt-of-a-pdu). It reports whether that
 // decided; the result is r then.
 func (s *Snapshot) checkFormat(a *Action, content *parsedContent, isObject bool, r *Result) (decided bool) {
-	membership := a.Type.membership()
+	membership := a.Type.Membership()
 	switch {
-	case a.Type.eventType() == "":
+	case a.Type.EventType() == "":
 		*r = deny(RuleFormatAction, Evidence{Found: string(a.Type)})
 	case !isObject:
 		*r = deny(RuleFormatContent, Evidence{})
@@ -99,8 +101,8 @@ func (s *Snapshot) checkFormat(a *Action, content *parsedContent, isObject bool,
 		*r = deny(RuleFormatUserID, Evidence{User: a.Sender})
 	case membership != "" && !validUserID(string(a.Target)):
 		*r = deny(RuleFormatUserID, Evidence{User: a.Target})
-	case membership != "" && content.has("membership") && !content.get("membership").is(membership):
-		*r = deny(RuleFormatContent, Evidence{Found: content.get("membership").raw, Wanted: membership})
+	case membership != "" && content.Find("membership") >= 0 && !content.Get("membership").Is(membership):
+		*r = deny(RuleFormatContent, Evidence{Found: content.Get("membership").Raw, Wanted: membership})
 	case s.traits.canonicalJSON && !content.canonical:
 		*r = deny(RuleFormatCanonicalJSON, Evidence{})
 	default:
@@ -135,10 +137,10 @@ func (s *Snapshot) checkRoom(sender id.UserID, r *Result) (decided bool) {
 // authorizeState applies rules 6 to 11 to the state events that are actions.
 func (s *Snapshot) authorizeState(a *Action, content *parsedContent) Result {
 	stateKey := ""
-	r := s.authorizeSend(a.Sender, a.Type.eventType(), &stateKey)
+	r := s.authorizeSend(a.Sender, a.Type.EventType(), &stateKey)
 	// 10. m.room.power_levels.
 	if r.Verdict == Allow && a.Type == SetPowerLevels {
-		return s.authorizePowerLevels(a, content.node)
+		return s.authorizePowerLevels(a, content.Value)
 	}
 	return r
 }
@@ -234,7 +236,7 @@ func (s *Snapshot) NeededFor(t ActionType) (needed Level, known bool) {
 			l = s.named(banLevel)
 		}
 	case SetJoinRules, SetPowerLevels:
-		l = s.eventLevel(t.eventType(), true)
+		l = s.eventLevel(t.EventType(), true)
 	case Join, Knock, Leave:
 		return 0, true
 	}

@@ -7,9 +7,9 @@ import "strconv"
 func (r Result) Phrase() Phrase {
 	e := r.Evidence
 	switch {
-	case r.comparesPower() && e.Found == "":
+	case r.ComparesPower() && e.Found == "":
 		return r.comparison()
-	case r.comparesPower():
+	case r.ComparesPower():
 		return Say("check.malformed", "rule", r.Rule)
 	case r.Rule == RuleUnknown:
 		return Say("check.unknown", "type", e.Key.Type, "of", e.Key.StateKey)

@@ -6,6 +6,8 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
+
+	"usher/exactjson"
 )
 
 // A level is a power level as some event gives it, or does not. The zero value is absent.
@@ -63,15 +65,15 @@ func (l level) big() *big.Int {
 }
 
 // level reads a power level as the room version allows it to be written.
-func (t *traits) level(n node) level {
-	switch n.kind {
-	case kindNone:
+func (t *traits) level(n exactjson.Value) level {
+	switch n.Kind {
+	case exactjson.None:
 		return level{}
-	case kindNumber:
-		return t.number(n.raw)
-	case kindString:
+	case exactjson.Number:
+		return t.number(n.Raw)
+	case exactjson.String:
 		if t.strings {
-			return stringLevel(unquote(n.raw))
+			return stringLevel(n.Text())
 		}
 	}
 	return level{state: malformed}
@@ -84,7 +86,7 @@ func (t *traits) number(s string) level {
 		}
 		return floatLevel(s)
 	}
-	if t.canonicalJSON && !fits53(strings.TrimPrefix(s, "-")) {
+	if t.canonicalJSON && !exactjson.Fits53(s) {
 		return level{state: malformed} // no event of this version can hold it
 	}
 	return integerLevel(s)
@@ -175,11 +177,11 @@ type powerLevels struct {
 	users, events, notifications table
 }
 
-func (t *traits) powerLevels(content node) *powerLevels {
+func (t *traits) powerLevels(content exactjson.Value) *powerLevels {
 	p := new(powerLevels)
 	for i := range p.named {
-		p.named[i] = t.level(content.get(levelName(i)))
-		if content.kind != kindObject {
+		p.named[i] = t.level(content.Get(levelName(i)))
+		if content.Kind != exactjson.Object {
 			p.named[i].state = malformed
 		}
 	}
@@ -192,18 +194,18 @@ func (t *traits) powerLevels(content node) *powerLevels {
 // A table is an object of power levels. levels goes with the object's items.
 type table struct {
 	state  levelState // malformed: not an object
-	object node
+	object exactjson.Value
 	levels []level
 }
 
-func (t *traits) table(content node, name string) table {
-	n := content.get(name)
-	if content.kind != kindObject || n.exists() && n.kind != kindObject {
+func (t *traits) table(content exactjson.Value, name string) table {
+	n := content.Get(name)
+	if content.Kind != exactjson.Object || n.Exists() && n.Kind != exactjson.Object {
 		return table{state: malformed}
 	}
-	out := table{given, n, make([]level, len(n.items))}
-	for i := range n.items {
-		out.levels[i] = t.level(n.items[i].node)
+	out := table{given, n, make([]level, len(n.Items))}
+	for i := range n.Items {
+		out.levels[i] = t.level(n.Items[i].Value)
 	}
 	return out
 }
@@ -212,7 +214,7 @@ func (t *table) find(key string) level {
 	if t.state == malformed {
 		return level{state: malformed}
 	}
-	if i := t.object.index.find(t.object.items, key); i >= 0 {
+	if i := t.object.Find(key); i >= 0 {
 		return t.levels[i]
 	}
 	return level{}
@@ -230,14 +232,14 @@ func changes(old, new *table) []change {
 		return []change{{"", level{state: malformed}, level{state: malformed}}}
 	}
 	var out []change
-	for i, item := range old.object.items {
-		if c := (change{item.key, old.levels[i], new.find(item.key)}); !c.old.same(c.new) {
+	for i, item := range old.object.Items {
+		if c := (change{item.Key, old.levels[i], new.find(item.Key)}); !c.old.same(c.new) {
 			out = append(out, c)
 		}
 	}
-	for i, item := range new.object.items {
-		if old.find(item.key).state == absent {
-			out = append(out, change{item.key, level{}, new.levels[i]})
+	for i, item := range new.object.Items {
+		if old.find(item.Key).state == absent {
+			out = append(out, change{item.Key, level{}, new.levels[i]})
 		}
 	}
 	return out

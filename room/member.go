@@ -1,6 +1,10 @@
 package room
 
-import "maunium.net/go/mautrix/id"
+import (
+	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
+)
 
 // Rule 5: m.room.member. 5.2, the signature of the authorising server, is assumed to be valid: a homeserver adds it.
 
@@ -54,15 +58,15 @@ func (s *Snapshot) authorizeJoin(a *Action, content *parsedContent) Result {
 }
 
 // authoriser returns the user in whose name a server vouches for a restricted join; empty: nobody.
-func authoriser(content node) id.UserID {
-	user, _ := content.get("join_authorised_via_users_server").str()
+func authoriser(content exactjson.Value) id.UserID {
+	user, _ := content.Get("join_authorised_via_users_server").Str()
 	return id.UserID(user)
 }
 
 // authorizeRestricted is 5.3.5.2: the authorising user must be in the room and have the invite level. Of the two,
 // membership is tested first, as homeservers do.
 func (s *Snapshot) authorizeRestricted(content *parsedContent) (r Result) {
-	user := authoriser(content.node)
+	user := authoriser(content.Value)
 	if user == "" {
 		return deny(RuleJoinNoAuthoriser, Evidence{Key: Key{Type: typeJoinRules}, Found: s.joinRule, Wanted: public})
 	}
@@ -111,8 +115,8 @@ func (s *Snapshot) requireJoined(user id.UserID, denied Rule, r *Result) bool {
 // authorizeInvite is 5.4: membership is invite.
 func (s *Snapshot) authorizeInvite(a *Action, content *parsedContent, r *Result) {
 	// 5.4.1. The content has third_party_invite.
-	if content.has("third_party_invite") {
-		*r = s.authorizeThirdParty(a, content.get("third_party_invite"))
+	if content.Find("third_party_invite") >= 0 {
+		*r = s.authorizeThirdParty(a, content.Get("third_party_invite"))
 		return
 	}
 	// 5.4.2. The sender's membership is not join: reject.

@@ -10,7 +10,7 @@ func Needs(a Action) []Key {
 	self := a.Sender == a.Target
 	switch a.Type {
 	case Invite:
-		if tpi := content.get("third_party_invite"); tpi.exists() {
+		if tpi := content.Get("third_party_invite"); tpi.Exists() {
 			keys := []Key{create, target}
 			if token, ok := thirdPartyToken(tpi); ok {
 				keys = append(keys, Key{typeThirdParty, token})
@@ -26,7 +26,7 @@ func Needs(a Action) []Key {
 			return []Key{create}
 		}
 		keys := []Key{create, sender, joinRules}
-		if user := authoriser(content.node); user != "" {
+		if user := authoriser(content.Value); user != "" {
 			keys = append(keys, memberKey(user), levels)
 		}
 		return keys

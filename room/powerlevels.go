@@ -1,9 +1,13 @@
 package room
 
-import "maunium.net/go/mautrix/id"
+import (
+	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
+)
 
 // authorizePowerLevels is rule 10: m.room.power_levels, after rules 6 to 9 have passed.
-func (s *Snapshot) authorizePowerLevels(a *Action, content node) Result {
+func (s *Snapshot) authorizePowerLevels(a *Action, content exactjson.Value) Result {
 	next := s.traits.powerLevels(content)
 	if r := s.checkLevels(next, content); r.Rule != "" {
 		return r
@@ -39,7 +43,7 @@ func (s *Snapshot) authorizePowerLevels(a *Action, content node) Result {
 
 // checkLevels is 10.1 to 10.4: the form of the new content. Before v10 the specification names users only; homeservers
 // refuse what is no integer anywhere in all versions, and so does this. The zero result says that the form is good.
-func (s *Snapshot) checkLevels(next *powerLevels, content node) Result {
+func (s *Snapshot) checkLevels(next *powerLevels, content exactjson.Value) Result {
 	// 10.1. A named level is present and not an integer: reject.
 	for i := range next.named {
 		if next.named[i].state == malformed {
@@ -48,34 +52,34 @@ func (s *Snapshot) checkLevels(next *powerLevels, content node) Result {
 	}
 	// 10.2. events or notifications is present and not an object of integers: reject.
 	for _, name := range []string{"events", "notifications"} {
-		n := content.get(name)
-		if n.exists() && n.kind != kindObject {
+		n := content.Get(name)
+		if n.Exists() && n.Kind != exactjson.Object {
 			return deny(RulePLNotInteger, Evidence{Found: name})
 		}
-		for _, item := range n.items {
-			if s.traits.level(item.node).state != given {
-				return deny(RulePLNotInteger, Evidence{Found: name + " " + item.key})
+		for _, item := range n.Items {
+			if s.traits.level(item.Value).state != given {
+				return deny(RulePLNotInteger, Evidence{Found: name + " " + item.Key})
 			}
 		}
 	}
 	// 10.3. users is not an object with user IDs for keys and integers for values: reject. It may be missing: every
 	// homeserver has it so.
-	users := content.get("users")
-	if users.exists() && users.kind != kindObject {
+	users := content.Get("users")
+	if users.Exists() && users.Kind != exactjson.Object {
 		return deny(RulePLUsersType, Evidence{})
 	}
-	for _, item := range users.items {
-		if !validUserID(item.key) {
-			return deny(RulePLUserID, Evidence{Found: item.key})
+	for _, item := range users.Items {
+		if !validUserID(item.Key) {
+			return deny(RulePLUserID, Evidence{Found: item.Key})
 		}
-		if s.traits.level(item.node).state != given {
-			return deny(RulePLNotInteger, Evidence{User: id.UserID(item.key), Found: "users " + item.key})
+		if s.traits.level(item.Value).state != given {
+			return deny(RulePLNotInteger, Evidence{User: id.UserID(item.Key), Found: "users " + item.Key})
 		}
 	}
 	// 10.4. users contains a creator: reject (v12).
-	for _, item := range users.items {
-		if s.isCreator(id.UserID(item.key)) {
-			return deny(RulePLCreatorListed, Evidence{Key: Key{Type: typeCreate}, User: id.UserID(item.key)})
+	for _, item := range users.Items {
+		if s.isCreator(id.UserID(item.Key)) {
+			return deny(RulePLCreatorListed, Evidence{Key: Key{Type: typeCreate}, User: id.UserID(item.Key)})
 		}
 	}
 	return Result{}

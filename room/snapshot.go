@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 
+	"usher/exactjson"
+
 	"maunium.net/go/mautrix/id"
 )
 
@@ -87,7 +89,7 @@ func NewSnapshot(state State) *Snapshot {
 		case key == Key{Type: typePowerLevels}:
 			s.levels = s.traits.powerLevels(parseContent(e))
 		case key == Key{Type: typeJoinRules}:
-			s.joinRule, _ = parseContent(e).get("join_rule").str()
+			s.joinRule, _ = parseContent(e).Get("join_rule").Str()
 		}
 	}
 	return s
@@ -98,7 +100,7 @@ func membershipIn(e *Event) string {
 	if e == nil {
 		return leave
 	}
-	membership, _ := parseContent(e).get("membership").str()
+	membership, _ := parseContent(e).Get("membership").Str()
 	for _, known := range [...]string{join, leave, invite, ban, knock} {
 		if membership == known {
 			return known // lets go of the content
@@ -108,45 +110,45 @@ func membershipIn(e *Event) string {
 }
 
 // parseContent returns an event's content, or a value that is no object if it is malformed.
-func parseContent(e *Event) node {
+func parseContent(e *Event) exactjson.Value {
 	if e == nil {
-		return node{}
+		return exactjson.Value{}
 	}
-	n, _, ok := parse(string(e.Content))
+	n, _, ok := exactjson.Parse(e.Content)
 	if !ok {
-		return node{}
+		return exactjson.Value{}
 	}
 	return n
 }
 
 // versionIn reads room_version, which is 1 when there is none.
-func versionIn(create node) id.RoomVersion {
-	v := create.get("room_version")
-	if !v.exists() {
+func versionIn(create exactjson.Value) id.RoomVersion {
+	v := create.Get("room_version")
+	if !v.Exists() {
 		return "1"
 	}
-	version, _ := v.str()
+	version, _ := v.Str()
 	return id.RoomVersion(version)
 }
 
 // creation applies rule 1 (m.room.create) as far as content and sender go.
-func (t *traits) creation(e *Event, content node) creation {
-	c := creation{exists: true, valid: content.kind == kindObject && validUserID(string(e.Sender)), creator: e.Sender}
+func (t *traits) creation(e *Event, content exactjson.Value) creation {
+	c := creation{exists: true, valid: content.Kind == exactjson.Object && validUserID(string(e.Sender)), creator: e.Sender}
 	c.server = domain(string(e.Sender))
 	// "the property m.federate set to false": anything that is not true counts, as Synapse has it.
-	federate := content.get("m.federate")
-	c.federates = !federate.exists() || federate.kind == kindTrue
+	federate := content.Get("m.federate")
+	c.federates = !federate.Exists() || federate.Kind == exactjson.True
 	if t.creatorInContent { // 1.4 of v1–v10: no creator, reject
-		creator, _ := content.get("creator").str()
+		creator, _ := content.Get("creator").Str()
 		c.creator = id.UserID(creator)
-		c.valid = c.valid && content.get("creator").exists()
+		c.valid = c.valid && content.Get("creator").Exists()
 	}
 	if t.privilegedCreators { // 1.4 of v12: additional_creators must be an array of user IDs
 		c.creators = []id.UserID{e.Sender}
-		more := content.get("additional_creators")
-		c.valid = c.valid && (!more.exists() || more.kind == kindArray)
-		for _, item := range more.items {
-			creator, _ := item.str()
+		more := content.Get("additional_creators")
+		c.valid = c.valid && (!more.Exists() || more.Kind == exactjson.Array)
+		for _, item := range more.Items {
+			creator, _ := item.Str()
 			c.valid = c.valid && validUserID(creator)
 			c.creators = append(c.creators, id.UserID(creator))
 		}

@@ -5,13 +5,15 @@ import (
 	"encoding/base64"
 	"slices"
 	"strings"
+
+	"usher/exactjson"
 )
 
 // thirdPartyToken returns the token in third_party_invite.signed, and whether it is a string.
-func thirdPartyToken(tpi node) (string, bool) { return tpi.get("signed").get("token").str() }
+func thirdPartyToken(tpi exactjson.Value) (string, bool) { return tpi.Get("signed").Get("token").Str() }
 
 // authorizeThirdParty is 5.4.1: an invitation that somebody with a third-party identifier takes up.
-func (s *Snapshot) authorizeThirdParty(a *Action, tpi node) Result {
+func (s *Snapshot) authorizeThirdParty(a *Action, tpi exactjson.Value) Result {
 	// 5.4.1.1. The target is banned: reject.
 	m, known := s.Membership(a.Target)
 	if !known {
@@ -21,16 +23,16 @@ func (s *Snapshot) authorizeThirdParty(a *Action, tpi node) Result {
 		return deny(RuleThirdPartyBanned, membershipEvidence(a.Target, m, leave))
 	}
 	// 5.4.1.2. There is no signed: reject.
-	signed := tpi.get("signed")
-	if !signed.exists() {
+	signed := tpi.Get("signed")
+	if !signed.Exists() {
 		return deny(RuleThirdPartyNoSigned, Evidence{})
 	}
 	// 5.4.1.3. signed has no mxid or no token: reject.
-	if !signed.get("mxid").exists() || !signed.get("token").exists() {
+	if !signed.Get("mxid").Exists() || !signed.Get("token").Exists() {
 		return deny(RuleThirdPartyNoFields, Evidence{})
 	}
 	// 5.4.1.4. mxid is not the state key: reject.
-	if mxid, _ := signed.get("mxid").str(); mxid != string(a.Target) {
+	if mxid, _ := signed.Get("mxid").Str(); mxid != string(a.Target) {
 		return deny(RuleThirdPartyMXIDMismatch, Evidence{User: a.Target, Found: mxid, Wanted: string(a.Target)})
 	}
 	// 5.4.1.5. There is no m.room.third_party_invite event for the token: reject.
@@ -58,11 +60,11 @@ func (s *Snapshot) authorizeThirdParty(a *Action, tpi node) Result {
 }
 
 // publicKeys collects public_key and public_keys, without those that are no Ed25519 key.
-func publicKeys(content node) []ed25519.PublicKey {
-	candidates := []node{content.get("public_key")}
-	if list := content.get("public_keys"); list.kind == kindArray {
-		for _, item := range list.items {
-			candidates = append(candidates, item.get("public_key"))
+func publicKeys(content exactjson.Value) []ed25519.PublicKey {
+	candidates := []exactjson.Value{content.Get("public_key")}
+	if list := content.Get("public_keys"); list.Kind == exactjson.Array {
+		for _, item := range list.Items {
+			candidates = append(candidates, item.Get("public_key"))
 		}
 	}
 	var keys []ed25519.PublicKey
@@ -76,16 +78,16 @@ func publicKeys(content node) []ed25519.PublicKey {
 
 // signedByAny checks a signed JSON object (https://spec.matrix.org/latest/appendices/#checking-for-a-signature), whoever
 // the servers are that signed it: the keys tell who was trusted.
-func signedByAny(signed node, keys []ed25519.PublicKey) bool {
+func signedByAny(signed exactjson.Value, keys []ed25519.PublicKey) bool {
 	body := signed
-	body.items = slices.DeleteFunc(slices.Clone(signed.items), func(m member) bool {
-		return m.key == "signatures" || m.key == "unsigned"
+	body.Items = slices.DeleteFunc(slices.Clone(signed.Items), func(m exactjson.Member) bool {
+		return m.Key == "signatures" || m.Key == "unsigned"
 	})
-	message := appendCanonical(nil, body)
-	for _, server := range objectItems(signed.get("signatures")) {
-		for _, signature := range objectItems(server.node) {
-			raw, ok := decodeBase64(signature.node)
-			if !ok || len(raw) != ed25519.SignatureSize || !strings.HasPrefix(signature.key, "ed25519:") {
+	message := exactjson.AppendCanonical(nil, body)
+	for _, server := range objectItems(signed.Get("signatures")) {
+		for _, signature := range objectItems(server.Value) {
+			raw, ok := decodeBase64(signature.Value)
+			if !ok || len(raw) != ed25519.SignatureSize || !strings.HasPrefix(signature.Key, "ed25519:") {
 				continue
 			}
 			for _, key := range keys {
@@ -98,17 +100,17 @@ func signedByAny(signed node, keys []ed25519.PublicKey) bool {
 	return false
 }
 
-func objectItems(n node) []member {
-	if n.kind != kindObject {
+func objectItems(n exactjson.Value) []exactjson.Member {
+	if n.Kind != exactjson.Object {
 		return nil
 	}
-	return n.items
+	return n.Items
 }
 
 // decodeBase64 reads unpadded Base64 in the standard or the URL-safe alphabet
 // (https://spec.matrix.org/latest/client-server-api/#mroomthird_party_invite); padding is forgiven.
-func decodeBase64(n node) ([]byte, bool) {
-	s, ok := n.str()
+func decodeBase64(n exactjson.Value) ([]byte, bool) {
+	s, ok := n.Str()
 	if !ok || strings.ContainsAny(s, "\r\n") {
 		return nil, false
 	}

@@ -31,7 +31,7 @@ func appendAudit(t *tx, audit []invites.Audit) error {
 	rows := make([][]any, len(audit))
 	for i, a := range audit {
 		var part any
-		if a.Kind == "decision" && a.Command != "" {
+		if a.Kind == invites.AuditDecision && a.Command != "" {
 			part = digest(string(a.Action), string(a.Room), string(a.Target))
 		}
 		rows[i] = []any{digest(string(a.Command)), part, ms(a.At), in(a.Kind), in(a.Action), in(a.Room), in(a.Actor), in(a.Performer), in(a.Target),
@@ -42,7 +42,7 @@ func appendAudit(t *tx, audit []invites.Audit) error {
 }
 
 // Audit returns the decisions and effects of one command, in the order they were written.
-func (s *Store) Audit(ctx context.Context, command id.EventID) ([]invites.Audit, error) {
+func (s AuditLog) Audit(ctx context.Context, command id.EventID) ([]invites.Audit, error) {
 	return all(ctx, &s.reads, scanAudit, selectAudit, digest(string(command)), in(command))
 }
 
@@ -53,12 +53,12 @@ func scanAudit(row scanner) (a invites.Audit, err error) {
 }
 
 // RecentAudit implements invites.Ledger.
-func (s *Store) RecentAudit(ctx context.Context, q invites.AuditQuery, limit int) ([]invites.Audit, error) {
+func (s AuditLog) RecentAudit(ctx context.Context, q invites.AuditQuery, limit int) ([]invites.Audit, error) {
 	return all(ctx, &s.reads, scanAudit, selectRecent, in(q.Room), ms(q.Since), in(q.User), limit)
 }
 
 // eachAudit calls found for each row, the oldest first.
-func (s *Store) eachAudit(ctx context.Context, q invites.AuditQuery, found func(invites.Audit) error) error {
+func (s AuditLog) eachAudit(ctx context.Context, q invites.AuditQuery, found func(invites.Audit) error) error {
 	query, args := selectSince, []any{ms(q.Since), in(q.User)}
 	if q.Room != "" {
 		query, args = selectRoomSince, append(args, in(q.Room))

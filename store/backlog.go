@@ -20,7 +20,7 @@ const selectBacklog = `SELECT
 	(SELECT COUNT(*) FROM quarantine)`
 
 // Backlog counts what waits. Partial indexes serve it, so that it costs what waits, not what is kept.
-func (s *Store) Backlog(ctx context.Context) (Backlog, error) {
+func (s Changes) Backlog(ctx context.Context) (Backlog, error) {
 	return one(ctx, &s.reads, func(row scanner) (b Backlog, err error) {
 		err = row.Scan(&b.Open, moment{&b.Due}, &b.Events, moment{&b.Oldest}, &b.Quarantine)
 		return b, err

@@ -57,7 +57,7 @@ func scanCard(row scanner) (c invites.Card, err error) {
 }
 
 // OpenCard implements invites.Store.
-func (s *Store) OpenCard(ctx context.Context, c invites.Card) (stored invites.Card, err error) {
+func (s Cards) OpenCard(ctx context.Context, c invites.Card) (stored invites.Card, err error) {
 	err = s.write.commit(ctx, plain, func(t *tx) error {
 		if s.pool != nil {
 			if err := t.query(func(scanner) error { return nil }, lockShown, digest(string(c.ShownIn))); err != nil {
@@ -76,54 +76,54 @@ func (s *Store) OpenCard(ctx context.Context, c invites.Card) (stored invites.Ca
 }
 
 // PostedCard implements invites.Store.
-func (s *Store) PostedCard(ctx context.Context, card int64, notice id.EventID) error {
+func (s Cards) PostedCard(ctx context.Context, card int64, notice id.EventID) error {
 	return found(s.change(ctx, updatePosted, card, in(notice)))
 }
 
 // CardShown implements invites.Store.
-func (s *Store) CardShown(ctx context.Context, notice id.EventID) (invites.Card, error) {
+func (s Cards) CardShown(ctx context.Context, notice id.EventID) (invites.Card, error) {
 	return one(ctx, &s.reads, scanCard, selectShown, in(notice))
 }
 
 // CardVoted implements invites.Store.
-func (s *Store) CardVoted(ctx context.Context, vote id.EventID) (invites.Card, error) {
+func (s Cards) CardVoted(ctx context.Context, vote id.EventID) (invites.Card, error) {
 	return one(ctx, &s.reads, scanCard, selectVoted, in(vote))
 }
 
 // CardNumbered implements invites.Store.
-func (s *Store) CardNumbered(ctx context.Context, shownIn id.RoomID, number int64) (invites.Card, error) {
+func (s Cards) CardNumbered(ctx context.Context, shownIn id.RoomID, number int64) (invites.Card, error) {
 	return one(ctx, &s.reads, scanCard, selectNumbered, in(shownIn), number)
 }
 
 // CardOf implements invites.Store.
-func (s *Store) CardOf(ctx context.Context, command id.EventID, action room.ActionType, r id.RoomID, target id.UserID) (invites.Card, error) {
+func (s Cards) CardOf(ctx context.Context, command id.EventID, action room.ActionType, r id.RoomID, target id.UserID) (invites.Card, error) {
 	return one(ctx, &s.reads, scanCard, selectCardOf, asked(command, action, r, target))
 }
 
 // CardsTodo implements invites.Store.
-func (s *Store) CardsTodo(ctx context.Context) ([]invites.Card, error) {
+func (s Cards) CardsTodo(ctx context.Context) ([]invites.Card, error) {
 	return all(ctx, &s.reads, scanCard, selectTodo)
 }
 
 // Knocked implements invites.Store.
-func (s *Store) Knocked(ctx context.Context, r id.RoomID, since time.Time, limit int) ([]invites.Card, error) {
+func (s Cards) Knocked(ctx context.Context, r id.RoomID, since time.Time, limit int) ([]invites.Card, error) {
 	return all(ctx, &s.reads, scanCard, selectKnocked, in(r), ms(since), limit)
 }
 
 // CastVote implements invites.Store.
-func (s *Store) CastVote(ctx context.Context, card int64, v invites.Vote) (bool, error) {
+func (s Cards) CastVote(ctx context.Context, card int64, v invites.Vote) (bool, error) {
 	n, err := s.change(ctx, upsertVote, card, digest(string(v.Voter)), in(v.Voter), in(v.Choice), in(v.Room), in(v.Event), in(v.Reason), ms(v.At))
 	return n > 0, err
 }
 
 // WithdrawVote implements invites.Store.
-func (s *Store) WithdrawVote(ctx context.Context, card int64, vote id.EventID) error {
+func (s Cards) WithdrawVote(ctx context.Context, card int64, vote id.EventID) error {
 	_, err := s.change(ctx, deleteVote, card, in(vote))
 	return err
 }
 
 // Votes implements invites.Store.
-func (s *Store) Votes(ctx context.Context, card int64) ([]invites.Vote, error) {
+func (s Cards) Votes(ctx context.Context, card int64) ([]invites.Vote, error) {
 	return all(ctx, &s.reads, func(row scanner) (v invites.Vote, err error) {
 		err = row.Scan(out(&v.Voter), out(&v.Choice), out(&v.Room), out(&v.Event), out(&v.Reason), moment{&v.At})
 		return v, err
@@ -131,7 +131,7 @@ func (s *Store) Votes(ctx context.Context, card int64) ([]invites.Vote, error) {
 }
 
 // CloseCard implements invites.Store. A row that it names but that waits no longer is left as it is.
-func (s *Store) CloseCard(ctx context.Context, c invites.Closing) (closed bool, err error) {
+func (s Cards) CloseCard(ctx context.Context, c invites.Closing) (closed bool, err error) {
 	err = s.write.commit(ctx, plain, func(t *tx) error {
 		n, err := t.exec(updateClosed, c.Card, in(c.State), in(c.Code), in(c.By), in(c.Answer), ms(c.At), c.Told)
 		if closed = n > 0; err != nil || !closed {
@@ -140,7 +140,7 @@ func (s *Store) CloseCard(ctx context.Context, c invites.Closing) (closed bool, 
 		switch r := c.Row; {
 		case r == nil:
 		case r.ID != 0:
-			if r.Status != invites.Open {
+			if r.Status != invites.StatusOpen {
 				if err := refund(t, []invites.Settlement{{ID: r.ID, Refund: true}}); err != nil {
 					return err
 				}
@@ -158,6 +158,6 @@ func (s *Store) CloseCard(ctx context.Context, c invites.Closing) (closed bool, 
 }
 
 // ToldCard implements invites.Store.
-func (s *Store) ToldCard(ctx context.Context, card int64) error {
+func (s Cards) ToldCard(ctx context.Context, card int64) error {
 	return found(s.change(ctx, updateTold, card))
 }

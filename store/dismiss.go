@@ -10,7 +10,7 @@ const deleteReceived = `DELETE FROM inbox WHERE event_id = $1`
 
 // Dismiss drops inbox events that turned out to be nobody's business here, all in one commit. Should one come again, it is
 // new again.
-func (s *Store) Dismiss(ctx context.Context, events []id.EventID) error {
+func (s Inbox) Dismiss(ctx context.Context, events []id.EventID) error {
 	return s.write.commit(ctx, plain, func(t *tx) error {
 		for _, e := range events {
 			if _, err := t.exec(deleteReceived, in(e)); err != nil {

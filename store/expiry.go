@@ -29,7 +29,7 @@ const (
 )
 
 // Unchecked implements invites.Expiries.
-func (s *Store) Unchecked(ctx context.Context, before time.Time, limit int) ([]id.RoomID, error) {
+func (s Expiries) Unchecked(ctx context.Context, before time.Time, limit int) ([]id.RoomID, error) {
 	return all(ctx, &s.reads, func(row scanner) (r id.RoomID, err error) {
 		err = row.Scan(out(&r))
 		return r, err
@@ -37,29 +37,29 @@ func (s *Store) Unchecked(ctx context.Context, before time.Time, limit int) ([]i
 }
 
 // SetExpiry implements invites.Expiries.
-func (s *Store) SetExpiry(ctx context.Context, r id.RoomID, rule invites.ExpiryRule, now time.Time) error {
+func (s Expiries) SetExpiry(ctx context.Context, r id.RoomID, rule invites.ExpiryRule, now time.Time) error {
 	_, err := s.change(ctx, updateExpiry, in(r), rule.After.Milliseconds(), rule.Remind.Milliseconds(), ms(now))
 	return err
 }
 
 // ForgetExpiries implements invites.Expiries.
-func (s *Store) ForgetExpiries(ctx context.Context) error {
+func (s Expiries) ForgetExpiries(ctx context.Context) error {
 	_, err := s.change(ctx, forgetExpiries)
 	return err
 }
 
 // Overdue implements invites.Expiries.
-func (s *Store) Overdue(ctx context.Context, now, tried time.Time, limit int) ([]invites.Invitation, error) {
+func (s Expiries) Overdue(ctx context.Context, now, tried time.Time, limit int) ([]invites.Invitation, error) {
 	return all(ctx, &s.reads, scanEntry, selectOverdue, ms(now), ms(tried), limit)
 }
 
 // ToRemind implements invites.Expiries.
-func (s *Store) ToRemind(ctx context.Context, now time.Time, limit int) ([]invites.Invitation, error) {
+func (s Expiries) ToRemind(ctx context.Context, now time.Time, limit int) ([]invites.Invitation, error) {
 	return all(ctx, &s.reads, scanEntry, selectToRemind, ms(now), limit)
 }
 
 // Reminded implements invites.Expiries.
-func (s *Store) Reminded(ctx context.Context, entries ...int64) error {
+func (s Expiries) Reminded(ctx context.Context, entries ...int64) error {
 	return s.write.commit(ctx, plain, func(t *tx) error {
 		for _, entry := range entries {
 			if _, err := t.exec(updateReminded, entry); err != nil {
@@ -71,7 +71,7 @@ func (s *Store) Reminded(ctx context.Context, entries ...int64) error {
 }
 
 // Tried implements invites.Expiries.
-func (s *Store) Tried(ctx context.Context, at time.Time, entries ...int64) error {
+func (s Expiries) Tried(ctx context.Context, at time.Time, entries ...int64) error {
 	return s.write.commit(ctx, plain, func(t *tx) error {
 		for _, entry := range entries {
 			if _, err := t.exec(updateTried, entry, ms(at)); err != nil {

@@ -13,7 +13,7 @@ type Upgrade struct {
 }
 
 // UpgradeNext does to the schema what the start of a version to come does.
-func (s *Store) UpgradeNext(ctx context.Context, next ...Upgrade) error {
+func (s *db) UpgradeNext(ctx context.Context, next ...Upgrade) error {
 	table := schema()
 	known := len(table)
 	for _, u := range next {
@@ -30,7 +30,7 @@ func (s *Store) UpgradeNext(ctx context.Context, next ...Upgrade) error {
 }
 
 // Awaited commits what do does as a write that a commit may wait for.
-func (s *Store) Awaited(ctx context.Context, do func()) error {
+func (s *db) Awaited(ctx context.Context, do func()) error {
 	return s.write.commit(ctx, awaited, func(*tx) error {
 		do()
 		return nil

@@ -17,10 +17,10 @@ const (
 	deleteWatch = `DELETE FROM guard WHERE room_id = $1`
 )
 
-var _ invites.Guards = (*Store)(nil)
+var _ invites.Guards = Guards{}
 
 // Guarded implements invites.Guards.
-func (s *Store) Guarded(ctx context.Context) ([]id.RoomID, error) {
+func (s Guards) Guarded(ctx context.Context) ([]id.RoomID, error) {
 	return all(ctx, &s.reads, func(row scanner) (r id.RoomID, err error) {
 		err = row.Scan(out(&r))
 		return r, err
@@ -28,7 +28,7 @@ func (s *Store) Guarded(ctx context.Context) ([]id.RoomID, error) {
 }
 
 // Watch implements invites.Guards.
-func (s *Store) Watch(ctx context.Context, r id.RoomID) (invites.Watch, error) {
+func (s Guards) Watch(ctx context.Context, r id.RoomID) (invites.Watch, error) {
 	return one(ctx, &s.reads, func(row scanner) (w invites.Watch, err error) {
 		var rounds string
 		if err = row.Scan(out(&w.Room), out(&w.Policy), out(&rounds), &w.Stopped, names{&w.Told}); err == nil {
@@ -39,7 +39,7 @@ func (s *Store) Watch(ctx context.Context, r id.RoomID) (invites.Watch, error) {
 }
 
 // SetWatch implements invites.Guards.
-func (s *Store) SetWatch(ctx context.Context, w invites.Watch) error {
+func (s Guards) SetWatch(ctx context.Context, w invites.Watch) error {
 	rounds, err := json.Marshal(w.Rounds)
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func (s *Store) SetWatch(ctx context.Context, w invites.Watch) error {
 }
 
 // EndWatch implements invites.Guards.
-func (s *Store) EndWatch(ctx context.Context, r id.RoomID) error {
+func (s Guards) EndWatch(ctx context.Context, r id.RoomID) error {
 	_, err := s.change(ctx, deleteWatch, in(r))
 	return err
 }

@@ -114,17 +114,17 @@ func scanReceived(row scanner) (e invites.Received, err error) {
 }
 
 // Waiting implements invites.Store.
-func (s *Store) Waiting(ctx context.Context) ([]invites.Received, error) {
+func (s Inbox) Waiting(ctx context.Context) ([]invites.Received, error) {
 	return all(ctx, &s.reads, scanReceived, selectWaiting)
 }
 
 // Received implements invites.Store.
-func (s *Store) Received(ctx context.Context, event id.EventID) (invites.Received, error) {
+func (s Inbox) Received(ctx context.Context, event id.EventID) (invites.Received, error) {
 	return one(ctx, &s.reads, scanReceived, selectReceived, in(event))
 }
 
 // Redacted implements invites.Store. It is asked before each attempt, so what arrived lately is known without the database.
-func (s *Store) Redacted(ctx context.Context, event id.EventID) (redacted, state bool, err error) {
+func (s Inbox) Redacted(ctx context.Context, event id.EventID) (redacted, state bool, err error) {
 	if m, known := s.marks.of(event); known {
 		return m.redacted, m.state, nil
 	}
@@ -136,12 +136,12 @@ func (s *Store) Redacted(ctx context.Context, event id.EventID) (redacted, state
 }
 
 // Answered implements invites.Store.
-func (s *Store) Answered(ctx context.Context, answer id.EventID) (invites.Received, error) {
+func (s Inbox) Answered(ctx context.Context, answer id.EventID) (invites.Received, error) {
 	return one(ctx, &s.reads, scanReceived, selectAnswered, in(answer))
 }
 
 // OpenAnswers returns the answers of events not handled: cards, and status messages.
-func (s *Store) OpenAnswers(ctx context.Context) ([]id.EventID, error) {
+func (s Inbox) OpenAnswers(ctx context.Context) ([]id.EventID, error) {
 	return all(ctx, &s.reads, func(row scanner) (answer id.EventID, err error) {
 		err = row.Scan(out(&answer))
 		return answer, err
@@ -149,7 +149,7 @@ func (s *Store) OpenAnswers(ctx context.Context) ([]id.EventID, error) {
 }
 
 // Redact implements invites.Store. It reports true again for an event that sender has taken back before.
-func (s *Store) Redact(ctx context.Context, event id.EventID, sender id.UserID) (bool, error) {
+func (s Inbox) Redact(ctx context.Context, event id.EventID, sender id.UserID) (bool, error) {
 	var n int64
 	err := s.write.commit(ctx, single, func(t *tx) (err error) {
 		if n, err = t.exec(updateRedacted, in(event), in(sender)); n > 0 {
@@ -161,12 +161,12 @@ func (s *Store) Redact(ctx context.Context, event id.EventID, sender id.UserID) 
 }
 
 // SetAnswer implements invites.Store. It returns ErrNotFound for a command that the inbox does not have.
-func (s *Store) SetAnswer(ctx context.Context, command, answer id.EventID) error {
+func (s Inbox) SetAnswer(ctx context.Context, command, answer id.EventID) error {
 	return found(s.change(ctx, updateAnswer, in(command), in(answer)))
 }
 
 // Handled implements invites.Store. It returns ErrNotFound for an event that the inbox does not have.
-func (s *Store) Handled(ctx context.Context, event id.EventID) error {
+func (s Inbox) Handled(ctx context.Context, event id.EventID) error {
 	return found(s.changeAs(ctx, single|unhurried, updateHandled, in(event)))
 }
 
@@ -174,7 +174,7 @@ func (s *Store) Handled(ctx context.Context, event id.EventID) error {
 const cleanStep = 1000
 
 // Clean implements invites.Store, in several commits when there is much to delete.
-func (s *Store) Clean(ctx context.Context, before time.Time) error {
+func (s Inbox) Clean(ctx context.Context, before time.Time) error {
 	// Events were received in the order of seq, so the first that is young ends what there is to read.
 	young, err := one(ctx, &s.reads, func(row scanner) (seq int64, err error) {
 		err = row.Scan(&seq)
@@ -196,7 +196,7 @@ func (s *Store) Clean(ctx context.Context, before time.Time) error {
 }
 
 // deleteAll runs a statement that deletes what is below a bound, so much at a time, until it finds no more.
-func (s *Store) deleteAll(ctx context.Context, query string, below int64) error {
+func (s *db) deleteAll(ctx context.Context, query string, below int64) error {
 	for n := int64(cleanStep); n == cleanStep; {
 		var err error
 		if n, err = s.change(ctx, query, below, cleanStep); err != nil {
@@ -207,7 +207,7 @@ func (s *Store) deleteAll(ctx context.Context, query string, below int64) error 
 }
 
 // CreateEvent returns a room's m.room.create event as SaveCreateEvent kept it, or ErrNotFound. It never changes.
-func (s *Store) CreateEvent(ctx context.Context, room id.RoomID) (json.RawMessage, error) {
+func (s Rooms) CreateEvent(ctx context.Context, room id.RoomID) (json.RawMessage, error) {
 	scan := func(row scanner) (raw json.RawMessage, err error) {
 		err = row.Scan((*[]byte)(&raw))
 		return raw, err
@@ -216,7 +216,7 @@ func (s *Store) CreateEvent(ctx context.Context, room id.RoomID) (json.RawMessag
 }
 
 // SaveCreateEvent keeps a room's m.room.create event. The first one stays.
-func (s *Store) SaveCreateEvent(ctx context.Context, room id.RoomID, raw json.RawMessage) error {
+func (s Rooms) SaveCreateEvent(ctx context.Context, room id.RoomID, raw json.RawMessage) error {
 	_, err := s.change(ctx, insertCreate, in(room), blob(raw))
 	return err
 }
@@ -231,6 +231,6 @@ const selectWaitingAfter = `SELECT ` + keyColumns + ` FROM inbox
 
 // WaitingAfter returns the keys of up to limit events not handled, by Seq, after the one given: Raw and what else Received
 // returns is left out.
-func (s *Store) WaitingAfter(ctx context.Context, seq int64, limit int) ([]invites.Received, error) {
+func (s Inbox) WaitingAfter(ctx context.Context, seq int64, limit int) ([]invites.Received, error) {
 	return all(ctx, &s.reads, scanKey, selectWaitingAfter, seq, limit)
 }

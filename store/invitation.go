@@ -45,7 +45,7 @@ func keyOf(i *invites.Change) key {
 }
 
 // Record implements invites.Store.
-func (s *Store) Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, charges ...invites.Charge) (stored []invites.Change, err error) {
+func (s Changes) Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, charges ...invites.Charge) (stored []invites.Change, err error) {
 	if len(rows)+len(audit) == 0 {
 		return nil, nil
 	}
@@ -134,13 +134,13 @@ func scanInvitation(row scanner) (i invites.Change, err error) {
 }
 
 // Invitations implements invites.Store.
-func (s *Store) Invitations(ctx context.Context, command id.EventID) ([]invites.Change, error) {
+func (s Changes) Invitations(ctx context.Context, command id.EventID) ([]invites.Change, error) {
 	return all(ctx, &s.reads, scanInvitation, selectInvitations, digest(string(command)), in(command))
 }
 
 // Inviting reports whether a command has rows that are open or wait for approval, other than joins, those that follow from
 // invitations among them.
-func (s *Store) Inviting(ctx context.Context, command id.EventID) (bool, error) {
+func (s Changes) Inviting(ctx context.Context, command id.EventID) (bool, error) {
 	return one(ctx, &s.reads, func(row scanner) (open bool, err error) {
 		err = row.Scan(&open)
 		return open, err
@@ -148,7 +148,7 @@ func (s *Store) Inviting(ctx context.Context, command id.EventID) (bool, error) 
 }
 
 // Claim implements invites.Store. It does not ask whether the rows are due.
-func (s *Store) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) (claimed []invites.Change, err error) {
+func (s Changes) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) (claimed []invites.Change, err error) {
 	k := plain
 	if len(rows) == 1 {
 		k = single
@@ -174,7 +174,7 @@ func (s *Store) Claim(ctx context.Context, rows []int64, now time.Time, lease ti
 }
 
 // Settle implements invites.Store.
-func (s *Store) Settle(ctx context.Context, settlements ...invites.Settlement) error {
+func (s Changes) Settle(ctx context.Context, settlements ...invites.Settlement) error {
 	if len(settlements) == 0 {
 		return nil
 	}
@@ -183,7 +183,7 @@ func (s *Store) Settle(ctx context.Context, settlements ...invites.Settlement) e
 	var then []invites.Change
 	for i, st := range settlements {
 		settled := st.At
-		if st.Status == invites.Open {
+		if st.Status == invites.StatusOpen {
 			settled = time.Time{}
 		}
 		rows[i] = []any{st.ID, st.Attempt, in(st.Status), in(st.Code), in(st.Detail), ms(st.DueAt), ms(settled)}
@@ -209,7 +209,7 @@ func (s *Store) Settle(ctx context.Context, settlements ...invites.Settlement) e
 }
 
 // Release implements invites.Store.
-func (s *Store) Release(ctx context.Context, at time.Time) (rows []int64, err error) {
+func (s Changes) Release(ctx context.Context, at time.Time) (rows []int64, err error) {
 	err = s.write.commit(ctx, single, func(t *tx) error {
 		rows = nil
 		return t.query(func(row scanner) error {
@@ -224,7 +224,7 @@ func (s *Store) Release(ctx context.Context, at time.Time) (rows []int64, err er
 }
 
 // Due implements invites.Store.
-func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]int64, error) {
+func (s Changes) Due(ctx context.Context, now time.Time, limit int) ([]int64, error) {
 	return all(ctx, &s.reads, func(row scanner) (id int64, err error) {
 		err = row.Scan(&id)
 		return id, err

@@ -29,7 +29,7 @@ const keySchema = "usher_keys"
 // homeserver: a commit of the inbox must not wait behind them. The library that works with keys has tables of its own in it.
 type Keys struct {
 	DB     *dbutil.Database // for the library
-	base   Store            // what opening needs
+	base   db               // what opening needs
 	schema string           // PostgreSQL only
 }
 
@@ -52,7 +52,7 @@ func OpenKeys(ctx context.Context, cfg Config) (*Keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: type %q is neither sqlite nor postgres", ErrURI, cfg.Type)
 	}
-	k := &Keys{base: Store{dialect: dialect}}
+	k := &Keys{base: db{dialect: dialect}}
 	if dialect == dbutil.SQLite {
 		err = k.openSQLite(cfg)
 	} else {

@@ -150,7 +150,7 @@ func ended(t *tx, m *invites.MemberEvent, open invites.Invitation) error {
 }
 
 // Complete implements invites.Ledger.
-func (s *Store) Complete(ctx context.Context, r id.RoomID, found []invites.MemberEvent, asked time.Time) error {
+func (s Ledger) Complete(ctx context.Context, r id.RoomID, found []invites.MemberEvent, asked time.Time) error {
 	shown := make(map[id.EventID]bool, len(found))
 	for _, m := range found {
 		shown[m.Event] = true
@@ -180,7 +180,7 @@ func (s *Store) Complete(ctx context.Context, r id.RoomID, found []invites.Membe
 }
 
 // EachPending implements invites.Ledger.
-func (s *Store) EachPending(ctx context.Context, found func(id.RoomID, id.UserID)) error {
+func (s Ledger) EachPending(ctx context.Context, found func(id.RoomID, id.UserID)) error {
 	return s.reads.query(ctx, func(row scanner) error {
 		var r id.RoomID
 		var target id.UserID
@@ -191,7 +191,7 @@ func (s *Store) EachPending(ctx context.Context, found func(id.RoomID, id.UserID
 }
 
 // Pending implements invites.Ledger.
-func (s *Store) Pending(ctx context.Context, r id.RoomID, limit int) ([]invites.Invitation, int, error) {
+func (s Ledger) Pending(ctx context.Context, r id.RoomID, limit int) ([]invites.Invitation, int, error) {
 	list, err := all(ctx, &s.reads, scanEntry, selectPending, in(r), limit)
 	if err != nil || len(list) < limit {
 		return list, len(list), err
@@ -206,16 +206,16 @@ func scanCount(row scanner) (n int, err error) {
 }
 
 // PendingOf implements invites.Ledger.
-func (s *Store) PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (invites.Invitation, error) {
+func (s Ledger) PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (invites.Invitation, error) {
 	return one(ctx, &s.reads, scanEntry, selectPendingOf, in(r), in(target))
 }
 
 // PendingBy implements invites.Ledger.
-func (s *Store) PendingBy(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]invites.Invitation, error) {
+func (s Ledger) PendingBy(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]invites.Invitation, error) {
 	return all(ctx, &s.reads, scanEntry, selectPendingBy, in(r), in(inviter), limit)
 }
 
 // EntriesOf implements invites.Ledger.
-func (s *Store) EntriesOf(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]invites.Invitation, error) {
+func (s Ledger) EntriesOf(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]invites.Invitation, error) {
 	return all(ctx, &s.reads, scanEntry, selectHistory, in(r), in(target), limit)
 }

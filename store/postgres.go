@@ -14,7 +14,7 @@ import (
 )
 
 // openPostgres opens the connections, which the queue shares.
-func (s *Store) openPostgres(ctx context.Context, cfg Config) error {
+func (s *db) openPostgres(ctx context.Context, cfg Config) error {
 	pc, err := pgxpool.ParseConfig(cfg.URI)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrURI, err)
@@ -45,7 +45,7 @@ func (s *Store) openPostgres(ctx context.Context, cfg Config) error {
 const schemaLock = 0x7573686572 // "usher"
 
 // Exclusively runs fn while no other replica runs one; it is for changing the schema.
-func (s *Store) Exclusively(ctx context.Context, fn func(context.Context) error) (err error) {
+func (s *db) Exclusively(ctx context.Context, fn func(context.Context) error) (err error) {
 	if s.pool == nil {
 		return fn(ctx) // the file is ours alone
 	}

@@ -23,7 +23,7 @@ const (
 var insertQuarantine = newMulti(`INSERT INTO quarantine (txn, raw, fault, received_at) VALUES `, ``, make([]string, 4)...)
 
 // Quarantine implements invites.Store. It keeps the newest 1,000, each up to 64 KiB.
-func (s *Store) Quarantine(ctx context.Context, bad []invites.Undecodable) error {
+func (s Inbox) Quarantine(ctx context.Context, bad []invites.Undecodable) error {
 	if len(bad) == 0 {
 		return nil
 	}
@@ -45,7 +45,7 @@ func (s *Store) Quarantine(ctx context.Context, bad []invites.Undecodable) error
 func head[T ~string | ~[]byte](s T, n int) T { return s[:min(len(s), n)] }
 
 // Quarantined returns up to limit of what could not be decoded, newest first.
-func (s *Store) Quarantined(ctx context.Context, limit int) ([]invites.Undecodable, error) {
+func (s Inbox) Quarantined(ctx context.Context, limit int) ([]invites.Undecodable, error) {
 	return all(ctx, &s.reads, func(row scanner) (u invites.Undecodable, err error) {
 		err = row.Scan(out(&u.Transaction), &u.Raw, out(&u.Fault), moment{&u.ReceivedAt})
 		return u, err

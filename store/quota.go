@@ -29,7 +29,7 @@ var insertSpending = newMulti(`INSERT INTO spending (cmd, part, room_id, actor, 
 const longestQuota = 367 * 24 * time.Hour
 
 // Spent implements invites.Store.
-func (s *Store) Spent(ctx context.Context, r id.RoomID, by invites.SpentBy, since time.Time) (invites.Spent, error) {
+func (s Quotas) Spent(ctx context.Context, r id.RoomID, by invites.SpentBy, since time.Time) (invites.Spent, error) {
 	var spent invites.Spent
 	version := func(row scanner) (v int64, err error) {
 		err = row.Scan(&v)
@@ -92,7 +92,7 @@ func refund(t *tx, settlements []invites.Settlement) error {
 }
 
 // SpaceChildren returns which rooms spaces claim as their children, by child.
-func (s *Store) SpaceChildren(ctx context.Context) ([]invites.SpaceChild, error) {
+func (s Rooms) SpaceChildren(ctx context.Context) ([]invites.SpaceChild, error) {
 	return all(ctx, &s.reads, func(row scanner) (c invites.SpaceChild, err error) {
 		err = row.Scan(out(&c.Child), out(&c.Space))
 		return c, err
@@ -100,7 +100,7 @@ func (s *Store) SpaceChildren(ctx context.Context) ([]invites.SpaceChild, error)
 }
 
 // SaveSpaceChildren remembers that spaces claim rooms as their children. Whether they still do is asked when it matters.
-func (s *Store) SaveSpaceChildren(ctx context.Context, children []invites.SpaceChild) error {
+func (s Rooms) SaveSpaceChildren(ctx context.Context, children []invites.SpaceChild) error {
 	if len(children) == 0 {
 		return nil
 	}

@@ -14,7 +14,11 @@ import (
 )
 
 // Reader reads a database that another process may be writing to. It takes no lock and changes nothing.
-type Reader struct{ s *Store }
+type Reader struct {
+	db    *db
+	inbox Inbox
+	audit AuditLog
+}
 
 // OpenReader opens a database that is there already, at the version that this program knows or an older one. Its errors are
 // those of Open, but for ErrLocked.
@@ -23,19 +27,19 @@ func OpenReader(ctx context.Context, cfg Config) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: type %q is neither sqlite nor postgres", ErrURI, cfg.Type)
 	}
-	s := &Store{dialect: dialect}
+	d := &db{dialect: dialect}
 	if dialect == dbutil.SQLite {
-		err = s.readSQLite(ctx, cfg)
+		err = d.readSQLite(ctx, cfg)
 	} else {
-		err = s.readPostgres(ctx, cfg)
+		err = d.readPostgres(ctx, cfg)
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, errors.Join(err, d.Close())
 	}
-	return &Reader{s}, nil
+	return &Reader{d, Inbox{d}, AuditLog{d}}, nil
 }
 
-func (s *Store) readSQLite(ctx context.Context, cfg Config) error {
+func (s *db) readSQLite(ctx context.Context, cfg Config) error {
 	file, err := parseSQLite(cfg.URI)
 	if err != nil {
 		return err
@@ -56,7 +60,7 @@ func (s *Store) readSQLite(ctx context.Context, cfg Config) error {
 	return nil
 }
 
-func (s *Store) readPostgres(ctx context.Context, cfg Config) error {
+func (s *db) readPostgres(ctx context.Context, cfg Config) error {
 	pc, err := pgxpool.ParseConfig(cfg.URI)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrURI, err)
@@ -79,13 +83,13 @@ func (s *Store) readPostgres(ctx context.Context, cfg Config) error {
 
 // EachAudit calls found for each audit row asked for, the oldest first. An error of found ends it.
 func (r *Reader) EachAudit(ctx context.Context, q invites.AuditQuery, found func(invites.Audit) error) error {
-	return r.s.eachAudit(ctx, q, found)
+	return r.audit.eachAudit(ctx, q, found)
 }
 
 // Quarantined returns all of what could not be decoded that is kept, newest first.
 func (r *Reader) Quarantined(ctx context.Context) ([]invites.Undecodable, error) {
-	return r.s.Quarantined(ctx, maxQuarantined)
+	return r.inbox.Quarantined(ctx, maxQuarantined)
 }
 
 // Close closes the database.
-func (r *Reader) Close() error { return r.s.Close() }
+func (r *Reader) Close() error { return r.db.Close() }

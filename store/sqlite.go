@@ -21,7 +21,7 @@ import (
 const sqliteRows = 8
 
 // openSQLite takes the file for this process and opens one connection that writes and some that read.
-func (s *Store) openSQLite(ctx context.Context, cfg Config) error {
+func (s *db) openSQLite(ctx context.Context, cfg Config) error {
 	file, err := parseSQLite(cfg.URI)
 	if err != nil {
 		return err
@@ -58,7 +58,7 @@ func (s *Store) openSQLite(ctx context.Context, cfg Config) error {
 }
 
 // openHandle opens a pool that keeps its connections.
-func (s *Store) openHandle(dsn string, open, idle int) (*sql.DB, error) {
+func (s *db) openHandle(dsn string, open, idle int) (*sql.DB, error) {
 	connector, err := sqlite.NewConnector(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrURI, err)
@@ -72,7 +72,7 @@ func (s *Store) openHandle(dsn string, open, idle int) (*sql.DB, error) {
 
 // takeFile creates the file, for this user alone, and locks it against other processes, whatever name they know it by.
 // The operating system drops the lock with the process, however it ends.
-func (s *Store) takeFile(path string) error {
+func (s *db) takeFile(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)

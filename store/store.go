@@ -43,17 +43,60 @@ type Config struct {
 	MaxIdleConns int    // 0: 2; SQLite keeps those used within a minute
 }
 
-// Store is an open database. It is safe for concurrent use.
-type Store struct {
+// db is an open database, shared by the types that read and write the tables of one subject each.
+type db struct {
 	dialect dbutil.Dialect
 	write   committer
 	reads   handle
-	raw     *sql.DB       // the handle that writes
+	raw     *sql.DB       // the connection pool that writes
 	pool    *pgxpool.Pool // PostgreSQL only
 	rooms   *roomLocks    // PostgreSQL only
 	marks   *marks        // SQLite only
 	ahead   int
 	closers []func() error
+}
+
+// The tables by subject. Each type shares the database of its Store.
+type (
+	// Inbox is the events received and not yet forgotten, and the events that could not be decoded.
+	Inbox struct{ *db }
+	// Changes is the membership changes to be made, with their audit.
+	Changes struct{ *db }
+	// Cards is the approvals and knocks that people vote on.
+	Cards struct{ *db }
+	// Ledger is the invitations seen in rooms.
+	Ledger struct{ *db }
+	// Expiries is the rules by which invitations of the ledger expire.
+	Expiries struct{ *db }
+	// Guards is the rooms that the guard watches.
+	Guards struct{ *db }
+	// Quotas is what was spent of quotas.
+	Quotas struct{ *db }
+	// Rooms is what is known of rooms that never changes or is only a hint: create events and children of spaces.
+	Rooms struct{ *db }
+	// AuditLog is the decisions and effects written down.
+	AuditLog struct{ *db }
+)
+
+// Store is an open database: all subjects together. It is safe for concurrent use.
+type Store struct {
+	*db
+	Inbox
+	Changes
+	Cards
+	Ledger
+	Expiries
+	Guards
+	Quotas
+	Rooms
+	AuditLog
+}
+
+// newStore returns a Store whose subjects share d.
+func newStore(d *db) *Store {
+	return &Store{
+		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Rooms{d}, AuditLog{d},
+	}
 }
 
 var _ invites.Store = (*Store)(nil)
@@ -71,16 +114,16 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: type %q is neither sqlite nor postgres", ErrURI, cfg.Type)
 	}
-	s := &Store{dialect: dialect}
+	d := &db{dialect: dialect}
 	if dialect == dbutil.SQLite {
-		err = s.openSQLite(ctx, cfg)
+		err = d.openSQLite(ctx, cfg)
 	} else {
-		err = s.openPostgres(ctx, cfg)
+		err = d.openPostgres(ctx, cfg)
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, errors.Join(err, d.Close())
 	}
-	return s, nil
+	return newStore(d), nil
 }
 
 // schema is how the tables came to be.
@@ -90,7 +133,7 @@ func schema() dbutil.WIPUpgradeTable {
 
 // upgrade brings the schema to the last version of a table. A schema that is newer stays as it is, where its upgrades say
 // that programs of the table's version may go on with it.
-func (s *Store) upgrade(ctx context.Context, table dbutil.UpgradeTable) error {
+func (s *db) upgrade(ctx context.Context, table dbutil.UpgradeTable) error {
 	db, err := dbutil.NewWithDB(s.raw, s.dialect.String())
 	if err != nil {
 		return err
@@ -120,10 +163,10 @@ func (l schemaLog) PrepareUpgrade(current, _, latest int) { *l.ahead = max(0, cu
 
 // Ahead returns how many upgrades a newer version of this program has made of which this one knows nothing. It may go on
 // all the same: they say so.
-func (s *Store) Ahead() int { return s.ahead }
+func (s *db) Ahead() int { return s.ahead }
 
 // Close closes the database. Nothing may use the store any more.
-func (s *Store) Close() error {
+func (s *db) Close() error {
 	var errs []error
 	for i := len(s.closers) - 1; i >= 0; i-- {
 		errs = append(errs, s.closers[i]())
@@ -132,10 +175,10 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-func (s *Store) onClose(f func() error) { s.closers = append(s.closers, f) }
+func (s *db) onClose(f func() error) { s.closers = append(s.closers, f) }
 
 // SQL returns the handle that writes to SQLite, one connection that all writers share, or nil on PostgreSQL.
-func (s *Store) SQL() *sql.DB {
+func (s *db) SQL() *sql.DB {
 	if s.dialect != dbutil.SQLite {
 		return nil
 	}
@@ -143,10 +186,10 @@ func (s *Store) SQL() *sql.DB {
 }
 
 // Pool returns the connections to PostgreSQL, or nil on SQLite.
-func (s *Store) Pool() *pgxpool.Pool { return s.pool }
+func (s *db) Pool() *pgxpool.Pool { return s.pool }
 
 // Ping commits a row, so that a full disk, a read-only file or a lost server shows.
-func (s *Store) Ping(ctx context.Context) error {
+func (s *db) Ping(ctx context.Context) error {
 	return s.write.commit(ctx, single, func(t *tx) error {
 		_, err := t.exec(`UPDATE ping SET n = n + 1`)
 		return err

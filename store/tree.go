@@ -27,7 +27,7 @@ const (
 )
 
 // Roots implements invites.Ledger.
-func (s *Store) Roots(ctx context.Context, r id.RoomID, limit int) ([]id.UserID, error) {
+func (s Ledger) Roots(ctx context.Context, r id.RoomID, limit int) ([]id.UserID, error) {
 	return all(ctx, &s.reads, func(row scanner) (u id.UserID, err error) {
 		err = row.Scan(out(&u))
 		return u, err
@@ -35,12 +35,12 @@ func (s *Store) Roots(ctx context.Context, r id.RoomID, limit int) ([]id.UserID,
 }
 
 // Children implements invites.Ledger.
-func (s *Store) Children(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]invites.Invitation, error) {
+func (s Ledger) Children(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]invites.Invitation, error) {
 	return all(ctx, &s.reads, scanEntry, selectChildren, in(r), in(inviter), limit)
 }
 
 // Tallies implements invites.Ledger.
-func (s *Store) Tallies(ctx context.Context, r id.RoomID, since time.Time) ([]invites.Tally, error) {
+func (s Ledger) Tallies(ctx context.Context, r id.RoomID, since time.Time) ([]invites.Tally, error) {
 	return all(ctx, &s.reads, func(row scanner) (t invites.Tally, err error) {
 		var week int64
 		err = row.Scan(&week, out(&t.Inviter), out(&t.Fate), &t.Count)

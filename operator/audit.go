@@ -1,4 +1,4 @@
-package bot
+package operator
 
 import (
 	"bufio"
@@ -14,11 +14,11 @@ import (
 
 	"usher/commands"
 	"usher/config"
+	"usher/connect"
 	"usher/invites"
-	"usher/store"
 )
 
-// AuditOptions says which audit rows are wanted, and how.
+// AuditOptions select audit rows and their format.
 type AuditOptions struct {
 	Room   string // empty: all
 	User   string // as actor, performer or target; empty: all
@@ -26,14 +26,14 @@ type AuditOptions struct {
 	Format string // "jsonl" or "csv"
 }
 
-// ErrAuditOptions says that AuditOptions make no sense.
+// ErrAuditOptions is wrapped by errors about malformed AuditOptions.
 var ErrAuditOptions = errors.New("wrong options")
 
-// auditFields are the names of a row's fields, in the order of a CSV.
+// auditFields are the names of the fields in a row, in the order of the CSV columns.
 var auditFields = []string{"at", "kind", "action", "room_id", "actor", "performer", "target", "verdict", "code", "policy", "command"}
 
-// Audit writes what is on record, the oldest first, in lines of JSON or CSV with a head. It reads the database beside a
-// running Usher and changes nothing.
+// Audit writes the selected audit rows, the oldest first: JSON objects in one line each, or CSV with a header. It reads the
+// database beside a running Usher and changes nothing. Errors wrap ErrAuditOptions or connect.ErrDatabase.
 func Audit(ctx context.Context, cfg *config.Config, o AuditOptions, out io.Writer) (err error) {
 	q := invites.AuditQuery{Room: id.RoomID(o.Room), User: id.UserID(o.User)}
 	if o.Since != "" {
@@ -48,33 +48,24 @@ func Audit(ctx context.Context, cfg *config.Config, o AuditOptions, out io.Write
 	if err != nil {
 		return err
 	}
-	reader, err := openReader(ctx, cfg)
+	reader, err := connect.Reader(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, reader.Close()) }()
 	err = reader.EachAudit(ctx, q, func(a invites.Audit) error {
 		return write([]string{
-			moment(a.At), a.Kind, string(a.Action), string(a.Room), string(a.Actor), string(a.Performer), string(a.Target),
+			moment(a.At), string(a.Kind), string(a.Action), string(a.Room), string(a.Actor), string(a.Performer), string(a.Target),
 			a.Verdict, a.Code, string(a.Policy), string(a.Command),
 		})
 	})
 	return errors.Join(err, end(), buffered.Flush())
 }
 
-// openReader opens the database beside a running Usher.
-func openReader(ctx context.Context, cfg *config.Config) (*store.Reader, error) {
-	reader, err := store.OpenReader(ctx, store.Config{Type: cfg.Database.Type, URI: cfg.Database.URI.Reveal()})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrDatabase, err)
-	}
-	return reader, nil
-}
-
-// Quarantine writes the events that could not be decoded, as far as they are kept, the newest first, in lines of JSON: when each came,
-// in which transaction, what is wrong with it, and its text. It reads the database as Audit does.
+// Quarantine writes the kept events that could not be decoded, the newest first, as JSON objects in one line each: the time
+// of receipt, the transaction, the fault and the text of the event. It reads the database as Audit does.
 func Quarantine(ctx context.Context, cfg *config.Config, out io.Writer) (err error) {
-	reader, err := openReader(ctx, cfg)
+	reader, err := connect.Reader(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -93,10 +84,10 @@ func Quarantine(ctx context.Context, cfg *config.Config, out io.Writer) (err err
 	return err
 }
 
-// moment words a time.
+// moment formats a time in UTC with milliseconds.
 func moment(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.000Z") }
 
-// auditWriter returns what writes a row, and what ends the writing.
+// auditWriter returns a function for each row, and one to call after the last row.
 func auditWriter(format string, out io.Writer) (row func([]string) error, end func() error, err error) {
 	switch format {
 	case "csv":
@@ -108,7 +99,7 @@ func auditWriter(format string, out io.Writer) (row func([]string) error, end fu
 	return nil, nil, fmt.Errorf("%w: --format is jsonl or csv", ErrAuditOptions)
 }
 
-// writeObject writes a row as a JSON object in one line, its fields in order. Empty ones are left out.
+// writeObject writes a row as a JSON object in one line. The fields keep their order; empty fields are left out.
 func writeObject(out io.Writer, values []string) error {
 	line := []byte{'{'}
 	for i, value := range values {

@@ -1,4 +1,10 @@
-package bot
+// Package operator is for the people who run Usher: the commands usher doctor, usher audit and usher quarantine, and the
+// listener for metrics and health.
+//
+// Doctor, Audit and Quarantine each read a config, work beside a running Usher and print on a writer. Health reports the
+// faults of the running process; Monitor serves them over HTTP with the metrics. The package knows no rooms, no chat
+// and no rules.
+package operator
 
 import (
 	"context"
@@ -6,7 +12,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -14,22 +19,23 @@ import (
 
 	"usher/appservice"
 	"usher/config"
+	"usher/connect"
 	"usher/homeserver"
 	"usher/invites"
 	"usher/store"
 )
 
-// ErrUnwell says that Doctor found something that keeps Usher from working.
+// ErrUnwell is returned by Doctor when at least one step failed.
 var ErrUnwell = errors.New("not everything is well")
 
-// finding is the outcome of one step: what was found, and what to do about it where that is not well.
+// finding is the result of one step, with a remedy where the step failed.
 type finding struct {
 	well   bool
 	found  string
 	remedy string // with well: advice
 }
 
-// doctor examines a set-up.
+// doctor checks the set-up of one config.
 type doctor struct {
 	cfg    *config.Config
 	client *homeserver.Client
@@ -37,13 +43,13 @@ type doctor struct {
 	ill    bool
 }
 
-// Doctor checks a set-up step by step, says on out what to do about each step that fails, and returns ErrUnwell if one
-// did. At the homeserver it changes nothing; a database that is missing or old is made or upgraded, as by a start. It may
-// run beside a running Usher.
+// Doctor checks a set-up step by step and prints each step on out, with a remedy where it failed. It returns ErrUnwell if a
+// step failed. Doctor changes nothing at the homeserver. It creates or upgrades the database as a start does. It may run
+// beside a running Usher.
 func Doctor(ctx context.Context, cfg *config.Config, out io.Writer) error {
-	client, err := newClient(cfg, "doctor", nil, zerolog.Nop())
+	client, err := connect.Homeserver(cfg, "doctor", nil, zerolog.Nop())
 	if err != nil {
-		return fmt.Errorf("homeserver.address: %w", err)
+		return err
 	}
 	defer client.Close()
 	d := &doctor{cfg: cfg, client: client, out: out}
@@ -82,7 +88,8 @@ func (d *doctor) say(step string, f finding) {
 }
 
 func (d *doctor) database(ctx context.Context) finding {
-	at := store.Config{Type: d.cfg.Database.Type, URI: d.cfg.Database.URI.Reveal(), MaxOpenConns: 2}
+	at := connect.Database(d.cfg)
+	at.MaxOpenConns = 2
 	s, err := store.Open(ctx, at)
 	if err != nil {
 		return unopened(at, "database.type and database.uri", err)
@@ -91,34 +98,23 @@ func (d *doctor) database(ctx context.Context) finding {
 	return committed(at, s.Ping(ctx))
 }
 
-// unopened is what is found of a database that can't be opened.
+// unopened is the finding for a database that cannot be opened. settings are the names of the settings that hold its place.
 func unopened(at store.Config, settings string, err error) finding {
 	switch {
 	case errors.Is(err, store.ErrLocked):
-		return finding{well: true, found: place(at) + " is in use by another process, which is well if that is a running Usher"}
+		return finding{well: true, found: connect.Place(at) + " is in use by another process, which is well if that is a running Usher"}
 	case errors.Is(err, store.ErrNewer):
 		return finding{found: err.Error(), remedy: "Run the newer version of Usher again, or go back to a backup from before it."}
 	}
-	return finding{found: place(at) + ": " + err.Error(), remedy: "Look at " + settings + ", and whether Usher may write there."}
+	return finding{found: connect.Place(at) + ": " + err.Error(), remedy: "Look at " + settings + ", and whether Usher may write there."}
 }
 
-// committed is what is found of a database that was to commit something.
+// committed is the finding for a database after an attempt to commit.
 func committed(at store.Config, err error) finding {
 	if err != nil {
-		return finding{found: place(at) + " does not commit: " + err.Error(), remedy: "Look for a full disk or a read-only file system."}
+		return finding{found: connect.Place(at) + " does not commit: " + err.Error(), remedy: "Look for a full disk or a read-only file system."}
 	}
-	return finding{well: true, found: place(at) + " commits"}
-}
-
-// place says where a database is without telling a password: a file by its whole path, since its setting counts from the
-// current folder, and doctor may have been called in another one than Usher.
-func place(at store.Config) string {
-	path, _, _ := strings.Cut(strings.TrimPrefix(at.URI, "file:"), "?")
-	whole, err := filepath.Abs(path)
-	if at.Type != config.TypeSQLite || err != nil {
-		return at.Type
-	}
-	return whole
+	return finding{well: true, found: connect.Place(at) + " commits"}
 }
 
 func (d *doctor) homeserver(ctx context.Context) finding {
@@ -133,25 +129,17 @@ func (d *doctor) homeserver(ctx context.Context) finding {
 	return finding{well: true, found: fmt.Sprintf("%s answers, with versions up to %s", d.cfg.Homeserver.Address, versions[len(versions)-1])}
 }
 
-// maxSkew is how far two clocks may differ before ages of commands are misjudged.
+// maxSkew is the largest harmless difference between two clocks. Beyond it Usher misjudges the ages of commands.
 const maxSkew = 30 * time.Second
 
 func (d *doctor) clock(ctx context.Context) finding {
-	ctx, cancel := context.WithTimeout(ctx, d.cfg.Appservice.RequestTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.cfg.Homeserver.Address+"/_matrix/client/versions", nil)
-	if err != nil {
-		return finding{found: err.Error()}
-	}
 	start := time.Now()
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return finding{found: err.Error()}
-	}
-	_ = resp.Body.Close()
-	theirs, err := http.ParseTime(resp.Header.Get("Date"))
-	if err != nil {
+	theirs, err := d.client.Time(ctx)
+	switch {
+	case errors.Is(err, homeserver.ErrUnsupported):
 		return finding{well: true, found: "the homeserver does not say its time"}
+	case err != nil:
+		return finding{found: err.Error()}
 	}
 	skew := theirs.Sub(start).Round(time.Second)
 	if skew.Abs() > maxSkew {
@@ -163,12 +151,11 @@ func (d *doctor) clock(ctx context.Context) finding {
 
 func (d *doctor) token(ctx context.Context) finding {
 	me, err := d.client.Whoami(ctx)
-	var act *invites.ActError
 	switch {
-	case errors.As(err, &act) && act.Class == invites.ClassStopped:
+	case invites.Stopped(err):
 		return finding{found: "the homeserver does not know it",
 			remedy: "Give the homeserver the registration (usher -g writes it) and restart it; as_token must be the same in both files."}
-	case errors.As(err, &act) && act.Code == "M_FORBIDDEN":
+	case invites.Errcode(err) == "M_FORBIDDEN":
 		return finding{well: true, found: "known; the bot's user is not there yet",
 			remedy: "Usher makes it at its first start. If it can't, the registration's namespace does not cover " + d.cfg.BotUser() + "."}
 	case err != nil:
@@ -185,9 +172,8 @@ func (d *doctor) puppet(ctx context.Context) finding {
 		return finding{well: true, found: "off: the bot itself sends the invitations"}
 	}
 	err := d.client.CheckAssertion(ctx)
-	var act *invites.ActError
-	if errors.As(err, &act) && (act.Class == invites.ClassStopped || act.Class == invites.ClassRefused) {
-		return finding{found: "the homeserver does not take the second registration: " + act.Code,
+	if invites.Stopped(err) || invites.Refused(err) {
+		return finding{found: "the homeserver does not take the second registration: " + invites.Errcode(err),
 			remedy: "Give it the puppet registration as well (usher -g writes both) and restart it."}
 	}
 	if err != nil {
@@ -196,22 +182,21 @@ func (d *doctor) puppet(ctx context.Context) finding {
 	return finding{well: true, found: "people of " + d.cfg.Homeserver.Domain + " invite as themselves"}
 }
 
-// wayBack has the homeserver call Usher. Where none is running, it answers the call itself.
+// wayBack asks the homeserver to call Usher. If no Usher is running, doctor itself answers the call.
 func (d *doctor) wayBack(ctx context.Context) finding {
-	if listener, err := listen(d.cfg.Appservice.Listen); err == nil {
+	if listener, err := connect.Listen(d.cfg.Appservice.Listen); err == nil {
 		intake := appservice.NewIntake(appservice.IntakeOptions{Token: d.cfg.Appservice.HSToken.Reveal(), Log: zerolog.Nop()})
 		server := &http.Server{Handler: intake, ReadHeaderTimeout: 10 * time.Second}
 		go func() { _ = server.Serve(listener) }()
 		defer func() { _ = server.Close() }()
 	}
 	err := d.client.Ping(ctx, d.cfg.Appservice.ID, "doctor")
-	var act *invites.ActError
 	switch {
 	case errors.Is(err, homeserver.ErrUnsupported):
 		return finding{well: true, found: "this homeserver can't be asked to call (it has no appservice ping)",
 			remedy: "Start Usher, say " + d.cfg.Commands.Prefix + "ping in a room with it, and see whether it answers."}
-	case errors.As(err, &act) && strings.Contains(act.Code, "BAD_STATUS"):
-		return finding{found: "something answers at " + d.cfg.Appservice.Address + ", but it refuses the homeserver: " + act.Error(),
+	case strings.Contains(invites.Errcode(err), "BAD_STATUS"):
+		return finding{found: "something answers at " + d.cfg.Appservice.Address + ", but it refuses the homeserver: " + err.Error(),
 			remedy: "hs_token must be the same in the config and in the registration; restart the homeserver after a change."}
 	case err != nil:
 		return finding{found: "the homeserver can't reach Usher at " + d.cfg.Appservice.Address + ": " + err.Error(),

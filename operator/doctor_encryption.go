@@ -1,28 +1,19 @@
-package bot
+package operator
 
 import (
 	"context"
 	"slices"
 
-	"usher/config"
+	"usher/connect"
 	"usher/store"
 )
 
-// keysPlace is where the keys are kept.
-func keysPlace(cfg *config.Config) store.Config {
-	place := store.KeysConfig(store.Config{Type: cfg.Database.Type, URI: cfg.Database.URI.Reveal()})
-	if uri := cfg.Encryption.DatabaseURI.Reveal(); uri != "" {
-		place.URI = uri
-	}
-	return place
-}
-
-// keys looks at the database of keys.
+// keys checks the database of encryption keys.
 func (d *doctor) keys(ctx context.Context) finding {
 	if !d.cfg.Encryption.Enabled {
 		return finding{well: true, found: "encryption is off: encrypted rooms are not served"}
 	}
-	at := keysPlace(d.cfg)
+	at := connect.Keys(d.cfg)
 	keys, err := store.OpenKeys(ctx, at)
 	if err != nil {
 		return unopened(at, "encryption.database_uri", err)
@@ -31,7 +22,7 @@ func (d *doctor) keys(ctx context.Context) finding {
 	return committed(at, keys.Lock(ctx))
 }
 
-// device asks how the bot can have a device here.
+// device checks in which way the bot can get a device at this homeserver.
 func (d *doctor) device(ctx context.Context) finding {
 	if !d.cfg.Encryption.Enabled {
 		return finding{well: true, found: "encryption is off"}

@@ -1,4 +1,4 @@
-package bot
+package operator
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"usher/config"
+	"usher/connect"
 	"usher/invites"
 	"usher/store"
 )
@@ -35,7 +36,7 @@ func TestAudit(t *testing.T) {
 	cfg := &config.Config{}
 	cfg.Database.Type = config.TypeSQLite
 	cfg.Database.URI = config.Secret(uri)
-	if err := Audit(t.Context(), cfg, AuditOptions{Format: "csv"}, &bytes.Buffer{}); !errors.Is(err, ErrDatabase) {
+	if err := Audit(t.Context(), cfg, AuditOptions{Format: "csv"}, &bytes.Buffer{}); !errors.Is(err, connect.ErrDatabase) {
 		t.Errorf("no database: %v", err)
 	}
 	s, err := store.Open(t.Context(), store.Config{Type: config.TypeSQLite, URI: uri})

@@ -1,4 +1,4 @@
-package bot
+package connect
 
 import (
 	"path/filepath"
@@ -8,8 +8,8 @@ import (
 	"usher/store"
 )
 
-// TestPlaceTellsWhere: a file by its whole path, and of PostgreSQL no password.
-func TestPlaceTellsWhere(t *testing.T) {
+// TestPlace: an SQLite file by its absolute path, PostgreSQL without its password.
+func TestPlace(t *testing.T) {
 	here := t.TempDir()
 	t.Chdir(here)
 	for uri, want := range map[string]string{
@@ -17,11 +17,11 @@ func TestPlaceTellsWhere(t *testing.T) {
 		"sub/usher.db":           filepath.Join(here, "sub/usher.db"),
 		"file:///var/usher.db":   "/var/usher.db",
 	} {
-		if got := place(store.Config{Type: "sqlite", URI: uri}); got != want {
+		if got := Place(store.Config{Type: "sqlite", URI: uri}); got != want {
 			t.Errorf("%s: got %s", uri, got)
 		}
 	}
-	if got := place(store.Config{Type: "postgres", URI: "postgres://u:secret@host/db"}); strings.Contains(got, "secret") {
+	if got := Place(store.Config{Type: "postgres", URI: "postgres://u:secret@host/db"}); strings.Contains(got, "secret") {
 		t.Errorf("got %s", got)
 	}
 }

@@ -1,0 +1,56 @@
+package bot
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"usher/homeserver"
+	"usher/invites"
+)
+
+// TestRefusedTokenStopsEverything: /ready and the metrics say so, nothing is begun, and a waiting command runs once the token
+// is taken again.
+func TestRefusedTokenStopsEverything(t *testing.T) {
+	b, s := newBot(t)
+	var refuses atomic.Bool
+	refuses.Store(true)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refuses.Load() {
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, `{"errcode":"M_UNKNOWN_TOKEN"}`)
+			return
+		}
+		s.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	var err error
+	if b.client, err = homeserver.NewClient(homeserver.ClientOptions{Homeserver: server.URL, Domain: "here", Bot: "@usher:here", Token: "t", Log: zerolog.Nop()}); err != nil {
+		t.Fatal(err)
+	}
+	b.health.Tokens = b.client
+	if _, err := b.client.JoinedRooms(t.Context()); err == nil || !b.client.TokenRefused() {
+		t.Fatal("the token was not refused")
+	}
+	if reasons := b.health.Reasons(); len(reasons) != 1 || !strings.Contains(reasons[0], "as_token") {
+		t.Errorf("ready says %q", reasons)
+	}
+	if o, err := b.deliver(t.Context(), 1); err != nil || len(o) != 1 || o[0].Status != invites.StatusOpen {
+		t.Errorf("%+v %v: a delivery was begun", o, err)
+	}
+	ev := receive(t, b, "!ping")
+	handled := make(chan struct{})
+	go func() { b.handle(t.Context(), ev); close(handled) }()
+	refuses.Store(false)
+	b.client.Recheck(t.Context())
+	<-handled
+	b.ending.Wait()
+	if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled || len(b.health.Reasons()) != 0 {
+		t.Errorf("%+v %v %q", after, err, b.health.Reasons())
+	}
+}

@@ -1,0 +1,100 @@
+// Package connect opens the connections that the config describes: the homeserver's client, the databases and the
+// listening sockets. The running bot and the operator's commands (usher doctor, usher audit) both use it, so both
+// read each setting in the same way.
+//
+// A caller closes each value that it gets. No function here starts a goroutine or sends a request to the homeserver.
+package connect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/id"
+
+	"usher/config"
+	"usher/homeserver"
+	"usher/store"
+)
+
+// Errors with a remedy of their own. The operator's manual lists them with their exit codes.
+var (
+	ErrDatabase = errors.New("the database can't be used")
+	ErrListen   = errors.New("can't listen for the homeserver")
+)
+
+// Homeserver makes the client. agent names the program in the User-Agent header; counters may be nil. An address that
+// cannot be parsed is the only error.
+func Homeserver(cfg *config.Config, agent string, counters homeserver.Counters, log zerolog.Logger) (*homeserver.Client, error) {
+	o := homeserver.ClientOptions{
+		Homeserver: cfg.Homeserver.Address, Domain: cfg.Homeserver.Domain, Bot: id.UserID(cfg.BotUser()),
+		Token: cfg.Appservice.ASToken.Reveal(), Timeout: cfg.Appservice.RequestTimeout, UserAgent: "usher/" + agent, Counters: counters, Log: log,
+	}
+	if cfg.Puppet.Enabled {
+		o.PuppetToken = cfg.Puppet.ASToken.Reveal()
+	}
+	client, err := homeserver.NewClient(o)
+	if err != nil {
+		return nil, fmt.Errorf("homeserver.address: %w", err)
+	}
+	return client, nil
+}
+
+// Database returns the place of the main database, for store.Open and store.OpenReader.
+func Database(cfg *config.Config) store.Config {
+	return store.Config{
+		Type: cfg.Database.Type, URI: cfg.Database.URI.Reveal(),
+		MaxOpenConns: cfg.Database.MaxOpenConns, MaxIdleConns: cfg.Database.MaxIdleConns,
+	}
+}
+
+// Reader opens the main database beside a running Usher, for reading. The error wraps ErrDatabase.
+func Reader(ctx context.Context, cfg *config.Config) (*store.Reader, error) {
+	reader, err := store.OpenReader(ctx, Database(cfg))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDatabase, err)
+	}
+	return reader, nil
+}
+
+// Keys returns the place of the database of encryption keys, for store.OpenKeys: encryption.database_uri, or by default a
+// place beside the main database.
+func Keys(cfg *config.Config) store.Config {
+	place := store.KeysConfig(Database(cfg))
+	if uri := cfg.Encryption.DatabaseURI.Reveal(); uri != "" {
+		place.URI = uri
+	}
+	return place
+}
+
+// Place names a database without its password: an SQLite file by its absolute path, PostgreSQL by its type. The setting
+// counts from the current folder, and an operator may call usher doctor in another folder than Usher runs in.
+func Place(at store.Config) string {
+	path, _, _ := strings.Cut(strings.TrimPrefix(at.URI, "file:"), "?")
+	whole, err := filepath.Abs(path)
+	if at.Type != config.TypeSQLite || err != nil {
+		return at.Type
+	}
+	return whole
+}
+
+// Listen opens the socket of a setting, host:port or unix:/path. It removes a Unix socket that an earlier process left
+// behind; one that somebody answers is an error.
+func Listen(setting string) (net.Listener, error) {
+	network, address := config.Network(setting)
+	if network == "unix" {
+		if conn, err := net.Dial(network, address); err == nil {
+			_ = conn.Close()
+			return nil, fmt.Errorf("%s is in use", address)
+		}
+		if err := os.Remove(address); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return net.Listen(network, address)
+}

@@ -1,0 +1,93 @@
+package operator
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"usher/metrics"
+	"usher/store"
+)
+
+// Names of faults, as the metrics show them.
+const (
+	faultDatabase = "database"
+	faultToken    = "as_token"
+	faultPuppet   = "puppet_token"
+	faultDevice   = "device"
+)
+
+// faultReasons are the sentences of /ready.
+var faultReasons = []struct{ name, reason string }{
+	{faultDatabase, "the database can't commit"},
+	{faultToken, "the homeserver refuses the as_token: nothing is done until it takes it again"},
+	{faultDevice, "the device for encrypted rooms is not set up yet"},
+	{faultPuppet, "the homeserver refuses the second registration's as_token: nothing is done for local users until it takes it again"},
+}
+
+// Database is the part of the store that health needs.
+type Database interface {
+	Ping(ctx context.Context) error // commits something
+	Backlog(ctx context.Context) (store.Backlog, error)
+}
+
+// Tokens is the part of the homeserver's client that health needs.
+type Tokens interface {
+	TokenRefused() bool
+	PuppetRefused() bool
+}
+
+// Device is the part of the encryption device that health needs.
+type Device interface{ Ready() bool }
+
+// Health tells whether this process can work. Its methods may be called from several goroutines.
+type Health struct {
+	Database Database
+	Tokens   Tokens
+	Device   Device // nil where encryption is off
+
+	stopping atomic.Bool
+}
+
+// Stop makes /ready answer 503 from now on: the process shuts down.
+func (h *Health) Stop() { h.stopping.Store(true) }
+
+// Faults tells for each known fault, by its name in the metrics, whether it is present now.
+func (h *Health) Faults() map[string]bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	return map[string]bool{
+		faultDatabase: h.Database.Ping(ctx) != nil,
+		faultToken:    h.Tokens.TokenRefused(),
+		faultPuppet:   h.Tokens.PuppetRefused(),
+		faultDevice:   h.Device != nil && !h.Device.Ready(),
+	}
+}
+
+// Reasons lists the faults that keep Usher from working, each as a sentence. It is empty in a healthy process.
+func (h *Health) Reasons() []string {
+	var reasons []string
+	faults := h.Faults()
+	for _, fault := range faultReasons {
+		if faults[fault.name] {
+			reasons = append(reasons, fault.reason)
+		}
+	}
+	return reasons
+}
+
+// backlog reads the counts and ages of waiting work for the metrics.
+func (h *Health) backlog(ctx context.Context) (metrics.Backlog, error) {
+	waits, err := h.Database.Backlog(ctx)
+	return metrics.Backlog{
+		Open: waits.Open, Overdue: age(waits.Due), Events: waits.Events, Oldest: age(waits.Oldest), Quarantine: waits.Quarantine,
+	}, err
+}
+
+// age is the time since a moment, 0 for the zero moment.
+func age(at time.Time) time.Duration {
+	if at.IsZero() {
+		return 0
+	}
+	return time.Since(at)
+}
