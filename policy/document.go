@@ -36,9 +36,13 @@ type Whom struct {
 	AllowServers []string    `path:"allow_servers"`
 	DenyServers  []string    `path:"deny_servers"`
 	IPLiterals   bool        `path:"ip_literals"` // people on servers that go by an IP address may be invited
-	Lists        []id.RoomID `path:"lists"`       // policy lists: whom they ban is not invited
-	Cooldown     Cooldown    `path:"cooldown"`
-	MaxMembers   int64       `path:"max_members"` // joined members from which on nobody more is invited
+	Lists        []id.RoomID `path:"lists"`       // policy lists: users that they ban are not invited, nor is anybody into a room that they ban
+
+	ExceptUsers   []string `path:"except_users"`   // user globs that Lists do not keep out
+	ExceptServers []string `path:"except_servers"` // server globs that Lists do not keep out
+
+	Cooldown   Cooldown `path:"cooldown"`
+	MaxMembers int64    `path:"max_members"` // joined members from which on nobody more is invited
 }
 
 // Cooldown is how long somebody is left in peace, or kept out.

@@ -93,6 +93,7 @@ var explanations = map[string]explanation{
 	string(CodeNotAllowed):  {"target", "change_policy"},
 	string(CodeIPLiteral):   {"target,match", "change_policy"},
 	string(CodeListed):      {"list,target,entity,reason", "list_keeper"},
+	string(CodeRoomListed):  {"list", "stop_watching"},
 	string(CodeAfterLeave):  {"target", "they_in"},
 	string(CodeAfterNo):     {"target", "they_in"},
 	string(CodeAfterKick):   {"target", "they_in"},
@@ -106,7 +107,7 @@ var explanations = map[string]explanation{
 // remedies are the names of the arguments of each remedy.
 var remedies = map[string]string{
 	"again": "", "own_client": "", "invite_me": "", "unban": "", "stronger": "", "member_invites": "", "ask_member": "", "members_only": "",
-	"home_account": "", "mend": "", "ask_them": "", "list_keeper": "", "waits": "",
+	"home_account": "", "mend": "", "ask_them": "", "list_keeper": "", "stop_watching": "", "waits": "",
 	"come_in": "", "come_in.performer": "performer",
 	"raise": "needed,action", "raise.performer": "needed,action,performer", "raise_kick": "needed", "raise_kick.performer": "needed,performer",
 	"change_policy": "field", "you_in": "wait", "they_in": "wait", "next_in": "wait",

@@ -62,6 +62,8 @@ var fieldTable = []Field{
 	{Path: "whom.deny_servers", kind: servers},
 	{Path: "whom.ip_literals", kind: boolean},
 	{Path: "whom.lists", kind: rooms},
+	{Path: "whom.except_users", kind: userList},
+	{Path: "whom.except_servers", kind: servers},
 	{Path: "whom.cooldown.leave", kind: span, most: maxSpan},
 	{Path: "whom.cooldown.decline", kind: span, most: maxSpan},
 	{Path: "whom.cooldown.kick", kind: span, most: maxSpan},

@@ -154,6 +154,9 @@ func (f Field) decode(raw json.RawMessage) (value any, wrong *room.Phrase) {
 	return f.parse(text)
 }
 
+// denies reports whether the items of a list keep people out. They are compared in canonical form, and all others as they are written.
+func (f Field) denies() bool { return strings.HasPrefix(f.Path, "whom.deny_") }
+
 func (f Field) isList() bool { return f.kind == userList || f.kind == servers || f.kind == rooms }
 
 // refuses says which values the field takes, of one that it does not.
@@ -208,17 +211,27 @@ func (f Field) list(items []string) (value any, wrong *room.Phrase) {
 	}
 	list := make([]string, 0, len(items))
 	for _, item := range items {
-		ok := false
+		faulty, meant := !isGlob(item), ""
 		switch f.kind {
 		case userList:
-			ok = isGlob(item) && (item[0] == '@' || item[0] == '*')
+			if !faulty {
+				meant, faulty = userGlobFault(item)
+			}
 		case servers:
-			item = host(item)
-			ok = isGlob(item) && !strings.ContainsAny(item, "@!#/")
+			if !faulty {
+				meant, faulty = serverGlobFault(item)
+			}
+			if f.denies() && !faulty {
+				item = room.CanonicalServer(item)
+			}
 		case rooms:
-			ok = isRoomID(item)
+			faulty = !isRoomID(item)
 		}
-		if !ok {
+		if faulty && meant != "" {
+			p := room.Say("fault.meant", "item", head(item, 80), "meant", meant).Holding(f.Takes())
+			return nil, &p
+		}
+		if faulty {
 			p := room.Say("fault.item", "item", head(item, 80)).Holding(f.Takes())
 			return nil, &p
 		}
