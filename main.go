@@ -19,9 +19,10 @@ import (
 	"syscall"
 
 	"usher/bot"
+	"usher/check"
 	"usher/config"
 	"usher/operator"
-	"usher/room"
+	"usher/words"
 )
 
 // version is set by the linker: -ldflags "-X main.version=v1.2.3".
@@ -213,7 +214,7 @@ func (p program) do(o options) int {
 
 // check judges the rooms on standard input.
 func (p program) check() int {
-	malformed, err := room.Check(p.in, p.out)
+	malformed, err := check.Check(p.in, p.out, words.For("en"))
 	if err != nil {
 		return p.fail(err, exitOther)
 	}
