@@ -42,7 +42,8 @@ func (s *setup) run(ctx context.Context, rooms crypto.StateStore) (*session, err
 	}
 	s.keys.DeviceID = client.DeviceID
 	machine := crypto.NewOlmMachine(client, &s.log, s.keys, rooms)
-	made := &session{machine: machine, keys: s.keys, ended: ctx.Done(), log: s.log}
+	made := &session{machine: machine, keys: s.keys, log: s.log}
+	made.atEnd = func(f func()) func() bool { return context.AfterFunc(ctx, f) }
 	machine.DisableRatchetTracking = true
 	machine.IgnorePostDecryptionParseErrors = true // the caller of Open reads the content
 	machine.SessionReceived = made.keyReceived

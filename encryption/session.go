@@ -20,8 +20,8 @@ import (
 type session struct {
 	machine *crypto.OlmMachine
 	keys    *keyStore
-	ended   <-chan struct{} // closed at the end of Run: every step ends with it
 	log     zerolog.Logger
+	atEnd   func(f func()) (stop func() bool) // has f called at the end of Run, unless stop is called before
 
 	since   string      // position in /sync; all messages before it are processed
 	newKeys []id.RoomID // rooms that got keys, to be reported
@@ -30,14 +30,8 @@ type session struct {
 // bound ends a step with Run. The caller calls done.
 func (s *session) bound(ctx context.Context) (bounded context.Context, done func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		select {
-		case <-s.ended:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, cancel
+	stop := s.atEnd(cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 // poll waits for messages to the device.
