@@ -7,7 +7,6 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
-	"usher/commands"
 	"usher/invites"
 	"usher/policy"
 )
@@ -53,6 +52,6 @@ func (b *bot) policyChanged(ctx context.Context, ev invites.Received) error {
 		return nil
 	}
 	b.log.Warn().Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("a policy can't be read")
-	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "malformed"), "m.room.message", commands.Malformed(ev.Sender, malformed, b.desk.Prefix))
+	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "malformed"), "m.room.message", b.runner.Malformed(ev.Sender, malformed))
 	return err
 }
