@@ -1,24 +1,21 @@
-// Package bot puts the parts together and runs them: one ordered lane a room. It holds no rules.
+// Package bot puts the parts of Usher together, starts and stops them. It holds no rules and no handlers.
 package bot
 
 import (
-	"context"
 	"errors"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
-	"maunium.net/go/mautrix/id"
 
 	"usher/appservice"
+	"usher/chat"
 	"usher/commands"
+	"usher/encryption"
 	"usher/homeserver"
 	"usher/invites"
 	"usher/jobs"
 	"usher/metrics"
 	"usher/operator"
-	"usher/store"
 )
 
 // Errors of Run that have a remedy of their own, besides those of package connect. The operator's manual lists them with their exit codes.
@@ -29,40 +26,22 @@ var (
 
 // bot is a running Usher.
 type bot struct {
-	ctx      context.Context // ends when the process is to stop at once
-	log      zerolog.Logger
-	self     invites.Identity
-	store    *store.Store
-	port     invites.Store // the same, watched
-	metrics  *metrics.Metrics
-	health   *operator.Health
-	client   *homeserver.Client
-	state    *homeserver.State
-	pending  *appservice.Pending
-	cards    *appservice.Cards
-	invites  *invites.Service
-	guard    *invites.Guard
-	runner   *commands.Runner
-	jobs     *jobs.Queue
-	lanes    *lanes
-	feed     *feed
-	commands rate[id.UserID]
-	answers  rate[id.RoomID]
-	admitted sync.Map // ids of events being handled whose command may run, so that trying again costs its sender nothing
-	direct   *directs
-	progress progress
-	sealed   sealed
-	heirs    heirs
-
-	ending sync.WaitGroup // notes that a reply is out
-
-	expiriesChanged atomic.Bool // since the last sweep, in some room
-
-	emptying sync.Mutex
-	checking map[id.RoomID]bool
-
-	reporting striped
-	closers   []func()
+	log     zerolog.Logger
+	self    invites.Identity
+	store   loggedStore
+	metrics *metrics.Metrics
+	health  *operator.Health
+	client  *homeserver.Client
+	state   *homeserver.State
+	device  *encryption.Device // nil: encryption is off
+	pending *appservice.Pending
+	cards   *appservice.Cards
+	invites *invites.Service
+	guard   *invites.Guard
+	runner  *commands.Runner
+	jobs    *jobs.Queue
+	chat    *chat.Chat
+	closers []func()
 }
 
 // clock is the real one.

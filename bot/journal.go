@@ -8,56 +8,62 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/store"
 )
 
-// journal logs what becomes of commands, over a store: with the intake's lines, which pair transactions and events, the ids of
-// event, room and invitation tell a story from arrival to act. It never logs reasons, texts or links.
-type journal struct {
+// stored is the store without logs and metrics.
+type stored struct{ *store.Store }
+
+// loggedStore is the store for all parts: the calls of invites.Store are measured, and the life of a row is logged. With the intake's
+// lines, which pair transactions and events, the ids of event, room and row tell a story from arrival to act. It never logs reasons,
+// texts or links.
+type loggedStore struct {
+	stored
 	invites.Store
 	log zerolog.Logger
 }
 
 // Record implements invites.Store.
-func (j journal) Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, spend ...invites.Charge) ([]invites.Change, error) {
+func (j loggedStore) Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, spend ...invites.Charge) ([]invites.Change, error) {
 	stored, err := j.Store.Record(ctx, rows, audit, spend...)
 	for _, row := range stored {
 		j.about(j.log.Info(), row).Stringer("actor", row.Actor).Stringer("performer", row.Performer).
-			Str("status", string(row.Status)).Str("code", row.Code).Msg("decided")
+			Str("status", string(row.Status)).Str("code", row.Code).Msg("Decided")
 	}
 	return stored, err
 }
 
 // Claim implements invites.Store.
-func (j journal) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]invites.Change, error) {
+func (j loggedStore) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]invites.Change, error) {
 	claimed, err := j.Store.Claim(ctx, rows, now, lease)
 	for _, row := range claimed {
-		j.about(j.log.Debug(), row).Int("attempt", row.Attempt).Msg("attempting")
+		j.about(j.log.Debug(), row).Int("attempt", row.Attempt).Msg("Attempt")
 	}
 	return claimed, err
 }
 
 // Settle implements invites.Store.
-func (j journal) Settle(ctx context.Context, settlements ...invites.Settlement) error {
+func (j loggedStore) Settle(ctx context.Context, settlements ...invites.Settlement) error {
 	err := j.Store.Settle(ctx, settlements...)
 	for _, s := range settlements {
 		line := j.log.Info().Err(err).Int64("invitation", s.ID).Int("attempt", s.Attempt).Str("status", string(s.Status)).Str("code", s.Code)
 		if s.Status == invites.StatusOpen {
 			line = line.Time("again_at", s.DueAt)
 		}
-		line.Msg("settled")
+		line.Msg("Settled")
 	}
 	return err
 }
 
 // Handled implements invites.Store.
-func (j journal) Handled(ctx context.Context, event id.EventID) error {
+func (j loggedStore) Handled(ctx context.Context, event id.EventID) error {
 	err := j.Store.Handled(ctx, event)
-	j.log.Debug().Err(err).Stringer("event", event).Msg("handled")
+	j.log.Debug().Err(err).Stringer("event", event).Msg("Handled")
 	return err
 }
 
 // about adds an invitation's ids to a line.
-func (j journal) about(line *zerolog.Event, row invites.Change) *zerolog.Event {
+func (j loggedStore) about(line *zerolog.Event, row invites.Change) *zerolog.Event {
 	return line.Int64("invitation", row.ID).Stringer("event", row.Command).Stringer("room", row.Room).
 		Str("action", string(row.Action)).Stringer("target", row.Target)
 }

@@ -1,10 +1,7 @@
-package bot
+package chat
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"errors"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -13,127 +10,44 @@ import (
 	"usher/invites"
 )
 
-// How long a command that meets internal trouble is tried again before it is answered as failed.
-const (
-	firstPause = time.Second
-	lastPause  = 30 * time.Second
-	patience   = 10 * time.Minute
-)
-
-// handle brings one event of a lane to its end. What can't be ended, because the store or the homeserver is down, is tried
-// again, so that the room's order holds; at shutdown it stays in the inbox.
-func (b *bot) handle(ctx context.Context, ev invites.Received) {
-	started := time.Now()
-	b.metrics.LaneWait(started.Sub(ev.ReceivedAt))
-	defer b.admitted.Delete(ev.Event)
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		// Without its token the bot can do nothing, so it begins nothing.
-		if b.client.AwaitToken(ctx) != nil {
-			return
-		}
-		err := b.once(ctx, ev, time.Since(started) < patience)
-		if err == nil {
-			return
-		}
-		wait := pause
-		if under := new(invites.UnderWayError); errors.As(err, &under) {
-			wait = time.Until(under.Until) + time.Millisecond
-		} else {
-			b.log.Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Dur("again_in", pause).Msg("an event could not be handled")
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
-	}
+// Answers is the part of the inbox that knows which events are answered.
+type Answers interface {
+	// Handled ends an event.
+	Handled(ctx context.Context, event id.EventID) error
+	// SetAnswer keeps the message that answers an event and is edited later.
+	SetAnswer(ctx context.Context, event, answer id.EventID) error
 }
 
-// once tries to handle an event. An error means that it should be tried again.
-func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error {
-	defer b.survive(ev)
-	now, err := b.port.Received(ctx, ev.Event)
-	if errors.Is(err, invites.ErrNotFound) || now.Handled {
-		b.sealed.parking.leave(ev)
-		return nil
-	} else if err != nil {
-		return err
-	}
-	was := now.Type
-	now, goOn, err := b.open(ctx, now, patient)
-	if err != nil || !goOn {
-		return err
-	}
-	m, reply, err := b.dispatch(ctx, now)
-	if err != nil && ctx.Err() != nil {
-		return err
-	}
-	if err != nil && patient {
-		return err
-	}
-	if err != nil {
-		b.log.Err(err).Stringer("event", ev.Event).Msg("a command is given up")
-		reply = commands.Failed()
-	}
-	if was == encrypted && now.Type == "m.room.message" && reply.Empty() {
-		b.dismiss(ev.Event)
-		return nil
-	}
-	if err := b.answer(ctx, now, m, reply); err != nil || !reply.Progress {
-		return err
-	}
-	if err := b.postCards(ctx, ev.Event); err != nil {
-		return err
-	}
-	// The queue may have finished before there was a message to edit.
-	return b.report(ctx, ev.Event, finished)
+// Replies sends the replies to events.
+type Replies struct {
+	*ender
+	inbox   Answers
+	sender  *Sender
+	limits  *Limits
+	edits   *editTimes
+	confirm *Confirmations
 }
 
-// dispatch runs an event, and turns a panic into an answer: the next event works.
-func (b *bot) dispatch(ctx context.Context, ev invites.Received) (m commands.Message, reply commands.Reply, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			b.panicked(ev, cause)
-			m = commands.Message{Event: ev.Event, Room: ev.Room, Sender: ev.Sender}
-			reply, err = commands.Panicked(), nil
-		}
-	}()
-	if ev.StateKey != nil {
-		return m, reply, b.life(ctx, ev)
-	}
-	switch ev.Type {
-	case "m.reaction":
-		if voted, err := b.voted(ctx, ev); voted || err != nil {
-			return m, reply, err
-		}
-		return m, reply, b.decide(ctx, ev)
-	case "m.room.redaction":
-		return m, reply, b.removed(ctx, ev) // what it takes back is marked already
-	}
-	return b.runner.Dispatch(ctx, ev)
-}
-
-// answer sends a reply, and ends the event unless work goes on that the answer is to tell of. Transaction ids come from the
-// event's id, so that an answer sent again after a crash is the same answer.
-func (b *bot) answer(ctx context.Context, ev invites.Received, m commands.Message, reply commands.Reply) error {
-	if allowed, tell := b.mayAnswer(ev, reply); !allowed {
-		b.metrics.Limited("answer")
+// answer sends a reply, and ends the event unless the reply is to be edited later. Transaction ids come from the event's id, so that
+// an answer sent again after a crash is the same answer.
+func (a *Replies) answer(ctx context.Context, ev invites.Received, m commands.Message, reply commands.Reply) error {
+	if allowed, tell := a.limits.mayAnswer(ev, reply); !allowed {
 		if reply = (commands.Reply{}); tell {
 			reply = commands.Quiet()
 		}
 	}
 	if content := reply.Reaction(m); content != nil {
-		if _, err := b.send(ctx, ev.Room, transaction(ev.Event, "reaction"), "m.reaction", content); err != nil {
+		if _, err := a.sender.send(ctx, ev.Room, transaction(ev.Event, "reaction"), "m.reaction", content); err != nil {
 			return err
 		}
 	}
 	if !reply.Text.Empty() {
-		if err := b.tell(ctx, ev, m, reply); err != nil {
+		if err := a.notice(ctx, ev, m, reply); err != nil {
 			return err
 		}
 	}
 	if reply.Image != nil {
-		if err := b.attach(ctx, ev, m, reply); err != nil {
+		if err := a.sender.attach(ctx, ev, m, reply); err != nil {
 			return err
 		}
 	}
@@ -141,73 +55,40 @@ func (b *bot) answer(ctx context.Context, ev invites.Received, m commands.Messag
 		return nil
 	}
 	if ev.Answer != "" {
-		b.cards.Close(ev.Answer)
-		return b.port.Handled(ctx, ev.Event) // the queue's workers look whether somebody has told already
+		a.confirm.close(ev.Answer)
+		return a.inbox.Handled(ctx, ev.Event) // at once: the workers of the queue look whether the last edit is out
 	}
-	b.end(ev.Event)
+	a.end(ev.Event)
 	return nil
 }
 
-// end notes beside the lane that an event's reply is out: nothing waits for that, and in company it shares a commit. Should
-// a crash come first, the next start sends the same answer, under the same transaction id.
-func (b *bot) end(event id.EventID) {
-	b.ending.Go(func() {
-		if err := b.port.Handled(context.WithoutCancel(b.ctx), event); err != nil {
-			b.log.Warn().Err(err).Stringer("event", event).Msg("answered, but the next start does not know and answers again")
-		}
-	})
-}
-
-// tell sends the notice of a reply, or edits the one that stands already.
-func (b *bot) tell(ctx context.Context, ev invites.Received, m commands.Message, reply commands.Reply) error {
+// notice sends the notice of a reply, or edits the one that stands already.
+func (a *Replies) notice(ctx context.Context, ev invites.Received, m commands.Message, reply commands.Reply) error {
 	if ev.Answer != "" && reply.Card {
-		b.await(ev, ev.Answer) // after a restart: what it says counts
+		a.confirm.await(ev, ev.Answer) // after a restart: the card stands
 		return nil
 	}
 	if ev.Answer != "" {
-		what := reply.Text.String()
+		part := reply.Text.String()
 		if reply.Progress {
-			what += time.Now().String() // it may say again what it said before
+			part += time.Now().String() // a later edit may have the same text as an earlier one
 		}
-		_, err := b.send(ctx, ev.Room, transaction(ev.Event, what), "m.room.message", reply.Edit(m, ev.Answer))
+		_, err := a.sender.message(ctx, ev.Room, transaction(ev.Event, part), reply.Edit(m, ev.Answer))
 		return err
 	}
-	answer, err := b.send(ctx, ev.Room, transaction(ev.Event, "notice"), "m.room.message", reply.Notice(m))
+	answer, err := a.sender.message(ctx, ev.Room, transaction(ev.Event, "notice"), reply.Notice(m))
 	if err != nil || !(reply.Progress || reply.Card) {
 		return err
 	}
 	if answer == "" {
-		return b.port.Handled(ctx, ev.Event) // there will be nothing to edit
+		return a.inbox.Handled(ctx, ev.Event) // there will be nothing to edit
 	}
 	if reply.Progress {
-		b.progress.due(ev.Event, time.Now()) // it says what is so now: the first edit has time
+		a.edits.due(ev.Event, time.Now()) // the notice is up to date: the first edit has time
 	}
-	if err := b.store.SetAnswer(ctx, ev.Event, answer); err != nil || !reply.Card {
+	if err := a.inbox.SetAnswer(ctx, ev.Event, answer); err != nil || !reply.Card {
 		return err
 	}
-	b.await(ev, answer)
+	a.confirm.await(ev, answer)
 	return nil
-}
-
-// send sends an event, encrypted where the room is. A homeserver that will not take it, because the bot may not speak there, is logged and not asked again.
-func (b *bot) send(ctx context.Context, r id.RoomID, txn, kind string, content any) (id.EventID, error) {
-	kind, content, err := b.seal(ctx, r, kind, content)
-	if errors.Is(err, errMute) {
-		return "", nil
-	}
-	var sent id.EventID
-	if err == nil {
-		sent, err = b.client.Send(ctx, r, txn, kind, content)
-	}
-	if invites.Unseen(err) {
-		b.log.Warn().Err(err).Stringer("room", r).Msg("the room does not let me answer")
-		return "", nil
-	}
-	return sent, err
-}
-
-// transaction derives a transaction id from the event that is answered and what the answer is.
-func transaction(event id.EventID, what string) string {
-	sum := sha256.Sum256([]byte(event.String() + "\x00" + what))
-	return "usher-" + base64.RawURLEncoding.EncodeToString(sum[:15])
 }

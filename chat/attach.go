@@ -1,30 +1,18 @@
-package bot
+package chat
 
 import (
 	"bytes"
 	"context"
 	"errors"
 
-	"maunium.net/go/mautrix/event"
-	"maunium.net/go/mautrix/id"
-
 	"usher/commands"
 	"usher/invites"
 )
 
-// sealFile encrypts a file in place where the room is encrypted, and returns what its readers need, else nil. An error means that
-// it may not be uploaded.
-func (b *bot) sealFile(ctx context.Context, r id.RoomID, data []byte) (*event.EncryptedFileInfo, error) {
-	if b.sealed.device == nil {
-		return nil, b.plain(ctx, r)
-	}
-	return b.sealed.device.SealFile(ctx, r, data)
-}
-
 // attach uploads the picture of a reply, encrypted where the room is, and sends it.
-func (b *bot) attach(ctx context.Context, ev invites.Received, m commands.Message, reply commands.Reply) error {
+func (s *Sender) attach(ctx context.Context, ev invites.Received, m commands.Message, reply commands.Reply) error {
 	data, contentType := bytes.Clone(reply.Image.PNG), "image/png"
-	sealed, err := b.sealFile(ctx, ev.Room, data)
+	sealed, err := s.sealFile(ctx, ev.Room, data)
 	if errors.Is(err, errMute) || errors.Is(err, invites.ErrNoView) {
 		return nil
 	} else if err != nil {
@@ -34,12 +22,12 @@ func (b *bot) attach(ctx context.Context, ev invites.Received, m commands.Messag
 	if sealed != nil {
 		name, contentType = "", "application/octet-stream"
 	}
-	uri, err := b.client.Upload(ctx, name, contentType, data)
+	uri, err := s.timeline.Upload(ctx, name, contentType, data)
 	if invites.Refused(err) {
-		b.log.Warn().Err(err).Msg("the homeserver takes no picture")
+		s.log.Warn().Err(err).Msg("Picture refused by the homeserver")
 		var instead commands.Reply
 		instead.Text.Say("The homeserver did not take the picture.").Reason(invites.Errcode(err))
-		_, err = b.send(ctx, ev.Room, transaction(ev.Event, "notice"), "m.room.message", instead.Notice(m))
+		_, err = s.message(ctx, ev.Room, transaction(ev.Event, "notice"), instead.Notice(m))
 		return err
 	}
 	if err != nil {
@@ -50,6 +38,6 @@ func (b *bot) attach(ctx context.Context, ev invites.Received, m commands.Messag
 		sealed.URL = uri
 		content.URL, content.File = "", sealed
 	}
-	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "picture"), "m.room.message", content)
+	_, err = s.message(ctx, ev.Room, transaction(ev.Event, "picture"), content)
 	return err
 }

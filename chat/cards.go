@@ -1,22 +1,71 @@
-package bot
+package chat
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
+	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
 	"usher/commands"
+	"usher/exactjson"
 	"usher/invites"
 )
 
-// loadCards learns which cards are open, so that the intake knows which reactions are votes: those that people vote on, and what
-// commands were answered with that are not at their end, which may be a card for the one who gave it.
-func (b *bot) loadCards(ctx context.Context) error {
-	todo, err := b.store.CardsTodo(ctx)
+// CardStore is the part of the store that keeps cards. Its methods return invites.ErrNotFound for a card that there is not.
+type CardStore interface {
+	// CardsTodo returns the cards that are open, or whose outcome is not told yet, by ID.
+	CardsTodo(ctx context.Context) ([]invites.Card, error)
+	// CardShown returns the card whose notice is an event.
+	CardShown(ctx context.Context, notice id.EventID) (invites.Card, error)
+	// CardVoted returns the card on which an event is a vote.
+	CardVoted(ctx context.Context, vote id.EventID) (invites.Card, error)
+	// PostedCard keeps the notice of a card.
+	PostedCard(ctx context.Context, card int64, notice id.EventID) error
+	// Votes returns the votes on a card, in the order of voting.
+	Votes(ctx context.Context, card int64) ([]invites.Vote, error)
+	// ToldCard ends the work on a closed card.
+	ToldCard(ctx context.Context, card int64) error
+	// OpenAnswers returns the messages that answer commands which are not at their end.
+	OpenAnswers(ctx context.Context) ([]id.EventID, error)
+}
+
+// CardCases are the use cases of cards.
+type CardCases interface {
+	// Review closes a card whose question is gone or whose time is over. A thorough review reads the room anew.
+	Review(ctx context.Context, c invites.Card, thorough bool) (invites.Card, error)
+	Cancel(ctx context.Context, c invites.Card, code string) (invites.Card, error)
+	Vote(ctx context.Context, c invites.Card, v invites.Vote) (invites.Ballot, error)
+	// Tally counts the votes that a card has. Recount reads each at the homeserver before.
+	Tally(ctx context.Context, c invites.Card) (invites.Ballot, error)
+	Recount(ctx context.Context, c invites.Card) (invites.Ballot, error)
+	// CarryOut does what a closed card decided, once, and returns the row of the change.
+	CarryOut(ctx context.Context, c invites.Card) (invites.Change, error)
+}
+
+// KnockCase receives knocks.
+type KnockCase interface {
+	Knock(ctx context.Context, k invites.Knock) (invites.Reception, error)
+}
+
+// CardDesk shows cards in rooms, counts reactions on them, and tells their outcome.
+type CardDesk struct {
+	store  CardStore
+	cases  CardCases
+	knocks KnockCase
+	runner *commands.Runner
+	open   OpenCards
+	sender *Sender
+	status *StatusMessages
+	log    zerolog.Logger
+}
+
+// Load tells the intake which cards are open: those that people vote on, and the answers to commands that are not at their end, which
+// may be confirmations.
+func (d *CardDesk) Load(ctx context.Context) error {
+	todo, err := d.store.CardsTodo(ctx)
 	if err != nil {
 		return err
 	}
@@ -24,7 +73,7 @@ func (b *bot) loadCards(ctx context.Context) error {
 		if c.Event == "" || c.State != invites.CardOpen {
 			continue
 		}
-		votes, err := b.store.Votes(ctx, c.ID)
+		votes, err := d.store.Votes(ctx, c.ID)
 		if err != nil {
 			return err
 		}
@@ -32,18 +81,18 @@ func (b *bot) loadCards(ctx context.Context) error {
 		for i := range votes {
 			cast[i] = votes[i].Event
 		}
-		b.cards.Open(c.Event, cast...)
+		d.open.Open(c.Event, cast...)
 	}
-	answers, err := b.store.OpenAnswers(ctx)
+	answers, err := d.store.OpenAnswers(ctx)
 	for _, answer := range answers {
-		b.cards.Open(answer)
+		d.open.Open(answer)
 	}
 	return err
 }
 
-// postCards shows the cards that a command has led to.
-func (b *bot) postCards(ctx context.Context, command id.EventID) error {
-	todo, err := b.store.CardsTodo(ctx)
+// postOf shows the cards that a command has led to.
+func (d *CardDesk) postOf(ctx context.Context, command id.EventID) error {
+	todo, err := d.store.CardsTodo(ctx)
 	if err != nil {
 		return err
 	}
@@ -51,225 +100,209 @@ func (b *bot) postCards(ctx context.Context, command id.EventID) error {
 		if c.Command != command || c.State != invites.CardOpen || c.Event != "" {
 			continue
 		}
-		if err := b.post(ctx, c); err != nil {
+		if err := d.post(ctx, c); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// name tells a card's transaction ids from others.
-func name(c invites.Card, what string) string { return fmt.Sprintf("card %d %s", c.ID, what) }
+// part names a part of a card, so that its transaction ids differ from others.
+func part(c invites.Card, name string) string { return fmt.Sprintf("card %d %s", c.ID, name) }
 
-// post shows one card. Where its room does not let the bot speak, nobody can decide it.
-func (b *bot) post(ctx context.Context, c invites.Card) error {
+// post shows one card. Where its room does not let the bot speak, nobody can decide it, so it is cancelled.
+func (d *CardDesk) post(ctx context.Context, c invites.Card) error {
 	var notice id.EventID
 	var err error
 	if c.Code != invites.CodeNoRoom {
-		content := b.runner.Card(c, 0, 0).Notice(commands.Message{})
-		if notice, err = b.send(ctx, c.ShownIn, transaction(c.Command, name(c, "notice")), "m.room.message", content); err != nil {
+		content := d.runner.Card(c, 0, 0).Notice(commands.Message{})
+		if notice, err = d.sender.message(ctx, c.ShownIn, transaction(c.Command, part(c, "notice")), content); err != nil {
 			return err
 		}
 	}
 	if notice == "" {
-		if c, err = b.invites.Cancel(ctx, c, invites.CodeNoRoom); err != nil {
+		if c, err = d.cases.Cancel(ctx, c, invites.CodeNoRoom); err != nil {
 			return err
 		}
-		return b.show(ctx, invites.Ballot{Card: c})
+		return d.Show(ctx, invites.Ballot{Card: c})
 	}
-	if err := b.store.PostedCard(ctx, c.ID, notice); err != nil {
+	if err := d.store.PostedCard(ctx, c.ID, notice); err != nil {
 		return err
 	}
-	b.cards.Open(notice)
+	d.open.Open(notice)
 	for _, key := range commands.Reactions(c) {
 		content := &event.ReactionEventContent{RelatesTo: event.RelatesTo{Type: event.RelAnnotation, EventID: notice, Key: key}}
-		if _, err := b.send(ctx, c.ShownIn, transaction(notice, key), "m.reaction", content); err != nil {
+		if _, err := d.sender.send(ctx, c.ShownIn, transaction(notice, key), "m.reaction", content); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// relation is what a reaction or a redaction says of another event.
-type relation struct {
-	Redacts id.EventID `json:"redacts"`
-	Content struct {
-		Redacts   id.EventID `json:"redacts"`
-		RelatesTo struct {
-			Event id.EventID `json:"event_id"`
-			Key   string     `json:"key"`
-		} `json:"m.relates_to"`
-	} `json:"content"`
-}
-
-// voted handles a reaction on a card that people vote on, and reports whether it was one.
-func (b *bot) voted(ctx context.Context, ev invites.Received) (bool, error) {
-	var e relation
-	if json.Unmarshal(ev.Raw, &e) != nil {
-		return false, nil
-	}
-	c, err := b.store.CardShown(ctx, e.Content.RelatesTo.Event)
+// react handles a reaction on a card that people vote on, and reports whether it was one.
+func (d *CardDesk) react(ctx context.Context, ev invites.Received) (bool, error) {
+	card, key := commands.Reaction(ev.Raw)
+	c, err := d.store.CardShown(ctx, card)
 	if err != nil || c.ShownIn != ev.Room {
 		return false, invites.UnlessNone(err)
 	}
-	return true, b.ballot(ctx, ev, c, e.Content.RelatesTo.Key)
+	return true, d.vote(ctx, ev, c, key)
 }
 
-// removed handles the redaction of a card, or of a vote.
-func (b *bot) removed(ctx context.Context, ev invites.Received) error {
-	var e relation
-	if json.Unmarshal(ev.Raw, &e) != nil {
-		return nil
-	}
-	for _, gone := range []id.EventID{e.Redacts, e.Content.Redacts} {
-		if err := invites.UnlessNone(b.withdrawn(ctx, gone)); err != nil {
+// redact handles the redaction of a card, or of a vote.
+func (d *CardDesk) redact(ctx context.Context, ev invites.Received) error {
+	for _, gone := range []string{exactjson.Text(ev.Raw, "redacts"), exactjson.Text(ev.Raw, "content", "redacts")} {
+		if err := invites.UnlessNone(d.gone(ctx, id.EventID(gone))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// withdrawn looks what the redaction of an event means for the card that it was, or was a vote on. What the homeserver has on
-// record counts, not who says so.
-func (b *bot) withdrawn(ctx context.Context, gone id.EventID) error {
-	c, err := b.store.CardShown(ctx, gone)
+// gone handles the redaction of one event that may be a card or a vote. The state at the homeserver counts, not the redaction.
+func (d *CardDesk) gone(ctx context.Context, gone id.EventID) error {
+	c, err := d.store.CardShown(ctx, gone)
 	if err == nil {
-		if c, err = b.invites.Review(ctx, c, true); err != nil {
+		if c, err = d.cases.Review(ctx, c, true); err != nil {
 			return err
 		}
-		return b.show(ctx, invites.Ballot{Card: c})
+		return d.Show(ctx, invites.Ballot{Card: c})
 	}
-	if c, err = b.store.CardVoted(ctx, gone); err != nil || c.State != invites.CardOpen {
+	if c, err = d.store.CardVoted(ctx, gone); err != nil || c.State != invites.CardOpen {
 		return err
 	}
-	ballot, err := b.invites.Recount(ctx, c)
+	ballot, err := d.cases.Recount(ctx, c)
 	if err != nil {
 		return err
 	}
 	ballot.After = gone
-	return b.show(ctx, ballot)
+	return d.Show(ctx, ballot)
 }
 
-// ballot counts a reaction. Whose vote does not count is not told: others see what a reaction is worth.
-func (b *bot) ballot(ctx context.Context, ev invites.Received, c invites.Card, key string) error {
+// vote counts a reaction. A voter whose vote does not count is not told: others see the reaction too.
+func (d *CardDesk) vote(ctx context.Context, ev invites.Received, c invites.Card, key string) error {
 	choice, known := commands.Choice(key)
-	if !known || ev.Redacted || b.runner.Level(ev.Sender) == commands.Nobody {
+	if !known || ev.Redacted || d.runner.Level(ev.Sender) == commands.Nobody {
 		return nil
 	}
-	ballot, err := b.invites.Vote(ctx, c, invites.Vote{Voter: ev.Sender, Choice: choice, Room: ev.Room, Event: ev.Event, At: ev.ReceivedAt})
+	ballot, err := d.cases.Vote(ctx, c, invites.Vote{Voter: ev.Sender, Choice: choice, Room: ev.Room, Event: ev.Event, At: ev.ReceivedAt})
 	if err != nil {
 		return err
 	}
-	return b.show(ctx, ballot)
+	return d.Show(ctx, ballot)
 }
 
-// show brings a card to what a vote made of it: the votes so far, or the outcome, which is carried out and told first.
-// Again after a crash, it does what is missing.
-func (b *bot) show(ctx context.Context, ballot invites.Ballot) error {
+// Show brings the notice of a card up to date after a vote: with the votes so far, or with the outcome, which is carried out first. A call
+// after a crash completes an earlier one.
+func (d *CardDesk) Show(ctx context.Context, ballot invites.Ballot) error {
 	c := ballot.Card
 	if c.State == invites.CardOpen {
 		if ballot.Code != "" || c.Votes == 1 {
 			return nil
 		}
-		return b.redraw(ctx, c, ballot.After, b.runner.Card(c, ballot.For, ballot.Against))
+		return d.redraw(ctx, c, ballot.After, d.runner.Card(c, ballot.For, ballot.Against))
 	}
 	if c.Told {
 		return nil
 	}
-	row, err := b.invites.CarryOut(ctx, c)
+	row, err := d.cases.CarryOut(ctx, c)
 	if err != nil {
 		return err
 	}
-	if err := b.redraw(ctx, c, "", b.runner.Closed(c, row)); err != nil {
+	if err := d.redraw(ctx, c, "", d.runner.Closed(c, row)); err != nil {
 		return err
 	}
-	if reply := b.runner.Verdict(c, row); !reply.Text.Empty() {
+	if reply := d.runner.Verdict(c, row); !reply.Text.Empty() {
 		m := commands.Message{Event: c.Command, Room: c.Home, Sender: c.Actor}
-		if _, err := b.send(ctx, c.Home, transaction(c.Command, name(c, "verdict")), "m.room.message", reply.Notice(m)); err != nil {
+		if _, err := d.sender.message(ctx, c.Home, transaction(c.Command, part(c, "verdict")), reply.Notice(m)); err != nil {
 			return err
 		}
 	}
 	if c.Kind == invites.CardApproval {
-		if err := b.report(ctx, c.Command, settled); err != nil {
+		if err := d.status.report(ctx, c.Command, settled); err != nil {
 			return err
 		}
 	}
-	b.cards.Close(c.Event)
-	return b.store.ToldCard(ctx, c.ID)
+	d.open.Close(c.Event)
+	return d.store.ToldCard(ctx, c.ID)
 }
 
-// redraw edits a card's notice after a vote. It may say again what it said before, after another.
-func (b *bot) redraw(ctx context.Context, c invites.Card, vote id.EventID, reply commands.Reply) error {
+// redraw edits a card's notice after a vote. A later edit may have the same text as an earlier one, so the transaction id names the vote.
+func (d *CardDesk) redraw(ctx context.Context, c invites.Card, vote id.EventID, reply commands.Reply) error {
 	if c.Event == "" {
 		return nil
 	}
-	_, err := b.send(ctx, c.ShownIn, transaction(c.Event, string(vote)+reply.Text.String()), "m.room.message", reply.Edit(commands.Message{}, c.Event))
+	_, err := d.sender.message(ctx, c.ShownIn, transaction(c.Event, string(vote)+reply.Text.String()), reply.Edit(commands.Message{}, c.Event))
 	return err
 }
 
-// knocked receives a knock.
-func (b *bot) knocked(ctx context.Context, ev invites.Received, reason string) error {
-	got, err := b.invites.Knock(ctx, invites.Knock{Event: ev.Event, Room: ev.Room, User: ev.Sender, Reason: reason})
+// knocked receives a knock, and shows its card.
+func (d *CardDesk) knocked(ctx context.Context, ev invites.Received) error {
+	got, err := d.knocks.Knock(ctx, invites.Knock{Event: ev.Event, Room: ev.Room, User: ev.Sender, Reason: exactjson.Text(ev.Raw, "content", "reason")})
 	if err != nil || got.Card == nil {
 		return err
 	}
 	c := *got.Card
 	if got.Paused {
-		if _, err := b.send(ctx, c.ShownIn, transaction(ev.Event, "paused"), "m.room.message", b.runner.Paused(c).Notice(commands.Message{})); err != nil {
+		if _, err := d.sender.message(ctx, c.ShownIn, transaction(ev.Event, "paused"), d.runner.Paused(c).Notice(commands.Message{})); err != nil {
 			return err
 		}
 	}
-	if c.State != invites.CardOpen {
-		return b.show(ctx, invites.Ballot{Card: c})
-	}
-	if c.Event != "" {
+	switch {
+	case c.State != invites.CardOpen:
+		return d.Show(ctx, invites.Ballot{Card: c})
+	case c.Event != "":
 		return nil
 	}
-	return b.post(ctx, c)
+	return d.post(ctx, c)
 }
 
-// postAfter is the age at which a card that was never shown is not its lane's business any more.
+// postAfter is the age from which on the sweep shows a card that its lane has not shown.
 const postAfter = time.Minute
 
-// tend looks after the cards: those about a room whose people changed, or, for no room, all of them for what time brings.
-// What fails is tried again with the next sweep.
-func (b *bot) tend(ctx context.Context, r id.RoomID) {
-	todo, err := b.store.CardsTodo(ctx)
+// Sweep shows cards and tells outcomes that lanes have left, and closes cards whose time is over. A card that fails is left to the next
+// sweep.
+func (d *CardDesk) Sweep(ctx context.Context) { d.review(ctx, "") }
+
+// review looks after the cards about one room, thoroughly, or, with an empty id, after all cards.
+func (d *CardDesk) review(ctx context.Context, r id.RoomID) {
+	todo, err := d.store.CardsTodo(ctx)
 	if err != nil {
-		b.log.Warn().Err(err).Msg("the cards could not be read")
+		d.log.Warn().Err(err).Msg("Cards can't be read")
 		return
 	}
 	for _, c := range todo {
 		if r != "" && c.Room != r {
 			continue
 		}
-		if err := b.tendOne(ctx, c, r != ""); err != nil && ctx.Err() == nil {
-			b.log.Warn().Err(err).Int64("card", c.ID).Msg("a card could not be looked after")
+		if err := d.reviewOne(ctx, c, r != ""); err != nil && ctx.Err() == nil {
+			d.log.Warn().Err(err).Int64("card", c.ID).Msg("Review of a card failed")
 		}
 	}
 }
 
-func (b *bot) tendOne(ctx context.Context, c invites.Card, thorough bool) error {
+// reviewOne looks after one card.
+func (d *CardDesk) reviewOne(ctx context.Context, c invites.Card, thorough bool) error {
 	if c.State != invites.CardOpen {
 		if time.Since(c.ClosedAt) < postAfter && !thorough {
-			return nil // its lane is at it
+			return nil // its lane tells the outcome
 		}
-		return b.show(ctx, invites.Ballot{Card: c})
+		return d.Show(ctx, invites.Ballot{Card: c})
 	}
-	c, err := b.invites.Review(ctx, c, thorough)
+	c, err := d.cases.Review(ctx, c, thorough)
 	switch {
 	case err != nil:
 		return err
 	case c.State != invites.CardOpen:
-		return b.show(ctx, invites.Ballot{Card: c})
+		return d.Show(ctx, invites.Ballot{Card: c})
 	case c.Event == "" && time.Since(c.CreatedAt) > postAfter:
-		return b.post(ctx, c)
+		return d.post(ctx, c)
 	case c.Event == "":
 		return nil
 	}
-	ballot, err := b.invites.Tally(ctx, c)
+	ballot, err := d.cases.Tally(ctx, c)
 	if err != nil || ballot.Card.State == invites.CardOpen {
 		return err
 	}
-	return b.show(ctx, ballot)
+	return d.Show(ctx, ballot)
 }

@@ -1,4 +1,4 @@
-package bot
+package chat
 
 import (
 	"context"
@@ -8,48 +8,52 @@ import (
 	"sync"
 
 	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
 )
 
-// accountData reads and writes the bot's own account data on the homeserver.
-type accountData interface {
+// AccountData reads and writes the bot's own account data at the homeserver.
+type AccountData interface {
 	AccountData(ctx context.Context, kind string) (json.RawMessage, error)
 	SetAccountData(ctx context.Context, kind string, content any) error
 }
 
-// directs remembers which rooms are direct chats with the bot. The record is the bot's m.direct account data
+// DirectChats knows which rooms are direct chats with the bot. The record is the bot's m.direct account data
 // (https://spec.matrix.org/latest/client-server-api/#direct-messaging), since a room itself does not tell.
-type directs struct {
-	homeserver accountData
+type DirectChats struct {
+	homeserver AccountData
 
-	adding sync.Mutex // held while the homeserver is told, so that nobody overwrites another's
+	adding sync.Mutex // held while the homeserver stores the record, so that no addition overwrites another
 	mu     sync.Mutex
 	byUser map[id.UserID][]id.RoomID
 	rooms  map[id.RoomID]bool
 }
 
-// load reads what is on record. What is known stays so: it may be on record since.
-func (d *directs) load(ctx context.Context) error {
+// NewDirectChats makes an empty set.
+func NewDirectChats(homeserver AccountData) *DirectChats {
+	return &DirectChats{homeserver: homeserver, byUser: map[id.UserID][]id.RoomID{}, rooms: map[id.RoomID]bool{}}
+}
+
+// Load adds the rooms of the record.
+func (d *DirectChats) Load(ctx context.Context) error {
 	raw, err := d.homeserver.AccountData(ctx, "m.direct")
 	if err != nil {
 		return err
 	}
-	var found map[id.UserID][]id.RoomID
-	_ = json.Unmarshal(raw, &found) // whatever else is there is overwritten with the next direct chat
-	for user, rooms := range found {
-		for _, r := range rooms {
-			d.heard(user, r)
+	for user, rooms := range exactjson.Members(raw) { // the next direct chat overwrites all else
+		for r := range exactjson.Items(rooms) {
+			if r := exactjson.Text(r); r != "" {
+				d.note(id.UserID(user), id.RoomID(r))
+			}
 		}
 	}
 	return nil
 }
 
-// heard notes a direct chat that is on record.
-func (d *directs) heard(with id.UserID, r id.RoomID) {
+// note adds a direct chat that is on record.
+func (d *DirectChats) note(with id.UserID, r id.RoomID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.rooms == nil {
-		d.byUser, d.rooms = map[id.UserID][]id.RoomID{}, map[id.RoomID]bool{}
-	}
 	if !slices.Contains(d.byUser[with], r) {
 		d.byUser[with] = append(d.byUser[with], r)
 	}
@@ -57,33 +61,31 @@ func (d *directs) heard(with id.UserID, r id.RoomID) {
 }
 
 // has reports whether a room is a direct chat.
-func (d *directs) has(r id.RoomID) bool {
+func (d *DirectChats) has(r id.RoomID) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.rooms[r]
 }
 
 // add records a direct chat.
-func (d *directs) add(ctx context.Context, with id.UserID, r id.RoomID) error {
+func (d *DirectChats) add(ctx context.Context, with id.UserID, r id.RoomID) error {
 	d.adding.Lock()
 	defer d.adding.Unlock()
 	if d.has(r) {
 		return nil
 	}
-	d.mu.Lock()
-	next := d.and(with, r)
-	d.mu.Unlock()
-	if err := d.homeserver.SetAccountData(ctx, "m.direct", next); err != nil {
+	if err := d.homeserver.SetAccountData(ctx, "m.direct", d.and(with, r)); err != nil {
 		return err
 	}
-	d.heard(with, r)
+	d.note(with, r)
 	return nil
 }
 
-// and returns what is known and one direct chat more. d.mu is held.
-func (d *directs) and(with id.UserID, r id.RoomID) map[id.UserID][]id.RoomID {
-	next := make(map[id.UserID][]id.RoomID, len(d.byUser)+1)
-	maps.Copy(next, d.byUser)
+// and returns the record with one direct chat more.
+func (d *DirectChats) and(with id.UserID, r id.RoomID) map[id.UserID][]id.RoomID {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	next := maps.Clone(d.byUser)
 	if !slices.Contains(next[with], r) {
 		next[with] = append(slices.Clone(next[with]), r)
 	}

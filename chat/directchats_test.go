@@ -1,4 +1,4 @@
-package bot
+package chat
 
 import (
 	"context"
@@ -23,8 +23,8 @@ func (s slowAccount) SetAccountData(_ context.Context, _ string, content any) er
 // TestDirectsDontHoldOthersUp: whether a room is a direct chat is known at once, whatever the homeserver is at.
 func TestDirectsDontHoldOthersUp(t *testing.T) {
 	s := slowAccount{make(chan map[id.UserID][]id.RoomID, 2), make(chan error, 2)}
-	d := &directs{homeserver: s}
-	if err := d.load(t.Context()); err != nil {
+	d := NewDirectChats(s)
+	if err := d.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	added := make(chan error, 2)

@@ -1,253 +1,204 @@
-package bot
+package chat
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
-	"maunium.net/go/mautrix/event"
+	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
 
-	"usher/appservice"
 	"usher/commands"
-	"usher/config"
-	"usher/connect"
-	"usher/encryption"
 	"usher/invites"
-	"usher/policy"
-	"usher/room"
-	"usher/store"
 )
 
-// device is the bot's device in encrypted rooms, an encryption.Device.
-type device interface {
-	Run(ctx context.Context)
-	Ready() bool
+// Opener decrypts events for the bot's device.
+type Opener interface {
+	// CaughtUp reports whether the keys that waited at the homeserver have arrived.
 	CaughtUp() bool
+	// Open returns an event as its sender encrypted it. Errors wrap invites.ErrNoKey, invites.ErrUnreadable or invites.ErrReplay; after
+	// any other error, the event is to be opened again.
 	Open(ctx context.Context, ev invites.Received) (invites.Received, error)
-	Seal(ctx context.Context, r id.RoomID, eventType string, content any) (string, any, error)
-	SealFile(ctx context.Context, r id.RoomID, data []byte) (*event.EncryptedFileInfo, error)
-	ShareHistory(ctx context.Context, r id.RoomID, users []id.UserID) (devices int, err error)
-	Changed(r id.RoomID, eventType string)
-	Invalidate(r id.RoomID)
 }
 
-// sealed is the bot's part in encrypted rooms.
-type sealed struct {
-	device  device // nil: encryption is off
-	parking *parking
-	wait    time.Duration // how long a key is waited for
+// EncryptedInbox is the part of the inbox that ends encrypted events.
+type EncryptedInbox interface {
+	Handled(ctx context.Context, event id.EventID) error
+	// Dismiss ends events that are no commands, many in one commit.
+	Dismiss(ctx context.Context, events []id.EventID) error
+}
+
+// encryptedType is the type of encrypted events.
+const encryptedType = "m.room.encrypted"
+
+// EncryptedRooms opens encrypted events. An event whose key has not come waits for it, outside of its lane.
+type EncryptedRooms struct {
+	opener     Opener // nil: encryption is off
+	inbox      EncryptedInbox
+	open       OpenCards
+	runner     *commands.Runner
+	replies    *Replies
+	waiting    *waitingForKeys
+	background *Background
+	patience   time.Duration // how long an event waits for its key
+	log        zerolog.Logger
 
 	mu   sync.Mutex
-	told map[id.RoomID]bool // rooms told that something can't be read, and nothing could since
-	mute map[id.RoomID]bool // encrypted rooms, while encryption is off
-	chat []id.EventID       // opened and found to be no command: dropped from the inbox soon
+	told map[id.RoomID]bool // rooms that were told of an unreadable event, and had no readable one since
+	chat []id.EventID       // opened events that are no commands, to be dropped from the inbox soon
 }
 
-const encrypted = "m.room.encrypted"
-
-// buildEncryption makes the device and its database.
-func (b *bot) buildEncryption(ctx context.Context, cfg *config.Config, version string) error {
-	b.sealed.told = map[id.RoomID]bool{}
-	b.sealed.parking = newParking(func(ev invites.Received) { b.lanes.push(b.ctx, []invites.Received{ev}) })
-	if !cfg.Encryption.Enabled {
-		return nil
-	}
-	keys, err := store.OpenKeys(ctx, connect.Keys(cfg))
-	if err != nil {
-		return err
-	}
-	b.closers = append(b.closers, func() { _ = keys.Close() })
-	b.sealed.wait = cfg.Encryption.WaitForKeys
-	d, err := encryption.New(ctx, encryption.Options{
-		Homeserver: cfg.Homeserver.Address, Bot: b.self.Bot, Token: cfg.Appservice.ASToken.Reveal(), UserAgent: "usher/" + version,
-		PickleKey: cfg.Encryption.PickleKey.Reveal(), RecoveryKey: cfg.Encryption.RecoveryKey.Reveal(),
-		SignedOnly: cfg.Encryption.ShareKeysWith == config.ShareSigned, History: cfg.Encryption.HistorySharing,
-		Keys: keys, Rooms: b.state, Log: b.log, Arrived: b.sealed.parking.release,
-	})
-	if err != nil {
-		return err
-	}
-	b.sealed.device = d
-	return nil
-}
-
-// startEncryption brings the device to life until the bot is closed.
-func (b *bot) startEncryption() {
-	if b.sealed.device == nil {
-		return
-	}
-	ctx, cancel := context.WithCancel(b.ctx)
-	var parts sync.WaitGroup
-	parts.Go(func() { b.sealed.device.Run(ctx) })
-	b.closers = append(b.closers, func() { cancel(); parts.Wait() })
-}
-
-// open returns an event as its sender meant it. go on is false where it has to wait, or was brought to its end. What fails inside is
-// to be tried again for as long as there is patience; then the event counts as unreadable.
-func (b *bot) open(ctx context.Context, ev invites.Received, patient bool) (opened invites.Received, goOn bool, err error) {
+// openEvent returns an event as its sender meant it. goOn is false where the event has to wait, or was brought to its end. A patient call
+// returns internal errors, so that the event is tried again; else such an event counts as unreadable.
+func (e *EncryptedRooms) openEvent(ctx context.Context, ev invites.Received, patient bool) (opened invites.Received, goOn bool, err error) {
 	switch {
-	case ev.StateKey != nil, b.sealed.device == nil && ev.Type != encrypted:
+	case ev.StateKey != nil, e.opener == nil && ev.Type != encryptedType:
 		return ev, true, nil
-	case b.sealed.device == nil:
-		return ev, false, b.store.Handled(ctx, ev.Event) // encryption was switched off meanwhile
+	case e.opener == nil:
+		return ev, false, e.inbox.Handled(ctx, ev.Event) // encryption was switched off meanwhile
 	}
 	now := time.Now()
-	if b.sealed.parking.blocked(ev, now) {
+	if e.waiting.blocked(ev, now) {
 		return ev, false, nil
 	}
-	if ev.Type != encrypted {
-		b.sealed.parking.leave(ev)
+	if ev.Type != encryptedType {
+		e.waiting.leave(ev)
 		return ev, true, nil
 	}
 	if ev.Redacted {
-		b.sealed.parking.leave(ev)
-		return ev, false, b.store.Handled(ctx, ev.Event)
+		e.waiting.leave(ev)
+		return ev, false, e.inbox.Handled(ctx, ev.Event)
 	}
-	opened, err = b.sealed.device.Open(ctx, ev)
-	end := ev.ReceivedAt.Add(b.sealed.wait)
-	vain := err != nil && !patient && ctx.Err() == nil && !errors.Is(err, context.Canceled) // not that the device just moved on
+	opened, err = e.opener.Open(ctx, ev)
+	end := ev.ReceivedAt.Add(e.patience)
+	inVain := err != nil && !patient && ctx.Err() == nil && !errors.Is(err, context.Canceled) // the device may just have moved on
 	switch {
-	case errors.Is(err, encryption.ErrNoKey) && (now.Before(end) || !b.sealed.device.CaughtUp()):
+	case errors.Is(err, invites.ErrNoKey) && (now.Before(end) || !e.opener.CaughtUp()):
 		if !now.Before(end) {
-			end = now.Add(time.Minute) // released before, once the device has caught up
+			end = now.Add(time.Minute) // released earlier, once the device has caught up
 		}
-		b.sealed.parking.park(ev, now, end)
+		e.waiting.wait(ev, now, end)
 		return ev, false, nil
-	case errors.Is(err, encryption.ErrReplay):
-		b.log.Warn().Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("an event repeats another and is left alone")
-		err = b.store.Handled(ctx, ev.Event)
-	case errors.Is(err, encryption.ErrNoKey), errors.Is(err, encryption.ErrUnreadable), vain:
-		err = b.unreadable(ctx, ev, err)
+	case errors.Is(err, invites.ErrReplay):
+		e.log.Warn().Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("Replayed event ignored")
+		err = e.inbox.Handled(ctx, ev.Event)
+	case errors.Is(err, invites.ErrNoKey), errors.Is(err, invites.ErrUnreadable), inVain:
+		err = e.unreadable(ctx, ev, err)
 	case err == nil:
-		b.sealed.tell(ev.Room, false)
-		goOn = opened.Type == "m.room.message" || b.mayVote(opened)
+		e.noteTold(ev.Room, false)
+		goOn = opened.Type == "m.room.message" || e.mayVote(opened)
 		if !goOn {
-			b.dismiss(ev.Event)
+			e.dropChat(ev.Event)
 		}
 	}
 	if err == nil {
-		b.sealed.parking.leave(ev)
+		e.waiting.leave(ev)
 	}
 	return opened, goOn, err
 }
 
-// mayVote tells whether an opened event is a reaction that decides about cards, and notes it with an open one.
-func (b *bot) mayVote(opened invites.Received) bool {
+// mayVote reports whether an opened event is a reaction that decides about cards, and notes it with an open one.
+func (e *EncryptedRooms) mayVote(opened invites.Received) bool {
 	if opened.Type != "m.reaction" {
 		return false
 	}
 	card, key := commands.Reaction(opened.Raw)
-	if appservice.Vote(key) == "" {
+	if _, votes := commands.Choice(key); !votes {
 		return false
 	}
-	b.cards.Vote(card, opened.Event)
+	e.open.Vote(card, opened.Event)
 	return true
 }
 
-// tell notes whether a room was told, and reports whether it had been.
-func (s *sealed) tell(r id.RoomID, told bool) (before bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	before = s.told[r]
+// noteTold notes whether a room was told of an unreadable event, and reports whether it had been.
+func (e *EncryptedRooms) noteTold(r id.RoomID, told bool) (before bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	before = e.told[r]
 	if told {
-		s.told[r] = true
+		e.told[r] = true
 	} else {
-		delete(s.told, r)
+		delete(e.told, r)
 	}
 	return before
 }
 
-// unreadable ends an event that can't be read. Nobody can tell whether it was a command; so the room is told once, and again
-// only after something could be read there. People who may not use the bot are not told.
-func (b *bot) unreadable(ctx context.Context, ev invites.Received, why error) error {
-	b.log.Info().AnErr("why", why).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("an event can't be read")
-	if b.runner.Level(ev.Sender) == commands.Nobody || b.sealed.tell(ev.Room, true) {
-		return b.store.Handled(ctx, ev.Event)
+// unreadable ends an event that can't be read. Such an event may have been a command, so its room is told once, and again only after
+// the room had a readable event. Users who may not use the bot are not told.
+func (e *EncryptedRooms) unreadable(ctx context.Context, ev invites.Received, cause error) error {
+	e.log.Info().AnErr("cause", cause).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("Event can't be read")
+	if e.runner.Level(ev.Sender) == commands.Nobody || e.noteTold(ev.Room, true) {
+		return e.inbox.Handled(ctx, ev.Event)
 	}
-	err := b.answer(ctx, ev, commands.Message{Event: ev.Event, Room: ev.Room, Sender: ev.Sender}, commands.Unreadable())
+	err := e.replies.answer(ctx, ev, commands.Message{Event: ev.Event, Room: ev.Room, Sender: ev.Sender}, commands.Unreadable())
 	if err != nil {
-		b.sealed.tell(ev.Room, false)
+		e.noteTold(ev.Room, false)
 	}
 	return err
 }
 
-// dismissPause is how long opened chat may stay in the inbox, so that much of it goes in one commit.
+// Bounds of the time that opened chat stays in the inbox, so that many events share one commit.
 const (
-	dismissPause = 2 * time.Second
-	dismissMany  = 100
+	dropPause = 2 * time.Second
+	dropMany  = 100
 )
 
-// dismiss drops an event that was opened and is no command. Should it come up again before that, it is opened again.
-func (b *bot) dismiss(ev id.EventID) {
-	b.sealed.mu.Lock()
-	defer b.sealed.mu.Unlock()
-	b.sealed.chat = append(b.sealed.chat, ev)
-	switch len(b.sealed.chat) {
+// dropChat drops an opened event that is no command from the inbox, a little later. If the event comes up again before that, it is opened
+// again.
+func (e *EncryptedRooms) dropChat(ev id.EventID) {
+	e.mu.Lock()
+	e.chat = append(e.chat, ev)
+	n := len(e.chat)
+	e.mu.Unlock()
+	switch n {
 	case 1:
-		time.AfterFunc(dismissPause, b.dismissAll)
-	case dismissMany:
-		go b.dismissAll()
+		e.background.After(dropPause, e.dropAll)
+	case dropMany:
+		e.background.Do(e.dropAll)
 	}
 }
 
-// dismissAll drops what was dismissed.
-func (b *bot) dismissAll() {
-	b.sealed.mu.Lock()
-	list := b.sealed.chat
-	b.sealed.chat = nil
-	b.sealed.mu.Unlock()
-	if len(list) == 0 || b.ctx.Err() != nil {
+// dropAll drops the events that dropChat collected.
+func (e *EncryptedRooms) dropAll(ctx context.Context) {
+	e.mu.Lock()
+	list := e.chat
+	e.chat = nil
+	e.mu.Unlock()
+	if len(list) == 0 {
 		return
 	}
-	if err := b.store.Dismiss(b.ctx, list); err != nil {
-		b.log.Warn().Err(err).Int("events", len(list)).Msg("opened chat stays in the inbox until the next start")
+	if err := e.inbox.Dismiss(ctx, list); err != nil {
+		e.log.Warn().Err(err).Int("events", len(list)).Msg("Opened chat not dropped")
 	}
 }
 
-// seal turns what is said into what goes to the homeserver. An error means that nothing may be sent.
-func (b *bot) seal(ctx context.Context, r id.RoomID, kind string, content any) (string, any, error) {
-	if b.sealed.device == nil {
-		return kind, content, b.plain(ctx, r)
+// errOff says that an event can't be opened since encryption is off.
+var errOff = errors.New("encryption is off")
+
+// reopen opens an event, encrypted or not, that was opened before. After an error, the returned event has its identifiers only.
+func (e *EncryptedRooms) reopen(ctx context.Context, ev invites.Received) (invites.Received, error) {
+	if ev.Type != encryptedType {
+		return ev, nil
 	}
-	return b.sealed.device.Seal(ctx, r, kind, content)
+	bare := invites.Received{Event: ev.Event, Room: ev.Room, Sender: ev.Sender}
+	if e.opener == nil {
+		return bare, errOff
+	}
+	opened, err := e.opener.Open(ctx, ev)
+	if err != nil {
+		return bare, fmt.Errorf("opening it again: %w", err)
+	}
+	return opened, nil
 }
 
-// message reads the message in an inbox event, encrypted or not. Of one that can't be opened any more, it still says who sent it.
-func (b *bot) message(ctx context.Context, ev invites.Received) (commands.Message, error) {
-	if ev.Type == encrypted && b.sealed.device != nil {
-		opened, err := b.sealed.device.Open(ctx, ev)
-		if err != nil {
-			b.log.Warn().Err(err).Stringer("event", ev.Event).Msg("a command can't be opened again")
-			return commands.Message{Event: ev.Event, Room: ev.Room, Sender: ev.Sender}, nil
-		}
-		ev = opened
+// command reads the message in an inbox event, encrypted or not. After an error it has the sender only.
+func (e *EncryptedRooms) command(ctx context.Context, ev invites.Received) (commands.Message, error) {
+	opened, err := e.reopen(ctx, ev)
+	if err != nil {
+		e.log.Warn().Err(err).Stringer("event", ev.Event).Msg("Command can't be opened again")
+		return commands.Message{Event: ev.Event, Room: ev.Room, Sender: ev.Sender}, nil
 	}
-	return commands.Parse(ev)
-}
-
-// watchers are all who want to know what changes in rooms.
-type watchers struct{ *bot }
-
-// Changed implements appservice.Watcher.
-func (b watchers) Changed(r id.RoomID, k room.Key) {
-	b.state.Changed(r, k)
-	if k == policy.Key() || k.Type == "m.room.power_levels" {
-		b.expiriesChanged.Store(true) // in some room: spaces pass theirs on to others
-	}
-	if k.Type == "m.room.power_levels" {
-		b.runner.Advertiser.Look(r)
-	}
-	if b.sealed.device != nil {
-		b.sealed.device.Changed(r, k.Type)
-	}
-}
-
-// Invalidate implements appservice.Watcher.
-func (b watchers) Invalidate(r id.RoomID) {
-	b.state.Invalidate(r)
-	if b.sealed.device != nil {
-		b.sealed.device.Invalidate(r)
-	}
+	return commands.Parse(opened)
 }

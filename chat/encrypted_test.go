@@ -1,4 +1,4 @@
-package bot
+package chat
 
 import (
 	"bytes"
@@ -9,15 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-	"maunium.net/go/mautrix/id"
-
-	"usher/commands"
 	"usher/invites"
 )
 
 // brokenDevice is a device whose database fails.
-type brokenDevice struct{ device }
+type brokenDevice struct{ Device }
 
 func (brokenDevice) CaughtUp() bool { return true }
 func (brokenDevice) Open(_ context.Context, ev invites.Received) (invites.Received, error) {
@@ -27,23 +23,20 @@ func (brokenDevice) Open(_ context.Context, ev invites.Received) (invites.Receiv
 // TestOpenedInVain: an event that can't be opened for a reason inside, again and again, is tried with patience, and then ends as
 // any that can't be read: it does not hold its room up for good.
 func TestOpenedInVain(t *testing.T) {
-	b, _ := newBot(t)
 	var log bytes.Buffer
-	b.log = zerolog.New(&log)
-	b.runner.Level = func(id.UserID) commands.Level { return commands.Nobody }
-	b.sealed.device = brokenDevice{}
+	b, _ := newChat(t, logTo(&log), func(o *Options) { o.Device = brokenDevice{} })
 	now := time.Now()
 	fresh, err := b.store.Receive(t.Context(), []invites.Received{{
-		Event: "$event", Room: "!r:here", Sender: "@alice:here", Type: encrypted, SentAt: now, ReceivedAt: now,
+		Event: "$event", Room: "!r:here", Sender: "@alice:here", Type: encryptedType, SentAt: now, ReceivedAt: now,
 		Raw: json.RawMessage(`{"content":{"algorithm":"m.megolm.v1.aes-sha2","ciphertext":"x","session_id":"s","sender_key":"k","device_id":"D"}}`),
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.once(t.Context(), fresh[0], true); err == nil {
+	if err := b.handler.once(t.Context(), fresh[0], true); err == nil {
 		t.Error("not tried again")
 	}
-	if err := b.once(t.Context(), fresh[0], false); err != nil {
+	if err := b.handler.once(t.Context(), fresh[0], false); err != nil {
 		t.Errorf("tried for ever: %v", err)
 	}
 	if after, err := b.store.Received(t.Context(), "$event"); err != nil || !after.Handled {

@@ -1,4 +1,4 @@
-package bot
+package chat
 
 import (
 	"context"
@@ -8,121 +8,117 @@ import (
 	"github.com/rs/zerolog"
 
 	"usher/invites"
-	"usher/store"
 )
 
-// feed brings events from the inbox to the lanes. The intake hands over what is new; what is too much for the memory stays in
-// the inbox until the lanes have room, as does what an earlier process left there.
-type feed struct {
-	store *store.Store
-	lanes *lanes
+// Backlog is the part of the inbox that the feed reads.
+type Backlog interface {
+	// WaitingAfter returns up to limit events that are not handled, with a Seq above seq, by Seq.
+	WaitingAfter(ctx context.Context, seq int64, limit int) ([]invites.Received, error)
+}
+
+// Feed brings events from the inbox to the lanes. The intake pushes new events. Events that are too many for the memory stay in the
+// inbox until the lanes have room, as do the events that an earlier process left there.
+type Feed struct {
+	inbox Backlog
+	lanes *Lanes
 	most  int // events that lanes may have before more stay in the inbox
 	log   zerolog.Logger
 
 	mu     sync.Mutex
-	last   int64 // everything up to this Seq was brought to the lanes
+	last   int64 // every event up to this Seq was brought to the lanes
 	behind bool  // the inbox has more
-	more   bool  // came while behind
-	busy   bool  // somebody is at it
+	more   bool  // events came while behind
 }
 
 // Bounds of the feed.
 const (
 	mostInLanes = 10000
 	feedPage    = 1000
+	feedEvery   = 5 * time.Second // pause after which the feed tries again to read the inbox
 )
 
-// push hands over what has just been committed, in order, or leaves it in the inbox.
-func (f *feed) push(ctx context.Context, events []invites.Received) {
+// NewFeed makes a feed that leaves events in the inbox beyond most in the lanes.
+func NewFeed(inbox Backlog, lanes *Lanes, most int, log zerolog.Logger) *Feed {
+	return &Feed{inbox: inbox, lanes: lanes, most: most, log: log}
+}
+
+// Push hands over events that have just been committed, in order, or leaves them in the inbox.
+func (f *Feed) Push(events []invites.Received) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, waiting := f.lanes.depth(); f.behind || waiting+len(events) > f.most {
+	if _, waiting := f.lanes.Depth(); f.behind || waiting+len(events) > f.most {
 		f.behind, f.more = true, true
 		return
 	}
 	f.last = max(f.last, events[len(events)-1].Seq)
-	f.lanes.push(ctx, events)
+	f.lanes.Push(events...)
 }
 
-// rewind has everything that waits in the inbox brought to the lanes. An event that is in a lane already is found handled when
-// its turn comes.
-func (f *feed) rewind(ctx context.Context) error {
+// Rewind has the feed bring all events that wait in the inbox to the lanes. An event that is in a lane already comes there once more
+// and is found handled.
+func (f *Feed) Rewind() {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.last, f.behind, f.more = 0, true, true
-	f.mu.Unlock()
-	return f.fill(ctx)
+	signal(f.lanes.refill)
 }
 
-// fill brings what the inbox has until the lanes have enough or the inbox has no more.
-func (f *feed) fill(ctx context.Context) error {
-	f.mu.Lock()
-	if !f.behind || f.busy {
-		f.mu.Unlock()
-		return nil
+// Run brings events to the lanes whenever these have room, until ctx ends.
+func (f *Feed) Run(ctx context.Context) {
+	tick := time.NewTicker(feedEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-f.lanes.refill:
+		case <-tick.C:
+			if _, waiting := f.lanes.Depth(); waiting+feedPage > f.most {
+				continue
+			}
+		case <-ctx.Done():
+			return
+		}
+		if err := f.fill(ctx); err != nil && ctx.Err() == nil {
+			f.log.Err(err).Msg("Inbox unreadable")
+		}
 	}
-	f.busy = true
-	f.mu.Unlock()
-	defer func() {
-		f.mu.Lock()
-		f.busy = false
-		f.mu.Unlock()
-	}()
+}
+
+// fill brings events until the lanes have enough or the inbox has no more.
+func (f *Feed) fill(ctx context.Context) error {
 	for {
 		f.mu.Lock()
+		if !f.behind {
+			f.mu.Unlock()
+			return nil
+		}
 		f.more = false
 		last := f.last
 		f.mu.Unlock()
-		page, err := f.store.WaitingAfter(ctx, last, feedPage)
+		page, err := f.inbox.WaitingAfter(ctx, last, feedPage)
 		if err != nil {
 			return err
 		}
-		if !f.bring(ctx, last, page) {
+		if !f.bring(last, page) {
 			return nil
 		}
 	}
 }
 
 // bring pushes a page that was read after last and reports whether to read on.
-func (f *feed) bring(ctx context.Context, last int64, page []invites.Received) bool {
+func (f *Feed) bring(last int64, page []invites.Received) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.last != last {
 		return true // rewound meanwhile
 	}
 	if len(page) > 0 {
-		f.lanes.push(ctx, page)
+		f.lanes.Push(page...)
 		f.last = page[len(page)-1].Seq
 	}
 	if len(page) < feedPage && !f.more {
 		f.behind = false
 		return false
 	}
-	_, waiting := f.lanes.depth()
+	_, waiting := f.lanes.Depth()
 	return waiting+feedPage <= f.most
-}
-
-// hungry is called when the lanes have room.
-func (f *feed) hungry(ctx context.Context) {
-	if err := f.fill(ctx); err != nil && ctx.Err() == nil {
-		f.log.Err(err).Msg("the inbox could not be read; it is tried again")
-	}
-}
-
-// feedEvery is how often the inbox is looked at if it could not be read before.
-const feedEvery = 5 * time.Second
-
-// watch takes up what is left behind, until ctx ends.
-func (f *feed) watch(ctx context.Context) {
-	tick := time.NewTicker(feedEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			if _, waiting := f.lanes.depth(); waiting+feedPage <= f.most {
-				f.hungry(ctx)
-			}
-		case <-ctx.Done():
-			return
-		}
-	}
 }

@@ -1,70 +1,56 @@
-package bot
+package chat
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/invites"
 	"usher/room"
 )
 
-// following begins the reason of a join by which the bot followed a room, whose id is the rest, to what its tombstone names. So the
-// join's event itself says what is still to be looked at, after a crash and on every replica.
+// following begins the reason of a join by which the bot followed a tombstone; the id of the old room is the rest. So the event of that
+// join itself says what is still to be checked, also after a crash.
 const following = "Following the upgrade of "
 
-// follow joins the room that replaces another, as the other has it now. A room that the bot is in already is none to be looked at:
-// anybody's tombstone may name it. Whether the new room agrees it says only from within (mayStay).
-func (b *bot) follow(ctx context.Context, ev invites.Received) error {
-	log := b.log.With().Stringer("room", ev.Room).Logger()
-	now, err := b.state.CurrentEvent(ctx, ev.Room, b.self.Bot, room.Key{Type: "m.room.tombstone"})
+// follow joins the room that replaces another, as the current tombstone of the other names it. A room that the bot is in already is left
+// alone: anybody's tombstone may name it. The new room itself shows whether it is the successor only after the join (mayStay).
+func (m *Memberships) follow(ctx context.Context, ev invites.Received) error {
+	log := m.log.With().Stringer("room", ev.Room).Logger()
+	now, err := m.state.CurrentEvent(ctx, ev.Room, m.self.Bot, room.Key{Type: "m.room.tombstone"})
 	if err != nil {
 		return invites.UnlessRefused(err)
 	}
-	successor := id.RoomID(text(fields(now.Event.Content)["replacement_room"]))
+	successor := id.RoomID(exactjson.Text(now.Event.Content, "replacement_room"))
 	if now.Event.ID != ev.Event || successor == "" {
-		log.Info().Stringer("event", ev.Event).Msg("a tombstone that does not stand, or names no room, is not followed")
+		log.Info().Stringer("event", ev.Event).Msg("Tombstone ignored: replaced, or without a room")
 		return nil
 	}
-	in, err := b.client.JoinedRooms(ctx)
+	in, err := m.occupancy.JoinedRooms(ctx)
 	if err != nil || slices.Contains(in, successor) {
 		return invites.UnlessRefused(err)
 	}
-	err = b.state.Act(ctx, invites.Effect{
-		Action: room.Join, Room: successor, Via: []string{ev.Sender.Homeserver()}, Performer: b.self.Bot, Target: b.self.Bot,
+	err = m.state.Act(ctx, invites.Effect{
+		Action: room.Join, Room: successor, Via: []string{ev.Sender.Homeserver()}, Performer: m.self.Bot, Target: m.self.Bot,
 		Reason: following + ev.Room.String(),
 	})
 	return invites.UnlessRefused(err)
 }
 
-// mayStay looks whether a room that the bot was led to is the one that replaces the old one: its create event must name that as its
-// predecessor (https://spec.matrix.org/latest/client-server-api/#room-upgrades). The bot leaves any other at once, before
-// it does anything there.
-func (b *bot) mayStay(ctx context.Context, r, old id.RoomID) (bool, error) {
-	log := b.log.With().Stringer("room", old).Stringer("successor", r).Logger()
-	create, err := b.state.CurrentEvent(ctx, r, b.self.Bot, room.Key{Type: "m.room.create"})
+// mayStay checks whether a room that a tombstone led to replaces the old room: its create event must name the old room as its predecessor
+// (https://spec.matrix.org/latest/client-server-api/#room-upgrades). The bot leaves any other room at once, before it does anything there.
+func (m *Memberships) mayStay(ctx context.Context, r, old id.RoomID) (bool, error) {
+	log := m.log.With().Stringer("room", old).Stringer("successor", r).Logger()
+	create, err := m.state.CurrentEvent(ctx, r, m.self.Bot, room.Key{Type: "m.room.create"})
 	if invites.UnlessRefused(err) != nil {
 		return false, err
 	}
-	if err == nil && text(fields(fields(create.Event.Content)["predecessor"])["room_id"]) == old.String() {
-		log.Info().Msg("followed a room to its successor")
+	if err == nil && exactjson.Text(create.Event.Content, "predecessor", "room_id") == old.String() {
+		log.Info().Msg("Upgrade followed")
 		return true, nil
 	}
-	log.Warn().Msg("leaving a room that a tombstone led me to: it does not say that it replaces the other")
-	return false, invites.UnlessRefused(b.move(ctx, room.Leave, r, nil))
-}
-
-// fields are those of an object by their exact keys, none of anything else: encoding/json would take a "CONTENT", which homeservers
-// pass on, for more of "content".
-func fields(raw json.RawMessage) (object map[string]json.RawMessage) {
-	_ = json.Unmarshal(raw, &object)
-	return object
-}
-
-// text is a string in JSON, empty if it is something else.
-func text(raw json.RawMessage) (s string) {
-	_ = json.Unmarshal(raw, &s)
-	return s
+	log.Warn().Msg("Room left: no successor of the old room")
+	return false, invites.UnlessRefused(m.move(ctx, room.Leave, r, nil))
 }

@@ -1,56 +1,53 @@
-package bot
+package chat
 
 import (
 	"context"
 	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
-	"usher/room"
 )
 
-// historian is the homeserver for a bot that shares the history of encrypted rooms: whom the bot itself has invited gets keys. Of
-// others than who invited them, people's clients take none (MSC4268).
-type historian struct {
-	invites.Homeserver
-	bot *bot
+// KeySharer shares the keys of a room's past with users.
+type KeySharer interface {
+	// ShareHistory returns the number of devices that got the keys.
+	ShareHistory(ctx context.Context, r id.RoomID, users []id.UserID) (devices int, err error)
 }
 
-// Act implements invites.Homeserver.
-func (h historian) Act(ctx context.Context, e invites.Effect) error {
-	err := h.Homeserver.Act(ctx, e)
-	if err == nil && e.Action == room.Invite && e.Performer == h.bot.self.Bot {
-		h.bot.heirs.add(e.Room, e.Target, h.bot.handOn)
-	}
-	return err
-}
+// HistorySharing gives the users whom the bot itself has invited the keys of a room's past. Clients take such keys from their inviter
+// alone (MSC4268). It keeps its users in memory only: an invitation is good without the keys.
+type HistorySharing struct {
+	keys       KeySharer
+	background *Background
+	log        zerolog.Logger
 
-// heirs are people who wait for the keys of a room's past. Those of one room get the same bundle. It is in memory only: an
-// invitation is good without, and keys that nobody asked for are not worth a commit.
-type heirs struct {
 	mu      sync.Mutex
-	waiting map[id.RoomID][]id.UserID
+	waiting map[id.RoomID][]id.UserID // those of one room get the same bundle
 	busy    bool
 }
 
-// add has somebody wait, and starts to work if nobody does.
-func (h *heirs) add(r id.RoomID, user id.UserID, work func()) {
+// NewHistorySharing makes a HistorySharing.
+func NewHistorySharing(keys KeySharer, background *Background, log zerolog.Logger) *HistorySharing {
+	return &HistorySharing{keys: keys, background: background, log: log, waiting: map[id.RoomID][]id.UserID{}}
+}
+
+// Invited has a user get the keys soon: the bot has just invited the user to a room.
+func (h *HistorySharing) Invited(r id.RoomID, user id.UserID) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.waiting == nil {
-		h.waiting = map[id.RoomID][]id.UserID{}
-	}
 	h.waiting[r] = append(h.waiting[r], user)
-	if !h.busy {
-		h.busy = true
-		go work()
+	begin := !h.busy
+	h.busy = true
+	h.mu.Unlock()
+	if begin {
+		h.background.Do(h.shareAll)
 	}
 }
 
-// next takes the people of one room, or ends the work.
-func (h *heirs) next() (r id.RoomID, users []id.UserID) {
+// next takes the users of one room. It returns an empty room id at the end.
+func (h *HistorySharing) next() (r id.RoomID, users []id.UserID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for r, users = range h.waiting {
@@ -61,31 +58,31 @@ func (h *heirs) next() (r id.RoomID, users []id.UserID) {
 	return "", nil
 }
 
-// Bounds of sharing keys with the people of one room.
+// Bounds of sharing keys with the users of one room.
 const (
-	handOnTime  = time.Minute
-	handOnTries = 3
+	shareTime  = time.Minute
+	shareTries = 3
 )
 
-// handOn shares keys until nobody waits.
-func (b *bot) handOn() {
-	for r, users := b.heirs.next(); r != ""; r, users = b.heirs.next() {
-		devices, err := b.shareHistory(r, users)
-		log := b.log.With().Stringer("room", r).Int("people", len(users)).Int("devices", devices).Logger()
-		if err != nil && b.ctx.Err() == nil {
-			log.Warn().Err(err).Msg("not all could be given the keys of what was said before")
+// shareAll shares keys until no user waits.
+func (h *HistorySharing) shareAll(ctx context.Context) {
+	for r, users := h.next(); r != ""; r, users = h.next() {
+		devices, err := h.share(ctx, r, users)
+		log := h.log.With().Stringer("room", r).Int("people", len(users)).Int("devices", devices).Logger()
+		if err != nil && ctx.Err() == nil {
+			log.Warn().Err(err).Msg("History keys not shared")
 		} else if devices > 0 {
-			log.Info().Msg("gave the newly invited the keys of what was said before")
+			log.Info().Msg("History keys shared")
 		}
 	}
 }
 
-// shareHistory shares a room's keys, again if nobody got any for a reason that may pass.
-func (b *bot) shareHistory(r id.RoomID, users []id.UserID) (devices int, err error) {
-	ctx, cancel := context.WithTimeout(b.ctx, handOnTime)
+// share shares a room's keys, again if no device got any for a reason that may pass.
+func (h *HistorySharing) share(ctx context.Context, r id.RoomID, users []id.UserID) (devices int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, shareTime)
 	defer cancel()
-	for try := range handOnTries {
-		devices, err = b.sealed.device.ShareHistory(ctx, r, users)
+	for try := range shareTries {
+		devices, err = h.keys.ShareHistory(ctx, r, users)
 		if err == nil || devices > 0 || invites.Unseen(err) {
 			break
 		}

@@ -1,8 +1,7 @@
-package bot
+package chat
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -12,87 +11,64 @@ import (
 	"usher/invites"
 )
 
-// loadPending learns which invitations are open, so that the intake knows what ends one.
-func (b *bot) loadPending(ctx context.Context) error {
-	return b.store.EachPending(ctx, b.pending.Add)
-}
-
-// stays reports whether a join is of somebody who was in the room already: a new name or avatar. That comes for all rooms at
-// once, and none of them needs a look.
-func stays(raw json.RawMessage) bool {
-	var event struct {
-		Unsigned struct {
-			Before struct {
-				Membership string `json:"membership"`
-			} `json:"prev_content"`
-		} `json:"unsigned"`
-	}
-	return json.Unmarshal(raw, &event) == nil && event.Unsigned.Before.Membership == "join"
-}
-
-// arrived completes the ledger of a room that the bot has joined: one request tells of all who are invited there.
-func (b *bot) arrived(ctx context.Context, r id.RoomID) error {
+// completeLedger completes the ledger of a room that the bot has joined: one request returns all open invitations.
+func (r *Rooms) completeLedger(ctx context.Context, in id.RoomID) error {
 	asked := time.Now()
-	found, err := b.client.Invited(ctx, r, asked)
+	found, err := r.invitees.Invited(ctx, in, asked)
 	if invites.Refused(err) {
-		return nil // out again
+		return nil // the bot is out again
 	} else if err != nil {
-		return fmt.Errorf("asking who is invited: %w", err)
+		return fmt.Errorf("reading the open invitations: %w", err)
 	}
 	for _, m := range found {
-		b.pending.Add(r, m.Target)
+		r.pending.Add(in, m.Target)
 	}
-	return b.store.Complete(ctx, r, found, asked)
+	return r.store.Complete(ctx, in, found, asked)
 }
 
-// departed ends what the ledger can't follow any more.
-func (b *bot) departed(ctx context.Context, r id.RoomID) error {
-	return b.store.Complete(ctx, r, nil, time.Now())
-}
-
-// expire withdraws invitations that nobody answered, and reminds of those that will be.
-func (b *bot) expire(ctx context.Context) error {
-	if b.expiriesChanged.Swap(false) {
-		if err := b.store.ForgetExpiries(ctx); err != nil {
+// Expire withdraws invitations that nobody answered in time, and reminds rooms of those that expire soon.
+func (r *Rooms) Expire(ctx context.Context) error {
+	if r.expiriesChanged.Swap(false) {
+		if err := r.store.ForgetExpiries(ctx); err != nil {
 			return err
 		}
 	}
-	due, remind, err := b.invites.Expire(ctx)
+	due, remind, err := r.expiries.Expire(ctx)
 	if err != nil {
 		return err
 	}
 	if len(due) > 0 {
-		if err := b.jobs.Wake(ctx, time.Now(), due...); err != nil {
+		if err := r.queue.Wake(ctx, time.Now(), due...); err != nil {
 			return err
 		}
 	}
-	return b.remind(ctx, remind)
-}
-
-// remind tells a room of invitations that expire soon: one notice for all, which mentions their inviters.
-func (b *bot) remind(ctx context.Context, entries []invites.Invitation) error {
 	byRoom := map[id.RoomID][]invites.Invitation{}
-	for _, e := range entries {
-		byRoom[e.Room] = append(byRoom[e.Room], e)
+	for _, one := range remind {
+		byRoom[one.Room] = append(byRoom[one.Room], one)
 	}
-	for r, entries := range byRoom {
-		rule, err := b.invites.Expiry(ctx, r)
-		if err != nil {
-			return err
-		}
-		if rule.After > 0 && !rule.Lends {
-			content := commands.Reminder(entries, rule, time.Now())
-			if _, err := b.send(ctx, r, transaction(entries[0].Event, "reminder"), "m.room.message", content); err != nil {
-				return err
-			}
-		}
-		rows := make([]int64, len(entries))
-		for i, e := range entries {
-			rows[i] = e.ID
-		}
-		if err := b.store.Reminded(ctx, rows...); err != nil {
+	for in, list := range byRoom {
+		if err := r.remind(ctx, in, list); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// remind sends one notice about all invitations of a room that expire soon. It mentions their inviters.
+func (r *Rooms) remind(ctx context.Context, in id.RoomID, list []invites.Invitation) error {
+	rule, err := r.expiries.Expiry(ctx, in)
+	if err != nil {
+		return err
+	}
+	if rule.After > 0 && !rule.Lends {
+		content := commands.Reminder(list, rule, time.Now())
+		if _, err := r.sender.message(ctx, in, transaction(list[0].Event, "reminder"), content); err != nil {
+			return err
+		}
+	}
+	rows := make([]int64, len(list))
+	for i, one := range list {
+		rows[i] = one.ID
+	}
+	return r.store.Reminded(ctx, rows...)
 }

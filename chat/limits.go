@@ -1,98 +1,105 @@
-package bot
+package chat
 
 import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/time/rate"
+	"maunium.net/go/mautrix/id"
+
 	"usher/commands"
 	"usher/invites"
 )
 
-// rate limits how often something happens, apart for each key, by the generic cell rate algorithm: so many within a minute,
-// at once or spread.
-type rate[K comparable] struct {
+// limit bounds how often something happens in a minute, for each key apart: at once or spread. It notes which keys have heard of it.
+type limit[K comparable] struct {
 	perMinute int // 0: no limit
 
-	mu   sync.Mutex
-	keys map[K]meter
+	mu     sync.Mutex
+	meters *lru.LRU[K, *meter]
 }
 
-// meter is one key's: the time up to which its allowance is spent, whether it was told so, and when it last took.
+// meter is the allowance of one key.
 type meter struct {
-	spent time.Time
-	told  bool
-	last  time.Time
+	*rate.Limiter
+	told bool
+	last time.Time // when the key was last counted
 }
 
-// maxMeters bounds the memory that keys take: who is forgotten may start anew.
+// maxMeters bounds the memory of a limit. The key that was counted longest ago is forgotten first and may start anew.
 const maxMeters = 10000
 
-// take spends one. Beyond the limit it is not allowed, and tell is true for the first one since the key last kept quiet.
-func (r *rate[K]) take(key K, at time.Time) (allowed, tell bool) {
-	if r.perMinute == 0 {
+// newLimit makes a limit.
+func newLimit[K comparable](perMinute int) *limit[K] {
+	meters, _ := lru.NewLRU[K, *meter](maxMeters, nil) // fails for a size of 0 only
+	return &limit[K]{perMinute: perMinute, meters: meters}
+}
+
+// take counts one. Beyond the limit it is not allowed, and tell is true for the first one since the key last had its whole allowance.
+func (l *limit[K]) take(key K, at time.Time) (allowed, tell bool) {
+	if l.perMinute == 0 {
 		return true, false
 	}
-	step := time.Minute / time.Duration(r.perMinute)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	m, known := r.keys[key]
-	if !known && len(r.keys) >= maxMeters {
-		r.forget(at)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m, known := l.meters.Get(key)
+	if !known {
+		m = &meter{Limiter: rate.NewLimiter(rate.Every(time.Minute/time.Duration(l.perMinute)), l.perMinute)}
+		l.meters.Add(key, m)
 	}
 	if at.Before(m.last) {
-		at = m.last // lanes run side by side: one that was held up in another comes late, and is no flood
-	}
-	if !known || !m.spent.After(at) {
-		m = meter{spent: at}
+		at = m.last // an event that waited in another lane comes late and is no flood
 	}
 	m.last = at
-	if m.spent.Sub(at) > time.Minute-step {
-		tell = !m.told
-		m.told = true
-		r.keys[key] = m
-		return false, tell
+	if m.TokensAt(at) >= float64(l.perMinute) {
+		m.told = false
 	}
-	m.spent = m.spent.Add(step)
-	if r.keys == nil {
-		r.keys = map[K]meter{}
-	}
-	r.keys[key] = m
-	return true, false
-}
-
-// forget makes room: for all who owe nothing, or else for anybody.
-func (r *rate[K]) forget(at time.Time) {
-	for key, m := range r.keys {
-		if !m.spent.After(at) {
-			delete(r.keys, key)
-		}
-	}
-	for key := range r.keys {
-		if len(r.keys) < maxMeters*9/10 { // a tenth at once, so that the next ones cost nothing
-			return
-		}
-		delete(r.keys, key)
-	}
-}
-
-// mayCommand implements commands.Limit. What is tried again, or goes on after its card or a restart, was counted before.
-func (b *bot) mayCommand(ev invites.Received) (run, tell bool) {
-	if _, admitted := b.admitted.Load(ev.Event); admitted || ev.Answer != "" {
+	if m.AllowN(at, 1) {
 		return true, false
 	}
-	if run, tell = b.commands.take(ev.Sender, ev.ReceivedAt); run {
-		b.admitted.Store(ev.Event, true)
+	tell = !m.told
+	m.told = true
+	return false, tell
+}
+
+// Limits bounds how many commands a user gives, and how many answers a room gets.
+type Limits struct {
+	commands *limit[id.UserID]
+	answers  *limit[id.RoomID]
+	admitted sync.Map // ids of events being handled whose command may run, so that another try costs the sender nothing
+	counters Counters
+}
+
+// NewLimits makes limits of so many in a minute; 0 is no limit.
+func NewLimits(commandsPerMinute, answersPerMinute int, counters Counters) *Limits {
+	return &Limits{commands: newLimit[id.UserID](commandsPerMinute), answers: newLimit[id.RoomID](answersPerMinute), counters: counters}
+}
+
+// MayCommand implements commands.Limit. A command that is tried again, or goes on after its card or a restart, was counted before.
+func (l *Limits) MayCommand(ev invites.Received) (run, tell bool) {
+	if _, admitted := l.admitted.Load(ev.Event); admitted || ev.Answer != "" {
+		return true, false
+	}
+	if run, tell = l.commands.take(ev.Sender, ev.ReceivedAt); run {
+		l.admitted.Store(ev.Event, true)
 	} else {
-		b.metrics.Limited("command")
+		l.counters.Limited("command")
 	}
 	return run, tell
 }
 
-// mayAnswer tells whether a room has had few enough answers for one more, and if not, whether to say so. Status messages are
-// always sent: they end their commands.
-func (b *bot) mayAnswer(ev invites.Received, reply commands.Reply) (allowed, tell bool) {
+// over forgets an event that is at its end.
+func (l *Limits) over(event id.EventID) { l.admitted.Delete(event) }
+
+// mayAnswer reports whether a room may get one answer more, and if not, whether to tell the room so. Status messages always pass: they
+// end their commands.
+func (l *Limits) mayAnswer(ev invites.Received, reply commands.Reply) (allowed, tell bool) {
 	if reply.Empty() || reply.Progress || ev.Answer != "" {
 		return true, false
 	}
-	return b.answers.take(ev.Room, time.Now())
+	if allowed, tell = l.answers.take(ev.Room, time.Now()); !allowed {
+		l.counters.Limited("answer")
+	}
+	return allowed, tell
 }

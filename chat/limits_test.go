@@ -1,4 +1,4 @@
-package bot
+package chat
 
 import (
 	"testing"
@@ -7,7 +7,7 @@ import (
 
 func TestRate(t *testing.T) {
 	start := time.Unix(1700000000, 0)
-	r := rate[string]{perMinute: 3}
+	r := newLimit[string](3)
 	for i, c := range []struct {
 		key           string
 		after         time.Duration
@@ -35,7 +35,7 @@ func TestRate(t *testing.T) {
 			t.Errorf("%d: %s after %s: allowed %v, tell %v", i, c.key, c.after, allowed, tell)
 		}
 	}
-	none := rate[string]{}
+	none := newLimit[string](0)
 	for range 100 {
 		if allowed, _ := none.take("a", start); !allowed {
 			t.Fatal("0 is no limit")
@@ -44,15 +44,15 @@ func TestRate(t *testing.T) {
 }
 
 func TestRateIsBounded(t *testing.T) {
-	r := rate[int]{perMinute: 1}
+	r := newLimit[int](1)
 	at := time.Unix(1700000000, 0)
 	for i := range 3 * maxMeters {
 		if i == maxMeters {
 			at = at.Add(time.Hour)
 		}
 		r.take(i, at)
-		if len(r.keys) > maxMeters {
-			t.Fatalf("%d keys", len(r.keys))
+		if r.meters.Len() > maxMeters {
+			t.Fatalf("%d keys", r.meters.Len())
 		}
 	}
 }

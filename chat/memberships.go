@@ -1,141 +1,153 @@
-package bot
+package chat
 
 import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
 
 	"usher/commands"
+	"usher/exactjson"
 	"usher/invites"
 	"usher/policy"
 	"usher/room"
 )
 
-// life handles what happens to the bot itself: invitations, and rooms that are replaced.
-func (b *bot) life(ctx context.Context, ev invites.Received) error {
-	if ev.Type == policy.EventType {
-		if err := b.policyChanged(ctx, ev); err != nil {
-			return err
-		}
-		return b.regard(ctx, ev.Room)
-	}
-	if ev.Type == "m.space.child" || ev.Type == "m.space.parent" {
-		return b.related(ctx, ev)
-	}
-	if ev.Type == "m.room.power_levels" {
-		return b.releveled(ctx, ev)
-	}
-	content := fields(fields(ev.Raw)["content"])
-	field := func(key string) string { return text(content[key]) }
-	if ev.Type == "m.room.tombstone" {
-		return b.follow(ctx, ev)
-	}
-	if ev.Type == "m.room.member" && *ev.StateKey == ev.Sender.String() && field("membership") == "knock" {
-		return b.knocked(ctx, ev, field("reason"))
-	}
-	if ev.Type != "m.room.member" || *ev.StateKey != b.self.Bot.String() {
-		if b.guard.Watches(ev.Room) {
-			return b.guard.Handle(ctx, ev)
-		}
-		return nil
-	}
-	switch field("membership") {
+// RoomState reads and changes rooms for the bot, as invites.Homeserver does.
+type RoomState interface {
+	Act(ctx context.Context, e invites.Effect) error
+	CurrentEvent(ctx context.Context, r id.RoomID, viewer id.UserID, k room.Key) (invites.StateEvent, error)
+	Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error)
+}
+
+// Occupancy tells which rooms the bot is in, and whether it is alone in one.
+type Occupancy interface {
+	JoinedRooms(ctx context.Context) ([]id.RoomID, error)
+	Alone(ctx context.Context, r id.RoomID) (bool, error)
+}
+
+// Memberships takes the bot into rooms and out of them: on invitations, after upgrades, and when all others have left.
+type Memberships struct {
+	*ender
+	self      invites.Identity
+	runner    *commands.Runner
+	state     RoomState
+	occupancy Occupancy
+	direct    *DirectChats
+	sender    *Sender
+	cards     *CardDesk
+	rooms     *Rooms
+	log       zerolog.Logger
+
+	mu       sync.Mutex
+	checking map[id.RoomID]bool // rooms that leaveIfAlone looks at soon
+}
+
+// handle handles a change of the bot's own membership.
+func (m *Memberships) handle(ctx context.Context, ev invites.Received) error {
+	switch exactjson.Text(ev.Raw, "content", "membership") {
 	case "invite":
-		return b.invited(ctx, ev, string(content["is_direct"]) == "true")
+		return m.invited(ctx, ev, exactjson.Get(ev.Raw, "content", "is_direct").Kind == exactjson.True)
 	case "join":
 		if stays(ev.Raw) {
 			return nil
 		}
-		if old, led := strings.CutPrefix(field("reason"), following); led {
-			if may, err := b.mayStay(ctx, ev.Room, id.RoomID(old)); err != nil || !may {
+		if old, led := strings.CutPrefix(exactjson.Text(ev.Raw, "content", "reason"), following); led {
+			if may, err := m.mayStay(ctx, ev.Room, id.RoomID(old)); err != nil || !may {
 				return err
 			}
 		}
-		b.adopt(ctx, ev.Room)
-		b.runner.Advertiser.Look(ev.Room)
-		return errors.Join(b.arrived(ctx, ev.Room), b.regard(ctx, ev.Room))
+		m.runner.Advertiser.Look(ev.Room)
+		return m.rooms.joined(ctx, ev.Room)
 	case "leave", "ban":
-		return errors.Join(b.departed(ctx, ev.Room), b.regard(ctx, ev.Room))
+		return m.rooms.left(ctx, ev.Room)
 	}
 	return nil
 }
 
-// invited accepts an invitation from somebody whom the operator lets use Usher, and declines others.
-func (b *bot) invited(ctx context.Context, ev invites.Received, direct bool) error {
-	log := b.log.With().Stringer("room", ev.Room).Stringer("sender", ev.Sender).Logger()
-	if b.runner.Level(ev.Sender) == commands.Nobody {
-		log.Info().Msg("declining an invitation: the permissions don't let them use me")
-		return invites.UnlessRefused(b.move(ctx, room.Leave, ev.Room, nil))
+// stays reports whether a join event only changes the name or avatar of a member. Such events come for all rooms at once and need no
+// work.
+func stays(raw []byte) bool {
+	return exactjson.Text(raw, "unsigned", "prev_content", "membership") == "join"
+}
+
+// invited accepts an invitation by a user who may use Usher, and declines others.
+func (m *Memberships) invited(ctx context.Context, ev invites.Received, direct bool) error {
+	log := m.log.With().Stringer("room", ev.Room).Stringer("sender", ev.Sender).Logger()
+	if m.runner.Level(ev.Sender) == commands.Nobody {
+		log.Info().Msg("Invitation declined: no permission")
+		return invites.UnlessRefused(m.move(ctx, room.Leave, ev.Room, nil))
 	}
 	if direct {
-		if err := b.direct.add(ctx, ev.Sender, ev.Room); err != nil {
+		if err := m.direct.add(ctx, ev.Sender, ev.Room); err != nil {
 			return err
 		}
 	}
-	err := b.move(ctx, room.Join, ev.Room, []string{ev.Sender.Homeserver()})
+	err := m.move(ctx, room.Join, ev.Room, []string{ev.Sender.Homeserver()})
 	if invites.Refused(err) {
-		log.Warn().Err(err).Msg("an invitation could not be accepted")
+		log.Warn().Err(err).Msg("Invitation not accepted")
 		return nil
 	} else if err != nil {
 		return err
 	}
-	log.Info().Msg("joined a room")
-	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "greeting"), "m.room.message", b.greeting(ctx, ev.Room, direct))
+	log.Info().Msg("Room joined")
+	_, err = m.sender.message(ctx, ev.Room, transaction(ev.Event, "greeting"), m.greeting(ctx, ev.Room, direct))
 	return err
 }
 
 // greeting says in one line what Usher can do in a room, and which power it lacks.
-func (b *bot) greeting(ctx context.Context, r id.RoomID, direct bool) any {
+func (m *Memberships) greeting(ctx context.Context, r id.RoomID, direct bool) any {
 	if direct {
-		return b.runner.Greeting(direct, policy.Question{}, policy.Decision{})
+		return m.runner.Greeting(direct, policy.Question{}, policy.Decision{})
 	}
-	// Somebody who is surely not there: what is left is the bot's own standing.
-	q := policy.Question{Action: room.Invite, Actor: b.self.Bot, Performer: b.self.Bot, Target: id.NewUserID("nobody/usher", b.self.Domain)}
-	snap, err := b.state.Snapshot(ctx, r, b.self.Bot, policy.Needs(q), false)
+	// The target is surely not there, so that the decision depends on the bot's own standing.
+	q := policy.Question{Action: room.Invite, Actor: m.self.Bot, Performer: m.self.Bot, Target: id.NewUserID("nobody/usher", m.self.Domain)}
+	snap, err := m.state.Snapshot(ctx, r, m.self.Bot, policy.Needs(q), false)
 	if err != nil {
-		b.log.Warn().Err(err).Stringer("room", r).Msg("the room's state could not be read")
-		return b.runner.Greeting(direct, q, policy.Decision{Verdict: room.Unknown})
+		m.log.Warn().Err(err).Stringer("room", r).Msg("Room state unreadable")
+		return m.runner.Greeting(direct, q, policy.Decision{Verdict: room.Unknown})
 	}
-	return b.runner.Greeting(direct, q, policy.Decide(snap, q, policy.Merge(), policy.Facts{}))
+	return m.runner.Greeting(direct, q, policy.Decide(snap, q, policy.Merge(), policy.Facts{}))
 }
 
 // move has the bot itself join or leave a room.
-func (b *bot) move(ctx context.Context, action room.ActionType, r id.RoomID, via []string) error {
-	return b.state.Act(ctx, invites.Effect{Action: action, Room: r, Via: via, Performer: b.self.Bot, Target: b.self.Bot})
+func (m *Memberships) move(ctx context.Context, action room.ActionType, r id.RoomID, via []string) error {
+	return m.state.Act(ctx, invites.Effect{Action: action, Room: r, Via: via, Performer: m.self.Bot, Target: m.self.Bot})
 }
 
-// leftPause is how long after somebody left the bot looks whether anybody is still there: people leave in groups.
+// leftPause is the pause after somebody left until the bot looks whether anybody is still there: people leave in groups.
 const leftPause = 2 * time.Second
 
-// left notices that somebody left a room.
-func (b *bot) left(r id.RoomID) {
-	b.emptying.Lock()
-	defer b.emptying.Unlock()
-	if b.checking[r] {
+// Left notes that somebody left a room.
+func (m *Memberships) Left(r id.RoomID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.checking[r] {
 		return
 	}
-	b.checking[r] = true
-	time.AfterFunc(leftPause, func() { b.leaveIfAlone(r) })
+	m.checking[r] = true
+	m.background.After(leftPause, func(ctx context.Context) { m.leaveIfAlone(ctx, r) })
 }
 
-// leaveIfAlone leaves a room that all people have left.
-func (b *bot) leaveIfAlone(r id.RoomID) {
-	defer b.survive(invites.Received{Room: r})
-	b.emptying.Lock()
-	delete(b.checking, r)
-	b.emptying.Unlock()
-	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+// leaveIfAlone reviews the cards about a room that somebody left, and leaves the room if nobody else is there.
+func (m *Memberships) leaveIfAlone(ctx context.Context, r id.RoomID) {
+	defer m.recoverPanic(invites.Received{Room: r})
+	m.mu.Lock()
+	delete(m.checking, r)
+	m.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	b.tend(ctx, r)
-	alone, err := b.client.Alone(ctx, r)
+	m.cards.review(ctx, r)
+	alone, err := m.occupancy.Alone(ctx, r)
 	if err == nil && alone {
-		b.log.Info().Stringer("room", r).Msg("leaving a room: nobody else is there")
-		err = errors.Join(b.runner.Advertiser.Withdraw(ctx, r), b.move(ctx, room.Leave, r, nil))
+		m.log.Info().Stringer("room", r).Msg("Room left: nobody else there")
+		err = errors.Join(m.runner.Advertiser.Withdraw(ctx, r), m.move(ctx, room.Leave, r, nil))
 	}
 	if invites.UnlessRefused(err) != nil && ctx.Err() == nil {
-		b.log.Warn().Err(err).Stringer("room", r).Msg("could not look who is left in a room")
+		m.log.Warn().Err(err).Stringer("room", r).Msg("Members unreadable")
 	}
 }

@@ -1,4 +1,4 @@
-package bot
+package chat
 
 import (
 	"context"
@@ -8,67 +8,70 @@ import (
 	"usher/invites"
 )
 
-// newGuard makes the guard, which reports to the rooms that it watches.
-func (b *bot) newGuard() *invites.Guard {
-	return &invites.Guard{Service: b.invites, Store: b.store, Tell: func(ctx context.Context, r id.RoomID, report invites.Report) error {
-		about := transaction(report.Event, "guard "+report.Part+" "+report.Key.Type+" "+string(r))
-		_, err := b.send(ctx, r, about, "m.room.message", b.runner.GuardNotice(report))
-		b.log.Info().Stringer("room", r).Stringer("event", report.Event).Str("kind", string(report.Kind)).Str("part", report.Part).
-			Str("code", report.Code).Bool("acts", report.Acts).Msg("the guard reports")
-		return err
-	}}
+// GuardReport sends a report of the guard to its room. After a crash, the guard reports again.
+func (r *Rooms) GuardReport(ctx context.Context, in id.RoomID, report invites.Report) error {
+	part := "guard " + report.Part + " " + report.Key.Type + " " + string(in)
+	_, err := r.sender.message(ctx, in, transaction(report.Event, part), r.runner.GuardNotice(report))
+	r.log.Info().Stringer("room", in).Stringer("event", report.Event).Str("kind", string(report.Kind)).Str("part", report.Part).
+		Str("code", report.Code).Bool("acts", report.Acts).Msg("Guard report")
+	return err
 }
 
-// related has the guards look anew at a room that came under a space, or is under it no more, as one of both says, and at those below it.
-func (b *bot) related(ctx context.Context, ev invites.Received) error {
-	b.expiriesChanged.Store(true)
+// guarded hands an event to the guard of its room, if there is one.
+func (r *Rooms) guarded(ctx context.Context, ev invites.Received) error {
+	if !r.guard.Watches(ev.Room) {
+		return nil
+	}
+	return r.guard.Handle(ctx, ev)
+}
+
+// recheckSpace rechecks the guards of a room that a space claimed or gave up, or whose own word on its space changed, and of the rooms
+// below it.
+func (r *Rooms) recheckSpace(ctx context.Context, ev invites.Received) error {
+	r.expiriesChanged.Store(true)
 	if ev.Type == "m.space.parent" {
-		return b.regard(ctx, ev.Room)
+		return r.recheck(ctx, ev.Room)
 	}
 	child := id.RoomID(*ev.StateKey)
 	// The intake hands events on before it keeps the claims that they make.
-	if err := b.linked(ctx, []invites.SpaceChild{{Space: ev.Room, Child: child}}); err != nil {
+	if err := r.Linked(ctx, []invites.SpaceChild{{Space: ev.Room, Child: child}}); err != nil {
 		return err
 	}
-	return b.regard(ctx, child)
+	return r.recheck(ctx, child)
 }
 
-// claimed tells whether a space claims a room, so that the room's power levels say what it inherits.
-func (b *bot) claimed(r id.RoomID) bool { return len(b.state.Spaces(r)) > 0 }
-
-// releveled has the guards look at a room whose power levels changed. A guard keeps them; and they say whether the room's own word on
-// the spaces above it counts, for itself and for those below it.
-func (b *bot) releveled(ctx context.Context, ev invites.Received) error {
-	watched := b.guard.Watches(ev.Room)
-	if watched { // a round of a fight, if it is one: nothing that a look anew would count
-		if err := b.guard.Handle(ctx, ev); err != nil {
+// recheckLevels has the guard handle new power levels. In a room that a space claims, power levels also decide whether the room's own
+// word on the spaces above it counts, for itself and for the rooms below it.
+func (r *Rooms) recheckLevels(ctx context.Context, ev invites.Received) error {
+	watched := r.guard.Watches(ev.Room)
+	if watched { // one round of a fight, if it is one; a recheck would not count it
+		if err := r.guard.Handle(ctx, ev); err != nil {
 			return err
 		}
 	}
-	if !b.claimed(ev.Room) {
+	if !r.Claimed(ev.Room) {
 		return nil
 	}
 	if watched {
-		return b.regardBelow(ctx, ev.Room)
+		return r.recheckBelow(ctx, ev.Room)
 	}
-	return b.regard(ctx, ev.Room)
+	return r.recheck(ctx, ev.Room)
 }
 
-// maxBelow is how many spaces, one in the other, a policy is inherited through.
+// maxBelow is the number of spaces, one in the other, through which a policy is inherited.
 const maxBelow = 4
 
-// regard has the guards look anew at a room whose policy changed, or that the bot came into or left, and at all rooms that may
-// inherit from it.
-func (b *bot) regard(ctx context.Context, r id.RoomID) error {
-	if err := b.guard.Refresh(ctx, r); err != nil {
+// recheck rechecks the guards of a room, whose policy or membership of the bot changed, and of all rooms that may inherit from it.
+func (r *Rooms) recheck(ctx context.Context, in id.RoomID) error {
+	if err := r.guard.Refresh(ctx, in); err != nil {
 		return err
 	}
-	return b.regardBelow(ctx, r)
+	return r.recheckBelow(ctx, in)
 }
 
-// regardBelow has the guards look anew at all rooms that may inherit from one.
-func (b *bot) regardBelow(ctx context.Context, r id.RoomID) error {
-	claims, err := b.store.SpaceChildren(ctx)
+// recheckBelow rechecks the guards of all rooms that may inherit from one.
+func (r *Rooms) recheckBelow(ctx context.Context, in id.RoomID) error {
+	claims, err := r.store.SpaceChildren(ctx)
 	if err != nil {
 		return err
 	}
@@ -76,15 +79,15 @@ func (b *bot) regardBelow(ctx context.Context, r id.RoomID) error {
 	for _, claim := range claims {
 		children[claim.Space] = append(children[claim.Space], claim.Child)
 	}
-	seen := map[id.RoomID]bool{r: true}
-	for depth, level := 0, []id.RoomID{r}; depth < maxBelow && len(level) > 0; depth++ {
+	seen := map[id.RoomID]bool{in: true}
+	for depth, level := 0, []id.RoomID{in}; depth < maxBelow && len(level) > 0; depth++ {
 		var below []id.RoomID
-		for _, one := range level {
-			for _, child := range children[one] {
+		for _, space := range level {
+			for _, child := range children[space] {
 				if seen[child] {
 					continue
 				}
-				if err := b.guard.Refresh(ctx, child); err != nil {
+				if err := r.guard.Refresh(ctx, child); err != nil {
 					return err
 				}
 				seen[child] = true

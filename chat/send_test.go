@@ -1,4 +1,4 @@
-package bot
+package chat
 
 import (
 	"bytes"
@@ -9,10 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-	"maunium.net/go/mautrix/id"
-
-	"usher/appservice"
 	"usher/commands"
 	"usher/invites"
 	"usher/picture"
@@ -21,26 +17,23 @@ import (
 
 // TestEncryptionOff: where the bot can't encrypt, it says nothing in encrypted rooms, and ends what it would have answered.
 func TestEncryptionOff(t *testing.T) {
-	b, s := newBot(t)
 	var log bytes.Buffer
-	b.log = zerolog.New(&log)
+	b, s := newChat(t, logTo(&log))
 	s.secret = true
-	b.runner.Level = func(id.UserID) commands.Level { return commands.Nobody } // answered by a notice
 	for _, ev := range put(t, b, "@alice:here", 3, "!r:here") {
-		b.handle(t.Context(), ev)
+		b.handle(t, ev)
 	}
-	b.ending.Wait()
 	if waiting, err := b.store.Waiting(t.Context()); err != nil || len(waiting) != 0 {
 		t.Errorf("%d wait, %v", len(waiting), err)
 	}
 	m, image := commands.Message{}, commands.Reply{Image: &commands.Image{Picture: picture.Picture{PNG: []byte("picture")}, Name: "tree.png"}}
-	if err := b.attach(t.Context(), invites.Received{Event: "$picture", Room: "!r:here"}, m, image); err != nil {
+	if err := b.Cards.sender.attach(t.Context(), invites.Received{Event: "$picture", Room: "!r:here"}, m, image); err != nil {
 		t.Error(err)
 	}
 	if len(s.bodies) != 0 {
 		t.Errorf("sent %q to %q", s.bodies, s.paths)
 	}
-	if n := strings.Count(log.String(), "I say nothing there"); n != 1 {
+	if n := strings.Count(log.String(), "encryption is off"); n != 1 {
 		t.Errorf("logged %d times: %s", n, &log)
 	}
 }
@@ -49,11 +42,11 @@ func TestEncryptionOff(t *testing.T) {
 func TestCardInVain(t *testing.T) {
 	for name, reply := range map[string]commands.Reply{"card": {Card: true}, "progress": {Progress: true}} {
 		t.Run(name, func(t *testing.T) {
-			b, s := newBot(t)
+			b, s := newChat(t)
 			s.secret = true
 			ev := receive(t, b, "!ping")
 			reply.Text.Say("So?")
-			if err := b.answer(t.Context(), ev, commands.Message{}, reply); err != nil {
+			if err := b.handler.replies.answer(t.Context(), ev, commands.Message{}, reply); err != nil {
 				t.Fatal(err)
 			}
 			if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled || after.Answer != "" {
@@ -65,15 +58,17 @@ func TestCardInVain(t *testing.T) {
 
 // TestCardIsOver: a command whose card nobody answered in time is run again as the inbox has it by then, so that it can say so.
 func TestCardIsOver(t *testing.T) {
-	b, _ := newBot(t)
-	b.cards = appservice.NewCards()
+	b, _ := newChat(t)
 	again := make(chan invites.Received, 1)
-	b.lanes = newLanes(1, func(_ context.Context, ev invites.Received) { again <- ev })
+	go b.Lanes.Run(t.Context(), handlerFunc(func(turn Turn) (later time.Time) {
+		again <- turn.Event
+		return later
+	}))
 	ev := receive(t, b, "!ping")
 	ev.ReceivedAt = ev.ReceivedAt.Add(-time.Hour)
 	reply := commands.Reply{Card: true}
 	reply.Text.Say("So?")
-	if err := b.answer(t.Context(), ev, commands.Message{}, reply); err != nil {
+	if err := b.handler.replies.answer(t.Context(), ev, commands.Message{}, reply); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -89,9 +84,9 @@ func TestCardIsOver(t *testing.T) {
 // TestPlainRoomIsAskedOnce: with encryption off, answers cost no request, until the stream says that the room turned it on.
 // What can't be known is not sent.
 func TestPlainRoomIsAskedOnce(t *testing.T) {
-	b, s := newBot(t)
+	b, s := newChat(t)
 	say := func(txn string) error {
-		_, err := b.send(t.Context(), "!r:here", txn, "m.room.message", map[string]any{"body": txn})
+		_, err := b.Cards.sender.send(t.Context(), "!r:here", txn, "m.room.message", map[string]any{"body": txn})
 		return err
 	}
 	err := errors.Join(say("1"), say("2"), say("3"))
@@ -113,7 +108,7 @@ func TestPlainRoomIsAskedOnce(t *testing.T) {
 	s.status = http.StatusBadGateway
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if _, err := b.send(ctx, "!other:here", "7", "m.room.message", map[string]any{}); err == nil || strings.Contains(strings.Join(s.paths[4:], " "), "/send/") {
+	if _, err := b.Cards.sender.send(ctx, "!other:here", "7", "m.room.message", map[string]any{}); err == nil || strings.Contains(strings.Join(s.paths[4:], " "), "/send/") {
 		t.Errorf("a room whose state can't be read was answered: %q %v", s.paths[4:], err)
 	}
 }
@@ -121,12 +116,12 @@ func TestPlainRoomIsAskedOnce(t *testing.T) {
 // TestCardShowsEachCount: a vote that is taken back and cast again shows, though the card said the same before: a homeserver takes the
 // same transaction id for the same event. The same vote handled again is the same event.
 func TestCardShowsEachCount(t *testing.T) {
-	b, s := newBot(t)
+	b, s := newChat(t)
 	c := invites.Card{ID: 1, Number: 1, State: invites.CardOpen, Event: "$card", ShownIn: "!r:here", Room: "!r:here", Votes: 2}
 	for _, one := range []invites.Ballot{
 		{Card: c, For: 1, After: "$a"}, {Card: c, After: "$a"}, {Card: c, For: 1, After: "$b"}, {Card: c, After: "$b"}, {Card: c, After: "$b"},
 	} {
-		if err := b.show(t.Context(), one); err != nil {
+		if err := b.Cards.Show(t.Context(), one); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,4 +1,4 @@
-package bot
+package chat
 
 import (
 	"context"
@@ -8,62 +8,62 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
 
 	"usher/commands"
 	"usher/invites"
 )
 
-// editPause is the least time between two edits of one status message, save the last.
+// editPause is the least time between two edits of one status message, except for the last edit.
 const editPause = 2 * time.Second
 
-// progress keeps the status messages of commands whose work goes on in the queue.
-type progress struct {
+// editTimes keeps when status messages were edited.
+type editTimes struct {
 	mu     sync.Mutex
-	edited map[id.EventID]time.Time // when a command's message was last edited
-	soon   map[id.EventID]bool      // to be edited when editPause is over
+	edited map[id.EventID]time.Time // by command
+	soon   map[id.EventID]bool      // commands whose message is to be edited when a pause is over
 }
 
-// schedule reports whether a command's next edit was not scheduled yet.
-func (p *progress) schedule(command id.EventID) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.soon[command] {
+// newEditTimes makes an editTimes.
+func newEditTimes() *editTimes {
+	return &editTimes{edited: map[id.EventID]time.Time{}, soon: map[id.EventID]bool{}}
+}
+
+// schedule reports whether a command's next edit was not scheduled yet, and counts it as scheduled.
+func (e *editTimes) schedule(command id.EventID) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.soon[command] {
 		return false
 	}
-	if p.soon == nil {
-		p.soon = map[id.EventID]bool{}
-	}
-	p.soon[command] = true
+	e.soon[command] = true
 	return true
 }
 
 // begin ends the waiting of a scheduled edit.
-func (p *progress) begin(command id.EventID) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.soon, command)
+func (e *editTimes) begin(command id.EventID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.soon, command)
 }
 
 // due reports whether a message was not edited a moment ago, and counts it as edited now.
-func (p *progress) due(command id.EventID, now time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if now.Sub(p.edited[command]) < editPause {
+func (e *editTimes) due(command id.EventID, now time.Time) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if now.Sub(e.edited[command]) < editPause {
 		return false
 	}
-	if p.edited == nil {
-		p.edited = map[id.EventID]time.Time{}
-	}
-	p.edited[command] = now
+	e.edited[command] = now
 	return true
 }
 
-// over forgets when a command's message was edited.
-func (p *progress) over(command id.EventID) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.edited, command)
+// forget forgets when a command's message was edited.
+func (e *editTimes) forget(command id.EventID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.edited, command)
 }
 
 // striped is a set of locks, among which each command has one.
@@ -76,6 +76,40 @@ func (s *striped) of(command id.EventID) *sync.Mutex {
 	return &s[h.Sum32()%uint32(len(s))]
 }
 
+// StatusInbox is the part of the store that status messages need.
+type StatusInbox interface {
+	Received(ctx context.Context, event id.EventID) (invites.Received, error)
+	// Inviting reports whether a command has open rows.
+	Inviting(ctx context.Context, command id.EventID) (bool, error)
+}
+
+// Progress returns the rows of a command as they are now.
+type Progress interface {
+	Progress(ctx context.Context, command id.EventID) ([]invites.Change, error)
+}
+
+// Delivery makes one attempt at each of some rows.
+type Delivery interface {
+	Deliver(ctx context.Context, rows ...int64) ([]invites.Outcome, error)
+}
+
+// Token tells whether the homeserver refuses the bot's token.
+type Token interface{ TokenRefused() bool }
+
+// StatusMessages keeps the messages that show how far the work of a command is. The queue calls Deliver.
+type StatusMessages struct {
+	*ender
+	inbox     StatusInbox
+	delivery  Delivery
+	requests  Progress
+	token     Token
+	replies   *Replies
+	encrypted *EncryptedRooms
+	edits     *editTimes
+	log       zerolog.Logger
+	reporting striped
+}
+
 // refusedPause is how long a row is left alone while the homeserver refuses the bot's token.
 const refusedPause = 15 * time.Second
 
@@ -83,83 +117,81 @@ const refusedPause = 15 * time.Second
 type occasion int
 
 const (
-	settled  occasion = iota // a row was settled: say so now and then
-	delayed                  // a row has to wait: say so at once, or as soon as an edit is due
-	finished                 // only if nothing is open any more
+	settled  occasion = iota // a row was settled: edit now and then
+	delayed                  // a row has to wait: edit at once, or as soon as an edit is due
+	finished                 // edit only if nothing is open any more
 )
 
-// deliver is what the queue calls: one attempt at each row, and word of them, once for each command.
-func (b *bot) deliver(ctx context.Context, rows ...int64) ([]invites.Outcome, error) {
-	if b.client.TokenRefused() {
+// Deliver makes one attempt at each row and edits the status message of each command.
+func (s *StatusMessages) Deliver(ctx context.Context, rows ...int64) ([]invites.Outcome, error) {
+	if s.token.TokenRefused() {
 		later := invites.Outcome{Status: invites.StatusOpen, At: time.Now().Add(refusedPause)}
 		return slices.Repeat([]invites.Outcome{later}, len(rows)), nil // begin nothing
 	}
-	outcomes, err := b.invites.Deliver(ctx, rows...)
+	outcomes, err := s.delivery.Deliver(ctx, rows...)
 	if err != nil {
 		return nil, err
 	}
-	why := map[id.EventID]occasion{}
+	occasions := map[id.EventID]occasion{}
 	for _, outcome := range outcomes {
 		switch outcome.Status {
 		case "":
 		case invites.StatusOpen:
-			why[outcome.Command] = delayed
+			occasions[outcome.Command] = delayed
 		default:
-			why[outcome.Command] = max(why[outcome.Command], settled)
+			occasions[outcome.Command] = max(occasions[outcome.Command], settled)
 		}
 	}
-	for command, occasion := range why {
-		b.tellOf(ctx, command, occasion, editPause)
+	for command, why := range occasions {
+		s.reportOrRetry(ctx, command, why, editPause)
 	}
 	return outcomes, nil
 }
 
-// tellOf reports. Where that fails it is tried again after a pause: it may be the last word on the command.
-func (b *bot) tellOf(ctx context.Context, command id.EventID, why occasion, pause time.Duration) {
-	if err := b.report(ctx, command, why); err != nil && b.ctx.Err() == nil {
-		b.log.Warn().Err(err).Stringer("event", command).Dur("again_in", pause).Msg("the status message could not be edited")
-		b.progress.over(command) // it was not edited
-		b.tellAfter(pause, command)
+// reportOrRetry reports, and again after a pause where that fails: the report may be the last one of the command.
+func (s *StatusMessages) reportOrRetry(ctx context.Context, command id.EventID, why occasion, pause time.Duration) {
+	if err := s.report(ctx, command, why); err != nil {
+		s.log.Warn().Err(err).Stringer("event", command).Dur("again_in", pause).Msg("Status message not edited")
+		s.edits.forget(command) // the message was not edited
+		s.reportLater(pause, command)
 	}
 }
 
-// tellAfter reports when a pause is over: of many rows that have to wait, the first is told of at once, and the others together.
-func (b *bot) tellAfter(pause time.Duration, command id.EventID) {
-	if !b.progress.schedule(command) {
+// reportLater reports when a pause is over. Of many rows that have to wait, the first is reported at once, and the others together.
+func (s *StatusMessages) reportLater(pause time.Duration, command id.EventID) {
+	if !s.edits.schedule(command) {
 		return
 	}
-	time.AfterFunc(pause, func() {
-		b.progress.begin(command)
-		if b.ctx.Err() == nil {
-			b.tellOf(b.ctx, command, delayed, min(2*pause, lastPause))
-		}
+	s.background.After(pause, func(ctx context.Context) {
+		s.edits.begin(command)
+		s.reportOrRetry(ctx, command, delayed, min(2*pause, lastPause))
 	})
 }
 
-// worthwhile reports whether there is to be said now what a command's rows show. To read them all after each of them would
-// take longer than to invite everybody.
-func (b *bot) worthwhile(ctx context.Context, command id.EventID, why occasion) (bool, error) {
+// worthwhile reports whether to edit the message now. To read all rows of a command after each of them would take longer than to invite
+// everybody.
+func (s *StatusMessages) worthwhile(ctx context.Context, command id.EventID, why occasion) (bool, error) {
 	switch {
-	case why != finished && b.progress.due(command, time.Now()):
+	case why != finished && s.edits.due(command, time.Now()):
 		return true, nil
 	case why == delayed:
-		b.tellAfter(editPause, command)
+		s.reportLater(editPause, command)
 		return false, nil
 	}
-	more, err := b.store.Inviting(ctx, command)
+	more, err := s.inbox.Inviting(ctx, command)
 	if more && why == settled {
-		b.tellAfter(editPause, command)
+		s.reportLater(editPause, command)
 	}
 	return !more && err == nil, err
 }
 
-// report edits a command's status message to what its rows show. When nothing is open any more, the event is ended.
-func (b *bot) report(ctx context.Context, command id.EventID, why occasion) error {
-	defer b.survive(invites.Received{Event: command})
-	if now, err := b.worthwhile(ctx, command, why); err != nil || !now {
+// report edits a command's status message to the state of its rows. When no row is open any more, the event is ended.
+func (s *StatusMessages) report(ctx context.Context, command id.EventID, why occasion) error {
+	defer s.recoverPanic(invites.Received{Event: command})
+	if now, err := s.worthwhile(ctx, command, why); err != nil || !now {
 		return err
 	}
-	rows, err := b.invites.Progress(ctx, command)
+	rows, err := s.requests.Progress(ctx, command)
 	if err != nil || len(rows) == 0 {
 		return err
 	}
@@ -167,20 +199,20 @@ func (b *bot) report(ctx context.Context, command id.EventID, why occasion) erro
 		return row.Status == invites.StatusOpen || row.Status == invites.StatusWaiting
 	})
 	if !more {
-		b.progress.over(command)
+		s.edits.forget(command)
 	}
 	// One report at a time, so that two deliveries which finish together don't both send the last one.
-	lock := b.reporting.of(command)
+	lock := s.reporting.of(command)
 	lock.Lock()
 	defer lock.Unlock()
-	ev, err := b.store.Received(ctx, command)
+	ev, err := s.inbox.Received(ctx, command)
 	if errors.Is(err, invites.ErrNotFound) {
-		return nil // no message asked for it
+		return nil // the rows came of no message
 	}
 	if err != nil || ev.Answer == "" || ev.Handled {
-		return err // nobody waits for word: the lane has answered, or is about to
+		return err // there is no message to edit: the lane has answered, or is about to
 	}
-	m, err := b.message(ctx, ev)
+	m, err := s.encrypted.command(ctx, ev)
 	if err != nil {
 		return err
 	}
@@ -188,5 +220,5 @@ func (b *bot) report(ctx context.Context, command id.EventID, why occasion) erro
 	if reply.Text.Empty() {
 		reply.Text.Sayf("✅ All %d done.", len(rows))
 	}
-	return b.answer(ctx, ev, m, reply)
+	return s.replies.answer(ctx, ev, m, reply)
 }

@@ -1,17 +1,16 @@
-package bot
+package chat
 
 import (
 	"net/http"
 	"testing"
 	"time"
 
-	"usher/appservice"
 	"usher/invites"
 	"usher/room"
 )
 
 // settledCommand puts a command into the inbox whose only row is done, and whose status message does not say so.
-func settledCommand(t *testing.T, b *bot) invites.Received {
+func settledCommand(t *testing.T, b *fixture) invites.Received {
 	t.Helper()
 	ev := receive(t, b, "!invite @x:here")
 	now := time.Now()
@@ -30,8 +29,7 @@ func settledCommand(t *testing.T, b *bot) invites.Received {
 
 // TestLastEditIsTriedAgain: a command whose last row the queue has settled while the homeserver took no edit is told of later.
 func TestLastEditIsTriedAgain(t *testing.T) {
-	b, s := newBot(t)
-	b.cards = appservice.NewCards()
+	b, s := newChat(t)
 	ev := settledCommand(t, b)
 	fails := func(status int) {
 		s.mu.Lock()
@@ -39,7 +37,7 @@ func TestLastEditIsTriedAgain(t *testing.T) {
 		s.status = status
 	}
 	fails(http.StatusBadGateway)
-	b.tellOf(t.Context(), ev.Event, settled, time.Millisecond)
+	b.Status.reportOrRetry(t.Context(), ev.Event, settled, time.Millisecond)
 	if got, err := b.store.Received(t.Context(), ev.Event); err != nil || got.Handled {
 		t.Fatalf("%v, handled %v: nothing was told", err, got.Handled)
 	}

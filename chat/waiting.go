@@ -1,4 +1,4 @@
-package bot
+package chat
 
 import (
 	"cmp"
@@ -11,38 +11,39 @@ import (
 	"usher/invites"
 )
 
-// grace is how long an event without its key holds up its whole room: keys mostly come a moment before or after. Later it
-// holds up only what its own sender says after it, so that nobody can stop a room for others.
+// grace is how long an event without its key holds up its whole room: keys mostly come a moment before or after. Later the event
+// holds up only the later events of its own sender, so that no user can stop a room for others.
 const grace = 5 * time.Second
 
-// parking keeps, for each room, the events that can't be opened yet or wait behind one that can't. The inbox has them
-// all; this is only who waits for what. What is parked goes back to its lane when a key or its time comes.
-type parking struct {
-	push func(invites.Received)
+// waitingForKeys keeps, for each room, the keys of events that can't be opened yet, or wait behind such an event. The inbox has their
+// content. They go back to their lane when a room key or their time comes.
+type waitingForKeys struct {
+	lanes interface{ Push(...invites.Received) }
 
 	mu    sync.Mutex
-	rooms map[id.RoomID][]*parked // by Seq
+	rooms map[id.RoomID][]*waiter // by Seq
 }
 
-type parked struct {
+// waiter is an event that waits.
+type waiter struct {
 	ev      invites.Received
-	keyless bool // it waits for its key, not only behind another
+	keyless bool // waits for its key, not only behind another event
 	lane    bool // in its lane again
 	timer   *time.Timer
 }
 
-func newParking(push func(invites.Received)) *parking {
-	return &parking{push: push, rooms: map[id.RoomID][]*parked{}}
+func newWaitingForKeys(lanes interface{ Push(...invites.Received) }) *waitingForKeys {
+	return &waitingForKeys{lanes: lanes, rooms: map[id.RoomID][]*waiter{}}
 }
 
-// blocked parks an event that has to wait behind an earlier one, and reports whether it has to.
-func (p *parking) blocked(ev invites.Received, now time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, other := range p.rooms[ev.Room] {
+// blocked reports whether an event has to wait behind an earlier one, and keeps it if so.
+func (w *waitingForKeys) blocked(ev invites.Received, now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, other := range w.rooms[ev.Room] {
 		holds := other.ev.Sender == ev.Sender || other.keyless && now.Before(other.ev.ReceivedAt.Add(grace))
 		if holds && other.ev.Seq < ev.Seq {
-			e := p.put(ev)
+			e := w.put(ev)
 			e.keyless, e.lane = false, false
 			return true
 		}
@@ -50,11 +51,11 @@ func (p *parking) blocked(ev invites.Received, now time.Time) bool {
 	return false
 }
 
-// park keeps an event whose key has not come, until the given time at the latest.
-func (p *parking) park(ev invites.Received, now, until time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	e := p.put(ev)
+// wait keeps an event whose key has not come, until the given time at the latest.
+func (w *waitingForKeys) wait(ev invites.Received, now, until time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := w.put(ev)
 	e.keyless, e.lane = true, false
 	if end := ev.ReceivedAt.Add(grace); now.Before(end) && end.Before(until) {
 		until = end
@@ -62,59 +63,52 @@ func (p *parking) park(ev invites.Received, now, until time.Time) {
 	if e.timer != nil {
 		e.timer.Stop()
 	}
-	e.timer = time.AfterFunc(until.Sub(now), func() { p.release(ev.Room) })
+	e.timer = time.AfterFunc(until.Sub(now), func() { w.release(ev.Room) })
 }
 
-// put finds or makes an event's place. p.mu is held.
-func (p *parking) put(ev invites.Received) *parked {
-	list := p.rooms[ev.Room]
-	i, found := slices.BinarySearchFunc(list, ev.Seq, func(e *parked, seq int64) int { return cmp.Compare(e.ev.Seq, seq) })
+// put finds or makes the place of an event. w.mu is held.
+func (w *waitingForKeys) put(ev invites.Received) *waiter {
+	list := w.rooms[ev.Room]
+	i, found := slices.BinarySearchFunc(list, ev.Seq, func(e *waiter, seq int64) int { return cmp.Compare(e.ev.Seq, seq) })
 	if !found {
-		ev.Raw = nil // the inbox has it, from which it is read when it goes on
-		p.rooms[ev.Room] = slices.Insert(list, i, &parked{ev: ev})
+		ev.Raw = nil // read from the inbox again when the event goes on
+		w.rooms[ev.Room] = slices.Insert(list, i, &waiter{ev: ev})
 	}
-	return p.rooms[ev.Room][i]
+	return w.rooms[ev.Room][i]
 }
 
-// holds reports whether an event is parked.
-func (p *parking) holds(ev invites.Received) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.ContainsFunc(p.rooms[ev.Room], func(e *parked) bool { return e.ev.Event == ev.Event })
-}
-
-// leave takes an event out, and lets those go that may have waited behind it.
-func (p *parking) leave(ev invites.Received) {
-	p.mu.Lock()
-	list := p.rooms[ev.Room]
-	i := slices.IndexFunc(list, func(e *parked) bool { return e.ev.Event == ev.Event })
+// leave takes an event out, and sends the events of its room back to their lane: they may have waited behind it.
+func (w *waitingForKeys) leave(ev invites.Received) {
+	w.mu.Lock()
+	list := w.rooms[ev.Room]
+	i := slices.IndexFunc(list, func(e *waiter) bool { return e.ev.Event == ev.Event })
 	if i < 0 {
-		p.mu.Unlock()
+		w.mu.Unlock()
 		return
 	}
 	if timer := list[i].timer; timer != nil {
 		timer.Stop()
 	}
-	if p.rooms[ev.Room] = slices.Delete(list, i, i+1); len(list) == 1 {
-		delete(p.rooms, ev.Room)
+	if w.rooms[ev.Room] = slices.Delete(list, i, i+1); len(list) == 1 {
+		delete(w.rooms, ev.Room)
 	}
-	p.mu.Unlock()
-	p.release(ev.Room)
+	w.mu.Unlock()
+	w.release(ev.Room)
 }
 
-// release sends what is parked of a room back to its lane, in order; all rooms for an empty id. What still can't go on is
-// parked again.
-func (p *parking) release(r id.RoomID) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for in, list := range p.rooms {
+// release sends the events of a room, of all rooms for an empty id, back to their lanes, in order. An event that still can't go on comes
+// back here.
+func (w *waitingForKeys) release(r id.RoomID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for in, list := range w.rooms {
 		if r != "" && in != r {
 			continue
 		}
 		for _, e := range list {
 			if !e.lane {
 				e.lane = true
-				p.push(e.ev)
+				w.lanes.Push(e.ev)
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package bot
+package chat
 
 import (
 	"slices"
@@ -11,22 +11,32 @@ import (
 	"usher/invites"
 )
 
-// yard is a parking whose lane is a list.
+// yard is a waitingForKeys whose lane is a list.
 type yard struct {
-	*parking
+	*waitingForKeys
 	mu   sync.Mutex
 	lane []id.EventID
 	came chan struct{}
 }
 
+// pushed is called for each event that goes to a lane.
+type pushed func(invites.Received)
+
+// Push implements the lanes of waitingForKeys.
+func (p pushed) Push(events ...invites.Received) {
+	for _, ev := range events {
+		p(ev)
+	}
+}
+
 func newYard() *yard {
 	y := &yard{came: make(chan struct{}, 100)}
-	y.parking = newParking(func(ev invites.Received) {
+	y.waitingForKeys = newWaitingForKeys(pushed(func(ev invites.Received) {
 		y.mu.Lock()
 		defer y.mu.Unlock()
 		y.lane = append(y.lane, ev.Event)
 		y.came <- struct{}{}
-	})
+	}))
 	return y
 }
 
@@ -38,20 +48,20 @@ func (y *yard) took() []id.EventID {
 	return y.lane
 }
 
-func parkedEvent(seq int64, name id.EventID, sender id.UserID, at time.Time) invites.Received {
+func waitingEvent(seq int64, name id.EventID, sender id.UserID, at time.Time) invites.Received {
 	return invites.Received{Seq: seq, Event: name, Room: "!r", Sender: sender, ReceivedAt: at}
 }
 
-func TestParkingOrder(t *testing.T) {
+func TestWaitingOrder(t *testing.T) {
 	y, now := newYard(), time.Now()
-	first, second := parkedEvent(1, "$1", "@a:x", now), parkedEvent(2, "$2", "@a:x", now)
-	other := parkedEvent(3, "$3", "@b:x", now)
-	elsewhere := parkedEvent(4, "$4", "@a:x", now)
+	first, second := waitingEvent(1, "$1", "@a:x", now), waitingEvent(2, "$2", "@a:x", now)
+	other := waitingEvent(3, "$3", "@b:x", now)
+	elsewhere := waitingEvent(4, "$4", "@a:x", now)
 	elsewhere.Room = "!other"
 	if y.blocked(first, now) {
 		t.Error("the first waits for nothing")
 	}
-	y.park(first, now, now.Add(time.Hour))
+	y.wait(first, now, now.Add(time.Hour))
 	for _, tt := range []struct {
 		name string
 		ev   invites.Received
@@ -96,9 +106,9 @@ func TestParkingOrder(t *testing.T) {
 	}
 }
 
-func TestParkingIsOverInTime(t *testing.T) {
+func TestWaitingIsOverInTime(t *testing.T) {
 	y, now := newYard(), time.Now()
-	y.park(parkedEvent(1, "$1", "@a:x", now.Add(-time.Hour)), now, now.Add(time.Millisecond))
+	y.wait(waitingEvent(1, "$1", "@a:x", now.Add(-time.Hour)), now, now.Add(time.Millisecond))
 	select {
 	case <-y.came:
 	case <-time.After(10 * time.Second):
@@ -109,14 +119,14 @@ func TestParkingIsOverInTime(t *testing.T) {
 	}
 }
 
-// TestParkingKeepsKeysOnly: what an event says stays in the inbox, from which it is read again when it goes on.
-func TestParkingKeepsKeysOnly(t *testing.T) {
+// TestWaitingKeepsKeysOnly: what an event says stays in the inbox, from which it is read again when it goes on.
+func TestWaitingKeepsKeysOnly(t *testing.T) {
 	now := time.Now()
 	var lane []invites.Received
-	p := newParking(func(ev invites.Received) { lane = append(lane, ev) })
-	first, second := parkedEvent(1, "$1", "@a:x", now), parkedEvent(2, "$2", "@a:x", now)
+	p := newWaitingForKeys(pushed(func(ev invites.Received) { lane = append(lane, ev) }))
+	first, second := waitingEvent(1, "$1", "@a:x", now), waitingEvent(2, "$2", "@a:x", now)
 	first.Raw, second.Raw = []byte(`{"long":1}`), []byte(`{"long":2}`)
-	p.park(first, now, now.Add(time.Hour))
+	p.wait(first, now, now.Add(time.Hour))
 	if !p.blocked(second, now) {
 		t.Fatal("it does not wait")
 	}

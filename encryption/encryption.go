@@ -37,14 +37,8 @@ import (
 	"usher/store"
 )
 
-// Errors of Open and Seal.
+// Errors of Open and Seal, besides invites.ErrNoKey, invites.ErrUnreadable and invites.ErrReplay.
 var (
-	// ErrNoKey says that the key of an event has not arrived. It may arrive later.
-	ErrNoKey = errors.New("encryption: the key has not arrived")
-	// ErrUnreadable says that an event can never be decrypted, or that its key is not its sender's own.
-	ErrUnreadable = errors.New("encryption: unreadable")
-	// ErrReplay says that an event repeats the ciphertext of another event.
-	ErrReplay = errors.New("encryption: a replay")
 	// ErrNotReady says that the device is not set up at the moment, so that nothing can be encrypted.
 	ErrNotReady = errors.New("encryption: not set up yet")
 )
@@ -121,7 +115,7 @@ func (d *Device) Ready() bool {
 	return d.ready
 }
 
-// CaughtUp reports whether the keys that waited at the homeserver have arrived. Before that, ErrNoKey says nothing about the sender.
+// CaughtUp reports whether the keys that waited at the homeserver have arrived. Before that, invites.ErrNoKey says nothing about the sender.
 func (d *Device) CaughtUp() bool {
 	d.state.Lock()
 	defer d.state.Unlock()

@@ -108,6 +108,9 @@ func (s *Service) attempt(ctx context.Context, inv Change) Outcome {
 	}
 	switch {
 	case err == nil:
+		if s.History != nil && inv.Action == room.Invite && inv.Performer == s.Self.Bot {
+			s.History.Invited(inv.Room, inv.Target)
+		}
 		return s.confirm(ctx, inv)
 	case Refused(err):
 		return s.refusal(ctx, inv, q, err)

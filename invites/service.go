@@ -33,6 +33,12 @@ type Limits struct {
 	GiveUpAfter time.Duration // age at which a failing invitation is given up
 }
 
+// HistorySharing gives users the keys of an encrypted room's past.
+type HistorySharing interface {
+	// Invited has a user get the keys soon: the bot itself has just invited the user to the room.
+	Invited(r id.RoomID, user id.UserID)
+}
+
 // Service carries out the use cases.
 type Service struct {
 	Store      Store
@@ -41,6 +47,7 @@ type Service struct {
 	Clock      Clock
 	Self       Identity
 	Limits     Limits
+	History    HistorySharing // nil: none is shared
 
 	memory memory
 	pace   pacer

@@ -1,7 +1,7 @@
-package bot
+package chat
 
 import (
-	"context"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,11 +16,11 @@ import (
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
 
+	"usher/appservice"
 	"usher/commands"
 	"usher/homeserver"
 	"usher/invites"
 	"usher/metrics"
-	"usher/operator"
 	"usher/store"
 )
 
@@ -63,8 +63,24 @@ func (s *sent) state(w http.ResponseWriter, path string) {
 	_, _ = io.WriteString(w, `{"errcode":"M_NOT_FOUND"}`)
 }
 
-// newBot is a bot with a real store before a homeserver that takes everything.
-func newBot(t *testing.T) (*bot, *sent) {
+// fixture is a Chat with a real store before a homeserver that takes everything. Its lanes and its feed don't run.
+type fixture struct {
+	*Chat
+	store  *store.Store
+	client *homeserver.Client
+	state  *homeserver.State
+	runner *commands.Runner
+	level  commands.Level // of everybody
+}
+
+// clock is the real one.
+type clock struct{}
+
+// Now implements invites.Clock.
+func (clock) Now() time.Time { return time.Now() }
+
+// newChat makes a fixture.
+func newChat(t *testing.T, edits ...func(*Options)) (*fixture, *sent) {
 	t.Helper()
 	s := &sent{}
 	server := httptest.NewServer(s)
@@ -78,16 +94,41 @@ func newBot(t *testing.T) (*bot, *sent) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	b := &bot{ctx: t.Context(), log: zerolog.Nop(), store: db, port: db, client: client, metrics: metrics.New("test", clock{}), health: &operator.Health{Database: db, Tokens: client}}
-	b.state = homeserver.NewState(client, homeserver.StateOptions{Log: zerolog.Nop()})
-	b.sealed.told, b.sealed.parking = map[id.RoomID]bool{}, newParking(func(invites.Received) {})
-	b.invites = &invites.Service{Store: db, Clock: clock{}, Self: invites.Identity{Bot: "@usher:here", Domain: "here"}}
-	b.runner = &commands.Runner{Invites: b.invites, Notices: commands.Notices{Prefix: "!"}}
-	return b, s
+	f := &fixture{store: db, client: client, state: homeserver.NewState(client, homeserver.StateOptions{Log: zerolog.Nop()})}
+	self := invites.Identity{Bot: "@usher:here", Domain: "here"}
+	service := &invites.Service{Store: db, Clock: clock{}, Self: self}
+	f.runner = &commands.Runner{Invites: service, Notices: commands.Notices{Prefix: "!"}}
+	f.runner.Level = func(id.UserID) commands.Level { return f.level }
+	o := Options{
+		Self: self, Runner: f.runner, Stores: Stores{db, db, db}, Homeserver: client, State: f.state,
+		Cases: Cases{service, service, &invites.Guard{Service: service, Store: db}, service, service, service},
+		Index: Index{appservice.NewCards(), appservice.NewPending()}, Counters: metrics.New("test", clock{}), Log: zerolog.Nop(),
+	}
+	for _, edit := range edits {
+		edit(&o)
+	}
+	f.Chat = New(o)
+	go f.background.Run(t.Context())
+	return f, s
+}
+
+// logTo has a Chat log to a buffer.
+func logTo(log *bytes.Buffer) func(*Options) {
+	return func(o *Options) { o.Log = zerolog.New(zerolog.SyncWriter(log)) }
+}
+
+// handle makes a first try at an event and waits for the notes beside the lane.
+func (f *fixture) handle(t *testing.T, ev invites.Received) (again time.Time) {
+	t.Helper()
+	again = f.handler.Handle(t.Context(), Turn{Event: ev, Since: time.Now()})
+	if err := f.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return again
 }
 
 // receive puts a message into the inbox.
-func receive(t *testing.T, b *bot, text string) invites.Received {
+func receive(t *testing.T, b *fixture, text string) invites.Received {
 	t.Helper()
 	raw, err := json.Marshal(map[string]any{"content": map[string]any{"msgtype": "m.text", "body": text}})
 	if err != nil {
@@ -105,29 +146,27 @@ func receive(t *testing.T, b *bot, text string) invites.Received {
 }
 
 func TestPanicIsAnswered(t *testing.T) {
-	b, s := newBot(t)
+	b, s := newChat(t)
 	b.runner.Level = func(_ id.UserID) commands.Level { panic("inner secret") }
 	ev := receive(t, b, "!ping")
-	b.handle(t.Context(), ev)
+	b.handle(t, ev)
 	if len(s.bodies) != 2 || !strings.Contains(s.bodies[0], "💥") || strings.Contains(s.bodies[1], "inner secret") {
 		t.Errorf("sent %q, want a reaction and a notice without inner secrets", s.bodies)
 	}
-	b.ending.Wait()
 	if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled {
 		t.Errorf("%+v %v: it would panic again", after, err)
 	}
 }
 
 func TestAnswerHasTheSameTransactionIDAgain(t *testing.T) {
-	b, s := newBot(t)
-	b.runner.Level = func(_ id.UserID) commands.Level { return commands.Nobody }
+	b, s := newChat(t)
 	ev := receive(t, b, "!ping")
 	for range 2 { // as after a crash between the answer and the note that it is out
-		m, reply, err := b.dispatch(t.Context(), ev)
+		m, reply, err := b.handler.dispatch(t.Context(), ev)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := b.tell(t.Context(), ev, m, reply); err != nil {
+		if err := b.handler.replies.notice(t.Context(), ev, m, reply); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -137,25 +176,22 @@ func TestAnswerHasTheSameTransactionIDAgain(t *testing.T) {
 }
 
 func TestMutedBotGoesOn(t *testing.T) {
-	b, s := newBot(t)
+	b, s := newChat(t)
 	s.status = http.StatusForbidden
-	b.runner.Level = func(_ id.UserID) commands.Level { return commands.Nobody }
 	ev := receive(t, b, "!ping")
-	b.handle(t.Context(), ev)
-	b.ending.Wait()
+	b.handle(t, ev)
 	if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled {
 		t.Errorf("%+v %v: it would be sent for ever", after, err)
 	}
 }
 
 func TestUnansweredEventStaysInTheInbox(t *testing.T) {
-	b, s := newBot(t)
+	b, s := newChat(t)
 	s.status = http.StatusBadGateway
-	b.runner.Level = func(_ id.UserID) commands.Level { return commands.Nobody }
 	ev := receive(t, b, "!ping")
-	ctx, stop := context.WithCancel(t.Context())
-	stop() // shutting down
-	b.handle(ctx, ev)
+	if again := b.handle(t, ev); again.IsZero() {
+		t.Error("not handled again")
+	}
 	if waiting, err := b.store.Waiting(t.Context()); err != nil || len(waiting) != 1 {
 		t.Errorf("%v %v waits, want the event", waiting, err)
 	}
