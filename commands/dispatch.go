@@ -108,7 +108,7 @@ func faultless(reply Reply, err error) (Reply, error) {
 	var fault Fault
 	if errors.As(err, &fault) {
 		reply, err = Reply{Mention: true}, nil
-		reply.Text.Say(fault.Text)
+		reply.Text.Tell(fault.Phrase)
 	}
 	return reply, err
 }
@@ -118,12 +118,12 @@ func (c *Call) refuse() (reply Reply, refused bool) {
 	reply.Mention = true
 	switch {
 	case c.Level < c.form.Level && c.Level == Nobody:
-		reply.Text.Say("The operator of this Usher does not let you use it.").Reason("permissions")
+		reply.Text.Say("refuse.nobody").Reason("permissions")
 	case c.Level < c.form.Level:
-		reply.Text.Sayf("%s%s is for the operators of this Usher.", c.Prefix, c.form.Name).Reason("permissions")
+		reply.Text.Say("refuse.operators", "command", c.Prefix+c.form.Name).Reason("permissions")
 	case c.MaxAge > 0 && c.Event.ReceivedAt.Sub(c.Event.SentAt) > c.MaxAge:
 		age := c.Event.ReceivedAt.Sub(c.Event.SentAt).Round(time.Minute)
-		reply.Text.Sayf("This reached me only after %s, so I did not run it. If you still want it, say it again.", age).Reason("too_old")
+		reply.Text.Say("refuse.old", "age", age).Reason("too_old")
 	default:
 		return Reply{}, false
 	}
@@ -136,9 +136,9 @@ func (d *Runner) unknown(mentioned bool, name string) (reply Reply) {
 		return reply
 	}
 	if name != "" {
-		reply.Text.Sayf("I know no command “%s”.%s ", name, suggest(name, d.names(Operator), d.Prefix))
+		reply.Text.Say("unknown.command", "name", name).Tell(suggest(name, d.names(Operator), d.Prefix))
 	}
-	reply.Text.Say("Try ").Code(d.Prefix + "help").Say(".")
+	reply.Text.Say("unknown.help", "prefix", d.Prefix)
 	return reply
 }
 
@@ -150,19 +150,19 @@ func Parse(ev invites.Received) (Message, error) {
 // Failed is the answer to a command that internal trouble kept from running.
 func Failed() (reply Reply) {
 	reply.Mention = true
-	reply.Text.Say("Something stood in my way for too long, so I gave this up. Nobody was invited beyond what I told you. Try again later.").Reason("internal")
+	reply.Text.Say("trouble").Reason("internal")
 	return reply
 }
 
 // Panicked is the answer to a command that met a bug.
 func Panicked() (reply Reply) {
 	reply.React = "💥"
-	reply.Text.Say("💥 That should not have happened: I met a bug. It is in the operator's log.").Reason("internal")
+	reply.Text.Say("bug").Reason("internal")
 	return reply
 }
 
 // Unreadable is the answer to an encrypted message that can't be read.
 func Unreadable() (reply Reply) {
-	reply.Text.Say("I couldn't read that: its key never reached me. Say it again; if that does not help, leave the app and open it again.").Reason("unreadable")
+	reply.Text.Say("unreadable").Reason("unreadable")
 	return reply
 }

@@ -12,23 +12,22 @@ import (
 func (d *Runner) Greeting(direct bool, q policy.Question, standing policy.Decision) *event.MessageEventContent {
 	var reply Reply
 	t := &reply.Text
-	t.Say("Hello! Say ").Code(d.Prefix + "invite @user:server")
 	if direct {
-		t.Say(" and a room, and I invite them there; ").Code(d.Prefix + "help").Say(" lists the rest.")
+		t.Say("greeting.direct", "prefix", d.Prefix)
 		return reply.Notice(Message{})
 	}
-	t.Say(" and I invite them here, if you may; ").Code(d.Prefix + "help").Say(" lists the rest.")
-	local := d.Invites.Self.Assert
+	t.Say("greeting.room", "prefix", d.Prefix)
+	local, domain := d.Invites.Self.Assert, d.Invites.Self.Domain
+	why := policy.Explain(q, asMine(standing)).Phrase()
 	switch {
 	case standing.Verdict == room.Allow && local:
-		t.Sayf(" Invitations by people of %s come from themselves, those by others from me.", d.Invites.Self.Domain)
+		t.Say("greeting.both", "domain", domain)
 	case standing.Verdict == room.Allow:
-		t.Say(" The invitations come from me, and I have the power to send them.")
+		t.Say("greeting.mine")
 	case standing.Verdict == room.Deny && local:
-		t.Sayf(" Invitations by people of %s come from themselves. For others I can't send any yet: ", d.Invites.Self.Domain)
-		t.Say(lower(said(policy.Explain(q, asMine(standing)).Phrase())))
+		t.Tell(room.Say("greeting.own", "domain", domain).Holding(why))
 	case standing.Verdict == room.Deny:
-		t.Say(" I can't send any yet, though: " + lower(said(policy.Explain(q, asMine(standing)).Phrase())))
+		t.Tell(room.Say("greeting.powerless").Holding(why))
 	}
 	return reply.Notice(Message{})
 }
@@ -41,19 +40,9 @@ func asMine(d policy.Decision) policy.Decision {
 	return d
 }
 
-// lower makes a sentence the continuation of another, save where it begins with "I".
-func lower(s string) string {
-	if len(s) < 2 || s[:2] == "I " || s[0] < 'A' || s[0] > 'Z' {
-		return s
-	}
-	return string(s[0]|0x20) + s[1:]
-}
-
 // Malformed tells the one who wrote a policy that it can't be read, and the room's other admins with them.
 func Malformed(author id.UserID, fault policy.Malformed, prefix string) *event.MessageEventContent {
 	reply := Reply{Mention: true}
-	reply.Text.Say("⚠️ ").Code(string(author)).Say(" set a policy for this room that I can't read: " + said(fault.Phrase()) +
-		". Until somebody who may send that state event mends it, or empties it by ").Code(prefix + "policy reset").Say(", I invite nobody here.").
-		Reason(string(policy.CodeMalformed))
+	reply.Text.Tell(room.Say("policy.malformed", "author", author, "prefix", prefix).Holding(fault.Phrase())).Reason(string(policy.CodeMalformed))
 	return reply.Notice(Message{Sender: author})
 }

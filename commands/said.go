@@ -5,8 +5,5 @@ import (
 	"usher/words"
 )
 
-// said puts a phrase into words.
-func said(p room.Phrase) string { return words.For("en").Text(p) }
-
-// told puts into words what a row keeps: a phrase, or a sentence that an older version wrote.
-func told(kept string) string { return said(room.ReadPhrase(kept)) }
+// said puts a phrase into words where no message is rendered: in pictures.
+func said(p room.Phrase) string { return words.For("").Text(p) }

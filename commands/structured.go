@@ -9,6 +9,9 @@ import (
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/event/cmdschema"
 	"maunium.net/go/mautrix/id"
+
+	"usher/room"
+	"usher/words"
 )
 
 // structuredKey is the field of a message's content that holds a structured command
@@ -46,7 +49,7 @@ func (a *arguments) take(s *structured) error {
 	i := slices.IndexFunc(forms, func(f form) bool { return f.part == nil && part == "" || f.part != nil && f.part.Name == part })
 	a.form = forms[max(i, 0)]
 	if i < 0 {
-		return a.usage("I know no command “" + name + " " + part + "”.")
+		return a.usage(room.Say("unknown.command", "name", name+" "+part))
 	}
 	left := len(s.arguments)
 	for _, p := range a.form.params() {
@@ -62,7 +65,7 @@ func (a *arguments) take(s *structured) error {
 		}
 		words, ok := p.decode(raw)
 		if !ok || len(words) == 0 && !p.Optional {
-			return a.usage("The argument “" + p.Key + "” has the wrong type.")
+			return a.usage(room.Say("usage.type", "argument", p.Key))
 		}
 		if len(words) == 0 { // a flag that is off
 			continue
@@ -72,7 +75,7 @@ func (a *arguments) take(s *structured) error {
 		}
 	}
 	if left > 0 {
-		return a.usage("The command has an argument that I don't know.")
+		return a.usage(room.Say("usage.argument"))
 	}
 	return nil
 }
@@ -146,9 +149,10 @@ func roomValue(fields map[string]json.RawMessage) (link string, ok bool) {
 }
 
 // description is the form as clients read it.
-func (f form) description() *cmdschema.EventContent {
-	content := &cmdschema.EventContent{Command: f.name(), Description: event.MakeExtensibleText(f.about())}
+func (f form) description(v *words.Voice) *cmdschema.EventContent {
+	content := &cmdschema.EventContent{Command: f.name(), Description: event.MakeExtensibleText(v.Text(f.about()))}
 	for _, p := range f.params() {
+		p.Description = event.MakeExtensibleText(v.Text(p.about))
 		content.Parameters = append(content.Parameters, &p.Parameter)
 		if p.class == classText && p.many {
 			content.TailParam = p.Key
@@ -158,15 +162,15 @@ func (f form) description() *cmdschema.EventContent {
 }
 
 // Descriptions are the contents of the state events that tell clients which commands the bot has, by their state keys. Commands for
-// operators alone are left out.
-func Descriptions(bot id.UserID) map[string]*cmdschema.EventContent {
+// operators alone are left out. The voice has their words.
+func Descriptions(bot id.UserID, v *words.Voice) map[string]*cmdschema.EventContent {
 	described := map[string]*cmdschema.EventContent{}
 	for _, c := range Table() {
 		if c.Level > User {
 			continue
 		}
 		for _, f := range c.forms() {
-			content := f.description()
+			content := f.description(v)
 			described[content.StateKey(bot)] = content
 		}
 	}
