@@ -11,15 +11,15 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
-// structuredKey is the field of a message's content that holds a structured command
+// structuredKey is the field of a message's content with the structured command
 // (https://github.com/matrix-org/matrix-spec-proposals/pull/4391).
 const structuredKey = "org.matrix.msc4391.command"
 
-// structured is a command that a client sends as data.
+// structured is a command sent as data.
 type structured struct {
 	command   string // with the part, such as "policy set"
 	arguments map[string]json.RawMessage
-	to        []id.UserID // the users that the message mentions
+	to        []id.UserID // the users in m.mentions
 }
 
 // readStructured reads the structured command in a message's content; nil: there is none.
@@ -39,7 +39,7 @@ func (s *structured) split() (name, part string) {
 	return name, part
 }
 
-// take gives the arguments of a structured command to the parameters, once each has the type that the parameter declares.
+// take gives the arguments of a structured command to the parameters. Each must have the declared type.
 func (a *arguments) take(s *structured) error {
 	name, part := s.split()
 	forms := a.form.forms()
@@ -77,7 +77,7 @@ func (a *arguments) take(s *structured) error {
 	return nil
 }
 
-// decode reads a value of the parameter's type as the words that people would type.
+// decode reads a value of the parameter's type as words, as if typed.
 func (p Param) decode(raw json.RawMessage) (words []word, ok bool) {
 	items := []json.RawMessage{raw}
 	if p.Schema.SchemaType == cmdschema.SchemaTypeArray && json.Unmarshal(raw, &items) != nil {
@@ -107,7 +107,7 @@ func (p Param) decode(raw json.RawMessage) (words []word, ok bool) {
 	return words, true
 }
 
-// typed returns one value as text. Identifiers must be complete: the tolerance towards people who type does not serve clients.
+// typed returns one value as text. Identifiers must be complete: clients need no tolerance.
 func (p Param) typed(raw json.RawMessage) (text string, ok bool) {
 	switch isText := json.Unmarshal(raw, &text) == nil && string(raw) != "null"; p.class {
 	case classNumber:
@@ -127,7 +127,7 @@ func (p Param) typed(raw json.RawMessage) (text string, ok bool) {
 	}
 }
 
-// roomValue reads a room id with the servers that know the room, and writes it as a link.
+// roomValue reads a room id with its servers, and writes it as a link.
 func roomValue(fields map[string]json.RawMessage) (link string, ok bool) {
 	var via []string
 	if raw := fields["via"]; raw != nil && json.Unmarshal(raw, &via) != nil {
@@ -157,7 +157,7 @@ func (f form) description() *cmdschema.EventContent {
 	return content
 }
 
-// Descriptions are the contents of the state events that tell clients which commands the bot has, by their state keys. Commands for
+// Descriptions are the contents of the state events with the descriptions of all commands, by their state keys. Commands for
 // operators alone are left out.
 func Descriptions(bot id.UserID) map[string]*cmdschema.EventContent {
 	described := map[string]*cmdschema.EventContent{}
