@@ -6,7 +6,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/tidwall/gjson"
+	"usher/exactjson"
+
 	"maunium.net/go/mautrix/crypto"
 	"maunium.net/go/mautrix/crypto/attachment"
 	"maunium.net/go/mautrix/event"
@@ -72,7 +73,7 @@ func (d *Device) historyOpen(ctx context.Context, r id.RoomID) (bool, error) {
 	if err != nil || raw == nil {
 		return err == nil, err // without one it is
 	}
-	visibility := gjson.GetBytes(raw, "history_visibility").Str
+	visibility := exactjson.Text(raw, "history_visibility")
 	return visibility == string(event.HistoryVisibilityShared) || visibility == string(event.HistoryVisibilityWorldReadable), nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/invites"
 	"usher/store"
 )
@@ -76,14 +77,10 @@ func (d *Device) vouch(ctx context.Context, ev invites.Received, sealed *event.E
 
 // parse makes of an inbox event what the library works with. Who sent it where is what the inbox says.
 func parse(ev invites.Received) (*event.Event, error) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(ev.Raw, &fields); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
-	}
 	sealed := &event.Event{
 		ID: ev.Event, RoomID: ev.Room, Sender: ev.Sender, Type: event.EventEncrypted, Timestamp: ev.SentAt.UnixMilli(),
 	}
-	err := json.Unmarshal(fields["content"], &sealed.Content)
+	err := json.Unmarshal(exactjson.Find(ev.Raw, "content"), &sealed.Content)
 	if err == nil {
 		err = sealed.Content.ParseRaw(sealed.Type)
 	}

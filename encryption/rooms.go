@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"usher/exactjson"
+
 	"maunium.net/go/mautrix/crypto"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
@@ -92,7 +94,9 @@ func (d *Device) audience(ctx context.Context, r id.RoomID) (*sent, error) {
 		return nil, err
 	}
 	s := &sent{to: map[id.UserID]bool{}, visibility: &event.HistoryVisibilityEventContent{HistoryVisibility: event.HistoryVisibilityShared}}
-	_ = json.Unmarshal(raw, s.visibility) // without one, it is "shared"
+	if visibility := exactjson.Text(raw, "history_visibility"); visibility != "" { // else it is "shared"
+		s.visibility.HistoryVisibility = event.HistoryVisibility(visibility)
+	}
 	joined, err := d.o.Rooms.Members(ctx, r, "join")
 	if err != nil {
 		return nil, err
@@ -137,9 +141,11 @@ func (d stateStore) GetEncryptionEvent(_ context.Context, r id.RoomID) (*event.E
 	if !known {
 		return nil, nil
 	}
-	var content event.EncryptionEventContent
-	_ = json.Unmarshal(raw, &content) // what can't be read is the default
-	return &content, nil
+	return &event.EncryptionEventContent{ // zero stands for the default
+		Algorithm:              id.Algorithm(exactjson.Text(raw, "algorithm")),
+		RotationPeriodMillis:   exactjson.Get(raw, "rotation_period_ms").Int(),
+		RotationPeriodMessages: int(exactjson.Get(raw, "rotation_period_msgs").Int()),
+	}, nil
 }
 
 // GetHistoryVisibility implements crypto.StateStore. Without one, the library leaves open whether a key may be passed on.

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -9,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"usher/exactjson"
 )
 
 // Layer is what one policy event sets: values by path. The zero value sets nothing.
@@ -43,18 +44,17 @@ func (m Malformed) Error() string {
 // event leaves, is no policy. The error is Malformed.
 func Parse(content json.RawMessage) (Layer, error) {
 	var l Layer
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(content, &fields) != nil || fields == nil {
+	fields, _, ok := exactjson.Parse(content)
+	if !ok || fields.Kind != exactjson.Object {
 		return l, Malformed{{"", "it is no JSON object"}}
 	}
-	if len(fields) == 0 {
+	if len(fields.Items) == 0 {
 		return l, nil
 	}
 	var faults Malformed
-	if version, set := fields["version"]; !set || string(bytes.TrimSpace(version)) != "1" {
+	if fields.Get("version").Raw != "1" {
 		faults = append(faults, Fault{"version", "must be 1"})
 	}
-	delete(fields, "version")
 	l.values = map[string]any{}
 	l.read("", fields, sections(), &faults)
 	if len(faults) > 0 {
@@ -79,18 +79,22 @@ func sections() map[string]bool {
 	return all
 }
 
-// read takes in the members of one object.
-func (l *Layer) read(prefix string, fields map[string]json.RawMessage, sections map[string]bool, faults *Malformed) {
-	for _, key := range slices.Sorted(maps.Keys(fields)) {
+// read takes in the members of one object, except the version, in the order of their keys.
+func (l *Layer) read(prefix string, object exactjson.Value, sections map[string]bool, faults *Malformed) {
+	members := slices.SortedFunc(slices.Values(object.Items), func(a, b exactjson.Member) int { return strings.Compare(a.Key, b.Key) })
+	for _, m := range members {
+		key := m.Key
+		if prefix == "" && key == "version" {
+			continue
+		}
 		path := strings.TrimPrefix(prefix+"."+key, ".")
 		dotted := strings.Contains(key, ".") && prefix != levelsPath // no path written as one key
 		if sections[path] && !dotted {
-			var inner map[string]json.RawMessage
-			if json.Unmarshal(fields[key], &inner) != nil || inner == nil {
+			if m.Kind != exactjson.Object {
 				*faults = append(*faults, Fault{path, "must be an object"})
 				continue
 			}
-			l.read(path, inner, sections, faults)
+			l.read(path, m.Value, sections, faults)
 			continue
 		}
 		f, known := Lookup(path)
@@ -98,7 +102,7 @@ func (l *Layer) read(prefix string, fields map[string]json.RawMessage, sections 
 			*faults = append(*faults, Fault{path, "is no field that this version of Usher knows"})
 			continue
 		}
-		value, problem := f.decode(fields[key])
+		value, problem := f.decode(m.Value)
 		if problem != "" {
 			*faults = append(*faults, Fault{path, problem})
 			continue
@@ -108,37 +112,26 @@ func (l *Layer) read(prefix string, fields map[string]json.RawMessage, sections 
 }
 
 // decode reads a value of the field's kind from JSON.
-func (f Field) decode(raw json.RawMessage) (value any, problem string) {
-	raw = bytes.TrimSpace(raw)
-	wrong := "must be " + f.Takes()
-	switch f.kind {
-	case boolean:
-		if s := string(raw); s == "true" || s == "false" {
-			return s == "true", ""
-		}
-		return nil, wrong
-	case integer:
-		return f.parse(string(raw))
-	}
-	if f.isList() {
-		var list []*string
-		if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &list) != nil {
-			return nil, wrong
-		}
-		items := make([]string, len(list))
-		for i, item := range list {
-			if item == nil {
-				return nil, wrong
+func (f Field) decode(v exactjson.Value) (value any, problem string) {
+	switch {
+	case f.kind == boolean && (v.Kind == exactjson.True || v.Kind == exactjson.False):
+		return v.Kind == exactjson.True, ""
+	case f.kind == integer && v.Kind == exactjson.Number:
+		return f.parse(v.Raw)
+	case f.isList() && v.Kind == exactjson.Array:
+		items := make([]string, len(v.Items))
+		for i, item := range v.Items {
+			text, ok := item.Str()
+			if !ok {
+				return nil, "must be " + f.Takes()
 			}
-			items[i] = *item
+			items[i] = text
 		}
 		return f.list(items)
+	case f.kind != boolean && f.kind != integer && !f.isList() && v.Kind == exactjson.String:
+		return f.parse(v.Text())
 	}
-	var text string
-	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &text) != nil {
-		return nil, wrong
-	}
-	return f.parse(text)
+	return nil, "must be " + f.Takes()
 }
 
 func (f Field) isList() bool { return f.kind == userList || f.kind == servers || f.kind == rooms }

@@ -178,7 +178,7 @@ func (s *Snapshot) authorizeSend(sender id.UserID, eventType string, stateKey *s
 	// 6. The sender's membership is not join: reject.
 	m, known := s.Membership(sender)
 	if !known {
-		return unknown(memberKey(sender))
+		return unknown(MemberKey(sender))
 	}
 	if m != join {
 		return deny(RuleStateSenderNotJoined, membershipEvidence(sender, m, join))

@@ -36,7 +36,7 @@ func (r testRoom) state() State {
 	put(Key{Type: typeJoinRules}, olga, r.joinRules)
 	put(Key{Type: typePowerLevels}, olga, r.levels)
 	for user, membership := range r.members {
-		put(memberKey(user), user, `{"membership":"`+membership+`"}`)
+		put(MemberKey(user), user, `{"membership":"`+membership+`"}`)
 	}
 	for key, content := range r.raw {
 		put(key, olga, content)
@@ -104,7 +104,7 @@ func TestFormatAndRoom(t *testing.T) {
 		{"join rules without a rule", func(r *testRoom, _ *Action) { r.joinRules = `{}` }, Deny, RuleJoinRuleUnknown},
 		{"join rules in another case", func(r *testRoom, _ *Action) { r.joinRules = `{"JOIN_RULE":"public"}` }, Deny, RuleJoinRuleUnknown},
 		{"join rules with a key twice", func(r *testRoom, _ *Action) { r.joinRules = `{"join_rule":"public","join_rule":"public"}` }, Deny, RuleJoinRuleUnknown},
-		{"malformed membership", func(r *testRoom, _ *Action) { r.raw = map[Key]string{memberKey(bela): `{"membership":null}`} }, Deny, RuleJoinBanned},
+		{"malformed membership", func(r *testRoom, _ *Action) { r.raw = map[Key]string{MemberKey(bela): `{"membership":null}`} }, Deny, RuleJoinBanned},
 	}
 	for _, test := range tests {
 		r, a := with(test.change)
@@ -136,10 +136,10 @@ func TestMalformedStateDenies(t *testing.T) {
 		{"level that is changed", levels, `{"users":{"` + olga + `":100},"ban":"foo"}`, Action{Type: SetPowerLevels, Sender: olga}, RulePLChangeAbove},
 		{"notifications that are changed", levels, `{"users":{"` + olga + `":100},"notifications":7}`, Action{Type: SetPowerLevels, Sender: olga}, RulePLChangeAbove},
 		{"user that is changed", levels, `{"users":{"` + olga + `":100,"` + bela + `":"foo"}}`, Action{Type: SetPowerLevels, Sender: olga}, RulePLUserOutranked},
-		{"target's membership", memberKey(bela), `[]`, Action{Type: Invite, Sender: olga, Target: bela}, RuleInviteTargetBanned},
-		{"target's membership, kick", memberKey(bela), `{"membership":7}`, Action{Type: Kick, Sender: olga, Target: bela}, RuleUnbanPower},
-		{"sender's membership", memberKey(olga), `{"Membership":"join"}`, Action{Type: Kick, Sender: olga, Target: bela}, RuleKickSenderNotJoined},
-		{"own membership", memberKey(bela), `{}`, Action{Type: Leave, Sender: bela, Target: bela}, RuleLeaveNotInRoom},
+		{"target's membership", MemberKey(bela), `[]`, Action{Type: Invite, Sender: olga, Target: bela}, RuleInviteTargetBanned},
+		{"target's membership, kick", MemberKey(bela), `{"membership":7}`, Action{Type: Kick, Sender: olga, Target: bela}, RuleUnbanPower},
+		{"sender's membership", MemberKey(olga), `{"Membership":"join"}`, Action{Type: Kick, Sender: olga, Target: bela}, RuleKickSenderNotJoined},
+		{"own membership", MemberKey(bela), `{}`, Action{Type: Leave, Sender: bela, Target: bela}, RuleLeaveNotInRoom},
 	}
 	for _, test := range tests {
 		r := testRoom{version: "9", members: everyone(), raw: map[Key]string{test.key: test.content}}
@@ -166,7 +166,7 @@ func TestEvidence(t *testing.T) {
 			"not enough power to invite: @bela:one.example has power 40, 50 is needed"},
 		{Action{Type: Kick, Sender: olga, Target: bela}, Result{Allow, RuleKick, Evidence{Key: levels, Had: Infinite, Needed: 40, User: bela}},
 			"may kick: the sender has power infinite, @bela:one.example has 40"},
-		{Action{Type: Invite, Sender: olga, Target: bela}, Result{Deny, RuleInviteTargetJoined, Evidence{Key: memberKey(bela), Found: join, Wanted: leave, User: bela}},
+		{Action{Type: Invite, Sender: olga, Target: bela}, Result{Deny, RuleInviteTargetJoined, Evidence{Key: MemberKey(bela), Found: join, Wanted: leave, User: bela}},
 			`the target is in the room already: @bela:one.example has membership "join"`},
 		{Action{Type: Knock, Sender: "@x:y", Target: "@x:y"}, Result{Deny, RuleKnockRule, Evidence{Key: Key{Type: typeJoinRules}, Found: invite, Wanted: knock, User: "@x:y"}},
 			`the join rule does not let people knock: "invite" where "knock" would do`},

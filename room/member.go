@@ -25,7 +25,7 @@ func (s *Snapshot) authorizeJoin(a *Action, content *parsedContent) Result {
 	// 5.3.3. The sender is banned: reject.
 	m, known := s.Membership(a.Sender)
 	if !known {
-		return unknown(memberKey(a.Sender))
+		return unknown(MemberKey(a.Sender))
 	}
 	if isBanned(m) {
 		return deny(RuleJoinBanned, membershipEvidence(a.Sender, m, invite))
@@ -72,7 +72,7 @@ func (s *Snapshot) authorizeRestricted(content *parsedContent) (r Result) {
 	}
 	m, known := s.Membership(user)
 	if !known {
-		return unknown(memberKey(user))
+		return unknown(MemberKey(user))
 	}
 	if m != join {
 		return deny(RuleJoinAuthoriserNotJoined, membershipEvidence(user, m, join))
@@ -105,7 +105,7 @@ func (s *Snapshot) requireJoined(user id.UserID, denied Rule, r *Result) bool {
 	m, known := s.Membership(user)
 	switch {
 	case !known:
-		*r = unknown(memberKey(user))
+		*r = unknown(MemberKey(user))
 	case m != join:
 		*r = deny(denied, membershipEvidence(user, m, join))
 	}
@@ -125,7 +125,7 @@ func (s *Snapshot) authorizeInvite(a *Action, content *parsedContent, r *Result)
 	}
 	switch m, known := s.Membership(a.Target); {
 	case !known:
-		*r = unknown(memberKey(a.Target))
+		*r = unknown(MemberKey(a.Target))
 	// 5.4.3. The target's membership is join or ban: reject.
 	case m == join:
 		*r = deny(RuleInviteTargetJoined, membershipEvidence(a.Target, m, leave))
@@ -144,7 +144,7 @@ func (s *Snapshot) authorizeLeave(a *Action) (r Result) {
 	if a.Sender == a.Target {
 		m, known := s.Membership(a.Sender)
 		if !known {
-			return unknown(memberKey(a.Sender))
+			return unknown(MemberKey(a.Sender))
 		}
 		if m == invite || m == join || m == knock && s.traits.knock {
 			return allow(RuleLeave, membershipEvidence(a.Sender, m, join))
@@ -158,7 +158,7 @@ func (s *Snapshot) authorizeLeave(a *Action) (r Result) {
 	// 5.5.3. The target is banned, and the sender lacks the ban level: reject.
 	m, known := s.Membership(a.Target)
 	if !known {
-		return unknown(memberKey(a.Target))
+		return unknown(MemberKey(a.Target))
 	}
 	allowed := RuleKick
 	switch m {
@@ -212,7 +212,7 @@ func (s *Snapshot) authorizeKnock(a *Action) Result {
 	// 5.7.3. The sender's membership is not ban, invite or join: allow. 5.7.4. Otherwise, reject.
 	m, known := s.Membership(a.Sender)
 	if !known {
-		return unknown(memberKey(a.Sender))
+		return unknown(MemberKey(a.Sender))
 	}
 	if isBanned(m) || m == invite || m == join {
 		return deny(RuleKnockMembership, membershipEvidence(a.Sender, m, leave))

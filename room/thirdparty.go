@@ -17,7 +17,7 @@ func (s *Snapshot) authorizeThirdParty(a *Action, tpi exactjson.Value) Result {
 	// 5.4.1.1. The target is banned: reject.
 	m, known := s.Membership(a.Target)
 	if !known {
-		return unknown(memberKey(a.Target))
+		return unknown(MemberKey(a.Target))
 	}
 	if isBanned(m) {
 		return deny(RuleThirdPartyBanned, membershipEvidence(a.Target, m, leave))
