@@ -14,14 +14,14 @@ import (
 var mayImport = map[string][]string{
 	"exactjson":  {},
 	".":          {"bot", "config", "connect", "operator", "room"},
-	"bot":        {"appservice", "commands", "config", "connect", "encryption", "homeserver", "invites", "jobs", "metrics", "operator", "policy", "room", "store", mautrix + "/event", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
+	"bot":        {"exactjson", "appservice", "commands", "config", "connect", "encryption", "homeserver", "invites", "jobs", "metrics", "operator", "policy", "room", "store", mautrix + "/event", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
 	"operator":   {"appservice", "commands", "config", "connect", "homeserver", "invites", "metrics", "store", mautrix + "/id", zerolog},
 	"connect":    {"config", "homeserver", "store", mautrix + "/id", zerolog},
 	"config":     {"gopkg.in/yaml.v3"},
-	"commands":   {"invites", "picture", "policy", "room", mautrix + "/event", mautrix + "/id", "golang.org/x/net/html"},
+	"commands":   {"exactjson", "invites", "picture", "policy", "room", mautrix + "/event", mautrix + "/id", "golang.org/x/net/html"},
 	"picture":    {"golang.org/x/image/..."},
-	"invites":    {"policy", "room", mautrix + "/id"},
-	"policy":     {"room", mautrix + "/id"},
+	"invites":    {"exactjson", "policy", "room", mautrix + "/id"},
+	"policy":     {"exactjson", "room", mautrix + "/id"},
 	"room":       {"exactjson", mautrix + "/id"},
 	"appservice": {"exactjson", "invites", "room", mautrix + "/id", zerolog},
 	"homeserver": {"exactjson", "invites", "room", mautrix, mautrix + "/...", zerolog, "github.com/tidwall/gjson"},
@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"jobs":       {"invites", "store", "github.com/riverqueue/river/..."},
 	"metrics":    {"invites", mautrix + "/id", "github.com/prometheus/client_golang/..."},
 
-	"encryption": {"invites", "store", mautrix, mautrix + "/...", zerolog, "github.com/tidwall/gjson"},
+	"encryption": {"exactjson", "invites", "store", mautrix, mautrix + "/...", zerolog},
 
 	"invites/invitestest": {"invites", "room", mautrix + "/id"},
 }

@@ -213,7 +213,7 @@ func (b *bot) send(ctx context.Context, r id.RoomID, txn, kind string, content a
 	if err == nil {
 		sent, err = b.client.Send(ctx, r, txn, kind, content)
 	}
-	if refusedFor(err) || errors.Is(err, invites.ErrNoView) {
+	if invites.Unseen(err) {
 		b.log.Warn().Err(err).Stringer("room", r).Msg("the room does not let me answer")
 		return "", nil
 	}

@@ -21,7 +21,7 @@ func (b *bot) follow(ctx context.Context, ev invites.Received) error {
 	log := b.log.With().Stringer("room", ev.Room).Logger()
 	now, err := b.state.CurrentEvent(ctx, ev.Room, b.self.Bot, room.Key{Type: "m.room.tombstone"})
 	if err != nil {
-		return final(err)
+		return invites.UnlessRefused(err)
 	}
 	successor := id.RoomID(exactjson.Text(now.Event.Content, "replacement_room"))
 	if now.Event.ID != ev.Event || successor == "" {
@@ -30,13 +30,13 @@ func (b *bot) follow(ctx context.Context, ev invites.Received) error {
 	}
 	in, err := b.client.JoinedRooms(ctx)
 	if err != nil || slices.Contains(in, successor) {
-		return final(err)
+		return invites.UnlessRefused(err)
 	}
 	err = b.state.Act(ctx, invites.Effect{
 		Action: room.Join, Room: successor, Via: []string{ev.Sender.Homeserver()}, Performer: b.self.Bot, Target: b.self.Bot,
 		Reason: following + ev.Room.String(),
 	})
-	return final(err)
+	return invites.UnlessRefused(err)
 }
 
 // mayStay looks whether a room that the bot was led to is the one that replaces the old one: its create event must name that as its
@@ -45,7 +45,7 @@ func (b *bot) follow(ctx context.Context, ev invites.Received) error {
 func (b *bot) mayStay(ctx context.Context, r, old id.RoomID) (bool, error) {
 	log := b.log.With().Stringer("room", old).Stringer("successor", r).Logger()
 	create, err := b.state.CurrentEvent(ctx, r, b.self.Bot, room.Key{Type: "m.room.create"})
-	if final(err) != nil {
+	if invites.UnlessRefused(err) != nil {
 		return false, err
 	}
 	if err == nil && exactjson.Text(create.Event.Content, "predecessor", "room_id") == old.String() {
@@ -53,5 +53,5 @@ func (b *bot) mayStay(ctx context.Context, r, old id.RoomID) (bool, error) {
 		return true, nil
 	}
 	log.Warn().Msg("leaving a room that a tombstone led me to: it does not say that it replaces the other")
-	return false, final(b.move(ctx, room.Leave, r, nil))
+	return false, invites.UnlessRefused(b.move(ctx, room.Leave, r, nil))
 }

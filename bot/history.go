@@ -2,7 +2,6 @@ package bot
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -87,7 +86,7 @@ func (b *bot) shareHistory(r id.RoomID, users []id.UserID) (devices int, err err
 	defer cancel()
 	for try := range handOnTries {
 		devices, err = b.sealed.device.ShareHistory(ctx, r, users)
-		if err == nil || devices > 0 || refusedFor(err) || errors.Is(err, invites.ErrNoView) {
+		if err == nil || devices > 0 || invites.Unseen(err) {
 			break
 		}
 		select {

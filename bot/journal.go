@@ -41,7 +41,7 @@ func (j journal) Settle(ctx context.Context, settlements ...invites.Settlement) 
 	err := j.Store.Settle(ctx, settlements...)
 	for _, s := range settlements {
 		line := j.log.Info().Err(err).Int64("invitation", s.ID).Int("attempt", s.Attempt).Str("status", string(s.Status)).Str("code", s.Code)
-		if s.Status == invites.Open {
+		if s.Status == invites.StatusOpen {
 			line = line.Time("again_at", s.DueAt)
 		}
 		line.Msg("settled")

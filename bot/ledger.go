@@ -28,7 +28,7 @@ func stays(raw json.RawMessage) bool {
 func (b *bot) arrived(ctx context.Context, r id.RoomID) error {
 	asked := time.Now()
 	found, err := b.client.Invited(ctx, r, asked)
-	if refusedFor(err) {
+	if invites.Refused(err) {
 		return nil // out again
 	} else if err != nil {
 		return fmt.Errorf("asking who is invited: %w", err)

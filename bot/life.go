@@ -67,7 +67,7 @@ func (b *bot) invited(ctx context.Context, ev invites.Received, direct bool) err
 	log := b.log.With().Stringer("room", ev.Room).Stringer("sender", ev.Sender).Logger()
 	if b.desk.Level(ev.Sender) == commands.Nobody {
 		log.Info().Msg("declining an invitation: the permissions don't let them use me")
-		return final(b.move(ctx, room.Leave, ev.Room, nil))
+		return invites.UnlessRefused(b.move(ctx, room.Leave, ev.Room, nil))
 	}
 	if direct {
 		if err := b.direct.add(ctx, ev.Sender, ev.Room); err != nil {
@@ -76,7 +76,7 @@ func (b *bot) invited(ctx context.Context, ev invites.Received, direct bool) err
 		b.wire.tell(ctx, wordDirect, string(ev.Room), string(ev.Sender))
 	}
 	err := b.move(ctx, room.Join, ev.Room, []string{ev.Sender.Homeserver()})
-	if refusedFor(err) {
+	if invites.Refused(err) {
 		log.Warn().Err(err).Msg("an invitation could not be accepted")
 		return nil
 	} else if err != nil {
@@ -107,20 +107,6 @@ func (b *bot) move(ctx context.Context, action room.ActionType, r id.RoomID, via
 	return b.state.Act(ctx, invites.Effect{Action: action, Room: r, Via: via, Performer: b.self.Bot, Target: b.self.Bot})
 }
 
-// refusedFor reports whether a homeserver's answer is final.
-func refusedFor(err error) bool {
-	var act *invites.ActError
-	return errors.As(err, &act) && act.Class == invites.ClassRefused
-}
-
-// final drops an error that no second try would mend.
-func final(err error) error {
-	if refusedFor(err) {
-		return nil
-	}
-	return err
-}
-
 // leftPause is how long after somebody left the bot looks whether anybody is still there: people leave in groups.
 const leftPause = 2 * time.Second
 
@@ -149,7 +135,7 @@ func (b *bot) leaveIfAlone(r id.RoomID) {
 		b.log.Info().Stringer("room", r).Msg("leaving a room: nobody else is there")
 		err = b.move(ctx, room.Leave, r, nil)
 	}
-	if final(err) != nil && ctx.Err() == nil {
+	if invites.UnlessRefused(err) != nil && ctx.Err() == nil {
 		b.log.Warn().Err(err).Stringer("room", r).Msg("could not look who is left in a room")
 	}
 }

@@ -28,18 +28,17 @@ func (b *bot) attach(ctx context.Context, ev invites.Received, m commands.Messag
 	if errors.Is(err, errMute) || errors.Is(err, invites.ErrNoView) {
 		return nil
 	} else if err != nil {
-		return final(err)
+		return invites.UnlessRefused(err)
 	}
 	name := reply.Image.Name
 	if sealed != nil {
 		name, contentType = "", "application/octet-stream"
 	}
 	uri, err := b.client.Upload(ctx, name, contentType, data)
-	var act *invites.ActError
-	if errors.As(err, &act) && act.Class == invites.ClassRefused {
+	if invites.Refused(err) {
 		b.log.Warn().Err(err).Msg("the homeserver takes no picture")
 		var instead commands.Reply
-		instead.Text.Say("The homeserver did not take the picture.").Reason(act.Code)
+		instead.Text.Say("The homeserver did not take the picture.").Reason(invites.Errcode(err))
 		_, err = b.send(ctx, ev.Room, transaction(ev.Event, "notice"), "m.room.message", instead.Notice(m))
 		return err
 	}

@@ -80,7 +80,7 @@ const (
 // deliver is what the queue calls: one attempt at each row, and word of them, once for each command.
 func (b *bot) deliver(ctx context.Context, rows ...int64) ([]invites.Outcome, error) {
 	if b.client.TokenRefused() {
-		later := invites.Outcome{Kind: invites.OutcomeLater, At: time.Now().Add(refusedPause)}
+		later := invites.Outcome{Status: invites.StatusOpen, At: time.Now().Add(refusedPause)}
 		return slices.Repeat([]invites.Outcome{later}, len(rows)), nil // begin nothing
 	}
 	outcomes, err := b.invites.Deliver(ctx, rows...)
@@ -89,9 +89,9 @@ func (b *bot) deliver(ctx context.Context, rows ...int64) ([]invites.Outcome, er
 	}
 	why := map[id.EventID]occasion{}
 	for _, outcome := range outcomes {
-		switch outcome.Kind {
-		case invites.OutcomeGone:
-		case invites.OutcomeLater, invites.OutcomeFailed:
+		switch outcome.Status {
+		case "":
+		case invites.StatusOpen:
 			why[outcome.Command] = delayed
 		default:
 			why[outcome.Command] = max(why[outcome.Command], settled)
@@ -153,7 +153,7 @@ func (b *bot) report(ctx context.Context, command id.EventID, why occasion) erro
 		return err
 	}
 	more := slices.ContainsFunc(rows, func(row invites.Change) bool {
-		return row.Status == invites.Open || row.Status == invites.Waiting
+		return row.Status == invites.StatusOpen || row.Status == invites.StatusWaiting
 	})
 	if !more {
 		b.progress.over(command)

@@ -17,7 +17,7 @@ func settledCommand(t *testing.T, b *bot) invites.Received {
 	now := time.Now()
 	_, err := b.store.Record(t.Context(), []invites.Change{{
 		Command: ev.Event, CommandRoom: ev.Room, Action: room.Invite, Room: ev.Room, Target: "@x:here", Actor: ev.Sender,
-		Performer: "@usher:here", Status: invites.Done, CreatedAt: now, SettledAt: now,
+		Performer: "@usher:here", Status: invites.StatusDone, CreatedAt: now, SettledAt: now,
 	}}, nil)
 	if err == nil {
 		err = b.store.SetAnswer(t.Context(), ev.Event, "$answer")

@@ -193,8 +193,7 @@ func (b *bot) meet(ctx context.Context, cfg *config.Config) error {
 
 // unwelcome tells a refused token from a homeserver that is not there.
 func unwelcome(doing string, err error) error {
-	var act *invites.ActError
-	if errors.As(err, &act) && (act.Class == invites.ClassStopped || act.Class == invites.ClassRefused) {
+	if invites.Stopped(err) || invites.Refused(err) {
 		return fmt.Errorf("%w while %s: %w", ErrTokenRefused, doing, err)
 	}
 	return fmt.Errorf("%w: %s: %w", ErrHomeserverUnreachable, doing, err)

@@ -2,7 +2,6 @@ package bot
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -96,7 +95,7 @@ func (b *bot) voted(ctx context.Context, ev invites.Received) (bool, error) {
 	card, key := commands.Reaction(ev.Raw)
 	c, err := b.store.CardShown(ctx, card)
 	if err != nil || c.ShownIn != ev.Room {
-		return false, unlessNone(err)
+		return false, invites.UnlessNone(err)
 	}
 	return true, b.ballot(ctx, ev, c, key)
 }
@@ -104,19 +103,11 @@ func (b *bot) voted(ctx context.Context, ev invites.Received) (bool, error) {
 // removed handles the redaction of a card, or of a vote.
 func (b *bot) removed(ctx context.Context, ev invites.Received) error {
 	for _, gone := range []string{exactjson.Text(ev.Raw, "redacts"), exactjson.Text(ev.Raw, "content", "redacts")} {
-		if err := unlessNone(b.withdrawn(ctx, id.EventID(gone))); err != nil {
+		if err := invites.UnlessNone(b.withdrawn(ctx, id.EventID(gone))); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// unlessNone drops the error that says that there is no such card.
-func unlessNone(err error) error {
-	if errors.Is(err, invites.ErrNotFound) {
-		return nil
-	}
-	return err
 }
 
 // withdrawn looks what the redaction of an event means for the card that it was, or was a vote on. What the homeserver has on

@@ -63,7 +63,7 @@ func runAudit(ctx context.Context, c *Call) (Reply, error) {
 
 // tellAudit words one row.
 func tellAudit(t *Text, row invites.Audit) {
-	t.Say(row.At.UTC().Format("2006-01-02 15:04:05") + " " + row.Kind + ": ").Code(string(row.Actor)).Say(" " + string(row.Action) + " ")
+	t.Say(row.At.UTC().Format("2006-01-02 15:04:05") + " " + string(row.Kind) + ": ").Code(string(row.Actor)).Say(" " + string(row.Action) + " ")
 	t.Code(string(row.Target))
 	if row.Performer != row.Actor {
 		t.Say(" by ").Code(string(row.Performer))

@@ -132,8 +132,8 @@ func verdict(t *Text, c invites.Card, row invites.Change) {
 	}
 	t.Say(".")
 	switch {
-	case row.ID == 0 || row.Status == invites.Done && row.Detail == "", row.Code == invites.CodeDenied:
-	case row.Status == invites.Open:
+	case row.ID == 0 || row.Status == invites.StatusDone && row.Detail == "", row.Code == invites.CodeDenied:
+	case row.Status == invites.StatusOpen:
 		t.Say(" It is on its way.")
 	default:
 		t.Say(" But nothing came of it: " + lower(row.Detail)).Reason(row.Code)

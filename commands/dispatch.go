@@ -204,8 +204,7 @@ func (c *Call) resolve(ctx context.Context, p place) (id.RoomID, []string, error
 		return p.room, p.via, nil
 	}
 	room, via, err := c.Invites.Homeserver.Resolve(ctx, p.alias)
-	var act *invites.ActError
-	if errors.As(err, &act) && act.Class == invites.ClassRefused {
+	if invites.Refused(err) {
 		return "", nil, faultf("I know no room %s.", p.alias)
 	}
 	return room, append(p.via, via...), err

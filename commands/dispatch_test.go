@@ -216,10 +216,10 @@ func TestOutcomeOfManyTellsWhatIsLeft(t *testing.T) {
 		has  string
 		more bool
 	}{
-		{"under way", []invites.Change{row(invites.Done, "done", "", 0), row(invites.Open, "invite", "", 0)}, "⏳ 1 of 2 done; the rest is on its way.", true},
-		{"limited", []invites.Change{row(invites.Open, "M_LIMIT_EXCEEDED", "", 5*time.Minute)}, "about 5 minutes", true},
-		{"trouble", []invites.Change{row(invites.Open, "M_UNKNOWN", "", 10*time.Second)}, "trouble", true},
-		{"cancelled", []invites.Change{row(invites.Cancelled, "redacted", "The command was taken back.", 0)}, "taken back", false},
+		{"under way", []invites.Change{row(invites.StatusDone, "done", "", 0), row(invites.StatusOpen, "invite", "", 0)}, "⏳ 1 of 2 done; the rest is on its way.", true},
+		{"limited", []invites.Change{row(invites.StatusOpen, "M_LIMIT_EXCEEDED", "", 5*time.Minute)}, "about 5 minutes", true},
+		{"trouble", []invites.Change{row(invites.StatusOpen, "M_UNKNOWN", "", 10*time.Second)}, "trouble", true},
+		{"cancelled", []invites.Change{row(invites.StatusCancelled, "redacted", "The command was taken back.", 0)}, "taken back", false},
 	}
 	for _, tt := range tests {
 		reply := Outcome(tt.rows, now)

@@ -132,11 +132,11 @@ func Outcome(rows []invites.Change, now time.Time) Reply {
 	var told []invites.Change
 	for _, row := range rows {
 		switch {
-		case row.Status == invites.Open:
+		case row.Status == invites.StatusOpen:
 			open = append(open, row)
-		case row.Status == invites.Waiting:
+		case row.Status == invites.StatusWaiting:
 			waiting++
-		case row.Status == invites.Done && row.Detail == "":
+		case row.Status == invites.StatusDone && row.Detail == "":
 			done++
 		default:
 			told = append(told, row)

@@ -88,8 +88,7 @@ func watchList(ctx context.Context, c *Call, in, list id.RoomID, via []string) (
 			rules, err = c.Invites.ReadableList(ctx, list, c.Message.Sender)
 		}
 	}
-	var act *invites.ActError
-	if errors.Is(err, invites.ErrNoView) || (errors.As(err, &act) && act.Class == invites.ClassRefused) {
+	if invites.Unseen(err) {
 		return Reply{}, faultf("I can't read that list for you: you must be in its room, or anybody may read it, and I must be there, too. Invite me first, or have an operator of mine watch it. (policy.lists.unreadable)")
 	}
 	if err != nil {

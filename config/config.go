@@ -176,9 +176,6 @@ func (c *Config) BotUser() string { return c.local(c.Appservice.Bot.Username) }
 // that user, and the bot's device needs it.
 func (c *Config) SenderUser() string { return c.local(c.senderLocalpart()) }
 
-// PuppetUser returns the Matrix ID of the second registration's sender_localpart. Nobody speaks as it.
-func (c *Config) PuppetUser() string { return c.local(c.puppetLocalpart()) }
-
 func (c *Config) senderLocalpart() string { return c.Appservice.Bot.Username + "-sender" }
 func (c *Config) puppetLocalpart() string { return c.Appservice.Bot.Username + "-puppet" }
 func (c *Config) local(part string) string {

@@ -54,8 +54,8 @@ func TestMinimalHasTheDefaults(t *testing.T) {
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v, want %+v", c, want)
 	}
-	if c.BotUser() != "@usher:matrix.example" || c.SenderUser() == c.BotUser() || c.PuppetUser() == c.SenderUser() {
-		t.Error(c.BotUser(), c.SenderUser(), c.PuppetUser())
+	if c.BotUser() != "@usher:matrix.example" || c.SenderUser() == c.BotUser() || c.local(c.puppetLocalpart()) == c.SenderUser() {
+		t.Error(c.BotUser(), c.SenderUser(), c.local(c.puppetLocalpart()))
 	}
 }
 

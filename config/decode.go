@@ -11,44 +11,11 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// decoder walks a YAML tree along the shape of a Go value. It stops at nothing: each fault is kept with its place, and
-// the walk goes on.
+// decoder reads a YAML tree into a Go value of the same shape. It does not stop at a fault: it records the fault with its
+// place and goes on.
 type decoder struct {
-	variables map[*yaml.Node]string // nodes that the environment gave, with their variable
-	places    map[string]place      // where each path stands
-	faults    []Fault
-	warnings  []string
-}
-
-type place struct {
-	line     int
-	variable string
-	faulty   bool // has its fault already: one is enough
-}
-
-func newDecoder() *decoder {
-	return &decoder{variables: map[*yaml.Node]string{}, places: map[string]place{}}
-}
-
-// fault records what is wrong at a path, once: neither a path nor what is below it gets a second fault. Where the path
-// is not in the file, its section is pointed at.
-func (d *decoder) fault(path string, w wrong) {
-	at, ok := d.places[path]
-	for section := path; ; {
-		outer, found := d.places[section]
-		if outer.faulty {
-			return
-		}
-		if section == "" {
-			break
-		}
-		if !ok && found {
-			at, ok = place{line: outer.line}, true
-		}
-		section = section[:max(strings.LastIndexAny(section, ".["), 0)]
-	}
-	d.places[path] = place{at.line, at.variable, true}
-	d.faults = append(d.faults, Fault{path, at.line, at.variable, w.problem, w.fix})
+	*findings
+	variables map[*yaml.Node]string // nodes that come from the environment, with the name of the variable
 }
 
 // decode fills v from a node whose key stands on the given line. An empty node leaves the default.
@@ -77,7 +44,7 @@ func (d *decoder) decodeStruct(n *yaml.Node, v reflect.Value, path string) {
 		field, ok := fieldByKey(v, key.Value)
 		at := join(path, key.Value)
 		if !ok {
-			// What follows a colon may be a secret written without the space before it.
+			// The text after a colon may be a secret: the operator forgot the space between name and value.
 			name, _, _ := strings.Cut(key.Value, ":")
 			at = join(path, name)
 			d.places[at] = place{line: key.Line, variable: d.variables[key]}
@@ -153,7 +120,7 @@ func (d *decoder) decodeScalar(n *yaml.Node, v reflect.Value, path string) {
 	}
 }
 
-// pairs yields a mapping's keys and values, without those given twice.
+// pairs yields the keys and values of a mapping. A key that is there twice is a fault; pairs yields the first.
 func (d *decoder) pairs(n *yaml.Node, path string) func(func(key, value *yaml.Node) bool) {
 	return func(yield func(key, value *yaml.Node) bool) {
 		if n.Kind != yaml.MappingNode {
@@ -177,7 +144,7 @@ func (d *decoder) pairs(n *yaml.Node, path string) func(func(key, value *yaml.No
 	}
 }
 
-// shape says what a scalar of v's type looks like.
+// shape describes a scalar of the type of v, for a fault's remedy.
 func shape(v reflect.Value) string {
 	switch v.Kind() {
 	case reflect.Bool:
@@ -211,7 +178,7 @@ func fieldByKey(v reflect.Value, key string) (reflect.Value, bool) {
 	return v.Field(i), true
 }
 
-// keysOf lists a struct's YAML names, in the order of its fields.
+// keysOf lists the YAML names of a struct, in the order of its fields.
 func keysOf(t reflect.Type) []string {
 	keys := make([]string, t.NumField())
 	for i := range keys {
@@ -220,7 +187,7 @@ func keysOf(t reflect.Type) []string {
 	return keys
 }
 
-// nearest proposes the known name that looks most like a wrong one, or lists them all.
+// nearest suggests the known name most similar to a wrong name, or lists all known names.
 func nearest(name string, known []string) string {
 	plain := func(s string) string {
 		return strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(s))

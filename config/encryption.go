@@ -5,21 +5,21 @@ import (
 	"time"
 )
 
-func (d *decoder) checkEncryption(c *Config) {
+func (k checker) checkEncryption(c *Config) {
 	e := &c.Encryption
 	if !e.Enabled {
 		return
 	}
-	d.checkToken("encryption.pickle_key", e.PickleKey)
-	d.checkWord("encryption.share_keys_with", e.ShareKeysWith, ShareAll, ShareSigned)
-	d.checkLength("encryption.wait_for_keys", e.WaitForKeys, 0, 24*time.Hour)
+	k.checkToken("encryption.pickle_key", e.PickleKey)
+	k.checkWord("encryption.share_keys_with", e.ShareKeysWith, ShareAll, ShareSigned)
+	k.checkLength("encryption.wait_for_keys", e.WaitForKeys, 0, 24*time.Hour)
 	uri, main := e.DatabaseURI.Reveal(), c.Database.URI.Reveal()
 	isURL := strings.HasPrefix(uri, "postgres://") || strings.HasPrefix(uri, "postgresql://")
 	switch {
 	case uri == "":
 	case isURL != (c.Database.Type == TypePostgres) && !strings.Contains(uri, "="):
-		d.fault("encryption.database_uri", wrong{"is no database of database.type", "write one of the same type, or leave it empty"})
+		k.fault("encryption.database_uri", wrong{"is no database of database.type", "write one of the same type, or leave it empty"})
 	case uri == main && c.Database.Type == TypeSQLite:
-		d.fault("encryption.database_uri", wrong{"is database.uri as well", "name another file, or leave it empty"})
+		k.fault("encryption.database_uri", wrong{"is database.uri as well", "name another file, or leave it empty"})
 	}
 }

@@ -67,13 +67,6 @@ func (d *decoder) overlay(root *yaml.Node, environ []string) {
 	}
 }
 
-func (d *decoder) envFault(variable, path string, w wrong) {
-	d.faults = append(d.faults, Fault{Path: path, Variable: variable, Problem: w.problem, Fix: w.fix})
-	if path != "" {
-		d.places[path] = place{variable: variable, faulty: true}
-	}
-}
-
 // findSetting turns the rest of a variable's name into keys and the type of what is there; nil when nothing is.
 func findSetting(name string) (keys []string, target reflect.Type, fromFile bool) {
 	keys = strings.Split(strings.ToLower(name), "__")

@@ -34,16 +34,15 @@ func Load(path string, environ []string) (*Config, []string, error) {
 
 // Parse is Load for a file that has been read already; name is what faults call it.
 func Parse(name string, data []byte, environ []string) (*Config, []string, error) {
-	d := newDecoder()
 	root, fault := parseYAML(data)
 	if fault != nil {
-		d.faults = append(d.faults, *fault)
-		return nil, nil, &Faults{name, d.faults}
+		return nil, nil, &Faults{name, []Fault{*fault}}
 	}
+	d := &decoder{&findings{places: map[string]place{}}, map[*yaml.Node]string{}}
 	d.overlay(root, append([]string(nil), environ...))
 	c := Default()
 	d.decode(root, reflect.ValueOf(c).Elem(), "", root.Line)
-	d.check(c)
+	checker{d.findings}.check(c)
 	if len(d.faults) > 0 {
 		sortFaults(d.faults)
 		return nil, d.warnings, &Faults{name, d.faults}

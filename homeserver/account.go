@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"usher/invites"
+
 	"github.com/tidwall/gjson"
 	"maunium.net/go/mautrix"
 )
@@ -13,7 +15,7 @@ import (
 // (https://spec.matrix.org/latest/client-server-api/#client-config).
 func (c *Client) AccountData(ctx context.Context, kind string) (json.RawMessage, error) {
 	body, err := c.do(ctx, request{name: "account_data", method: http.MethodGet, path: path("v3", "user", c.user, "account_data", kind)})
-	if refusedWith(err, mautrix.MNotFound.ErrCode) {
+	if invites.Errcode(err) == mautrix.MNotFound.ErrCode {
 		return nil, nil
 	}
 	return body, err

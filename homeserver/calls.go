@@ -60,7 +60,7 @@ func (c *Client) Register(ctx context.Context) error {
 		name: "register", method: http.MethodPost, path: path("v3", "register"),
 		body: map[string]any{"type": "m.login.application_service", "username": c.user.Localpart(), "inhibit_login": true},
 	})
-	if refusedWith(err, mautrix.MUserInUse.ErrCode) {
+	if invites.Errcode(err) == mautrix.MUserInUse.ErrCode {
 		return nil
 	}
 	return err
@@ -70,7 +70,7 @@ func (c *Client) Register(ctx context.Context) error {
 // room. An empty one is left as it is.
 func (c *Client) SetProfile(ctx context.Context, name, avatar string) error {
 	body, err := c.do(ctx, request{name: "profile", method: http.MethodGet, path: path("v3", "profile", c.user)})
-	if err != nil && !refusedWith(err, mautrix.MNotFound.ErrCode) {
+	if err != nil && invites.Errcode(err) != mautrix.MNotFound.ErrCode {
 		return err
 	}
 	for key, want := range map[string]string{"displayname": name, "avatar_url": avatar} {
@@ -132,7 +132,7 @@ func (c *Client) Send(ctx context.Context, r id.RoomID, txn, eventType string, c
 	body, err := c.do(ctx, request{
 		name: "send", method: http.MethodPut, path: path("v3", "rooms", r, "send", eventType, txn), body: content,
 	})
-	if refusedWith(err, "M_DUPLICATE_ANNOTATION") {
+	if invites.Errcode(err) == "M_DUPLICATE_ANNOTATION" {
 		return "", nil
 	}
 	return id.EventID(gjson.GetBytes(body, "event_id").String()), err
@@ -170,8 +170,7 @@ func (c *Client) Ping(ctx context.Context, appservice, txn string) error {
 	_, err := c.do(ctx, request{
 		name: "ping", method: http.MethodPost, path: path("v1", "appservice", appservice, "ping"), body: map[string]string{"transaction_id": txn},
 	})
-	var act *invites.ActError
-	if errors.As(err, &act) && (act.Status == http.StatusNotFound || act.Status == http.StatusMethodNotAllowed) {
+	if status := invites.HTTPStatus(err); status == http.StatusNotFound || status == http.StatusMethodNotAllowed {
 		return ErrUnsupported
 	}
 	return err

@@ -2,7 +2,6 @@ package homeserver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -155,8 +154,7 @@ func (c *Client) do(ctx context.Context, r request) ([]byte, error) {
 		return nil, &invites.ActError{Class: invites.ClassStopped, Code: mautrix.MUnknownToken.ErrCode, Err: errNotAsked}
 	}
 	body, err := c.ask(ctx, raw, r)
-	var act *invites.ActError
-	if !free && errors.As(err, &act) && act.Class == invites.ClassStopped {
+	if !free && invites.Stopped(err) {
 		c.judge(ctx, raw)
 	}
 	return body, err

@@ -109,12 +109,6 @@ func status(resp *http.Response) int {
 	return resp.StatusCode
 }
 
-// refusedWith tells whether the homeserver answered with the errcode.
-func refusedWith(err error, code string) bool {
-	var act *invites.ActError
-	return errors.As(err, &act) && act.Code == code
-}
-
 // shorten cuts a text from outside to at most n bytes, at a rune.
 func shorten(s string, n int) string {
 	if len(s) > n {

@@ -114,12 +114,11 @@ func (s *State) fetch(ctx context.Context, r id.RoomID, as id.UserID, f *flight)
 		}
 	}
 	raw, err := s.client.StateEvent(ctx, r, f.key, as)
-	var act *invites.ActError
 	switch {
-	case refusedWith(err, mautrix.MNotFound.ErrCode):
+	case invites.Errcode(err) == mautrix.MNotFound.ErrCode:
 		f.event, f.err = nil, nil
 		return
-	case errors.As(err, &act) && act.Status == http.StatusForbidden:
+	case invites.HTTPStatus(err) == http.StatusForbidden:
 		f.err = invites.ErrNoView
 		return
 	case err != nil:

@@ -3,7 +3,6 @@ package homeserver
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -54,12 +53,16 @@ func (s *State) CurrentEvent(ctx context.Context, r id.RoomID, viewer id.UserID,
 // asEither reads as the bot, or where that is refused, as a viewer who may be asserted.
 func (s *State) asEither(viewer id.UserID, read func(as id.UserID) error) error {
 	err := read("")
-	var act *invites.ActError
-	denied := errors.As(err, &act) && (act.Status == http.StatusForbidden || act.Status == http.StatusNotFound)
-	if denied && viewer != "" && viewer != s.client.user && s.client.CanAssert(viewer) {
+	if denied(err) && viewer != "" && viewer != s.client.user && s.client.CanAssert(viewer) {
 		return read(viewer)
 	}
 	return err
+}
+
+// denied reports whether the homeserver does not show something to a user.
+func denied(err error) bool {
+	status := invites.HTTPStatus(err)
+	return status == http.StatusForbidden || status == http.StatusNotFound
 }
 
 // parseStateEvent reads a state event with what came before it.

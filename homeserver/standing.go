@@ -80,8 +80,7 @@ func (c *Client) standingOf(raw *mautrix.Client) *standing {
 // if the token were unknown.
 func (c *Client) judge(ctx context.Context, raw *mautrix.Client) {
 	_, err := c.do(ctx, request{name: "whoami", puppet: raw == c.puppet, method: http.MethodGet, path: path("v3", "account", "whoami")})
-	var act *invites.ActError
-	refused := errors.As(err, &act) && act.Class == invites.ClassStopped
+	refused := invites.Stopped(err)
 	if err != nil && !refused {
 		return // no word on it
 	}

@@ -188,8 +188,7 @@ func (s *State) Act(ctx context.Context, e invites.Effect) error {
 		e.Target = e.Performer
 	}
 	err := s.client.change(ctx, e)
-	var act *invites.ActError
-	if !errors.As(err, &act) || act.Class == invites.ClassFailed {
+	if !invites.IsClass(err, invites.ClassRefused, invites.ClassLater, invites.ClassStopped) {
 		s.Changed(e.Room, room.MemberKey(e.Target))
 	}
 	return err
@@ -214,13 +213,10 @@ func (s *State) Resolve(ctx context.Context, alias id.RoomAlias) (id.RoomID, []s
 // Redacted implements invites.Homeserver (https://spec.matrix.org/latest/client-server-api/#redactions).
 func (s *State) Redacted(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (bool, error) {
 	raw, err := s.client.Event(ctx, r, event, "")
-	var act *invites.ActError
-	denied := errors.As(err, &act) && (act.Status == http.StatusForbidden || act.Status == http.StatusNotFound)
-	if denied && viewer != "" && s.client.CanAssert(viewer) {
+	if denied(err) && viewer != "" && s.client.CanAssert(viewer) {
 		raw, err = s.client.Event(ctx, r, event, viewer)
-		denied = errors.As(err, &act) && act.Status == http.StatusForbidden
 	}
-	if denied && act.Status == http.StatusForbidden {
+	if invites.HTTPStatus(err) == http.StatusForbidden {
 		return false, invites.ErrNoView
 	}
 	return gjson.GetBytes(raw, "unsigned.redacted_because").Exists(), err

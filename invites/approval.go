@@ -40,7 +40,7 @@ func (s *Service) rules(ctx context.Context, r id.RoomID, viewer id.UserID) (*po
 func (s *Service) openCards(ctx context.Context, rows []Change) error {
 	var rule *policy.InForce
 	for _, row := range rows {
-		if row.Status != Waiting {
+		if row.Status != StatusWaiting {
 			continue
 		}
 		if rule == nil {
@@ -144,7 +144,7 @@ func (s *Service) CarryOut(ctx context.Context, c Card) (Change, error) {
 	if errors.Is(err, ErrNotFound) {
 		return Change{}, nil
 	}
-	if err != nil || row.Status != Open || row.DueAt.After(s.Clock.Now()) {
+	if err != nil || row.Status != StatusOpen || row.DueAt.After(s.Clock.Now()) {
 		return row, err
 	}
 	if err := s.deliverNow(ctx, []*Change{&row}, nil); err != nil {
@@ -175,7 +175,7 @@ func (s *Service) close(ctx context.Context, c Card, end Closing) (Card, error) 
 		code = string(c.Kind) + "." + string(end.State)
 	}
 	end.Audit = append(end.Audit, Audit{
-		At: end.At, Kind: "vote", Action: c.Action, Room: c.Room, Actor: end.By, Performer: c.Performer, Target: c.Target,
+		At: end.At, Kind: AuditVote, Action: c.Action, Room: c.Room, Actor: end.By, Performer: c.Performer, Target: c.Target,
 		Verdict: verdict.String(), Code: code, Policy: c.Policy, Command: c.Command,
 	})
 	if _, err := s.Store.CloseCard(ctx, end); err != nil {
@@ -189,16 +189,16 @@ func settleWaiting(row *Change, c Card, end Closing) {
 	row.Code, row.Detail, row.SettledAt, row.DueAt = end.Code, "", end.At, end.At
 	switch end.State {
 	case CardAccepted:
-		row.Status, row.SettledAt, row.CreatedAt = Open, time.Time{}, end.At // from now on it may be given up as too old
+		row.Status, row.SettledAt, row.CreatedAt = StatusOpen, time.Time{}, end.At // from now on it may be given up as too old
 	case CardCancelled:
-		row.Status, row.Detail = Cancelled, Gone(end.Code)
+		row.Status, row.Detail = StatusCancelled, Gone(end.Code)
 		if end.Code == CodeNoRoom {
-			row.Status = Refused
+			row.Status = StatusRefused
 		}
 	case CardExpired:
-		row.Status, row.Code, row.Detail = Refused, CodeExpired, "Nobody decided in time."
+		row.Status, row.Code, row.Detail = StatusRefused, CodeExpired, "Nobody decided in time."
 	default:
-		row.Status, row.Code = Refused, CodeDenied
+		row.Status, row.Code = StatusRefused, CodeDenied
 		row.Detail = string(end.By) + " declined."
 		if c.Votes > 1 {
 			row.Detail = "Those who decide declined."
@@ -290,14 +290,8 @@ func (s *Service) moot(ctx context.Context, c Card, thorough bool) (code string,
 // It reads as the bot, since whoever sent the event is not whose vote is served. What can't be seen is not taken for redacted.
 func (s *Service) redacted(ctx context.Context, r id.RoomID, event id.EventID) (bool, error) {
 	is, err := s.Homeserver.Redacted(ctx, r, s.Self.Bot, event)
-	if unseen(err) {
+	if Unseen(err) {
 		return false, nil
 	}
 	return is, err
-}
-
-// unseen reports whether an error says that something can't be read.
-func unseen(err error) bool {
-	var act *ActError
-	return errors.Is(err, ErrNoView) || (errors.As(err, &act) && act.Class == ClassRefused)
 }

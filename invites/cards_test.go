@@ -39,7 +39,7 @@ func (w *world) court(votes int, more map[string]any) {
 func (w *world) asked(t *testing.T) invites.Card {
 	t.Helper()
 	req := w.request(t, carol, bob)
-	if row := w.ask(t, req)[0]; row.Status != invites.Waiting || row.Code != string(policy.CodeApproval) {
+	if row := w.ask(t, req)[0]; row.Status != invites.StatusWaiting || row.Code != string(policy.CodeApproval) {
 		t.Fatalf("the row is %s (%s), want one that waits", row.Status, row.Code)
 	}
 	w.ask(t, req) // as after a crash before the answer
@@ -97,20 +97,20 @@ func TestVotes(t *testing.T) {
 		state invites.CardState
 		row   invites.Status
 	}{
-		{"one decides", 1, []cast{{dora, yes, ""}}, invites.CardAccepted, invites.Done},
-		{"one declines", 1, []cast{{dora, no, ""}}, invites.CardDeclined, invites.Refused},
-		{"one of two", 2, []cast{{dora, yes, ""}}, invites.CardOpen, invites.Waiting},
-		{"two of two, from another server too", 2, []cast{{dora, yes, ""}, {emil, yes, ""}}, invites.CardAccepted, invites.Done},
-		{"nobody counts twice", 2, []cast{{dora, yes, ""}, {dora, yes, ""}}, invites.CardOpen, invites.Waiting},
-		{"two who disagree", 2, []cast{{dora, yes, ""}, {emil, no, ""}}, invites.CardOpen, invites.Waiting},
-		{"the third decides", 2, []cast{{dora, yes, ""}, {emil, no, ""}, {alice, no, ""}}, invites.CardDeclined, invites.Refused},
-		{"a change of mind", 2, []cast{{dora, no, ""}, {emil, no, ""}, {dora, yes, "vote.closed"}}, invites.CardDeclined, invites.Refused},
-		{"a change of mind in time", 2, []cast{{dora, no, ""}, {dora, yes, ""}, {emil, yes, ""}}, invites.CardAccepted, invites.Done},
-		{"the asker", 1, []cast{{carol, yes, "vote.own"}}, invites.CardOpen, invites.Waiting},
-		{"the one it is about", 1, []cast{{bob, yes, "vote.target"}}, invites.CardOpen, invites.Waiting},
-		{"too little power", 1, []cast{{fritz, yes, "vote.power"}}, invites.CardOpen, invites.Waiting},
-		{"a stranger", 1, []cast{{"@eve:there", yes, "vote.power"}}, invites.CardOpen, invites.Waiting},
-		{"no ban of who is asked for", 1, []cast{{dora, invites.BanThem, "vote.ban"}}, invites.CardOpen, invites.Waiting},
+		{"one decides", 1, []cast{{dora, yes, ""}}, invites.CardAccepted, invites.StatusDone},
+		{"one declines", 1, []cast{{dora, no, ""}}, invites.CardDeclined, invites.StatusRefused},
+		{"one of two", 2, []cast{{dora, yes, ""}}, invites.CardOpen, invites.StatusWaiting},
+		{"two of two, from another server too", 2, []cast{{dora, yes, ""}, {emil, yes, ""}}, invites.CardAccepted, invites.StatusDone},
+		{"nobody counts twice", 2, []cast{{dora, yes, ""}, {dora, yes, ""}}, invites.CardOpen, invites.StatusWaiting},
+		{"two who disagree", 2, []cast{{dora, yes, ""}, {emil, no, ""}}, invites.CardOpen, invites.StatusWaiting},
+		{"the third decides", 2, []cast{{dora, yes, ""}, {emil, no, ""}, {alice, no, ""}}, invites.CardDeclined, invites.StatusRefused},
+		{"a change of mind", 2, []cast{{dora, no, ""}, {emil, no, ""}, {dora, yes, "vote.closed"}}, invites.CardDeclined, invites.StatusRefused},
+		{"a change of mind in time", 2, []cast{{dora, no, ""}, {dora, yes, ""}, {emil, yes, ""}}, invites.CardAccepted, invites.StatusDone},
+		{"the asker", 1, []cast{{carol, yes, "vote.own"}}, invites.CardOpen, invites.StatusWaiting},
+		{"the one it is about", 1, []cast{{bob, yes, "vote.target"}}, invites.CardOpen, invites.StatusWaiting},
+		{"too little power", 1, []cast{{fritz, yes, "vote.power"}}, invites.CardOpen, invites.StatusWaiting},
+		{"a stranger", 1, []cast{{"@eve:there", yes, "vote.power"}}, invites.CardOpen, invites.StatusWaiting},
+		{"no ban of who is asked for", 1, []cast{{dora, invites.BanThem, "vote.ban"}}, invites.CardOpen, invites.StatusWaiting},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -129,7 +129,7 @@ func TestVotes(t *testing.T) {
 			if row := w.row(t, ballot.Card); row.Status != tt.row {
 				t.Errorf("the row is %s %s, want %s", row.Status, row.Code, tt.row)
 			}
-			if sent := len(w.hs.Acts()); (sent == 1) != (tt.row == invites.Done) {
+			if sent := len(w.hs.Acts()); (sent == 1) != (tt.row == invites.StatusDone) {
 				t.Errorf("%d sent", sent)
 			}
 		})
@@ -271,7 +271,7 @@ func TestApprovalIsPaidFor(t *testing.T) {
 		t.Errorf("a second request is %s %s", row.Status, row.Code)
 	}
 	w.vote(t, c, dora, invites.Decline)
-	if row := w.ask(t, w.request(t, carol, "@next:here"))[0]; row.Status != invites.Waiting {
+	if row := w.ask(t, w.request(t, carol, "@next:here"))[0]; row.Status != invites.StatusWaiting {
 		t.Errorf("a request after a refusal is %s %s", row.Status, row.Code)
 	}
 }
@@ -323,7 +323,7 @@ func TestCardsAreLimited(t *testing.T) {
 	w := newWorld(t)
 	w.court(1, nil)
 	w.asked(t)
-	if row := w.ask(t, w.request(t, dora, bob))[0]; row.Status != invites.Refused || row.Code != invites.CodeAsked {
+	if row := w.ask(t, w.request(t, dora, bob))[0]; row.Status != invites.StatusRefused || row.Code != invites.CodeAsked {
 		t.Errorf("asked for again: %s %s (%s)", row.Status, row.Code, row.Detail)
 	}
 	var crowd []id.UserID
@@ -352,7 +352,7 @@ func TestManyAskedFor(t *testing.T) {
 		}
 		codes = map[string]bool{}
 		for _, row := range w.ask(t, w.request(t, who, targets...)) {
-			if codes[row.Code] = true; row.Status == invites.Waiting {
+			if codes[row.Code] = true; row.Status == invites.StatusWaiting {
 				waiting++
 			}
 		}

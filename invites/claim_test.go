@@ -32,8 +32,8 @@ func TestFirstIsClaimedWithItsRecord(t *testing.T) {
 			t.Error(err)
 		}
 		for _, row := range rows {
-			if row.Target == bob && row.Status == invites.Open {
-				if outcome, err := one(w.Deliver(t.Context(), row.ID)); err != nil || outcome.Kind != invites.OutcomeGone {
+			if row.Target == bob && row.Status == invites.StatusOpen {
+				if outcome, err := one(w.Deliver(t.Context(), row.ID)); err != nil || outcome.Status != "" {
 					t.Errorf("delivered beside: %v %v", outcome, err)
 				}
 			}
@@ -41,7 +41,7 @@ func TestFirstIsClaimedWithItsRecord(t *testing.T) {
 		return nil
 	}
 	rows := w.ask(t, w.request(t, alice, bob, "@dora:here"))
-	if len(rows) != 2 || rows[0].Status != invites.Done || rows[1].Status != invites.Done || len(w.hs.Acts()) != 2 {
+	if len(rows) != 2 || rows[0].Status != invites.StatusDone || rows[1].Status != invites.StatusDone || len(w.hs.Acts()) != 2 {
 		t.Errorf("got %+v after %v", rows, w.hs.Acts())
 	}
 	if count.claims != 2 { // the one beside, and the second row's
@@ -63,7 +63,7 @@ func TestCrashAfterRecord(t *testing.T) {
 		w.ask(t, req)
 	}()
 	w.hs.Before = nil
-	if row := w.ask(t, req)[0]; row.Status != invites.Open || len(w.hs.Acts()) != 0 {
+	if row := w.ask(t, req)[0]; row.Status != invites.StatusOpen || len(w.hs.Acts()) != 0 {
 		t.Errorf("got %+v, want it left to whoever holds the lease", row)
 	}
 	free := w.clock.Now().Add(2 * time.Second)
@@ -75,7 +75,7 @@ func TestCrashAfterRecord(t *testing.T) {
 		t.Errorf("got %+v %v, want to be told that it is free in a moment", rows, err)
 	}
 	w.clock.Advance(2 * time.Second)
-	if row := w.ask(t, req)[0]; row.Status != invites.Done || row.Attempt != 3 || len(w.hs.Acts()) != 1 {
+	if row := w.ask(t, req)[0]; row.Status != invites.StatusDone || row.Attempt != 3 || len(w.hs.Acts()) != 1 {
 		t.Errorf("got %+v after %v", row, w.hs.Acts())
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 // Codes of outcomes that no rule gives.
 const (
+	CodeDone     = "done"
 	CodeGaveUp   = "gave_up"       // it failed until it was too old
 	CodeRedacted = "redacted"      // the command was taken back
 	CodeNoEffect = "no_effect"     // the homeserver said yes, but the room does not show it
@@ -35,7 +36,6 @@ func (s *Service) Deliver(ctx context.Context, rows ...int64) ([]Outcome, error)
 	}
 	outcomes := make([]Outcome, len(rows))
 	for i, row := range rows {
-		outcomes[i].Kind = OutcomeGone
 		if at := slices.IndexFunc(claimed, func(inv Change) bool { return inv.ID == row }); at >= 0 {
 			outcomes[i] = delivered[at]
 		}
@@ -52,44 +52,33 @@ func (s *Service) deliver(ctx context.Context, claimed []Change) ([]Outcome, []C
 	}
 	leased, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
-	ends := make([]ending, len(claimed))
+	ends := make([]Outcome, len(claimed))
 	for i, inv := range claimed {
 		now := s.Clock.Now()
 		if i > 0 && (ctx.Err() != nil || now.Sub(start) > s.Limits.Lease/3) {
-			ends[i] = ending{status: Open, kind: OutcomeLater, code: inv.Code, detail: inv.Detail, due: now, quiet: true}
+			ends[i] = Outcome{Status: StatusOpen, Code: inv.Code, Detail: inv.Detail, At: now, Quiet: true}
 			continue
 		}
 		ends[i] = s.attempt(leased, inv)
-		if ctx.Err() != nil && ends[i].status == Open {
-			ends[i].due = now // shutting down: leave it to the next start, but let go of it
+		if ctx.Err() != nil && ends[i].Status == StatusOpen {
+			ends[i].At = now // shutting down: leave it to the next start, but let go of it
 		}
 	}
 	outcomes, err := s.settle(context.WithoutCancel(ctx), claimed, ends)
 	after := slices.Clone(claimed)
 	for i, end := range ends {
-		if err == nil && outcomes[i].Kind != OutcomeGone {
+		if err == nil && outcomes[i].Status != "" {
 			inv := &after[i]
-			inv.Status, inv.Code, inv.Detail, inv.DueAt, inv.LeasedUntil = end.status, end.code, end.detail, end.due, time.Time{}
+			inv.Status, inv.Code, inv.Detail, inv.DueAt, inv.LeasedUntil = end.Status, end.Code, end.Detail, end.At, time.Time{}
 		}
 	}
 	return outcomes, after, err
 }
 
-// ending is how an attempt went.
-type ending struct {
-	status Status
-	kind   OutcomeKind
-	code   string
-	detail string
-	due    time.Time  // for Open
-	policy id.EventID // policy that was in force
-	quiet  bool       // nothing was sent: no audit row of an effect
-}
-
 // attempt reads, decides and acts.
-func (s *Service) attempt(ctx context.Context, inv Change) ending {
+func (s *Service) attempt(ctx context.Context, inv Change) Outcome {
 	if at, wait := s.pace.turn(&inv, s.Clock.Now()); wait {
-		return ending{status: Open, kind: OutcomeLater, code: CodeTurn, due: at, quiet: true}
+		return Outcome{Status: StatusOpen, Code: CodeTurn, At: at, Quiet: true}
 	}
 	q := policy.Question{Action: inv.Action, Actor: inv.Actor, Performer: inv.Performer, Target: inv.Target}
 	if inv.Action == room.Join {
@@ -99,12 +88,12 @@ func (s *Service) attempt(ctx context.Context, inv Change) ending {
 	if taken, err := s.takenBack(ctx, inv, again); err != nil {
 		return s.failure(inv, err)
 	} else if taken {
-		return ending{status: Cancelled, kind: OutcomeRefused, code: CodeRedacted, detail: "The command was taken back.", quiet: true}
+		return Outcome{Status: StatusCancelled, Code: CodeRedacted, Detail: "The command was taken back.", Quiet: true}
 	}
 	if wanted, err := s.wanted(ctx, inv); err != nil {
 		return s.failure(inv, err)
 	} else if !wanted {
-		return ending{status: Refused, kind: OutcomeRefused, code: codeGuardOver, detail: "The room's policy does not want it any more.", quiet: true}
+		return Outcome{Status: StatusRefused, Code: codeGuardOver, Detail: "The room's policy does not want it any more.", Quiet: true}
 	}
 	if end, final := s.judge(ctx, inv, q, again); final {
 		return end
@@ -112,18 +101,16 @@ func (s *Service) attempt(ctx context.Context, inv Change) ending {
 	err := s.Homeserver.Act(ctx, Effect{
 		Action: policy.OnTheWire(inv.Action), Room: inv.Room, Via: inv.Via, Performer: inv.Performer, Target: inv.Target, Reason: inv.Reason,
 	})
-	var act *ActError
-	switch failed := errors.As(err, &act); {
-	case failed && act.Class == ClassLater:
-		s.pace.limited(&inv, s.Clock.Now(), act.RetryAfter)
-	case err == nil, failed && act.Class == ClassRefused:
+	if wait, limited := Limited(err); limited {
+		s.pace.limited(&inv, s.Clock.Now(), wait)
+	} else if err == nil || Refused(err) {
 		s.pace.answered(&inv, s.Clock.Now())
 	}
 	switch {
 	case err == nil:
 		return s.confirm(ctx, inv)
-	case act != nil && act.Class == ClassRefused:
-		return s.refusal(ctx, inv, q, act)
+	case Refused(err):
+		return s.refusal(ctx, inv, q, err)
 	}
 	return s.failure(inv, err)
 }
@@ -145,37 +132,36 @@ func (s *Service) takenBack(ctx context.Context, inv Change, ask bool) (bool, er
 		return false, nil
 	}
 	redacted, err = s.Homeserver.Redacted(ctx, inv.CommandRoom, inv.Actor, inv.Command)
-	var act *ActError
-	if errors.Is(err, ErrNoView) || (errors.As(err, &act) && act.Class == ClassRefused) {
+	if Unseen(err) {
 		return false, nil // whoever can't see the command can't see that it was taken back either
 	}
 	return redacted, err
 }
 
 // judge decides again on the world as it is now. final is false when the homeserver is to be asked.
-func (s *Service) judge(ctx context.Context, inv Change, q policy.Question, fresh bool) (end ending, final bool) {
+func (s *Service) judge(ctx context.Context, inv Change, q policy.Question, fresh bool) (end Outcome, final bool) {
 	if q.Own() {
-		return ending{}, false
+		return Outcome{}, false
 	}
 	if inv.Action == policy.ActionExpire {
 		if stands, err := s.stands(ctx, inv); err != nil {
 			return s.failure(inv, err), true
 		} else if stands {
 			d := policy.Decision{Code: policy.CodeStands, Side: policy.SidePolicy}
-			return ending{status: Refused, kind: OutcomeRefused, code: string(d.Code), detail: policy.Explain(q, d).String(), quiet: true}, true
+			return Outcome{Status: StatusRefused, Code: string(d.Code), Detail: policy.Explain(q, d).String(), Quiet: true}, true
 		}
 	}
 	if fresh {
 		// An earlier attempt may have gone through before a crash: the room shows it, and that is the idempotency.
 		if snap, err := s.Homeserver.Snapshot(ctx, inv.Room, q.Actor, policy.Needs(q), true); err == nil &&
 			policy.Took(snap, inv.Action, inv.Target) {
-			return ending{status: Done, kind: OutcomeDone, code: "done"}, true
+			return Outcome{Status: StatusDone, Code: CodeDone}, true
 		}
 		// Or the ledger has seen it, and what became of it since: nobody is invited again who declined meanwhile.
 		if seen, err := s.seen(ctx, inv); err != nil {
 			return s.failure(inv, err), true
 		} else if seen {
-			return ending{status: Done, kind: OutcomeDone, code: "done"}, true
+			return Outcome{Status: StatusDone, Code: CodeDone}, true
 		}
 	}
 	if policy.Withdraws(inv.Action) && !fresh { // one who has joined this moment must not be kicked
@@ -188,21 +174,21 @@ func (s *Service) judge(ctx context.Context, inv Change, q policy.Question, fres
 	case err != nil:
 		return s.failure(inv, err), true
 	case d.Code == policy.CodeAlready:
-		return ending{status: Done, kind: OutcomeDone, code: string(d.Code), policy: d.Policy, quiet: true}, true
+		return Outcome{Status: StatusDone, Code: string(d.Code), Policy: d.Policy, Quiet: true}, true
 	case d.Verdict == room.Allow:
-		return ending{}, false
+		return Outcome{}, false
 	case d.Verdict == room.Unknown && (d.Code == room.RuleUnknown || d.Code == policy.CodeFacts):
 		return s.failure(inv, fmt.Errorf("state unknown: %v", d.Evidence.Key)), true
 	}
-	return ending{
-		status: Refused, kind: OutcomeRefused, code: string(d.Code), policy: d.Policy,
-		detail: policy.Explain(q, d).String(), quiet: true,
+	return Outcome{
+		Status: StatusRefused, Code: string(d.Code), Policy: d.Policy,
+		Detail: policy.Explain(q, d).String(), Quiet: true,
 	}, true
 }
 
 // confirm looks whether an act as somebody else took effect: a shadow-banned sender's 200 means nothing.
-func (s *Service) confirm(ctx context.Context, inv Change) ending {
-	done := ending{status: Done, kind: OutcomeDone, code: "done"}
+func (s *Service) confirm(ctx context.Context, inv Change) Outcome {
+	done := Outcome{Status: StatusDone, Code: CodeDone}
 	if inv.Action != room.Invite || inv.Performer == s.Self.Bot {
 		return done
 	}
@@ -212,8 +198,8 @@ func (s *Service) confirm(ctx context.Context, inv Change) ending {
 		return done // accepted, and nothing speaks against it
 	}
 	if _, known := snap.Membership(inv.Target); known && !policy.Took(snap, inv.Action, inv.Target) {
-		return ending{status: Refused, kind: OutcomeRefused, code: CodeNoEffect,
-			detail: "The homeserver accepted the invitation of " + string(inv.Target) + ", but the room does not show it."}
+		return Outcome{Status: StatusRefused, Code: CodeNoEffect,
+			Detail: "The homeserver accepted the invitation of " + string(inv.Target) + ", but the room does not show it."}
 	}
 	return done
 }
@@ -223,24 +209,25 @@ const remoteTries = 6
 
 // refusal handles a homeserver that refuses what was predicted to pass: its answer is final, but the state is read again, so
 // that the reason can be told, and so that what is true already counts as done.
-func (s *Service) refusal(ctx context.Context, inv Change, q policy.Question, act *ActError) ending {
-	end := ending{status: Refused, kind: OutcomeRefused, code: act.Code, detail: "The homeserver refused: " + meaning(act.Code) + "."}
+func (s *Service) refusal(ctx context.Context, inv Change, q policy.Question, refused error) Outcome {
+	code := Errcode(refused)
+	end := Outcome{Status: StatusRefused, Code: code, Detail: "The homeserver refused: " + meaning(code) + "."}
 	snap, err := s.Homeserver.Snapshot(ctx, inv.Room, q.Actor, policy.Needs(q), true)
 	if err != nil {
 		return end
 	}
 	if policy.Took(snap, inv.Action, inv.Target) {
-		end.status, end.kind, end.code, end.detail = Done, OutcomeDone, "done", ""
+		end.Status, end.Code, end.Detail = StatusDone, CodeDone, ""
 		return end
 	}
 	d, err := s.decideAgain(ctx, inv, q)
 	switch {
 	case err != nil:
-	case d.Verdict == room.Allow && act.Code == "M_FORBIDDEN" && inv.Target.Homeserver() != s.Self.Domain && inv.Attempt < remoteTries:
+	case d.Verdict == room.Allow && code == "M_FORBIDDEN" && inv.Target.Homeserver() != s.Self.Domain && inv.Attempt < remoteTries:
 		// Dendrite answers so when the target's server can't be reached, which passes.
-		return s.failure(inv, act)
-	case d.Verdict == room.Deny && (act.Code == "M_FORBIDDEN" || act.Code == "M_BAD_STATE"):
-		end.code, end.detail, end.policy = string(d.Code), policy.Explain(q, d).String(), d.Policy
+		return s.failure(inv, refused)
+	case d.Verdict == room.Deny && (code == "M_FORBIDDEN" || code == "M_BAD_STATE"):
+		end.Code, end.Detail, end.Policy = string(d.Code), policy.Explain(q, d).String(), d.Policy
 	}
 	return end
 }
@@ -265,27 +252,20 @@ func meaning(code string) string {
 }
 
 // failure turns what went wrong into a time to try again, or into giving up.
-func (s *Service) failure(inv Change, err error) ending {
+func (s *Service) failure(inv Change, err error) Outcome {
 	now := s.Clock.Now()
-	end := ending{status: Open, kind: OutcomeFailed, code: "M_UNKNOWN", due: now.Add(backoff(inv.Attempt))}
-	var act *ActError
-	if errors.As(err, &act) {
-		switch act.Class {
-		case ClassLater:
-			end.kind, end.code, end.due = OutcomeLater, CodeLimited, now.Add(max(act.RetryAfter, time.Second))
-		case ClassStopped:
-			end.code, end.due = CodeStopped, now.Add(time.Minute)
-		case ClassRefused:
-			end.code = act.Code
-		default:
-			if act.Code != "" {
-				end.code = act.Code
-			}
-		}
+	end := Outcome{Status: StatusOpen, Code: "M_UNKNOWN", At: now.Add(backoff(inv.Attempt))}
+	switch wait, limited := Limited(err); {
+	case limited:
+		end.Code, end.At = CodeLimited, now.Add(max(wait, time.Second))
+	case Stopped(err):
+		end.Code, end.At = CodeStopped, now.Add(time.Minute)
+	case Refused(err) || Errcode(err) != "":
+		end.Code = Errcode(err)
 	}
 	if now.Sub(inv.CreatedAt) >= s.Limits.GiveUpAfter {
-		return ending{status: Refused, kind: OutcomeRefused, code: CodeGaveUp,
-			detail: "The homeserver could not be brought to do it in " + s.Limits.GiveUpAfter.String() + "."}
+		return Outcome{Status: StatusRefused, Code: CodeGaveUp,
+			Detail: "The homeserver could not be brought to do it in " + s.Limits.GiveUpAfter.String() + "."}
 	}
 	return end
 }
@@ -296,7 +276,7 @@ func backoff(attempt int) time.Duration {
 }
 
 // settle commits endings with their audit, and the automatic joins that follow from them, together.
-func (s *Service) settle(ctx context.Context, rows []Change, ends []ending) ([]Outcome, error) {
+func (s *Service) settle(ctx context.Context, rows []Change, ends []Outcome) ([]Outcome, error) {
 	now := s.Clock.Now()
 	all := make([]Settlement, len(rows))
 	for i, inv := range rows {
@@ -309,10 +289,10 @@ func (s *Service) settle(ctx context.Context, rows []Change, ends []ending) ([]O
 	outcomes := make([]Outcome, len(rows))
 	for i, end := range ends {
 		if fenced[i] {
-			outcomes[i].Kind = OutcomeGone
 			continue
 		}
-		outcomes[i] = Outcome{Kind: end.kind, At: end.due, Code: end.code, Command: rows[i].Command}
+		outcomes[i] = end
+		outcomes[i].Command = rows[i].Command
 		if len(all[i].Then) > 0 {
 			if err := s.wakeJoin(ctx, rows[i], now); err != nil {
 				return nil, err
@@ -337,23 +317,23 @@ func (s *Service) settleAll(ctx context.Context, all []Settlement) (fenced []boo
 	return fenced, nil
 }
 
-func (s *Service) settlement(inv Change, end ending, now time.Time) Settlement {
+func (s *Service) settlement(inv Change, end Outcome, now time.Time) Settlement {
 	settled := Settlement{
-		ID: inv.ID, Attempt: inv.Attempt, Status: end.status, Code: end.code, Detail: end.detail, DueAt: end.due, At: now,
+		ID: inv.ID, Attempt: inv.Attempt, Status: end.Status, Code: end.Code, Detail: end.Detail, DueAt: end.At, At: now,
 		// An invitation that was not sent counts against nobody's quota.
-		Refund: inv.Action == room.Invite && (end.status == Refused || end.status == Cancelled || (end.status == Done && end.quiet)),
+		Refund: inv.Action == room.Invite && (end.Status == StatusRefused || end.Status == StatusCancelled || (end.Status == StatusDone && end.Quiet)),
 	}
-	if !end.quiet {
-		verdict := string(end.status)
-		if end.status == Open {
-			verdict = "retry"
+	if !end.Quiet {
+		verdict := string(end.Status)
+		if end.Status == StatusOpen {
+			verdict = VerdictRetry
 		}
-		settled.Audit = []Audit{auditOf(inv, "effect", verdict, end.code, end.policy, now)}
+		settled.Audit = []Audit{auditOf(inv, AuditEffect, verdict, end.Code, end.Policy, now)}
 	}
-	if end.status == Done && inv.Action == room.Invite && s.autoJoins(inv.Target) {
+	if end.Status == StatusDone && inv.Action == room.Invite && s.autoJoins(inv.Target) {
 		join := joinOf(inv, now)
 		settled.Then = []Change{join}
-		settled.Audit = append(settled.Audit, auditOf(join, "decision", room.Allow.String(), CodeAutoJoin, "", now))
+		settled.Audit = append(settled.Audit, auditOf(join, AuditDecision, room.Allow.String(), CodeAutoJoin, "", now))
 	}
 	return settled
 }
@@ -367,7 +347,7 @@ func (s *Service) autoJoins(target id.UserID) bool {
 func joinOf(inv Change, now time.Time) Change {
 	return Change{
 		Command: inv.Command, CommandRoom: inv.CommandRoom, Action: room.Join, Room: inv.Room, Via: inv.Via,
-		Target: inv.Target, Actor: inv.Target, Performer: inv.Target, Status: Open, CreatedAt: now, DueAt: now,
+		Target: inv.Target, Actor: inv.Target, Performer: inv.Target, Status: StatusOpen, CreatedAt: now, DueAt: now,
 	}
 }
 
@@ -378,7 +358,7 @@ func (s *Service) wakeJoin(ctx context.Context, inv Change, now time.Time) error
 		return err
 	}
 	for _, row := range rows {
-		if row.Action == room.Join && row.Target == inv.Target && row.Status == Open {
+		if row.Action == room.Join && row.Target == inv.Target && row.Status == StatusOpen {
 			return s.Queue.Wake(ctx, now, row.ID)
 		}
 	}

@@ -31,8 +31,6 @@ const (
 	CodeEditLarge  = "policy.edit.too_large"   // more than an event holds
 	actionPolicy   = room.ActionType("policy") // in the audit
 	maxContent     = 60_000                    // bytes: an event holds 65,536 in all
-	kindEffect     = "effect"                  // of an audit row
-	verdictDone    = string(Done)              // of an audit row
 	codeEdited     = "policy.edited"           // of an audit row
 )
 
@@ -61,16 +59,15 @@ func (s *Service) WritePolicy(ctx context.Context, command id.EventID, r id.Room
 		return "", err
 	}
 	event, err := s.Homeserver.SendState(ctx, r, by, policy.Key(), content)
-	var act *ActError
-	if errors.As(err, &act) && act.Class == ClassRefused {
-		return "", Refusal{CodeEditServer, "The homeserver refused it: " + meaning(act.Code) + "."}
+	if Refused(err) {
+		return "", Refusal{CodeEditServer, "The homeserver refused it: " + meaning(Errcode(err)) + "."}
 	}
 	if err != nil {
 		return "", fmt.Errorf("writing the policy: %w", err)
 	}
 	_, err = s.Store.Record(ctx, nil, []Audit{{
-		At: s.Clock.Now(), Kind: kindEffect, Action: actionPolicy, Room: r, Actor: actor, Performer: by,
-		Verdict: verdictDone, Code: codeEdited, Policy: event, Command: command,
+		At: s.Clock.Now(), Kind: AuditEffect, Action: actionPolicy, Room: r, Actor: actor, Performer: by,
+		Verdict: string(StatusDone), Code: codeEdited, Policy: event, Command: command,
 	}})
 	return by, err
 }

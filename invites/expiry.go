@@ -114,9 +114,9 @@ func (s *Service) recordExpiries(ctx context.Context, overdue []Invitation, now 
 		rows[i] = Change{
 			Command:     id.EventID(expiryPrefix + now.UTC().Format(time.DateOnly) + ":" + e.Event.String()),
 			CommandRoom: e.Room, Action: policy.ActionExpire, Room: e.Room, Target: e.Target, Actor: s.Self.Bot, Performer: s.Self.Bot,
-			Reason: "The invitation was not answered in time.", Status: Open, Code: "expired", CreatedAt: now, DueAt: now,
+			Reason: "The invitation was not answered in time.", Status: StatusOpen, Code: "expired", CreatedAt: now, DueAt: now,
 		}
-		audit[i] = auditOf(rows[i], "decision", room.Allow.String(), "expired", "", now)
+		audit[i] = auditOf(rows[i], AuditDecision, room.Allow.String(), "expired", "", now)
 		tried[i] = e.ID
 	}
 	stored, err := s.Store.Record(ctx, rows, audit)
@@ -125,7 +125,7 @@ func (s *Service) recordExpiries(ctx context.Context, overdue []Invitation, now 
 	}
 	var due []int64
 	for _, row := range stored {
-		if row.Status == Open {
+		if row.Status == StatusOpen {
 			due = append(due, row.ID)
 		}
 	}

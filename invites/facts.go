@@ -2,7 +2,6 @@ package invites
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -74,7 +73,7 @@ func (s *Service) facts(ctx context.Context, r id.RoomID, q policy.Question, p *
 			continue
 		}
 		ok, err := g.find()
-		if err != nil && !unreadable(err) {
+		if err != nil && !Unseen(err) {
 			return f, err
 		}
 		if ok && err == nil {
@@ -82,12 +81,6 @@ func (s *Service) facts(ctx context.Context, r id.RoomID, q policy.Question, p *
 		}
 	}
 	return f, nil
-}
-
-// unreadable reports whether a homeserver's answer is that something can't be seen.
-func unreadable(err error) bool {
-	var act *ActError
-	return errors.Is(err, ErrNoView) || (errors.As(err, &act) && act.Class == ClassRefused)
 }
 
 // memberEvent is the event of a user's membership; empty where there is none.
@@ -108,7 +101,7 @@ func (s *Service) stateEvent(ctx context.Context, r id.RoomID, viewer id.UserID,
 // memberNow reads a user's current member event, as far as the room's history can be seen.
 func (s *Service) memberNow(ctx context.Context, r id.RoomID, viewer, user id.UserID, event id.EventID) (StateEvent, error) {
 	e, err := s.stateEvent(ctx, r, viewer, event)
-	if err != nil && unreadable(err) {
+	if err != nil && Unseen(err) {
 		return s.Homeserver.CurrentEvent(ctx, r, viewer, room.MemberKey(user))
 	}
 	return e, err
@@ -130,7 +123,7 @@ func (s *Service) before(ctx context.Context, r id.RoomID, viewer id.UserID, e S
 		return "leave", nil
 	}
 	earlier, err := s.stateEvent(ctx, r, viewer, e.Replaces)
-	if err != nil && unreadable(err) {
+	if err != nil && Unseen(err) {
 		return "", nil
 	}
 	return exactjson.Text(earlier.Content, "membership"), err

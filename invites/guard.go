@@ -211,7 +211,7 @@ func (g *Guard) cause(ctx context.Context, r id.RoomID, guard *policy.Guard, sna
 			earlier, err = g.Service.stateEvent(ctx, r, "", event.Replaces)
 			event.Before = earlier.Content
 		}
-		if unreadable(err) {
+		if Unseen(err) {
 			break
 		}
 		if err != nil {
@@ -263,12 +263,12 @@ func (g *Guard) drifted(ctx context.Context, r id.RoomID, p *policy.InForce, d p
 func (g *Guard) setBack(ctx context.Context, r id.RoomID, p *policy.InForce, d policy.Drift, report Report) error {
 	s := g.Service
 	_, err := s.Homeserver.SendState(ctx, r, s.Self.Bot, d.Key, d.Content)
-	audit := Audit{At: s.Clock.Now(), Kind: kindEffect, Action: d.Action("").Type, Room: r, Actor: s.Self.Bot, Performer: s.Self.Bot,
-		Target: d.Changer, Verdict: verdictDone, Code: "guard.set_back", Policy: p.Event(), Command: d.Event}
-	var act *ActError
-	if errors.As(err, &act) && act.Class == ClassRefused {
-		audit.Verdict, audit.Code = string(Refused), act.Code
-		report.Acts, report.Part, report.Code, report.Because = false, "refused", act.Code, meaning(act.Code)
+	audit := Audit{At: s.Clock.Now(), Kind: AuditEffect, Action: d.Action("").Type, Room: r, Actor: s.Self.Bot, Performer: s.Self.Bot,
+		Target: d.Changer, Verdict: string(StatusDone), Code: "guard.set_back", Policy: p.Event(), Command: d.Event}
+	if Refused(err) {
+		code := Errcode(err)
+		audit.Verdict, audit.Code = string(StatusRefused), code
+		report.Acts, report.Part, report.Code, report.Because = false, "refused", code, meaning(code)
 		err = g.tellOnce(ctx, r, p, report)
 	}
 	if err != nil {

@@ -20,11 +20,11 @@ func (g *Guard) joined(ctx context.Context, ev Received, p *policy.InForce, targ
 	}
 	event, err := g.Service.stateEvent(ctx, ev.Room, "", ev.Event)
 	if err != nil {
-		return ignoreUnreadable(err)
+		return UnlessUnseen(err)
 	}
 	before, err := g.Service.before(ctx, ev.Room, "", event)
 	if err != nil {
-		return ignoreUnreadable(err)
+		return UnlessUnseen(err)
 	}
 	if before == "invite" || before == "join" {
 		return nil
@@ -64,7 +64,7 @@ func (g *Guard) byHand(ctx context.Context, ev Received, p *policy.InForce, targ
 	q := policy.Question{Action: room.Invite, Actor: ev.Sender, Performer: ev.Sender, Target: target}
 	snap, err := s.Homeserver.Snapshot(ctx, ev.Room, "", policy.Needs(q), false)
 	if err != nil {
-		return ignoreUnreadable(err)
+		return UnlessUnseen(err)
 	}
 	facts, err := s.facts(ctx, ev.Room, q, p, snap, policy.Facts{Now: s.Clock.Now()}, &purse{})
 	if err != nil {
@@ -127,12 +127,12 @@ func (g *Guard) remove(ctx context.Context, ev Received, p *policy.InForce, repo
 	}
 	now := s.Clock.Now()
 	row := Change{Command: ev.Event, CommandRoom: ev.Room, Action: room.Kick, Room: ev.Room, Target: report.Target,
-		Actor: s.Self.Bot, Performer: s.Self.Bot, Reason: r.reason, Status: Open, Code: r.code, CreatedAt: now, DueAt: now}
-	rows, err = s.Store.Record(ctx, []Change{row}, []Audit{auditOf(row, "decision", room.Allow.String(), r.code, p.Event(), now)})
+		Actor: s.Self.Bot, Performer: s.Self.Bot, Reason: r.reason, Status: StatusOpen, Code: r.code, CreatedAt: now, DueAt: now}
+	rows, err = s.Store.Record(ctx, []Change{row}, []Audit{auditOf(row, AuditDecision, room.Allow.String(), r.code, p.Event(), now)})
 	if err != nil {
 		return err
 	}
-	if err := g.Tell(ctx, ev.Room, report); err != nil || rows[0].Status != Open {
+	if err := g.Tell(ctx, ev.Room, report); err != nil || rows[0].Status != StatusOpen {
 		return err
 	}
 	return s.deliverNow(ctx, []*Change{&rows[0]}, nil)
@@ -156,7 +156,7 @@ func (s *Service) wanted(ctx context.Context, inv Change) (bool, error) {
 	}
 	p, err := s.Policy(ctx, inv.Room, "")
 	if err != nil || p == nil || p.Fault() != nil {
-		return false, ignoreUnreadable(err)
+		return false, UnlessUnseen(err)
 	}
 	snap, err := s.look(ctx, inv.Room, p, inv.Target)
 	if err != nil || snap == nil {
@@ -169,12 +169,4 @@ func (s *Service) wanted(ctx context.Context, inv Change) (bool, error) {
 		path, wants = "guard.by_hand", doc.Mode != policy.Off && doc.ByHand == policy.Withdraw && memberEvent(snap, inv.Target) == inv.Command
 	}
 	return wants && p.Entitled(snap, inv.Room, path, room.Action{Type: room.Kick, Sender: s.Self.Bot, Target: inv.Target}), nil
-}
-
-// ignoreUnreadable drops an error that says that something can't be seen.
-func ignoreUnreadable(err error) error {
-	if unreadable(err) || errors.Is(err, ErrNoView) {
-		return nil
-	}
-	return err
 }

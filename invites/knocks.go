@@ -208,6 +208,6 @@ func (s *Service) admission(c Card, end Closing) *Change {
 	req := Request{Actor: end.By, Action: action}
 	return &Change{
 		Command: c.Command, CommandRoom: c.Home, Action: action, Room: c.Room, Target: c.Target, Actor: end.By,
-		Performer: s.performer(req, c.Target), Reason: reason, Status: Open, CreatedAt: end.At, DueAt: end.At,
+		Performer: s.performer(req, c.Target), Reason: reason, Status: StatusOpen, CreatedAt: end.At, DueAt: end.At,
 	}
 }

@@ -175,7 +175,7 @@ func TestKnockAgainstThePolicy(t *testing.T) {
 	w.court(1, map[string]any{"knocks": map[string]any{"desk": true}, "whom": map[string]any{"deny_users": []string{"@bob:*"}}})
 	card := w.knock(t, bob).Card
 	ballot, _ := w.vote(t, *card, dora, invites.Accept)
-	if row := w.row(t, ballot.Card); row.Status != invites.Refused || row.Code != "policy.whom.user_denied" || len(w.hs.Acts()) != 0 {
+	if row := w.row(t, ballot.Card); row.Status != invites.StatusRefused || row.Code != "policy.whom.user_denied" || len(w.hs.Acts()) != 0 {
 		t.Errorf("accepted: %+v", row)
 	}
 }

@@ -261,7 +261,7 @@ func (h *watched) delegated(s *room.Snapshot, l law, c *asked, e invites.Effect)
 func (h *watched) judgeExpiry(before *room.Snapshot, l law, e invites.Effect) {
 	membership, _ := before.Membership(e.Target)
 	after, invited := l.span("pending.expire_after", 0), h.of(e.Room, e.Target).invited
-	kicking, _ := before.NeededFor(room.Kick)
+	kicking, _ := before.NamedLevel("kick")
 	why := ""
 	switch {
 	case e.Action != room.Kick || e.Performer != bot:

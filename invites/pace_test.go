@@ -61,7 +61,7 @@ func (q *queued) run(t *testing.T, end time.Time) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if outcome.Kind == invites.OutcomeFailed || outcome.Kind == invites.OutcomeLater {
+		if outcome.Status == invites.StatusOpen {
 			at := outcome.At.Add(time.Second - 1).Truncate(time.Second)
 			if soonest := q.clock.Now().Add(time.Second); at.Before(soonest) {
 				at = soonest.Truncate(time.Second).Add(time.Second)

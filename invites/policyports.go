@@ -3,16 +3,12 @@ package invites
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"maunium.net/go/mautrix/id"
 
 	"usher/room"
 )
-
-// ErrSpent says that quotas were charged by somebody else since they were read.
-var ErrSpent = errors.New("invites: quotas were charged meanwhile")
 
 // Spending is one invitation that counts against quotas.
 type Spending struct {

@@ -3,8 +3,6 @@ package invites
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -43,11 +41,11 @@ type Status string
 
 // The life of an invitation: open until an outcome is final.
 const (
-	Open      Status = "open"
-	Done      Status = "done"      // the homeserver accepted it, or the room shows it
-	Refused   Status = "refused"   // final; Code says why
-	Cancelled Status = "cancelled" // the command was taken back
-	Waiting   Status = "waiting"   // it is not to be tried before a card is decided
+	StatusOpen      Status = "open"
+	StatusDone      Status = "done"      // the homeserver accepted it, or the room shows it
+	StatusRefused   Status = "refused"   // final; Code says why
+	StatusCancelled Status = "cancelled" // the command was taken back
+	StatusWaiting   Status = "waiting"   // it is not to be tried before a card is decided
 )
 
 // Change is an intended membership change and what became of it: the truth that delivery works from.
@@ -73,17 +71,30 @@ type Change struct {
 	SettledAt   time.Time // zero while open
 }
 
+// AuditKind says of what an audit row tells.
+type AuditKind string
+
+// The kinds of audit rows.
+const (
+	AuditDecision AuditKind = "decision"
+	AuditEffect   AuditKind = "effect" // a request to the homeserver, with its outcome
+	AuditVote     AuditKind = "vote"   // a card was closed
+)
+
+// Verdicts of effects, besides Status.
+const VerdictRetry = "retry"
+
 // Audit is one append-only row: a decision or an effect.
 type Audit struct {
 	ID        int64
 	At        time.Time
-	Kind      string // "decision" or "effect"
+	Kind      AuditKind
 	Action    room.ActionType
 	Room      id.RoomID
 	Actor     id.UserID
 	Performer id.UserID
 	Target    id.UserID
-	Verdict   string     // allow, deny, unknown; for effects the outcome
+	Verdict   string     // allow, deny, unknown; for effects a Status or VerdictRetry
 	Code      string     // reason code or errcode
 	Policy    id.EventID // policy in force; empty: none
 	Command   id.EventID
@@ -102,14 +113,6 @@ type Settlement struct {
 	Refund  bool     // gives back what was spent of quotas for it
 	Then    []Change // rows that follow from the outcome, recorded in the same commit as by Store.Record
 }
-
-// Errors of Store.
-var (
-	// ErrFenced says that somebody else claimed the row in the meantime.
-	ErrFenced = errors.New("invites: claimed by another attempt")
-	// ErrNotFound says that no such row exists.
-	ErrNotFound = errors.New("invites: not found")
-)
 
 // Store keeps what must survive. Every method is one commit, durable when it returns.
 type Store interface {
@@ -171,40 +174,6 @@ type Effect struct {
 	Reason    string
 }
 
-// Class says what to do after a failed act.
-type Class uint8
-
-// The classes of failure.
-const (
-	ClassFailed  Class = iota // try again with backoff: no answer, 5xx, nonsense
-	ClassRefused              // final: the homeserver will not
-	ClassLater                // rate limited: not before RetryAfter
-	ClassStopped              // our own token is refused: stop acting, the row stays open
-)
-
-// ActError is a homeserver's refusal or failure, classified.
-type ActError struct {
-	Class      Class
-	Code       string        // errcode such as "M_FORBIDDEN"; empty when there was none
-	Status     int           // HTTP status, 0 without an answer
-	RetryAfter time.Duration // for ClassLater
-	Err        error
-}
-
-// Error implements error. It never holds a token.
-func (e *ActError) Error() string {
-	if e.Status == 0 {
-		return fmt.Sprintf("homeserver: no answer: %v", e.Err)
-	}
-	return fmt.Sprintf("homeserver: %d %s: %v", e.Status, e.Code, e.Err)
-}
-
-// Unwrap returns the cause.
-func (e *ActError) Unwrap() error { return e.Err }
-
-// ErrNoView says that nobody whom Usher may read as can see the room.
-var ErrNoView = errors.New("invites: the room's state can't be read")
-
 // Homeserver is the record: it shows state, and makes changes. All errors but ErrNoView and context errors are *ActError.
 type Homeserver interface {
 	// Snapshot returns what is known of a room, with at least needs in it, read as the bot where it is in the room, else
@@ -228,22 +197,13 @@ type Queue interface {
 	Wake(ctx context.Context, at time.Time, rows ...int64) error
 }
 
-// OutcomeKind is how one delivery attempt ended.
-type OutcomeKind uint8
-
-// The small vocabulary of delivery.
-const (
-	OutcomeFailed  OutcomeKind = iota // try again at At
-	OutcomeDone                       // took effect, or had already
-	OutcomeRefused                    // final, with Code
-	OutcomeLater                      // not before At
-	OutcomeGone                       // settled before, or somebody else is at it
-)
-
-// Outcome is the end of one delivery attempt.
+// Outcome is how one attempt at a row ended.
 type Outcome struct {
-	Kind    OutcomeKind
-	At      time.Time
-	Code    string
+	Status  Status     // StatusOpen: another attempt at At. Empty: none was made, the row is settled or leased by another attempt
+	At      time.Time  // for StatusOpen
+	Code    string     // reason code or errcode
+	Detail  string     // one sentence for people; may be empty
 	Command id.EventID // command whose answer may want an update
+	Policy  id.EventID // policy in force
+	Quiet   bool       // nothing was sent, so that the audit gets no row of an effect
 }

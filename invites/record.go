@@ -42,7 +42,7 @@ func (s *Service) record(ctx context.Context, req Request) (all []Change, claime
 
 // claims reports whether a row was stored with the lease it was given. Another process may have had it stored before.
 func claims(given, stored Change) bool {
-	return given.Attempt == 1 && stored.Attempt == 1 && stored.Status == Open &&
+	return given.Attempt == 1 && stored.Attempt == 1 && stored.Status == StatusOpen &&
 		stored.LeasedUntil.UnixMilli() == given.LeasedUntil.UnixMilli()
 }
 
@@ -63,7 +63,7 @@ func (s *Service) decideAndRecord(ctx context.Context, req Request, claim bool) 
 			return nil, nil, err
 		}
 		for i, left := 0, s.Limits.AtOnce; claim && i < len(rows) && left > 0; i++ {
-			if row := &rows[i]; row.Status == Open {
+			if row := &rows[i]; row.Status == StatusOpen {
 				row.Attempt, row.LeasedUntil = 1, row.CreatedAt.Add(s.Limits.Lease)
 				left--
 			}
@@ -83,7 +83,7 @@ func (s *Service) decideAndRecord(ctx context.Context, req Request, claim bool) 
 func (s *Service) charges(req Request, rows []Change, judged []Judgement, w *purse) []Charge {
 	c := Charge{Room: req.Room, Version: w.version, Server: policy.ServerName(req.Actor), At: s.Clock.Now()}
 	for i := range rows {
-		if judged[i].charge && (rows[i].Status == Open || rows[i].Status == Waiting) {
+		if judged[i].charge && (rows[i].Status == StatusOpen || rows[i].Status == StatusWaiting) {
 			c.For = append(c.For, rows[i])
 		}
 	}
@@ -102,18 +102,18 @@ func (s *Service) rows(req Request, judged []Judgement) ([]Change, []Audit) {
 		row := Change{
 			Command: req.Command, CommandRoom: req.CommandRoom, Action: req.Action, Room: req.Room, Via: req.Via,
 			Target: q.Target, Actor: cmp.Or(req.Asker, q.Actor), Performer: q.Performer, Reason: req.Reason,
-			Status: Open, Code: string(d.Code), CreatedAt: now, DueAt: now,
+			Status: StatusOpen, Code: string(d.Code), CreatedAt: now, DueAt: now,
 		}
 		switch {
 		case d.Code == policy.CodeAlready || d.Code == policy.CodeAlreadyJoined:
-			row.Status, row.SettledAt, row.Detail = Done, now, j.Explain().String()
+			row.Status, row.SettledAt, row.Detail = StatusDone, now, j.Explain().String()
 		case d.Code == policy.CodeApproval:
-			row.Status, row.Detail = Waiting, j.Explain().String()
+			row.Status, row.Detail = StatusWaiting, j.Explain().String()
 		case !mayTry(q, d):
-			row.Status, row.SettledAt, row.Detail = Refused, now, j.Explain().String()
+			row.Status, row.SettledAt, row.Detail = StatusRefused, now, j.Explain().String()
 		}
 		rows[i] = row
-		audit[i] = auditOf(row, "decision", d.Verdict.String(), string(d.Code), d.Policy, now)
+		audit[i] = auditOf(row, AuditDecision, d.Verdict.String(), string(d.Code), d.Policy, now)
 	}
 	return rows, audit
 }
@@ -124,7 +124,7 @@ func mayTry(q policy.Question, d policy.Decision) bool {
 	return d.Verdict == room.Allow || (d.Verdict == room.Unknown && q.Own())
 }
 
-func auditOf(row Change, kind, verdict, code string, inForce id.EventID, at time.Time) Audit {
+func auditOf(row Change, kind AuditKind, verdict, code string, inForce id.EventID, at time.Time) Audit {
 	return Audit{
 		At: at, Kind: kind, Action: row.Action, Room: row.Room, Actor: row.Actor, Performer: row.Performer,
 		Target: row.Target, Verdict: verdict, Code: code, Policy: inForce, Command: row.Command,

@@ -222,7 +222,7 @@ func (s *Service) Ask(ctx context.Context, req Request) ([]Change, error) {
 	var queue []int64
 	for i, row := range rows {
 		switch {
-		case row.Status != Open || row.DueAt.After(now):
+		case row.Status != StatusOpen || row.DueAt.After(now):
 			// settled, or the queue has it for later
 		case len(first) < s.Limits.AtOnce:
 			first = append(first, &rows[i])
@@ -240,13 +240,6 @@ func (s *Service) Ask(ctx context.Context, req Request) ([]Change, error) {
 	}
 	return slices.DeleteFunc(rows, func(row Change) bool { return row.Action != req.Action }), nil
 }
-
-// UnderWayError says that an earlier attempt at something that a command asks for is over in a moment, as after a crash: the command
-// is to be run again then.
-type UnderWayError struct{ Until time.Time }
-
-// Error implements error.
-func (e *UnderWayError) Error() string { return "invites: an attempt is under way" }
 
 // awaitable is how near the end of an attempt must be to be waited for before anything is said of it.
 const awaitable = 3 * time.Second
@@ -275,7 +268,7 @@ func (s *Service) deliverNow(ctx context.Context, rows []*Change, claimed map[in
 		return err
 	}
 	for _, row := range rows {
-		if row.Status == Open && row.LeasedUntil.After(now) && row.LeasedUntil.Before(now.Add(awaitable)) {
+		if row.Status == StatusOpen && row.LeasedUntil.After(now) && row.LeasedUntil.Before(now.Add(awaitable)) {
 			return &UnderWayError{Until: row.LeasedUntil}
 		}
 	}
@@ -293,7 +286,7 @@ func (s *Service) deliverMine(ctx context.Context, rows []*Change, mine []Change
 	}
 	for i, inv := range after {
 		*rows[slices.IndexFunc(rows, func(row *Change) bool { return row.ID == inv.ID })] = inv
-		if k := outcomes[i].Kind; k == OutcomeLater || k == OutcomeFailed {
+		if outcomes[i].Status == StatusOpen {
 			if err := s.Queue.Wake(ctx, outcomes[i].At, inv.ID); err != nil {
 				return err
 			}

@@ -95,38 +95,38 @@ func TestAskDecidesAndActs(t *testing.T) {
 		code      string
 		performer id.UserID // empty: nothing is sent
 	}{
-		{"a local actor performs", alice, bob, nil, invites.Done, "done", alice},
+		{"a local actor performs", alice, bob, nil, invites.StatusDone, "done", alice},
 		{"the bot performs on request, with its own power", alice, bob, func(w *world, r *invites.Request) {
 			r.AsBot = true
 			w.give(map[string]any{alice.String(): 100, bot.String(): 50})
-		}, invites.Done, "done", bot},
+		}, invites.StatusDone, "done", bot},
 		{"the bot performs for a remote actor", remote, bob, func(w *world, _ *invites.Request) {
 			w.give(map[string]any{remote.String(): 50, bot.String(): 50})
-		}, invites.Done, "done", bot},
+		}, invites.StatusDone, "done", bot},
 		{"a remote actor's power is not enough where the bot has none", remote, bob, func(w *world, _ *invites.Request) {
 			w.give(map[string]any{remote.String(): 50})
-		}, invites.Refused, "invite.power", ""},
+		}, invites.StatusRefused, "invite.power", ""},
 		{"the bot's power is not lent", remote, bob, func(w *world, _ *invites.Request) {
 			w.give(map[string]any{bot.String(): 100})
-		}, invites.Refused, "invite.power", ""},
-		{"too little power", carol, bob, nil, invites.Refused, "invite.power", ""},
-		{"the actor is not there", bob, carol, nil, invites.Refused, "invite.sender_not_joined", ""},
+		}, invites.StatusRefused, "invite.power", ""},
+		{"too little power", carol, bob, nil, invites.StatusRefused, "invite.power", ""},
+		{"the actor is not there", bob, carol, nil, invites.StatusRefused, "invite.sender_not_joined", ""},
 		{"the target is banned", alice, bob, func(w *world, _ *invites.Request) { w.hs.Member(lobby, bob, "ban") },
-			invites.Refused, "invite.target_banned", ""},
-		{"the target is there", alice, carol, nil, invites.Refused, "invite.target_joined", ""},
+			invites.StatusRefused, "invite.target_banned", ""},
+		{"the target is there", alice, carol, nil, invites.StatusRefused, "invite.target_joined", ""},
 		{"the target is invited already", alice, bob, func(w *world, _ *invites.Request) { w.hs.Member(lobby, bob, "invite") },
-			invites.Done, "invite.already", ""},
+			invites.StatusDone, "invite.already", ""},
 		{"a malformed policy denies", alice, bob, func(w *world, _ *invites.Request) {
 			w.give(admin)
 			w.hs.Set(lobby, policy.EventType, "", alice, map[string]any{"version": 1, "who": "all"})
-		}, invites.Refused, "policy.malformed", ""},
+		}, invites.StatusRefused, "policy.malformed", ""},
 		{"an emptied policy is none", alice, bob, func(w *world, _ *invites.Request) {
 			w.hs.Set(lobby, policy.EventType, "", alice, map[string]any{})
-		}, invites.Done, "done", alice},
+		}, invites.StatusDone, "done", alice},
 		{"an unknown room is not guessed at", alice, bob, func(_ *world, r *invites.Request) { r.Room = "!other:here" },
-			invites.Refused, "unknown.no_view", ""},
+			invites.StatusRefused, "unknown.no_view", ""},
 		{"nobody is joined by somebody else", alice, remote, func(_ *world, r *invites.Request) { r.Action = room.Join },
-			invites.Refused, "performer.no_assertion", ""},
+			invites.StatusRefused, "performer.no_assertion", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -139,7 +139,7 @@ func TestAskDecidesAndActs(t *testing.T) {
 			if row.Status != tt.status || row.Code != tt.code {
 				t.Errorf("got %s %s (%s), want %s %s", row.Status, row.Code, row.Detail, tt.status, tt.code)
 			}
-			if row.Status == invites.Refused && row.Detail == "" {
+			if row.Status == invites.StatusRefused && row.Detail == "" {
 				t.Error("a refusal without a word")
 			}
 			acts := w.hs.Acts()
@@ -169,7 +169,7 @@ func TestAskAgainTakesUpWhereItWas(t *testing.T) {
 		t.Errorf("%d sent, want 4: each person once", got)
 	}
 	outcome, err := one(w.Deliver(t.Context(), queued[0].Row))
-	if err != nil || outcome.Kind != invites.OutcomeGone {
+	if err != nil || outcome.Status != "" {
 		t.Errorf("got %v %v, want that the row is settled", outcome, err)
 	}
 	req.Room = "!elsewhere:here" // what the alias in it names by now
@@ -190,7 +190,7 @@ func TestDeliverAfterACrashSendsNothingTwice(t *testing.T) {
 	w.hs.Member(lobby, bob, "invite") // it went through, and then the power was cut
 	w.clock.Advance(2 * time.Minute)
 	outcome, err := one(w.Deliver(t.Context(), rows[0].ID))
-	if err != nil || outcome.Kind != invites.OutcomeDone || len(w.hs.Acts()) != 0 {
+	if err != nil || outcome.Status != invites.StatusDone || len(w.hs.Acts()) != 0 {
 		t.Errorf("got %v %v and %d sent, want done and nothing sent", outcome, err, len(w.hs.Acts()))
 	}
 }
@@ -207,19 +207,19 @@ func TestDeliverFailures(t *testing.T) {
 		target id.UserID
 		answer error
 		change func(*world)
-		kind   invites.OutcomeKind
+		kind   invites.Status
 		code   string
 		after  time.Duration
 	}{
-		{"rate limited", bob, limited, nil, invites.OutcomeLater, "M_LIMIT_EXCEEDED", 7 * time.Minute},
-		{"bad gateway", bob, broken, nil, invites.OutcomeFailed, "M_UNKNOWN", time.Second},
-		{"token refused", bob, stopped, nil, invites.OutcomeFailed, invites.CodeStopped, time.Minute},
-		{"blocked by the invitee", bob, blocked, nil, invites.OutcomeRefused, "M_INVITE_BLOCKED", 0},
-		{"refused without a reason in the rules", bob, forbidden, nil, invites.OutcomeRefused, "M_FORBIDDEN", 0},
-		{"the target's server may be down", "@x:there", forbidden, nil, invites.OutcomeFailed, "M_FORBIDDEN", time.Second},
-		{"the world changed: banned", bob, forbidden, func(w *world) { w.hs.Member(lobby, bob, "ban") }, invites.OutcomeRefused, "invite.target_banned", 0},
-		{"the world changed, as Synapse says it", bob, badState, func(w *world) { w.hs.Member(lobby, bob, "ban") }, invites.OutcomeRefused, "invite.target_banned", 0},
-		{"the world changed: somebody invited them", bob, forbidden, func(w *world) { w.hs.Member(lobby, bob, "invite") }, invites.OutcomeDone, "done", 0},
+		{"rate limited", bob, limited, nil, invites.StatusOpen, "M_LIMIT_EXCEEDED", 7 * time.Minute},
+		{"bad gateway", bob, broken, nil, invites.StatusOpen, "M_UNKNOWN", time.Second},
+		{"token refused", bob, stopped, nil, invites.StatusOpen, invites.CodeStopped, time.Minute},
+		{"blocked by the invitee", bob, blocked, nil, invites.StatusRefused, "M_INVITE_BLOCKED", 0},
+		{"refused without a reason in the rules", bob, forbidden, nil, invites.StatusRefused, "M_FORBIDDEN", 0},
+		{"the target's server may be down", "@x:there", forbidden, nil, invites.StatusOpen, "M_FORBIDDEN", time.Second},
+		{"the world changed: banned", bob, forbidden, func(w *world) { w.hs.Member(lobby, bob, "ban") }, invites.StatusRefused, "invite.target_banned", 0},
+		{"the world changed, as Synapse says it", bob, badState, func(w *world) { w.hs.Member(lobby, bob, "ban") }, invites.StatusRefused, "invite.target_banned", 0},
+		{"the world changed: somebody invited them", bob, forbidden, func(w *world) { w.hs.Member(lobby, bob, "invite") }, invites.StatusDone, "done", 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -233,7 +233,7 @@ func TestDeliverFailures(t *testing.T) {
 				return tt.answer
 			}
 			got, err := one(w.Deliver(t.Context(), rows[0].ID))
-			if err != nil || got.Kind != tt.kind || got.Code != tt.code {
+			if err != nil || got.Status != tt.kind || got.Code != tt.code {
 				t.Fatalf("got %+v %v, want %v %s", got, err, tt.kind, tt.code)
 			}
 			if tt.after != 0 && !got.At.Equal(w.clock.Now().Add(tt.after)) {
@@ -312,7 +312,7 @@ func cancelled(t *testing.T, w *world, row int64) {
 func TestShadowBannedActorIsFoundOut(t *testing.T) {
 	w := newWorld(t)
 	w.hs.Mute = true
-	if row := w.ask(t, w.request(t, alice, bob))[0]; row.Status != invites.Refused || row.Code != invites.CodeNoEffect {
+	if row := w.ask(t, w.request(t, alice, bob))[0]; row.Status != invites.StatusRefused || row.Code != invites.CodeNoEffect {
 		t.Errorf("got %s %s, want refused %s", row.Status, row.Code, invites.CodeNoEffect)
 	}
 }
@@ -325,7 +325,7 @@ func TestAutoJoinFollowsInvitation(t *testing.T) {
 	if len(wakes) != 1 {
 		t.Fatalf("%d wake-ups, want one: bob's join", len(wakes))
 	}
-	if got, err := one(w.Deliver(t.Context(), wakes[0].Row)); err != nil || got.Kind != invites.OutcomeDone {
+	if got, err := one(w.Deliver(t.Context(), wakes[0].Row)); err != nil || got.Status != invites.StatusDone {
 		t.Fatal(got, err)
 	}
 	acts := w.hs.Acts()

@@ -26,7 +26,7 @@ func (s *Service) reaches(ctx context.Context, r, other id.RoomID, speak bool) (
 	create, levels := room.Key{Type: "m.room.create"}, room.Key{Type: "m.room.power_levels"}
 	here, err := s.Homeserver.Snapshot(ctx, r, s.Self.Bot, []room.Key{create, levels}, false)
 	if err != nil {
-		return false, unlessUnseen(err)
+		return false, unlessNoView(err)
 	}
 	keepers := keepers(here, s.Self.Bot)
 	members := make([]room.Key, len(keepers))
@@ -34,11 +34,11 @@ func (s *Service) reaches(ctx context.Context, r, other id.RoomID, speak bool) (
 		members[i] = room.MemberKey(user)
 	}
 	if here, err = s.Homeserver.Snapshot(ctx, r, s.Self.Bot, append(members, create, levels), false); err != nil {
-		return false, unlessUnseen(err)
+		return false, unlessNoView(err)
 	}
 	there, err := s.Homeserver.Snapshot(ctx, other, s.Self.Bot, append(members, create, levels), false)
 	if err != nil {
-		return false, unlessUnseen(err)
+		return false, unlessNoView(err)
 	}
 	for _, user := range keepers {
 		membership, known := there.Membership(user)
@@ -57,7 +57,7 @@ func (s *Service) mayRead(ctx context.Context, r id.RoomID, user id.UserID) (boo
 	member, visibility := room.MemberKey(user), room.Key{Type: "m.room.history_visibility"}
 	snap, err := s.Homeserver.Snapshot(ctx, r, s.Self.Bot, []room.Key{member, visibility, {Type: "m.room.join_rules"}}, false)
 	if err != nil {
-		return false, unlessUnseen(err)
+		return false, unlessNoView(err)
 	}
 	if membership, known := snap.Membership(user); known && membership == "join" {
 		return true, nil
@@ -69,8 +69,8 @@ func (s *Service) mayRead(ctx context.Context, r id.RoomID, user id.UserID) (boo
 	return event != nil && exactjson.Text(event.Content, "history_visibility") == "world_readable", nil
 }
 
-// unlessUnseen drops an error that says that a room can't be seen.
-func unlessUnseen(err error) error {
+// unlessNoView drops ErrNoView; another error is the homeserver's.
+func unlessNoView(err error) error {
 	if errors.Is(err, ErrNoView) {
 		return nil
 	}
@@ -92,7 +92,7 @@ const (
 
 // limitCards refuses, of the rows that would wait for approval, those that are asked for already, and those that are too many.
 func (s *Service) limitCards(ctx context.Context, rows []Change) error {
-	if !slices.ContainsFunc(rows, func(row Change) bool { return row.Status == Waiting }) {
+	if !slices.ContainsFunc(rows, func(row Change) bool { return row.Status == StatusWaiting }) {
 		return nil
 	}
 	todo, err := s.Store.CardsTodo(ctx)
@@ -107,7 +107,7 @@ func (s *Service) limitCards(ctx context.Context, rows []Change) error {
 	}
 	for i := range rows {
 		row := &rows[i]
-		if row.Status != Waiting {
+		if row.Status != StatusWaiting {
 			continue
 		}
 		same := slices.IndexFunc(todo, func(c Card) bool {
@@ -124,7 +124,7 @@ func (s *Service) limitCards(ctx context.Context, rows []Change) error {
 		default:
 			continue
 		}
-		row.Status, row.SettledAt = Refused, row.CreatedAt
+		row.Status, row.SettledAt = StatusRefused, row.CreatedAt
 	}
 	return nil
 }

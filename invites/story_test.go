@@ -225,9 +225,9 @@ func (w *story) ask(o op, action room.ActionType, r id.RoomID, actor id.UserID, 
 	for _, row := range rows {
 		w.say("  → %s: %s %s", row.Target, row.Status, row.Code)
 		switch row.Status {
-		case invites.Refused:
+		case invites.StatusRefused:
 			w.tally.add("refused %s %s", action, row.Code)
-		case invites.Waiting:
+		case invites.StatusWaiting:
 			w.tally.add("refused %s %s", action, row.Code)
 			w.cards = append(w.cards, question{command, action, r, row.Target})
 		}
@@ -336,11 +336,11 @@ func (w *story) row(row int64) {
 	outcome, err := one(w.Deliver(w.t.Context(), row))
 	w.hs.serving, w.hs.again, w.hs.guarding, w.hs.expiring = "", false, false, false
 	w.must(err)
-	w.say("later, for %s: %d %s", command, outcome.Kind, outcome.Code)
-	if outcome.Kind == invites.OutcomeRefused && w.expiries[row] {
+	w.say("later, for %s: %s %s", command, outcome.Status, outcome.Code)
+	if outcome.Status == invites.StatusRefused && w.expiries[row] {
 		w.tally.add("refused expire %s", outcome.Code)
 	}
-	if outcome.Kind == invites.OutcomeLater || outcome.Kind == invites.OutcomeFailed {
+	if outcome.Status == invites.StatusOpen {
 		w.must(w.queue.Wake(w.t.Context(), outcome.At, row))
 	}
 }

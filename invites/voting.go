@@ -199,7 +199,7 @@ func (s *Service) withdrawn(ctx context.Context, v Vote) (bool, error) {
 		return false, err
 	}
 	redacted, err := s.Homeserver.Redacted(ctx, v.Room, s.Self.Bot, v.Event)
-	if unseen(err) {
+	if Unseen(err) {
 		return true, nil
 	}
 	return redacted, err

@@ -38,7 +38,7 @@ func (s *Service) theirs(ctx context.Context, r id.RoomID, q policy.Question, w 
 	}
 	for _, row := range rows {
 		if row.Action == room.Invite && row.Room == r && row.Target == q.Target && row.Actor == q.Actor && row.Performer == s.Self.Bot &&
-			row.Status == Done && row.Code != string(policy.CodeAlready) {
+			row.Status == StatusDone && row.Code != string(policy.CodeAlready) {
 			p, err := s.inForce(ctx, r, w.reader(q), snap)
 			return p, p != nil, err
 		}

@@ -16,7 +16,7 @@ func BenchmarkWake(b *testing.B) {
 				bench := newBench(b, openStore(b, name))
 				bench.Deliver = each(func(_ context.Context, row int64) (invites.Outcome, error) {
 					bench.delivered <- row
-					return invites.Outcome{Kind: invites.OutcomeDone}, nil
+					return invites.Outcome{Status: invites.StatusDone}, nil
 				})
 				q := bench.queue()
 				next := int64(0)

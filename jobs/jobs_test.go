@@ -85,7 +85,7 @@ func TestWakeWhileRunning(t *testing.T) {
 		hold := make(chan struct{})
 		b.ends(func(int64) (invites.Outcome, error) {
 			<-hold
-			return invites.Outcome{Kind: invites.OutcomeDone}, nil
+			return invites.Outcome{Status: invites.StatusDone}, nil
 		})
 		q := b.queue()
 		b.wake(q, time.Now(), 1)
@@ -102,22 +102,22 @@ func TestWakeWhileRunning(t *testing.T) {
 func TestOutcomes(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		kind  invites.OutcomeKind
+		kind  invites.Status
 		again bool
 	}{
-		{"done", invites.OutcomeDone, false},
-		{"refused", invites.OutcomeRefused, false},
-		{"gone", invites.OutcomeGone, false},
-		{"later", invites.OutcomeLater, true},
-		{"failed", invites.OutcomeFailed, true},
+		{"done", invites.StatusDone, false},
+		{"refused", invites.StatusRefused, false},
+		{"gone", "", false},
+		{"later", invites.StatusOpen, true},
+		{"failed", invites.StatusOpen, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, b *bench) {
 				at := time.Now().Add(1500 * time.Millisecond)
 				var once sync.Once
 				b.ends(func(int64) (o invites.Outcome, err error) {
-					o.Kind = invites.OutcomeDone
-					once.Do(func() { o = invites.Outcome{Kind: tt.kind, At: at} })
+					o.Status = invites.StatusDone
+					once.Do(func() { o = invites.Outcome{Status: tt.kind, At: at} })
 					return o, nil
 				})
 				q := b.queue()
@@ -140,8 +140,8 @@ func TestSnoozedIsWoken(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		var once sync.Once
 		b.ends(func(int64) (o invites.Outcome, err error) {
-			o.Kind = invites.OutcomeDone
-			once.Do(func() { o = invites.Outcome{Kind: invites.OutcomeLater, At: time.Now().Add(24 * time.Hour)} })
+			o.Status = invites.StatusDone
+			once.Do(func() { o = invites.Outcome{Status: invites.StatusOpen, At: time.Now().Add(24 * time.Hour)} })
 			return o, nil
 		})
 		q := b.queue()
@@ -164,7 +164,7 @@ func TestPanic(t *testing.T) {
 			case row <= 8:
 				return invites.Outcome{}, errors.New("the database is gone")
 			}
-			return invites.Outcome{Kind: invites.OutcomeDone}, nil
+			return invites.Outcome{Status: invites.StatusDone}, nil
 		})
 		q := b.queue()
 		for row := range int64(8) {
@@ -191,7 +191,7 @@ func TestStopSoft(t *testing.T) {
 			b.delivered <- row
 			<-hold
 			ended = ctx.Err() == nil
-			return invites.Outcome{Kind: invites.OutcomeDone}, nil
+			return invites.Outcome{Status: invites.StatusDone}, nil
 		})
 		q := b.queue()
 		b.wake(q, time.Now(), 1)
@@ -235,7 +235,7 @@ func TestStopStuck(t *testing.T) {
 		hold := make(chan struct{})
 		b.ends(func(int64) (invites.Outcome, error) {
 			<-hold
-			return invites.Outcome{Kind: invites.OutcomeDone}, nil
+			return invites.Outcome{Status: invites.StatusDone}, nil
 		})
 		q := b.queue()
 		b.wake(q, time.Now(), 1)
@@ -271,7 +271,7 @@ func TestSweep(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			due = slices.DeleteFunc(due, func(r int64) bool { return r == row })
-			return invites.Outcome{Kind: invites.OutcomeDone}, nil
+			return invites.Outcome{Status: invites.StatusDone}, nil
 		})
 		b.queue()
 		b.sees(1)

@@ -80,7 +80,7 @@ func newBench(t testing.TB, s *store.Store) *bench {
 		Logger: slog.New(slog.NewTextHandler(b.log, nil)),
 		Clock:  wallClock{},
 	}
-	b.ends(func(int64) (invites.Outcome, error) { return invites.Outcome{Kind: invites.OutcomeDone}, nil })
+	b.ends(func(int64) (invites.Outcome, error) { return invites.Outcome{Status: invites.StatusDone}, nil })
 	return b
 }
 

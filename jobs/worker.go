@@ -52,7 +52,7 @@ func (w *worker) Work(ctx context.Context, job *river.Job[wakeUp]) error {
 // later notes which rows are to be woken again, and when.
 func (w *worker) later(again map[time.Time][]int64, rows []int64, outcomes []invites.Outcome) {
 	for i, outcome := range outcomes {
-		if outcome.Kind != invites.OutcomeFailed && outcome.Kind != invites.OutcomeLater {
+		if outcome.Status != invites.StatusOpen {
 			continue
 		}
 		at := outcome.At.Add(time.Second - 1).Truncate(time.Second)

@@ -93,8 +93,8 @@ func TestPorts(t *testing.T) {
 	decision := []invites.Audit{{Kind: "decision", Action: room.Invite, Verdict: "deny", Code: "policy.no"}}
 	for _, err := range []error{
 		func() error { _, err := s.Record(t.Context(), nil, decision); return err }(),
-		s.Settle(t.Context(), invites.Settlement{Status: invites.Done, Code: "done"},
-			invites.Settlement{Status: invites.Open, Code: "M_LIMIT_EXCEEDED", At: at, DueAt: at.Add(20 * time.Second)}),
+		s.Settle(t.Context(), invites.Settlement{Status: invites.StatusDone, Code: "done"},
+			invites.Settlement{Status: invites.StatusOpen, Code: "M_LIMIT_EXCEEDED", At: at, DueAt: at.Add(20 * time.Second)}),
 		s.Quarantine(t.Context(), make([]invites.Undecodable, 2)),
 		m.Homeserver(world{}).Act(t.Context(), invites.Effect{Action: room.Invite}),
 		m.Queue(world{}).Wake(t.Context(), at, 1, 2, 3),

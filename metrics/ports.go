@@ -27,22 +27,19 @@ func (h homeserver) Act(ctx context.Context, e invites.Effect) error {
 
 // result names how an act ended.
 func result(err error) string {
-	var act *invites.ActError
 	switch {
 	case err == nil:
 		return "done"
-	case !errors.As(err, &act):
-		return "cancelled"
-	}
-	switch act.Class {
-	case invites.ClassRefused:
+	case invites.Refused(err):
 		return "refused"
-	case invites.ClassLater:
+	case invites.IsClass(err, invites.ClassLater):
 		return "later"
-	case invites.ClassStopped:
+	case invites.Stopped(err):
 		return "stopped"
+	case invites.IsClass(err, invites.ClassFailed):
+		return "failed"
 	}
-	return "failed"
+	return "cancelled"
 }
 
 // Queue counts the wake-ups of q.
@@ -137,7 +134,7 @@ func (s store) Settle(ctx context.Context, settlements ...invites.Settlement) (e
 	}
 	for _, one := range settlements {
 		outcome := string(one.Status)
-		if one.Status == invites.Open {
+		if one.Status == invites.StatusOpen {
 			if one.Code == invites.CodeTurn {
 				continue // it waits for its turn: that was no attempt
 			}
@@ -155,7 +152,7 @@ func (s store) Settle(ctx context.Context, settlements ...invites.Settlement) (e
 // decided counts the decisions in an audit.
 func (s store) decided(audit []invites.Audit) {
 	for _, a := range audit {
-		if a.Kind == "decision" {
+		if a.Kind == invites.AuditDecision {
 			s.m.decisions.WithLabelValues(string(a.Action), a.Verdict, s.m.codes.label(a.Code)).Inc()
 		}
 	}

@@ -151,12 +151,11 @@ func (d *doctor) clock(ctx context.Context) finding {
 
 func (d *doctor) token(ctx context.Context) finding {
 	me, err := d.client.Whoami(ctx)
-	var act *invites.ActError
 	switch {
-	case errors.As(err, &act) && act.Class == invites.ClassStopped:
+	case invites.Stopped(err):
 		return finding{found: "the homeserver does not know it",
 			remedy: "Give the homeserver the registration (usher -g writes it) and restart it; as_token must be the same in both files."}
-	case errors.As(err, &act) && act.Code == "M_FORBIDDEN":
+	case invites.Errcode(err) == "M_FORBIDDEN":
 		return finding{well: true, found: "known; the bot's user is not there yet",
 			remedy: "Usher makes it at its first start. If it can't, the registration's namespace does not cover " + d.cfg.BotUser() + "."}
 	case err != nil:
@@ -173,9 +172,8 @@ func (d *doctor) puppet(ctx context.Context) finding {
 		return finding{well: true, found: "off: the bot itself sends the invitations"}
 	}
 	err := d.client.CheckAssertion(ctx)
-	var act *invites.ActError
-	if errors.As(err, &act) && (act.Class == invites.ClassStopped || act.Class == invites.ClassRefused) {
-		return finding{found: "the homeserver does not take the second registration: " + act.Code,
+	if invites.Stopped(err) || invites.Refused(err) {
+		return finding{found: "the homeserver does not take the second registration: " + invites.Errcode(err),
 			remedy: "Give it the puppet registration as well (usher -g writes both) and restart it."}
 	}
 	if err != nil {
@@ -193,13 +191,12 @@ func (d *doctor) wayBack(ctx context.Context) finding {
 		defer func() { _ = server.Close() }()
 	}
 	err := d.client.Ping(ctx, d.cfg.Appservice.ID, "doctor")
-	var act *invites.ActError
 	switch {
 	case errors.Is(err, homeserver.ErrUnsupported):
 		return finding{well: true, found: "this homeserver can't be asked to call (it has no appservice ping)",
 			remedy: "Start Usher, say " + d.cfg.Commands.Prefix + "ping in a room with it, and see whether it answers."}
-	case errors.As(err, &act) && strings.Contains(act.Code, "BAD_STATUS"):
-		return finding{found: "something answers at " + d.cfg.Appservice.Address + ", but it refuses the homeserver: " + act.Error(),
+	case strings.Contains(invites.Errcode(err), "BAD_STATUS"):
+		return finding{found: "something answers at " + d.cfg.Appservice.Address + ", but it refuses the homeserver: " + err.Error(),
 			remedy: "hs_token must be the same in the config and in the registration; restart the homeserver after a change."}
 	case err != nil:
 		return finding{found: "the homeserver can't reach Usher at " + d.cfg.Appservice.Address + ": " + err.Error(),

@@ -213,24 +213,12 @@ func TestCanSend(t *testing.T) {
 	if got := s.CanSend(caro, typeAliases, true); got.Rule != RuleStateKey {
 		t.Errorf("aliases of no server: %s", got.Rule)
 	}
-	if got := s.authorizeSend(dino, typeAliases, &server); got.Verdict != Allow {
+	if got := (rules{s}).authorizeSend(dino, typeAliases, &server); got.Verdict != Allow {
 		t.Errorf("aliases of the sender's server: %s", got.Rule)
 	}
 	other := string(bela)
-	if got := s.authorizeSend(caro, "org.example.state", &other); got.Rule != RuleStateKey {
+	if got := (rules{s}).authorizeSend(caro, "org.example.state", &other); got.Rule != RuleStateKey {
 		t.Errorf("somebody else's state: %s", got.Rule)
-	}
-}
-
-func TestNeededFor(t *testing.T) {
-	s := NewSnapshot(testRoom{version: "10", levels: `{"invite":5,"kick":6,"ban":7,"state_default":8,"events":{"m.room.power_levels":9},"redact":"x"}`}.state())
-	for action, want := range map[ActionType]Level{Invite: 5, ThirdParty: 5, Kick: 6, Ban: 7, Unban: 7, SetJoinRules: 8, SetPowerLevels: 9, Join: 0} {
-		if got, known := s.NeededFor(action); got != want || !known {
-			t.Errorf("%s: got %d, %v", action, got, known)
-		}
-	}
-	if _, known := NewSnapshot(State{Version: "10"}).NeededFor(Invite); known {
-		t.Error("known without power levels")
 	}
 }
 

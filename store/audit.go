@@ -31,7 +31,7 @@ func appendAudit(t *tx, audit []invites.Audit) error {
 	rows := make([][]any, len(audit))
 	for i, a := range audit {
 		var part any
-		if a.Kind == "decision" && a.Command != "" {
+		if a.Kind == invites.AuditDecision && a.Command != "" {
 			part = digest(string(a.Action), string(a.Room), string(a.Target))
 		}
 		rows[i] = []any{digest(string(a.Command)), part, ms(a.At), in(a.Kind), in(a.Action), in(a.Room), in(a.Actor), in(a.Performer), in(a.Target),

@@ -32,7 +32,7 @@ func benchEvents(from, n int) []invites.Received {
 func benchRow(n int) (invites.Change, invites.Audit) {
 	command := id.EventID(fmt.Sprintf("$%dabcdefghijklmnopqrstuvwxyz0123456789abcdef", n))
 	i := invites.Change{Command: command, CommandRoom: "!room:example.org", Action: "invite", Room: "!room:example.org", Target: "@bob:example.org",
-		Actor: "@alice:example.org", Performer: "@alice:example.org", Status: invites.Open, DueAt: start, CreatedAt: start}
+		Actor: "@alice:example.org", Performer: "@alice:example.org", Status: invites.StatusOpen, DueAt: start, CreatedAt: start}
 	return i, invites.Audit{At: start, Kind: "decision", Action: i.Action, Room: i.Room, Actor: i.Actor, Performer: i.Performer, Target: i.Target, Verdict: "allow", Command: command}
 }
 
@@ -68,7 +68,7 @@ func settleOne(b *testing.B, s *store.Store, n int) {
 	claimed := rows[0]
 	effect := decision
 	effect.Kind = "effect"
-	err = s.Settle(b.Context(), invites.Settlement{ID: claimed.ID, Attempt: claimed.Attempt, Status: invites.Done, At: start, Audit: []invites.Audit{effect}})
+	err = s.Settle(b.Context(), invites.Settlement{ID: claimed.ID, Attempt: claimed.Attempt, Status: invites.StatusDone, At: start, Audit: []invites.Audit{effect}})
 	if err != nil {
 		b.Error(err)
 	}
@@ -157,7 +157,7 @@ func fill(b *testing.B, s *store.Store, rows int) {
 		for i := range n {
 			row, decision := benchRow(from + i)
 			if row.DueAt = start.Add(time.Hour); i%2 == 0 {
-				row.Status = invites.Done
+				row.Status = invites.StatusDone
 			}
 			list, audit = append(list, row), append(audit, decision)
 		}

@@ -140,7 +140,7 @@ func (s Cards) CloseCard(ctx context.Context, c invites.Closing) (closed bool, e
 		switch r := c.Row; {
 		case r == nil:
 		case r.ID != 0:
-			if r.Status != invites.Open {
+			if r.Status != invites.StatusOpen {
 				if err := refund(t, []invites.Settlement{{ID: r.ID, Refund: true}}); err != nil {
 					return err
 				}

@@ -32,7 +32,7 @@ func child() {
 		_, err := s.Receive(context.Background(), []invites.Received{{Event: e, Raw: json.RawMessage(`{}`)}}, nil)
 		if err == nil {
 			fmt.Println("received", e)
-			_, err = s.Record(context.Background(), []invites.Change{{Command: e, Status: invites.Open}}, []invites.Audit{{Kind: "effect", Command: e}})
+			_, err = s.Record(context.Background(), []invites.Change{{Command: e, Status: invites.StatusOpen}}, []invites.Audit{{Kind: "effect", Command: e}})
 		}
 		if err != nil {
 			fmt.Println("fault", err)

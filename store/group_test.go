@@ -19,7 +19,7 @@ func TestBegun(t *testing.T) {
 	recorded := make(chan error, 1)
 	record := func(ev invites.Received) bool {
 		go func() {
-			rows, err := s.Record(t.Context(), []invites.Change{{Command: ev.Event, Action: room.Invite, Target: "@a:b", Status: invites.Open}}, nil)
+			rows, err := s.Record(t.Context(), []invites.Change{{Command: ev.Event, Action: room.Invite, Target: "@a:b", Status: invites.StatusOpen}}, nil)
 			if err == nil && rows[0].ID == 0 {
 				t.Error("a row without id")
 			}

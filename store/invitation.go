@@ -183,7 +183,7 @@ func (s Changes) Settle(ctx context.Context, settlements ...invites.Settlement) 
 	var then []invites.Change
 	for i, st := range settlements {
 		settled := st.At
-		if st.Status == invites.Open {
+		if st.Status == invites.StatusOpen {
 			settled = time.Time{}
 		}
 		rows[i] = []any{st.ID, st.Attempt, in(st.Status), in(st.Code), in(st.Detail), ms(st.DueAt), ms(settled)}

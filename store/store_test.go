@@ -75,16 +75,16 @@ func TestInviting(t *testing.T) {
 		}
 		inviting(false)
 		rows, err := s.Record(t.Context(), []invites.Change{
-			{Command: "$c", Action: room.Invite, Target: "@a:b", Status: invites.Open, Attempt: 1, LeasedUntil: time.UnixMilli(1)},
-			{Command: "$c", Action: room.Invite, Target: "@c:d", Status: invites.Refused},
-			{Command: "$c", Action: room.Join, Target: "@a:b", Status: invites.Open},
-			{Command: "$d", Action: room.Invite, Target: "@a:b", Status: invites.Waiting},
+			{Command: "$c", Action: room.Invite, Target: "@a:b", Status: invites.StatusOpen, Attempt: 1, LeasedUntil: time.UnixMilli(1)},
+			{Command: "$c", Action: room.Invite, Target: "@c:d", Status: invites.StatusRefused},
+			{Command: "$c", Action: room.Join, Target: "@a:b", Status: invites.StatusOpen},
+			{Command: "$d", Action: room.Invite, Target: "@a:b", Status: invites.StatusWaiting},
 		}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		inviting(true)
-		if err := s.Settle(t.Context(), invites.Settlement{ID: rows[0].ID, Attempt: 1, Status: invites.Done}); err != nil {
+		if err := s.Settle(t.Context(), invites.Settlement{ID: rows[0].ID, Attempt: 1, Status: invites.StatusDone}); err != nil {
 			t.Fatal(err)
 		}
 		inviting(false)

@@ -165,9 +165,9 @@ func testCloseCard(t *testing.T, s Store) {
 // testCloseWaiting lets a row that waits for a card go on, or end, in the commit that closes it.
 func testCloseWaiting(t *testing.T, s Store) {
 	ctx := t.Context()
-	for n, end := range []invites.Status{invites.Open, invites.Refused} {
+	for n, end := range []invites.Status{invites.StatusOpen, invites.StatusRefused} {
 		row := invitation(n)
-		row.Command, row.Status = id.EventID(fmt.Sprintf("$ask%d", n)), invites.Waiting
+		row.Command, row.Status = id.EventID(fmt.Sprintf("$ask%d", n)), invites.StatusWaiting
 		spent := must(s.Spent(ctx, row.Room, invites.SpentBy{}, time.Time{}))(t)
 		charge := invites.Charge{Room: row.Room, Version: spent.Version, Server: "x", At: epoch, For: []invites.Change{row}}
 		row = must(s.Record(ctx, []invites.Change{row}, nil, charge))(t)[0]

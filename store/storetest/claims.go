@@ -36,7 +36,7 @@ func testClaim(t *testing.T, s Store) {
 	if _, ok, err := claimOne(ctx, s, row.ID+1000, epoch, lease); ok || err != nil {
 		t.Errorf("no such row: %v, %v", ok, err)
 	}
-	check(t, s.Settle(ctx, invites.Settlement{ID: row.ID, Attempt: 2, Status: invites.Done, At: epoch}))
+	check(t, s.Settle(ctx, invites.Settlement{ID: row.ID, Attempt: 2, Status: invites.StatusDone, At: epoch}))
 	if _, ok, err := claimOne(ctx, s, row.ID, epoch.Add(time.Hour), lease); ok || err != nil {
 		t.Errorf("settled row: %v, %v", ok, err)
 	}

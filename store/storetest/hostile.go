@@ -39,7 +39,7 @@ func testHostileText(t *testing.T, s Store) {
 		check(t, s.Handled(ctx, e.Event))
 
 		i := invites.Change{Command: e.Event, Action: room.ActionType(text), Room: id.RoomID(text), Target: id.UserID(text),
-			Actor: id.UserID(text), Performer: id.UserID(text), Reason: text, Status: invites.Open, Code: text, Detail: text}
+			Actor: id.UserID(text), Performer: id.UserID(text), Reason: text, Status: invites.StatusOpen, Code: text, Detail: text}
 		a := invites.Audit{Kind: "decision", Action: i.Action, Room: i.Room, Actor: i.Actor, Performer: i.Performer, Target: i.Target,
 			Verdict: text, Code: text, Policy: id.EventID(text), Command: i.Command}
 		row := must(s.Record(ctx, []invites.Change{i}, []invites.Audit{a, a}))(t)[0]
@@ -48,7 +48,7 @@ func testHostileText(t *testing.T, s Store) {
 			t.Errorf("%.20q: invitation changed", text)
 		}
 		claim(t, s, epoch, row)
-		check(t, s.Settle(ctx, invites.Settlement{ID: row.ID, Attempt: 1, Status: invites.Refused, Code: text, Detail: text, At: epoch}))
+		check(t, s.Settle(ctx, invites.Settlement{ID: row.ID, Attempt: 1, Status: invites.StatusRefused, Code: text, Detail: text, At: epoch}))
 		got := must(s.Audit(ctx, e.Event))(t)
 		if len(got) != 1 {
 			t.Fatalf("%.20q: %d audit rows", text, len(got))
@@ -57,7 +57,7 @@ func testHostileText(t *testing.T, s Store) {
 			t.Errorf("%.20q: audit changed", text)
 		}
 	}
-	i := invites.Change{Command: "$via", Via: []string{"a\x00", "b"}, Status: invites.Open}
+	i := invites.Change{Command: "$via", Via: []string{"a\x00", "b"}, Status: invites.StatusOpen}
 	if got := must(s.Record(ctx, []invites.Change{i}, nil))(t)[0]; !reflect.DeepEqual(got.Via, i.Via) {
 		t.Errorf("via %q", got.Via)
 	}
@@ -112,15 +112,15 @@ func testTogether(t *testing.T, s Store) {
 		})
 		wg.Go(func() {
 			other := rows[(n+1)%rounds]
-			err := s.Settle(ctx, invites.Settlement{ID: rows[n].ID, Attempt: 1, Status: invites.Refused, At: epoch, Audit: []invites.Audit{decision(n)}},
-				invites.Settlement{ID: other.ID, Attempt: 7, Status: invites.Done, At: epoch})
+			err := s.Settle(ctx, invites.Settlement{ID: rows[n].ID, Attempt: 1, Status: invites.StatusRefused, At: epoch, Audit: []invites.Audit{decision(n)}},
+				invites.Settlement{ID: other.ID, Attempt: 7, Status: invites.StatusDone, At: epoch})
 			if !errors.Is(err, invites.ErrFenced) {
 				t.Errorf("got %v, want ErrFenced", err)
 			}
 		})
 		wg.Go(func() {
 			if n%2 == 0 {
-				check := s.Settle(ctx, invites.Settlement{ID: rows[n].ID, Attempt: 1, Status: invites.Done, At: epoch})
+				check := s.Settle(ctx, invites.Settlement{ID: rows[n].ID, Attempt: 1, Status: invites.StatusDone, At: epoch})
 				if check != nil {
 					t.Error(check)
 				}
@@ -136,7 +136,7 @@ func testTogether(t *testing.T, s Store) {
 	}
 	wg.Wait()
 	for n, r := range must(s.Invitations(ctx, "$command"))(t) {
-		if want := map[bool]invites.Status{true: invites.Done, false: invites.Open}[n%2 == 0]; r.Status != want {
+		if want := map[bool]invites.Status{true: invites.StatusDone, false: invites.StatusOpen}[n%2 == 0]; r.Status != want {
 			t.Errorf("row %d is %s, want %s", n, r.Status, want)
 		}
 	}

@@ -15,9 +15,9 @@ import (
 func testRecordKeepsEverything(t *testing.T, s Store) {
 	ctx := t.Context()
 	full := invites.Change{Command: "$c", CommandRoom: "!c", Action: room.Join, Room: "!r", Via: []string{"a.example", "b.example"},
-		Target: "@t:x", Actor: "@a:x", Performer: "@p:x", Reason: "why", Status: invites.Refused, Code: "CODE", Detail: "detail",
+		Target: "@t:x", Actor: "@a:x", Performer: "@p:x", Reason: "why", Status: invites.StatusRefused, Code: "CODE", Detail: "detail",
 		Attempt: 3, DueAt: epoch, LeasedUntil: epoch.Add(time.Second), CreatedAt: epoch.Add(2 * time.Second), SettledAt: epoch.Add(3 * time.Second)}
-	bare := invites.Change{Command: "$c", Status: invites.Open}
+	bare := invites.Change{Command: "$c", Status: invites.StatusOpen}
 	stored := must(s.Record(ctx, []invites.Change{full, bare}, nil))(t)
 	full.ID, bare.ID = stored[0].ID, stored[1].ID
 	if want := []invites.Change{full, bare}; !reflect.DeepEqual(stored, want) {
@@ -43,7 +43,7 @@ func testRecordClaimed(t *testing.T, s Store) {
 	if _, ok, err := claimOne(ctx, s, stored.ID, epoch, time.Minute); ok || err != nil {
 		t.Errorf("claimed within the lease: %v %v", ok, err)
 	}
-	check(t, s.Settle(ctx, invites.Settlement{ID: stored.ID, Attempt: 1, Status: invites.Open, DueAt: epoch, At: epoch}))
+	check(t, s.Settle(ctx, invites.Settlement{ID: stored.ID, Attempt: 1, Status: invites.StatusOpen, DueAt: epoch, At: epoch}))
 	again, ok, err := claimOne(ctx, s, stored.ID, epoch, time.Minute)
 	if check(t, err); !ok || again.Attempt != 2 {
 		t.Errorf("got %v %+v, want the second attempt", ok, again)
@@ -158,15 +158,15 @@ func testSettle(t *testing.T, s Store) {
 	effect.Kind, effect.Verdict = "effect", "done"
 	check(t, s.Settle(ctx))
 	check(t, s.Settle(ctx,
-		invites.Settlement{ID: rows[0].ID, Attempt: 1, Status: invites.Done, At: at, Audit: []invites.Audit{effect}},
-		invites.Settlement{ID: rows[1].ID, Attempt: 1, Status: invites.Refused, Code: "M_FORBIDDEN", Detail: "No.", At: at},
-		invites.Settlement{ID: rows[2].ID, Attempt: 1, Status: invites.Open, Code: "M_LIMIT_EXCEEDED", DueAt: due, At: at}))
+		invites.Settlement{ID: rows[0].ID, Attempt: 1, Status: invites.StatusDone, At: at, Audit: []invites.Audit{effect}},
+		invites.Settlement{ID: rows[1].ID, Attempt: 1, Status: invites.StatusRefused, Code: "M_FORBIDDEN", Detail: "No.", At: at},
+		invites.Settlement{ID: rows[2].ID, Attempt: 1, Status: invites.StatusOpen, Code: "M_LIMIT_EXCEEDED", DueAt: due, At: at}))
 	want := slices.Clone(rows)
 	for i := range want {
 		want[i].LeasedUntil, want[i].DueAt = time.Time{}, time.Time{}
 	}
-	want[0].Status, want[0].SettledAt = invites.Done, at
-	want[1].Status, want[1].SettledAt, want[1].Code, want[1].Detail = invites.Refused, at, "M_FORBIDDEN", "No."
+	want[0].Status, want[0].SettledAt = invites.StatusDone, at
+	want[1].Status, want[1].SettledAt, want[1].Code, want[1].Detail = invites.StatusRefused, at, "M_FORBIDDEN", "No."
 	want[2].DueAt, want[2].Code = due, "M_LIMIT_EXCEEDED"
 	if got := must(s.Invitations(ctx, "$command"))(t); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -187,7 +187,7 @@ func testSettleFenced(t *testing.T, s Store) {
 	good := claim(t, s, epoch, rows[1])[0]
 	slow := claim(t, s, epoch, rows[2])[0]
 	done := func(row int64, attempt int) invites.Settlement {
-		return invites.Settlement{ID: row, Attempt: attempt, Status: invites.Done, At: epoch, Audit: []invites.Audit{decision(0)}}
+		return invites.Settlement{ID: row, Attempt: attempt, Status: invites.StatusDone, At: epoch, Audit: []invites.Audit{decision(0)}}
 	}
 	before := must(s.Invitations(ctx, "$command"))(t)
 	for _, tt := range []struct {
@@ -213,7 +213,7 @@ func testSettleFenced(t *testing.T, s Store) {
 	}
 	check(t, s.Settle(ctx, done(slow.ID, slow.Attempt))) // late, but nobody came in between
 	retry := done(good.ID, good.Attempt)
-	retry.Status = invites.Open
+	retry.Status = invites.StatusOpen
 	check(t, s.Settle(ctx, retry))
 	for _, st := range []invites.Settlement{done(slow.ID, slow.Attempt), done(good.ID, good.Attempt)} {
 		if err := s.Settle(ctx, st); !errors.Is(err, invites.ErrFenced) {
@@ -227,11 +227,11 @@ func testSettleMany(t *testing.T, s Store) {
 	rows := claim(t, s, epoch, must(s.Record(ctx, invitations(0, 150), nil))(t)...)
 	list := make([]invites.Settlement, len(rows))
 	for i, r := range rows {
-		list[i] = invites.Settlement{ID: r.ID, Attempt: 1, Status: invites.Done, Code: r.Target.String(), At: epoch, Audit: []invites.Audit{decision(i)}}
+		list[i] = invites.Settlement{ID: r.ID, Attempt: 1, Status: invites.StatusDone, Code: r.Target.String(), At: epoch, Audit: []invites.Audit{decision(i)}}
 	}
 	check(t, s.Settle(ctx, list...))
 	for _, r := range must(s.Invitations(ctx, "$command"))(t) {
-		if r.Status != invites.Done || r.Code != r.Target.String() {
+		if r.Status != invites.StatusDone || r.Code != r.Target.String() {
 			t.Fatalf("row %+v", r)
 		}
 	}
@@ -244,7 +244,7 @@ func testSettleMany(t *testing.T, s Store) {
 func testSettleThen(t *testing.T, s Store) {
 	ctx := t.Context()
 	row := claim(t, s, epoch, must(s.Record(ctx, invitations(0, 2), nil))(t)[0])[0]
-	done := invites.Settlement{ID: row.ID, Attempt: 7, Status: invites.Done, At: epoch, Then: invitations(1, 4)}
+	done := invites.Settlement{ID: row.ID, Attempt: 7, Status: invites.StatusDone, At: epoch, Then: invitations(1, 4)}
 	if err := s.Settle(ctx, done); !errors.Is(err, invites.ErrFenced) {
 		t.Errorf("got %v, want ErrFenced", err)
 	}
@@ -254,7 +254,7 @@ func testSettleThen(t *testing.T, s Store) {
 	done.Attempt = row.Attempt
 	check(t, s.Settle(ctx, done))
 	got := must(s.Invitations(ctx, "$command"))(t)
-	if len(got) != 4 || got[0].Status != invites.Done || got[3].Target != invitation(3).Target {
+	if len(got) != 4 || got[0].Status != invites.StatusDone || got[3].Target != invitation(3).Target {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -263,7 +263,7 @@ func testRelease(t *testing.T, s Store) {
 	ctx := t.Context()
 	must(s.Release(ctx, epoch))(t)
 	rows := claim(t, s, epoch, must(s.Record(ctx, invitations(0, 3), nil))(t)...)
-	done := invites.Settlement{ID: rows[0].ID, Attempt: 1, Status: invites.Done, At: epoch}
+	done := invites.Settlement{ID: rows[0].ID, Attempt: 1, Status: invites.StatusDone, At: epoch}
 	check(t, s.Settle(ctx, done))
 	soon := epoch.Add(time.Second)
 	if got := must(s.Release(ctx, soon))(t); !slices.Equal(got, ids(rows[1:])) {
@@ -296,7 +296,7 @@ func testDue(t *testing.T, s Store) {
 	rows := must(s.Record(ctx, list, nil))(t)
 	claim(t, s, epoch, rows[6])
 	settled := claim(t, s, epoch, rows[3])[0]
-	check(t, s.Settle(ctx, invites.Settlement{ID: settled.ID, Attempt: 1, Status: invites.Done, At: epoch}))
+	check(t, s.Settle(ctx, invites.Settlement{ID: settled.ID, Attempt: 1, Status: invites.StatusDone, At: epoch}))
 	for _, tt := range []struct {
 		name  string
 		now   time.Duration

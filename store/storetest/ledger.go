@@ -126,7 +126,7 @@ func testLedgerBehind(t *testing.T, s Store) {
 		row, at := invitation(1), epoch.Add(time.Duration(n)*time.Minute)
 		row.Command, row.Actor, row.CreatedAt = id.EventID(fmt.Sprintf("$c%d", n)), id.UserID(fmt.Sprintf("@asker%d:example.org", n)), at.Add(-2*time.Second)
 		got := claim(t, s, row.CreatedAt, must(s.Record(ctx, []invites.Change{row}, nil))(t)[0])[0]
-		check(t, s.Settle(ctx, invites.Settlement{ID: got.ID, Attempt: got.Attempt, Status: invites.Done, Code: code, At: at}))
+		check(t, s.Settle(ctx, invites.Settlement{ID: got.ID, Attempt: got.Attempt, Status: invites.StatusDone, Code: code, At: at}))
 	}
 	observe(t, s, member(1, "invite", usherBot), member(2, "leave", target), member(3, "invite", usherBot), member(4, "leave", target), member(5, "invite", usherBot))
 	for i, e := range must(s.EntriesOf(ctx, lobby, target, 9))(t) {

@@ -63,7 +63,7 @@ func testRefund(t *testing.T, s Store) {
 	rows := must(s.Record(ctx, invitations(0, 2), nil, charge(0, "!r", "x", epoch, invitations(0, 2)...)))(t)
 	var settled []invites.Settlement
 	for i, row := range claim(t, s, epoch, rows...) {
-		settled = append(settled, invites.Settlement{ID: row.ID, Attempt: row.Attempt, Status: invites.Refused, At: epoch, Refund: i == 0})
+		settled = append(settled, invites.Settlement{ID: row.ID, Attempt: row.Attempt, Status: invites.StatusRefused, At: epoch, Refund: i == 0})
 	}
 	check(t, s.Settle(ctx, settled...))
 	left := must(s.Spent(ctx, "!r", invites.SpentBy{}, time.Time{}))(t)

@@ -110,7 +110,7 @@ func invitation(n int) invites.Change {
 	return invites.Change{
 		Command: "$command", CommandRoom: "!room:example.org", Action: room.Invite, Room: "!room:example.org",
 		Target: id.UserID(fmt.Sprintf("@user%d:example.org", n)), Actor: "@alice:example.org", Performer: "@usher:example.org",
-		Status: invites.Open, DueAt: epoch, CreatedAt: epoch,
+		Status: invites.StatusOpen, DueAt: epoch, CreatedAt: epoch,
 	}
 }
 

@@ -1,0 +1,134 @@
+package invites
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Errors of the store.
+var (
+	// ErrFenced says that another attempt has claimed the row in the meantime.
+	ErrFenced = errors.New("invites: claimed by another attempt")
+	// ErrNotFound says that no such row exists.
+	ErrNotFound = errors.New("invites: not found")
+	// ErrSpent says that another request charged the same quotas since they were read.
+	ErrSpent = errors.New("invites: quotas were charged meanwhile")
+)
+
+// ErrNoView says that neither the bot nor the viewer can see the room.
+var ErrNoView = errors.New("invites: the room's state can't be read")
+
+// UnderWayError says that an earlier attempt at a row of the command ends in a moment, as after a crash. The command is to be run
+// again at Until.
+type UnderWayError struct{ Until time.Time }
+
+// Error implements error.
+func (e *UnderWayError) Error() string { return "invites: an attempt is under way" }
+
+// Class says how to go on after the homeserver refused or failed.
+type Class uint8
+
+// The classes of failure.
+const (
+	ClassFailed  Class = iota // try again with backoff: no answer, 5xx, nonsense
+	ClassRefused              // final: the homeserver will not
+	ClassLater                // rate limited: not before RetryAfter
+	ClassStopped              // the homeserver refuses Usher's own token: stop acting, the row stays open
+)
+
+// ActError is a classified refusal or failure of the homeserver. Callers ask for its parts by the functions below.
+type ActError struct {
+	Class      Class
+	Code       string        // errcode such as "M_FORBIDDEN"; empty without one
+	Status     int           // HTTP status; 0 without an answer
+	RetryAfter time.Duration // for ClassLater
+	Err        error
+}
+
+// Error implements error. It never holds a token.
+func (e *ActError) Error() string {
+	if e.Status == 0 {
+		return fmt.Sprintf("homeserver: no answer: %v", e.Err)
+	}
+	return fmt.Sprintf("homeserver: %d %s: %v", e.Status, e.Code, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *ActError) Unwrap() error { return e.Err }
+
+// answered returns the homeserver's error in err; nil without one.
+func answered(err error) *ActError {
+	var act *ActError
+	_ = errors.As(err, &act)
+	return act
+}
+
+// Refused reports whether err is a final refusal of the homeserver.
+func Refused(err error) bool { return IsClass(err, ClassRefused) }
+
+// Stopped reports whether the homeserver refuses Usher's own token.
+func Stopped(err error) bool { return IsClass(err, ClassStopped) }
+
+// Unseen reports whether err says that a room or an event can't be read, by anybody whom Usher may read as.
+func Unseen(err error) bool { return errors.Is(err, ErrNoView) || Refused(err) }
+
+// Limited reports whether the homeserver asks to wait, and how long.
+func Limited(err error) (wait time.Duration, limited bool) {
+	act := answered(err)
+	if act == nil || act.Class != ClassLater {
+		return 0, false
+	}
+	return act.RetryAfter, true
+}
+
+// IsClass reports whether err is a homeserver's error of one of the classes.
+func IsClass(err error, classes ...Class) bool {
+	act := answered(err)
+	for _, c := range classes {
+		if act != nil && act.Class == c {
+			return true
+		}
+	}
+	return false
+}
+
+// Errcode returns the errcode in the homeserver's answer; empty without one.
+func Errcode(err error) string {
+	if act := answered(err); act != nil {
+		return act.Code
+	}
+	return ""
+}
+
+// HTTPStatus returns the status of the homeserver's answer; 0 without one.
+func HTTPStatus(err error) int {
+	if act := answered(err); act != nil {
+		return act.Status
+	}
+	return 0
+}
+
+// UnlessRefused drops a final refusal: no second try would mend it.
+func UnlessRefused(err error) error {
+	if Refused(err) {
+		return nil
+	}
+	return err
+}
+
+// UnlessUnseen drops an error that says that a room or an event can't be read.
+func UnlessUnseen(err error) error {
+	if Unseen(err) {
+		return nil
+	}
+	return err
+}
+
+// UnlessNone drops ErrNotFound.
+func UnlessNone(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
