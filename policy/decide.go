@@ -21,6 +21,7 @@ const (
 	CodeNotAllowed  room.Rule = "policy.whom.not_allowed"      // neither allow_users nor allow_servers
 	CodeIPLiteral   room.Rule = "policy.whom.ip_literal"       // the server goes by an IP address
 	CodeListed      room.Rule = "policy.whom.listed"           // a policy list bans them
+	CodeRoomListed  room.Rule = "policy.whom.room_listed"      // a policy list bans the room
 	CodeAfterLeave  room.Rule = "policy.whom.cooldown.leave"   // left too recently
 	CodeAfterNo     room.Rule = "policy.whom.cooldown.decline" // declined too recently
 	CodeAfterKick   room.Rule = "policy.whom.cooldown.kick"    // kicked too recently
@@ -153,7 +154,7 @@ func (c check) ask() *Decision {
 		return nil
 	}
 	_, byName := matchAny(c.d.Ask.Users, string(c.q.Actor))
-	_, byServer := matchAny(c.d.Ask.Servers, ServerName(c.q.Actor))
+	_, byServer := matchAny(c.d.Ask.Servers, c.q.Actor.Homeserver())
 	if byName || byServer {
 		return nil
 	}
@@ -184,15 +185,17 @@ func (c check) joined() *Decision {
 }
 
 func (c check) denied() *Decision {
-	server := ServerName(c.q.Target)
-	if glob, hit := matchDenied(c.d.Whom.DenyUsers, c.q.Target); hit {
+	if len(c.p.denyUsers)+len(c.p.denyServers) == 0 && c.d.Whom.IPLiterals {
+		return nil
+	}
+	if glob, hit := spellUser(c.q.Target).match(c.p.denyUsers); hit {
 		return &Decision{Code: CodeUserDenied, Field: "whom.deny_users", Match: glob}
 	}
-	if glob, hit := matchAny(c.d.Whom.DenyServers, server); hit {
+	if glob, hit := spellServer(c.q.Target).match(c.p.denyServers); hit {
 		return &Decision{Code: CodeHostDenied, Field: "whom.deny_servers", Match: glob}
 	}
-	if !c.d.Whom.IPLiterals && isIPLiteral(server) {
-		return &Decision{Code: CodeIPLiteral, Field: "whom.ip_literals", Match: server}
+	if !c.d.Whom.IPLiterals && room.IsIPLiteral(c.q.Target.Homeserver()) {
+		return &Decision{Code: CodeIPLiteral, Field: "whom.ip_literals", Match: ServerName(c.q.Target)}
 	}
 	return nil
 }
@@ -203,7 +206,7 @@ func (c check) allowed() *Decision {
 		return nil
 	}
 	_, byName := matchAny(w.AllowUsers, string(c.q.Target))
-	_, byServer := matchAny(w.AllowServers, ServerName(c.q.Target))
+	_, byServer := matchAny(w.AllowServers, c.q.Target.Homeserver())
 	if byName || byServer {
 		return nil
 	}
@@ -211,7 +214,18 @@ func (c check) allowed() *Decision {
 }
 
 func (c check) listed() *Decision {
-	if len(c.d.Whom.Lists) == 0 || c.f.Hit == nil {
+	w := c.d.Whom
+	switch {
+	case len(w.Lists) == 0:
+		return nil
+	case c.f.RoomHit != nil:
+		return &Decision{Code: CodeRoomListed, Field: "whom.lists", Hit: c.f.RoomHit}
+	case c.f.Hit == nil:
+		return nil
+	}
+	_, user := matchAny(w.ExceptUsers, string(c.q.Target))
+	_, server := matchAny(w.ExceptServers, c.q.Target.Homeserver())
+	if user || server {
 		return nil
 	}
 	return &Decision{Code: CodeListed, Field: "whom.lists", Hit: c.f.Hit}
@@ -268,5 +282,5 @@ func (c check) approval() *Decision {
 // Refusals lists the reason codes with which a policy denies.
 func Refusals() []room.Rule {
 	return []room.Rule{CodeMalformed, CodeFacts, CodeAskLevel, CodeAskWho, CodeAskJoined, CodeUserDenied, CodeHostDenied, CodeNotAllowed,
-		CodeIPLiteral, CodeListed, CodeAfterLeave, CodeAfterNo, CodeAfterKick, CodeFull, CodeQuotaPerson, CodeQuotaRoom, CodeQuotaServer, CodeApproval}
+		CodeIPLiteral, CodeListed, CodeRoomListed, CodeAfterLeave, CodeAfterNo, CodeAfterKick, CodeFull, CodeQuotaPerson, CodeQuotaRoom, CodeQuotaServer, CodeApproval}
 }

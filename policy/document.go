@@ -36,9 +36,13 @@ type Whom struct {
 	AllowServers []string
 	DenyServers  []string
 	IPLiterals   bool        // people on servers that go by an IP address may be invited
-	Lists        []id.RoomID // policy lists: whom they ban is not invited
-	Cooldown     Cooldown
-	MaxMembers   int64 // joined members from which on nobody more is invited
+	Lists        []id.RoomID // policy lists: users that they ban are not invited, nor is anybody into a room that they ban
+
+	ExceptUsers   []string // user globs that Lists do not keep out
+	ExceptServers []string // server globs that Lists do not keep out
+
+	Cooldown   Cooldown
+	MaxMembers int64 // joined members from which on nobody more is invited
 }
 
 // Cooldown is how long somebody is left in peace, or kept out.

@@ -28,6 +28,8 @@ func (w wording) policy() Explanation {
 		return Explanation{"The server of " + target + " goes by an IP address (" + w.d.Match + "), and the room's policy takes no such servers.", set}
 	case CodeListed:
 		return w.listed()
+	case CodeRoomListed:
+		return Explanation{"A policy list that the room watches (" + string(w.d.Hit.List) + ") bans this room.", "An admin can stop watching it."}
 	case CodeAfterLeave:
 		return Explanation{target + " left the room not long ago, and the policy gives them rest.", "They may be invited in " + About(w.d.Wait) + "."}
 	case CodeAfterNo:

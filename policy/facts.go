@@ -17,7 +17,7 @@ const (
 	FactJoined  Fact = 1 << iota // since when the actor is in the room
 	FactPast                     // when the target last left, declined or was kicked
 	FactMembers                  // how many members the room has
-	FactLists                    // whether a policy list bans the target
+	FactLists                    // whether a policy list bans the target, or the room
 	FactSpent                    // what was spent of the quotas
 )
 
@@ -29,6 +29,7 @@ type Facts struct {
 	Past     Past      // FactPast
 	Members  int64     // FactMembers: joined ones
 	Hit      *Hit      // FactLists: nil where no list bans the target
+	RoomHit  *Hit      // FactLists: nil where no list bans the room
 	Spent    Spent     // FactSpent
 	Paid     bool      // the quotas were charged for this already
 	Approved bool      // those who approve have approved
@@ -39,7 +40,7 @@ type Facts struct {
 // Past is when somebody last left a room, each zero where they did not, as far back as a cooldown asks.
 type Past struct{ Left, Declined, Kicked time.Time }
 
-// Hit is a rule of a policy list that bans somebody.
+// Hit is a rule of a policy list that bans a user, a server or a room.
 type Hit struct {
 	List   id.RoomID
 	Entity string // as the rule has it; empty where it hides it

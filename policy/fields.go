@@ -125,6 +125,16 @@ func whomFields() []Field {
 			words: func(d *Document) string {
 				return either(len(d.Whom.Lists) > 0, "Nobody is invited whom these policy lists ban: "+some(strs(d.Whom.Lists))+".", "No policy lists are watched.")
 			}},
+		{Path: "whom.except_users", About: "who may be invited although a policy list bans them", kind: userList,
+			at: func(d *Document) any { return &d.Whom.ExceptUsers },
+			words: func(d *Document) string {
+				return either(len(d.Whom.ExceptUsers) > 0, "Policy lists do not keep these out: "+some(d.Whom.ExceptUsers)+".", "No user is exempt from policy lists by name.")
+			}},
+		{Path: "whom.except_servers", About: "whose people may be invited although a policy list bans them", kind: servers,
+			at: func(d *Document) any { return &d.Whom.ExceptServers },
+			words: func(d *Document) string {
+				return either(len(d.Whom.ExceptServers) > 0, "Policy lists do not keep these out: "+some(people(d.Whom.ExceptServers))+".", "No server is exempt from policy lists.")
+			}},
 		cooldown("leave", "leaving", func(d *Document) *time.Duration { return &d.Whom.Cooldown.Leave }),
 		cooldown("decline", "declining an invitation", func(d *Document) *time.Duration { return &d.Whom.Cooldown.Decline }),
 		cooldown("kick", "being kicked", func(d *Document) *time.Duration { return &d.Whom.Cooldown.Kick }),

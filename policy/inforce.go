@@ -21,6 +21,8 @@ type Source struct {
 type InForce struct {
 	Document Document
 	Sources  []Source // nearest first: the room itself, then the spaces above it; only those that have a policy event
+
+	denyUsers, denyServers []denying // of Document.Whom, prepared
 }
 
 // Merge puts sources together, nearest first, field by field.
@@ -33,6 +35,7 @@ func Merge(sources ...Source) *InForce {
 			}
 		}
 	}
+	p.denyUsers, p.denyServers = denyingUsers(p.Document.Whom.DenyUsers), denyingServers(p.Document.Whom.DenyServers)
 	return p
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"usher/exactjson"
+	"usher/room"
 )
 
 // Layer is what one policy event sets: values by path. The zero value sets nothing.
@@ -134,6 +135,9 @@ func (f Field) decode(v exactjson.Value) (value any, problem string) {
 	return nil, "must be " + f.Takes()
 }
 
+// denies reports whether the items of a list keep people out. They are compared in canonical form, and all others as they are written.
+func (f Field) denies() bool { return strings.HasPrefix(f.Path, "whom.deny_") }
+
 func (f Field) isList() bool { return f.kind == userList || f.kind == servers || f.kind == rooms }
 
 // parse reads a value of the field's kind from text. For lists, items are apart by spaces or commas.
@@ -181,17 +185,26 @@ func (f Field) list(items []string) (value any, problem string) {
 	}
 	list := make([]string, 0, len(items))
 	for _, item := range items {
-		ok := false
+		faulty, meant := !isGlob(item), ""
 		switch f.kind {
 		case userList:
-			ok = isGlob(item) && (item[0] == '@' || item[0] == '*')
+			if !faulty {
+				meant, faulty = userGlobFault(item)
+			}
 		case servers:
-			item = host(item)
-			ok = isGlob(item) && !strings.ContainsAny(item, "@!#/")
+			if !faulty {
+				meant, faulty = serverGlobFault(item)
+			}
+			if f.denies() && !faulty {
+				item = room.CanonicalServer(item)
+			}
 		case rooms:
-			ok = isRoomID(item)
+			faulty = !isRoomID(item)
 		}
-		if !ok {
+		if faulty && meant != "" {
+			return nil, fmt.Sprintf("must be %s, and %.80q is none; did you mean %q?", f.kind, item, meant)
+		}
+		if faulty {
 			return nil, fmt.Sprintf("must be %s, and %.80q is none", f.kind, item)
 		}
 		if !slices.Contains(list, item) {

@@ -2,9 +2,11 @@ package policy
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"usher/room"
 )
@@ -12,7 +14,7 @@ import (
 // whole sets every field.
 const whole = `{"version":1,"delegate":true,
 	"ask":{"level":10,"users":["@a*:here"],"servers":["*.here"],"joined_for":"1h"},
-	"whom":{"allow_users":["@*:x"],"deny_users":["@spam*:*"],"allow_servers":["x"],"deny_servers":["evil.*"],"ip_literals":false,"lists":["!list"],
+	"whom":{"allow_users":["@*:x"],"deny_users":["@spam*:*"],"allow_servers":["x"],"deny_servers":["evil.*"],"ip_literals":false,"lists":["!list"],"except_users":["@c:x"],"except_servers":["y"],
 		"cooldown":{"leave":"1h","decline":"24h","kick":"7d"},"max_members":500},
 	"quota":{"person":{"count":10,"per":"24h"},"room":{"count":100,"per":"24h"},"server":{"count":50,"per":"1h"}},
 	"approval":{"required":true,"votes":2,"level":50,"room":"!mods","expires":"48h"},
@@ -140,6 +142,58 @@ func TestSpan(t *testing.T) {
 	}
 }
 
+// TestRulesThatMatchNobody: a rule that can match nobody is refused, with what was probably meant.
+func TestRulesThatMatchNobody(t *testing.T) {
+	for _, tt := range []struct{ path, item, meant string }{
+		{"whom.deny_servers", "*:evil.example", "evil.example"}, {"whom.deny_servers", ".evil.example", "*.evil.example"},
+		{"whom.deny_servers", "@*:evil.example", "evil.example"}, {"whom.deny_servers", "https://evil.example/", "evil.example"},
+		{"whom.deny_servers", "https://evil.example:8448/x", "evil.example:8448"},
+		{"whom.deny_servers", "b\u00fccher.example", "xn--bcher-kva.example"}, {"whom.deny_servers", "*.B\u00fccher.example", "*.xn--bcher-kva.example"},
+		{"whom.deny_servers", "evil..example", ""}, {"whom.deny_servers", "evil_.example", ""}, {"whom.deny_servers", "evil.example:https", ""},
+		{"whom.deny_servers", "evil.example:123456", ""}, {"whom.deny_servers", "!room", ""}, {"whom.deny_servers", "\u017Fpam\u00e9?.x", ""},
+		{"whom.deny_users", "@bob", "@bob:*"}, {"whom.deny_users", "@", "@*:*"}, {"whom.deny_users", "@x:", "@x:*"}, {"whom.deny_users", "bob", "@bob:*"},
+		{"whom.deny_users", "evil.example", "@*:evil.example"}, {"whom.deny_users", "@evil.example", "@*:evil.example"},
+		{"whom.deny_users", "bob:evil.example", "@bob:evil.example"}, {"whom.deny_users", "@:evil.example", "@*:evil.example"},
+		{"whom.deny_users", "@bob:.evil.example", "@bob:*.evil.example"}, {"whom.deny_users", "@*:b\u00fccher.example", "@*:xn--bcher-kva.example"},
+		{"whom.deny_users", "@bob:x:y", ""}, {"whom.deny_users", "!room:x", ""}, {"whom.deny_users", "@bo?", "@bo?:*"},
+		{"whom.allow_users", "@x", "@x:*"}, {"whom.allow_servers", ".x", "*.x"}, {"whom.except_users", "@x", "@x:*"}, {"whom.except_servers", "@*:x", "x"},
+		{"ask.users", "@ann", "@ann:*"}, {"ask.servers", "*:x", "x"}, {"knocks.accept_users", "@b:", "@b:*"}, {"knocks.accept_servers", ".x.y", "*.x.y"},
+	} {
+		_, err := (Layer{}).With(tt.path, tt.item)
+		if err == nil || strings.Contains(err.Error(), "did you mean") != (tt.meant != "") || !strings.Contains(err.Error(), tt.meant) {
+			t.Errorf("%s %s: %v, want %q", tt.path, tt.item, err, tt.meant)
+		}
+		if tt.meant == "" {
+			continue
+		}
+		if _, err := (Layer{}).With(tt.path, tt.meant); err != nil {
+			t.Errorf("%s: what is suggested is refused: %v", tt.path, err)
+		}
+	}
+	for path, items := range map[string][]string{
+		"whom.deny_servers": {"x", "*", "*.x", "*x*", "?.example", "x.example:8448", "x.example:*", "x.", "1.2.3.4", "[::1]", "[::1]:80", "[2001:*", "X.example"},
+		"whom.deny_users": {"*", "@*", "@bob*", "*bob*", "@*bad*", "*:evil.example", "?bob:x", "@bo?x", "@*:*.x", "@b:[::1]:8", "@b:*", "@Bob:x", "@b\u00fc:x",
+			"@*:8448"},
+	} {
+		for _, item := range items {
+			if _, err := (Layer{}).With(path, item); err != nil {
+				t.Errorf("%s %s: %v", path, item, err)
+			}
+		}
+	}
+}
+
+func TestServersAreKeptAsTheirFieldComparesThem(t *testing.T) {
+	l, err := (Layer{}).With("whom.deny_servers", "X.example:8448 x.example.")
+	if err != nil || l.Text("whom.deny_servers") != "x.example" {
+		t.Errorf("denied: %q, %v", l.Text("whom.deny_servers"), err)
+	}
+	l, err = (Layer{}).With("whom.allow_servers", "X.example:8448 x.example")
+	if err != nil || l.Text("whom.allow_servers") != "X.example:8448 x.example" {
+		t.Errorf("allowed: %q, %v", l.Text("whom.allow_servers"), err)
+	}
+}
+
 func TestMatch(t *testing.T) {
 	for _, tt := range []struct {
 		glob, text string
@@ -149,10 +203,59 @@ func TestMatch(t *testing.T) {
 		{"a?c", "abc", true}, {"a?c", "aüc", true}, {"a?c", "ac", false}, {"?", "", false}, {"", "", true}, {"", "x", false},
 		{"@*:evil.*", "@x:evil.org", true}, {"@*:evil.*", "@x:good.org", false}, {"*.x", "a.x.y.x", true}, {"a**b", "ab", true},
 		{strings.Repeat("a*", 60) + "b", strings.Repeat("a", 255), false},
+		{"*?", "", false}, {"??", "ü", false}, {"*ü?", "aüü", true}, {"?" + strings.Repeat("a", 62) + "?", "ü" + strings.Repeat("a", 62) + "ü", true},
+		{strings.Repeat("a", 63), strings.Repeat("a", 63), true}, {strings.Repeat("a", 64), strings.Repeat("a", 64), true}, {"*b", strings.Repeat("a", 127) + "b", true},
+		{strings.Repeat("a", 64), strings.Repeat("a", 65), false}, {"*b*", strings.Repeat("a", 63) + "b" + strings.Repeat("a", 64), true},
 	} {
 		if got := Match(tt.glob, tt.text); got != tt.want {
 			t.Errorf("%q on %q: %v", tt.glob, tt.text, got)
 		}
+	}
+}
+
+// matchSlowly is what Match is compared with.
+func matchSlowly(glob, text string) bool {
+	if glob == "" {
+		return text == ""
+	}
+	switch {
+	case glob[0] == '*':
+		return matchSlowly(glob[1:], text) || text != "" && matchSlowly(glob, text[1:])
+	case text == "":
+		return false
+	case glob[0] == '?':
+		_, size := utf8.DecodeRuneInString(text)
+		return matchSlowly(glob[1:], text[size:])
+	}
+	return glob[0] == text[0] && matchSlowly(glob[1:], text[1:])
+}
+
+func TestMatchAgreesWithTheSlowWay(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	pick := func(from []string, n int) string {
+		var b strings.Builder
+		for range n {
+			b.WriteString(from[rng.IntN(len(from))])
+		}
+		return b.String()
+	}
+	long := strings.Repeat("ab", 31)
+	hits := 0
+	for range 30_000 {
+		glob, text := pick([]string{"a", "b", "ü", "*", "?"}, rng.IntN(8)), pick([]string{"a", "b", "ü"}, rng.IntN(10))
+		for _, before := range []string{"", long, long + long} { // in one word of a mask, over its end, in several
+			if got, want := Match(before+glob, before+text), matchSlowly(glob, text); got != want {
+				t.Fatalf("%q on %q: %v", before+glob, before+text, got)
+			} else if got {
+				hits++
+			}
+			if got := pairsIn(before+glob)&^pairsIn(before+text) == 0; !got && Match(before+glob, before+text) {
+				t.Fatalf("%q on %q: ruled out by its pairs", before+glob, before+text)
+			}
+		}
+	}
+	if hits < 1000 {
+		t.Errorf("only %d match", hits)
 	}
 }
 

@@ -13,18 +13,25 @@ import (
 	"usher/room"
 )
 
-// List is a policy list (https://spec.matrix.org/latest/client-server-api/#moderation-policy-lists): the rules on users and
-// servers that ban, from one room. Looking somebody up costs the same with ten rules and with a hundred thousand.
+// List is a policy list (https://spec.matrix.org/latest/client-server-api/#moderation-policy-lists): the rules of one room that ban
+// users, servers or rooms. Names are compared as rules that deny compare them: without regard to case, servers in their canonical form.
 // The zero value is empty. It is not safe for concurrent use.
 type List struct {
 	rules   map[room.Key]listRule
 	users   entities
 	servers entities
+	rooms   entities
 }
+
+// Bounds of a list. A rule beyond maxRules, or with a longer entity than maxGlob, bans nobody. A longer reason is cut.
+const (
+	maxRules  = 200_000
+	maxReason = 500 // bytes
+)
 
 // listRule is one rule that bans.
 type listRule struct {
-	entity string // a glob; empty where it is hidden
+	entity string // a glob as it is written; empty where it is hidden
 	hash   string // SHA-256 of the entity, 32 bytes, where it is hidden
 	reason string
 }
@@ -34,36 +41,43 @@ func ListTypes() []string {
 	return []string{
 		"m.policy.rule.user", "m.room.rule.user", "org.matrix.mjolnir.rule.user",
 		"m.policy.rule.server", "m.room.rule.server", "org.matrix.mjolnir.rule.server",
+		"m.policy.rule.room", "m.room.rule.room", "org.matrix.mjolnir.rule.room",
 	}
 }
 
-// Set takes in a rule, or takes it out where the content is none that bans.
+// Set replaces the rule under a state key. A content that is no rule, or none that bans, only removes the rule.
 func (l *List) Set(k room.Key, content json.RawMessage) {
-	kind := slices.Index(ListTypes(), k.Type)
+	types := ListTypes()
+	kind := slices.Index(types, k.Type)
 	if kind < 0 {
 		return
 	}
-	k = room.Key{Type: ListTypes()[kind], StateKey: strings.Clone(k.StateKey)} // lets go of the event that they are part of
-	in := &l.users
-	if strings.HasSuffix(k.Type, ".server") {
-		in = &l.servers
-	}
+	k = room.Key{Type: types[kind], StateKey: strings.Clone(k.StateKey)} // the event need not be kept in memory
+	in := []*entities{&l.users, &l.servers, &l.rooms}[kind/3]
 	if l.rules == nil {
 		l.rules = map[room.Key]listRule{}
 	}
 	if old, had := l.rules[k]; had {
-		in.remove(old, k)
+		in.remove(l.forms(k, old), k)
 		delete(l.rules, k)
 	}
 	rule, bans := parseRule(content)
-	if !bans {
+	if !bans || len(l.rules) >= maxRules {
 		return
 	}
-	if in == &l.servers {
-		rule.entity = host(rule.entity)
-	}
 	l.rules[k] = rule
-	in.add(rule, k)
+	in.add(l.forms(k, rule), k)
+}
+
+// forms lists the globs, names and hashes that a rule is found by.
+func (l *List) forms(k room.Key, rule listRule) []string {
+	switch {
+	case rule.hash != "":
+		return []string{hidden + rule.hash}
+	case strings.HasSuffix(k.Type, ".server"):
+		return denyingServers([]string{rule.entity})[0].forms
+	}
+	return denyingUsers([]string{rule.entity})[0].forms
 }
 
 // Len is the number of rules that ban.
@@ -71,16 +85,28 @@ func (l *List) Len() int { return len(l.rules) }
 
 // Match returns the rule that bans a user or their server, or nil.
 func (l *List) Match(user id.UserID) *Hit {
-	k, hit := l.users.find(string(user))
-	if name := plain(user); !hit && name != string(user) {
-		k, hit = l.users.find(name)
+	at := len(user) - len(user.Homeserver())
+	exact := []string{string(user), string(user[:at]) + ServerName(user)}
+	if k, found := l.users.find(spellUser(user), exact); found {
+		return l.hit(k)
 	}
-	if !hit {
-		k, hit = l.servers.find(ServerName(user))
+	if k, found := l.servers.find(spellServer(user), []string{user.Homeserver()}); found {
+		return l.hit(k)
 	}
-	if !hit {
-		return nil
+	return nil
+}
+
+// MatchRoom returns the rule that bans a room by its ID or by one of its aliases, or nil.
+func (l *List) MatchRoom(r id.RoomID, aliases ...string) *Hit {
+	for _, name := range append([]string{string(r)}, aliases...) {
+		if k, found := l.rooms.find(spell(name, room.CanonicalID(name)), []string{name}); found {
+			return l.hit(k)
+		}
 	}
+	return nil
+}
+
+func (l *List) hit(k room.Key) *Hit {
 	return &Hit{Entity: l.rules[k].entity, Reason: l.rules[k].reason}
 }
 
@@ -93,7 +119,7 @@ func parseRule(content json.RawMessage) (rule listRule, bans bool) {
 	default:
 		return rule, false
 	}
-	rule.entity, rule.reason = rulePart("entity"), rulePart("reason")
+	rule.entity, rule.reason = rulePart("entity"), cut(rulePart("reason"), maxReason)
 	if rule.entity != "" {
 		return rule, len(rule.entity) <= maxGlob
 	}
@@ -107,94 +133,90 @@ func parseRule(content json.RawMessage) (rule listRule, bans bool) {
 	return rule, false
 }
 
-// entities finds the rule that matches a text. Names and hashes are looked up. A glob is filed under one run of four bytes
-// that whatever it matches must hold, the one that is shared with the fewest others; only globs without such a run are
-// gone through.
-type entities struct {
-	names map[string][]room.Key
-	globs map[gram][]filed
-	rest  []filed
+// cut returns at most the first bytes of a text, in memory of its own.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.Clone(strings.ToValidUTF8(text[:most], "")) + "…"
 }
 
-type gram [4]byte
+// hidden stands before a hash among names.
+const hidden = "\x00"
 
-// filed is a glob with the rule it belongs to.
+// entities finds the rule that matches a name. Entities without wildcards and hashes are looked up in a map. The globs are compared one
+// after the other: nearly all are ruled out by their pairs of bytes, which lie side by side in memory.
+type entities struct {
+	names map[string][]room.Key
+	hides bool     // a hash was ever among the names
+	pairs []uint64 // of globs, in their order
+	globs []filed
+}
+
+// filed is a glob with the rule that it belongs to.
 type filed struct {
 	glob string
 	key  room.Key
 }
 
-func (e *entities) add(rule listRule, k room.Key) {
-	if e.names == nil {
-		e.names, e.globs = map[string][]room.Key{}, map[gram][]filed{}
+func (e *entities) add(forms []string, k room.Key) {
+	for _, form := range forms {
+		if isGlobbing(form) {
+			e.pairs = append(e.pairs, pairsIn(form))
+			e.globs = append(e.globs, filed{form, k})
+			continue
+		}
+		if e.names == nil {
+			e.names = map[string][]room.Key{}
+		}
+		e.hides = e.hides || strings.HasPrefix(form, hidden)
+		e.names[form] = append(e.names[form], k)
 	}
-	if name, plain := rule.name(); plain {
-		e.names[name] = append(e.names[name], k)
-		return
-	}
-	best, found := gram{}, false
-	for _, g := range grams(rule.entity) {
-		if !found || len(e.globs[g]) < len(e.globs[best]) {
-			best, found = g, true
+}
+
+func (e *entities) remove(forms []string, k room.Key) {
+	for _, form := range forms {
+		if isGlobbing(form) {
+			at := slices.Index(e.globs, filed{form, k})
+			e.pairs = slices.Delete(e.pairs, at, at+1)
+			e.globs = slices.Delete(e.globs, at, at+1)
+			continue
+		}
+		e.names[form] = slices.DeleteFunc(e.names[form], func(other room.Key) bool { return other == k })
+		if len(e.names[form]) == 0 {
+			delete(e.names, form)
 		}
 	}
-	if !found {
-		e.rest = append(e.rest, filed{rule.entity, k})
-		return
-	}
-	e.globs[best] = append(e.globs[best], filed{rule.entity, k})
 }
 
-func (e *entities) remove(rule listRule, k room.Key) {
-	if name, plain := rule.name(); plain {
-		e.names[name] = slices.DeleteFunc(e.names[name], func(other room.Key) bool { return other == k })
-		return
-	}
-	mine := func(f filed) bool { return f.key == k }
-	for _, g := range grams(rule.entity) {
-		e.globs[g] = slices.DeleteFunc(e.globs[g], mine)
-	}
-	e.rest = slices.DeleteFunc(e.rest, mine)
+// isGlobbing reports whether a form has wildcards.
+func isGlobbing(form string) bool {
+	return !strings.HasPrefix(form, hidden) && strings.ContainsAny(form, "*?")
 }
 
-// find returns the rule that matches a text.
-func (e *entities) find(text string) (room.Key, bool) {
-	if keys := e.names[text]; len(keys) > 0 {
-		return keys[0], true
+// find returns the rule that matches a name. Its spellings are compared with names and globs; these and the exact texts with hashes.
+func (e *entities) find(names spellings, exact []string) (room.Key, bool) {
+	for _, name := range names {
+		if keys := e.names[name.text]; len(keys) > 0 {
+			return keys[0], true
+		}
+		exact = append(exact, name.text)
 	}
-	sum := sha256.Sum256([]byte(text))
-	if keys := e.names["\x00"+string(sum[:])]; len(keys) > 0 {
-		return keys[0], true
+	for _, text := range exact {
+		if !e.hides {
+			break
+		}
+		sum := sha256.Sum256([]byte(text))
+		if keys := e.names[hidden+string(sum[:])]; len(keys) > 0 {
+			return keys[0], true
+		}
 	}
-	for i := 0; i+len(gram{}) <= len(text); i++ {
-		for _, f := range e.globs[gram([]byte(text[i:i+len(gram{})]))] {
-			if Match(f.glob, text) {
-				return f.key, true
+	for _, name := range names {
+		for i, pairs := range e.pairs {
+			if pairs&^name.pairs == 0 && name.match(e.globs[i].glob) {
+				return e.globs[i].key, true
 			}
 		}
 	}
-	for _, f := range e.rest {
-		if Match(f.glob, text) {
-			return f.key, true
-		}
-	}
 	return room.Key{}, false
-}
-
-// name is what a rule without wildcards is looked up by.
-func (r listRule) name() (name string, plain bool) {
-	if r.hash != "" {
-		return "\x00" + r.hash, true
-	}
-	return r.entity, !strings.ContainsAny(r.entity, "*?")
-}
-
-// grams lists the runs of four bytes in a glob that hold no wildcard.
-func grams(glob string) (all []gram) {
-	for i := 0; i+len(gram{}) <= len(glob); i++ {
-		if g := gram([]byte(glob[i : i+len(gram{})])); !strings.ContainsAny(string(g[:]), "*?") {
-			all = append(all, g)
-		}
-	}
-	return all
 }

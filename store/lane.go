@@ -110,17 +110,16 @@ const (
 	selectLeft   = `SELECT ` + keyColumns + ` FROM inbox WHERE NOT handled AND received_at < $1 ORDER BY seq LIMIT $2`
 )
 
-func scanKey(row scanner) (e invites.Received, err error) {
-	err = row.Scan(&e.Seq, out(&e.Event), out(&e.Room), out(&e.Sender), out(&e.Type), optional{&e.StateKey}, moment{&e.ReceivedAt})
-	return e, err
+func keyFields(e *invites.Received) []any {
+	return []any{&e.Seq, &e.Event, &e.Room, &e.Sender, &e.Type, &e.StateKey, &e.ReceivedAt}
 }
 
 // WaitingBefore returns the keys of a room's events that came before seq and were neither handled nor answered.
 func (s *Store) WaitingBefore(ctx context.Context, r id.RoomID, seq int64) ([]invites.Received, error) {
-	return all(ctx, &s.reads, scanKey, selectBefore, in(r), seq)
+	return all(ctx, s.db, keyFields, selectBefore, r, seq)
 }
 
 // LeftBehind returns the keys of up to limit events that arrived before a time and are not handled, by Seq.
 func (s *Store) LeftBehind(ctx context.Context, before time.Time, limit int) ([]invites.Received, error) {
-	return all(ctx, &s.reads, scanKey, selectLeft, ms(before), limit)
+	return all(ctx, s.db, keyFields, selectLeft, before, limit)
 }
