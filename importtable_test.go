@@ -18,7 +18,7 @@ var mayImport = map[string][]string{
 	"operator":   {"appservice", "commands", "config", "connect", "homeserver", "invites", "metrics", "store", mautrix + "/id", zerolog},
 	"connect":    {"config", "homeserver", "store", mautrix + "/id", zerolog},
 	"config":     {"room", "gopkg.in/yaml.v3"},
-	"commands":   {"exactjson", "invites", "picture", "policy", "room", mautrix + "/event", mautrix + "/id", "golang.org/x/net/html"},
+	"commands":   {"exactjson", "invites", "picture", "policy", "room", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
 	"picture":    {"golang.org/x/image/..."},
 	"invites":    {"exactjson", "policy", "room", mautrix + "/id"},
 	"policy":     {"exactjson", "room", mautrix + "/id", "golang.org/x/net/idna"},

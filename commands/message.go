@@ -20,6 +20,8 @@ type Message struct {
 	Thread id.EventID // root of the thread it stands in, empty if none
 	edit   bool
 	kind   string
+
+	structured *structured // nil: none
 }
 
 // errNoMessage says that a content is no text message.
@@ -40,6 +42,7 @@ func parseMessage(event id.EventID, in id.RoomID, sender id.UserID, raw json.Raw
 	case "m.thread":
 		m.Thread = id.EventID(relation.Get("event_id").Text())
 	}
+	m.structured = readStructured(content)
 	formatted := content.Get("formatted_body").Text()
 	if content.Get("format").Is("org.matrix.custom.html") && formatted != "" {
 		m.Text = htmlText(formatted)

@@ -218,9 +218,7 @@ func linkIn(event *room.Event) (l link, ok bool) {
 	if event == nil {
 		return l, false
 	}
-	via := exactjson.Get(event.Content, "via")
-	noText := func(m exactjson.Member) bool { return m.Kind != exactjson.String }
-	if via.Kind != exactjson.Array || len(via.Items) == 0 || slices.ContainsFunc(via.Items, noText) {
+	if via, ok := exactjson.Get(event.Content, "via").Texts(); !ok || len(via) == 0 {
 		return l, false
 	}
 	return link{canonical: exactjson.Get(event.Content, "canonical").Kind == exactjson.True}, true

@@ -119,17 +119,11 @@ func (f Field) decode(v exactjson.Value) (value any, problem string) {
 		return v.Kind == exactjson.True, ""
 	case f.kind == integer && v.Kind == exactjson.Number:
 		return f.parse(v.Raw)
-	case f.isList() && v.Kind == exactjson.Array:
-		items := make([]string, len(v.Items))
-		for i, item := range v.Items {
-			text, ok := item.Str()
-			if !ok {
-				return nil, "must be " + f.Takes()
-			}
-			items[i] = text
+	case f.isList():
+		if items, ok := v.Texts(); ok {
+			return f.list(items)
 		}
-		return f.list(items)
-	case f.kind != boolean && f.kind != integer && !f.isList() && v.Kind == exactjson.String:
+	case f.kind != boolean && f.kind != integer && v.Kind == exactjson.String:
 		return f.parse(v.Text())
 	}
 	return nil, "must be " + f.Takes()
