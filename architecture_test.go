@@ -23,7 +23,6 @@ var linkerVars = []string{"main.version"}
 // mayDecode are the files that may decode JSON with encoding/json: none of them reads the content of events. Package exactjson reads
 // that, since encoding/json folds the case of keys.
 var mayDecode = []string{
-	"bot/wire.go", "encryption/share.go", // messages between replicas
 	"encryption/open.go",                                                  // the ciphertext, as the encryption library takes it
 	"encryption/sieve.go",                                                 // answers that only the encryption library reads
 	"homeserver/calls.go", "homeserver/fetch.go", "homeserver/records.go", // streams of answers, token by token

@@ -15,7 +15,7 @@ import (
 
 // loadPending learns which invitations are open, so that the intake knows what ends one.
 func (b *bot) loadPending(ctx context.Context) error {
-	return b.store.EachPending(ctx, b.pending.Heard)
+	return b.store.EachPending(ctx, b.pending.Add)
 }
 
 // stays reports whether a join event only changes the name or avatar of a member. Such events come for all rooms at once and need no
@@ -36,7 +36,6 @@ func (b *bot) arrived(ctx context.Context, r id.RoomID) error {
 	for _, m := range found {
 		b.pending.Add(r, m.Target)
 	}
-	b.wire.tellAll(ctx)
 	return b.store.Complete(ctx, r, found, asked)
 }
 

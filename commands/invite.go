@@ -28,7 +28,7 @@ func change(action room.ActionType) func(context.Context, *Call) (Reply, error) 
 			return Reply{}, err
 		}
 		req := invites.Request{
-			Command: c.Message.Event, New: c.Event.New, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: action,
+			Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: action,
 			Room: in, Via: via, Targets: c.people("user"), Reason: c.text("reason"), AsBot: c.has("as-bot"),
 		}
 		if c.has("dry-run") {

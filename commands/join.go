@@ -34,7 +34,7 @@ func runJoin(ctx context.Context, c *Call) (Reply, error) {
 		return Reply{}, err
 	}
 	req := invites.Request{
-		Command: c.Message.Event, New: c.Event.New, CommandRoom: c.Message.Room, Actor: joiner, Action: room.Join,
+		Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: joiner, Action: room.Join,
 		Room: in, Via: via, Targets: []id.UserID{joiner}, Asker: c.Message.Sender,
 	}
 	if c.has("dry-run") {

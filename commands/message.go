@@ -5,10 +5,10 @@ import (
 	"errors"
 	"strings"
 
-	"usher/exactjson"
-
 	"golang.org/x/net/html"
 	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
 )
 
 // Message is what a room message says, as far as a command needs it.

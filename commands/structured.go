@@ -5,11 +5,11 @@ import (
 	"strconv"
 	"strings"
 
-	"usher/exactjson"
-
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/event/cmdschema"
 	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
 )
 
 // structuredKey is the field of a message's content that holds a structured command

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 
-	"usher/exactjson"
-
 	"maunium.net/go/mautrix/crypto"
 	"maunium.net/go/mautrix/crypto/attachment"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
 )
 
 // notShared is the code of keys whose makers did not agree to have them passed on.

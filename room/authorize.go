@@ -3,9 +3,9 @@ package room
 import (
 	"strings"
 
-	"usher/exactjson"
-
 	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
 )
 
 // The rules are cited by their numbers in room version 12, which has them all. Earlier versions count otherwise: v12's

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"usher/exactjson"
-
 	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
 )
 
 // decoded reads content by encoding/json, as a second opinion.

@@ -4,9 +4,9 @@ import (
 	"maps"
 	"slices"
 
-	"usher/exactjson"
-
 	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
 )
 
 // Event types that authorization reads.
