@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"errors"
 
 	"maunium.net/go/mautrix/id"
 
@@ -43,10 +44,11 @@ func (b *bot) adopt(ctx context.Context, r id.RoomID) {
 // once.
 func (b *bot) policyChanged(ctx context.Context, ev invites.Received) error {
 	_, err := policy.Parse(exactjson.Find(ev.Raw, "content"))
-	if err == nil {
+	var malformed policy.Malformed
+	if !errors.As(err, &malformed) {
 		return nil
 	}
 	b.log.Warn().Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("a policy can't be read")
-	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "malformed"), "m.room.message", commands.Malformed(ev.Sender, err, b.desk.Prefix))
+	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "malformed"), "m.room.message", commands.Malformed(ev.Sender, malformed, b.desk.Prefix))
 	return err
 }
