@@ -55,6 +55,7 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 			}
 		}
 		b.adopt(ctx, ev.Room)
+		b.desk.Advertiser.Look(ev.Room)
 		return errors.Join(b.arrived(ctx, ev.Room), b.regard(ctx, ev.Room))
 	case "leave", "ban":
 		return errors.Join(b.departed(ctx, ev.Room), b.regard(ctx, ev.Room))
@@ -132,7 +133,7 @@ func (b *bot) leaveIfAlone(r id.RoomID) {
 	alone, err := b.client.Alone(ctx, r)
 	if err == nil && alone {
 		b.log.Info().Stringer("room", r).Msg("leaving a room: nobody else is there")
-		err = b.move(ctx, room.Leave, r, nil)
+		err = errors.Join(b.desk.Advertiser.Withdraw(ctx, r), b.move(ctx, room.Leave, r, nil))
 	}
 	if invites.UnlessRefused(err) != nil && ctx.Err() == nil {
 		b.log.Warn().Err(err).Stringer("room", r).Msg("could not look who is left in a room")

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 	"usher/metrics"
 	"usher/operator"
 	"usher/policy"
+	"usher/room"
 	"usher/store"
 )
 
@@ -147,7 +149,26 @@ func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 			return err
 		},
 		Limit: b.mayCommand,
+		Advertiser: commands.NewAdvertiser(roomState{b.client, b.state}, b.self.Bot, cfg.Commands.Advertise, func(r id.RoomID, err error) {
+			b.log.Warn().Err(err).Stringer("room", r).Msg("could not bring the descriptions of commands up to date")
+		}),
 	}
+}
+
+// roomState is the homeserver as the advertiser of commands sees it.
+type roomState struct {
+	*homeserver.Client
+	state *homeserver.State
+}
+
+// Snapshot implements commands.RoomState.
+func (s roomState) Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error) {
+	return s.state.Snapshot(ctx, r, viewer, needs, fresh)
+}
+
+// SendState implements commands.RoomState.
+func (s roomState) SendState(ctx context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error) {
+	return s.state.SendState(ctx, r, as, k, content)
 }
 
 // chat is the rooms as commands see them.
@@ -225,6 +246,7 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 	}
 	b.closers = append(b.closers, stop)
 	go b.recheck(b.ctx)
+	go b.desk.Advertiser.Run(b.ctx)
 	go b.feed.watch(b.ctx)
 	server := &http.Server{Handler: intake, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	failed := make(chan error, 1)

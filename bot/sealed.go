@@ -236,6 +236,9 @@ func (b watchers) Changed(r id.RoomID, k room.Key) {
 	if k == policy.Key() || k.Type == "m.room.power_levels" {
 		b.expiriesChanged.Store(true) // in some room: spaces pass theirs on to others
 	}
+	if k.Type == "m.room.power_levels" {
+		b.desk.Advertiser.Look(r)
+	}
 	if b.sealed.device != nil {
 		b.sealed.device.Changed(r, k.Type)
 	}

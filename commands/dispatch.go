@@ -15,16 +15,17 @@ import (
 
 // Runner runs commands. One serves all rooms.
 type Runner struct {
-	Invites   *invites.Service
-	Prefix    string
-	Names     []string                    // the bot's names besides its user id: the display name
-	Level     func(id.UserID) Level       // the operator's permissions
-	RoundTrip func(context.Context) error // one request to the homeserver, for !ping
-	Limit     Limit                       // how many commands a person may give; nil: any number
-	Chat      Chat
-	Version   string
-	MaxAge    time.Duration // commands older than this when they first arrive are not run
-	Drawing   sync.Mutex    // a large picture takes some 20 MB: one at a time
+	Invites    *invites.Service
+	Prefix     string
+	Names      []string                    // the bot's names besides its user id: the display name
+	Level      func(id.UserID) Level       // the operator's permissions
+	RoundTrip  func(context.Context) error // one request to the homeserver, for !ping
+	Limit      Limit                       // how many commands a person may give; nil: any number
+	Chat       Chat
+	Version    string
+	Advertiser *Advertiser   // nil: none
+	MaxAge     time.Duration // commands older than this when they first arrive are not run
+	Drawing    sync.Mutex    // a large picture takes some 20 MB: one at a time
 
 	named map[string]*Command // Table by name and alias
 	built sync.Once
