@@ -6,7 +6,6 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
-	"usher/commands"
 	"usher/exactjson"
 	"usher/invites"
 	"usher/policy"
@@ -49,6 +48,6 @@ func (b *bot) policyChanged(ctx context.Context, ev invites.Received) error {
 		return nil
 	}
 	b.log.Warn().Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("a policy can't be read")
-	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "malformed"), "m.room.message", commands.Malformed(ev.Sender, malformed, b.desk.Prefix))
+	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "malformed"), "m.room.message", b.runner.Malformed(ev.Sender, malformed))
 	return err
 }

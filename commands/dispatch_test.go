@@ -40,7 +40,7 @@ func newRunner(t *testing.T) (*Runner, *invitestest.Homeserver) {
 		Limits: invites.Limits{AtOnce: 3, Lease: time.Minute, GiveUpAfter: time.Hour},
 	}
 	return &Runner{
-		Invites: service, Prefix: "!", Version: "v1", MaxAge: 10 * time.Minute,
+		Notices: Notices{"!", service.Self}, Invites: service, Version: "v1", MaxAge: 10 * time.Minute,
 		Names: []string{"Usher"},
 		Level: func(u id.UserID) Level {
 			return map[id.UserID]Level{admin: Operator, "@eve:there": Nobody}[u] + levelOf(u)

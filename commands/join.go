@@ -27,7 +27,7 @@ func runJoin(ctx context.Context, c *Call) (Reply, error) {
 		if c.Level < Operator {
 			return Reply{}, faultf("Only operators of this Usher may send it to a room. You can invite it there instead.")
 		}
-		joiner = c.Invites.Self.Bot
+		joiner = c.Self.Bot
 	}
 	in, via, err := c.room(ctx, "room")
 	if err != nil {

@@ -4,28 +4,35 @@ import (
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
+	"usher/invites"
 	"usher/policy"
 	"usher/room"
 )
 
+// Notices words what the bot says without being asked: cards and their results, reports of a guard, greetings.
+type Notices struct {
+	Prefix string // of commands
+	Self   invites.Identity
+}
+
 // Greeting says in one line, on entering a room, what can be done there. The decision is on an invitation by the bot itself.
-func (d *Runner) Greeting(direct bool, q policy.Question, standing policy.Decision) *event.MessageEventContent {
+func (n Notices) Greeting(direct bool, q policy.Question, standing policy.Decision) *event.MessageEventContent {
 	var reply Reply
 	t := &reply.Text
-	t.Say("Hello! Say ").Code(d.Prefix + "invite @user:server")
+	t.Say("Hello! Say ").Code(n.Prefix + "invite @user:server")
 	if direct {
-		t.Say(" and a room, and I invite them there; ").Code(d.Prefix + "help").Say(" lists the rest.")
+		t.Say(" and a room, and I invite them there; ").Code(n.Prefix + "help").Say(" lists the rest.")
 		return reply.Notice(Message{})
 	}
-	t.Say(" and I invite them here, if you may; ").Code(d.Prefix + "help").Say(" lists the rest.")
-	local := d.Invites.Self.Assert
+	t.Say(" and I invite them here, if you may; ").Code(n.Prefix + "help").Say(" lists the rest.")
+	local := n.Self.Assert
 	switch {
 	case standing.Verdict == room.Allow && local:
-		t.Sayf(" Invitations by people of %s come from themselves, those by others from me.", d.Invites.Self.Domain)
+		t.Sayf(" Invitations by people of %s come from themselves, those by others from me.", n.Self.Domain)
 	case standing.Verdict == room.Allow:
 		t.Say(" The invitations come from me, and I have the power to send them.")
 	case standing.Verdict == room.Deny && local:
-		t.Sayf(" Invitations by people of %s come from themselves. For others I can't send any yet: ", d.Invites.Self.Domain)
+		t.Sayf(" Invitations by people of %s come from themselves. For others I can't send any yet: ", n.Self.Domain)
 		t.Say(lower(said(policy.Explain(q, asMine(standing)).Phrase())))
 	case standing.Verdict == room.Deny:
 		t.Say(" I can't send any yet, though: " + lower(said(policy.Explain(q, asMine(standing)).Phrase())))
@@ -41,19 +48,11 @@ func asMine(d policy.Decision) policy.Decision {
 	return d
 }
 
-// lower makes a sentence the continuation of another, save where it begins with "I".
-func lower(s string) string {
-	if len(s) < 2 || s[:2] == "I " || s[0] < 'A' || s[0] > 'Z' {
-		return s
-	}
-	return string(s[0]|0x20) + s[1:]
-}
-
-// Malformed tells the one who wrote a policy that it can't be read, and the room's other admins with them.
-func Malformed(author id.UserID, fault policy.Malformed, prefix string) *event.MessageEventContent {
+// Malformed tells the author of a policy, and the room's other admins, that it can't be read.
+func (n Notices) Malformed(author id.UserID, fault policy.Malformed) *event.MessageEventContent {
 	reply := Reply{Mention: true}
 	reply.Text.Say("⚠️ ").Code(string(author)).Say(" set a policy for this room that I can't read: " + said(fault.Phrase()) +
-		". Until somebody who may send that state event mends it, or empties it by ").Code(prefix + "policy reset").Say(", I invite nobody here.").
+		". Until somebody who may send that state event mends it, or empties it by ").Code(n.Prefix + "policy reset").Say(", I invite nobody here.").
 		Reason(string(policy.CodeMalformed))
 	return reply.Notice(Message{Sender: author})
 }
