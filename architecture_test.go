@@ -24,7 +24,7 @@ var linkerVars = []string{"main.version"}
 // that, since encoding/json folds the case of keys.
 var mayDecode = []string{
 	"encryption/open.go",                                                  // the ciphertext, as the encryption library takes it
-	"encryption/sieve.go",                                                 // answers that only the encryption library reads
+	"encryption/dropunreadable.go",                                        // answers that only the encryption library reads
 	"homeserver/calls.go", "homeserver/fetch.go", "homeserver/records.go", // streams of answers, token by token
 	"commands/advertise.go", "jobs/wake.go", "room/phrase.go", "store/guard.go", "store/values.go", // values that Usher wrote
 }
