@@ -1,13 +1,13 @@
 package commands
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +15,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/invites"
 	"usher/room"
 )
@@ -284,6 +285,7 @@ func (a *Advertiser) set(ctx context.Context, r id.RoomID, want map[room.Key]jso
 
 // same reports whether two texts are the same JSON value.
 func same(x, y json.RawMessage) bool {
-	var a, b any
-	return json.Unmarshal(x, &a) == nil && json.Unmarshal(y, &b) == nil && reflect.DeepEqual(a, b)
+	a, _, read := exactjson.Parse(x)
+	b, _, readToo := exactjson.Parse(y)
+	return read && readToo && bytes.Equal(exactjson.AppendCanonical(nil, a), exactjson.AppendCanonical(nil, b))
 }

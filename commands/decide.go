@@ -6,13 +6,14 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/invites"
 )
 
-// Reaction reads the target and the key of an m.reaction event.
+// Reaction returns the event that an m.reaction event is on, and its key.
 func Reaction(raw json.RawMessage) (on id.EventID, key string) {
-	relation := object(object(object(raw)["content"])["m.relates_to"])
-	return id.EventID(str(relation["event_id"])), str(relation["key"])
+	relation := exactjson.Get(raw, "content", "m.relates_to")
+	return id.EventID(relation.Get("event_id").Text()), relation.Get("key").Text()
 }
 
 // Decide carries out a command after a reaction to its card. decided is false if the reaction is not by the sender of the command, or

@@ -7,6 +7,8 @@ import (
 
 	"golang.org/x/net/html"
 	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
 )
 
 // Message is the part of a room message that commands need.
@@ -25,44 +27,29 @@ type Message struct {
 // errNoMessage reports a content without a text.
 var errNoMessage = errors.New("commands: no text message")
 
-// object decodes a JSON object with exact keys: encoding/json would take "ſender" for "sender".
-func object(raw json.RawMessage) map[string]json.RawMessage {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(raw, &fields) != nil {
-		return nil
-	}
-	return fields
-}
-
-// str decodes a JSON string; anything else is empty.
-func str(raw json.RawMessage) (s string) {
-	_ = json.Unmarshal(raw, &s)
-	return s
-}
-
 // parseMessage reads an m.room.message event. Where there is HTML, the HTML is the source: body and formatted_body may
 // differ, and only the HTML has the targets of pills.
 func parseMessage(event id.EventID, in id.RoomID, sender id.UserID, raw json.RawMessage) (Message, error) {
-	content := object(object(raw)["content"])
-	m := Message{Event: event, Room: in, Sender: sender, kind: str(content["msgtype"])}
+	content := exactjson.Get(raw, "content")
+	m := Message{Event: event, Room: in, Sender: sender, kind: content.Get("msgtype").Text()}
 	if m.kind == "" {
 		return m, errNoMessage
 	}
-	relation := object(content["m.relates_to"])
-	switch str(relation["rel_type"]) {
+	relation := content.Get("m.relates_to")
+	switch relation.Get("rel_type").Text() {
 	case "m.replace":
 		m.edit = true
 	case "m.thread":
-		m.Thread = id.EventID(str(relation["event_id"]))
+		m.Thread = id.EventID(relation.Get("event_id").Text())
 	}
 	m.structured = readStructured(content)
-	formatted := str(content["formatted_body"])
-	if str(content["format"]) == "org.matrix.custom.html" && formatted != "" {
+	formatted := content.Get("formatted_body").Text()
+	if content.Get("format").Is("org.matrix.custom.html") && formatted != "" {
 		m.Text = htmlText(formatted)
 		return m, nil
 	}
-	m.Text = str(content["body"])
-	if relation["m.in_reply_to"] != nil {
+	m.Text = content.Get("body").Text()
+	if relation.Get("m.in_reply_to").Exists() {
 		m.Text = withoutQuote(m.Text)
 	}
 	return m, nil
