@@ -37,7 +37,7 @@ func (b *bot) decide(ctx context.Context, ev invites.Received) error {
 			return nil
 		}
 	}
-	m, reply, decided, err := b.desk.Decide(ctx, command, ev.Sender, appservice.Vote(key) == appservice.Yes)
+	m, reply, decided, err := b.runner.Decide(ctx, command, ev.Sender, appservice.Vote(key) == appservice.Yes)
 	if err != nil || !decided {
 		return err
 	}

@@ -108,7 +108,7 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 	}
 	b.direct = &directs{homeserver: b.client}
 	b.guard = b.newGuard()
-	b.desk = b.newRunner(cfg, version)
+	b.runner = b.newRunner(cfg, version)
 	b.lanes = newLanes(parallelRooms, b.handle)
 	b.feed = &feed{store: b.store, lanes: b.lanes, most: mostInLanes, log: log}
 	b.lanes.hungry, b.lanes.low = func() { b.feed.hungry(b.ctx) }, mostInLanes/2
@@ -133,7 +133,7 @@ func identity(cfg *config.Config) invites.Identity {
 
 func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 	return &commands.Runner{
-		Invites: b.invites, Prefix: cfg.Commands.Prefix, MaxAge: cfg.Commands.MaxAge, Version: version,
+		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self}, Invites: b.invites, MaxAge: cfg.Commands.MaxAge, Version: version,
 		Names: []string{cfg.Appservice.Bot.Displayname}, Chat: chat{b},
 		Level: func(user id.UserID) commands.Level {
 			switch cfg.Permissions.Level(user.String()) {
@@ -246,7 +246,7 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 	}
 	b.closers = append(b.closers, stop)
 	go b.recheck(b.ctx)
-	go b.desk.Advertiser.Run(b.ctx)
+	go b.runner.Advertiser.Run(b.ctx)
 	go b.feed.watch(b.ctx)
 	server := &http.Server{Handler: intake, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	failed := make(chan error, 1)
@@ -282,7 +282,7 @@ func (b *bot) newIntake(cfg *config.Config) *appservice.Intake {
 	return appservice.NewIntake(appservice.IntakeOptions{
 		Inbox: b.port, Watcher: watchers{b}, Pending: b.pending, Cards: b.cards, Encrypted: b.sealed.device != nil,
 		Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
-		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: b.desk.Known,
+		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: b.runner.Known,
 		MaxBody: int64(cfg.Appservice.MaxBodySize), ReadTimeout: cfg.Appservice.RequestTimeout,
 		Deliver: func(events []invites.Received) { b.feed.push(b.ctx, events) },
 		Recover: func() {

@@ -9,7 +9,7 @@ import (
 	"usher/room"
 )
 
-// The reactions that are votes.
+// The votes among reactions.
 const (
 	reactAccept  = "✅"
 	reactDecline = "❌"
@@ -29,7 +29,7 @@ func Choice(key string) (invites.Choice, bool) {
 	return "", false
 }
 
-// Reactions are those that a card offers.
+// Reactions are the votes on offer at a card.
 func Reactions(c invites.Card) []string {
 	if c.Kind == invites.CardKnock {
 		return []string{reactAccept, reactDecline, reactBan}
@@ -38,14 +38,14 @@ func Reactions(c invites.Card) []string {
 }
 
 // Card words an open card, with the votes so far.
-func (d *Runner) Card(c invites.Card, yes, no int64) (reply Reply) {
+func (n Notices) Card(c invites.Card, yes, no int64) (reply Reply) {
 	t := &reply.Text
 	question(t, c)
 	t.Line()
 	if c.Kind == invites.CardKnock {
-		t.Say("card.decide.knock", "prefix", d.Prefix, "number", c.Number)
+		t.Say("card.decide.knock", "prefix", n.Prefix, "number", c.Number)
 	} else {
-		t.Say("card.decide.approval", "prefix", d.Prefix, "number", c.Number)
+		t.Say("card.decide.approval", "prefix", n.Prefix, "number", c.Number)
 	}
 	t.Say("card.votes", "n", c.Votes, "level", int64(c.Level))
 	if !c.ExpiresAt.IsZero() {
@@ -57,7 +57,7 @@ func (d *Runner) Card(c invites.Card, yes, no int64) (reply Reply) {
 	return reply
 }
 
-// question words what a card asks.
+// question words the question of a card.
 func question(t *Text, c invites.Card) {
 	elsewhere := c.Room
 	if c.ShownIn == c.Room {
@@ -83,16 +83,16 @@ func question(t *Text, c invites.Card) {
 	}
 }
 
-// Closed words a card that is closed, with the row that came of it, if any.
-func (d *Runner) Closed(c invites.Card, row invites.Change) (reply Reply) {
+// Closed words a closed card, with the row that came of it, if any.
+func (n Notices) Closed(c invites.Card, row invites.Change) (reply Reply) {
 	question(&reply.Text, c)
 	reply.Text.Line()
 	verdict(&reply.Text, c, row)
 	return reply
 }
 
-// Verdict tells the one who asked what became of it; empty where nobody is to be told.
-func (d *Runner) Verdict(c invites.Card, row invites.Change) (reply Reply) {
+// Verdict tells the asker of a card its outcome. It is empty where nobody has to be told.
+func (n Notices) Verdict(c invites.Card, row invites.Change) (reply Reply) {
 	if c.Kind != invites.CardApproval || c.Code == invites.CodeRedacted || c.Code == invites.CodeAskerLeft {
 		return reply
 	}
@@ -130,8 +130,8 @@ func verdict(t *Text, c invites.Card, row invites.Change) {
 // when words a time for people in all time zones.
 func when(at time.Time) string { return at.UTC().Format("2006-01-02 15:04 UTC") }
 
-// Paused tells that knocks come too fast to let people in at once.
-func (d *Runner) Paused(c invites.Card) (reply Reply) {
-	reply.Text.Say("card.breaker", "prefix", d.Prefix).Reason(invites.CodeBreaker)
+// Paused says: knocks come too fast to let people in at once.
+func (n Notices) Paused(c invites.Card) (reply Reply) {
+	reply.Text.Say("card.breaker", "prefix", n.Prefix).Reason(invites.CodeBreaker)
 	return reply
 }

@@ -11,13 +11,13 @@ import (
 	"usher/room"
 )
 
-// GuardNotice words what a room's guard reports, for the room.
-func (d *Runner) GuardNotice(r invites.Report) *event.MessageEventContent {
+// GuardNotice words a report of a room's guard, for the room.
+func (n Notices) GuardNotice(r invites.Report) *event.MessageEventContent {
 	var reply Reply
 	t := &reply.Text
 	switch r.Kind {
 	case invites.ReportDrift:
-		d.drift(t, r)
+		n.drift(t, r)
 	case invites.ReportIntruder:
 		t.Say("guard.intruder", "target", r.Target, "at", moment(r.At))
 		done(t, r, room.Say("guard.acts.intruder"))
@@ -41,8 +41,8 @@ func moment(at time.Time) string {
 	return at.UTC().Format(time.RFC3339)
 }
 
-// drift words what changed, and what is done about it.
-func (d *Runner) drift(t *Text, r invites.Report) {
+// drift words a change of the room, and the guard's reaction.
+func (n Notices) drift(t *Text, r invites.Report) {
 	var changed []room.Phrase
 	for _, what := range r.What {
 		if level, ok := strings.CutPrefix(what.Path, "guard.levels."); ok {
@@ -53,13 +53,13 @@ func (d *Runner) drift(t *Text, r invites.Report) {
 	}
 	t.Tell(room.Say("guard.drift", "who", r.Who, "at", moment(r.At)).Holding(changed...))
 	if r.Code == string(policy.CodeGuardStopped) {
-		t.Say("guard.stopped", "window", policy.Span(r.Window), "prefix", d.Prefix).Reason(r.Code)
+		t.Say("guard.stopped", "window", policy.Span(r.Window), "prefix", n.Prefix).Reason(r.Code)
 		return
 	}
 	done(t, r, room.Say("guard.acts.drift"))
 }
 
-// done says what is done, or why nothing is.
+// done words the guard's action, or the reason for none.
 func done(t *Text, r invites.Report, acts room.Phrase) {
 	switch room.Rule(r.Code) {
 	case policy.CodeGuardAbove:

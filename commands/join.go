@@ -25,7 +25,7 @@ func runJoin(ctx context.Context, c *Call) (Reply, error) {
 		if c.Level < Operator {
 			return Reply{}, fault(room.Say("refuse.bot"))
 		}
-		joiner = c.Invites.Self.Bot
+		joiner = c.Self.Bot
 	}
 	in, via, err := c.room(ctx, "room")
 	if err != nil {

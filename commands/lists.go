@@ -107,7 +107,7 @@ func unwatchList(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	return c.write(ctx, in, layer, room.Say("lists.unwatched"))
 }
 
-// watchedLists are the lists in force: what a space sets goes on when a room adds its own.
+// watchedLists are the lists in force, with the lists of spaces: a room that adds its own keeps these.
 func watchedLists(ctx context.Context, c *Call, in id.RoomID) ([]string, error) {
 	p, err := c.Invites.Policy(ctx, in, c.Message.Sender)
 	if err != nil || p == nil {

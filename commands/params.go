@@ -9,17 +9,17 @@ import (
 	"usher/room"
 )
 
-// Param is a parameter of a command. Its schema is the one that clients get.
+// Param is a parameter of a command. Clients get its schema.
 type Param struct {
 	cmdschema.Parameter
-	class   class    // of the words that it takes; a text takes words of every class
+	class   class    // of its words; a text takes words of every class
 	many    bool     // takes as many words as fit
-	choices []string // the only words that it takes; nil: any of its class
+	choices []string // the only words allowed; nil: any of its class
 	shown   string   // in usage, instead of its key
 
-	about   room.Phrase // what it is, in a few words
+	about   room.Phrase // its meaning, in a few words
 	missing room.Phrase // the sentence when it is missing
-	once    room.Phrase // the sentence when more words follow that it could take; empty: a later parameter may take these
+	once    room.Phrase // the sentence when more fitting words follow; empty: a later parameter may take these
 }
 
 func param(key string, about room.Phrase, c class, schema *cmdschema.ParameterSchema) Param {
@@ -41,14 +41,14 @@ func users() Param {
 	return p
 }
 
-// aRoom is a room that must be named.
+// aRoom is a room, which must be named.
 func aRoom(key string, about, missing room.Phrase) Param {
 	p := param(key, about, classRoom, cmdschema.ParameterSchemaJoinableRoom)
 	p.missing = missing
 	return p
 }
 
-// inRoom is the room that the command is about, which is the current one where none is named.
+// inRoom is the room of the command. Without a name it is the current one.
 func inRoom() Param { return aRoom("room", room.Say("param.room"), room.Phrase{}).optional() }
 
 // numbers are the numbers of cards.
@@ -58,7 +58,7 @@ func numbers() Param {
 	return p
 }
 
-// since is the beginning of a span of time that ends now.
+// since is the beginning of a span of time up to now.
 func since() Param {
 	p := param("since", room.Say("param.since"), classSpan, cmdschema.PrimitiveTypeString.Schema())
 	p.shown = "since: 7d or 2026-01-31"
@@ -92,7 +92,7 @@ func line(key string, about, missing room.Phrase) Param {
 
 func reason() Param { return line("reason", room.Say("param.reason"), room.Phrase{}).optional() }
 
-// flag is a word that begins with two dashes and may stand anywhere.
+// flag is a word with two dashes before it, at any place.
 func flag(key string, about room.Phrase) Param {
 	return param(key, about, classFlag, cmdschema.PrimitiveTypeBoolean.Schema()).optional()
 }
@@ -137,7 +137,7 @@ func usages(params []Param) (list []string) {
 	return list
 }
 
-// takes counts the words at the start of some that the parameter takes.
+// takes counts the words for the parameter at the start of a list.
 func (p Param) takes(words []word) (n int) {
 	for n < len(words) && (n == 0 || p.many) && p.fits(words[n]) {
 		n++

@@ -59,8 +59,7 @@ func runPending(ctx context.Context, c *Call) (Reply, error) {
 	return reply, nil
 }
 
-// Reminder is the content of the notice that invitations of a room expire soon. It mentions the people who are in the room
-// and wanted them.
+// Reminder is the content of the notice about invitations that expire soon. It mentions their inviters.
 func Reminder(entries []invites.Invitation, rule invites.ExpiryRule, now time.Time) *event.MessageEventContent {
 	var reply Reply
 	inviters := []id.UserID{}
@@ -81,7 +80,7 @@ func Reminder(entries []invites.Invitation, rule invites.ExpiryRule, now time.Ti
 	return content
 }
 
-// through is the way that an invitation came about, empty where it is plain.
+// through words the way of an invitation, unless a member sent it.
 func through(w invites.Way) string {
 	switch w {
 	case invites.WayBot, invites.WayActor, invites.WayThirdParty:

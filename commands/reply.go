@@ -14,13 +14,13 @@ import (
 	"usher/words"
 )
 
-// Reply is what a command answers: a value. The lane sends it.
+// Reply is a command's answer: a value. The lane sends it.
 type Reply struct {
 	React    string // reaction on the command; empty: none
 	Text     Text   // notice in reply; empty: none
-	Mention  bool   // the notice mentions the one who asked
+	Mention  bool   // the notice mentions the asker
 	Progress bool   // work goes on: the notice is edited as it does
-	Card     bool   // the notice asks for a reaction by the one who gave the command; it stays open until then
+	Card     bool   // the notice asks for a reaction by the asker; the command stays open until then
 	Image    *Image // picture in reply; nil: none
 	Lang     string // language of the text (BCP 47); empty: English
 }
@@ -35,8 +35,8 @@ type Image struct {
 // Empty reports whether there is nothing to send.
 func (r Reply) Empty() bool { return r.React == "" && r.Text.Empty() && r.Image == nil }
 
-// Text is a message in the making: phrases, which get their words when the message is rendered, and text that needs none. It ends where
-// it gets too long for a message.
+// Text is a message in the making, as plain text and as HTML. Everything added is escaped. The text ends where it gets too long for a
+// message.
 type Text struct{ pieces []piece }
 
 // piece is a part of a text: a phrase, or one of the others.
@@ -97,7 +97,7 @@ type message struct {
 }
 
 // maxMessage is how long a message may get, in bytes as sent: an event holds 64 KiB, an edit has the text twice, and encryption adds a
-// third. What is longer would not be sent at all.
+// third. A longer event would not be sent at all.
 const maxMessage = 22_000
 
 func (m *message) text(t *Text) {
@@ -140,7 +140,7 @@ func (m *message) run(r words.Run) {
 	}
 }
 
-// put adds what is escaped.
+// put adds escaped text.
 func (m *message) put(plain, html string) {
 	if m.cut {
 		return
@@ -169,10 +169,10 @@ func sent(s string) (n int) {
 	return n
 }
 
-// maxText is the length in bytes to which what a person wrote is shown.
+// Say adds words. They may come from people.
 const maxText = 1000
 
-// visible makes a text safe to show: characters that hide or reorder others are spelled out, "@room" can't ring a bell, and a
+// visible makes a text safe to show: it spells out characters that hide or reorder others, "@room" can't ring a bell, and a
 // long text is cut.
 func visible(s string) string {
 	if len(s) > maxText {
@@ -190,13 +190,13 @@ func visible(s string) string {
 }
 
 // hidden reports whether a character is invisible or changes how others are read: controls, bidirectional marks, zero-width
-// and other format characters, line and paragraph separators, and what is no character.
+// and other format characters, line and paragraph separators, and non-characters.
 func hidden(r rune) bool {
 	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co) || r == unicode.ReplacementChar ||
 		(r >= 0x115F && r <= 0x1160) || r == 0x3164 || r == 0xFFA0
 }
 
-// Notice returns the content of a notice that replies to a command, where m is one.
+// Notice returns the content of a notice, in reply to m unless m is empty.
 func (r Reply) Notice(m Message) *event.MessageEventContent {
 	text := r.Text.in(r.Lang)
 	c := &event.MessageEventContent{
@@ -210,7 +210,7 @@ func (r Reply) Notice(m Message) *event.MessageEventContent {
 	return c
 }
 
-// relation makes what is sent a reply to a message, in its thread if it stands in one.
+// relation makes a content a reply to the message, in the message's thread if there is one.
 func (m Message) relation() *event.RelatesTo {
 	switch {
 	case m.Event == "":
@@ -230,7 +230,7 @@ func (r Reply) Picture(m Message, uri id.ContentURIString) *event.MessageEventCo
 	}
 }
 
-// Edit returns the content that replaces an earlier notice.
+// Edit returns the content of an edit of an earlier notice.
 func (r Reply) Edit(m Message, earlier id.EventID) *event.MessageEventContent {
 	c := r.Notice(m)
 	c.RelatesTo = nil

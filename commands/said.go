@@ -5,5 +5,5 @@ import (
 	"usher/words"
 )
 
-// said puts a phrase into words where no message is rendered: in pictures.
+// said puts a phrase into words.
 func said(p room.Phrase) string { return words.For("").Text(p) }

@@ -64,7 +64,7 @@ func (c *Call) tellHistory(ctx context.Context, t *Text, in id.RoomID, user id.U
 	return nil
 }
 
-// tellEntry words one invitation and what became of it.
+// tellFate words the end of an invitation.
 func tellEntry(t *Text, e invites.Invitation) {
 	switch e.Fate {
 	case invites.FatePending:

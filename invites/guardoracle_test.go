@@ -104,7 +104,7 @@ func (h *watched) levelsIn(s *room.Snapshot, content json.RawMessage) map[string
 // judgeGuard is the oracle on what the guard does about people.
 func (h *watched) judgeGuard(before *room.Snapshot, l law, e invites.Effect) {
 	membership, _ := before.Membership(e.Target)
-	kicking, _ := before.NeededFor(room.Kick)
+	kicking, _ := before.NamedLevel("kick")
 	rank, _ := before.Power(e.Target)
 	rule := l.text("guard.join_rule")
 	intruder := membership == "join" && l.text("guard.intruders") == "kick" && h.came[e.Room][e.Target] && rule != "public" && rule != ""

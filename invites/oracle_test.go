@@ -145,7 +145,7 @@ func (h *watched) note(before *room.Snapshot, e invites.Effect, asker id.UserID)
 		h.came[e.Room][e.Target] = was != "invite"
 	}
 	h.remember(was, e, asker)
-	h.w.happened(e.Room, room.Key{Type: "m.room.member", StateKey: e.Target.String()})
+	h.w.happened(e.Room, room.MemberKey(e.Target))
 }
 
 // state has somebody change a room's state, where the rules let them.
@@ -261,7 +261,7 @@ func (h *watched) delegated(s *room.Snapshot, l law, c *asked, e invites.Effect)
 func (h *watched) judgeExpiry(before *room.Snapshot, l law, e invites.Effect) {
 	membership, _ := before.Membership(e.Target)
 	after, invited := l.span("pending.expire_after", 0), h.of(e.Room, e.Target).invited
-	kicking, _ := before.NeededFor(room.Kick)
+	kicking, _ := before.NamedLevel("kick")
 	why := ""
 	switch {
 	case e.Action != room.Kick || e.Performer != bot:

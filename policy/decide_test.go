@@ -223,11 +223,11 @@ func TestTakingBack(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			events := map[room.Key]*room.Event{}
-			for _, k := range append(Needs(byBot), memberKey("@out:here")) {
+			for _, k := range append(Needs(byBot), room.MemberKey("@out:here")) {
 				events[k], _ = levelled(50, tt.policy).Event(k)
 			}
 			events[powerLevels] = &room.Event{Sender: alice, Content: fmt.Appendf(nil, `{"kick":%d,"users":{"@alice:here":10,"@usher:here":50,"@bob:here":%d}}`, tt.kick, tt.bobs)}
-			events[memberKey(bob)] = &room.Event{Sender: usher, Content: []byte(`{"membership":"invite"}`)}
+			events[room.MemberKey(bob)] = &room.Event{Sender: usher, Content: []byte(`{"membership":"invite"}`)}
 			s := room.NewSnapshot(room.State{Events: events, Complete: true})
 			tt.facts.Now, tt.facts.Theirs = noon, tt.theirs
 			d := Decide(s, tt.q, Own(s, "!room"), tt.facts)
