@@ -14,6 +14,8 @@ func (w wording) policy() Explanation {
 			"Somebody who may send that state event must mend it, or empty it by a policy reset; until then I invite nobody."}
 	case CodeFacts:
 		return Explanation{"The room's policy depends on " + missing(w.d.Missing) + ", which I could not find out, so I can't tell.", "Try again in a moment."}
+	case CodeNoDelegate, CodeNoAdmission:
+		return Explanation{"The policy has me invite (" + w.d.Field + "), but the one who wrote that may not invite here.", "Somebody with that power can write the policy anew."}
 	case CodeAskLevel:
 		return Explanation{fmt.Sprintf("Asking for invitations needs power level %s here, and you have %s.", level(w.d.Evidence.Needed), level(w.d.Evidence.Had)), set}
 	case CodeAskWho:
@@ -83,6 +85,7 @@ func missing(f Fact) string {
 	}{
 		{FactLists, "a policy list"}, {FactMembers, "how many members the room has"}, {FactJoined, "how long you have been in the room"},
 		{FactPast, "when they were last in the room"}, {FactSpent, "how many invitations there were"},
+		{FactAuthors, "what its author may do"},
 	} {
 		if f&k.fact != 0 {
 			return k.what

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"maunium.net/go/mautrix/id"
+
 	"usher/room"
 )
 
@@ -57,12 +59,41 @@ func Parse(content json.RawMessage) (Layer, error) {
 		faults = append(faults, Fault{"version", "must be 1"})
 	}
 	delete(fields, "version")
+	if _, set := fields["for"]; set && writtenFor(content) == "" {
+		faults = append(faults, Fault{"for", "must be a user id"})
+	}
+	delete(fields, "for")
 	l.values = map[string]any{}
 	l.read("", fields, sections(), &faults)
 	if len(faults) > 0 {
 		return Layer{}, faults
 	}
 	return l, nil
+}
+
+// writtenFor returns the user whom the bot wrote a policy event for. In an event of anybody else it means nothing.
+func writtenFor(content json.RawMessage) id.UserID {
+	var fields map[string]json.RawMessage
+	var user string
+	if json.Unmarshal(content, &fields) != nil || json.Unmarshal(fields["for"], &user) != nil || !strings.HasPrefix(user, "@") {
+		return ""
+	}
+	return id.UserID(user)
+}
+
+// ContentFor returns the layer as the content of a policy event that the bot sends for a user. The fields are measured by the power of
+// that user.
+func (l Layer) ContentFor(user id.UserID) json.RawMessage {
+	if l.Empty() {
+		return l.Content()
+	}
+	return json.RawMessage(fmt.Sprintf(`{"for":%s,%s`, quoted(string(user)), l.Content()[1:]))
+}
+
+// quoted returns a text in JSON.
+func quoted(text string) []byte {
+	raw, _ := json.Marshal(text) // a text always can
+	return raw
 }
 
 // sections are the paths of the objects that hold fields.
