@@ -42,11 +42,10 @@ type bot struct {
 	cards    *appservice.Cards
 	invites  *invites.Service
 	guard    *invites.Guard
-	desk     *commands.Runner
+	runner   *commands.Runner
 	jobs     *jobs.Queue
 	lanes    *lanes
 	feed     *feed
-	wire     *wire
 	commands rate[id.UserID]
 	answers  rate[id.RoomID]
 	admitted sync.Map // ids of events being handled whose command may run, so that trying again costs its sender nothing

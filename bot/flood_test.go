@@ -30,7 +30,7 @@ func put(t *testing.T, b *bot, who id.UserID, n int, rooms ...id.RoomID) []invit
 			SentAt: time.Now(), ReceivedAt: time.Now(),
 		}
 	}
-	fresh, err := b.store.Receive(t.Context(), list, nil)
+	fresh, err := b.store.Receive(t.Context(), list)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,9 +41,9 @@ func put(t *testing.T, b *bot, who id.UserID, n int, rooms ...id.RoomID) []invit
 func TestFloodOfCommands(t *testing.T) {
 	b, s := newBot(t)
 	b.commands.perMinute = 5
-	b.desk.Limit = b.mayCommand
-	b.desk.Level = func(id.UserID) commands.Level { return commands.User }
-	b.desk.RoundTrip = func(context.Context) error { return nil }
+	b.runner.Limit = b.mayCommand
+	b.runner.Level = func(id.UserID) commands.Level { return commands.User }
+	b.runner.RoundTrip = func(context.Context) error { return nil }
 	for _, ev := range put(t, b, "@mallory:here", 200, "!r:here") {
 		b.handle(t.Context(), ev)
 	}
@@ -66,7 +66,7 @@ func TestFloodOfCommands(t *testing.T) {
 func TestRoomIsNotSpammed(t *testing.T) {
 	b, s := newBot(t)
 	b.answers.perMinute = 7
-	b.desk.Level = func(id.UserID) commands.Level { return commands.Nobody } // each is answered by a notice
+	b.runner.Level = func(id.UserID) commands.Level { return commands.Nobody } // each is answered by a notice
 	for i := range 100 {
 		for _, ev := range put(t, b, id.UserID(fmt.Sprintf("@m%d:here", i)), 1, "!r:here") {
 			b.handle(t.Context(), ev)
@@ -117,7 +117,7 @@ func TestFeed(t *testing.T) {
 			close(all)
 		}
 	})
-	b.feed = &feed{store: b.store, lanes: b.lanes, most: 2000, log: zerolog.Nop(), parked: b.sealed.parking.any}
+	b.feed = &feed{store: b.store, lanes: b.lanes, most: 2000, log: zerolog.Nop()}
 	b.lanes.hungry, b.lanes.low = func() { b.feed.hungry(b.ctx) }, 1000
 	var names []id.RoomID
 	for r := range rooms {

@@ -25,7 +25,7 @@ func TestEncryptionOff(t *testing.T) {
 	var log bytes.Buffer
 	b.log = zerolog.New(&log)
 	s.secret = true
-	b.desk.Level = func(id.UserID) commands.Level { return commands.Nobody } // answered by a notice
+	b.runner.Level = func(id.UserID) commands.Level { return commands.Nobody } // answered by a notice
 	for _, ev := range put(t, b, "@alice:here", 3, "!r:here") {
 		b.handle(t.Context(), ev)
 	}
@@ -70,7 +70,7 @@ func TestCardIsOver(t *testing.T) {
 	again := make(chan invites.Received, 1)
 	b.lanes = newLanes(1, func(_ context.Context, ev invites.Received) { again <- ev })
 	ev := receive(t, b, "!ping")
-	ev.New, ev.ReceivedAt = true, ev.ReceivedAt.Add(-time.Hour)
+	ev.ReceivedAt = ev.ReceivedAt.Add(-time.Hour)
 	reply := commands.Reply{Card: true}
 	reply.Text.Say("So?")
 	if err := b.answer(t.Context(), ev, commands.Message{}, reply); err != nil {
@@ -78,7 +78,7 @@ func TestCardIsOver(t *testing.T) {
 	}
 	select {
 	case got := <-again:
-		if got.Event != ev.Event || got.New {
+		if got.Event != ev.Event {
 			t.Errorf("got %+v", got)
 		}
 	case <-time.After(20 * time.Second):

@@ -3,10 +3,10 @@ package bot
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"maunium.net/go/mautrix/id"
 
-	"usher/commands"
 	"usher/invites"
 	"usher/policy"
 )
@@ -18,9 +18,6 @@ func (b *bot) linked(ctx context.Context, claims []invites.SpaceChild) error {
 		return err
 	}
 	b.state.Link(claims)
-	if len(claims) > 0 {
-		b.wire.tell(ctx, wordSpaces)
-	}
 	return nil
 }
 
@@ -50,10 +47,11 @@ func (b *bot) policyChanged(ctx context.Context, ev invites.Received) error {
 		return nil
 	}
 	_, err := policy.Parse(event["content"])
-	if err == nil {
+	var malformed policy.Malformed
+	if !errors.As(err, &malformed) {
 		return nil
 	}
 	b.log.Warn().Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("a policy can't be read")
-	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "malformed"), "m.room.message", commands.Malformed(ev.Sender, err, b.desk.Prefix))
+	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "malformed"), "m.room.message", b.runner.Malformed(ev.Sender, malformed))
 	return err
 }

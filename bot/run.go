@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 	"usher/metrics"
 	"usher/operator"
 	"usher/policy"
+	"usher/room"
 	"usher/store"
 )
 
@@ -81,10 +83,7 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 	if n := b.store.Ahead(); n > 0 {
 		log.Info().Int("upgrades", n).Msg("the database was upgraded by a newer version, with which this one can go on")
 	}
-	b.wire = newWire(b.store, log)
 	b.pending, b.cards = appservice.NewPending(), appservice.NewCards()
-	b.pending.Share = func(r id.RoomID, user id.UserID) { b.wire.say(wordPending, string(r), string(user)) }
-	b.cards.Share = func(card, vote id.EventID) { b.wire.tell(b.ctx, wordCard, string(card), string(vote)) }
 	b.state = homeserver.NewState(b.client, homeserver.StateOptions{Creates: b.store, Log: log})
 	if err := b.buildEncryption(ctx, cfg, version); err != nil {
 		b.close()
@@ -109,9 +108,9 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 	}
 	b.direct = &directs{homeserver: b.client}
 	b.guard = b.newGuard()
-	b.desk = b.newRunner(cfg, version)
+	b.runner = b.newRunner(cfg, version)
 	b.lanes = newLanes(parallelRooms, b.handle)
-	b.feed = &feed{store: b.store, lanes: b.lanes, most: mostInLanes, log: log, parked: b.sealed.parking.any}
+	b.feed = &feed{store: b.store, lanes: b.lanes, most: mostInLanes, log: log}
 	b.lanes.hungry, b.lanes.low = func() { b.feed.hungry(b.ctx) }, mostInLanes/2
 	b.commands.perMinute, b.answers.perMinute = cfg.Commands.PerMinute, cfg.Commands.AnswersPerMinute
 	return b, nil
@@ -134,7 +133,7 @@ func identity(cfg *config.Config) invites.Identity {
 
 func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 	return &commands.Runner{
-		Invites: b.invites, Prefix: cfg.Commands.Prefix, MaxAge: cfg.Commands.MaxAge, Version: version,
+		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self}, Invites: b.invites, MaxAge: cfg.Commands.MaxAge, Version: version,
 		Names: []string{cfg.Appservice.Bot.Displayname}, Chat: chat{b},
 		Level: func(user id.UserID) commands.Level {
 			switch cfg.Permissions.Level(user.String()) {
@@ -150,7 +149,26 @@ func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 			return err
 		},
 		Limit: b.mayCommand,
+		Advertiser: commands.NewAdvertiser(roomState{b.client, b.state}, b.self.Bot, cfg.Commands.Advertise, func(r id.RoomID, err error) {
+			b.log.Warn().Err(err).Stringer("room", r).Msg("could not bring the descriptions of commands up to date")
+		}),
 	}
+}
+
+// roomState is the homeserver as the advertiser of commands sees it.
+type roomState struct {
+	*homeserver.Client
+	state *homeserver.State
+}
+
+// Snapshot implements commands.RoomState.
+func (s roomState) Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error) {
+	return s.state.Snapshot(ctx, r, viewer, needs, fresh)
+}
+
+// SendState implements commands.RoomState.
+func (s roomState) SendState(ctx context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error) {
+	return s.state.SendState(ctx, r, as, k, content)
 }
 
 // chat is the rooms as commands see them.
@@ -228,9 +246,8 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 	}
 	b.closers = append(b.closers, stop)
 	go b.recheck(b.ctx)
+	go b.runner.Advertiser.Run(b.ctx)
 	go b.feed.watch(b.ctx)
-	go b.lookAfter(b.ctx)
-	go b.listenToOthers(b.ctx)
 	server := &http.Server{Handler: intake, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -262,16 +279,11 @@ func (b *bot) finish(ctx context.Context, others ...func(context.Context) error)
 }
 
 func (b *bot) newIntake(cfg *config.Config) *appservice.Intake {
-	var before, spread func(context.Context) error
-	if b.store.Shared() {
-		before, spread = b.wire.caughtUp, b.wire.flush
-	}
 	return appservice.NewIntake(appservice.IntakeOptions{
 		Inbox: b.port, Watcher: watchers{b}, Pending: b.pending, Cards: b.cards, Encrypted: b.sealed.device != nil,
 		Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
-		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: b.desk.Known,
+		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: b.runner.Known,
 		MaxBody: int64(cfg.Appservice.MaxBodySize), ReadTimeout: cfg.Appservice.RequestTimeout,
-		Begin:   func(ev invites.Received) bool { return b.feed.begin(b.ctx, ev) },
 		Deliver: func(events []invites.Received) { b.feed.push(b.ctx, events) },
 		Recover: func() {
 			if err := b.feed.rewind(b.ctx); err != nil {
@@ -279,11 +291,7 @@ func (b *bot) newIntake(cfg *config.Config) *appservice.Intake {
 			}
 		},
 		Policy: policy.EventType, Guarded: b.guard.Watches, Claimed: b.claimed, Linked: b.linked, Left: b.left, Ready: b.health.Reasons,
-		Redacted: func(r id.RoomID, event id.EventID) {
-			b.state.Forget(r, event)
-			b.wire.say(wordRedacted, string(r), string(event))
-		},
-		Before: before, Spread: spread,
+		Redacted: b.state.Forget,
 		Counters: b.metrics, Log: b.log,
 	})
 }
@@ -305,14 +313,8 @@ func (b *bot) recheck(ctx context.Context) {
 	}
 }
 
-// sweep lists the rows that should be worked on and may have no job. Replicas do it one after the other: who comes second finds
-// done what there was to do.
+// sweep lists the rows that should be worked on and may have no job.
 func (b *bot) sweep(ctx context.Context) ([]int64, error) {
-	release, err := b.store.HoldLane(ctx, "sweep") // no room's name
-	if err != nil {
-		return nil, err
-	}
-	defer release()
 	b.tend(ctx, "")
 	if err := b.expire(ctx); err != nil && ctx.Err() == nil {
 		b.log.Warn().Err(err).Msg("could not look which invitations have expired")

@@ -32,11 +32,11 @@ func (b *bot) loadCards(ctx context.Context) error {
 		for i := range votes {
 			cast[i] = votes[i].Event
 		}
-		b.cards.Heard(c.Event, cast...)
+		b.cards.Open(c.Event, cast...)
 	}
 	answers, err := b.store.OpenAnswers(ctx)
 	for _, answer := range answers {
-		b.cards.Heard(answer)
+		b.cards.Open(answer)
 	}
 	return err
 }
@@ -66,7 +66,7 @@ func (b *bot) post(ctx context.Context, c invites.Card) error {
 	var notice id.EventID
 	var err error
 	if c.Code != invites.CodeNoRoom {
-		content := b.desk.Card(c, 0, 0).Notice(commands.Message{})
+		content := b.runner.Card(c, 0, 0).Notice(commands.Message{})
 		if notice, err = b.send(ctx, c.ShownIn, transaction(c.Command, name(c, "notice")), "m.room.message", content); err != nil {
 			return err
 		}
@@ -153,7 +153,7 @@ func (b *bot) withdrawn(ctx context.Context, gone id.EventID) error {
 // ballot counts a reaction. Whose vote does not count is not told: others see what a reaction is worth.
 func (b *bot) ballot(ctx context.Context, ev invites.Received, c invites.Card, key string) error {
 	choice, known := commands.Choice(key)
-	if !known || ev.Redacted || b.desk.Level(ev.Sender) == commands.Nobody {
+	if !known || ev.Redacted || b.runner.Level(ev.Sender) == commands.Nobody {
 		return nil
 	}
 	ballot, err := b.invites.Vote(ctx, c, invites.Vote{Voter: ev.Sender, Choice: choice, Room: ev.Room, Event: ev.Event, At: ev.ReceivedAt})
@@ -171,7 +171,7 @@ func (b *bot) show(ctx context.Context, ballot invites.Ballot) error {
 		if ballot.Code != "" || c.Votes == 1 {
 			return nil
 		}
-		return b.redraw(ctx, c, ballot.After, b.desk.Card(c, ballot.For, ballot.Against))
+		return b.redraw(ctx, c, ballot.After, b.runner.Card(c, ballot.For, ballot.Against))
 	}
 	if c.Told {
 		return nil
@@ -180,10 +180,10 @@ func (b *bot) show(ctx context.Context, ballot invites.Ballot) error {
 	if err != nil {
 		return err
 	}
-	if err := b.redraw(ctx, c, "", b.desk.Closed(c, row)); err != nil {
+	if err := b.redraw(ctx, c, "", b.runner.Closed(c, row)); err != nil {
 		return err
 	}
-	if reply := b.desk.Verdict(c, row); !reply.Text.Empty() {
+	if reply := b.runner.Verdict(c, row); !reply.Text.Empty() {
 		m := commands.Message{Event: c.Command, Room: c.Home, Sender: c.Actor}
 		if _, err := b.send(ctx, c.Home, transaction(c.Command, name(c, "verdict")), "m.room.message", reply.Notice(m)); err != nil {
 			return err
@@ -195,7 +195,6 @@ func (b *bot) show(ctx context.Context, ballot invites.Ballot) error {
 		}
 	}
 	b.cards.Close(c.Event)
-	b.wire.tell(ctx, wordClosed, string(c.Event))
 	return b.store.ToldCard(ctx, c.ID)
 }
 
@@ -216,7 +215,7 @@ func (b *bot) knocked(ctx context.Context, ev invites.Received, reason string) e
 	}
 	c := *got.Card
 	if got.Paused {
-		if _, err := b.send(ctx, c.ShownIn, transaction(ev.Event, "paused"), "m.room.message", b.desk.Paused(c).Notice(commands.Message{})); err != nil {
+		if _, err := b.send(ctx, c.ShownIn, transaction(ev.Event, "paused"), "m.room.message", b.runner.Paused(c).Notice(commands.Message{})); err != nil {
 			return err
 		}
 	}

@@ -37,15 +37,15 @@ func Reactions(c invites.Card) []string {
 }
 
 // Card words an open card, with the votes so far.
-func (d *Runner) Card(c invites.Card, yes, no int64) (reply Reply) {
+func (n Notices) Card(c invites.Card, yes, no int64) (reply Reply) {
 	t := &reply.Text
-	d.question(t, c)
+	n.question(t, c)
 	t.Line().Say("To decide, react ").Say(reactAccept + " or " + reactDecline)
 	if c.Kind == invites.CardKnock {
 		t.Say(" (or " + reactBan + " to decline and ban)")
 	}
-	t.Say(", or say ").Code(fmt.Sprintf("%sapprove %d", d.Prefix, c.Number)).Say(" or ")
-	t.Code(fmt.Sprintf("%sdeny %d [reason]", d.Prefix, c.Number)).Say(". ")
+	t.Say(", or say ").Code(fmt.Sprintf("%sapprove %d", n.Prefix, c.Number)).Say(" or ")
+	t.Code(fmt.Sprintf("%sdeny %d [reason]", n.Prefix, c.Number)).Say(". ")
 	if c.Votes == 1 {
 		t.Sayf("One vote decides, of somebody with power level %d or more in the room.", c.Level)
 	} else {
@@ -61,7 +61,7 @@ func (d *Runner) Card(c invites.Card, yes, no int64) (reply Reply) {
 }
 
 // question words what a card asks.
-func (d *Runner) question(t *Text, c invites.Card) {
+func (n Notices) question(t *Text, c invites.Card) {
 	if c.Kind == invites.CardKnock {
 		t.Sayf("🚪 #%d: ", c.Number).Code(string(c.Target)).Say(" knocks")
 	} else {
@@ -80,22 +80,22 @@ func (d *Runner) question(t *Text, c invites.Card) {
 	case c.Kind == invites.CardApproval:
 		t.Say(" All other rules allow it; I would send it.")
 	case c.Remark != "":
-		t.Say(" I would not have let them in: " + lower(c.Remark))
+		t.Say(" I would not have let them in: " + lower(told(c.Remark)))
 	case c.Code == invites.CodeBreaker:
 		t.Say(" Letting people in at once is paused, since many knock.")
 	}
 }
 
 // Closed words a card that is closed, with the row that came of it, if any.
-func (d *Runner) Closed(c invites.Card, row invites.Change) (reply Reply) {
-	d.question(&reply.Text, c)
+func (n Notices) Closed(c invites.Card, row invites.Change) (reply Reply) {
+	n.question(&reply.Text, c)
 	reply.Text.Line()
 	verdict(&reply.Text, c, row)
 	return reply
 }
 
 // Verdict tells the one who asked what became of it; empty where nobody is to be told.
-func (d *Runner) Verdict(c invites.Card, row invites.Change) (reply Reply) {
+func (n Notices) Verdict(c invites.Card, row invites.Change) (reply Reply) {
 	if c.Kind != invites.CardApproval || c.Code == invites.CodeRedacted || c.Code == invites.CodeAskerLeft {
 		return reply
 	}
@@ -136,7 +136,7 @@ func verdict(t *Text, c invites.Card, row invites.Change) {
 	case row.Status == invites.StatusOpen:
 		t.Say(" It is on its way.")
 	default:
-		t.Say(" But nothing came of it: " + lower(row.Detail)).Reason(row.Code)
+		t.Say(" But nothing came of it: " + lower(told(row.Detail))).Reason(row.Code)
 	}
 }
 
@@ -144,8 +144,8 @@ func verdict(t *Text, c invites.Card, row invites.Change) {
 func when(at time.Time) string { return at.UTC().Format("2006-01-02 15:04 UTC") }
 
 // Paused tells that knocks come too fast to let people in at once.
-func (d *Runner) Paused(c invites.Card) (reply Reply) {
+func (n Notices) Paused(c invites.Card) (reply Reply) {
 	reply.Text.Say("⏸ Many people knock, so I let nobody in at once for now; each waits for a decision. ")
-	reply.Text.Code(d.Prefix + "knocks").Say(" lists them. I go on by myself when it calms down.").Reason(invites.CodeBreaker)
+	reply.Text.Code(n.Prefix + "knocks").Say(" lists them. I go on by myself when it calms down.").Reason(invites.CodeBreaker)
 	return reply
 }

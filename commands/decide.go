@@ -17,17 +17,17 @@ func Reaction(raw json.RawMessage) (on id.EventID, key string) {
 
 // Decide runs what a command does when somebody has reacted to the card that it made. decided is false where the reaction
 // is not for them to give.
-func (d *Runner) Decide(ctx context.Context, ev invites.Received, by id.UserID, yes bool) (m Message, reply Reply, decided bool, err error) {
+func (r *Runner) Decide(ctx context.Context, ev invites.Received, by id.UserID, yes bool) (m Message, reply Reply, decided bool, err error) {
 	m, err = Parse(ev)
 	if err != nil || by != ev.Sender {
 		return m, reply, false, nil
 	}
-	g, _ := d.given(m)
-	command := d.find(g.name)
+	g, _ := r.given(m)
+	command := r.find(g.name)
 	if command == nil || command.Decide == nil {
 		return m, reply, false, nil
 	}
-	c := d.newCall(ev, m, command)
+	c := r.newCall(ev, m, command)
 	if ev.Redacted {
 		reply.Text.Say("The command was taken back, so I left it.")
 		return m, reply, true, nil

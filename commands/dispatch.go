@@ -15,16 +15,17 @@ import (
 
 // Runner runs commands. One serves all rooms.
 type Runner struct {
-	Invites   *invites.Service
-	Prefix    string
-	Names     []string                    // the bot's names besides its user id: the display name
-	Level     func(id.UserID) Level       // the operator's permissions
-	RoundTrip func(context.Context) error // one request to the homeserver, for !ping
-	Limit     Limit                       // how many commands a person may give; nil: any number
-	Chat      Chat
-	Version   string
-	MaxAge    time.Duration // commands older than this when they first arrive are not run
-	Drawing   sync.Mutex    // a large picture takes some 20 MB: one at a time
+	Notices
+	Invites    *invites.Service
+	Names      []string                    // the bot's names besides its user id: the display name
+	Level      func(id.UserID) Level       // the operator's permissions
+	RoundTrip  func(context.Context) error // one request to the homeserver, for !ping
+	Limit      Limit                       // how many commands a person may give; nil: any number
+	Chat       Chat
+	Version    string
+	Advertiser *Advertiser   // nil: none
+	MaxAge     time.Duration // commands older than this when they first arrive are not run
+	Drawing    sync.Mutex    // a large picture takes some 20 MB: one at a time
 
 	named map[string]*Command // Table by name and alias
 	built sync.Once
@@ -55,39 +56,39 @@ type given struct {
 
 // given reads the command that a message gives. ok is false if the message does not address the bot. A structured command counts instead
 // of the message's text; it addresses the only user that the message mentions.
-func (d *Runner) given(m Message) (g given, ok bool) {
+func (r *Runner) given(m Message) (g given, ok bool) {
 	if s := m.structured; s != nil {
 		g.name, _ = s.split()
 		g.structured, g.mentioned = s, true
-		return g, len(s.to) == 1 && s.to[0] == d.Invites.Self.Bot
+		return g, len(s.to) == 1 && s.to[0] == r.Self.Bot
 	}
-	g.name, g.words, g.mentioned, ok = invocation(m.Text, d.Prefix, d.Invites.Self.Bot, d.Names)
+	g.name, g.words, g.mentioned, ok = invocation(m.Text, r.Prefix, r.Self.Bot, r.Names)
 	return g, ok
 }
 
-func (d *Runner) newCall(ev invites.Received, m Message, command *Command) *Call {
+func (r *Runner) newCall(ev invites.Received, m Message, command *Command) *Call {
 	return &Call{
-		Runner: d, Message: m, Event: ev, Level: d.Level(ev.Sender),
-		arguments: arguments{form: form{command, nil}, prefix: d.Prefix, asker: m.Sender, words: map[string][]word{}},
+		Runner: r, Message: m, Event: ev, Level: r.Level(ev.Sender),
+		arguments: arguments{form: form{command, nil}, prefix: r.Prefix, asker: m.Sender, words: map[string][]word{}},
 	}
 }
 
 // Dispatch runs the command in an event and returns its message and reply. An empty reply means that the event was none of
 // Usher's business. An error is an internal one: the event is to be tried again.
-func (d *Runner) Dispatch(ctx context.Context, ev invites.Received) (Message, Reply, error) {
+func (r *Runner) Dispatch(ctx context.Context, ev invites.Received) (Message, Reply, error) {
 	m, err := parseMessage(ev.Event, ev.Room, ev.Sender, ev.Raw)
 	if err != nil || m.edit || m.kind != "m.text" || ev.Redacted {
 		return m, Reply{}, nil
 	}
-	g, ok := d.given(m)
+	g, ok := r.given(m)
 	if !ok {
 		return m, Reply{}, nil
 	}
-	command := d.find(g.name)
+	command := r.find(g.name)
 	if command == nil {
-		return m, d.unknown(g.mentioned, g.name), nil
+		return m, r.unknown(g.mentioned, g.name), nil
 	}
-	c := d.newCall(ev, m, command)
+	c := r.newCall(ev, m, command)
 	if reply, refused, err := c.limited(ctx); refused || err != nil {
 		return m, reply, err
 	}
@@ -130,14 +131,14 @@ func (c *Call) refuse() (reply Reply, refused bool) {
 }
 
 // unknown answers a word that is no command: other bots share the prefix, so only somebody who names this one hears of it.
-func (d *Runner) unknown(mentioned bool, name string) (reply Reply) {
+func (r *Runner) unknown(mentioned bool, name string) (reply Reply) {
 	if !mentioned {
 		return reply
 	}
 	if name != "" {
-		reply.Text.Sayf("I know no command “%s”.%s ", name, suggest(name, d.names(Operator), d.Prefix))
+		reply.Text.Sayf("I know no command “%s”.%s ", name, suggest(name, r.names(Operator), r.Prefix))
 	}
-	reply.Text.Say("Try ").Code(d.Prefix + "help").Say(".")
+	reply.Text.Say("Try ").Code(r.Prefix + "help").Say(".")
 	return reply
 }
 

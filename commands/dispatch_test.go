@@ -40,7 +40,7 @@ func newRunner(t *testing.T) (*Runner, *invitestest.Homeserver) {
 		Limits: invites.Limits{AtOnce: 3, Lease: time.Minute, GiveUpAfter: time.Hour},
 	}
 	return &Runner{
-		Invites: service, Prefix: "!", Version: "v1", MaxAge: 10 * time.Minute,
+		Notices: Notices{"!", service.Self}, Invites: service, Version: "v1", MaxAge: 10 * time.Minute,
 		Names: []string{"Usher"},
 		Level: func(u id.UserID) Level {
 			return map[id.UserID]Level{admin: Operator, "@eve:there": Nobody}[u] + levelOf(u)
@@ -78,7 +78,7 @@ func say(t *testing.T, d *Runner, in id.RoomID, sender id.UserID, text string, c
 	for _, c := range change {
 		c(&ev)
 	}
-	if _, err := d.Invites.Store.Receive(t.Context(), []invites.Received{ev}, nil); err != nil {
+	if _, err := d.Invites.Store.Receive(t.Context(), []invites.Received{ev}); err != nil {
 		t.Fatal(err)
 	}
 	m, reply, err := d.Dispatch(t.Context(), ev)

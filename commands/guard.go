@@ -12,18 +12,18 @@ import (
 )
 
 // GuardNotice words what a room's guard reports, for the room.
-func (d *Runner) GuardNotice(r invites.Report) *event.MessageEventContent {
+func (n Notices) GuardNotice(r invites.Report) *event.MessageEventContent {
 	var reply Reply
 	t := &reply.Text
 	switch r.Kind {
 	case invites.ReportDrift:
-		d.drift(t, r)
+		n.drift(t, r)
 	case invites.ReportIntruder:
 		t.Code(string(r.Target)).Say(" joined without an invitation").Say(at(r.At)).Say(", while the door stood open.")
 		done(t, r, " I am removing them.")
 	case invites.ReportByHand:
 		t.Code(string(r.Who)).Say(" invited ").Code(string(r.Target)).Say(" past me").Say(at(r.At)).
-			Say(", and the room's policy is against it: " + strings.TrimSuffix(r.Because, ".") + ".")
+			Say(", and the room's policy is against it: " + strings.TrimSuffix(told(r.Because), ".") + ".")
 		if r.Late {
 			t.Say(" They have joined by now, so I leave it.")
 		}
@@ -43,7 +43,7 @@ func at(when time.Time) string {
 }
 
 // drift words what changed, and what is done about it.
-func (d *Runner) drift(t *Text, r invites.Report) {
+func (n Notices) drift(t *Text, r invites.Report) {
 	if r.Who == "" {
 		t.Say("The room is not as its policy says: ")
 	} else {
@@ -62,7 +62,7 @@ func (d *Runner) drift(t *Text, r invites.Report) {
 	t.Say(".")
 	if r.Code == string(policy.CodeGuardStopped) {
 		t.Sayf(" I have set it back several times within %s, and fight no more until somebody changes the policy (", policy.Span(r.Window)).
-			Code(d.Prefix + "policy").Say(").").Reason(r.Code)
+			Code(n.Prefix + "policy").Say(").").Reason(r.Code)
 		return
 	}
 	done(t, r, " I am setting it back.")
@@ -82,7 +82,7 @@ func done(t *Text, r invites.Report, acts string) {
 	case "":
 	default:
 		if r.Kind == invites.ReportDrift {
-			t.Say(" I could not set it back: " + r.Because + ".")
+			t.Say(" I could not set it back: " + told(r.Because) + ".")
 		}
 	}
 	if r.Acts {

@@ -138,20 +138,20 @@ func (c *Command) partOf(words []word) (form, []word) {
 }
 
 // find looks a command up by its name or an alias.
-func (d *Runner) find(name string) *Command {
-	d.built.Do(func() {
-		d.named = map[string]*Command{}
+func (r *Runner) find(name string) *Command {
+	r.built.Do(func() {
+		r.named = map[string]*Command{}
 		for _, c := range Table() {
 			for _, name := range append(c.Aliases, c.Name) {
-				d.named[name] = &c
+				r.named[name] = &c
 			}
 		}
 	})
-	return d.named[name]
+	return r.named[name]
 }
 
 // names lists the commands that a level may run.
-func (d *Runner) names(l Level) (list []string) {
+func (r *Runner) names(l Level) (list []string) {
 	for _, c := range Table() {
 		if c.Level <= l {
 			list = append(list, c.Name)
@@ -161,4 +161,4 @@ func (d *Runner) names(l Level) (list []string) {
 }
 
 // Known reports whether a word names a command. The intake keeps only messages that begin with such a word.
-func (d *Runner) Known(name string) bool { return d.find(strings.ToLower(name)) != nil }
+func (r *Runner) Known(name string) bool { return r.find(strings.ToLower(name)) != nil }

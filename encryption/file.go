@@ -12,10 +12,10 @@ import (
 	"usher/invites"
 )
 
-// SealFile encrypts a file for a room, in place, and returns what its readers need, without the URL. Nil means that the room
-// is not encrypted and the file is left as it was (https://spec.matrix.org/latest/client-server-api/#sending-encrypted-attachments).
+// SealFile encrypts a file for a room, in place, and returns the key to it, without the URL. For a plain room it returns nil and leaves
+// the file as it is (https://spec.matrix.org/latest/client-server-api/#sending-encrypted-attachments).
 func (d *Device) SealFile(ctx context.Context, r id.RoomID, data []byte) (*event.EncryptedFileInfo, error) {
-	settings, err := d.settings(ctx, r)
+	settings, err := d.rooms.settings(ctx, r)
 	if err != nil || settings == nil {
 		return nil, err
 	}

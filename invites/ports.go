@@ -22,8 +22,6 @@ type Received struct {
 	SentAt     time.Time       // origin_server_ts
 	ReceivedAt time.Time       // when the transaction arrived
 	Redacted   bool            // taken back by its sender before it ran
-	Begun      bool            // its lane has it already; never stored
-	New        bool            // nothing was done for it before; never stored
 	Handled    bool            // its reply is out, nothing is left to do
 	Answer     id.EventID      // status message that is edited as the work goes on; empty: none
 }
@@ -119,10 +117,8 @@ type Store interface {
 	CardStore
 	Ledger
 	// Receive adds events to the inbox and returns those not seen before, with Seq set, in order. In the same commit the
-	// ledger takes in what member events of the same transaction say. A store whose commits have one order gives each new event
-	// to begin, if that is not nil, while the commit is under way, and returns it with Begun as begin said: what is written by
-	// work that has begun is of the same commit or a later one, and a commit waits a moment for its Record.
-	Receive(ctx context.Context, events []Received, begin func(Received) bool, members ...MemberEvent) ([]Received, error)
+	// ledger takes in the member events of the same transaction.
+	Receive(ctx context.Context, events []Received, members ...MemberEvent) ([]Received, error)
 	// Quarantine keeps what could not be decoded. The store bounds how much it keeps.
 	Quarantine(ctx context.Context, bad []Undecodable) error
 	// Waiting returns the events not yet handled, by Seq.

@@ -15,11 +15,9 @@ import (
 // record decides on the targets that have no row yet, and commits rows and audit together. Those that are to be delivered at once
 // are claimed with that, which saves nearly every command a commit.
 func (s *Service) record(ctx context.Context, req Request) (all []Change, claimed map[int64]bool, err error) {
-	var known []Change
-	if !req.New {
-		if known, err = s.Store.Invitations(ctx, req.Command); err != nil {
-			return nil, nil, err
-		}
+	known, err := s.Store.Invitations(ctx, req.Command)
+	if err != nil {
+		return nil, nil, err
 	}
 	have := make(map[id.UserID]bool, len(known))
 	for _, row := range known {

@@ -130,7 +130,7 @@ func (s *Service) above(ctx context.Context, chain []id.RoomID, viewer id.UserID
 			continue
 		}
 		if event, _ := snap.Event(policy.Key()); event != nil {
-			source, err := s.inherited(ctx, space, event)
+			source, err := inherited(ctx, s, space, event)
 			if err != nil {
 				return sources, err
 			}
@@ -142,7 +142,7 @@ func (s *Service) above(ctx context.Context, chain []id.RoomID, viewer id.UserID
 }
 
 // inherited reads the policy of a space, and whether the person who wrote it may still write it.
-func (s *Service) inherited(ctx context.Context, space id.RoomID, event *room.Event) (policy.Source, error) {
+func inherited(ctx context.Context, s *Service, space id.RoomID, event *room.Event) (policy.Source, error) {
 	source := s.source(space, event)
 	source.Inherited = true
 	person := source.Person(s.Self.Bot)

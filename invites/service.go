@@ -49,7 +49,6 @@ type Service struct {
 // Request is what a command asks for: one action on some targets in one room.
 type Request struct {
 	Command     id.EventID
-	New         bool // the command has just arrived: nothing of it is on record
 	CommandRoom id.RoomID
 	Actor       id.UserID // verified sender of the command
 	Action      room.ActionType

@@ -14,7 +14,7 @@ type Source struct {
 	For    id.UserID // of an event that the bot sent: the user whom it was written for
 	Size   int       // bytes of its content: with Event, tells one from what a redaction left of it
 	Layer  Layer
-	Fault  error // the event can't be read; Malformed
+	Fault  Malformed // why the event can't be read; nil where it can
 
 	Inherited bool // it is a space's
 	Lapsed    bool // of a space's: the person who wrote it may not write it any more

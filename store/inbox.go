@@ -33,14 +33,12 @@ var insertInbox = newMulti(
 	make([]string, 10)...)
 
 // Receive implements invites.Store.
-func (s *Store) Receive(ctx context.Context, events []invites.Received, begin func(invites.Received) bool, members ...invites.MemberEvent) ([]invites.Received, error) {
+func (s Inbox) Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) ([]invites.Received, error) {
 	if len(events)+len(members) == 0 {
 		return nil, nil
 	}
 	rows := inboxRows(events)
 	var fresh []invites.Received
-	begun := map[id.EventID]bool{}
-	offered := begin == nil || s.Shared()
 	k := plain
 	if len(rows)+len(members) == 1 {
 		k = single
@@ -61,15 +59,6 @@ func (s *Store) Receive(ctx context.Context, events []invites.Received, begin fu
 			return err
 		}
 		fresh = arrived(events, seqs)
-		for i := range fresh {
-			if !offered && begin(fresh[i]) {
-				begun[fresh[i].Event] = true
-				t.awaits++
-			}
-			fresh[i].Begun = begun[fresh[i].Event]
-		}
-		offered = true // should the commit be tried again, what has begun stays so
-		s.marks.received(fresh)
 		return nil
 	})
 	if err != nil {
@@ -117,13 +106,10 @@ func (s Inbox) Received(ctx context.Context, event id.EventID) (invites.Received
 	return one(ctx, s.db, inboxFields, selectReceived, event)
 }
 
-// Redacted implements invites.Store. It is asked before each attempt, so what arrived lately is known without the database.
+// Redacted implements invites.Store.
 func (s Inbox) Redacted(ctx context.Context, event id.EventID) (redacted, state bool, err error) {
-	if m, known := s.marks.of(event); known {
-		return m.redacted, m.state, nil
-	}
-	m, err := one(ctx, s.db, func(m *mark) []any { return []any{&m.redacted, &m.state} }, selectRedacted, event)
-	return m.redacted, m.state, err
+	m, err := one(ctx, s.db, func(m *[2]bool) []any { return []any{&m[0], &m[1]} }, selectRedacted, event)
+	return m[0], m[1], err
 }
 
 // Answered implements invites.Store.
@@ -140,9 +126,7 @@ func (s Inbox) OpenAnswers(ctx context.Context) ([]id.EventID, error) {
 func (s Inbox) Redact(ctx context.Context, event id.EventID, sender id.UserID) (bool, error) {
 	var n int64
 	err := s.write.commit(ctx, single, func(t *tx) (err error) {
-		if n, err = t.exec(updateRedacted, event, sender); n > 0 {
-			s.marks.redact(event)
-		}
+		n, err = t.exec(updateRedacted, event, sender)
 		return err
 	})
 	return n > 0, err
@@ -155,7 +139,7 @@ func (s Inbox) SetAnswer(ctx context.Context, command, answer id.EventID) error 
 
 // Handled implements invites.Store. It returns ErrNotFound for an event that the inbox does not have.
 func (s Inbox) Handled(ctx context.Context, event id.EventID) error {
-	return found(s.changeAs(ctx, single|unhurried, updateHandled, event))
+	return found(s.change(ctx, updateHandled, event))
 }
 
 // cleanStep bounds what one commit deletes, so that nobody waits long for it.
@@ -189,6 +173,13 @@ func (s *db) deleteAll(ctx context.Context, query string, below any) error {
 		}
 	}
 	return nil
+}
+
+// keyColumns are the columns by which the lanes of rooms order events: all but the content.
+const keyColumns = `seq, event_id, room_id, sender, type, state_key, received_at`
+
+func keyFields(e *invites.Received) []any {
+	return []any{&e.Seq, &e.Event, &e.Room, &e.Sender, &e.Type, &e.StateKey, &e.ReceivedAt}
 }
 
 const selectWaitingAfter = `SELECT ` + keyColumns + ` FROM inbox

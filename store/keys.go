@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -90,7 +89,7 @@ func (k *Keys) openPostgres(ctx context.Context, cfg Config) error {
 	pc.MaxConns = int32(cfg.MaxOpenConns)
 	params := pc.ConnConfig.RuntimeParams
 	schema := cmp.Or(params["search_path"], keySchema)
-	params["search_path"], k.schema = schema, schema
+	params["search_path"] = schema
 	params["synchronous_commit"] = "on"
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {
@@ -161,16 +160,6 @@ func (k *Keys) EncryptedRooms(ctx context.Context) (map[id.RoomID]json.RawMessag
 		rooms[r] = settings
 	}
 	return rooms, rows.Err()
-}
-
-// EncryptedRoom returns the settings of a room known to be encrypted, nil for any other.
-func (k *Keys) EncryptedRoom(ctx context.Context, r id.RoomID) (json.RawMessage, error) {
-	var settings []byte
-	err := k.DB.QueryRow(ctx, `SELECT settings FROM usher_encrypted_room WHERE room_id = $1`, encode(r)).Scan(&settings)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	return settings, err
 }
 
 // SaveEncryptedRoom remembers that a room is encrypted: none ever ceases to be.

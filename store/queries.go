@@ -8,11 +8,7 @@ import (
 
 // change commits one statement and returns how many rows it changed.
 func (s *db) change(ctx context.Context, query string, args ...any) (n int64, err error) {
-	return s.changeAs(ctx, single, query, args...)
-}
-
-func (s *db) changeAs(ctx context.Context, k kind, query string, args ...any) (n int64, err error) {
-	err = s.write.commit(ctx, k, func(t *tx) (err error) {
+	err = s.write.commit(ctx, single, func(t *tx) (err error) {
 		n, err = t.exec(query, args...)
 		return err
 	})

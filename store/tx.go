@@ -12,10 +12,8 @@ import (
 type kind uint8
 
 const (
-	plain     kind = 0
-	single    kind = 1 << (iota - 1) // one statement, which needs no transaction of its own where every statement is one
-	unhurried                        // nobody is held up by it: it may wait a moment for a commit to share
-	awaited                          // of work that has begun before its event was committed: that commit waits a moment for it
+	plain  kind = iota
+	single      // one statement, which needs no transaction of its own where every statement is one
 )
 
 // committer runs fn and commits. fn may run again after a failure that another try can cure, so it starts anew each
@@ -65,7 +63,6 @@ type tx struct {
 	on      executor
 	stmts   map[string]*sql.Stmt
 	maxRows int // rows that one statement takes, a power of two
-	awaits  int // awaited writes that belong into this commit
 }
 
 // stmt returns the prepared statement for query, or nil.
