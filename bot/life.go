@@ -9,6 +9,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/commands"
+	"usher/exactjson"
 	"usher/invites"
 	"usher/policy"
 	"usher/room"
@@ -28,8 +29,7 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 	if ev.Type == "m.room.power_levels" {
 		return b.releveled(ctx, ev)
 	}
-	content := fields(fields(ev.Raw)["content"])
-	field := func(key string) string { return text(content[key]) }
+	field := func(key string) string { return exactjson.Text(ev.Raw, "content", key) }
 	if ev.Type == "m.room.tombstone" {
 		return b.follow(ctx, ev)
 	}
@@ -44,7 +44,7 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 	}
 	switch field("membership") {
 	case "invite":
-		return b.invited(ctx, ev, string(content["is_direct"]) == "true")
+		return b.invited(ctx, ev, exactjson.Get(ev.Raw, "content", "is_direct").Kind == exactjson.True)
 	case "join":
 		if stays(ev.Raw) {
 			return nil

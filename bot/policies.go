@@ -2,11 +2,11 @@ package bot
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/invites"
 	"usher/policy"
 )
@@ -42,11 +42,7 @@ func (b *bot) adopt(ctx context.Context, r id.RoomID) {
 // policyChanged tells whoever wrote a policy that can't be read what is wrong with it. An event is handled once, so it is told
 // once.
 func (b *bot) policyChanged(ctx context.Context, ev invites.Received) error {
-	var event map[string]json.RawMessage
-	if json.Unmarshal(ev.Raw, &event) != nil {
-		return nil
-	}
-	_, err := policy.Parse(event["content"])
+	_, err := policy.Parse(exactjson.Find(ev.Raw, "content"))
 	var malformed policy.Malformed
 	if !errors.As(err, &malformed) {
 		return nil

@@ -2,7 +2,6 @@ package bot
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/commands"
+	"usher/exactjson"
 	"usher/invites"
 )
 
@@ -90,39 +90,20 @@ func (b *bot) post(ctx context.Context, c invites.Card) error {
 	return nil
 }
 
-// relation is what a reaction or a redaction says of another event.
-type relation struct {
-	Redacts id.EventID `json:"redacts"`
-	Content struct {
-		Redacts   id.EventID `json:"redacts"`
-		RelatesTo struct {
-			Event id.EventID `json:"event_id"`
-			Key   string     `json:"key"`
-		} `json:"m.relates_to"`
-	} `json:"content"`
-}
-
 // voted handles a reaction on a card that people vote on, and reports whether it was one.
 func (b *bot) voted(ctx context.Context, ev invites.Received) (bool, error) {
-	var e relation
-	if json.Unmarshal(ev.Raw, &e) != nil {
-		return false, nil
-	}
-	c, err := b.store.CardShown(ctx, e.Content.RelatesTo.Event)
+	card, key := commands.Reaction(ev.Raw)
+	c, err := b.store.CardShown(ctx, card)
 	if err != nil || c.ShownIn != ev.Room {
 		return false, invites.UnlessNone(err)
 	}
-	return true, b.ballot(ctx, ev, c, e.Content.RelatesTo.Key)
+	return true, b.ballot(ctx, ev, c, key)
 }
 
 // removed handles the redaction of a card, or of a vote.
 func (b *bot) removed(ctx context.Context, ev invites.Received) error {
-	var e relation
-	if json.Unmarshal(ev.Raw, &e) != nil {
-		return nil
-	}
-	for _, gone := range []id.EventID{e.Redacts, e.Content.Redacts} {
-		if err := invites.UnlessNone(b.withdrawn(ctx, gone)); err != nil {
+	for _, gone := range []string{exactjson.Text(ev.Raw, "redacts"), exactjson.Text(ev.Raw, "content", "redacts")} {
+		if err := invites.UnlessNone(b.withdrawn(ctx, id.EventID(gone))); err != nil {
 			return err
 		}
 	}

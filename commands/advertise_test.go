@@ -15,7 +15,7 @@ import (
 	"usher/room"
 )
 
-// shelf is a homeserver that keeps descriptions and account data.
+// shelf is a homeserver with descriptions and account data.
 type shelf struct {
 	*invitestest.Homeserver
 	joined  []id.RoomID
@@ -56,7 +56,7 @@ func (s *shelf) SetAccountData(_ context.Context, _ string, content any) (err er
 	return err
 }
 
-// described counts the descriptions that stand in a room.
+// described counts the descriptions in a room.
 func (s *shelf) described(r id.RoomID) (n int) {
 	for k, e := range s.state[r] {
 		if k.Type == descriptionType && string(e.Content) != "{}" {
@@ -148,7 +148,7 @@ func TestAdvertiseChanges(t *testing.T) {
 	}
 }
 
-// TestAdvertiseFails: what a failure leaves behind is on record, so that it can be completed or removed after a restart.
+// TestAdvertiseFails: after a failure the next start completes or removes the descriptions of a room.
 func TestAdvertiseFails(t *testing.T) {
 	for _, enabled := range []bool{true, false} {
 		s := newShelf(t)

@@ -65,7 +65,7 @@ func tellAudit(t *Text, row invites.Audit) {
 	}
 }
 
-// mayKick refuses those without the power to kick.
+// mayKick refuses people without the power to kick.
 func (c *Call) mayKick(ctx context.Context, in id.RoomID) error {
 	may, err := c.Invites.MayKick(ctx, in, c.Message.Sender)
 	if err == nil && !may {
@@ -74,7 +74,7 @@ func (c *Call) mayKick(ctx context.Context, in id.RoomID) error {
 	return err
 }
 
-// Since reads the beginning of a span of time that ends now: its length ("7d"), a date, or a time (RFC 3339).
+// Since reads the beginning of a span of time up to now: its length ("7d"), a date, or a time (RFC 3339).
 func Since(text string, now time.Time) (time.Time, bool) {
 	if d, ok := policy.ParseSpan(text); ok {
 		return now.Add(-d), true

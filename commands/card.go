@@ -8,7 +8,7 @@ import (
 	"usher/invites"
 )
 
-// The reactions that are votes.
+// The votes among reactions.
 const (
 	reactAccept  = "✅"
 	reactDecline = "❌"
@@ -28,7 +28,7 @@ func Choice(key string) (invites.Choice, bool) {
 	return "", false
 }
 
-// Reactions are those that a card offers.
+// Reactions are the votes on offer at a card.
 func Reactions(c invites.Card) []string {
 	if c.Kind == invites.CardKnock {
 		return []string{reactAccept, reactDecline, reactBan}
@@ -60,7 +60,7 @@ func (n Notices) Card(c invites.Card, yes, no int64) (reply Reply) {
 	return reply
 }
 
-// question words what a card asks.
+// question words the question of a card.
 func (n Notices) question(t *Text, c invites.Card) {
 	if c.Kind == invites.CardKnock {
 		t.Sayf("🚪 #%d: ", c.Number).Code(string(c.Target)).Say(" knocks")
@@ -86,7 +86,7 @@ func (n Notices) question(t *Text, c invites.Card) {
 	}
 }
 
-// Closed words a card that is closed, with the row that came of it, if any.
+// Closed words a closed card, with the row that came of it, if any.
 func (n Notices) Closed(c invites.Card, row invites.Change) (reply Reply) {
 	n.question(&reply.Text, c)
 	reply.Text.Line()
@@ -94,7 +94,7 @@ func (n Notices) Closed(c invites.Card, row invites.Change) (reply Reply) {
 	return reply
 }
 
-// Verdict tells the one who asked what became of it; empty where nobody is to be told.
+// Verdict tells the asker of a card its outcome. It is empty where nobody has to be told.
 func (n Notices) Verdict(c invites.Card, row invites.Change) (reply Reply) {
 	if c.Kind != invites.CardApproval || c.Code == invites.CodeRedacted || c.Code == invites.CodeAskerLeft {
 		return reply
@@ -143,7 +143,7 @@ func verdict(t *Text, c invites.Card, row invites.Change) {
 // when words a time for people in all time zones.
 func when(at time.Time) string { return at.UTC().Format("2006-01-02 15:04 UTC") }
 
-// Paused tells that knocks come too fast to let people in at once.
+// Paused says: knocks come too fast to let people in at once.
 func (n Notices) Paused(c invites.Card) (reply Reply) {
 	reply.Text.Say("⏸ Many people knock, so I let nobody in at once for now; each waits for a decision. ")
 	reply.Text.Code(n.Prefix + "knocks").Say(" lists them. I go on by myself when it calms down.").Reason(invites.CodeBreaker)

@@ -11,7 +11,7 @@ import (
 	"usher/room"
 )
 
-// GuardNotice words what a room's guard reports, for the room.
+// GuardNotice words a report of a room's guard, for the room.
 func (n Notices) GuardNotice(r invites.Report) *event.MessageEventContent {
 	var reply Reply
 	t := &reply.Text
@@ -42,7 +42,7 @@ func at(when time.Time) string {
 	return when.UTC().Format(" at 15:04 UTC on 2 January")
 }
 
-// drift words what changed, and what is done about it.
+// drift words a change of the room, and the guard's reaction.
 func (n Notices) drift(t *Text, r invites.Report) {
 	if r.Who == "" {
 		t.Say("The room is not as its policy says: ")
@@ -68,7 +68,7 @@ func (n Notices) drift(t *Text, r invites.Report) {
 	done(t, r, " I am setting it back.")
 }
 
-// done says what is done, or why nothing is.
+// done words the guard's action, or the reason for none.
 func done(t *Text, r invites.Report, acts string) {
 	switch room.Rule(r.Code) {
 	case policy.CodeGuardAbove:

@@ -20,7 +20,7 @@ func inviteCommand() Command {
 // maxTargets is how many people one command may name: no more fit into a message.
 const maxTargets = 5000
 
-// change runs a command that asks for one action on some people.
+// change runs a command for one action on some people.
 func change(action room.ActionType) func(context.Context, *Call) (Reply, error) {
 	return func(ctx context.Context, c *Call) (Reply, error) {
 		in, via, err := c.room(ctx, "room")
@@ -47,7 +47,7 @@ func (c *Call) ask(ctx context.Context, req invites.Request) (Reply, error) {
 	return Outcome(rows, c.Invites.Clock.Now()), nil
 }
 
-// judge words what a request would lead to.
+// judge words the decisions on a request, and does nothing.
 func (c *Call) judge(ctx context.Context, req invites.Request) (Reply, error) {
 	judged, err := c.Invites.Judge(ctx, req)
 	if err != nil {
@@ -79,8 +79,8 @@ func mark(v room.Verdict) string {
 	return "❌"
 }
 
-// Outcome words the rows of one command as they stand: a reaction where all went well, else a line for each that did not, and
-// what is still to come. It serves the first answer and every edit of it.
+// Outcome words the rows of one command as they stand: a reaction if all are done, else a line for each failed row, and the
+// number of rows under way. It serves the first answer and every edit of it.
 func Outcome(rows []invites.Change, now time.Time) Reply {
 	var reply Reply
 	done, open, waiting := 0, []invites.Change{}, 0
@@ -125,7 +125,7 @@ func Outcome(rows []invites.Change, now time.Time) Reply {
 	return reply
 }
 
-// waits says that people are still to decide.
+// waits words a request under vote.
 func waits(reply *Reply, all, done, waiting int) {
 	reply.Progress = true
 	switch {
@@ -142,7 +142,7 @@ func waits(reply *Reply, all, done, waiting int) {
 // maxLines is how many people one notice tells of.
 const maxLines = 30
 
-// tell words one outcome that is not plain success.
+// tell words one outcome other than plain success.
 func tell(t *Text, row invites.Change, named bool) {
 	if named {
 		t.Code(string(row.Target)).Say(": ")

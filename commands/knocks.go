@@ -32,7 +32,7 @@ func acceptKnocks(ctx context.Context, c *Call) (Reply, error) {
 	return c.voteIn(ctx, in, invites.Accept)
 }
 
-// listKnocks lists the open knocks that a room shows. With accept, it says how to accept exactly these.
+// listKnocks lists the open knocks with cards in a room. With accept, it adds the command to accept exactly these.
 func (c *Call) listKnocks(ctx context.Context, accept bool) (reply Reply, err error) {
 	in, err := c.joinedRoom(ctx)
 	if err != nil {
@@ -74,7 +74,7 @@ func (c *Call) listKnocks(ctx context.Context, accept bool) (reply Reply, err er
 	return reply, nil
 }
 
-// openKnocks returns the open knock cards that a room shows and that still stand.
+// openKnocks returns the open knock cards in a room, after a fresh look at each knock.
 func (c *Call) openKnocks(ctx context.Context, in id.RoomID) ([]invites.Card, error) {
 	todo, err := c.Invites.Store.CardsTodo(ctx)
 	if err != nil {

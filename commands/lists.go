@@ -109,7 +109,7 @@ func unwatchList(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	return c.write(ctx, in, layer, "This room does not watch that list any more.")
 }
 
-// watchedLists are the lists in force: what a space sets goes on when a room adds its own.
+// watchedLists are the lists in force, with the lists of spaces: a room that adds its own keeps these.
 func watchedLists(ctx context.Context, c *Call, in id.RoomID) ([]string, error) {
 	p, err := c.Invites.Policy(ctx, in, c.Message.Sender)
 	if err != nil || p == nil {

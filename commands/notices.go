@@ -9,13 +9,13 @@ import (
 	"usher/room"
 )
 
-// Notices words what the bot says without being asked: cards and their results, reports of a guard, greetings.
+// Notices words the bot's messages without a command: cards and their results, reports of a guard, greetings.
 type Notices struct {
 	Prefix string // of commands
 	Self   invites.Identity
 }
 
-// Greeting says in one line, on entering a room, what can be done there. The decision is on an invitation by the bot itself.
+// Greeting is the bot's first message in a room: one line about its use and its power there. The decision is on an invitation by the bot itself.
 func (n Notices) Greeting(direct bool, q policy.Question, standing policy.Decision) *event.MessageEventContent {
 	var reply Reply
 	t := &reply.Text
@@ -48,7 +48,7 @@ func asMine(d policy.Decision) policy.Decision {
 	return d
 }
 
-// Malformed tells the author of a policy, and the room's other admins, that it can't be read.
+// Malformed tells the author of an unreadable policy, and the room's other admins, about its fault.
 func (n Notices) Malformed(author id.UserID, fault policy.Malformed) *event.MessageEventContent {
 	reply := Reply{Mention: true}
 	reply.Text.Say("⚠️ ").Code(string(author)).Say(" set a policy for this room that I can't read: " + said(fault.Phrase()) +

@@ -8,15 +8,15 @@ import (
 	"maunium.net/go/mautrix/event/cmdschema"
 )
 
-// Param is a parameter of a command. Its schema is the one that clients get.
+// Param is a parameter of a command. Clients get its schema.
 type Param struct {
 	cmdschema.Parameter
-	class   class    // of the words that it takes; a text takes words of every class
+	class   class    // of its words; a text takes words of every class
 	many    bool     // takes as many words as fit
-	choices []string // the only words that it takes; nil: any of its class
+	choices []string // the only words allowed; nil: any of its class
 	shown   string   // in usage, instead of its key
 	missing string   // the sentence when it is missing
-	once    string   // the sentence when more words follow that it could take; empty: a later parameter may take these
+	once    string   // the sentence when more fitting words follow; empty: a later parameter may take these
 }
 
 func param(key, about string, c class, schema *cmdschema.ParameterSchema) Param {
@@ -38,14 +38,14 @@ func users() Param {
 	return p
 }
 
-// aRoom is a room that must be named.
+// aRoom is a room, which must be named.
 func aRoom(key, about, missing string) Param {
 	p := param(key, about+", as #name:server.org, !id or a link", classRoom, cmdschema.ParameterSchemaJoinableRoom)
 	p.missing = missing
 	return p
 }
 
-// inRoom is the room that the command is about, which is the current one where none is named.
+// inRoom is the room of the command. Without a name it is the current one.
 func inRoom() Param { return aRoom("room", "the room, if it is not this one", "").optional() }
 
 // numbers are the numbers of cards.
@@ -55,7 +55,7 @@ func numbers() Param {
 	return p
 }
 
-// since is the beginning of a span of time that ends now.
+// since is the beginning of a span of time up to now.
 func since() Param {
 	p := param("since", "a span of time such as 7d, or a date such as 2026-01-31", classSpan, cmdschema.PrimitiveTypeString.Schema())
 	p.shown = "since: 7d or 2026-01-31"
@@ -89,7 +89,7 @@ func line(key, about, missing string) Param {
 
 func reason() Param { return line("reason", "a reason", "").optional() }
 
-// flag is a word that begins with two dashes and may stand anywhere.
+// flag is a word with two dashes before it, at any place.
 func flag(key, about string) Param {
 	return param(key, about, classFlag, cmdschema.PrimitiveTypeBoolean.Schema()).optional()
 }
@@ -134,7 +134,7 @@ func usages(params []Param) (list []string) {
 	return list
 }
 
-// takes counts the words at the start of some that the parameter takes.
+// takes counts the words for the parameter at the start of a list.
 func (p Param) takes(words []word) (n int) {
 	for n < len(words) && (n == 0 || p.many) && p.fits(words[n]) {
 		n++

@@ -11,7 +11,7 @@ import (
 	"usher/invites"
 )
 
-// Fault is an error for the person who gave the command: its text is shown.
+// Fault is an error for the sender of the command: its text is shown.
 type Fault struct{ Text string }
 
 // Error implements error.
@@ -19,7 +19,7 @@ func (f Fault) Error() string { return f.Text }
 
 func faultf(format string, args ...any) error { return Fault{fmt.Sprintf(format, args...)} }
 
-// arguments are the form of a command and the words that its parameters took.
+// arguments are the form of a command and the words of its parameters.
 type arguments struct {
 	form   form
 	prefix string
@@ -27,7 +27,7 @@ type arguments struct {
 	words  map[string][]word // by the parameter's key
 }
 
-// read reads what is given to a command.
+// read reads the arguments, typed or structured.
 func (a *arguments) read(g given) error {
 	if g.structured != nil {
 		return a.take(g.structured)
@@ -40,7 +40,7 @@ func (a *arguments) usage(problem string) error {
 	return faultf("%s Usage: %s", strings.ReplaceAll(problem, "{prefix}", a.prefix), a.form.usage(a.prefix))
 }
 
-// puzzled is the fault of a word that no parameter takes.
+// puzzled is the fault of a word without a parameter.
 func (a *arguments) puzzled(word string) error {
 	var names []string
 	for _, p := range a.form.Parts {
@@ -69,7 +69,7 @@ func (a *arguments) parse(words []word) error {
 	return nil
 }
 
-// setFlags refuses flags that the form does not have.
+// setFlags refuses flags of other commands.
 func (a *arguments) setFlags(flags []word) error {
 	var known []string
 	for _, p := range a.form.params() {
@@ -87,7 +87,7 @@ func (a *arguments) setFlags(flags []word) error {
 	return nil
 }
 
-// fill gives words to parameters and returns the words that are left.
+// fill gives words to parameters and returns the other words.
 func (a *arguments) fill(params []Param, words []word) ([]word, error) {
 	for _, p := range params {
 		if p.class == classFlag {
@@ -142,7 +142,7 @@ func noRoom(text string) error {
 // has reports whether an argument was given.
 func (a *arguments) has(key string) bool { return len(a.words[key]) > 0 }
 
-// people are the users that an argument names.
+// people are the users in an argument.
 func (a *arguments) people(key string) (users []id.UserID) {
 	for _, w := range a.words[key] {
 		user, _ := w.user(a.asker) // set has validated it
@@ -151,7 +151,7 @@ func (a *arguments) people(key string) (users []id.UserID) {
 	return users
 }
 
-// person is the user that an argument names, empty if none was given.
+// person is the user in an argument, empty if none was given.
 func (a *arguments) person(key string) id.UserID {
 	if users := a.people(key); len(users) > 0 {
 		return users[0]
@@ -173,8 +173,8 @@ func (a *arguments) text(key string) string {
 	return all
 }
 
-// room resolves the room that an argument names, to its id and to servers that know it. The argument "room" may be left out: then it is
-// the current room, unless that is a direct chat.
+// room resolves the room in an argument to its id and to servers in it. Without the argument it is the current room, unless the current
+// room is a direct chat.
 func (c *Call) room(ctx context.Context, key string) (id.RoomID, []string, error) {
 	if !c.has(key) {
 		if c.Chat.Direct(c.Message.Room) {
@@ -186,7 +186,7 @@ func (c *Call) room(ctx context.Context, key string) (id.RoomID, []string, error
 	return c.resolve(ctx, p)
 }
 
-// resolve finds the id of a room that was named, and servers that know it.
+// resolve finds the id of a room, and servers in it.
 func (c *Call) resolve(ctx context.Context, p place) (id.RoomID, []string, error) {
 	if p.alias == "" {
 		return p.room, p.via, nil
@@ -207,7 +207,7 @@ func (c *Call) joinedRoom(ctx context.Context) (id.RoomID, error) {
 	return in, err
 }
 
-// member refuses to tell of a room that the asker is not in: obstacles in a room are its members' business.
+// member refuses questions about a room by people outside it.
 func (c *Call) member(ctx context.Context, in id.RoomID) error {
 	joined, err := c.Invites.Joined(ctx, in, c.Message.Sender)
 	if err == nil && !joined {

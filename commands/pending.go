@@ -60,8 +60,7 @@ func runPending(ctx context.Context, c *Call) (Reply, error) {
 	return reply, nil
 }
 
-// Reminder is the content of the notice that invitations of a room expire soon. It mentions the people who are in the room
-// and wanted them.
+// Reminder is the content of the notice about invitations that expire soon. It mentions their inviters.
 func Reminder(entries []invites.Invitation, rule invites.ExpiryRule, now time.Time) *event.MessageEventContent {
 	var reply Reply
 	inviters := []id.UserID{}
@@ -82,7 +81,7 @@ func Reminder(entries []invites.Invitation, rule invites.ExpiryRule, now time.Ti
 	return content
 }
 
-// through says how an invitation came about, where that is not plain.
+// through words the way of an invitation, unless a member sent it.
 func through(w invites.Way) string {
 	switch w {
 	case invites.WayBot:

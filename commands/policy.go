@@ -49,7 +49,7 @@ func testParams() []Param {
 	return []Param{actor, action, targets}
 }
 
-// inPolicyRoom runs a function on the room that a command about policies is about; the room's members alone hear of it.
+// inPolicyRoom runs a function on the room of a command about policies. The asker must be in the room.
 func inPolicyRoom(run func(context.Context, *Call, id.RoomID) (Reply, error)) run {
 	return func(ctx context.Context, c *Call) (Reply, error) {
 		in, err := c.joinedRoom(ctx)
@@ -113,7 +113,7 @@ func policyFields(_ context.Context, _ *Call, _ id.RoomID) (reply Reply, err err
 	return reply, nil
 }
 
-// own reads the room's own policy for a change. One that can't be read is not changed by halves.
+// own reads the room's own policy for a change. An unreadable policy is a fault: it can only be replaced as a whole.
 func (c *Call) own(ctx context.Context, in id.RoomID) (policy.Layer, error) {
 	source, err := c.Invites.OwnPolicy(ctx, in, c.Message.Sender)
 	if err == nil && source.Fault != nil {
@@ -122,7 +122,7 @@ func (c *Call) own(ctx context.Context, in id.RoomID) (policy.Layer, error) {
 	return source.Layer, err
 }
 
-// write sets the room's policy and says what it says now.
+// write sets the room's policy and says so.
 func (c *Call) write(ctx context.Context, in id.RoomID, layer policy.Layer, say string) (reply Reply, err error) {
 	by, err := c.Invites.WritePolicy(ctx, c.Message.Event, in, c.Message.Sender, layer)
 	if err != nil {
@@ -278,7 +278,7 @@ func changes(rev invites.Revision) string {
 	return strings.Join(parts, ", ")
 }
 
-// testPolicy is a dry run for somebody else. It reads as the bot or as the one who asks, never as the one asked about.
+// testPolicy is a dry run for somebody else. It reads as the bot or as the asker, never as the actor in question.
 func testPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	actor := c.person("actor")
 	reply, err := c.judge(ctx, invites.Request{

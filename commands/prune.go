@@ -26,7 +26,7 @@ func oneBranch() Param {
 	return p
 }
 
-// ConfirmWithin is how long a command waits for the reaction of the one who gave it.
+// ConfirmWithin limits the time for the sender's reaction to a card.
 const ConfirmWithin = 15 * time.Minute
 
 func runPrune(ctx context.Context, c *Call) (Reply, error) {
@@ -57,8 +57,8 @@ func runPrune(ctx context.Context, c *Call) (Reply, error) {
 	return pruneCard(judged, more), nil
 }
 
-// pruneCard asks for a confirmation, and says before it whose invitations would stay and why; where all of them would, there is
-// nothing to confirm. What is not known is decided when it is confirmed.
+// pruneCard asks for a confirmation, and lists the invitations that would stay, with reasons. If all would stay, nothing is
+// asked. Unknown verdicts are decided after the confirmation.
 func pruneCard(judged []invites.Judgement, more bool) Reply {
 	var goes []id.UserID
 	var stays []invites.Judgement
@@ -88,7 +88,7 @@ func pruneCard(judged []invites.Judgement, more bool) Reply {
 	return reply
 }
 
-// tellStays tells of invitations that can't be withdrawn, each reason once.
+// tellStays lists the invitations that would stay, each reason once.
 func tellStays(t *Text, stays []invites.Judgement) {
 	var reasons []string
 	whose := map[string][]invites.Judgement{}
@@ -109,7 +109,7 @@ func tellStays(t *Text, stays []invites.Judgement) {
 	})
 }
 
-// tellSome tells of the first of n things, each in a line, and how many more there are. It leaves room for what is said after them.
+// tellSome writes the first of n lines, and the number of the others. It leaves room in the message for more text.
 func tellSome(t *Text, n int, one func(i int)) {
 	for i := range n {
 		t.Line()
@@ -121,7 +121,7 @@ func tellSome(t *Text, n int, one func(i int)) {
 	}
 }
 
-// decidePrune does what the card said, or leaves it. What was not open when the command was given is not touched.
+// decidePrune withdraws the invitations of a confirmed card. Invitations made after the command stay.
 func decidePrune(ctx context.Context, c *Call, yes bool) (Reply, error) {
 	if !yes {
 		var reply Reply
@@ -147,7 +147,7 @@ func decidePrune(ctx context.Context, c *Call, yes bool) (Reply, error) {
 	return c.ask(ctx, req)
 }
 
-// resume goes on with what was begun.
+// resume goes on with rows recorded before.
 func (c *Call) resume(ctx context.Context, req invites.Request, rows []invites.Change) (Reply, error) {
 	req.Targets = nil
 	for _, row := range rows {
@@ -156,7 +156,7 @@ func (c *Call) resume(ctx context.Context, req invites.Request, rows []invites.C
 	return c.ask(ctx, req)
 }
 
-// prune reads the command and finds whose invitations it is about.
+// prune reads the command and finds the invitations of the branch.
 func (c *Call) prune(ctx context.Context) (req invites.Request, more bool, err error) {
 	in, err := c.joinedRoom(ctx)
 	if err != nil {

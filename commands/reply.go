@@ -12,13 +12,13 @@ import (
 	"usher/picture"
 )
 
-// Reply is what a command answers: a value. The lane sends it.
+// Reply is a command's answer: a value. The lane sends it.
 type Reply struct {
 	React    string // reaction on the command; empty: none
 	Text     Text   // notice in reply; empty: none
-	Mention  bool   // the notice mentions the one who asked
+	Mention  bool   // the notice mentions the asker
 	Progress bool   // work goes on: the notice is edited as it does
-	Card     bool   // the notice asks for a reaction by the one who gave the command; it stays open until then
+	Card     bool   // the notice asks for a reaction by the asker; the command stays open until then
 	Image    *Image // picture in reply; nil: none
 }
 
@@ -32,7 +32,7 @@ type Image struct {
 // Empty reports whether there is nothing to send.
 func (r Reply) Empty() bool { return r.React == "" && r.Text.Empty() && r.Image == nil }
 
-// Text is a message in the making, as plain text and as HTML. All that is added is escaped. It ends where it gets too long for a
+// Text is a message in the making, as plain text and as HTML. Everything added is escaped. The text ends where it gets too long for a
 // message.
 type Text struct {
 	plain, html []byte
@@ -41,13 +41,13 @@ type Text struct {
 }
 
 // maxMessage is how long a message may get, in bytes as sent: an event holds 64 KiB, an edit has the text twice, and encryption adds a
-// third. What is longer would not be sent at all.
+// third. A longer event would not be sent at all.
 const maxMessage = 22_000
 
 // Empty reports whether nothing was added.
 func (t *Text) Empty() bool { return len(t.plain) == 0 }
 
-// put adds what is escaped.
+// put adds escaped text.
 func (t *Text) put(plain, html string) *Text {
 	if t.cut {
 		return t
@@ -104,10 +104,10 @@ func (t *Text) Add(other Text) *Text { return t.put(string(other.plain), string(
 // String returns the plain text.
 func (t *Text) String() string { return string(t.plain) }
 
-// maxText is the length in bytes to which what a person wrote is shown.
+// maxText is the length in bytes to which a text by a person is shown.
 const maxText = 1000
 
-// visible makes a text safe to show: characters that hide or reorder others are spelled out, "@room" can't ring a bell, and a
+// visible makes a text safe to show: it spells out characters that hide or reorder others, "@room" can't ring a bell, and a
 // long text is cut.
 func visible(s string) string {
 	if len(s) > maxText {
@@ -125,13 +125,13 @@ func visible(s string) string {
 }
 
 // hidden reports whether a character is invisible or changes how others are read: controls, bidirectional marks, zero-width
-// and other format characters, line and paragraph separators, and what is no character.
+// and other format characters, line and paragraph separators, and non-characters.
 func hidden(r rune) bool {
 	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co) || r == unicode.ReplacementChar ||
 		(r >= 0x115F && r <= 0x1160) || r == 0x3164 || r == 0xFFA0
 }
 
-// Notice returns the content of a notice that replies to a command, where m is one.
+// Notice returns the content of a notice, in reply to m unless m is empty.
 func (r Reply) Notice(m Message) *event.MessageEventContent {
 	c := &event.MessageEventContent{
 		MsgType: event.MsgNotice, Body: string(r.Text.plain), Format: event.FormatHTML, FormattedBody: string(r.Text.html),
@@ -144,7 +144,7 @@ func (r Reply) Notice(m Message) *event.MessageEventContent {
 	return c
 }
 
-// relation makes what is sent a reply to a message, in its thread if it stands in one.
+// relation makes a content a reply to the message, in the message's thread if there is one.
 func (m Message) relation() *event.RelatesTo {
 	switch {
 	case m.Event == "":
@@ -164,7 +164,7 @@ func (r Reply) Picture(m Message, uri id.ContentURIString) *event.MessageEventCo
 	}
 }
 
-// Edit returns the content that replaces an earlier notice.
+// Edit returns the content of an edit of an earlier notice.
 func (r Reply) Edit(m Message, earlier id.EventID) *event.MessageEventContent {
 	c := r.Notice(m)
 	c.RelatesTo = nil

@@ -8,7 +8,7 @@ import (
 // said puts a phrase into words.
 func said(p room.Phrase) string { return words.For("en").Text(p) }
 
-// told puts into words what a row keeps: a phrase, or a sentence that an older version wrote.
+// told puts the text of a row into words: a phrase, or a sentence by an older version.
 func told(kept string) string { return said(room.ReadPhrase(kept)) }
 
 // lower makes a sentence the continuation of another, save where it begins with "I".

@@ -32,7 +32,7 @@ const (
 // counts is how many invitations have which fate.
 type counts map[invites.Fate]int
 
-// sent is how many invitations were made: one that was renewed goes on in another.
+// sent counts the invitations. A renewed one goes on in another and does not count.
 func (n counts) sent() (sum int) {
 	for fate, count := range n {
 		if fate != invites.FateRenewed {
@@ -47,7 +47,7 @@ type stats struct {
 	total    counts
 	weeks    []counts // the oldest first
 	from     time.Time
-	inviters []id.UserID // who sent most first
+	inviters []id.UserID // by the number sent, the largest first
 	by       map[id.UserID]counts
 }
 
@@ -106,7 +106,7 @@ func runStats(ctx context.Context, c *Call) (Reply, error) {
 	return reply, nil
 }
 
-// words lists counts; what there is none of is left out, but for how many were sent.
+// words lists counts. Zeros are left out, except for the number sent.
 func (n counts) words() string {
 	text := fmt.Sprintf("%d sent", n.sent())
 	for _, fate := range []invites.Fate{

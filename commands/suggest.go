@@ -8,7 +8,7 @@ import (
 // nearMiss is the largest distance at which a word counts as another one mistyped.
 const nearMiss = 2
 
-// suggest is the sentence that names the known word nearest to a mistyped one, empty where none is near.
+// suggest is the sentence with the known word nearest to a mistyped one, empty where none is near.
 func suggest(word string, known []string, prefix string) string {
 	if name := nearest(word, known); name != "" {
 		return " Did you mean " + prefix + name + "?"

@@ -11,7 +11,7 @@ import (
 	"usher/invites"
 )
 
-// vote votes on the cards that the argument "number" names.
+// vote votes on the cards in the argument "number".
 func (c *Call) vote(ctx context.Context, choice invites.Choice) (reply Reply, err error) {
 	in, _, err := c.room(ctx, "room")
 	if err != nil {
@@ -78,14 +78,14 @@ func (c *Call) voteOne(ctx context.Context, in id.RoomID, n int64, choice invite
 // maxCards is how many cards one command may decide.
 const maxCards = 200
 
-// cardNumbers are the numbers that words name, each by itself (3, #3) or as a range (3-7). ok is false if they are too many.
+// cardNumbers are the numbers in words, each by itself (3, #3) or as a range (3-7). ok is false if they are too many.
 func cardNumbers(words []word) (numbers []int64, ok bool) {
 	for _, w := range words {
 		from, to, _ := fromTo(w.text) // its class has been checked
 		if to-from >= maxCards || len(numbers)+int(to-from) >= maxCards {
 			return nil, false
 		}
-		for i := range to - from + 1 { // so that it ends at the last number there is
+		for i := range to - from + 1 { // a loop up to the largest int64 would not end
 			numbers = append(numbers, from+i)
 		}
 	}

@@ -66,7 +66,7 @@ func (c *Call) tellHistory(ctx context.Context, t *Text, in id.RoomID, user id.U
 	return nil
 }
 
-// tellFate words what became of an invitation.
+// tellFate words the end of an invitation.
 func tellFate(t *Text, e invites.Invitation) {
 	t.Say(string(e.Fate))
 	switch e.Fate {

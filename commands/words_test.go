@@ -41,7 +41,7 @@ func TestSplitWords(t *testing.T) {
 	}
 }
 
-// TestSplitWordsInTime: quotes that close nothing are looked for once.
+// TestSplitWordsInTime: the search for a closing quote is not repeated.
 func TestSplitWordsInTime(t *testing.T) {
 	for _, text := range []string{strings.Repeat("“a ", 13000), strings.Repeat("“a ", 13000) + "”x", strings.Repeat(`"\" `, 13000)} {
 		start := time.Now()

@@ -77,7 +77,7 @@ func (s *Service) WritePolicy(ctx context.Context, command id.EventID, r id.Room
 
 // writer chooses who sends the policy event, by the state as it is now.
 func (s *Service) writer(ctx context.Context, r id.RoomID, actor id.UserID) (id.UserID, error) {
-	needs := []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}, memberKeyOf(actor), memberKeyOf(s.Self.Bot)}
+	needs := []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}, room.MemberKey(actor), room.MemberKey(s.Self.Bot)}
 	snap, err := s.Homeserver.Snapshot(ctx, r, actor, needs, true)
 	if errors.Is(err, ErrNoView) {
 		return "", Refusal{CodeEditView, "I can't see that room."}
@@ -101,10 +101,6 @@ func (s *Service) writer(ctx context.Context, r id.RoomID, actor id.UserID) (id.
 		return s.Self.Bot, nil
 	}
 	return "", Refusal{CodeEditBot, fmt.Sprintf("You may write the policy, but I can't do it for you: I can't act as you, and I need power level %d myself.", can.Evidence.Needed)}
-}
-
-func memberKeyOf(user id.UserID) room.Key {
-	return room.Key{Type: "m.room.member", StateKey: string(user)}
 }
 
 // Revision is one version of a room's policy.

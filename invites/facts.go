@@ -7,6 +7,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/policy"
 	"usher/room"
 )
@@ -87,7 +88,7 @@ func (s *Service) facts(ctx context.Context, r id.RoomID, q policy.Question, p *
 
 // memberEvent is the event of a user's membership; empty where there is none.
 func memberEvent(snap *room.Snapshot, user id.UserID) id.EventID {
-	if event, _ := snap.Event(room.Key{Type: "m.room.member", StateKey: string(user)}); event != nil {
+	if event, _ := snap.Event(room.MemberKey(user)); event != nil {
 		return event.ID
 	}
 	return ""
@@ -104,7 +105,7 @@ func (s *Service) stateEvent(ctx context.Context, r id.RoomID, viewer id.UserID,
 func (s *Service) memberNow(ctx context.Context, r id.RoomID, viewer, user id.UserID, event id.EventID) (StateEvent, error) {
 	e, err := s.stateEvent(ctx, r, viewer, event)
 	if err != nil && Unseen(err) {
-		return s.Homeserver.CurrentEvent(ctx, r, viewer, memberKeyOf(user))
+		return s.Homeserver.CurrentEvent(ctx, r, viewer, room.MemberKey(user))
 	}
 	return e, err
 }
@@ -120,7 +121,7 @@ func (s *Service) before(ctx context.Context, r id.RoomID, viewer id.UserID, e S
 	case e.Hidden:
 		return "", nil
 	case e.Before != nil:
-		return textIn(e.Before, "membership"), nil
+		return exactjson.Text(e.Before, "membership"), nil
 	case e.Replaces == "":
 		return "leave", nil
 	}
@@ -128,7 +129,7 @@ func (s *Service) before(ctx context.Context, r id.RoomID, viewer id.UserID, e S
 	if err != nil && Unseen(err) {
 		return "", nil
 	}
-	return textIn(earlier.Content, "membership"), err
+	return exactjson.Text(earlier.Content, "membership"), err
 }
 
 // joinedSince follows a member event back to the join: a new display name is a new event. It goes no further than to a time
@@ -186,7 +187,7 @@ func note(past *policy.Past, e StateEvent, before string) {
 			*t = e.SentAt
 		}
 	}
-	now, own := textIn(e.Content, "membership"), string(e.Sender) == e.StateKey
+	now, own := exactjson.Text(e.Content, "membership"), string(e.Sender) == e.StateKey
 	switch {
 	case now == "leave" && own && before == "join":
 		latest(&past.Left)

@@ -138,7 +138,7 @@ func TestGuardIntruderCannotHide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	event, _ := snap.Event(room.Key{Type: "m.room.member", StateKey: bob.String()})
+	event, _ := snap.Event(room.MemberKey(bob))
 	w.hs.Redact(event.ID)
 	if _, err := w.db.Redact(t.Context(), event.ID, bob); err != nil {
 		t.Fatal(err)

@@ -188,7 +188,7 @@ func (s *Service) welcome(ctx context.Context, k Knock, p *policy.InForce) (welc
 		} else if listed || !within {
 			continue
 		}
-		key := room.Key{Type: "m.room.member", StateKey: string(k.User)}
+		key := room.MemberKey(k.User)
 		snap, err := s.Homeserver.Snapshot(ctx, other, s.Self.Bot, []room.Key{key}, false)
 		if err != nil && !errors.Is(err, ErrNoView) {
 			return false, "", err

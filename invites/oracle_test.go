@@ -145,7 +145,7 @@ func (h *watched) note(before *room.Snapshot, e invites.Effect, asker id.UserID)
 		h.came[e.Room][e.Target] = was != "invite"
 	}
 	h.remember(was, e, asker)
-	h.w.happened(e.Room, room.Key{Type: "m.room.member", StateKey: e.Target.String()})
+	h.w.happened(e.Room, room.MemberKey(e.Target))
 }
 
 // state has somebody change a room's state, where the rules let them.

@@ -2,7 +2,6 @@ package invites
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,6 +10,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/policy"
 	"usher/room"
 )
@@ -150,7 +150,7 @@ func inherited(ctx context.Context, s *Service, space id.RoomID, event *room.Eve
 		source.Lapsed = true
 		return source, nil
 	}
-	needs := []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}, memberKeyOf(person)}
+	needs := []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}, room.MemberKey(person)}
 	snap, err := s.Homeserver.Snapshot(ctx, space, s.Self.Bot, needs, false)
 	if err != nil {
 		return source, fmt.Errorf("reading who may write the space's policy: %w", err)
@@ -233,32 +233,21 @@ func tells(snap *room.Snapshot, needs []room.Key) bool {
 
 // IsSpace reports whether a create event makes a space (https://spec.matrix.org/latest/client-server-api/#spaces).
 func IsSpace(create *room.Event) bool {
-	return create != nil && textIn(create.Content, "type") == "m.space"
+	return create != nil && exactjson.Text(create.Content, "type") == "m.space"
 }
 
 // link is what m.space.parent and m.space.child say.
 type link struct{ canonical bool }
 
-// linkIn reads a link. One without servers is none.
+// linkIn reads a link. ok is false for a link without servers, which is none.
 func linkIn(event *room.Event) (l link, ok bool) {
 	if event == nil {
 		return l, false
 	}
-	var fields map[string]json.RawMessage
-	var via []string
-	if json.Unmarshal(event.Content, &fields) != nil || json.Unmarshal(fields["via"], &via) != nil || len(via) == 0 {
+	if via, ok := exactjson.Get(event.Content, "via").Texts(); !ok || len(via) == 0 {
 		return l, false
 	}
-	return link{canonical: string(fields["canonical"]) == "true"}, true
-}
-
-// textIn reads a string from a content with exact keys.
-func textIn(content json.RawMessage, key string) (s string) {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(content, &fields) == nil {
-		_ = json.Unmarshal(fields[key], &s)
-	}
-	return s
+	return link{canonical: exactjson.Get(event.Content, "canonical").Kind == exactjson.True}, true
 }
 
 // look shows what is judged by where the bot acts in a policy's name: the doors, and where the policy's authors and others stand. It

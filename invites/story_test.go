@@ -292,7 +292,7 @@ func (w *story) actorOf(about question) id.UserID {
 
 // knocked brings a knock before the desk.
 func (w *story) knocked(r id.RoomID, user id.UserID) {
-	event, _ := w.hs.truth(r).Event(room.Key{Type: "m.room.member", StateKey: user.String()})
+	event, _ := w.hs.truth(r).Event(room.MemberKey(user))
 	key := user.String()
 	_, err := w.db.Receive(w.t.Context(), []invites.Received{{Event: event.ID, Room: r, Sender: user, Type: "m.room.member", StateKey: &key, Raw: []byte("{}"),
 		SentAt: w.clock.Now(), ReceivedAt: w.clock.Now()}})

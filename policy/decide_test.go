@@ -223,11 +223,11 @@ func TestTakingBack(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			events := map[room.Key]*room.Event{}
-			for _, k := range append(Needs(byBot), memberKey("@out:here"), memberKey("@creator:here")) {
+			for _, k := range append(Needs(byBot), room.MemberKey("@out:here"), room.MemberKey("@creator:here")) {
 				events[k], _ = levelled(50, tt.policy).Event(k)
 			}
 			events[powerLevels] = &room.Event{Sender: alice, Content: fmt.Appendf(nil, `{"kick":%d,"users":{"@creator:here":100,"@alice:here":10,"@usher:here":50,"@bob:here":%d}}`, tt.kick, tt.bobs)}
-			events[memberKey(bob)] = &room.Event{Sender: usher, Content: []byte(`{"membership":"invite"}`)}
+			events[room.MemberKey(bob)] = &room.Event{Sender: usher, Content: []byte(`{"membership":"invite"}`)}
 			s := room.NewSnapshot(room.State{Events: events, Complete: true})
 			tt.facts.Now, tt.facts.Theirs = noon, tt.theirs
 			d := Decide(s, tt.q, Own(s, "!room"), tt.facts)
@@ -276,7 +276,7 @@ func TestDelegate(t *testing.T) {
 	}
 	muted := levelled(50, delegates)
 	events := map[room.Key]*room.Event{}
-	for _, k := range []room.Key{{Type: "m.room.create"}, Key(), memberKey(alice), memberKey(usher), memberKey("@creator:here")} {
+	for _, k := range []room.Key{{Type: "m.room.create"}, Key(), room.MemberKey(alice), room.MemberKey(usher), room.MemberKey("@creator:here")} {
 		events[k], _ = muted.Event(k)
 	}
 	events[room.Key{Type: "m.room.power_levels"}] = &room.Event{Content: []byte(`{"invite":50,"users":{"@creator:here":100,"@alice:here":-1,"@usher:here":50}}`)}

@@ -10,6 +10,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/room"
 )
 
@@ -56,13 +57,9 @@ func (d *Drift) Action(by id.UserID) room.Action {
 func GuardNeeds(users ...id.UserID) []room.Key {
 	needs := []room.Key{{Type: "m.room.create"}, powerLevels, joinRules, Key()}
 	for _, user := range users {
-		needs = append(needs, memberKey(user))
+		needs = append(needs, room.MemberKey(user))
 	}
 	return needs
-}
-
-func memberKey(user id.UserID) room.Key {
-	return room.Key{Type: "m.room.member", StateKey: string(user)}
 }
 
 // Drifts lists what a room has otherwise than a guard says: at most one for each state event, and without Content. What is not
@@ -121,43 +118,25 @@ func (g *Guard) Mend(s *room.Snapshot, d *Drift, before json.RawMessage) {
 		d.Content = withLevels(event, d.What)
 		return
 	}
-	var fields map[string]json.RawMessage
-	var rule string
 	d.Content = json.RawMessage(fmt.Sprintf(`{"join_rule":%q}`, g.JoinRule))
-	if json.Unmarshal(before, &fields) == nil && json.Unmarshal(fields["join_rule"], &rule) == nil && rule == g.JoinRule {
+	if exactjson.Text(before, "join_rule") == g.JoinRule {
 		d.Content = bytes.Clone(before)
 	}
 }
 
 // withLevels returns the content of a power levels event with what differs as it is wanted, and all else as it is.
 func withLevels(event *room.Event, what []Difference) json.RawMessage {
-	var fields map[string]json.RawMessage
-	if event == nil || json.Unmarshal(event.Content, &fields) != nil || fields == nil {
-		return nil // made anew, it would take everybody's power away
-	}
-	for _, w := range what {
-		name := strings.TrimPrefix(w.Path, levelsPath+".")
-		table, key, inside := strings.Cut(name, ".")
-		if !inside {
-			fields[name] = json.RawMessage(w.Wanted)
-			continue
-		}
-		var entries map[string]json.RawMessage
-		if json.Unmarshal(fields[table], &entries) != nil || entries == nil {
-			entries = map[string]json.RawMessage{}
-		}
-		entries[key] = json.RawMessage(w.Wanted)
-		raw, err := json.Marshal(entries)
-		if err != nil {
-			return nil
-		}
-		fields[table] = raw
-	}
-	raw, err := json.Marshal(fields)
-	if err != nil {
+	if event == nil {
 		return nil
 	}
-	return raw
+	content := event.Content
+	for _, w := range what {
+		path := strings.SplitN(strings.TrimPrefix(w.Path, levelsPath+"."), ".", 2) // a level, or a table and its key
+		if content = exactjson.Set(content, []byte(w.Wanted), path...); content == nil {
+			return nil // made anew, it would take everybody's power away
+		}
+	}
+	return content
 }
 
 // MaySetBack judges setting a drift back as the bot. The user who made the change must not have more power than the bot, the bot must be
@@ -203,6 +182,6 @@ func Uninvited(s *room.Snapshot, q Question) *room.Snapshot {
 			events[k] = e
 		}
 	}
-	events[memberKey(q.Target)] = nil
+	events[room.MemberKey(q.Target)] = nil
 	return room.NewSnapshot(room.State{Events: events})
 }

@@ -108,7 +108,7 @@ func TestMend(t *testing.T) {
 	for i, want := range []struct{ before, content string }{
 		{allow, allow},
 		{`{"join_rule":"invite","Join_Rule":"restricted"}`, `{"join_rule":"restricted"}`},
-		{``, `{"ban":50,"events":{"m.room.topic":1},"org.example":{"a":1},"users":{"@owner:here":100}}`},
+		{``, `{"ban":50,"users":{"@owner:here":100},"events":{"m.room.topic":1},"org.example":{"a":1}}`},
 	} {
 		drifts := p.Document.Guard.Drifts(s)
 		d := drifts[max(0, i-1)]

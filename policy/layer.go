@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -12,6 +11,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/room"
 )
 
@@ -59,22 +59,20 @@ func head(text string, n int) string { return fmt.Sprintf("%.*s", n, text) }
 // event leaves, is no policy. The error is Malformed.
 func Parse(content json.RawMessage) (Layer, error) {
 	var l Layer
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(content, &fields) != nil || fields == nil {
+	fields, _, ok := exactjson.Parse(content)
+	if !ok || fields.Kind != exactjson.Object {
 		return l, Malformed{{"", room.Say("fault.no_object")}}
 	}
-	if len(fields) == 0 {
+	if len(fields.Items) == 0 {
 		return l, nil
 	}
 	var faults Malformed
-	if version, set := fields["version"]; !set || string(bytes.TrimSpace(version)) != "1" {
+	if fields.Get("version").Raw != "1" {
 		faults = append(faults, Fault{"version", room.Say("fault.version")})
 	}
-	delete(fields, "version")
-	if _, set := fields["for"]; set && writtenFor(content) == "" {
+	if fields.Get("for").Exists() && writtenFor(content) == "" {
 		faults = append(faults, Fault{"for", room.Say("fault.for")})
 	}
-	delete(fields, "for")
 	l.values = map[string]any{}
 	l.read("", fields, sections(), &faults)
 	if len(faults) > 0 {
@@ -85,12 +83,10 @@ func Parse(content json.RawMessage) (Layer, error) {
 
 // writtenFor returns the user whom the bot wrote a policy event for. In an event of anybody else it means nothing.
 func writtenFor(content json.RawMessage) id.UserID {
-	var fields map[string]json.RawMessage
-	var user string
-	if json.Unmarshal(content, &fields) != nil || json.Unmarshal(fields["for"], &user) != nil || !strings.HasPrefix(user, "@") {
-		return ""
+	if user := exactjson.Text(content, "for"); strings.HasPrefix(user, "@") {
+		return id.UserID(user)
 	}
-	return id.UserID(user)
+	return ""
 }
 
 // ContentFor returns the layer as the content of a policy event that the bot sends for a user. The fields are measured by the power of
@@ -99,13 +95,8 @@ func (l Layer) ContentFor(user id.UserID) json.RawMessage {
 	if l.Empty() {
 		return l.Content()
 	}
-	return json.RawMessage(fmt.Sprintf(`{"for":%s,%s`, quoted(string(user)), l.Content()[1:]))
-}
-
-// quoted returns a text in JSON.
-func quoted(text string) []byte {
-	raw, _ := json.Marshal(text) // a text always can
-	return raw
+	content := exactjson.AppendQuoted([]byte(`{"for":`), string(user))
+	return append(append(content, ','), l.Content()[1:]...)
 }
 
 // sections are the paths of the objects that hold fields.
@@ -124,18 +115,22 @@ func sections() map[string]bool {
 	return all
 }
 
-// read takes in the members of one object.
-func (l *Layer) read(prefix string, fields map[string]json.RawMessage, sections map[string]bool, faults *Malformed) {
-	for _, key := range slices.Sorted(maps.Keys(fields)) {
+// read takes in the members of one object, except those that are no fields, in the order of their keys.
+func (l *Layer) read(prefix string, object exactjson.Value, sections map[string]bool, faults *Malformed) {
+	members := slices.SortedFunc(slices.Values(object.Items), func(a, b exactjson.Member) int { return strings.Compare(a.Key, b.Key) })
+	for _, m := range members {
+		key := m.Key
+		if prefix == "" && (key == "version" || key == "for") {
+			continue
+		}
 		path := strings.TrimPrefix(prefix+"."+key, ".")
 		dotted := strings.Contains(key, ".") && prefix != levelsPath // no path written as one key
 		if sections[path] && !dotted {
-			var inner map[string]json.RawMessage
-			if json.Unmarshal(fields[key], &inner) != nil || inner == nil {
+			if m.Kind != exactjson.Object {
 				*faults = append(*faults, Fault{path, room.Say("fault.object")})
 				continue
 			}
-			l.read(path, inner, sections, faults)
+			l.read(path, m.Value, sections, faults)
 			continue
 		}
 		f, known := Lookup(path)
@@ -143,7 +138,7 @@ func (l *Layer) read(prefix string, fields map[string]json.RawMessage, sections 
 			*faults = append(*faults, Fault{path, room.Say("fault.unknown")})
 			continue
 		}
-		value, wrong := f.decode(fields[key])
+		value, wrong := f.decode(m.Value)
 		if wrong != nil {
 			*faults = append(*faults, Fault{path, *wrong})
 			continue
@@ -153,36 +148,20 @@ func (l *Layer) read(prefix string, fields map[string]json.RawMessage, sections 
 }
 
 // decode reads a value of the field's kind from JSON, or says what is wrong with it.
-func (f Field) decode(raw json.RawMessage) (value any, wrong *room.Phrase) {
-	raw = bytes.TrimSpace(raw)
-	switch f.kind {
-	case boolean:
-		if s := string(raw); s == "true" || s == "false" {
-			return s == "true", nil
+func (f Field) decode(v exactjson.Value) (value any, wrong *room.Phrase) {
+	switch {
+	case f.kind == boolean && (v.Kind == exactjson.True || v.Kind == exactjson.False):
+		return v.Kind == exactjson.True, nil
+	case f.kind == integer && v.Kind == exactjson.Number:
+		return f.parse(v.Raw)
+	case f.isList():
+		if items, ok := v.Texts(); ok {
+			return f.list(items)
 		}
-		return nil, f.refuses()
-	case integer:
-		return f.parse(string(raw))
+	case f.kind != boolean && f.kind != integer && v.Kind == exactjson.String:
+		return f.parse(v.Text())
 	}
-	if f.isList() {
-		var list []*string
-		if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &list) != nil {
-			return nil, f.refuses()
-		}
-		items := make([]string, len(list))
-		for i, item := range list {
-			if item == nil {
-				return nil, f.refuses()
-			}
-			items[i] = *item
-		}
-		return f.list(items)
-	}
-	var text string
-	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &text) != nil {
-		return nil, f.refuses()
-	}
-	return f.parse(text)
+	return nil, f.refuses()
 }
 
 // denies reports whether the items of a list keep people out. They are compared in canonical form, and all others as they are written.

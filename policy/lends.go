@@ -44,8 +44,8 @@ func (s Source) Person(bot id.UserID) id.UserID {
 func (p *InForce) AuthorKeys(bot id.UserID) (keys []room.Key) {
 	for _, source := range p.Sources {
 		lends := slices.ContainsFunc(source.Layer.Paths(), func(path string) bool { return Lends(path) != "" })
-		if person := source.Person(bot); lends && person != "" && !slices.Contains(keys, memberKey(person)) {
-			keys = append(keys, memberKey(person))
+		if person := source.Person(bot); lends && person != "" && !slices.Contains(keys, room.MemberKey(person)) {
+			keys = append(keys, room.MemberKey(person))
 		}
 	}
 	return keys
@@ -100,7 +100,14 @@ func couldLend(s *room.Snapshot, path string, l Layer, user id.UserID) bool {
 	}
 	power, known := s.Power(user)
 	action := Lends(path)
-	if needed, knows := s.NeededFor(action); !known || !knows || power < needed {
+	needed, knows := s.NamedLevel(string(action)) // "invite" or "kick"
+	switch action {
+	case room.SetJoinRules:
+		needed, knows = s.NeededToSend(joinRules.Type)
+	case room.SetPowerLevels:
+		needed, knows = s.NeededToSend(powerLevels.Type)
+	}
+	if !known || !knows || power < needed {
 		return false
 	}
 	if action != room.SetPowerLevels {
