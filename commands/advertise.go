@@ -18,6 +18,7 @@ import (
 	"usher/exactjson"
 	"usher/invites"
 	"usher/room"
+	"usher/words"
 )
 
 // descriptionType is the type of state events by which a bot describes its commands to clients
@@ -62,7 +63,7 @@ func NewAdvertiser(hs RoomState, bot id.UserID, enabled bool, failed func(id.Roo
 		Homeserver: hs, Bot: bot, Enabled: enabled, Failed: failed,
 		want: map[room.Key]json.RawMessage{}, todo: map[id.RoomID]bool{}, wake: make(chan struct{}, 1),
 	}
-	for key, content := range Descriptions(bot) {
+	for key, content := range Descriptions(bot, words.For("")) {
 		raw, _ := json.Marshal(content) // strings and booleans alone
 		a.want[room.Key{Type: descriptionType, StateKey: key}] = raw
 	}

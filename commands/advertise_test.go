@@ -13,6 +13,7 @@ import (
 	"usher/invites"
 	"usher/invites/invitestest"
 	"usher/room"
+	"usher/words"
 )
 
 // shelf is a homeserver with descriptions and account data.
@@ -102,7 +103,7 @@ func (s *shelf) power(r id.RoomID, level int) {
 // TestAdvertise: descriptions stand where the bot has the power to send them, and only there; nothing is sent twice.
 func TestAdvertise(t *testing.T) {
 	s := newShelf(t)
-	all := len(Descriptions("@usher:here"))
+	all := len(Descriptions("@usher:here", words.For("")))
 	a, err := s.settle(t, true)
 	if err != nil || s.described(lobby) != all || s.described("!hall:here") != 0 {
 		t.Fatalf("%d and %d descriptions, %v", s.described(lobby), s.described("!hall:here"), err)
@@ -165,7 +166,7 @@ func TestAdvertiseFails(t *testing.T) {
 		s.full = 0
 		want := 0
 		if enabled {
-			want = len(Descriptions("@usher:here"))
+			want = len(Descriptions("@usher:here", words.For("")))
 		}
 		if _, err := s.settle(t, enabled); err != nil || s.described(lobby) != want {
 			t.Errorf("%d descriptions, want %d, %v", s.described(lobby), want, err)

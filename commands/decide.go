@@ -30,7 +30,7 @@ func (r *Runner) Decide(ctx context.Context, ev invites.Received, by id.UserID, 
 	}
 	c := r.newCall(ev, m, command)
 	if ev.Redacted {
-		reply.Text.Say("The command was taken back, so I left it.")
+		reply.Text.Say("redacted")
 		return m, reply, true, nil
 	}
 	if reply, refused := c.refuse(); refused {

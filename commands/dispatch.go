@@ -118,7 +118,7 @@ func faultless(reply Reply, err error) (Reply, error) {
 	var fault Fault
 	if errors.As(err, &fault) {
 		reply, err = Reply{Mention: true}, nil
-		reply.Text.Say(fault.Text)
+		reply.Text.Tell(fault.Phrase)
 	}
 	return reply, err
 }
@@ -128,12 +128,12 @@ func (c *Call) refuse() (reply Reply, refused bool) {
 	reply.Mention = true
 	switch {
 	case c.Level < c.form.Level && c.Level == Nobody:
-		reply.Text.Say("The operator of this Usher does not let you use it.").Reason("permissions")
+		reply.Text.Say("refuse.nobody").Reason("permissions")
 	case c.Level < c.form.Level:
-		reply.Text.Sayf("%s%s is for the operators of this Usher.", c.Prefix, c.form.Name).Reason("permissions")
+		reply.Text.Say("refuse.operators", "command", c.Prefix+c.form.Name).Reason("permissions")
 	case c.MaxAge > 0 && c.Event.ReceivedAt.Sub(c.Event.SentAt) > c.MaxAge:
 		age := c.Event.ReceivedAt.Sub(c.Event.SentAt).Round(time.Minute)
-		reply.Text.Sayf("This reached me only after %s, so I did not run it. If you still want it, say it again.", age).Reason("too_old")
+		reply.Text.Say("refuse.old", "age", age).Reason("too_old")
 	default:
 		return Reply{}, false
 	}
@@ -146,9 +146,9 @@ func (r *Runner) unknown(mentioned bool, name string) (reply Reply) {
 		return reply
 	}
 	if name != "" {
-		reply.Text.Sayf("I know no command “%s”.%s ", name, suggest(name, r.names(Operator), r.Prefix))
+		reply.Text.Say("unknown.command", "name", name).Tell(suggest(name, r.names(Operator), r.Prefix))
 	}
-	reply.Text.Say("Try ").Code(r.Prefix + "help").Say(".")
+	reply.Text.Say("unknown.help", "prefix", r.Prefix)
 	return reply
 }
 
@@ -160,19 +160,19 @@ func Parse(ev invites.Received) (Message, error) {
 // Failed answers a command after internal trouble has kept it from running for too long.
 func Failed() (reply Reply) {
 	reply.Mention = true
-	reply.Text.Say("Something stood in my way for too long, so I gave this up. Nobody was invited beyond what I told you. Try again later.").Reason("internal")
+	reply.Text.Say("trouble").Reason("internal")
 	return reply
 }
 
 // Panicked answers a command after a panic.
 func Panicked() (reply Reply) {
 	reply.React = "💥"
-	reply.Text.Say("💥 That should not have happened: I met a bug. It is in the operator's log.").Reason("internal")
+	reply.Text.Say("bug").Reason("internal")
 	return reply
 }
 
 // Unreadable answers an encrypted message without a key.
 func Unreadable() (reply Reply) {
-	reply.Text.Say("I couldn't read that: its key never reached me. Say it again; if that does not help, leave the app and open it again.").Reason("unreadable")
+	reply.Text.Say("unreadable").Reason("unreadable")
 	return reply
 }

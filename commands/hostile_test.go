@@ -105,10 +105,10 @@ func TestLongAnswers(t *testing.T) {
 	}
 	var endless Text
 	for range 10_000 {
-		endless.Say("a < b").Line()
+		endless.Say("text", "text", "a < b").Line()
 	}
-	if got := endless.String(); len(endless.plain)+len(endless.html) > maxMessage || !strings.HasSuffix(got, " …") {
-		t.Errorf("%d and %d bytes", len(endless.plain), len(endless.html))
+	if got := endless.in(""); len(got.plain)+len(got.html) > maxMessage || !strings.HasSuffix(string(got.plain), " …") {
+		t.Errorf("%d and %d bytes", len(got.plain), len(got.html))
 	}
 }
 

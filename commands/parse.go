@@ -2,22 +2,22 @@ package commands
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/room"
 )
 
-// Fault is an error for the sender of the command: its text is shown.
-type Fault struct{ Text string }
+// Fault is an error for the sender of the command: its phrase is shown.
+type Fault struct{ Phrase room.Phrase }
 
 // Error implements error.
-func (f Fault) Error() string { return f.Text }
+func (f Fault) Error() string { return f.Phrase.String() }
 
-func faultf(format string, args ...any) error { return Fault{fmt.Sprintf(format, args...)} }
+func fault(p room.Phrase) error { return Fault{p} }
 
 // arguments are the form of a command and the words of its parameters.
 type arguments struct {
@@ -36,8 +36,11 @@ func (a *arguments) read(g given) error {
 }
 
 // usage is the fault of a command called wrongly.
-func (a *arguments) usage(problem string) error {
-	return faultf("%s Usage: %s", strings.ReplaceAll(problem, "{prefix}", a.prefix), a.form.usage(a.prefix))
+func (a *arguments) usage(problem room.Phrase) error {
+	if problem.Key == "missing.value" {
+		problem = room.Say("missing.value", "prefix", a.prefix)
+	}
+	return fault(room.Say("usage", "usage", a.form.usage(a.prefix)).Holding(problem))
 }
 
 // puzzled is the fault of a word without a parameter.
@@ -46,7 +49,7 @@ func (a *arguments) puzzled(word string) error {
 	for _, p := range a.form.Parts {
 		names = append(names, p.Name)
 	}
-	return a.usage("I don't understand “" + word + "”." + suggest(word, names, ""))
+	return a.usage(room.Sentences(room.Say("usage.word", "word", word), suggest(word, names, "")))
 }
 
 // parse gives the words of a typed command to the parameters. Flags stand anywhere. The other parameters take their words in order.
@@ -80,7 +83,7 @@ func (a *arguments) setFlags(flags []word) error {
 	for _, w := range flags {
 		name := w.flag()
 		if !slices.Contains(known, name) {
-			return a.usage("I don't know the flag --" + name + "." + suggest(name, known, "--"))
+			return a.usage(room.Sentences(room.Say("usage.flag", "flag", name), suggest(name, known, "--")))
 		}
 		a.words[name] = []word{w}
 	}
@@ -103,7 +106,7 @@ func (a *arguments) fill(params []Param, words []word) ([]word, error) {
 		default:
 			return nil, a.usage(p.missing)
 		}
-		if p.once != "" && n < len(words) && p.fits(words[n]) {
+		if !p.once.Empty() && n < len(words) && p.fits(words[n]) {
 			return nil, a.usage(p.once)
 		}
 		if err := a.set(p, words[:n]); err != nil {
@@ -119,16 +122,16 @@ func (a *arguments) set(p Param, words []word) error {
 	switch p.class {
 	case classPerson:
 		if len(words) > maxTargets {
-			return faultf("That are %d people; one command takes %d at most.", len(words), maxTargets)
+			return fault(room.Say("many.people", "n", len(words), "most", maxTargets))
 		}
 		for _, w := range words {
 			if _, valid := w.user(a.asker); !valid {
-				return faultf("%s is no user id. One looks like @name:server.org.", w.text)
+				return fault(room.Say("no.user", "text", w.text))
 			}
 		}
 	case classNumber:
 		if _, ok := cardNumbers(words); !ok {
-			return faultf("One command takes %d cards at most.", maxCards)
+			return fault(room.Say("many.cards", "most", maxCards))
 		}
 	}
 	a.words[p.Key] = words
@@ -136,7 +139,7 @@ func (a *arguments) set(p Param, words []word) error {
 }
 
 func noRoom(text string) error {
-	return faultf("%s is no room. One looks like #name:server.org, !id, or a link.", text)
+	return fault(room.Say("no.room", "text", text))
 }
 
 // has reports whether an argument was given.
@@ -178,7 +181,7 @@ func (a *arguments) text(key string) string {
 func (c *Call) room(ctx context.Context, key string) (id.RoomID, []string, error) {
 	if !c.has(key) {
 		if c.Chat.Direct(c.Message.Room) {
-			return "", nil, c.usage("This is our direct chat: name the room.")
+			return "", nil, c.usage(room.Say("usage.direct"))
 		}
 		return c.Message.Room, nil, nil
 	}
@@ -191,11 +194,11 @@ func (c *Call) resolve(ctx context.Context, p place) (id.RoomID, []string, error
 	if p.alias == "" {
 		return p.room, p.via, nil
 	}
-	room, via, err := c.Invites.Homeserver.Resolve(ctx, p.alias)
+	r, via, err := c.Invites.Homeserver.Resolve(ctx, p.alias)
 	if invites.Refused(err) {
-		return "", nil, faultf("I know no room %s.", p.alias)
+		return "", nil, fault(room.Say("unknown.room", "room", p.alias))
 	}
-	return room, append(p.via, via...), err
+	return r, append(p.via, via...), err
 }
 
 // joinedRoom resolves the argument "room". The asker must be in that room.
@@ -211,7 +214,7 @@ func (c *Call) joinedRoom(ctx context.Context) (id.RoomID, error) {
 func (c *Call) member(ctx context.Context, in id.RoomID) error {
 	joined, err := c.Invites.Joined(ctx, in, c.Message.Sender)
 	if err == nil && !joined {
-		return faultf("I only speak of rooms that you are in (invite.sender_not_joined).")
+		return fault(room.Say("unknown.member"))
 	}
 	return err
 }

@@ -24,7 +24,7 @@ func meaning(d *Runner, m Message) string {
 		if !errors.As(err, &fault) {
 			return err.Error()
 		}
-		return "✗ " + fault.Text
+		return "✗ " + said(fault.Phrase)
 	}
 	parts := []string{c.form.name()}
 	for _, key := range slices.Sorted(maps.Keys(c.words)) {

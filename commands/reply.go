@@ -10,6 +10,8 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/picture"
+	"usher/room"
+	"usher/words"
 )
 
 // Reply is a command's answer: a value. The lane sends it.
@@ -20,6 +22,7 @@ type Reply struct {
 	Progress bool   // work goes on: the notice is edited as it does
 	Card     bool   // the notice asks for a reaction by the asker; the command stays open until then
 	Image    *Image // picture in reply; nil: none
+	Lang     string // language of the text (BCP 47); empty: English
 }
 
 // Image is a picture to send.
@@ -34,7 +37,60 @@ func (r Reply) Empty() bool { return r.React == "" && r.Text.Empty() && r.Image 
 
 // Text is a message in the making, as plain text and as HTML. Everything added is escaped. The text ends where it gets too long for a
 // message.
-type Text struct {
+type Text struct{ pieces []piece }
+
+// piece is a part of a text: a phrase, or one of the others.
+type piece struct {
+	phrase room.Phrase
+	code   string // shown in fixed width
+	line   bool   // ends a line
+	whole  *Text  // added whole, or not at all
+}
+
+// Empty reports whether nothing was added.
+func (t *Text) Empty() bool { return len(t.pieces) == 0 }
+
+// Say adds a sentence by its key and pairs of an argument's name and its value. A space goes before it, save at the start of a line.
+func (t *Text) Say(key string, pairs ...any) *Text { return t.Tell(room.Say(key, pairs...)) }
+
+// Tell adds a phrase, as Say does.
+func (t *Text) Tell(p room.Phrase) *Text {
+	if p.Empty() {
+		return t
+	}
+	return t.add(piece{phrase: p})
+}
+
+// Code adds words in fixed width, such as a user id.
+func (t *Text) Code(words string) *Text { return t.add(piece{code: words}) }
+
+// Reason adds a reason code after a sentence.
+func (t *Text) Reason(code string) *Text { return t.Say("reason", "code", code) }
+
+// Line ends a line.
+func (t *Text) Line() *Text { return t.add(piece{line: true}) }
+
+// Add adds another text, whole or not at all, as Say does.
+func (t *Text) Add(other Text) *Text { return t.add(piece{whole: &other}) }
+
+func (t *Text) add(p piece) *Text {
+	t.pieces = append(t.pieces, p)
+	return t
+}
+
+// String returns the text in English, without markup.
+func (t *Text) String() string { return string(t.in("").plain) }
+
+// in renders the text in a language.
+func (t *Text) in(lang string) *message {
+	m := &message{voice: words.For(lang)}
+	m.text(t)
+	return m
+}
+
+// message is a text as it is sent: as plain text and as HTML. All that is added is escaped.
+type message struct {
+	voice       *words.Voice
 	plain, html []byte
 	size        int // as sent, with both
 	cut         bool
@@ -44,22 +100,58 @@ type Text struct {
 // third. A longer event would not be sent at all.
 const maxMessage = 22_000
 
-// Empty reports whether nothing was added.
-func (t *Text) Empty() bool { return len(t.plain) == 0 }
+func (m *message) text(t *Text) {
+	for _, p := range t.pieces {
+		switch {
+		case p.line:
+			m.put("\n", "<br>")
+		case p.whole != nil:
+			m.space()
+			other := &message{voice: m.voice}
+			other.text(p.whole)
+			m.put(string(other.plain), string(other.html))
+		case !p.phrase.Empty():
+			m.space()
+			for _, run := range m.voice.Runs(p.phrase) {
+				m.run(run)
+			}
+		default:
+			m.run(words.Run{Text: p.code, Code: true})
+		}
+	}
+}
+
+// space goes between two sentences of a line.
+func (m *message) space() {
+	if n := len(m.plain); n > 0 && m.plain[n-1] != '\n' {
+		m.put(" ", " ")
+	}
+}
+
+func (m *message) run(r words.Run) {
+	text := visible(r.Text)
+	switch {
+	case r.Line:
+		m.put("\n", "<br>")
+	case r.Code:
+		m.put(text, "<code>"+html.EscapeString(text)+"</code>")
+	default:
+		m.put(text, html.EscapeString(text))
+	}
+}
 
 // put adds escaped text.
-func (t *Text) put(plain, html string) *Text {
-	if t.cut {
-		return t
+func (m *message) put(plain, html string) {
+	if m.cut {
+		return
 	}
 	size := sent(plain) + sent(html)
-	if t.cut = t.size+size > maxMessage; t.cut {
+	if m.cut = m.size+size > maxMessage; m.cut {
 		plain, html = " …", " …"
 	}
-	t.size += size
-	t.plain = append(t.plain, plain...)
-	t.html = append(t.html, html...)
-	return t
+	m.size += size
+	m.plain = append(m.plain, plain...)
+	m.html = append(m.html, html...)
 }
 
 // sent is the length of a text in JSON.
@@ -78,33 +170,6 @@ func sent(s string) (n int) {
 }
 
 // Say adds words. They may come from people.
-func (t *Text) Say(words string) *Text {
-	words = visible(words)
-	return t.put(words, html.EscapeString(words))
-}
-
-// Sayf adds words by a format.
-func (t *Text) Sayf(format string, args ...any) *Text { return t.Say(fmt.Sprintf(format, args...)) }
-
-// Code adds words in fixed width, such as a user id or a reason code.
-func (t *Text) Code(words string) *Text {
-	words = visible(words)
-	return t.put(words, "<code>"+html.EscapeString(words)+"</code>")
-}
-
-// Reason adds a reason code after a sentence.
-func (t *Text) Reason(code string) *Text { return t.Say(" (").Code(code).Say(")") }
-
-// Line ends a line.
-func (t *Text) Line() *Text { return t.put("\n", "<br>") }
-
-// Add adds another text, whole or not at all.
-func (t *Text) Add(other Text) *Text { return t.put(string(other.plain), string(other.html)) }
-
-// String returns the plain text.
-func (t *Text) String() string { return string(t.plain) }
-
-// maxText is the length in bytes to which a text by a person is shown.
 const maxText = 1000
 
 // visible makes a text safe to show: it spells out characters that hide or reorder others, "@room" can't ring a bell, and a
@@ -133,8 +198,9 @@ func hidden(r rune) bool {
 
 // Notice returns the content of a notice, in reply to m unless m is empty.
 func (r Reply) Notice(m Message) *event.MessageEventContent {
+	text := r.Text.in(r.Lang)
 	c := &event.MessageEventContent{
-		MsgType: event.MsgNotice, Body: string(r.Text.plain), Format: event.FormatHTML, FormattedBody: string(r.Text.html),
+		MsgType: event.MsgNotice, Body: string(text.plain), Format: event.FormatHTML, FormattedBody: string(text.html),
 		Mentions: &event.Mentions{},
 	}
 	if r.Mention {

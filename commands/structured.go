@@ -10,6 +10,8 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/exactjson"
+	"usher/room"
+	"usher/words"
 )
 
 // structuredKey is the field of a message's content with the structured command
@@ -50,7 +52,7 @@ func (a *arguments) take(s *structured) error {
 	i := slices.IndexFunc(forms, func(f form) bool { return f.part == nil && part == "" || f.part != nil && f.part.Name == part })
 	a.form = forms[max(i, 0)]
 	if i < 0 {
-		return a.usage("I know no command “" + name + " " + part + "”.")
+		return a.usage(room.Say("unknown.command", "name", name+" "+part))
 	}
 	left := len(s.arguments.Items)
 	for _, p := range a.form.params() {
@@ -66,7 +68,7 @@ func (a *arguments) take(s *structured) error {
 		}
 		words, ok := p.decode(value)
 		if !ok || len(words) == 0 && !p.Optional {
-			return a.usage("The argument “" + p.Key + "” has the wrong type.")
+			return a.usage(room.Say("usage.type", "argument", p.Key))
 		}
 		if len(words) == 0 { // a flag that is off
 			continue
@@ -76,7 +78,7 @@ func (a *arguments) take(s *structured) error {
 		}
 	}
 	if left > 0 {
-		return a.usage("The command has an argument that I don't know.")
+		return a.usage(room.Say("usage.argument"))
 	}
 	return nil
 }
@@ -151,9 +153,10 @@ func roomValue(v exactjson.Value) (link string, ok bool) {
 }
 
 // description is the form as clients read it.
-func (f form) description() *cmdschema.EventContent {
-	content := &cmdschema.EventContent{Command: f.name(), Description: event.MakeExtensibleText(f.about())}
+func (f form) description(v *words.Voice) *cmdschema.EventContent {
+	content := &cmdschema.EventContent{Command: f.name(), Description: event.MakeExtensibleText(v.Text(f.about()))}
 	for _, p := range f.params() {
+		p.Description = event.MakeExtensibleText(v.Text(p.about))
 		content.Parameters = append(content.Parameters, &p.Parameter)
 		if p.class == classText && p.many {
 			content.TailParam = p.Key
@@ -164,14 +167,14 @@ func (f form) description() *cmdschema.EventContent {
 
 // Descriptions are the contents of the state events with the descriptions of all commands, by their state keys. Commands for
 // operators alone are left out.
-func Descriptions(bot id.UserID) map[string]*cmdschema.EventContent {
+func Descriptions(bot id.UserID, v *words.Voice) map[string]*cmdschema.EventContent {
 	described := map[string]*cmdschema.EventContent{}
 	for _, c := range Table() {
 		if c.Level > User {
 			continue
 		}
 		for _, f := range c.forms() {
-			content := f.description()
+			content := f.description(v)
 			described[content.StateKey(bot)] = content
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/words"
 )
 
 // asData puts a structured command into a message. The message's text is another command.
@@ -175,7 +176,7 @@ func TestStructuredConfirmation(t *testing.T) {
 
 // TestDescriptions: each form of a command is described once, by a valid content.
 func TestDescriptions(t *testing.T) {
-	described := Descriptions("@usher:here")
+	described := Descriptions("@usher:here", words.For(""))
 	forms := 0
 	for _, c := range Table() {
 		forms += len(c.forms())

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"strings"
+
+	"usher/room"
 )
 
 // Level is a person's rank in the operator's permissions.
@@ -21,7 +23,6 @@ const (
 type Command struct {
 	Name    string
 	Aliases []string
-	About   string  // one sentence
 	Level   Level   // the lowest level with permission
 	Before  []Param // parameters before the name of a part
 	Parts   []Part  // the first one with a fitting name is taken
@@ -34,7 +35,6 @@ type Command struct {
 // Command.Params.
 type Part struct {
 	Name   string // one word or more
-	About  string
 	Params []Param
 	Run    run
 }
@@ -78,11 +78,13 @@ func (f form) name() string {
 	return f.Name + " " + f.part.Name
 }
 
-func (f form) about() string {
-	if f.part == nil {
-		return f.About
+// about says in one sentence what the form is for. Its key is "command." with the names of the command and of its part.
+func (f form) about() room.Phrase {
+	key := "command." + f.Name
+	if f.part != nil {
+		key += "." + strings.ReplaceAll(f.part.Name, " ", "_")
 	}
-	return f.part.About
+	return room.Say(key)
 }
 
 func (f form) run() run {

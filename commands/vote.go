@@ -9,6 +9,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/room"
 )
 
 // vote votes on the cards in the argument "number".
@@ -49,7 +50,7 @@ func (c *Call) voteIn(ctx context.Context, in id.RoomID, choice invites.Choice) 
 func (c *Call) voteOne(ctx context.Context, in id.RoomID, n int64, choice invites.Choice, reason string) (line Text, closed bool, err error) {
 	card, err := c.Invites.Store.CardNumbered(ctx, in, n)
 	if errors.Is(err, invites.ErrNotFound) {
-		line.Sayf("There is no card #%d here.", n).Reason("vote.no_card")
+		line.Say("vote.no_card", "number", n).Reason("vote.no_card")
 		return line, false, nil
 	}
 	if err != nil {
@@ -66,9 +67,9 @@ func (c *Call) voteOne(ctx context.Context, in id.RoomID, n int64, choice invite
 	}
 	switch {
 	case ballot.Code != "":
-		line.Sayf("#%d: %s", n, ballot.Sentence).Reason(ballot.Code)
+		line.Tell(room.Say("vote.refused", "number", n).Holding(room.ReadPhrase(ballot.Sentence))).Reason(ballot.Code)
 	case ballot.Card.State == invites.CardOpen:
-		line.Sayf("#%d: counted. %d of %d votes for it, %d against.", n, ballot.For, card.Votes, ballot.Against)
+		line.Say("vote.counted", "number", n, "for", ballot.For, "votes", card.Votes, "against", ballot.Against)
 	default:
 		closed = true
 	}

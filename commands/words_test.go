@@ -182,8 +182,8 @@ func TestVisible(t *testing.T) {
 		}
 	}
 	var text Text
-	text.Say(`<b>&`).Code(`<i>`)
-	if got := string(text.html); got != "&lt;b&gt;&amp;<code>&lt;i&gt;</code>" {
+	text.Say("text", "text", `<b>&`).Code(`<i>`)
+	if got := string(text.in("").html); got != "&lt;b&gt;&amp;<code>&lt;i&gt;</code>" {
 		t.Errorf("HTML %s", got)
 	}
 }
