@@ -26,7 +26,7 @@ func (b *bot) handle(ctx context.Context, ev invites.Received) {
 	started := time.Now()
 	b.metrics.LaneWait(started.Sub(ev.ReceivedAt))
 	defer b.admitted.Delete(ev.Event)
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+	for pause := (loop.Backoff{First: firstPause, Last: lastPause}); ; {
 		// Without its token the bot can do nothing, so it begins nothing.
 		if b.client.AwaitToken(ctx) != nil {
 			return

@@ -81,16 +81,12 @@ func New(ctx context.Context, cfg Config) (*Queue, error) {
 	return q, nil
 }
 
-// bury clears away what an earlier process left in the queue's tables when it was killed; on SQLite, that is, where there is no other.
+// bury clears away what an earlier process left in the queue's tables when it was killed. No other process works with them.
 // To River its jobs run until it looks for stuck ones, long after, and where a row has one in each slot it can't be woken until
 // then: they are deleted, and the sweep finds their rows. That it was the leader would keep scheduled jobs waiting for a while.
 func (q *Queue) bury(ctx context.Context) error {
-	db := q.cfg.Store.SQL()
-	if db == nil {
-		return nil
-	}
-	_, jobs := db.ExecContext(ctx, `DELETE FROM river_job WHERE state = 'running'`)
-	_, leader := db.ExecContext(ctx, `DELETE FROM river_leader`)
+	_, jobs := q.cfg.Store.Exec(ctx, `DELETE FROM river_job WHERE state = 'running'`)
+	_, leader := q.cfg.Store.Exec(ctx, `DELETE FROM river_leader`)
 	return errors.Join(jobs, leader)
 }
 

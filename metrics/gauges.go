@@ -20,6 +20,7 @@ type Backlog struct {
 type Sources struct {
 	Backlog func(context.Context) (Backlog, error)
 	Lanes   func() (rooms, events int) // rooms with a lane, and events in them
+	Active  func() bool                // this is the process that acts
 	Faults  func() map[string]bool     // what keeps Usher from working, by a fixed set of short names
 }
 
@@ -29,7 +30,7 @@ func (m *Metrics) Watch(s Sources) { m.registry.MustRegister(newGauges(s)) }
 // gauges is a collector, so that one question serves all values that it answers.
 type gauges struct {
 	Sources
-	open, overdue, events, oldest, quarantine, rooms, laned, fault, failed *prometheus.Desc
+	open, overdue, events, oldest, quarantine, rooms, laned, active, fault, failed *prometheus.Desc
 }
 
 func newGauges(s Sources) *gauges {
@@ -45,6 +46,7 @@ func newGauges(s Sources) *gauges {
 		quarantine: desc("quarantine_depth", "Undecodable events kept."),
 		rooms:      desc("lane_rooms", "Rooms with a lane at work or waiting."),
 		laned:      desc("lane_depth", "Events in lanes."),
+		active:     desc("active", "1 while this process acts, 0 while it stands by."),
 		fault:      desc("fault", "1 while this keeps Usher from working.", "fault"),
 		failed:     desc("backlog_unreadable", "1 when the database did not tell what waits."),
 	}
@@ -52,7 +54,7 @@ func newGauges(s Sources) *gauges {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.open, g.overdue, g.events, g.oldest, g.quarantine, g.rooms, g.laned, g.fault, g.failed} {
+	for _, d := range []*prometheus.Desc{g.open, g.overdue, g.events, g.oldest, g.quarantine, g.rooms, g.laned, g.active, g.fault, g.failed} {
 		to <- d
 	}
 }
@@ -68,6 +70,7 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 	rooms, events := g.Lanes()
 	send(g.rooms, float64(rooms))
 	send(g.laned, float64(events))
+	send(g.active, flag(g.Active()))
 	for name, on := range g.Faults() {
 		send(g.fault, flag(on), name)
 	}

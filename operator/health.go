@@ -15,6 +15,7 @@ const (
 	faultToken    = "as_token"
 	faultPuppet   = "puppet_token"
 	faultDevice   = "device"
+	faultPeer     = "peer"
 )
 
 // faultReasons are the sentences of /ready.
@@ -22,6 +23,7 @@ var faultReasons = []struct{ name, reason string }{
 	{faultDatabase, "the database can't commit"},
 	{faultToken, "the homeserver refuses the as_token: nothing is done until it takes it again"},
 	{faultDevice, "the device for encrypted rooms is not set up yet"},
+	{faultPeer, "no other process is active, or this one can't reach it"},
 	{faultPuppet, "the homeserver refuses the second registration's as_token: nothing is done for local users until it takes it again"},
 }
 
@@ -40,11 +42,18 @@ type Tokens interface {
 // Device is the part of the encryption device that health needs.
 type Device interface{ Ready() bool }
 
+// Peer is the process that is active while this one stands by.
+type Peer interface {
+	// Unreachable tells whether this process stands by and can't forward requests to the active one.
+	Unreachable(ctx context.Context) bool
+}
+
 // Health tells whether this process can work. Its methods may be called from several goroutines.
 type Health struct {
 	Database Database
 	Tokens   Tokens
 	Device   Device // nil where encryption is off
+	Peer     Peer   // nil: there is only this process
 
 	stopping atomic.Bool
 }
@@ -61,6 +70,7 @@ func (h *Health) Faults() map[string]bool {
 		faultToken:    h.Tokens.TokenRefused(),
 		faultPuppet:   h.Tokens.PuppetRefused(),
 		faultDevice:   h.Device != nil && !h.Device.Ready(),
+		faultPeer:     h.Peer != nil && h.Peer.Unreachable(ctx),
 	}
 }
 

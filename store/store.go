@@ -8,6 +8,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.mau.fi/util/dbutil"
@@ -50,6 +51,7 @@ type db struct {
 	reads   handle
 	raw     *sql.DB       // the connection pool that writes
 	pool    *pgxpool.Pool // PostgreSQL only
+	term    atomic.Int64  // of the active process: see fence
 	ahead   int
 	closers []func() error
 }
@@ -182,6 +184,9 @@ func (s *db) SQL() *sql.DB {
 	}
 	return s.raw
 }
+
+// Exec runs a statement on the tables of the queue.
+func (s *Store) Exec(ctx context.Context, query string) (sql.Result, error) { return s.raw.ExecContext(ctx, query) }
 
 // Pool returns the connections to PostgreSQL, or nil on SQLite.
 func (s *db) Pool() *pgxpool.Pool { return s.pool }
