@@ -14,11 +14,11 @@ import (
 var mayImport = map[string][]string{
 	"exactjson":  {},
 	".":          {"bot", "config", "connect", "operator", "room"},
-	"bot":        {"appservice", "commands", "config", "connect", "encryption", "homeserver", "invites", "jobs", "metrics", "operator", "policy", "room", "store", mautrix + "/event", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
+	"bot":        {"appservice", "commands", "config", "connect", "encryption", "homeserver", "invites", "jobs", "loop", "metrics", "operator", "policy", "room", "store", mautrix + "/event", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
 	"operator":   {"appservice", "commands", "config", "connect", "homeserver", "invites", "metrics", "store", mautrix + "/id", zerolog},
 	"connect":    {"config", "homeserver", "store", mautrix + "/id", zerolog},
-	"config":     {"gopkg.in/yaml.v3"},
-	"commands":   {"invites", "picture", "policy", "room", mautrix + "/event", mautrix + "/id", "golang.org/x/net/html"},
+	"config":     {"room", "gopkg.in/yaml.v3"},
+	"commands":   {"invites", "picture", "policy", "room", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
 	"picture":    {"golang.org/x/image/..."},
 	"invites":    {"policy", "room", mautrix + "/id"},
 	"policy":     {"room", mautrix + "/id", "golang.org/x/net/idna"},
@@ -26,10 +26,11 @@ var mayImport = map[string][]string{
 	"appservice": {"exactjson", "invites", "room", mautrix + "/id", zerolog},
 	"homeserver": {"exactjson", "invites", "room", mautrix, mautrix + "/...", zerolog, "github.com/tidwall/gjson"},
 	"store":      {"invites", "room", mautrix + "/id", "database/sql", "go.mau.fi/util/dbutil", "github.com/jackc/pgx/v5/...", "modernc.org/sqlite/..."},
-	"jobs":       {"invites", "store", "github.com/riverqueue/river/..."},
+	"jobs":       {"invites", "loop", "store", "github.com/riverqueue/river/..."},
+	"loop":       {},
 	"metrics":    {"invites", mautrix + "/id", "github.com/prometheus/client_golang/..."},
 
-	"encryption": {"invites", "store", mautrix, mautrix + "/...", zerolog, "github.com/tidwall/gjson"},
+	"encryption": {"invites", "loop", "store", mautrix, mautrix + "/...", zerolog, "github.com/tidwall/gjson"},
 
 	"invites/invitestest": {"invites", "room", mautrix + "/id"},
 }

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -32,9 +32,9 @@ type StandbyOptions struct {
 // active process. While there is none it holds requests for a moment, then answers 503, and the homeserver sends them again.
 type Standby struct {
 	o       StandbyOptions
-	proxy  *httputil.ReverseProxy
+	proxy   *httputil.ReverseProxy
 	drained chan struct{}     // closed by Drain
-	direct http.RoundTripper // to the address that a URL's host names, see hostOf
+	direct  http.RoundTripper // to the address that a URL's host names, see hostOf
 }
 
 // forwarded marks requests that come from another process. They are never forwarded again.
@@ -66,7 +66,7 @@ func NewStandby(o StandbyOptions) *Standby {
 			p.Out.URL.Scheme, p.Out.Host = "http", p.In.Host
 			p.Out.Header.Set(forwarded, "1")
 		},
-		ErrorLog: log.New(io.Discard, "", 0), // errors are logged below, without the URL, which may hold the token
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // errors are logged below, without the URL, which may hold the token
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			o.Log.Warn().Err(err).Msg("a request could not be forwarded to the active process")
 			refuse(w, http.StatusServiceUnavailable, "M_UNKNOWN")

@@ -17,7 +17,6 @@ import (
 	"usher/invites"
 	"usher/jobs"
 	"usher/metrics"
-	"usher/operator"
 	"usher/store"
 )
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"usher/config"
 	"usher/connect"
 	"usher/homeserver"
+	"usher/invites"
 	"usher/loop"
 	"usher/metrics"
 	"usher/operator"
@@ -171,8 +173,9 @@ func (p *process) actInTurn(ctx context.Context, listening net.Addr) error {
 		if err == nil {
 			pause.Reset()
 		}
-		p.log.Warn().Err(err).Dur("again_in", pause.Next()).Msg("this process does not act; it tries to become the active one")
-		pause.Wait(ctx)
+		wait := pause.Next()
+		p.log.Warn().Err(err).Dur("again_in", wait).Msg("this process does not act; it tries to become the active one")
+		loop.Sleep(ctx, wait)
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -18,10 +17,8 @@ import (
 	"usher/homeserver"
 	"usher/invites"
 	"usher/jobs"
-	"usher/metrics"
-	"usher/operator"
+	"usher/loop"
 	"usher/policy"
-	"usher/store"
 )
 
 // Bounds of the running bot.
@@ -154,8 +151,9 @@ func (b *bot) loadDirectChats(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		b.log.Warn().Err(err).Dur("again_in", pause.Next()).Msg("could not read which rooms are direct chats")
-		if !pause.Wait(ctx) {
+		wait := pause.Next()
+		b.log.Warn().Err(err).Dur("again_in", wait).Msg("could not read which rooms are direct chats")
+		if !loop.Sleep(ctx, wait) {
 			return ctx.Err()
 		}
 	}

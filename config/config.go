@@ -35,9 +35,9 @@ type Homeserver struct {
 
 // Appservice is Usher as its homeserver sees it.
 type Appservice struct {
-	ID             string        `yaml:"id"`      // id of the registration
-	Address        string        `yaml:"address"` // where the homeserver reaches Usher: http://, https:// or unix:///
-	Listen         string        `yaml:"listen"`  // host:port or unix:/path; see Network
+	ID             string        `yaml:"id"`        // id of the registration
+	Address        string        `yaml:"address"`   // where the homeserver reaches Usher: http://, https:// or unix:///
+	Listen         string        `yaml:"listen"`    // host:port or unix:/path; see Network
 	Advertise      string        `yaml:"advertise"` // where other processes on the same database reach this one, as in Listen; empty: found out
 	ASToken        Secret        `yaml:"as_token"`
 	HSToken        Secret        `yaml:"hs_token"`

@@ -10,6 +10,7 @@ import (
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
+	"usher/loop"
 	"usher/store"
 )
 
@@ -21,7 +22,7 @@ const syncFilter = `{"room":{"rooms":[]},"presence":{"not_types":["*"]},"account
 // before it is. So nothing is lost, however this ends.
 func (d *Device) follow(ctx context.Context) error {
 	timeout := time.Duration(0)
-	for pause := firstPause; ; {
+	for pause := (loop.Backoff{First: firstPause, Last: lastPause}); ; {
 		resp, err := d.poll(ctx, timeout)
 		if err == nil {
 			err = d.take(ctx, resp)
@@ -32,15 +33,12 @@ func (d *Device) follow(ctx context.Context) error {
 		case errors.Is(err, mautrix.MUnknownToken):
 			return errGone
 		case err != nil:
-			d.log.Err(cause(err)).Dur("again_in", pause).Msg("keys could not be taken in")
-			select {
-			case <-ctx.Done():
-			case <-time.After(pause):
-			}
-			pause = min(2*pause, lastPause)
+			wait := pause.Next()
+			d.log.Err(cause(err)).Dur("again_in", wait).Msg("keys could not be taken in")
+			loop.Sleep(ctx, wait)
 			continue
 		}
-		pause = firstPause
+		pause.Reset()
 		d.tell()
 		if len(resp.ToDevice.Events) == 0 {
 			timeout = pollTime

@@ -26,18 +26,15 @@ type Backoff struct {
 	next        time.Duration
 }
 
-// Next is the length of the next pause.
-func (b *Backoff) Next() time.Duration { return max(b.next, b.First) }
+// Next returns the length of the next pause.
+func (b *Backoff) Next() time.Duration {
+	pause := max(b.next, b.First)
+	b.next = min(2*pause, b.Last)
+	return pause
+}
 
 // Reset makes the next pause the first one again, after a success.
 func (b *Backoff) Reset() { b.next = 0 }
-
-// Wait sleeps for the next pause, or until ctx ends; then it reports false.
-func (b *Backoff) Wait(ctx context.Context) bool {
-	pause := b.Next()
-	b.next = min(2*pause, b.Last)
-	return Sleep(ctx, pause)
-}
 
 // Sleep sleeps for a pause, or until ctx ends; then it reports false.
 func Sleep(ctx context.Context, pause time.Duration) bool {

@@ -160,10 +160,7 @@ func (a *Active) Close() error {
 
 // ActiveAddress returns the address of the active process, empty while there is none. That process may have died since.
 func (s *Store) ActiveAddress(ctx context.Context) (string, error) {
-	return one(ctx, &s.reads, func(row scanner) (address string, err error) {
-		err = row.Scan(&address)
-		return address, err
-	}, `SELECT address FROM active_process WHERE id = 1`)
+	return one(ctx, s.db, value[string], `SELECT address FROM active_process WHERE id = 1`)
 }
 
 // fence fails a commit of a process that was the active one and is not any more, and keeps the next one from becoming active until
@@ -174,7 +171,7 @@ func (d *db) fence(t *tx) error {
 		return nil
 	}
 	err := ErrNotActive
-	if fault := t.query(func(scanner) error { err = nil; return nil }, `SELECT FROM active_process WHERE id = 1 AND term = $1 FOR SHARE`, term); fault != nil {
+	if fault := t.query(func(row) error { err = nil; return nil }, `SELECT FROM active_process WHERE id = 1 AND term = $1 FOR SHARE`, term); fault != nil {
 		return fault
 	}
 	return err

@@ -154,7 +154,7 @@ func (k *Keys) EncryptedRooms(ctx context.Context) (map[id.RoomID]json.RawMessag
 	for rows.Next() {
 		var r id.RoomID
 		var settings []byte
-		if err := rows.Scan(out(&r), &settings); err != nil {
+		if err := (row{rows}).Scan(&r, &settings); err != nil {
 			return nil, err
 		}
 		rooms[r] = settings
@@ -165,7 +165,7 @@ func (k *Keys) EncryptedRooms(ctx context.Context) (map[id.RoomID]json.RawMessag
 // SaveEncryptedRoom remembers that a room is encrypted: none ever ceases to be.
 func (k *Keys) SaveEncryptedRoom(ctx context.Context, r id.RoomID, settings json.RawMessage) error {
 	_, err := k.DB.Exec(ctx, `INSERT INTO usher_encrypted_room (room_id, settings) VALUES ($1, $2)
-		ON CONFLICT (room_id) DO UPDATE SET settings = excluded.settings`, in(r), blob(settings))
+		ON CONFLICT (room_id) DO UPDATE SET settings = excluded.settings`, encode(r), encode(settings))
 	return err
 }
 

@@ -185,9 +185,6 @@ func (s *db) SQL() *sql.DB {
 	return s.raw
 }
 
-// Exec runs a statement on the tables of the queue.
-func (s *Store) Exec(ctx context.Context, query string) (sql.Result, error) { return s.raw.ExecContext(ctx, query) }
-
 // Pool returns the connections to PostgreSQL, or nil on SQLite.
 func (s *db) Pool() *pgxpool.Pool { return s.pool }
 

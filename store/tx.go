@@ -43,7 +43,8 @@ func (h *handle) prepare(ctx context.Context, queries ...string) error {
 }
 
 // query runs a reading statement and hands each row to scan.
-func (h *handle) query(ctx context.Context, scan func(scanner) error, query string, args ...any) error {
+func (h *handle) query(ctx context.Context, scan func(row) error, query string, args ...any) error {
+	args = encoded(args)
 	if stmt := h.stmts[query]; stmt != nil {
 		return each(scan)(stmt.QueryContext(ctx, args...))
 	}
@@ -78,6 +79,7 @@ func (t *tx) stmt(query string) *sql.Stmt {
 func (t *tx) exec(query string, args ...any) (int64, error) {
 	var res sql.Result
 	var err error
+	args = encoded(args)
 	if stmt := t.stmt(query); stmt != nil {
 		res, err = stmt.ExecContext(t.ctx, args...)
 	} else {
@@ -90,25 +92,23 @@ func (t *tx) exec(query string, args ...any) (int64, error) {
 }
 
 // query runs a statement to its end and hands each row to scan.
-func (t *tx) query(scan func(scanner) error, query string, args ...any) error {
+func (t *tx) query(scan func(row) error, query string, args ...any) error {
+	args = encoded(args)
 	if stmt := t.stmt(query); stmt != nil {
 		return each(scan)(stmt.QueryContext(t.ctx, args...))
 	}
 	return each(scan)(t.on.QueryContext(t.ctx, query, args...))
 }
 
-// scanner is a row to read.
-type scanner interface{ Scan(...any) error }
-
 // each reads all rows: SQLite ends a RETURNING statement only after its last row.
-func each(scan func(scanner) error) func(*sql.Rows, error) error {
+func each(scan func(row) error) func(*sql.Rows, error) error {
 	return func(rows *sql.Rows, err error) error {
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
 		for rows.Next() {
-			if err := scan(rows); err != nil {
+			if err := scan(row{rows}); err != nil {
 				return err
 			}
 		}
@@ -180,6 +180,6 @@ func (m multi) exec(t *tx, rows [][]any) (changed int64, err error) {
 }
 
 // query runs the statement over rows and hands each row that it returns to scan.
-func (m multi) query(t *tx, rows [][]any, scan func(scanner) error) error {
+func (m multi) query(t *tx, rows [][]any, scan func(row) error) error {
 	return m.each(t, rows, func(query string, args []any) error { return t.query(scan, query, args...) })
 }
