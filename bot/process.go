@@ -110,7 +110,7 @@ func (p *process) serve(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", connect.ErrListen, err)
 	}
-	monitor := operator.Monitor{Health: p.health, Metrics: p.metrics, Lanes: p.depth, Active: p.active, Log: p.log}
+	monitor := operator.Monitor{Health: p.health, Metrics: p.metrics, Lanes: p.lanes, Log: p.log}
 	stop, err := monitor.Start(p.cfg.Metrics)
 	if err != nil {
 		return errors.Join(err, listener.Close())
@@ -151,10 +151,13 @@ func (p *process) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // recheckEvery is the pause between two checks of a refused token.
 const recheckEvery = 5 * time.Second
 
+// activePause is the longest pause between two tries to become the active process while the database can't be asked.
+const activePause = 2 * time.Second
+
 // actInTurn waits until this process is the active one and acts until it is not, again and again until ctx ends. Only the first
 // time, a failure to begin is an error.
 func (p *process) actInTurn(ctx context.Context, listening net.Addr) error {
-	pause := loop.Backoff{First: firstPause, Last: lastPause}
+	pause := loop.Backoff{First: firstPause, Last: activePause}
 	for first := true; ctx.Err() == nil; {
 		active, err := p.store.AwaitActive(ctx)
 		if err == nil {
@@ -189,14 +192,15 @@ func (p *process) act(ctx context.Context, active *store.Active, listening net.A
 	defer b.close()
 	held, cancel := context.WithCancel(ctx) // ends when ctx does, or with the right to act
 	defer cancel()
-	go func() {
-		select {
-		case <-active.Lost():
+	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		if active.Watch(watching) != nil {
 			cancel()
 			b.cancel()
-		case <-held.Done():
 		}
-	}()
+	})
+	defer func() { unwatch(); watch.Wait() }()
 	err = b.start(held)
 	address := advertised(p.cfg.Appservice, listening, active.LocalAddr())
 	if err == nil {
@@ -246,15 +250,13 @@ func advertised(cfg config.Appservice, listening, database net.Addr) string {
 	return net.JoinHostPort(name, port)
 }
 
-// active reports whether this process is the active one.
-func (p *process) active() bool { return p.acting.Load() != nil }
-
-// depth implements metrics.Sources.
-func (p *process) depth() (rooms, events int) {
+// lanes implements metrics.Sources.
+func (p *process) lanes() (l metrics.Lanes) {
 	if b := p.acting.Load(); b != nil {
-		return b.lanes.depth()
+		l.Active = true
+		l.Rooms, l.Events = b.lanes.depth()
 	}
-	return 0, 0
+	return l
 }
 
 // Ready implements operator.Device: the device of encrypted rooms matters to the active process only.
@@ -265,5 +267,5 @@ func (p *process) Ready() bool {
 
 // Unreachable implements operator.Peer.
 func (p *process) Unreachable(ctx context.Context) bool {
-	return !p.active() && p.standby.Reachable(ctx) != nil
+	return p.acting.Load() == nil && p.standby.Reachable(ctx) != nil
 }

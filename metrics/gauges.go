@@ -16,12 +16,18 @@ type Backlog struct {
 	Quarantine int           // undecodable events kept
 }
 
+// Lanes is the work of this process.
+type Lanes struct {
+	Active bool // this is the process that acts; else the rest is zero
+	Rooms  int  // with a lane at work or waiting
+	Events int  // that wait in lanes
+}
+
 // Sources are asked when the metrics are read. All are required.
 type Sources struct {
 	Backlog func(context.Context) (Backlog, error)
-	Lanes   func() (rooms, events int) // rooms with a lane, and events in them
-	Active  func() bool                // this is the process that acts
-	Faults  func() map[string]bool     // what keeps Usher from working, by a fixed set of short names
+	Lanes   func() Lanes
+	Faults  func() map[string]bool // what keeps Usher from working, by a fixed set of short names
 }
 
 // Watch has the registry ask sources. Call it once.
@@ -67,10 +73,10 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 	send := func(d *prometheus.Desc, v float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	rooms, events := g.Lanes()
-	send(g.rooms, float64(rooms))
-	send(g.laned, float64(events))
-	send(g.active, flag(g.Active()))
+	lanes := g.Lanes()
+	send(g.active, flag(lanes.Active))
+	send(g.rooms, float64(lanes.Rooms))
+	send(g.laned, float64(lanes.Events))
 	for name, on := range g.Faults() {
 		send(g.fault, flag(on), name)
 	}

@@ -19,8 +19,7 @@ import (
 type Monitor struct {
 	Health  *Health
 	Metrics *metrics.Metrics
-	Lanes   func() (rooms, events int) // see metrics.Sources
-	Active  func() bool                // see metrics.Sources
+	Lanes   func() metrics.Lanes
 	Log     zerolog.Logger
 }
 
@@ -43,7 +42,7 @@ func (m Monitor) Start(cfg config.Metrics) (stop func(), err error) {
 
 // watch has the metrics read the health, the backlog and the lanes.
 func (m Monitor) watch() {
-	m.Metrics.Watch(metrics.Sources{Backlog: m.Health.backlog, Lanes: m.Lanes, Active: m.Active, Faults: m.Health.Faults})
+	m.Metrics.Watch(metrics.Sources{Backlog: m.Health.backlog, Lanes: m.Lanes, Faults: m.Health.Faults})
 }
 
 // handler routes the requests of the monitor.

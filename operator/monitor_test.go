@@ -40,7 +40,7 @@ func TestMonitor(t *testing.T) {
 	t.Cleanup(func() { _ = db.Close() })
 	m := Monitor{
 		Health:  &Health{Database: db, Tokens: taken{}},
-		Metrics: metrics.New("test", clock{}), Lanes: func() (rooms, events int) { return 0, 0 }, Active: func() bool { return true }, Log: zerolog.Nop(),
+		Metrics: metrics.New("test", clock{}), Lanes: func() metrics.Lanes { return metrics.Lanes{Active: true} }, Log: zerolog.Nop(),
 	}
 	m.watch()
 	get := func(profiles bool, path string) (int, string) {

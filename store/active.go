@@ -35,8 +35,6 @@ const (
 type Active struct {
 	db   *db
 	conn *pgx.Conn // nil on SQLite
-	lost chan struct{}
-	stop context.CancelFunc
 }
 
 // AwaitActive waits until no other process acts on the database, and makes this process the active one. The caller calls Close
@@ -46,7 +44,7 @@ type Active struct {
 // active process (sharingLock), and none becomes active while such a process is connected (sharingName).
 func (s *Store) AwaitActive(ctx context.Context) (*Active, error) {
 	if s.pool == nil {
-		return &Active{db: s.db, lost: make(chan struct{}), stop: func() {}}, nil
+		return &Active{db: s.db}, nil
 	}
 	conn, err := connect(ctx, s.pool.Config().ConnConfig)
 	if err != nil {
@@ -62,10 +60,7 @@ func (s *Store) AwaitActive(ctx context.Context) (*Active, error) {
 		return nil, fmt.Errorf("beginning to act: %w", err)
 	}
 	s.db.term.Store(term)
-	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
-	a := &Active{db: s.db, conn: conn, lost: make(chan struct{}), stop: stop}
-	go a.watch(watching)
-	return a, nil
+	return &Active{db: s.db, conn: conn}, nil
 }
 
 // awaitLock takes the lock of the active process as soon as it is free.
@@ -110,23 +105,27 @@ func tryLock(ctx context.Context, conn *pgx.Conn) (held bool, err error) {
 	return false, err
 }
 
-// watch ends with the session that holds the lock.
-func (a *Active) watch(ctx context.Context) {
-	defer close(a.lost)
+// Watch watches the session that holds the lock. It returns ErrNotActive as soon as another process may be active: then this one
+// has to stop at once. When ctx ends, it returns nil. One call at a time.
+func (a *Active) Watch(ctx context.Context) error {
+	if a.conn == nil {
+		<-ctx.Done()
+		return nil
+	}
 	for {
 		// Nobody notifies: the wait ends at once when the connection breaks.
 		_, err := within(ctx, activeCheck, a.conn.WaitForNotification)
-		if ctx.Err() != nil || err != nil && a.conn.IsClosed() {
-			return
+		if ctx.Err() != nil {
+			return nil
 		}
-		if _, err := within(ctx, sessionTime, func(ctx context.Context) (struct{}, error) { return struct{}{}, a.conn.Ping(ctx) }); err != nil {
-			return
+		if err == nil || !a.conn.IsClosed() {
+			_, err = within(context.WithoutCancel(ctx), sessionTime, func(ctx context.Context) (struct{}, error) { return struct{}{}, a.conn.Ping(ctx) })
+		}
+		if err != nil {
+			return ErrNotActive
 		}
 	}
 }
-
-// Lost is closed when this process may not be the active one any more. It then has to stop at once.
-func (a *Active) Lost() <-chan struct{} { return a.lost }
 
 // LocalAddr is the address from which this process reaches the database server; nil on SQLite.
 func (a *Active) LocalAddr() net.Addr {
@@ -146,13 +145,11 @@ func (a *Active) Announce(ctx context.Context, address string) error {
 	return err
 }
 
-// Close lets another process become the active one.
+// Close lets another process become the active one. Watch must have returned.
 func (a *Active) Close() error {
-	a.stop()
 	if a.conn == nil {
 		return nil
 	}
-	<-a.lost
 	ctx, cancel := context.WithTimeout(context.Background(), sessionTime)
 	defer cancel()
 	return a.conn.Close(ctx) // and with the session, the lock

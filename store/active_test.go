@@ -83,9 +83,9 @@ func TestOneActive(t *testing.T) {
 	if _, err := third.Pool().Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'`); err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case <-first.Lost():
-	case <-time.After(store.TakeoverPause):
+	soon, cancel := context.WithTimeout(t.Context(), store.TakeoverPause)
+	defer cancel()
+	if err := first.Watch(soon); !errors.Is(err, store.ErrNotActive) {
 		t.Error("the process does not notice in time that its session is gone")
 	}
 	second := becomes(t, waiting)
@@ -106,6 +106,11 @@ func TestOneActive(t *testing.T) {
 	}
 	waiting = awaitActive(t, third)
 	waits(t, waiting)
+	soon, cancel = context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	if err := second.Watch(soon); err != nil {
+		t.Errorf("a session that is there: %v", err)
+	}
 	if err := second.Close(); err != nil {
 		t.Error(err)
 	}
