@@ -13,15 +13,17 @@ import (
 // this module go by their folder. A folder that isn't listed has its parent's row.
 var mayImport = map[string][]string{
 	"exactjson":  {},
-	".":          {"bot", "config", "connect", "operator", "room"},
-	"bot":        {"appservice", "commands", "config", "connect", "encryption", "homeserver", "invites", "jobs", "loop", "metrics", "operator", "policy", "room", "store", mautrix + "/event", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
+	".":          {"bot", "config", "check", "connect", "operator", "words"},
+	"bot":        {"exactjson", "appservice", "commands", "config", "connect", "encryption", "homeserver", "invites", "jobs", "loop", "metrics", "operator", "policy", "room", "store", mautrix + "/event", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
 	"operator":   {"appservice", "commands", "config", "connect", "homeserver", "invites", "metrics", "store", mautrix + "/id", zerolog},
 	"connect":    {"config", "homeserver", "store", mautrix + "/id", zerolog},
 	"config":     {"room", "gopkg.in/yaml.v3"},
-	"commands":   {"invites", "picture", "policy", "room", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
+	"commands":   {"exactjson", "invites", "picture", "policy", "room", "words", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
 	"picture":    {"golang.org/x/image/..."},
-	"invites":    {"policy", "room", mautrix + "/id"},
-	"policy":     {"room", mautrix + "/id", "golang.org/x/net/idna"},
+	"invites":    {"exactjson", "policy", "room", mautrix + "/id"},
+	"check":      {"exactjson", "room", "words", mautrix + "/id"},
+	"words":      {"room", "github.com/nicksnyder/go-i18n/v2/...", "golang.org/x/text/language", "gopkg.in/yaml.v3"},
+	"policy":     {"exactjson", "room", mautrix + "/id", "golang.org/x/net/idna"},
 	"room":       {"exactjson", mautrix + "/id"},
 	"appservice": {"exactjson", "invites", "room", mautrix + "/id", zerolog},
 	"homeserver": {"exactjson", "invites", "room", mautrix, mautrix + "/...", zerolog, "github.com/tidwall/gjson"},
@@ -30,7 +32,7 @@ var mayImport = map[string][]string{
 	"loop":       {},
 	"metrics":    {"invites", mautrix + "/id", "github.com/prometheus/client_golang/..."},
 
-	"encryption": {"invites", "loop", "store", mautrix, mautrix + "/...", zerolog, "github.com/tidwall/gjson"},
+	"encryption": {"exactjson", "invites", "loop", "store", mautrix, mautrix + "/...", zerolog},
 
 	"invites/invitestest": {"invites", "room", mautrix + "/id"},
 }

@@ -121,8 +121,11 @@ func (s *Standby) read(w http.ResponseWriter, r *http.Request) (body []byte, sta
 	return body, http.StatusOK
 }
 
-// errNobody says that no process took a request.
-var errNobody = errors.New("no process is active")
+// Errors of RoundTrip.
+var (
+	errNobody  = errors.New("no process is active")
+	errUnknown = errors.New("the address of the active process can't be read")
+)
 
 // RoundTrip implements http.RoundTripper: it sends the request to the active process, again while there is none that takes it. A 503
 // means that a process took nothing in.
@@ -130,7 +133,8 @@ func (s *Standby) RoundTrip(r *http.Request) (*http.Response, error) {
 	end := time.Now().Add(s.o.Hold)
 	for {
 		resp, err := s.send(r)
-		if err == nil && resp.StatusCode != http.StatusServiceUnavailable || time.Now().After(end) {
+		switch {
+		case err == nil && resp.StatusCode != http.StatusServiceUnavailable, errors.Is(err, errUnknown), time.Now().After(end):
 			return resp, err
 		}
 		if err == nil {
@@ -153,7 +157,7 @@ func (s *Standby) Drain() { close(s.drained) }
 func (s *Standby) send(r *http.Request) (*http.Response, error) {
 	address, err := s.o.Active(r.Context())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errUnknown, err)
 	}
 	if address == "" {
 		return nil, errNobody

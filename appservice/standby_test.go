@@ -139,6 +139,20 @@ func TestStandbyHolds(t *testing.T) {
 	}
 }
 
+// TestStandbyWithoutDatabase: while the database can't be asked for the active process, the answer is 503 at once.
+func TestStandbyWithoutDatabase(t *testing.T) {
+	s := NewStandby(StandbyOptions{
+		Token: "hush", Active: func(context.Context) (string, error) { return "", io.ErrUnexpectedEOF }, Hold: time.Hour, Log: zerolog.Nop(),
+	})
+	r := httptest.NewRequest("PUT", "/_matrix/app/v1/transactions/1", strings.NewReader("{}"))
+	r.Header.Set("Authorization", "Bearer hush")
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	if w.Code != http.StatusServiceUnavailable {
+		t.Errorf("answered %d", w.Code)
+	}
+}
+
 // TestStandbySocket: the active process may listen on a Unix socket.
 func TestStandbySocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "active.sock")

@@ -81,7 +81,7 @@ func newBot(t *testing.T) (*bot, *sent) {
 	b.state = homeserver.NewState(client, homeserver.StateOptions{Log: zerolog.Nop()})
 	b.sealed.told, b.sealed.parking = map[id.RoomID]bool{}, newParking(func(invites.Received) {})
 	b.invites = &invites.Service{Store: db, Clock: clock{}, Self: invites.Identity{Bot: "@usher:here", Domain: "here"}}
-	b.desk = &commands.Runner{Invites: b.invites, Prefix: "!"}
+	b.runner = &commands.Runner{Invites: b.invites, Notices: commands.Notices{Prefix: "!"}}
 	return b, s
 }
 
@@ -105,7 +105,7 @@ func receive(t *testing.T, b *bot, text string) invites.Received {
 
 func TestPanicIsAnswered(t *testing.T) {
 	b, s := newBot(t)
-	b.desk.Level = func(_ id.UserID) commands.Level { panic("inner secret") }
+	b.runner.Level = func(_ id.UserID) commands.Level { panic("inner secret") }
 	ev := receive(t, b, "!ping")
 	b.handle(t.Context(), ev)
 	if len(s.bodies) != 2 || !strings.Contains(s.bodies[0], "💥") || strings.Contains(s.bodies[1], "inner secret") {
@@ -119,7 +119,7 @@ func TestPanicIsAnswered(t *testing.T) {
 
 func TestAnswerHasTheSameTransactionIDAgain(t *testing.T) {
 	b, s := newBot(t)
-	b.desk.Level = func(_ id.UserID) commands.Level { return commands.Nobody }
+	b.runner.Level = func(_ id.UserID) commands.Level { return commands.Nobody }
 	ev := receive(t, b, "!ping")
 	for range 2 { // as after a crash between the answer and the note that it is out
 		m, reply, err := b.dispatch(t.Context(), ev)
@@ -138,7 +138,7 @@ func TestAnswerHasTheSameTransactionIDAgain(t *testing.T) {
 func TestMutedBotGoesOn(t *testing.T) {
 	b, s := newBot(t)
 	s.status = http.StatusForbidden
-	b.desk.Level = func(_ id.UserID) commands.Level { return commands.Nobody }
+	b.runner.Level = func(_ id.UserID) commands.Level { return commands.Nobody }
 	ev := receive(t, b, "!ping")
 	b.handle(t.Context(), ev)
 	b.ending.Wait()
@@ -150,7 +150,7 @@ func TestMutedBotGoesOn(t *testing.T) {
 func TestUnansweredEventStaysInTheInbox(t *testing.T) {
 	b, s := newBot(t)
 	s.status = http.StatusBadGateway
-	b.desk.Level = func(_ id.UserID) commands.Level { return commands.Nobody }
+	b.runner.Level = func(_ id.UserID) commands.Level { return commands.Nobody }
 	ev := receive(t, b, "!ping")
 	ctx, stop := context.WithCancel(t.Context())
 	stop() // shutting down

@@ -41,7 +41,7 @@ type bot struct {
 	cards    *appservice.Cards
 	invites  *invites.Service
 	guard    *invites.Guard
-	desk     *commands.Runner
+	runner   *commands.Runner
 	jobs     *jobs.Queue
 	intake   *appservice.Intake
 	lanes    *lanes

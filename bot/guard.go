@@ -12,7 +12,7 @@ import (
 func (b *bot) newGuard() *invites.Guard {
 	return &invites.Guard{Service: b.invites, Store: b.store, Tell: func(ctx context.Context, r id.RoomID, report invites.Report) error {
 		about := transaction(report.Event, "guard "+report.Part+" "+report.Key.Type+" "+string(r))
-		_, err := b.send(ctx, r, about, "m.room.message", b.desk.GuardNotice(report))
+		_, err := b.send(ctx, r, about, "m.room.message", b.runner.GuardNotice(report))
 		b.log.Info().Stringer("room", r).Stringer("event", report.Event).Str("kind", string(report.Kind)).Str("part", report.Part).
 			Str("code", report.Code).Bool("acts", report.Acts).Msg("the guard reports")
 		return err

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"usher/jobs"
 	"usher/loop"
 	"usher/policy"
+	"usher/room"
 )
 
 // Bounds of the running bot.
@@ -70,7 +72,7 @@ func (p *process) build(ctx context.Context) (*bot, error) {
 	}
 	b.direct = &directs{homeserver: b.client}
 	b.guard = b.newGuard()
-	b.desk = b.newRunner(cfg, version)
+	b.runner = b.newRunner(cfg, version)
 	b.lanes = newLanes(parallelRooms, b.handle)
 	b.feed = &feed{store: b.store, lanes: b.lanes, most: mostInLanes, log: log}
 	b.lanes.hungry, b.lanes.low = func() { b.feed.hungry(b.ctx) }, mostInLanes/2
@@ -96,7 +98,7 @@ func identity(cfg *config.Config) invites.Identity {
 
 func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 	return &commands.Runner{
-		Invites: b.invites, Prefix: cfg.Commands.Prefix, MaxAge: cfg.Commands.MaxAge, Version: version,
+		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self}, Invites: b.invites, MaxAge: cfg.Commands.MaxAge, Version: version,
 		Names: []string{cfg.Appservice.Bot.Displayname}, Chat: chat{b},
 		Level: func(user id.UserID) commands.Level {
 			switch cfg.Permissions.Level(user.String()) {
@@ -112,7 +114,26 @@ func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 			return err
 		},
 		Limit: b.mayCommand,
+		Advertiser: commands.NewAdvertiser(roomState{b.client, b.state}, b.self.Bot, cfg.Commands.Advertise, func(r id.RoomID, err error) {
+			b.log.Warn().Err(err).Stringer("room", r).Msg("could not bring the descriptions of commands up to date")
+		}),
 	}
+}
+
+// roomState is the homeserver as the advertiser of commands sees it.
+type roomState struct {
+	*homeserver.Client
+	state *homeserver.State
+}
+
+// Snapshot implements commands.RoomState.
+func (s roomState) Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error) {
+	return s.state.Snapshot(ctx, r, viewer, needs, fresh)
+}
+
+// SendState implements commands.RoomState.
+func (s roomState) SendState(ctx context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error) {
+	return s.state.SendState(ctx, r, as, k, content)
 }
 
 // chat is the rooms as commands see them.
@@ -141,6 +162,7 @@ func (b *bot) start(ctx context.Context) error {
 	}
 	b.startEncryption()
 	go loop.Every(b.ctx, feedEvery, b.feed.look)
+	go b.runner.Advertiser.Run(b.ctx)
 	return nil
 }
 
@@ -188,7 +210,7 @@ func (b *bot) newIntake(cfg *config.Config, ready func() []string) *appservice.I
 	return appservice.NewIntake(appservice.IntakeOptions{
 		Inbox: b.port, Watcher: watchers{b}, Pending: b.pending, Cards: b.cards, Encrypted: b.sealed.device != nil,
 		Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
-		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: b.desk.Known,
+		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: b.runner.Known,
 		MaxBody: int64(cfg.Appservice.MaxBodySize), ReadTimeout: cfg.Appservice.RequestTimeout,
 		Deliver: func(events []invites.Received) { b.feed.push(b.ctx, events) },
 		Recover: func() {

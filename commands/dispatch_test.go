@@ -40,7 +40,7 @@ func newRunner(t *testing.T) (*Runner, *invitestest.Homeserver) {
 		Limits: invites.Limits{AtOnce: 3, Lease: time.Minute, GiveUpAfter: time.Hour},
 	}
 	return &Runner{
-		Invites: service, Prefix: "!", Version: "v1", MaxAge: 10 * time.Minute,
+		Notices: Notices{"!", service.Self}, Invites: service, Version: "v1", MaxAge: 10 * time.Minute,
 		Names: []string{"Usher"},
 		Level: func(u id.UserID) Level {
 			return map[id.UserID]Level{admin: Operator, "@eve:there": Nobody}[u] + levelOf(u)
@@ -50,7 +50,7 @@ func newRunner(t *testing.T) (*Runner, *invitestest.Homeserver) {
 	}, hs
 }
 
-// chat is a chat with one direct room, whose votes nobody shows.
+// chat is a chat with one direct room. It does not show votes.
 type chat struct{}
 
 func (chat) Direct(r id.RoomID) bool { return r == "!direct:here" }
@@ -233,7 +233,7 @@ func TestOutcomeOfManyTellsWhatIsLeft(t *testing.T) {
 func TestListsAreNotLent(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		in   []id.UserID // who is in the list's room; nil: there is none
+		in   []id.UserID // the members of the list's room; nil: there is no room
 		has  string
 	}{
 		{"no bot there", nil, "policy.lists.unreadable"},

@@ -2,12 +2,12 @@ package invites
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/policy"
 	"usher/room"
 )
@@ -36,26 +36,12 @@ func (g *Guard) joined(ctx context.Context, ev Received, p *policy.InForce, targ
 	})
 }
 
-// content returns the content of an event, read by exact keys: encoding/json would take "CONTENT", which homeservers pass on, for more
-// of it.
-func content(ev Received) (fields map[string]json.RawMessage) {
-	var event map[string]json.RawMessage
-	if json.Unmarshal(ev.Raw, &event) == nil {
-		_ = json.Unmarshal(event["content"], &fields)
-	}
-	return fields
-}
-
-// says returns the membership that a member event sets.
-func says(ev Received) (membership string) {
-	_ = json.Unmarshal(content(ev)["membership"], &membership)
-	return membership
-}
+// membershipOf returns the membership that a member event in the inbox sets.
+func membershipOf(ev Received) string { return exactjson.Text(ev.Raw, "content", "membership") }
 
 // vouched reports whether a member's server let somebody join who was not invited.
 func vouched(ev Received) bool {
-	_, is := content(ev)["join_authorised_via_users_server"]
-	return is
+	return exactjson.Find(ev.Raw, "content", "join_authorised_via_users_server") != nil
 }
 
 // newest is how many of somebody's last invitations are looked through for one.
@@ -92,7 +78,7 @@ func (g *Guard) byHand(ctx context.Context, ev Received, p *policy.InForce, targ
 		return nil // accepted by now: they are one of those who are counted
 	}
 	report := Report{Kind: ReportByHand, Part: "by_hand", Event: ev.Event, Who: ev.Sender, Target: target, At: ev.SentAt,
-		Code: string(d.Code), Because: policy.Explain(q, d).Sentence}
+		Code: string(d.Code), Because: policy.Explain(q, d).Sentence.String()}
 	return g.remove(ctx, ev, p, report, removal{
 		path: "guard.by_hand", wanted: guard.ByHand == policy.Withdraw, membership: "invite",
 		reason: "The room's policy does not allow this invitation.", code: string(d.Code),
@@ -132,7 +118,7 @@ func (g *Guard) remove(ctx context.Context, ev Received, p *policy.InForce, repo
 	case result.Verdict != room.Allow:
 		report.Rule = string(result.Rule)
 		report.Code, r.wanted = string(policy.CodeGuardPower), false
-	case !p.Entitled(snap, ev.Room, r.path, kick):
+	case p.Entitled(snap, r.path, kick).Verdict != room.Allow:
 		report.Code, r.wanted = string(policy.CodeGuardAuthor), false
 	}
 	report.Acts = r.wanted
@@ -179,8 +165,8 @@ func (s *Service) wanted(ctx context.Context, inv Change) (bool, error) {
 	doc := &p.Document.Guard
 	membership, _ := snap.Membership(inv.Target)
 	path, wants := "guard.intruders", doc.Mode != policy.Off && doc.Intruders == policy.Kick && doc.IsIntruder(vouched(ev)) && membership != "invite"
-	if says(ev) == "invite" { // as long as that invitation stands: whoever accepted it is no intruder
+	if membershipOf(ev) == "invite" { // as long as that invitation stands: whoever accepted it is no intruder
 		path, wants = "guard.by_hand", doc.Mode != policy.Off && doc.ByHand == policy.Withdraw && memberEvent(snap, inv.Target) == inv.Command
 	}
-	return wants && p.Entitled(snap, inv.Room, path, room.Action{Type: room.Kick, Sender: s.Self.Bot, Target: inv.Target}), nil
+	return wants && p.Entitled(snap, path, room.Action{Type: room.Kick, Sender: s.Self.Bot, Target: inv.Target}).Verdict == room.Allow, nil
 }

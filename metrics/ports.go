@@ -10,7 +10,7 @@ import (
 	"usher/invites"
 )
 
-// Homeserver counts the acts of h. What is asked of h for reading shows in the calls.
+// Homeserver counts the acts of h. Reads of h show in the counter of calls.
 func (m *Metrics) Homeserver(h invites.Homeserver) invites.Homeserver { return homeserver{h, m} }
 
 type homeserver struct {
@@ -25,7 +25,7 @@ func (h homeserver) Act(ctx context.Context, e invites.Effect) error {
 	return err
 }
 
-// result names how an act ended.
+// result is the label for the result of an act.
 func result(err error) string {
 	switch {
 	case err == nil:
@@ -42,7 +42,7 @@ func result(err error) string {
 	return "cancelled"
 }
 
-// Queue counts the wake-ups of q.
+// Queue counts the rows that q wakes.
 func (m *Metrics) Queue(q invites.Queue) invites.Queue { return queue{q, m} }
 
 type queue struct {
@@ -56,7 +56,7 @@ func (q queue) Wake(ctx context.Context, at time.Time, rows ...int64) error {
 	return q.Queue.Wake(ctx, at, rows...)
 }
 
-// Store counts and times what s is asked, and what is recorded in it.
+// Store times the calls of s and counts decisions and deliveries.
 func (m *Metrics) Store(s invites.Store) invites.Store { return store{s, m} }
 
 type store struct {
@@ -64,7 +64,7 @@ type store struct {
 	m *Metrics
 }
 
-// timed starts timing an operation; what it returns ends that.
+// timed starts timing an operation. The caller calls the returned function with the operation's error.
 func (s store) timed(operation string) func(error) {
 	start := s.m.clock.Now()
 	return func(err error) {
@@ -136,7 +136,7 @@ func (s store) Settle(ctx context.Context, settlements ...invites.Settlement) (e
 		outcome := string(one.Status)
 		if one.Status == invites.StatusOpen {
 			if one.Code == invites.CodeTurn {
-				continue // it waits for its turn: that was no attempt
+				continue // the row waits for its turn: no attempt was made
 			}
 			outcome = "retry"
 			if one.Code == invites.CodeLimited {
@@ -149,7 +149,7 @@ func (s store) Settle(ctx context.Context, settlements ...invites.Settlement) (e
 	return nil
 }
 
-// decided counts the decisions in an audit.
+// decided counts the decisions among audit rows.
 func (s store) decided(audit []invites.Audit) {
 	for _, a := range audit {
 		if a.Kind == invites.AuditDecision {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/room"
+	"usher/words"
 )
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
@@ -102,7 +104,7 @@ func TestPolicyDecides(t *testing.T) {
 		{name: "approved", policy: `"approval":{"required":true}`, facts: Facts{Approved: true}, code: "invite"},
 		{name: "approval comes last", policy: `"approval":{"required":true},"whom":{"max_members":1}`, facts: Facts{Members: 1}, code: CodeFull},
 	}
-	seen := map[room.Rule]bool{CodeMalformed: true, CodeFacts: true} // tested below
+	seen := map[room.Rule]bool{CodeMalformed: true, CodeFacts: true, CodeNoDelegate: true, CodeNoAdmission: true} // tested elsewhere
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := levelled(0, `{"version":1,`+tt.policy+`}`)
@@ -125,8 +127,8 @@ func TestPolicyDecides(t *testing.T) {
 			if _, known := Lookup(d.Field); !known {
 				t.Errorf("names a field %s that there is not", d.Field)
 			}
-			if words := Explain(q, d); strings.Contains(words.Sentence, "rules don't let") || words.Fix == "" {
-				t.Errorf("in words: %s", words)
+			if e := Explain(q, d); e.Sentence.Key != "why."+string(d.Code) || e.Fix.Empty() {
+				t.Errorf("explained as %+v", e)
 			}
 		})
 	}
@@ -141,10 +143,10 @@ func TestPolicyDecides(t *testing.T) {
 func levelled(invite int, policyEvent string) *room.Snapshot {
 	events := map[room.Key]*room.Event{
 		{Type: "m.room.create"}:       {Sender: "@creator:here", Content: []byte(`{"room_version":"11"}`)},
-		{Type: "m.room.power_levels"}: {Sender: alice, Content: fmt.Appendf(nil, `{"invite":%d,"users":{"@alice:here":10,"@usher:here":50}}`, invite)},
-		Key():                         {ID: "$policy", Sender: alice, Content: []byte(policyEvent)},
+		{Type: "m.room.power_levels"}: {Sender: alice, Content: fmt.Appendf(nil, `{"invite":%d,"users":{"@alice:here":10,"@usher:here":50,"@creator:here":100}}`, invite)},
+		Key():                         {ID: "$policy", Sender: "@creator:here", Content: []byte(policyEvent)},
 	}
-	for _, user := range []id.UserID{alice, usher} {
+	for _, user := range []id.UserID{"@creator:here", alice, usher} {
 		events[room.Key{Type: "m.room.member", StateKey: string(user)}] = &room.Event{Sender: user, Content: []byte(`{"membership":"join"}`)}
 	}
 	return room.NewSnapshot(room.State{Events: events, Complete: true})
@@ -164,8 +166,8 @@ func TestUnknownFactsAreNeverAllowed(t *testing.T) {
 		if d.Verdict != room.Unknown || d.Code != CodeFacts || d.Missing != fact {
 			t.Errorf("without %b: got %s %s, missing %b", fact, d.Verdict, d.Code, d.Missing)
 		}
-		if words := Explain(q, d).Sentence; strings.Contains(words, "something") {
-			t.Errorf("in words: %s", words)
+		if text := words.For("en").Text(Explain(q, d).Sentence); strings.Contains(text, "something") {
+			t.Errorf("in words: %s", text)
 		}
 	}
 	if d := Decide(s, q, p, Facts{Now: noon, Have: all}); d.Verdict != room.Allow {
@@ -221,11 +223,11 @@ func TestTakingBack(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			events := map[room.Key]*room.Event{}
-			for _, k := range append(Needs(byBot), memberKey("@out:here")) {
+			for _, k := range append(Needs(byBot), room.MemberKey("@out:here"), room.MemberKey("@creator:here")) {
 				events[k], _ = levelled(50, tt.policy).Event(k)
 			}
-			events[powerLevels] = &room.Event{Sender: alice, Content: fmt.Appendf(nil, `{"kick":%d,"users":{"@alice:here":10,"@usher:here":50,"@bob:here":%d}}`, tt.kick, tt.bobs)}
-			events[memberKey(bob)] = &room.Event{Sender: usher, Content: []byte(`{"membership":"invite"}`)}
+			events[powerLevels] = &room.Event{Sender: alice, Content: fmt.Appendf(nil, `{"kick":%d,"users":{"@creator:here":100,"@alice:here":10,"@usher:here":50,"@bob:here":%d}}`, tt.kick, tt.bobs)}
+			events[room.MemberKey(bob)] = &room.Event{Sender: usher, Content: []byte(`{"membership":"invite"}`)}
 			s := room.NewSnapshot(room.State{Events: events, Complete: true})
 			tt.facts.Now, tt.facts.Theirs = noon, tt.theirs
 			d := Decide(s, tt.q, Own(s, "!room"), tt.facts)
@@ -274,10 +276,10 @@ func TestDelegate(t *testing.T) {
 	}
 	muted := levelled(50, delegates)
 	events := map[room.Key]*room.Event{}
-	for _, k := range []room.Key{{Type: "m.room.create"}, Key(), {Type: "m.room.member", StateKey: "@alice:here"}, {Type: "m.room.member", StateKey: "@usher:here"}} {
+	for _, k := range []room.Key{{Type: "m.room.create"}, Key(), room.MemberKey(alice), room.MemberKey(usher), room.MemberKey("@creator:here")} {
 		events[k], _ = muted.Event(k)
 	}
-	events[room.Key{Type: "m.room.power_levels"}] = &room.Event{Content: []byte(`{"invite":50,"users":{"@alice:here":-1,"@usher:here":50}}`)}
+	events[room.Key{Type: "m.room.power_levels"}] = &room.Event{Content: []byte(`{"invite":50,"users":{"@creator:here":100,"@alice:here":-1,"@usher:here":50}}`)}
 	s := room.NewSnapshot(room.State{Events: events, Complete: true})
 	if d := Decide(s, byBot, Own(s, "!room"), Facts{Now: noon}); d.Code != CodeAskLevel {
 		t.Errorf("whom the room mutes: got %s", d.Code)
@@ -292,7 +294,7 @@ func TestFederate(t *testing.T) {
 	s := room.NewSnapshot(room.State{Events: events, Complete: true})
 	q := Question{Action: room.Invite, Actor: alice, Performer: alice, Target: "@x:elsewhere"}
 	d := decide(s, q)
-	if d.Verdict != room.Deny || d.Code != room.RuleAPIFederateTarget || !strings.Contains(Explain(q, d).Sentence, "closed to other servers") {
+	if d.Verdict != room.Deny || d.Code != room.RuleAPIFederateTarget || Explain(q, d).Sentence.Key != "why.api.federate_target" {
 		t.Errorf("got %s %s", d.Verdict, d.Code)
 	}
 	q.Target = bob
@@ -386,17 +388,20 @@ func BenchmarkDecide(b *testing.B) {
 func TestExplanationsAreShort(t *testing.T) {
 	long := strings.Repeat("ä", 30_000)
 	q := Question{Action: room.Invite, Actor: alice, Performer: usher, Target: bob}
-	if _, malformed := Parse([]byte(`{"version":1,"` + long + `":1}`)); len(malformed.Error()) > 300 || !strings.Contains(malformed.Error(), "is no field") {
-		t.Errorf("%d bytes, %.80q", len(malformed.Error()), malformed.Error())
+	var malformed Malformed
+	if _, err := Parse([]byte(`{"version":1,"` + long + `":1}`)); !errors.As(err, &malformed) {
+		t.Fatal(err)
+	}
+	if text := words.For("en").Text(malformed.Phrase()); len(text) > 300 || !strings.Contains(text, "is no field") {
+		t.Errorf("%d bytes, %.80q", len(text), text)
 	}
 	for _, d := range []Decision{
-		{Code: CodeMalformed, Side: SidePolicy, Fault: long},
+		{Code: CodeMalformed, Side: SidePolicy, Fault: Malformed{{long, room.Say("fault.version")}}},
 		{Code: CodeListed, Side: SidePolicy, Hit: &Hit{List: "!l", Entity: "@*:*", Reason: long}},
 		{Code: "join.not_invited", Side: SideActor, Evidence: room.Evidence{Found: long}},
 	} {
-		e := Explain(q, d)
-		if len(e.Sentence) > 1100 || !strings.HasSuffix(e.Sentence, "…") || strings.ContainsRune(e.Sentence, '\uFFFD') {
-			t.Errorf("%s: %d bytes, %.80q", d.Code, len(e.Sentence), e.Sentence)
+		if text := Explain(q, d).Phrase().String(); len(text) > 1300 || strings.ContainsRune(text, '\uFFFD') {
+			t.Errorf("%s: %d bytes, %.80q", d.Code, len(text), text)
 		}
 	}
 }
