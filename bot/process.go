@@ -76,7 +76,7 @@ func (p *process) meet(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", ErrHomeserverUnreachable, err)
 	}
 	if err := p.client.Register(ctx); err != nil {
-		return unwelcome("registering the bot's user", err)
+		return unwelcome("registering the bot", err)
 	}
 	me, err := p.client.Whoami(ctx)
 	if err != nil {
@@ -90,7 +90,7 @@ func (p *process) meet(ctx context.Context) error {
 	}
 	rooms, err := p.client.JoinedRooms(ctx)
 	if err != nil {
-		return unwelcome("asking which rooms I am in", err)
+		return unwelcome("listing joined rooms", err)
 	}
 	p.log.Info().Stringer("user", me).Int("rooms", len(rooms)).Bool("puppet", p.cfg.Puppet.Enabled).Msg("met the homeserver")
 	return nil
