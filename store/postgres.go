@@ -23,7 +23,7 @@ func (s *db) openPostgres(ctx context.Context, cfg Config) error {
 	pc.MinIdleConns = int32(min(cfg.MaxIdleConns, cfg.MaxOpenConns))
 	pc.ConnConfig.ConnectTimeout = cmp.Or(pc.ConnConfig.ConnectTimeout, 10*time.Second)
 	params := pc.ConnConfig.RuntimeParams
-	params["application_name"] = cmp.Or(params["application_name"], owner)
+	params["application_name"] = cmp.Or(params["application_name"], application)
 	params["synchronous_commit"] = "on" // an event answered 200 survives a power cut, whatever the server's default
 	if s.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
@@ -39,8 +39,11 @@ func (s *db) openPostgres(ctx context.Context, cfg Config) error {
 	return s.upgrade(ctx, schema().Finish())
 }
 
+// application is the name of Usher's connections at the database server.
+const application = "usher-process"
+
 // schemaLock is the advisory lock for changes of the schema.
-const schemaLock = 0x7573686572 // "usher"
+const schemaLock = 0x7573686573
 
 // Exclusively runs fn while no other process runs such a function. It is for changes of the schema.
 func (s *db) Exclusively(ctx context.Context, fn func(context.Context) error) (err error) {
