@@ -44,7 +44,7 @@ func (b *bot) decide(ctx context.Context, ev invites.Received) error {
 	}
 	b.cards.Close(card)
 	if reply.Text.Empty() {
-		reply.Text.Say("✅ Done.")
+		reply.Text.Say("done")
 	}
 	if err := b.answer(ctx, command, m, reply); err != nil || !reply.Progress {
 		return err

@@ -185,7 +185,7 @@ func (b *bot) meet(ctx context.Context, cfg *config.Config) error {
 		return fmt.Errorf("%w: %w", ErrHomeserverUnreachable, err)
 	}
 	if err := b.client.Register(ctx); err != nil {
-		return unwelcome("registering the bot's user", err)
+		return unwelcome("registering the bot", err)
 	}
 	me, err := b.client.Whoami(ctx)
 	if err != nil {
@@ -198,11 +198,11 @@ func (b *bot) meet(ctx context.Context, cfg *config.Config) error {
 		b.log.Warn().Err(err).Msg("the profile could not be set")
 	}
 	if err := b.direct.load(ctx); err != nil {
-		return unwelcome("reading which rooms are direct chats", err)
+		return unwelcome("reading direct chats", err)
 	}
 	rooms, err := b.client.JoinedRooms(ctx)
 	if err != nil {
-		return unwelcome("asking which rooms I am in", err)
+		return unwelcome("listing joined rooms", err)
 	}
 	b.log.Info().Stringer("user", b.self.Bot).Int("rooms", len(rooms)).Bool("puppet", b.self.Assert).Msg("met the homeserver")
 	return nil

@@ -11,7 +11,7 @@ import (
 	"usher/exactjson"
 )
 
-// Message is what a room message says, as far as a command needs it.
+// Message is the part of a room message that commands need.
 type Message struct {
 	Event  id.EventID
 	Room   id.RoomID
@@ -24,11 +24,11 @@ type Message struct {
 	structured *structured // nil: none
 }
 
-// errNoMessage says that a content is no text message.
+// errNoMessage reports a content without a text.
 var errNoMessage = errors.New("commands: no text message")
 
 // parseMessage reads an m.room.message event. Where there is HTML, the HTML is the source: body and formatted_body may
-// differ, and only the HTML says whom a pill means.
+// differ, and only the HTML has the targets of pills.
 func parseMessage(event id.EventID, in id.RoomID, sender id.UserID, raw json.RawMessage) (Message, error) {
 	content := exactjson.Get(raw, "content")
 	m := Message{Event: event, Room: in, Sender: sender, kind: content.Get("msgtype").Text()}
@@ -55,7 +55,7 @@ func parseMessage(event id.EventID, in id.RoomID, sender id.UserID, raw json.Raw
 	return m, nil
 }
 
-// withoutQuote drops the quoted lines that older clients put before a reply.
+// withoutQuote drops the quoted lines before a reply, which older clients write.
 func withoutQuote(body string) string {
 	for strings.HasPrefix(body, "> ") {
 		_, rest, found := strings.Cut(body, "\n")
@@ -67,9 +67,9 @@ func withoutQuote(body string) string {
 	return strings.TrimLeft(body, "\n")
 }
 
-// htmlText returns the words of an HTML message. A link to a Matrix identifier becomes that link's address, so that it is the
-// link that counts and not what it shows; the quote of a reply is left out. What begins with a quotation, or as code, begins with the
-// sign that stands for it in plain text: whoever speaks of a command does not give it.
+// htmlText returns the words of an HTML message. A link to a Matrix identifier becomes the link's address: the
+// address counts, not the text of the link. The quote of a reply is left out. A text that begins with a quotation or with code begins with
+// its sign in plain text, so that a quoted command does not run.
 func htmlText(source string) string {
 	var out strings.Builder
 	tokens := html.NewTokenizer(strings.NewReader(source))

@@ -10,17 +10,19 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/exactjson"
+	"usher/room"
+	"usher/words"
 )
 
-// structuredKey is the field of a message's content that holds a structured command
+// structuredKey is the field of a message's content with the structured command
 // (https://github.com/matrix-org/matrix-spec-proposals/pull/4391).
 const structuredKey = "org.matrix.msc4391.command"
 
-// structured is a command that a client sends as data.
+// structured is a command sent as data.
 type structured struct {
 	command   string          // with the part, such as "policy set"
 	arguments exactjson.Value // an object
-	to        []id.UserID     // the users that the message mentions
+	to        []id.UserID     // the users in m.mentions
 }
 
 // readStructured reads the structured command in a message's content; nil: there is none.
@@ -43,14 +45,14 @@ func (s *structured) split() (name, part string) {
 	return name, part
 }
 
-// take gives the arguments of a structured command to the parameters, once each has the type that the parameter declares.
+// take gives the arguments of a structured command to the parameters. Each must have the declared type.
 func (a *arguments) take(s *structured) error {
 	name, part := s.split()
 	forms := a.form.forms()
 	i := slices.IndexFunc(forms, func(f form) bool { return f.part == nil && part == "" || f.part != nil && f.part.Name == part })
 	a.form = forms[max(i, 0)]
 	if i < 0 {
-		return a.usage("I know no command “" + name + " " + part + "”.")
+		return a.usage(room.Say("unknown.command", "name", name+" "+part))
 	}
 	left := len(s.arguments.Items)
 	for _, p := range a.form.params() {
@@ -66,7 +68,7 @@ func (a *arguments) take(s *structured) error {
 		}
 		words, ok := p.decode(value)
 		if !ok || len(words) == 0 && !p.Optional {
-			return a.usage("The argument “" + p.Key + "” has the wrong type.")
+			return a.usage(room.Say("usage.type", "argument", p.Key))
 		}
 		if len(words) == 0 { // a flag that is off
 			continue
@@ -76,12 +78,12 @@ func (a *arguments) take(s *structured) error {
 		}
 	}
 	if left > 0 {
-		return a.usage("The command has an argument that I don't know.")
+		return a.usage(room.Say("usage.argument"))
 	}
 	return nil
 }
 
-// decode reads a value of the parameter's type as the words that people would type.
+// decode reads a value of the parameter's type as words, as if typed.
 func (p Param) decode(v exactjson.Value) (words []word, ok bool) {
 	items := []exactjson.Member{{Value: v}}
 	if p.Schema.SchemaType == cmdschema.SchemaTypeArray {
@@ -151,9 +153,10 @@ func roomValue(v exactjson.Value) (link string, ok bool) {
 }
 
 // description is the form as clients read it.
-func (f form) description() *cmdschema.EventContent {
-	content := &cmdschema.EventContent{Command: f.name(), Description: event.MakeExtensibleText(f.about())}
+func (f form) description(v *words.Voice) *cmdschema.EventContent {
+	content := &cmdschema.EventContent{Command: f.name(), Description: event.MakeExtensibleText(v.Text(f.about()))}
 	for _, p := range f.params() {
+		p.Description = event.MakeExtensibleText(v.Text(p.about))
 		content.Parameters = append(content.Parameters, &p.Parameter)
 		if p.class == classText && p.many {
 			content.TailParam = p.Key
@@ -162,16 +165,16 @@ func (f form) description() *cmdschema.EventContent {
 	return content
 }
 
-// Descriptions are the contents of the state events that tell clients which commands the bot has, by their state keys. Commands for
+// Descriptions are the contents of the state events with the descriptions of all commands, by their state keys. Commands for
 // operators alone are left out.
-func Descriptions(bot id.UserID) map[string]*cmdschema.EventContent {
+func Descriptions(bot id.UserID, v *words.Voice) map[string]*cmdschema.EventContent {
 	described := map[string]*cmdschema.EventContent{}
 	for _, c := range Table() {
 		if c.Level > User {
 			continue
 		}
 		for _, f := range c.forms() {
-			content := f.description()
+			content := f.description(v)
 			described[content.StateKey(bot)] = content
 		}
 	}

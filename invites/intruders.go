@@ -118,7 +118,7 @@ func (g *Guard) remove(ctx context.Context, ev Received, p *policy.InForce, repo
 	case result.Verdict != room.Allow:
 		report.Rule = string(result.Rule)
 		report.Code, r.wanted = string(policy.CodeGuardPower), false
-	case !p.Entitled(snap, ev.Room, r.path, kick):
+	case p.Entitled(snap, r.path, kick).Verdict != room.Allow:
 		report.Code, r.wanted = string(policy.CodeGuardAuthor), false
 	}
 	report.Acts = r.wanted
@@ -168,5 +168,5 @@ func (s *Service) wanted(ctx context.Context, inv Change) (bool, error) {
 	if membershipOf(ev) == "invite" { // as long as that invitation stands: whoever accepted it is no intruder
 		path, wants = "guard.by_hand", doc.Mode != policy.Off && doc.ByHand == policy.Withdraw && memberEvent(snap, inv.Target) == inv.Command
 	}
-	return wants && p.Entitled(snap, inv.Room, path, room.Action{Type: room.Kick, Sender: s.Self.Bot, Target: inv.Target}), nil
+	return wants && p.Entitled(snap, path, room.Action{Type: room.Kick, Sender: s.Self.Bot, Target: inv.Target}).Verdict == room.Allow, nil
 }

@@ -33,6 +33,10 @@ func TestWholeDocument(t *testing.T) {
 	if err != nil || string(again.Content()) != string(l.Content()) {
 		t.Errorf("does not survive being written: %v\n%s", err, l.Content())
 	}
+	source := Read("!r", &room.Event{Content: l.ContentFor("@a\"b:x")})
+	if source.Fault != nil || source.For != "@a\"b:x" || string(source.Layer.Content()) != string(l.Content()) {
+		t.Errorf("written for somebody: %q, %v", source.For, source.Fault)
+	}
 	doc := Merge(Source{Layer: l}).Document
 	if doc.Quota.Room != (Rate{100, 24 * time.Hour}) || doc.Guard.Levels["events.m.room.join_rules"] != 100 || doc.Whom.Cooldown.Kick != 7*24*time.Hour ||
 		doc.Whom.IPLiterals || doc.Knocks.AcceptMembersOf[0] != "!r" || doc.Ask.Level != 10 || !doc.Delegate {
@@ -85,6 +89,7 @@ func TestParseNamesEachFault(t *testing.T) {
 		{"no room", `{"version":1,"approval":{"room":"#mods:x"}}`, "approval.room must be a room id"},
 		{"no word of the choice", `{"version":1,"guard":{"mode":"on"}}`, "guard.mode must be one of off, watch, enforce"},
 		{"no level", `{"version":1,"guard":{"levels":{"x":1}}}`, "guard.levels.x is no field"},
+		{"written for nobody", `{"version":1,"for":5}`, "for must be a user id"},
 		{"several", `{"version":2,"x":1,"ask":{"level":true}}`, "version must be 1; ask.level must be a whole number; x is no field"},
 	}
 	for _, tt := range tests {
