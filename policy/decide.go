@@ -59,26 +59,31 @@ func Read(r id.RoomID, event *room.Event) Source {
 
 // Decide judges both standings and the room's policy. The actor's comes first: what they could not do themselves is not
 // done for them, whoever would send it, save that a policy that delegates makes up for the power to invite.
-// A policy that is nil is unknown.
+// Only members of the room are told what is wrong with its policy, and whether an invitation is open. A policy that is nil is unknown.
 func Decide(s *room.Snapshot, q Question, p *InForce, f Facts) Decision {
 	if p == nil {
 		return Decision{Verdict: room.Unknown, Code: room.RuleUnknown, Side: SidePolicy, Evidence: room.Evidence{Key: Key()}}
 	}
 	governs := q.Action == room.Invite && p.governs()
-	if bad := p.Fault(); bad != nil && governs {
+	membership, _ := s.Membership(q.Actor)
+	bad := p.Fault()
+	if bad != nil && governs && membership == "join" {
 		return Decision{Code: CodeMalformed, Side: SidePolicy, Fault: bad.Fault, From: bad.Room, Policy: bad.Event}
 	}
 	if already := alreadyTrue(s, q); already != "" {
 		return Decision{Verdict: room.Allow, Code: already, Policy: p.Event()}
 	}
-	if code := notOpen(s, q); code != "" {
+	if code := notOpen(s, q); code != "" && membership == "join" {
 		return Decision{Code: code, Side: SidePolicy, Policy: p.Event()}
 	}
 	c := check{s: s, q: q, p: p, d: &p.Document, f: f}
 	if q.Action == ActionWithdraw {
 		return c.withdrawal()
 	}
-	d := standings(s, q, governs && p.Document.Delegate)
+	d := standings(s, q, governs && p.Document.Delegate && bad == nil)
+	if bad != nil && governs && d.Verdict == room.Allow { // nobody who is no member may invite
+		return Decision{Verdict: room.Unknown, Code: room.RuleUnknown, Side: SidePolicy}
+	}
 	d.Policy = p.Event()
 	if d.Verdict != room.Allow || !governs {
 		return d

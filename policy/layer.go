@@ -75,6 +75,9 @@ func Parse(content json.RawMessage) (Layer, error) {
 	}
 	l.values = map[string]any{}
 	l.read("", fields, sections(), &faults)
+	if n := l.guarded(); n > maxGuarded {
+		faults = append(faults, Fault{levelsPath, room.Say("fault.entries", "n", fmt.Sprint(maxGuarded))})
+	}
 	if len(faults) > 0 {
 		return Layer{}, faults
 	}
@@ -290,7 +293,20 @@ func (l Layer) With(path, text string) (Layer, error) {
 	if wrong != nil {
 		return l, Malformed{{path, *wrong}}
 	}
-	return l.with(path, value), nil
+	if l = l.with(path, value); l.guarded() > maxGuarded {
+		return l, Malformed{{levelsPath, room.Say("fault.entries", "n", fmt.Sprint(maxGuarded))}}
+	}
+	return l, nil
+}
+
+// guarded counts the power levels that the layer guards.
+func (l Layer) guarded() (n int) {
+	for path := range l.values {
+		if strings.HasPrefix(path, levelsPath+".") {
+			n++
+		}
+	}
+	return n
 }
 
 func (l Layer) with(path string, value any) Layer {

@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -150,6 +151,33 @@ func TestSpan(t *testing.T) {
 		if got, ok := ParseSpan(text); ok {
 			t.Errorf("%q: got %s", text, got)
 		}
+	}
+}
+
+// TestGuardedLevelsAreBounded: each of them costs at each change of the power levels.
+func TestGuardedLevelsAreBounded(t *testing.T) {
+	levels := map[string]int{}
+	for i := range 101 {
+		levels[fmt.Sprintf("events.org.example.e%d", i)] = 50
+	}
+	raw, err := json.Marshal(map[string]any{"version": 1, "guard": map[string]any{"levels": levels}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Parse(raw); err == nil {
+		t.Error("101 levels are taken")
+	}
+	delete(levels, "events.org.example.e0")
+	raw, _ = json.Marshal(map[string]any{"version": 1, "guard": map[string]any{"levels": levels}})
+	l, err := Parse(raw)
+	if err != nil {
+		t.Fatalf("100 levels: %v", err)
+	}
+	if _, err := l.With("guard.levels.ban", "50"); err == nil {
+		t.Error("one more is taken")
+	}
+	if _, err := l.With("guard.levels.events.org.example.e1", "60"); err != nil {
+		t.Errorf("another value for one of them: %v", err)
 	}
 }
 
