@@ -99,10 +99,16 @@ type Intake struct {
 	routes    http.ServeMux
 }
 
+// Bounds of one request where no others are set.
+const (
+	defaultBody = 50 << 20
+	defaultRead = 30 * time.Second
+)
+
 // NewIntake makes the handler.
 func NewIntake(o IntakeOptions) *Intake {
-	o.Limits.Body = cmp.Or(o.Limits.Body, 50<<20)
-	o.Limits.Read = cmp.Or(o.Limits.Read, 30*time.Second)
+	o.Limits.Body = cmp.Or(o.Limits.Body, defaultBody)
+	o.Limits.Read = cmp.Or(o.Limits.Read, defaultRead)
 	o.Limits.Commit = cmp.Or(o.Limits.Commit, 10*time.Second)
 	if o.Now == nil {
 		o.Now = time.Now
@@ -127,11 +133,17 @@ func NewIntake(o IntakeOptions) *Intake {
 // Drain makes it answer 503 to transactions from now on: the homeserver keeps them. Those under way are finished.
 func (n *Intake) Drain() { n.draining.Store(true) }
 
+// Paths that tell the health of a process to anybody.
+const (
+	pathLive  = "/_matrix/mau/live"
+	pathReady = "/_matrix/mau/ready"
+)
+
 // Register adds the routes of the application service API to a mux, with and without the prefix that old homeservers leave out, and
 // the answer to all paths that have no other route.
 func (n *Intake) Register(mux *http.ServeMux) {
-	mux.HandleFunc("/_matrix/mau/live", empty)
-	mux.HandleFunc("/_matrix/mau/ready", n.ready)
+	mux.HandleFunc(pathLive, empty)
+	mux.HandleFunc(pathReady, n.ready)
 	mux.HandleFunc("/", n.authorized(refusal(http.StatusNotFound, "M_UNRECOGNIZED")))
 	for _, prefix := range []string{"/_matrix/app/v1", ""} {
 		mux.HandleFunc("PUT "+prefix+"/transactions/{txn...}", n.authorized(n.transaction))
@@ -150,7 +162,7 @@ func (n *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) { n.routes.Se
 // authorized lets only the homeserver's requests through to a handler.
 func (n *Intake) authorized(handler http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if status, code := n.authorize(r); status != http.StatusOK {
+		if status, code := authorize(r, n.o.Token); status != http.StatusOK {
 			refuse(w, status, code)
 			return
 		}
@@ -175,7 +187,7 @@ func (n *Intake) user(w http.ResponseWriter, r *http.Request) {
 
 // authorize checks the hs_token, in the header or, as homeservers of old do, in the query
 // (https://spec.matrix.org/latest/application-service-api/#authorization).
-func (n *Intake) authorize(r *http.Request) (status int, errcode string) {
+func authorize(r *http.Request, hsToken string) (status int, errcode string) {
 	token, found := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !found && r.URL.RawQuery != "" {
 		token = r.URL.Query().Get("access_token")
@@ -183,25 +195,30 @@ func (n *Intake) authorize(r *http.Request) (status int, errcode string) {
 	switch {
 	case token == "":
 		return http.StatusUnauthorized, "M_MISSING_TOKEN"
-	case n.o.Token == "" || subtle.ConstantTimeCompare([]byte(token), []byte(n.o.Token)) != 1:
+	case hsToken == "" || subtle.ConstantTimeCompare([]byte(token), []byte(hsToken)) != 1:
 		return http.StatusForbidden, "M_FORBIDDEN"
 	}
 	return http.StatusOK, ""
 }
 
 func (n *Intake) ready(w http.ResponseWriter, _ *http.Request) {
-	reasons := []string{}
+	var reasons []string
 	if n.o.Ready != nil {
-		reasons = append(reasons, n.o.Ready()...)
+		reasons = n.o.Ready()
 	}
 	if n.draining.Load() {
 		reasons = append(reasons, "shutting down")
 	}
+	answerReady(w, reasons)
+}
+
+// answerReady answers 200, or 503 with the reasons why this process can't work.
+func answerReady(w http.ResponseWriter, reasons []string) {
 	status := http.StatusOK
 	if len(reasons) > 0 {
 		status = http.StatusServiceUnavailable
 	}
-	body, err := json.Marshal(map[string]any{"ready": len(reasons) == 0, "reasons": reasons})
+	body, err := json.Marshal(map[string]any{"ready": len(reasons) == 0, "reasons": append([]string{}, reasons...)})
 	if err != nil {
 		status = http.StatusInternalServerError
 	}
