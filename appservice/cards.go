@@ -1,12 +1,12 @@
 package appservice
 
 import (
-	"usher/exactjson"
-
 	"bytes"
 	"sync"
 
 	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
 )
 
 // Cards knows the open cards: messages of the bot's that people decide about with a reaction. Of all the reactions in the
@@ -128,8 +128,8 @@ func (n *Intake) redaction(t *work, e *rawEvent) (kind, string) {
 	k := t.redaction(e)
 	in, ok := exactjson.Unquote(e.room)
 	for _, r := range t.redactions[before:] {
-		if ok && n.o.Redacted != nil {
-			n.o.Redacted(id.RoomID(in), r.event)
+		if ok {
+			n.o.Watcher.Forget(id.RoomID(in), r.event)
 		}
 	}
 	for _, r := range t.redactions[before:] {

@@ -15,7 +15,6 @@ import (
 	"usher/invites"
 	"usher/jobs"
 	"usher/metrics"
-	"usher/operator"
 )
 
 // Errors of Run that have a remedy of their own, besides those of package connect. The operator's manual lists them with their exit codes.
@@ -24,13 +23,12 @@ var (
 	ErrHomeserverUnreachable = errors.New("the homeserver can't be reached")
 )
 
-// bot is a running Usher.
+// bot is Usher at work, for one time for which its process is the active one.
 type bot struct {
 	log     zerolog.Logger
 	self    invites.Identity
 	store   loggedStore
 	metrics *metrics.Metrics
-	health  *operator.Health
 	client  *homeserver.Client
 	state   *homeserver.State
 	device  *encryption.Device // nil: encryption is off
@@ -41,6 +39,7 @@ type bot struct {
 	runner  *commands.Runner
 	jobs    *jobs.Queue
 	chat    *chat.Chat
+	intake  *appservice.Intake
 	closers []func()
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
@@ -22,9 +21,7 @@ import (
 	"usher/homeserver"
 	"usher/invites"
 	"usher/jobs"
-	"usher/metrics"
-	"usher/operator"
-	"usher/policy"
+	"usher/loop"
 	"usher/room"
 	"usher/store"
 )
@@ -36,24 +33,6 @@ const (
 	sweepEvery  = 5 * time.Second
 	keepHandled = 7 * 24 * time.Hour // longer than anything is tried
 )
-
-// Run runs Usher until ctx ends, then finishes what is under way within the configured time. Its errors wrap
-// ErrTokenRefused, ErrHomeserverUnreachable, connect.ErrDatabase or connect.ErrListen where one of these is the cause.
-func Run(ctx context.Context, cfg *config.Config, version string) error {
-	log, err := logger(cfg)
-	if err != nil {
-		return err
-	}
-	b, err := build(ctx, cfg, version, log)
-	if err != nil {
-		return err
-	}
-	defer b.close()
-	if err := b.meet(ctx, cfg); err != nil {
-		return err
-	}
-	return b.serve(ctx, cfg)
-}
 
 func logger(cfg *config.Config) (zerolog.Logger, error) {
 	var zc zeroconfig.Config
@@ -67,63 +46,48 @@ func logger(cfg *config.Config) (zerolog.Logger, error) {
 	return *log, nil
 }
 
-// build puts the parts together. Nothing runs yet.
-func build(ctx context.Context, cfg *config.Config, version string, log zerolog.Logger) (*bot, error) {
-	b := &bot{log: log, self: identity(cfg), metrics: metrics.New(version, clock{}), pending: appservice.NewPending(), cards: appservice.NewCards()}
-	err := b.open(ctx, cfg, version)
-	if err == nil {
-		b.jobs, err = jobs.New(ctx, jobs.Config{
-			Store: b.store.stored.Store, Deliver: b.deliver, Sweep: b.sweep, SweepEvery: sweepEvery, Clean: b.clean, Workers: cfg.Delivery.Workers,
-			Logger: slogger(log), Clock: clock{},
-		})
-		if err != nil {
-			err = fmt.Errorf("%w: the queue: %w", connect.ErrDatabase, err)
-		}
+// build puts together a bot, for the time for which this process is the active one. Nothing runs yet.
+func (p *process) build(ctx context.Context) (*bot, error) {
+	b := &bot{
+		log: p.log, self: identity(p.cfg), store: loggedStore{stored{p.store}, p.metrics.Store(p.store), p.log}, metrics: p.metrics,
+		client: p.client, pending: appservice.NewPending(), cards: appservice.NewCards(),
 	}
+	b.state = homeserver.NewState(b.client, homeserver.StateOptions{Creates: b.store, Log: b.log})
+	if err := b.openDevice(ctx, p.cfg, p.version); err != nil {
+		b.close()
+		return nil, fmt.Errorf("%w: that of the keys: %w", connect.ErrDatabase, err)
+	}
+	var err error
+	b.jobs, err = jobs.New(ctx, jobs.Config{
+		Store: p.store, Deliver: b.deliver, Sweep: b.sweep, SweepEvery: sweepEvery, Clean: b.clean, Workers: p.cfg.Delivery.Workers,
+		Logger: slogger(b.log), Clock: clock{},
+	})
 	if err != nil {
 		b.close()
-		return nil, err
+		return nil, fmt.Errorf("%w: the queue: %w", connect.ErrDatabase, err)
 	}
-	b.health = &operator.Health{Database: b.store, Tokens: b.client}
-	if b.device != nil {
-		b.health.Device = b.device
-	}
-	b.compose(cfg, version)
+	b.compose(p.cfg, p.version)
+	b.intake = b.newIntake(p.cfg, p.health.Reasons)
 	return b, nil
 }
 
-// open opens the homeserver's client, the databases and the device.
-func (b *bot) open(ctx context.Context, cfg *config.Config, version string) (err error) {
-	if b.client, err = connect.Homeserver(cfg, version, b.metrics, b.log); err != nil {
-		return err
-	}
-	db, err := store.Open(ctx, connect.Database(cfg))
-	if err != nil {
-		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
-	}
-	b.closers = append(b.closers, func() { _ = db.Close() })
-	if n := db.Ahead(); n > 0 {
-		b.log.Info().Int("upgrades", n).Msg("Database upgraded by a newer version")
-	}
-	b.store = loggedStore{stored{db}, b.metrics.Store(db), b.log}
-	b.state = homeserver.NewState(b.client, homeserver.StateOptions{Creates: db, Log: b.log})
+// openDevice opens the database of keys and makes the device, where encryption is on.
+func (b *bot) openDevice(ctx context.Context, cfg *config.Config, version string) error {
 	if !cfg.Encryption.Enabled {
 		return nil
 	}
 	keys, err := store.OpenKeys(ctx, connect.Keys(cfg))
-	if err == nil {
-		b.closers = append(b.closers, func() { _ = keys.Close() })
-		b.device, err = encryption.New(ctx, encryption.Options{
-			Homeserver: cfg.Homeserver.Address, Bot: b.self.Bot, Token: cfg.Appservice.ASToken.Reveal(), UserAgent: "usher/" + version,
-			PickleKey: cfg.Encryption.PickleKey.Reveal(), RecoveryKey: cfg.Encryption.RecoveryKey.Reveal(),
-			SignedOnly: cfg.Encryption.ShareKeysWith == config.ShareSigned, History: cfg.Encryption.HistorySharing,
-			Keys: keys, Rooms: b.state, Log: b.log, Arrived: func(r id.RoomID) { b.chat.KeysArrived(r) },
-		})
-	}
 	if err != nil {
-		return fmt.Errorf("%w: that of the keys: %w", connect.ErrDatabase, err)
+		return err
 	}
-	return nil
+	b.closers = append(b.closers, func() { _ = keys.Close() })
+	b.device, err = encryption.New(ctx, encryption.Options{
+		Homeserver: cfg.Homeserver.Address, Bot: b.self.Bot, Token: cfg.Appservice.ASToken.Reveal(), UserAgent: "usher/" + version,
+		PickleKey: cfg.Encryption.PickleKey.Reveal(), RecoveryKey: cfg.Encryption.RecoveryKey.Reveal(),
+		SignedOnly: cfg.Encryption.ShareKeysWith == config.ShareSigned, History: cfg.Encryption.HistorySharing,
+		Keys: keys, Rooms: b.state, Log: b.log, Arrived: func(r id.RoomID) { b.chat.KeysArrived(r) },
+	})
+	return err
 }
 
 // compose makes the use cases and the ways in.
@@ -202,105 +166,64 @@ func (s roomState) SendState(ctx context.Context, r id.RoomID, as id.UserID, k r
 	return s.state.SendState(ctx, r, as, k, content)
 }
 
-// meet makes the bot known to the homeserver and learns what the homeserver has on record of it.
-func (b *bot) meet(ctx context.Context, cfg *config.Config) error {
-	if _, err := b.client.Versions(ctx); err != nil {
-		return fmt.Errorf("%w: %w", ErrHomeserverUnreachable, err)
-	}
-	if err := b.client.Register(ctx); err != nil {
-		return unwelcome("registering the bot's user", err)
-	}
-	me, err := b.client.Whoami(ctx)
-	if err != nil {
-		return unwelcome("asking who I am", err)
-	}
-	if me != b.self.Bot {
-		return fmt.Errorf("%w: it takes me for %s, but the config says %s", ErrTokenRefused, me, b.self.Bot)
-	}
-	if err := b.client.SetProfile(ctx, cfg.Appservice.Bot.Displayname, cfg.Appservice.Bot.Avatar); err != nil {
-		b.log.Warn().Err(err).Msg("Profile not set")
-	}
-	if err := b.chat.Direct.Load(ctx); err != nil {
-		return unwelcome("reading which rooms are direct chats", err)
-	}
-	rooms, err := b.client.JoinedRooms(ctx)
-	if err != nil {
-		return unwelcome("asking which rooms I am in", err)
-	}
-	b.log.Info().Stringer("user", b.self.Bot).Int("rooms", len(rooms)).Bool("puppet", b.self.Assert).Msg("Homeserver met")
-	return nil
-}
-
-// unwelcome tells a refused token from a homeserver that is not there.
-func unwelcome(doing string, err error) error {
-	if invites.Stopped(err) || invites.Refused(err) {
-		return fmt.Errorf("%w while %s: %w", ErrTokenRefused, doing, err)
-	}
-	return fmt.Errorf("%w: %s: %w", ErrHomeserverUnreachable, doing, err)
-}
-
-// serve runs everything until ctx ends.
-func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
-	listener, err := connect.Listen(cfg.Appservice.Listen)
-	if err != nil {
-		return fmt.Errorf("%w: %w", connect.ErrListen, err)
-	}
-	work, cancel := context.WithCancel(context.WithoutCancel(ctx)) // ends when the process is to stop at once
-	defer cancel()
-	intake := b.newIntake(cfg)
-	if err := b.start(ctx, work, cfg); err != nil {
+// start loads into memory what the database and the homeserver keep, and begins to work until work ends. It fails early when ctx ends:
+// the process stops, or lost the right to act.
+func (b *bot) start(ctx, work context.Context) error {
+	if err := b.loadDirectChats(ctx); err != nil {
 		return err
 	}
-	monitor := operator.Monitor{Health: b.health, Metrics: b.metrics, Lanes: b.chat.Lanes.Depth, Log: b.log}
-	stop, err := monitor.Start(cfg.Metrics)
-	if err != nil {
-		return err
-	}
-	b.closers = append(b.closers, stop)
-	server := &http.Server{Handler: intake, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	b.log.Info().Stringer("address", listener.Addr()).Msg("Ready")
-	select {
-	case err = <-failed:
-		err = fmt.Errorf("%w: %w", connect.ErrListen, err)
-	case <-ctx.Done():
-		err = nil
-	}
-	b.log.Info().Msg("Stopping")
-	intake.Drain()
-	b.health.Stop()
-	deadline, done := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownTimeout)
-	defer done()
-	b.finish(deadline, b.jobs.Stop, server.Shutdown)
-	return err
-}
-
-// start loads from the database the state that is kept in memory, and begins to work. The work ends with work, or when the bot is closed.
-func (b *bot) start(ctx, work context.Context, cfg *config.Config) error {
-	if cfg.Database.Type == config.TypeSQLite {
-		if err := b.resume(ctx, work); err != nil {
-			return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
-		}
-	}
-	if err := b.chat.Load(ctx); err != nil {
+	if err := errors.Join(b.resume(ctx, work), b.chat.Load(ctx)); err != nil {
 		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
 	if err := b.jobs.Start(work); err != nil {
 		return fmt.Errorf("%w: the queue: %w", connect.ErrDatabase, err)
 	}
-	parts := []func(context.Context){b.chat.Run, b.recheck, b.runner.Advertiser.Run}
+	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run}
 	if b.device != nil {
 		parts = append(parts, b.device.Run)
 	}
-	var running sync.WaitGroup
 	work, cancel := context.WithCancel(work)
+	var running sync.WaitGroup
 	for _, run := range parts {
 		running.Go(func() { run(work) })
 	}
 	b.closers = append(b.closers, func() { cancel(); running.Wait() })
 	return nil
 }
+
+// Pauses between two tries.
+const (
+	firstPause = time.Second
+	lastPause  = 30 * time.Second
+)
+
+// loadDirectChats asks the homeserver which rooms are direct chats, until it answers: without that, the bot would overlook commands.
+func (b *bot) loadDirectChats(ctx context.Context) error {
+	for pause := (loop.Backoff{First: firstPause, Last: lastPause}); ; {
+		err := b.chat.Direct.Load(ctx)
+		if err == nil {
+			return nil
+		}
+		wait := pause.Next()
+		b.log.Warn().Err(err).Dur("again_in", wait).Msg("Direct chats unreadable")
+		if !loop.Sleep(ctx, wait) {
+			return ctx.Err()
+		}
+	}
+}
+
+// halt waits a moment for work that was told to end at once.
+func (b *bot) halt() {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = b.jobs.Stop(over) // cancels the deliveries under way
+	deadline, cancel := context.WithTimeout(context.Background(), haltTime)
+	defer cancel()
+	b.finish(deadline)
+}
+
+// haltTime bounds the wait for work that was told to end at once.
+const haltTime = 5 * time.Second
 
 // finish waits for the work under way, in the lanes first, and for the notes that events are answered, as long as ctx lasts.
 func (b *bot) finish(ctx context.Context, others ...func(context.Context) error) {
@@ -313,53 +236,14 @@ func (b *bot) finish(ctx context.Context, others ...func(context.Context) error)
 	}
 }
 
-func (b *bot) newIntake(cfg *config.Config) *appservice.Intake {
+func (b *bot) newIntake(cfg *config.Config, ready func() []string) *appservice.Intake {
 	return appservice.NewIntake(appservice.IntakeOptions{
-		Inbox: b.store, Watcher: watchers{b}, Pending: b.pending, Cards: b.cards, Encrypted: b.device != nil,
+		Inbox: b.store, Watcher: watchers{b}, Sink: b.chat, Pending: b.pending, Cards: b.cards, Encrypted: b.device != nil,
 		Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
 		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: b.runner.Known,
-		MaxBody: int64(cfg.Appservice.MaxBodySize), ReadTimeout: cfg.Appservice.RequestTimeout,
-		Deliver: b.chat.Feed.Push, Recover: b.chat.Feed.Rewind, Policy: policy.EventType, Guarded: b.guard.Watches,
-		Claimed: b.chat.Rooms.Claimed, Linked: b.chat.Rooms.Linked, Left: b.chat.Members.Left, Ready: b.health.Reasons,
-		Redacted: b.state.Forget, Counters: b.metrics, Log: b.log,
+		Limits: appservice.Limits{Body: int64(cfg.Appservice.MaxBodySize), Read: cfg.Appservice.RequestTimeout},
+		Ready:  ready, Counters: b.metrics, Log: b.log,
 	})
-}
-
-// watchers hears of changes in rooms for all parts that keep something of them in memory.
-type watchers struct{ *bot }
-
-// Changed implements appservice.Watcher.
-func (b watchers) Changed(r id.RoomID, k room.Key) {
-	b.state.Changed(r, k)
-	b.chat.Rooms.Changed(r, k)
-	if b.device != nil {
-		b.device.Changed(r, k.Type)
-	}
-}
-
-// Invalidate implements appservice.Watcher.
-func (b watchers) Invalidate(r id.RoomID) {
-	b.state.Invalidate(r)
-	if b.device != nil {
-		b.device.Invalidate(r)
-	}
-}
-
-// recheckEvery is the pause between two checks of a refused token.
-const recheckEvery = 5 * time.Second
-
-// recheck checks regularly whether the homeserver takes a refused token again, until ctx ends.
-func (b *bot) recheck(ctx context.Context) {
-	tick := time.NewTicker(recheckEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			b.client.Recheck(ctx)
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // deliver makes one attempt at each of some rows.

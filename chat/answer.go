@@ -8,6 +8,7 @@ import (
 
 	"usher/commands"
 	"usher/invites"
+	"usher/room"
 )
 
 // Answers is the part of the inbox that knows which events are answered.
@@ -37,7 +38,7 @@ func (a *Replies) answer(ctx context.Context, ev invites.Received, m commands.Me
 		}
 	}
 	if content := reply.Reaction(m); content != nil {
-		if _, err := a.sender.send(ctx, ev.Room, transaction(ev.Event, "reaction"), "m.reaction", content); err != nil {
+		if _, err := a.sender.send(ctx, ev.Room, transaction(ev.Event, "reaction"), room.TypeReaction, content); err != nil {
 			return err
 		}
 	}

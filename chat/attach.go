@@ -26,7 +26,7 @@ func (s *Sender) attach(ctx context.Context, ev invites.Received, m commands.Mes
 	if invites.Refused(err) {
 		s.log.Warn().Err(err).Msg("Picture refused by the homeserver")
 		var instead commands.Reply
-		instead.Text.Say("The homeserver did not take the picture.").Reason(invites.Errcode(err))
+		instead.Text.Say("picture.refused").Reason(invites.Errcode(err))
 		_, err = s.message(ctx, ev.Room, transaction(ev.Event, "notice"), instead.Notice(m))
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"usher/commands"
 	"usher/exactjson"
 	"usher/invites"
+	"usher/room"
 )
 
 // CardStore is the part of the store that keeps cards. Its methods return invites.ErrNotFound for a card that there is not.
@@ -132,7 +133,7 @@ func (d *CardDesk) post(ctx context.Context, c invites.Card) error {
 	d.open.Open(notice)
 	for _, key := range commands.Reactions(c) {
 		content := &event.ReactionEventContent{RelatesTo: event.RelatesTo{Type: event.RelAnnotation, EventID: notice, Key: key}}
-		if _, err := d.sender.send(ctx, c.ShownIn, transaction(notice, key), "m.reaction", content); err != nil {
+		if _, err := d.sender.send(ctx, c.ShownIn, transaction(notice, key), room.TypeReaction, content); err != nil {
 			return err
 		}
 	}

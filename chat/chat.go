@@ -121,7 +121,7 @@ func New(o Options) *Chat {
 	end := &ender{inbox: o.Stores.Inbox, waiting: c.waiting, background: background, counters: o.Counters, log: o.Log}
 	sender := NewSender(o.Homeserver, o.State, nil, o.Log)
 	encrypted := &EncryptedRooms{
-		inbox: o.Stores.Inbox, open: o.Index.Cards, runner: o.Runner, waiting: c.waiting, background: background,
+		bot: o.Self.Bot, inbox: o.Stores.Inbox, open: o.Index.Cards, runner: o.Runner, waiting: c.waiting, background: background,
 		patience: o.Settings.WaitForKeys, log: o.Log, told: map[id.RoomID]bool{},
 	}
 	if o.Device != nil {

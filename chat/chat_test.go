@@ -192,7 +192,7 @@ func TestUnansweredEventStaysInTheInbox(t *testing.T) {
 	if again := b.handle(t, ev); again.IsZero() {
 		t.Error("not handled again")
 	}
-	if waiting, err := b.store.Waiting(t.Context()); err != nil || len(waiting) != 1 {
+	if waiting, err := b.store.WaitingAfter(t.Context(), 0, 10000); err != nil || len(waiting) != 1 {
 		t.Errorf("%v %v waits, want the event", waiting, err)
 	}
 }

@@ -75,7 +75,7 @@ func (c *Confirmer) react(ctx context.Context, ev invites.Received) error {
 	}
 	c.confirm.close(card)
 	if reply.Text.Empty() {
-		reply.Text.Say("✅ Done.")
+		reply.Text.Say("done")
 	}
 	if err := c.replies.answer(ctx, command, m, reply); err != nil || !reply.Progress {
 		return err

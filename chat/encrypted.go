@@ -11,7 +11,9 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/commands"
+	"usher/events"
 	"usher/invites"
+	"usher/room"
 )
 
 // Opener decrypts events for the bot's device.
@@ -30,12 +32,10 @@ type EncryptedInbox interface {
 	Dismiss(ctx context.Context, events []id.EventID) error
 }
 
-// encryptedType is the type of encrypted events.
-const encryptedType = "m.room.encrypted"
-
 // EncryptedRooms opens encrypted events. An event whose key has not come waits for it, outside of its lane.
 type EncryptedRooms struct {
 	opener     Opener // nil: encryption is off
+	bot        id.UserID
 	inbox      EncryptedInbox
 	open       OpenCards
 	runner     *commands.Runner
@@ -54,7 +54,7 @@ type EncryptedRooms struct {
 // returns internal errors, so that the event is tried again; else such an event counts as unreadable.
 func (e *EncryptedRooms) openEvent(ctx context.Context, ev invites.Received, patient bool) (opened invites.Received, goOn bool, err error) {
 	switch {
-	case ev.StateKey != nil, e.opener == nil && ev.Type != encryptedType:
+	case ev.StateKey != nil, e.opener == nil && ev.Type != room.TypeEncrypted:
 		return ev, true, nil
 	case e.opener == nil:
 		return ev, false, e.inbox.Handled(ctx, ev.Event) // encryption was switched off meanwhile
@@ -63,7 +63,7 @@ func (e *EncryptedRooms) openEvent(ctx context.Context, ev invites.Received, pat
 	if e.waiting.blocked(ev, now) {
 		return ev, false, nil
 	}
-	if ev.Type != encryptedType {
+	if ev.Type != room.TypeEncrypted {
 		e.waiting.leave(ev)
 		return ev, true, nil
 	}
@@ -88,7 +88,8 @@ func (e *EncryptedRooms) openEvent(ctx context.Context, ev invites.Received, pat
 		err = e.unreadable(ctx, ev, err)
 	case err == nil:
 		e.noteTold(ev.Room, false)
-		goOn = opened.Type == "m.room.message" || e.mayVote(opened)
+		row := events.Route(opened, e.bot)
+		goOn = row.Opens && (row.Handler != events.ToCards || e.mayVote(opened))
 		if !goOn {
 			e.dropChat(ev.Event)
 		}
@@ -99,11 +100,8 @@ func (e *EncryptedRooms) openEvent(ctx context.Context, ev invites.Received, pat
 	return opened, goOn, err
 }
 
-// mayVote reports whether an opened event is a reaction that decides about cards, and notes it with an open one.
+// mayVote reports whether an opened reaction is a vote by its key, and notes it with its card, if that is open.
 func (e *EncryptedRooms) mayVote(opened invites.Received) bool {
-	if opened.Type != "m.reaction" {
-		return false
-	}
 	card, key := commands.Reaction(opened.Raw)
 	if _, votes := commands.Choice(key); !votes {
 		return false
@@ -179,7 +177,7 @@ var errOff = errors.New("encryption is off")
 
 // reopen opens an event, encrypted or not, that was opened before. After an error, the returned event has its identifiers only.
 func (e *EncryptedRooms) reopen(ctx context.Context, ev invites.Received) (invites.Received, error) {
-	if ev.Type != encryptedType {
+	if ev.Type != room.TypeEncrypted {
 		return ev, nil
 	}
 	bare := invites.Received{Event: ev.Event, Room: ev.Room, Sender: ev.Sender}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"usher/invites"
+	"usher/room"
 )
 
 // brokenDevice is a device whose database fails.
@@ -27,7 +28,7 @@ func TestOpenedInVain(t *testing.T) {
 	b, _ := newChat(t, logTo(&log), func(o *Options) { o.Device = brokenDevice{} })
 	now := time.Now()
 	fresh, err := b.store.Receive(t.Context(), []invites.Received{{
-		Event: "$event", Room: "!r:here", Sender: "@alice:here", Type: encryptedType, SentAt: now, ReceivedAt: now,
+		Event: "$event", Room: "!r:here", Sender: "@alice:here", Type: room.TypeEncrypted, SentAt: now, ReceivedAt: now,
 		Raw: json.RawMessage(`{"content":{"algorithm":"m.megolm.v1.aes-sha2","ciphertext":"x","session_id":"s","sender_key":"k","device_id":"D"}}`),
 	}})
 	if err != nil {

@@ -55,7 +55,7 @@ func TestFloodOfCommands(t *testing.T) {
 	if len(s.bodies) > 2*5+1 || notices != 1 {
 		t.Errorf("%d answers, %d of them about the limit", len(s.bodies), notices)
 	}
-	if waiting, err := b.store.Waiting(t.Context()); err != nil || len(waiting) != 0 {
+	if waiting, err := b.store.WaitingAfter(t.Context(), 0, 10000); err != nil || len(waiting) != 0 {
 		t.Errorf("%d wait, %v", len(waiting), err)
 	}
 }

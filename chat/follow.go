@@ -19,7 +19,7 @@ const following = "Following the upgrade of "
 // alone: anybody's tombstone may name it. The new room itself shows whether it is the successor only after the join (mayStay).
 func (m *Memberships) follow(ctx context.Context, ev invites.Received) error {
 	log := m.log.With().Stringer("room", ev.Room).Logger()
-	now, err := m.state.CurrentEvent(ctx, ev.Room, m.self.Bot, room.Key{Type: "m.room.tombstone"})
+	now, err := m.state.CurrentEvent(ctx, ev.Room, m.self.Bot, room.Key{Type: room.TypeTombstone})
 	if err != nil {
 		return invites.UnlessRefused(err)
 	}
@@ -43,7 +43,7 @@ func (m *Memberships) follow(ctx context.Context, ev invites.Received) error {
 // (https://spec.matrix.org/latest/client-server-api/#room-upgrades). The bot leaves any other room at once, before it does anything there.
 func (m *Memberships) mayStay(ctx context.Context, r, old id.RoomID) (bool, error) {
 	log := m.log.With().Stringer("room", old).Stringer("successor", r).Logger()
-	create, err := m.state.CurrentEvent(ctx, r, m.self.Bot, room.Key{Type: "m.room.create"})
+	create, err := m.state.CurrentEvent(ctx, r, m.self.Bot, room.Key{Type: room.TypeCreate})
 	if invites.UnlessRefused(err) != nil {
 		return false, err
 	}

@@ -9,9 +9,9 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/commands"
-	"usher/exactjson"
+	"usher/events"
 	"usher/invites"
-	"usher/policy"
+	"usher/room"
 )
 
 // Pauses of an event that meets trouble inside, and how long it is tried.
@@ -99,7 +99,7 @@ func (h *Handler) once(ctx context.Context, ev invites.Received, patient bool) e
 		h.log.Err(err).Stringer("event", ev.Event).Msg("Command given up")
 		reply = commands.Failed()
 	}
-	if arrived == encryptedType && now.Type == "m.room.message" && reply.Empty() {
+	if arrived == room.TypeEncrypted && now.Type == room.TypeMessage && reply.Empty() {
 		h.encrypted.dropChat(ev.Event)
 		return nil
 	}
@@ -122,38 +122,30 @@ func (h *Handler) dispatch(ctx context.Context, ev invites.Received) (m commands
 			reply, err = commands.Panicked(), nil
 		}
 	}()
-	switch {
-	case ev.StateKey != nil:
-		return m, reply, h.state(ctx, ev)
-	case ev.Type == "m.reaction":
+	switch events.Route(ev, h.bot).Handler {
+	case events.ToCommands:
+		return h.runner.Dispatch(ctx, ev)
+	case events.ToCards:
 		if voted, err := h.cards.react(ctx, ev); voted || err != nil {
 			return m, reply, err
 		}
-		return m, reply, h.confirm.react(ctx, ev)
-	case ev.Type == "m.room.redaction":
-		return m, reply, h.cards.redact(ctx, ev) // a redacted command is marked in the inbox already
+		err = h.confirm.react(ctx, ev)
+	case events.ToRedacted:
+		err = h.cards.redact(ctx, ev) // the inbox has marked the redacted command
+	case events.ToOwn:
+		err = h.members.handle(ctx, ev)
+	case events.ToKnocks:
+		err = h.cards.knocked(ctx, ev)
+	case events.ToGuard:
+		err = h.rooms.guarded(ctx, ev)
+	case events.ToLevels:
+		err = h.rooms.recheckLevels(ctx, ev)
+	case events.ToPolicy:
+		err = h.rooms.policyChanged(ctx, ev)
+	case events.ToSpaces:
+		err = h.rooms.recheckSpace(ctx, ev)
+	case events.ToFollow:
+		err = h.members.follow(ctx, ev)
 	}
-	return h.runner.Dispatch(ctx, ev)
-}
-
-// state handles a state event.
-func (h *Handler) state(ctx context.Context, ev invites.Received) error {
-	switch ev.Type {
-	case policy.EventType:
-		return h.rooms.policyChanged(ctx, ev)
-	case "m.space.child", "m.space.parent":
-		return h.rooms.recheckSpace(ctx, ev)
-	case "m.room.power_levels":
-		return h.rooms.recheckLevels(ctx, ev)
-	case "m.room.tombstone":
-		return h.members.follow(ctx, ev)
-	case "m.room.member":
-		if *ev.StateKey == h.bot.String() {
-			return h.members.handle(ctx, ev)
-		}
-		if *ev.StateKey == ev.Sender.String() && exactjson.Text(ev.Raw, "content", "membership") == "knock" {
-			return h.cards.knocked(ctx, ev)
-		}
-	}
-	return h.rooms.guarded(ctx, ev)
+	return m, reply, err
 }

@@ -8,6 +8,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/room"
 )
 
 // parallelLanes is how many lanes run at a time.
@@ -87,7 +88,7 @@ func NewLanes(bot id.UserID, parallel, low int) *Lanes {
 
 // laneOf returns the lane of an event.
 func (l *Lanes) laneOf(ev invites.Received) laneKey {
-	own := ev.Type == "m.room.member" && ev.StateKey != nil && *ev.StateKey == l.bot.String()
+	own := ev.Type == room.TypeMember && ev.StateKey != nil && *ev.StateKey == l.bot.String()
 	return laneKey{ev.Room, ev.StateKey != nil && !own}
 }
 

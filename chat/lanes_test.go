@@ -12,7 +12,7 @@ import (
 	"usher/invites"
 )
 
-func events(r id.RoomID, n int) []invites.Received {
+func inbox(r id.RoomID, n int) []invites.Received {
 	out := make([]invites.Received, n)
 	for i := range out {
 		out[i] = invites.Received{Room: r, Event: id.EventID(fmt.Sprint(i)), Sender: id.UserID("@" + r), Seq: int64(i), Raw: []byte("{}")}
@@ -64,7 +64,7 @@ func TestLanesKeepTheOrderOfARoom(t *testing.T) {
 		seen[ev.Room] = append(seen[ev.Room], ev.Seq)
 	})
 	for r := range rooms {
-		l.Push(events(id.RoomID(fmt.Sprint(r)), each)...)
+		l.Push(inbox(id.RoomID(fmt.Sprint(r)), each)...)
 	}
 	left.Wait()
 	for r, order := range seen {
@@ -84,7 +84,7 @@ func TestLanesRunSideBySideUpToTheBound(t *testing.T) {
 		<-free
 	})
 	for _, r := range []id.RoomID{"a", "b", "c"} {
-		l.Push(events(r, 1)...)
+		l.Push(inbox(r, 1)...)
 	}
 	if first, second := <-started, <-started; first == second {
 		t.Error("two of one room at a time")
@@ -152,14 +152,14 @@ func TestLanesStop(t *testing.T) {
 		close(started)
 		<-free
 	})
-	l.Push(events("a", 2)...)
+	l.Push(inbox("a", 2)...)
 	<-started
 	hurried, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	if err := l.Stop(hurried); err == nil {
 		t.Error("stopped while an event is under way")
 	}
-	l.Push(events("b", 1)...)
+	l.Push(inbox("b", 1)...)
 	close(free)
 	if err := l.Stop(t.Context()); err != nil || handled != 1 {
 		t.Errorf("%v, %d handled; want the one under way and no other", err, handled)
@@ -193,10 +193,10 @@ func TestLanesWaitWithoutASlot(t *testing.T) {
 		handled <- turn
 		return <-again
 	}))
-	l.Push(events("a", 2)...)
+	l.Push(inbox("a", 2)...)
 	first := <-handled
 	again <- time.Now().Add(50 * time.Millisecond)
-	l.Push(events("b", 1)...)
+	l.Push(inbox("b", 1)...)
 	if other := <-handled; other.Event.Room != "b" {
 		t.Errorf("%+v was handled while the slot is free", other)
 	}

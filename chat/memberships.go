@@ -122,8 +122,8 @@ func (m *Memberships) move(ctx context.Context, action room.ActionType, r id.Roo
 // leftPause is the pause after somebody left until the bot looks whether anybody is still there: people leave in groups.
 const leftPause = 2 * time.Second
 
-// Left notes that somebody left a room.
-func (m *Memberships) Left(r id.RoomID) {
+// noteLeft has the bot look soon whether anybody is still in a room.
+func (m *Memberships) noteLeft(r id.RoomID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.checking[r] {

@@ -6,6 +6,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/room"
 )
 
 // GuardReport sends a report of the guard to its room. After a crash, the guard reports again.
@@ -29,12 +30,12 @@ func (r *Rooms) guarded(ctx context.Context, ev invites.Received) error {
 // below it.
 func (r *Rooms) recheckSpace(ctx context.Context, ev invites.Received) error {
 	r.expiriesChanged.Store(true)
-	if ev.Type == "m.space.parent" {
+	if ev.Type == room.TypeSpaceParent {
 		return r.recheck(ctx, ev.Room)
 	}
 	child := id.RoomID(*ev.StateKey)
 	// The intake hands events on before it keeps the claims that they make.
-	if err := r.Linked(ctx, []invites.SpaceChild{{Space: ev.Room, Child: child}}); err != nil {
+	if err := r.linked(ctx, []invites.SpaceChild{{Space: ev.Room, Child: child}}); err != nil {
 		return err
 	}
 	return r.recheck(ctx, child)
@@ -49,7 +50,7 @@ func (r *Rooms) recheckLevels(ctx context.Context, ev invites.Received) error {
 			return err
 		}
 	}
-	if !r.Claimed(ev.Room) {
+	if !r.claimed(ev.Room) {
 		return nil
 	}
 	if watched {

@@ -10,6 +10,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/commands"
+	"usher/events"
 	"usher/exactjson"
 	"usher/invites"
 	"usher/policy"
@@ -87,18 +88,19 @@ func (r *Rooms) Load(ctx context.Context) error {
 	return errors.Join(err, r.store.EachPending(ctx, r.pending.Add), r.guard.Load(ctx))
 }
 
-// Changed notes a change of a room's state.
+// Changed drops from the caches in chat what a change of a room's state makes untrue.
 func (r *Rooms) Changed(in id.RoomID, k room.Key) {
-	if k == policy.Key() || k.Type == "m.room.power_levels" {
-		r.expiriesChanged.Store(true) // in some room: spaces pass their policy on to others
+	caches := events.Invalidated(k)
+	if caches&events.Rules != 0 {
+		r.expiriesChanged.Store(true) // in any room: spaces pass their rules on
 	}
-	if k.Type == "m.room.power_levels" {
+	if caches&events.Power != 0 {
 		r.runner.Advertiser.Look(in)
 	}
 }
 
-// Linked keeps claims of spaces on rooms.
-func (r *Rooms) Linked(ctx context.Context, claims []invites.SpaceChild) error {
+// linked keeps claims of spaces on rooms.
+func (r *Rooms) linked(ctx context.Context, claims []invites.SpaceChild) error {
 	// The store goes first: it has every claim that the cache has.
 	if err := r.store.SaveSpaceChildren(ctx, claims); err != nil {
 		return err
@@ -107,15 +109,15 @@ func (r *Rooms) Linked(ctx context.Context, claims []invites.SpaceChild) error {
 	return nil
 }
 
-// Claimed reports whether a space claims a room, so that the room's power levels decide what it inherits.
-func (r *Rooms) Claimed(in id.RoomID) bool { return len(r.spaces.Spaces(in)) > 0 }
+// claimed reports whether a space claims a room, so that the room's power levels decide what it inherits.
+func (r *Rooms) claimed(in id.RoomID) bool { return len(r.spaces.Spaces(in)) > 0 }
 
 // joined completes the ledger of a room that the bot has joined, and starts its guard. If the room is a space, it may have a policy for the
 // rooms that it claims.
 func (r *Rooms) joined(ctx context.Context, in id.RoomID) error {
 	claims, err := r.spaces.Children(ctx, in)
 	if err == nil {
-		err = r.Linked(ctx, claims)
+		err = r.linked(ctx, claims)
 	}
 	if err != nil {
 		r.log.Warn().Err(err).Stringer("room", in).Msg("Children of a space unreadable")
@@ -128,15 +130,15 @@ func (r *Rooms) left(ctx context.Context, in id.RoomID) error {
 	return errors.Join(r.store.Complete(ctx, in, nil, time.Now()), r.recheck(ctx, in))
 }
 
-// policyChanged tells the author of a policy that can't be read about the fault, once, and rechecks the guards.
+// policyChanged rechecks the guards of a room whose policy changed. It tells the author of a policy that can't be read about the fault,
+// once, since an event is handled once.
 func (r *Rooms) policyChanged(ctx context.Context, ev invites.Received) error {
 	_, err := policy.Parse(exactjson.Find(ev.Raw, "content"))
 	var malformed policy.Malformed
-	if errors.As(err, &malformed) {
-		r.log.Warn().Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("Policy can't be read")
-		if _, err = r.sender.message(ctx, ev.Room, transaction(ev.Event, "malformed"), r.runner.Malformed(ev.Sender, malformed)); err != nil {
-			return err
-		}
+	if !errors.As(err, &malformed) {
+		return r.recheck(ctx, ev.Room)
 	}
-	return r.recheck(ctx, ev.Room)
+	r.log.Warn().Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("Policy can't be read")
+	_, err = r.sender.message(ctx, ev.Room, transaction(ev.Event, "malformed"), r.runner.Malformed(ev.Sender, malformed))
+	return errors.Join(err, r.recheck(ctx, ev.Room))
 }

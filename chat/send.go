@@ -13,6 +13,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/room"
 )
 
 // Timeline sends events and files as the bot.
@@ -57,7 +58,7 @@ func NewSender(timeline Timeline, state StateReader, sealer Sealer, log zerolog.
 
 // message sends a message.
 func (s *Sender) message(ctx context.Context, r id.RoomID, txn string, content any) (id.EventID, error) {
-	return s.send(ctx, r, txn, "m.room.message", content)
+	return s.send(ctx, r, txn, room.TypeMessage, content)
 }
 
 // send sends an event. Where the bot may not speak, the returned event id is empty, without an error.
@@ -97,7 +98,7 @@ func (s *Sender) plain(ctx context.Context, r id.RoomID) error {
 	if mute {
 		return errMute
 	}
-	settings, err := s.state.Content(ctx, r, "m.room.encryption")
+	settings, err := s.state.Content(ctx, r, room.TypeEncryption)
 	if err != nil || settings == nil {
 		return err
 	}

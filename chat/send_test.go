@@ -23,7 +23,7 @@ func TestEncryptionOff(t *testing.T) {
 	for _, ev := range put(t, b, "@alice:here", 3, "!r:here") {
 		b.handle(t, ev)
 	}
-	if waiting, err := b.store.Waiting(t.Context()); err != nil || len(waiting) != 0 {
+	if waiting, err := b.store.WaitingAfter(t.Context(), 0, 10000); err != nil || len(waiting) != 0 {
 		t.Errorf("%d wait, %v", len(waiting), err)
 	}
 	m, image := commands.Message{}, commands.Reply{Image: &commands.Image{Picture: picture.Picture{PNG: []byte("picture")}, Name: "tree.png"}}

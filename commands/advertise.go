@@ -1,13 +1,13 @@
 package commands
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -15,18 +15,20 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/invites"
 	"usher/room"
+	"usher/words"
 )
 
-// descriptionType is the type of the state events that describe a bot's commands to clients
+// descriptionType is the type of state events by which a bot describes its commands to clients
 // (https://github.com/matrix-org/matrix-spec-proposals/pull/4391).
 const descriptionType = "org.matrix.msc4391.command_description"
 
-// advertisedKey is the type of the bot's account data that records in which rooms descriptions may stand.
+// advertisedKey is the type of the bot's account data with the rooms in which descriptions may stand.
 const advertisedKey = "chat.usher.advertised"
 
-// RoomState is what the Advertiser needs of the homeserver. All requests are the bot's.
+// RoomState is the Advertiser's port to the homeserver. All requests are the bot's.
 type RoomState interface {
 	Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error)
 	SendState(ctx context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error)
@@ -41,7 +43,7 @@ type RoomState interface {
 type Advertiser struct {
 	Homeserver RoomState
 	Bot        id.UserID
-	Enabled    bool                         // false: descriptions that stand in rooms are removed
+	Enabled    bool                         // false: Run removes all descriptions on record
 	Failed     func(r id.RoomID, err error) // logs an error with a room (empty: none); the Advertiser tries again, unless the homeserver refused
 	want       map[room.Key]json.RawMessage // the contents
 	record     struct {                     // the account data
@@ -61,7 +63,7 @@ func NewAdvertiser(hs RoomState, bot id.UserID, enabled bool, failed func(id.Roo
 		Homeserver: hs, Bot: bot, Enabled: enabled, Failed: failed,
 		want: map[room.Key]json.RawMessage{}, todo: map[id.RoomID]bool{}, wake: make(chan struct{}, 1),
 	}
-	for key, content := range Descriptions(bot) {
+	for key, content := range Descriptions(bot, words.For("")) {
 		raw, _ := json.Marshal(content) // strings and booleans alone
 		a.want[room.Key{Type: descriptionType, StateKey: key}] = raw
 	}
@@ -88,7 +90,7 @@ func (a *Advertiser) add(rooms ...id.RoomID) {
 	}
 }
 
-// next takes a room that waits.
+// next takes a waiting room.
 func (a *Advertiser) next() (r id.RoomID, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -105,7 +107,7 @@ const (
 	lastRetry  = 5 * time.Minute
 )
 
-// Run brings all rooms up to date and then those that Look names, one after the other, until ctx ends.
+// Run brings all rooms up to date, then each room passed to Look, until ctx ends.
 func (a *Advertiser) Run(ctx context.Context) {
 	if a == nil {
 		return
@@ -178,7 +180,7 @@ func (a *Advertiser) table() string {
 	return hex.EncodeToString(hash.Sum(nil)[:8])
 }
 
-// finish records that all rooms have the contents of today.
+// finish puts the hash of the current contents on record: all rooms have them.
 func (a *Advertiser) finish(ctx context.Context) error {
 	a.working.Lock()
 	defer a.working.Unlock()
@@ -213,7 +215,7 @@ func (a *Advertiser) update(ctx context.Context, r id.RoomID) error {
 	case room.Deny:
 		return nil
 	}
-	if !slices.Contains(a.record.Rooms, r) { // recorded first, so that a crash leaves no description behind
+	if !slices.Contains(a.record.Rooms, r) { // recorded first: after a crash the next start finds the room
 		a.record.Rooms, a.record.Table = append(a.record.Rooms, r), "" // finish completes the record
 		if err := a.save(ctx); err != nil {
 			return err
@@ -224,7 +226,7 @@ func (a *Advertiser) update(ctx context.Context, r id.RoomID) error {
 
 var errUnknownPower = errors.New("commands: the bot's power is not known")
 
-// Withdraw removes the descriptions of a room that the bot is about to leave.
+// Withdraw removes the descriptions of a room before the bot leaves it.
 func (a *Advertiser) Withdraw(ctx context.Context, r id.RoomID) error {
 	if a == nil {
 		return nil
@@ -254,7 +256,7 @@ func (a *Advertiser) forget(ctx context.Context, r id.RoomID) error {
 	return a.save(ctx)
 }
 
-// set makes the bot's descriptions in a room those wanted. Only what differs is sent; what is not wanted gets an empty content.
+// set sends the wanted descriptions to a room where they differ, and an empty content for each other description of the bot.
 func (a *Advertiser) set(ctx context.Context, r id.RoomID, want map[room.Key]json.RawMessage) error {
 	have, err := a.Homeserver.StateOf(ctx, r, []string{descriptionType})
 	if err != nil {
@@ -284,6 +286,7 @@ func (a *Advertiser) set(ctx context.Context, r id.RoomID, want map[room.Key]jso
 
 // same reports whether two texts are the same JSON value.
 func same(x, y json.RawMessage) bool {
-	var a, b any
-	return json.Unmarshal(x, &a) == nil && json.Unmarshal(y, &b) == nil && reflect.DeepEqual(a, b)
+	a, _, read := exactjson.Parse(x)
+	b, _, readToo := exactjson.Parse(y)
+	return read && readToo && bytes.Equal(exactjson.AppendCanonical(nil, a), exactjson.AppendCanonical(nil, b))
 }

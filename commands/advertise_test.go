@@ -13,9 +13,10 @@ import (
 	"usher/invites"
 	"usher/invites/invitestest"
 	"usher/room"
+	"usher/words"
 )
 
-// shelf is a homeserver that keeps descriptions and account data.
+// shelf is a homeserver with descriptions and account data.
 type shelf struct {
 	*invitestest.Homeserver
 	joined  []id.RoomID
@@ -56,7 +57,7 @@ func (s *shelf) SetAccountData(_ context.Context, _ string, content any) (err er
 	return err
 }
 
-// described counts the descriptions that stand in a room.
+// described counts the descriptions in a room.
 func (s *shelf) described(r id.RoomID) (n int) {
 	for k, e := range s.state[r] {
 		if k.Type == descriptionType && string(e.Content) != "{}" {
@@ -102,7 +103,7 @@ func (s *shelf) power(r id.RoomID, level int) {
 // TestAdvertise: descriptions stand where the bot has the power to send them, and only there; nothing is sent twice.
 func TestAdvertise(t *testing.T) {
 	s := newShelf(t)
-	all := len(Descriptions("@usher:here"))
+	all := len(Descriptions("@usher:here", words.For("")))
 	a, err := s.settle(t, true)
 	if err != nil || s.described(lobby) != all || s.described("!hall:here") != 0 {
 		t.Fatalf("%d and %d descriptions, %v", s.described(lobby), s.described("!hall:here"), err)
@@ -148,7 +149,7 @@ func TestAdvertiseChanges(t *testing.T) {
 	}
 }
 
-// TestAdvertiseFails: what a failure leaves behind is on record, so that it can be completed or removed after a restart.
+// TestAdvertiseFails: after a failure the next start completes or removes the descriptions of a room.
 func TestAdvertiseFails(t *testing.T) {
 	for _, enabled := range []bool{true, false} {
 		s := newShelf(t)
@@ -165,7 +166,7 @@ func TestAdvertiseFails(t *testing.T) {
 		s.full = 0
 		want := 0
 		if enabled {
-			want = len(Descriptions("@usher:here"))
+			want = len(Descriptions("@usher:here", words.For("")))
 		}
 		if _, err := s.settle(t, enabled); err != nil || s.described(lobby) != want {
 			t.Errorf("%d descriptions, want %d, %v", s.described(lobby), want, err)

@@ -50,7 +50,7 @@ func newRunner(t *testing.T) (*Runner, *invitestest.Homeserver) {
 	}, hs
 }
 
-// chat is a chat with one direct room, whose votes nobody shows.
+// chat is a chat with one direct room. It does not show votes.
 type chat struct{}
 
 func (chat) Direct(r id.RoomID) bool { return r == "!direct:here" }
@@ -233,7 +233,7 @@ func TestOutcomeOfManyTellsWhatIsLeft(t *testing.T) {
 func TestListsAreNotLent(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		in   []id.UserID // who is in the list's room; nil: there is none
+		in   []id.UserID // the members of the list's room; nil: there is no room
 		has  string
 	}{
 		{"no bot there", nil, "policy.lists.unreadable"},

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 
-	"github.com/tidwall/gjson"
 	"maunium.net/go/mautrix/crypto/attachment"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/invites"
 )
 
@@ -19,7 +19,7 @@ func (d *Device) SealFile(ctx context.Context, r id.RoomID, data []byte) (*event
 	if err != nil || settings == nil {
 		return nil, err
 	}
-	if gjson.GetBytes(settings, "algorithm").Str != string(id.AlgorithmMegolmV1) {
+	if exactjson.Text(settings, "algorithm") != string(id.AlgorithmMegolmV1) {
 		return nil, &invites.ActError{Class: invites.ClassRefused, Err: errors.New("the room is encrypted by an unknown algorithm")}
 	}
 	file := attachment.NewEncryptedFile()

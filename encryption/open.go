@@ -10,6 +10,7 @@ import (
 	"maunium.net/go/mautrix/crypto/olm"
 	"maunium.net/go/mautrix/event"
 
+	"usher/exactjson"
 	"usher/invites"
 	"usher/store"
 )
@@ -55,14 +56,10 @@ func (d *Device) Open(ctx context.Context, ev invites.Received) (invites.Receive
 
 // parse turns an event of the inbox into an event of the library. Sender, room and id are those of the inbox.
 func parse(ev invites.Received) (*event.Event, error) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(ev.Raw, &fields); err != nil {
-		return nil, fmt.Errorf("%w: %w", invites.ErrUnreadable, err)
-	}
 	sealed := &event.Event{
 		ID: ev.Event, RoomID: ev.Room, Sender: ev.Sender, Type: event.EventEncrypted, Timestamp: ev.SentAt.UnixMilli(),
 	}
-	err := json.Unmarshal(fields["content"], &sealed.Content)
+	err := json.Unmarshal(exactjson.Find(ev.Raw, "content"), &sealed.Content)
 	if err == nil {
 		err = sealed.Content.ParseRaw(sealed.Type)
 	}

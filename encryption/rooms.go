@@ -9,11 +9,11 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"github.com/tidwall/gjson"
 	"maunium.net/go/mautrix/crypto"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/store"
 )
 
@@ -32,7 +32,7 @@ type rooms struct {
 
 var _ crypto.StateStore = (*rooms)(nil)
 
-// outbound is the outbound Megolm session of a room: the users that have its key.
+// outbound is the outbound Megolm session of a room, with the users holding its key.
 type outbound struct {
 	holders    map[id.UserID]bool
 	visibility *event.HistoryVisibilityEventContent
@@ -63,7 +63,7 @@ func (s *rooms) isLatest(r id.RoomID, o *outbound) bool {
 	return s.outbound[r] == o
 }
 
-// renew returns nil if the session of a room is fit. Else it returns the next session, which is registered at once, so that a change
+// renew returns nil if the session of a room is fit. Else it returns the next session, which is registered at once, so a change
 // of the room from then on makes it stale. If another goroutine is making a session, renew waits for it: until then there is only the
 // session before, whose key other users may have.
 func (s *rooms) renew(ctx context.Context, r id.RoomID) (*outbound, error) {
@@ -125,7 +125,9 @@ func (s *rooms) findHolders(ctx context.Context, r id.RoomID, o *outbound) ([]id
 	}
 	holders := map[id.UserID]bool{}
 	visibility := &event.HistoryVisibilityEventContent{HistoryVisibility: event.HistoryVisibilityShared}
-	_ = json.Unmarshal(raw, visibility) // without one, it is "shared"
+	if set := exactjson.Text(raw, "history_visibility"); set != "" {
+		visibility.HistoryVisibility = event.HistoryVisibility(set)
+	}
 	joined, err := s.source.Members(ctx, r, "join")
 	if err != nil {
 		return nil, err
@@ -162,7 +164,7 @@ func (s *rooms) historyOpen(ctx context.Context, r id.RoomID) (bool, error) {
 	if err != nil || raw == nil {
 		return err == nil, err // the default is "shared"
 	}
-	visibility := gjson.GetBytes(raw, "history_visibility").Str
+	visibility := exactjson.Text(raw, "history_visibility")
 	return visibility == string(event.HistoryVisibilityShared) || visibility == string(event.HistoryVisibilityWorldReadable), nil
 }
 
@@ -182,9 +184,11 @@ func (s *rooms) GetEncryptionEvent(_ context.Context, r id.RoomID) (*event.Encry
 	if !known {
 		return nil, nil
 	}
-	var content event.EncryptionEventContent
-	_ = json.Unmarshal(raw, &content) // the default for unreadable settings
-	return &content, nil
+	return &event.EncryptionEventContent{ // zero stands for the default
+		Algorithm:              id.Algorithm(exactjson.Text(raw, "algorithm")),
+		RotationPeriodMillis:   exactjson.Get(raw, "rotation_period_ms").Int(),
+		RotationPeriodMessages: int(exactjson.Get(raw, "rotation_period_msgs").Int()),
+	}, nil
 }
 
 // GetHistoryVisibility implements crypto.StateStore. Without a visibility, the library does not mark a key as fit for sharing.

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/tidwall/gjson"
 	"maunium.net/go/mautrix/crypto"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/invites"
 )
 
@@ -22,7 +22,7 @@ func (d *Device) Seal(ctx context.Context, r id.RoomID, eventType string, conten
 	if err != nil || settings == nil {
 		return eventType, content, err
 	}
-	if algorithm := gjson.GetBytes(settings, "algorithm").Str; algorithm != string(id.AlgorithmMegolmV1) {
+	if algorithm := exactjson.Text(settings, "algorithm"); algorithm != string(id.AlgorithmMegolmV1) {
 		return "", nil, &invites.ActError{Class: invites.ClassRefused, Err: fmt.Errorf("the room is encrypted by an unknown algorithm %.40q", algorithm)}
 	}
 	raw, err := json.Marshal(content)
@@ -53,7 +53,7 @@ func (d *Device) seal(ctx context.Context, r id.RoomID, eventType string, raw js
 	}
 }
 
-// errSuperseded says that the room has changed since its members were read, and that another goroutine makes the next session.
+// errSuperseded means the room has changed since its members were read, and that another goroutine makes the next session.
 var errSuperseded = errors.New("encryption: the members of the room are read again")
 
 // sealFor encrypts. If next is not nil, it first makes that session and sends its key to users.

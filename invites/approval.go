@@ -256,7 +256,7 @@ func (s *Service) moot(ctx context.Context, c Card, thorough bool) (code string,
 	case err != nil && !errors.Is(err, ErrNotFound):
 		return "", err
 	}
-	key := room.Key{Type: "m.room.member", StateKey: string(c.Actor)}
+	key := room.MemberKey(c.Actor)
 	snap, err := s.Homeserver.Snapshot(ctx, c.Room, s.Self.Bot, []room.Key{key}, false)
 	if err != nil && !errors.Is(err, ErrNoView) {
 		return "", err

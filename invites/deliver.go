@@ -195,7 +195,7 @@ func (s *Service) confirm(ctx context.Context, inv Change) Outcome {
 	if inv.Action != room.Invite || inv.Performer == s.Self.Bot {
 		return done
 	}
-	key := room.Key{Type: "m.room.member", StateKey: string(inv.Target)}
+	key := room.MemberKey(inv.Target)
 	snap, err := s.Homeserver.Snapshot(ctx, inv.Room, inv.Actor, []room.Key{key}, false)
 	if err != nil {
 		return done // accepted, and nothing speaks against it

@@ -9,6 +9,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/policy"
 	"usher/room"
 )
@@ -54,7 +55,7 @@ func (s *Service) expiry(ctx context.Context, r id.RoomID, kick room.Action) (ru
 	return ExpiryRule{
 		After: pending.ExpireAfter, Remind: min(pending.RemindBefore, pending.ExpireAfter),
 		Powerless: room.Authorize(snap, kick).Verdict != room.Allow,
-		Lends:     !p.Entitled(snap, r, "pending.expire_after", kick),
+		Lends:     p.Entitled(snap, "pending.expire_after", kick).Verdict != room.Allow,
 	}, nil
 }
 
@@ -141,7 +142,7 @@ func (s *Service) stands(ctx context.Context, inv Change) (bool, error) {
 		return false, err
 	}
 	// The ledger hears of a renewal with the next transaction, the room shows it at once.
-	member := memberKeyOf(inv.Target)
+	member := room.MemberKey(inv.Target)
 	snap, err := s.Homeserver.Snapshot(ctx, inv.Room, s.Self.Bot, []room.Key{member}, true)
 	if errors.Is(err, ErrNoView) {
 		return true, nil
@@ -151,7 +152,7 @@ func (s *Service) stands(ctx context.Context, inv Change) (bool, error) {
 	switch event, known := snap.Event(member); {
 	case !known:
 		return false, fmt.Errorf("state unknown: %v", member)
-	case event != nil && event.ID != entry.Event && textIn(event.Content, "membership") == "invite":
+	case event != nil && event.ID != entry.Event && exactjson.Text(event.Content, "membership") == "invite":
 		return true, nil
 	}
 	rule, err := s.expiry(ctx, inv.Room, room.Action{Type: room.Kick, Sender: s.Self.Bot, Target: inv.Target})

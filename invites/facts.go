@@ -7,6 +7,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/policy"
 	"usher/room"
 )
@@ -55,7 +56,10 @@ func (s *Service) facts(ctx context.Context, r id.RoomID, q policy.Question, p *
 			return true, err
 		}},
 		{policy.FactLists, func() (ok bool, err error) {
-			f.Hit, err = s.listed(ctx, doc.Whom.Lists, q.Target, viewer)
+			f.Hit, err = s.listed(ctx, doc.Whom.Lists, viewer, func(l *policy.List) *policy.Hit { return l.Match(q.Target) })
+			if err == nil {
+				f.RoomHit, err = s.listed(ctx, doc.Whom.Lists, viewer, func(l *policy.List) *policy.Hit { return l.MatchRoom(r) })
+			}
 			return true, err
 		}},
 		{policy.FactSpent, func() (ok bool, err error) {
@@ -84,7 +88,7 @@ func (s *Service) facts(ctx context.Context, r id.RoomID, q policy.Question, p *
 
 // memberEvent is the event of a user's membership; empty where there is none.
 func memberEvent(snap *room.Snapshot, user id.UserID) id.EventID {
-	if event, _ := snap.Event(room.Key{Type: "m.room.member", StateKey: string(user)}); event != nil {
+	if event, _ := snap.Event(room.MemberKey(user)); event != nil {
 		return event.ID
 	}
 	return ""
@@ -101,7 +105,7 @@ func (s *Service) stateEvent(ctx context.Context, r id.RoomID, viewer id.UserID,
 func (s *Service) memberNow(ctx context.Context, r id.RoomID, viewer, user id.UserID, event id.EventID) (StateEvent, error) {
 	e, err := s.stateEvent(ctx, r, viewer, event)
 	if err != nil && Unseen(err) {
-		return s.Homeserver.CurrentEvent(ctx, r, viewer, memberKeyOf(user))
+		return s.Homeserver.CurrentEvent(ctx, r, viewer, room.MemberKey(user))
 	}
 	return e, err
 }
@@ -117,7 +121,7 @@ func (s *Service) before(ctx context.Context, r id.RoomID, viewer id.UserID, e S
 	case e.Hidden:
 		return "", nil
 	case e.Before != nil:
-		return textIn(e.Before, "membership"), nil
+		return exactjson.Text(e.Before, "membership"), nil
 	case e.Replaces == "":
 		return "leave", nil
 	}
@@ -125,7 +129,7 @@ func (s *Service) before(ctx context.Context, r id.RoomID, viewer id.UserID, e S
 	if err != nil && Unseen(err) {
 		return "", nil
 	}
-	return textIn(earlier.Content, "membership"), err
+	return exactjson.Text(earlier.Content, "membership"), err
 }
 
 // joinedSince follows a member event back to the join: a new display name is a new event. It goes no further than to a time
@@ -183,7 +187,7 @@ func note(past *policy.Past, e StateEvent, before string) {
 			*t = e.SentAt
 		}
 	}
-	now, own := textIn(e.Content, "membership"), string(e.Sender) == e.StateKey
+	now, own := exactjson.Text(e.Content, "membership"), string(e.Sender) == e.StateKey
 	switch {
 	case now == "leave" && own && before == "join":
 		latest(&past.Left)
@@ -244,10 +248,10 @@ func (m *memory) watched(r id.RoomID) *watched {
 	return m.lists[r]
 }
 
-// listed returns the first rule of the lists that bans a user, or nil. What the rule says is for those who may read the list.
-func (s *Service) listed(ctx context.Context, lists []id.RoomID, user, asker id.UserID) (*policy.Hit, error) {
+// listed returns the first rule of the lists that find finds, or nil. The content of the rule is shown only to users who may read the list.
+func (s *Service) listed(ctx context.Context, lists []id.RoomID, asker id.UserID, find func(*policy.List) *policy.Hit) (*policy.Hit, error) {
 	for _, r := range lists {
-		hit, _, err := s.lookUp(ctx, r, user)
+		hit, _, err := s.lookUp(ctx, r, find)
 		if err != nil {
 			return nil, err
 		}
@@ -263,8 +267,8 @@ func (s *Service) listed(ctx context.Context, lists []id.RoomID, user, asker id.
 	return nil, nil
 }
 
-// lookUp brings a list up to date and looks a user up in it. It returns the number of its rules, too.
-func (s *Service) lookUp(ctx context.Context, r id.RoomID, user id.UserID) (*policy.Hit, int, error) {
+// lookUp brings a list up to date and looks a rule up in it. It returns the number of its rules, too.
+func (s *Service) lookUp(ctx context.Context, r id.RoomID, find func(*policy.List) *policy.Hit) (*policy.Hit, int, error) {
 	if _, err := s.Homeserver.Snapshot(ctx, r, "", nil, false); err != nil {
 		return nil, 0, err // policies name what they like: only what can be read is remembered
 	}
@@ -285,7 +289,7 @@ func (s *Service) lookUp(ctx context.Context, r id.RoomID, user id.UserID) (*pol
 		}
 		w.list.Set(change.Key, change.Event.Content)
 	}
-	hit := w.list.Match(user)
+	hit := find(&w.list)
 	if hit != nil {
 		hit.List = r
 	}

@@ -2,7 +2,6 @@ package invites
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -133,7 +132,7 @@ func (g *Guard) Handle(ctx context.Context, ev Received) error {
 	if ev.StateKey == nil {
 		return nil
 	}
-	membership, target := says(ev), id.UserID(*ev.StateKey)
+	membership, target := membershipOf(ev), id.UserID(*ev.StateKey)
 	switch {
 	case target == g.Service.Self.Bot || ev.Sender == g.Service.Self.Bot:
 	case membership == "join":
@@ -238,7 +237,7 @@ func (g *Guard) drifted(ctx context.Context, r id.RoomID, p *policy.InForce, d p
 		return g.tellOnce(ctx, r, p, report)
 	}
 	p.Document.Guard.Mend(snap, &d, cause.Before)
-	if code, because := p.MaySetBack(snap, r, &d, g.Service.Self.Bot); code != "" {
+	if code, because := p.MaySetBack(snap, &d, g.Service.Self.Bot); code != "" {
 		report.Part, report.Code, report.Rule = string(code), string(code), string(because.Rule)
 		return g.tellOnce(ctx, r, p, report)
 	}
@@ -342,28 +341,16 @@ func (g *Guard) fight(ctx context.Context, r id.RoomID, p *policy.InForce, event
 // maxCalled bounds how many people are called.
 const maxCalled = 10
 
-// admins lists those who may change the policy, as far as the power levels name them.
+// admins lists the users whom the room gives power by name, its creators included, and who may change the policy: at most maxCalled,
+// the strongest.
 func (g *Guard) admins(snap *room.Snapshot) (list []id.UserID) {
-	event, _ := snap.Event(room.Key{Type: "m.room.power_levels"})
-	var fields, users map[string]json.RawMessage
-	if event != nil {
-		_ = json.Unmarshal(event.Content, &fields)
-		_ = json.Unmarshal(fields["users"], &users)
-	}
-	candidates := []id.UserID{}
-	if create, _ := snap.Event(room.Key{Type: "m.room.create"}); create != nil {
-		candidates = append(candidates, create.Sender)
-	}
-	for user := range users {
-		candidates = append(candidates, id.UserID(user))
-	}
 	needed, known := snap.NeededToSend(policy.EventType)
-	for _, user := range candidates {
+	for _, user := range snap.Named() {
 		power, knows := snap.Power(user)
-		if known && knows && power >= needed && user != g.Service.Self.Bot && !slices.Contains(list, user) {
+		if known && knows && power >= needed && user != g.Service.Self.Bot && len(list) < maxCalled {
 			list = append(list, user)
 		}
 	}
 	slices.Sort(list)
-	return list[:min(len(list), maxCalled)]
+	return list
 }

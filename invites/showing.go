@@ -2,13 +2,13 @@ package invites
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/policy"
 	"usher/room"
 )
@@ -31,7 +31,7 @@ func (s *Service) reaches(ctx context.Context, r, other id.RoomID, speak bool) (
 	keepers := keepers(here, s.Self.Bot)
 	members := make([]room.Key, len(keepers))
 	for i, user := range keepers {
-		members[i] = room.Key{Type: "m.room.member", StateKey: string(user)}
+		members[i] = room.MemberKey(user)
 	}
 	if here, err = s.Homeserver.Snapshot(ctx, r, s.Self.Bot, append(members, create, levels), false); err != nil {
 		return false, unlessNoView(err)
@@ -54,7 +54,7 @@ func (s *Service) reaches(ctx context.Context, r, other id.RoomID, speak bool) (
 // mayRead tells whether somebody may read a room's state themselves, by what the bot sees of it: as a member, or because anybody
 // may. The bot's view is lent to nobody else.
 func (s *Service) mayRead(ctx context.Context, r id.RoomID, user id.UserID) (bool, error) {
-	member, visibility := memberKeyOf(user), room.Key{Type: "m.room.history_visibility"}
+	member, visibility := room.MemberKey(user), room.Key{Type: "m.room.history_visibility"}
 	snap, err := s.Homeserver.Snapshot(ctx, r, s.Self.Bot, []room.Key{member, visibility, {Type: "m.room.join_rules"}}, false)
 	if err != nil {
 		return false, unlessNoView(err)
@@ -65,12 +65,8 @@ func (s *Service) mayRead(ctx context.Context, r id.RoomID, user id.UserID) (boo
 	if rule, known := snap.JoinRule(); known && rule == "public" {
 		return true, nil
 	}
-	var content map[string]json.RawMessage // with exact keys
-	var visible string
-	if event, _ := snap.Event(visibility); event != nil && json.Unmarshal(event.Content, &content) == nil {
-		_ = json.Unmarshal(content["history_visibility"], &visible)
-	}
-	return visible == "world_readable", nil
+	event, _ := snap.Event(visibility)
+	return event != nil && exactjson.Text(event.Content, "history_visibility") == "world_readable", nil
 }
 
 // unlessNoView drops ErrNoView; another error is the homeserver's.
@@ -81,47 +77,10 @@ func unlessNoView(err error) error {
 	return fmt.Errorf("reading a room's state: %w", err)
 }
 
-// keepers lists people whom a room gives power by name: its creators, and those in its power levels.
+// keepers lists the users whom a room gives power by name, but the bot, the strongest first: a crowd with little power hides nobody.
 func keepers(s *room.Snapshot, bot id.UserID) []id.UserID {
-	var all []id.UserID
-	if event, _ := s.Event(room.Key{Type: "m.room.create"}); event != nil {
-		var more []id.UserID
-		var content map[string]json.RawMessage
-		if json.Unmarshal(event.Content, &content) == nil {
-			_ = json.Unmarshal(content["additional_creators"], &more)
-		}
-		all = append(append(all, event.Sender), more...)
-	}
-	if event, _ := s.Event(room.Key{Type: "m.room.power_levels"}); event != nil {
-		var content, users map[string]json.RawMessage
-		if json.Unmarshal(event.Content, &content) == nil {
-			_ = json.Unmarshal(content["users"], &users)
-		}
-		for user := range users {
-			all = append(all, id.UserID(user))
-		}
-	}
-	// The strongest first: a crowd with a little power hides nobody.
-	slices.SortFunc(all, func(a, b id.UserID) int {
-		left, _ := s.Power(a)
-		right, _ := s.Power(b)
-		if left != right {
-			return int(max(-1, min(1, right-left)))
-		}
-		return compare(a, b)
-	})
-	all = slices.DeleteFunc(slices.Compact(all), func(user id.UserID) bool { return user == bot })
+	all := slices.DeleteFunc(s.Named(), func(user id.UserID) bool { return user == bot })
 	return all[:min(len(all), maxKeepers)]
-}
-
-func compare(a, b id.UserID) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // How many invitations that need approval one command may ask for, since each becomes a card, and how many cards somebody may have

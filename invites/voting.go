@@ -76,7 +76,7 @@ func (s *Service) late(ctx context.Context, c Card, v Vote) (Ballot, error) {
 func (s *Service) electorate(ctx context.Context, c Card, voters ...id.UserID) (*room.Snapshot, error) {
 	needs := []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}}
 	for _, voter := range voters {
-		needs = append(needs, room.Key{Type: "m.room.member", StateKey: string(voter)})
+		needs = append(needs, room.MemberKey(voter))
 	}
 	snap, err := s.Homeserver.Snapshot(ctx, c.Room, s.Self.Bot, needs, false)
 	if errors.Is(err, ErrNoView) {

@@ -62,7 +62,7 @@ func ClientAPI(s *Snapshot, a Action, hs Homeserver) Answer {
 func (s *Snapshot) synapse(a Action, r Result) Answer {
 	m, _ := s.Membership(a.Target) // leave if unknown, which only happens to actions that it is nothing to
 	e := membershipEvidence(a.Target, m, "")
-	event := s.events[memberKey(a.Target)]
+	event := s.events[MemberKey(a.Target)]
 	switch {
 	case a.Type == Unban && m != ban && event != nil:
 		return Answer{deny(RuleAPIUnbanNotBanned, e), codeBadState}
@@ -75,7 +75,7 @@ func (s *Snapshot) synapse(a Action, r Result) Answer {
 	case a.Type == Leave && r.Rule == RuleLeaveNotInRoom && m == leave && event != nil && event.Sender == a.Sender:
 		return Answer{Result: allow(RuleAPIRepeat, e)}
 	case r.Verdict == Allow && r.Rule != RuleJoinFirst && !s.create.federates && domain(string(a.Target)) != s.create.server:
-		e = Evidence{Key: Key{Type: typeCreate}, User: a.Target, Found: domain(string(a.Target)), Wanted: s.create.server}
+		e = Evidence{Key: Key{Type: TypeCreate}, User: a.Target, Found: domain(string(a.Target)), Wanted: s.create.server}
 		return Answer{deny(RuleAPIFederateTarget, e), codeForbidden}
 	}
 	return answer(r)
