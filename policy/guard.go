@@ -115,7 +115,7 @@ func (g *Guard) Had(s *room.Snapshot, k room.Key, before json.RawMessage, what D
 func (g *Guard) Mend(s *room.Snapshot, d *Drift, before json.RawMessage) {
 	if d.Key == powerLevels {
 		event, _ := s.Event(powerLevels)
-		d.Content = withLevels(event, d.What)
+		d.Content = withLevels(s, event, d.What)
 		return
 	}
 	d.Content = json.RawMessage(fmt.Sprintf(`{"join_rule":%q}`, g.JoinRule))
@@ -124,16 +124,17 @@ func (g *Guard) Mend(s *room.Snapshot, d *Drift, before json.RawMessage) {
 	}
 }
 
-// withLevels returns the content of a power levels event with what differs as it is wanted, and all else as it is.
-func withLevels(event *room.Event, what []Difference) json.RawMessage {
+// withLevels returns the content of a power levels event with the differences as they are wanted, and the rest as it is, all levels as
+// integers. It returns nil where there is no content to change: content made of nothing would take everybody's power away.
+func withLevels(s *room.Snapshot, event *room.Event, what []Difference) json.RawMessage {
 	if event == nil {
 		return nil
 	}
-	content := event.Content
+	content := s.PlainLevels(event.Content)
 	for _, w := range what {
 		path := strings.SplitN(strings.TrimPrefix(w.Path, levelsPath+"."), ".", 2) // a level, or a table and its key
 		if content = exactjson.Set(content, []byte(w.Wanted), path...); content == nil {
-			return nil // made anew, it would take everybody's power away
+			return nil
 		}
 	}
 	return content

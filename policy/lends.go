@@ -114,6 +114,6 @@ func couldLend(s *room.Snapshot, path string, l Layer, user id.UserID) bool {
 		return true
 	}
 	event, _ := s.Event(powerLevels)
-	content := withLevels(event, []Difference{{Path: path, Wanted: l.Text(path)}})
+	content := withLevels(s, event, []Difference{{Path: path, Wanted: l.Text(path)}})
 	return content != nil && room.Authorize(s, room.Action{Type: action, Sender: user, Content: content}).Verdict == room.Allow
 }
