@@ -80,7 +80,7 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// killAfter runs the child, kills it when it has said so many lines, and returns all that it has said.
+// killAfter runs the child, kills it after so many lines of output, and returns its output.
 func killAfter(t *testing.T, file string, lines int) (said []string) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childFile+"="+file)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestPanicInSharedCommit: a write that panics in a commit keeps no other caller of that commit waiting, and the store goes on.
+// TestPanicInSharedCommit: a write panicking in a commit keeps no other caller of that commit waiting, and the store goes on.
 func TestPanicInSharedCommit(t *testing.T) {
 	s := sqliteStore(t)
 	var callers sync.WaitGroup

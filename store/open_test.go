@@ -158,7 +158,7 @@ func TestReplicasStart(t *testing.T) {
 	}
 }
 
-// TestFile keeps what was written when the file is opened again.
+// TestFile reads the rows after a reopening of the file.
 func TestFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "usher.db")
 	s := open(t, "sqlite", file)

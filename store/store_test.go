@@ -14,7 +14,7 @@ import (
 	"usher/store/storetest"
 )
 
-// server is the PostgreSQL server of this test binary, started by the first test that wants it.
+// server is the PostgreSQL server of this test binary, started by its first user.
 var server = sync.OnceValues(pgtest.Start)
 
 func TestMain(m *testing.M) {
@@ -64,7 +64,7 @@ func TestPostgres(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Store { return postgresStore(t) })
 }
 
-// TestInviting asks for what is open of a command, without the joins that follow from it.
+// TestInviting asks for open rows of a command. Joins do not count.
 func TestInviting(t *testing.T) {
 	for name, s := range map[string]*store.Store{"sqlite": sqliteStore(t), "postgres": postgresStore(t)} {
 		inviting := func(want bool) {

@@ -20,7 +20,7 @@ func receive(ctx context.Context, s *store.Store, n, bytes int) error {
 	return err
 }
 
-// TestBusy has somebody else, as the queue does, hold the connection that writes: who waits may give up, alone.
+// TestBusy has another user of the database, such as the queue, hold the writing connection. A waiting caller may give up alone.
 func TestBusy(t *testing.T) {
 	s := sqliteStore(t)
 	tx, err := s.SQL().BeginTx(t.Context(), nil)
@@ -42,19 +42,19 @@ func TestBusy(t *testing.T) {
 		})
 	}
 	hasty.Wait()
-	if _, err := s.Waiting(t.Context()); err != nil {
+	if _, err := s.WaitingAfter(t.Context(), 0, 100); err != nil {
 		t.Errorf("reading waits for the writer: %v", err)
 	}
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)
 	}
 	patient.Wait()
-	if waiting, err := s.Waiting(t.Context()); err != nil || len(waiting) != 10 {
+	if waiting, err := s.WaitingAfter(t.Context(), 0, 100); err != nil || len(waiting) != 10 {
 		t.Errorf("%d events wait, want 10; %v", len(waiting), err)
 	}
 }
 
-// TestFull runs out of room: what does not fit fails, what was there stays, and all is well once there is room again.
+// TestFull runs out of disk space: a large write fails, earlier rows stay, and writes succeed again with new space.
 func TestFull(t *testing.T) {
 	s := sqliteStore(t)
 	pages := func(n int) {
