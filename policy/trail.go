@@ -10,12 +10,12 @@ type MemberStep struct {
 	SeenAt        time.Time // by our own clock, when it came in; zero where nobody knows
 }
 
-// Trail is the history of a user's membership as it is read, newest event first. A user's own server dates the events that the user sends
-// as it likes, so the date of such an event neither ends the search nor counts on its own: the event is no older than the last event
-// before it whose date is not the user's, and is dated by our own clock where that is known. The zero value is empty.
+// Trail is the history of a user's membership as it is read, newest event first. A user's own server dates the user's
+// events as it likes, so the date of such an event neither ends the search nor counts on its own: the event is no older than the last event
+// before it with a date from another server, and is dated by our own clock where its arrival is known. The zero value is empty.
 type Trail struct{ steps []MemberStep }
 
-// Add takes in the next older event. It reports whether that event, and all before it, are certain to be older than a time.
+// Add takes in the next older event. It reports whether this event and all before it are certain to be older than a time.
 func (t *Trail) Add(s MemberStep, oldest time.Time) (older bool) {
 	t.steps = append(t.steps, s)
 	at, trusted := s.date()

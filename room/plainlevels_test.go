@@ -17,7 +17,7 @@ func TestPlainLevels(t *testing.T) {
 		{"9", `[]`, ``}, {"9", `{"invite":"1","invite":"2"}`, ``},
 	} {
 		s := NewSnapshot(State{Events: map[Key]*Event{
-			{Type: typeCreate}: {Sender: "@a:b", Content: fmt.Appendf(nil, `{"room_version":%q,"creator":"@a:b"}`, tt.version)}}})
+			{Type: TypeCreate}: {Sender: "@a:b", Content: fmt.Appendf(nil, `{"room_version":%q,"creator":"@a:b"}`, tt.version)}}})
 		if got := s.PlainLevels(json.RawMessage(tt.content)); string(got) != tt.want {
 			t.Errorf("v%s %s: %s", tt.version, tt.content, got)
 		}
