@@ -196,3 +196,24 @@ func TestUnansweredEventStaysInTheInbox(t *testing.T) {
 		t.Errorf("%v %v waits, want the event", waiting, err)
 	}
 }
+
+// put puts n commands of a user into the inbox, in the rooms given in turn.
+func put(t *testing.T, b *fixture, who id.UserID, n int, rooms ...id.RoomID) []invites.Received {
+	t.Helper()
+	raw, err := json.Marshal(map[string]any{"content": map[string]any{"msgtype": "m.text", "body": "!ping"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := make([]invites.Received, n)
+	for i := range list {
+		list[i] = invites.Received{
+			Event: id.EventID(fmt.Sprint("$", who, rooms[0], i)), Room: rooms[i%len(rooms)], Sender: who, Type: "m.room.message", Raw: raw,
+			SentAt: time.Now(), ReceivedAt: time.Now(),
+		}
+	}
+	fresh, err := b.store.Receive(t.Context(), list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fresh
+}

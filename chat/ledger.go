@@ -14,7 +14,7 @@ import (
 // completeLedger completes the ledger of a room that the bot has joined: one request returns all open invitations.
 func (r *Rooms) completeLedger(ctx context.Context, in id.RoomID) error {
 	asked := time.Now()
-	found, err := r.invitees.Invited(ctx, in, asked)
+	found, err := r.invitees.InvitedMembers(ctx, in, asked)
 	if invites.Refused(err) {
 		return nil // the bot is out again
 	} else if err != nil {

@@ -41,7 +41,7 @@ type SpaceCache interface {
 
 // Invitees reads the open invitations of a room from its state.
 type Invitees interface {
-	Invited(ctx context.Context, r id.RoomID, now time.Time) ([]invites.MemberEvent, error)
+	InvitedMembers(ctx context.Context, r id.RoomID, now time.Time) ([]invites.MemberEvent, error)
 }
 
 // Pending is the intake's index of open invitations. Of all member events, it keeps those that end one.
