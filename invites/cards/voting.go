@@ -1,4 +1,4 @@
-package invites
+package cards
 
 import (
 	"context"
@@ -7,33 +7,34 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/invites"
 	"usher/room"
 )
 
 // Reason codes of votes that do not count.
 const (
-	CodeVoteOwn    = "vote.own"    // the one who asks
-	CodeVoteTarget = "vote.target" // the one it is about
-	CodeVotePower  = "vote.power"  // too little power in the room that it is about, or not in it
+	CodeVoteOwn    = "vote.own"    // the voter asks
+	CodeVoteTarget = "vote.target" // the card is about the voter
+	CodeVotePower  = "vote.power"  // too little power in the room that the card is about, or not in it
 	CodeVoteClosed = "vote.closed" // decided already
-	CodeVoteBan    = "vote.ban"    // only who knocks can be banned by a card
+	CodeVoteBan    = "vote.ban"    // only users who knock can be banned by a card
 )
 
-// Ballot is what became of a vote.
+// Ballot is the result of a vote.
 type Ballot struct {
-	Card         Card       // as it is after the vote
-	Code         string     // why the vote does not count; empty: it counts
-	Sentence     string     // that in words
-	For, Against int64      // votes that count so far
-	After        id.EventID // the vote, cast or withdrawn, that it was counted after; empty: none in particular
+	Card         invites.Card // as it is after the vote
+	Code         string       // why the vote does not count; empty: it counts
+	Sentence     string       // the same in words
+	For, Against int64        // votes that count so far
+	After        id.EventID   // the vote, cast or withdrawn, after which it was counted; may be empty
 }
 
 // Vote counts a vote on a card and, when it completes the decision, closes the card.
-func (s *Service) Vote(ctx context.Context, c Card, v Vote) (Ballot, error) {
-	if c.State != CardOpen {
+func (s *Cards) Vote(ctx context.Context, c invites.Card, v invites.Vote) (Ballot, error) {
+	if c.State != invites.CardOpen {
 		return s.late(ctx, c, v)
 	}
-	if v.Choice == BanThem && c.Kind != CardKnock {
+	if v.Choice == invites.BanThem && c.Kind != invites.CardKnock {
 		return Ballot{Card: c, Code: CodeVoteBan, Sentence: "Only people who knock can be banned this way."}, nil
 	}
 	snap, err := s.electorate(ctx, c, v.Voter)
@@ -58,8 +59,17 @@ func (s *Service) Vote(ctx context.Context, c Card, v Vote) (Ballot, error) {
 	return ballot, err
 }
 
-// late is a vote on a closed card: after a crash, perhaps the very one that closed it.
-func (s *Service) late(ctx context.Context, c Card, v Vote) (Ballot, error) {
+// VoteNumber votes on the card with a number in a room that shows it; ErrNotFound where there is none.
+func (s *Cards) VoteNumber(ctx context.Context, shownIn id.RoomID, number int64, v invites.Vote) (Ballot, error) {
+	card, err := s.Store.CardNumbered(ctx, shownIn, number)
+	if err != nil {
+		return Ballot{}, err
+	}
+	return s.Vote(ctx, card, v)
+}
+
+// late counts a vote on a closed card: after a crash, perhaps the very one that closed it.
+func (s *Cards) late(ctx context.Context, c invites.Card, v invites.Vote) (Ballot, error) {
 	votes, err := s.Store.Votes(ctx, c.ID)
 	if err != nil {
 		return Ballot{}, err
@@ -72,14 +82,14 @@ func (s *Service) late(ctx context.Context, c Card, v Vote) (Ballot, error) {
 	return Ballot{Card: c, Code: CodeVoteClosed, Sentence: "That is decided already."}, nil
 }
 
-// electorate reads what says who may vote on a card.
-func (s *Service) electorate(ctx context.Context, c Card, voters ...id.UserID) (*room.Snapshot, error) {
+// electorate reads the state that says who may vote on a card.
+func (s *Cards) electorate(ctx context.Context, c invites.Card, voters ...id.UserID) (*room.Snapshot, error) {
 	needs := []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}}
 	for _, voter := range voters {
-		needs = append(needs, room.Key{Type: "m.room.member", StateKey: string(voter)})
+		needs = append(needs, invites.MemberKey(voter))
 	}
 	snap, err := s.Homeserver.Snapshot(ctx, c.Room, s.Self.Bot, needs, false)
-	if errors.Is(err, ErrNoView) {
+	if errors.Is(err, invites.ErrNoView) {
 		return nil, nil
 	}
 	if err != nil {
@@ -89,7 +99,7 @@ func (s *Service) electorate(ctx context.Context, c Card, voters ...id.UserID) (
 }
 
 // mayVote says why a vote does not count; an empty code: it does. A room that can't be seen gives nobody a vote.
-func mayVote(s *room.Snapshot, c Card, voter id.UserID) (code, sentence string) {
+func mayVote(s *room.Snapshot, c invites.Card, voter id.UserID) (code, sentence string) {
 	switch voter {
 	case c.Actor:
 		return CodeVoteOwn, "Whoever asks does not decide."
@@ -109,10 +119,9 @@ func mayVote(s *room.Snapshot, c Card, voter id.UserID) (code, sentence string) 
 	return "", ""
 }
 
-// Tally counts the votes on an open card by today's power, and closes the card when as many agree as it needs. Votes that were
-// withdrawn do not count: where the others would suffice, the homeserver is asked for each of them, since not every homeserver
-// tells of redactions.
-func (s *Service) Tally(ctx context.Context, c Card) (Ballot, error) {
+// Tally counts the votes on an open card by the voters' power now, and closes the card when enough agree. Withdrawn votes do not count:
+// where the others would suffice, the homeserver is asked for each, since not every homeserver tells of redactions.
+func (s *Cards) Tally(ctx context.Context, c invites.Card) (Ballot, error) {
 	votes, err := s.Store.Votes(ctx, c.ID)
 	if err != nil {
 		return Ballot{}, err
@@ -149,7 +158,7 @@ func (s *Service) Tally(ctx context.Context, c Card) (Ballot, error) {
 }
 
 // Recount counts the votes on an open card again after one may have been withdrawn.
-func (s *Service) Recount(ctx context.Context, c Card) (Ballot, error) {
+func (s *Cards) Recount(ctx context.Context, c invites.Card) (Ballot, error) {
 	votes, err := s.Store.Votes(ctx, c.ID)
 	if err != nil {
 		return Ballot{}, err
@@ -161,8 +170,8 @@ func (s *Service) Recount(ctx context.Context, c Card) (Ballot, error) {
 }
 
 // standing returns the votes that were not withdrawn, and forgets the others.
-func (s *Service) standing(ctx context.Context, c Card, votes []Vote) ([]Vote, error) {
-	var standing []Vote
+func (s *Cards) standing(ctx context.Context, c invites.Card, votes []invites.Vote) ([]invites.Vote, error) {
+	var standing []invites.Vote
 	for _, v := range votes {
 		withdrawn, err := s.withdrawn(ctx, v)
 		if err != nil {
@@ -180,26 +189,26 @@ func (s *Service) standing(ctx context.Context, c Card, votes []Vote) ([]Vote, e
 }
 
 // decided closes a card on which enough votes agree, if its question still stands.
-func (s *Service) decided(ctx context.Context, c Card, t tally) (Card, error) {
+func (s *Cards) decided(ctx context.Context, c invites.Card, t tally) (invites.Card, error) {
 	c, err := s.Review(ctx, c, true)
-	if err != nil || c.State != CardOpen {
+	if err != nil || c.State != invites.CardOpen {
 		return c, err
 	}
-	return s.close(ctx, c, Closing{State: t.state, By: t.last.Voter, Answer: t.last.Reason})
+	return s.close(ctx, c, invites.Closing{State: t.state, By: t.last.Voter, Answer: t.last.Reason})
 }
 
-// withdrawn tells whether the event of a vote was redacted. It is read as the bot: the vote that is served is another's. One that can't
-// be read again does not count.
-func (s *Service) withdrawn(ctx context.Context, v Vote) (bool, error) {
+// withdrawn tells whether the event of a vote was redacted. It is read as the bot, since another user's vote is counted. An event that
+// can't be read again does not count.
+func (s *Cards) withdrawn(ctx context.Context, v invites.Vote) (bool, error) {
 	ev, err := s.Store.Received(ctx, v.Event)
 	if err == nil && ev.Redacted {
 		return true, nil
 	}
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, invites.ErrNotFound) {
 		return false, err
 	}
 	redacted, err := s.Homeserver.Redacted(ctx, v.Room, s.Self.Bot, v.Event)
-	if Unseen(err) {
+	if invites.Unseen(err) {
 		return true, nil
 	}
 	return redacted, err
@@ -208,26 +217,26 @@ func (s *Service) withdrawn(ctx context.Context, v Vote) (bool, error) {
 // tally is the state of a vote.
 type tally struct {
 	yes, no int64
-	state   CardState // what is decided, if last is there
-	last    *Vote     // the vote that completed it
+	state   invites.CardState // the decision, if last is there
+	last    *invites.Vote     // the deciding vote
 }
 
-func (t tally) ballot(c Card) Ballot { return Ballot{Card: c, For: t.yes, Against: t.no} }
+func (t tally) ballot(c invites.Card) Ballot { return Ballot{Card: c, For: t.yes, Against: t.no} }
 
-// count counts votes in their order: what first has as many as the card needs is decided. Where both have, as after the
-// withdrawal of others, it is declined.
-func count(c Card, votes []Vote) (t tally) {
+// count counts votes in their order: the choice that first has as many votes as the card needs is decided. Where both have, as after the
+// withdrawal of others, the card is declined.
+func count(c invites.Card, votes []invites.Vote) (t tally) {
 	for i := range votes {
 		v := &votes[i]
-		if v.Choice == Accept {
+		if v.Choice == invites.Accept {
 			t.yes++
 			continue
 		}
 		t.no++
 		if t.no == c.Votes {
-			t.last, t.state = v, CardDeclined
-			if v.Choice == BanThem {
-				t.state = CardBanned
+			t.last, t.state = v, invites.CardDeclined
+			if v.Choice == invites.BanThem {
+				t.state = invites.CardBanned
 			}
 		}
 	}
@@ -235,8 +244,8 @@ func count(c Card, votes []Vote) (t tally) {
 		return t
 	}
 	for i := len(votes) - 1; i >= 0; i-- {
-		if votes[i].Choice == Accept {
-			t.last, t.state = &votes[i], CardAccepted
+		if votes[i].Choice == invites.Accept {
+			t.last, t.state = &votes[i], invites.CardAccepted
 			return t
 		}
 	}

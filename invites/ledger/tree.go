@@ -1,31 +1,40 @@
-package invites
+package ledger
 
 import (
 	"context"
 	"errors"
 
 	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
 )
 
-// Node is one person in a tree of invitations.
+// Node is one user in a tree of invitations.
 type Node struct {
 	User  id.UserID
-	Entry Invitation // their invitation; zero for a root
-	Depth int        // 0 for a root
+	Entry invites.Invitation // their invitation; zero for a root
+	Depth int                // 0 for a root
 }
 
-// Tree is who invited whom, each person after the one who invited them.
+// Tree is who invited whom, each user after their inviter.
 type Tree struct {
 	Nodes []Node
-	More  bool // there are more people than asked for, or deeper ones
+	More  bool // there are more users than asked for, or deeper ones
 }
 
 // maxDepth bounds how deep a tree is shown.
 const maxDepth = 32
 
-// Tree returns up to limit people of a room's tree: the branch of one person, or the whole room where root is empty. Those
-// near the root come before those far from it.
-func (s *Service) Tree(ctx context.Context, r id.RoomID, root id.UserID, limit int) (Tree, error) {
+// Tree returns up to limit people of a room's tree: the branch of one user, or the whole room where root is empty. Those near the root
+// come before those far from it.
+func (s *Ledger) Tree(ctx context.Context, asker id.UserID, r id.RoomID, root id.UserID, limit int) (Tree, error) {
+	if err := s.Judge.Reach.Member(ctx, r, asker); err != nil {
+		return Tree{}, err
+	}
+	return s.tree(ctx, r, root, limit)
+}
+
+func (s *Ledger) tree(ctx context.Context, r id.RoomID, root id.UserID, limit int) (Tree, error) {
 	roots := []id.UserID{root}
 	if root == "" {
 		var err error
@@ -72,7 +81,7 @@ func (s *Service) Tree(ctx context.Context, r id.RoomID, root id.UserID, limit i
 	return t, nil
 }
 
-// appendBranch appends a node and those below it.
+// appendBranch appends a node and the nodes below it.
 func appendBranch(list []Node, node Node, children map[id.UserID][]Node) []Node {
 	list = append(list, node)
 	for _, child := range children[node.User] {
@@ -81,15 +90,15 @@ func appendBranch(list []Node, node Node, children map[id.UserID][]Node) []Node 
 	return list
 }
 
-// Branch returns up to limit pending entries of a branch: the root's own, and those by the root or by anybody below it.
-func (s *Service) Branch(ctx context.Context, r id.RoomID, root id.UserID, limit int) (entries []Invitation, more bool, err error) {
-	tree, err := s.Tree(ctx, r, root, limit)
+// Branch returns up to limit open invitations of a branch: the root's own, and those by the root or by anybody below it.
+func (s *Ledger) Branch(ctx context.Context, asker id.UserID, r id.RoomID, root id.UserID, limit int) (entries []invites.Invitation, more bool, err error) {
+	tree, err := s.Tree(ctx, asker, r, root, limit)
 	if err != nil {
 		return nil, false, err
 	}
 	if own, err := s.Store.PendingOf(ctx, r, root); err == nil {
 		entries = append(entries, own)
-	} else if !errors.Is(err, ErrNotFound) {
+	} else if !errors.Is(err, invites.ErrNotFound) {
 		return nil, false, err
 	}
 	for _, node := range tree.Nodes {

@@ -1,4 +1,4 @@
-package invites
+package delivery
 
 import (
 	"sync"
@@ -6,13 +6,8 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/invites"
 	"usher/room"
-)
-
-// Codes of open rows that a rate limit holds up.
-const (
-	CodeLimited = "M_LIMIT_EXCEEDED" // the homeserver named the time to wait
-	CodeTurn    = "limit.turn"       // others wait for the same limit before it: nothing was sent
 )
 
 // sharedWait is the longest wait that is taken for a limit of the room or of its sender (3.3 s by Synapse's defaults). A longer
@@ -55,14 +50,14 @@ type gates struct{ here, everywhere, own *gate }
 const maxGates = 10_000
 
 // turn tells whether a row may ask now, else when its turn is. One that may ask has used up its turn.
-func (p *pacer) turn(inv *Change, now time.Time) (at time.Time, wait bool) {
+func (p *pacer) turn(inv *invites.Change, now time.Time) (at time.Time, wait bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	g := p.of(inv, now)
 	if g == (gates{}) {
 		return now, false
 	}
-	had := inv.Code == CodeTurn || inv.Code == CodeLimited
+	had := inv.Code == invites.CodeTurn || inv.Code == invites.CodeLimited
 	if had && now.Before(inv.DueAt) {
 		return inv.DueAt, true // woken too early
 	}
@@ -88,7 +83,7 @@ func (p *pacer) turn(inv *Change, now time.Time) (at time.Time, wait bool) {
 }
 
 // limited notes that a row was told to wait.
-func (p *pacer) limited(inv *Change, now time.Time, wait time.Duration) {
+func (p *pacer) limited(inv *invites.Change, now time.Time, wait time.Duration) {
 	if wait <= 0 {
 		wait = time.Second
 	}
@@ -101,7 +96,7 @@ func (p *pacer) limited(inv *Change, now time.Time, wait time.Duration) {
 		return
 	}
 	// One alone may be at the end of a wait of their own. Two, or one who has waited as they were told, speak of others.
-	kept := inv.Code == CodeLimited && !now.Before(inv.DueAt)
+	kept := inv.Code == invites.CodeLimited && !now.Before(inv.DueAt)
 	if e := p.made(everywhere, g.everywhere); e.meets(string(inv.Room)) {
 		e.close(passes, wait)
 		return
@@ -116,7 +111,7 @@ func (p *pacer) limited(inv *Change, now time.Time, wait time.Duration) {
 }
 
 // answered notes that a row that asked was not told to wait.
-func (p *pacer) answered(inv *Change, now time.Time) {
+func (p *pacer) answered(inv *invites.Change, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	all := p.of(inv, now)
@@ -127,12 +122,12 @@ func (p *pacer) answered(inv *Change, now time.Time) {
 	}
 }
 
-func limitsOf(inv *Change) (here, everywhere, own limit) {
+func limitsOf(inv *invites.Change) (here, everywhere, own limit) {
 	return limit{action: inv.Action, room: inv.Room, user: inv.Performer}, limit{action: inv.Action, user: inv.Performer},
 		limit{action: inv.Action, user: inv.Target, on: true}
 }
 
-func (p *pacer) of(inv *Change, now time.Time) gates {
+func (p *pacer) of(inv *invites.Change, now time.Time) gates {
 	here, everywhere, own := limitsOf(inv)
 	return gates{p.gate(here, now), p.gate(everywhere, now), p.gate(own, now)}
 }
