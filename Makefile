@@ -34,6 +34,7 @@ demo: build bin/dendrite ## a conversation with Usher on a real homeserver that 
 
 .PHONY: test
 test: lint unit difftest test-e2e test-postgres ## format, vet, staticcheck, unit tests, differential tests, end-to-end tests on Dendrite, with SQLite and PostgreSQL
+	@go tool cover -func bin/coverage.out | awk 'END {print "statements covered by unit tests:", $$NF}'
 
 .PHONY: lint
 lint: bin/staticcheck ## gofmt, go vet, staticcheck
@@ -44,8 +45,9 @@ lint: bin/staticcheck ## gofmt, go vet, staticcheck
 	@[ ! -d difftest ] || { cd difftest && GOEXPERIMENT=jsonv2 go vet ./...; }
 
 .PHONY: unit
-unit: need-gcc ## unit tests with the race detector; the import table, the store on SQLite and PostgreSQL
-	go test $(TAGS) -race ./...
+unit: need-gcc ## unit tests with the race detector; the import table, the store on SQLite and PostgreSQL; bin/coverage.out
+	@mkdir -p bin
+	go test $(TAGS) -race -coverprofile bin/coverage.out ./...
 	go test $(TAGS) -run NoBorrowedPower ./invites
 
 .PHONY: difftest

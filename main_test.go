@@ -74,7 +74,7 @@ func TestExampleIsComplete(t *testing.T) {
 	// "What is left out has the value shown here": so what is shown is the default, save what is required.
 	want := config.Default()
 	want.Homeserver = config.Homeserver{Address: "http://localhost:8008", Domain: "example.org"}
-	want.Permissions = config.Permissions{"*": config.LevelNone, "example.org": config.LevelUser, "@admin:example.org": config.LevelOperator}
+	want.Permissions = config.Permissions{"*": config.LevelNone, "example.org": config.LevelUser}
 	want.Appservice.ASToken, want.Appservice.HSToken = got.Appservice.ASToken, got.Appservice.HSToken
 	want.Encryption.PickleKey = got.Encryption.PickleKey
 	want.Puppet.ASToken, want.Puppet.HSToken, want.Puppet.AutoJoin = got.Puppet.ASToken, got.Puppet.HSToken, []string{}
@@ -161,7 +161,7 @@ func TestFirstRun(t *testing.T) {
 	})
 	t.Run("who may use it", func(t *testing.T) {
 		t.Chdir(t.TempDir())
-		steps(t, program{environ: []string{"USHER_HOMESERVER__DOMAIN=my.example"}}, "everybody of my.example so far, and @admin:my.example as its operator", "running")
+		steps(t, program{environ: []string{"USHER_HOMESERVER__DOMAIN=my.example"}}, "everybody of my.example so far, and nobody as its operator", "running")
 	})
 	t.Run("puppet later", func(t *testing.T) {
 		t.Chdir(t.TempDir())

@@ -128,7 +128,7 @@ func (p program) firstRun(o options) (code int, done bool) {
 				"Usher then writes the registration for your homeserver.\n")
 			return exitDone, true
 		}
-		look = append(look, fmt.Sprintf("See in %s under permissions who may use Usher: everybody of %s so far, and @admin:%[2]s as its operator.", o.config, s.Domain))
+		look = append(look, fmt.Sprintf("See in %s under permissions who may use Usher: everybody of %s so far, and nobody as its operator.", o.config, s.Domain))
 	}
 	cfg, code := p.load(o)
 	if cfg == nil {

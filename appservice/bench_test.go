@@ -67,7 +67,7 @@ func BenchmarkSort(b *testing.B) {
 
 type noInbox struct{}
 
-func (noInbox) Receive(context.Context, []invites.Received, func(invites.Received) bool, ...invites.MemberEvent) ([]invites.Received, error) {
+func (noInbox) Receive(context.Context, []invites.Received, ...invites.MemberEvent) ([]invites.Received, error) {
 	panic("a command")
 }
 func (noInbox) Quarantine(context.Context, []invites.Undecodable) error     { panic("undecodable") }

@@ -13,8 +13,6 @@ import (
 // stream, and of what takes them back, only those that relate to one of these cost a write; they reach the lane of their
 // room through the inbox, as m.reaction and m.room.redaction events. NewCards makes one.
 type Cards struct {
-	Share func(card, vote id.EventID) // told of open cards, and of votes on them; may be nil
-
 	mu    sync.Mutex
 	open  map[id.EventID][]id.EventID // votes on it, which a redaction may name
 	votes map[id.EventID]id.EventID   // reaction → card
@@ -25,25 +23,15 @@ func NewCards() *Cards {
 	return &Cards{open: map[id.EventID][]id.EventID{}, votes: map[id.EventID]id.EventID{}}
 }
 
-// Open opens a card.
-func (c *Cards) Open(card id.EventID) {
-	c.Heard(card)
-	if c.Share != nil {
-		c.Share(card, "")
-	}
-}
-
-// Heard opens a card that others know of already, with reactions on it.
-func (c *Cards) Heard(card id.EventID, votes ...id.EventID) {
+// Open opens a card. The votes are the reactions that are on it already.
+func (c *Cards) Open(card id.EventID, votes ...id.EventID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, open := c.open[card]; !open {
 		c.open[card] = nil
 	}
 	for _, vote := range votes {
-		if vote != "" {
-			c.add(card, vote)
-		}
+		c.add(card, vote)
 	}
 }
 
@@ -69,13 +57,10 @@ func (c *Cards) add(card, vote id.EventID) {
 // Vote notes a reaction, if it is on an open card, so that its redaction is noticed.
 func (c *Cards) Vote(card, reaction id.EventID) bool {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	_, open := c.open[card]
 	if open {
 		c.add(card, reaction)
-	}
-	c.mu.Unlock()
-	if open && c.Share != nil {
-		c.Share(card, reaction)
 	}
 	return open
 }

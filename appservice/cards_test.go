@@ -22,7 +22,7 @@ func TestManyVotes(t *testing.T) {
 			t.Fatalf("%d votes take %v", i, time.Since(begun))
 		}
 	}
-	c.Heard("$card", "$reaction0000000") // again
+	c.Open("$card", "$reaction0000000") // again
 	if n := len(c.open["$card"]); n != 200_000 {
 		t.Errorf("%d are known", n)
 	}

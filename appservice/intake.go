@@ -22,7 +22,7 @@ import (
 
 // Inbox is the part of invites.Store that the intake writes to.
 type Inbox interface {
-	Receive(ctx context.Context, events []invites.Received, begin func(invites.Received) bool, members ...invites.MemberEvent) ([]invites.Received, error)
+	Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) ([]invites.Received, error)
 	Quarantine(ctx context.Context, bad []invites.Undecodable) error
 	Redact(ctx context.Context, event id.EventID, sender id.UserID) (bool, error)
 }
@@ -49,8 +49,7 @@ type IntakeOptions struct {
 	ReadTimeout time.Duration          // for reading one; 30 s if 0
 	Commit      time.Duration          // for committing one; 10 s if 0
 
-	Begin    func(invites.Received) bool                       // may begin with a command before it is committed, and says whether it did; may be nil
-	Deliver  func([]invites.Received)                          // gets what is new in the inbox, begun or not, in order, one call at a time, after the commit
+	Deliver  func([]invites.Received)                          // gets the new events of the inbox, in order, one call at a time, after the commit
 	Recover  func()                                            // after a commit of unknown outcome: look what waits in the inbox, not all of it was delivered
 	Policy   string                                            // type of a state event that is kept for the inbox, wherever it is sent
 	Guarded  func(id.RoomID) bool                              // a guard watches the room's door: what moves it is kept for the inbox; nil: nowhere
@@ -58,8 +57,6 @@ type IntakeOptions struct {
 	Linked   func(context.Context, []invites.SpaceChild) error // spaces claimed rooms; an error keeps the transaction with the homeserver
 	Redacted func(id.RoomID, id.EventID)                       // an event, of state or not, may have been redacted
 	Left     func(id.RoomID)                                   // somebody left or was banned from the room; may come more than once, or be lost
-	Before   func(context.Context) error                       // called before a transaction is looked at; nil: nothing
-	Spread   func(context.Context) error                       // called when it was, before anything of it is committed; nil: nothing
 	Ready    func() []string                                   // what keeps Usher from working; nothing: ready
 
 	Now      func() time.Time // time.Now if nil
@@ -226,16 +223,10 @@ func (n *Intake) take(w http.ResponseWriter, r *http.Request, t *work, txn strin
 	case err != nil:
 		return http.StatusBadRequest, "M_UNKNOWN"
 	}
-	if err := n.inStep(r.Context(), n.o.Before); err != nil {
-		return http.StatusServiceUnavailable, "M_UNKNOWN"
-	}
 	// What is no JSON is sent again for ever; but nothing of it can be kept, and a 200 would lose it in silence.
 	if err := n.sort(t, txn); err != nil {
 		n.o.Log.Error().Err(err).Str("transaction_id", shorten(txn, 64)).Int("bytes", len(t.body)).Msg("Transaction refused")
 		return http.StatusBadRequest, "M_NOT_JSON"
-	}
-	if err := n.inStep(r.Context(), n.o.Spread); err != nil {
-		return http.StatusServiceUnavailable, "M_UNKNOWN"
 	}
 	if t.quiet() {
 		return http.StatusOK, ""
@@ -247,20 +238,6 @@ func (n *Intake) take(w http.ResponseWriter, r *http.Request, t *work, txn strin
 		return http.StatusServiceUnavailable, "M_UNKNOWN"
 	}
 	return http.StatusOK, ""
-}
-
-// inStep calls what keeps replicas in step with each other.
-func (n *Intake) inStep(ctx context.Context, fn func(context.Context) error) error {
-	if fn == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.o.Commit)
-	defer cancel()
-	err := fn(ctx)
-	if err != nil {
-		n.o.Log.Error().Err(err).Msg("Other replicas are out of step, so a transaction is not taken")
-	}
-	return err
 }
 
 // commit makes durable what a transaction brought, then hands it on.

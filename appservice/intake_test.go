@@ -34,7 +34,7 @@ type desk struct {
 
 func (d *desk) note(format string, args ...any) { d.log = append(d.log, fmt.Sprintf(format, args...)) }
 
-func (d *desk) Receive(ctx context.Context, events []invites.Received, _ func(invites.Received) bool, members ...invites.MemberEvent) ([]invites.Received, error) {
+func (d *desk) Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) ([]invites.Received, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		return nil, errors.New("no deadline")
 	}
@@ -223,7 +223,7 @@ func TestCards(t *testing.T) {
 	d := new(desk)
 	n := d.intake()
 	n.o.Encrypted = true
-	n.o.Cards.Heard("$card", "$old")
+	n.o.Cards.Open("$card", "$old")
 	sealed := func(eventID, on string) string {
 		return event("m.room.encrypted", eventID, fmt.Sprintf(`{"algorithm":"m.megolm.v1.aes-sha2","m.relates_to":{"rel_type":"m.annotation","event_id":%q}}`, on), "")
 	}

@@ -15,8 +15,6 @@ import (
 // invitation cost a write. It keeps a hash of each, 64 bits with a seed of this process: where two should share one,
 // the ledger finds that there is nothing to end. The zero value is not ready; NewPending makes one.
 type Pending struct {
-	Share func(r id.RoomID, user id.UserID) // told of what Add notes, known or not: others may have forgotten it; may be nil
-
 	seed maphash.Seed
 	mu   sync.Mutex
 	open map[uint64]struct{}
@@ -34,14 +32,6 @@ func (p *Pending) hash(r id.RoomID, user id.UserID) uint64 {
 
 // Add notes an open invitation.
 func (p *Pending) Add(r id.RoomID, user id.UserID) {
-	if p.Share != nil {
-		p.Share(r, user)
-	}
-	p.Heard(r, user)
-}
-
-// Heard notes an open invitation that others know of already.
-func (p *Pending) Heard(r id.RoomID, user id.UserID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.open[p.hash(r, user)] = struct{}{}
@@ -104,7 +94,7 @@ func (n *Intake) member(t *work, e *rawEvent, in id.RoomID, user id.UserID) (fau
 func (n *Intake) settled(members []invites.MemberEvent) {
 	for i := range members {
 		if m := &members[i]; m.Membership == "invite" {
-			n.o.Pending.Heard(m.Room, m.Target) // others were told before the commit
+			n.o.Pending.Add(m.Room, m.Target)
 		} else {
 			n.o.Pending.remove(m.Room, m.Target)
 		}

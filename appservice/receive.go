@@ -62,7 +62,7 @@ func (n *Intake) receiveAll(ctx context.Context, batch []*arrival) {
 	}
 	if len(events)+len(members) > 0 {
 		var err error
-		if fresh, err = n.o.Inbox.Receive(ctx, events, n.begin(batch), members...); err != nil {
+		if fresh, err = n.o.Inbox.Receive(ctx, events, members...); err != nil {
 			n.doubt.Store(true)
 			for _, a := range batch {
 				a.err = fmt.Errorf("inbox: %w", err)
@@ -98,24 +98,5 @@ func (n *Intake) receiveAll(ctx context.Context, batch []*arrival) {
 	}
 	if n.doubt.CompareAndSwap(true, false) && n.o.Recover != nil {
 		n.o.Recover()
-	}
-}
-
-// begin returns what may have commands carried out while they are committed, unless one of them is taken back at once.
-func (n *Intake) begin(batch []*arrival) func(invites.Received) bool {
-	for _, a := range batch {
-		if len(a.redactions) > 0 {
-			return nil
-		}
-	}
-	if n.o.Begin == nil {
-		return nil
-	}
-	held := map[id.RoomID]bool{} // an event of the room has to wait for the commit, so those after it do
-	return func(e invites.Received) bool {
-		if held[e.Room] || e.Type != "m.room.message" || !n.o.Begin(e) {
-			held[e.Room] = true
-		}
-		return !held[e.Room]
 	}
 }

@@ -31,11 +31,10 @@ func (b *bot) handle(ctx context.Context, ev invites.Received) {
 		if b.client.AwaitToken(ctx) != nil {
 			return
 		}
-		err := b.inLane(ctx, ev, func() error { return b.once(ctx, ev, time.Since(started) < patience) })
+		err := b.once(ctx, ev, time.Since(started) < patience)
 		if err == nil {
 			return
 		}
-		ev.New = false // by now the inbox has it, or never will
 		wait := pause
 		if under := new(invites.UnderWayError); errors.As(err, &under) {
 			wait = time.Until(under.Until) + time.Millisecond
@@ -53,9 +52,9 @@ func (b *bot) handle(ctx context.Context, ev invites.Received) {
 // once tries to handle an event. An error means that it should be tried again.
 func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error {
 	defer b.survive(ev)
-	now, err := b.asItIs(ctx, ev)
+	now, err := b.port.Received(ctx, ev.Event)
 	if errors.Is(err, invites.ErrNotFound) || now.Handled {
-		b.sealed.parking.leave(ev) // another replica may have handled what is parked here
+		b.sealed.parking.leave(ev)
 		return nil
 	} else if err != nil {
 		return err
@@ -88,19 +87,6 @@ func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error
 	}
 	// The queue may have finished before there was a message to edit.
 	return b.report(ctx, ev.Event, finished)
-}
-
-// asItIs returns an event as the inbox has it now.
-func (b *bot) asItIs(ctx context.Context, ev invites.Received) (invites.Received, error) {
-	if !ev.New {
-		return b.port.Received(ctx, ev.Event)
-	}
-	redacted, _, err := b.port.Redacted(ctx, ev.Event) // while it waited, or it is not committed yet
-	if errors.Is(err, invites.ErrNotFound) {
-		err = nil
-	}
-	ev.Redacted = redacted
-	return ev, err
 }
 
 // dispatch runs an event, and turns a panic into an answer: the next event works.
@@ -155,7 +141,7 @@ func (b *bot) answer(ctx context.Context, ev invites.Received, m commands.Messag
 		return nil
 	}
 	if ev.Answer != "" {
-		b.closeCard(ctx, ev.Answer)
+		b.cards.Close(ev.Answer)
 		return b.port.Handled(ctx, ev.Event) // the queue's workers look whether somebody has told already
 	}
 	b.end(ev.Event)

@@ -96,7 +96,7 @@ func receive(t *testing.T, b *bot, text string) invites.Received {
 	now := time.Now()
 	fresh, err := b.store.Receive(t.Context(), []invites.Received{{
 		Event: "$event", Room: "!r:here", Sender: "@alice:here", Type: "m.room.message", Raw: raw, SentAt: now, ReceivedAt: now,
-	}}, nil)
+	}})
 
 	if err != nil || len(fresh) != 1 {
 		t.Fatal(fresh, err)

@@ -46,7 +46,6 @@ type bot struct {
 	jobs     *jobs.Queue
 	lanes    *lanes
 	feed     *feed
-	wire     *wire
 	commands rate[id.UserID]
 	answers  rate[id.RoomID]
 	admitted sync.Map // ids of events being handled whose command may run, so that trying again costs its sender nothing

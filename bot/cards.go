@@ -15,16 +15,8 @@ import (
 // await opens a command's card. When nobody has reacted in time, the command gets another turn, and says so.
 func (b *bot) await(command invites.Received, card id.EventID) {
 	b.cards.Open(card)
-	command.New = false // by then it is the inbox that knows what became of it
 	left := time.Until(command.ReceivedAt.Add(commands.ConfirmWithin)) + time.Second
 	time.AfterFunc(max(left, 0), func() { b.lanes.push(b.ctx, []invites.Received{command}) })
-}
-
-// closeCard forgets a card, here and on all other replicas.
-func (b *bot) closeCard(ctx context.Context, card id.EventID) {
-	if b.cards.Close(card) {
-		b.wire.tell(ctx, wordClosed, string(card))
-	}
 }
 
 // decide hands a reaction to the command whose card it is on.
@@ -49,7 +41,7 @@ func (b *bot) decide(ctx context.Context, ev invites.Received) error {
 	if err != nil || !decided {
 		return err
 	}
-	b.closeCard(ctx, card)
+	b.cards.Close(card)
 	if reply.Text.Empty() {
 		reply.Text.Say("✅ Done.")
 	}

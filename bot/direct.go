@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
 )
 
@@ -26,8 +25,6 @@ type directs struct {
 	mu     sync.Mutex
 	byUser map[id.UserID][]id.RoomID
 	rooms  map[id.RoomID]bool
-
-	reading, again bool // of reload
 }
 
 // load reads what is on record. What is known stays so: it may be on record since.
@@ -44,32 +41,6 @@ func (d *directs) load(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// reload has what is on record read beside whoever asks for it, once at a time: who asks meanwhile has it read once more.
-func (d *directs) reload(ctx context.Context, log zerolog.Logger) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.again = true
-	if d.reading {
-		return
-	}
-	d.reading = true
-	go func() {
-		for d.next() {
-			if err := d.load(ctx); err != nil && ctx.Err() == nil {
-				log.Warn().Err(err).Msg("which rooms are direct chats could not be read")
-			}
-		}
-	}()
-}
-
-// next reports whether there is to be read once more.
-func (d *directs) next() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.reading, d.again = d.again, false
-	return d.reading
 }
 
 // heard notes a direct chat that is on record.

@@ -2,12 +2,10 @@ package bot
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
-	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
 	"usher/store"
@@ -20,8 +18,6 @@ type feed struct {
 	lanes *lanes
 	most  int // events that lanes may have before more stay in the inbox
 	log   zerolog.Logger
-
-	parked func(id.RoomID) bool // tells whether something of a room is parked
 
 	mu     sync.Mutex
 	last   int64 // everything up to this Seq was brought to the lanes
@@ -44,19 +40,8 @@ func (f *feed) push(ctx context.Context, events []invites.Received) {
 		f.behind, f.more = true, true
 		return
 	}
-	for i := range events {
-		events[i].New = events[i].Seq > f.last && !f.store.Shared() // else it may have been brought before, or to another replica
-	}
 	f.last = max(f.last, events[len(events)-1].Seq)
-	f.lanes.push(ctx, slices.DeleteFunc(events, func(ev invites.Received) bool { return ev.Begun }))
-}
-
-// begin hands over an event that is being committed, if its turn is now, and reports whether it did. It might have to wait behind
-// what is parked, and be looked for in the inbox before it is there. What is at work in its room may be parked yet.
-func (f *feed) begin(ctx context.Context, ev invites.Received) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return !f.behind && f.lanes.idle(ev.Room) && !f.parked(ev.Room) && f.lanes.begun(ctx, ev)
+	f.lanes.push(ctx, events)
 }
 
 // rewind has everything that waits in the inbox brought to the lanes. An event that is in a lane already is found handled when

@@ -30,7 +30,7 @@ func put(t *testing.T, b *bot, who id.UserID, n int, rooms ...id.RoomID) []invit
 			SentAt: time.Now(), ReceivedAt: time.Now(),
 		}
 	}
-	fresh, err := b.store.Receive(t.Context(), list, nil)
+	fresh, err := b.store.Receive(t.Context(), list)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestFeed(t *testing.T) {
 			close(all)
 		}
 	})
-	b.feed = &feed{store: b.store, lanes: b.lanes, most: 2000, log: zerolog.Nop(), parked: b.sealed.parking.any}
+	b.feed = &feed{store: b.store, lanes: b.lanes, most: 2000, log: zerolog.Nop()}
 	b.lanes.hungry, b.lanes.low = func() { b.feed.hungry(b.ctx) }, 1000
 	var names []id.RoomID
 	for r := range rooms {

@@ -19,16 +19,6 @@ func (b *bot) newGuard() *invites.Guard {
 	}}
 }
 
-// refresh begins or ends to watch a room, and has other replicas do as well.
-func (b *bot) refresh(ctx context.Context, r id.RoomID) error {
-	before := b.guard.Watches(r)
-	err := b.guard.Refresh(ctx, r)
-	if b.guard.Watches(r) != before {
-		b.wire.tell(ctx, wordGuards)
-	}
-	return err
-}
-
 // related has the guards look anew at a room that came under a space, or is under it no more, as one of both says, and at those below it.
 func (b *bot) related(ctx context.Context, ev invites.Received) error {
 	b.expiriesChanged.Store(true)
@@ -70,7 +60,7 @@ const maxBelow = 4
 // regard has the guards look anew at a room whose policy changed, or that the bot came into or left, and at all rooms that may
 // inherit from it.
 func (b *bot) regard(ctx context.Context, r id.RoomID) error {
-	if err := b.refresh(ctx, r); err != nil {
+	if err := b.guard.Refresh(ctx, r); err != nil {
 		return err
 	}
 	return b.regardBelow(ctx, r)
@@ -94,7 +84,7 @@ func (b *bot) regardBelow(ctx context.Context, r id.RoomID) error {
 				if seen[child] {
 					continue
 				}
-				if err := b.refresh(ctx, child); err != nil {
+				if err := b.guard.Refresh(ctx, child); err != nil {
 					return err
 				}
 				seen[child] = true

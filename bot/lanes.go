@@ -10,10 +10,10 @@ import (
 )
 
 // lanes run what happens in one room in order, and rooms side by side up to a bound. Where there is more to do, senders take
-// turns, and none has more than a share at a time, so that nobody's flood delays others. Lanes keep the keys of events, and
-// of a few new ones what they say; the inbox has the rest.
+// turns, and none has more than a share at a time, so that nobody's flood delays others. Lanes keep the keys of events; the
+// inbox has their content.
 type lanes struct {
-	handle func(context.Context, invites.Received) // is given Raw of what is New only
+	handle func(context.Context, invites.Received) // is given events without Raw
 	share  int                                     // slots that one sender may have
 	hungry func()                                  // called when fewer events than low wait; may be nil
 	low    int
@@ -25,14 +25,10 @@ type lanes struct {
 	senders map[id.UserID]*sender // those with a lane ready or at work
 	turns   []id.UserID           // senders with a lane ready, next first
 	events  int                   // in all lanes, without those being handled
-	said    int                   // bytes that these say
 	closed  bool
 	working sync.WaitGroup
 	running context.Context
 }
-
-// mostSaid bounds what events that wait say, in bytes.
-const mostSaid = 1 << 20
 
 // key is an event in its room.
 type key struct {
@@ -74,10 +70,7 @@ func (l *lanes) push(ctx context.Context, events []invites.Received) {
 			continue
 		}
 		l.queued[key{ev.Room, ev.Event}] = true
-		if ev.New = ev.New && l.said+len(ev.Raw) <= mostSaid; !ev.New {
-			ev.Raw = nil
-		}
-		l.said += len(ev.Raw)
+		ev.Raw = nil
 		in := l.rooms[ev.Room]
 		if in == nil {
 			in = &lane{room: ev.Room}
@@ -90,31 +83,6 @@ func (l *lanes) push(ctx context.Context, events []invites.Received) {
 		}
 	}
 	l.begin()
-}
-
-// begun begins with an event at once, with all that it says, if nothing is before it. It reports whether it did.
-func (l *lanes) begun(ctx context.Context, ev invites.Received) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if s := l.senders[ev.Sender]; l.closed || l.free == 0 || len(l.turns) > 0 || l.rooms[ev.Room] != nil || (s != nil && s.slots >= l.share) {
-		return false
-	}
-	l.running = ctx
-	ev.New = true
-	in := &lane{room: ev.Room, queue: []invites.Received{ev}}
-	l.rooms[ev.Room] = in
-	l.events++
-	l.said += len(ev.Raw)
-	l.ready(in)
-	l.begin()
-	return true
-}
-
-// idle reports whether a room has no lane.
-func (l *lanes) idle(r id.RoomID) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.rooms[r] == nil
 }
 
 // ready queues a lane with the sender of its first event. l.mu is held.
@@ -153,7 +121,6 @@ func (l *lanes) begin() {
 		delete(l.queued, key{ev.Room, ev.Event})
 		in.busy = true
 		l.events--
-		l.said -= len(ev.Raw)
 		l.free--
 		s.slots++
 		l.working.Add(1)

@@ -149,64 +149,6 @@ func TestLanesStop(t *testing.T) {
 	}
 }
 
-// TestLanesSaid keeps of new events what they say, up to a bound, and of others nothing.
-func TestLanesSaid(t *testing.T) {
-	handled := make(chan invites.Received, 10)
-	l := newLanes(1, func(_ context.Context, ev invites.Received) { handled <- ev })
-	list := events("a", 5)
-	for i := range list {
-		list[i].New, list[i].Raw = i != 1, make([]byte, mostSaid*2/5)
-	}
-	l.push(t.Context(), list) // the first begins at once
-	for i, want := range []bool{true, false, true, false, false} {
-		if ev := <-handled; ev.New != want || (ev.Raw != nil) != want {
-			t.Errorf("event %d is new: %v, says %d bytes", i, ev.New, len(ev.Raw))
-		}
-	}
-	l.push(t.Context(), list[:1])
-	if ev := <-handled; !ev.New {
-		t.Error("what was handled still counts")
-	}
-	empty(t, l)
-}
-
-// TestLanesBegin has an event begin at once only where nothing is before it, and be handled with all that it says.
-func TestLanesBegin(t *testing.T) {
-	let, handled := make(chan struct{}), make(chan invites.Received, 10)
-	l := newLanes(2, func(_ context.Context, ev invites.Received) {
-		<-let
-		handled <- ev
-	})
-	a, b, c := events("a", 2), events("b", 1), events("c", 1)
-	if !l.begun(t.Context(), a[0]) {
-		t.Error("nothing is before it")
-	}
-	if l.begun(t.Context(), a[1]) {
-		t.Error("its room is at work")
-	}
-	l.push(t.Context(), b)
-	if l.begun(t.Context(), c[0]) {
-		t.Error("no slot is free")
-	}
-	l.push(t.Context(), a[1:])
-	close(let)
-	var rooms []id.RoomID
-	for range 3 {
-		ev := <-handled
-		rooms = append(rooms, ev.Room)
-		if first := ev.Room == "a" && ev.Seq == 0; ev.New != first || (ev.Raw != nil) != first {
-			t.Errorf("handled %+v", ev)
-		}
-	}
-	if len(rooms) != 3 {
-		t.Errorf("handled %v", rooms)
-	}
-	empty(t, l)
-	if l.begun(t.Context(), c[0]) {
-		t.Error("stopped")
-	}
-}
-
 // TestStopEnds: a store that takes its time to note what is answered holds a stop up no longer than it may take.
 func TestStopEnds(t *testing.T) {
 	b, _ := newBot(t)

@@ -14,7 +14,7 @@ import (
 
 // loadPending learns which invitations are open, so that the intake knows what ends one.
 func (b *bot) loadPending(ctx context.Context) error {
-	return b.store.EachPending(ctx, b.pending.Heard)
+	return b.store.EachPending(ctx, b.pending.Add)
 }
 
 // stays reports whether a join is of somebody who was in the room already: a new name or avatar. That comes for all rooms at
@@ -42,7 +42,6 @@ func (b *bot) arrived(ctx context.Context, r id.RoomID) error {
 	for _, m := range found {
 		b.pending.Add(r, m.Target)
 	}
-	b.wire.tellAll(ctx)
 	return b.store.Complete(ctx, r, found, asked)
 }
 

@@ -73,7 +73,6 @@ func (b *bot) invited(ctx context.Context, ev invites.Received, direct bool) err
 		if err := b.direct.add(ctx, ev.Sender, ev.Room); err != nil {
 			return err
 		}
-		b.wire.tell(ctx, wordDirect, string(ev.Room), string(ev.Sender))
 	}
 	err := b.move(ctx, room.Join, ev.Room, []string{ev.Sender.Homeserver()})
 	if invites.Refused(err) {

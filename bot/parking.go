@@ -70,7 +70,7 @@ func (p *parking) put(ev invites.Received) *parked {
 	list := p.rooms[ev.Room]
 	i, found := slices.BinarySearchFunc(list, ev.Seq, func(e *parked, seq int64) int { return cmp.Compare(e.ev.Seq, seq) })
 	if !found {
-		ev.Raw, ev.New = nil, false // the inbox has it, from which it is read when it goes on
+		ev.Raw = nil // the inbox has it, from which it is read when it goes on
 		p.rooms[ev.Room] = slices.Insert(list, i, &parked{ev: ev})
 	}
 	return p.rooms[ev.Room][i]
@@ -81,13 +81,6 @@ func (p *parking) holds(ev invites.Received) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.ContainsFunc(p.rooms[ev.Room], func(e *parked) bool { return e.ev.Event == ev.Event })
-}
-
-// any reports whether something of a room is parked.
-func (p *parking) any(r id.RoomID) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.rooms[r]) > 0
 }
 
 // leave takes an event out, and lets those go that may have waited behind it.

@@ -1,7 +1,6 @@
 package bot
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"testing"
@@ -110,14 +109,13 @@ func TestParkingIsOverInTime(t *testing.T) {
 	}
 }
 
-// TestParkingKeepsKeysOnly: what an event says stays in the inbox, also of one that has begun before it was there: it is read
-// again when it goes on.
+// TestParkingKeepsKeysOnly: what an event says stays in the inbox, from which it is read again when it goes on.
 func TestParkingKeepsKeysOnly(t *testing.T) {
 	now := time.Now()
 	var lane []invites.Received
 	p := newParking(func(ev invites.Received) { lane = append(lane, ev) })
 	first, second := parkedEvent(1, "$1", "@a:x", now), parkedEvent(2, "$2", "@a:x", now)
-	first.Raw, second.Raw, second.New = []byte(`{"long":1}`), []byte(`{"long":2}`), true
+	first.Raw, second.Raw = []byte(`{"long":1}`), []byte(`{"long":2}`)
 	p.park(first, now, now.Add(time.Hour))
 	if !p.blocked(second, now) {
 		t.Fatal("it does not wait")
@@ -125,7 +123,7 @@ func TestParkingKeepsKeysOnly(t *testing.T) {
 	p.leave(first)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(lane) != 1 || lane[0].Event != "$2" || lane[0].New || lane[0].Raw != nil {
+	if len(lane) != 1 || lane[0].Event != "$2" || lane[0].Raw != nil {
 		t.Errorf("goes on as %+v", lane)
 	}
 	for _, e := range p.rooms["!r"] {
@@ -133,42 +131,4 @@ func TestParkingKeepsKeysOnly(t *testing.T) {
 			t.Errorf("keeps %s", e.ev.Raw)
 		}
 	}
-}
-
-// TestNothingBeginsBehindWhatIsParked: an event that is being committed might have to wait behind what is parked in its room, and go
-// on before the inbox has it.
-func TestNothingBeginsBehindWhatIsParked(t *testing.T) {
-	begun, handled := make(chan id.EventID), make(chan struct{})
-	now := time.Now()
-	var p *parking
-	l := newLanes(4, func(_ context.Context, ev invites.Received) {
-		begun <- ev.Event
-		<-handled
-		if ev.Event == "$1" {
-			p.park(ev, now, now.Add(time.Hour))
-		}
-	})
-	p = newParking(func(ev invites.Received) { l.push(t.Context(), []invites.Received{ev}) })
-	f := &feed{lanes: l, most: 10, parked: p.any}
-	first, second, third := parkedEvent(1, "$1", "@a:x", now), parkedEvent(2, "$2", "@a:x", now), parkedEvent(3, "$3", "@a:x", now)
-	third.Room = "!other"
-	l.push(t.Context(), []invites.Received{first})
-	<-begun
-	if f.begin(t.Context(), second) {
-		t.Error("it begins beside another of its room")
-	}
-	handled <- struct{}{}
-	l.working.Wait()
-	if f.begin(t.Context(), second) {
-		t.Error("it begins behind what is parked")
-	}
-	if !f.begin(t.Context(), third) {
-		t.Error("it does not begin in another room")
-	}
-	if ev := <-begun; ev != "$3" {
-		t.Errorf("%s begins", ev)
-	}
-	handled <- struct{}{}
-	p.leave(first)
-	empty(t, l)
 }

@@ -70,7 +70,7 @@ func TestCardIsOver(t *testing.T) {
 	again := make(chan invites.Received, 1)
 	b.lanes = newLanes(1, func(_ context.Context, ev invites.Received) { again <- ev })
 	ev := receive(t, b, "!ping")
-	ev.New, ev.ReceivedAt = true, ev.ReceivedAt.Add(-time.Hour)
+	ev.ReceivedAt = ev.ReceivedAt.Add(-time.Hour)
 	reply := commands.Reply{Card: true}
 	reply.Text.Say("So?")
 	if err := b.answer(t.Context(), ev, commands.Message{}, reply); err != nil {
@@ -78,7 +78,7 @@ func TestCardIsOver(t *testing.T) {
 	}
 	select {
 	case got := <-again:
-		if got.Event != ev.Event || got.New {
+		if got.Event != ev.Event {
 			t.Errorf("got %+v", got)
 		}
 	case <-time.After(20 * time.Second):

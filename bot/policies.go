@@ -18,9 +18,6 @@ func (b *bot) linked(ctx context.Context, claims []invites.SpaceChild) error {
 		return err
 	}
 	b.state.Link(claims)
-	if len(claims) > 0 {
-		b.wire.tell(ctx, wordSpaces)
-	}
 	return nil
 }
 

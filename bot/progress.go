@@ -3,6 +3,7 @@ package bot
 import (
 	"context"
 	"errors"
+	"hash/fnv"
 	"slices"
 	"sync"
 	"time"
@@ -63,6 +64,16 @@ func (p *progress) over(command id.EventID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.edited, command)
+}
+
+// striped is a set of locks, among which each command has one.
+type striped [64]sync.Mutex
+
+// of returns the lock of a command.
+func (s *striped) of(command id.EventID) *sync.Mutex {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(command))
+	return &s[h.Sum32()%uint32(len(s))]
 }
 
 // refusedPause is how long a row is left alone while the homeserver refuses the bot's token.
@@ -158,12 +169,7 @@ func (b *bot) report(ctx context.Context, command id.EventID, why occasion) erro
 	if !more {
 		b.progress.over(command)
 	}
-	// One at a time, here and among replicas, so that two who finish together don't both say so.
-	release, err := b.store.HoldLane(ctx, rows[0].CommandRoom)
-	if err != nil {
-		return err
-	}
-	defer release()
+	// One report at a time, so that two deliveries which finish together don't both send the last one.
 	lock := b.reporting.of(command)
 	lock.Lock()
 	defer lock.Unlock()

@@ -81,10 +81,7 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 	if n := b.store.Ahead(); n > 0 {
 		log.Info().Int("upgrades", n).Msg("the database was upgraded by a newer version, with which this one can go on")
 	}
-	b.wire = newWire(b.store, log)
 	b.pending, b.cards = appservice.NewPending(), appservice.NewCards()
-	b.pending.Share = func(r id.RoomID, user id.UserID) { b.wire.say(wordPending, string(r), string(user)) }
-	b.cards.Share = func(card, vote id.EventID) { b.wire.tell(b.ctx, wordCard, string(card), string(vote)) }
 	b.state = homeserver.NewState(b.client, homeserver.StateOptions{Creates: b.store, Log: log})
 	if err := b.buildEncryption(ctx, cfg, version); err != nil {
 		b.close()
@@ -111,7 +108,7 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 	b.guard = b.newGuard()
 	b.desk = b.newRunner(cfg, version)
 	b.lanes = newLanes(parallelRooms, b.handle)
-	b.feed = &feed{store: b.store, lanes: b.lanes, most: mostInLanes, log: log, parked: b.sealed.parking.any}
+	b.feed = &feed{store: b.store, lanes: b.lanes, most: mostInLanes, log: log}
 	b.lanes.hungry, b.lanes.low = func() { b.feed.hungry(b.ctx) }, mostInLanes/2
 	b.commands.perMinute, b.answers.perMinute = cfg.Commands.PerMinute, cfg.Commands.AnswersPerMinute
 	return b, nil
@@ -229,8 +226,6 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 	b.closers = append(b.closers, stop)
 	go b.recheck(b.ctx)
 	go b.feed.watch(b.ctx)
-	go b.lookAfter(b.ctx)
-	go b.listenToOthers(b.ctx)
 	server := &http.Server{Handler: intake, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -262,16 +257,11 @@ func (b *bot) finish(ctx context.Context, others ...func(context.Context) error)
 }
 
 func (b *bot) newIntake(cfg *config.Config) *appservice.Intake {
-	var before, spread func(context.Context) error
-	if b.store.Shared() {
-		before, spread = b.wire.caughtUp, b.wire.flush
-	}
 	return appservice.NewIntake(appservice.IntakeOptions{
 		Inbox: b.port, Watcher: watchers{b}, Pending: b.pending, Cards: b.cards, Encrypted: b.sealed.device != nil,
 		Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
 		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: b.desk.Known,
 		MaxBody: int64(cfg.Appservice.MaxBodySize), ReadTimeout: cfg.Appservice.RequestTimeout,
-		Begin:   func(ev invites.Received) bool { return b.feed.begin(b.ctx, ev) },
 		Deliver: func(events []invites.Received) { b.feed.push(b.ctx, events) },
 		Recover: func() {
 			if err := b.feed.rewind(b.ctx); err != nil {
@@ -279,11 +269,7 @@ func (b *bot) newIntake(cfg *config.Config) *appservice.Intake {
 			}
 		},
 		Policy: policy.EventType, Guarded: b.guard.Watches, Claimed: b.claimed, Linked: b.linked, Left: b.left, Ready: b.health.Reasons,
-		Redacted: func(r id.RoomID, event id.EventID) {
-			b.state.Forget(r, event)
-			b.wire.say(wordRedacted, string(r), string(event))
-		},
-		Before: before, Spread: spread,
+		Redacted: b.state.Forget,
 		Counters: b.metrics, Log: b.log,
 	})
 }
@@ -305,14 +291,8 @@ func (b *bot) recheck(ctx context.Context) {
 	}
 }
 
-// sweep lists the rows that should be worked on and may have no job. Replicas do it one after the other: who comes second finds
-// done what there was to do.
+// sweep lists the rows that should be worked on and may have no job.
 func (b *bot) sweep(ctx context.Context) ([]int64, error) {
-	release, err := b.store.HoldLane(ctx, "sweep") // no room's name
-	if err != nil {
-		return nil, err
-	}
-	defer release()
 	b.tend(ctx, "")
 	if err := b.expire(ctx); err != nil && ctx.Err() == nil {
 		b.log.Warn().Err(err).Msg("could not look which invitations have expired")

@@ -3,10 +3,10 @@ package bot
 import (
 	"context"
 	"errors"
-	"strconv"
 	"sync"
 	"time"
 
+	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
 	"usher/appservice"
@@ -20,9 +20,22 @@ import (
 	"usher/store"
 )
 
+// device is the bot's device in encrypted rooms, an encryption.Device.
+type device interface {
+	Run(ctx context.Context)
+	Ready() bool
+	CaughtUp() bool
+	Open(ctx context.Context, ev invites.Received) (invites.Received, error)
+	Seal(ctx context.Context, r id.RoomID, eventType string, content any) (string, any, error)
+	SealFile(ctx context.Context, r id.RoomID, data []byte) (*event.EncryptedFileInfo, error)
+	ShareHistory(ctx context.Context, r id.RoomID, users []id.UserID) (devices int, err error)
+	Changed(r id.RoomID, eventType string)
+	Invalidate(r id.RoomID)
+}
+
 // sealed is the bot's part in encrypted rooms.
 type sealed struct {
-	device  *encryption.Device // nil: encryption is off
+	device  device // nil: encryption is off
 	parking *parking
 	wait    time.Duration // how long a key is waited for
 
@@ -47,14 +60,17 @@ func (b *bot) buildEncryption(ctx context.Context, cfg *config.Config, version s
 	}
 	b.closers = append(b.closers, func() { _ = keys.Close() })
 	b.sealed.wait = cfg.Encryption.WaitForKeys
-	b.sealed.device, err = encryption.New(ctx, encryption.Options{
+	d, err := encryption.New(ctx, encryption.Options{
 		Homeserver: cfg.Homeserver.Address, Bot: b.self.Bot, Token: cfg.Appservice.ASToken.Reveal(), UserAgent: "usher/" + version,
 		PickleKey: cfg.Encryption.PickleKey.Reveal(), RecoveryKey: cfg.Encryption.RecoveryKey.Reveal(),
 		SignedOnly: cfg.Encryption.ShareKeysWith == config.ShareSigned, History: cfg.Encryption.HistorySharing,
 		Keys: keys, Rooms: b.state, Log: b.log, Arrived: b.sealed.parking.release,
-		Tell: func(ctx context.Context, what string, r id.RoomID) { b.wire.tell(ctx, wordDevice, what, string(r)) },
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	b.sealed.device = d
+	return nil
 }
 
 // startEncryption brings the device to life until the bot is closed.
@@ -65,7 +81,6 @@ func (b *bot) startEncryption() {
 	ctx, cancel := context.WithCancel(b.ctx)
 	var parts sync.WaitGroup
 	parts.Go(func() { b.sealed.device.Run(ctx) })
-	parts.Go(func() { b.sealed.device.Serve(ctx) })
 	b.closers = append(b.closers, func() { cancel(); parts.Wait() })
 }
 
@@ -106,7 +121,7 @@ func (b *bot) open(ctx context.Context, ev invites.Received, patient bool) (open
 	case errors.Is(err, encryption.ErrNoKey), errors.Is(err, encryption.ErrUnreadable), vain:
 		err = b.unreadable(ctx, ev, err)
 	case err == nil:
-		b.told(ev.Room, false)
+		b.sealed.tell(ev.Room, false)
 		goOn = opened.Type == "m.room.message" || b.mayVote(opened)
 		if !goOn {
 			b.dismiss(ev.Event)
@@ -144,34 +159,24 @@ func (s *sealed) tell(r id.RoomID, told bool) (before bool) {
 	return before
 }
 
-// told notes it for all replicas.
-func (b *bot) told(r id.RoomID, told bool) (before bool) {
-	if before = b.sealed.tell(r, told); before != told {
-		b.wire.tell(b.ctx, wordTold, string(r), strconv.FormatBool(told))
-	}
-	return before
-}
-
 // unreadable ends an event that can't be read. Nobody can tell whether it was a command; so the room is told once, and again
 // only after something could be read there. People who may not use the bot are not told.
 func (b *bot) unreadable(ctx context.Context, ev invites.Received, why error) error {
 	b.log.Info().AnErr("why", why).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("an event can't be read")
-	if b.desk.Level(ev.Sender) == commands.Nobody || b.told(ev.Room, true) {
+	if b.desk.Level(ev.Sender) == commands.Nobody || b.sealed.tell(ev.Room, true) {
 		return b.store.Handled(ctx, ev.Event)
 	}
 	err := b.answer(ctx, ev, commands.Message{Event: ev.Event, Room: ev.Room, Sender: ev.Sender}, commands.Unreadable())
 	if err != nil {
-		b.told(ev.Room, false)
+		b.sealed.tell(ev.Room, false)
 	}
 	return err
 }
 
-// dismissPause is how long opened chat may stay in the inbox, so that much of it goes in one commit. Where other replicas
-// would open it again, that is short.
+// dismissPause is how long opened chat may stay in the inbox, so that much of it goes in one commit.
 const (
-	dismissPause  = 2 * time.Second
-	dismissShared = 100 * time.Millisecond
-	dismissMany   = 100
+	dismissPause = 2 * time.Second
+	dismissMany  = 100
 )
 
 // dismiss drops an event that was opened and is no command. Should it come up again before that, it is opened again.
@@ -181,11 +186,7 @@ func (b *bot) dismiss(ev id.EventID) {
 	b.sealed.chat = append(b.sealed.chat, ev)
 	switch len(b.sealed.chat) {
 	case 1:
-		pause := dismissPause
-		if b.store.Shared() {
-			pause = dismissShared
-		}
-		time.AfterFunc(pause, b.dismissAll)
+		time.AfterFunc(dismissPause, b.dismissAll)
 	case dismissMany:
 		go b.dismissAll()
 	}
@@ -230,18 +231,7 @@ func (b *bot) message(ctx context.Context, ev invites.Received) (commands.Messag
 type watchers struct{ *bot }
 
 // Changed implements appservice.Watcher.
-func (w watchers) Changed(r id.RoomID, k room.Key) {
-	w.changed(r, k)
-	w.wire.say(wordChanged, string(r), k.Type, k.StateKey)
-}
-
-// Invalidate implements appservice.Watcher.
-func (w watchers) Invalidate(r id.RoomID) {
-	w.invalidate(r)
-	w.wire.say(wordRoom, string(r))
-}
-
-func (b *bot) changed(r id.RoomID, k room.Key) {
+func (b watchers) Changed(r id.RoomID, k room.Key) {
 	b.state.Changed(r, k)
 	if k == policy.Key() || k.Type == "m.room.power_levels" {
 		b.expiriesChanged.Store(true) // in some room: spaces pass theirs on to others
@@ -251,7 +241,8 @@ func (b *bot) changed(r id.RoomID, k room.Key) {
 	}
 }
 
-func (b *bot) invalidate(r id.RoomID) {
+// Invalidate implements appservice.Watcher.
+func (b watchers) Invalidate(r id.RoomID) {
 	b.state.Invalidate(r)
 	if b.sealed.device != nil {
 		b.sealed.device.Invalidate(r)

@@ -2,7 +2,9 @@ package bot
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -11,38 +13,30 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/commands"
-	"usher/encryption"
 	"usher/invites"
-	"usher/store"
-	"usher/store/pgtest"
 )
+
+// brokenDevice is a device whose database fails.
+type brokenDevice struct{ device }
+
+func (brokenDevice) CaughtUp() bool { return true }
+func (brokenDevice) Open(_ context.Context, ev invites.Received) (invites.Received, error) {
+	return ev, errors.New("the database of keys is gone")
+}
 
 // TestOpenedInVain: an event that can't be opened for a reason inside, again and again, is tried with patience, and then ends as
 // any that can't be read: it does not hold its room up for good.
 func TestOpenedInVain(t *testing.T) {
-	pg, err := pgtest.Start()
-	pgtest.Need(t, err)
-	t.Cleanup(func() { _ = pg.Stop() })
-	keys, err := store.OpenKeys(t.Context(), store.Config{Type: "postgres", URI: pg.Database(t), MaxOpenConns: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
 	b, _ := newBot(t)
 	var log bytes.Buffer
 	b.log = zerolog.New(&log)
 	b.desk.Level = func(id.UserID) commands.Level { return commands.Nobody }
-	b.sealed.device, err = encryption.New(t.Context(), encryption.Options{
-		Homeserver: "http://localhost", Bot: "@usher:here", PickleKey: "key", Keys: keys, Rooms: b.state, Log: zerolog.Nop(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = keys.Close() // whatever is asked of them fails
+	b.sealed.device = brokenDevice{}
 	now := time.Now()
 	fresh, err := b.store.Receive(t.Context(), []invites.Received{{
 		Event: "$event", Room: "!r:here", Sender: "@alice:here", Type: encrypted, SentAt: now, ReceivedAt: now,
 		Raw: json.RawMessage(`{"content":{"algorithm":"m.megolm.v1.aes-sha2","ciphertext":"x","session_id":"s","sender_key":"k","device_id":"D"}}`),
-	}}, nil)
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

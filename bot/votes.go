@@ -32,11 +32,11 @@ func (b *bot) loadCards(ctx context.Context) error {
 		for i := range votes {
 			cast[i] = votes[i].Event
 		}
-		b.cards.Heard(c.Event, cast...)
+		b.cards.Open(c.Event, cast...)
 	}
 	answers, err := b.store.OpenAnswers(ctx)
 	for _, answer := range answers {
-		b.cards.Heard(answer)
+		b.cards.Open(answer)
 	}
 	return err
 }
@@ -195,7 +195,6 @@ func (b *bot) show(ctx context.Context, ballot invites.Ballot) error {
 		}
 	}
 	b.cards.Close(c.Event)
-	b.wire.tell(ctx, wordClosed, string(c.Event))
 	return b.store.ToldCard(ctx, c.ID)
 }
 

@@ -13,28 +13,19 @@ import (
 func auditCommand() Command {
 	return Command{
 		Name: "audit", Level: User,
-		Usage: "[user] [since: 7d or 2026-01-31] [room]",
-		About: "Lists what was decided and done here, the newest first. For people with the power to kick.",
-		Run:   runAudit,
+		About:  "Lists what was decided and done here, the newest first. For people with the power to kick.",
+		Params: []Param{user().optional(), since(), inRoom()},
+		Run:    runAudit,
 	}
 }
 
 func runAudit(ctx context.Context, c *Call) (Reply, error) {
-	if err := c.only(); err != nil {
-		return Reply{}, err
+	q := invites.AuditQuery{User: c.person("user")}
+	if c.has("since") {
+		q.Since, _ = Since(c.text("since"), c.Invites.Clock.Now()) // its class has been checked
 	}
-	var q invites.AuditQuery
-	var rest []word
 	var err error
-	if q.User, rest, err = c.maybeUser(); err != nil {
-		return Reply{}, err
-	}
-	if len(rest) > 0 {
-		if since, ok := Since(rest[0].text, c.Invites.Clock.Now()); ok {
-			q.Since, rest = since, rest[1:]
-		}
-	}
-	if q.Room, err = c.lastRoom(ctx, rest); err != nil {
+	if q.Room, err = c.joinedRoom(ctx); err != nil {
 		return Reply{}, err
 	}
 	if err := c.mayKick(ctx, q.Room); err != nil {

@@ -22,13 +22,12 @@ func (d *Runner) Decide(ctx context.Context, ev invites.Received, by id.UserID, 
 	if err != nil || by != ev.Sender {
 		return m, reply, false, nil
 	}
-	name, args, _, _ := invocation(m.Text, d.Prefix, d.Invites.Self.Bot, d.Names)
-	command := d.find(name)
+	g, _ := d.given(m)
+	command := d.find(g.name)
 	if command == nil || command.Decide == nil {
 		return m, reply, false, nil
 	}
-	c := &Call{Runner: d, Message: m, Event: ev, Level: d.Level(by), Command: command}
-	c.Flags, c.Args = takeFlags(args)
+	c := d.newCall(ev, m, command)
 	if ev.Redacted {
 		reply.Text.Say("The command was taken back, so I left it.")
 		return m, reply, true, nil
@@ -36,6 +35,9 @@ func (d *Runner) Decide(ctx context.Context, ev invites.Received, by id.UserID, 
 	if reply, refused := c.refuse(); refused {
 		return m, reply, true, nil
 	}
-	reply, err = faultless(command.Decide(ctx, c, yes))
+	if err = c.read(g); err == nil {
+		reply, err = command.Decide(ctx, c, yes)
+	}
+	reply, err = faultless(reply, err)
 	return m, reply, true, err
 }

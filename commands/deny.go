@@ -9,13 +9,10 @@ import (
 func denyCommand() Command {
 	return Command{
 		Name: "deny", Level: User,
-		Usage: "<number>… [room] [reason…] [--ban]",
-		About: "Votes against what a card asks; --ban also bans somebody who knocks.",
+		About:  "Votes against what a card asks; --ban also bans somebody who knocks.",
+		Params: []Param{numbers(), inRoom(), reason(), flag("ban", "ban the person who knocks, too")},
 		Run: func(ctx context.Context, c *Call) (Reply, error) {
-			if err := c.only("ban"); err != nil {
-				return Reply{}, err
-			}
-			if c.Flags["ban"] {
+			if c.has("ban") {
 				return c.vote(ctx, invites.BanThem)
 			}
 			return c.vote(ctx, invites.Decline)

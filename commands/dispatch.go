@@ -5,8 +5,6 @@ package commands
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,38 +12,6 @@ import (
 
 	"usher/invites"
 )
-
-// Level is what somebody may do with Usher at all, by the operator's permissions.
-type Level int
-
-// The levels.
-const (
-	Nobody Level = iota
-	User
-	Operator
-)
-
-// Command is one command. A new one is a file that makes such a value, and a line in Table.
-type Command struct {
-	Name    string
-	Aliases []string
-	Usage   string // arguments, <required> and [optional]
-	About   string // one sentence
-	Level   Level  // who may run it
-	Run     func(ctx context.Context, c *Call) (Reply, error)
-	Decide  func(ctx context.Context, c *Call, yes bool) (Reply, error) // on the reaction to its card; nil: it makes none
-}
-
-// Table lists the commands, in the order in which !help shows them.
-func Table() []Command {
-	return []Command{
-		inviteCommand(), uninviteCommand(), joinCommand(), whyCommand(),
-		pendingCommand(), pruneCommand(), whoInvitedCommand(), treeCommand(), statsCommand(), auditCommand(),
-		approveCommand(), denyCommand(), knocksCommand(),
-		policyCommand(), listsCommand(), quotaCommand(),
-		helpCommand(), pingCommand(),
-	}
-}
 
 // Runner runs commands. One serves all rooms.
 type Runner struct {
@@ -73,21 +39,38 @@ type Chat interface {
 // Call is one command as it was given.
 type Call struct {
 	*Runner
+	arguments
 	Message Message
 	Event   invites.Received
 	Level   Level
-	Command *Command
-	Args    []word
-	Flags   map[string]bool
 }
 
-// Fault is an error for the one who gave the command: its text is shown.
-type Fault struct{ Text string }
+// given is the command that a message gives.
+type given struct {
+	name       string
+	words      []word      // behind the name
+	structured *structured // nil: typed
+	mentioned  bool        // by the bot's name, not by the prefix
+}
 
-// Error implements error.
-func (f Fault) Error() string { return f.Text }
+// given reads the command that a message gives. ok is false if the message does not address the bot. A structured command counts instead
+// of the message's text; it addresses the only user that the message mentions.
+func (d *Runner) given(m Message) (g given, ok bool) {
+	if s := m.structured; s != nil {
+		g.name, _ = s.split()
+		g.structured, g.mentioned = s, true
+		return g, len(s.to) == 1 && s.to[0] == d.Invites.Self.Bot
+	}
+	g.name, g.words, g.mentioned, ok = invocation(m.Text, d.Prefix, d.Invites.Self.Bot, d.Names)
+	return g, ok
+}
 
-func faultf(format string, args ...any) error { return Fault{fmt.Sprintf(format, args...)} }
+func (d *Runner) newCall(ev invites.Received, m Message, command *Command) *Call {
+	return &Call{
+		Runner: d, Message: m, Event: ev, Level: d.Level(ev.Sender),
+		arguments: arguments{form: form{command, nil}, prefix: d.Prefix, asker: m.Sender, words: map[string][]word{}},
+	}
+}
 
 // Dispatch runs the command in an event and returns its message and reply. An empty reply means that the event was none of
 // Usher's business. An error is an internal one: the event is to be tried again.
@@ -96,23 +79,26 @@ func (d *Runner) Dispatch(ctx context.Context, ev invites.Received) (Message, Re
 	if err != nil || m.edit || m.kind != "m.text" || ev.Redacted {
 		return m, Reply{}, nil
 	}
-	name, args, mentioned, ok := invocation(m.Text, d.Prefix, d.Invites.Self.Bot, d.Names)
+	g, ok := d.given(m)
 	if !ok {
 		return m, Reply{}, nil
 	}
-	command := d.find(name)
+	command := d.find(g.name)
 	if command == nil {
-		return m, d.unknown(mentioned, name), nil
+		return m, d.unknown(g.mentioned, g.name), nil
 	}
-	c := &Call{Runner: d, Message: m, Event: ev, Level: d.Level(ev.Sender), Command: command}
+	c := d.newCall(ev, m, command)
 	if reply, refused, err := c.limited(ctx); refused || err != nil {
 		return m, reply, err
 	}
-	c.Flags, c.Args = takeFlags(args)
 	if reply, refused := c.refuse(); refused {
 		return m, reply, nil
 	}
-	reply, err := faultless(command.Run(ctx, c))
+	if err := c.read(g); err != nil {
+		reply, err := faultless(Reply{}, err)
+		return m, reply, err
+	}
+	reply, err := faultless(c.form.run()(ctx, c))
 	return m, reply, err
 }
 
@@ -130,10 +116,10 @@ func faultless(reply Reply, err error) (Reply, error) {
 func (c *Call) refuse() (reply Reply, refused bool) {
 	reply.Mention = true
 	switch {
-	case c.Level < c.Command.Level && c.Level == Nobody:
+	case c.Level < c.form.Level && c.Level == Nobody:
 		reply.Text.Say("The operator of this Usher does not let you use it.").Reason("permissions")
-	case c.Level < c.Command.Level:
-		reply.Text.Sayf("%s%s is for the operators of this Usher.", c.Prefix, c.Command.Name).Reason("permissions")
+	case c.Level < c.form.Level:
+		reply.Text.Sayf("%s%s is for the operators of this Usher.", c.Prefix, c.form.Name).Reason("permissions")
 	case c.MaxAge > 0 && c.Event.ReceivedAt.Sub(c.Event.SentAt) > c.MaxAge:
 		age := c.Event.ReceivedAt.Sub(c.Event.SentAt).Round(time.Minute)
 		reply.Text.Sayf("This reached me only after %s, so I did not run it. If you still want it, say it again.", age).Reason("too_old")
@@ -149,89 +135,10 @@ func (d *Runner) unknown(mentioned bool, name string) (reply Reply) {
 		return reply
 	}
 	if name != "" {
-		reply.Text.Sayf("I know no command “%s”. ", name)
+		reply.Text.Sayf("I know no command “%s”.%s ", name, suggest(name, d.names(Operator), d.Prefix))
 	}
 	reply.Text.Say("Try ").Code(d.Prefix + "help").Say(".")
 	return reply
-}
-
-// find looks a command up by its name or an alias.
-func (d *Runner) find(name string) *Command {
-	d.built.Do(func() {
-		d.named = map[string]*Command{}
-		for _, c := range Table() {
-			for _, name := range append(c.Aliases, c.Name) {
-				d.named[name] = &c
-			}
-		}
-	})
-	return d.named[name]
-}
-
-// Known reports whether a word names a command, for whoever decides which messages are worth keeping.
-func (d *Runner) Known(name string) bool { return d.find(strings.ToLower(name)) != nil }
-
-// usage is the fault of a command called wrongly.
-func (c *Call) usage(problem string) error {
-	return faultf("%s Usage: %s", problem, c.Command.form(c.Prefix))
-}
-
-// puzzled is the fault of a word that the command makes nothing of.
-func (c *Call) puzzled(word string) error { return c.usage("I don't understand “" + word + "”.") }
-
-// form is how a command is given.
-func (c *Command) form(prefix string) string {
-	return strings.TrimSpace(prefix + c.Name + " " + c.Usage)
-}
-
-// only refuses flags that the command does not have.
-func (c *Call) only(flags ...string) error {
-	for given := range c.Flags {
-		known := false
-		for _, f := range flags {
-			known = known || f == given
-		}
-		if !known {
-			return c.usage("I don't know the flag --" + given + ".")
-		}
-	}
-	return nil
-}
-
-// resolve finds the id of a room that was named, and servers that know it.
-func (c *Call) resolve(ctx context.Context, p place) (id.RoomID, []string, error) {
-	if p.alias == "" {
-		return p.room, p.via, nil
-	}
-	room, via, err := c.Invites.Homeserver.Resolve(ctx, p.alias)
-	if invites.Refused(err) {
-		return "", nil, faultf("I know no room %s.", p.alias)
-	}
-	return room, append(p.via, via...), err
-}
-
-// named finds the room that a word has to name.
-func (c *Call) named(ctx context.Context, w word) (id.RoomID, []string, error) {
-	p, ok := w.place()
-	if !ok {
-		return "", nil, faultf("%s is no room. One looks like #name:server.org, !id, or a link.", w.text)
-	}
-	return c.resolve(ctx, p)
-}
-
-// where is the room that a command is about: the one named in its first argument, else the current one. A direct chat is never
-// meant.
-func (c *Call) where(ctx context.Context, args []word) (r id.RoomID, via []string, rest []word, err error) {
-	if len(args) > 0 {
-		if p, named := args[0].place(); named {
-			r, via, err = c.resolve(ctx, p)
-			return r, via, args[1:], err
-		}
-	}
-	if c.Chat.Direct(c.Message.Room) {
-		return "", nil, nil, c.usage("This is our direct chat: name the room.")
-	}
-	return c.Message.Room, nil, args, nil
 }
 
 // Parse reads the message in an inbox event.

@@ -78,7 +78,7 @@ func say(t *testing.T, d *Runner, in id.RoomID, sender id.UserID, text string, c
 	for _, c := range change {
 		c(&ev)
 	}
-	if _, err := d.Invites.Store.Receive(t.Context(), []invites.Received{ev}, nil); err != nil {
+	if _, err := d.Invites.Store.Receive(t.Context(), []invites.Received{ev}); err != nil {
 		t.Fatal(err)
 	}
 	m, reply, err := d.Dispatch(t.Context(), ev)

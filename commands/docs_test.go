@@ -2,22 +2,61 @@ package commands
 
 import (
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// TestEachCommandHasItsPlace: a file of its name, and the row in README.md that says how it is given.
+// TestEachCommandHasItsPlace: each command has a file of its name.
 func TestEachCommandHasItsPlace(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, c := range Table() {
 		if _, err := os.Stat(c.Name + ".go"); err != nil {
 			t.Error(err)
 		}
-		if row := "\n| `" + strings.ReplaceAll(c.form("!"), "|", `\|`) + "` | "; !strings.Contains(string(readme), row) {
-			t.Errorf("README.md has no row that begins with %s", row)
+	}
+}
+
+// TestReadmeHasTheTable: the table of README.md has the usage of each command, in the order of Table, and no other row.
+func TestReadmeHasTheTable(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows, want []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `(!.*?)` \\| .").FindAllSubmatch(readme, -1) {
+		rows = append(rows, string(row[1]))
+	}
+	for _, c := range Table() {
+		want = append(want, strings.ReplaceAll(c.usage("!"), "|", `\|`))
+	}
+	if !slices.Equal(rows, want) {
+		t.Errorf("README.md has the rows\n%s\nwant\n%s", strings.Join(rows, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestTableIsValid: each form can be described to clients, its functions are there, and no two commands share a name.
+func TestTableIsValid(t *testing.T) {
+	names := map[string]bool{}
+	for _, c := range Table() {
+		for _, name := range append(c.Aliases, c.Name) {
+			if names[name] {
+				t.Errorf("two commands are called %s", name)
+			}
+			names[name] = true
+		}
+		for _, f := range c.forms() {
+			if err := f.description().Validate(); err != nil {
+				t.Errorf("%s: %v", f.name(), err)
+			}
+			if f.run() == nil || f.about() == "" {
+				t.Errorf("%s says or does nothing", f.name())
+			}
+			for _, p := range f.params() {
+				if !p.Optional && p.missing == "" {
+					t.Errorf("%s: nothing is said when %s is missing", f.name(), p.Key)
+				}
+			}
 		}
 	}
 }

@@ -8,32 +8,45 @@ import (
 func helpCommand() Command {
 	return Command{
 		Name: "help", Level: User,
-		Usage: "[command]",
-		About: "Lists what you may ask of me.",
-		Run:   runHelp,
+		About:  "Lists what you may ask of me.",
+		Params: []Param{line("command", "a command, with its part if it has some", "").optional()},
+		Run:    runHelp,
 	}
 }
 
-func runHelp(_ context.Context, c *Call) (Reply, error) {
-	var reply Reply
-	if len(c.Args) > 0 {
-		command := c.find(strings.ToLower(strings.TrimPrefix(c.Args[0].text, c.Prefix)))
+func runHelp(_ context.Context, c *Call) (reply Reply, err error) {
+	if words := c.words["command"]; len(words) > 0 {
+		name := strings.ToLower(strings.TrimPrefix(words[0].text, c.Prefix))
+		command := c.find(name)
 		if command == nil || command.Level > c.Level {
-			return reply, faultf("I know no command “%s”.", c.Args[0].text)
+			return reply, faultf("I know no command “%s”.%s", words[0].text, suggest(name, c.names(c.Level), c.Prefix))
 		}
-		describe(&reply.Text, c.Prefix, command)
+		explain(&reply.Text, c.Prefix, command, words[1:])
 		return reply, nil
 	}
 	reply.Text.Say("I bring people into rooms, by the rooms' own rules. <required> [optional]")
 	for _, command := range Table() {
 		if command.Level <= c.Level {
-			reply.Text.Line()
-			describe(&reply.Text, c.Prefix, &command)
+			reply.Text.Line().Code(command.usage(c.Prefix)).Say(" — " + command.About)
 		}
 	}
 	return reply, nil
 }
 
-func describe(t *Text, prefix string, c *Command) {
-	t.Code(c.form(prefix)).Say(" — " + c.About)
+// explain describes a command with its parts and parameters, or one of its parts.
+func explain(t *Text, prefix string, c *Command, rest []word) {
+	f, _ := c.partOf(rest)
+	if f.part == nil {
+		t.Code(c.usage(prefix)).Say(" — " + c.About)
+		for _, part := range c.forms()[1:] {
+			t.Line().Code(part.usage(prefix)).Say(" — " + part.about())
+		}
+	} else {
+		t.Code(f.usage(prefix)).Say(" — " + f.about())
+	}
+	if f.part != nil || len(c.Parts) == 0 {
+		for _, p := range f.params() {
+			t.Line().Code(p.usage()).Say(" — " + p.Description.Text[0].Body)
+		}
+	}
 }

@@ -2,10 +2,7 @@ package commands
 
 import (
 	"context"
-	"strings"
 	"time"
-
-	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
 	"usher/room"
@@ -14,9 +11,9 @@ import (
 func inviteCommand() Command {
 	return Command{
 		Name: "invite", Level: User,
-		Usage: "<user>… [room] [reason…] [--dry-run] [--as-bot]",
-		About: "Invites people to this room, or to another that you may invite to.",
-		Run:   change(room.Invite),
+		About:  "Invites people to this room, or to another that you may invite to.",
+		Params: []Param{users(), inRoom(), reason(), dryRun(), asBot()},
+		Run:    change(room.Invite),
 	}
 }
 
@@ -26,61 +23,19 @@ const maxTargets = 5000
 // change runs a command that asks for one action on some people.
 func change(action room.ActionType) func(context.Context, *Call) (Reply, error) {
 	return func(ctx context.Context, c *Call) (Reply, error) {
-		if err := c.only("dry-run", "as-bot"); err != nil {
-			return Reply{}, err
-		}
-		targets, rest, err := c.users(c.Args)
-		if err != nil {
-			return Reply{}, err
-		}
-		in, via, rest, err := c.where(ctx, rest)
+		in, via, err := c.room(ctx, "room")
 		if err != nil {
 			return Reply{}, err
 		}
 		req := invites.Request{
-			Command: c.Message.Event, New: c.Event.New, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: action,
-			Room: in, Via: via, Targets: targets, Reason: reason(rest), AsBot: c.Flags["as-bot"],
+			Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: action,
+			Room: in, Via: via, Targets: c.people("user"), Reason: c.text("reason"), AsBot: c.has("as-bot"),
 		}
-		if c.Flags["dry-run"] {
+		if c.has("dry-run") {
 			return c.judge(ctx, req)
 		}
 		return c.ask(ctx, req)
 	}
-}
-
-// users takes the users at the start of the arguments.
-func (c *Call) users(args []word) (users []id.UserID, rest []word, err error) {
-	for len(args) > 0 {
-		if sigil, _, _ := args[0].identifier(); sigil != '@' {
-			break
-		}
-		user, valid := args[0].user(c.Message.Sender)
-		if !valid {
-			return nil, nil, faultf("%s is no user id. One looks like @name:server.org.", args[0].text)
-		}
-		users, args = append(users, user), args[1:]
-	}
-	switch {
-	case len(users) == 0:
-		return nil, nil, c.usage("Whom?")
-	case len(users) > maxTargets:
-		return nil, nil, faultf("That are %d people; one command takes %d at most.", len(users), maxTargets)
-	}
-	return users, args, nil
-}
-
-// reason is the rest of a message as it was typed; a single quoted word loses its quotes. It is on record for each person who is named,
-// so that a long one is cut.
-func reason(rest []word) string {
-	words := make([]string, len(rest))
-	for i, w := range rest {
-		words[i] = w.text
-	}
-	all := strings.ToValidUTF8(strings.Join(words, " "), "")
-	if len(all) > maxText {
-		all = strings.ToValidUTF8(all[:maxText], "") + "…"
-	}
-	return all
 }
 
 // ask carries a request out and words its outcome.

@@ -13,35 +13,31 @@ import (
 func joinCommand() Command {
 	return Command{
 		Name: "join", Level: User,
-		Usage: "<room> [--dry-run] [--bot]",
 		About: "Lets you into a room that is open to you; with --bot (operators) it is the bot that joins.",
-		Run:   runJoin,
+		Params: []Param{
+			aRoom("room", "the room to join", "Which room?"), dryRun(), flag("bot", "have the bot join (operators)"),
+		},
+		Run: runJoin,
 	}
 }
 
 func runJoin(ctx context.Context, c *Call) (Reply, error) {
-	if err := c.only("dry-run", "bot"); err != nil {
-		return Reply{}, err
-	}
-	if len(c.Args) != 1 {
-		return Reply{}, c.usage("Which room?")
-	}
 	joiner := c.Message.Sender
-	if c.Flags["bot"] {
+	if c.has("bot") {
 		if c.Level < Operator {
 			return Reply{}, faultf("Only operators of this Usher may send it to a room. You can invite it there instead.")
 		}
 		joiner = c.Invites.Self.Bot
 	}
-	in, via, err := c.named(ctx, c.Args[0])
+	in, via, err := c.room(ctx, "room")
 	if err != nil {
 		return Reply{}, err
 	}
 	req := invites.Request{
-		Command: c.Message.Event, New: c.Event.New, CommandRoom: c.Message.Room, Actor: joiner, Action: room.Join,
+		Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: joiner, Action: room.Join,
 		Room: in, Via: via, Targets: []id.UserID{joiner}, Asker: c.Message.Sender,
 	}
-	if c.Flags["dry-run"] {
+	if c.has("dry-run") {
 		return c.judge(ctx, req)
 	}
 	return c.ask(ctx, req)

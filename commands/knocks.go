@@ -13,43 +13,31 @@ import (
 func knocksCommand() Command {
 	return Command{
 		Name: "knocks", Level: User,
-		Usage: "[accept <number>… | accept all] [room]",
 		About: "Lists who knocks and waits for a decision; accept all shows first whom that would let in.",
-		Run:   runKnocks,
+		Parts: []Part{
+			{Name: "accept all", About: "Shows whom that would let in, and how to accept exactly these.",
+				Run: func(ctx context.Context, c *Call) (Reply, error) { return c.listKnocks(ctx, true) }},
+			{Name: "accept", About: "Votes for letting people in, by the numbers of their cards.", Params: []Param{numbers()}, Run: acceptKnocks},
+		},
+		Params: []Param{inRoom()},
+		Run:    func(ctx context.Context, c *Call) (Reply, error) { return c.listKnocks(ctx, false) },
 	}
 }
 
-func runKnocks(ctx context.Context, c *Call) (Reply, error) {
-	if err := c.only(); err != nil {
-		return Reply{}, err
-	}
-	args := c.Args
-	accept := len(args) > 0 && strings.EqualFold(args[0].text, "accept")
-	if accept {
-		args = args[1:]
-	}
-	all := accept && len(args) > 0 && strings.EqualFold(args[0].text, "all")
-	var numbers []int64
-	var err error
-	if all {
-		args = args[1:]
-	} else if accept {
-		if numbers, args, err = c.numbers(args); err != nil {
-			return Reply{}, err
-		}
-	}
-	in, err := c.lastRoom(ctx, args)
+func acceptKnocks(ctx context.Context, c *Call) (Reply, error) {
+	in, err := c.joinedRoom(ctx)
 	if err != nil {
 		return Reply{}, err
 	}
-	if numbers != nil {
-		return c.voteOn(ctx, in, numbers, invites.Accept, "")
-	}
-	return c.listKnocks(ctx, in, all)
+	return c.voteIn(ctx, in, invites.Accept)
 }
 
 // listKnocks lists the open knocks that a room shows. With accept, it says how to accept exactly these.
-func (c *Call) listKnocks(ctx context.Context, in id.RoomID, accept bool) (reply Reply, err error) {
+func (c *Call) listKnocks(ctx context.Context, accept bool) (reply Reply, err error) {
+	in, err := c.joinedRoom(ctx)
+	if err != nil {
+		return reply, err
+	}
 	knocks, err := c.openKnocks(ctx, in)
 	if err != nil {
 		return reply, err

@@ -26,7 +26,7 @@ func seen(t *testing.T, d *Runner, hs *invitestest.Homeserver, target, by id.Use
 
 func observe(t *testing.T, d *Runner, m invites.MemberEvent) {
 	t.Helper()
-	if _, err := d.Invites.Store.Receive(t.Context(), nil, nil, m); err != nil {
+	if _, err := d.Invites.Store.Receive(t.Context(), nil, m); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -12,43 +12,18 @@ import (
 )
 
 func listsCommand() Command {
+	list := aRoom("list", "the room of the policy list", "Which list?")
 	return Command{
 		Name: "lists", Level: User,
-		Usage: "[room] [show | watch <list> | unwatch <list>]",
-		About: "Shows which policy lists keep people out of this room, and changes that.",
-		Run:   runLists,
+		About:  "Shows which policy lists keep people out of this room, and changes that.",
+		Before: []Param{inRoom()},
+		Parts: []Part{
+			{Name: "show", About: "Shows the policy lists of the room.", Run: inPolicyRoom(showLists)},
+			{Name: "watch", About: "Has a policy list keep people out of the room.", Params: []Param{list}, Run: inPolicyRoom(watchList)},
+			{Name: "unwatch", About: "Undoes watch.", Params: []Param{list}, Run: inPolicyRoom(unwatchList)},
+		},
+		Run: inPolicyRoom(showLists),
 	}
-}
-
-func runLists(ctx context.Context, c *Call) (Reply, error) {
-	if err := c.only(); err != nil {
-		return Reply{}, err
-	}
-	in, rest, err := c.governed(ctx)
-	if err != nil {
-		return Reply{}, asFault(err)
-	}
-	if len(rest) == 0 || (len(rest) == 1 && strings.ToLower(rest[0].text) == "show") {
-		reply, err := showLists(ctx, c, in)
-		return reply, asFault(err)
-	}
-	if len(rest) != 2 {
-		return Reply{}, c.usage("Which list?")
-	}
-	list, via, err := c.named(ctx, rest[1])
-	if err != nil {
-		return Reply{}, err
-	}
-	var reply Reply
-	switch strings.ToLower(rest[0].text) {
-	case "watch":
-		reply, err = watchList(ctx, c, in, list, via)
-	case "unwatch":
-		reply, err = unwatchList(ctx, c, in, list)
-	default:
-		return Reply{}, c.puzzled(rest[0].text)
-	}
-	return reply, asFault(err)
 }
 
 func showLists(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err error) {
@@ -77,7 +52,11 @@ func showLists(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err err
 	return reply, nil
 }
 
-func watchList(ctx context.Context, c *Call, in, list id.RoomID, via []string) (Reply, error) {
+func watchList(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
+	list, via, err := c.room(ctx, "list")
+	if err != nil {
+		return Reply{}, err
+	}
 	layer, err := c.own(ctx, in)
 	if err != nil {
 		return Reply{}, err
@@ -107,7 +86,11 @@ func watchList(ctx context.Context, c *Call, in, list id.RoomID, via []string) (
 	return c.write(ctx, in, layer, "Whom that list bans is not invited here any more: "+plural(rules, "rule")+" now.")
 }
 
-func unwatchList(ctx context.Context, c *Call, in, list id.RoomID) (Reply, error) {
+func unwatchList(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
+	list, _, err := c.room(ctx, "list")
+	if err != nil {
+		return Reply{}, err
+	}
 	layer, err := c.own(ctx, in)
 	if err != nil {
 		return Reply{}, err

@@ -18,6 +18,8 @@ type Message struct {
 	Thread id.EventID // root of the thread it stands in, empty if none
 	edit   bool
 	kind   string
+
+	structured *structured // nil: none
 }
 
 // errNoMessage says that a content is no text message.
@@ -53,6 +55,7 @@ func parseMessage(event id.EventID, in id.RoomID, sender id.UserID, raw json.Raw
 	case "m.thread":
 		m.Thread = id.EventID(str(relation["event_id"]))
 	}
+	m.structured = readStructured(content)
 	formatted := str(content["formatted_body"])
 	if str(content["format"]) == "org.matrix.custom.html" && formatted != "" {
 		m.Text = htmlText(formatted)

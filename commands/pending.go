@@ -15,14 +15,14 @@ import (
 func pendingCommand() Command {
 	return Command{
 		Name: "pending", Level: User,
-		Usage: "[room]",
-		About: "Lists the invitations that nobody has answered yet, the oldest first.",
-		Run:   runPending,
+		About:  "Lists the invitations that nobody has answered yet, the oldest first.",
+		Params: []Param{inRoom()},
+		Run:    runPending,
 	}
 }
 
 func runPending(ctx context.Context, c *Call) (Reply, error) {
-	in, err := c.onlyRoom(ctx)
+	in, err := c.joinedRoom(ctx)
 	if err != nil {
 		return Reply{}, err
 	}

@@ -14,49 +14,51 @@ import (
 )
 
 func policyCommand() Command {
+	field := aWord("field", "the path of a field, such as whom.max_members", "Which field?")
+	change := field
+	other := aRoom("from", "the other room", "From which room?")
+	other.shown = "room"
+	change.missing = "Which field, and what value? {prefix}policy fields lists them."
 	return Command{
 		Name: "policy", Level: User,
-		Usage: "[room] [set <field> <value> | unset <field> | reset | history | test <user> invite <user>… | copy <room> | preset <name> | fields]",
-		About: "Shows the room's policy: who may invite whom, how often, with whose approval. Those who may send that state event change it.",
-		Run:   runPolicy,
+		About:  "Shows the room's policy: who may invite whom, how often, with whose approval. Those who may send that state event change it.",
+		Before: []Param{inRoom()},
+		Parts: []Part{
+			{Name: "show", About: "Shows the room's policy.", Run: inPolicyRoom(showPolicy)},
+			{Name: "set", About: "Sets a field of the room's policy.", Params: []Param{change, line("value", "the value", change.missing)}, Run: inPolicyRoom(setPolicy)},
+			{Name: "unset", About: "Removes a field from the room's policy.", Params: []Param{field}, Run: inPolicyRoom(unsetPolicy)},
+			{Name: "reset", About: "Removes the room's policy.", Run: inPolicyRoom(resetPolicy)},
+			{Name: "history", About: "Lists the changes of the room's policy.", Run: inPolicyRoom(policyHistory)},
+			{Name: "test", About: "Says whether somebody could invite somebody. Nothing is done.", Params: testParams(), Run: inPolicyRoom(testPolicy)},
+			{Name: "copy", About: "Replaces the room's policy by that of another room.",
+				Params: []Param{other}, Run: inPolicyRoom(copyPolicy)},
+			{Name: "preset", About: "Replaces the room's policy by a ready-made one, or lists these.",
+				Params: []Param{aWord("name", "the name of the preset", "").optional()}, Run: inPolicyRoom(presetPolicy)},
+			{Name: "fields", About: "Lists the fields of a policy.", Run: inPolicyRoom(policyFields)},
+		},
+		Run: inPolicyRoom(showPolicy),
 	}
 }
 
-// parts of !policy, by their word.
-func policyParts() map[string]func(context.Context, *Call, id.RoomID, []word) (Reply, error) {
-	return map[string]func(context.Context, *Call, id.RoomID, []word) (Reply, error){
-		"show": showPolicy, "set": setPolicy, "unset": unsetPolicy, "reset": resetPolicy, "history": policyHistory,
-		"test": testPolicy, "copy": copyPolicy, "preset": presetPolicy, "fields": policyFields,
+func testParams() []Param {
+	actor, action, targets := user(), choice("action", "the action", string(room.Invite)), users()
+	actor.Key = "actor"
+	for _, p := range []*Param{&actor, &action, &targets} {
+		p.missing = "Say who, invite, and whom."
 	}
+	return []Param{actor, action, targets}
 }
 
-func runPolicy(ctx context.Context, c *Call) (Reply, error) {
-	if err := c.only(); err != nil {
-		return Reply{}, err
+// inPolicyRoom runs a function on the room that a command about policies is about; the room's members alone hear of it.
+func inPolicyRoom(run func(context.Context, *Call, id.RoomID) (Reply, error)) run {
+	return func(ctx context.Context, c *Call) (Reply, error) {
+		in, err := c.joinedRoom(ctx)
+		if err != nil {
+			return Reply{}, asFault(err)
+		}
+		reply, err := run(ctx, c, in)
+		return reply, asFault(err)
 	}
-	in, rest, err := c.governed(ctx)
-	if err != nil {
-		return Reply{}, err
-	}
-	part := "show"
-	if len(rest) > 0 {
-		part, rest = strings.ToLower(rest[0].text), rest[1:]
-	}
-	run, known := policyParts()[part]
-	if !known {
-		return Reply{}, c.puzzled(part)
-	}
-	reply, err := run(ctx, c, in, rest)
-	return reply, asFault(err)
-}
-
-// governed is the room that a command about a policy means; its members alone hear of it.
-func (c *Call) governed(ctx context.Context) (in id.RoomID, rest []word, err error) {
-	in, _, rest, err = c.where(ctx, c.Args)
-	if err == nil && in != c.Message.Room {
-		err = c.member(ctx, in)
-	}
-	return in, rest, err
 }
 
 // asFault shows people why something was refused.
@@ -74,10 +76,7 @@ func asFault(err error) error {
 	return err
 }
 
-func showPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (reply Reply, err error) {
-	if len(rest) > 0 {
-		return reply, c.puzzled(rest[0].text)
-	}
+func showPolicy(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err error) {
 	p, err := c.Invites.Policy(ctx, in, c.Message.Sender)
 	if err != nil {
 		return reply, err
@@ -105,7 +104,7 @@ func showPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (reply 
 	return reply, nil
 }
 
-func policyFields(_ context.Context, c *Call, _ id.RoomID, _ []word) (reply Reply, err error) {
+func policyFields(_ context.Context, _ *Call, _ id.RoomID) (reply Reply, err error) {
 	reply.Text.Say("What a policy may set:")
 	for _, f := range policy.Fields() {
 		reply.Text.Line().Code(f.Path).Say(" — " + f.About + "; " + f.Takes())
@@ -137,21 +136,18 @@ func (c *Call) write(ctx context.Context, in id.RoomID, layer policy.Layer, say 
 	return reply, nil
 }
 
-func setPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (Reply, error) {
-	if len(rest) < 2 {
-		return Reply{}, c.usage("Which field, and what value? " + c.Prefix + "policy fields lists them.")
-	}
+func setPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	layer, err := c.own(ctx, in)
 	if err != nil {
 		return Reply{}, err
 	}
-	path, levels := rest[0].text, "guard.levels."
+	path, levels := c.words["field"][0].text, "guard.levels."
 	if n := len(levels); len(path) > n && strings.EqualFold(path[:n], levels) {
 		path = levels + path[n:] // event types have capitals
 	} else {
 		path = strings.ToLower(path)
 	}
-	value, err := c.value(ctx, rest[1:])
+	value, err := c.value(ctx, c.words["value"])
 	if err != nil {
 		return Reply{}, err
 	}
@@ -186,15 +182,12 @@ func (c *Call) value(ctx context.Context, words []word) (string, error) {
 	return strings.Join(parts, " "), nil
 }
 
-func unsetPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (Reply, error) {
-	if len(rest) != 1 {
-		return Reply{}, c.usage("Which field?")
-	}
+func unsetPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	layer, err := c.own(ctx, in)
 	if err != nil {
 		return Reply{}, err
 	}
-	path := rest[0].text
+	path := c.words["field"][0].text
 	without := layer.Without(path)
 	if len(without.Paths()) == len(layer.Paths()) {
 		return Reply{}, faultf("This room's own policy does not set %s. (policy.edit.value)", path)
@@ -202,15 +195,12 @@ func unsetPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (Reply
 	return c.write(ctx, in, without, "This room does not set "+path+" any more; what a space above it sets counts, or else nothing.")
 }
 
-func resetPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (Reply, error) {
-	if len(rest) > 0 {
-		return Reply{}, c.puzzled(rest[0].text)
-	}
+func resetPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	return c.write(ctx, in, policy.Layer{}, "This room has no policy of its own any more.")
 }
 
-func presetPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (reply Reply, err error) {
-	if len(rest) == 0 {
+func presetPolicy(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err error) {
+	if !c.has("name") {
 		reply.Text.Say("Policies to begin with; each replaces all that this room sets:")
 		for _, p := range policy.Presets() {
 			reply.Text.Line().Code(c.Prefix + "policy preset " + p.Name).Say(" — " + p.About)
@@ -218,18 +208,15 @@ func presetPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (repl
 		return reply, nil
 	}
 	presets := policy.Presets()
-	i := slices.IndexFunc(presets, func(p policy.Preset) bool { return p.Name == strings.ToLower(rest[0].text) })
-	if i < 0 || len(rest) > 1 {
+	i := slices.IndexFunc(presets, func(p policy.Preset) bool { return p.Name == strings.ToLower(c.text("name")) })
+	if i < 0 {
 		return reply, c.usage("I know no such preset.")
 	}
 	return c.write(ctx, in, presets[i].Layer(), "The policy is now “"+presets[i].Name+"”: "+presets[i].About+".")
 }
 
-func copyPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (Reply, error) {
-	if len(rest) != 1 {
-		return Reply{}, c.usage("From which room?")
-	}
-	from, _, err := c.named(ctx, rest[0])
+func copyPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
+	from, _, err := c.room(ctx, "from")
 	if err != nil {
 		return Reply{}, err
 	}
@@ -246,7 +233,7 @@ func copyPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (Reply,
 	return c.write(ctx, in, layer, "This room's policy is now that of "+string(from)+".")
 }
 
-func policyHistory(ctx context.Context, c *Call, in id.RoomID, _ []word) (reply Reply, err error) {
+func policyHistory(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err error) {
 	const limit = 10
 	revisions, err := c.Invites.PolicyHistory(ctx, in, c.Message.Sender, limit)
 	if err != nil {
@@ -292,26 +279,13 @@ func changes(rev invites.Revision) string {
 }
 
 // testPolicy is a dry run for somebody else. It reads as the bot or as the one who asks, never as the one asked about.
-func testPolicy(ctx context.Context, c *Call, in id.RoomID, rest []word) (Reply, error) {
-	actors, rest, err := c.users(rest)
-	if err != nil {
-		return Reply{}, err
-	}
-	if len(actors) != 1 || len(rest) < 2 || strings.ToLower(rest[0].text) != string(room.Invite) {
-		return Reply{}, c.usage("Say who, invite, and whom.")
-	}
-	targets, rest, err := c.users(rest[1:])
-	if err != nil {
-		return Reply{}, err
-	}
-	if len(rest) > 0 {
-		return Reply{}, c.puzzled(rest[0].text)
-	}
+func testPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
+	actor := c.person("actor")
 	reply, err := c.judge(ctx, invites.Request{
-		Actor: actors[0], Viewer: c.Message.Sender, Action: room.Invite, Room: in, Targets: targets,
+		Actor: actor, Viewer: c.Message.Sender, Action: room.Invite, Room: in, Targets: c.people("user"),
 	})
 	var text Text
-	text.Say("To ").Code(string(actors[0])).Say(" I would say: ").Add(reply.Text)
+	text.Say("To ").Code(string(actor)).Say(" I would say: ").Add(reply.Text)
 	reply.Text = text
 	return reply, err
 }

@@ -14,10 +14,16 @@ import (
 func pruneCommand() Command {
 	return Command{
 		Name: "prune", Level: User,
-		Usage: "<user> [room] [--as-bot]",
-		About: "Withdraws all open invitations by somebody, and by those they brought. Asks before it does.",
-		Run:   runPrune, Decide: decidePrune,
+		About:  "Withdraws all open invitations by somebody, and by those they brought. Asks before it does.",
+		Params: []Param{oneBranch(), inRoom(), asBot()},
+		Run:    runPrune, Decide: decidePrune,
 	}
+}
+
+func oneBranch() Param {
+	p := user()
+	p.once = "One branch at a time."
+	return p
 }
 
 // ConfirmWithin is how long a command waits for the reaction of the one who gave it.
@@ -152,14 +158,11 @@ func (c *Call) resume(ctx context.Context, req invites.Request, rows []invites.C
 
 // prune reads the command and finds whose invitations it is about.
 func (c *Call) prune(ctx context.Context) (req invites.Request, more bool, err error) {
-	users, in, err := c.aboutUsers(ctx, "as-bot")
+	in, err := c.joinedRoom(ctx)
 	if err != nil {
 		return req, false, err
 	}
-	if len(users) != 1 {
-		return req, false, c.usage("One branch at a time.")
-	}
-	entries, more, err := c.Invites.Branch(ctx, in, users[0], maxTargets)
+	entries, more, err := c.Invites.Branch(ctx, in, c.person("user"), maxTargets)
 	if err != nil {
 		return req, false, err
 	}
@@ -171,6 +174,6 @@ func (c *Call) prune(ctx context.Context) (req invites.Request, more bool, err e
 	}
 	return invites.Request{
 		Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: policy.ActionWithdraw,
-		Room: in, Targets: targets, AsBot: c.Flags["as-bot"],
+		Room: in, Targets: targets, AsBot: c.has("as-bot"),
 	}, more, nil
 }

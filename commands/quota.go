@@ -9,22 +9,16 @@ import (
 func quotaCommand() Command {
 	return Command{
 		Name: "quota", Level: User,
-		Usage: "[room]",
-		About: "Says how many invitations you have left here, and when more come back.",
-		Run:   runQuota,
+		About:  "Says how many invitations you have left here, and when more come back.",
+		Params: []Param{inRoom()},
+		Run:    runQuota,
 	}
 }
 
 func runQuota(ctx context.Context, c *Call) (reply Reply, err error) {
-	if err := c.only(); err != nil {
-		return reply, err
-	}
-	in, rest, err := c.governed(ctx)
+	in, err := c.joinedRoom(ctx)
 	if err != nil {
 		return reply, err
-	}
-	if len(rest) > 0 {
-		return reply, c.puzzled(rest[0].text)
 	}
 	lines, err := c.Invites.Quotas(ctx, in, c.Message.Sender)
 	if err != nil {

@@ -16,9 +16,9 @@ import (
 func statsCommand() Command {
 	return Command{
 		Name: "stats", Level: User,
-		Usage: "[room] [--picture]",
-		About: "Counts the invitations of the last twelve weeks, by week and by inviter.",
-		Run:   runStats,
+		About:  "Counts the invitations of the last twelve weeks, by week and by inviter.",
+		Params: []Param{inRoom(), asPicture()},
+		Run:    runStats,
 	}
 }
 
@@ -74,7 +74,7 @@ func add(tallies []invites.Tally, from time.Time) stats {
 }
 
 func runStats(ctx context.Context, c *Call) (Reply, error) {
-	in, err := c.onlyRoom(ctx, "picture")
+	in, err := c.joinedRoom(ctx)
 	if err != nil {
 		return Reply{}, err
 	}
@@ -86,7 +86,7 @@ func runStats(ctx context.Context, c *Call) (Reply, error) {
 		return Reply{}, err
 	}
 	s := add(tallies, from)
-	if c.Flags["picture"] {
+	if c.has("picture") {
 		return c.statsPicture(s, now)
 	}
 	var reply Reply

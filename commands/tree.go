@@ -12,11 +12,13 @@ import (
 func treeCommand() Command {
 	return Command{
 		Name: "tree", Level: User,
-		Usage: "[user] [room] [--picture]",
-		About: "Shows who invited whom: the branch of one person, or everybody.",
-		Run:   runTree,
+		About:  "Shows who invited whom: the branch of one person, or everybody.",
+		Params: []Param{user().optional(), inRoom(), asPicture()},
+		Run:    runTree,
 	}
 }
+
+func asPicture() Param { return flag("picture", "draw a picture") }
 
 // How much of a tree is shown.
 const (
@@ -26,19 +28,13 @@ const (
 )
 
 func runTree(ctx context.Context, c *Call) (Reply, error) {
-	if err := c.only("picture"); err != nil {
-		return Reply{}, err
-	}
-	root, rest, err := c.maybeUser()
-	if err != nil {
-		return Reply{}, err
-	}
-	in, err := c.lastRoom(ctx, rest)
+	root := c.person("user")
+	in, err := c.joinedRoom(ctx)
 	if err != nil {
 		return Reply{}, err
 	}
 	limit := maxTreeLines
-	if c.Flags["picture"] {
+	if c.has("picture") {
 		limit = maxTreeRows
 	}
 	tree, err := c.Invites.Tree(ctx, in, root, limit)
@@ -50,7 +46,7 @@ func runTree(ctx context.Context, c *Call) (Reply, error) {
 		reply.Text.Say("I have seen no invitations that would make a tree.")
 		return reply, nil
 	}
-	if c.Flags["picture"] {
+	if c.has("picture") {
 		return c.treePicture(tree)
 	}
 	for i, node := range tree.Nodes {

@@ -11,9 +11,9 @@ import (
 func whoInvitedCommand() Command {
 	return Command{
 		Name: "whoinvited", Level: User,
-		Usage: "<user>… [room]",
-		About: "Says who invited somebody here, when, how, and what became of it.",
-		Run:   runWhoInvited,
+		About:  "Says who invited somebody here, when, how, and what became of it.",
+		Params: []Param{users(), inRoom()},
+		Run:    runWhoInvited,
 	}
 }
 
@@ -21,7 +21,8 @@ func whoInvitedCommand() Command {
 const maxHistory = 5
 
 func runWhoInvited(ctx context.Context, c *Call) (Reply, error) {
-	users, in, err := c.aboutUsers(ctx)
+	users := c.people("user")
+	in, err := c.joinedRoom(ctx)
 	if err != nil {
 		return Reply{}, err
 	}

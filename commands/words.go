@@ -2,16 +2,52 @@ package commands
 
 import (
 	"strings"
+	"time"
 	"unicode"
 
 	"maunium.net/go/mautrix/id"
 )
 
-// word is one argument. A quoted one is taken as it is: never as a flag or an identifier.
+// word is one word of a command. A quoted one is always text, never a flag or an identifier.
 type word struct {
 	text   string
 	quoted bool
-	rest   string // the text from this word on, as typed
+}
+
+// class is the kind of a word.
+type class int
+
+// The classes.
+const (
+	classText   class = iota
+	classPerson       // looks like a user, though its id may be invalid
+	classRoom         // an id or an alias of a room
+	classFlag         // begins with two dashes
+	classNumber       // a number of a card, or a range of these
+	classSpan         // a length of time, a date or a time
+)
+
+// class tells the kind of a word. No other function decides it.
+func (w word) class() class {
+	if w.quoted {
+		return classText
+	}
+	if w.flag() != "" {
+		return classFlag
+	}
+	if sigil, _, _ := w.identifier(); sigil == '@' {
+		return classPerson
+	}
+	if _, ok := w.place(); ok {
+		return classRoom
+	}
+	if _, _, ok := fromTo(w.text); ok {
+		return classNumber
+	}
+	if _, ok := Since(w.text, time.Time{}); ok {
+		return classSpan
+	}
+	return classText
 }
 
 // splitWords splits at white space. Double quotes, straight or typographic, hold words together; a backslash keeps the
@@ -28,7 +64,7 @@ func splitWords(s string) []word {
 		if after, was := vain[closing]; closing != "" && (!was || len(s) <= after) { // else it would meet the same one again
 			text, rest, ok := quotedWord(s[len(opening):], closing)
 			if ok {
-				words = append(words, word{text, true, s})
+				words = append(words, word{text, true})
 				s = rest
 				continue
 			}
@@ -38,7 +74,7 @@ func splitWords(s string) []word {
 		if end < 0 {
 			end = len(s)
 		}
-		words = append(words, word{s[:end], false, s})
+		words = append(words, word{s[:end], false})
 		s = s[end:]
 	}
 }
@@ -131,21 +167,21 @@ func (w word) place() (place, bool) {
 	return place{}, false
 }
 
-// takeFlags splits words into flags (--name, not quoted) and the rest. Keyboards make a dash of the two hyphens: "—dry-run" must not
-// become the reason of what it was to try only.
-func takeFlags(words []word) (flags map[string]bool, rest []word) {
-	flags = map[string]bool{}
+// takeFlags splits words into flags and the others.
+func takeFlags(words []word) (flags, others []word) {
 	for _, w := range words {
-		if name := flag(w); name != "" {
-			flags[name] = true
-			continue
+		if w.flag() != "" {
+			flags = append(flags, w)
+		} else {
+			others = append(others, w)
 		}
-		rest = append(rest, w)
 	}
-	return flags, rest
+	return flags, others
 }
 
-func flag(w word) (name string) {
+// flag is the name of a flag, empty if the word is none. Keyboards make a dash of two hyphens: "—dry-run" must not become the reason
+// of an invitation that should only be tried.
+func (w word) flag() string {
 	for _, dash := range [...]string{"--", "—", "–"} {
 		if name, is := strings.CutPrefix(w.text, dash); is && !w.quoted {
 			return name

@@ -176,6 +176,8 @@ func TestFaults(t *testing.T) {
 			`9 permissions["*.example"] patterns mean nothing here`, `10 permissions["@a"] "@a" has no server name`,
 			`11 permissions["@a:"] "" is no server name`, `12 permissions["a b"] is neither a Matrix ID nor a server name`,
 			`13 permissions["@:b"] "@:b" is no Matrix ID`}},
+		{"keys that name nobody", "", "  example.org.: user\n  .example.org: none\n  \"@a:example.org.\": user\n", []string{
+			`9 permissions["example.org."] names nobody, since no server has a dot there`, `10 permissions[".example.org"] names nobody, since no server has a dot there`, `11 permissions["@a:example.org."] names nobody, since no server has a dot there`}},
 		{"nobody", "matrix.example: user", "matrix.example: none", []string{"7 permissions let nobody use Usher"}},
 		{"database type", "", "database: {type: sqlite3}\n", []string{`9 database.type "sqlite3" is no database that Usher knows`}},
 		{"database of the other type", "", "database: {uri: 'postgres://a:b@c/d'}\n", []string{"9 database.uri names no SQLite file"}},
@@ -375,6 +377,37 @@ func TestPermissions(t *testing.T) {
 		"@a":                LevelNone,
 		"@:example.org":     LevelNone,
 		"@a:":               LevelNone,
+	} {
+		if got := p.Level(user); got != want {
+			t.Errorf("%s: %v, want %v", user, got, want)
+		}
+	}
+	p = Permissions{"*": LevelUser, "evil.example": LevelNone, "@good:evil.example": LevelOperator, "@bad:x.example": LevelNone, "10.0.0.1": LevelNone,
+		"Odd.example": LevelUser}
+	for user, want := range map[string]Level{
+		"@x:evil.example":       LevelNone,
+		"@x:evil.example:8448":  LevelNone,
+		"@x:EVIL.example":       LevelNone,
+		"@x:evil.example.":      LevelNone,
+		"@x:Evil.example.:1":    LevelNone,
+		"@x:0x0a000001":         LevelNone,
+		"@Bad:x.example":        LevelNone,
+		"@bad:X.example:8448":   LevelNone,
+		"@good:evil.example":    LevelOperator,
+		"@Good:evil.example":    LevelNone,
+		"@good:EVIL.example":    LevelNone,
+		"@good:evil.example:80": LevelNone,
+		"@x:not-evil.example":   LevelUser,
+		"@x:x.example":          LevelUser,
+	} {
+		if got := p.Level(user); got != want {
+			t.Errorf("%s: %v, want %v", user, got, want)
+		}
+	}
+	p = Permissions{"*": LevelNone, "example.org": LevelUser, "@admin:example.org": LevelOperator}
+	for user, want := range map[string]Level{ // a level is given as written only
+		"@admin:example.org": LevelOperator, "@Admin:example.org": LevelUser, "@admin:example.org:8448": LevelNone, "@admin:EXAMPLE.org": LevelNone,
+		"@x:example.org.": LevelNone, "@x:example.org": LevelUser,
 	} {
 		if got := p.Level(user); got != want {
 			t.Errorf("%s: %v, want %v", user, got, want)

@@ -5,16 +5,18 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"usher/room"
 )
 
-// Level is what somebody may do with Usher. The zero value is nothing.
+// Level bounds the use of Usher by one user. The zero value allows nothing.
 type Level uint8
 
 // The levels, each including those before it.
 const (
-	LevelNone     Level = iota // their commands are refused, their invitations declined
-	LevelUser                  // may run commands and have the bot come to their rooms
-	LevelOperator              // may run the operators' commands too
+	LevelNone     Level = iota // commands are refused, invitations of the bot declined
+	LevelUser                  // commands are run, and the bot accepts invitations
+	LevelOperator              // the operators' commands are run too
 )
 
 // String returns the word that stands in the config.
@@ -43,22 +45,44 @@ func (l *Level) UnmarshalText(text []byte) error {
 // everybody ("*").
 type Permissions map[string]Level
 
-// Level returns what a user may do. Their Matrix ID counts before their server, and that before "*". What is no Matrix
-// ID may do nothing.
+// Level returns the level of a user. The key that is their Matrix ID counts before that of their server, and that before "*". A key
+// gives a level only to users whose ID or server it names exactly. It takes levels away, too, from users whose ID or server is
+// another spelling of the same (room.CanonicalID): a key that says "none" binds all of them. A text that is no Matrix ID has no level.
 func (p Permissions) Level(user string) Level {
 	local, server, ok := splitUser(user)
 	if !ok || local == "" || server == "" {
 		return LevelNone
 	}
-	for _, key := range []string{user, server, "*"} {
-		if level, ok := p[key]; ok {
-			return level
+	most := LevelOperator
+	for _, name := range []string{user, server} {
+		if level, ok := p[name]; ok {
+			return min(level, most)
 		}
+		most = min(most, p.otherSpellings(name))
 	}
-	return LevelNone
+	return min(p["*"], most)
 }
 
-// anybody tells whether there is somebody who may use Usher at all.
+// otherSpellings returns the lowest level that a key gives which is another spelling of a name; LevelOperator if there is none.
+func (p Permissions) otherSpellings(name string) Level {
+	lowest, canonical := LevelOperator, canonicalKey(name)
+	for key, level := range p {
+		if level < lowest && key != "*" && canonicalKey(key) == canonical {
+			lowest = level
+		}
+	}
+	return lowest
+}
+
+// canonicalKey returns a Matrix ID or a server name in canonical form.
+func canonicalKey(name string) string {
+	if strings.HasPrefix(name, "@") {
+		return room.CanonicalID(name)
+	}
+	return room.CanonicalServer(name)
+}
+
+// anybody reports whether any user may use Usher at all.
 func (p Permissions) anybody() bool {
 	for _, level := range p {
 		if level > LevelNone {
@@ -77,7 +101,7 @@ func splitUser(user string) (local, server string, ok bool) {
 	return strings.Cut(rest, ":")
 }
 
-// checkUser says what is wrong with a Matrix ID. Localparts of old accounts may hold nearly anything
+// checkUser returns the fault of a Matrix ID, or nil. Localparts of old accounts may hold nearly anything
 // (https://spec.matrix.org/latest/appendices/#historical-user-ids).
 func checkUser(user string) *wrong {
 	local, server, ok := splitUser(user)
@@ -94,11 +118,20 @@ func checkUser(user string) *wrong {
 	return nil
 }
 
-// checkPermission says what is wrong with a key of the permissions.
+// checkPermission returns the fault of a key of the permissions, or nil. A key that can name nobody is a fault, even if it has the form of a
+// server name.
 func checkPermission(key string) *wrong {
 	const fix = `write a Matrix ID (@admin:example.org), a server name (example.org), or "*" for everybody`
+	_, server, isUser := splitUser(key)
+	if !isUser {
+		server = key
+	}
 	switch {
-	case key == "*" || isServerName(key):
+	case key == "*":
+		return nil
+	case isServerName(strings.Trim(server, ".")) && server != strings.Trim(server, "."):
+		return &wrong{"names nobody, since no server has a dot there", "write " + quote(strings.Replace(key, server, strings.Trim(server, "."), 1))}
+	case isServerName(key):
 		return nil
 	case strings.ContainsAny(key, "*?"):
 		return &wrong{"patterns mean nothing here", fix}

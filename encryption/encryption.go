@@ -54,24 +54,20 @@ type Options struct {
 	Rooms       Rooms
 	Log         zerolog.Logger
 
-	// Tell reaches Heard of the devices of other replicas. It is needed where there may be some.
-	Tell func(ctx context.Context, what string, r id.RoomID)
-
 	// Arrived is told that keys for a room came, or with an empty id that anything may be tried again. It may be nil.
 	Arrived func(id.RoomID)
 }
 
-// Device is the bot's device. Run brings it to life; its other methods may be called at any time.
-//
-// Of several replicas, one at a time has the device: it takes keys in, opens and seals. The others ask it to.
+// Device is the bot's device. Run brings it to life; its other methods may be called at any time. Only one process at a time may
+// run the device of one database of keys.
 type Device struct {
 	o    Options
 	log  zerolog.Logger
 	pool *http.Client
 
 	mu      sync.Mutex         // held while keys are worked with: the library's own locks and the database's would deadlock
-	machine *crypto.OlmMachine // nil: not set up, or another replica has the device
-	turn    context.Context    // ends when that is the case; set with machine
+	machine *crypto.OlmMachine // nil: not set up
+	running context.Context    // of Run: no step goes on after it; set with machine
 	keys    *keyStore          // Run's alone while machine is nil
 	since   string
 	fresh   []id.RoomID // rooms that got keys since they were last told of
@@ -79,9 +75,7 @@ type Device struct {
 	state  sync.Mutex // guards what is below
 	ready  bool       // the device is set up
 	caught bool       // what was waiting for it at the homeserver has come
-	other  bool       // another replica has it
 	rooms  rooms
-	rung   chan struct{} // closed when a question or an answer came
 }
 
 // New makes a device. It does not talk to the homeserver yet.
@@ -98,16 +92,16 @@ func New(ctx context.Context, o Options) (*Device, error) {
 			Timeout:       pollTime + requestTime, // nothing that the library asks for waits for ever
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		rooms: newRooms(encrypted), rung: make(chan struct{}),
+		rooms: newRooms(encrypted),
 	}
 	return d, nil
 }
 
-// Ready tells whether the device is set up, or another replica's to set up, so that what is said in encrypted rooms can be answered.
+// Ready tells whether the device is set up, so that the bot can read and write in encrypted rooms.
 func (d *Device) Ready() bool {
 	d.state.Lock()
 	defer d.state.Unlock()
-	return d.ready || d.other
+	return d.ready
 }
 
 // CaughtUp tells whether the keys that were waiting at the homeserver have come: before that, a key that is missing says
@@ -130,26 +124,9 @@ const (
 // errGone says that the homeserver does not know the device's token any more.
 var errGone = errors.New("the homeserver does not know the device any more")
 
-// Run has the device whenever no other replica has it, until ctx ends.
+// Run sets the device up and takes keys in until ctx ends. It tries again after a failure, and replaces a device that the
+// homeserver has deleted.
 func (d *Device) Run(ctx context.Context) {
-	for ctx.Err() == nil {
-		err := d.o.Keys.Alone(ctx, func() { d.elsewhere(true) }, d.live)
-		if ctx.Err() != nil {
-			return
-		}
-		d.elsewhere(false)
-		d.log.Warn().Err(err).Dur("again_in", firstPause).Msg("the device is let go of")
-		select {
-		case <-ctx.Done():
-		case <-time.After(firstPause):
-		}
-	}
-}
-
-// live sets the device up and takes keys in until ctx ends. What fails is tried again, and a device that is gone is
-// replaced.
-func (d *Device) live(ctx context.Context) {
-	d.elsewhere(false)
 	defer d.letGo()
 	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, lastPause) {
 		err := d.establish(ctx)
@@ -170,18 +147,11 @@ func (d *Device) live(ctx context.Context) {
 	}
 }
 
-// letGo ends what establish has set up. What comes next reads from the database what another replica may have made of it.
+// letGo ends the work with the device. The next process loads it from the database.
 func (d *Device) letGo() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.machine = nil
-}
-
-// elsewhere notes whether another replica has the device.
-func (d *Device) elsewhere(is bool) {
-	d.state.Lock()
-	defer d.state.Unlock()
-	d.other = is
 }
 
 // set notes what state the device is in, and says when that makes things worth trying again.
@@ -191,8 +161,22 @@ func (d *Device) set(ready, caught bool) {
 	d.ready, d.caught = ready, caught
 	d.state.Unlock()
 	if changed && ready {
-		d.arrived(context.Background(), "")
+		d.arrived("")
 	}
+}
+
+// arrived reports that keys came for a room; an empty id means that every room is worth another try.
+func (d *Device) arrived(r id.RoomID) {
+	if d.o.Arrived != nil {
+		d.o.Arrived(r)
+	}
+}
+
+// within bounds a step by the time of Run. d.mu is held.
+func (d *Device) within(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(d.running, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 // client makes a client with a token.

@@ -56,7 +56,7 @@ func (d *Device) establish(ctx context.Context) error {
 	clear(d.rooms.sent)
 	d.state.Unlock()
 	d.mu.Lock()
-	d.since, d.machine, d.turn = d.keys.SyncToken, machine, ctx
+	d.since, d.machine, d.running = d.keys.SyncToken, machine, ctx
 	d.mu.Unlock()
 	d.log.Info().Stringer("device", client.DeviceID).Msg("ready for encrypted rooms")
 	return nil

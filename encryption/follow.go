@@ -41,7 +41,7 @@ func (d *Device) follow(ctx context.Context) error {
 			continue
 		}
 		pause = firstPause
-		d.tell(ctx)
+		d.tell()
 		if len(resp.ToDevice.Events) == 0 {
 			timeout = pollTime
 			d.set(true, true)
@@ -123,13 +123,13 @@ func (d *Device) received(_ context.Context, r id.RoomID, session id.SessionID, 
 }
 
 // tell says for which rooms keys came.
-func (d *Device) tell(ctx context.Context) {
+func (d *Device) tell() {
 	d.mu.Lock()
 	fresh := d.fresh
 	d.fresh = nil
 	d.mu.Unlock()
 	slices.Sort(fresh)
 	for _, r := range slices.Compact(fresh) {
-		d.arrived(ctx, r)
+		d.arrived(r)
 	}
 }

@@ -82,20 +82,19 @@ func TestUnfit(t *testing.T) {
 	pg, err := pgtest.Start()
 	pgtest.Need(t, err)
 	t.Cleanup(func() { _ = pg.Stop() })
-	rs := &replicas{t: t, stub: newStub(t), rooms: &fakeRooms{}, uri: pg.Database(t)}
-	a, b := newPerson(t, rs.stub, alice), newPerson(t, rs.stub, bob)
-	r := rs.start()
-	rs.having(nil)
+	s := newStub(t)
+	a, b := newPerson(t, s, alice), newPerson(t, s, bob)
+	r, came, _ := newDevice(t, s, &fakeRooms{}, t.TempDir(), onPostgres(t, pg.Database(t)))
 	a.say("first", bot)
-	for await(t, r.came) != secret {
+	for await(t, came) != secret {
 	}
-	rs.stub.put(m{"type": "m.room.encrypted", "sender": "@mallory:here", "content": m{"algorithm": "m.olm.v1.curve25519-aes-sha2", "sender_key": "\x00",
+	s.put(m{"type": "m.room.encrypted", "sender": "@mallory:here", "content": m{"algorithm": "m.olm.v1.curve25519-aes-sha2", "sender_key": "\x00",
 		"ciphertext": m{r.machine.OwnIdentity().IdentityKey.String(): m{"type": 0, "body": "AwogAAAA"}}}})
 	for _, odd := range []m{{"room_id": "!\x00:here"}, {"org.matrix.msc3061.shared_history": true, "com.beeper.max_messages": 1 << 40}} {
 		b.shareOdd(odd)
 	}
 	ev := a.say("hello", bot)
-	for await(t, r.came) != secret {
+	for await(t, came) != secret {
 	}
 	if opened, err := r.Open(t.Context(), ev); err != nil || text(opened) != "hello" {
 		t.Errorf("got %q, %v", text(opened), err)

@@ -23,19 +23,10 @@ func (d *Device) Open(ctx context.Context, ev invites.Received) (invites.Receive
 	if err != nil {
 		return ev, err
 	}
-	opened, err := d.openHere(ctx, ev, sealed)
-	if errors.Is(err, ErrNotReady) {
-		return d.openElsewhere(ctx, ev)
-	}
-	return opened, err
-}
-
-// openHere opens an event if this replica has the device; else the error is ErrNotReady.
-func (d *Device) openHere(ctx context.Context, ev invites.Received, sealed *event.Event) (invites.Received, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.machine == nil {
-		return ev, ErrNotReady
+		return ev, fmt.Errorf("%w: %w", ErrNoKey, ErrNotReady) // whether the key has come shows once the device is set up
 	}
 	ctx, done := d.within(ctx)
 	defer done()

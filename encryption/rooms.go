@@ -47,15 +47,6 @@ func (d *Device) Invalidate(r id.RoomID) {
 	}
 }
 
-// InvalidateAll forgets that of all rooms.
-func (d *Device) InvalidateAll() {
-	d.state.Lock()
-	defer d.state.Unlock()
-	for _, s := range d.rooms.sent {
-		s.stale = true
-	}
-}
-
 // settings returns the content of a room's m.room.encryption event, or nil where messages go unencrypted. The room says so
 // itself, or was known for it before.
 func (d *Device) settings(ctx context.Context, r id.RoomID) (json.RawMessage, error) {
@@ -66,9 +57,6 @@ func (d *Device) settings(ctx context.Context, r id.RoomID) (json.RawMessage, er
 	d.state.Lock()
 	before, known := d.rooms.encrypted[r]
 	d.state.Unlock()
-	if now == nil && !known && d.o.Keys.Shared() { // another replica may have known it for encrypted
-		return d.o.Keys.EncryptedRoom(ctx, r)
-	}
 	if now == nil || known && string(now) == string(before) {
 		return before, nil
 	}

@@ -31,24 +31,15 @@ func (d *Device) Seal(ctx context.Context, r id.RoomID, eventType string, conten
 	if err != nil {
 		return "", nil, err
 	}
-	sealed, err := d.sealHere(ctx, r, eventType, raw)
-	if errors.Is(err, ErrNotReady) {
-		return d.sealElsewhere(ctx, r, eventType, raw)
-	}
-	if err != nil {
-		return "", nil, err
-	}
-	return event.EventEncrypted.Type, sealed, nil
-}
-
-// sealHere encrypts if this replica has the device; else the error is ErrNotReady.
-func (d *Device) sealHere(ctx context.Context, r id.RoomID, eventType string, raw json.RawMessage) (*event.EncryptedEventContent, error) {
 	sealed, err := d.seal(ctx, r, eventType, raw)
 	if errors.Is(err, crypto.ErrSessionExpired) || errors.Is(err, crypto.ErrNoGroupSession) || errors.Is(err, crypto.ErrSessionNotShared) {
 		d.Invalidate(r)
 		sealed, err = d.seal(ctx, r, eventType, raw)
 	}
-	return sealed, err
+	if err != nil {
+		return "", nil, err
+	}
+	return event.EventEncrypted.Type, sealed, nil
 }
 
 // seal encrypts, with a new session if the last one is not fit any more.

@@ -28,7 +28,7 @@ func (w *world) seen(t *testing.T, target id.UserID) {
 func (w *world) observe(t *testing.T, event id.EventID, target, sender id.UserID, membership string) {
 	t.Helper()
 	now := w.clock.Now()
-	_, err := w.db.Receive(t.Context(), nil, nil, invites.MemberEvent{
+	_, err := w.db.Receive(t.Context(), nil, invites.MemberEvent{
 		Event: event, Room: lobby, Target: target, Sender: sender, Membership: membership, SentAt: now, SeenAt: now})
 
 	if err != nil {

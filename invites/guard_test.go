@@ -84,7 +84,7 @@ func (w *watch) event(t *testing.T, kind, key string) invites.Received {
 		members = append(members, invites.MemberEvent{Event: event.ID, Room: lobby, Target: id.UserID(key), Sender: event.Sender,
 			Membership: "invite", SentAt: ev.SentAt, SeenAt: ev.SentAt})
 	}
-	if _, err := w.db.Receive(t.Context(), []invites.Received{ev}, nil, members...); err != nil {
+	if _, err := w.db.Receive(t.Context(), []invites.Received{ev}, members...); err != nil {
 		t.Fatal(err)
 	}
 	return ev

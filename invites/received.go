@@ -19,8 +19,6 @@ type Received struct {
 	SentAt     time.Time       // origin_server_ts
 	ReceivedAt time.Time       // when the transaction arrived
 	Redacted   bool            // taken back by its sender before it ran
-	Begun      bool            // its lane has it already; never stored
-	New        bool            // nothing was done for it before; never stored
 	Handled    bool            // its reply is out, nothing is left to do
 	Answer     id.EventID      // status message that is edited as the work goes on; empty: none
 }

@@ -60,7 +60,7 @@ func (w *world) request(t *testing.T, actor id.UserID, targets ...id.UserID) inv
 	command := id.EventID(fmt.Sprintf("$command%d", w.next))
 	_, err := w.db.Receive(t.Context(), []invites.Received{{
 		Event: command, Room: lobby, Sender: actor, Type: "m.room.message", Raw: []byte("{}"), SentAt: w.clock.Now(), ReceivedAt: w.clock.Now(),
-	}}, nil)
+	}})
 
 	if err != nil {
 		t.Fatal(err)

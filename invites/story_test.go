@@ -105,7 +105,7 @@ func newStory(t *testing.T, db *store.Store, seed uint64) *story {
 func storyNumber(t *testing.T, db *store.Store) int64 {
 	t.Helper()
 	event := id.EventID(fmt.Sprintf("$story-%d", time.Now().UnixNano()))
-	got, err := db.Receive(t.Context(), []invites.Received{{Event: event, Raw: []byte("{}")}}, nil)
+	got, err := db.Receive(t.Context(), []invites.Received{{Event: event, Raw: []byte("{}")}})
 	if err != nil || len(got) != 1 {
 		t.Fatal(err, len(got))
 	}
@@ -205,7 +205,7 @@ func privileged(o op) id.UserID { return cast[min(o.b%len(cast), o.c%len(cast), 
 func (w *story) ask(o op, action room.ActionType, r id.RoomID, actor id.UserID, targets ...id.UserID) {
 	command := id.EventID(fmt.Sprintf("$%s-%d", w.name, len(w.last)))
 	at := w.clock.Now()
-	_, err := w.db.Receive(w.t.Context(), []invites.Received{{Event: command, Room: r, Sender: actor, Type: "m.room.message", Raw: []byte("{}"), SentAt: at, ReceivedAt: at}}, nil)
+	_, err := w.db.Receive(w.t.Context(), []invites.Received{{Event: command, Room: r, Sender: actor, Type: "m.room.message", Raw: []byte("{}"), SentAt: at, ReceivedAt: at}})
 	w.must(err)
 	if o.e%3 > 0 {
 		targets = targets[:1]
@@ -293,7 +293,7 @@ func (w *story) knocked(r id.RoomID, user id.UserID) {
 	event, _ := w.hs.truth(r).Event(room.Key{Type: "m.room.member", StateKey: user.String()})
 	key := user.String()
 	_, err := w.db.Receive(w.t.Context(), []invites.Received{{Event: event.ID, Room: r, Sender: user, Type: "m.room.member", StateKey: &key, Raw: []byte("{}"),
-		SentAt: w.clock.Now(), ReceivedAt: w.clock.Now()}}, nil)
+		SentAt: w.clock.Now(), ReceivedAt: w.clock.Now()}})
 
 	w.must(err)
 	reception, err := w.Knock(w.t.Context(), invites.Knock{Event: event.ID, Room: r, User: user})
@@ -384,7 +384,7 @@ func (w *story) guarding() {
 	defer func() { w.hs.guarding = false }()
 	for len(w.inbox) > 0 {
 		ev := w.inbox[0]
-		_, err := w.db.Receive(w.t.Context(), []invites.Received{ev}, nil)
+		_, err := w.db.Receive(w.t.Context(), []invites.Received{ev})
 		w.must(err)
 		w.last, w.hs.serving = append(w.last, ev.Event), ev.Event
 		if passesOn(ev.Type) {

@@ -73,7 +73,7 @@ func (w *story) heard() {
 	for i := range w.members {
 		w.members[i].SeenAt = w.clock.Now()
 	}
-	_, err := w.db.Receive(w.t.Context(), nil, nil, w.members...)
+	_, err := w.db.Receive(w.t.Context(), nil, w.members...)
 	w.must(err)
 	w.members = nil
 }

@@ -1,5 +1,16 @@
-// Package jobs wakes delivery: now, later, and again after a crash. It is River on the store's database, and a
-// sweep. The invitation row is the truth, a job only a wake-up: one too many is harmless, one lost is a delay.
+// Package jobs wakes delivery: at once, at a later time, and again after a crash. It is River on the store's database, and a
+// sweep.
+//
+// The row of a change is the truth, and a job is a wake-up: it carries ids of rows and no facts. One wake-up too many is harmless,
+// because delivery claims a row before it acts. A lost wake-up is a delay: the sweep asks the store for due rows every
+// Config.SweepEvery and wakes the rows that have no job.
+//
+//	q, err := jobs.New(ctx, jobs.Config{Store: s, Deliver: deliver, Sweep: due, Clean: clean, Logger: log, Clock: clock})
+//	err = q.Wake(ctx, at, rows...) // works from here on
+//	err = q.Start(ctx)             // Deliver is called from here on
+//	err = q.Stop(ctx)
+//
+// Only one process may start a Queue on a database. The package knows no Matrix, and nothing of a row but its id.
 package jobs
 
 import (
@@ -18,20 +29,20 @@ import (
 	"usher/store"
 )
 
-// Config says what to wake and how often. All of it is required, save what has a default.
+// Config is the settings of a Queue. Fields without a default are required.
 type Config struct {
 	Store *store.Store
-	// Deliver works on some invitation rows and returns an outcome for each. An error, or a panic, is logged and tried again
-	// after a while.
+	// Deliver works on some rows and returns one outcome for each. The queue logs an error or a panic and tries the rows again
+	// later.
 	Deliver func(ctx context.Context, rows ...int64) ([]invites.Outcome, error)
-	// Sweep returns rows that are due, a bounded number, the oldest first. Each is woken unless it waits already.
+	// Sweep returns due rows, a bounded number, the oldest first. The queue wakes each row that has no job.
 	Sweep func(ctx context.Context) ([]int64, error)
-	// Clean deletes what is not needed any more.
+	// Clean deletes rows that are not needed any more.
 	Clean   func(ctx context.Context) error
-	Workers int           // how many Deliver calls run side by side; 0: 4
+	Workers int           // Deliver calls at the same time; 0: 4
 	Timeout time.Duration // of one Deliver call; 0: 2 minutes
 	Logger  *slog.Logger
-	Clock   invites.Clock // what Outcome.At and Wake's time are measured by
+	Clock   invites.Clock // of Outcome.At and of the time given to Wake
 
 	SweepEvery time.Duration // 0: 15 seconds
 	CleanEvery time.Duration // 0: 1 hour
@@ -41,15 +52,15 @@ type Config struct {
 type Queue struct {
 	cfg    Config
 	client client
-	stop   context.CancelFunc // ends the sweeper
-	swept  sync.WaitGroup
 
-	stopping atomic.Bool // nothing more is begun
+	stopSweeper context.CancelFunc
+	sweeper     sync.WaitGroup
+	stopping    atomic.Bool // workers begin no further delivery
 }
 
 var _ invites.Queue = (*Queue)(nil)
 
-// New brings the queue's tables up to date. Wake works from then on; nothing is delivered before Start.
+// New upgrades the tables of the queue. Wake works from then on. Deliveries begin with Start.
 func New(ctx context.Context, cfg Config) (*Queue, error) {
 	if cfg.Workers <= 0 {
 		cfg.Workers = 4
@@ -63,15 +74,12 @@ func New(ctx context.Context, cfg Config) (*Queue, error) {
 	if cfg.CleanEvery <= 0 {
 		cfg.CleanEvery = time.Hour
 	}
-	q := &Queue{cfg: cfg, stop: func() {}}
+	q := &Queue{cfg: cfg, stopSweeper: func() {}}
 	err := cfg.Store.Exclusively(ctx, func(ctx context.Context) (err error) {
 		if pool := cfg.Store.Pool(); pool != nil {
 			q.client, err = newClient(ctx, riverpgxv5.New(pool), q)
 		} else {
 			q.client, err = newClient(ctx, riversqlite.New(cfg.Store.SQL()), q)
-		}
-		if err == nil {
-			err = q.bury(ctx)
 		}
 		return err
 	})
@@ -81,38 +89,49 @@ func New(ctx context.Context, cfg Config) (*Queue, error) {
 	return q, nil
 }
 
-// bury clears away what an earlier process left in the queue's tables when it was killed; on SQLite, that is, where there is no other.
-// To River its jobs run until it looks for stuck ones, long after, and where a row has one in each slot it can't be woken until
-// then: they are deleted, and the sweep finds their rows. That it was the leader would keep scheduled jobs waiting for a while.
-func (q *Queue) bury(ctx context.Context) error {
-	db := q.cfg.Store.SQL()
-	if db == nil {
-		return nil
+// clearStaleJobs deletes the jobs that a killed process left in the state running, and its leadership in River.
+//
+// River takes such a job for running until RescueStuckJobsAfter. A row that was under way at several kills has such a job in each
+// slot, so that nothing could wake the row. The sweep finds the rows of the deleted jobs. A dead leader would delay scheduled
+// jobs until its term ends.
+func (q *Queue) clearStaleJobs(ctx context.Context) error {
+	for _, query := range []string{`DELETE FROM river_job WHERE state = 'running'`, `DELETE FROM river_leader`} {
+		var err error
+		if pool := q.cfg.Store.Pool(); pool != nil {
+			_, err = pool.Exec(ctx, query)
+		} else {
+			_, err = q.cfg.Store.SQL().ExecContext(ctx, query)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	_, jobs := db.ExecContext(ctx, `DELETE FROM river_job WHERE state = 'running'`)
-	_, leader := db.ExecContext(ctx, `DELETE FROM river_leader`)
-	return errors.Join(jobs, leader)
+	return nil
 }
 
-// Start starts the workers and the sweeper. ctx bounds the start, not the work.
+// Start starts the workers and the sweeper. The caller makes sure that no other process delivers on the same database. ctx
+// bounds the start, not the work.
 func (q *Queue) Start(ctx context.Context) error {
+	if err := q.clearStaleJobs(ctx); err != nil {
+		return fmt.Errorf("jobs: clearing stale jobs: %w", err)
+	}
 	if err := q.client.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("jobs: %w", err)
 	}
 	var sweeping context.Context
-	sweeping, q.stop = context.WithCancel(context.WithoutCancel(ctx))
-	q.swept.Go(func() { q.sweepUntil(sweeping) })
+	sweeping, q.stopSweeper = context.WithCancel(context.WithoutCancel(ctx))
+	q.sweeper.Go(func() { q.runSweeper(sweeping) })
 	return nil
 }
 
-// hardStop is how long Stop waits for deliveries that it has cancelled.
+// hardStop is how long Stop waits for cancelled deliveries.
 const hardStop = 2 * time.Second
 
-// Stop lets the deliveries under way end, and cancels them when ctx ends. What is not done stays in the queue.
+// Stop lets the deliveries under way end, and cancels them when ctx ends. Jobs that are not done stay in the queue.
 func (q *Queue) Stop(ctx context.Context) error {
 	q.stopping.Store(true)
-	q.stop()
-	q.swept.Wait()
+	q.stopSweeper()
+	q.sweeper.Wait()
 	err := q.client.Stop(ctx)
 	if ctx.Err() == nil {
 		return err
@@ -125,8 +144,8 @@ func (q *Queue) Stop(ctx context.Context) error {
 	return nil
 }
 
-// sweepUntil sweeps and cleans now and then, until ctx ends.
-func (q *Queue) sweepUntil(ctx context.Context) {
+// runSweeper sweeps every SweepEvery and cleans every CleanEvery, until ctx ends.
+func (q *Queue) runSweeper(ctx context.Context) {
 	sweep, clean := time.NewTicker(q.cfg.SweepEvery), time.NewTicker(q.cfg.CleanEvery)
 	defer sweep.Stop()
 	defer clean.Stop()
@@ -144,11 +163,11 @@ func (q *Queue) sweepUntil(ctx context.Context) {
 	}
 }
 
-// sweep wakes rows that are due: their wake-up was lost, or never written.
+// sweep wakes due rows, whose wake-up was lost or never written.
 func (q *Queue) sweep(ctx context.Context) {
 	rows, err := q.cfg.Sweep(ctx)
 	if err == nil {
-		err = q.wake(ctx, q.cfg.Clock.Now(), rows, 1) // one row a job, so that the next sweep finds the same job
+		err = q.wake(ctx, q.cfg.Clock.Now(), rows, 1) // one row a job, so that River finds the job of the last sweep
 	}
 	if err != nil && ctx.Err() == nil {
 		q.cfg.Logger.WarnContext(ctx, "Sweep failed", slog.Any("error", err))

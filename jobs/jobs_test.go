@@ -344,9 +344,10 @@ func TestNewerRiver(t *testing.T) {
 	})
 }
 
-// TestCrashedOften crashes amid the same row more often than a row has slots: the next start finds it all the same.
-func TestCrashedOften(t *testing.T) {
-	b := newBench(t, openStore(t, "sqlite"))
+// TestCrashedOften crashes during the delivery of one row more often than a row has slots: the next start delivers the row.
+func TestCrashedOften(t *testing.T) { onBoth(t, testCrashedOften) }
+
+func testCrashedOften(t *testing.T, b *bench) {
 	hold := make(chan struct{})
 	t.Cleanup(func() { close(hold) })
 	end := b.Deliver

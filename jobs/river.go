@@ -20,15 +20,16 @@ type client interface {
 	InsertMany(ctx context.Context, params []river.InsertManyParams) ([]*rivertype.JobInsertResult, error)
 }
 
-// polling has an insert wake the workers of this process at once, and those of other replicas at their next poll. River's
-// own notifications would cost a connection on PostgreSQL and a table that is read every 50 ms on SQLite, and they drop
-// what comes in quick succession.
+// polling is a driver without notifications. An insert wakes the workers of its own process at once without them. River's
+// notifications would cost a connection on PostgreSQL and a table read every 50 ms on SQLite, and River drops some of several
+// notifications in quick succession.
 type polling[T any] struct{ riverdriver.Driver[T] }
 
 func (polling[T]) SupportsListener() bool     { return false }
 func (polling[T]) SupportsListenNotify() bool { return false }
 
-// newClient brings River's tables up to date and makes a client that is quiet, quick, and keeps them small.
+// newClient upgrades River's tables and returns a client that logs warnings only, starts a job within 5 ms, and deletes
+// ended jobs soon.
 func newClient[T any](ctx context.Context, driver riverdriver.Driver[T], q *Queue) (client, error) {
 	logger := slog.New(quiet{q.cfg.Logger.Handler()})
 	migrator, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: logger})
@@ -48,7 +49,7 @@ func newClient[T any](ctx context.Context, driver riverdriver.Driver[T], q *Queu
 		Workers:                     workers,
 		FetchCooldown:               5 * time.Millisecond,
 		FetchPollInterval:           time.Second,
-		JobTimeout:                  -1, // each row has its own
+		JobTimeout:                  -1, // Config.Timeout bounds each Deliver call
 		RescueStuckJobsAfter:        10 * time.Minute,
 		RetryPolicy:                 backoff{},
 		MaxAttempts:                 maxAttempts,
@@ -59,7 +60,7 @@ func newClient[T any](ctx context.Context, driver riverdriver.Driver[T], q *Queu
 	})
 }
 
-// reindex names the indexes that River rebuilds at night: none on SQLite, where all writers would wait.
+// reindex returns the indexes that River rebuilds at night: none on SQLite, where all writers would wait.
 func reindex[T any](driver riverdriver.Driver[T]) []string {
 	if driver.DatabaseName() == riverdriver.DatabaseNameSQLite {
 		return []string{}
@@ -67,12 +68,12 @@ func reindex[T any](driver riverdriver.Driver[T]) []string {
 	return river.ReindexerIndexNamesDefault()
 }
 
-// maxAttempts is how often a job that errs or panics is tried before the sweep makes a new one of it, so that the
-// errors that River collects in it stay few.
+// maxAttempts bounds the attempts at a job that errs or panics, because River keeps each error in the job. The sweep then makes a
+// new job for the row.
 const maxAttempts = 20
 
-// backoff spaces the tries of a job that errs or panics: a fault of the program or of the database. What a homeserver
-// refuses is an outcome with a time of its own.
+// backoff spaces the attempts at a job that errs or panics: a fault of the program or of the database. A refusal of the
+// homeserver is an outcome, which has a time of its own.
 type backoff struct{}
 
 // NextRetry implements river.ClientRetryPolicy.
@@ -81,7 +82,7 @@ func (backoff) NextRetry(job *rivertype.JobRow) time.Time {
 	return time.Now().Add(min(most, first<<min(job.Attempt-1, 10)))
 }
 
-// quiet passes on what River warns of.
+// quiet passes on warnings and errors.
 type quiet struct{ slog.Handler }
 
 func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {

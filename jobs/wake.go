@@ -11,7 +11,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// wakeUp is a job: the keys of rows, no facts. It is unique while it waits or runs.
+// wakeUp is the arguments of a job: ids of rows. River keeps one job for the same arguments while the job waits or runs.
 type wakeUp struct {
 	Rows []int64 `json:"rows"`
 	Slot int     `json:"slot"`
@@ -20,27 +20,27 @@ type wakeUp struct {
 // Kind implements river.JobArgs.
 func (wakeUp) Kind() string { return "deliver" }
 
-// slots is how many jobs the same rows may have: one that runs, or one that waits for a later time, must not swallow a
-// wake-up, so that goes to the next slot. Where all are taken the sweep comes back.
+// slots is how many jobs the same rows may have. A job that runs, or waits for a later time, does not serve a new wake-up, which then
+// takes the next slot. If all slots are taken, the sweep wakes the rows.
 const slots = 3
 
-// unique keeps wake-ups of the same rows and slot from piling up.
+// unique allows one unfinished job for the same rows and slot.
 var unique = river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
 	rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled,
 }}
 
 const (
-	maxRows   = 100 // of one job: what River does for a job costs more than what the store does for a row
-	maxInsert = 100 // jobs of one insert: SQLite's other writers wait for it
+	maxRows   = 100 // rows of one job: River's work for a job costs more than the store's work for a row
+	maxInsert = 100 // jobs of one insert, for which SQLite's other writers wait
 )
 
-// Wake implements invites.Queue. Rows that are woken again before they run are delivered once.
+// Wake implements invites.Queue. A row woken again before its job runs is delivered once.
 func (q *Queue) Wake(ctx context.Context, at time.Time, rows ...int64) error {
-	each := (len(rows) + q.cfg.Workers - 1) / q.cfg.Workers // few rows are spread over all workers
+	each := (len(rows) + q.cfg.Workers - 1) / q.cfg.Workers // few rows spread over all workers
 	return q.wake(ctx, at, rows, max(1, min(each, maxRows)))
 }
 
-// wake inserts jobs of so many rows each.
+// wake inserts jobs of up to each rows.
 func (q *Queue) wake(ctx context.Context, at time.Time, rows []int64, each int) error {
 	scheduled := time.Time{} // at once
 	if wait := at.Sub(q.cfg.Clock.Now()); wait > 0 {
@@ -60,7 +60,7 @@ func (q *Queue) wake(ctx context.Context, at time.Time, rows []int64, each int) 
 	return nil
 }
 
-// insert puts jobs into a slot and returns those for which the job that is there already will not do.
+// insert puts jobs into a slot. It returns the jobs whose slot is taken by a job that does not serve them.
 func (q *Queue) insert(ctx context.Context, scheduled time.Time, slot int, jobs [][]int64) (missed [][]int64, err error) {
 	params := make([]river.InsertManyParams, len(jobs))
 	for i, rows := range jobs {
@@ -82,8 +82,8 @@ func (q *Queue) insert(ctx context.Context, scheduled time.Time, slot int, jobs 
 	return missed, nil
 }
 
-// serves tells whether a job that is there already will run soon enough after a wake-up scheduled now: one that runs
-// may have read the row before it changed, and one that waits for later is too late. One that failed keeps its backoff.
+// serves reports whether an unfinished job runs soon enough after a wake-up for the given time. A running job does not: it may have
+// read its rows before they changed. A job scheduled for a later time does not. A failed job does and keeps its backoff.
 func serves(job *rivertype.JobRow, scheduled time.Time) bool {
 	switch job.State {
 	case rivertype.JobStateRunning:

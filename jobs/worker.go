@@ -20,21 +20,20 @@ type worker struct {
 	q *Queue
 }
 
-// together is how many rows are delivered by one call: they share their commits, and what a crash leaves is looked at again.
-const together = 8
+// rowsPerCall is how many rows one Deliver call takes. They share their commits, and after a crash all of them are checked again.
+const rowsPerCall = 8
 
-// Work implements river.Worker. Faults are logged where they happen; River only sees to it that the job comes back. Then
-// the rows that went well the first time are gone, which is quickly seen.
+// Work implements river.Worker. An error makes River run the job again, and delivery then skips the rows that are settled.
 func (w *worker) Work(ctx context.Context, job *river.Job[wakeUp]) error {
 	again := map[time.Time][]int64{} // by the second
 	var faults []error
-	for rows := range slices.Chunk(job.Args.Rows, together) {
+	for rows := range slices.Chunk(job.Args.Rows, rowsPerCall) {
 		if w.q.stopping.Load() {
-			return river.JobSnooze(0) // for the next start
+			return river.JobSnooze(0) // runs at the next start
 		}
 		outcomes, err := w.deliver(ctx, rows)
 		if ctx.Err() != nil {
-			return ctx.Err() // stopped
+			return ctx.Err() // Stop cancelled the delivery
 		}
 		if err != nil {
 			faults = append(faults, err)
@@ -43,13 +42,13 @@ func (w *worker) Work(ctx context.Context, job *river.Job[wakeUp]) error {
 	}
 	for at, rows := range again {
 		if err := w.q.Wake(ctx, at, rows...); err != nil {
-			w.q.cfg.Logger.WarnContext(ctx, "Waking later failed; the sweep will", slog.Any("error", err))
+			w.q.cfg.Logger.WarnContext(ctx, "Waking rows later failed", slog.Any("error", err))
 		}
 	}
 	return errors.Join(faults...)
 }
 
-// later notes which rows are to be woken again, and when.
+// later adds the rows to be woken again, by time.
 func (w *worker) later(again map[time.Time][]int64, rows []int64, outcomes []invites.Outcome) {
 	for i, outcome := range outcomes {
 		if outcome.Status != invites.StatusOpen {
@@ -63,7 +62,7 @@ func (w *worker) later(again map[time.Time][]int64, rows []int64, outcomes []inv
 	}
 }
 
-// deliver delivers some rows in their time, and turns a panic into an error.
+// deliver calls Deliver within Config.Timeout, and turns a panic into an error.
 func (w *worker) deliver(ctx context.Context, rows []int64) (o []invites.Outcome, err error) {
 	ctx, cancel := context.WithTimeout(ctx, w.q.cfg.Timeout)
 	defer cancel()

@@ -76,10 +76,10 @@ func (s store) timed(operation string) func(error) {
 }
 
 // Receive implements invites.Store.
-func (s store) Receive(ctx context.Context, events []invites.Received, begin func(invites.Received) bool, members ...invites.MemberEvent) (fresh []invites.Received, err error) {
+func (s store) Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) (fresh []invites.Received, err error) {
 	done := s.timed("receive")
 	defer func() { done(err) }()
-	return s.Store.Receive(ctx, events, begin, members...)
+	return s.Store.Receive(ctx, events, members...)
 }
 
 // Received implements invites.Store.

@@ -34,8 +34,7 @@ func appendAudit(t *tx, audit []invites.Audit) error {
 		if a.Kind == invites.AuditDecision && a.Command != "" {
 			part = digest(string(a.Action), string(a.Room), string(a.Target))
 		}
-		rows[i] = []any{digest(string(a.Command)), part, ms(a.At), in(a.Kind), in(a.Action), in(a.Room), in(a.Actor), in(a.Performer), in(a.Target),
-			in(a.Verdict), in(a.Code), in(a.Policy), in(a.Command)}
+		rows[i] = append([]any{digest(string(a.Command)), part}, auditFields(&audit[i])[1:]...)
 	}
 	_, err := insertAudit.exec(t, rows)
 	return err
@@ -43,29 +42,28 @@ func appendAudit(t *tx, audit []invites.Audit) error {
 
 // Audit returns the decisions and effects of one command, in the order they were written.
 func (s AuditLog) Audit(ctx context.Context, command id.EventID) ([]invites.Audit, error) {
-	return all(ctx, &s.reads, scanAudit, selectAudit, digest(string(command)), in(command))
+	return all(ctx, s.db, auditFields, selectAudit, digest(string(command)), command)
 }
 
-func scanAudit(row scanner) (a invites.Audit, err error) {
-	err = row.Scan(&a.ID, moment{&a.At}, out(&a.Kind), out(&a.Action), out(&a.Room), out(&a.Actor), out(&a.Performer),
-		out(&a.Target), out(&a.Verdict), out(&a.Code), out(&a.Policy), out(&a.Command))
-	return a, err
+// auditFields are the fields of a row: its id and auditColumns.
+func auditFields(a *invites.Audit) []any {
+	return []any{&a.ID, &a.At, &a.Kind, &a.Action, &a.Room, &a.Actor, &a.Performer, &a.Target, &a.Verdict, &a.Code, &a.Policy, &a.Command}
 }
 
 // RecentAudit implements invites.Ledger.
 func (s AuditLog) RecentAudit(ctx context.Context, q invites.AuditQuery, limit int) ([]invites.Audit, error) {
-	return all(ctx, &s.reads, scanAudit, selectRecent, in(q.Room), ms(q.Since), in(q.User), limit)
+	return all(ctx, s.db, auditFields, selectRecent, q.Room, q.Since, q.User, limit)
 }
 
 // eachAudit calls found for each row, the oldest first.
 func (s AuditLog) eachAudit(ctx context.Context, q invites.AuditQuery, found func(invites.Audit) error) error {
-	query, args := selectSince, []any{ms(q.Since), in(q.User)}
+	query, args := selectSince, []any{q.Since, q.User}
 	if q.Room != "" {
-		query, args = selectRoomSince, append(args, in(q.Room))
+		query, args = selectRoomSince, append(args, q.Room)
 	}
-	return s.reads.query(ctx, func(row scanner) error {
-		a, err := scanAudit(row)
-		if err != nil {
+	return s.reads.query(ctx, func(r row) error {
+		var a invites.Audit
+		if err := r.Scan(auditFields(&a)...); err != nil {
 			return err
 		}
 		return found(a)

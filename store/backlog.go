@@ -21,8 +21,7 @@ const selectBacklog = `SELECT
 
 // Backlog counts what waits. Partial indexes serve it, so that it costs what waits, not what is kept.
 func (s Changes) Backlog(ctx context.Context) (Backlog, error) {
-	return one(ctx, &s.reads, func(row scanner) (b Backlog, err error) {
-		err = row.Scan(&b.Open, moment{&b.Due}, &b.Events, moment{&b.Oldest}, &b.Quarantine)
-		return b, err
+	return one(ctx, s.db, func(b *Backlog) []any {
+		return []any{&b.Open, &b.Due, &b.Events, &b.Oldest, &b.Quarantine}
 	}, selectBacklog)
 }

@@ -18,7 +18,7 @@ func TestBacklog(t *testing.T) {
 			}
 			if _, err := s.Receive(t.Context(), []invites.Received{
 				{Event: "$1", Raw: json.RawMessage("{}"), ReceivedAt: at}, {Event: "$2", Raw: json.RawMessage("{}"), ReceivedAt: at.Add(time.Minute)},
-			}, nil); err != nil {
+			}); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := s.Record(t.Context(), []invites.Change{

@@ -42,7 +42,7 @@ func BenchmarkReceive(b *testing.B) {
 			onBoth(b, func(b *testing.B, s *store.Store) {
 				from := 0
 				for b.Loop() {
-					if fresh, err := s.Receive(b.Context(), benchEvents(from, n), nil); err != nil || len(fresh) != n {
+					if fresh, err := s.Receive(b.Context(), benchEvents(from, n)); err != nil || len(fresh) != n {
 						b.Fatal(len(fresh), err)
 					}
 					from += n
@@ -96,7 +96,7 @@ func BenchmarkCommand(b *testing.B) {
 					slots <- struct{}{}
 					go func(n int) {
 						defer func() { <-slots }()
-						if _, err := s.Receive(b.Context(), benchEvents(n, 1), nil); err != nil {
+						if _, err := s.Receive(b.Context(), benchEvents(n, 1)); err != nil {
 							b.Error(err)
 						}
 						settleOne(b, s, n)
@@ -149,7 +149,7 @@ func BenchmarkFull(b *testing.B) {
 func fill(b *testing.B, s *store.Store, rows int) {
 	for from := 0; from < rows; from += 1000 {
 		n := min(1000, rows-from)
-		if _, err := s.Receive(b.Context(), benchEvents(from, n), nil); err != nil {
+		if _, err := s.Receive(b.Context(), benchEvents(from, n)); err != nil {
 			b.Fatal(err)
 		}
 		var list []invites.Change

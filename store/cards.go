@@ -14,6 +14,7 @@ const (
 	askedColumns = `kind, room_id, shown_in, event_id, command, home, action, actor, target, performer, reason, remark, policy,
 		votes, level, created_at, expires_at, state, code, closed_by, answer, closed_at, told`
 	cardColumns = `id, number, ` + askedColumns
+	voteColumns = `voter, choice, room_id, event_id, reason, at`
 
 	// insertCard returns a card that is there already as it is; the update that changes nothing makes it be returned.
 	insertCard = `INSERT INTO card (part, number, ` + askedColumns + `)
@@ -33,12 +34,12 @@ const (
 		ORDER BY created_at DESC, id DESC LIMIT $3`
 	updateClosed = `UPDATE card SET state = $2, code = $3, closed_by = $4, answer = $5, closed_at = $6, told = $7
 		WHERE id = $1 AND state = 'open'`
-	upsertVote = `INSERT INTO vote (card, who, voter, choice, room_id, event_id, reason, at)
+	upsertVote = `INSERT INTO vote (card, who, ` + voteColumns + `)
 		SELECT id, $2, $3, $4, $5, $6, $7, $8 FROM card WHERE id = $1 AND state = 'open'
 		ON CONFLICT (card, who) DO UPDATE SET choice = excluded.choice, room_id = excluded.room_id,
 			event_id = excluded.event_id, reason = excluded.reason, at = excluded.at`
 	deleteVote      = `DELETE FROM vote WHERE card = $1 AND event_id = $2`
-	selectVotes     = `SELECT voter, choice, room_id, event_id, reason, at FROM vote WHERE card = $1 ORDER BY at, who`
+	selectVotes     = `SELECT ` + voteColumns + ` FROM vote WHERE card = $1 ORDER BY at, who`
 	updateDecidedOn = `UPDATE invitation SET status = $2, code = $3, detail = $4, due_at = $5, settled_at = $6, created_at = $7
 		WHERE id = $1 AND status = 'waiting'`
 )
@@ -48,92 +49,88 @@ func asked(command id.EventID, action room.ActionType, r id.RoomID, target id.Us
 	return digest(string(command), string(action), string(r), string(target))
 }
 
-func scanCard(row scanner) (c invites.Card, err error) {
-	err = row.Scan(&c.ID, &c.Number, out(&c.Kind), out(&c.Room), out(&c.ShownIn), out(&c.Event), out(&c.Command), out(&c.Home),
-		out(&c.Action), out(&c.Actor), out(&c.Target), out(&c.Performer), out(&c.Reason), out(&c.Remark), out(&c.Policy),
-		&c.Votes, &c.Level, moment{&c.CreatedAt}, moment{&c.ExpiresAt}, out(&c.State), out(&c.Code), out(&c.ClosedBy),
-		out(&c.Answer), moment{&c.ClosedAt}, &c.Told)
-	return c, err
+// cardFields are the fields of cardColumns.
+func cardFields(c *invites.Card) []any {
+	return []any{&c.ID, &c.Number, &c.Kind, &c.Room, &c.ShownIn, &c.Event, &c.Command, &c.Home, &c.Action, &c.Actor, &c.Target,
+		&c.Performer, &c.Reason, &c.Remark, &c.Policy, &c.Votes, &c.Level, &c.CreatedAt, &c.ExpiresAt, &c.State, &c.Code, &c.ClosedBy,
+		&c.Answer, &c.ClosedAt, &c.Told}
+}
+
+// voteFields are the fields of voteColumns.
+func voteFields(v *invites.Vote) []any {
+	return []any{&v.Voter, &v.Choice, &v.Room, &v.Event, &v.Reason, &v.At}
 }
 
 // OpenCard implements invites.Store.
 func (s Cards) OpenCard(ctx context.Context, c invites.Card) (stored invites.Card, err error) {
 	err = s.write.commit(ctx, plain, func(t *tx) error {
 		if s.pool != nil {
-			if err := t.query(func(scanner) error { return nil }, lockShown, digest(string(c.ShownIn))); err != nil {
+			if err := t.query(func(row) error { return nil }, lockShown, digest(string(c.ShownIn))); err != nil {
 				return err
 			}
 		}
-		return t.query(func(row scanner) (err error) {
-			stored, err = scanCard(row)
-			return err
-		}, insertCard, asked(c.Command, c.Action, c.Room, c.Target),
-			in(c.Kind), in(c.Room), in(c.ShownIn), in(c.Event), in(c.Command), in(c.Home), in(c.Action), in(c.Actor), in(c.Target),
-			in(c.Performer), in(c.Reason), in(c.Remark), in(c.Policy), c.Votes, int64(c.Level), ms(c.CreatedAt), ms(c.ExpiresAt),
-			in(c.State), in(c.Code), in(c.ClosedBy), in(c.Answer), ms(c.ClosedAt), c.Told)
+		question := asked(c.Command, c.Action, c.Room, c.Target)
+		return t.query(into(&stored, cardFields), insertCard, append([]any{question}, cardFields(&c)[2:]...)...)
 	})
 	return stored, err
 }
 
 // PostedCard implements invites.Store.
 func (s Cards) PostedCard(ctx context.Context, card int64, notice id.EventID) error {
-	return found(s.change(ctx, updatePosted, card, in(notice)))
+	return found(s.change(ctx, updatePosted, card, notice))
 }
 
 // CardShown implements invites.Store.
 func (s Cards) CardShown(ctx context.Context, notice id.EventID) (invites.Card, error) {
-	return one(ctx, &s.reads, scanCard, selectShown, in(notice))
+	return one(ctx, s.db, cardFields, selectShown, notice)
 }
 
 // CardVoted implements invites.Store.
 func (s Cards) CardVoted(ctx context.Context, vote id.EventID) (invites.Card, error) {
-	return one(ctx, &s.reads, scanCard, selectVoted, in(vote))
+	return one(ctx, s.db, cardFields, selectVoted, vote)
 }
 
 // CardNumbered implements invites.Store.
 func (s Cards) CardNumbered(ctx context.Context, shownIn id.RoomID, number int64) (invites.Card, error) {
-	return one(ctx, &s.reads, scanCard, selectNumbered, in(shownIn), number)
+	return one(ctx, s.db, cardFields, selectNumbered, shownIn, number)
 }
 
 // CardOf implements invites.Store.
 func (s Cards) CardOf(ctx context.Context, command id.EventID, action room.ActionType, r id.RoomID, target id.UserID) (invites.Card, error) {
-	return one(ctx, &s.reads, scanCard, selectCardOf, asked(command, action, r, target))
+	return one(ctx, s.db, cardFields, selectCardOf, asked(command, action, r, target))
 }
 
 // CardsTodo implements invites.Store.
 func (s Cards) CardsTodo(ctx context.Context) ([]invites.Card, error) {
-	return all(ctx, &s.reads, scanCard, selectTodo)
+	return all(ctx, s.db, cardFields, selectTodo)
 }
 
 // Knocked implements invites.Store.
 func (s Cards) Knocked(ctx context.Context, r id.RoomID, since time.Time, limit int) ([]invites.Card, error) {
-	return all(ctx, &s.reads, scanCard, selectKnocked, in(r), ms(since), limit)
+	return all(ctx, s.db, cardFields, selectKnocked, r, since, limit)
 }
 
 // CastVote implements invites.Store.
 func (s Cards) CastVote(ctx context.Context, card int64, v invites.Vote) (bool, error) {
-	n, err := s.change(ctx, upsertVote, card, digest(string(v.Voter)), in(v.Voter), in(v.Choice), in(v.Room), in(v.Event), in(v.Reason), ms(v.At))
+	n, err := s.change(ctx, upsertVote, append([]any{card, digest(string(v.Voter))}, voteFields(&v)...)...)
 	return n > 0, err
 }
 
 // WithdrawVote implements invites.Store.
 func (s Cards) WithdrawVote(ctx context.Context, card int64, vote id.EventID) error {
-	_, err := s.change(ctx, deleteVote, card, in(vote))
+	_, err := s.change(ctx, deleteVote, card, vote)
 	return err
 }
 
 // Votes implements invites.Store.
 func (s Cards) Votes(ctx context.Context, card int64) ([]invites.Vote, error) {
-	return all(ctx, &s.reads, func(row scanner) (v invites.Vote, err error) {
-		err = row.Scan(out(&v.Voter), out(&v.Choice), out(&v.Room), out(&v.Event), out(&v.Reason), moment{&v.At})
-		return v, err
-	}, selectVotes, card)
+	return all(ctx, s.db, voteFields, selectVotes, card)
 }
 
 // CloseCard implements invites.Store. A row that it names but that waits no longer is left as it is.
 func (s Cards) CloseCard(ctx context.Context, c invites.Closing) (closed bool, err error) {
 	err = s.write.commit(ctx, plain, func(t *tx) error {
-		n, err := t.exec(updateClosed, c.Card, in(c.State), in(c.Code), in(c.By), in(c.Answer), ms(c.At), c.Told)
+		n, err := t.exec(updateClosed, c.Card, c.State, c.Code, c.By, c.Answer, c.At, c.Told)
 		if closed = n > 0; err != nil || !closed {
 			return err
 		}
@@ -145,7 +142,7 @@ func (s Cards) CloseCard(ctx context.Context, c invites.Closing) (closed bool, e
 					return err
 				}
 			}
-			_, err = t.exec(updateDecidedOn, r.ID, in(r.Status), in(r.Code), in(r.Detail), ms(r.DueAt), ms(r.SettledAt), ms(r.CreatedAt))
+			_, err = t.exec(updateDecidedOn, r.ID, r.Status, r.Code, r.Detail, r.DueAt, r.SettledAt, r.CreatedAt)
 		default:
 			_, err = record(t, []invites.Change{*r})
 		}

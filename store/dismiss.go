@@ -11,12 +11,5 @@ const deleteReceived = `DELETE FROM inbox WHERE event_id = $1`
 // Dismiss drops inbox events that turned out to be nobody's business here, all in one commit. Should one come again, it is
 // new again.
 func (s Inbox) Dismiss(ctx context.Context, events []id.EventID) error {
-	return s.write.commit(ctx, plain, func(t *tx) error {
-		for _, e := range events {
-			if _, err := t.exec(deleteReceived, in(e)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return changeEach(ctx, s.db, events, deleteReceived, func(e id.EventID) []any { return []any{e} })
 }

@@ -29,7 +29,7 @@ func child() {
 	}
 	for n := 0; ; n++ {
 		e := id.EventID(fmt.Sprintf("$%d", n))
-		_, err := s.Receive(context.Background(), []invites.Received{{Event: e, Raw: json.RawMessage(`{}`)}}, nil)
+		_, err := s.Receive(context.Background(), []invites.Received{{Event: e, Raw: json.RawMessage(`{}`)}})
 		if err == nil {
 			fmt.Println("received", e)
 			_, err = s.Record(context.Background(), []invites.Change{{Command: e, Status: invites.StatusOpen}}, []invites.Audit{{Kind: "effect", Command: e}})

@@ -30,15 +30,12 @@ const (
 
 // Unchecked implements invites.Expiries.
 func (s Expiries) Unchecked(ctx context.Context, before time.Time, limit int) ([]id.RoomID, error) {
-	return all(ctx, &s.reads, func(row scanner) (r id.RoomID, err error) {
-		err = row.Scan(out(&r))
-		return r, err
-	}, selectUnchecked, ms(before), limit)
+	return all(ctx, s.db, value[id.RoomID], selectUnchecked, before, limit)
 }
 
 // SetExpiry implements invites.Expiries.
 func (s Expiries) SetExpiry(ctx context.Context, r id.RoomID, rule invites.ExpiryRule, now time.Time) error {
-	_, err := s.change(ctx, updateExpiry, in(r), rule.After.Milliseconds(), rule.Remind.Milliseconds(), ms(now))
+	_, err := s.change(ctx, updateExpiry, r, rule.After.Milliseconds(), rule.Remind.Milliseconds(), now)
 	return err
 }
 
@@ -50,34 +47,20 @@ func (s Expiries) ForgetExpiries(ctx context.Context) error {
 
 // Overdue implements invites.Expiries.
 func (s Expiries) Overdue(ctx context.Context, now, tried time.Time, limit int) ([]invites.Invitation, error) {
-	return all(ctx, &s.reads, scanEntry, selectOverdue, ms(now), ms(tried), limit)
+	return all(ctx, s.db, entryFields, selectOverdue, now, tried, limit)
 }
 
 // ToRemind implements invites.Expiries.
 func (s Expiries) ToRemind(ctx context.Context, now time.Time, limit int) ([]invites.Invitation, error) {
-	return all(ctx, &s.reads, scanEntry, selectToRemind, ms(now), limit)
+	return all(ctx, s.db, entryFields, selectToRemind, now, limit)
 }
 
 // Reminded implements invites.Expiries.
 func (s Expiries) Reminded(ctx context.Context, entries ...int64) error {
-	return s.write.commit(ctx, plain, func(t *tx) error {
-		for _, entry := range entries {
-			if _, err := t.exec(updateReminded, entry); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return changeEach(ctx, s.db, entries, updateReminded, func(entry int64) []any { return []any{entry} })
 }
 
 // Tried implements invites.Expiries.
 func (s Expiries) Tried(ctx context.Context, at time.Time, entries ...int64) error {
-	return s.write.commit(ctx, plain, func(t *tx) error {
-		for _, entry := range entries {
-			if _, err := t.exec(updateTried, entry, ms(at)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return changeEach(ctx, s.db, entries, updateTried, func(entry int64) []any { return []any{entry, at} })
 }

@@ -29,9 +29,9 @@ func (s *db) UpgradeNext(ctx context.Context, next ...Upgrade) error {
 	return s.upgrade(ctx, table.Finish())
 }
 
-// Awaited commits what do does as a write that a commit may wait for.
-func (s *db) Awaited(ctx context.Context, do func()) error {
-	return s.write.commit(ctx, awaited, func(*tx) error {
+// Commit commits a write that does do.
+func (s *Store) Commit(ctx context.Context, do func()) error {
+	return s.write.commit(ctx, plain, func(*tx) error {
 		do()
 		return nil
 	})

@@ -6,31 +6,23 @@ import (
 	"errors"
 	"slices"
 	"sync"
-	"time"
 )
 
-// group is SQLite's committer. A durable commit costs the same for one write as for a hundred, so those who come
-// while one is under way share the next: the first of them leads, runs everybody's writes, each apart, and commits.
+// group is SQLite's committer. A durable commit costs the same for one write as for a hundred. So the writes that arrive during
+// a commit share the next one: the first of their callers leads, runs all of these writes, each apart, and commits.
 type group struct {
 	handle
 
 	mu      sync.Mutex
-	waiting []*write
-	led     bool          // somebody leads
-	alarm   *time.Timer   // set while only unhurried writes wait: ends their patience
-	came    chan struct{} // has room for one: an awaited write may be among those who wait
+	waiting []*write // the writes of the next commit, in the order of arrival
+	led     bool     // some caller leads
 }
-
-// linger is how long unhurried writes wait for others, and a commit for what its events have begun: about as long as it takes to
-// ask a homeserver something. If nothing comes, nobody has waited longer than for a slow disk.
-const linger = 2 * time.Millisecond
 
 // maxShared bounds a commit, so that the first in it does not wait long for the last.
 const maxShared = 256
 
 // write is one caller's part of a commit.
 type write struct {
-	kind kind
 	fn   func(*tx) error
 	err  error
 	lead chan struct{} // closed when it is this caller's turn to lead
@@ -40,21 +32,15 @@ type write struct {
 var errAborted = errors.New("store: commit aborted")
 
 // commit implements committer.
-func (g *group) commit(ctx context.Context, k kind, fn func(*tx) error) error {
+func (g *group) commit(ctx context.Context, _ kind, fn func(*tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	w := &write{kind: k, fn: fn, err: errAborted, lead: make(chan struct{}), done: make(chan struct{})}
+	w := &write{fn: fn, err: errAborted, lead: make(chan struct{}), done: make(chan struct{})}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, w)
 	g.appoint()
 	g.mu.Unlock()
-	if k&awaited != 0 {
-		select {
-		case g.came <- struct{}{}:
-		default:
-		}
-	}
 	select {
 	case <-w.lead:
 		g.leads(ctx, w)
@@ -68,28 +54,12 @@ func (g *group) commit(ctx context.Context, k kind, fn func(*tx) error) error {
 	return w.err
 }
 
-// appoint makes the first who waits the leader, unless somebody leads or none is in a hurry. g.mu is held.
+// appoint makes the first waiting caller the leader, unless a caller leads already. g.mu is held.
 func (g *group) appoint() {
-	switch {
-	case g.led || len(g.waiting) == 0:
-	case slices.ContainsFunc(g.waiting, func(w *write) bool { return w.kind&unhurried == 0 }):
-		g.lead()
-	case g.alarm == nil:
-		g.alarm = time.AfterFunc(linger, func() {
-			g.mu.Lock()
-			defer g.mu.Unlock()
-			g.alarm = nil
-			if !g.led && len(g.waiting) > 0 {
-				g.lead()
-			}
-		})
+	if !g.led && len(g.waiting) > 0 {
+		g.led = true
+		close(g.waiting[0].lead)
 	}
-}
-
-// lead makes the first who waits the leader. g.mu is held.
-func (g *group) lead() {
-	g.led = true
-	close(g.waiting[0].lead)
 }
 
 // leave takes w back, unless a commit has it already.
@@ -121,9 +91,9 @@ func (g *group) leads(ctx context.Context, w *write) {
 	}
 	defer conn.Close()
 	ctx = context.WithoutCancel(ctx)
-	ran, err := g.try(ctx, conn, &batch, together)
+	ran, err := g.try(ctx, conn, batch, together)
 	if !ran && len(batch) > 1 {
-		_, err = g.try(ctx, conn, &batch, apart)
+		_, err = g.try(ctx, conn, batch, apart)
 	}
 	if err != nil {
 		for _, w := range batch {
@@ -132,51 +102,19 @@ func (g *group) leads(ctx context.Context, w *write) {
 	}
 }
 
-// try runs the writes of a batch, and those that it has to wait for, which join it, in one transaction and commits it. It reports
-// whether they ran; then an error is the commit's.
-func (g *group) try(ctx context.Context, conn *sql.Conn, batch *[]*write, run func(*tx, []*write) error) (ran bool, err error) {
+// try runs the writes of a batch in one transaction and commits it. ran reports whether all of them ran; then an error is the
+// commit's.
+func (g *group) try(ctx context.Context, conn *sql.Conn, batch []*write, run func(*tx, []*write) error) (ran bool, err error) {
 	sqlTx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return false, err
 	}
 	defer sqlTx.Rollback() // does nothing after the commit
 	t := &tx{ctx: ctx, on: sqlTx, stmts: g.stmts, maxRows: sqliteRows}
-	if err := run(t, *batch); err != nil {
+	if err := run(t, batch); err != nil {
 		return false, err
 	}
-	if t.awaits > 0 {
-		late := g.await(t.awaits)
-		*batch = append(*batch, late...)
-		if err := run(t, late); err != nil {
-			return false, err
-		}
-	}
 	return true, sqlTx.Commit()
-}
-
-// await returns up to n awaited writes, as they come.
-func (g *group) await(n int) (late []*write) {
-	timer := time.NewTimer(linger)
-	defer timer.Stop()
-	for {
-		g.mu.Lock()
-		g.waiting = slices.DeleteFunc(g.waiting, func(w *write) bool {
-			if w.kind&awaited == 0 || len(late) == n {
-				return false
-			}
-			late = append(late, w)
-			return true
-		})
-		g.mu.Unlock()
-		if len(late) == n {
-			return late
-		}
-		select {
-		case <-g.came:
-		case <-timer.C:
-			return late
-		}
-	}
 }
 
 // take returns the writes of the next commit: all who wait, or w alone.

@@ -21,21 +21,19 @@ var _ invites.Guards = Guards{}
 
 // Guarded implements invites.Guards.
 func (s Guards) Guarded(ctx context.Context) ([]id.RoomID, error) {
-	return all(ctx, &s.reads, func(row scanner) (r id.RoomID, err error) {
-		err = row.Scan(out(&r))
-		return r, err
-	}, selectGuarded)
+	return all(ctx, s.db, value[id.RoomID], selectGuarded)
 }
 
 // Watch implements invites.Guards.
 func (s Guards) Watch(ctx context.Context, r id.RoomID) (invites.Watch, error) {
-	return one(ctx, &s.reads, func(row scanner) (w invites.Watch, err error) {
-		var rounds string
-		if err = row.Scan(out(&w.Room), out(&w.Policy), out(&rounds), &w.Stopped, names{&w.Told}); err == nil {
-			err = json.Unmarshal([]byte(rounds), &w.Rounds)
-		}
-		return w, err
-	}, selectWatch, in(r))
+	var rounds string
+	w, err := one(ctx, s.db, func(w *invites.Watch) []any {
+		return []any{&w.Room, &w.Policy, &rounds, &w.Stopped, &w.Told}
+	}, selectWatch, r)
+	if err == nil {
+		err = json.Unmarshal([]byte(rounds), &w.Rounds)
+	}
+	return w, err
 }
 
 // SetWatch implements invites.Guards.
@@ -44,12 +42,12 @@ func (s Guards) SetWatch(ctx context.Context, w invites.Watch) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.change(ctx, upsertWatch, in(w.Room), in(w.Policy), in(string(rounds)), w.Stopped, in(list(w.Told)))
+	_, err = s.change(ctx, upsertWatch, w.Room, w.Policy, string(rounds), w.Stopped, w.Told)
 	return err
 }
 
 // EndWatch implements invites.Guards.
 func (s Guards) EndWatch(ctx context.Context, r id.RoomID) error {
-	_, err := s.change(ctx, deleteWatch, in(r))
+	_, err := s.change(ctx, deleteWatch, r)
 	return err
 }

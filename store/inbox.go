@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"math"
 	"time"
@@ -34,24 +33,22 @@ var insertInbox = newMulti(
 	make([]string, 10)...)
 
 // Receive implements invites.Store.
-func (s *Store) Receive(ctx context.Context, events []invites.Received, begin func(invites.Received) bool, members ...invites.MemberEvent) ([]invites.Received, error) {
+func (s Inbox) Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) ([]invites.Received, error) {
 	if len(events)+len(members) == 0 {
 		return nil, nil
 	}
 	rows := inboxRows(events)
 	var fresh []invites.Received
-	begun := map[id.EventID]bool{}
-	offered := begin == nil || s.Shared()
 	k := plain
 	if len(rows)+len(members) == 1 {
 		k = single
 	}
 	err := s.write.commit(ctx, k, func(t *tx) error {
 		seqs := make(map[id.EventID]int64, len(events))
-		err := insertInbox.query(t, rows, func(row scanner) error {
+		err := insertInbox.query(t, rows, func(r row) error {
 			var seq int64
 			var event id.EventID
-			err := row.Scan(&seq, out(&event))
+			err := r.Scan(&seq, &event)
 			seqs[event] = seq
 			return err
 		})
@@ -62,15 +59,6 @@ func (s *Store) Receive(ctx context.Context, events []invites.Received, begin fu
 			return err
 		}
 		fresh = arrived(events, seqs)
-		for i := range fresh {
-			if !offered && begin(fresh[i]) {
-				begun[fresh[i].Event] = true
-				t.awaits++
-			}
-			fresh[i].Begun = begun[fresh[i].Event]
-		}
-		offered = true // should the commit be tried again, what has begun stays so
-		s.marks.received(fresh)
 		return nil
 	})
 	if err != nil {
@@ -79,17 +67,18 @@ func (s *Store) Receive(ctx context.Context, events []invites.Received, begin fu
 	return fresh, nil
 }
 
-// inboxRows are the values of events.
+// inboxFields are the fields of inboxColumns.
+func inboxFields(e *invites.Received) []any {
+	return []any{&e.Seq, &e.Event, &e.Room, &e.Sender, &e.Type, &e.StateKey, &e.Raw, &e.SentAt, &e.ReceivedAt, &e.Redacted,
+		&e.Answer, &e.Handled}
+}
+
+// inboxRows returns the values that insertInbox takes.
 func inboxRows(events []invites.Received) [][]any {
 	rows := make([][]any, len(events))
 	for i := range events {
-		e := &events[i]
-		var stateKey any
-		if e.StateKey != nil {
-			stateKey = in(*e.StateKey)
-		}
-		rows[i] = []any{in(e.Event), in(e.Room), in(e.Sender), in(e.Type), stateKey, blob(e.Raw),
-			ms(e.SentAt), ms(e.ReceivedAt), e.Redacted, in(e.Answer)}
+		f := inboxFields(&events[i])
+		rows[i] = f[1 : len(f)-1]
 	}
 	return rows
 }
@@ -107,54 +96,37 @@ func arrived(events []invites.Received, seqs map[id.EventID]int64) []invites.Rec
 	return fresh
 }
 
-func scanReceived(row scanner) (e invites.Received, err error) {
-	err = row.Scan(&e.Seq, out(&e.Event), out(&e.Room), out(&e.Sender), out(&e.Type), optional{&e.StateKey},
-		(*[]byte)(&e.Raw), moment{&e.SentAt}, moment{&e.ReceivedAt}, &e.Redacted, out(&e.Answer), &e.Handled)
-	return e, err
-}
-
 // Waiting implements invites.Store.
 func (s Inbox) Waiting(ctx context.Context) ([]invites.Received, error) {
-	return all(ctx, &s.reads, scanReceived, selectWaiting)
+	return all(ctx, s.db, inboxFields, selectWaiting)
 }
 
 // Received implements invites.Store.
 func (s Inbox) Received(ctx context.Context, event id.EventID) (invites.Received, error) {
-	return one(ctx, &s.reads, scanReceived, selectReceived, in(event))
+	return one(ctx, s.db, inboxFields, selectReceived, event)
 }
 
-// Redacted implements invites.Store. It is asked before each attempt, so what arrived lately is known without the database.
+// Redacted implements invites.Store.
 func (s Inbox) Redacted(ctx context.Context, event id.EventID) (redacted, state bool, err error) {
-	if m, known := s.marks.of(event); known {
-		return m.redacted, m.state, nil
-	}
-	found, err := one(ctx, &s.reads, func(row scanner) (b [2]bool, err error) {
-		err = row.Scan(&b[0], &b[1])
-		return b, err
-	}, selectRedacted, in(event))
-	return found[0], found[1], err
+	m, err := one(ctx, s.db, func(m *[2]bool) []any { return []any{&m[0], &m[1]} }, selectRedacted, event)
+	return m[0], m[1], err
 }
 
 // Answered implements invites.Store.
 func (s Inbox) Answered(ctx context.Context, answer id.EventID) (invites.Received, error) {
-	return one(ctx, &s.reads, scanReceived, selectAnswered, in(answer))
+	return one(ctx, s.db, inboxFields, selectAnswered, answer)
 }
 
 // OpenAnswers returns the answers of events not handled: cards, and status messages.
 func (s Inbox) OpenAnswers(ctx context.Context) ([]id.EventID, error) {
-	return all(ctx, &s.reads, func(row scanner) (answer id.EventID, err error) {
-		err = row.Scan(out(&answer))
-		return answer, err
-	}, selectAnswers)
+	return all(ctx, s.db, value[id.EventID], selectAnswers)
 }
 
 // Redact implements invites.Store. It reports true again for an event that sender has taken back before.
 func (s Inbox) Redact(ctx context.Context, event id.EventID, sender id.UserID) (bool, error) {
 	var n int64
 	err := s.write.commit(ctx, single, func(t *tx) (err error) {
-		if n, err = t.exec(updateRedacted, in(event), in(sender)); n > 0 {
-			s.marks.redact(event)
-		}
+		n, err = t.exec(updateRedacted, event, sender)
 		return err
 	})
 	return n > 0, err
@@ -162,12 +134,12 @@ func (s Inbox) Redact(ctx context.Context, event id.EventID, sender id.UserID) (
 
 // SetAnswer implements invites.Store. It returns ErrNotFound for a command that the inbox does not have.
 func (s Inbox) SetAnswer(ctx context.Context, command, answer id.EventID) error {
-	return found(s.change(ctx, updateAnswer, in(command), in(answer)))
+	return found(s.change(ctx, updateAnswer, command, answer))
 }
 
 // Handled implements invites.Store. It returns ErrNotFound for an event that the inbox does not have.
 func (s Inbox) Handled(ctx context.Context, event id.EventID) error {
-	return found(s.changeAs(ctx, single|unhurried, updateHandled, in(event)))
+	return found(s.change(ctx, updateHandled, event))
 }
 
 // cleanStep bounds what one commit deletes, so that nobody waits long for it.
@@ -176,10 +148,7 @@ const cleanStep = 1000
 // Clean implements invites.Store, in several commits when there is much to delete.
 func (s Inbox) Clean(ctx context.Context, before time.Time) error {
 	// Events were received in the order of seq, so the first that is young ends what there is to read.
-	young, err := one(ctx, &s.reads, func(row scanner) (seq int64, err error) {
-		err = row.Scan(&seq)
-		return seq, err
-	}, selectYoung, ms(before))
+	young, err := one(ctx, s.db, value[int64], selectYoung, before)
 	if errors.Is(err, invites.ErrNotFound) {
 		young, err = math.MaxInt64, nil
 	}
@@ -187,16 +156,16 @@ func (s Inbox) Clean(ctx context.Context, before time.Time) error {
 		err = s.deleteAll(ctx, deleteHandled, young)
 	}
 	if err == nil {
-		err = s.deleteAll(ctx, deleteQuarantined, ms(before))
+		err = s.deleteAll(ctx, deleteQuarantined, before)
 	}
 	if err == nil { // what was spent before any quota's time
-		err = s.deleteAll(ctx, deleteSpending, ms(before.Add(-longestQuota)))
+		err = s.deleteAll(ctx, deleteSpending, before.Add(-longestQuota))
 	}
 	return err
 }
 
 // deleteAll runs a statement that deletes what is below a bound, so much at a time, until it finds no more.
-func (s *db) deleteAll(ctx context.Context, query string, below int64) error {
+func (s *db) deleteAll(ctx context.Context, query string, below any) error {
 	for n := int64(cleanStep); n == cleanStep; {
 		var err error
 		if n, err = s.change(ctx, query, below, cleanStep); err != nil {
@@ -206,25 +175,12 @@ func (s *db) deleteAll(ctx context.Context, query string, below int64) error {
 	return nil
 }
 
-// CreateEvent returns a room's m.room.create event as SaveCreateEvent kept it, or ErrNotFound. It never changes.
-func (s Rooms) CreateEvent(ctx context.Context, room id.RoomID) (json.RawMessage, error) {
-	scan := func(row scanner) (raw json.RawMessage, err error) {
-		err = row.Scan((*[]byte)(&raw))
-		return raw, err
-	}
-	return one(ctx, &s.reads, scan, selectCreate, in(room))
-}
+// keyColumns are the columns by which the lanes of rooms order events: all but the content.
+const keyColumns = `seq, event_id, room_id, sender, type, state_key, received_at`
 
-// SaveCreateEvent keeps a room's m.room.create event. The first one stays.
-func (s Rooms) SaveCreateEvent(ctx context.Context, room id.RoomID, raw json.RawMessage) error {
-	_, err := s.change(ctx, insertCreate, in(room), blob(raw))
-	return err
+func keyFields(e *invites.Received) []any {
+	return []any{&e.Seq, &e.Event, &e.Room, &e.Sender, &e.Type, &e.StateKey, &e.ReceivedAt}
 }
-
-const (
-	selectCreate = `SELECT raw FROM create_event WHERE room_id = $1`
-	insertCreate = `INSERT INTO create_event (room_id, raw) VALUES ($1, $2) ON CONFLICT DO NOTHING`
-)
 
 const selectWaitingAfter = `SELECT ` + keyColumns + ` FROM inbox
 	WHERE NOT handled AND seq > $1 ORDER BY seq LIMIT $2`
@@ -232,5 +188,5 @@ const selectWaitingAfter = `SELECT ` + keyColumns + ` FROM inbox
 // WaitingAfter returns the keys of up to limit events not handled, by Seq, after the one given: Raw and what else Received
 // returns is left out.
 func (s Inbox) WaitingAfter(ctx context.Context, seq int64, limit int) ([]invites.Received, error) {
-	return all(ctx, &s.reads, scanKey, selectWaitingAfter, seq, limit)
+	return all(ctx, s.db, keyFields, selectWaitingAfter, seq, limit)
 }

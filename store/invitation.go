@@ -49,7 +49,7 @@ func (s Changes) Record(ctx context.Context, rows []invites.Change, audit []invi
 	if len(rows)+len(audit) == 0 {
 		return nil, nil
 	}
-	err = s.write.commit(ctx, awaited, func(t *tx) error {
+	err = s.write.commit(ctx, plain, func(t *tx) error {
 		if stored, err = record(t, rows); err != nil {
 			return err
 		}
@@ -76,14 +76,12 @@ func record(t *tx, rows []invites.Change) ([]invites.Change, error) {
 			continue
 		}
 		ids[k] = 0
-		given = append(given, []any{k.cmd, k.part, in(r.Command), in(r.CommandRoom), in(r.Action), in(r.Room), list(r.Via), in(r.Target),
-			in(r.Actor), in(r.Performer), in(r.Reason), in(r.Status), in(r.Code), in(r.Detail),
-			r.Attempt, ms(r.DueAt), ms(r.LeasedUntil), ms(r.CreatedAt), ms(r.SettledAt)})
+		given = append(given, append([]any{k.cmd, k.part}, changeFields(r)[1:]...))
 	}
-	err := insertInvitation.query(t, given, func(row scanner) error {
+	err := insertInvitation.query(t, given, func(r row) error {
 		var k key
 		var id int64
-		err := row.Scan(&k.cmd, &k.part, &id)
+		err := r.Scan(&k.cmd, &k.part, &id)
 		ids[k] = id
 		return err
 	})
@@ -101,11 +99,7 @@ func record(t *tx, rows []invites.Change) ([]invites.Change, error) {
 		case ids[k] != 0:
 			stored[i] = asStored(rows[i], ids[k])
 		default:
-			err := t.query(func(row scanner) (err error) {
-				stored[i], err = scanInvitation(row)
-				return err
-			}, selectInvitation, k.cmd, k.part)
-			if err != nil {
+			if err := t.query(into(&stored[i], changeFields), selectInvitation, k.cmd, k.part); err != nil {
 				return nil, err
 			}
 		}
@@ -118,7 +112,7 @@ func record(t *tx, rows []invites.Change) ([]invites.Change, error) {
 func asStored(i invites.Change, id int64) invites.Change {
 	i.ID = id
 	for _, at := range []*time.Time{&i.DueAt, &i.LeasedUntil, &i.CreatedAt, &i.SettledAt} {
-		*at = when(ms(*at))
+		*at = fromMilliseconds(milliseconds(*at))
 	}
 	if len(i.Via) == 0 {
 		i.Via = nil
@@ -126,25 +120,21 @@ func asStored(i invites.Change, id int64) invites.Change {
 	return i
 }
 
-func scanInvitation(row scanner) (i invites.Change, err error) {
-	err = row.Scan(&i.ID, out(&i.Command), out(&i.CommandRoom), out(&i.Action), out(&i.Room), names{&i.Via}, out(&i.Target),
-		out(&i.Actor), out(&i.Performer), out(&i.Reason), out(&i.Status), out(&i.Code), out(&i.Detail),
-		&i.Attempt, moment{&i.DueAt}, moment{&i.LeasedUntil}, moment{&i.CreatedAt}, moment{&i.SettledAt})
-	return i, err
+// changeFields are the fields of invitationColumns.
+func changeFields(c *invites.Change) []any {
+	return []any{&c.ID, &c.Command, &c.CommandRoom, &c.Action, &c.Room, &c.Via, &c.Target, &c.Actor, &c.Performer, &c.Reason,
+		&c.Status, &c.Code, &c.Detail, &c.Attempt, &c.DueAt, &c.LeasedUntil, &c.CreatedAt, &c.SettledAt}
 }
 
 // Invitations implements invites.Store.
 func (s Changes) Invitations(ctx context.Context, command id.EventID) ([]invites.Change, error) {
-	return all(ctx, &s.reads, scanInvitation, selectInvitations, digest(string(command)), in(command))
+	return all(ctx, s.db, changeFields, selectInvitations, digest(string(command)), command)
 }
 
 // Inviting reports whether a command has rows that are open or wait for approval, other than joins, those that follow from
 // invitations among them.
 func (s Changes) Inviting(ctx context.Context, command id.EventID) (bool, error) {
-	return one(ctx, &s.reads, func(row scanner) (open bool, err error) {
-		err = row.Scan(&open)
-		return open, err
-	}, selectInviting, digest(string(command)), in(command))
+	return one(ctx, s.db, value[bool], selectInviting, digest(string(command)), command)
 }
 
 // Claim implements invites.Store. It does not ask whether the rows are due.
@@ -156,12 +146,7 @@ func (s Changes) Claim(ctx context.Context, rows []int64, now time.Time, lease t
 	err = s.write.commit(ctx, k, func(t *tx) error {
 		claimed = claimed[:0]
 		for _, row := range rows {
-			err := t.query(func(r scanner) error {
-				i, err := scanInvitation(r)
-				claimed = append(claimed, i)
-				return err
-			}, updateClaimed, row, ms(now), ms(now.Add(lease)))
-			if err != nil {
+			if err := t.query(appendTo(&claimed, changeFields), updateClaimed, row, now, now.Add(lease)); err != nil {
 				return err
 			}
 		}
@@ -186,11 +171,11 @@ func (s Changes) Settle(ctx context.Context, settlements ...invites.Settlement) 
 		if st.Status == invites.StatusOpen {
 			settled = time.Time{}
 		}
-		rows[i] = []any{st.ID, st.Attempt, in(st.Status), in(st.Code), in(st.Detail), ms(st.DueAt), ms(settled)}
+		rows[i] = []any{st.ID, st.Attempt, st.Status, st.Code, st.Detail, st.DueAt, settled}
 		audit = append(audit, st.Audit...)
 		then = append(then, st.Then...)
 	}
-	return s.write.commit(ctx, unhurried, func(t *tx) error {
+	return s.write.commit(ctx, plain, func(t *tx) error {
 		n, err := updateSettled.exec(t, rows)
 		if err == nil && n != int64(len(rows)) {
 			err = invites.ErrFenced
@@ -212,10 +197,7 @@ func (s Changes) Settle(ctx context.Context, settlements ...invites.Settlement) 
 func (s Changes) Release(ctx context.Context, at time.Time) (rows []int64, err error) {
 	err = s.write.commit(ctx, single, func(t *tx) error {
 		rows = nil
-		return t.query(func(row scanner) error {
-			rows = append(rows, 0)
-			return row.Scan(&rows[len(rows)-1])
-		}, updateReleased, ms(at))
+		return t.query(appendTo(&rows, value[int64]), updateReleased, at)
 	})
 	if err != nil {
 		return nil, err
@@ -225,8 +207,5 @@ func (s Changes) Release(ctx context.Context, at time.Time) (rows []int64, err e
 
 // Due implements invites.Store.
 func (s Changes) Due(ctx context.Context, now time.Time, limit int) ([]int64, error) {
-	return all(ctx, &s.reads, func(row scanner) (id int64, err error) {
-		err = row.Scan(&id)
-		return id, err
-	}, selectDue, ms(now), limit)
+	return all(ctx, s.db, value[int64], selectDue, now, limit)
 }

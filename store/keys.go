@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -90,7 +89,7 @@ func (k *Keys) openPostgres(ctx context.Context, cfg Config) error {
 	pc.MaxConns = int32(cfg.MaxOpenConns)
 	params := pc.ConnConfig.RuntimeParams
 	schema := cmp.Or(params["search_path"], keySchema)
-	params["search_path"], k.schema = schema, schema
+	params["search_path"] = schema
 	params["synchronous_commit"] = "on"
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {
@@ -155,7 +154,7 @@ func (k *Keys) EncryptedRooms(ctx context.Context) (map[id.RoomID]json.RawMessag
 	for rows.Next() {
 		var r id.RoomID
 		var settings []byte
-		if err := rows.Scan(out(&r), &settings); err != nil {
+		if err := (row{rows}).Scan(&r, &settings); err != nil {
 			return nil, err
 		}
 		rooms[r] = settings
@@ -163,20 +162,10 @@ func (k *Keys) EncryptedRooms(ctx context.Context) (map[id.RoomID]json.RawMessag
 	return rooms, rows.Err()
 }
 
-// EncryptedRoom returns the settings of a room known to be encrypted, nil for any other.
-func (k *Keys) EncryptedRoom(ctx context.Context, r id.RoomID) (json.RawMessage, error) {
-	var settings []byte
-	err := k.DB.QueryRow(ctx, `SELECT settings FROM usher_encrypted_room WHERE room_id = $1`, in(r)).Scan(&settings)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	return settings, err
-}
-
 // SaveEncryptedRoom remembers that a room is encrypted: none ever ceases to be.
 func (k *Keys) SaveEncryptedRoom(ctx context.Context, r id.RoomID, settings json.RawMessage) error {
 	_, err := k.DB.Exec(ctx, `INSERT INTO usher_encrypted_room (room_id, settings) VALUES ($1, $2)
-		ON CONFLICT (room_id) DO UPDATE SET settings = excluded.settings`, in(r), blob(settings))
+		ON CONFLICT (room_id) DO UPDATE SET settings = excluded.settings`, encode(r), encode(settings))
 	return err
 }
 

@@ -88,7 +88,7 @@ func TestDismiss(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
-	if _, err := s.Receive(t.Context(), []invites.Received{{Event: "$1"}, {Event: "$2"}, {Event: "$3"}}, nil); err != nil {
+	if _, err := s.Receive(t.Context(), []invites.Received{{Event: "$1"}, {Event: "$2"}, {Event: "$3"}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Dismiss(t.Context(), []id.EventID{"$1", "$3", "$none"}); err != nil {

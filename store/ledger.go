@@ -40,10 +40,10 @@ const (
 		ORDER BY i.id DESC LIMIT 1`
 )
 
-func scanEntry(row scanner) (e invites.Invitation, err error) {
-	err = row.Scan(&e.ID, out(&e.Event), out(&e.Room), out(&e.Target), out(&e.Sender), out(&e.Inviter), out(&e.Way), out(&e.Command),
-		moment{&e.At}, out(&e.Fate), moment{&e.EndedAt}, out(&e.EndedBy), out(&e.Ending), &e.Reminded)
-	return e, err
+// entryFields are the fields of entryColumns.
+func entryFields(e *invites.Invitation) []any {
+	return []any{&e.ID, &e.Event, &e.Room, &e.Target, &e.Sender, &e.Inviter, &e.Way, &e.Command, &e.At, &e.Fate, &e.EndedAt, &e.EndedBy,
+		&e.Ending, &e.Reminded}
 }
 
 // observe takes member events into the ledger, in order. One that came before changes nothing.
@@ -51,10 +51,7 @@ func observe(t *tx, members []invites.MemberEvent) error {
 	for i := range members {
 		m := &members[i]
 		var open invites.Invitation
-		err := t.query(func(row scanner) (err error) {
-			open, err = scanEntry(row)
-			return err
-		}, selectPendingOf, in(m.Room), in(m.Target))
+		err := t.query(into(&open, entryFields), selectPendingOf, m.Room, m.Target)
 		switch {
 		case err != nil:
 		case m.Membership == "invite":
@@ -78,26 +75,26 @@ func invited(t *tx, m *invites.MemberEvent, open invites.Invitation) error {
 	if m.ThirdParty {
 		way = invites.WayThirdParty
 	}
-	err := t.query(func(row scanner) error {
+	err := t.query(func(r row) error {
 		way = invites.WayBot
-		err := row.Scan(out(&command), out(&inviter))
+		err := r.Scan(&command, &inviter)
 		if inviter == m.Sender {
 			way = invites.WayActor
 		}
 		return err
-	}, selectAsked, in(m.Room), in(m.Target), in(m.Sender), partOf(m, "invite"), ms(m.SentAt), ms(m.SeenAt))
+	}, selectAsked, m.Room, m.Target, m.Sender, partOf(m, "invite"), m.SentAt, m.SeenAt)
 	if err != nil {
 		return err
 	}
-	n, err := t.exec(insertEntry, in(m.Event), in(m.Room), in(m.Target), in(m.Sender), in(inviter), in(way), in(command),
-		ms(earlier(m.SentAt, m.SeenAt)), ms(m.SeenAt))
+	n, err := t.exec(insertEntry, m.Event, m.Room, m.Target, m.Sender, inviter, way, command,
+		earlier(m.SentAt, m.SeenAt), m.SeenAt)
 	if err != nil || n == 0 {
 		return err
 	}
-	if _, err := t.exec(insertExpiry, in(m.Room)); err != nil || open.ID == 0 {
+	if _, err := t.exec(insertExpiry, m.Room); err != nil || open.ID == 0 {
 		return err
 	}
-	_, err = t.exec(endEntry, open.ID, in(invites.FateRenewed), ms(m.SeenAt), in(inviter), in(m.Event))
+	_, err = t.exec(endEntry, open.ID, invites.FateRenewed, m.SeenAt, inviter, m.Event)
 	return err
 }
 
@@ -117,10 +114,10 @@ func earlier(a, b time.Time) time.Time {
 // ended closes the open entry.
 func ended(t *tx, m *invites.MemberEvent, open invites.Invitation) error {
 	again := false
-	err := t.query(func(row scanner) error {
+	err := t.query(func(r row) error {
 		again = true
-		return row.Scan(new(int64))
-	}, selectEnding, in(m.Room), in(m.Target), in(m.Event))
+		return nil
+	}, selectEnding, m.Room, m.Target, m.Event)
 	if err != nil || again {
 		return err
 	}
@@ -133,19 +130,19 @@ func ended(t *tx, m *invites.MemberEvent, open invites.Invitation) error {
 	case m.Sender == m.Target:
 		fate = invites.FateDeclined
 	default:
-		err = t.query(func(row scanner) error {
+		err = t.query(func(r row) error {
 			var action string
-			err := row.Scan(&action, out(&by))
+			err := r.Scan(&action, &by)
 			if action == "expire" {
 				fate = invites.FateExpired
 			}
 			return err
-		}, selectWithdrawn, in(m.Room), in(m.Target), in(m.Sender), open.ID, partOf(m, "withdraw"), partOf(m, "expire"))
+		}, selectWithdrawn, m.Room, m.Target, m.Sender, open.ID, partOf(m, "withdraw"), partOf(m, "expire"))
 	}
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(endEntry, open.ID, in(fate), ms(earlier(m.SentAt, m.SeenAt)), in(by), in(m.Event))
+	_, err = t.exec(endEntry, open.ID, fate, earlier(m.SentAt, m.SeenAt), by, m.Event)
 	return err
 }
 
@@ -159,19 +156,15 @@ func (s Ledger) Complete(ctx context.Context, r id.RoomID, found []invites.Membe
 		if err := observe(t, found); err != nil {
 			return err
 		}
-		var gone []int64
-		err := t.query(func(row scanner) error {
-			e, err := scanEntry(row)
-			if !shown[e.Event] {
-				gone = append(gone, e.ID)
-			}
-			return err
-		}, selectSeen, in(r), ms(asked))
-		if err != nil {
+		var pending []invites.Invitation
+		if err := t.query(appendTo(&pending, entryFields), selectSeen, r, asked); err != nil {
 			return err
 		}
-		for _, entry := range gone {
-			if _, err := t.exec(endEntry, entry, in(invites.FateUnseen), ms(asked), "", ""); err != nil {
+		for i := range pending {
+			if shown[pending[i].Event] {
+				continue
+			}
+			if _, err := t.exec(endEntry, pending[i].ID, invites.FateUnseen, asked, "", ""); err != nil {
 				return err
 			}
 		}
@@ -181,41 +174,36 @@ func (s Ledger) Complete(ctx context.Context, r id.RoomID, found []invites.Membe
 
 // EachPending implements invites.Ledger.
 func (s Ledger) EachPending(ctx context.Context, found func(id.RoomID, id.UserID)) error {
-	return s.reads.query(ctx, func(row scanner) error {
-		var r id.RoomID
+	return s.reads.query(ctx, func(r row) error {
+		var in id.RoomID
 		var target id.UserID
-		err := row.Scan(out(&r), out(&target))
-		found(r, target)
+		err := r.Scan(&in, &target)
+		found(in, target)
 		return err
 	}, selectAllKeys)
 }
 
 // Pending implements invites.Ledger.
 func (s Ledger) Pending(ctx context.Context, r id.RoomID, limit int) ([]invites.Invitation, int, error) {
-	list, err := all(ctx, &s.reads, scanEntry, selectPending, in(r), limit)
+	list, err := all(ctx, s.db, entryFields, selectPending, r, limit)
 	if err != nil || len(list) < limit {
 		return list, len(list), err
 	}
-	n, err := one(ctx, &s.reads, scanCount, countPending, in(r))
+	n, err := one(ctx, s.db, value[int], countPending, r)
 	return list, n, err
-}
-
-func scanCount(row scanner) (n int, err error) {
-	err = row.Scan(&n)
-	return n, err
 }
 
 // PendingOf implements invites.Ledger.
 func (s Ledger) PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (invites.Invitation, error) {
-	return one(ctx, &s.reads, scanEntry, selectPendingOf, in(r), in(target))
+	return one(ctx, s.db, entryFields, selectPendingOf, r, target)
 }
 
 // PendingBy implements invites.Ledger.
 func (s Ledger) PendingBy(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]invites.Invitation, error) {
-	return all(ctx, &s.reads, scanEntry, selectPendingBy, in(r), in(inviter), limit)
+	return all(ctx, s.db, entryFields, selectPendingBy, r, inviter, limit)
 }
 
 // EntriesOf implements invites.Ledger.
 func (s Ledger) EntriesOf(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]invites.Invitation, error) {
-	return all(ctx, &s.reads, scanEntry, selectHistory, in(r), in(target), limit)
+	return all(ctx, s.db, entryFields, selectHistory, r, target, limit)
 }

@@ -28,7 +28,7 @@ func fillLedger(b *testing.B, s *store.Store, rows int) {
 		}
 	}
 	for part := range slices.Chunk(list, 5000) {
-		if _, err := s.Receive(b.Context(), nil, nil, part...); err != nil {
+		if _, err := s.Receive(b.Context(), nil, part...); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -55,7 +55,7 @@ func BenchmarkLedger(b *testing.B) {
 				Target: id.UserID(fmt.Sprintf("@new%d:example.org", n)), Sender: "@user1:example.org", Membership: "invite", SentAt: time.Now(), SeenAt: time.Now()}
 			j := m
 			j.Event, j.Membership, j.Sender = m.Event+"j", "join", m.Target
-			_, err := s.Receive(ctx, nil, nil, m, j)
+			_, err := s.Receive(ctx, nil, m, j)
 			return err
 		})
 		bench("pending", func() error { _, _, err := s.Pending(ctx, "!room:example.org", 30); return err })

@@ -162,7 +162,7 @@ func TestReplicasStart(t *testing.T) {
 func TestFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "usher.db")
 	s := open(t, "sqlite", file)
-	if _, err := s.Receive(t.Context(), []invites.Received{{Event: "$e"}}, nil); err != nil {
+	if _, err := s.Receive(t.Context(), []invites.Received{{Event: "$e"}}); err != nil {
 		t.Fatal(err)
 	}
 	if s.Pool() != nil || s.SQL() == nil {

@@ -32,8 +32,6 @@ func (s *db) openPostgres(ctx context.Context, cfg Config) error {
 	if err := s.pool.Ping(ctx); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
-	s.rooms = &roomLocks{config: pc.ConnConfig.Copy()}
-	s.onClose(s.rooms.close)
 	s.raw = stdlib.OpenDBFromPool(s.pool)
 	s.onClose(s.raw.Close)
 	s.reads = handle{db: s.raw}

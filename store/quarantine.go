@@ -30,7 +30,7 @@ func (s Inbox) Quarantine(ctx context.Context, bad []invites.Undecodable) error 
 	bad = bad[max(0, len(bad)-maxQuarantined):]
 	rows := make([][]any, len(bad))
 	for i, b := range bad {
-		rows[i] = []any{in(head(b.Transaction, maxFault)), blob(head(b.Raw, maxRaw)), in(head(b.Fault, maxFault)), ms(b.ReceivedAt)}
+		rows[i] = []any{head(b.Transaction, maxFault), head(b.Raw, maxRaw), head(b.Fault, maxFault), b.ReceivedAt}
 	}
 	return s.write.commit(ctx, plain, func(t *tx) error {
 		if _, err := insertQuarantine.exec(t, rows); err != nil {
@@ -41,13 +41,14 @@ func (s Inbox) Quarantine(ctx context.Context, bad []invites.Undecodable) error 
 	})
 }
 
+func quarantineFields(u *invites.Undecodable) []any {
+	return []any{&u.Transaction, &u.Raw, &u.Fault, &u.ReceivedAt}
+}
+
 // head is the first n bytes of s.
 func head[T ~string | ~[]byte](s T, n int) T { return s[:min(len(s), n)] }
 
 // Quarantined returns up to limit of what could not be decoded, newest first.
 func (s Inbox) Quarantined(ctx context.Context, limit int) ([]invites.Undecodable, error) {
-	return all(ctx, &s.reads, func(row scanner) (u invites.Undecodable, err error) {
-		err = row.Scan(out(&u.Transaction), &u.Raw, out(&u.Fault), moment{&u.ReceivedAt})
-		return u, err
-	}, selectQuarantined, limit)
+	return all(ctx, s.db, quarantineFields, selectQuarantined, limit)
 }

@@ -8,15 +8,23 @@ import (
 
 // change commits one statement and returns how many rows it changed.
 func (s *db) change(ctx context.Context, query string, args ...any) (n int64, err error) {
-	return s.changeAs(ctx, single, query, args...)
-}
-
-func (s *db) changeAs(ctx context.Context, k kind, query string, args ...any) (n int64, err error) {
-	err = s.write.commit(ctx, k, func(t *tx) (err error) {
+	err = s.write.commit(ctx, single, func(t *tx) (err error) {
 		n, err = t.exec(query, args...)
 		return err
 	})
 	return n, err
+}
+
+// changeEach commits one statement for each of a list of rows.
+func changeEach[T any](ctx context.Context, s *db, rows []T, query string, args func(T) []any) error {
+	return s.write.commit(ctx, plain, func(t *tx) error {
+		for _, r := range rows {
+			if _, err := t.exec(query, args(r)...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // found turns no row changed into ErrNotFound.
@@ -27,23 +35,39 @@ func found(n int64, err error) error {
 	return err
 }
 
-// all returns the rows of a reading statement.
-func all[T any](ctx context.Context, h *handle, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
-	var list []T
-	err := h.query(ctx, func(row scanner) error {
-		v, err := scan(row)
-		list = append(list, v)
+// A function of fields returns pointers to the values of a T in the order of the columns that a statement reads. Where T is a row
+// of a table, the first column is the key that the database gives, and the other pointers are also the values to insert.
+
+// value is the fields of a T that is one column.
+func value[T any](v *T) []any { return []any{v} }
+
+// into returns a function that scans a row into v.
+func into[T any](v *T, fields func(*T) []any) func(row) error {
+	return func(r row) error { return r.Scan(fields(v)...) }
+}
+
+// appendTo returns a function that appends each row to list.
+func appendTo[T any](list *[]T, fields func(*T) []any) func(row) error {
+	return func(r row) error {
+		var v T
+		err := r.Scan(fields(&v)...)
+		*list = append(*list, v)
 		return err
-	}, query, args...)
-	if err != nil {
+	}
+}
+
+// all returns the rows of a reading statement.
+func all[T any](ctx context.Context, s *db, fields func(*T) []any, query string, args ...any) ([]T, error) {
+	var list []T
+	if err := s.reads.query(ctx, appendTo(&list, fields), query, args...); err != nil {
 		return nil, err
 	}
 	return list, nil
 }
 
 // one returns the only row of a reading statement, or ErrNotFound.
-func one[T any](ctx context.Context, h *handle, scan func(scanner) (T, error), query string, args ...any) (v T, err error) {
-	list, err := all(ctx, h, scan, query, args...)
+func one[T any](ctx context.Context, s *db, fields func(*T) []any, query string, args ...any) (v T, err error) {
+	list, err := all(ctx, s, fields, query, args...)
 	if err == nil && len(list) == 0 {
 		err = invites.ErrNotFound
 	}

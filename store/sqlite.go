@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"maunium.net/go/mautrix/id"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -40,12 +39,11 @@ func (s *db) openSQLite(ctx context.Context, cfg Config) error {
 	if err := s.upgrade(ctx, schema().Finish()); err != nil {
 		return sqliteOpenError(err)
 	}
-	g := &group{handle: handle{db: s.raw}, came: make(chan struct{}, 1)}
+	g := &group{handle: handle{db: s.raw}}
 	if err := g.prepare(ctx, writes()...); err != nil {
 		return sqliteOpenError(err)
 	}
 	s.write = g
-	s.marks = &marks{events: map[id.EventID]mark{}}
 	s.reads = handle{db: s.raw}
 	if file.path != "" { // what is in memory has one connection only
 		readers := max(1, cfg.MaxOpenConns-1)

@@ -50,8 +50,6 @@ type db struct {
 	reads   handle
 	raw     *sql.DB       // the connection pool that writes
 	pool    *pgxpool.Pool // PostgreSQL only
-	rooms   *roomLocks    // PostgreSQL only
-	marks   *marks        // SQLite only
 	ahead   int
 	closers []func() error
 }

@@ -22,29 +22,22 @@ const (
 		ORDER BY id LIMIT $3`
 
 	// Weeks begin on Mondays; 1970 began on a Thursday.
-	selectTallies = `SELECT (at - 345600000) / 604800000 AS week, inviter, fate, count(*) FROM ledger
-		WHERE room_id = $1 AND at >= $2 GROUP BY (at - 345600000) / 604800000, inviter, fate ORDER BY week`
+	selectTallies = `SELECT (at - 345600000) / 604800000 * 604800000 + 345600000 AS week, inviter, fate, count(*) FROM ledger
+		WHERE room_id = $1 AND at >= $2 GROUP BY week, inviter, fate ORDER BY week`
 )
 
 // Roots implements invites.Ledger.
 func (s Ledger) Roots(ctx context.Context, r id.RoomID, limit int) ([]id.UserID, error) {
-	return all(ctx, &s.reads, func(row scanner) (u id.UserID, err error) {
-		err = row.Scan(out(&u))
-		return u, err
-	}, selectRoots, in(r), limit)
+	return all(ctx, s.db, value[id.UserID], selectRoots, r, limit)
 }
 
 // Children implements invites.Ledger.
 func (s Ledger) Children(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]invites.Invitation, error) {
-	return all(ctx, &s.reads, scanEntry, selectChildren, in(r), in(inviter), limit)
+	return all(ctx, s.db, entryFields, selectChildren, r, inviter, limit)
 }
 
 // Tallies implements invites.Ledger.
 func (s Ledger) Tallies(ctx context.Context, r id.RoomID, since time.Time) ([]invites.Tally, error) {
-	return all(ctx, &s.reads, func(row scanner) (t invites.Tally, err error) {
-		var week int64
-		err = row.Scan(&week, out(&t.Inviter), out(&t.Fate), &t.Count)
-		t.Week = time.UnixMilli(week*604800000 + 345600000).UTC()
-		return t, err
-	}, selectTallies, in(r), ms(since))
+	fields := func(t *invites.Tally) []any { return []any{&t.Week, &t.Inviter, &t.Fate, &t.Count} }
+	return all(ctx, s.db, fields, selectTallies, r, since)
 }

@@ -16,7 +16,7 @@ import (
 )
 
 func receive(ctx context.Context, s *store.Store, n, bytes int) error {
-	_, err := s.Receive(ctx, []invites.Received{{Event: id.EventID(fmt.Sprintf("$%d", n)), Raw: json.RawMessage(make([]byte, bytes))}}, nil)
+	_, err := s.Receive(ctx, []invites.Received{{Event: id.EventID(fmt.Sprintf("$%d", n)), Raw: json.RawMessage(make([]byte, bytes))}})
 	return err
 }
 

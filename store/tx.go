@@ -12,10 +12,8 @@ import (
 type kind uint8
 
 const (
-	plain     kind = 0
-	single    kind = 1 << (iota - 1) // one statement, which needs no transaction of its own where every statement is one
-	unhurried                        // nobody is held up by it: it may wait a moment for a commit to share
-	awaited                          // of work that has begun before its event was committed: that commit waits a moment for it
+	plain  kind = iota
+	single      // one statement, which needs no transaction of its own where every statement is one
 )
 
 // committer runs fn and commits. fn may run again after a failure that another try can cure, so it starts anew each
@@ -45,7 +43,8 @@ func (h *handle) prepare(ctx context.Context, queries ...string) error {
 }
 
 // query runs a reading statement and hands each row to scan.
-func (h *handle) query(ctx context.Context, scan func(scanner) error, query string, args ...any) error {
+func (h *handle) query(ctx context.Context, scan func(row) error, query string, args ...any) error {
+	args = encoded(args)
 	if stmt := h.stmts[query]; stmt != nil {
 		return each(scan)(stmt.QueryContext(ctx, args...))
 	}
@@ -64,7 +63,6 @@ type tx struct {
 	on      executor
 	stmts   map[string]*sql.Stmt
 	maxRows int // rows that one statement takes, a power of two
-	awaits  int // awaited writes that belong into this commit
 }
 
 // stmt returns the prepared statement for query, or nil.
@@ -81,6 +79,7 @@ func (t *tx) stmt(query string) *sql.Stmt {
 func (t *tx) exec(query string, args ...any) (int64, error) {
 	var res sql.Result
 	var err error
+	args = encoded(args)
 	if stmt := t.stmt(query); stmt != nil {
 		res, err = stmt.ExecContext(t.ctx, args...)
 	} else {
@@ -93,25 +92,23 @@ func (t *tx) exec(query string, args ...any) (int64, error) {
 }
 
 // query runs a statement to its end and hands each row to scan.
-func (t *tx) query(scan func(scanner) error, query string, args ...any) error {
+func (t *tx) query(scan func(row) error, query string, args ...any) error {
+	args = encoded(args)
 	if stmt := t.stmt(query); stmt != nil {
 		return each(scan)(stmt.QueryContext(t.ctx, args...))
 	}
 	return each(scan)(t.on.QueryContext(t.ctx, query, args...))
 }
 
-// scanner is a row to read.
-type scanner interface{ Scan(...any) error }
-
 // each reads all rows: SQLite ends a RETURNING statement only after its last row.
-func each(scan func(scanner) error) func(*sql.Rows, error) error {
+func each(scan func(row) error) func(*sql.Rows, error) error {
 	return func(rows *sql.Rows, err error) error {
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
 		for rows.Next() {
-			if err := scan(rows); err != nil {
+			if err := scan(row{rows}); err != nil {
 				return err
 			}
 		}
@@ -183,6 +180,6 @@ func (m multi) exec(t *tx, rows [][]any) (changed int64, err error) {
 }
 
 // query runs the statement over rows and hands each row that it returns to scan.
-func (m multi) query(t *tx, rows [][]any, scan func(scanner) error) error {
+func (m multi) query(t *tx, rows [][]any, scan func(row) error) error {
 	return m.each(t, rows, func(query string, args []any) error { return t.query(scan, query, args...) })
 }

@@ -31,7 +31,7 @@ func TestNewerSchema(t *testing.T) {
 			s := open(t, typ, cfg.URI)
 			works := func(event id.EventID, ahead int) {
 				t.Helper()
-				if _, err := s.Receive(t.Context(), []invites.Received{{Event: event}}, nil); err != nil {
+				if _, err := s.Receive(t.Context(), []invites.Received{{Event: event}}); err != nil {
 					t.Error(err)
 				}
 				if err := s.Ping(t.Context()); err != nil || s.Ahead() != ahead {

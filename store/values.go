@@ -2,131 +2,197 @@ package store
 
 import (
 	"crypto/sha256"
+	"database/sql"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 )
 
-// Text columns take any bytes: PostgreSQL refuses NUL and broken UTF-8, so such a string is kept in hexadecimal
-// behind a mark, and read back as it was. What is equal stays equal, what differs differs.
+// This file is the border between Go values and columns. Statements take and return plain Go values:
+//
+//   - strings of any type, in a text column. PostgreSQL refuses NUL and invalid UTF-8 in a text, so such a string is kept in
+//     hexadecimal behind hexMark. Equal strings stay equal, different strings stay different;
+//   - *string, as text or NULL;
+//   - []string, as JSON in a text column, the empty text for an empty list;
+//   - time.Time, in milliseconds since 1970 UTC, 0 for the zero time;
+//   - []byte, never NULL;
+//   - pointers to such values, which stand for the value.
 const hexMark = "\uFFFDx:"
 
-// in makes a string fit for a text column.
-func in[T ~string](s T) string {
-	if utf8.ValidString(string(s)) && !strings.Contains(string(s), "\x00") && !strings.HasPrefix(string(s), hexMark) {
-		return string(s)
+// encoded returns the column values of args. It leaves args as they are, because a commit may run again.
+func encoded(args []any) []any {
+	values := make([]any, len(args))
+	for i, a := range args {
+		values[i] = encode(a)
+	}
+	return values
+}
+
+// encode returns the column value of v.
+func encode(v any) any {
+	switch v := v.(type) {
+	case nil, bool, int, int64:
+		return v
+	case string:
+		return encodeText(v)
+	case *string:
+		if v == nil {
+			return nil
+		}
+		return encodeText(*v)
+	case time.Time:
+		return milliseconds(v)
+	case *time.Time:
+		return milliseconds(*v)
+	case []string:
+		return encodeList(v)
+	case []byte:
+		if v == nil {
+			return []byte{}
+		}
+		return v
+	}
+	r := reflect.Indirect(reflect.ValueOf(v))
+	switch {
+	case r.Kind() == reflect.String:
+		return encodeText(r.String())
+	case r.CanInt():
+		return r.Int()
+	case r.Kind() == reflect.Slice && r.Type().Elem().Kind() == reflect.Uint8:
+		return encode(r.Bytes())
+	}
+	return encode(r.Interface())
+}
+
+func encodeText(s string) string {
+	if utf8.ValidString(s) && !strings.Contains(s, "\x00") && !strings.HasPrefix(s, hexMark) {
+		return s
 	}
 	return hexMark + hex.EncodeToString([]byte(s))
 }
 
-// text scans a text column that in has written.
-type text[T ~string] struct{ to *T }
-
-func out[T ~string](to *T) text[T] { return text[T]{to} }
-
-// Scan implements sql.Scanner.
-func (t text[T]) Scan(src any) error {
-	var s string
-	switch v := src.(type) {
-	case string:
-		s = v
-	case []byte:
-		s = string(v)
-	default:
-		return fmt.Errorf("store: text column holds %T", src)
+func encodeList(list []string) string {
+	if len(list) == 0 {
+		return ""
 	}
-	if h, ok := strings.CutPrefix(s, hexMark); ok {
-		b, err := hex.DecodeString(h)
-		if err != nil {
-			return fmt.Errorf("store: text column: %w", err)
+	b, _ := json.Marshal(list) // strings always encode
+	return encodeText(string(b))
+}
+
+// row is a result row.
+type row struct {
+	rows interface{ Scan(...any) error }
+}
+
+// Scan reads the columns into dest, which are pointers to values that encode takes.
+func (r row) Scan(dest ...any) error {
+	for i, d := range dest {
+		switch d := d.(type) {
+		case *time.Time:
+			dest[i] = moment{d}
+		case *[]string:
+			dest[i] = list{d}
 		}
-		s = string(b)
 	}
-	*t.to = T(s)
+	if err := r.rows.Scan(dest...); err != nil {
+		return err
+	}
+	for _, d := range dest {
+		if err := decodeText(d); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// optional scans a text column that may be NULL.
-type optional struct{ to **string }
-
-// Scan implements sql.Scanner.
-func (o optional) Scan(src any) error {
-	if src == nil {
-		*o.to = nil
+// decodeText turns a text that encodeText has changed into the original string, where d points to one.
+func decodeText(d any) error {
+	switch d := d.(type) {
+	case *string:
+		return decodeString(d)
+	case **string:
+		if *d == nil {
+			return nil
+		}
+		return decodeString(*d)
+	case *int64, *int, *bool, *[]byte, moment, list:
 		return nil
 	}
-	*o.to = new(string)
-	return out(*o.to).Scan(src)
+	if v := reflect.ValueOf(d); v.Kind() == reflect.Pointer && v.Elem().Kind() == reflect.String {
+		s := v.Elem().String()
+		if err := decodeString(&s); err != nil {
+			return err
+		}
+		v.Elem().SetString(s)
+	}
+	return nil
 }
 
-// list keeps server names in one text column.
-func list(names []string) string {
-	if len(names) == 0 {
-		return ""
+func decodeString(s *string) error {
+	digits, encoded := strings.CutPrefix(*s, hexMark)
+	if !encoded {
+		return nil
 	}
-	b, err := json.Marshal(names)
+	b, err := hex.DecodeString(digits)
 	if err != nil {
-		return "" // strings always encode
+		return fmt.Errorf("store: text column: %w", err)
 	}
-	return string(b)
+	*s = string(b)
+	return nil
 }
 
-// names scans what list has written.
-type names struct{ to *[]string }
+// list scans a column of encodeList.
+type list struct{ to *[]string }
 
 // Scan implements sql.Scanner.
-func (n names) Scan(src any) error {
-	var s string
-	if err := out(&s).Scan(src); err != nil || s == "" {
-		*n.to = nil
+func (l list) Scan(src any) error {
+	var s sql.NullString
+	err := s.Scan(src)
+	if err == nil {
+		err = decodeString(&s.String)
+	}
+	if err != nil || s.String == "" {
+		*l.to = nil
 		return err
 	}
-	return json.Unmarshal([]byte(s), n.to)
+	return json.Unmarshal([]byte(s.String), l.to)
 }
 
-// ms is a time in a column: milliseconds since 1970, 0 for none.
-func ms(t time.Time) int64 {
+// moment scans a column of milliseconds.
+type moment struct{ to *time.Time }
+
+// Scan implements sql.Scanner.
+func (m moment) Scan(src any) error {
+	ms, ok := src.(int64)
+	if !ok {
+		return fmt.Errorf("store: time column holds %T", src)
+	}
+	*m.to = fromMilliseconds(ms)
+	return nil
+}
+
+func milliseconds(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
 	}
 	return t.UnixMilli()
 }
 
-// moment scans what ms has written.
-type moment struct{ to *time.Time }
-
-// Scan implements sql.Scanner.
-func (m moment) Scan(src any) error {
-	v, ok := src.(int64)
-	if !ok {
-		return fmt.Errorf("store: time column holds %T", src)
-	}
-	*m.to = when(v)
-	return nil
-}
-
-// when is the time that ms made a number of.
-func when(v int64) time.Time {
-	if v == 0 {
+func fromMilliseconds(ms int64) time.Time {
+	if ms == 0 {
 		return time.Time{}
 	}
-	return time.UnixMilli(v).UTC()
+	return time.UnixMilli(ms).UTC()
 }
 
-// blob is never NULL.
-func blob(b []byte) []byte {
-	if b == nil {
-		return []byte{}
-	}
-	return b
-}
-
-// digest is a number that stands for strings in an index.
+// digest returns a number that stands for strings in an index: PostgreSQL refuses index rows of more than 2,704 bytes, and a
+// target that somebody types may be longer.
 func digest(parts ...string) int64 {
 	var b []byte
 	for _, p := range parts {

@@ -16,11 +16,9 @@ import (
 // record decides on the targets that have no row yet, and commits rows and audit together. The commit also claims the rows to deliver at
 // once, which saves nearly every command a commit.
 func (s *Requests) record(ctx context.Context, req Request) (all []invites.Change, claimed map[int64]bool, err error) {
-	var known []invites.Change
-	if !req.New {
-		if known, err = s.Store.Changes(ctx, string(req.Command)); err != nil {
-			return nil, nil, err
-		}
+	known, err := s.Store.Changes(ctx, string(req.Command))
+	if err != nil {
+		return nil, nil, err
 	}
 	have := make(map[id.UserID]bool, len(known))
 	for _, row := range known {

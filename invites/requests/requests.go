@@ -50,7 +50,6 @@ type Requests struct {
 type Request struct {
 	Origin      invites.Origin
 	Command     id.EventID // event that asks
-	New         bool       // the command has just arrived: nothing is on record for it
 	CommandRoom id.RoomID
 	Actor       id.UserID // verified sender of the command
 	Action      room.ActionType

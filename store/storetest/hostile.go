@@ -25,7 +25,7 @@ func testHostileText(t *testing.T, s Store) {
 		e := event(n)
 		e.Event, e.Room, e.Sender, e.Type, e.StateKey = id.EventID(fmt.Sprintf("$%d%s", n, head(text))), id.RoomID(head(text)), id.UserID(head(text)), text, &text
 		e.Raw, e.Answer = json.RawMessage(text+"{}"), id.EventID(text)
-		fresh := must(s.Receive(ctx, []invites.Received{e, e}, nil))(t)
+		fresh := must(s.Receive(ctx, []invites.Received{e, e}))(t)
 		if len(fresh) != 1 {
 			t.Fatalf("%.20q: %d fresh", text, len(fresh))
 		}
@@ -67,11 +67,11 @@ func testHostileText(t *testing.T, s Store) {
 func head(s string) string { return s[:min(len(s), 240)] }
 
 func testCancelled(t *testing.T, s Store) {
-	check(t, first(s.Receive(t.Context(), events(0, 1), nil)))
+	check(t, first(s.Receive(t.Context(), events(0, 1))))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, err := range map[string]error{
-		"Receive":     first(s.Receive(ctx, events(1, 2), nil)),
+		"Receive":     first(s.Receive(ctx, events(1, 2))),
 		"Quarantine":  s.Quarantine(ctx, make([]invites.Undecodable, 1)),
 		"Waiting":     first(s.Waiting(ctx)),
 		"Redact":      first(s.Redact(ctx, "$event0", "@alice:example.org")),
@@ -106,7 +106,7 @@ func testTogether(t *testing.T, s Store) {
 	var wg sync.WaitGroup
 	for n := range rounds {
 		wg.Go(func() {
-			if fresh, err := s.Receive(ctx, []invites.Received{event(n)}, nil); err != nil || len(fresh) != 1 {
+			if fresh, err := s.Receive(ctx, []invites.Received{event(n)}); err != nil || len(fresh) != 1 {
 				t.Errorf("received %d, %v", len(fresh), err)
 			}
 		})

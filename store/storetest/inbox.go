@@ -17,21 +17,21 @@ import (
 
 func testReceiveOnce(t *testing.T, s Store) {
 	ctx := t.Context()
-	first := must(s.Receive(ctx, []invites.Received{event(2), event(1), event(2)}, nil))(t)
+	first := must(s.Receive(ctx, []invites.Received{event(2), event(1), event(2)}))(t)
 	if len(first) != 2 || first[0].Event != "$event2" || first[1].Event != "$event1" || first[0].Seq >= first[1].Seq {
 		t.Fatalf("got %+v, want events 2 and 1 in that order", first)
 	}
-	again := must(s.Receive(ctx, []invites.Received{event(1), event(3), event(2)}, nil))(t)
+	again := must(s.Receive(ctx, []invites.Received{event(1), event(3), event(2)}))(t)
 	if len(again) != 1 || again[0].Event != "$event3" || again[0].Seq <= first[1].Seq {
 		t.Fatalf("got %+v, want event 3 alone, after the others", again)
 	}
 	for _, e := range first {
 		check(t, s.Handled(ctx, e.Event))
 	}
-	if late := must(s.Receive(ctx, events(1, 3), nil))(t); len(late) != 0 {
+	if late := must(s.Receive(ctx, events(1, 3)))(t); len(late) != 0 {
 		t.Errorf("handled events came again: %+v", late)
 	}
-	if none := must(s.Receive(ctx, nil, nil))(t); len(none) != 0 {
+	if none := must(s.Receive(ctx, nil))(t); len(none) != 0 {
 		t.Errorf("got %+v from nothing", none)
 	}
 }
@@ -48,7 +48,7 @@ func testReceiveConcurrently(t *testing.T, s Store) {
 				slices.Reverse(list)
 			}
 			for part := range slices.Chunk(list, 7) {
-				fresh, err := s.Receive(t.Context(), part, nil)
+				fresh, err := s.Receive(t.Context(), part)
 				if err != nil {
 					t.Error(err)
 				}
@@ -72,7 +72,7 @@ func testReceiveConcurrently(t *testing.T, s Store) {
 }
 
 func testReceiveMany(t *testing.T, s Store) {
-	fresh := must(s.Receive(t.Context(), events(0, 501), nil))(t)
+	fresh := must(s.Receive(t.Context(), events(0, 501)))(t)
 	if len(fresh) != 501 {
 		t.Fatalf("%d fresh, want 501", len(fresh))
 	}
@@ -90,7 +90,7 @@ func testReceiveKeepsEverything(t *testing.T, s Store) {
 	full := invites.Received{Event: "$full", Room: "!r", Sender: "@s:x", Type: "m.room.member", StateKey: &key,
 		Raw: json.RawMessage("{\"a\":\"\\u0000\xff\x00\"}"), SentAt: epoch.Add(-time.Hour), ReceivedAt: epoch, Redacted: true, Answer: "$answer"}
 	bare := invites.Received{Event: "$bare", StateKey: &empty, Raw: json.RawMessage{}, SentAt: time.UnixMilli(-1).UTC(), ReceivedAt: epoch}
-	fresh := must(s.Receive(ctx, []invites.Received{full, bare}, nil))(t)
+	fresh := must(s.Receive(ctx, []invites.Received{full, bare}))(t)
 	for _, want := range fresh {
 		got := must(s.Received(ctx, want.Event))(t)
 		if len(got.Raw) == 0 {
@@ -100,7 +100,7 @@ func testReceiveKeepsEverything(t *testing.T, s Store) {
 			t.Errorf("got  %+v\nwant %+v", got, want)
 		}
 	}
-	check(t, first(s.Receive(ctx, []invites.Received{{Event: "$no-raw"}}, nil)))
+	check(t, first(s.Receive(ctx, []invites.Received{{Event: "$no-raw"}})))
 	if _, err := s.Received(ctx, "$none"); !errors.Is(err, invites.ErrNotFound) {
 		t.Errorf("got %v, want ErrNotFound", err)
 	}
@@ -111,7 +111,7 @@ func first[T any](_ T, err error) error { return err }
 
 func testWaiting(t *testing.T, s Store) {
 	ctx := t.Context()
-	check(t, first(s.Receive(ctx, events(0, 4), nil)))
+	check(t, first(s.Receive(ctx, events(0, 4))))
 	check(t, s.Handled(ctx, "$event1"))
 	check(t, s.Handled(ctx, "$event1"))
 	for n, want := range []bool{false, true} {
@@ -133,7 +133,7 @@ func testWaiting(t *testing.T, s Store) {
 
 func testRedact(t *testing.T, s Store) {
 	ctx := t.Context()
-	check(t, first(s.Receive(ctx, events(0, 2), nil)))
+	check(t, first(s.Receive(ctx, events(0, 2))))
 	for _, tt := range []struct {
 		name   string
 		event  id.EventID
@@ -168,7 +168,7 @@ func testRedact(t *testing.T, s Store) {
 
 func testAnswer(t *testing.T, s Store) {
 	ctx := t.Context()
-	check(t, first(s.Receive(ctx, events(0, 2), nil)))
+	check(t, first(s.Receive(ctx, events(0, 2))))
 	check(t, s.SetAnswer(ctx, "$event0", "$answer"))
 	if got := must(s.Received(ctx, "$event0"))(t).Answer; got != "$answer" {
 		t.Errorf("answer %q", got)
@@ -187,7 +187,7 @@ func testClean(t *testing.T, s Store) {
 	for i := range list {
 		list[i].ReceivedAt = epoch.Add(time.Duration(i) * time.Second)
 	}
-	check(t, first(s.Receive(ctx, list, nil)))
+	check(t, first(s.Receive(ctx, list)))
 	for _, e := range list[3:] {
 		check(t, s.Handled(ctx, e.Event))
 	}

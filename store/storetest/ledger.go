@@ -30,7 +30,7 @@ const (
 
 func observe(t *testing.T, s Store, members ...invites.MemberEvent) {
 	t.Helper()
-	must(s.Receive(t.Context(), nil, nil, members...))(t)
+	must(s.Receive(t.Context(), nil, members...))(t)
 }
 
 func testLedger(t *testing.T, s Store) {
@@ -145,7 +145,7 @@ func testLedgerAgain(t *testing.T, s Store) {
 	if len(list) != 2 || list[0].Event != second.Event || list[0].Fate != invites.FatePending || list[1].Fate != invites.FateDeclined {
 		t.Errorf("got %+v", list)
 	}
-	if fresh := must(s.Receive(t.Context(), events(0, 1), nil, first))(t); len(fresh) != 1 {
+	if fresh := must(s.Receive(t.Context(), events(0, 1), first))(t); len(fresh) != 1 {
 		t.Errorf("%d fresh beside what came again", len(fresh))
 	}
 }

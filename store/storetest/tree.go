@@ -80,7 +80,7 @@ func testAnswered(t *testing.T, s Store) {
 			t.Errorf("open are %v, want %v", got, want)
 		}
 	}
-	must(s.Receive(t.Context(), events(0, 2), nil))(t)
+	must(s.Receive(t.Context(), events(0, 2)))(t)
 	check(t, s.SetAnswer(t.Context(), event(1).Event, "$card"))
 	if got := must(s.Answered(t.Context(), "$card"))(t); got.Event != event(1).Event {
 		t.Errorf("got %+v", got)

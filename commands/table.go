@@ -1,0 +1,164 @@
+package commands
+
+import (
+	"context"
+	"slices"
+	"strings"
+)
+
+// Level is a person's rank in the operator's permissions.
+type Level int
+
+// The levels.
+const (
+	Nobody Level = iota
+	User
+	Operator
+)
+
+// Command declares one command: its name, its parameters and its function. Usage, parsing, help and structured commands come from
+// this declaration. To add a command, write a file with a function that returns its declaration, and add a line to Table.
+type Command struct {
+	Name    string
+	Aliases []string
+	About   string  // one sentence
+	Level   Level   // the lowest level that may run it
+	Before  []Param // parameters before the name of a part
+	Parts   []Part  // the first one whose name fits is taken
+	Params  []Param // parameters after the name of a part
+	Run     run     // of the command without a part
+	Decide  decide  // runs on the reaction to the card that Run made; nil: Run makes none
+}
+
+// Part declares a command within a command, such as "set" in "!policy set". Its parameters are Command.Before, its own, and
+// Command.Params.
+type Part struct {
+	Name   string // one word or more
+	About  string
+	Params []Param
+	Run    run
+}
+
+type (
+	run    func(ctx context.Context, c *Call) (Reply, error)
+	decide func(ctx context.Context, c *Call, yes bool) (Reply, error)
+)
+
+// Table lists the commands in the order of !help.
+func Table() []Command {
+	return []Command{
+		inviteCommand(), uninviteCommand(), joinCommand(), whyCommand(),
+		pendingCommand(), pruneCommand(), whoInvitedCommand(), treeCommand(), statsCommand(), auditCommand(),
+		approveCommand(), denyCommand(), knocksCommand(),
+		policyCommand(), listsCommand(), quotaCommand(),
+		helpCommand(), pingCommand(),
+	}
+}
+
+// form is one way to give a command: without a part, or with one.
+type form struct {
+	*Command
+	part *Part // nil: none
+}
+
+// forms lists all forms of a command.
+func (c *Command) forms() []form {
+	list := []form{{c, nil}}
+	for i := range c.Parts {
+		list = append(list, form{c, &c.Parts[i]})
+	}
+	return list
+}
+
+// name is the command's name and the part's, as structured commands write it.
+func (f form) name() string {
+	if f.part == nil {
+		return f.Name
+	}
+	return f.Name + " " + f.part.Name
+}
+
+func (f form) about() string {
+	if f.part == nil {
+		return f.About
+	}
+	return f.part.About
+}
+
+func (f form) run() run {
+	if f.part == nil {
+		return f.Run
+	}
+	return f.part.Run
+}
+
+// after lists the parameters behind the part's name.
+func (f form) after() []Param {
+	if f.part == nil {
+		return f.Params
+	}
+	return slices.Concat(f.part.Params, f.Params)
+}
+
+// params lists all parameters in order.
+func (f form) params() []Param { return slices.Concat(f.Before, f.after()) }
+
+// usage is the form as people type it.
+func (f form) usage(prefix string) string {
+	words := []string{prefix + f.Name}
+	words = append(words, usages(f.Before)...)
+	if f.part != nil {
+		words = append(words, f.part.Name)
+	}
+	return strings.Join(append(words, usages(f.after())...), " ")
+}
+
+// usage is the command with all its parts as people type it.
+func (c *Command) usage(prefix string) string {
+	words := append([]string{prefix + c.Name}, usages(c.Before)...)
+	var parts []string
+	for _, p := range c.Parts {
+		parts = append(parts, strings.Join(append([]string{p.Name}, usages(p.Params)...), " "))
+	}
+	if parts != nil {
+		words = append(words, "["+strings.Join(parts, " | ")+"]")
+	}
+	return strings.Join(append(words, usages(c.Params)...), " ")
+}
+
+// partOf finds the part that words begin with, and returns the words behind its name.
+func (c *Command) partOf(words []word) (form, []word) {
+	for i, p := range c.Parts {
+		names := strings.Fields(p.Name)
+		if len(words) >= len(names) && slices.EqualFunc(names, words[:len(names)], func(n string, w word) bool { return strings.EqualFold(n, w.text) }) {
+			return form{c, &c.Parts[i]}, words[len(names):]
+		}
+	}
+	return form{c, nil}, words
+}
+
+// find looks a command up by its name or an alias.
+func (d *Runner) find(name string) *Command {
+	d.built.Do(func() {
+		d.named = map[string]*Command{}
+		for _, c := range Table() {
+			for _, name := range append(c.Aliases, c.Name) {
+				d.named[name] = &c
+			}
+		}
+	})
+	return d.named[name]
+}
+
+// names lists the commands that a level may run.
+func (d *Runner) names(l Level) (list []string) {
+	for _, c := range Table() {
+		if c.Level <= l {
+			list = append(list, c.Name)
+		}
+	}
+	return list
+}
+
+// Known reports whether a word names a command. The intake keeps only messages that begin with such a word.
+func (d *Runner) Known(name string) bool { return d.find(strings.ToLower(name)) != nil }

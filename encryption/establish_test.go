@@ -1,0 +1,58 @@
+package encryption
+
+import (
+	"testing"
+
+	"usher/store"
+	"usher/store/pgtest"
+)
+
+// onPostgres has a device keep its keys on PostgreSQL.
+func onPostgres(t *testing.T, uri string) func(*Options) {
+	return func(o *Options) {
+		t.Helper()
+		keys, err := store.OpenKeys(t.Context(), store.Config{Type: "postgres", URI: uri, MaxOpenConns: 4, MaxIdleConns: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = keys.Close() })
+		o.Keys = keys
+	}
+}
+
+// TestTakeover: the next process on the same keys goes on with the same device, and reads the events whose keys came in between.
+func TestTakeover(t *testing.T) {
+	pg, err := pgtest.Start()
+	pgtest.Need(t, err)
+	t.Cleanup(func() { _ = pg.Stop() })
+	s, uri := newStub(t), pg.Database(t)
+	a := newPerson(t, s, alice)
+	var missed []string
+	for _, round := range []string{"at first", "after a stop", "after another"} {
+		missed = append(missed, round+", meanwhile")
+		meanwhile := a.say(missed[len(missed)-1], bot)
+		d, came, stop := newDevice(t, s, &fakeRooms{}, t.TempDir(), onPostgres(t, uri))
+		if round != "at first" { // before the first start, the bot has no device to send keys to
+			if opened, err := d.Open(t.Context(), meanwhile); err != nil || text(opened) != missed[len(missed)-1] {
+				t.Errorf("%s: opens %q, %v", round, text(opened), err)
+			}
+		}
+		ev := a.say(round, bot)
+		for await(t, came) != secret {
+		}
+		if opened, err := d.Open(t.Context(), ev); err != nil || text(opened) != round {
+			t.Errorf("%s: opens %q, %v", round, text(opened), err)
+		}
+		_, sealed, err := d.Seal(t.Context(), secret, "m.room.message", m{"body": round})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if heard, err := a.hear(s, sealed); err != nil || heard.Content.Raw["body"] != round {
+			t.Errorf("%s: alice hears %v, %v", round, heard, err)
+		}
+		stop()
+	}
+	if n := len(s.keys[bot]); n != 1 {
+		t.Errorf("the bot has %d devices", n)
+	}
+}
