@@ -14,18 +14,19 @@ import (
 	"github.com/tidwall/gjson"
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/invites"
 	"usher/room"
 )
 
-// SendState implements invites.Homeserver.
+// SendState sets a piece of state as a user: a local one by identity assertion, or the bot.
 func (s *State) SendState(ctx context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error) {
 	sent, err := s.client.SendState(ctx, r, as, k, content)
 	s.Changed(r, k)
 	return sent, err
 }
 
-// StateEvent implements invites.Homeserver.
+// StateEvent returns a state event, current or past, read as in Snapshot.
 func (s *State) StateEvent(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (e invites.StateEvent, err error) {
 	err = s.asEither(viewer, func(as id.UserID) error {
 		raw, err := s.client.Event(ctx, r, event, as)
@@ -37,7 +38,7 @@ func (s *State) StateEvent(ctx context.Context, r id.RoomID, viewer id.UserID, e
 	return e, err
 }
 
-// CurrentEvent implements invites.Homeserver.
+// CurrentEvent returns the current event of a piece of state, also where the bot can't see the room's history; with Hidden set.
 func (s *State) CurrentEvent(ctx context.Context, r id.RoomID, viewer id.UserID, k room.Key) (e invites.StateEvent, err error) {
 	err = s.asEither(viewer, func(as id.UserID) error {
 		raw, err := s.client.StateEvent(ctx, r, k, as)
@@ -84,7 +85,7 @@ func parseStateEvent(raw gjson.Result) (e invites.StateEvent, err error) {
 // historyPages bounds how far back a history is read: homeservers may answer with few events, or none, and more behind them.
 const historyPages = 10
 
-// History implements invites.Homeserver.
+// History returns the last events of one piece of state, newest first, read as in Snapshot.
 func (s *State) History(ctx context.Context, r id.RoomID, viewer id.UserID, k room.Key, limit int) (list []invites.StateEvent, err error) {
 	err = s.asEither(viewer, func(as id.UserID) error {
 		list = nil
@@ -117,7 +118,8 @@ type count struct {
 	expires          time.Time
 }
 
-// MemberCount implements invites.Homeserver. It counts anew only where what changed since the last time might matter.
+// MemberCount returns how many users are joined to a room, or, where that is cheaper, an upper bound below enough. It counts anew only
+// where the changes since the last time might matter.
 func (s *State) MemberCount(ctx context.Context, r id.RoomID, viewer id.UserID, enough int64) (int64, error) {
 	s.mu.Lock()
 	c := s.counts[r]
@@ -172,7 +174,8 @@ const (
 	collectionTTL = 24 * time.Hour
 )
 
-// Collect implements invites.Homeserver.
+// Collect returns the state events of some types in a room that the bot is in: all of them where whole is true, else the changes since
+// the last call for the same room, whose result the caller must have. Calls for one room must not overlap.
 func (s *State) Collect(ctx context.Context, r id.RoomID, types []string, have bool) (changes []invites.StateChange, whole bool, err error) {
 	if _, err := s.snapshotAsBot(ctx, r, nil, false); err != nil {
 		return nil, false, err // a homeserver shows an old state to somebody who has left
@@ -247,7 +250,7 @@ func (s *State) forgetRecords(r id.RoomID) {
 	delete(s.collections, r)
 }
 
-// Spaces implements invites.Homeserver.
+// Spaces returns the rooms that claimed a room as their child. Their state tells whether they still do.
 func (s *State) Spaces(r id.RoomID) []id.RoomID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -277,7 +280,7 @@ func (s *State) Children(ctx context.Context, r id.RoomID) ([]invites.SpaceChild
 	if err != nil {
 		return nil, err
 	}
-	if create, _ := snap.Event(createKey); !invites.IsSpace(create) {
+	if create, _ := snap.Event(createKey); create == nil || exactjson.Text(create.Content, "type") != "m.space" {
 		return nil, nil
 	}
 	events, err := s.client.StateOf(ctx, r, []string{spaceChild})

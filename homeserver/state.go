@@ -54,8 +54,6 @@ type State struct {
 	spaces      map[id.RoomID][]id.RoomID // by child: who claims it
 }
 
-var _ invites.Homeserver = (*State)(nil)
-
 // NewState makes an empty cache.
 func NewState(client *Client, o StateOptions) *State {
 	if o.TTL == 0 {
@@ -76,7 +74,8 @@ func NewState(client *Client, o StateOptions) *State {
 	}
 }
 
-// Snapshot implements invites.Homeserver. What the bot reads is cached; what a viewer reads is not.
+// Snapshot returns the known state of a room, with at least needs in it, read as the bot where it is in the room, else as viewer by
+// identity assertion, else invites.ErrNoView. fresh bypasses the cache. Only reads as the bot are cached.
 func (s *State) Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error) {
 	snap, err := s.snapshotAsBot(ctx, r, needs, fresh)
 	if !errors.Is(err, invites.ErrNoView) || viewer == "" || viewer == s.client.user || !s.client.CanAssert(viewer) {
@@ -178,7 +177,7 @@ func (s *State) snapshotAs(ctx context.Context, r id.RoomID, viewer id.UserID, n
 	return view(events, viewer)
 }
 
-// Act implements invites.Homeserver. A success, or an outcome unknown, makes the cache forget the target's membership.
+// Act makes one change, once, without retries of its own. A success, or an outcome unknown, makes the cache forget the target's membership.
 func (s *State) Act(ctx context.Context, e invites.Effect) error {
 	switch e.Action {
 	case room.Join:
@@ -205,12 +204,12 @@ func (s *State) Join(ctx context.Context, roomOrAlias string, via []string, as i
 	return joined, err
 }
 
-// Resolve implements invites.Homeserver.
+// Resolve looks an alias up, and servers that know the room.
 func (s *State) Resolve(ctx context.Context, alias id.RoomAlias) (id.RoomID, []string, error) {
 	return s.client.Alias(ctx, alias)
 }
 
-// Redacted implements invites.Homeserver (https://spec.matrix.org/latest/client-server-api/#redactions).
+// Redacted tells whether an event has been redacted, read as in Snapshot (https://spec.matrix.org/latest/client-server-api/#redactions).
 func (s *State) Redacted(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (bool, error) {
 	raw, err := s.client.Event(ctx, r, event, "")
 	if denied(err) && viewer != "" && s.client.CanAssert(viewer) {

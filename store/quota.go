@@ -26,7 +26,7 @@ var insertSpending = newMulti(`INSERT INTO spending (cmd, part, room_id, actor, 
 // longestQuota is how far back a quota may reach.
 const longestQuota = 367 * 24 * time.Hour
 
-// Spent implements invites.Store.
+// Spent returns the invitations that count in a room after a time.
 func (s Quotas) Spent(ctx context.Context, r id.RoomID, by invites.SpentBy, since time.Time) (invites.Spent, error) {
 	var spent invites.Spent
 	// The version first: what is spent after it makes a charge by it fail.

@@ -196,7 +196,7 @@ func (f sqliteFile) dsn(a access) string {
 
 // reads are the statements to keep compiled where nothing is written.
 func reads() []string {
-	return []string{selectWaiting, selectReceived, selectRedacted, selectInvitations, selectInviting, selectDue, selectCreate, selectAudit, selectQuota, selectPending, selectPendingOf, selectHistory,
+	return []string{selectWaiting, selectReceived, selectRedacted, selectChanges, selectInviting, selectDue, selectCreate, selectAudit, selectQuota, selectPending, selectPendingOf, selectHistory,
 		selectUnchecked, selectOverdue, selectToRemind, selectChildren, selectPendingBy}
 }
 

@@ -1,5 +1,5 @@
 // Package store keeps what must survive, on SQLite or PostgreSQL: the inbox, invitations, the audit trail, and what
-// could not be decoded. It implements invites.Store; one SQL serves both databases.
+// could not be decoded. One SQL serves both databases.
 package store
 
 import (
@@ -11,8 +11,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.mau.fi/util/dbutil"
-
-	"usher/invites"
 )
 
 //go:embed upgrades/*.sql
@@ -96,8 +94,6 @@ func newStore(d *db) *Store {
 		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Rooms{d}, AuditLog{d},
 	}
 }
-
-var _ invites.Store = (*Store)(nil)
 
 // Open opens the database, creates or upgrades its schema, and takes a SQLite file for this process alone. Its errors
 // are ErrURI, ErrUnreachable, ErrLocked, ErrNewer, ErrForeign, or what a failed upgrade says.

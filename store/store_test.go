@@ -75,10 +75,10 @@ func TestInviting(t *testing.T) {
 		}
 		inviting(false)
 		rows, err := s.Record(t.Context(), []invites.Change{
-			{Command: "$c", Action: room.Invite, Target: "@a:b", Status: invites.StatusOpen, Attempt: 1, LeasedUntil: time.UnixMilli(1)},
-			{Command: "$c", Action: room.Invite, Target: "@c:d", Status: invites.StatusRefused},
-			{Command: "$c", Action: room.Join, Target: "@a:b", Status: invites.StatusOpen},
-			{Command: "$d", Action: room.Invite, Target: "@a:b", Status: invites.StatusWaiting},
+			{Request: "$c", Command: "$c", Action: room.Invite, Target: "@a:b", Status: invites.StatusOpen, Attempt: 1, LeasedUntil: time.UnixMilli(1)},
+			{Request: "$c", Command: "$c", Action: room.Invite, Target: "@c:d", Status: invites.StatusRefused},
+			{Request: "$c", Command: "$c", Action: room.Join, Target: "@a:b", Status: invites.StatusOpen},
+			{Request: "$d", Command: "$d", Action: room.Invite, Target: "@a:b", Status: invites.StatusWaiting},
 		}, nil)
 		if err != nil {
 			t.Fatal(err)

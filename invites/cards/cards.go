@@ -37,8 +37,8 @@ type Store interface {
 	CloseCard(ctx context.Context, c invites.Closing) (bool, error)
 	// Received returns an event of the inbox, or ErrNotFound.
 	Received(ctx context.Context, event id.EventID) (invites.Received, error)
-	// Changes returns the rows of one request, by ID.
-	Changes(ctx context.Context, request string) ([]invites.Change, error)
+	// ChangesOf returns the rows of one request, by ID.
+	ChangesOf(ctx context.Context, request string) ([]invites.Change, error)
 }
 
 // Homeserver shows state. All errors but ErrNoView and context errors are *ActError.
@@ -127,7 +127,7 @@ func (s *Cards) Accepted(ctx context.Context, row invites.Change, action room.Ac
 
 // row returns the row that a card is about, or that came of it; ErrNotFound where there is none (yet).
 func (s *Cards) row(ctx context.Context, c invites.Card) (invites.Change, error) {
-	rows, err := s.Store.Changes(ctx, string(c.Command))
+	rows, err := s.Store.ChangesOf(ctx, string(c.Command))
 	for _, row := range rows {
 		if row.Room == c.Room && row.Target == c.Target && row.Action != room.Join {
 			return row, nil

@@ -22,8 +22,8 @@ type Store interface {
 	Settle(ctx context.Context, s ...invites.Settlement) error
 	// Redacted tells whether an event of the inbox was redacted by its sender, and whether it is a state event, or ErrNotFound.
 	Redacted(ctx context.Context, event id.EventID) (redacted, state bool, err error)
-	// Changes returns the rows of one request, by ID.
-	Changes(ctx context.Context, request string) ([]invites.Change, error)
+	// ChangesOf returns the rows of one request, by ID.
+	ChangesOf(ctx context.Context, request string) ([]invites.Change, error)
 	// EntriesOf returns up to limit invitations of a user in a room, the newest first.
 	EntriesOf(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]invites.Invitation, error)
 }

@@ -92,7 +92,7 @@ func joinOf(row invites.Change, now time.Time) invites.Change {
 
 // wakeJoin hands the join to the queue: the lane need not wait for it.
 func (d *Delivery) wakeJoin(ctx context.Context, row invites.Change, now time.Time) error {
-	rows, err := d.Store.Changes(ctx, row.Request)
+	rows, err := d.Store.ChangesOf(ctx, row.Request)
 	if err != nil {
 		return err
 	}

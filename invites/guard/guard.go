@@ -37,8 +37,8 @@ type Store interface {
 	Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, charges ...invites.Charge) ([]invites.Change, error)
 	// EntriesOf returns up to limit invitations of a user in a room, the newest first.
 	EntriesOf(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]invites.Invitation, error)
-	// Changes returns the rows of one request, by ID.
-	Changes(ctx context.Context, request string) ([]invites.Change, error)
+	// ChangesOf returns the rows of one request, by ID.
+	ChangesOf(ctx context.Context, request string) ([]invites.Change, error)
 	// Received returns an event of the inbox, or ErrNotFound.
 	Received(ctx context.Context, event id.EventID) (invites.Received, error)
 }

@@ -95,7 +95,7 @@ func (g *Guard) remove(ctx context.Context, ev invites.Received, p *policy.InFor
 	if err != nil || snap == nil {
 		return err
 	}
-	rows, err := g.Store.Changes(ctx, string(ev.Event))
+	rows, err := g.Store.ChangesOf(ctx, string(ev.Event))
 	if err != nil {
 		return err
 	}

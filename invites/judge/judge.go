@@ -19,8 +19,8 @@ type Store interface {
 	Spent(ctx context.Context, r id.RoomID, by invites.SpentBy, since time.Time) (invites.Spent, error)
 	// PendingOf returns the open invitation of a user in a room, or ErrNotFound.
 	PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (invites.Invitation, error)
-	// Changes returns the rows of one request, by ID.
-	Changes(ctx context.Context, request string) ([]invites.Change, error)
+	// ChangesOf returns the rows of one request, by ID.
+	ChangesOf(ctx context.Context, request string) ([]invites.Change, error)
 }
 
 // Homeserver shows what decisions depend on. All errors but ErrNoView and context errors are *ActError.
@@ -199,7 +199,7 @@ func (s *Judge) theirs(ctx context.Context, r id.RoomID, q policy.Question, w *R
 	if entry.Way != invites.WayBot || entry.Sender != s.self.Bot || entry.Inviter != q.Actor || entry.Event != invites.MemberEventID(snap, q.Target) {
 		return nil, false, nil
 	}
-	rows, err := s.store.Changes(ctx, string(entry.Command))
+	rows, err := s.store.ChangesOf(ctx, string(entry.Command))
 	if err != nil {
 		return nil, false, err
 	}

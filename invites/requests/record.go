@@ -16,7 +16,7 @@ import (
 // record decides on the targets that have no row yet, and commits rows and audit together. The commit also claims the rows to deliver at
 // once, which saves nearly every command a commit.
 func (s *Requests) record(ctx context.Context, req Request) (all []invites.Change, claimed map[int64]bool, err error) {
-	known, err := s.Store.Changes(ctx, string(req.Command))
+	known, err := s.Store.ChangesOf(ctx, string(req.Command))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -17,8 +17,8 @@ import (
 
 // Store is the part of the store that requests need.
 type Store interface {
-	// Changes returns the rows of one request, by ID.
-	Changes(ctx context.Context, request string) ([]invites.Change, error)
+	// ChangesOf returns the rows of one request, by ID.
+	ChangesOf(ctx context.Context, request string) ([]invites.Change, error)
 	// Record adds rows, audit and charges in one commit. Rows that exist already (same request, action, room, target) are left as
 	// they are, and an audit row of a decision is added only once for each. It returns the rows as stored, in the order given. ErrSpent
 	// says that the quotas of a charge have changed since they were read, and nothing was recorded.
@@ -113,13 +113,13 @@ func (s *Requests) Ask(ctx context.Context, req Request) ([]invites.Change, erro
 
 // Progress returns the rows that a command asked for, without the automatic joins that followed.
 func (s *Requests) Progress(ctx context.Context, command id.EventID) ([]invites.Change, error) {
-	rows, err := s.Store.Changes(ctx, string(command))
+	rows, err := s.Store.ChangesOf(ctx, string(command))
 	return slices.DeleteFunc(rows, func(row invites.Change) bool { return row.Action != rows[0].Action }), err
 }
 
 // Begun reports whether rows of a command are on record.
 func (s *Requests) Begun(ctx context.Context, command id.EventID) (bool, error) {
-	rows, err := s.Store.Changes(ctx, string(command))
+	rows, err := s.Store.ChangesOf(ctx, string(command))
 	return len(rows) > 0, err
 }
 

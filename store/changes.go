@@ -10,25 +10,25 @@ import (
 )
 
 const (
-	givenColumns = `command, command_room, action, room_id, via, target, actor, performer, reason, status, code, detail,
+	givenColumns = `command, origin, event_id, command_room, action, room_id, via, target, actor, performer, reason, status, code, detail,
 		attempt, due_at, leased_until, created_at, settled_at`
-	invitationColumns = `id, ` + givenColumns
+	changeColumns = `id, ` + givenColumns
 
-	selectInvitations = `SELECT ` + invitationColumns + ` FROM invitation WHERE cmd = $1 AND command = $2 ORDER BY id`
-	selectInvitation  = `SELECT ` + invitationColumns + ` FROM invitation WHERE cmd = $1 AND part = $2`
-	selectInviting    = `SELECT EXISTS (SELECT 1 FROM invitation WHERE cmd = $1 AND command = $2 AND status IN ('open', 'waiting') AND action <> 'join')`
-	selectDue         = `SELECT id FROM invitation
+	selectChanges  = `SELECT ` + changeColumns + ` FROM invitation WHERE cmd = $1 AND command = $2 ORDER BY id`
+	selectChangeOf = `SELECT ` + changeColumns + ` FROM invitation WHERE cmd = $1 AND part = $2`
+	selectInviting = `SELECT EXISTS (SELECT 1 FROM invitation WHERE cmd = $1 AND command = $2 AND status IN ('open', 'waiting') AND action <> 'join')`
+	selectDue      = `SELECT id FROM invitation
 		WHERE status = 'open' AND due_at <= $1 AND leased_until <= $1 ORDER BY due_at, id LIMIT $2`
 	updateReleased = `UPDATE invitation SET leased_until = $1, attempt = attempt + 1 WHERE status = 'open' AND leased_until > $1 RETURNING id`
 	updateClaimed  = `UPDATE invitation SET attempt = attempt + 1, leased_until = $3
-		WHERE id = $1 AND status = 'open' AND leased_until <= $2 RETURNING ` + invitationColumns
+		WHERE id = $1 AND status = 'open' AND leased_until <= $2 RETURNING ` + changeColumns
 )
 
 // insertInvitation skips what is there already, and returns the key of what was not.
 var insertInvitation = newMulti(
 	`INSERT INTO invitation (cmd, part, `+givenColumns+`) VALUES `,
 	` ON CONFLICT (cmd, part) DO NOTHING RETURNING cmd, part, id`,
-	make([]string, 19)...)
+	make([]string, 21)...)
 
 // updateSettled settles rows that are still leased by the attempt named.
 var updateSettled = newMulti(
@@ -41,10 +41,11 @@ var updateSettled = newMulti(
 type key struct{ cmd, part int64 }
 
 func keyOf(i *invites.Change) key {
-	return key{digest(string(i.Command)), digest(string(i.Action), string(i.Room), string(i.Target))}
+	return key{digest(i.Request), digest(string(i.Action), string(i.Room), string(i.Target))}
 }
 
-// Record implements invites.Store.
+// Record adds rows, audit and charges in one commit. Rows that exist already (same request, action, room, target) are left as they
+// are. It returns the rows as stored, in the order given, or ErrSpent where the quotas have changed since they were read.
 func (s Changes) Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, charges ...invites.Charge) (stored []invites.Change, err error) {
 	if len(rows)+len(audit) == 0 {
 		return nil, nil
@@ -99,7 +100,7 @@ func record(t *tx, rows []invites.Change) ([]invites.Change, error) {
 		case ids[k] != 0:
 			stored[i] = asStored(rows[i], ids[k])
 		default:
-			if err := t.query(into(&stored[i], changeFields), selectInvitation, k.cmd, k.part); err != nil {
+			if err := t.query(into(&stored[i], changeFields), selectChangeOf, k.cmd, k.part); err != nil {
 				return nil, err
 			}
 		}
@@ -120,15 +121,15 @@ func asStored(i invites.Change, id int64) invites.Change {
 	return i
 }
 
-// changeFields are the fields of invitationColumns.
+// changeFields are the fields of changeColumns.
 func changeFields(c *invites.Change) []any {
-	return []any{&c.ID, &c.Command, &c.CommandRoom, &c.Action, &c.Room, &c.Via, &c.Target, &c.Actor, &c.Performer, &c.Reason,
+	return []any{&c.ID, &c.Request, &c.Origin, &c.Command, &c.CommandRoom, &c.Action, &c.Room, &c.Via, &c.Target, &c.Actor, &c.Performer, &c.Reason,
 		&c.Status, &c.Code, &c.Detail, &c.Attempt, &c.DueAt, &c.LeasedUntil, &c.CreatedAt, &c.SettledAt}
 }
 
-// Invitations implements invites.Store.
-func (s Changes) Invitations(ctx context.Context, command id.EventID) ([]invites.Change, error) {
-	return all(ctx, s.db, changeFields, selectInvitations, digest(string(command)), command)
+// ChangesOf returns the rows of one request, by ID.
+func (s Changes) ChangesOf(ctx context.Context, request string) ([]invites.Change, error) {
+	return all(ctx, s.db, changeFields, selectChanges, digest(request), request)
 }
 
 // Inviting reports whether a command has rows that are open or wait for approval, other than joins, those that follow from
@@ -137,7 +138,7 @@ func (s Changes) Inviting(ctx context.Context, command id.EventID) (bool, error)
 	return one(ctx, s.db, value[bool], selectInviting, digest(string(command)), command)
 }
 
-// Claim implements invites.Store. It does not ask whether the rows are due.
+// Claim leases open rows whose leases are over and adds one to their attempts. It does not ask whether the rows are due.
 func (s Changes) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) (claimed []invites.Change, err error) {
 	k := plain
 	if len(rows) == 1 {
@@ -150,7 +151,7 @@ func (s Changes) Claim(ctx context.Context, rows []int64, now time.Time, lease t
 				return err
 			}
 		}
-		return nil
+		return withOrigins(t, claimed)
 	})
 	if err != nil {
 		return nil, err
@@ -158,7 +159,7 @@ func (s Changes) Claim(ctx context.Context, rows []int64, now time.Time, lease t
 	return claimed, nil
 }
 
-// Settle implements invites.Store.
+// Settle ends claimed attempts, all in one commit, and releases their leases. ErrFenced: none of them is settled.
 func (s Changes) Settle(ctx context.Context, settlements ...invites.Settlement) error {
 	if len(settlements) == 0 {
 		return nil
@@ -193,7 +194,8 @@ func (s Changes) Settle(ctx context.Context, settlements ...invites.Settlement) 
 	})
 }
 
-// Release implements invites.Store.
+// Release ends the attempts that are under way, for a start at which no other process can make one. Their leases last until at, at the
+// latest. It returns the rows whose leases it has shortened to that.
 func (s Changes) Release(ctx context.Context, at time.Time) (rows []int64, err error) {
 	err = s.write.commit(ctx, single, func(t *tx) error {
 		rows = nil
@@ -205,7 +207,7 @@ func (s Changes) Release(ctx context.Context, at time.Time) (rows []int64, err e
 	return rows, nil
 }
 
-// Due implements invites.Store.
+// Due returns up to limit open rows that are not leased and were due at or before now, the oldest first.
 func (s Changes) Due(ctx context.Context, now time.Time, limit int) ([]int64, error) {
 	return all(ctx, s.db, value[int64], selectDue, now, limit)
 }
