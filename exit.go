@@ -11,7 +11,7 @@ import (
 // Exit codes. docs/operations.md lists them for operators; a second signal gives 128 and its number.
 const (
 	exitDone       = 0
-	exitOther      = 1  // anything that has no code of its own; usher check: a line was malformed; usher live: no answer
+	exitOther      = 1  // any other error; usher check: a malformed line; usher live: no answer
 	exitUsage      = 2  // the command line
 	exitConfig     = 11 // the config
 	exitToken      = 12 // the homeserver refuses the as_token
@@ -22,7 +22,7 @@ const (
 	exitDoctor     = 17 // usher doctor found something
 )
 
-// fail says what went wrong and what to do, and returns the exit code: that of the error, else the one given.
+// fail prints the error and its remedy, and returns the exit code of the error, or code if it has none.
 func (p program) fail(err error, code int) int {
 	fmt.Fprintf(p.err, "usher: %v\n", err)
 	for _, known := range []struct {

@@ -13,14 +13,16 @@ import (
 // this module go by their folder. A folder that isn't listed has its parent's row.
 var mayImport = map[string][]string{
 	"exactjson":  {},
-	".":          {"bot", "config", "connect", "operator", "room"},
+	".":          {"bot", "config", "check", "connect", "operator", "words"},
 	"bot":        {"appservice", "commands", "config", "connect", "encryption", "homeserver", "invites", "jobs", "metrics", "operator", "policy", "room", "store", mautrix + "/event", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
 	"operator":   {"appservice", "commands", "config", "connect", "homeserver", "invites", "metrics", "store", mautrix + "/id", zerolog},
 	"connect":    {"config", "homeserver", "store", mautrix + "/id", zerolog},
 	"config":     {"room", "gopkg.in/yaml.v3"},
-	"commands":   {"invites", "picture", "policy", "room", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
+	"commands":   {"invites", "picture", "policy", "room", "words", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
 	"picture":    {"golang.org/x/image/..."},
 	"invites":    {"policy", "room", mautrix + "/id"},
+	"check":      {"exactjson", "room", "words", mautrix + "/id"},
+	"words":      {"room", "github.com/nicksnyder/go-i18n/v2/...", "golang.org/x/text/language", "gopkg.in/yaml.v3"},
 	"policy":     {"room", mautrix + "/id", "golang.org/x/net/idna"},
 	"room":       {"exactjson", mautrix + "/id"},
 	"appservice": {"exactjson", "invites", "room", mautrix + "/id", zerolog},

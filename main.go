@@ -1,4 +1,7 @@
-// Command usher keeps the doors of Matrix rooms: an application service bot that manages invitations.
+// Command usher keeps the doors of Matrix rooms: an application service bot for invitations.
+//
+// This package reads the command line, handles signals, writes the first config and registrations, and turns errors into
+// exit codes. The work itself is in package bot and, for the operator's subcommands, in package operator.
 package main
 
 import (
@@ -16,9 +19,10 @@ import (
 	"syscall"
 
 	"usher/bot"
+	"usher/check"
 	"usher/config"
 	"usher/operator"
-	"usher/room"
+	"usher/words"
 )
 
 // version is set by the linker: -ldflags "-X main.version=v1.2.3".
@@ -87,7 +91,7 @@ func main() {
 	os.Exit(p.main(os.Args[1:]))
 }
 
-// main does the work that the command line asks for and returns the exit code.
+// main does the work of one command line and returns the exit code.
 func (p program) main(args []string) int {
 	o, err := parse(args)
 	switch {
@@ -210,7 +214,7 @@ func (p program) do(o options) int {
 
 // check judges the rooms on standard input.
 func (p program) check() int {
-	malformed, err := room.Check(p.in, p.out)
+	malformed, err := check.Check(p.in, p.out, words.For("en"))
 	if err != nil {
 		return p.fail(err, exitOther)
 	}
@@ -232,7 +236,7 @@ func (p program) load(o options) (*config.Config, int) {
 	return cfg, exitDone
 }
 
-// compare warns about each registration file that differs from the one that usher -g would write.
+// compare warns about each registration file that usher -g would write differently now.
 func (p program) compare(cfg *config.Config, o options) {
 	for _, r := range registrations(cfg, o.registration) {
 		switch differs, err := r.file.Differs(r.path); {

@@ -39,7 +39,7 @@ type registration struct {
 	file config.RegistrationFile
 }
 
-// registrations lists the registrations that a config calls for.
+// registrations lists the registrations for a config.
 func registrations(cfg *config.Config, path string) []registration {
 	list := []registration{{path, config.Registration(cfg)}}
 	if cfg.Puppet.Enabled {
@@ -48,7 +48,7 @@ func registrations(cfg *config.Config, path string) []registration {
 	return list
 }
 
-// writeRegistrations writes all of them, or none where one exists.
+// writeRegistrations writes all registrations, or none if one of the files exists.
 func (p program) writeRegistrations(o options) int {
 	cfg, code := p.load(o)
 	if cfg == nil {
@@ -78,7 +78,7 @@ func (r registration) create() error {
 	return config.WriteNew(r.path, text)
 }
 
-// sayNext tells what to do with registrations just written, and what to do then.
+// sayNext prints the next steps after registrations are written; then are further steps.
 func (p program) sayNext(written []registration, then ...string) {
 	paths := make([]string, len(written))
 	for i, r := range written {
@@ -98,7 +98,7 @@ func (p program) sayNext(written []registration, then ...string) {
 	}
 }
 
-// failFile says why a file could not be written.
+// failFile prints the reason why a file could not be written.
 func (p program) failFile(path string, err error) int {
 	if errors.Is(err, fs.ErrExist) {
 		err = fmt.Errorf("%s exists already and is left as it is; move it away first, if you want a new one", path)
@@ -108,8 +108,8 @@ func (p program) failFile(path string, err error) int {
 	return p.fail(err, exitFile)
 }
 
-// firstRun writes the config and registrations that are missing, for a container that nobody can type a command into.
-// done is false when nothing was missing.
+// firstRun writes a missing config and missing registrations, for a container without a shell. done is false if nothing was
+// missing.
 func (p program) firstRun(o options) (code int, done bool) {
 	var look []string
 	if _, err := os.Lstat(o.config); errors.Is(err, fs.ErrNotExist) {

@@ -24,11 +24,10 @@ var limits = map[string]int{
 
 // exempt are figures beyond their limits for good.
 var exempt = map[string]string{
-	"lines room/explain.go:explanation": "a table",
-	"fields invites.Change":             "a row",
-	"fields invites.Card":               "a row",
-	"fields metrics.Metrics":            "a metric each",
-	"interface store/storetest.Store":   "the suite tests the whole store",
+	"fields invites.Change":           "a row",
+	"fields invites.Card":             "a row",
+	"fields metrics.Metrics":          "a metric each",
+	"interface store/storetest.Store": "the suite tests the whole store",
 }
 
 // todo are figures beyond their limits today. None may grow. Delete the line once the figure is within its limit: the table
@@ -50,7 +49,7 @@ var todo = map[string]int{
 
 // maxPronouns is the highest share of what, who, whom, whose, that and those among the words of comments, in percent.
 // Lower it when the share falls; the aim is 1.5.
-const maxPronouns = 4.7
+const maxPronouns = 4.2
 
 // TestShape holds types, functions and files to the limits.
 func TestShape(t *testing.T) {
@@ -275,7 +274,8 @@ var alone = map[string]string{
 	"architecture":          "rules of the whole module",
 	"importtable":           "rules of the whole module",
 	"shape":                 "rules of the whole module",
-	"room/vectors":          "runs the published test vectors",
+	"words":                 "rules of the whole module",
+	"check/vectors":         "runs the published test vectors",
 	"appservice/encrypted":  todoAlone,
 	"appservice/guarded":    todoAlone,
 	"bot/flood":             todoAlone,

@@ -3,6 +3,7 @@ package bot
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"maunium.net/go/mautrix/id"
 
@@ -47,10 +48,11 @@ func (b *bot) policyChanged(ctx context.Context, ev invites.Received) error {
 		return nil
 	}
 	_, err := policy.Parse(event["content"])
-	if err == nil {
+	var malformed policy.Malformed
+	if !errors.As(err, &malformed) {
 		return nil
 	}
 	b.log.Warn().Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("a policy can't be read")
-	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "malformed"), "m.room.message", commands.Malformed(ev.Sender, err, b.desk.Prefix))
+	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "malformed"), "m.room.message", commands.Malformed(ev.Sender, malformed, b.desk.Prefix))
 	return err
 }

@@ -80,7 +80,7 @@ func (d *Runner) question(t *Text, c invites.Card) {
 	case c.Kind == invites.CardApproval:
 		t.Say(" All other rules allow it; I would send it.")
 	case c.Remark != "":
-		t.Say(" I would not have let them in: " + lower(c.Remark))
+		t.Say(" I would not have let them in: " + lower(told(c.Remark)))
 	case c.Code == invites.CodeBreaker:
 		t.Say(" Letting people in at once is paused, since many knock.")
 	}
@@ -136,7 +136,7 @@ func verdict(t *Text, c invites.Card, row invites.Change) {
 	case row.Status == invites.StatusOpen:
 		t.Say(" It is on its way.")
 	default:
-		t.Say(" But nothing came of it: " + lower(row.Detail)).Reason(row.Code)
+		t.Say(" But nothing came of it: " + lower(told(row.Detail))).Reason(row.Code)
 	}
 }
 

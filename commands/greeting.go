@@ -26,9 +26,9 @@ func (d *Runner) Greeting(direct bool, q policy.Question, standing policy.Decisi
 		t.Say(" The invitations come from me, and I have the power to send them.")
 	case standing.Verdict == room.Deny && local:
 		t.Sayf(" Invitations by people of %s come from themselves. For others I can't send any yet: ", d.Invites.Self.Domain)
-		t.Say(lower(policy.Explain(q, asMine(standing)).String()))
+		t.Say(lower(said(policy.Explain(q, asMine(standing)).Phrase())))
 	case standing.Verdict == room.Deny:
-		t.Say(" I can't send any yet, though: " + lower(policy.Explain(q, asMine(standing)).String()))
+		t.Say(" I can't send any yet, though: " + lower(said(policy.Explain(q, asMine(standing)).Phrase())))
 	}
 	return reply.Notice(Message{})
 }
@@ -50,9 +50,9 @@ func lower(s string) string {
 }
 
 // Malformed tells the one who wrote a policy that it can't be read, and the room's other admins with them.
-func Malformed(author id.UserID, fault error, prefix string) *event.MessageEventContent {
+func Malformed(author id.UserID, fault policy.Malformed, prefix string) *event.MessageEventContent {
 	reply := Reply{Mention: true}
-	reply.Text.Say("⚠️ ").Code(string(author)).Say(" set a policy for this room that I can't read: " + fault.Error() +
+	reply.Text.Say("⚠️ ").Code(string(author)).Say(" set a policy for this room that I can't read: " + said(fault.Phrase()) +
 		". Until somebody who may send that state event mends it, or empties it by ").Code(prefix + "policy reset").Say(", I invite nobody here.").
 		Reason(string(policy.CodeMalformed))
 	return reply.Notice(Message{Sender: author})

@@ -23,7 +23,7 @@ func (d *Runner) GuardNotice(r invites.Report) *event.MessageEventContent {
 		done(t, r, " I am removing them.")
 	case invites.ReportByHand:
 		t.Code(string(r.Who)).Say(" invited ").Code(string(r.Target)).Say(" past me").Say(at(r.At)).
-			Say(", and the room's policy is against it: " + strings.TrimSuffix(r.Because, ".") + ".")
+			Say(", and the room's policy is against it: " + strings.TrimSuffix(told(r.Because), ".") + ".")
 		if r.Late {
 			t.Say(" They have joined by now, so I leave it.")
 		}
@@ -82,7 +82,7 @@ func done(t *Text, r invites.Report, acts string) {
 	case "":
 	default:
 		if r.Kind == invites.ReportDrift {
-			t.Say(" I could not set it back: " + r.Because + ".")
+			t.Say(" I could not set it back: " + told(r.Because) + ".")
 		}
 	}
 	if r.Acts {

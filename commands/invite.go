@@ -63,7 +63,7 @@ func (c *Call) judge(ctx context.Context, req invites.Request) (Reply, error) {
 			break
 		}
 		explained := j.Explain()
-		reply.Text.Say(mark(j.Decision.Verdict) + " ").Code(string(j.Question.Target)).Say(": " + explained.String())
+		reply.Text.Say(mark(j.Decision.Verdict) + " ").Code(string(j.Question.Target)).Say(": " + said(explained.Phrase()))
 		reply.Text.Reason(string(j.Decision.Code))
 	}
 	return reply, nil
@@ -147,7 +147,7 @@ func tell(t *Text, row invites.Change, named bool) {
 	if named {
 		t.Code(string(row.Target)).Say(": ")
 	}
-	detail := row.Detail
+	detail := told(row.Detail)
 	if detail == "" {
 		detail = string(row.Status) + "."
 	}

@@ -65,7 +65,7 @@ func (c *Call) listKnocks(ctx context.Context, accept bool) (reply Reply, err er
 			reply.Text.Say(": “" + k.Reason + "”")
 		}
 		if k.Remark != "" {
-			reply.Text.Say(" (⚠ " + k.Remark + ")")
+			reply.Text.Say(" (⚠ " + told(k.Remark) + ")")
 		}
 	}
 	if accept {

@@ -69,7 +69,7 @@ func asFault(err error) error {
 	case errors.As(err, &refusal):
 		return faultf("%s (%s)", refusal.Text, refusal.Code)
 	case errors.As(err, &bad):
-		return faultf("%s. (policy.edit.value)", bad.Error())
+		return faultf("%s. (policy.edit.value)", said(bad.Phrase()))
 	case errors.Is(err, invites.ErrNoView):
 		return faultf("I can't see that room. (%s)", invites.CodeEditView)
 	}
@@ -88,7 +88,7 @@ func showPolicy(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err er
 		return reply, nil
 	}
 	if bad := p.Fault(); bad != nil {
-		t.Say("⚠️ The policy in ").Code(string(bad.Room)).Say(" can't be read, so I invite nobody: " + bad.Fault.Error() + ".").Reason(string(policy.CodeMalformed))
+		t.Say("⚠️ The policy in ").Code(string(bad.Room)).Say(" can't be read, so I invite nobody: " + said(bad.Fault.Phrase()) + ".").Reason(string(policy.CodeMalformed))
 	}
 	for _, path := range p.Paths() {
 		field, _ := policy.Lookup(path)
@@ -96,7 +96,7 @@ func showPolicy(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err er
 		if !t.Empty() {
 			t.Line()
 		}
-		t.Say(field.Words(&p.Document) + " ").Code(path)
+		t.Say(said(field.Phrase(&p.Document)) + " ").Code(path)
 		if from.Room != in {
 			t.Say(" from ").Code(string(from.Room))
 		}
@@ -107,7 +107,7 @@ func showPolicy(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err er
 func policyFields(_ context.Context, _ *Call, _ id.RoomID) (reply Reply, err error) {
 	reply.Text.Say("What a policy may set:")
 	for _, f := range policy.Fields() {
-		reply.Text.Line().Code(f.Path).Say(" — " + f.About + "; " + f.Takes())
+		reply.Text.Line().Code(f.Path).Say(" — " + said(f.About()) + "; " + said(f.Takes()))
 	}
 	reply.Text.Line().Code("guard.levels.<name>").Say(" — a power level that the room is to keep, as invite, kick, ban or events.m.room.join_rules")
 	return reply, nil
@@ -117,7 +117,7 @@ func policyFields(_ context.Context, _ *Call, _ id.RoomID) (reply Reply, err err
 func (c *Call) own(ctx context.Context, in id.RoomID) (policy.Layer, error) {
 	source, err := c.Invites.OwnPolicy(ctx, in, c.Message.Sender)
 	if err == nil && source.Fault != nil {
-		err = faultf("The room's policy can't be read: %s. Start over with %spolicy reset. (%s)", source.Fault, c.Prefix, policy.CodeMalformed)
+		err = faultf("The room's policy can't be read: %s. Start over with %spolicy reset. (%s)", said(source.Fault.Phrase()), c.Prefix, policy.CodeMalformed)
 	}
 	return source.Layer, err
 }
@@ -156,7 +156,7 @@ func setPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	}
 	field, _ := policy.Lookup(path)
 	doc := policy.Merge(policy.Source{Layer: layer}).Document
-	return c.write(ctx, in, layer, field.Words(&doc))
+	return c.write(ctx, in, layer, said(field.Phrase(&doc)))
 }
 
 // value reads words as the value of a field: people and rooms may be given as links, rooms as aliases.
@@ -203,7 +203,7 @@ func presetPolicy(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err 
 	if !c.has("name") {
 		reply.Text.Say("Policies to begin with; each replaces all that this room sets:")
 		for _, p := range policy.Presets() {
-			reply.Text.Line().Code(c.Prefix + "policy preset " + p.Name).Say(" — " + p.About)
+			reply.Text.Line().Code(c.Prefix + "policy preset " + p.Name).Say(" — " + said(p.About()))
 		}
 		return reply, nil
 	}
@@ -212,7 +212,7 @@ func presetPolicy(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err 
 	if i < 0 {
 		return reply, c.usage("I know no such preset.")
 	}
-	return c.write(ctx, in, presets[i].Layer(), "The policy is now “"+presets[i].Name+"”: "+presets[i].About+".")
+	return c.write(ctx, in, presets[i].Layer(), "The policy is now “"+presets[i].Name+"”: "+said(presets[i].About())+".")
 }
 
 func copyPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {

@@ -93,7 +93,7 @@ func tellStays(t *Text, stays []invites.Judgement) {
 	var reasons []string
 	whose := map[string][]invites.Judgement{}
 	for _, j := range stays {
-		why := j.Explain().String()
+		why := said(j.Explain().Phrase())
 		if len(whose[why]) == 0 {
 			reasons = append(reasons, why)
 		}

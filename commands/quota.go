@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"usher/policy"
+	"usher/room"
 )
 
 func quotaCommand() Command {
@@ -35,7 +36,7 @@ func runQuota(ctx context.Context, c *Call) (reply Reply, err error) {
 		}
 		reply.Text.Sayf("%s: %d of %d invitations within %s left", whose[line.Field], line.Left, line.Rate.Count, policy.Span(line.Rate.Per))
 		if !line.Grows.IsZero() {
-			reply.Text.Say("; one more in " + policy.About(line.Grows.Sub(c.Invites.Clock.Now())))
+			reply.Text.Say("; one more in " + said(room.Say("quota.wait", "wait", line.Grows.Sub(c.Invites.Clock.Now()))))
 		}
 		reply.Text.Say(". ").Code(line.Field)
 	}

@@ -25,7 +25,7 @@ var (
 // records its faults.
 type checker struct{ *findings }
 
-// check checks all settings, and fills in the defaults that depend on other settings.
+// check checks all settings. It also fills in the defaults derived from other settings.
 func (k checker) check(c *Config) {
 	if !k.given("puppet.id") {
 		c.Puppet.ID = c.Appservice.ID + "-puppet"
@@ -269,7 +269,7 @@ func (k checker) checkListen(path, listen string) {
 	}
 }
 
-// checkURL doesn't show a URL that may hold a password.
+// checkURL never shows a URL with an @, which may contain a password.
 func (k checker) checkURL(path, address, example string) {
 	fix := "write http:// or https://, a host and a port if need be, such as " + example
 	u, err := url.Parse(address)

@@ -1,6 +1,12 @@
-// Package config reads Usher's configuration: one YAML file, overridden by environment variables, decoded strictly, with
-// every fault reported at once. It also writes what an operator needs to begin: an example config and the
-// registration files for the homeserver.
+// Package config reads Usher's configuration: one YAML file, overridden by environment variables. It also writes the example
+// config and the registration files for the homeserver.
+//
+// Load reads in three steps. The overlay puts the environment's values into the YAML tree. The decoder reads the tree into a
+// Config and knows every setting by its field. The checker checks the values. Each step records its faults with file,
+// line and remedy and goes on, so that an operator sees all of them at once. Secrets never appear in a fault.
+//
+// A new setting is a field here, its default in Default, its check in check.go, a line in config.example.yaml and a row in
+// docs/operations.md.
 package config
 
 import (
@@ -22,37 +28,37 @@ type Config struct {
 	Database        Database      `yaml:"database"`
 	Encryption      Encryption    `yaml:"encryption"`
 	Delivery        Delivery      `yaml:"delivery"`
-	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"` // how long a stop waits for work under way
+	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"` // the longest wait for running work when Usher stops
 	Metrics         Metrics       `yaml:"metrics"`
 	Logging         Logging       `yaml:"logging"`
 }
 
-// Homeserver is the one homeserver that Usher serves.
+// Homeserver is Usher's homeserver; there is one.
 type Homeserver struct {
 	Address string `yaml:"address"` // base URL of the client-server API, no trailing slash
 	Domain  string `yaml:"domain"`  // server name, the part of a Matrix ID after the colon
 }
 
-// Appservice is Usher as its homeserver sees it.
+// Appservice has Usher's side of the application service API.
 type Appservice struct {
 	ID             string        `yaml:"id"`      // id of the registration
-	Address        string        `yaml:"address"` // where the homeserver reaches Usher: http://, https:// or unix:///
+	Address        string        `yaml:"address"` // URL of Usher for the homeserver: http://, https:// or unix:///
 	Listen         string        `yaml:"listen"`  // host:port or unix:/path; see Network
 	ASToken        Secret        `yaml:"as_token"`
 	HSToken        Secret        `yaml:"hs_token"`
 	Bot            Bot           `yaml:"bot"`
-	MaxBodySize    Size          `yaml:"max_body_size"`   // largest transaction taken
+	MaxBodySize    Size          `yaml:"max_body_size"`   // largest accepted transaction, in bytes
 	RequestTimeout time.Duration `yaml:"request_timeout"` // deadline of one call, in either direction
 }
 
-// Bot is the user that Usher speaks as.
+// Bot is Usher's own Matrix user.
 type Bot struct {
 	Username    string `yaml:"username"`    // localpart
-	Displayname string `yaml:"displayname"` // empty: left as it is
-	Avatar      string `yaml:"avatar"`      // mxc:// URI; empty: left as it is
+	Displayname string `yaml:"displayname"` // empty: not changed
+	Avatar      string `yaml:"avatar"`      // mxc:// URI; empty: not changed
 }
 
-// Puppet is the optional second registration, by which Usher acts as the local user who asked.
+// Puppet is the optional second registration. With it Usher acts as the local user behind a command.
 type Puppet struct {
 	Enabled  bool     `yaml:"enabled"`
 	ID       string   `yaml:"id"` // id of the second registration
@@ -61,19 +67,19 @@ type Puppet struct {
 	AutoJoin []string `yaml:"auto_join"` // local MXIDs, * and ? in the localpart; see AutoJoins
 }
 
-// Commands says which messages are commands.
+// Commands has the form and the limits of commands.
 type Commands struct {
 	Prefix string        `yaml:"prefix"`
-	MaxAge time.Duration `yaml:"max_age"` // older commands never seen before are not run
+	MaxAge time.Duration `yaml:"max_age"` // older commands are not run, unless they were received in time
 
 	PerMinute        int `yaml:"per_minute"`         // commands of one user; 0: no limit
 	AnswersPerMinute int `yaml:"answers_per_minute"` // in one room; 0: no limit
 }
 
-// Database is where Usher keeps what must survive.
+// Database is the place of Usher's data.
 type Database struct {
 	Type         string `yaml:"type"` // TypeSQLite or TypePostgres
-	URI          Secret `yaml:"uri"`  // may hold a password
+	URI          Secret `yaml:"uri"`  // may contain a password
 	MaxOpenConns int    `yaml:"max_open_conns"`
 	MaxIdleConns int    `yaml:"max_idle_conns"`
 }
@@ -89,21 +95,21 @@ type Encryption struct {
 	Enabled        bool          `yaml:"enabled"`
 	PickleKey      Secret        `yaml:"pickle_key"`      // encrypts the keys in the database
 	RecoveryKey    Secret        `yaml:"recovery_key"`    // of the bot's cross-signing identity; empty: derived from PickleKey
-	DatabaseURI    Secret        `yaml:"database_uri"`    // keys' own database, of the type of Database; empty: beside that one
+	DatabaseURI    Secret        `yaml:"database_uri"`    // database of keys, of the same type as Database; empty: beside it
 	ShareKeysWith  string        `yaml:"share_keys_with"` // ShareAll or ShareSigned
-	WaitForKeys    time.Duration `yaml:"wait_for_keys"`   // how long an event whose key has not come is kept
-	HistorySharing bool          `yaml:"history_sharing"` // keys may be passed on to people who come later (MSC4268)
+	WaitForKeys    time.Duration `yaml:"wait_for_keys"`   // the longest wait of an encrypted event for its key
+	HistorySharing bool          `yaml:"history_sharing"` // invited people get the keys of earlier messages (MSC4268)
 }
 
-// Whose devices get the keys to what the bot says.
+// Values of ShareKeysWith: devices that get the keys of the bot's messages.
 const (
 	ShareAll    = "all"          // all devices of the members
-	ShareSigned = "cross-signed" // those signed by their owner's cross-signing identity
+	ShareSigned = "cross-signed" // devices signed by the cross-signing identity of their owner
 )
 
-// Delivery says how invitations go out.
+// Delivery has the limits of sending invitations.
 type Delivery struct {
-	AtOnce      int           `yaml:"at_once"` // invitations of one command that are sent at once; the rest is queued
+	AtOnce      int           `yaml:"at_once"` // invitations of one command sent without the queue
 	Workers     int           `yaml:"workers"` // queue workers
 	GiveUpAfter time.Duration `yaml:"give_up_after"`
 }
@@ -115,7 +121,7 @@ type Metrics struct {
 	Pprof   bool   `yaml:"pprof"`  // Go's profiles too
 }
 
-// Logging has the shape of a zeroconfig config, so that the package need not know that library; see Decode.
+// Logging has the shape of a config of zeroconfig, without importing it; see Decode.
 type Logging struct {
 	MinLevel  string            `yaml:"min_level"`
 	Timestamp bool              `yaml:"timestamp"`
@@ -124,7 +130,7 @@ type Logging struct {
 	Writers   []Writer          `yaml:"writers"`
 }
 
-// Writer is one place that log lines go to.
+// Writer is one destination of log lines.
 type Writer struct {
 	Type       string `yaml:"type"`
 	Format     string `yaml:"format,omitempty"`
@@ -143,7 +149,7 @@ type Writer struct {
 	Tag        string `yaml:"tag,omitempty"`
 }
 
-// Default returns the configuration that an empty file stands for. What has no sensible default is empty.
+// Default returns the configuration of an empty file. Required settings are empty.
 func Default() *Config {
 	return &Config{
 		Appservice: Appservice{
@@ -169,11 +175,11 @@ func Default() *Config {
 	}
 }
 
-// BotUser returns the Matrix ID that the bot speaks as.
+// BotUser returns the Matrix ID of the bot.
 func (c *Config) BotUser() string { return c.local(c.Appservice.Bot.Username) }
 
-// SenderUser returns the Matrix ID of the registration's sender_localpart. It is not the bot: Synapse refuses /sync to
-// that user, and the bot's device needs it.
+// SenderUser returns the Matrix ID of the registration's sender_localpart. The bot is another user, because its device needs
+// /sync, and Synapse refuses /sync to the sender.
 func (c *Config) SenderUser() string { return c.local(c.senderLocalpart()) }
 
 func (c *Config) senderLocalpart() string { return c.Appservice.Bot.Username + "-sender" }

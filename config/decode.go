@@ -15,10 +15,10 @@ import (
 // place and goes on.
 type decoder struct {
 	*findings
-	variables map[*yaml.Node]string // nodes that come from the environment, with the name of the variable
+	variables map[*yaml.Node]string // nodes of the environment, with the name of their variable
 }
 
-// decode fills v from a node whose key stands on the given line. An empty node leaves the default.
+// decode fills v from a node; line is the line of its key. An empty node leaves the default.
 func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string, line int) {
 	d.places[path] = place{line: line, variable: d.variables[n]}
 	if n.Kind == yaml.AliasNode {
@@ -120,7 +120,7 @@ func (d *decoder) decodeScalar(n *yaml.Node, v reflect.Value, path string) {
 	}
 }
 
-// pairs yields the keys and values of a mapping. A key that is there twice is a fault; pairs yields the first.
+// pairs yields the keys and values of a mapping. A second value of the same key is a fault and left out.
 func (d *decoder) pairs(n *yaml.Node, path string) func(func(key, value *yaml.Node) bool) {
 	return func(yield func(key, value *yaml.Node) bool) {
 		if n.Kind != yaml.MappingNode {

@@ -16,12 +16,12 @@ import (
 // capitals, with two underscores for a dot: USHER_HOMESERVER__ADDRESS.
 const Prefix = "USHER_"
 
-// fileSuffix marks a variable that names a file to read the value from.
+// fileSuffix marks a variable with the name of a file; the file contains the value.
 const fileSuffix = "_FILE"
 
-// overlay writes what the environment says over the tree of the file.
+// overlay puts the values of environment variables into the tree of the file.
 func (d *decoder) overlay(root *yaml.Node, environ []string) {
-	sort.Strings(environ) // so that faults come in one order
+	sort.Strings(environ) // for a stable order of faults
 	var ignored []string
 	seen := map[string]string{}
 	for _, entry := range environ {
@@ -67,7 +67,7 @@ func (d *decoder) overlay(root *yaml.Node, environ []string) {
 	}
 }
 
-// findSetting turns the rest of a variable's name into keys and the type of what is there; nil when nothing is.
+// findSetting splits the rest of a variable's name into keys and returns the type of the setting, nil if there is none.
 func findSetting(name string) (keys []string, target reflect.Type, fromFile bool) {
 	keys = strings.Split(strings.ToLower(name), "__")
 	if target = typeAt(keys); target != nil {
@@ -112,7 +112,7 @@ func valueNode(value string, t reflect.Type) (*yaml.Node, *wrong) {
 	return node, nil
 }
 
-// mark remembers which variable a value came from. Its lines count within the variable, so they go.
+// mark records the variable of a value. It removes the line numbers, since they count within the variable.
 func (d *decoder) mark(n *yaml.Node, variable string) {
 	n.Line = 0
 	d.variables[n] = variable
@@ -121,8 +121,8 @@ func (d *decoder) mark(n *yaml.Node, variable string) {
 	}
 }
 
-// put sets the node at a path below root, with the sections that are missing. A section that is something else is left
-// alone: that is a fault of the file.
+// put sets the node at a path below root and makes missing sections. It changes nothing if a section is not a mapping: the
+// decoder finds this fault of the file.
 func put(root *yaml.Node, keys []string, node *yaml.Node) {
 	for i, key := range keys {
 		if root.Kind == yaml.AliasNode {

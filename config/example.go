@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// Settings are what an example config may be written with instead of the example's own values. Empty ones are left.
+// Settings replace values of the example config. An empty field keeps the value of the example.
 type Settings struct {
 	HomeserverAddress string
-	Domain            string // everywhere in the example, so that permissions fit too
+	Domain            string // everywhere in the example, in the permissions too
 	Address           string // appservice.address
 	Listen            string // appservice.listen
 }
 
-// Example makes a config of the example: each token fresh from random (32 bytes each, in hex), settings put in, comments
-// kept.
+// Example makes a config from the example with its comments. Each placeholder becomes a token of 32 bytes from random, in
+// hexadecimal.
 func Example(template []byte, random io.Reader, s Settings) ([]byte, error) {
 	text := string(template)
 	for strings.Contains(text, placeholder) {
@@ -34,15 +34,15 @@ func Example(template []byte, random io.Reader, s Settings) ([]byte, error) {
 		{example.Appservice.Listen, s.Listen},
 		{"example.org", s.Domain},
 	} {
-		if put.new != "" && !strings.ContainsAny(put.new, " \t\r\n\"'#{}[],") { // the rest is for Load to complain of
+		if put.new != "" && !strings.ContainsAny(put.new, " \t\r\n\"'#{}[],") { // Load reports the others
 			text = strings.ReplaceAll(text, put.old, put.new)
 		}
 	}
 	return []byte(text), nil
 }
 
-// WriteNew writes a file that only its owner may read. A file that exists already is left alone: the error is
-// fs.ErrExist then.
+// WriteNew writes a new file, readable by its owner only. If the file exists, the error is fs.ErrExist and the file is not
+// changed.
 func WriteNew(path string, data []byte) (err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {

@@ -66,7 +66,7 @@ type place struct {
 }
 
 // fault records a fault of a setting. Later faults of the same setting, or of a setting below it, are left out. A
-// setting that is not in the file gets the line of its section.
+// setting outside the file gets the line of its section.
 func (f *findings) fault(path string, w wrong) {
 	at, ok := f.places[path]
 	for section := path; ; {

@@ -14,8 +14,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Load reads the file at path and what the environment (as from os.Environ) says over it. A configuration that is wrong
-// gives *Faults, with everything that is wrong in it. Warnings are sentences for the operator; they come either way.
+// Load reads the file at path, overridden by the environment (as from os.Environ). The error is *Faults, with all faults of the
+// configuration. Warnings are sentences for the operator; Load returns them with and without an error.
 func Load(path string, environ []string) (*Config, []string, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -32,7 +32,7 @@ func Load(path string, environ []string) (*Config, []string, error) {
 	return c, warnings, err
 }
 
-// Parse is Load for a file that has been read already; name is what faults call it.
+// Parse is Load for the content of a file. Faults show name as the name of the file.
 func Parse(name string, data []byte, environ []string) (*Config, []string, error) {
 	root, fault := parseYAML(data)
 	if fault != nil {
@@ -81,7 +81,7 @@ func yamlFault(err error) *Fault {
 		Fix: "look there and on the line before for indentation, a missing space after a colon, or a quote left open"}
 }
 
-// withoutQuotes is a YAML error without what it quotes from the file, which may be a secret.
+// withoutQuotes removes quotations of the file from a YAML error, since they may be secrets.
 func withoutQuotes(err error) string {
 	return quoted.ReplaceAllString(yamlLine.ReplaceAllString(err.Error(), ""), "…")
 }

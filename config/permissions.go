@@ -12,14 +12,14 @@ import (
 // Level bounds the use of Usher by one user. The zero value allows nothing.
 type Level uint8
 
-// The levels, each including those before it.
+// The levels. Each includes the lower levels.
 const (
 	LevelNone     Level = iota // commands are refused, invitations of the bot declined
 	LevelUser                  // commands are run, and the bot accepts invitations
 	LevelOperator              // the operators' commands are run too
 )
 
-// String returns the word that stands in the config.
+// String returns the word in the config.
 func (l Level) String() string {
 	switch l {
 	case LevelUser:
@@ -30,7 +30,7 @@ func (l Level) String() string {
 	return "none"
 }
 
-// UnmarshalText reads the word that stands in the config.
+// UnmarshalText reads the word in the config.
 func (l *Level) UnmarshalText(text []byte) error {
 	for _, level := range []Level{LevelNone, LevelUser, LevelOperator} {
 		if string(text) == level.String() {
@@ -45,9 +45,9 @@ func (l *Level) UnmarshalText(text []byte) error {
 // everybody ("*").
 type Permissions map[string]Level
 
-// Level returns the level of a user. The key that is their Matrix ID counts before that of their server, and that before "*". A key
-// gives a level only to users whose ID or server it names exactly. It takes levels away, too, from users whose ID or server is
-// another spelling of the same (room.CanonicalID): a key that says "none" binds all of them. A text that is no Matrix ID has no level.
+// Level returns the level of a user. The key of their Matrix ID counts before the key of their server, and "*" counts last. A key
+// gives a level only to an ID or a server spelled exactly like it. It also takes levels away from other spellings of the same
+// name (room.CanonicalID): a key with the level "none" binds all spellings. A malformed Matrix ID has no level.
 func (p Permissions) Level(user string) Level {
 	local, server, ok := splitUser(user)
 	if !ok || local == "" || server == "" {
@@ -63,7 +63,7 @@ func (p Permissions) Level(user string) Level {
 	return min(p["*"], most)
 }
 
-// otherSpellings returns the lowest level that a key gives which is another spelling of a name; LevelOperator if there is none.
+// otherSpellings returns the lowest level among the keys with another spelling of a name, LevelOperator if there is none.
 func (p Permissions) otherSpellings(name string) Level {
 	lowest, canonical := LevelOperator, canonicalKey(name)
 	for key, level := range p {
@@ -118,7 +118,7 @@ func checkUser(user string) *wrong {
 	return nil
 }
 
-// checkPermission returns the fault of a key of the permissions, or nil. A key that can name nobody is a fault, even if it has the form of a
+// checkPermission returns the fault of a key of the permissions, or nil. A key without any possible user is a fault, even in the form of a
 // server name.
 func checkPermission(key string) *wrong {
 	const fix = `write a Matrix ID (@admin:example.org), a server name (example.org), or "*" for everybody`

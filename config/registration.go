@@ -12,7 +12,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// RegistrationFile is what a homeserver is told of an application service
+// RegistrationFile describes an application service to its homeserver
 // (https://spec.matrix.org/latest/application-service-api/#registration).
 type RegistrationFile struct {
 	ID              string     `yaml:"id"`
@@ -24,7 +24,7 @@ type RegistrationFile struct {
 	Namespaces      Namespaces `yaml:"namespaces"`
 }
 
-// Namespaces are the parts of the homeserver that an application service takes an interest in.
+// Namespaces are the users, aliases and rooms of interest to an application service.
 type Namespaces struct {
 	Users   []Namespace `yaml:"users"`
 	Aliases []Namespace `yaml:"aliases"`
@@ -40,7 +40,7 @@ type Namespace struct {
 // String names the registration without its tokens.
 func (r RegistrationFile) String() string { return "registration " + r.ID }
 
-// Registration is the bot's own: its user alone, so that only rooms with the bot in them are sent.
+// Registration is the registration of the bot. It covers the bot's user alone, so the homeserver sends events of the bot's rooms only.
 func Registration(c *Config) RegistrationFile {
 	return RegistrationFile{
 		ID:              c.Appservice.ID,
@@ -53,8 +53,8 @@ func Registration(c *Config) RegistrationFile {
 	}
 }
 
-// PuppetRegistration is the second: every local user, not exclusively, and nothing is sent for it. The homeserver's own
-// rate limits stay on: people are to gain no exemption by asking Usher.
+// PuppetRegistration is the second registration. It covers every local user, not exclusively, and the homeserver sends no
+// events for it. The homeserver's rate limits apply: nobody gains an exemption by asking Usher.
 func PuppetRegistration(c *Config) RegistrationFile {
 	return RegistrationFile{
 		ID:              c.Puppet.ID,
@@ -66,7 +66,7 @@ func PuppetRegistration(c *Config) RegistrationFile {
 	}
 }
 
-// usersOnly writes the empty lists too: Dendrite stumbles over missing ones.
+// usersOnly writes empty lists too: Dendrite fails without them.
 func usersOnly(users Namespace) Namespaces {
 	return Namespaces{Users: []Namespace{users}, Aliases: []Namespace{}, Rooms: []Namespace{}}
 }
@@ -82,14 +82,14 @@ func (r RegistrationFile) YAML() ([]byte, error) {
 	return append([]byte(head), body...), nil
 }
 
-// PuppetPath is where the second registration stands: beside the first, as in registration-puppet.yaml.
+// PuppetPath is the path of the second registration, beside the first, such as registration-puppet.yaml.
 func PuppetPath(registration string) string {
 	ext := filepath.Ext(registration)
 	return strings.TrimSuffix(registration, ext) + "-puppet" + ext
 }
 
-// Differs tells whether the registration file at path says something else than r. An unreadable file is an error; so is
-// one with keys that r has no place for.
+// Differs tells whether the registration file at path has other content than r. An unreadable file is an error, and so is a
+// file with unknown keys.
 func (r RegistrationFile) Differs(path string) (bool, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {

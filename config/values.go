@@ -11,7 +11,7 @@ import (
 // hidden is shown in place of a secret.
 const hidden = "[secret]"
 
-// Secret is text that no log line, error or dump shows. Reveal returns it.
+// Secret is a text hidden in log lines, errors and dumps. Reveal returns the text.
 type Secret string
 
 // Reveal returns the text itself.
@@ -67,7 +67,7 @@ func sizeUnit(name string) (bytes int64, ok bool) {
 	return 1, false
 }
 
-// wrong is a fault that doesn't know its place yet.
+// wrong is a fault without its place.
 type wrong struct{ problem, fix string }
 
 func (w wrong) Error() string { return w.problem + "; " + w.fix }

@@ -48,7 +48,7 @@ type Config struct {
 	CleanEvery time.Duration // 0: 1 hour
 }
 
-// Queue wakes delivery. It implements invites.Queue.
+// Queue runs deliveries. It implements invites.Queue.
 type Queue struct {
 	cfg    Config
 	client client

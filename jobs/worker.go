@@ -25,7 +25,7 @@ const rowsPerCall = 8
 
 // Work implements river.Worker. An error makes River run the job again, and delivery then skips the rows that are settled.
 func (w *worker) Work(ctx context.Context, job *river.Job[wakeUp]) error {
-	again := map[time.Time][]int64{} // by the second
+	again := map[time.Time][]int64{} // see later
 	var faults []error
 	for rows := range slices.Chunk(job.Args.Rows, rowsPerCall) {
 		if w.q.stopping.Load() {

@@ -7,26 +7,26 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Backlog is what waits, read when the metrics are.
+// Backlog has the counts and ages of waiting work.
 type Backlog struct {
-	Open       int           // invitations not settled
-	Overdue    time.Duration // how long the oldest of them that is due has been
-	Events     int           // events in the inbox not handled
+	Open       int           // changes not settled
+	Overdue    time.Duration // since the oldest of them became due; 0 if none is due
+	Events     int           // events of the inbox not handled
 	Oldest     time.Duration // age of the oldest of them
 	Quarantine int           // undecodable events kept
 }
 
-// Sources are asked when the metrics are read. All are required.
+// Sources give the values of gauges when Prometheus reads them. All are required.
 type Sources struct {
 	Backlog func(context.Context) (Backlog, error)
 	Lanes   func() (rooms, events int) // rooms with a lane, and events in them
-	Faults  func() map[string]bool     // what keeps Usher from working, by a fixed set of short names
+	Faults  func() map[string]bool     // by a fixed set of short names: is the fault present
 }
 
-// Watch has the registry ask sources. Call it once.
+// Watch registers the gauges. Call it once.
 func (m *Metrics) Watch(s Sources) { m.registry.MustRegister(newGauges(s)) }
 
-// gauges is a collector, so that one question serves all values that it answers.
+// gauges collects all gauges at once, with one read of the backlog.
 type gauges struct {
 	Sources
 	open, overdue, events, oldest, quarantine, rooms, laned, fault, failed *prometheus.Desc
@@ -57,7 +57,7 @@ func (g *gauges) Describe(to chan<- *prometheus.Desc) {
 	}
 }
 
-// scrape bounds one reading of the backlog.
+// scrape is the longest time for one read of the backlog.
 const scrape = 3 * time.Second
 
 // Collect implements prometheus.Collector.

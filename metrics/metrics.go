@@ -1,5 +1,8 @@
-// Package metrics counts what Usher does, for Prometheus: a registry of its own, a sink for the counters of intake and client,
-// and decorators over the ports of invites. It changes nothing of what it watches.
+// Package metrics counts and times Usher's work for Prometheus, in a registry of its own.
+//
+// Metrics implements the Counters ports of appservice and homeserver. Its methods Homeserver, Queue and Store wrap a port of
+// invites and count the calls. Watch registers gauges; they are read when Prometheus asks. The wrappers change no argument
+// and no result.
 package metrics
 
 import (
@@ -16,7 +19,7 @@ import (
 	"usher/invites"
 )
 
-// Metrics holds everything that is counted. Its methods are safe for concurrent use and don't block.
+// Metrics holds all metrics. Its methods are safe for concurrent use and don't block.
 type Metrics struct {
 	registry *prometheus.Registry
 	clock    invites.Clock
@@ -43,14 +46,14 @@ type Metrics struct {
 	storeErrors *prometheus.CounterVec
 }
 
-// Buckets in seconds: of what a homeserver answers, and of what should be quick.
+// Buckets in seconds, for answers of a homeserver, for local work, and for waiting.
 var (
 	slow  = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
 	quick = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5}
 	long  = []float64{.01, .05, .1, .5, 1, 5, 15, 60, 300, 900, 3600, 21600, 86400}
 )
 
-// New makes the registry, with Go's and the process's own metrics in it. clock times the ports.
+// New makes the registry, with the metrics of Go and of the process. clock times the ports.
 func New(version string, clock invites.Clock) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), clock: clock, codes: codes{seen: map[string]bool{}}}
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "build_info", Help: "1, labelled with the version."}, []string{"version"})
@@ -78,7 +81,7 @@ func New(version string, clock invites.Clock) *Metrics {
 	return m
 }
 
-// namespace begins every name.
+// namespace is the prefix of all names.
 const namespace = "usher"
 
 func (m *Metrics) counter(name, help string, labels ...string) *prometheus.CounterVec {
@@ -99,28 +102,28 @@ func (m *Metrics) histograms(name, help string, buckets []float64, labels ...str
 	return h
 }
 
-// Handler serves the metrics in Prometheus' formats.
+// Handler serves the metrics in the formats of Prometheus.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }
 
-// Transaction implements matrix.Counters.
+// Transaction implements appservice.Counters.
 func (m *Metrics) Transaction(status, _, bytes int, took time.Duration) {
 	m.transactions.WithLabelValues(strconv.Itoa(status)).Inc()
 	m.transactionTime.Observe(took.Seconds())
 	m.transactionBytes.Observe(float64(bytes))
 }
 
-// Event implements matrix.Counters.
+// Event implements appservice.Counters.
 func (m *Metrics) Event(kind string, n int) { m.events.WithLabelValues(kind).Add(float64(n)) }
 
-// Call implements matrix.Counters.
+// Call implements homeserver.Counters.
 func (m *Metrics) Call(endpoint string, status int, took time.Duration) {
 	m.calls.WithLabelValues(endpoint, strconv.Itoa(status)).Inc()
 	m.callTime.WithLabelValues(endpoint).Observe(took.Seconds())
 }
 
-// Cache implements matrix.Counters.
+// Cache implements homeserver.Counters.
 func (m *Metrics) Cache(hit bool) {
 	result := "miss"
 	if hit {
@@ -129,27 +132,27 @@ func (m *Metrics) Cache(hit bool) {
 	m.cache.WithLabelValues(result).Inc()
 }
 
-// LaneWait counts an event that its room's lane took up, so long after it had arrived.
+// LaneWait counts an event by the time between its arrival and its start in the lane of its room.
 func (m *Metrics) LaneWait(waited time.Duration) { m.laneWait.Observe(max(waited, 0).Seconds()) }
 
-// Limited counts what was not done because somebody asked too much: "command" or "answer".
-func (m *Metrics) Limited(what string) { m.limited.WithLabelValues(what).Inc() }
+// Limited counts a command or an answer beyond a limit; kind is "command" or "answer".
+func (m *Metrics) Limited(kind string) { m.limited.WithLabelValues(kind).Inc() }
 
-// Panicked counts a command that met a bug.
+// Panicked counts a command that panicked.
 func (m *Metrics) Panicked() { m.panics.Inc() }
 
-// codes keeps the label "code" to few values: errcodes come from outside.
+// codes bounds the values of the label "code": errcodes come from other servers.
 type codes struct {
 	mu   sync.Mutex
 	seen map[string]bool
 }
 
-// maxCodes bounds how many codes are told apart.
+// maxCodes is the largest number of distinct codes.
 const maxCodes = 200
 
 var code = regexp.MustCompile(`\A[A-Za-z0-9_.]{1,64}\z`)
 
-// label returns a code as a label, "other" for what looks like none and for those beyond the bound.
+// label returns a code as a label: "other" for a malformed code and for codes beyond the bound.
 func (c *codes) label(text string) string {
 	if text == "" {
 		return ""

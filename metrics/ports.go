@@ -30,7 +30,7 @@ func (h actor) Act(ctx context.Context, e invites.Effect) error {
 	return err
 }
 
-// result names how an act ended.
+// result is the label for the result of an act.
 func result(err error) string {
 	switch {
 	case err == nil:
@@ -47,7 +47,7 @@ func result(err error) string {
 	return "cancelled"
 }
 
-// Queue counts the wake-ups of q.
+// Queue counts the rows that q wakes.
 func (m *Metrics) Queue(q invites.Queue) invites.Queue { return queue{q, m} }
 
 type queue struct {
@@ -80,7 +80,7 @@ type store struct {
 	m *Metrics
 }
 
-// timed starts timing an operation; what it returns ends that.
+// timed starts timing an operation. The caller calls the returned function with the operation's error.
 func (s store) timed(operation string) func(error) {
 	start := s.m.clock.Now()
 	return func(err error) {
@@ -152,7 +152,7 @@ func (s store) Settle(ctx context.Context, settlements ...invites.Settlement) (e
 		outcome := string(one.Status)
 		if one.Status == invites.StatusOpen {
 			if one.Code == invites.CodeTurn {
-				continue // it waits for its turn: that was no attempt
+				continue // the row waits for its turn: no attempt was made
 			}
 			outcome = "retry"
 			if one.Code == invites.CodeLimited {
@@ -165,7 +165,7 @@ func (s store) Settle(ctx context.Context, settlements ...invites.Settlement) (e
 	return nil
 }
 
-// decided counts the decisions in an audit.
+// decided counts the decisions among audit rows.
 func (s store) decided(audit []invites.Audit) {
 	for _, a := range audit {
 		if a.Kind == invites.AuditDecision {

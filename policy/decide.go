@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -46,8 +47,12 @@ func Own(s *room.Snapshot, r id.RoomID) *InForce {
 
 // Read reads one policy event.
 func Read(r id.RoomID, event *room.Event) Source {
-	layer, err := Parse(event.Content)
-	return Source{Room: r, Event: event.ID, Author: event.Sender, Size: len(event.Content), Layer: layer, Fault: err}
+	s := Source{Room: r, Event: event.ID, Author: event.Sender, Size: len(event.Content)}
+	var err error
+	if s.Layer, err = Parse(event.Content); err != nil {
+		errors.As(err, &s.Fault)
+	}
+	return s
 }
 
 // Decide judges both standings and the room's policy. The actor's comes first: what they could not do themselves is not
@@ -59,7 +64,7 @@ func Decide(s *room.Snapshot, q Question, p *InForce, f Facts) Decision {
 	}
 	governs := q.Action == room.Invite && p.governs()
 	if bad := p.Fault(); bad != nil && governs {
-		return Decision{Code: CodeMalformed, Side: SidePolicy, Fault: bad.Fault.Error(), From: bad.Room, Policy: bad.Event}
+		return Decision{Code: CodeMalformed, Side: SidePolicy, Fault: bad.Fault, From: bad.Room, Policy: bad.Event}
 	}
 	if already := alreadyTrue(s, q); already != "" {
 		return Decision{Verdict: room.Allow, Code: already, Policy: p.Event()}

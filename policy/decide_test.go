@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/room"
+	"usher/words"
 )
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
@@ -125,8 +127,8 @@ func TestPolicyDecides(t *testing.T) {
 			if _, known := Lookup(d.Field); !known {
 				t.Errorf("names a field %s that there is not", d.Field)
 			}
-			if words := Explain(q, d); strings.Contains(words.Sentence, "rules don't let") || words.Fix == "" {
-				t.Errorf("in words: %s", words)
+			if e := Explain(q, d); e.Sentence.Key != "why."+string(d.Code) || e.Fix.Empty() {
+				t.Errorf("explained as %+v", e)
 			}
 		})
 	}
@@ -164,8 +166,8 @@ func TestUnknownFactsAreNeverAllowed(t *testing.T) {
 		if d.Verdict != room.Unknown || d.Code != CodeFacts || d.Missing != fact {
 			t.Errorf("without %b: got %s %s, missing %b", fact, d.Verdict, d.Code, d.Missing)
 		}
-		if words := Explain(q, d).Sentence; strings.Contains(words, "something") {
-			t.Errorf("in words: %s", words)
+		if text := words.For("en").Text(Explain(q, d).Sentence); strings.Contains(text, "something") {
+			t.Errorf("in words: %s", text)
 		}
 	}
 	if d := Decide(s, q, p, Facts{Now: noon, Have: all}); d.Verdict != room.Allow {
@@ -292,7 +294,7 @@ func TestFederate(t *testing.T) {
 	s := room.NewSnapshot(room.State{Events: events, Complete: true})
 	q := Question{Action: room.Invite, Actor: alice, Performer: alice, Target: "@x:elsewhere"}
 	d := decide(s, q)
-	if d.Verdict != room.Deny || d.Code != room.RuleAPIFederateTarget || !strings.Contains(Explain(q, d).Sentence, "closed to other servers") {
+	if d.Verdict != room.Deny || d.Code != room.RuleAPIFederateTarget || Explain(q, d).Sentence.Key != "why.api.federate_target" {
 		t.Errorf("got %s %s", d.Verdict, d.Code)
 	}
 	q.Target = bob
@@ -386,17 +388,20 @@ func BenchmarkDecide(b *testing.B) {
 func TestExplanationsAreShort(t *testing.T) {
 	long := strings.Repeat("ä", 30_000)
 	q := Question{Action: room.Invite, Actor: alice, Performer: usher, Target: bob}
-	if _, malformed := Parse([]byte(`{"version":1,"` + long + `":1}`)); len(malformed.Error()) > 300 || !strings.Contains(malformed.Error(), "is no field") {
-		t.Errorf("%d bytes, %.80q", len(malformed.Error()), malformed.Error())
+	var malformed Malformed
+	if _, err := Parse([]byte(`{"version":1,"` + long + `":1}`)); !errors.As(err, &malformed) {
+		t.Fatal(err)
+	}
+	if text := words.For("en").Text(malformed.Phrase()); len(text) > 300 || !strings.Contains(text, "is no field") {
+		t.Errorf("%d bytes, %.80q", len(text), text)
 	}
 	for _, d := range []Decision{
-		{Code: CodeMalformed, Side: SidePolicy, Fault: long},
+		{Code: CodeMalformed, Side: SidePolicy, Fault: Malformed{{long, room.Say("fault.version")}}},
 		{Code: CodeListed, Side: SidePolicy, Hit: &Hit{List: "!l", Entity: "@*:*", Reason: long}},
 		{Code: "join.not_invited", Side: SideActor, Evidence: room.Evidence{Found: long}},
 	} {
-		e := Explain(q, d)
-		if len(e.Sentence) > 1100 || !strings.HasSuffix(e.Sentence, "…") || strings.ContainsRune(e.Sentence, '\uFFFD') {
-			t.Errorf("%s: %d bytes, %.80q", d.Code, len(e.Sentence), e.Sentence)
+		if text := Explain(q, d).Phrase().String(); len(text) > 1300 || strings.ContainsRune(text, '\uFFFD') {
+			t.Errorf("%s: %d bytes, %.80q", d.Code, len(text), text)
 		}
 	}
 }

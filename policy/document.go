@@ -9,80 +9,80 @@ import (
 )
 
 // Document is a policy in force: the fields of version 1 with their values, as set or by default. The JSON behind it and
-// the meaning of each field are in docs/policies.md. The zero value of a limit or a list means: no such rule.
+// the meaning of each field are in docs/policies.md; the path tags are the names in the JSON. The zero value of a limit or a list means: no such rule.
 type Document struct {
-	Delegate bool // the bot invites for people below the room's invite level
-	Ask      Ask
-	Whom     Whom
-	Quota    Quota
-	Approval Approval
-	Knocks   Knocks
-	Guard    Guard
-	Pending  Pending
+	Delegate bool     `path:"delegate"` // the bot invites for people below the room's invite level
+	Ask      Ask      `path:"ask"`
+	Whom     Whom     `path:"whom"`
+	Quota    Quota    `path:"quota"`
+	Approval Approval `path:"approval"`
+	Knocks   Knocks   `path:"knocks"`
+	Guard    Guard    `path:"guard"`
+	Pending  Pending  `path:"pending"`
 }
 
 // Ask is who may ask for invitations. All of it must hold.
 type Ask struct {
-	Level     room.Level    // at least
-	Users     []string      // user globs; with Servers: one of both must match, if either names anybody
-	Servers   []string      // server globs
-	JoinedFor time.Duration // how long they must have been in the room
+	Level     room.Level    `path:"level"`      // at least
+	Users     []string      `path:"users"`      // user globs; with Servers: one of both must match, if either names anybody
+	Servers   []string      `path:"servers"`    // server globs
+	JoinedFor time.Duration `path:"joined_for"` // how long they must have been in the room
 }
 
 // Whom is who may be invited.
 type Whom struct {
-	AllowUsers   []string // user globs; with AllowServers: one of both must match, if either names anybody
-	DenyUsers    []string
-	AllowServers []string
-	DenyServers  []string
-	IPLiterals   bool        // people on servers that go by an IP address may be invited
-	Lists        []id.RoomID // policy lists: users that they ban are not invited, nor is anybody into a room that they ban
+	AllowUsers   []string    `path:"allow_users"` // user globs; with AllowServers: one of both must match, if either names anybody
+	DenyUsers    []string    `path:"deny_users"`
+	AllowServers []string    `path:"allow_servers"`
+	DenyServers  []string    `path:"deny_servers"`
+	IPLiterals   bool        `path:"ip_literals"` // people on servers that go by an IP address may be invited
+	Lists        []id.RoomID `path:"lists"`       // policy lists: users that they ban are not invited, nor is anybody into a room that they ban
 
-	ExceptUsers   []string // user globs that Lists do not keep out
-	ExceptServers []string // server globs that Lists do not keep out
+	ExceptUsers   []string `path:"except_users"`   // user globs that Lists do not keep out
+	ExceptServers []string `path:"except_servers"` // server globs that Lists do not keep out
 
-	Cooldown   Cooldown
-	MaxMembers int64 // joined members from which on nobody more is invited
+	Cooldown   Cooldown `path:"cooldown"`
+	MaxMembers int64    `path:"max_members"` // joined members from which on nobody more is invited
 }
 
 // Cooldown is how long somebody is left in peace, or kept out.
 type Cooldown struct {
-	Leave   time.Duration // after leaving
-	Decline time.Duration // after declining an invitation
-	Kick    time.Duration // after being kicked
+	Leave   time.Duration `path:"leave"`   // after leaving
+	Decline time.Duration `path:"decline"` // after declining an invitation
+	Kick    time.Duration `path:"kick"`    // after being kicked
 }
 
 // Rate is a number in a sliding window. Count 0 means no limit.
 type Rate struct {
-	Count int64
-	Per   time.Duration
+	Count int64         `path:"count"`
+	Per   time.Duration `path:"per"`
 }
 
 // Quota is how many invitations may be asked for.
 type Quota struct {
-	Person Rate // by one person in the room
-	Room   Rate // in the room
-	Server Rate // by the people of one server in the room
+	Person Rate `path:"person"` // by one person in the room
+	Room   Rate `path:"room"`   // in the room
+	Server Rate `path:"server"` // by the people of one server in the room
 }
 
 // Approval is whose consent an invitation needs.
 type Approval struct {
-	Required bool
-	Votes    int64
-	Level    room.Level    // power level from which on a vote counts, in the room asked about
-	Room     id.RoomID     // where the card is shown; empty: the room itself
-	Expires  time.Duration // how long a card stays open
+	Required bool          `path:"required"`
+	Votes    int64         `path:"votes"`
+	Level    room.Level    `path:"level"`   // power level from which on a vote counts, in the room asked about
+	Room     id.RoomID     `path:"room"`    // where the card is shown; empty: the room itself
+	Expires  time.Duration `path:"expires"` // how long a card stays open
 }
 
 // Knocks is what happens to people who knock.
 type Knocks struct {
-	Desk            bool
-	Room            id.RoomID  // where the card is shown; empty: the room itself
-	Level           room.Level // power level from which on a decision counts
-	AcceptUsers     []string   // user globs that are let in at once
-	AcceptServers   []string   // server globs that are let in at once
-	AcceptMembersOf []id.RoomID
-	Breaker         Rate // knocks that pause letting in at once
+	Desk            bool        `path:"desk"`
+	Room            id.RoomID   `path:"room"`           // where the card is shown; empty: the room itself
+	Level           room.Level  `path:"level"`          // power level from which on a decision counts
+	AcceptUsers     []string    `path:"accept_users"`   // user globs that are let in at once
+	AcceptServers   []string    `path:"accept_servers"` // server globs that are let in at once
+	AcceptMembersOf []id.RoomID `path:"accept_members_of"`
+	Breaker         Rate        `path:"breaker"` // knocks that pause letting in at once
 }
 
 // Values of Guard.Mode, Guard.Intruders and Guard.ByHand.
@@ -98,17 +98,17 @@ const (
 
 // Guard is what is kept as it is, and what is done about those who come past the bot.
 type Guard struct {
-	Mode      string                // Off, Watch or Enforce
-	JoinRule  string                // empty: not kept
-	Levels    map[string]room.Level // by the name in m.room.power_levels, "events.<type>" and "notifications.room" too
-	Intruders string                // Ignore, Report or Kick: people who joined uninvited while the door stood open
-	ByHand    string                // Ignore, Report or Withdraw: invitations made past the bot that the policy would refuse
+	Mode      string                `path:"mode"`      // Off, Watch or Enforce
+	JoinRule  string                `path:"join_rule"` // empty: not kept
+	Levels    map[string]room.Level `path:"levels"`    // by the name in m.room.power_levels, "events.<type>" and "notifications.room" too
+	Intruders string                `path:"intruders"` // Ignore, Report or Kick: people who joined uninvited while the door stood open
+	ByHand    string                `path:"by_hand"`   // Ignore, Report or Withdraw: invitations made past the bot that the policy would refuse
 }
 
 // Pending is what becomes of invitations that nobody answers.
 type Pending struct {
-	ExpireAfter  time.Duration
-	RemindBefore time.Duration // before that
+	ExpireAfter  time.Duration `path:"expire_after"`
+	RemindBefore time.Duration `path:"remind_before"` // before that
 }
 
 // defaults is the document of a policy that sets nothing.

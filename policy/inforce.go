@@ -13,7 +13,7 @@ type Source struct {
 	Author id.UserID // sender of the event
 	Size   int       // bytes of its content: with Event, tells one from what a redaction left of it
 	Layer  Layer
-	Fault  error // the event can't be read; Malformed
+	Fault  Malformed // why the event can't be read; nil where it can
 }
 
 // InForce is the policy that governs a room: its own fields, and for each that it does not set, that of the nearest space

@@ -21,25 +21,37 @@ type Layer struct {
 // Fault is one thing wrong with a policy event.
 type Fault struct {
 	Path    string // empty: the whole of it
-	Problem string
+	Problem room.Phrase
 }
 
 // Malformed lists what is wrong with a policy event.
 type Malformed []Fault
 
-// Error implements error: for people, in one line.
+// Error implements error, for logs. People are shown the phrase.
 func (m Malformed) Error() string {
-	const most = 5
-	var parts []string
+	parts := make([]string, len(m))
 	for i, f := range m {
-		if i == most {
-			parts = append(parts, fmt.Sprintf("and %d more", len(m)-most))
-			break
-		}
-		parts = append(parts, strings.TrimPrefix(fmt.Sprintf("%.100s %s", f.Path, f.Problem), " "))
+		parts[i] = f.Path + " " + f.Problem.Key
 	}
 	return strings.Join(parts, "; ")
 }
+
+// Phrase says the first faults in one line, and how many more there are.
+func (m Malformed) Phrase() room.Phrase {
+	const most, longest = 5, 100 // faults; characters of a path
+	var parts []room.Phrase
+	for i, f := range m {
+		if i == most {
+			parts = append(parts, room.Say("fault.more", "n", len(m)-most))
+			break
+		}
+		parts = append(parts, room.Say("fault", "path", head(f.Path, longest)).Holding(f.Problem))
+	}
+	return room.Phrase{Key: "faults", Parts: parts}
+}
+
+// head returns the first n characters of a text.
+func head(text string, n int) string { return fmt.Sprintf("%.*s", n, text) }
 
 // Parse reads a policy event strictly: what it does not know, it does not guess. An empty object, which is what a redacted
 // event leaves, is no policy. The error is Malformed.
@@ -47,14 +59,14 @@ func Parse(content json.RawMessage) (Layer, error) {
 	var l Layer
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(content, &fields) != nil || fields == nil {
-		return l, Malformed{{"", "it is no JSON object"}}
+		return l, Malformed{{"", room.Say("fault.no_object")}}
 	}
 	if len(fields) == 0 {
 		return l, nil
 	}
 	var faults Malformed
 	if version, set := fields["version"]; !set || string(bytes.TrimSpace(version)) != "1" {
-		faults = append(faults, Fault{"version", "must be 1"})
+		faults = append(faults, Fault{"version", room.Say("fault.version")})
 	}
 	delete(fields, "version")
 	l.values = map[string]any{}
@@ -89,7 +101,7 @@ func (l *Layer) read(prefix string, fields map[string]json.RawMessage, sections 
 		if sections[path] && !dotted {
 			var inner map[string]json.RawMessage
 			if json.Unmarshal(fields[key], &inner) != nil || inner == nil {
-				*faults = append(*faults, Fault{path, "must be an object"})
+				*faults = append(*faults, Fault{path, room.Say("fault.object")})
 				continue
 			}
 			l.read(path, inner, sections, faults)
@@ -97,40 +109,39 @@ func (l *Layer) read(prefix string, fields map[string]json.RawMessage, sections 
 		}
 		f, known := Lookup(path)
 		if !known || dotted {
-			*faults = append(*faults, Fault{path, "is no field that this version of Usher knows"})
+			*faults = append(*faults, Fault{path, room.Say("fault.unknown")})
 			continue
 		}
-		value, problem := f.decode(fields[key])
-		if problem != "" {
-			*faults = append(*faults, Fault{path, problem})
+		value, wrong := f.decode(fields[key])
+		if wrong != nil {
+			*faults = append(*faults, Fault{path, *wrong})
 			continue
 		}
 		l.values[path] = value
 	}
 }
 
-// decode reads a value of the field's kind from JSON.
-func (f Field) decode(raw json.RawMessage) (value any, problem string) {
+// decode reads a value of the field's kind from JSON, or says what is wrong with it.
+func (f Field) decode(raw json.RawMessage) (value any, wrong *room.Phrase) {
 	raw = bytes.TrimSpace(raw)
-	wrong := "must be " + f.Takes()
 	switch f.kind {
 	case boolean:
 		if s := string(raw); s == "true" || s == "false" {
-			return s == "true", ""
+			return s == "true", nil
 		}
-		return nil, wrong
+		return nil, f.refuses()
 	case integer:
 		return f.parse(string(raw))
 	}
 	if f.isList() {
 		var list []*string
 		if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &list) != nil {
-			return nil, wrong
+			return nil, f.refuses()
 		}
 		items := make([]string, len(list))
 		for i, item := range list {
 			if item == nil {
-				return nil, wrong
+				return nil, f.refuses()
 			}
 			items[i] = *item
 		}
@@ -138,7 +149,7 @@ func (f Field) decode(raw json.RawMessage) (value any, problem string) {
 	}
 	var text string
 	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &text) != nil {
-		return nil, wrong
+		return nil, f.refuses()
 	}
 	return f.parse(text)
 }
@@ -148,48 +159,55 @@ func (f Field) denies() bool { return strings.HasPrefix(f.Path, "whom.deny_") }
 
 func (f Field) isList() bool { return f.kind == userList || f.kind == servers || f.kind == rooms }
 
-// parse reads a value of the field's kind from text. For lists, items are apart by spaces or commas.
-func (f Field) parse(text string) (value any, problem string) {
-	wrong := "must be " + f.Takes()
+// refuses says which values the field takes, of one that it does not.
+func (f Field) refuses() *room.Phrase {
+	p := room.Say("fault.takes").Holding(f.Takes())
+	return &p
+}
+
+// parse reads a value of the field's kind from text, or says what is wrong with it. For lists, items are apart by spaces or commas.
+func (f Field) parse(text string) (value any, wrong *room.Phrase) {
 	switch f.kind {
 	case boolean:
 		switch strings.ToLower(text) {
 		case "true", "yes", "on":
-			return true, ""
+			return true, nil
 		case "false", "no", "off":
-			return false, ""
+			return false, nil
 		}
 	case integer:
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err == nil && n >= f.least && n <= f.most && strconv.FormatInt(n, 10) == text {
-			return n, ""
+			return n, nil
 		}
 	case span:
 		d, ok := ParseSpan(text)
 		if ok && d >= time.Duration(f.least)*time.Second && d <= time.Duration(f.most)*time.Second {
-			return d, ""
+			return d, nil
 		}
 		if ok {
-			return nil, "must be from " + Span(time.Duration(f.least)*time.Second) + " to " + Span(time.Duration(f.most)*time.Second)
+			p := room.Say("fault.duration", "least", Span(time.Duration(f.least)*time.Second), "most", Span(time.Duration(f.most)*time.Second))
+			return nil, &p
 		}
 	case choice:
 		if slices.Contains(f.choices, text) {
-			return text, ""
+			return text, nil
 		}
 	case roomID:
 		if isRoomID(text) {
-			return text, ""
+			return text, nil
 		}
 	default:
 		return f.list(strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' || r == '\n' }))
 	}
-	return nil, wrong
+	return nil, f.refuses()
 }
 
 // list checks the items of a list.
-func (f Field) list(items []string) (value any, problem string) {
+func (f Field) list(items []string) (value any, wrong *room.Phrase) {
 	if len(items) > maxItems {
-		return nil, fmt.Sprintf("may have at most %d entries", maxItems)
+		p := room.Say("fault.entries", "n", maxItems)
+		return nil, &p
 	}
 	list := make([]string, 0, len(items))
 	for _, item := range items {
@@ -210,16 +228,18 @@ func (f Field) list(items []string) (value any, problem string) {
 			faulty = !isRoomID(item)
 		}
 		if faulty && meant != "" {
-			return nil, fmt.Sprintf("must be %s, and %.80q is none; did you mean %q?", f.kind, item, meant)
+			p := room.Say("fault.meant", "item", head(item, 80), "meant", meant).Holding(f.Takes())
+			return nil, &p
 		}
 		if faulty {
-			return nil, fmt.Sprintf("must be %s, and %.80q is none", f.kind, item)
+			p := room.Say("fault.item", "item", head(item, 80)).Holding(f.Takes())
+			return nil, &p
 		}
 		if !slices.Contains(list, item) {
 			list = append(list, item)
 		}
 	}
-	return list, ""
+	return list, nil
 }
 
 func isGlob(s string) bool {
@@ -250,15 +270,15 @@ func (l Layer) Paths() []string {
 	return paths
 }
 
-// With returns the layer with a field set from text, as a person types it. The error is a Fault's text.
+// With returns the layer with a field set from text, as a person types it. The error is Malformed.
 func (l Layer) With(path, text string) (Layer, error) {
 	f, known := Lookup(path)
 	if !known {
-		return l, Malformed{{path, "is no field of a policy"}}
+		return l, Malformed{{path, room.Say("fault.no_field")}}
 	}
-	value, problem := f.parse(text)
-	if problem != "" {
-		return l, Malformed{{path, problem}}
+	value, wrong := f.parse(text)
+	if wrong != nil {
+		return l, Malformed{{path, *wrong}}
 	}
 	return l.with(path, value), nil
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"errors"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"usher/room"
+	"usher/words"
 )
 
 // whole sets every field.
@@ -40,8 +42,8 @@ func TestWholeDocument(t *testing.T) {
 		if !l.Has(f.Path) {
 			t.Errorf("%s is not in the test's document", f.Path)
 		}
-		if words := f.Words(&doc); len(words) < 10 || !strings.HasSuffix(words, ".") || f.About == "" {
-			t.Errorf("%s in words: %q", f.Path, words)
+		if text := words.For("en").Text(f.Phrase(&doc)); len(text) < 10 || !strings.HasSuffix(text, ".") {
+			t.Errorf("%s in words: %q", f.Path, text)
 		}
 		if one, err := (Layer{}).With(f.Path, l.Text(f.Path)); err != nil || one.Text(f.Path) != l.Text(f.Path) {
 			t.Errorf("%s can't be set to %q: %v", f.Path, l.Text(f.Path), err)
@@ -88,8 +90,12 @@ func TestParseNamesEachFault(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := Parse(json.RawMessage(tt.json))
-			if err == nil || !strings.Contains(err.Error(), tt.fault) {
-				t.Errorf("got %v, want %s", err, tt.fault)
+			var malformed Malformed
+			if !errors.As(err, &malformed) {
+				t.Fatalf("got %v", err)
+			}
+			if text := words.For("en").Text(malformed.Phrase()); !strings.Contains(text, tt.fault) {
+				t.Errorf("got %s, want %s", text, tt.fault)
 			}
 		})
 	}
@@ -160,8 +166,12 @@ func TestRulesThatMatchNobody(t *testing.T) {
 		{"ask.users", "@ann", "@ann:*"}, {"ask.servers", "*:x", "x"}, {"knocks.accept_users", "@b:", "@b:*"}, {"knocks.accept_servers", ".x.y", "*.x.y"},
 	} {
 		_, err := (Layer{}).With(tt.path, tt.item)
-		if err == nil || strings.Contains(err.Error(), "did you mean") != (tt.meant != "") || !strings.Contains(err.Error(), tt.meant) {
-			t.Errorf("%s %s: %v, want %q", tt.path, tt.item, err, tt.meant)
+		var malformed Malformed
+		if !errors.As(err, &malformed) {
+			t.Fatalf("%s %s: %v", tt.path, tt.item, err)
+		}
+		if text := words.For("en").Text(malformed.Phrase()); strings.Contains(text, "did you mean") != (tt.meant != "") || !strings.Contains(text, tt.meant) {
+			t.Errorf("%s %s: %s, want %q", tt.path, tt.item, text, tt.meant)
 		}
 		if tt.meant == "" {
 			continue

@@ -69,7 +69,7 @@ type Decision struct {
 	// Where the policy decided:
 	Field   string        // path of its field
 	From    id.RoomID     // room that sets it: the room itself, or a space above it
-	Fault   string        // what is wrong with a malformed policy
+	Fault   Malformed     // what is wrong with a malformed policy
 	Missing Fact          // what would have to be known
 	Match   string        // glob that matched
 	Hit     *Hit          // rule of a policy list that matched

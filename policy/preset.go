@@ -1,10 +1,15 @@
 package policy
 
+import "usher/room"
+
 // Preset is a policy to begin with.
 type Preset struct {
-	Name, About string
-	fields      [][2]string
+	Name   string
+	fields [][2]string
 }
+
+// About says in a few words what the preset is for.
+func (p Preset) About() room.Phrase { return room.Phrase{Key: "preset." + p.Name} }
 
 // Layer returns the preset as a layer.
 func (p Preset) Layer() Layer {
@@ -18,24 +23,24 @@ func (p Preset) Layer() Layer {
 // Presets lists the presets, the most open first.
 func Presets() []Preset {
 	return []Preset{
-		{"open", "every member invites whom they like, at a pace that no flood has", [][2]string{
+		{"open", [][2]string{
 			{"delegate", "true"}, {"ask.level", "0"}, {"quota.person.count", "50"}, {"quota.person.per", "1d"},
 			{"whom.cooldown.kick", "7d"},
 		}},
-		{"members", "members who have been here for a day invite, a few people a day", [][2]string{
+		{"members", [][2]string{
 			{"delegate", "true"}, {"ask.level", "0"}, {"ask.joined_for", "1d"}, {"quota.person.count", "10"}, {"quota.person.per", "1d"},
 			{"whom.cooldown.leave", "1h"}, {"whom.cooldown.decline", "1d"}, {"whom.cooldown.kick", "7d"},
 		}},
-		{"moderated", "members ask, a moderator approves", [][2]string{
+		{"moderated", [][2]string{
 			{"delegate", "true"}, {"ask.level", "0"}, {"ask.joined_for", "1h"}, {"quota.person.count", "10"}, {"quota.person.per", "1d"},
 			{"approval.required", "true"}, {"approval.votes", "1"}, {"approval.level", "50"}, {"approval.expires", "48h"},
 			{"whom.cooldown.leave", "1h"}, {"whom.cooldown.decline", "1d"}, {"whom.cooldown.kick", "30d"},
 		}},
-		{"closed", "only moderators invite, and the door is watched", [][2]string{
+		{"closed", [][2]string{
 			{"delegate", "false"}, {"ask.level", "50"}, {"whom.cooldown.decline", "7d"}, {"whom.cooldown.kick", "30d"},
 			{"guard.mode", "watch"}, {"guard.join_rule", "invite"}, {"guard.by_hand", "report"}, {"pending.expire_after", "14d"},
 		}},
-		{"community", "for the space of a community: what all its rooms have in common", [][2]string{
+		{"community", [][2]string{
 			{"delegate", "true"}, {"ask.level", "0"}, {"ask.joined_for", "1d"}, {"quota.person.count", "10"}, {"quota.person.per", "1d"},
 			{"quota.room.count", "100"}, {"quota.room.per", "1d"}, {"whom.ip_literals", "false"},
 			{"whom.cooldown.leave", "1h"}, {"whom.cooldown.decline", "1d"}, {"whom.cooldown.kick", "30d"},

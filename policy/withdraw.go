@@ -1,10 +1,6 @@
 package policy
 
-import (
-	"fmt"
-
-	"usher/room"
-)
+import "usher/room"
 
 // Withdrawing an invitation is a kick to the Matrix rules, even one's own, and needs the kick level
 // (https://spec.matrix.org/latest/rooms/v12/#authorization-rules, 4.4). It is an action of its own here, because it must
@@ -71,17 +67,4 @@ func (c check) withdrawal() Decision {
 		}
 	}
 	return c.delegating(lent)
-}
-
-// withdrawal words what is peculiar to withdrawals.
-func (w wording) withdrawal() Explanation {
-	switch w.d.Code {
-	case CodeNotInvited:
-		return Explanation{string(w.q.Target) + " has no open invitation here.", ""}
-	case CodeStands:
-		return Explanation{"The room's policy lets the invitation of " + string(w.q.Target) + " stand.", ""}
-	}
-	ev := w.d.Evidence
-	return Explanation{fmt.Sprintf("Withdrawing an invitation, even one's own, counts as a kick: it needs power level %s here, and %s %s.",
-		level(ev.Needed), w.have, level(ev.Had)), w.raise("kick", ev)}
 }

@@ -38,7 +38,7 @@ func Authorize(s *Snapshot, a Action) (r Result) {
 }
 
 // membership returns the membership that an action results in, empty for those that are no membership change.
-func (t ActionType) membership() string {
+func (t ActionType) Membership() string {
 	switch t {
 	case Join:
 		return join
@@ -55,7 +55,7 @@ func (t ActionType) membership() string {
 }
 
 // eventType returns the type of the event that an action sends, empty for unknown actions.
-func (t ActionType) eventType() string {
+func (t ActionType) EventType() string {
 	switch t {
 	case SetJoinRules:
 		return typeJoinRules
@@ -64,7 +64,7 @@ func (t ActionType) eventType() string {
 	case ThirdParty:
 		return typeThirdParty
 	}
-	if t.membership() != "" {
+	if t.Membership() != "" {
 		return typeMember
 	}
 	return ""
@@ -91,9 +91,9 @@ func (a *Action) parse(c *parsedContent) bool {
 // (https://spec.matrix.org/latest/server-server-api/#checks-performed-on-receipt-of-a-pdu). It reports whether that
 // decided; the result is r then.
 func (s *Snapshot) checkFormat(a *Action, content *parsedContent, isObject bool, r *Result) (decided bool) {
-	membership := a.Type.membership()
+	membership := a.Type.Membership()
 	switch {
-	case a.Type.eventType() == "":
+	case a.Type.EventType() == "":
 		*r = deny(RuleFormatAction, Evidence{Found: string(a.Type)})
 	case !isObject:
 		*r = deny(RuleFormatContent, Evidence{})
@@ -137,7 +137,7 @@ func (s *Snapshot) checkRoom(sender id.UserID, r *Result) (decided bool) {
 // authorizeState applies rules 6 to 11 to the state events that are actions.
 func (s *Snapshot) authorizeState(a *Action, content *parsedContent) Result {
 	stateKey := ""
-	r := s.authorizeSend(a.Sender, a.Type.eventType(), &stateKey)
+	r := s.authorizeSend(a.Sender, a.Type.EventType(), &stateKey)
 	// 10. m.room.power_levels.
 	if r.Verdict == Allow && a.Type == SetPowerLevels {
 		return s.authorizePowerLevels(a, content.Value)
@@ -236,7 +236,7 @@ func (s *Snapshot) NeededFor(t ActionType) (needed Level, known bool) {
 			l = s.named(banLevel)
 		}
 	case SetJoinRules, SetPowerLevels:
-		l = s.eventLevel(t.eventType(), true)
+		l = s.eventLevel(t.EventType(), true)
 	case Join, Knock, Leave:
 		return 0, true
 	}

@@ -42,7 +42,7 @@ type Answer struct {
 // it (/invite, /kick, …): the verdict of Authorize, except where that homeserver is known to be stricter or laxer.
 func ClientAPI(s *Snapshot, a Action, hs Homeserver) Answer {
 	r := Authorize(s, a)
-	if r.Verdict == Unknown || a.Type.membership() == "" {
+	if r.Verdict == Unknown || a.Type.Membership() == "" {
 		return answer(r)
 	}
 	switch hs {

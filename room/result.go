@@ -54,7 +54,7 @@ func (v Verdict) String() string {
 	return "deny"
 }
 
-// comparesPower reports whether Had and Needed are the evidence.
-func (r Result) comparesPower() bool {
+// ComparesPower reports whether Had and Needed are the evidence.
+func (r Result) ComparesPower() bool {
 	return r.Evidence.Key.Type == typePowerLevels && r.Verdict != Unknown
 }

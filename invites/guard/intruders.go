@@ -73,7 +73,7 @@ func (g *Guard) byHand(ctx context.Context, ev invites.Received, p *policy.InFor
 		return nil // accepted by now: they are one of those who are counted
 	}
 	report := Report{Kind: ReportByHand, Part: "by_hand", Event: ev.Event, Who: ev.Sender, Target: target, At: ev.SentAt,
-		Code: string(d.Code), Because: policy.Explain(q, d).Sentence}
+		Code: string(d.Code), Because: policy.Explain(q, d).Sentence.String()}
 	return g.remove(ctx, ev, p, report, removal{
 		path: "guard.by_hand", wanted: guard.ByHand == policy.Withdraw, membership: "invite",
 		reason: "The room's policy does not allow this invitation.", code: string(d.Code),

@@ -1,4 +1,4 @@
-package room
+package check
 
 import (
 	"bytes"
@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"usher/words"
 )
 
 // TestDocs keeps docs/check.md true: its example is answered as it says, and it names every rule code.
@@ -19,7 +21,7 @@ func TestDocs(t *testing.T) {
 	docs := string(raw)
 	blocks := regexp.MustCompile("(?s)```json\n(.*?)```").FindAllStringSubmatch(docs, -1)
 	var out bytes.Buffer
-	if malformed, err := Check(strings.NewReader(strings.ReplaceAll(blocks[0][1], "\n", " ")), &out); malformed != 0 || err != nil {
+	if malformed, err := Check(strings.NewReader(strings.ReplaceAll(blocks[0][1], "\n", " ")), &out, words.For("en")); malformed != 0 || err != nil {
 		t.Fatalf("the example: %d malformed, %v: %s", malformed, err, out.String())
 	}
 	var got, want any
@@ -34,7 +36,7 @@ func TestDocs(t *testing.T) {
 	}
 
 	for _, file := range []string{"rules.go", "csapi.go"} {
-		source, err := os.ReadFile(file)
+		source, err := os.ReadFile("../room/" + file)
 		if err != nil {
 			t.Fatal(err)
 		}

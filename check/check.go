@@ -1,4 +1,6 @@
-package room
+// Package check judges rooms by the Matrix authorization rules for other programs: cases in JSON Lines go in, answers come
+// out. It is `usher check`; docs/check.md has the format. Package room has the rules, package words the sentences.
+package check
 
 import (
 	"bufio"
@@ -8,18 +10,19 @@ import (
 	"fmt"
 	"io"
 
-	"usher/exactjson"
-
 	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
+	"usher/room"
+	"usher/words"
 )
 
 // maxLine is the longest line, in bytes, that Check reads.
 const maxLine = 4 << 20
 
-// Check judges cases in JSON Lines, one a line, and answers each with a line (docs/check.md has the format). It is what
-// `usher check` does. A malformed line is answered with its number and fault, and the rest go on; empty lines are
-// skipped. It returns how many lines were malformed, and an error of reading or writing.
-func Check(in io.Reader, out io.Writer) (malformed int, err error) {
+// Check judges the case on each line and answers it with a line. It answers a malformed line with its number and its fault, and
+// skips empty lines. It returns how many lines were malformed, and an error of reading or writing.
+func Check(in io.Reader, out io.Writer, voice *words.Voice) (malformed int, err error) {
 	lines := bufio.NewReaderSize(in, 64<<10)
 	answers := bufio.NewWriter(out)
 	encoder := json.NewEncoder(answers)
@@ -35,14 +38,14 @@ func Check(in io.Reader, out io.Writer) (malformed int, err error) {
 		if err == nil && len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}
-		var answer any
-		if c, fault := parseCase(line, err); fault != nil {
+		var out any
+		if c, wrong := parseCase(line, err); wrong != nil {
 			malformed++
-			answer = checkFault{number, fault.Error()}
+			out = fault{number, wrong.Error()}
 		} else {
-			answer = c.answer()
+			out = c.answer(voice)
 		}
-		if err := encoder.Encode(answer); err != nil {
+		if err := encoder.Encode(out); err != nil {
 			return malformed, err
 		}
 		if lines.Buffered() == 0 { // somebody may wait for the answer
@@ -76,91 +79,94 @@ func readLine(r *bufio.Reader) (line []byte, err error) {
 	}
 }
 
-// checkCase is one line of input.
-type checkCase struct {
+// question is one line of input.
+type question struct {
 	id     json.RawMessage // as given
-	state  State
-	action Action
+	state  room.State
+	action room.Action
 }
 
-type checkFault struct {
+// fault answers a malformed line.
+type fault struct {
 	Line  int    `json:"line"`
 	Error string `json:"error"`
 }
 
-type checkAnswer struct {
+// answer is one line of output.
+type answer struct {
 	ID      json.RawMessage `json:"id"`
 	Verdict string          `json:"verdict"`
-	Rule    Rule            `json:"rule"`
-	Reasons []checkReason   `json:"reasons"`
+	Rule    room.Rule       `json:"rule"`
+	Reasons []reason        `json:"reasons"`
 	// ClientAPI has the homeservers whose client API is known to answer otherwise.
-	ClientAPI map[Homeserver]checkAPI `json:"client_api,omitempty"`
+	ClientAPI map[room.Homeserver]apiAnswer `json:"client_api,omitempty"`
 }
 
-// checkAPI is what a client API answers where that is not the verdict of the rules.
-type checkAPI struct {
-	Verdict string `json:"verdict"`
-	Rule    Rule   `json:"rule"`
-	Errcode string `json:"errcode,omitempty"`
+// apiAnswer is what a client API answers where that is not the verdict of the rules.
+type apiAnswer struct {
+	Verdict string    `json:"verdict"`
+	Rule    room.Rule `json:"rule"`
+	Errcode string    `json:"errcode,omitempty"`
 }
 
-// checkReason is the evidence of a result, and the sentence for it.
-type checkReason struct {
-	Rule   Rule        `json:"rule"`
-	Text   string      `json:"text"`
-	State  *checkState `json:"state,omitempty"`
-	User   id.UserID   `json:"user,omitempty"`
-	Found  string      `json:"found,omitempty"`
-	Wanted string      `json:"wanted,omitempty"`
-	Had    any         `json:"had,omitempty"` // an integer, or "infinite"
-	Needed any         `json:"needed,omitempty"`
+// reason is the evidence of a result, and the sentence for it.
+type reason struct {
+	Rule   room.Rule `json:"rule"`
+	Text   string    `json:"text"`
+	State  *stateKey `json:"state,omitempty"`
+	User   id.UserID `json:"user,omitempty"`
+	Found  string    `json:"found,omitempty"`
+	Wanted string    `json:"wanted,omitempty"`
+	Had    any       `json:"had,omitempty"` // an integer, or "infinite"
+	Needed any       `json:"needed,omitempty"`
 }
 
-type checkState struct {
+type stateKey struct {
 	Type     string `json:"type"`
 	StateKey string `json:"state_key"`
 }
 
-func (c checkCase) answer() checkAnswer {
-	snapshot := NewSnapshot(c.state)
-	r := Authorize(snapshot, c.action)
+func (c question) answer(voice *words.Voice) answer {
+	snapshot := room.NewSnapshot(c.state)
+	r := room.Authorize(snapshot, c.action)
 	e := r.Evidence
-	reason := checkReason{Rule: r.Rule, Text: r.String(), User: e.User, Found: e.Found, Wanted: e.Wanted}
-	if e.Key != (Key{}) {
-		reason.State = &checkState{e.Key.Type, e.Key.StateKey}
+	because := reason{Rule: r.Rule, Text: voice.Text(r.Phrase()), User: e.User, Found: e.Found, Wanted: e.Wanted}
+	if e.Key != (room.Key{}) {
+		because.State = &stateKey{e.Key.Type, e.Key.StateKey}
 	}
-	if r.comparesPower() {
-		reason.Had, reason.Needed = e.Had.json(), e.Needed.json()
+	if r.ComparesPower() {
+		because.Had, because.Needed = power(e.Had), power(e.Needed)
 	}
-	return checkAnswer{c.id, r.Verdict.String(), r.Rule, []checkReason{reason}, otherwise(snapshot, c.action, r)}
+	return answer{c.id, r.Verdict.String(), r.Rule, []reason{because}, otherwise(snapshot, c.action, r)}
 }
 
 // otherwise lists the client APIs that answer otherwise than r.
-func otherwise(s *Snapshot, a Action, r Result) map[Homeserver]checkAPI {
-	var apis map[Homeserver]checkAPI
-	for _, hs := range [...]Homeserver{Synapse, Dendrite} {
-		answer := ClientAPI(s, a, hs)
-		if answer.Verdict == r.Verdict {
+func otherwise(s *room.Snapshot, a room.Action, r room.Result) map[room.Homeserver]apiAnswer {
+	var apis map[room.Homeserver]apiAnswer
+	for _, hs := range [...]room.Homeserver{room.Synapse, room.Dendrite} {
+		api := room.ClientAPI(s, a, hs)
+		if api.Verdict == r.Verdict {
 			continue
 		}
 		if apis == nil {
-			apis = map[Homeserver]checkAPI{}
+			apis = map[room.Homeserver]apiAnswer{}
 		}
-		apis[hs] = checkAPI{answer.Verdict.String(), answer.Rule, answer.Errcode}
+		apis[hs] = apiAnswer{api.Verdict.String(), api.Rule, api.Errcode}
 	}
 	return apis
 }
 
-func (l Level) json() any {
-	if l == Infinite {
+// power is a power level as answers have it.
+func power(l room.Level) any {
+	if l == room.Infinite {
 		return "infinite"
 	}
 	return int64(l)
 }
 
 // parseCase reads a line; err is what reading it gave.
-func parseCase(line []byte, err error) (checkCase, error) {
-	var c checkCase
+func parseCase(line []byte, err error) (question, error) {
+	var c question
 	if errors.Is(err, errLong) {
 		return c, errLong
 	}
@@ -184,9 +190,9 @@ func parseCase(line []byte, err error) (checkCase, error) {
 // reader reads a case and keeps the first fault.
 type reader struct{ fault error }
 
-func (r *reader) fail(format string, args ...any) {
+func (r *reader) fail(err error) {
 	if r.fault == nil {
-		r.fault = fmt.Errorf(format, args...)
+		r.fault = err
 	}
 }
 
@@ -195,9 +201,9 @@ func (r *reader) want(n exactjson.Value, key string, k exactjson.Kind) exactjson
 	v := n.Get(key)
 	switch {
 	case !v.Exists():
-		r.fail("%q is missing", key)
+		r.fail(fmt.Errorf("%q is missing", key))
 	case v.Kind != k:
-		r.fail("%q is not %s", key, kindName(k))
+		r.fail(fmt.Errorf("%q is not %s", key, kindName(k)))
 	}
 	return v
 }
@@ -214,15 +220,15 @@ func (r *reader) text(n exactjson.Value, key string) string {
 	return s
 }
 
-func (r *reader) action(n exactjson.Value) Action {
+func (r *reader) action(n exactjson.Value) room.Action {
 	if n.Kind != exactjson.Object {
-		return Action{}
+		return room.Action{}
 	}
-	a := Action{Type: ActionType(r.text(n, "type")), Sender: id.UserID(r.text(n, "sender"))}
-	if a.Type.eventType() == "" {
-		r.fail("%q is no action type", a.Type)
+	a := room.Action{Type: room.ActionType(r.text(n, "type")), Sender: id.UserID(r.text(n, "sender"))}
+	if a.Type.EventType() == "" {
+		r.fail(fmt.Errorf("%q is no action type", a.Type))
 	}
-	if a.Type.membership() != "" {
+	if a.Type.Membership() != "" {
 		a.Target = id.UserID(r.text(n, "target"))
 	}
 	a.Content = json.RawMessage(n.Get("content").Raw)
@@ -231,25 +237,25 @@ func (r *reader) action(n exactjson.Value) Action {
 	case exactjson.True:
 		a.PrevIsCreate = true
 	default:
-		r.fail(`"prev_is_create" is not a boolean`)
+		r.fail(fmt.Errorf(`"prev_is_create" is not a boolean`))
 	}
 	return a
 }
 
 // events collects that state which the action needs. What the case does not mention stays unknown.
-func (r *reader) events(state exactjson.Value, a Action) map[Key]*Event {
-	events := make(map[Key]*Event)
-	for _, key := range Needs(a) {
+func (r *reader) events(state exactjson.Value, a room.Action) map[room.Key]*room.Event {
+	events := make(map[room.Key]*room.Event)
+	for _, key := range room.Needs(a) {
 		switch key.Type {
-		case typeCreate:
+		case "m.room.create":
 			r.event(events, key, state.Get("create"), true)
-		case typeJoinRules:
+		case "m.room.join_rules":
 			r.event(events, key, state.Get("join_rules"), false)
-		case typePowerLevels:
+		case "m.room.power_levels":
 			r.event(events, key, state.Get("power_levels"), false)
-		case typeMember:
+		case "m.room.member":
 			r.entry(events, key, state, "members")
-		case typeThirdParty:
+		case "m.room.third_party_invite":
 			r.entry(events, key, state, "third_party_invite")
 		}
 	}
@@ -257,25 +263,25 @@ func (r *reader) events(state exactjson.Value, a Action) map[Key]*Event {
 }
 
 // entry takes an event from a map by state key, as which null is an empty one.
-func (r *reader) entry(events map[Key]*Event, key Key, state exactjson.Value, name string) {
+func (r *reader) entry(events map[room.Key]*room.Event, key room.Key, state exactjson.Value, name string) {
 	all := state.Get(name)
 	switch all.Kind {
 	case exactjson.None:
 		return
 	case exactjson.Null, exactjson.Object:
 	default:
-		r.fail("%q is not an object", name)
+		r.fail(fmt.Errorf("%q is not an object", name))
 		return
 	}
 	n := all.Get(key.StateKey)
 	if !n.Exists() {
 		n.Kind = exactjson.Null
 	}
-	r.event(events, key, n, key.Type == typeThirdParty)
+	r.event(events, key, n, name == "third_party_invite")
 }
 
 // event takes an event: its content, wrapped together with the sender or not. null is no event.
-func (r *reader) event(events map[Key]*Event, key Key, n exactjson.Value, wrapped bool) {
+func (r *reader) event(events map[room.Key]*room.Event, key room.Key, n exactjson.Value, wrapped bool) {
 	switch n.Kind {
 	case exactjson.None:
 		return
@@ -283,12 +289,12 @@ func (r *reader) event(events map[Key]*Event, key Key, n exactjson.Value, wrappe
 		events[key] = nil
 		return
 	}
-	e := &Event{Content: json.RawMessage(n.Raw)}
+	e := &room.Event{Content: json.RawMessage(n.Raw)}
 	sender, _ := n.Get("sender").Str()
 	e.Sender = id.UserID(sender)
 	if wrapped {
 		if n.Kind != exactjson.Object {
-			r.fail("%s is not an object", key.Type)
+			r.fail(fmt.Errorf("%s is not an object", key.Type))
 		}
 		e.Content = json.RawMessage(n.Get("content").Raw)
 	}

@@ -1,4 +1,4 @@
-package room
+package check
 
 import (
 	"bytes"
@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"usher/words"
 )
 
 // publicJoin is a case that is allowed, with what is given instead of its state's members.
@@ -42,12 +44,12 @@ func TestCheckMalformedLines(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var out bytes.Buffer
-			malformed, err := Check(strings.NewReader(good+"\n\n"+test.line+"\n"+good), &out)
+			malformed, err := Check(strings.NewReader(good+"\n\n"+test.line+"\n"+good), &out, words.For("en"))
 			if malformed != 1 || err != nil {
 				t.Fatalf("got %d malformed, %v", malformed, err)
 			}
 			lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-			var fault checkFault
+			var fault fault
 			if len(lines) != 3 || json.Unmarshal([]byte(lines[1]), &fault) != nil {
 				t.Fatalf("got %q", lines)
 			}
@@ -75,7 +77,7 @@ func TestCheckVerdicts(t *testing.T) {
 	}
 	for _, test := range tests {
 		var out bytes.Buffer
-		malformed, err := Check(strings.NewReader(test.line), &out)
+		malformed, err := Check(strings.NewReader(test.line), &out, words.For("en"))
 		want := `"verdict":"` + test.verdict + `","rule":"` + test.rule + `"`
 		if malformed != 0 || err != nil || !strings.Contains(out.String(), want) {
 			t.Errorf("%s: got %d, %v, %s", test.name, malformed, err, out.String())
@@ -89,7 +91,7 @@ func TestCheckStreams(t *testing.T) {
 	answers, out := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		_, err := Check(in, out)
+		_, err := Check(in, out, words.For("en"))
 		done <- errors.Join(err, out.Close())
 	}()
 	decoder := json.NewDecoder(answers)
@@ -97,7 +99,7 @@ func TestCheckStreams(t *testing.T) {
 		if _, err := io.WriteString(cases, publicJoin(`,"members":{}`)+"\n"); err != nil {
 			t.Fatal(err)
 		}
-		var answer checkAnswer
+		var answer answer
 		if err := decoder.Decode(&answer); err != nil || answer.Verdict != "allow" {
 			t.Fatalf("got %+v, %v", answer, err)
 		}
@@ -110,12 +112,12 @@ func TestCheckStreams(t *testing.T) {
 
 func TestCheckErrors(t *testing.T) {
 	broken := errors.New("broken")
-	if _, err := Check(iotest.ErrReader(broken), io.Discard); !errors.Is(err, broken) {
+	if _, err := Check(iotest.ErrReader(broken), io.Discard, words.For("en")); !errors.Is(err, broken) {
 		t.Errorf("reading: got %v", err)
 	}
 	in, out := io.Pipe()
 	in.CloseWithError(broken)
-	if _, err := Check(strings.NewReader(publicJoin(``)+"\n"), out); !errors.Is(err, broken) {
+	if _, err := Check(strings.NewReader(publicJoin(``)+"\n"), out, words.For("en")); !errors.Is(err, broken) {
 		t.Errorf("writing: got %v", err)
 	}
 }

@@ -1,0 +1,178 @@
+// Package words has every sentence that people read in chats.
+//
+// The packages that decide and act hold no English. They make a room.Phrase: a key such as "why.invite.power" and named
+// arguments. A Voice puts a phrase into the words of one language when it is shown.
+//
+// # Catalogues
+//
+// Each language is one YAML file of this folder, named by its tag; en.yaml is complete, and a key that another file lacks is said in
+// English. To add a language, add a file. A catalogue maps keys to templates (text/template):
+//
+//	why.invite.power: "Inviting needs power level {{level .needed}} here, and you have {{level .had}}."
+//	time.minutes: {one: "1 minute", other: "{{.n}} minutes"}
+//
+// The arguments are strings. The argument n chooses the plural form (the forms of the language are those of CLDR), .parts is the list
+// of the phrases that the phrase holds. Words between backticks are shown in fixed width, and \n ends a line; an argument can do neither.
+// The functions that a template may call are in functions.go.
+//
+// # Tests
+//
+// words_test.go in the root folder reads the source of all packages: each key that is said is in en.yaml and takes the arguments
+// that it is given, each entry is used, and no other package has sentences.
+package words
+
+import (
+	"embed"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/nicksnyder/go-i18n/v2/i18n"
+	"github.com/nicksnyder/go-i18n/v2/i18n/template"
+	"golang.org/x/text/language"
+	"gopkg.in/yaml.v3"
+
+	"usher/room"
+)
+
+//go:embed *.yaml
+var catalogues embed.FS
+
+// english is the language whose catalogue is complete.
+const english = "en"
+
+// voices has each language by its tag. The catalogues are part of the program, so that a fault in one is a bug; a test reads all.
+var voices = sync.OnceValue(load)
+
+// Voice puts phrases into the words of one language. It is safe for concurrent use.
+type Voice struct {
+	localizer *i18n.Localizer
+	parser    template.Parser
+}
+
+// For returns the voice of a language, by its tag (BCP 47, as in "de-AT"), or the one that is nearest to it: English where none is.
+func For(tag string) *Voice {
+	all := voices()
+	tags := []language.Tag{language.English}
+	for name := range all {
+		if name != english {
+			tags = append(tags, language.Make(name))
+		}
+	}
+	_, i, confidence := language.NewMatcher(tags).Match(language.Make(tag))
+	if v := all[tags[i].String()]; v != nil && confidence > language.No {
+		return v
+	}
+	return all[english]
+}
+
+// load reads the catalogues.
+func load() map[string]*Voice {
+	files, err := catalogues.ReadDir(".")
+	if err != nil {
+		panic(fmt.Errorf("words: %w", err))
+	}
+	all := map[string]*Voice{}
+	for _, file := range files {
+		tag := strings.TrimSuffix(file.Name(), path.Ext(file.Name()))
+		all[tag] = voice(tag)
+	}
+	return all
+}
+
+// voice reads one language, with English below it. Each voice has templates of its own, since their functions speak its language.
+func voice(tag string) *Voice {
+	bundle := i18n.NewBundle(language.English)
+	bundle.RegisterUnmarshalFunc("yaml", yaml.Unmarshal)
+	for _, name := range []string{english + ".yaml", tag + ".yaml"} {
+		if _, err := bundle.LoadMessageFileFS(catalogues, name); err != nil {
+			panic(fmt.Errorf("words: %s: %w", name, err))
+		}
+	}
+	v := &Voice{localizer: i18n.NewLocalizer(bundle, tag)}
+	v.parser = &parser{template.TextParser{Funcs: v.functions(), Option: "missingkey=error"}}
+	return v
+}
+
+// parser is a TextParser whose templates may be kept, since its functions never change.
+type parser struct{ template.TextParser }
+
+// Cacheable implements template.Parser.
+func (*parser) Cacheable() bool { return true }
+
+// Run is a piece of a sentence that is shown in one way.
+type Run struct {
+	Text string
+	Code bool // in fixed width
+	Line bool // the end of a line; Text is empty
+}
+
+// Text returns a phrase in words, without markup. Its arguments are as they are: escape the text before it is shown.
+func (v *Voice) Text(p room.Phrase) string {
+	var out strings.Builder
+	for _, r := range v.Runs(p) {
+		if r.Line {
+			r.Text = "\n"
+		}
+		out.WriteString(r.Text)
+	}
+	return out.String()
+}
+
+// Runs returns a phrase in words, with the pieces that are shown in fixed width apart. Arguments are as they are: escape each
+// piece before it is shown.
+func (v *Voice) Runs(p room.Phrase) (runs []Run) {
+	for i, piece := range strings.Split(v.render(p), "`") {
+		for j, line := range strings.Split(piece, "\n") {
+			if j > 0 {
+				runs = append(runs, Run{Line: true})
+			}
+			if line != "" {
+				runs = append(runs, Run{Text: restore(line), Code: i%2 == 1})
+			}
+		}
+	}
+	return runs
+}
+
+// protect takes from an argument the characters that mean something in a catalogue; restore gives them back. The bytes that
+// stand for them meanwhile are none of UTF-8.
+func protect(argument string) string {
+	return strings.NewReplacer("`", "\xff", "\n", "\xfe").Replace(strings.ToValidUTF8(argument, "\uFFFD"))
+}
+
+func restore(text string) string { return strings.NewReplacer("\xff", "`", "\xfe", "\n").Replace(text) }
+
+// render executes the templates of a phrase and of its parts.
+func (v *Voice) render(p room.Phrase) string {
+	parts := make([]string, len(p.Parts))
+	for i, part := range p.Parts {
+		parts[i] = v.render(part)
+	}
+	if p.Key == "" {
+		return strings.Join(parts, " ")
+	}
+	data := map[string]any{"parts": parts}
+	for name, value := range p.Args {
+		data[name] = protect(value)
+	}
+	text, found := v.find(p.Key, data)
+	if !found {
+		return protect(p.Key)
+	}
+	return text
+}
+
+// find renders the entry of a key. Without a plural form of its own, an entry has one form for all numbers.
+func (v *Voice) find(key string, data map[string]any) (text string, found bool) {
+	c := &i18n.LocalizeConfig{MessageID: key, TemplateData: data, TemplateParser: v.parser}
+	if n, counts := data["n"].(string); counts {
+		if count, err := strconv.Atoi(n); err == nil {
+			c.PluralCount = count
+		}
+	}
+	text, _ = v.localizer.Localize(c) // the error also tells of a plural form that is not there
+	return text, text != ""
+}

@@ -1,0 +1,88 @@
+package words
+
+import (
+	"slices"
+	"testing"
+
+	"usher/room"
+)
+
+func TestRuns(t *testing.T) {
+	v := voice(english)
+	for _, test := range []struct {
+		name string
+		in   room.Phrase
+		want []Run
+	}{
+		{"nothing", room.Phrase{}, nil},
+		{"plain", room.Say("text", "text", "a"), []Run{{Text: "a"}}},
+		{"an argument makes no markup", room.Say("text", "text", "a`b\nc{{.x}}"), []Run{{Text: "a`b\nc{{.x}}"}}},
+		{"bytes that are none of UTF-8", room.Say("text", "text", "a\xff\xfeb"), []Run{{Text: "a\uFFFDb"}}},
+		{"in sequence", room.Sentences(room.Say("text", "text", "A."), room.Phrase{}, room.Say("text", "text", "B.")), []Run{{Text: "A. B."}}},
+		{"a key without words", room.Phrase{Key: "nothing.such"}, []Run{{Text: "nothing.such"}}},
+		{"an argument that is missing", room.Phrase{Key: "text"}, []Run{{Text: "text"}}},
+		{"a level", room.Say("why.power", "action", "set_join_rules", "needed", room.Infinite, "had", 50),
+			[]Run{{Text: "To change the join rule needs power level that of a room creator here, and you have 50."}}},
+	} {
+		if got := v.Runs(test.in); !slices.Equal(got, test.want) {
+			t.Errorf("%s: got %v", test.name, got)
+		}
+	}
+}
+
+func TestPhraseSurvivesBeingKept(t *testing.T) {
+	v := For(english)
+	p := room.Sentences(room.Say("why.invite.power", "needed", 50, "had", 0), room.Say("fix.raise", "needed", 50, "action", "invite"))
+	const want = "Inviting needs power level 50 here, and you have 0. An admin can raise you to 50, or lower what it takes to invite."
+	for _, kept := range []string{p.String(), want} { // as it is kept now, and as rows of old have it
+		if got := v.Text(room.ReadPhrase(kept)); got != want {
+			t.Errorf("%s became %q", kept, got)
+		}
+	}
+	for _, text := range []string{"", "{not JSON", "{}", "[1]", `"x"`, "{\"a\":1}"} {
+		if got := v.Text(room.ReadPhrase(text)); got != text {
+			t.Errorf("%q became %q", text, got)
+		}
+	}
+}
+
+func TestPluralForms(t *testing.T) {
+	v := For(english)
+	for wait, want := range map[string]string{"1s": "1 minute", "61s": "2 minutes", "2h": "120 minutes", "2h1m": "3 hours", "49h": "3 days", "0s": "0 minutes"} {
+		if got := v.Text(room.Say("quota.wait", "wait", wait)); got != want {
+			t.Errorf("%s: got %q, want %q", wait, got, want)
+		}
+	}
+}
+
+func TestResultsInWords(t *testing.T) {
+	levels := room.Key{Type: "m.room.power_levels"}
+	for _, test := range []struct {
+		in   room.Result
+		want string
+	}{
+		{room.Result{Verdict: room.Deny, Rule: room.RuleInvitePower, Evidence: room.Evidence{Key: levels, Had: 40, Needed: 50, User: "@b:x"}},
+			"not enough power to invite: @b:x has power 40, 50 is needed"},
+		{room.Result{Verdict: room.Allow, Rule: room.RuleKick, Evidence: room.Evidence{Key: levels, Had: room.Infinite, Needed: 40, User: "@b:x"}},
+			"may kick: the sender has power infinite, @b:x has 40"},
+		{room.Result{Rule: room.RuleInviteTargetJoined, Evidence: room.Evidence{Key: room.Key{Type: "m.room.member", StateKey: "@b:x"}, Found: "join", Wanted: "leave", User: "@b:x"}},
+			`the target is in the room already: @b:x has membership "join"`},
+		{room.Result{Rule: room.RuleKnockRule, Evidence: room.Evidence{Key: room.Key{Type: "m.room.join_rules"}, Found: "invite", Wanted: "knock", User: "@x:y"}},
+			`the join rule does not let people knock: "invite" where "knock" would do`},
+		{room.Result{Rule: room.RulePLNotInteger, Evidence: room.Evidence{Found: "ban"}}, `not an integer, as this room version writes them: "ban"`},
+		{room.Result{Verdict: room.Unknown, Rule: room.RuleUnknown, Evidence: room.Evidence{Key: room.Key{Type: "m.room.member", StateKey: "@b:x"}}},
+			"it depends on m.room.member of @b:x, which is not known"},
+	} {
+		if got := For(english).Text(test.in.Phrase()); got != test.want {
+			t.Errorf("got %q, want %q", got, test.want)
+		}
+	}
+}
+
+func TestFor(t *testing.T) {
+	for tag, want := range map[string]string{"en": english, "en-GB": english, "tlh": english, "": english, "x!": english} {
+		if For(tag) != voices()[want] {
+			t.Errorf("%q is not spoken as %s", tag, want)
+		}
+	}
+}
