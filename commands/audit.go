@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"maunium.net/go/mautrix/id"
-
 	"usher/invites"
 	"usher/policy"
 )
@@ -22,16 +20,13 @@ func auditCommand() Command {
 func runAudit(ctx context.Context, c *Call) (Reply, error) {
 	q := invites.AuditQuery{User: c.person("user")}
 	if c.has("since") {
-		q.Since, _ = Since(c.text("since"), c.Invites.Clock.Now()) // its class has been checked
+		q.Since, _ = Since(c.text("since"), c.Clock.Now()) // its class has been checked
 	}
 	var err error
 	if q.Room, err = c.joinedRoom(ctx); err != nil {
 		return Reply{}, err
 	}
-	if err := c.mayKick(ctx, q.Room); err != nil {
-		return Reply{}, err
-	}
-	rows, err := c.Invites.Store.RecentAudit(ctx, q, maxLines+1)
+	rows, err := c.Ledger.Audit(ctx, c.Message.Sender, q, maxLines+1)
 	if err != nil {
 		return Reply{}, err
 	}
@@ -63,15 +58,6 @@ func tellAudit(t *Text, row invites.Audit) {
 	if row.Code != "" && row.Code != row.Verdict {
 		t.Say(" (").Code(row.Code).Say(")")
 	}
-}
-
-// mayKick refuses those without the power to kick.
-func (c *Call) mayKick(ctx context.Context, in id.RoomID) error {
-	may, err := c.Invites.MayKick(ctx, in, c.Message.Sender)
-	if err == nil && !may {
-		return faultf("Only people with the power to kick may ask for that (kick.power).")
-	}
-	return err
 }
 
 // Since reads the beginning of a span of time that ends now: its length ("7d"), a date, or a time (RFC 3339).

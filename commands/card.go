@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"usher/invites"
+	"usher/invites/cards"
 )
 
 // The reactions that are votes.
@@ -118,7 +119,7 @@ func verdict(t *Text, c invites.Card, row invites.Change) {
 		t.Say("⌛ Nobody decided in time.").Reason(invites.CodeExpired)
 		return
 	default:
-		t.Say("Not asked any more: " + lower(invites.Gone(c.Code))).Reason(c.Code)
+		t.Say("Not asked any more: " + lower(cards.Gone(c.Code))).Reason(c.Code)
 		return
 	}
 	if c.ClosedBy != "" {

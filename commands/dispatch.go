@@ -11,11 +11,15 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/cards"
+	"usher/invites/judge"
+	"usher/invites/ledger"
+	"usher/invites/requests"
 )
 
 // Runner runs commands. One serves all rooms.
 type Runner struct {
-	Invites   *invites.Service
+	UseCases
 	Prefix    string
 	Names     []string                    // the bot's names besides its user id: the display name
 	Level     func(id.UserID) Level       // the operator's permissions
@@ -30,10 +34,21 @@ type Runner struct {
 	built sync.Once
 }
 
+// UseCases are the parts of the domain that commands call. Each use case checks the rights of its asker.
+type UseCases struct {
+	Requests *requests.Requests
+	Policies *requests.Editor
+	Ledger   *ledger.Ledger
+	Cards    *cards.Cards
+	Judge    *judge.Judge
+	Clock    invites.Clock
+	Self     invites.Identity
+}
+
 // Chat is what commands need of the rooms they are given in.
 type Chat interface {
-	Direct(id.RoomID) bool                             // whether a room is a direct chat with the bot
-	Voted(ctx context.Context, b invites.Ballot) error // shows the result of a vote on its card and carries it out
+	Direct(id.RoomID) bool                           // whether a room is a direct chat with the bot
+	Voted(ctx context.Context, b cards.Ballot) error // shows the result of a vote on its card and carries it out
 }
 
 // Call is one command as it was given.
@@ -59,9 +74,9 @@ func (d *Runner) given(m Message) (g given, ok bool) {
 	if s := m.structured; s != nil {
 		g.name, _ = s.split()
 		g.structured, g.mentioned = s, true
-		return g, len(s.to) == 1 && s.to[0] == d.Invites.Self.Bot
+		return g, len(s.to) == 1 && s.to[0] == d.Self.Bot
 	}
-	g.name, g.words, g.mentioned, ok = invocation(m.Text, d.Prefix, d.Invites.Self.Bot, d.Names)
+	g.name, g.words, g.mentioned, ok = invocation(m.Text, d.Prefix, d.Self.Bot, d.Names)
 	return g, ok
 }
 
@@ -102,9 +117,15 @@ func (d *Runner) Dispatch(ctx context.Context, ev invites.Received) (Message, Re
 	return m, reply, err
 }
 
-// faultless turns a fault into a reply.
+// faultless turns a fault, and the error of an asker who may not know something, into a reply.
 func faultless(reply Reply, err error) (Reply, error) {
 	var fault Fault
+	switch {
+	case errors.Is(err, judge.ErrNotJoined):
+		err = faultf("I only speak of rooms that you are in (invite.sender_not_joined).")
+	case errors.Is(err, judge.ErrKickPower):
+		err = faultf("Only people with the power to kick may ask for that (kick.power).")
+	}
 	if errors.As(err, &fault) {
 		reply, err = Reply{Mention: true}, nil
 		reply.Text.Say(fault.Text)

@@ -18,14 +18,14 @@ func (d *Runner) Greeting(direct bool, q policy.Question, standing policy.Decisi
 		return reply.Notice(Message{})
 	}
 	t.Say(" and I invite them here, if you may; ").Code(d.Prefix + "help").Say(" lists the rest.")
-	local := d.Invites.Self.Assert
+	local := d.Self.Assert
 	switch {
 	case standing.Verdict == room.Allow && local:
-		t.Sayf(" Invitations by people of %s come from themselves, those by others from me.", d.Invites.Self.Domain)
+		t.Sayf(" Invitations by people of %s come from themselves, those by others from me.", d.Self.Domain)
 	case standing.Verdict == room.Allow:
 		t.Say(" The invitations come from me, and I have the power to send them.")
 	case standing.Verdict == room.Deny && local:
-		t.Sayf(" Invitations by people of %s come from themselves. For others I can't send any yet: ", d.Invites.Self.Domain)
+		t.Sayf(" Invitations by people of %s come from themselves. For others I can't send any yet: ", d.Self.Domain)
 		t.Say(lower(said(policy.Explain(q, asMine(standing)).Phrase())))
 	case standing.Verdict == room.Deny:
 		t.Say(" I can't send any yet, though: " + lower(said(policy.Explain(q, asMine(standing)).Phrase())))

@@ -6,22 +6,22 @@ import (
 
 	"maunium.net/go/mautrix/event"
 
-	"usher/invites"
+	"usher/invites/guard"
 	"usher/policy"
 	"usher/room"
 )
 
 // GuardNotice words what a room's guard reports, for the room.
-func (d *Runner) GuardNotice(r invites.Report) *event.MessageEventContent {
+func (d *Runner) GuardNotice(r guard.Report) *event.MessageEventContent {
 	var reply Reply
 	t := &reply.Text
 	switch r.Kind {
-	case invites.ReportDrift:
+	case guard.ReportDrift:
 		d.drift(t, r)
-	case invites.ReportIntruder:
+	case guard.ReportIntruder:
 		t.Code(string(r.Target)).Say(" joined without an invitation").Say(at(r.At)).Say(", while the door stood open.")
 		done(t, r, " I am removing them.")
-	case invites.ReportByHand:
+	case guard.ReportByHand:
 		t.Code(string(r.Who)).Say(" invited ").Code(string(r.Target)).Say(" past me").Say(at(r.At)).
 			Say(", and the room's policy is against it: " + strings.TrimSuffix(told(r.Because), ".") + ".")
 		if r.Late {
@@ -43,7 +43,7 @@ func at(when time.Time) string {
 }
 
 // drift words what changed, and what is done about it.
-func (d *Runner) drift(t *Text, r invites.Report) {
+func (d *Runner) drift(t *Text, r guard.Report) {
 	if r.Who == "" {
 		t.Say("The room is not as its policy says: ")
 	} else {
@@ -69,7 +69,7 @@ func (d *Runner) drift(t *Text, r invites.Report) {
 }
 
 // done says what is done, or why nothing is.
-func done(t *Text, r invites.Report, acts string) {
+func done(t *Text, r guard.Report, acts string) {
 	switch room.Rule(r.Code) {
 	case policy.CodeGuardAbove:
 		t.Say(" They have more power than I have, so I leave it.")
@@ -81,7 +81,7 @@ func done(t *Text, r invites.Report, acts string) {
 		t.Say(" I can't set it back: the room has no such event that I could mend.")
 	case "":
 	default:
-		if r.Kind == invites.ReportDrift {
+		if r.Kind == guard.ReportDrift {
 			t.Say(" I could not set it back: " + told(r.Because) + ".")
 		}
 	}

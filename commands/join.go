@@ -6,7 +6,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
-	"usher/invites"
+	"usher/invites/requests"
 	"usher/room"
 )
 
@@ -27,13 +27,13 @@ func runJoin(ctx context.Context, c *Call) (Reply, error) {
 		if c.Level < Operator {
 			return Reply{}, faultf("Only operators of this Usher may send it to a room. You can invite it there instead.")
 		}
-		joiner = c.Invites.Self.Bot
+		joiner = c.Self.Bot
 	}
 	in, via, err := c.room(ctx, "room")
 	if err != nil {
 		return Reply{}, err
 	}
-	req := invites.Request{
+	req := requests.Request{
 		Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: joiner, Action: room.Join,
 		Room: in, Via: via, Targets: []id.UserID{joiner}, Asker: c.Message.Sender,
 	}

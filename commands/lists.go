@@ -27,7 +27,7 @@ func listsCommand() Command {
 }
 
 func showLists(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err error) {
-	p, err := c.Invites.Policy(ctx, in, c.Message.Sender)
+	p, err := c.Judge.Policies.Of(ctx, in, c.Message.Sender)
 	if err != nil {
 		return reply, err
 	}
@@ -41,7 +41,7 @@ func showLists(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err err
 		reply.Text.Say(", as ").Code(string(from.Room)).Say(" has it")
 	}
 	reply.Text.Say(":")
-	for _, line := range c.Invites.Lists(ctx, p, c.Message.Sender) {
+	for _, line := range c.Judge.Lists.Of(ctx, p, c.Message.Sender) {
 		reply.Text.Line().Code(string(line.Room))
 		if line.Err != nil {
 			reply.Text.Say(" — I can't read it for you. If I can't read it at all, I invite nobody until I can: invite me there, or unwatch it.")
@@ -61,10 +61,10 @@ func watchList(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	rules, err := c.Invites.ReadableList(ctx, list, c.Message.Sender)
+	rules, err := c.Judge.Lists.Readable(ctx, list, c.Message.Sender)
 	if errors.Is(err, invites.ErrNoView) && c.Level >= Operator {
-		if err = c.Invites.Enter(ctx, list, via); err == nil {
-			rules, err = c.Invites.ReadableList(ctx, list, c.Message.Sender)
+		if err = c.Requests.Enter(ctx, list, via); err == nil {
+			rules, err = c.Judge.Lists.Readable(ctx, list, c.Message.Sender)
 		}
 	}
 	if invites.Unseen(err) {
@@ -111,7 +111,7 @@ func unwatchList(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 
 // watchedLists are the lists in force: what a space sets goes on when a room adds its own.
 func watchedLists(ctx context.Context, c *Call, in id.RoomID) ([]string, error) {
-	p, err := c.Invites.Policy(ctx, in, c.Message.Sender)
+	p, err := c.Judge.Policies.Of(ctx, in, c.Message.Sender)
 	if err != nil || p == nil {
 		return nil, err
 	}

@@ -191,7 +191,7 @@ func (c *Call) resolve(ctx context.Context, p place) (id.RoomID, []string, error
 	if p.alias == "" {
 		return p.room, p.via, nil
 	}
-	room, via, err := c.Invites.Homeserver.Resolve(ctx, p.alias)
+	room, via, err := c.Requests.Resolve(ctx, p.alias)
 	if invites.Refused(err) {
 		return "", nil, faultf("I know no room %s.", p.alias)
 	}
@@ -202,16 +202,7 @@ func (c *Call) resolve(ctx context.Context, p place) (id.RoomID, []string, error
 func (c *Call) joinedRoom(ctx context.Context) (id.RoomID, error) {
 	in, _, err := c.room(ctx, "room")
 	if err == nil && in != c.Message.Room {
-		err = c.member(ctx, in)
+		err = c.Judge.Reach.Member(ctx, in, c.Message.Sender)
 	}
 	return in, err
-}
-
-// member refuses to tell of a room that the asker is not in: obstacles in a room are its members' business.
-func (c *Call) member(ctx context.Context, in id.RoomID) error {
-	joined, err := c.Invites.Joined(ctx, in, c.Message.Sender)
-	if err == nil && !joined {
-		return faultf("I only speak of rooms that you are in (invite.sender_not_joined).")
-	}
-	return err
 }

@@ -26,20 +26,17 @@ func runPending(ctx context.Context, c *Call) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	entries, total, err := c.Invites.Store.Pending(ctx, in, maxLines)
+	open, err := c.Ledger.Pending(ctx, c.Message.Sender, in, maxLines)
 	if err != nil {
 		return Reply{}, err
 	}
-	rule, err := c.Invites.Expiry(ctx, in)
-	if err != nil {
-		return Reply{}, err
-	}
+	entries, total, rule := open.Invitations, open.Total, open.Rule
 	var reply Reply
 	if total == 0 {
 		reply.Text.Say("No invitation is open here.")
 		return reply, nil
 	}
-	now := c.Invites.Clock.Now()
+	now := c.Clock.Now()
 	reply.Text.Sayf("%s open:", plural(total, "invitation"))
 	for _, e := range entries {
 		reply.Text.Line().Code(string(e.Target)).Say(" by ").Code(string(e.Inviter)).Say(through(e.Way) + ", " + ago(now.Sub(e.At)))

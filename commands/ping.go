@@ -16,11 +16,11 @@ func pingCommand() Command {
 func runPing(ctx context.Context, c *Call) (Reply, error) {
 	var reply Reply
 	arrived := c.Event.ReceivedAt.Sub(c.Event.SentAt)
-	start := c.Invites.Clock.Now()
+	start := c.Clock.Now()
 	if err := c.RoundTrip(ctx); err != nil {
 		return reply, err
 	}
-	answered := c.Invites.Clock.Now().Sub(start)
+	answered := c.Clock.Now().Sub(start)
 	reply.Text.Sayf("Pong! Your message reached me in %s, the homeserver answers in %s. ", short(arrived), short(answered))
 	reply.Text.Say("Usher ").Code(c.Version)
 	return reply, nil

@@ -9,6 +9,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/requests"
 	"usher/policy"
 	"usher/room"
 )
@@ -63,7 +64,7 @@ func inPolicyRoom(run func(context.Context, *Call, id.RoomID) (Reply, error)) ru
 
 // asFault shows people why something was refused.
 func asFault(err error) error {
-	var refusal invites.Refusal
+	var refusal requests.Refusal
 	var bad policy.Malformed
 	switch {
 	case errors.As(err, &refusal):
@@ -71,13 +72,13 @@ func asFault(err error) error {
 	case errors.As(err, &bad):
 		return faultf("%s. (policy.edit.value)", said(bad.Phrase()))
 	case errors.Is(err, invites.ErrNoView):
-		return faultf("I can't see that room. (%s)", invites.CodeEditView)
+		return faultf("I can't see that room. (%s)", requests.CodeEditView)
 	}
 	return err
 }
 
 func showPolicy(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err error) {
-	p, err := c.Invites.Policy(ctx, in, c.Message.Sender)
+	p, err := c.Judge.Policies.Of(ctx, in, c.Message.Sender)
 	if err != nil {
 		return reply, err
 	}
@@ -115,7 +116,7 @@ func policyFields(_ context.Context, _ *Call, _ id.RoomID) (reply Reply, err err
 
 // own reads the room's own policy for a change. One that can't be read is not changed by halves.
 func (c *Call) own(ctx context.Context, in id.RoomID) (policy.Layer, error) {
-	source, err := c.Invites.OwnPolicy(ctx, in, c.Message.Sender)
+	source, err := c.Judge.Policies.Own(ctx, in, c.Message.Sender)
 	if err == nil && source.Fault != nil {
 		err = faultf("The room's policy can't be read: %s. Start over with %spolicy reset. (%s)", said(source.Fault.Phrase()), c.Prefix, policy.CodeMalformed)
 	}
@@ -124,7 +125,7 @@ func (c *Call) own(ctx context.Context, in id.RoomID) (policy.Layer, error) {
 
 // write sets the room's policy and says what it says now.
 func (c *Call) write(ctx context.Context, in id.RoomID, layer policy.Layer, say string) (reply Reply, err error) {
-	by, err := c.Invites.WritePolicy(ctx, c.Message.Event, in, c.Message.Sender, layer)
+	by, err := c.Policies.Write(ctx, c.Message.Event, in, c.Message.Sender, layer)
 	if err != nil {
 		return reply, err
 	}
@@ -220,7 +221,7 @@ func copyPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	if err := c.member(ctx, from); err != nil {
+	if err := c.Judge.Reach.Member(ctx, from, c.Message.Sender); err != nil {
 		return Reply{}, err
 	}
 	layer, err := c.own(ctx, from)
@@ -235,7 +236,7 @@ func copyPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 
 func policyHistory(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err error) {
 	const limit = 10
-	revisions, err := c.Invites.PolicyHistory(ctx, in, c.Message.Sender, limit)
+	revisions, err := c.Policies.History(ctx, in, c.Message.Sender, limit)
 	if err != nil {
 		return reply, err
 	}
@@ -257,7 +258,7 @@ func policyHistory(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err
 }
 
 // changes words the difference between two versions of a policy.
-func changes(rev invites.Revision) string {
+func changes(rev requests.Revision) string {
 	if rev.Fault != nil {
 		return "something that I can't read"
 	}
@@ -281,7 +282,7 @@ func changes(rev invites.Revision) string {
 // testPolicy is a dry run for somebody else. It reads as the bot or as the one who asks, never as the one asked about.
 func testPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	actor := c.person("actor")
-	reply, err := c.judge(ctx, invites.Request{
+	reply, err := c.judge(ctx, requests.Request{
 		Actor: actor, Viewer: c.Message.Sender, Action: room.Invite, Room: in, Targets: c.people("user"),
 	})
 	var text Text

@@ -21,7 +21,7 @@ func runQuota(ctx context.Context, c *Call) (reply Reply, err error) {
 	if err != nil {
 		return reply, err
 	}
-	lines, err := c.Invites.Quotas(ctx, in, c.Message.Sender)
+	lines, err := c.Judge.Quotas(ctx, in, c.Message.Sender)
 	if err != nil {
 		return reply, asFault(err)
 	}
@@ -36,7 +36,7 @@ func runQuota(ctx context.Context, c *Call) (reply Reply, err error) {
 		}
 		reply.Text.Sayf("%s: %d of %d invitations within %s left", whose[line.Field], line.Left, line.Rate.Count, policy.Span(line.Rate.Per))
 		if !line.Grows.IsZero() {
-			reply.Text.Say("; one more in " + said(room.Say("quota.wait", "wait", line.Grows.Sub(c.Invites.Clock.Now()))))
+			reply.Text.Say("; one more in " + said(room.Say("quota.wait", "wait", line.Grows.Sub(c.Clock.Now()))))
 		}
 		reply.Text.Say(". ").Code(line.Field)
 	}

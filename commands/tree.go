@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"usher/invites"
+	"usher/invites/ledger"
 	"usher/picture"
 )
 
@@ -37,7 +38,7 @@ func runTree(ctx context.Context, c *Call) (Reply, error) {
 	if c.has("picture") {
 		limit = maxTreeRows
 	}
-	tree, err := c.Invites.Tree(ctx, in, root, limit)
+	tree, err := c.Ledger.Tree(ctx, c.Message.Sender, in, root, limit)
 	if err != nil {
 		return Reply{}, err
 	}
@@ -80,7 +81,7 @@ func tint(f invites.Fate) picture.Tint {
 	return picture.Absent
 }
 
-func (c *Call) treePicture(tree invites.Tree) (Reply, error) {
+func (c *Call) treePicture(tree ledger.Tree) (Reply, error) {
 	rows := make([]picture.Row, len(tree.Nodes))
 	for i, node := range tree.Nodes {
 		rows[i] = picture.Row{Name: visible(string(node.User)), Depth: node.Depth}
@@ -98,7 +99,7 @@ func (c *Call) treePicture(tree invites.Tree) (Reply, error) {
 	if tree.More {
 		count = "the first " + count
 	}
-	subtitle := count + " · as of " + c.Invites.Clock.Now().UTC().Format("2006-01-02 15:04") + " UTC"
+	subtitle := count + " · as of " + c.Clock.Now().UTC().Format("2006-01-02 15:04") + " UTC"
 	c.Drawing.Lock()
 	defer c.Drawing.Unlock()
 	drawn, err := picture.Tree("Who invited whom", subtitle, rows, map[picture.Tint]string{

@@ -41,8 +41,6 @@ type Homeserver struct {
 	Mute bool
 }
 
-var _ invites.Homeserver = (*Homeserver)(nil)
-
 // Create makes a room of the given version with its creator joined, the usual power levels of a private room, and users
 // joined to it.
 func (h *Homeserver) Create(r id.RoomID, version string, creator id.UserID, users ...id.UserID) {

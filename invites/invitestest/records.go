@@ -12,8 +12,6 @@ import (
 	"usher/room"
 )
 
-var _ invites.Records = (*Homeserver)(nil)
-
 // put files an event as the current one of its key. h.mu is held.
 func (h *Homeserver) put(r id.RoomID, k room.Key, sender id.UserID, content json.RawMessage) id.EventID {
 	h.events++
