@@ -20,6 +20,15 @@ var mayWatchTheClock = []string{".", "bot", "operator", "appservice", "homeserve
 // linkerVars are the variables that the linker sets.
 var linkerVars = []string{"main.version"}
 
+// mayDecode are the files that may decode JSON with encoding/json: none of them reads the content of events. Package exactjson reads
+// that, since encoding/json folds the case of keys.
+var mayDecode = []string{
+	"encryption/open.go",                                                  // the ciphertext, as the encryption library takes it
+	"encryption/dropunreadable.go",                                        // answers that only the encryption library reads
+	"homeserver/calls.go", "homeserver/fetch.go", "homeserver/records.go", // streams of answers, token by token
+	"commands/advertise.go", "jobs/wake.go", "room/phrase.go", "store/guard.go", "store/values.go", // values that Usher wrote
+}
+
 // source is one parsed file.
 type source struct {
 	dir, name string // folder and path below the root, with slashes
@@ -29,7 +38,7 @@ type source struct {
 }
 
 // rules are what every file but tests must keep to. Each returns its complaints as "position: sentence".
-var rules = []func(source) []string{imports, clocks, globals, documented}
+var rules = []func(source) []string{imports, clocks, globals, documented, decoding}
 
 func TestArchitecture(t *testing.T) {
 	packages := map[string]bool{} // those with a package comment
@@ -120,6 +129,23 @@ func clocks(s source) (complaints []string) {
 				complaints = append(complaints, s.complain(n, "%s may not call time.%s: take a clock", s.dir, n.Sel.Name))
 			case pkg.Name == "context" && n.Sel.Name == "WithValue":
 				complaints = append(complaints, s.complain(n, "a context is no bag"))
+			}
+		}
+		return true
+	})
+	return complaints
+}
+
+// decoding keeps encoding/json to files that read no event content.
+func decoding(s source) (complaints []string) {
+	if slices.Contains(mayDecode, s.name) || strings.HasSuffix(s.dir, "test") {
+		return nil
+	}
+	ast.Inspect(s.file, func(n ast.Node) bool {
+		if call, ok := n.(*ast.SelectorExpr); ok {
+			pkg, _ := call.X.(*ast.Ident)
+			if pkg != nil && pkg.Name == "json" && slices.Contains([]string{"Unmarshal", "NewDecoder"}, call.Sel.Name) {
+				complaints = append(complaints, s.complain(call, "%s may not call json.%s: use exactjson", s.name, call.Sel.Name))
 			}
 		}
 		return true
@@ -313,6 +339,8 @@ func TestRulesBite(t *testing.T) {
 		{"goroutine", "store", "func f() { go f() }", 1},
 		{"goroutine in a test's helper", "store/pgtest", "func f() { go f() }", 0},
 		{"context as a bag", "bot", "var _ = context.WithValue", 1},
+		{"decoding", "bot", "func f() { json.Unmarshal(nil, nil); json.NewDecoder(nil) }", 2},
+		{"encoding", "bot", "func f() { json.Marshal(nil) }", 0},
 		{"init", "room", "func init() {}", 1},
 		{"variables", "room", "var a, b = 1, make(map[string]int)\nvar c int\nvar d = &T{}\nvar e = sync.Mutex{}", 5},
 		{"written to", "room", "var a, b, c = []T{}, T{}, map[int]T{}\nfunc f() { a[0].x = 1; g(&b); delete(c, 1) }", 3},

@@ -14,16 +14,16 @@ import (
 var mayImport = map[string][]string{
 	"exactjson":  {},
 	".":          {"bot", "config", "check", "connect", "operator", "words"},
-	"bot":        {"appservice", "commands", "config", "connect", "encryption", "homeserver", "invites", "jobs", "metrics", "operator", "policy", "room", "store", mautrix + "/event", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
-	"operator":   {"appservice", "commands", "config", "connect", "homeserver", "invites", "metrics", "store", mautrix + "/id", zerolog},
+	"bot":        {"exactjson", "appservice", "commands", "config", "connect", "encryption", "homeserver", "invites", "jobs", "metrics", "operator", "policy", "room", "store", mautrix + "/event", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
+	"operator":   {"appservice", "commands", "config", "connect", "homeserver", "invites", "metrics", "room", "store", "words", mautrix + "/id", zerolog},
 	"connect":    {"config", "homeserver", "store", mautrix + "/id", zerolog},
 	"config":     {"room", "gopkg.in/yaml.v3"},
-	"commands":   {"invites", "picture", "policy", "room", "words", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
+	"commands":   {"exactjson", "invites", "picture", "policy", "room", "words", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
 	"picture":    {"golang.org/x/image/..."},
-	"invites":    {"policy", "room", mautrix + "/id"},
+	"invites":    {"exactjson", "policy", "room", mautrix + "/id"},
 	"check":      {"exactjson", "room", "words", mautrix + "/id"},
 	"words":      {"room", "github.com/nicksnyder/go-i18n/v2/...", "golang.org/x/text/language", "gopkg.in/yaml.v3"},
-	"policy":     {"room", mautrix + "/id", "golang.org/x/net/idna"},
+	"policy":     {"exactjson", "room", mautrix + "/id", "golang.org/x/net/idna"},
 	"room":       {"exactjson", mautrix + "/id"},
 	"appservice": {"exactjson", "invites", "room", mautrix + "/id", zerolog},
 	"homeserver": {"exactjson", "invites", "room", mautrix, mautrix + "/...", zerolog, "github.com/tidwall/gjson"},
@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"jobs":       {"invites", "store", "github.com/riverqueue/river/..."},
 	"metrics":    {"invites", mautrix + "/id", "github.com/prometheus/client_golang/..."},
 
-	"encryption": {"invites", "store", mautrix, mautrix + "/...", zerolog, "github.com/tidwall/gjson"},
+	"encryption": {"exactjson", "invites", "store", mautrix, mautrix + "/...", zerolog},
 
 	"invites/invitestest": {"invites", "room", mautrix + "/id"},
 }

@@ -34,11 +34,9 @@ var exempt = map[string]string{
 // is to be empty.
 var todo = map[string]int{
 	"methods bot.bot":                    91,
-	"methods encryption.Device":          54,
 	"methods homeserver.Client":          35,
 	"methods homeserver.State":           35,
 	"methods invites.Service":            98,
-	"methods room.Snapshot":              32,
 	"fields appservice.IntakeOptions":    28,
 	"fields bot.bot":                     31,
 	"interface invites.CardStore":        13,
@@ -49,7 +47,7 @@ var todo = map[string]int{
 
 // maxPronouns is the highest share of what, who, whom, whose, that and those among the words of comments, in percent.
 // Lower it when the share falls; the aim is 1.5.
-const maxPronouns = 4.2
+const maxPronouns = 4.1
 
 // TestShape holds types, functions and files to the limits.
 func TestShape(t *testing.T) {
@@ -271,35 +269,33 @@ const todoAlone = "todo"
 
 // alone are test files that stand beside no file, with the reason.
 var alone = map[string]string{
-	"architecture":          "rules of the whole module",
-	"importtable":           "rules of the whole module",
-	"shape":                 "rules of the whole module",
-	"words":                 "rules of the whole module",
-	"check/vectors":         "runs the published test vectors",
-	"appservice/encrypted":  todoAlone,
-	"appservice/guarded":    todoAlone,
-	"bot/flood":             todoAlone,
-	"commands/cards":        todoAlone,
-	"commands/hostile":      todoAlone,
-	"commands/ledger":       todoAlone,
-	"encryption/concurrent": todoAlone,
-	"encryption/hostile":    todoAlone,
-	"invites/claim":         todoAlone,
-	"invites/guardoracle":   todoAlone,
-	"invites/laworacle":     todoAlone,
-	"invites/lists":         todoAlone,
-	"invites/memory":        todoAlone,
-	"invites/oracle":        todoAlone,
-	"invites/outage":        todoAlone,
-	"invites/policy":        todoAlone,
-	"invites/power":         todoAlone,
-	"invites/story":         todoAlone,
-	"invites/storyrooms":    todoAlone,
-	"store/durability":      todoAlone,
-	"store/ledger_bench":    todoAlone,
-	"store/open":            todoAlone,
-	"store/trouble":         todoAlone,
-	"store/upgrade":         todoAlone,
+	"architecture":         "rules of the whole module",
+	"importtable":          "rules of the whole module",
+	"shape":                "rules of the whole module",
+	"words":                "rules of the whole module",
+	"check/vectors":        "runs the published test vectors",
+	"appservice/encrypted": todoAlone,
+	"appservice/guarded":   todoAlone,
+	"bot/flood":            todoAlone,
+	"commands/cards":       todoAlone,
+	"commands/hostile":     todoAlone,
+	"commands/ledger":      todoAlone,
+	"invites/claim":        todoAlone,
+	"invites/guardoracle":  todoAlone,
+	"invites/laworacle":    todoAlone,
+	"invites/lists":        todoAlone,
+	"invites/memory":       todoAlone,
+	"invites/oracle":       todoAlone,
+	"invites/outage":       todoAlone,
+	"invites/policy":       todoAlone,
+	"invites/power":        todoAlone,
+	"invites/story":        todoAlone,
+	"invites/storyrooms":   todoAlone,
+	"store/durability":     todoAlone,
+	"store/ledger_bench":   todoAlone,
+	"store/open":           todoAlone,
+	"store/trouble":        todoAlone,
+	"store/upgrade":        todoAlone,
 }
 
 // TestTestsStandBesideTheirFiles: each x_test.go has its x.go.

@@ -1,12 +1,12 @@
 package appservice
 
 import (
-	"usher/exactjson"
-
 	"bytes"
 	"sync"
 
 	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
 )
 
 // Cards knows the open cards: messages of the bot's that people decide about with a reaction. Of all the reactions in the

@@ -110,7 +110,7 @@ func (b *bot) dispatch(ctx context.Context, ev invites.Received) (m commands.Mes
 	case "m.room.redaction":
 		return m, reply, b.removed(ctx, ev) // what it takes back is marked already
 	}
-	return b.desk.Dispatch(ctx, ev)
+	return b.runner.Dispatch(ctx, ev)
 }
 
 // answer sends a reply, and ends the event unless work goes on that the answer is to tell of. Transaction ids come from the

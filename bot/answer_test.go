@@ -19,7 +19,6 @@ import (
 	"usher/commands"
 	"usher/homeserver"
 	"usher/invites"
-	"usher/invites/delivery"
 	"usher/metrics"
 	"usher/operator"
 	"usher/store"
@@ -79,11 +78,11 @@ func newBot(t *testing.T) (*bot, *sent) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	b := &bot{ctx: t.Context(), log: zerolog.Nop(), store: db, port: loggedStore{stored{db}, db, zerolog.Nop()}, client: client, metrics: metrics.New("test", clock{}), health: &operator.Health{Database: db, Tokens: client}}
+	b := &bot{ctx: t.Context(), log: zerolog.Nop(), store: db, port: db, client: client, metrics: metrics.New("test", clock{}), health: &operator.Health{Database: db, Tokens: client}}
 	b.state = homeserver.NewState(client, homeserver.StateOptions{Log: zerolog.Nop()})
 	b.sealed.told, b.sealed.parking = map[id.RoomID]bool{}, newParking(func(invites.Received) {})
-	b.domain = newDomain(b.port, watchedHomeserver{reads{b.state}, b.state}, nil, invites.Identity{Bot: "@usher:here", Domain: "here"}, delivery.Limits{Lease: lease})
-	b.desk = &commands.Runner{UseCases: b.domain.useCases(), Prefix: "!"}
+	b.invites = &invites.Service{Store: db, Clock: clock{}, Self: invites.Identity{Bot: "@usher:here", Domain: "here"}}
+	b.runner = &commands.Runner{Invites: b.invites, Notices: commands.Notices{Prefix: "!"}}
 	return b, s
 }
 
@@ -107,7 +106,7 @@ func receive(t *testing.T, b *bot, text string) invites.Received {
 
 func TestPanicIsAnswered(t *testing.T) {
 	b, s := newBot(t)
-	b.desk.Level = func(_ id.UserID) commands.Level { panic("inner secret") }
+	b.runner.Level = func(_ id.UserID) commands.Level { panic("inner secret") }
 	ev := receive(t, b, "!ping")
 	b.handle(t.Context(), ev)
 	if len(s.bodies) != 2 || !strings.Contains(s.bodies[0], "💥") || strings.Contains(s.bodies[1], "inner secret") {
@@ -121,7 +120,7 @@ func TestPanicIsAnswered(t *testing.T) {
 
 func TestAnswerHasTheSameTransactionIDAgain(t *testing.T) {
 	b, s := newBot(t)
-	b.desk.Level = func(_ id.UserID) commands.Level { return commands.Nobody }
+	b.runner.Level = func(_ id.UserID) commands.Level { return commands.Nobody }
 	ev := receive(t, b, "!ping")
 	for range 2 { // as after a crash between the answer and the note that it is out
 		m, reply, err := b.dispatch(t.Context(), ev)
@@ -140,7 +139,7 @@ func TestAnswerHasTheSameTransactionIDAgain(t *testing.T) {
 func TestMutedBotGoesOn(t *testing.T) {
 	b, s := newBot(t)
 	s.status = http.StatusForbidden
-	b.desk.Level = func(_ id.UserID) commands.Level { return commands.Nobody }
+	b.runner.Level = func(_ id.UserID) commands.Level { return commands.Nobody }
 	ev := receive(t, b, "!ping")
 	b.handle(t.Context(), ev)
 	b.ending.Wait()
@@ -152,7 +151,7 @@ func TestMutedBotGoesOn(t *testing.T) {
 func TestUnansweredEventStaysInTheInbox(t *testing.T) {
 	b, s := newBot(t)
 	s.status = http.StatusBadGateway
-	b.desk.Level = func(_ id.UserID) commands.Level { return commands.Nobody }
+	b.runner.Level = func(_ id.UserID) commands.Level { return commands.Nobody }
 	ev := receive(t, b, "!ping")
 	ctx, stop := context.WithCancel(t.Context())
 	stop() // shutting down

@@ -15,7 +15,6 @@ import (
 	"usher/commands"
 	"usher/homeserver"
 	"usher/invites"
-	"usher/invites/guard"
 	"usher/jobs"
 	"usher/metrics"
 	"usher/operator"
@@ -34,16 +33,16 @@ type bot struct {
 	log      zerolog.Logger
 	self     invites.Identity
 	store    *store.Store
-	port     loggedStore // the same, logged and measured
+	port     invites.Store // the same, watched
 	metrics  *metrics.Metrics
 	health   *operator.Health
 	client   *homeserver.Client
 	state    *homeserver.State
 	pending  *appservice.Pending
 	cards    *appservice.Cards
-	domain   *domain
-	guard    *guard.Guard
-	desk     *commands.Runner
+	invites  *invites.Service
+	guard    *invites.Guard
+	runner   *commands.Runner
 	jobs     *jobs.Queue
 	lanes    *lanes
 	feed     *feed

@@ -37,13 +37,13 @@ func (b *bot) decide(ctx context.Context, ev invites.Received) error {
 			return nil
 		}
 	}
-	m, reply, decided, err := b.desk.Decide(ctx, command, ev.Sender, appservice.Vote(key) == appservice.Yes)
+	m, reply, decided, err := b.runner.Decide(ctx, command, ev.Sender, appservice.Vote(key) == appservice.Yes)
 	if err != nil || !decided {
 		return err
 	}
 	b.cards.Close(card)
 	if reply.Text.Empty() {
-		reply.Text.Say("✅ Done.")
+		reply.Text.Say("done")
 	}
 	if err := b.answer(ctx, command, m, reply); err != nil || !reply.Progress {
 		return err

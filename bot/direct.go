@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
 )
 
 // accountData reads and writes the bot's own account data on the homeserver.
@@ -33,11 +35,11 @@ func (d *directs) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var found map[id.UserID][]id.RoomID
-	_ = json.Unmarshal(raw, &found) // whatever else is there is overwritten with the next direct chat
-	for user, rooms := range found {
-		for _, r := range rooms {
-			d.heard(user, r)
+	for user, rooms := range exactjson.Members(raw) { // the next direct chat overwrites all else
+		for r := range exactjson.Items(rooms) {
+			if r := exactjson.Text(r); r != "" {
+				d.heard(id.UserID(user), id.RoomID(r))
+			}
 		}
 	}
 	return nil

@@ -41,9 +41,9 @@ func put(t *testing.T, b *bot, who id.UserID, n int, rooms ...id.RoomID) []invit
 func TestFloodOfCommands(t *testing.T) {
 	b, s := newBot(t)
 	b.commands.perMinute = 5
-	b.desk.Limit = b.mayCommand
-	b.desk.Level = func(id.UserID) commands.Level { return commands.User }
-	b.desk.RoundTrip = func(context.Context) error { return nil }
+	b.runner.Limit = b.mayCommand
+	b.runner.Level = func(id.UserID) commands.Level { return commands.User }
+	b.runner.RoundTrip = func(context.Context) error { return nil }
 	for _, ev := range put(t, b, "@mallory:here", 200, "!r:here") {
 		b.handle(t.Context(), ev)
 	}
@@ -66,7 +66,7 @@ func TestFloodOfCommands(t *testing.T) {
 func TestRoomIsNotSpammed(t *testing.T) {
 	b, s := newBot(t)
 	b.answers.perMinute = 7
-	b.desk.Level = func(id.UserID) commands.Level { return commands.Nobody } // each is answered by a notice
+	b.runner.Level = func(id.UserID) commands.Level { return commands.Nobody } // each is answered by a notice
 	for i := range 100 {
 		for _, ev := range put(t, b, id.UserID(fmt.Sprintf("@m%d:here", i)), 1, "!r:here") {
 			b.handle(t.Context(), ev)

@@ -2,11 +2,11 @@ package bot
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/invites"
 	"usher/room"
 )
@@ -23,7 +23,7 @@ func (b *bot) follow(ctx context.Context, ev invites.Received) error {
 	if err != nil {
 		return invites.UnlessRefused(err)
 	}
-	successor := id.RoomID(text(fields(now.Event.Content)["replacement_room"]))
+	successor := id.RoomID(exactjson.Text(now.Event.Content, "replacement_room"))
 	if now.Event.ID != ev.Event || successor == "" {
 		log.Info().Stringer("event", ev.Event).Msg("a tombstone that does not stand, or names no room, is not followed")
 		return nil
@@ -48,23 +48,10 @@ func (b *bot) mayStay(ctx context.Context, r, old id.RoomID) (bool, error) {
 	if invites.UnlessRefused(err) != nil {
 		return false, err
 	}
-	if err == nil && text(fields(fields(create.Event.Content)["predecessor"])["room_id"]) == old.String() {
+	if err == nil && exactjson.Text(create.Event.Content, "predecessor", "room_id") == old.String() {
 		log.Info().Msg("followed a room to its successor")
 		return true, nil
 	}
 	log.Warn().Msg("leaving a room that a tombstone led me to: it does not say that it replaces the other")
 	return false, invites.UnlessRefused(b.move(ctx, room.Leave, r, nil))
-}
-
-// fields are those of an object by their exact keys, none of anything else: encoding/json would take a "CONTENT", which homeservers
-// pass on, for more of "content".
-func fields(raw json.RawMessage) (object map[string]json.RawMessage) {
-	_ = json.Unmarshal(raw, &object)
-	return object
-}
-
-// text is a string in JSON, empty if it is something else.
-func text(raw json.RawMessage) (s string) {
-	_ = json.Unmarshal(raw, &s)
-	return s
 }

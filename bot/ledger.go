@@ -9,6 +9,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/commands"
+	"usher/exactjson"
 	"usher/invites"
 )
 
@@ -17,17 +18,10 @@ func (b *bot) loadPending(ctx context.Context) error {
 	return b.store.EachPending(ctx, b.pending.Add)
 }
 
-// stays reports whether a join is of somebody who was in the room already: a new name or avatar. That comes for all rooms at
-// once, and none of them needs a look.
+// stays reports whether a join event only changes the name or avatar of a member. Such events come for all rooms at once and need no
+// work.
 func stays(raw json.RawMessage) bool {
-	var event struct {
-		Unsigned struct {
-			Before struct {
-				Membership string `json:"membership"`
-			} `json:"prev_content"`
-		} `json:"unsigned"`
-	}
-	return json.Unmarshal(raw, &event) == nil && event.Unsigned.Before.Membership == "join"
+	return exactjson.Text(raw, "unsigned", "prev_content", "membership") == "join"
 }
 
 // arrived completes the ledger of a room that the bot has joined: one request tells of all who are invited there.

@@ -9,6 +9,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/commands"
+	"usher/exactjson"
 	"usher/invites"
 	"usher/policy"
 	"usher/room"
@@ -28,8 +29,7 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 	if ev.Type == "m.room.power_levels" {
 		return b.releveled(ctx, ev)
 	}
-	content := fields(fields(ev.Raw)["content"])
-	field := func(key string) string { return text(content[key]) }
+	field := func(key string) string { return exactjson.Text(ev.Raw, "content", key) }
 	if ev.Type == "m.room.tombstone" {
 		return b.follow(ctx, ev)
 	}
@@ -44,7 +44,7 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 	}
 	switch field("membership") {
 	case "invite":
-		return b.invited(ctx, ev, string(content["is_direct"]) == "true")
+		return b.invited(ctx, ev, exactjson.Get(ev.Raw, "content", "is_direct").Kind == exactjson.True)
 	case "join":
 		if stays(ev.Raw) {
 			return nil
@@ -55,6 +55,7 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 			}
 		}
 		b.adopt(ctx, ev.Room)
+		b.runner.Advertiser.Look(ev.Room)
 		return errors.Join(b.arrived(ctx, ev.Room), b.regard(ctx, ev.Room))
 	case "leave", "ban":
 		return errors.Join(b.departed(ctx, ev.Room), b.regard(ctx, ev.Room))
@@ -65,7 +66,7 @@ func (b *bot) life(ctx context.Context, ev invites.Received) error {
 // invited accepts an invitation from somebody whom the operator lets use Usher, and declines others.
 func (b *bot) invited(ctx context.Context, ev invites.Received, direct bool) error {
 	log := b.log.With().Stringer("room", ev.Room).Stringer("sender", ev.Sender).Logger()
-	if b.desk.Level(ev.Sender) == commands.Nobody {
+	if b.runner.Level(ev.Sender) == commands.Nobody {
 		log.Info().Msg("declining an invitation: the permissions don't let them use me")
 		return invites.UnlessRefused(b.move(ctx, room.Leave, ev.Room, nil))
 	}
@@ -89,16 +90,16 @@ func (b *bot) invited(ctx context.Context, ev invites.Received, direct bool) err
 // greeting says in one line what Usher can do in a room, and which power it lacks.
 func (b *bot) greeting(ctx context.Context, r id.RoomID, direct bool) any {
 	if direct {
-		return b.desk.Greeting(direct, policy.Question{}, policy.Decision{})
+		return b.runner.Greeting(direct, policy.Question{}, policy.Decision{})
 	}
 	// Somebody who is surely not there: what is left is the bot's own standing.
 	q := policy.Question{Action: room.Invite, Actor: b.self.Bot, Performer: b.self.Bot, Target: id.NewUserID("nobody/usher", b.self.Domain)}
 	snap, err := b.state.Snapshot(ctx, r, b.self.Bot, policy.Needs(q), false)
 	if err != nil {
 		b.log.Warn().Err(err).Stringer("room", r).Msg("the room's state could not be read")
-		return b.desk.Greeting(direct, q, policy.Decision{Verdict: room.Unknown})
+		return b.runner.Greeting(direct, q, policy.Decision{Verdict: room.Unknown})
 	}
-	return b.desk.Greeting(direct, q, policy.Decide(snap, q, policy.Merge(), policy.Facts{}))
+	return b.runner.Greeting(direct, q, policy.Decide(snap, q, policy.Merge(), policy.Facts{}))
 }
 
 // move has the bot itself join or leave a room.
@@ -132,7 +133,7 @@ func (b *bot) leaveIfAlone(r id.RoomID) {
 	alone, err := b.client.Alone(ctx, r)
 	if err == nil && alone {
 		b.log.Info().Stringer("room", r).Msg("leaving a room: nobody else is there")
-		err = b.move(ctx, room.Leave, r, nil)
+		err = errors.Join(b.runner.Advertiser.Withdraw(ctx, r), b.move(ctx, room.Leave, r, nil))
 	}
 	if invites.UnlessRefused(err) != nil && ctx.Err() == nil {
 		b.log.Warn().Err(err).Stringer("room", r).Msg("could not look who is left in a room")

@@ -27,7 +27,7 @@ func TestPanicsAreSurvived(t *testing.T) {
 			b, _ := newBot(t)
 			var log bytes.Buffer
 			b.log = zerolog.New(&log)
-			b.desk.Level = func(id.UserID) commands.Level { return commands.Nobody }
+			b.runner.Level = func(id.UserID) commands.Level { return commands.Nobody }
 			b.client = nil // there is nothing to ask the homeserver with
 			ev := settledCommand(t, b)
 			meet(b, ev)

@@ -38,7 +38,7 @@ func (b *bot) attach(ctx context.Context, ev invites.Received, m commands.Messag
 	if invites.Refused(err) {
 		b.log.Warn().Err(err).Msg("the homeserver takes no picture")
 		var instead commands.Reply
-		instead.Text.Say("The homeserver did not take the picture.").Reason(invites.Errcode(err))
+		instead.Text.Say("picture.refused").Reason(invites.Errcode(err))
 		_, err = b.send(ctx, ev.Room, transaction(ev.Event, "notice"), "m.room.message", instead.Notice(m))
 		return err
 	}

@@ -26,7 +26,7 @@ func TestEncryptionOff(t *testing.T) {
 	var log bytes.Buffer
 	b.log = zerolog.New(&log)
 	s.secret = true
-	b.desk.Level = func(id.UserID) commands.Level { return commands.Nobody } // answered by a notice
+	b.runner.Level = func(id.UserID) commands.Level { return commands.Nobody } // answered by a notice
 	for _, ev := range put(t, b, "@alice:here", 3, "!r:here") {
 		b.handle(t.Context(), ev)
 	}

@@ -2,12 +2,11 @@ package bot
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 
 	"maunium.net/go/mautrix/id"
 
-	"usher/commands"
+	"usher/exactjson"
 	"usher/invites"
 	"usher/policy"
 )
@@ -43,16 +42,12 @@ func (b *bot) adopt(ctx context.Context, r id.RoomID) {
 // policyChanged tells whoever wrote a policy that can't be read what is wrong with it. An event is handled once, so it is told
 // once.
 func (b *bot) policyChanged(ctx context.Context, ev invites.Received) error {
-	var event map[string]json.RawMessage
-	if json.Unmarshal(ev.Raw, &event) != nil {
-		return nil
-	}
-	_, err := policy.Parse(event["content"])
+	_, err := policy.Parse(exactjson.Find(ev.Raw, "content"))
 	var malformed policy.Malformed
 	if !errors.As(err, &malformed) {
 		return nil
 	}
 	b.log.Warn().Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("a policy can't be read")
-	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "malformed"), "m.room.message", commands.Malformed(ev.Sender, malformed, b.desk.Prefix))
+	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "malformed"), "m.room.message", b.runner.Malformed(ev.Sender, malformed))
 	return err
 }

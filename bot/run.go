@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -17,12 +18,11 @@ import (
 	"usher/connect"
 	"usher/homeserver"
 	"usher/invites"
-	"usher/invites/cards"
-	"usher/invites/delivery"
 	"usher/jobs"
 	"usher/metrics"
 	"usher/operator"
 	"usher/policy"
+	"usher/room"
 	"usher/store"
 )
 
@@ -97,16 +97,18 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 		b.close()
 		return nil, fmt.Errorf("%w: the queue: %w", connect.ErrDatabase, err)
 	}
-	b.port = loggedStore{stored{b.store}, b.metrics.Store(b.store), log}
-	b.domain = newDomain(b.port, b.homeserver(cfg), b.metrics.Queue(b.jobs), b.self, delivery.Limits{Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter})
-	b.domain.requests.AtOnce = cfg.Delivery.AtOnce
-	b.domain.guard.Tell, b.guard = b.guardReports, b.domain.guard
+	b.port = journal{b.metrics.Store(b.store), log}
+	b.invites = &invites.Service{
+		Store: b.port, Homeserver: b.metrics.Homeserver(b.record(cfg)), Queue: b.metrics.Queue(b.jobs), Clock: clock{}, Self: b.self,
+		Limits: invites.Limits{AtOnce: cfg.Delivery.AtOnce, Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter},
+	}
 	b.health = &operator.Health{Database: b.store, Tokens: b.client}
 	if b.sealed.device != nil {
 		b.health.Device = b.sealed.device
 	}
 	b.direct = &directs{homeserver: b.client}
-	b.desk = b.newRunner(cfg, version)
+	b.guard = b.newGuard()
+	b.runner = b.newRunner(cfg, version)
 	b.lanes = newLanes(parallelRooms, b.handle)
 	b.feed = &feed{store: b.store, lanes: b.lanes, most: mostInLanes, log: log}
 	b.lanes.hungry, b.lanes.low = func() { b.feed.hungry(b.ctx) }, mostInLanes/2
@@ -114,13 +116,12 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 	return b, nil
 }
 
-// homeserver is the homeserver for the use cases: acts are counted, and share a room's history where that is configured.
-func (b *bot) homeserver(cfg *config.Config) watchedHomeserver {
-	var actor metrics.Actor = b.state
-	if b.sealed.device != nil && cfg.Encryption.HistorySharing {
-		actor = historian{actor, b}
+// record is the homeserver as the use cases see it.
+func (b *bot) record(cfg *config.Config) invites.Homeserver {
+	if b.sealed.device == nil || !cfg.Encryption.HistorySharing {
+		return b.state
 	}
-	return watchedHomeserver{reads{b.state}, b.metrics.Actor(actor)}
+	return historian{b.state, b}
 }
 
 func identity(cfg *config.Config) invites.Identity {
@@ -132,7 +133,7 @@ func identity(cfg *config.Config) invites.Identity {
 
 func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 	return &commands.Runner{
-		UseCases: b.domain.useCases(), Prefix: cfg.Commands.Prefix, MaxAge: cfg.Commands.MaxAge, Version: version,
+		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self}, Invites: b.invites, MaxAge: cfg.Commands.MaxAge, Version: version,
 		Names: []string{cfg.Appservice.Bot.Displayname}, Chat: chat{b},
 		Level: func(user id.UserID) commands.Level {
 			switch cfg.Permissions.Level(user.String()) {
@@ -148,7 +149,26 @@ func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 			return err
 		},
 		Limit: b.mayCommand,
+		Advertiser: commands.NewAdvertiser(roomState{b.client, b.state}, b.self.Bot, cfg.Commands.Advertise, func(r id.RoomID, err error) {
+			b.log.Warn().Err(err).Stringer("room", r).Msg("could not bring the descriptions of commands up to date")
+		}),
 	}
+}
+
+// roomState is the homeserver as the advertiser of commands sees it.
+type roomState struct {
+	*homeserver.Client
+	state *homeserver.State
+}
+
+// Snapshot implements commands.RoomState.
+func (s roomState) Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error) {
+	return s.state.Snapshot(ctx, r, viewer, needs, fresh)
+}
+
+// SendState implements commands.RoomState.
+func (s roomState) SendState(ctx context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error) {
+	return s.state.SendState(ctx, r, as, k, content)
 }
 
 // chat is the rooms as commands see them.
@@ -158,7 +178,7 @@ type chat struct{ *bot }
 func (c chat) Direct(r id.RoomID) bool { return c.direct.has(r) }
 
 // Voted implements commands.Chat.
-func (c chat) Voted(ctx context.Context, b cards.Ballot) error { return c.show(ctx, b) }
+func (c chat) Voted(ctx context.Context, b invites.Ballot) error { return c.show(ctx, b) }
 
 // meet makes the bot known to the homeserver and learns what the homeserver has on record of it.
 func (b *bot) meet(ctx context.Context, cfg *config.Config) error {
@@ -166,7 +186,7 @@ func (b *bot) meet(ctx context.Context, cfg *config.Config) error {
 		return fmt.Errorf("%w: %w", ErrHomeserverUnreachable, err)
 	}
 	if err := b.client.Register(ctx); err != nil {
-		return unwelcome("registering the bot's user", err)
+		return unwelcome("registering the bot", err)
 	}
 	me, err := b.client.Whoami(ctx)
 	if err != nil {
@@ -179,11 +199,11 @@ func (b *bot) meet(ctx context.Context, cfg *config.Config) error {
 		b.log.Warn().Err(err).Msg("the profile could not be set")
 	}
 	if err := b.direct.load(ctx); err != nil {
-		return unwelcome("reading which rooms are direct chats", err)
+		return unwelcome("reading direct chats", err)
 	}
 	rooms, err := b.client.JoinedRooms(ctx)
 	if err != nil {
-		return unwelcome("asking which rooms I am in", err)
+		return unwelcome("listing joined rooms", err)
 	}
 	b.log.Info().Stringer("user", b.self.Bot).Int("rooms", len(rooms)).Bool("puppet", b.self.Assert).Msg("met the homeserver")
 	return nil
@@ -226,6 +246,7 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 	}
 	b.closers = append(b.closers, stop)
 	go b.recheck(b.ctx)
+	go b.runner.Advertiser.Run(b.ctx)
 	go b.feed.watch(b.ctx)
 	server := &http.Server{Handler: intake, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	failed := make(chan error, 1)
@@ -261,7 +282,7 @@ func (b *bot) newIntake(cfg *config.Config) *appservice.Intake {
 	return appservice.NewIntake(appservice.IntakeOptions{
 		Inbox: b.port, Watcher: watchers{b}, Pending: b.pending, Cards: b.cards, Encrypted: b.sealed.device != nil,
 		Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
-		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: b.desk.Known,
+		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: b.runner.Known,
 		MaxBody: int64(cfg.Appservice.MaxBodySize), ReadTimeout: cfg.Appservice.RequestTimeout,
 		Deliver: func(events []invites.Received) { b.feed.push(b.ctx, events) },
 		Recover: func() {

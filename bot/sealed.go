@@ -163,7 +163,7 @@ func (s *sealed) tell(r id.RoomID, told bool) (before bool) {
 // only after something could be read there. People who may not use the bot are not told.
 func (b *bot) unreadable(ctx context.Context, ev invites.Received, why error) error {
 	b.log.Info().AnErr("why", why).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("an event can't be read")
-	if b.desk.Level(ev.Sender) == commands.Nobody || b.sealed.tell(ev.Room, true) {
+	if b.runner.Level(ev.Sender) == commands.Nobody || b.sealed.tell(ev.Room, true) {
 		return b.store.Handled(ctx, ev.Event)
 	}
 	err := b.answer(ctx, ev, commands.Message{Event: ev.Event, Room: ev.Room, Sender: ev.Sender}, commands.Unreadable())
@@ -235,6 +235,9 @@ func (b watchers) Changed(r id.RoomID, k room.Key) {
 	b.state.Changed(r, k)
 	if k == policy.Key() || k.Type == "m.room.power_levels" {
 		b.expiriesChanged.Store(true) // in some room: spaces pass theirs on to others
+	}
+	if k.Type == "m.room.power_levels" {
+		b.runner.Advertiser.Look(r)
 	}
 	if b.sealed.device != nil {
 		b.sealed.device.Changed(r, k.Type)

@@ -30,7 +30,7 @@ func TestOpenedInVain(t *testing.T) {
 	b, _ := newBot(t)
 	var log bytes.Buffer
 	b.log = zerolog.New(&log)
-	b.desk.Level = func(id.UserID) commands.Level { return commands.Nobody }
+	b.runner.Level = func(id.UserID) commands.Level { return commands.Nobody }
 	b.sealed.device = brokenDevice{}
 	now := time.Now()
 	fresh, err := b.store.Receive(t.Context(), []invites.Received{{

@@ -2,7 +2,6 @@ package bot
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/commands"
+	"usher/exactjson"
 	"usher/invites"
 	"usher/invites/cards"
 )
@@ -67,7 +67,7 @@ func (b *bot) post(ctx context.Context, c invites.Card) error {
 	var notice id.EventID
 	var err error
 	if c.Code != invites.CodeNoRoom {
-		content := b.desk.Card(c, 0, 0).Notice(commands.Message{})
+		content := b.runner.Card(c, 0, 0).Notice(commands.Message{})
 		if notice, err = b.send(ctx, c.ShownIn, transaction(c.Command, name(c, "notice")), "m.room.message", content); err != nil {
 			return err
 		}
@@ -91,39 +91,20 @@ func (b *bot) post(ctx context.Context, c invites.Card) error {
 	return nil
 }
 
-// relation is what a reaction or a redaction says of another event.
-type relation struct {
-	Redacts id.EventID `json:"redacts"`
-	Content struct {
-		Redacts   id.EventID `json:"redacts"`
-		RelatesTo struct {
-			Event id.EventID `json:"event_id"`
-			Key   string     `json:"key"`
-		} `json:"m.relates_to"`
-	} `json:"content"`
-}
-
 // voted handles a reaction on a card that people vote on, and reports whether it was one.
 func (b *bot) voted(ctx context.Context, ev invites.Received) (bool, error) {
-	var e relation
-	if json.Unmarshal(ev.Raw, &e) != nil {
-		return false, nil
-	}
-	c, err := b.store.CardShown(ctx, e.Content.RelatesTo.Event)
+	card, key := commands.Reaction(ev.Raw)
+	c, err := b.store.CardShown(ctx, card)
 	if err != nil || c.ShownIn != ev.Room {
 		return false, invites.UnlessNone(err)
 	}
-	return true, b.ballot(ctx, ev, c, e.Content.RelatesTo.Key)
+	return true, b.ballot(ctx, ev, c, key)
 }
 
 // removed handles the redaction of a card, or of a vote.
 func (b *bot) removed(ctx context.Context, ev invites.Received) error {
-	var e relation
-	if json.Unmarshal(ev.Raw, &e) != nil {
-		return nil
-	}
-	for _, gone := range []id.EventID{e.Redacts, e.Content.Redacts} {
-		if err := invites.UnlessNone(b.withdrawn(ctx, gone)); err != nil {
+	for _, gone := range []string{exactjson.Text(ev.Raw, "redacts"), exactjson.Text(ev.Raw, "content", "redacts")} {
+		if err := invites.UnlessNone(b.withdrawn(ctx, id.EventID(gone))); err != nil {
 			return err
 		}
 	}
@@ -154,7 +135,7 @@ func (b *bot) withdrawn(ctx context.Context, gone id.EventID) error {
 // ballot counts a reaction. Whose vote does not count is not told: others see what a reaction is worth.
 func (b *bot) ballot(ctx context.Context, ev invites.Received, c invites.Card, key string) error {
 	choice, known := commands.Choice(key)
-	if !known || ev.Redacted || b.desk.Level(ev.Sender) == commands.Nobody {
+	if !known || ev.Redacted || b.runner.Level(ev.Sender) == commands.Nobody {
 		return nil
 	}
 	ballot, err := b.domain.cards.Vote(ctx, c, invites.Vote{Voter: ev.Sender, Choice: choice, Room: ev.Room, Event: ev.Event, At: ev.ReceivedAt})
@@ -172,7 +153,7 @@ func (b *bot) show(ctx context.Context, ballot cards.Ballot) error {
 		if ballot.Code != "" || c.Votes == 1 {
 			return nil
 		}
-		return b.redraw(ctx, c, ballot.After, b.desk.Card(c, ballot.For, ballot.Against))
+		return b.redraw(ctx, c, ballot.After, b.runner.Card(c, ballot.For, ballot.Against))
 	}
 	if c.Told {
 		return nil
@@ -181,10 +162,10 @@ func (b *bot) show(ctx context.Context, ballot cards.Ballot) error {
 	if err != nil {
 		return err
 	}
-	if err := b.redraw(ctx, c, "", b.desk.Closed(c, row)); err != nil {
+	if err := b.redraw(ctx, c, "", b.runner.Closed(c, row)); err != nil {
 		return err
 	}
-	if reply := b.desk.Verdict(c, row); !reply.Text.Empty() {
+	if reply := b.runner.Verdict(c, row); !reply.Text.Empty() {
 		m := commands.Message{Event: c.Command, Room: c.Home, Sender: c.Actor}
 		if _, err := b.send(ctx, c.Home, transaction(c.Command, name(c, "verdict")), "m.room.message", reply.Notice(m)); err != nil {
 			return err
@@ -216,7 +197,7 @@ func (b *bot) knocked(ctx context.Context, ev invites.Received, reason string) e
 	}
 	c := *got.Card
 	if got.Paused {
-		if _, err := b.send(ctx, c.ShownIn, transaction(ev.Event, "paused"), "m.room.message", b.desk.Paused(c).Notice(commands.Message{})); err != nil {
+		if _, err := b.send(ctx, c.ShownIn, transaction(ev.Event, "paused"), "m.room.message", b.runner.Paused(c).Notice(commands.Message{})); err != nil {
 			return err
 		}
 	}

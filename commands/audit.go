@@ -11,7 +11,6 @@ import (
 func auditCommand() Command {
 	return Command{
 		Name: "audit", Level: User,
-		About:  "Lists what was decided and done here, the newest first. For people with the power to kick.",
 		Params: []Param{user().optional(), since(), inRoom()},
 		Run:    runAudit,
 	}
@@ -32,14 +31,14 @@ func runAudit(ctx context.Context, c *Call) (Reply, error) {
 	}
 	var reply Reply
 	if len(rows) == 0 {
-		reply.Text.Say("Nothing is on record.")
+		reply.Text.Say("audit.none")
 	}
 	for i, row := range rows {
 		if i > 0 {
 			reply.Text.Line()
 		}
 		if i == maxLines {
-			reply.Text.Say("… and more. The operator can list all of it: usher audit.")
+			reply.Text.Say("audit.more")
 			break
 		}
 		tellAudit(&reply.Text, row)
@@ -49,18 +48,18 @@ func runAudit(ctx context.Context, c *Call) (Reply, error) {
 
 // tellAudit words one row.
 func tellAudit(t *Text, row invites.Audit) {
-	t.Say(row.At.UTC().Format("2006-01-02 15:04:05") + " " + string(row.Kind) + ": ").Code(string(row.Actor)).Say(" " + string(row.Action) + " ")
-	t.Code(string(row.Target))
-	if row.Performer != row.Actor {
-		t.Say(" by ").Code(string(row.Performer))
+	performer, code := row.Performer, row.Code
+	if performer == row.Actor {
+		performer = ""
 	}
-	t.Say(" → " + row.Verdict)
-	if row.Code != "" && row.Code != row.Verdict {
-		t.Say(" (").Code(row.Code).Say(")")
+	if code == row.Verdict {
+		code = ""
 	}
+	t.Say("audit.row", "at", row.At.UTC().Format("2006-01-02 15:04:05"), "kind", row.Kind, "actor", row.Actor, "action", row.Action, "target", row.Target,
+		"performer", performer, "verdict", row.Verdict, "code", code)
 }
 
-// Since reads the beginning of a span of time that ends now: its length ("7d"), a date, or a time (RFC 3339).
+// Since reads the beginning of a span of time up to now: its length ("7d"), a date, or a time (RFC 3339).
 func Since(text string, now time.Time) (time.Time, bool) {
 	if d, ok := policy.ParseSpan(text); ok {
 		return now.Add(-d), true

@@ -7,9 +7,10 @@ import (
 
 	"usher/invites"
 	"usher/invites/cards"
+	"usher/room"
 )
 
-// The reactions that are votes.
+// The votes among reactions.
 const (
 	reactAccept  = "✅"
 	reactDecline = "❌"
@@ -29,7 +30,7 @@ func Choice(key string) (invites.Choice, bool) {
 	return "", false
 }
 
-// Reactions are those that a card offers.
+// Reactions are the votes on offer at a card.
 func Reactions(c invites.Card) []string {
 	if c.Kind == invites.CardKnock {
 		return []string{reactAccept, reactDecline, reactBan}
@@ -38,70 +39,66 @@ func Reactions(c invites.Card) []string {
 }
 
 // Card words an open card, with the votes so far.
-func (d *Runner) Card(c invites.Card, yes, no int64) (reply Reply) {
+func (n Notices) Card(c invites.Card, yes, no int64) (reply Reply) {
 	t := &reply.Text
-	d.question(t, c)
-	t.Line().Say("To decide, react ").Say(reactAccept + " or " + reactDecline)
+	question(t, c)
+	t.Line()
 	if c.Kind == invites.CardKnock {
-		t.Say(" (or " + reactBan + " to decline and ban)")
-	}
-	t.Say(", or say ").Code(fmt.Sprintf("%sapprove %d", d.Prefix, c.Number)).Say(" or ")
-	t.Code(fmt.Sprintf("%sdeny %d [reason]", d.Prefix, c.Number)).Say(". ")
-	if c.Votes == 1 {
-		t.Sayf("One vote decides, of somebody with power level %d or more in the room.", c.Level)
+		t.Say("card.decide.knock", "prefix", n.Prefix, "number", c.Number)
 	} else {
-		t.Sayf("%d votes that agree decide, of people with power level %d or more in the room.", c.Votes, c.Level)
+		t.Say("card.decide.approval", "prefix", n.Prefix, "number", c.Number)
 	}
+	t.Say("card.votes", "n", c.Votes, "level", int64(c.Level))
 	if !c.ExpiresAt.IsZero() {
-		t.Sayf(" Open until %s.", when(c.ExpiresAt))
+		t.Say("card.until", "at", when(c.ExpiresAt))
 	}
 	if yes+no > 0 {
-		t.Line().Sayf("So far: %d × %s, %d × %s.", yes, reactAccept, no, reactDecline)
+		t.Line().Say("card.so_far", "yes", yes, "no", no)
 	}
 	return reply
 }
 
-// question words what a card asks.
-func (d *Runner) question(t *Text, c invites.Card) {
+// question words the question of a card.
+func question(t *Text, c invites.Card) {
+	elsewhere := c.Room
+	if c.ShownIn == c.Room {
+		elsewhere = ""
+	}
 	if c.Kind == invites.CardKnock {
-		t.Sayf("🚪 #%d: ", c.Number).Code(string(c.Target)).Say(" knocks")
+		t.Say("card.knock", "number", c.Number, "target", c.Target, "room", elsewhere)
 	} else {
-		t.Sayf("🗳 #%d: ", c.Number).Code(string(c.Actor)).Say(" asks to invite ").Code(string(c.Target))
+		t.Say("card.approval", "number", c.Number, "actor", c.Actor, "target", c.Target, "room", elsewhere)
 	}
-	if c.ShownIn != c.Room {
-		t.Say(" at the room ").Code(string(c.Room))
-	}
-	t.Say(".")
 	if c.Reason != "" {
-		t.Say(" Reason: “" + c.Reason + "”.")
+		t.Say("card.reason", "reason", c.Reason)
 	}
 	switch {
 	case c.Kind == invites.CardApproval && c.Performer == c.Actor:
-		t.Say(" All other rules allow it; they would send it themselves.")
+		t.Say("card.theirs")
 	case c.Kind == invites.CardApproval:
-		t.Say(" All other rules allow it; I would send it.")
+		t.Say("card.mine")
 	case c.Remark != "":
-		t.Say(" I would not have let them in: " + lower(told(c.Remark)))
+		t.Tell(room.Say("card.remark").Holding(room.ReadPhrase(c.Remark)))
 	case c.Code == invites.CodeBreaker:
-		t.Say(" Letting people in at once is paused, since many knock.")
+		t.Say("card.paused")
 	}
 }
 
-// Closed words a card that is closed, with the row that came of it, if any.
-func (d *Runner) Closed(c invites.Card, row invites.Change) (reply Reply) {
-	d.question(&reply.Text, c)
+// Closed words a closed card, with the row that came of it, if any.
+func (n Notices) Closed(c invites.Card, row invites.Change) (reply Reply) {
+	question(&reply.Text, c)
 	reply.Text.Line()
 	verdict(&reply.Text, c, row)
 	return reply
 }
 
-// Verdict tells the one who asked what became of it; empty where nobody is to be told.
-func (d *Runner) Verdict(c invites.Card, row invites.Change) (reply Reply) {
+// Verdict tells the asker of a card its outcome. It is empty where nobody has to be told.
+func (n Notices) Verdict(c invites.Card, row invites.Change) (reply Reply) {
 	if c.Kind != invites.CardApproval || c.Code == invites.CodeRedacted || c.Code == invites.CodeAskerLeft {
 		return reply
 	}
 	reply.Mention = true
-	reply.Text.Code(string(c.Target)).Say(": ")
+	reply.Text.Say("about", "target", c.Target)
 	verdict(&reply.Text, c, row)
 	return reply
 }
@@ -109,44 +106,33 @@ func (d *Runner) Verdict(c invites.Card, row invites.Change) (reply Reply) {
 // verdict words the outcome of a card.
 func verdict(t *Text, c invites.Card, row invites.Change) {
 	switch c.State {
-	case invites.CardAccepted:
-		t.Say("✅ Accepted")
-	case invites.CardDeclined:
-		t.Say("❌ Declined")
-	case invites.CardBanned:
-		t.Say("🚫 Declined and banned")
+	case invites.CardAccepted, invites.CardDeclined, invites.CardBanned:
 	case invites.CardExpired:
-		t.Say("⌛ Nobody decided in time.").Reason(invites.CodeExpired)
+		t.Say("card.expired").Reason(invites.CodeExpired)
 		return
 	default:
-		t.Say("Not asked any more: " + lower(cards.Gone(c.Code))).Reason(c.Code)
+		t.Tell(room.Say("card.gone").Holding(room.ReadPhrase(cards.Gone(c.Code)))).Reason(c.Code)
 		return
 	}
-	if c.ClosedBy != "" {
-		t.Say(" by ").Code(string(c.ClosedBy))
-		if c.Votes > 1 {
-			t.Sayf(", the last of %d votes", c.Votes)
-		}
+	votes := ""
+	if c.Votes > 1 {
+		votes = fmt.Sprint(c.Votes)
 	}
-	if c.Answer != "" {
-		t.Say(": “" + c.Answer + "”")
-	}
-	t.Say(".")
+	t.Say("card.closed", "state", c.State, "by", c.ClosedBy, "votes", votes, "answer", c.Answer)
 	switch {
 	case row.ID == 0 || row.Status == invites.StatusDone && row.Detail == "", row.Code == invites.CodeDenied:
 	case row.Status == invites.StatusOpen:
-		t.Say(" It is on its way.")
+		t.Say("card.on_its_way")
 	default:
-		t.Say(" But nothing came of it: " + lower(told(row.Detail))).Reason(row.Code)
+		t.Tell(room.Say("card.nothing").Holding(room.ReadPhrase(row.Detail))).Reason(row.Code)
 	}
 }
 
 // when words a time for people in all time zones.
 func when(at time.Time) string { return at.UTC().Format("2006-01-02 15:04 UTC") }
 
-// Paused tells that knocks come too fast to let people in at once.
-func (d *Runner) Paused(c invites.Card) (reply Reply) {
-	reply.Text.Say("⏸ Many people knock, so I let nobody in at once for now; each waits for a decision. ")
-	reply.Text.Code(d.Prefix + "knocks").Say(" lists them. I go on by myself when it calms down.").Reason(invites.CodeBreaker)
+// Paused says: knocks come too fast to let people in at once.
+func (n Notices) Paused(c invites.Card) (reply Reply) {
+	reply.Text.Say("card.breaker", "prefix", n.Prefix).Reason(invites.CodeBreaker)
 	return reply
 }

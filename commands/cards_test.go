@@ -40,7 +40,7 @@ func newCourt(t *testing.T) *Runner {
 	return d
 }
 
-// voting is a chat that carries votes out.
+// voting is a chat with votes.
 type voting struct{ *Runner }
 
 func (voting) Direct(id.RoomID) bool { return false }

@@ -6,30 +6,31 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/invites"
 )
 
-// Reaction reads what an m.reaction event is on, and its key.
+// Reaction returns the event that an m.reaction event is on, and its key.
 func Reaction(raw json.RawMessage) (on id.EventID, key string) {
-	relation := object(object(object(raw)["content"])["m.relates_to"])
-	return id.EventID(str(relation["event_id"])), str(relation["key"])
+	relation := exactjson.Get(raw, "content", "m.relates_to")
+	return id.EventID(relation.Get("event_id").Text()), relation.Get("key").Text()
 }
 
-// Decide runs what a command does when somebody has reacted to the card that it made. decided is false where the reaction
-// is not for them to give.
-func (d *Runner) Decide(ctx context.Context, ev invites.Received, by id.UserID, yes bool) (m Message, reply Reply, decided bool, err error) {
+// Decide carries out a command after a reaction to its card. decided is false if the reaction is not by the sender of the command, or
+// the command makes no card.
+func (r *Runner) Decide(ctx context.Context, ev invites.Received, by id.UserID, yes bool) (m Message, reply Reply, decided bool, err error) {
 	m, err = Parse(ev)
 	if err != nil || by != ev.Sender {
 		return m, reply, false, nil
 	}
-	g, _ := d.given(m)
-	command := d.find(g.name)
+	g, _ := r.given(m)
+	command := r.find(g.name)
 	if command == nil || command.Decide == nil {
 		return m, reply, false, nil
 	}
-	c := d.newCall(ev, m, command)
+	c := r.newCall(ev, m, command)
 	if ev.Redacted {
-		reply.Text.Say("The command was taken back, so I left it.")
+		reply.Text.Say("redacted")
 		return m, reply, true, nil
 	}
 	if reply, refused := c.refuse(); refused {

@@ -4,13 +4,13 @@ import (
 	"context"
 
 	"usher/invites"
+	"usher/room"
 )
 
 func denyCommand() Command {
 	return Command{
 		Name: "deny", Level: User,
-		About:  "Votes against what a card asks; --ban also bans somebody who knocks.",
-		Params: []Param{numbers(), inRoom(), reason(), flag("ban", "ban the person who knocks, too")},
+		Params: []Param{numbers(), inRoom(), reason(), flag("ban", room.Say("param.ban"))},
 		Run: func(ctx context.Context, c *Call) (Reply, error) {
 			if c.has("ban") {
 				return c.vote(ctx, invites.BanThem)

@@ -1,5 +1,15 @@
-// Package commands turns a message into a use case and its outcome into a Reply value: one file a command, one visible
-// table.
+// Package commands reads commands in room messages, calls use cases for them, and words the outcome as a Reply value. It sends
+// nothing itself.
+//
+// Table (table.go) lists the commands. Each has a file of its own, with its declaration: name, parameters, level, function. A message
+// passes through these steps:
+//
+//   - message.go reads the content of the event. In a message with HTML, links count, not their text.
+//   - words.go splits a typed command into words; word.class decides the kind of each word, and no other function does.
+//   - parse.go gives the words to the parameters by their class. structured.go does so for commands sent as data (MSC4391).
+//   - Runner.Dispatch (dispatch.go) checks the sender, the age and the limits, and calls the command's function with a Call.
+//
+// Notices words cards, reports of guards and greetings. Advertiser keeps descriptions of the commands in the state of rooms.
 package commands
 
 import (
@@ -15,20 +25,22 @@ import (
 	"usher/invites/judge"
 	"usher/invites/ledger"
 	"usher/invites/requests"
+	"usher/room"
 )
 
 // Runner runs commands. One serves all rooms.
 type Runner struct {
+	Notices
 	UseCases
-	Prefix    string
-	Names     []string                    // the bot's names besides its user id: the display name
-	Level     func(id.UserID) Level       // the operator's permissions
-	RoundTrip func(context.Context) error // one request to the homeserver, for !ping
-	Limit     Limit                       // how many commands a person may give; nil: any number
-	Chat      Chat
-	Version   string
-	MaxAge    time.Duration // commands older than this when they first arrive are not run
-	Drawing   sync.Mutex    // a large picture takes some 20 MB: one at a time
+	Names      []string                    // the bot's names besides its user id: the display name
+	Level      func(id.UserID) Level       // the operator's permissions
+	RoundTrip  func(context.Context) error // one request to the homeserver, for !ping
+	Limit      Limit                       // how many commands a person may give; nil: any number
+	Chat       Chat
+	Version    string
+	Advertiser *Advertiser   // nil: none
+	MaxAge     time.Duration // commands older than this when they first arrive are not run
+	Drawing    sync.Mutex    // a large picture takes some 20 MB: one at a time
 
 	named map[string]*Command // Table by name and alias
 	built sync.Once
@@ -42,10 +54,9 @@ type UseCases struct {
 	Cards    *cards.Cards
 	Judge    *judge.Judge
 	Clock    invites.Clock
-	Self     invites.Identity
 }
 
-// Chat is what commands need of the rooms they are given in.
+// Chat is the commands' port to rooms.
 type Chat interface {
 	Direct(id.RoomID) bool                           // whether a room is a direct chat with the bot
 	Voted(ctx context.Context, b cards.Ballot) error // shows the result of a vote on its card and carries it out
@@ -60,7 +71,7 @@ type Call struct {
 	Level   Level
 }
 
-// given is the command that a message gives.
+// given is the command in a message.
 type given struct {
 	name       string
 	words      []word      // behind the name
@@ -68,41 +79,41 @@ type given struct {
 	mentioned  bool        // by the bot's name, not by the prefix
 }
 
-// given reads the command that a message gives. ok is false if the message does not address the bot. A structured command counts instead
-// of the message's text; it addresses the only user that the message mentions.
-func (d *Runner) given(m Message) (g given, ok bool) {
+// given reads the command in a message. ok is false if the message does not address the bot. A structured command counts instead
+// of the message's text; it addresses the bot if the message mentions the bot and nobody else.
+func (r *Runner) given(m Message) (g given, ok bool) {
 	if s := m.structured; s != nil {
 		g.name, _ = s.split()
 		g.structured, g.mentioned = s, true
-		return g, len(s.to) == 1 && s.to[0] == d.Self.Bot
+		return g, len(s.to) == 1 && s.to[0] == r.Self.Bot
 	}
-	g.name, g.words, g.mentioned, ok = invocation(m.Text, d.Prefix, d.Self.Bot, d.Names)
+	g.name, g.words, g.mentioned, ok = invocation(m.Text, r.Prefix, r.Self.Bot, r.Names)
 	return g, ok
 }
 
-func (d *Runner) newCall(ev invites.Received, m Message, command *Command) *Call {
+func (r *Runner) newCall(ev invites.Received, m Message, command *Command) *Call {
 	return &Call{
-		Runner: d, Message: m, Event: ev, Level: d.Level(ev.Sender),
-		arguments: arguments{form: form{command, nil}, prefix: d.Prefix, asker: m.Sender, words: map[string][]word{}},
+		Runner: r, Message: m, Event: ev, Level: r.Level(ev.Sender),
+		arguments: arguments{form: form{command, nil}, prefix: r.Prefix, asker: m.Sender, words: map[string][]word{}},
 	}
 }
 
-// Dispatch runs the command in an event and returns its message and reply. An empty reply means that the event was none of
-// Usher's business. An error is an internal one: the event is to be tried again.
-func (d *Runner) Dispatch(ctx context.Context, ev invites.Received) (Message, Reply, error) {
+// Dispatch runs the command in an event and returns its message and reply. An empty reply means: the event does not concern
+// Usher. An error is an internal one: the event is to be tried again.
+func (r *Runner) Dispatch(ctx context.Context, ev invites.Received) (Message, Reply, error) {
 	m, err := parseMessage(ev.Event, ev.Room, ev.Sender, ev.Raw)
 	if err != nil || m.edit || m.kind != "m.text" || ev.Redacted {
 		return m, Reply{}, nil
 	}
-	g, ok := d.given(m)
+	g, ok := r.given(m)
 	if !ok {
 		return m, Reply{}, nil
 	}
-	command := d.find(g.name)
+	command := r.find(g.name)
 	if command == nil {
-		return m, d.unknown(g.mentioned, g.name), nil
+		return m, r.unknown(g.mentioned, g.name), nil
 	}
-	c := d.newCall(ev, m, command)
+	c := r.newCall(ev, m, command)
 	if reply, refused, err := c.limited(ctx); refused || err != nil {
 		return m, reply, err
 	}
@@ -117,48 +128,48 @@ func (d *Runner) Dispatch(ctx context.Context, ev invites.Received) (Message, Re
 	return m, reply, err
 }
 
-// faultless turns a fault, and the error of an asker who may not know something, into a reply.
+// faultless turns a fault into a reply, and so the refusal of a question about a room.
 func faultless(reply Reply, err error) (Reply, error) {
-	var fault Fault
 	switch {
 	case errors.Is(err, judge.ErrNotJoined):
-		err = faultf("I only speak of rooms that you are in (invite.sender_not_joined).")
+		err = fault(room.Say("unknown.member"))
 	case errors.Is(err, judge.ErrKickPower):
-		err = faultf("Only people with the power to kick may ask for that (kick.power).")
+		err = fault(room.Say("refuse.kick"))
 	}
+	var fault Fault
 	if errors.As(err, &fault) {
 		reply, err = Reply{Mention: true}, nil
-		reply.Text.Say(fault.Text)
+		reply.Text.Tell(fault.Phrase)
 	}
 	return reply, err
 }
 
-// refuse answers what is not run at all.
+// refuse answers a command from a sender without permission, and a command that arrived late.
 func (c *Call) refuse() (reply Reply, refused bool) {
 	reply.Mention = true
 	switch {
 	case c.Level < c.form.Level && c.Level == Nobody:
-		reply.Text.Say("The operator of this Usher does not let you use it.").Reason("permissions")
+		reply.Text.Say("refuse.nobody").Reason("permissions")
 	case c.Level < c.form.Level:
-		reply.Text.Sayf("%s%s is for the operators of this Usher.", c.Prefix, c.form.Name).Reason("permissions")
+		reply.Text.Say("refuse.operators", "command", c.Prefix+c.form.Name).Reason("permissions")
 	case c.MaxAge > 0 && c.Event.ReceivedAt.Sub(c.Event.SentAt) > c.MaxAge:
 		age := c.Event.ReceivedAt.Sub(c.Event.SentAt).Round(time.Minute)
-		reply.Text.Sayf("This reached me only after %s, so I did not run it. If you still want it, say it again.", age).Reason("too_old")
+		reply.Text.Say("refuse.old", "age", age).Reason("too_old")
 	default:
 		return Reply{}, false
 	}
 	return reply, true
 }
 
-// unknown answers a word that is no command: other bots share the prefix, so only somebody who names this one hears of it.
-func (d *Runner) unknown(mentioned bool, name string) (reply Reply) {
+// unknown answers an unknown command. Other bots share the prefix, so only a message that names this bot gets an answer.
+func (r *Runner) unknown(mentioned bool, name string) (reply Reply) {
 	if !mentioned {
 		return reply
 	}
 	if name != "" {
-		reply.Text.Sayf("I know no command “%s”.%s ", name, suggest(name, d.names(Operator), d.Prefix))
+		reply.Text.Say("unknown.command", "name", name).Tell(suggest(name, r.names(Operator), r.Prefix))
 	}
-	reply.Text.Say("Try ").Code(d.Prefix + "help").Say(".")
+	reply.Text.Say("unknown.help", "prefix", r.Prefix)
 	return reply
 }
 
@@ -167,22 +178,22 @@ func Parse(ev invites.Received) (Message, error) {
 	return parseMessage(ev.Event, ev.Room, ev.Sender, ev.Raw)
 }
 
-// Failed is the answer to a command that internal trouble kept from running.
+// Failed answers a command after internal trouble has kept it from running for too long.
 func Failed() (reply Reply) {
 	reply.Mention = true
-	reply.Text.Say("Something stood in my way for too long, so I gave this up. Nobody was invited beyond what I told you. Try again later.").Reason("internal")
+	reply.Text.Say("trouble").Reason("internal")
 	return reply
 }
 
-// Panicked is the answer to a command that met a bug.
+// Panicked answers a command after a panic.
 func Panicked() (reply Reply) {
 	reply.React = "💥"
-	reply.Text.Say("💥 That should not have happened: I met a bug. It is in the operator's log.").Reason("internal")
+	reply.Text.Say("bug").Reason("internal")
 	return reply
 }
 
-// Unreadable is the answer to an encrypted message that can't be read.
+// Unreadable answers an encrypted message without a key.
 func Unreadable() (reply Reply) {
-	reply.Text.Say("I couldn't read that: its key never reached me. Say it again; if that does not help, leave the app and open it again.").Reason("unreadable")
+	reply.Text.Say("unreadable").Reason("unreadable")
 	return reply
 }

@@ -46,10 +46,11 @@ func newRunnerOver(t *testing.T, hs *invitestest.Homeserver, through invitestest
 		Homeserver: through, Queue: &invitestest.Queue{}, Clock: clock, Self: self, AtOnce: 3, Lease: time.Minute, GiveUp: time.Hour,
 	})
 	return &Runner{
+		Notices: Notices{"!", self},
 		UseCases: UseCases{
-			Requests: domain.Requests, Policies: domain.Editor, Ledger: domain.Ledger, Cards: domain.Cards, Judge: domain.Judge, Clock: clock, Self: self,
+			Requests: domain.Requests, Policies: domain.Editor, Ledger: domain.Ledger, Cards: domain.Cards, Judge: domain.Judge, Clock: clock,
 		},
-		Prefix: "!", Version: "v1", MaxAge: 10 * time.Minute,
+		Version: "v1", MaxAge: 10 * time.Minute,
 		Names: []string{"Usher"},
 		Level: func(u id.UserID) Level {
 			return map[id.UserID]Level{admin: Operator, "@eve:there": Nobody}[u] + levelOf(u)
@@ -59,7 +60,7 @@ func newRunnerOver(t *testing.T, hs *invitestest.Homeserver, through invitestest
 	}
 }
 
-// chat is a chat with one direct room, whose votes nobody shows.
+// chat is a chat with one direct room. It does not show votes.
 type chat struct{}
 
 func (chat) Direct(r id.RoomID) bool { return r == "!direct:here" }
@@ -245,7 +246,7 @@ func TestOutcomeOfManyTellsWhatIsLeft(t *testing.T) {
 func TestListsAreNotLent(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		in   []id.UserID // who is in the list's room; nil: there is none
+		in   []id.UserID // the members of the list's room; nil: there is no room
 		has  string
 	}{
 		{"no bot there", nil, "policy.lists.unreadable"},

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"usher/words"
 )
 
 // TestEachCommandHasItsPlace: each command has a file of its name.
@@ -46,14 +48,14 @@ func TestTableIsValid(t *testing.T) {
 			names[name] = true
 		}
 		for _, f := range c.forms() {
-			if err := f.description().Validate(); err != nil {
+			if err := f.description(words.For("")).Validate(); err != nil {
 				t.Errorf("%s: %v", f.name(), err)
 			}
-			if f.run() == nil || f.about() == "" {
+			if f.run() == nil || f.about().Empty() {
 				t.Errorf("%s says or does nothing", f.name())
 			}
 			for _, p := range f.params() {
-				if !p.Optional && p.missing == "" {
+				if !p.Optional && p.missing.Empty() {
 					t.Errorf("%s: nothing is said when %s is missing", f.name(), p.Key)
 				}
 			}

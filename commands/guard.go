@@ -11,82 +11,73 @@ import (
 	"usher/room"
 )
 
-// GuardNotice words what a room's guard reports, for the room.
-func (d *Runner) GuardNotice(r guard.Report) *event.MessageEventContent {
+// GuardNotice words a report of a room's guard, for the room.
+func (n Notices) GuardNotice(r guard.Report) *event.MessageEventContent {
 	var reply Reply
 	t := &reply.Text
 	switch r.Kind {
 	case guard.ReportDrift:
-		d.drift(t, r)
+		n.drift(t, r)
 	case guard.ReportIntruder:
-		t.Code(string(r.Target)).Say(" joined without an invitation").Say(at(r.At)).Say(", while the door stood open.")
-		done(t, r, " I am removing them.")
+		t.Say("guard.intruder", "target", r.Target, "at", moment(r.At))
+		done(t, r, room.Say("guard.acts.intruder"))
 	case guard.ReportByHand:
-		t.Code(string(r.Who)).Say(" invited ").Code(string(r.Target)).Say(" past me").Say(at(r.At)).
-			Say(", and the room's policy is against it: " + strings.TrimSuffix(told(r.Because), ".") + ".")
+		t.Tell(room.Say("guard.by_hand", "who", r.Who, "target", r.Target, "at", moment(r.At)).Holding(room.ReadPhrase(r.Because)))
 		if r.Late {
-			t.Say(" They have joined by now, so I leave it.")
+			t.Say("guard.late")
 		}
-		done(t, r, " I am withdrawing the invitation.")
+		done(t, r, room.Say("guard.acts.by_hand"))
 	}
 	notice := reply.Notice(Message{})
 	notice.Mentions.UserIDs = r.Call
 	return notice
 }
 
-// at words when an event was sent, by its server's clock.
-func at(when time.Time) string {
-	if when.IsZero() {
+// moment is when an event was sent, by its server's clock; empty where that is not known.
+func moment(at time.Time) string {
+	if at.IsZero() {
 		return ""
 	}
-	return when.UTC().Format(" at 15:04 UTC on 2 January")
+	return at.UTC().Format(time.RFC3339)
 }
 
-// drift words what changed, and what is done about it.
-func (d *Runner) drift(t *Text, r guard.Report) {
-	if r.Who == "" {
-		t.Say("The room is not as its policy says: ")
-	} else {
-		t.Code(string(r.Who)).Say(" changed what the room's policy keeps").Say(at(r.At)).Say(": ")
-	}
-	for i, what := range r.What {
-		if i > 0 {
-			t.Say(", ")
-		}
-		name := "the join rule"
+// drift words a change of the room, and the guard's reaction.
+func (n Notices) drift(t *Text, r guard.Report) {
+	var changed []room.Phrase
+	for _, what := range r.What {
 		if level, ok := strings.CutPrefix(what.Path, "guard.levels."); ok {
-			name = "the power level for “" + level + "”"
+			changed = append(changed, room.Say("guard.level", "level", level, "found", what.Found, "wanted", what.Wanted))
+		} else {
+			changed = append(changed, room.Say("guard.join_rule", "found", what.Found, "wanted", what.Wanted))
 		}
-		t.Say(name + " is ").Code(what.Found).Say(" and should be ").Code(what.Wanted)
 	}
-	t.Say(".")
+	t.Tell(room.Say("guard.drift", "who", r.Who, "at", moment(r.At)).Holding(changed...))
 	if r.Code == string(policy.CodeGuardStopped) {
-		t.Sayf(" I have set it back several times within %s, and fight no more until somebody changes the policy (", policy.Span(r.Window)).
-			Code(d.Prefix + "policy").Say(").").Reason(r.Code)
+		t.Say("guard.stopped", "window", policy.Span(r.Window), "prefix", n.Prefix).Reason(r.Code)
 		return
 	}
-	done(t, r, " I am setting it back.")
+	done(t, r, room.Say("guard.acts.drift"))
 }
 
-// done says what is done, or why nothing is.
-func done(t *Text, r guard.Report, acts string) {
+// done words the guard's action, or the reason for none.
+func done(t *Text, r guard.Report, acts room.Phrase) {
 	switch room.Rule(r.Code) {
 	case policy.CodeGuardAbove:
-		t.Say(" They have more power than I have, so I leave it.")
+		t.Say("guard.above")
 	case policy.CodeGuardPower:
-		t.Say(" I lack the power to do anything about it (").Code(r.Rule).Say(").")
+		t.Say("guard.power", "rule", r.Rule)
 	case policy.CodeGuardAuthor:
-		t.Say(" I leave it: the policy's author may not do that by themselves, and I lend nobody power. Somebody who may should write the policy anew.")
+		t.Say("guard.author")
 	case policy.CodeGuardContent:
-		t.Say(" I can't set it back: the room has no such event that I could mend.")
+		t.Say("guard.content")
 	case "":
 	default:
 		if r.Kind == guard.ReportDrift {
-			t.Say(" I could not set it back: " + told(r.Because) + ".")
+			t.Tell(room.Say("guard.failed").Holding(room.ReadPhrase(r.Because)))
 		}
 	}
 	if r.Acts {
-		t.Say(acts)
+		t.Tell(acts)
 	}
 	if r.Code != "" {
 		t.Reason(r.Code)

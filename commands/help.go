@@ -3,13 +3,14 @@ package commands
 import (
 	"context"
 	"strings"
+
+	"usher/room"
 )
 
 func helpCommand() Command {
 	return Command{
 		Name: "help", Level: User,
-		About:  "Lists what you may ask of me.",
-		Params: []Param{line("command", "a command, with its part if it has some", "").optional()},
+		Params: []Param{line("command", room.Say("param.command"), room.Phrase{}).optional()},
 		Run:    runHelp,
 	}
 }
@@ -19,15 +20,16 @@ func runHelp(_ context.Context, c *Call) (reply Reply, err error) {
 		name := strings.ToLower(strings.TrimPrefix(words[0].text, c.Prefix))
 		command := c.find(name)
 		if command == nil || command.Level > c.Level {
-			return reply, faultf("I know no command “%s”.%s", words[0].text, suggest(name, c.names(c.Level), c.Prefix))
+			return reply, fault(room.Sentences(room.Say("unknown.command", "name", words[0].text), suggest(name, c.names(c.Level), c.Prefix)))
 		}
 		explain(&reply.Text, c.Prefix, command, words[1:])
 		return reply, nil
 	}
-	reply.Text.Say("I bring people into rooms, by the rooms' own rules. <required> [optional]")
+	reply.Text.Say("help")
 	for _, command := range Table() {
 		if command.Level <= c.Level {
-			reply.Text.Line().Code(command.usage(c.Prefix)).Say(" — " + command.About)
+			reply.Text.Line()
+			entry(&reply.Text, command.usage(c.Prefix), form{&command, nil}.about())
 		}
 	}
 	return reply, nil
@@ -37,16 +39,21 @@ func runHelp(_ context.Context, c *Call) (reply Reply, err error) {
 func explain(t *Text, prefix string, c *Command, rest []word) {
 	f, _ := c.partOf(rest)
 	if f.part == nil {
-		t.Code(c.usage(prefix)).Say(" — " + c.About)
+		entry(t, c.usage(prefix), f.about())
 		for _, part := range c.forms()[1:] {
-			t.Line().Code(part.usage(prefix)).Say(" — " + part.about())
+			entry(t.Line(), part.usage(prefix), part.about())
 		}
 	} else {
-		t.Code(f.usage(prefix)).Say(" — " + f.about())
+		entry(t, f.usage(prefix), f.about())
 	}
 	if f.part != nil || len(c.Parts) == 0 {
 		for _, p := range f.params() {
-			t.Line().Code(p.usage()).Say(" — " + p.Description.Text[0].Body)
+			entry(t.Line(), p.usage(), p.about)
 		}
 	}
+}
+
+// entry is a line of help.
+func entry(t *Text, usage string, about room.Phrase) {
+	t.Tell(room.Say("help.entry", "usage", usage).Holding(about))
 }

@@ -43,7 +43,7 @@ func TestCardNumbers(t *testing.T) {
 	}
 }
 
-// TestSpokenOf: a command that is quoted or shown is not given, whatever the plain text of the message is.
+// TestSpokenOf: a quoted command, or one shown as code, does not run, whatever the plain text of the message is.
 func TestSpokenOf(t *testing.T) {
 	for formatted, runs := range map[string]bool{
 		"<p>!invite @bob:here</p>":                                                true,
@@ -73,7 +73,7 @@ func TestSpokenOf(t *testing.T) {
 	}
 }
 
-// TestLongAnswers: what is asked about many, or hostile, people is answered by a message that a homeserver takes, encrypted too.
+// TestLongAnswers: answers about many people, or about hostile names, fit into an event, encrypted too.
 func TestLongAnswers(t *testing.T) {
 	const most = 65_536 * 3 / 4 // base64 makes four bytes of three
 	d, hs := newRunner(t)
@@ -106,10 +106,10 @@ func TestLongAnswers(t *testing.T) {
 	}
 	var endless Text
 	for range 10_000 {
-		endless.Say("a < b").Line()
+		endless.Say("text", "text", "a < b").Line()
 	}
-	if got := endless.String(); len(endless.plain)+len(endless.html) > maxMessage || !strings.HasSuffix(got, " …") {
-		t.Errorf("%d and %d bytes", len(endless.plain), len(endless.html))
+	if got := endless.in(""); len(got.plain)+len(got.html) > maxMessage || !strings.HasSuffix(string(got.plain), " …") {
+		t.Errorf("%d and %d bytes", len(got.plain), len(got.html))
 	}
 }
 
@@ -124,7 +124,7 @@ func TestPruneHostile(t *testing.T) {
 	}
 }
 
-// TestGuardSaysWhy: a report on an invitation past the bot has what the policy has against it, and why nothing is done.
+// TestGuardSaysWhy: a report on an invitation past the bot has the policy's reason against it, and the reason why the guard leaves it.
 func TestGuardSaysWhy(t *testing.T) {
 	d, _ := newRunner(t)
 	r := guard.Report{Kind: guard.ReportByHand, Who: carol, Target: bob, Code: "guard.power", Rule: "kick.power", Because: "The room is full."}
@@ -149,7 +149,7 @@ func TestWhyKnock(t *testing.T) {
 	}
 }
 
-// viewed notes as whom rooms are read.
+// viewed records the viewers of rooms.
 type viewed struct {
 	*invitestest.Homeserver
 	as []id.UserID
@@ -175,7 +175,7 @@ func TestReadsAsWhoAsks(t *testing.T) {
 	}
 }
 
-// TestLongReason: a reason is on record for each of the people named, so that it is cut.
+// TestLongReason: a long reason is cut, since the store keeps it for each person named.
 func TestLongReason(t *testing.T) {
 	d, hs := newRunner(t)
 	say(t, d, lobby, alice, "!invite @bob:here "+strings.Repeat("ä ", 20_000))

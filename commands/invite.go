@@ -12,7 +12,6 @@ import (
 func inviteCommand() Command {
 	return Command{
 		Name: "invite", Level: User,
-		About:  "Invites people to this room, or to another that you may invite to.",
 		Params: []Param{users(), inRoom(), reason(), dryRun(), asBot()},
 		Run:    change(room.Invite),
 	}
@@ -21,7 +20,7 @@ func inviteCommand() Command {
 // maxTargets is how many people one command may name: no more fit into a message.
 const maxTargets = 5000
 
-// change runs a command that asks for one action on some people.
+// change runs a command for one action on some people.
 func change(action room.ActionType) func(context.Context, *Call) (Reply, error) {
 	return func(ctx context.Context, c *Call) (Reply, error) {
 		in, via, err := c.room(ctx, "room")
@@ -48,7 +47,7 @@ func (c *Call) ask(ctx context.Context, req requests.Request) (Reply, error) {
 	return Outcome(rows, c.Clock.Now()), nil
 }
 
-// judge words what a request would lead to.
+// judge words the decisions on a request, and does nothing.
 func (c *Call) judge(ctx context.Context, req requests.Request) (Reply, error) {
 	judged, err := c.Requests.DryRun(ctx, req)
 	if err != nil {
@@ -60,11 +59,10 @@ func (c *Call) judge(ctx context.Context, req requests.Request) (Reply, error) {
 			reply.Text.Line()
 		}
 		if i == maxLines {
-			reply.Text.Sayf("… and %d more.", len(judged)-i)
+			reply.Text.Say("more", "n", len(judged)-i)
 			break
 		}
-		explained := j.Explain()
-		reply.Text.Say(mark(j.Decision.Verdict) + " ").Code(string(j.Question.Target)).Say(": " + said(explained.Phrase()))
+		reply.Text.Tell(room.Say("judge", "mark", mark(j.Decision.Verdict), "target", j.Question.Target).Holding(j.Explain().Phrase()))
 		reply.Text.Reason(string(j.Decision.Code))
 	}
 	return reply, nil
@@ -80,8 +78,8 @@ func mark(v room.Verdict) string {
 	return "❌"
 }
 
-// Outcome words the rows of one command as they stand: a reaction where all went well, else a line for each that did not, and
-// what is still to come. It serves the first answer and every edit of it.
+// Outcome words the rows of one command as they stand: a reaction if all are done, else a line for each failed row, and the
+// number of rows under way. It serves the first answer and every edit of it.
 func Outcome(rows []invites.Change, now time.Time) Reply {
 	var reply Reply
 	done, open, waiting := 0, []invites.Change{}, 0
@@ -108,9 +106,9 @@ func Outcome(rows []invites.Change, now time.Time) Reply {
 		waits(&reply, len(rows), done, waiting)
 	} else if len(open) > 0 {
 		reply.Progress = true
-		reply.Text.Sayf("⏳ %d of %d done; %s", len(rows)-len(open), len(rows), wait(open, now))
+		reply.Text.Tell(room.Say("progress.open", "done", len(rows)-len(open), "all", len(rows)).Holding(wait(open, now)))
 	} else if done > 0 {
-		reply.Text.Sayf("%d of %d done.", done, len(rows))
+		reply.Text.Say("progress.done", "done", done, "all", len(rows))
 	}
 	reply.Mention = done == 0 && len(open) == 0 && waiting == 0
 	for i, row := range told {
@@ -118,7 +116,7 @@ func Outcome(rows []invites.Change, now time.Time) Reply {
 			reply.Text.Line()
 		}
 		if i == maxLines {
-			reply.Text.Sayf("… and %d more.", len(told)-i)
+			reply.Text.Say("more", "n", len(told)-i)
 			break
 		}
 		tell(&reply.Text, row, len(rows) > 1)
@@ -126,16 +124,13 @@ func Outcome(rows []invites.Change, now time.Time) Reply {
 	return reply
 }
 
-// waits says that people are still to decide.
+// waits words a request under vote.
 func waits(reply *Reply, all, done, waiting int) {
 	reply.Progress = true
-	switch {
-	case all == 1:
-		reply.Text.Say("⏳ This needs approval; those who decide have been asked.")
-	case waiting == all:
-		reply.Text.Sayf("⏳ These %d invitations need approval; those who decide have been asked.", all)
-	default:
-		reply.Text.Sayf("⏳ %d of %d done; %d wait for approval.", done, all, waiting)
+	if waiting == all {
+		reply.Text.Say("progress.approval", "n", all)
+	} else {
+		reply.Text.Say("progress.waiting", "done", done, "all", all, "waiting", waiting)
 	}
 	reply.Text.Reason("policy.approval.required")
 }
@@ -143,38 +138,35 @@ func waits(reply *Reply, all, done, waiting int) {
 // maxLines is how many people one notice tells of.
 const maxLines = 30
 
-// tell words one outcome that is not plain success.
+// tell words one outcome other than plain success.
 func tell(t *Text, row invites.Change, named bool) {
 	if named {
-		t.Code(string(row.Target)).Say(": ")
+		t.Say("about", "target", row.Target)
 	}
-	detail := told(row.Detail)
-	if detail == "" {
-		detail = string(row.Status) + "."
+	if row.Detail == "" {
+		t.Say("progress.status", "status", row.Status)
+	} else {
+		t.Tell(room.ReadPhrase(row.Detail))
 	}
-	t.Say(detail)
 	if row.Code != "" {
 		t.Reason(row.Code)
 	}
 }
 
 // wait says when the rest may be expected.
-func wait(open []invites.Change, now time.Time) string {
+func wait(open []invites.Change, now time.Time) room.Phrase {
 	var last time.Duration
 	limited := false
 	for _, row := range open {
 		last = max(last, row.DueAt.Sub(now))
 		limited = limited || row.Code == invites.CodeLimited || row.Code == invites.CodeTurn
 	}
-	switch minutes := int((last + 59*time.Second) / time.Minute); {
+	minutes := max(1, int((last+59*time.Second)/time.Minute))
+	switch {
 	case last <= 2*time.Second:
-		return "the rest is on its way."
-	case limited && minutes > 1:
-		return "the homeserver limits how fast people may be invited; the rest is queued, about " + plural(minutes, "minute") + "."
+		return room.Say("wait.soon")
 	case limited:
-		return "the homeserver limits how fast people may be invited; the rest is queued, about a minute."
-	case minutes > 1:
-		return "the homeserver has trouble; I try again in about " + plural(minutes, "minute") + "."
+		return room.Say("wait.limited", "n", minutes)
 	}
-	return "the homeserver has trouble; I try again in a moment."
+	return room.Say("wait.trouble", "n", minutes)
 }

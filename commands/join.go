@@ -2,7 +2,6 @@ package commands
 
 import (
 	"context"
-	"fmt"
 
 	"maunium.net/go/mautrix/id"
 
@@ -13,9 +12,8 @@ import (
 func joinCommand() Command {
 	return Command{
 		Name: "join", Level: User,
-		About: "Lets you into a room that is open to you; with --bot (operators) it is the bot that joins.",
 		Params: []Param{
-			aRoom("room", "the room to join", "Which room?"), dryRun(), flag("bot", "have the bot join (operators)"),
+			aRoom("room", room.Say("param.room.join"), room.Say("missing.room")), dryRun(), flag("bot", room.Say("param.bot")),
 		},
 		Run: runJoin,
 	}
@@ -25,7 +23,7 @@ func runJoin(ctx context.Context, c *Call) (Reply, error) {
 	joiner := c.Message.Sender
 	if c.has("bot") {
 		if c.Level < Operator {
-			return Reply{}, faultf("Only operators of this Usher may send it to a room. You can invite it there instead.")
+			return Reply{}, fault(room.Say("refuse.bot"))
 		}
 		joiner = c.Self.Bot
 	}
@@ -41,11 +39,4 @@ func runJoin(ctx context.Context, c *Call) (Reply, error) {
 		return c.judge(ctx, req)
 	}
 	return c.ask(ctx, req)
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -9,16 +9,16 @@ import (
 
 	"usher/invites"
 	"usher/invites/cards"
+	"usher/room"
 )
 
 func knocksCommand() Command {
 	return Command{
 		Name: "knocks", Level: User,
-		About: "Lists who knocks and waits for a decision; accept all shows first whom that would let in.",
 		Parts: []Part{
-			{Name: "accept all", About: "Shows whom that would let in, and how to accept exactly these.",
+			{Name: "accept all",
 				Run: func(ctx context.Context, c *Call) (Reply, error) { return c.listKnocks(ctx, true) }},
-			{Name: "accept", About: "Votes for letting people in, by the numbers of their cards.", Params: []Param{numbers()}, Run: acceptKnocks},
+			{Name: "accept", Params: []Param{numbers()}, Run: acceptKnocks},
 		},
 		Params: []Param{inRoom()},
 		Run:    func(ctx context.Context, c *Call) (Reply, error) { return c.listKnocks(ctx, false) },
@@ -33,7 +33,7 @@ func acceptKnocks(ctx context.Context, c *Call) (Reply, error) {
 	return c.voteIn(ctx, in, invites.Accept)
 }
 
-// listKnocks lists the open knocks that a room shows. With accept, it says how to accept exactly these.
+// listKnocks lists the open knocks with cards in a room. With accept, it adds the command to accept exactly these.
 func (c *Call) listKnocks(ctx context.Context, accept bool) (reply Reply, err error) {
 	in, err := c.joinedRoom(ctx)
 	if err != nil {
@@ -44,33 +44,31 @@ func (c *Call) listKnocks(ctx context.Context, accept bool) (reply Reply, err er
 		return reply, err
 	}
 	if len(knocks) == 0 {
-		reply.Text.Say("Nobody knocks.")
+		reply.Text.Say("knocks.none")
 		return reply, nil
 	}
 	if accept {
-		reply.Text.Sayf("This would let in %s:", people(len(knocks)))
+		reply.Text.Say("knocks.accept", "n", len(knocks))
 	} else {
-		reply.Text.Sayf("%s:", capitalized(people(len(knocks))+" knocking"))
+		reply.Text.Say("knocks.head", "n", len(knocks))
 	}
 	now := c.Clock.Now()
 	numbers := make([]int64, 0, maxLines)
 	for i, k := range knocks {
 		reply.Text.Line()
 		if i == maxLines {
-			reply.Text.Sayf("… and %d more, not among these.", len(knocks)-i)
+			reply.Text.Say("knocks.more", "n", len(knocks)-i)
 			break
 		}
 		numbers = append(numbers, k.Number)
-		reply.Text.Sayf("#%d ", k.Number).Code(string(k.Target)).Say(", " + ago(now.Sub(k.CreatedAt)))
-		if k.Reason != "" {
-			reply.Text.Say(": “" + k.Reason + "”")
-		}
+		row := room.Say("knocks.row", "number", k.Number, "target", k.Target, "age", now.Sub(k.CreatedAt), "reason", k.Reason)
 		if k.Remark != "" {
-			reply.Text.Say(" (⚠ " + told(k.Remark) + ")")
+			row = row.Holding(room.ReadPhrase(k.Remark))
 		}
+		reply.Text.Tell(row)
 	}
 	if accept {
-		reply.Text.Line().Say("To accept exactly these, say ").Code(c.Prefix + "knocks accept " + ranges(numbers)).Say(".")
+		reply.Text.Line().Say("knocks.exactly", "prefix", c.Prefix, "numbers", ranges(numbers))
 	}
 	return reply, nil
 }
@@ -85,16 +83,6 @@ func (c *Call) openKnocks(ctx context.Context, in id.RoomID) ([]invites.Card, er
 	}
 	return open, err
 }
-
-// people counts people.
-func people(n int) string {
-	if n == 1 {
-		return "one person"
-	}
-	return fmt.Sprintf("%d people", n)
-}
-
-func capitalized(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // ranges writes numbers as numbers reads them: 1-3 5.
 func ranges(numbers []int64) string {

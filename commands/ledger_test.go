@@ -105,7 +105,7 @@ func TestUninvite(t *testing.T) {
 	}
 }
 
-// TestUninviteLate is a withdrawal that waited: who has joined meanwhile stays.
+// TestUninviteLate: a withdrawal that waited leaves a person who has joined meanwhile.
 func TestUninviteLate(t *testing.T) {
 	d, hs := newRunner(t)
 	hs.Member(lobby, bob, "invite")
@@ -146,7 +146,7 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-// TestAuditOfBotsJoin: who sent the bot somewhere is on record, by the decision and by what came of it.
+// TestAuditOfBotsJoin: the audit has the person who sent the bot to a room, with the decision and the outcome.
 func TestAuditOfBotsJoin(t *testing.T) {
 	d, hs := newRunner(t)
 	const open = id.RoomID("!open:here")

@@ -9,7 +9,7 @@ import (
 // Limit tells whether a command may run, and, if not, whether its sender is to hear of it.
 type Limit func(ev invites.Received) (run, tell bool)
 
-// limited answers a command of somebody who gives too many. One that has begun is brought to its end all the same.
+// limited answers a command beyond its sender's limit. A command that has begun goes on.
 func (c *Call) limited(ctx context.Context) (reply Reply, refused bool, err error) {
 	if c.Limit == nil {
 		return reply, false, nil
@@ -24,13 +24,13 @@ func (c *Call) limited(ctx context.Context) (reply Reply, refused bool, err erro
 	}
 	if tell {
 		reply.Mention = true
-		reply.Text.Say("That is more than I do for one person within a minute. I skip what comes beyond, this included, and say so only once.").Reason("limited")
+		reply.Text.Say("refuse.often").Reason("limited")
 	}
 	return reply, true, nil
 }
 
 // Quiet is the last answer in a room where too many were given.
 func Quiet() (reply Reply) {
-	reply.Text.Say("I have said a lot here, so I go on without answering for a moment.").Reason("limited")
+	reply.Text.Say("quiet").Reason("limited")
 	return reply
 }

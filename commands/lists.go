@@ -9,18 +9,18 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/room"
 )
 
 func listsCommand() Command {
-	list := aRoom("list", "the room of the policy list", "Which list?")
+	list := aRoom("list", room.Say("param.room.list"), room.Say("missing.list"))
 	return Command{
 		Name: "lists", Level: User,
-		About:  "Shows which policy lists keep people out of this room, and changes that.",
 		Before: []Param{inRoom()},
 		Parts: []Part{
-			{Name: "show", About: "Shows the policy lists of the room.", Run: inPolicyRoom(showLists)},
-			{Name: "watch", About: "Has a policy list keep people out of the room.", Params: []Param{list}, Run: inPolicyRoom(watchList)},
-			{Name: "unwatch", About: "Undoes watch.", Params: []Param{list}, Run: inPolicyRoom(unwatchList)},
+			{Name: "show", Run: inPolicyRoom(showLists)},
+			{Name: "watch", Params: []Param{list}, Run: inPolicyRoom(watchList)},
+			{Name: "unwatch", Params: []Param{list}, Run: inPolicyRoom(unwatchList)},
 		},
 		Run: inPolicyRoom(showLists),
 	}
@@ -32,22 +32,20 @@ func showLists(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err err
 		return reply, err
 	}
 	if p == nil || len(p.Document.Whom.Lists) == 0 {
-		reply.Text.Say("This room watches no policy lists.")
+		reply.Text.Say("lists.none")
 		return reply, nil
 	}
 	from, _ := p.From("whom.lists")
-	reply.Text.Say("Nobody is invited here whom one of these bans")
-	if from.Room != in {
-		reply.Text.Say(", as ").Code(string(from.Room)).Say(" has it")
+	if from.Room == in {
+		from.Room = ""
 	}
-	reply.Text.Say(":")
+	reply.Text.Say("lists.head", "from", from.Room)
 	for _, line := range c.Judge.Lists.Of(ctx, p, c.Message.Sender) {
-		reply.Text.Line().Code(string(line.Room))
 		if line.Err != nil {
-			reply.Text.Say(" — I can't read it for you. If I can't read it at all, I invite nobody until I can: invite me there, or unwatch it.")
+			reply.Text.Line().Say("lists.unreadable", "room", line.Room)
 			continue
 		}
-		reply.Text.Say(" — " + plural(line.Rules, "rule"))
+		reply.Text.Line().Say("lists.row", "room", line.Room, "n", line.Rules)
 	}
 	return reply, nil
 }
@@ -68,7 +66,7 @@ func watchList(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 		}
 	}
 	if invites.Unseen(err) {
-		return Reply{}, faultf("I can't read that list for you: you must be in its room, or anybody may read it, and I must be there, too. Invite me first, or have an operator of mine watch it. (policy.lists.unreadable)")
+		return Reply{}, fault(room.Say("lists.refused"))
 	}
 	if err != nil {
 		return Reply{}, err
@@ -78,12 +76,12 @@ func watchList(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 		return Reply{}, err
 	}
 	if slices.Contains(lists, string(list)) {
-		return Reply{}, faultf("This room watches that list already.")
+		return Reply{}, fault(room.Say("lists.already"))
 	}
 	if layer, err = layer.With("whom.lists", strings.Join(append(lists, string(list)), " ")); err != nil {
 		return Reply{}, err
 	}
-	return c.write(ctx, in, layer, "Whom that list bans is not invited here any more: "+plural(rules, "rule")+" now.")
+	return c.write(ctx, in, layer, room.Say("lists.watched", "n", rules))
 }
 
 func unwatchList(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
@@ -100,16 +98,16 @@ func unwatchList(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 		return Reply{}, err
 	}
 	if !slices.Contains(lists, string(list)) {
-		return Reply{}, faultf("This room does not watch that list.")
+		return Reply{}, fault(room.Say("lists.not_watched"))
 	}
 	lists = slices.DeleteFunc(lists, func(l string) bool { return l == string(list) })
 	if layer, err = layer.With("whom.lists", strings.Join(lists, " ")); err != nil {
 		return Reply{}, err
 	}
-	return c.write(ctx, in, layer, "This room does not watch that list any more.")
+	return c.write(ctx, in, layer, room.Say("lists.unwatched"))
 }
 
-// watchedLists are the lists in force: what a space sets goes on when a room adds its own.
+// watchedLists are the lists in force, with the lists of spaces: a room that adds its own keeps these.
 func watchedLists(ctx context.Context, c *Call, in id.RoomID) ([]string, error) {
 	p, err := c.Judge.Policies.Of(ctx, in, c.Message.Sender)
 	if err != nil || p == nil {

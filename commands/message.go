@@ -7,9 +7,11 @@ import (
 
 	"golang.org/x/net/html"
 	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
 )
 
-// Message is what a room message says, as far as a command needs it.
+// Message is the part of a room message that commands need.
 type Message struct {
 	Event  id.EventID
 	Room   id.RoomID
@@ -22,53 +24,38 @@ type Message struct {
 	structured *structured // nil: none
 }
 
-// errNoMessage says that a content is no text message.
+// errNoMessage reports a content without a text.
 var errNoMessage = errors.New("commands: no text message")
 
-// object decodes a JSON object with exact keys: encoding/json would take "ſender" for "sender".
-func object(raw json.RawMessage) map[string]json.RawMessage {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(raw, &fields) != nil {
-		return nil
-	}
-	return fields
-}
-
-// str decodes a JSON string; anything else is empty.
-func str(raw json.RawMessage) (s string) {
-	_ = json.Unmarshal(raw, &s)
-	return s
-}
-
 // parseMessage reads an m.room.message event. Where there is HTML, the HTML is the source: body and formatted_body may
-// differ, and only the HTML says whom a pill means.
+// differ, and only the HTML has the targets of pills.
 func parseMessage(event id.EventID, in id.RoomID, sender id.UserID, raw json.RawMessage) (Message, error) {
-	content := object(object(raw)["content"])
-	m := Message{Event: event, Room: in, Sender: sender, kind: str(content["msgtype"])}
+	content := exactjson.Get(raw, "content")
+	m := Message{Event: event, Room: in, Sender: sender, kind: content.Get("msgtype").Text()}
 	if m.kind == "" {
 		return m, errNoMessage
 	}
-	relation := object(content["m.relates_to"])
-	switch str(relation["rel_type"]) {
+	relation := content.Get("m.relates_to")
+	switch relation.Get("rel_type").Text() {
 	case "m.replace":
 		m.edit = true
 	case "m.thread":
-		m.Thread = id.EventID(str(relation["event_id"]))
+		m.Thread = id.EventID(relation.Get("event_id").Text())
 	}
 	m.structured = readStructured(content)
-	formatted := str(content["formatted_body"])
-	if str(content["format"]) == "org.matrix.custom.html" && formatted != "" {
+	formatted := content.Get("formatted_body").Text()
+	if content.Get("format").Is("org.matrix.custom.html") && formatted != "" {
 		m.Text = htmlText(formatted)
 		return m, nil
 	}
-	m.Text = str(content["body"])
-	if relation["m.in_reply_to"] != nil {
+	m.Text = content.Get("body").Text()
+	if relation.Get("m.in_reply_to").Exists() {
 		m.Text = withoutQuote(m.Text)
 	}
 	return m, nil
 }
 
-// withoutQuote drops the quoted lines that older clients put before a reply.
+// withoutQuote drops the quoted lines before a reply, which older clients write.
 func withoutQuote(body string) string {
 	for strings.HasPrefix(body, "> ") {
 		_, rest, found := strings.Cut(body, "\n")
@@ -80,9 +67,9 @@ func withoutQuote(body string) string {
 	return strings.TrimLeft(body, "\n")
 }
 
-// htmlText returns the words of an HTML message. A link to a Matrix identifier becomes that link's address, so that it is the
-// link that counts and not what it shows; the quote of a reply is left out. What begins with a quotation, or as code, begins with the
-// sign that stands for it in plain text: whoever speaks of a command does not give it.
+// htmlText returns the words of an HTML message. A link to a Matrix identifier becomes the link's address: the
+// address counts, not the text of the link. The quote of a reply is left out. A text that begins with a quotation or with code begins with
+// its sign in plain text, so that a quoted command does not run.
 func htmlText(source string) string {
 	var out strings.Builder
 	tokens := html.NewTokenizer(strings.NewReader(source))

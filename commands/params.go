@@ -4,29 +4,32 @@ import (
 	"slices"
 	"strings"
 
-	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/event/cmdschema"
+
+	"usher/room"
 )
 
-// Param is a parameter of a command. Its schema is the one that clients get.
+// Param is a parameter of a command. Clients get its schema.
 type Param struct {
 	cmdschema.Parameter
-	class   class    // of the words that it takes; a text takes words of every class
+	class   class    // of its words; a text takes words of every class
 	many    bool     // takes as many words as fit
-	choices []string // the only words that it takes; nil: any of its class
+	choices []string // the only words allowed; nil: any of its class
 	shown   string   // in usage, instead of its key
-	missing string   // the sentence when it is missing
-	once    string   // the sentence when more words follow that it could take; empty: a later parameter may take these
+
+	about   room.Phrase // its meaning, in a few words
+	missing room.Phrase // the sentence when it is missing
+	once    room.Phrase // the sentence when more fitting words follow; empty: a later parameter may take these
 }
 
-func param(key, about string, c class, schema *cmdschema.ParameterSchema) Param {
-	return Param{class: c, Parameter: cmdschema.Parameter{Key: key, Schema: schema, Description: event.MakeExtensibleText(about)}}
+func param(key string, about room.Phrase, c class, schema *cmdschema.ParameterSchema) Param {
+	return Param{class: c, about: about, Parameter: cmdschema.Parameter{Key: key, Schema: schema}}
 }
 
 // user is one person.
 func user() Param {
-	p := param("user", "a person, as @name:server.org, as a link or as a mention", classPerson, cmdschema.PrimitiveTypeUserID.Schema())
-	p.missing = "Whom?"
+	p := param("user", room.Say("param.user"), classPerson, cmdschema.PrimitiveTypeUserID.Schema())
+	p.missing = room.Say("missing.user")
 	return p
 }
 
@@ -34,36 +37,36 @@ func user() Param {
 func users() Param {
 	p := user()
 	p.Schema, p.many = cmdschema.Array(p.Schema), true
-	p.Description = event.MakeExtensibleText("people, each as @name:server.org, as a link or as a mention")
+	p.about = room.Say("param.users")
 	return p
 }
 
-// aRoom is a room that must be named.
-func aRoom(key, about, missing string) Param {
-	p := param(key, about+", as #name:server.org, !id or a link", classRoom, cmdschema.ParameterSchemaJoinableRoom)
+// aRoom is a room, which must be named.
+func aRoom(key string, about, missing room.Phrase) Param {
+	p := param(key, about, classRoom, cmdschema.ParameterSchemaJoinableRoom)
 	p.missing = missing
 	return p
 }
 
-// inRoom is the room that the command is about, which is the current one where none is named.
-func inRoom() Param { return aRoom("room", "the room, if it is not this one", "").optional() }
+// inRoom is the room of the command. Without a name it is the current one.
+func inRoom() Param { return aRoom("room", room.Say("param.room"), room.Phrase{}).optional() }
 
 // numbers are the numbers of cards.
 func numbers() Param {
-	p := param("number", "numbers of cards, such as 3 or 3-7", classNumber, cmdschema.Array(cmdschema.PrimitiveTypeInteger.Schema()))
-	p.many, p.missing = true, "Which? Each card has its number."
+	p := param("number", room.Say("param.numbers"), classNumber, cmdschema.Array(cmdschema.PrimitiveTypeInteger.Schema()))
+	p.many, p.missing = true, room.Say("missing.number")
 	return p
 }
 
-// since is the beginning of a span of time that ends now.
+// since is the beginning of a span of time up to now.
 func since() Param {
-	p := param("since", "a span of time such as 7d, or a date such as 2026-01-31", classSpan, cmdschema.PrimitiveTypeString.Schema())
+	p := param("since", room.Say("param.since"), classSpan, cmdschema.PrimitiveTypeString.Schema())
 	p.shown = "since: 7d or 2026-01-31"
 	return p.optional()
 }
 
 // choice is one of some words.
-func choice(key, about string, of ...string) Param {
+func choice(key string, about room.Phrase, of ...string) Param {
 	schemas := make([]any, len(of))
 	for i, word := range of {
 		schemas[i] = word
@@ -74,29 +77,29 @@ func choice(key, about string, of ...string) Param {
 }
 
 // aWord is one word of text.
-func aWord(key, about, missing string) Param {
+func aWord(key string, about, missing room.Phrase) Param {
 	p := param(key, about, classText, cmdschema.PrimitiveTypeString.Schema())
 	p.missing = missing
 	return p
 }
 
 // line is text up to the end of the message.
-func line(key, about, missing string) Param {
+func line(key string, about, missing room.Phrase) Param {
 	p := aWord(key, about, missing)
 	p.many = true
 	return p
 }
 
-func reason() Param { return line("reason", "a reason", "").optional() }
+func reason() Param { return line("reason", room.Say("param.reason"), room.Phrase{}).optional() }
 
-// flag is a word that begins with two dashes and may stand anywhere.
-func flag(key, about string) Param {
+// flag is a word with two dashes before it, at any place.
+func flag(key string, about room.Phrase) Param {
 	return param(key, about, classFlag, cmdschema.PrimitiveTypeBoolean.Schema()).optional()
 }
 
-func dryRun() Param { return flag("dry-run", "say what would happen, and do nothing") }
+func dryRun() Param { return flag("dry-run", room.Say("param.dry_run")) }
 
-func asBot() Param { return flag("as-bot", "act as the bot, not as the asker") }
+func asBot() Param { return flag("as-bot", room.Say("param.as_bot")) }
 
 func (p Param) optional() Param {
 	p.Optional = true
@@ -134,7 +137,7 @@ func usages(params []Param) (list []string) {
 	return list
 }
 
-// takes counts the words at the start of some that the parameter takes.
+// takes counts the words for the parameter at the start of a list.
 func (p Param) takes(words []word) (n int) {
 	for n < len(words) && (n == 0 || p.many) && p.fits(words[n]) {
 		n++

@@ -2,24 +2,24 @@ package commands
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/room"
 )
 
-// Fault is an error for the person who gave the command: its text is shown.
-type Fault struct{ Text string }
+// Fault is an error for the sender of the command: its phrase is shown.
+type Fault struct{ Phrase room.Phrase }
 
 // Error implements error.
-func (f Fault) Error() string { return f.Text }
+func (f Fault) Error() string { return f.Phrase.String() }
 
-func faultf(format string, args ...any) error { return Fault{fmt.Sprintf(format, args...)} }
+func fault(p room.Phrase) error { return Fault{p} }
 
-// arguments are the form of a command and the words that its parameters took.
+// arguments are the form of a command and the words of its parameters.
 type arguments struct {
 	form   form
 	prefix string
@@ -27,7 +27,7 @@ type arguments struct {
 	words  map[string][]word // by the parameter's key
 }
 
-// read reads what is given to a command.
+// read reads the arguments, typed or structured.
 func (a *arguments) read(g given) error {
 	if g.structured != nil {
 		return a.take(g.structured)
@@ -36,17 +36,20 @@ func (a *arguments) read(g given) error {
 }
 
 // usage is the fault of a command called wrongly.
-func (a *arguments) usage(problem string) error {
-	return faultf("%s Usage: %s", strings.ReplaceAll(problem, "{prefix}", a.prefix), a.form.usage(a.prefix))
+func (a *arguments) usage(problem room.Phrase) error {
+	if problem.Key == "missing.value" {
+		problem = room.Say("missing.value", "prefix", a.prefix)
+	}
+	return fault(room.Say("usage", "usage", a.form.usage(a.prefix)).Holding(problem))
 }
 
-// puzzled is the fault of a word that no parameter takes.
+// puzzled is the fault of a word without a parameter.
 func (a *arguments) puzzled(word string) error {
 	var names []string
 	for _, p := range a.form.Parts {
 		names = append(names, p.Name)
 	}
-	return a.usage("I don't understand “" + word + "”." + suggest(word, names, ""))
+	return a.usage(room.Sentences(room.Say("usage.word", "word", word), suggest(word, names, "")))
 }
 
 // parse gives the words of a typed command to the parameters. Flags stand anywhere. The other parameters take their words in order.
@@ -69,7 +72,7 @@ func (a *arguments) parse(words []word) error {
 	return nil
 }
 
-// setFlags refuses flags that the form does not have.
+// setFlags refuses flags of other commands.
 func (a *arguments) setFlags(flags []word) error {
 	var known []string
 	for _, p := range a.form.params() {
@@ -80,14 +83,14 @@ func (a *arguments) setFlags(flags []word) error {
 	for _, w := range flags {
 		name := w.flag()
 		if !slices.Contains(known, name) {
-			return a.usage("I don't know the flag --" + name + "." + suggest(name, known, "--"))
+			return a.usage(room.Sentences(room.Say("usage.flag", "flag", name), suggest(name, known, "--")))
 		}
 		a.words[name] = []word{w}
 	}
 	return nil
 }
 
-// fill gives words to parameters and returns the words that are left.
+// fill gives words to parameters and returns the other words.
 func (a *arguments) fill(params []Param, words []word) ([]word, error) {
 	for _, p := range params {
 		if p.class == classFlag {
@@ -103,7 +106,7 @@ func (a *arguments) fill(params []Param, words []word) ([]word, error) {
 		default:
 			return nil, a.usage(p.missing)
 		}
-		if p.once != "" && n < len(words) && p.fits(words[n]) {
+		if !p.once.Empty() && n < len(words) && p.fits(words[n]) {
 			return nil, a.usage(p.once)
 		}
 		if err := a.set(p, words[:n]); err != nil {
@@ -119,16 +122,16 @@ func (a *arguments) set(p Param, words []word) error {
 	switch p.class {
 	case classPerson:
 		if len(words) > maxTargets {
-			return faultf("That are %d people; one command takes %d at most.", len(words), maxTargets)
+			return fault(room.Say("many.people", "n", len(words), "most", maxTargets))
 		}
 		for _, w := range words {
 			if _, valid := w.user(a.asker); !valid {
-				return faultf("%s is no user id. One looks like @name:server.org.", w.text)
+				return fault(room.Say("no.user", "text", w.text))
 			}
 		}
 	case classNumber:
 		if _, ok := cardNumbers(words); !ok {
-			return faultf("One command takes %d cards at most.", maxCards)
+			return fault(room.Say("many.cards", "most", maxCards))
 		}
 	}
 	a.words[p.Key] = words
@@ -136,13 +139,13 @@ func (a *arguments) set(p Param, words []word) error {
 }
 
 func noRoom(text string) error {
-	return faultf("%s is no room. One looks like #name:server.org, !id, or a link.", text)
+	return fault(room.Say("no.room", "text", text))
 }
 
 // has reports whether an argument was given.
 func (a *arguments) has(key string) bool { return len(a.words[key]) > 0 }
 
-// people are the users that an argument names.
+// people are the users in an argument.
 func (a *arguments) people(key string) (users []id.UserID) {
 	for _, w := range a.words[key] {
 		user, _ := w.user(a.asker) // set has validated it
@@ -151,7 +154,7 @@ func (a *arguments) people(key string) (users []id.UserID) {
 	return users
 }
 
-// person is the user that an argument names, empty if none was given.
+// person is the user in an argument, empty if none was given.
 func (a *arguments) person(key string) id.UserID {
 	if users := a.people(key); len(users) > 0 {
 		return users[0]
@@ -173,12 +176,12 @@ func (a *arguments) text(key string) string {
 	return all
 }
 
-// room resolves the room that an argument names, to its id and to servers that know it. The argument "room" may be left out: then it is
-// the current room, unless that is a direct chat.
+// room resolves the room in an argument to its id and to servers in it. Without the argument it is the current room, unless the current
+// room is a direct chat.
 func (c *Call) room(ctx context.Context, key string) (id.RoomID, []string, error) {
 	if !c.has(key) {
 		if c.Chat.Direct(c.Message.Room) {
-			return "", nil, c.usage("This is our direct chat: name the room.")
+			return "", nil, c.usage(room.Say("usage.direct"))
 		}
 		return c.Message.Room, nil, nil
 	}
@@ -186,16 +189,16 @@ func (c *Call) room(ctx context.Context, key string) (id.RoomID, []string, error
 	return c.resolve(ctx, p)
 }
 
-// resolve finds the id of a room that was named, and servers that know it.
+// resolve finds the id of a room, and servers in it.
 func (c *Call) resolve(ctx context.Context, p place) (id.RoomID, []string, error) {
 	if p.alias == "" {
 		return p.room, p.via, nil
 	}
-	room, via, err := c.Requests.Resolve(ctx, p.alias)
+	r, via, err := c.Requests.Resolve(ctx, p.alias)
 	if invites.Refused(err) {
-		return "", nil, faultf("I know no room %s.", p.alias)
+		return "", nil, fault(room.Say("unknown.room", "room", p.alias))
 	}
-	return room, append(p.via, via...), err
+	return r, append(p.via, via...), err
 }
 
 // joinedRoom resolves the argument "room". The asker must be in that room.

@@ -10,7 +10,7 @@ import (
 	"usher/invites"
 )
 
-// meaning is how a message is understood: the form of the command and each argument with its words, or the fault that is told.
+// meaning is a message as understood: the form of the command and each argument with its words, or the fault.
 func meaning(d *Runner, m Message) string {
 	m.Sender = alice
 	g, ok := d.given(m)
@@ -24,7 +24,7 @@ func meaning(d *Runner, m Message) string {
 		if !errors.As(err, &fault) {
 			return err.Error()
 		}
-		return "✗ " + fault.Text
+		return "✗ " + said(fault.Phrase)
 	}
 	parts := []string{c.form.name()}
 	for _, key := range slices.Sorted(maps.Keys(c.words)) {
@@ -37,7 +37,7 @@ func meaning(d *Runner, m Message) string {
 	return strings.Join(parts, " ")
 }
 
-// TestMeaning: what people type, and how it is understood.
+// TestMeaning: commands as people type them, and their meaning.
 func TestMeaning(t *testing.T) {
 	tests := []struct{ in, want string }{
 		{"!invite @bob:here", "invite user=@bob:here"},

@@ -2,7 +2,6 @@ package commands
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -15,7 +14,6 @@ import (
 func pendingCommand() Command {
 	return Command{
 		Name: "pending", Level: User,
-		About:  "Lists the invitations that nobody has answered yet, the oldest first.",
 		Params: []Param{inRoom()},
 		Run:    runPending,
 	}
@@ -33,45 +31,45 @@ func runPending(ctx context.Context, c *Call) (Reply, error) {
 	entries, total, rule := open.Invitations, open.Total, open.Rule
 	var reply Reply
 	if total == 0 {
-		reply.Text.Say("No invitation is open here.")
+		reply.Text.Say("pending.none")
 		return reply, nil
 	}
 	now := c.Clock.Now()
-	reply.Text.Sayf("%s open:", plural(total, "invitation"))
+	reply.Text.Say("pending.head", "n", total)
 	for _, e := range entries {
-		reply.Text.Line().Code(string(e.Target)).Say(" by ").Code(string(e.Inviter)).Say(through(e.Way) + ", " + ago(now.Sub(e.At)))
+		left := ""
 		if rule.After > 0 {
-			reply.Text.Say(", " + expires(e.At.Add(rule.After).Sub(now)))
+			left = e.At.Add(rule.After).Sub(now).String()
 		}
+		reply.Text.Line().Say("pending.row", "target", e.Target, "inviter", e.Inviter, "way", through(e.Way), "age", now.Sub(e.At), "left", left)
 	}
 	if total > len(entries) {
-		reply.Text.Line().Sayf("… and %d more.", total-len(entries))
+		reply.Text.Line().Say("more", "n", total-len(entries))
 	}
 	switch {
 	case rule.After == 0:
 	case rule.Lends:
-		reply.Text.Line().Say("I don't withdraw them when they expire: whoever set that could not do it themselves, for lack of the level to kick.")
+		reply.Text.Line().Say("pending.lends")
 	case rule.Powerless:
-		reply.Text.Line().Say("I lack the power to withdraw them when they expire: that needs the level to kick.")
+		reply.Text.Line().Say("pending.powerless")
 	}
 	return reply, nil
 }
 
-// Reminder is the content of the notice that invitations of a room expire soon. It mentions the people who are in the room
-// and wanted them.
+// Reminder is the content of the notice about invitations that expire soon. It mentions their inviters.
 func Reminder(entries []invites.Invitation, rule invites.ExpiryRule, now time.Time) *event.MessageEventContent {
 	var reply Reply
 	inviters := []id.UserID{}
-	reply.Text.Sayf("%s not answered yet:", plural(len(entries), "invitation"))
+	reply.Text.Say("reminder.head", "n", len(entries))
 	for i, e := range entries {
 		if !slices.Contains(inviters, e.Inviter) {
 			inviters = append(inviters, e.Inviter)
 		}
 		if i == maxLines {
-			reply.Text.Line().Sayf("… and %d more.", len(entries)-i)
+			reply.Text.Line().Say("more", "n", len(entries)-i)
 		}
 		if i < maxLines {
-			reply.Text.Line().Code(string(e.Target)).Say(" by ").Code(string(e.Inviter)).Say(", " + expires(e.At.Add(rule.After).Sub(now)))
+			reply.Text.Line().Say("reminder.row", "target", e.Target, "inviter", e.Inviter, "left", e.At.Add(rule.After).Sub(now))
 		}
 	}
 	content := reply.Notice(Message{})
@@ -79,43 +77,11 @@ func Reminder(entries []invites.Invitation, rule invites.ExpiryRule, now time.Ti
 	return content
 }
 
-// through says how an invitation came about, where that is not plain.
+// through words the way of an invitation, unless a member sent it.
 func through(w invites.Way) string {
 	switch w {
-	case invites.WayBot:
-		return " (sent by me)"
-	case invites.WayActor:
-		return " (through me)"
-	case invites.WayThirdParty:
-		return " (by e-mail)"
+	case invites.WayBot, invites.WayActor, invites.WayThirdParty:
+		return string(w)
 	}
 	return ""
-}
-
-func ago(d time.Duration) string {
-	if d < time.Minute {
-		return "just now"
-	}
-	return span(d) + " ago"
-}
-
-func expires(left time.Duration) string {
-	if left <= 0 {
-		return "expired"
-	}
-	return "expires in " + span(left)
-}
-
-// span words a duration by its largest unit.
-func span(d time.Duration) string {
-	const day = 24 * time.Hour
-	switch {
-	case d >= 2*day:
-		return plural(int(d/day), "day")
-	case d >= 2*time.Hour:
-		return plural(int(d/time.Hour), "hour")
-	case d >= time.Minute:
-		return plural(int(d/time.Minute), "minute")
-	}
-	return fmt.Sprintf("%d s", int(d/time.Second))
 }

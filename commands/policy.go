@@ -15,42 +15,41 @@ import (
 )
 
 func policyCommand() Command {
-	field := aWord("field", "the path of a field, such as whom.max_members", "Which field?")
+	field := aWord("field", room.Say("param.field"), room.Say("missing.field"))
 	change := field
-	other := aRoom("from", "the other room", "From which room?")
+	other := aRoom("from", room.Say("param.room.from"), room.Say("missing.from"))
 	other.shown = "room"
-	change.missing = "Which field, and what value? {prefix}policy fields lists them."
+	change.missing = room.Phrase{Key: "missing.value"}
 	return Command{
 		Name: "policy", Level: User,
-		About:  "Shows the room's policy: who may invite whom, how often, with whose approval. Those who may send that state event change it.",
 		Before: []Param{inRoom()},
 		Parts: []Part{
-			{Name: "show", About: "Shows the room's policy.", Run: inPolicyRoom(showPolicy)},
-			{Name: "set", About: "Sets a field of the room's policy.", Params: []Param{change, line("value", "the value", change.missing)}, Run: inPolicyRoom(setPolicy)},
-			{Name: "unset", About: "Removes a field from the room's policy.", Params: []Param{field}, Run: inPolicyRoom(unsetPolicy)},
-			{Name: "reset", About: "Removes the room's policy.", Run: inPolicyRoom(resetPolicy)},
-			{Name: "history", About: "Lists the changes of the room's policy.", Run: inPolicyRoom(policyHistory)},
-			{Name: "test", About: "Says whether somebody could invite somebody. Nothing is done.", Params: testParams(), Run: inPolicyRoom(testPolicy)},
-			{Name: "copy", About: "Replaces the room's policy by that of another room.",
+			{Name: "show", Run: inPolicyRoom(showPolicy)},
+			{Name: "set", Params: []Param{change, line("value", room.Say("param.value"), change.missing)}, Run: inPolicyRoom(setPolicy)},
+			{Name: "unset", Params: []Param{field}, Run: inPolicyRoom(unsetPolicy)},
+			{Name: "reset", Run: inPolicyRoom(resetPolicy)},
+			{Name: "history", Run: inPolicyRoom(policyHistory)},
+			{Name: "test", Params: testParams(), Run: inPolicyRoom(testPolicy)},
+			{Name: "copy",
 				Params: []Param{other}, Run: inPolicyRoom(copyPolicy)},
-			{Name: "preset", About: "Replaces the room's policy by a ready-made one, or lists these.",
-				Params: []Param{aWord("name", "the name of the preset", "").optional()}, Run: inPolicyRoom(presetPolicy)},
-			{Name: "fields", About: "Lists the fields of a policy.", Run: inPolicyRoom(policyFields)},
+			{Name: "preset",
+				Params: []Param{aWord("name", room.Say("param.preset"), room.Phrase{}).optional()}, Run: inPolicyRoom(presetPolicy)},
+			{Name: "fields", Run: inPolicyRoom(policyFields)},
 		},
 		Run: inPolicyRoom(showPolicy),
 	}
 }
 
 func testParams() []Param {
-	actor, action, targets := user(), choice("action", "the action", string(room.Invite)), users()
+	actor, action, targets := user(), choice("action", room.Say("param.action"), string(room.Invite)), users()
 	actor.Key = "actor"
 	for _, p := range []*Param{&actor, &action, &targets} {
-		p.missing = "Say who, invite, and whom."
+		p.missing = room.Say("missing.test")
 	}
 	return []Param{actor, action, targets}
 }
 
-// inPolicyRoom runs a function on the room that a command about policies is about; the room's members alone hear of it.
+// inPolicyRoom runs a function on the room of a command about policies. The asker must be in the room.
 func inPolicyRoom(run func(context.Context, *Call, id.RoomID) (Reply, error)) run {
 	return func(ctx context.Context, c *Call) (Reply, error) {
 		in, err := c.joinedRoom(ctx)
@@ -68,11 +67,11 @@ func asFault(err error) error {
 	var bad policy.Malformed
 	switch {
 	case errors.As(err, &refusal):
-		return faultf("%s (%s)", refusal.Text, refusal.Code)
+		return fault(room.Say("policy.refused", "code", refusal.Code).Holding(room.ReadPhrase(refusal.Text)))
 	case errors.As(err, &bad):
-		return faultf("%s. (policy.edit.value)", said(bad.Phrase()))
+		return fault(room.Say("policy.value").Holding(bad.Phrase()))
 	case errors.Is(err, invites.ErrNoView):
-		return faultf("I can't see that room. (%s)", requests.CodeEditView)
+		return fault(room.Say("policy.no_view", "code", requests.CodeEditView))
 	}
 	return err
 }
@@ -84,12 +83,11 @@ func showPolicy(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err er
 	}
 	t := &reply.Text
 	if p == nil || len(p.Paths()) == 0 && p.Fault() == nil {
-		t.Say("This room has no policy: people invite by the room's own power levels. ").
-			Code(c.Prefix + "policy preset").Say(" offers some to begin with.")
+		t.Say("policy.none", "prefix", c.Prefix)
 		return reply, nil
 	}
 	if bad := p.Fault(); bad != nil {
-		t.Say("⚠️ The policy in ").Code(string(bad.Room)).Say(" can't be read, so I invite nobody: " + said(bad.Fault.Phrase()) + ".").Reason(string(policy.CodeMalformed))
+		t.Tell(room.Say("policy.unreadable", "room", bad.Room).Holding(bad.Fault.Phrase())).Reason(string(policy.CodeMalformed))
 	}
 	for _, path := range p.Paths() {
 		field, _ := policy.Lookup(path)
@@ -97,42 +95,42 @@ func showPolicy(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err er
 		if !t.Empty() {
 			t.Line()
 		}
-		t.Say(said(field.Phrase(&p.Document)) + " ").Code(path)
-		if from.Room != in {
-			t.Say(" from ").Code(string(from.Room))
+		if from.Room == in {
+			from.Room = ""
 		}
+		t.Tell(room.Say("policy.row", "path", path, "from", from.Room).Holding(field.Phrase(&p.Document)))
 	}
 	return reply, nil
 }
 
 func policyFields(_ context.Context, _ *Call, _ id.RoomID) (reply Reply, err error) {
-	reply.Text.Say("What a policy may set:")
+	reply.Text.Say("policy.fields")
 	for _, f := range policy.Fields() {
-		reply.Text.Line().Code(f.Path).Say(" — " + said(f.About()) + "; " + said(f.Takes()))
+		reply.Text.Line().Tell(room.Say("policy.field", "path", f.Path).Holding(f.About(), f.Takes()))
 	}
-	reply.Text.Line().Code("guard.levels.<name>").Say(" — a power level that the room is to keep, as invite, kick, ban or events.m.room.join_rules")
+	reply.Text.Line().Say("policy.levels")
 	return reply, nil
 }
 
-// own reads the room's own policy for a change. One that can't be read is not changed by halves.
+// own reads the room's own policy for a change. An unreadable policy is a fault: it can only be replaced as a whole.
 func (c *Call) own(ctx context.Context, in id.RoomID) (policy.Layer, error) {
 	source, err := c.Judge.Policies.Own(ctx, in, c.Message.Sender)
 	if err == nil && source.Fault != nil {
-		err = faultf("The room's policy can't be read: %s. Start over with %spolicy reset. (%s)", said(source.Fault.Phrase()), c.Prefix, policy.CodeMalformed)
+		err = fault(room.Say("policy.start_over", "prefix", c.Prefix).Holding(source.Fault.Phrase()))
 	}
 	return source.Layer, err
 }
 
-// write sets the room's policy and says what it says now.
-func (c *Call) write(ctx context.Context, in id.RoomID, layer policy.Layer, say string) (reply Reply, err error) {
+// write sets the room's policy and says so.
+func (c *Call) write(ctx context.Context, in id.RoomID, layer policy.Layer, say room.Phrase) (reply Reply, err error) {
 	by, err := c.Policies.Write(ctx, c.Message.Event, in, c.Message.Sender, layer)
 	if err != nil {
 		return reply, err
 	}
 	reply.React = "✅"
-	reply.Text.Say(say)
+	reply.Text.Tell(say)
 	if by != c.Message.Sender {
-		reply.Text.Say(" I wrote it myself, since I can't act as you.")
+		reply.Text.Say("policy.by_me")
 	}
 	return reply, nil
 }
@@ -157,7 +155,7 @@ func setPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	}
 	field, _ := policy.Lookup(path)
 	doc := policy.Merge(policy.Source{Layer: layer}).Document
-	return c.write(ctx, in, layer, said(field.Phrase(&doc)))
+	return c.write(ctx, in, layer, field.Phrase(&doc))
 }
 
 // value reads words as the value of a field: people and rooms may be given as links, rooms as aliases.
@@ -171,7 +169,7 @@ func (c *Call) value(ctx context.Context, words []word) (string, error) {
 		case '#':
 			p, ok := w.place()
 			if !ok {
-				return "", faultf("%s is no room.", w.text)
+				return "", fault(room.Say("no.room.value", "text", w.text))
 			}
 			r, _, err := c.resolve(ctx, p)
 			if err != nil {
@@ -191,29 +189,29 @@ func unsetPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	path := c.words["field"][0].text
 	without := layer.Without(path)
 	if len(without.Paths()) == len(layer.Paths()) {
-		return Reply{}, faultf("This room's own policy does not set %s. (policy.edit.value)", path)
+		return Reply{}, fault(room.Say("policy.not_set", "path", path))
 	}
-	return c.write(ctx, in, without, "This room does not set "+path+" any more; what a space above it sets counts, or else nothing.")
+	return c.write(ctx, in, without, room.Say("policy.unset", "path", path))
 }
 
 func resetPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
-	return c.write(ctx, in, policy.Layer{}, "This room has no policy of its own any more.")
+	return c.write(ctx, in, policy.Layer{}, room.Say("policy.reset"))
 }
 
 func presetPolicy(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err error) {
 	if !c.has("name") {
-		reply.Text.Say("Policies to begin with; each replaces all that this room sets:")
+		reply.Text.Say("policy.presets")
 		for _, p := range policy.Presets() {
-			reply.Text.Line().Code(c.Prefix + "policy preset " + p.Name).Say(" — " + said(p.About()))
+			reply.Text.Line().Tell(room.Say("policy.preset", "prefix", c.Prefix, "name", p.Name).Holding(p.About()))
 		}
 		return reply, nil
 	}
 	presets := policy.Presets()
 	i := slices.IndexFunc(presets, func(p policy.Preset) bool { return p.Name == strings.ToLower(c.text("name")) })
 	if i < 0 {
-		return reply, c.usage("I know no such preset.")
+		return reply, c.usage(room.Say("usage.preset"))
 	}
-	return c.write(ctx, in, presets[i].Layer(), "The policy is now “"+presets[i].Name+"”: "+said(presets[i].About())+".")
+	return c.write(ctx, in, presets[i].Layer(), room.Say("policy.preset.set", "name", presets[i].Name).Holding(presets[i].About()))
 }
 
 func copyPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
@@ -229,9 +227,9 @@ func copyPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 		return Reply{}, err
 	}
 	if layer.Empty() {
-		return Reply{}, faultf("%s has no policy of its own. (policy.edit.value)", from)
+		return Reply{}, fault(room.Say("policy.empty", "room", from))
 	}
-	return c.write(ctx, in, layer, "This room's policy is now that of "+string(from)+".")
+	return c.write(ctx, in, layer, room.Say("policy.copied", "room", from))
 }
 
 func policyHistory(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err error) {
@@ -241,52 +239,47 @@ func policyHistory(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err
 		return reply, err
 	}
 	if len(revisions) == 0 {
-		reply.Text.Say("This room never had a policy of its own, as far as I can see.")
+		reply.Text.Say("policy.no_history")
 		return reply, nil
 	}
 	for i, rev := range revisions {
 		if i > 0 {
 			reply.Text.Line()
 		}
-		reply.Text.Say(rev.At.UTC().Format("2006-01-02 15:04") + " UTC ").Code(string(rev.By))
-		if rev.For != "" {
-			reply.Text.Say(" for ").Code(string(rev.For))
-		}
-		reply.Text.Say(": " + changes(rev))
+		reply.Text.Tell(room.Say("policy.revision", "at", when(rev.At), "by", rev.By, "for", rev.For).Holding(changes(rev)...))
 	}
 	return reply, nil
 }
 
 // changes words the difference between two versions of a policy.
-func changes(rev requests.Revision) string {
+func changes(rev requests.Revision) (parts []room.Phrase) {
 	if rev.Fault != nil {
-		return "something that I can't read"
+		return []room.Phrase{room.Say("policy.revision.unreadable")}
 	}
-	var parts []string
 	for _, path := range rev.After.Paths() {
 		if now := rev.After.Text(path); !rev.Before.Has(path) || rev.Before.Text(path) != now {
-			parts = append(parts, path+" = "+now)
+			parts = append(parts, room.Say("policy.revision.set", "path", path, "value", now))
 		}
 	}
 	for _, path := range rev.Before.Paths() {
 		if !rev.After.Has(path) {
-			parts = append(parts, "no "+path)
+			parts = append(parts, room.Say("policy.revision.unset", "path", path))
 		}
 	}
 	if len(parts) == 0 {
-		return "no change"
+		parts = append(parts, room.Say("policy.revision.none"))
 	}
-	return strings.Join(parts, ", ")
+	return parts
 }
 
-// testPolicy is a dry run for somebody else. It reads as the bot or as the one who asks, never as the one asked about.
+// testPolicy is a dry run for somebody else. It reads as the bot or as the asker, never as the actor in question.
 func testPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	actor := c.person("actor")
 	reply, err := c.judge(ctx, requests.Request{
 		Actor: actor, Viewer: c.Message.Sender, Action: room.Invite, Room: in, Targets: c.people("user"),
 	})
 	var text Text
-	text.Say("To ").Code(string(actor)).Say(" I would say: ").Add(reply.Text)
+	text.Say("policy.test", "actor", actor).Add(reply.Text)
 	reply.Text = text
 	return reply, err
 }

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -16,7 +17,6 @@ import (
 func pruneCommand() Command {
 	return Command{
 		Name: "prune", Level: User,
-		About:  "Withdraws all open invitations by somebody, and by those they brought. Asks before it does.",
 		Params: []Param{oneBranch(), inRoom(), asBot()},
 		Run:    runPrune, Decide: decidePrune,
 	}
@@ -24,11 +24,11 @@ func pruneCommand() Command {
 
 func oneBranch() Param {
 	p := user()
-	p.once = "One branch at a time."
+	p.once = room.Say("missing.one_branch")
 	return p
 }
 
-// ConfirmWithin is how long a command waits for the reaction of the one who gave it.
+// ConfirmWithin limits the time for the sender's reaction to a card.
 const ConfirmWithin = 15 * time.Minute
 
 func runPrune(ctx context.Context, c *Call) (Reply, error) {
@@ -46,10 +46,10 @@ func runPrune(ctx context.Context, c *Call) (Reply, error) {
 	var reply Reply
 	switch {
 	case c.Clock.Now().Sub(c.Event.ReceivedAt) >= ConfirmWithin:
-		reply.Text.Say("Nobody confirmed this in time, so I left it.")
+		reply.Text.Say("prune.late")
 		return reply, nil
 	case len(req.Targets) == 0:
-		reply.Text.Say("No invitation of that branch is open.")
+		reply.Text.Say("prune.none")
 		return reply, nil
 	}
 	judged, err := c.Requests.DryRun(ctx, req)
@@ -59,8 +59,8 @@ func runPrune(ctx context.Context, c *Call) (Reply, error) {
 	return pruneCard(judged, more), nil
 }
 
-// pruneCard asks for a confirmation, and says before it whose invitations would stay and why; where all of them would, there is
-// nothing to confirm. What is not known is decided when it is confirmed.
+// pruneCard asks for a confirmation, and lists the invitations that would stay, with reasons. If all would stay, nothing is
+// asked. Unknown verdicts are decided after the confirmation.
 func pruneCard(judged []judge.Judgement, more bool) Reply {
 	var goes []id.UserID
 	var stays []judge.Judgement
@@ -73,29 +73,29 @@ func pruneCard(judged []judge.Judgement, more bool) Reply {
 	}
 	reply := Reply{Mention: true, Card: len(goes) > 0}
 	if !reply.Card {
-		reply.Text.Sayf("Of %s, none can be withdrawn:", plural(len(stays), "invitation"))
+		reply.Text.Say("prune.nothing", "n", len(stays))
 		tellStays(&reply.Text, stays)
 		return reply
 	}
-	reply.Text.Sayf("This withdraws %s:", plural(len(goes), "invitation"))
+	reply.Text.Say("prune.head", "n", len(goes))
 	tellSome(&reply.Text, len(goes), func(i int) { reply.Text.Code(string(goes[i])) })
 	if len(stays) > 0 {
-		reply.Text.Line().Sayf("As things are, %s would stay:", plural(len(stays), "other"))
+		reply.Text.Line().Say("prune.stay", "n", len(stays))
 		tellStays(&reply.Text, stays)
 	}
 	if more {
-		reply.Text.Line().Say("The branch is larger than I do at once: ask again afterwards.")
+		reply.Text.Line().Say("prune.large")
 	}
-	reply.Text.Line().Sayf("React with ✅ within %s to do it, or with ❌ to leave it.", span(ConfirmWithin))
+	reply.Text.Line().Say("prune.react", "within", ConfirmWithin)
 	return reply
 }
 
-// tellStays tells of invitations that can't be withdrawn, each reason once.
+// tellStays lists the invitations that would stay, each reason once.
 func tellStays(t *Text, stays []judge.Judgement) {
 	var reasons []string
 	whose := map[string][]judge.Judgement{}
 	for _, j := range stays {
-		why := said(j.Explain().Phrase())
+		why := j.Explain().String()
 		if len(whose[why]) == 0 {
 			reasons = append(reasons, why)
 		}
@@ -103,31 +103,31 @@ func tellStays(t *Text, stays []judge.Judgement) {
 	}
 	tellSome(t, len(reasons), func(i int) {
 		these := whose[reasons[i]]
-		t.Code(string(these[0].Question.Target))
+		more := ""
 		if len(these) > 1 {
-			t.Sayf(" and %d more", len(these)-1)
+			more = fmt.Sprint(len(these) - 1)
 		}
-		t.Say(": " + reasons[i]).Reason(string(these[0].Decision.Code))
+		t.Tell(room.Say("prune.stays", "target", these[0].Question.Target, "more", more).Holding(these[0].Explain().Phrase())).Reason(string(these[0].Decision.Code))
 	})
 }
 
-// tellSome tells of the first of n things, each in a line, and how many more there are. It leaves room for what is said after them.
+// tellSome writes the first of n lines, and the number of the others. It leaves room in the message for more text.
 func tellSome(t *Text, n int, one func(i int)) {
 	for i := range n {
 		t.Line()
-		if i == maxLines || t.size > maxMessage/3 {
-			t.Sayf("… and %d more.", n-i)
+		if i == maxLines || t.in("").size > maxMessage/3 {
+			t.Say("more", "n", n-i)
 			return
 		}
 		one(i)
 	}
 }
 
-// decidePrune does what the card said, or leaves it. What was not open when the command was given is not touched.
+// decidePrune withdraws the invitations of a confirmed card. Invitations made after the command stay.
 func decidePrune(ctx context.Context, c *Call, yes bool) (Reply, error) {
 	if !yes {
 		var reply Reply
-		reply.Text.Say("Left as it is.")
+		reply.Text.Say("prune.left")
 		return reply, nil
 	}
 	req, _, err := c.prune(ctx)
@@ -143,13 +143,13 @@ func decidePrune(ctx context.Context, c *Call, yes bool) (Reply, error) {
 	}
 	if len(req.Targets) == 0 {
 		var reply Reply
-		reply.Text.Say("None of them is open any more.")
+		reply.Text.Say("prune.gone")
 		return reply, nil
 	}
 	return c.ask(ctx, req)
 }
 
-// resume goes on with what was begun.
+// resume goes on with rows recorded before.
 func (c *Call) resume(ctx context.Context, req requests.Request, rows []invites.Change) (Reply, error) {
 	req.Targets = nil
 	for _, row := range rows {
@@ -158,7 +158,7 @@ func (c *Call) resume(ctx context.Context, req requests.Request, rows []invites.
 	return c.ask(ctx, req)
 }
 
-// prune reads the command and finds whose invitations it is about.
+// prune reads the command and finds the invitations of the branch.
 func (c *Call) prune(ctx context.Context) (req requests.Request, more bool, err error) {
 	in, err := c.joinedRoom(ctx)
 	if err != nil {

@@ -10,16 +10,19 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/picture"
+	"usher/room"
+	"usher/words"
 )
 
-// Reply is what a command answers: a value. The lane sends it.
+// Reply is a command's answer: a value. The lane sends it.
 type Reply struct {
 	React    string // reaction on the command; empty: none
 	Text     Text   // notice in reply; empty: none
-	Mention  bool   // the notice mentions the one who asked
+	Mention  bool   // the notice mentions the asker
 	Progress bool   // work goes on: the notice is edited as it does
-	Card     bool   // the notice asks for a reaction by the one who gave the command; it stays open until then
+	Card     bool   // the notice asks for a reaction by the asker; the command stays open until then
 	Image    *Image // picture in reply; nil: none
+	Lang     string // language of the text (BCP 47); empty: English
 }
 
 // Image is a picture to send.
@@ -32,34 +35,123 @@ type Image struct {
 // Empty reports whether there is nothing to send.
 func (r Reply) Empty() bool { return r.React == "" && r.Text.Empty() && r.Image == nil }
 
-// Text is a message in the making, as plain text and as HTML. All that is added is escaped. It ends where it gets too long for a
+// Text is a message in the making, as plain text and as HTML. Everything added is escaped. The text ends where it gets too long for a
 // message.
-type Text struct {
+type Text struct{ pieces []piece }
+
+// piece is a part of a text: a phrase, or one of the others.
+type piece struct {
+	phrase room.Phrase
+	code   string // shown in fixed width
+	line   bool   // ends a line
+	whole  *Text  // added whole, or not at all
+}
+
+// Empty reports whether nothing was added.
+func (t *Text) Empty() bool { return len(t.pieces) == 0 }
+
+// Say adds a sentence by its key and pairs of an argument's name and its value. A space goes before it, save at the start of a line.
+func (t *Text) Say(key string, pairs ...any) *Text { return t.Tell(room.Say(key, pairs...)) }
+
+// Tell adds a phrase, as Say does.
+func (t *Text) Tell(p room.Phrase) *Text {
+	if p.Empty() {
+		return t
+	}
+	return t.add(piece{phrase: p})
+}
+
+// Code adds words in fixed width, such as a user id.
+func (t *Text) Code(words string) *Text { return t.add(piece{code: words}) }
+
+// Reason adds a reason code after a sentence.
+func (t *Text) Reason(code string) *Text { return t.Say("reason", "code", code) }
+
+// Line ends a line.
+func (t *Text) Line() *Text { return t.add(piece{line: true}) }
+
+// Add adds another text, whole or not at all, as Say does.
+func (t *Text) Add(other Text) *Text { return t.add(piece{whole: &other}) }
+
+func (t *Text) add(p piece) *Text {
+	t.pieces = append(t.pieces, p)
+	return t
+}
+
+// String returns the text in English, without markup.
+func (t *Text) String() string { return string(t.in("").plain) }
+
+// in renders the text in a language.
+func (t *Text) in(lang string) *message {
+	m := &message{voice: words.For(lang)}
+	m.text(t)
+	return m
+}
+
+// message is a text as it is sent: as plain text and as HTML. All that is added is escaped.
+type message struct {
+	voice       *words.Voice
 	plain, html []byte
 	size        int // as sent, with both
 	cut         bool
 }
 
 // maxMessage is how long a message may get, in bytes as sent: an event holds 64 KiB, an edit has the text twice, and encryption adds a
-// third. What is longer would not be sent at all.
+// third. A longer event would not be sent at all.
 const maxMessage = 22_000
 
-// Empty reports whether nothing was added.
-func (t *Text) Empty() bool { return len(t.plain) == 0 }
+func (m *message) text(t *Text) {
+	for _, p := range t.pieces {
+		switch {
+		case p.line:
+			m.put("\n", "<br>")
+		case p.whole != nil:
+			m.space()
+			other := &message{voice: m.voice}
+			other.text(p.whole)
+			m.put(string(other.plain), string(other.html))
+		case !p.phrase.Empty():
+			m.space()
+			for _, run := range m.voice.Runs(p.phrase) {
+				m.run(run)
+			}
+		default:
+			m.run(words.Run{Text: p.code, Code: true})
+		}
+	}
+}
 
-// put adds what is escaped.
-func (t *Text) put(plain, html string) *Text {
-	if t.cut {
-		return t
+// space goes between two sentences of a line.
+func (m *message) space() {
+	if n := len(m.plain); n > 0 && m.plain[n-1] != '\n' {
+		m.put(" ", " ")
+	}
+}
+
+func (m *message) run(r words.Run) {
+	text := visible(r.Text)
+	switch {
+	case r.Line:
+		m.put("\n", "<br>")
+	case r.Code:
+		m.put(text, "<code>"+html.EscapeString(text)+"</code>")
+	default:
+		m.put(text, html.EscapeString(text))
+	}
+}
+
+// put adds escaped text.
+func (m *message) put(plain, html string) {
+	if m.cut {
+		return
 	}
 	size := sent(plain) + sent(html)
-	if t.cut = t.size+size > maxMessage; t.cut {
+	if m.cut = m.size+size > maxMessage; m.cut {
 		plain, html = " …", " …"
 	}
-	t.size += size
-	t.plain = append(t.plain, plain...)
-	t.html = append(t.html, html...)
-	return t
+	m.size += size
+	m.plain = append(m.plain, plain...)
+	m.html = append(m.html, html...)
 }
 
 // sent is the length of a text in JSON.
@@ -78,36 +170,9 @@ func sent(s string) (n int) {
 }
 
 // Say adds words. They may come from people.
-func (t *Text) Say(words string) *Text {
-	words = visible(words)
-	return t.put(words, html.EscapeString(words))
-}
-
-// Sayf adds words by a format.
-func (t *Text) Sayf(format string, args ...any) *Text { return t.Say(fmt.Sprintf(format, args...)) }
-
-// Code adds words in fixed width, such as a user id or a reason code.
-func (t *Text) Code(words string) *Text {
-	words = visible(words)
-	return t.put(words, "<code>"+html.EscapeString(words)+"</code>")
-}
-
-// Reason adds a reason code after a sentence.
-func (t *Text) Reason(code string) *Text { return t.Say(" (").Code(code).Say(")") }
-
-// Line ends a line.
-func (t *Text) Line() *Text { return t.put("\n", "<br>") }
-
-// Add adds another text, whole or not at all.
-func (t *Text) Add(other Text) *Text { return t.put(string(other.plain), string(other.html)) }
-
-// String returns the plain text.
-func (t *Text) String() string { return string(t.plain) }
-
-// maxText is the length in bytes to which what a person wrote is shown.
 const maxText = 1000
 
-// visible makes a text safe to show: characters that hide or reorder others are spelled out, "@room" can't ring a bell, and a
+// visible makes a text safe to show: it spells out characters that hide or reorder others, "@room" can't ring a bell, and a
 // long text is cut.
 func visible(s string) string {
 	if len(s) > maxText {
@@ -125,16 +190,17 @@ func visible(s string) string {
 }
 
 // hidden reports whether a character is invisible or changes how others are read: controls, bidirectional marks, zero-width
-// and other format characters, line and paragraph separators, and what is no character.
+// and other format characters, line and paragraph separators, and non-characters.
 func hidden(r rune) bool {
 	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co) || r == unicode.ReplacementChar ||
 		(r >= 0x115F && r <= 0x1160) || r == 0x3164 || r == 0xFFA0
 }
 
-// Notice returns the content of a notice that replies to a command, where m is one.
+// Notice returns the content of a notice, in reply to m unless m is empty.
 func (r Reply) Notice(m Message) *event.MessageEventContent {
+	text := r.Text.in(r.Lang)
 	c := &event.MessageEventContent{
-		MsgType: event.MsgNotice, Body: string(r.Text.plain), Format: event.FormatHTML, FormattedBody: string(r.Text.html),
+		MsgType: event.MsgNotice, Body: string(text.plain), Format: event.FormatHTML, FormattedBody: string(text.html),
 		Mentions: &event.Mentions{},
 	}
 	if r.Mention {
@@ -144,7 +210,7 @@ func (r Reply) Notice(m Message) *event.MessageEventContent {
 	return c
 }
 
-// relation makes what is sent a reply to a message, in its thread if it stands in one.
+// relation makes a content a reply to the message, in the message's thread if there is one.
 func (m Message) relation() *event.RelatesTo {
 	switch {
 	case m.Event == "":
@@ -164,7 +230,7 @@ func (r Reply) Picture(m Message, uri id.ContentURIString) *event.MessageEventCo
 	}
 }
 
-// Edit returns the content that replaces an earlier notice.
+// Edit returns the content of an edit of an earlier notice.
 func (r Reply) Edit(m Message, earlier id.EventID) *event.MessageEventContent {
 	c := r.Notice(m)
 	c.RelatesTo = nil

@@ -6,7 +6,4 @@ import (
 )
 
 // said puts a phrase into words.
-func said(p room.Phrase) string { return words.For("en").Text(p) }
-
-// told puts into words what a row keeps: a phrase, or a sentence that an older version wrote.
-func told(kept string) string { return said(room.ReadPhrase(kept)) }
+func said(p room.Phrase) string { return words.For("").Text(p) }

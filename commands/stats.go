@@ -3,7 +3,6 @@ package commands
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -11,12 +10,12 @@ import (
 
 	"usher/invites"
 	"usher/picture"
+	"usher/room"
 )
 
 func statsCommand() Command {
 	return Command{
 		Name: "stats", Level: User,
-		About:  "Counts the invitations of the last twelve weeks, by week and by inviter.",
 		Params: []Param{inRoom(), asPicture()},
 		Run:    runStats,
 	}
@@ -32,7 +31,7 @@ const (
 // counts is how many invitations have which fate.
 type counts map[invites.Fate]int
 
-// sent is how many invitations were made: one that was renewed goes on in another.
+// sent counts the invitations. A renewed one goes on in another and does not count.
 func (n counts) sent() (sum int) {
 	for fate, count := range n {
 		if fate != invites.FateRenewed {
@@ -47,7 +46,7 @@ type stats struct {
 	total    counts
 	weeks    []counts // the oldest first
 	from     time.Time
-	inviters []id.UserID // who sent most first
+	inviters []id.UserID // by the number sent, the largest first
 	by       map[id.UserID]counts
 }
 
@@ -90,33 +89,33 @@ func runStats(ctx context.Context, c *Call) (Reply, error) {
 		return c.statsPicture(s, now)
 	}
 	var reply Reply
-	reply.Text.Say("Since " + from.Format("2006-01-02") + ": " + s.total.words() + ".")
+	reply.Text.Tell(room.Say("stats.total", "from", from.Format(time.DateOnly)).Holding(s.total.phrases()...))
 	for i, n := range s.weeks {
 		if n.sent() > 0 {
-			reply.Text.Line().Say("Week of " + from.Add(time.Duration(i)*week).Format("2006-01-02") + ": " + n.words())
+			reply.Text.Line().Tell(room.Say("stats.week", "week", from.Add(time.Duration(i)*week).Format(time.DateOnly)).Holding(n.phrases()...))
 		}
 	}
 	for i, inviter := range s.inviters {
 		if i == maxInviters {
-			reply.Text.Line().Sayf("… and %d more people.", len(s.inviters)-i)
+			reply.Text.Line().Say("more.people", "n", len(s.inviters)-i)
 			break
 		}
-		reply.Text.Line().Code(string(inviter)).Say(": " + s.by[inviter].words())
+		reply.Text.Line().Tell(room.Say("stats.inviter", "inviter", inviter).Holding(s.by[inviter].phrases()...))
 	}
 	return reply, nil
 }
 
-// words lists counts; what there is none of is left out, but for how many were sent.
-func (n counts) words() string {
-	text := fmt.Sprintf("%d sent", n.sent())
+// words lists counts. Zeros are left out, except for the number sent.
+func (n counts) phrases() []room.Phrase {
+	all := []room.Phrase{room.Say("stats.sent", "n", n.sent())}
 	for _, fate := range []invites.Fate{
 		invites.FateAccepted, invites.FateDeclined, invites.FateExpired, invites.FateWithdrawn, invites.FateBanned, invites.FateUnseen, invites.FatePending,
 	} {
 		if n[fate] > 0 {
-			text += fmt.Sprintf(", %d %s", n[fate], fate)
+			all = append(all, room.Say("stats.fate", "n", n[fate], "fate", fate))
 		}
 	}
-	return text
+	return all
 }
 
 // bar makes a bar of counts.
@@ -131,9 +130,9 @@ func (n counts) bar(name string) picture.Bar {
 }
 
 func (c *Call) statsPicture(s stats, now time.Time) (Reply, error) {
+	since := room.Say("picture.since", "from", s.from.Format(time.DateOnly)).Holding(s.total.phrases()...)
 	chart := picture.Chart{
-		Title: "Invitations by week", Subtitle: "since " + s.from.Format("2006-01-02") + ": " + s.total.words(), ListTitle: "Who invited most",
-		Meaning: map[picture.Tint]string{picture.Good: "accepted", picture.Open: "pending", picture.Bad: "declined or banned", picture.Absent: "withdrawn, expired or unseen"},
+		Title: said(room.Say("picture.weeks")), Subtitle: said(since), ListTitle: said(room.Say("picture.inviters")), Meaning: meanings(),
 	}
 	for i, n := range s.weeks {
 		chart.Columns = append(chart.Columns, n.bar(s.from.Add(time.Duration(i)*week).Format("2 Jan")))
@@ -147,5 +146,13 @@ func (c *Call) statsPicture(s stats, now time.Time) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	return Reply{Image: &Image{drawn, "invitations.png", "Invitations " + chart.Subtitle + " · as of " + now.Format("2006-01-02 15:04") + " UTC"}}, nil
+	return Reply{Image: &Image{drawn, "invitations.png", said(room.Say("picture.stats", "at", when(now)).Holding(since))}}, nil
+}
+
+// meanings are the words for the tints of people and their invitations.
+func meanings() map[picture.Tint]string {
+	return map[picture.Tint]string{
+		picture.Good: said(room.Say("picture.good")), picture.Open: said(room.Say("picture.open")), picture.Bad: said(room.Say("picture.bad")),
+		picture.Absent: said(room.Say("picture.absent")),
+	}
 }

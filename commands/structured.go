@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,27 +8,34 @@ import (
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/event/cmdschema"
 	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
+	"usher/room"
+	"usher/words"
 )
 
-// structuredKey is the field of a message's content that holds a structured command
+// structuredKey is the field of a message's content with the structured command
 // (https://github.com/matrix-org/matrix-spec-proposals/pull/4391).
 const structuredKey = "org.matrix.msc4391.command"
 
-// structured is a command that a client sends as data.
+// structured is a command sent as data.
 type structured struct {
-	command   string // with the part, such as "policy set"
-	arguments map[string]json.RawMessage
-	to        []id.UserID // the users that the message mentions
+	command   string          // with the part, such as "policy set"
+	arguments exactjson.Value // an object
+	to        []id.UserID     // the users in m.mentions
 }
 
 // readStructured reads the structured command in a message's content; nil: there is none.
-func readStructured(content map[string]json.RawMessage) *structured {
-	given := object(content[structuredKey])
-	if given == nil {
+func readStructured(content exactjson.Value) *structured {
+	given := content.Get(structuredKey)
+	if given.Kind != exactjson.Object {
 		return nil
 	}
-	s := structured{command: str(given["command"]), arguments: object(given["arguments"])}
-	_ = json.Unmarshal(object(content["m.mentions"])["user_ids"], &s.to) // anything else mentions nobody
+	s := structured{command: given.Get("command").Text(), arguments: given.Get("arguments")}
+	mentioned, _ := content.Get("m.mentions").Get("user_ids").Texts() // anything else mentions nobody
+	for _, user := range mentioned {
+		s.to = append(s.to, id.UserID(user))
+	}
 	return &s
 }
 
@@ -39,30 +45,30 @@ func (s *structured) split() (name, part string) {
 	return name, part
 }
 
-// take gives the arguments of a structured command to the parameters, once each has the type that the parameter declares.
+// take gives the arguments of a structured command to the parameters. Each must have the declared type.
 func (a *arguments) take(s *structured) error {
 	name, part := s.split()
 	forms := a.form.forms()
 	i := slices.IndexFunc(forms, func(f form) bool { return f.part == nil && part == "" || f.part != nil && f.part.Name == part })
 	a.form = forms[max(i, 0)]
 	if i < 0 {
-		return a.usage("I know no command “" + name + " " + part + "”.")
+		return a.usage(room.Say("unknown.command", "name", name+" "+part))
 	}
-	left := len(s.arguments)
+	left := len(s.arguments.Items)
 	for _, p := range a.form.params() {
-		raw, given := s.arguments[p.Key]
-		if given {
+		value := s.arguments.Get(p.Key)
+		if value.Exists() {
 			left--
 		}
-		if !given || string(raw) == "null" {
+		if !value.Exists() || value.Kind == exactjson.Null {
 			if !p.Optional && len(p.choices) != 1 { // a single choice is part of the form
 				return a.usage(p.missing)
 			}
 			continue
 		}
-		words, ok := p.decode(raw)
+		words, ok := p.decode(value)
 		if !ok || len(words) == 0 && !p.Optional {
-			return a.usage("The argument “" + p.Key + "” has the wrong type.")
+			return a.usage(room.Say("usage.type", "argument", p.Key))
 		}
 		if len(words) == 0 { // a flag that is off
 			continue
@@ -72,26 +78,27 @@ func (a *arguments) take(s *structured) error {
 		}
 	}
 	if left > 0 {
-		return a.usage("The command has an argument that I don't know.")
+		return a.usage(room.Say("usage.argument"))
 	}
 	return nil
 }
 
-// decode reads a value of the parameter's type as the words that people would type.
-func (p Param) decode(raw json.RawMessage) (words []word, ok bool) {
-	items := []json.RawMessage{raw}
-	if p.Schema.SchemaType == cmdschema.SchemaTypeArray && json.Unmarshal(raw, &items) != nil {
-		return nil, false
+// decode reads a value of the parameter's type as words, as if typed.
+func (p Param) decode(v exactjson.Value) (words []word, ok bool) {
+	items := []exactjson.Member{{Value: v}}
+	if p.Schema.SchemaType == cmdschema.SchemaTypeArray {
+		if items = v.Items; v.Kind != exactjson.Array {
+			return nil, false
+		}
 	}
 	if p.class == classFlag {
-		var on bool
-		if json.Unmarshal(raw, &on) != nil || !on {
-			return nil, string(raw) == "false"
+		if v.Kind != exactjson.True {
+			return nil, v.Kind == exactjson.False
 		}
 		return []word{{text: "--" + p.Key}}, true
 	}
 	for _, item := range items {
-		text, ok := p.typed(item)
+		text, ok := p.typed(item.Value)
 		switch {
 		case !ok:
 			return nil, false
@@ -108,17 +115,17 @@ func (p Param) decode(raw json.RawMessage) (words []word, ok bool) {
 }
 
 // typed returns one value as text. Identifiers must be complete: the tolerance towards people who type does not serve clients.
-func (p Param) typed(raw json.RawMessage) (text string, ok bool) {
-	switch isText := json.Unmarshal(raw, &text) == nil && string(raw) != "null"; p.class {
+func (p Param) typed(v exactjson.Value) (text string, ok bool) {
+	switch text, isText := v.Str(); p.class {
 	case classNumber:
-		n, err := strconv.ParseInt(string(raw), 10, 64)
+		n, err := strconv.ParseInt(v.Raw, 10, 64)
 		return strconv.FormatInt(n, 10), err == nil
 	case classPerson:
 		user, valid := word{text: text}.user("")
 		return text, isText && valid && string(user) == text
 	case classRoom:
 		if !isText {
-			return roomValue(object(raw))
+			return roomValue(v)
 		}
 		p, valid := word{text: text}.place()
 		return text, valid && string(p.alias) == text
@@ -128,27 +135,28 @@ func (p Param) typed(raw json.RawMessage) (text string, ok bool) {
 }
 
 // roomValue reads a room id with the servers that know the room, and writes it as a link.
-func roomValue(fields map[string]json.RawMessage) (link string, ok bool) {
-	var via []string
-	if raw := fields["via"]; raw != nil && json.Unmarshal(raw, &via) != nil {
+func roomValue(v exactjson.Value) (link string, ok bool) {
+	via, valid := v.Get("via").Texts()
+	if v.Get("via").Exists() && !valid {
 		return "", false
 	}
-	r := str(fields["id"])
-	if str(fields["type"]) != string(cmdschema.PrimitiveTypeRoomID) || len(r) < 2 || r[0] != '!' {
+	r := v.Get("id").Text()
+	if v.Get("type").Text() != string(cmdschema.PrimitiveTypeRoomID) || len(r) < 2 || r[0] != '!' {
 		return "", false
 	}
 	link = r
 	if len(via) > 0 {
 		link = id.RoomID(r).URI(via...).String()
 	}
-	p, valid := word{text: link}.place()
-	return link, valid && string(p.room) == r
+	p, isPlace := word{text: link}.place()
+	return link, isPlace && string(p.room) == r
 }
 
 // description is the form as clients read it.
-func (f form) description() *cmdschema.EventContent {
-	content := &cmdschema.EventContent{Command: f.name(), Description: event.MakeExtensibleText(f.about())}
+func (f form) description(v *words.Voice) *cmdschema.EventContent {
+	content := &cmdschema.EventContent{Command: f.name(), Description: event.MakeExtensibleText(v.Text(f.about()))}
 	for _, p := range f.params() {
+		p.Description = event.MakeExtensibleText(v.Text(p.about))
 		content.Parameters = append(content.Parameters, &p.Parameter)
 		if p.class == classText && p.many {
 			content.TailParam = p.Key
@@ -157,16 +165,16 @@ func (f form) description() *cmdschema.EventContent {
 	return content
 }
 
-// Descriptions are the contents of the state events that tell clients which commands the bot has, by their state keys. Commands for
+// Descriptions are the contents of the state events with the descriptions of all commands, by their state keys. Commands for
 // operators alone are left out.
-func Descriptions(bot id.UserID) map[string]*cmdschema.EventContent {
+func Descriptions(bot id.UserID, v *words.Voice) map[string]*cmdschema.EventContent {
 	described := map[string]*cmdschema.EventContent{}
 	for _, c := range Table() {
 		if c.Level > User {
 			continue
 		}
 		for _, f := range c.forms() {
-			content := f.description()
+			content := f.description(v)
 			described[content.StateKey(bot)] = content
 		}
 	}

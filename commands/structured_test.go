@@ -8,9 +8,10 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/words"
 )
 
-// asData makes a message one with a structured command, whose text is another command.
+// asData puts a structured command into a message. The message's text is another command.
 func asData(t *testing.T, command, arguments string, change ...func(content map[string]any)) func(*invites.Received) {
 	t.Helper()
 	content := map[string]any{
@@ -27,7 +28,7 @@ func asData(t *testing.T, command, arguments string, change ...func(content map[
 	return func(ev *invites.Received) { ev.Raw = raw }
 }
 
-// TestStructuredMeaning: the arguments of a structured command have the types that the parameters declare.
+// TestStructuredMeaning: the arguments of a structured command must have the declared types.
 func TestStructuredMeaning(t *testing.T) {
 	const wrong = "has the wrong type"
 	tests := []struct{ command, arguments, want string }{
@@ -158,7 +159,7 @@ func TestStructuredLimit(t *testing.T) {
 	}
 }
 
-// TestStructuredConfirmation: the reaction to the card of a structured command runs what the arguments say.
+// TestStructuredConfirmation: the reaction to the card of a structured command runs that command.
 func TestStructuredConfirmation(t *testing.T) {
 	d, hs := newRunner(t)
 	seen(t, d, hs, "@dora:here", bob, 0)
@@ -175,7 +176,7 @@ func TestStructuredConfirmation(t *testing.T) {
 
 // TestDescriptions: each form of a command is described once, by a valid content.
 func TestDescriptions(t *testing.T) {
-	described := Descriptions("@usher:here")
+	described := Descriptions("@usher:here", words.For(""))
 	forms := 0
 	for _, c := range Table() {
 		forms += len(c.forms())

@@ -3,17 +3,19 @@ package commands
 import (
 	"strings"
 	"unicode/utf8"
+
+	"usher/room"
 )
 
 // nearMiss is the largest distance at which a word counts as another one mistyped.
 const nearMiss = 2
 
-// suggest is the sentence that names the known word nearest to a mistyped one, empty where none is near.
-func suggest(word string, known []string, prefix string) string {
+// suggest is the sentence with the known word nearest to a mistyped one, empty where none is near.
+func suggest(word string, known []string, prefix string) (p room.Phrase) {
 	if name := nearest(word, known); name != "" {
-		return " Did you mean " + prefix + name + "?"
+		p = room.Say("suggest", "name", prefix+name)
 	}
-	return ""
+	return p
 }
 
 // nearest finds the known word nearest to a mistyped one, empty where none is near. A short word has to share at least half of its letters.

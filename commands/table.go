@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"strings"
+
+	"usher/room"
 )
 
 // Level is a person's rank in the operator's permissions.
@@ -17,24 +19,22 @@ const (
 )
 
 // Command declares one command: its name, its parameters and its function. Usage, parsing, help and structured commands come from
-// this declaration. To add a command, write a file with a function that returns its declaration, and add a line to Table.
+// this declaration. To add a command, write a file with its declaration and add a line to Table.
 type Command struct {
 	Name    string
 	Aliases []string
-	About   string  // one sentence
-	Level   Level   // the lowest level that may run it
+	Level   Level   // the lowest level with permission
 	Before  []Param // parameters before the name of a part
-	Parts   []Part  // the first one whose name fits is taken
+	Parts   []Part  // the first one with a fitting name is taken
 	Params  []Param // parameters after the name of a part
 	Run     run     // of the command without a part
-	Decide  decide  // runs on the reaction to the card that Run made; nil: Run makes none
+	Decide  decide  // runs on the reaction to a card of Run; nil: Run makes no card
 }
 
 // Part declares a command within a command, such as "set" in "!policy set". Its parameters are Command.Before, its own, and
 // Command.Params.
 type Part struct {
 	Name   string // one word or more
-	About  string
 	Params []Param
 	Run    run
 }
@@ -78,11 +78,13 @@ func (f form) name() string {
 	return f.Name + " " + f.part.Name
 }
 
-func (f form) about() string {
-	if f.part == nil {
-		return f.About
+// about says in one sentence what the form is for. Its key is "command." with the names of the command and of its part.
+func (f form) about() room.Phrase {
+	key := "command." + f.Name
+	if f.part != nil {
+		key += "." + strings.ReplaceAll(f.part.Name, " ", "_")
 	}
-	return f.part.About
+	return room.Say(key)
 }
 
 func (f form) run() run {
@@ -126,7 +128,7 @@ func (c *Command) usage(prefix string) string {
 	return strings.Join(append(words, usages(c.Params)...), " ")
 }
 
-// partOf finds the part that words begin with, and returns the words behind its name.
+// partOf finds the part by the first words, and returns the words behind its name.
 func (c *Command) partOf(words []word) (form, []word) {
 	for i, p := range c.Parts {
 		names := strings.Fields(p.Name)
@@ -138,20 +140,20 @@ func (c *Command) partOf(words []word) (form, []word) {
 }
 
 // find looks a command up by its name or an alias.
-func (d *Runner) find(name string) *Command {
-	d.built.Do(func() {
-		d.named = map[string]*Command{}
+func (r *Runner) find(name string) *Command {
+	r.built.Do(func() {
+		r.named = map[string]*Command{}
 		for _, c := range Table() {
 			for _, name := range append(c.Aliases, c.Name) {
-				d.named[name] = &c
+				r.named[name] = &c
 			}
 		}
 	})
-	return d.named[name]
+	return r.named[name]
 }
 
-// names lists the commands that a level may run.
-func (d *Runner) names(l Level) (list []string) {
+// names lists the commands of a level.
+func (r *Runner) names(l Level) (list []string) {
 	for _, c := range Table() {
 		if c.Level <= l {
 			list = append(list, c.Name)
@@ -160,5 +162,5 @@ func (d *Runner) names(l Level) (list []string) {
 	return list
 }
 
-// Known reports whether a word names a command. The intake keeps only messages that begin with such a word.
-func (d *Runner) Known(name string) bool { return d.find(strings.ToLower(name)) != nil }
+// Known reports whether a word names a command. The intake drops messages that begin with the prefix and another word.
+func (r *Runner) Known(name string) bool { return r.find(strings.ToLower(name)) != nil }

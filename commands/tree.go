@@ -2,24 +2,23 @@ package commands
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"usher/invites"
 	"usher/invites/ledger"
 	"usher/picture"
+	"usher/room"
 )
 
 func treeCommand() Command {
 	return Command{
 		Name: "tree", Level: User,
-		About:  "Shows who invited whom: the branch of one person, or everybody.",
 		Params: []Param{user().optional(), inRoom(), asPicture()},
 		Run:    runTree,
 	}
 }
 
-func asPicture() Param { return flag("picture", "draw a picture") }
+func asPicture() Param { return flag("picture", room.Say("param.picture")) }
 
 // How much of a tree is shown.
 const (
@@ -44,7 +43,7 @@ func runTree(ctx context.Context, c *Call) (Reply, error) {
 	}
 	var reply Reply
 	if len(tree.Nodes) == 0 || (root != "" && len(tree.Nodes) == 1) {
-		reply.Text.Say("I have seen no invitations that would make a tree.")
+		reply.Text.Say("tree.none")
 		return reply, nil
 	}
 	if c.has("picture") {
@@ -54,16 +53,18 @@ func runTree(ctx context.Context, c *Call) (Reply, error) {
 		if i > 0 {
 			reply.Text.Line()
 		}
+		indent, fate := "", invites.Fate("")
 		if node.Depth > 0 {
-			reply.Text.Say(strings.Repeat("\u00A0\u00A0\u00A0\u00A0", node.Depth-1) + "└ ")
+			indent = strings.Repeat("\u00A0\u00A0\u00A0\u00A0", node.Depth-1) + "└ "
+			fate = node.Entry.Fate
 		}
-		reply.Text.Code(string(node.User))
-		if node.Depth > 0 && node.Entry.Fate != invites.FateAccepted {
-			reply.Text.Say(" (" + string(node.Entry.Fate) + ")")
+		if fate == invites.FateAccepted {
+			fate = ""
 		}
+		reply.Text.Say("tree.row", "indent", indent, "user", node.User, "fate", fate)
 	}
 	if tree.More {
-		reply.Text.Line().Sayf("… and more. --picture shows up to %d people.", maxTreeRows)
+		reply.Text.Line().Say("tree.more", "most", maxTreeRows)
 	}
 	return reply, nil
 }
@@ -92,21 +93,18 @@ func (c *Call) treePicture(tree ledger.Tree) (Reply, error) {
 			rows[i].Note = node.Entry.At.UTC().Format("2006-01-02")
 		}
 	}
-	count := plural(len(rows), "person")
-	if len(rows) != 1 {
-		count = fmt.Sprintf("%d people", len(rows))
-	}
+	first := ""
 	if tree.More {
-		count = "the first " + count
+		first = "first"
 	}
-	subtitle := count + " · as of " + c.Clock.Now().UTC().Format("2006-01-02 15:04") + " UTC"
+	subtitle := room.Say("picture.people", "first", first, "n", len(rows), "at", when(c.Clock.Now()))
+	meaning := meanings()
+	meaning[picture.Plain] = said(room.Say("picture.plain"))
 	c.Drawing.Lock()
 	defer c.Drawing.Unlock()
-	drawn, err := picture.Tree("Who invited whom", subtitle, rows, map[picture.Tint]string{
-		picture.Plain: "not invited by anybody I saw", picture.Good: "accepted", picture.Open: "pending", picture.Bad: "declined or banned", picture.Absent: "withdrawn, expired or unseen",
-	})
+	drawn, err := picture.Tree(said(room.Say("picture.tree")), said(subtitle), rows, meaning)
 	if err != nil {
 		return Reply{}, err
 	}
-	return Reply{Image: &Image{drawn, "tree.png", "Who invited whom: " + subtitle}}, nil
+	return Reply{Image: &Image{drawn, "tree.png", said(room.Say("picture.caption").Holding(subtitle))}}, nil
 }

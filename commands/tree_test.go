@@ -106,7 +106,7 @@ func TestPrune(t *testing.T) {
 	}
 }
 
-// TestPruneSaysWhoStays: whoever asks hears before they confirm what they could not do, whichever of the branch it is about.
+// TestPruneSaysWhoStays: the card lists the invitations that the asker can't withdraw, wherever in the branch they are.
 func TestPruneSaysWhoStays(t *testing.T) {
 	equals := func(users ...id.UserID) map[string]any {
 		all := map[string]any{alice.String(): 100}

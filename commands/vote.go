@@ -9,9 +9,10 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/room"
 )
 
-// vote votes on the cards that the argument "number" names.
+// vote votes on the cards in the argument "number".
 func (c *Call) vote(ctx context.Context, choice invites.Choice) (reply Reply, err error) {
 	in, _, err := c.room(ctx, "room")
 	if err != nil {
@@ -51,7 +52,7 @@ func (c *Call) voteOne(ctx context.Context, in id.RoomID, n int64, choice invite
 		Voter: c.Message.Sender, Choice: choice, Room: c.Message.Room, Event: c.Message.Event, Reason: reason, At: c.Event.ReceivedAt,
 	})
 	if errors.Is(err, invites.ErrNotFound) {
-		line.Sayf("There is no card #%d here.", n).Reason("vote.no_card")
+		line.Say("vote.no_card", "number", n).Reason("vote.no_card")
 		return line, false, nil
 	}
 	if err != nil {
@@ -62,9 +63,9 @@ func (c *Call) voteOne(ctx context.Context, in id.RoomID, n int64, choice invite
 	}
 	switch {
 	case ballot.Code != "":
-		line.Sayf("#%d: %s", n, ballot.Sentence).Reason(ballot.Code)
+		line.Tell(room.Say("vote.refused", "number", n).Holding(room.ReadPhrase(ballot.Sentence))).Reason(ballot.Code)
 	case ballot.Card.State == invites.CardOpen:
-		line.Sayf("#%d: counted. %d of %d votes for it, %d against.", n, ballot.For, ballot.Card.Votes, ballot.Against)
+		line.Say("vote.counted", "number", n, "for", ballot.For, "votes", ballot.Card.Votes, "against", ballot.Against)
 	default:
 		closed = true
 	}
@@ -74,14 +75,14 @@ func (c *Call) voteOne(ctx context.Context, in id.RoomID, n int64, choice invite
 // maxCards is how many cards one command may decide.
 const maxCards = 200
 
-// cardNumbers are the numbers that words name, each by itself (3, #3) or as a range (3-7). ok is false if they are too many.
+// cardNumbers are the numbers in words, each by itself (3, #3) or as a range (3-7). ok is false if they are too many.
 func cardNumbers(words []word) (numbers []int64, ok bool) {
 	for _, w := range words {
 		from, to, _ := fromTo(w.text) // its class has been checked
 		if to-from >= maxCards || len(numbers)+int(to-from) >= maxCards {
 			return nil, false
 		}
-		for i := range to - from + 1 { // so that it ends at the last number there is
+		for i := range to - from + 1 { // a loop up to the largest int64 would not end
 			numbers = append(numbers, from+i)
 		}
 	}

@@ -11,7 +11,6 @@ import (
 func whoInvitedCommand() Command {
 	return Command{
 		Name: "whoinvited", Level: User,
-		About:  "Says who invited somebody here, when, how, and what became of it.",
 		Params: []Param{users(), inRoom()},
 		Run:    runWhoInvited,
 	}
@@ -32,7 +31,7 @@ func runWhoInvited(ctx context.Context, c *Call) (Reply, error) {
 			reply.Text.Line()
 		}
 		if i == maxLines/2 {
-			reply.Text.Sayf("… and %d more people.", len(users)-i)
+			reply.Text.Say("more.people", "n", len(users)-i)
 			break
 		}
 		if err := c.tellHistory(ctx, &reply.Text, in, user); err != nil {
@@ -47,37 +46,39 @@ func (c *Call) tellHistory(ctx context.Context, t *Text, in id.RoomID, user id.U
 	if err != nil {
 		return err
 	}
-	t.Code(string(user)).Say(": ")
+	t.Say("about", "target", user)
 	if len(entries) == 0 {
-		t.Say("I have seen no invitation here.")
+		t.Say("history.none")
 		return nil
 	}
 	for i, e := range entries {
 		if i > 0 {
-			t.Line().Say("· before that, ")
+			t.Line().Say("history.before")
 		}
 		if i == maxHistory {
-			t.Say("more.")
+			t.Say("history.more")
 			break
 		}
-		t.Say("invited by ").Code(string(e.Inviter)).Say(through(e.Way) + " on " + e.At.UTC().Format("2006-01-02 15:04") + " UTC, ")
-		tellFate(t, e)
+		tellEntry(t, e)
 	}
 	return nil
 }
 
-// tellFate words what became of an invitation.
-func tellFate(t *Text, e invites.Invitation) {
-	t.Say(string(e.Fate))
+// tellFate words the end of an invitation.
+func tellEntry(t *Text, e invites.Invitation) {
 	switch e.Fate {
 	case invites.FatePending:
-		t.Say(".")
+		t.Say("history.pending", "inviter", e.Inviter, "way", through(e.Way), "at", when(e.At))
 		return
 	case invites.FateUnseen:
-		t.Say(" (I was not here when it ended).")
+		t.Say("history.unseen", "inviter", e.Inviter, "way", through(e.Way), "at", when(e.At))
 		return
-	case invites.FateWithdrawn, invites.FateBanned, invites.FateRenewed:
-		t.Say(" by ").Code(string(e.EndedBy))
 	}
-	t.Say(" on " + e.EndedAt.UTC().Format("2006-01-02 15:04") + " UTC.")
+	by := e.EndedBy
+	switch e.Fate {
+	case invites.FateWithdrawn, invites.FateBanned, invites.FateRenewed:
+	default:
+		by = ""
+	}
+	t.Say("history.ended", "inviter", e.Inviter, "way", through(e.Way), "at", when(e.At), "fate", e.Fate, "by", by, "ended", when(e.EndedAt))
 }

@@ -13,9 +13,8 @@ import (
 func whyCommand() Command {
 	return Command{
 		Name: "why", Level: User,
-		About: "Says whether you could do that to somebody (or they could join or knock), and why. Nothing is done.",
 		Params: []Param{
-			users(), choice("action", "the action", "invite", "join", "knock", "kick", "ban", "unban").optional(), inRoom(), asBot(),
+			users(), choice("action", room.Say("param.action"), "invite", "join", "knock", "kick", "ban", "unban").optional(), inRoom(), asBot(),
 		},
 		Run: runWhy,
 	}
@@ -24,7 +23,7 @@ func whyCommand() Command {
 func runWhy(ctx context.Context, c *Call) (Reply, error) {
 	users := c.people("user")
 	if len(users) > maxLines { // each is asked about at the homeserver, and told of
-		return Reply{}, faultf("That are %d people; one question is about %d at most.", len(users), maxLines)
+		return Reply{}, fault(room.Say("many.questions", "n", len(users), "most", maxLines))
 	}
 	action := room.Invite
 	if c.has("action") {

@@ -51,10 +51,10 @@ func (w word) class() class {
 }
 
 // splitWords splits at white space. Double quotes, straight or typographic, hold words together; a backslash keeps the
-// character after it inside quotes. A quote that is never closed is an ordinary character.
+// character after it inside quotes. An unclosed quote is an ordinary character.
 func splitWords(s string) []word {
 	var words []word
-	vain := map[string]int{} // by the quote that closes: how much of the text is after one that closes nothing
+	vain := map[string]int{} // by closing quote: the length of the text behind an opening quote without it
 	for {
 		s = strings.TrimLeftFunc(s, unicode.IsSpace)
 		if s == "" {
@@ -79,7 +79,7 @@ func splitWords(s string) []word {
 	}
 }
 
-// quoteOf returns the quote that a text begins with, and the one that closes it.
+// quoteOf returns the quote at the start of a text, and its closing quote.
 func quoteOf(s string) (opening, closing string) {
 	for _, pair := range [...][2]string{{`"`, `"`}, {"“", "”"}, {"„", "“"}} {
 		if strings.HasPrefix(s, pair[0]) {
@@ -89,7 +89,7 @@ func quoteOf(s string) (opening, closing string) {
 	return "", ""
 }
 
-// quotedWord reads a word up to the quote that closes it, and returns what is after that. ok is false where it closes no word.
+// quotedWord reads a word up to its closing quote, and returns the text behind it. ok is false if no word ends there.
 func quotedWord(s, closing string) (text, rest string, ok bool) {
 	var out strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -106,8 +106,8 @@ func quotedWord(s, closing string) (text, rest string, ok bool) {
 	return "", "", false
 }
 
-// identifier reads a word as a Matrix identifier or a link to one, with the sigil that it begins with and the servers that
-// the link names. A comma or a stop after it belongs to the sentence.
+// identifier reads a word as a Matrix identifier or a link to one, with its sigil and the servers in the
+// link. A comma or a stop after it belongs to the sentence.
 func (w word) identifier() (sigil byte, full string, via []string) {
 	if w.quoted {
 		return 0, "", nil
@@ -141,12 +141,12 @@ func (w word) user(asker id.UserID) (id.UserID, bool) {
 	return user, true
 }
 
-// plainID refuses identifiers with characters that no identifier has and that would deceive a reader.
+// plainID refuses identifiers with white space or invisible characters, which deceive readers.
 func plainID(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || hidden(r) })
 }
 
-// place is a room as somebody named it: an id, or an alias that is still to be resolved.
+// place is a room as typed: an id, or an alias to be resolved.
 type place struct {
 	room  id.RoomID
 	alias id.RoomAlias
@@ -180,7 +180,7 @@ func takeFlags(words []word) (flags, others []word) {
 }
 
 // flag is the name of a flag, empty if the word is none. Keyboards make a dash of two hyphens: "—dry-run" must not become the reason
-// of an invitation that should only be tried.
+// of a real invitation.
 func (w word) flag() string {
 	for _, dash := range [...]string{"--", "—", "–"} {
 		if name, is := strings.CutPrefix(w.text, dash); is && !w.quoted {
@@ -209,7 +209,7 @@ func invocation(text, prefix string, bot id.UserID, names []string) (name string
 	return strings.ToLower(words[0].text), words[1:], mentioned, true
 }
 
-// afterMention returns what follows the bot's name at the start of a text: its user id or a link to it, or one of its names
+// afterMention returns the text behind the bot's name at the start: its user id or a link to it, or one of its names
 // with a colon or a comma and a space.
 func afterMention(text string, bot id.UserID, names []string) (string, bool) {
 	words := splitWords(text)

@@ -41,7 +41,7 @@ func TestSplitWords(t *testing.T) {
 	}
 }
 
-// TestSplitWordsInTime: quotes that close nothing are looked for once.
+// TestSplitWordsInTime: the search for a closing quote is not repeated.
 func TestSplitWordsInTime(t *testing.T) {
 	for _, text := range []string{strings.Repeat("“a ", 13000), strings.Repeat("“a ", 13000) + "”x", strings.Repeat(`"\" `, 13000)} {
 		start := time.Now()
@@ -182,8 +182,8 @@ func TestVisible(t *testing.T) {
 		}
 	}
 	var text Text
-	text.Say(`<b>&`).Code(`<i>`)
-	if got := string(text.html); got != "&lt;b&gt;&amp;<code>&lt;i&gt;</code>" {
+	text.Say("text", "text", `<b>&`).Code(`<i>`)
+	if got := string(text.in("").html); got != "&lt;b&gt;&amp;<code>&lt;i&gt;</code>" {
 		t.Errorf("HTML %s", got)
 	}
 }

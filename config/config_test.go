@@ -76,7 +76,7 @@ puppet:
   as_token: pppppppppppppppppppppppp
   hs_token: qqqqqqqqqqqqqqqqqqqqqqqq
   auto_join: ["@*:localhost:8448"]
-commands: {prefix: "?", max_age: 1h, per_minute: 5, answers_per_minute: 0}
+commands: {prefix: "?", max_age: 1h, per_minute: 5, answers_per_minute: 0, advertise: true}
 permissions: {"*": user, "@a:b": operator}
 database: {type: postgres, uri: "postgres://u:p@h/d", max_open_conns: 20, max_idle_conns: 5}
 encryption: {enabled: false, pickle_key: kkkkkkkkkkkkkkkkkkkkkkkk, recovery_key: r, database_uri: "postgres://u:p@h/k", share_keys_with: cross-signed, wait_for_keys: 1m, history_sharing: true}
@@ -98,7 +98,7 @@ logging:
 		Appservice: Appservice{"door", "unix:///run/door.sock", "unix:/run/door.sock", "aaaaaaaaaaaaaaaaaaaaaaaa",
 			"hhhhhhhhhhhhhhhhhhhhhhhh", Bot{"door", "Door", "mxc://hs.example/abc"}, 64e6, 45 * time.Second},
 		Puppet:          Puppet{true, "door-puppet", "pppppppppppppppppppppppp", "qqqqqqqqqqqqqqqqqqqqqqqq", []string{"@*:localhost:8448"}},
-		Commands:        Commands{"?", time.Hour, 5, 0},
+		Commands:        Commands{"?", time.Hour, 5, 0, true},
 		Permissions:     Permissions{"*": LevelUser, "@a:b": LevelOperator},
 		Database:        Database{"postgres", "postgres://u:p@h/d", 20, 5},
 		Encryption:      Encryption{false, "kkkkkkkkkkkkkkkkkkkkkkkk", "r", "postgres://u:p@h/k", ShareSigned, time.Minute, true},

@@ -1,8 +1,8 @@
-// Package connect opens the connections that the config describes: the homeserver's client, the databases and the
+// Package connect opens connections by their settings in the config: the homeserver's client, the databases and the
 // listening sockets. The running bot and the operator's commands (usher doctor, usher audit) both use it, so both
 // read each setting in the same way.
 //
-// A caller closes each value that it gets. No function here starts a goroutine or sends a request to the homeserver.
+// The caller closes each opened value. No function here starts a goroutine or sends a request to the homeserver.
 package connect
 
 import (
@@ -28,8 +28,8 @@ var (
 	ErrListen   = errors.New("can't listen for the homeserver")
 )
 
-// Homeserver makes the client. agent names the program in the User-Agent header; counters may be nil. An address that
-// cannot be parsed is the only error.
+// Homeserver makes the client. agent names the program in the User-Agent header; counters may be nil. The only
+// error is a malformed address.
 func Homeserver(cfg *config.Config, agent string, counters homeserver.Counters, log zerolog.Logger) (*homeserver.Client, error) {
 	o := homeserver.ClientOptions{
 		Homeserver: cfg.Homeserver.Address, Domain: cfg.Homeserver.Domain, Bot: id.UserID(cfg.BotUser()),
@@ -83,8 +83,8 @@ func Place(at store.Config) string {
 	return whole
 }
 
-// Listen opens the socket of a setting, host:port or unix:/path. It removes a Unix socket that an earlier process left
-// behind; one that somebody answers is an error.
+// Listen opens the socket of a setting, host:port or unix:/path. It removes a Unix socket left behind by an earlier
+// process; a socket in use is an error.
 func Listen(setting string) (net.Listener, error) {
 	network, address := config.Network(setting)
 	if network == "unix" {

@@ -1,6 +1,25 @@
 // Package encryption is the bot's own device in end-to-end encrypted rooms
-// (https://spec.matrix.org/latest/client-server-api/#end-to-end-encryption): it reads what was encrypted for it, and
-// encrypts what the bot says. Its keys come by /sync, for which it is logged in as a device of its own.
+// (https://spec.matrix.org/latest/client-server-api/#end-to-end-encryption). It decrypts events sent to rooms that the bot is in, encrypts
+// the bot's events, and shares the keys of a room's history with invited people.
+//
+//	d, err := encryption.New(ctx, options)
+//	go d.Run(ctx)                                   // sets the device up and receives keys until ctx ends
+//	ev, err = d.Open(ctx, ev)                       // an m.room.encrypted event → the event that its sender encrypted
+//	kind, content, err = d.Seal(ctx, r, kind, content) // the same event in a plain room, m.room.encrypted in an encrypted one
+//	d.Changed(r, eventType)                         // for every state event: the members decide who gets the next key
+//
+// The device is logged in by itself, apart from the appservice's user, and receives keys by /sync. Its keys are in a database of their
+// own (store.Keys), encrypted with Options.PickleKey. Only one process may run the device of one such database at a time.
+//
+// The types, from the outside in:
+//
+//   - Device is the API. Its mutex is held while keys are read or written.
+//   - session is the device as one login has set it up: the library's machine, its key store and the position in /sync. setup makes it.
+//   - rooms knows which rooms are encrypted, and which users have the key of the bot's outbound session of a room.
+//   - keyStore is the library's store, which here reports errors that the library only logs.
+//   - dropUnreadable removes from the homeserver's answers the parts that the library can't read.
+//
+// The package knows no commands, no policy and no room state but by the port Rooms.
 package encryption
 
 import (
@@ -13,7 +32,6 @@ import (
 
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix"
-	"maunium.net/go/mautrix/crypto"
 	"maunium.net/go/mautrix/id"
 
 	"usher/store"
@@ -21,120 +39,118 @@ import (
 
 // Errors of Open and Seal.
 var (
-	// ErrNoKey says that an event's key has not come yet. It may.
-	ErrNoKey = errors.New("encryption: the key has not come yet")
-	// ErrUnreadable says that an event can never be read, or that its key is not its sender's own.
+	// ErrNoKey says that the key of an event has not arrived. It may arrive later.
+	ErrNoKey = errors.New("encryption: the key has not arrived")
+	// ErrUnreadable says that an event can never be decrypted, or that its key is not its sender's own.
 	ErrUnreadable = errors.New("encryption: unreadable")
-	// ErrReplay says that an event repeats what another one said before.
+	// ErrReplay says that an event repeats the ciphertext of another event.
 	ErrReplay = errors.New("encryption: a replay")
-	// ErrNotReady says that the device is not set up at the moment, so nothing can be encrypted.
+	// ErrNotReady says that the device is not set up at the moment, so that nothing can be encrypted.
 	ErrNotReady = errors.New("encryption: not set up yet")
 )
 
-// Rooms shows what the homeserver has on record of a room, as the bot sees it.
+// Rooms reads the state of rooms, as the bot sees it.
 type Rooms interface {
-	// Content returns the content of a state event with an empty state key, nil where the room has none. It is as fresh as
-	// the transaction stream.
+	// Content returns the content of a state event with an empty state key, or nil if the room has none. It is as fresh as the
+	// transaction stream.
 	Content(ctx context.Context, r id.RoomID, eventType string) (json.RawMessage, error)
 	// Members returns the users with a membership, such as "join".
 	Members(ctx context.Context, r id.RoomID, membership string) ([]id.UserID, error)
 }
 
-// Options says whose device it is.
+// Options is the settings of a Device.
 type Options struct {
 	Homeserver  string    // base URL of the client-server API
-	Bot         id.UserID // the bot's own user, registered before
+	Bot         id.UserID // the bot's user, registered before
 	Token       string    // as_token of the bot's registration
-	PickleKey   string    // what the keys in the database are encrypted with
+	PickleKey   string    // encrypts the keys in the database
 	RecoveryKey string    // of the bot's cross-signing identity; empty: derived from PickleKey
 	SignedOnly  bool      // send keys to cross-signed devices only
-	History     bool      // mark sent keys as fit for sharing with people who come later, and have ShareHistory share (MSC4268)
+	History     bool      // mark sent keys as fit for sharing with later members, and have ShareHistory share (MSC4268)
 	UserAgent   string
 	Keys        *store.Keys
 	Rooms       Rooms
 	Log         zerolog.Logger
 
-	// Arrived is told that keys for a room came, or with an empty id that anything may be tried again. It may be nil.
+	// Arrived is called with a room when keys for it arrived, and with "" when events of every room are worth another try. It may
+	// be nil.
 	Arrived func(id.RoomID)
 }
 
-// Device is the bot's device. Run brings it to life; its other methods may be called at any time. Only one process at a time may
-// run the device of one database of keys.
+// Device is the bot's device. Run sets it up and keeps it so. The other methods may be called at any time, from any goroutine.
 type Device struct {
-	o    Options
-	log  zerolog.Logger
-	pool *http.Client
+	o     Options
+	log   zerolog.Logger
+	http  *http.Client
+	rooms *rooms
 
-	mu      sync.Mutex         // held while keys are worked with: the library's own locks and the database's would deadlock
-	machine *crypto.OlmMachine // nil: not set up
-	running context.Context    // of Run: no step goes on after it; set with machine
-	keys    *keyStore          // Run's alone while machine is nil
-	since   string
-	fresh   []id.RoomID // rooms that got keys since they were last told of
+	// mu is held while the session works with keys: the library's locks and the database's would deadlock otherwise.
+	mu      sync.Mutex
+	session *session // nil: not set up
 
-	state  sync.Mutex // guards what is below
-	ready  bool       // the device is set up
-	caught bool       // what was waiting for it at the homeserver has come
-	rooms  rooms
+	state    sync.Mutex // guards the fields below
+	ready    bool       // the device is set up
+	caughtUp bool       // the messages that waited at the homeserver have arrived
 }
 
-// New makes a device. It does not talk to the homeserver yet.
+// New returns a device. It reads the database, and makes no request to the homeserver.
 func New(ctx context.Context, o Options) (*Device, error) {
 	encrypted, err := o.Keys.EncryptedRooms(ctx)
 	if err != nil {
 		return nil, err
 	}
 	log := o.Log.With().Str("component", "encryption").Logger()
-	d := &Device{
+	return &Device{
 		o: o, log: log,
-		pool: &http.Client{
-			Transport:     sieve{http.DefaultTransport, log},
-			Timeout:       pollTime + requestTime, // nothing that the library asks for waits for ever
+		http: &http.Client{
+			Transport:     dropUnreadable{http.DefaultTransport, log},
+			Timeout:       pollTime + requestTime, // bounds every request of the library
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		rooms: newRooms(encrypted),
-	}
-	return d, nil
+		rooms: &rooms{
+			source: o.Rooms, keys: o.Keys, history: o.History, log: log,
+			encrypted: encrypted, outbound: map[id.RoomID]*outbound{},
+		},
+	}, nil
 }
 
-// Ready tells whether the device is set up, so that the bot can read and write in encrypted rooms.
+// Ready reports whether the device is set up, so that the bot can read and write in encrypted rooms.
 func (d *Device) Ready() bool {
 	d.state.Lock()
 	defer d.state.Unlock()
 	return d.ready
 }
 
-// CaughtUp tells whether the keys that were waiting at the homeserver have come: before that, a key that is missing says
-// nothing.
+// CaughtUp reports whether the keys that waited at the homeserver have arrived. Before that, ErrNoKey says nothing about the sender.
 func (d *Device) CaughtUp() bool {
 	d.state.Lock()
 	defer d.state.Unlock()
-	return d.caught
+	return d.caughtUp
 }
 
-// Bounds of waiting.
+// Bounds of waiting, and of an answer.
 const (
 	firstPause   = time.Second
 	lastPause    = time.Minute
 	pollTime     = 30 * time.Second // of one /sync
 	requestTime  = 30 * time.Second // of any other request
-	responseSize = 64 << 20
+	responseSize = 64 << 20         // bytes
 )
 
 // errGone says that the homeserver does not know the device's token any more.
 var errGone = errors.New("the homeserver does not know the device any more")
 
-// Run sets the device up and takes keys in until ctx ends. It tries again after a failure, and replaces a device that the
-// homeserver has deleted.
+// Run sets the device up and receives keys until ctx ends. It tries again after a failure, and replaces a device that was deleted at
+// the homeserver.
 func (d *Device) Run(ctx context.Context) {
-	defer d.letGo()
+	defer d.setSession(nil) // the next process loads the keys from the database
 	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, lastPause) {
 		err := d.establish(ctx)
 		if err == nil {
 			pause = firstPause
-			d.set(true, false)
+			d.setState(true, false)
 			err = d.follow(ctx)
-			d.set(false, false)
+			d.setState(false, false)
 		}
 		if ctx.Err() != nil {
 			return
@@ -147,52 +163,65 @@ func (d *Device) Run(ctx context.Context) {
 	}
 }
 
-// letGo ends the work with the device. The next process loads it from the database.
-func (d *Device) letGo() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.machine = nil
+// establish sets up a new session.
+func (d *Device) establish(ctx context.Context) error {
+	d.setSession(nil)
+	s, err := (&setup{o: d.o, log: d.log, http: d.http}).run(ctx, d.rooms)
+	if err != nil {
+		return err
+	}
+	d.rooms.forgetOutbound()
+	d.setSession(s)
+	d.log.Info().Stringer("device", s.machine.Client.DeviceID).Msg("ready for encrypted rooms")
+	return nil
 }
 
-// set notes what state the device is in, and says when that makes things worth trying again.
-func (d *Device) set(ready, caught bool) {
+// setSession waits for the step under way, which ends soon once the context of Run has ended.
+func (d *Device) setSession(s *session) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.session = s
+}
+
+// currentSession returns the session, for requests without keys, or ErrNotReady.
+func (d *Device) currentSession() (*session, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.session == nil {
+		return nil, ErrNotReady
+	}
+	return d.session, nil
+}
+
+// setState records the state of the device. A change to ready makes the events of every room worth another try.
+func (d *Device) setState(ready, caughtUp bool) {
 	d.state.Lock()
-	changed := d.ready != ready || d.caught != caught
-	d.ready, d.caught = ready, caught
+	changed := d.ready != ready || d.caughtUp != caughtUp
+	d.ready, d.caughtUp = ready, caughtUp
 	d.state.Unlock()
 	if changed && ready {
 		d.arrived("")
 	}
 }
 
-// arrived reports that keys came for a room; an empty id means that every room is worth another try.
+// arrived calls Options.Arrived.
 func (d *Device) arrived(r id.RoomID) {
 	if d.o.Arrived != nil {
 		d.o.Arrived(r)
 	}
 }
 
-// within bounds a step by the time of Run. d.mu is held.
-func (d *Device) within(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(d.running, cancel)
-	return ctx, func() { stop(); cancel() }
+// Changed has to be called for every state event in the stream: members and the history's visibility decide who may read the
+// bot's next event.
+func (d *Device) Changed(r id.RoomID, eventType string) {
+	switch eventType {
+	case "m.room.member", "m.room.encryption", "m.room.history_visibility":
+		d.Invalidate(r)
+	}
 }
 
-// client makes a client with a token.
-func (d *Device) client(token string) (*mautrix.Client, error) {
-	c, err := mautrix.NewClient(d.o.Homeserver, d.o.Bot, token)
-	if err != nil {
-		return nil, err
-	}
-	c.Client = d.pool
-	c.Log = zerolog.Nop() // it would log what people write
-	c.IgnoreRateLimit = true
-	c.DefaultHTTPRetries = 0
-	c.UserAgent = d.o.UserAgent
-	c.ResponseSizeLimit = responseSize
-	return c, nil
-}
+// Invalidate has the next event for a room sent with a new key.
+func (d *Device) Invalidate(r id.RoomID) { d.rooms.invalidate(r) }
 
 // cause strips the library's wrapper, which holds the request and with it the token.
 func cause(err error) error {

@@ -6,123 +6,129 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/crypto"
 	"maunium.net/go/mautrix/id"
 )
 
-// deviceName is what people see in the bot's list of devices.
+// deviceName is the name of the device in the list of the bot's devices.
 const deviceName = "Usher"
 
-// establish logs the device in, makes sure that the homeserver has its keys, and signs it. Each way in which the database
-// and the homeserver may disagree has its repair here.
-func (d *Device) establish(ctx context.Context) error {
-	d.mu.Lock()
-	d.machine = nil
-	d.mu.Unlock()
-	d.keys = newKeyStore(d.o.Keys, d.o.PickleKey)
-	if err := d.keys.DB.Upgrade(ctx); err != nil {
-		return fmt.Errorf("the database of keys: %w", err)
+// setup makes a session. Each way in which the database and the homeserver may disagree about the device has its repair here.
+type setup struct {
+	o    Options
+	log  zerolog.Logger
+	http *http.Client
+	keys *keyStore
+}
+
+// run logs the device in, makes sure that the homeserver has its keys, and signs it. ctx is that of Device.Run.
+func (s *setup) run(ctx context.Context, rooms crypto.StateStore) (*session, error) {
+	s.keys = newKeyStore(s.o.Keys, s.o.PickleKey)
+	if err := s.keys.DB.Upgrade(ctx); err != nil {
+		return nil, fmt.Errorf("the database of keys: %w", err)
 	}
-	if err := d.o.Keys.ForgetSessions(ctx); err != nil { // whom they went to is not on record
-		return err
+	// The database does not say which users got the keys of outbound sessions, so all rooms get new sessions.
+	if err := s.o.Keys.ForgetSessions(ctx); err != nil {
+		return nil, err
 	}
-	if err := d.agree(ctx); err != nil {
-		return err
+	if err := s.reconcile(ctx); err != nil {
+		return nil, err
 	}
-	client, err := d.login(ctx)
+	client, err := s.login(ctx)
 	if err != nil {
-		return fmt.Errorf("logging the device in: %w", err)
+		return nil, fmt.Errorf("logging the device in: %w", err)
 	}
-	d.keys.DeviceID = client.DeviceID
-	machine := crypto.NewOlmMachine(client, &d.log, d.keys, stateStore{d})
+	s.keys.DeviceID = client.DeviceID
+	machine := crypto.NewOlmMachine(client, &s.log, s.keys, rooms)
+	made := &session{machine: machine, keys: s.keys, log: s.log}
+	made.atEnd = func(f func()) func() bool { return context.AfterFunc(ctx, f) }
 	machine.DisableRatchetTracking = true
-	machine.IgnorePostDecryptionParseErrors = true // what the content means is for others to say
-	machine.SessionReceived = d.received
+	machine.IgnorePostDecryptionParseErrors = true // the caller of Open reads the content
+	machine.SessionReceived = made.keyReceived
 	machine.SetBackgroundCtx(ctx)
-	if d.o.SignedOnly {
+	if s.o.SignedOnly {
 		machine.SendKeysMinTrust = id.TrustStateCrossSignedTOFU
 	}
 	if err := machine.Load(ctx); err != nil {
-		return fmt.Errorf("the keys can't be read, is encryption.pickle_key another than before? %w", err)
+		return nil, fmt.Errorf("%w: %w", errPickleKey, err)
 	}
 	if err := machine.ShareKeys(ctx, -1); err != nil {
-		return fmt.Errorf("uploading keys: %w", err)
+		return nil, fmt.Errorf("uploading keys: %w", err)
 	}
-	if err := d.identify(ctx, machine); err != nil {
-		return fmt.Errorf("cross-signing: %w", err)
+	if err := s.ensureIdentity(ctx, machine); err != nil {
+		return nil, fmt.Errorf("cross-signing: %w", err)
 	}
-	d.state.Lock()
-	clear(d.rooms.sent)
-	d.state.Unlock()
-	d.mu.Lock()
-	d.since, d.machine, d.running = d.keys.SyncToken, machine, ctx
-	d.mu.Unlock()
-	d.log.Info().Stringer("device", client.DeviceID).Msg("ready for encrypted rooms")
-	return nil
+	made.since = s.keys.SyncToken
+	return made, nil
 }
 
-// agree compares the device in the database with what the homeserver has of it. A device that can't be mended is forgotten:
-// login then makes a new one.
-func (d *Device) agree(ctx context.Context) error {
-	device, err := d.keys.FindDeviceID(ctx)
+// errPickleKey says that the keys in the database can't be read.
+var errPickleKey = errors.New("the keys can't be read, is encryption.pickle_key another than before?")
+
+// reconcile compares the keys of the device in the database with the keys at the homeserver. It forgets a device that can't be
+// repaired, and login then makes a new one.
+func (s *setup) reconcile(ctx context.Context) error {
+	device, err := s.keys.FindDeviceID(ctx)
 	if err != nil || device == "" {
 		return err
 	}
-	account, err := d.keys.GetAccount(ctx)
+	account, err := s.keys.GetAccount(ctx)
 	if err != nil {
-		return fmt.Errorf("the keys can't be read, is encryption.pickle_key another than before? %w", err)
+		return fmt.Errorf("%w: %w", errPickleKey, err)
 	}
-	d.keys.DeviceID = device
-	asBot, err := d.client(d.o.Token)
+	s.keys.DeviceID = device
+	asBot, err := s.client(s.o.Token)
 	if err != nil {
 		return err
 	}
 	asBot.SetAppServiceUserID = true
-	resp, err := asBot.QueryKeys(ctx, &mautrix.ReqQueryKeys{DeviceKeys: mautrix.DeviceKeysRequest{d.o.Bot: {device}}})
+	resp, err := asBot.QueryKeys(ctx, &mautrix.ReqQueryKeys{DeviceKeys: mautrix.DeviceKeysRequest{s.o.Bot: {device}}})
 	if err != nil {
 		return fmt.Errorf("asking for the device's keys: %w", err)
 	}
-	there, uploaded := resp.DeviceKeys[d.o.Bot][device]
+	there, uploaded := resp.DeviceKeys[s.o.Bot][device]
 	uploaded = uploaded && len(there.Keys) > 0
 	signing, identity := account.Keys()
 	same := there.Keys.GetEd25519(device) == signing && there.Keys.GetCurve25519(device) == identity
-	log := d.log.With().Stringer("device", device).Logger()
+	log := s.log.With().Stringer("device", device).Logger()
 	switch {
 	case uploaded && same && !account.Shared:
-		log.Warn().Msg("the keys were uploaded just before an end: noted")
+		log.Warn().Msg("the keys were uploaded just before an end")
 		account.Internal.MarkKeysAsPublished()
 		account.Shared = true
-		return d.keys.PutAccount(ctx, account)
+		return s.keys.PutAccount(ctx, account)
 	case uploaded && !same:
 		log.Warn().Msg("the homeserver has other keys for the device: a new device takes its place")
-		return d.forget(ctx)
+		return s.forget(ctx)
 	case !uploaded && account.Shared:
 		log.Warn().Msg("the device was deleted at the homeserver: a new device takes its place")
-		return d.forget(ctx)
+		return s.forget(ctx)
 	}
 	return nil
 }
 
-func (d *Device) forget(ctx context.Context) error {
-	if err := d.o.Keys.ForgetDevice(ctx); err != nil {
+// forget drops the device. Keys received before stay readable.
+func (s *setup) forget(ctx context.Context) error {
+	if err := s.o.Keys.ForgetDevice(ctx); err != nil {
 		return err
 	}
-	d.keys = newKeyStore(d.o.Keys, d.o.PickleKey)
+	s.keys = newKeyStore(s.o.Keys, s.o.PickleKey)
 	return nil
 }
 
-// login returns a client that is the device: by m.login.application_service
-// (https://spec.matrix.org/latest/application-service-api/#server-admin-style-permissions), or, where that is not offered,
-// by the appservice's own token in the device's name (MSC4190).
-func (d *Device) login(ctx context.Context) (*mautrix.Client, error) {
-	client, err := d.client(d.o.Token)
+// login returns the client of the device. It logs in by m.login.application_service
+// (https://spec.matrix.org/latest/application-service-api/#server-admin-style-permissions). If the homeserver does not offer that, it
+// makes the device with the appservice's token (MSC4190).
+func (s *setup) login(ctx context.Context) (*mautrix.Client, error) {
+	client, err := s.client(s.o.Token)
 	if err != nil {
 		return nil, err
 	}
-	client.UserID, client.DeviceID = d.o.Bot, d.keys.DeviceID
+	client.UserID, client.DeviceID = s.o.Bot, s.keys.DeviceID
 	resp, err := client.Login(ctx, &mautrix.ReqLogin{
-		Type: mautrix.AuthTypeAppservice, Identifier: mautrix.UserIdentifier{Type: mautrix.IdentifierTypeUser, User: d.o.Bot.String()},
+		Type: mautrix.AuthTypeAppservice, Identifier: mautrix.UserIdentifier{Type: mautrix.IdentifierTypeUser, User: s.o.Bot.String()},
 		DeviceID: client.DeviceID, InitialDeviceDisplayName: deviceName,
 	})
 	if err == nil {
@@ -133,10 +139,25 @@ func (d *Device) login(ctx context.Context) (*mautrix.Client, error) {
 	if !errors.As(err, &refused) || refused.RespError == nil || refused.IsStatus(http.StatusTooManyRequests) || refused.IsStatus(http.StatusInternalServerError) {
 		return nil, cause(err)
 	}
-	d.log.Info().Str("errcode", refused.RespError.ErrCode).Msg("no login for application services here: making the device by MSC4190")
+	s.log.Info().Str("errcode", refused.RespError.ErrCode).Msg("no login for application services: making the device by MSC4190")
 	client.SetAppServiceUserID = true
 	if err := client.CreateDeviceMSC4190(ctx, client.DeviceID, deviceName); err != nil {
 		return nil, errors.Join(fmt.Errorf("login: %w", cause(refused)), fmt.Errorf("making a device: %w", cause(err)))
 	}
 	return client, nil
+}
+
+// client returns a client with a token.
+func (s *setup) client(token string) (*mautrix.Client, error) {
+	c, err := mautrix.NewClient(s.o.Homeserver, s.o.Bot, token)
+	if err != nil {
+		return nil, err
+	}
+	c.Client = s.http
+	c.Log = zerolog.Nop() // the library would log the content of messages
+	c.IgnoreRateLimit = true
+	c.DefaultHTTPRetries = 0
+	c.UserAgent = s.o.UserAgent
+	c.ResponseSizeLimit = responseSize
+	return c, nil
 }

@@ -1,6 +1,10 @@
 package encryption
 
 import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"usher/store"
@@ -54,5 +58,46 @@ func TestTakeover(t *testing.T) {
 	}
 	if n := len(s.keys[bot]); n != 1 {
 		t.Errorf("the bot has %d devices", n)
+	}
+}
+
+func TestRestart(t *testing.T) {
+	s, dir := newStub(t), t.TempDir()
+	a := newPerson(t, s, alice)
+	_, _, stop := newDevice(t, s, &fakeRooms{}, dir, nil)
+	stop()
+	ev := a.say("while it was down", bot)
+	d, _, stop := newDevice(t, s, &fakeRooms{}, dir, nil)
+	if opened, err := d.Open(t.Context(), ev); err != nil || text(opened) != "while it was down" {
+		t.Errorf("got %q, %v", text(opened), err)
+	}
+	if len(s.keys[bot]) != 1 {
+		t.Errorf("the bot has %d devices after a restart", len(s.keys[bot]))
+	}
+	stop()
+
+	// The device is deleted: another takes its place, and what was received before can still be read.
+	s.mu.Lock()
+	delete(s.keys[bot], "DEVICE1")
+	s.mu.Unlock()
+	d, _, stop = newDevice(t, s, &fakeRooms{}, dir, nil)
+	if opened, err := d.Open(t.Context(), ev); err != nil || text(opened) != "while it was down" {
+		t.Errorf("with a new device: got %q, %v", text(opened), err)
+	}
+	if s.keys[bot]["DEVICE2"] == nil {
+		t.Errorf("the bot has %v", s.keys[bot])
+	}
+	stop()
+
+	// The database is lost: the identity is the same.
+	master := fmt.Sprint(s.signing[bot]["master_key"])
+	for _, file := range []string{"keys.db", "keys.db-wal", "keys.db-shm"} {
+		if err := os.Remove(filepath.Join(dir, file)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	newDevice(t, s, &fakeRooms{}, dir, nil)
+	if fmt.Sprint(s.signing[bot]["master_key"]) != master {
+		t.Error("the bot has another identity")
 	}
 }

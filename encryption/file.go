@@ -4,22 +4,22 @@ import (
 	"context"
 	"errors"
 
-	"github.com/tidwall/gjson"
 	"maunium.net/go/mautrix/crypto/attachment"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/invites"
 )
 
-// SealFile encrypts a file for a room, in place, and returns what its readers need, without the URL. Nil means that the room
-// is not encrypted and the file is left as it was (https://spec.matrix.org/latest/client-server-api/#sending-encrypted-attachments).
+// SealFile encrypts a file for a room, in place, and returns the key to it, without the URL. For a plain room it returns nil and leaves
+// the file as it is (https://spec.matrix.org/latest/client-server-api/#sending-encrypted-attachments).
 func (d *Device) SealFile(ctx context.Context, r id.RoomID, data []byte) (*event.EncryptedFileInfo, error) {
-	settings, err := d.settings(ctx, r)
+	settings, err := d.rooms.settings(ctx, r)
 	if err != nil || settings == nil {
 		return nil, err
 	}
-	if gjson.GetBytes(settings, "algorithm").Str != string(id.AlgorithmMegolmV1) {
+	if exactjson.Text(settings, "algorithm") != string(id.AlgorithmMegolmV1) {
 		return nil, &invites.ActError{Class: invites.ClassRefused, Err: errors.New("the room is encrypted by an unknown algorithm")}
 	}
 	file := attachment.NewEncryptedFile()

@@ -6,104 +6,96 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/tidwall/gjson"
 	"maunium.net/go/mautrix/crypto"
 	"maunium.net/go/mautrix/crypto/attachment"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 )
 
-// notShared is the code of keys whose makers did not agree to have them passed on.
+// notShared is the code of keys whose senders did not agree to sharing.
 const notShared event.RoomKeyWithheldCode = "m.history_not_shared"
 
-// ShareHistory gives people whom the bot has invited to a room the keys to what was said there, as far as those who said it agreed
-// and the room's history is open to newcomers (MSC4268). It returns to how many devices. Those get them that their owners have
-// signed, by the identity that the bot knew first. Nothing is done where Options.History is off.
+// ShareHistory sends invited users the keys of earlier events of a room, as far as the senders of those events agreed and the room's
+// history is open to later members (MSC4268). It returns the number of devices that got the keys: those signed by the identity of
+// their owner that the bot saw first. It does nothing if Options.History is off.
 func (d *Device) ShareHistory(ctx context.Context, r id.RoomID, users []id.UserID) (devices int, err error) {
-	settings, err := d.settings(ctx, r)
+	settings, err := d.rooms.settings(ctx, r)
 	if err != nil || settings == nil || !d.o.History {
 		return 0, err
 	}
-	open, err := d.historyOpen(ctx, r)
+	open, err := d.rooms.historyOpen(ctx, r)
 	if err != nil || !open {
 		return 0, err
 	}
-	d.mu.Lock()
-	machine := d.machine
-	d.mu.Unlock()
-	if machine == nil {
-		return 0, ErrNotReady
-	}
-	found, err := machine.FetchKeys(ctx, users, true)
+	s, err := d.currentSession()
 	if err != nil {
-		return 0, fmt.Errorf("their devices: %w", cause(err))
-	}
-	heirs, keys, err := d.inheritance(ctx, r, found)
-	if err != nil || len(heirs) == 0 || len(keys.Keys) == 0 {
 		return 0, err
 	}
-	content, err := upload(ctx, machine, r, keys)
+	found, err := s.machine.FetchKeys(ctx, users, true)
+	if err != nil {
+		return 0, fmt.Errorf("fetching devices: %w", cause(err))
+	}
+	delete(found, d.o.Bot)
+	recipients, keys, err := d.historyKeys(ctx, s, r, found)
+	if err != nil || len(recipients) == 0 || len(keys.Keys) == 0 {
+		return 0, err
+	}
+	content, err := upload(ctx, s.machine, r, keys)
 	if err != nil {
 		return 0, fmt.Errorf("uploading keys: %w", cause(err))
 	}
+	return d.sendHistory(ctx, s, recipients, content)
+}
+
+// historyKeys returns the devices that may get the keys of a room, and the keys.
+func (d *Device) historyKeys(ctx context.Context, s *session, r id.RoomID, found map[id.UserID]map[id.DeviceID]*id.Device) (recipients []*id.Device, keys *bundle, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.machine != machine {
+	if d.session != s {
+		return nil, nil, ErrNotReady
+	}
+	for _, devices := range found {
+		for _, device := range devices {
+			trust, err := s.machine.ResolveTrustContext(ctx, device)
+			if err != nil {
+				return nil, nil, err
+			}
+			if trust >= id.TrustStateCrossSignedTOFU {
+				recipients = append(recipients, device)
+			}
+		}
+	}
+	if len(recipients) == 0 {
+		return nil, nil, nil
+	}
+	keys = newBundle()
+	return recipients, keys, s.keys.GetGroupSessionsForRoom(ctx, r).Iter(func(key *crypto.InboundGroupSession) (bool, error) {
+		return true, keys.add(key)
+	})
+}
+
+// sendHistory sends the address of a bundle to devices. A device without one-time keys gets nothing, and the others get theirs.
+func (d *Device) sendHistory(ctx context.Context, s *session, recipients []*id.Device, content *event.RoomKeyBundleEventContent) (devices int, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.session != s {
 		return 0, ErrNotReady
 	}
-	ctx, done := d.within(ctx)
+	ctx, done := s.bound(ctx)
 	defer done()
-	_ = d.keys.took()
-	for _, heir := range heirs {
-		// One that gets nothing, for it has no one-time keys left, is no reason to leave out the others.
-		if failed := machine.SendEncryptedToDevice(ctx, heir, event.ToDeviceRoomKeyBundle, event.Content{Parsed: content}); failed != nil {
-			err = errors.Join(err, fmt.Errorf("%s of %s: %w", heir.DeviceID, heir.UserID, cause(failed)))
+	_ = s.keys.takeFault()
+	for _, device := range recipients {
+		failed := s.machine.SendEncryptedToDevice(ctx, device, event.ToDeviceRoomKeyBundle, event.Content{Parsed: content})
+		if failed != nil {
+			err = errors.Join(err, fmt.Errorf("%s of %s: %w", device.DeviceID, device.UserID, cause(failed)))
 			continue
 		}
 		devices++
 	}
-	return devices, errors.Join(err, d.keys.took())
+	return devices, errors.Join(err, s.keys.takeFault())
 }
 
-// historyOpen tells whether people who come later may see what was said before. What is not understood is not open here, though it
-// is to the specification, and to the library.
-func (d *Device) historyOpen(ctx context.Context, r id.RoomID) (bool, error) {
-	raw, err := d.o.Rooms.Content(ctx, r, "m.room.history_visibility")
-	if err != nil || raw == nil {
-		return err == nil, err // without one it is
-	}
-	visibility := gjson.GetBytes(raw, "history_visibility").Str
-	return visibility == string(event.HistoryVisibilityShared) || visibility == string(event.HistoryVisibilityWorldReadable), nil
-}
-
-// inheritance picks the devices that may get the keys of a room, and puts the keys together.
-func (d *Device) inheritance(ctx context.Context, r id.RoomID, found map[id.UserID]map[id.DeviceID]*id.Device) (heirs []*id.Device, keys *bundle, err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.machine == nil {
-		return nil, nil, ErrNotReady
-	}
-	for user, devices := range found {
-		for _, device := range devices {
-			trust, err := d.machine.ResolveTrustContext(ctx, device)
-			if err != nil {
-				return nil, nil, err
-			}
-			if user != d.o.Bot && trust >= id.TrustStateCrossSignedTOFU {
-				heirs = append(heirs, device)
-			}
-		}
-	}
-	if len(heirs) == 0 {
-		return nil, nil, nil
-	}
-	keys = newBundle()
-	return heirs, keys, d.keys.GetGroupSessionsForRoom(ctx, r).Iter(func(s *crypto.InboundGroupSession) (bool, error) {
-		return true, keys.add(s)
-	})
-}
-
-// bundle is what is passed on. Unlike the library's, it has its fields even where they are empty: matrix-rust-sdk takes no other.
+// bundle is the keys of a room to share. Unlike the library's type it encodes empty fields, because matrix-rust-sdk requires them.
 type bundle struct {
 	Keys     []*crypto.ExportedSession            `json:"room_keys"`
 	Withheld []*event.RoomKeyWithheldEventContent `json:"withheld"`
@@ -113,7 +105,7 @@ func newBundle() *bundle {
 	return &bundle{Keys: []*crypto.ExportedSession{}, Withheld: []*event.RoomKeyWithheldEventContent{}}
 }
 
-// add puts a key into a bundle, or says there that it is not to be had. Only what came from its maker is passed on.
+// add puts a key into a bundle, or notes in it that the key is withheld. Only a key received from its sender is shared.
 func (b *bundle) add(s *crypto.InboundGroupSession) error {
 	if s.SharedHistory == nil || !*s.SharedHistory || s.KeySource != id.KeySourceDirect || len(s.ForwardingChains) > 0 {
 		b.Withheld = append(b.Withheld, &event.RoomKeyWithheldEventContent{

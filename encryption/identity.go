@@ -15,50 +15,50 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
-// identify makes sure that the device is signed by the bot's cross-signing identity, which is made once
-// (https://spec.matrix.org/latest/client-server-api/#cross-signing). Its private keys are kept in the bot's account data,
-// encrypted with the recovery key, so that a new device, with a database that is lost, still gets signed.
-func (d *Device) identify(ctx context.Context, machine *crypto.OlmMachine) error {
-	key, err := d.recoveryKey()
+// ensureIdentity makes sure that the device is signed by the bot's cross-signing identity, and makes the identity if there is none
+// (https://spec.matrix.org/latest/client-server-api/#cross-signing). The private keys of the identity are in the bot's account data,
+// encrypted with the recovery key, so that a new device gets signed even after the loss of the database.
+func (s *setup) ensureIdentity(ctx context.Context, machine *crypto.OlmMachine) error {
+	key, err := s.recoveryKey()
 	if err != nil {
 		return err
 	}
-	there, err := machine.Client.QueryKeys(ctx, &mautrix.ReqQueryKeys{DeviceKeys: mautrix.DeviceKeysRequest{d.o.Bot: {}}})
+	uploaded, err := machine.Client.QueryKeys(ctx, &mautrix.ReqQueryKeys{DeviceKeys: mautrix.DeviceKeysRequest{s.o.Bot: {}}})
 	if err != nil {
 		return err
 	}
-	switch master, exists := there.MasterKeys[d.o.Bot]; {
+	switch master, exists := uploaded.MasterKeys[s.o.Bot]; {
 	case !exists:
-		if err := create(ctx, machine, key, false); err != nil {
+		if err := createIdentity(ctx, machine, key, false); err != nil {
 			return err
 		}
-		d.log.Info().Msg("made a cross-signing identity and signed the device")
-	case !signed(there, machine):
+		s.log.Info().Msg("made a cross-signing identity and signed the device")
+	case !signed(uploaded, machine):
 		err := recoverIdentity(ctx, machine, key, master.FirstKey())
-		if passing(err) {
+		if temporary(err) {
 			return err
 		}
 		if err != nil {
-			d.log.Warn().Err(cause(err)).Msg("the bot's cross-signing identity can't be recovered: trying to make another")
-			if err := create(ctx, machine, key, true); err != nil {
-				d.log.Error().Err(cause(err)).Msg("the device stays unsigned, so clients that hear signed devices only won't hear it: " +
+			s.log.Warn().Err(cause(err)).Msg("the bot's cross-signing identity can't be recovered: making another")
+			if err := createIdentity(ctx, machine, key, true); err != nil {
+				s.log.Error().Err(cause(err)).Msg("the device stays unsigned, and clients that accept signed devices only won't read its events: " +
 					"set encryption.recovery_key to the key of the bot's identity")
 				return nil
 			}
 		}
-		d.log.Info().Msg("signed the device with the bot's cross-signing identity")
+		s.log.Info().Msg("signed the device with the bot's cross-signing identity")
 	}
-	// What was signed goes into the database, from where it is shown to those whom keys are sent to.
-	_, err = machine.FetchKeys(ctx, []id.UserID{d.o.Bot}, true)
+	// The library reads the signatures from the database.
+	_, err = machine.FetchKeys(ctx, []id.UserID{s.o.Bot}, true)
 	return err
 }
 
-// signed tells whether the device has a signature of the bot's identity.
-func signed(there *mautrix.RespQueryKeys, machine *crypto.OlmMachine) bool {
+// signed reports whether the device is signed by the bot's identity.
+func signed(uploaded *mautrix.RespQueryKeys, machine *crypto.OlmMachine) bool {
 	user, device := machine.Client.UserID, machine.Client.DeviceID
-	selfSigning := there.SelfSigningKeys[user]
+	selfSigning := uploaded.SelfSigningKeys[user]
 	signer := selfSigning.FirstKey()
-	keys, exists := there.DeviceKeys[user][device]
+	keys, exists := uploaded.DeviceKeys[user][device]
 	if !exists || signer == "" {
 		return false
 	}
@@ -66,29 +66,29 @@ func signed(there *mautrix.RespQueryKeys, machine *crypto.OlmMachine) bool {
 	return ok && err == nil
 }
 
-// recoveryKey is the key that the identity is kept with.
-func (d *Device) recoveryKey() ([]byte, error) {
-	if d.o.RecoveryKey == "" {
-		mac := hmac.New(sha256.New, []byte(d.o.PickleKey))
+// recoveryKey returns the key that encrypts the private keys of the identity.
+func (s *setup) recoveryKey() ([]byte, error) {
+	if s.o.RecoveryKey == "" {
+		mac := hmac.New(sha256.New, []byte(s.o.PickleKey))
 		mac.Write([]byte("usher cross-signing recovery key"))
 		return mac.Sum(nil), nil
 	}
-	key := utils.DecodeBase58RecoveryKey(d.o.RecoveryKey)
+	key := utils.DecodeBase58RecoveryKey(s.o.RecoveryKey)
 	if key == nil {
 		return nil, errors.New("encryption.recovery_key is no recovery key")
 	}
 	return key, nil
 }
 
-// passing tells whether an error may be gone with the next try.
-func passing(err error) bool {
+// temporary reports whether another try may succeed.
+func temporary(err error) bool {
 	var http mautrix.HTTPError
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &http) && !errors.Is(err, mautrix.MNotFound)
 }
 
-// create makes an identity. It is published last, so that once anybody can see it, its keys are kept; only in place of one
-// that can't be recovered first, since the homeserver may not allow that, and then what is kept had better stay.
-func create(ctx context.Context, machine *crypto.OlmMachine, recovery []byte, replace bool) error {
+// createIdentity makes an identity. It publishes the public keys after it has saved the private keys, so that a published identity
+// can be recovered. To replace an identity it publishes first: the homeserver may refuse that, and the saved keys then stay.
+func createIdentity(ctx context.Context, machine *crypto.OlmMachine, recovery []byte, replace bool) error {
 	key, err := ssss.WrapKey(recovery, nil)
 	if err != nil {
 		return err
@@ -98,14 +98,14 @@ func create(ctx context.Context, machine *crypto.OlmMachine, recovery []byte, re
 		return err
 	}
 	publish := func() error { return machine.PublishCrossSigningKeys(ctx, keys, nil) }
-	keep := []func() error{
+	save := []func() error{
 		func() error { return machine.SSSS.SetKeyData(ctx, key.ID, key.Metadata) },
 		func() error { return machine.UploadCrossSigningKeysToSSSS(ctx, key, keys) },
 		func() error { return machine.SSSS.SetDefaultKeyID(ctx, key.ID) },
 	}
-	steps := append(keep, publish)
+	steps := append(save, publish)
 	if replace {
-		steps = append([]func() error{publish}, keep...)
+		steps = append([]func() error{publish}, save...)
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -115,7 +115,7 @@ func create(ctx context.Context, machine *crypto.OlmMachine, recovery []byte, re
 	return sign(ctx, machine)
 }
 
-// recoverIdentity gets the private keys of the identity back and signs the device with them.
+// recoverIdentity fetches the private keys of the identity and signs the device with them.
 func recoverIdentity(ctx context.Context, machine *crypto.OlmMachine, recovery []byte, master id.Ed25519) error {
 	keyID, metadata, err := machine.SSSS.GetDefaultKeyData(ctx)
 	if err != nil {
@@ -129,7 +129,7 @@ func recoverIdentity(ctx context.Context, machine *crypto.OlmMachine, recovery [
 		return err
 	}
 	if found := machine.CrossSigningKeys.PublicKeys().MasterKey; found != master {
-		return fmt.Errorf("what is kept belongs to another identity, %s", found)
+		return fmt.Errorf("the saved keys belong to another identity, %s", found)
 	}
 	return sign(ctx, machine)
 }

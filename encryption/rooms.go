@@ -5,148 +5,209 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/crypto"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
+	"usher/store"
 )
 
-// rooms is what is known of rooms. Device.state guards it.
+// rooms knows which rooms are encrypted, and who has the key of the bot's outbound session in a room. It is the library's state
+// store, too.
 type rooms struct {
-	encrypted map[id.RoomID]json.RawMessage // content of m.room.encryption; a room in here is never taken for a plain one again
-	sent      map[id.RoomID]*sent           // rooms with a session to send with
+	source  Rooms
+	keys    *store.Keys
+	history bool // Options.History
+	log     zerolog.Logger
+
+	mu        sync.Mutex
+	encrypted map[id.RoomID]json.RawMessage // content of m.room.encryption; a room in here is never taken for a plain room again
+	outbound  map[id.RoomID]*outbound
 }
 
-// sent is who has the key to what the bot says in a room.
-type sent struct {
-	to         map[id.UserID]bool
+var _ crypto.StateStore = (*rooms)(nil)
+
+// outbound is the outbound Megolm session of a room: the users that have its key.
+type outbound struct {
+	holders    map[id.UserID]bool
 	visibility *event.HistoryVisibilityEventContent
-	stale      bool          // the room has changed, so the next thing said needs a new key
-	made       chan struct{} // closed when the session is there, or could not be made
+	stale      bool          // the room has changed, so the next event needs a new session
+	made       chan struct{} // closed once the session is there, or could not be made
 }
 
-func newRooms(encrypted map[id.RoomID]json.RawMessage) rooms {
-	return rooms{encrypted: encrypted, sent: map[id.RoomID]*sent{}}
-}
-
-// Changed is told of every state event in the stream. Who is in a room decides who may read the bot's answers.
-func (d *Device) Changed(r id.RoomID, eventType string) {
-	switch eventType {
-	case "m.room.member", "m.room.encryption", "m.room.history_visibility":
-		d.Invalidate(r)
+// invalidate marks the session of a room as stale.
+func (s *rooms) invalidate(r id.RoomID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o := s.outbound[r]; o != nil {
+		o.stale = true
 	}
 }
 
-// Invalidate forgets who has the key to what the bot says in a room.
-func (d *Device) Invalidate(r id.RoomID) {
-	d.state.Lock()
-	defer d.state.Unlock()
-	if s := d.rooms.sent[r]; s != nil {
-		s.stale = true
+// forgetOutbound drops all sessions.
+func (s *rooms) forgetOutbound() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.outbound)
+}
+
+// isLatest reports whether o is still the session of a room.
+func (s *rooms) isLatest(r id.RoomID, o *outbound) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.outbound[r] == o
+}
+
+// renew returns nil if the session of a room is fit. Else it returns the next session, which is registered at once, so that a change
+// of the room from then on makes it stale. If another goroutine is making a session, renew waits for it: until then there is only the
+// session before, whose key other users may have.
+func (s *rooms) renew(ctx context.Context, r id.RoomID) (*outbound, error) {
+	for {
+		s.mu.Lock()
+		now := s.outbound[r]
+		if now == nil || now.stale {
+			next := &outbound{made: make(chan struct{})}
+			s.outbound[r] = next
+			s.mu.Unlock()
+			return next, nil
+		}
+		s.mu.Unlock()
+		select {
+		case <-now.made:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		s.mu.Lock()
+		fit := s.outbound[r] == now && !now.stale
+		s.mu.Unlock()
+		if fit {
+			return nil, nil
+		}
 	}
 }
 
-// settings returns the content of a room's m.room.encryption event, or nil where messages go unencrypted. The room says so
-// itself, or was known for it before.
-func (d *Device) settings(ctx context.Context, r id.RoomID) (json.RawMessage, error) {
-	now, err := d.o.Rooms.Content(ctx, r, "m.room.encryption")
+// settings returns the content of a room's m.room.encryption event, or nil for a plain room. A room once encrypted stays so, even if
+// its state says otherwise later.
+func (s *rooms) settings(ctx context.Context, r id.RoomID) (json.RawMessage, error) {
+	now, err := s.source.Content(ctx, r, "m.room.encryption")
 	if err != nil {
 		return nil, err
 	}
-	d.state.Lock()
-	before, known := d.rooms.encrypted[r]
-	d.state.Unlock()
+	s.mu.Lock()
+	before, known := s.encrypted[r]
+	s.mu.Unlock()
 	if now == nil || known && string(now) == string(before) {
 		return before, nil
 	}
-	if err := d.o.Keys.SaveEncryptedRoom(ctx, r, now); err != nil {
+	if err := s.keys.SaveEncryptedRoom(ctx, r, now); err != nil {
 		return nil, err
 	}
-	d.state.Lock()
-	defer d.state.Unlock()
-	d.rooms.encrypted[r] = now
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.encrypted[r] = now
 	return now, nil
 }
 
-// invitedTime is how long the list of the invited is waited for.
+// invitedTime bounds the request for the list of invited users.
 const invitedTime = 3 * time.Second
 
-// audience returns who gets the keys to what the bot says in a room: members, and people invited to it where they are to see
-// what was said before they join (https://spec.matrix.org/latest/client-server-api/#room-history-visibility).
-func (d *Device) audience(ctx context.Context, r id.RoomID) (*sent, error) {
-	raw, err := d.o.Rooms.Content(ctx, r, "m.room.history_visibility")
+// findHolders sets the users that may have the key of a session: the members, and the invited users if the room lets them see events
+// from before they join (https://spec.matrix.org/latest/client-server-api/#room-history-visibility). It returns them sorted.
+func (s *rooms) findHolders(ctx context.Context, r id.RoomID, o *outbound) ([]id.UserID, error) {
+	raw, err := s.source.Content(ctx, r, "m.room.history_visibility")
 	if err != nil {
 		return nil, err
 	}
-	s := &sent{to: map[id.UserID]bool{}, visibility: &event.HistoryVisibilityEventContent{HistoryVisibility: event.HistoryVisibilityShared}}
-	_ = json.Unmarshal(raw, s.visibility) // without one, it is "shared"
-	joined, err := d.o.Rooms.Members(ctx, r, "join")
+	holders := map[id.UserID]bool{}
+	visibility := &event.HistoryVisibilityEventContent{HistoryVisibility: event.HistoryVisibilityShared}
+	if set := exactjson.Text(raw, "history_visibility"); set != "" {
+		visibility.HistoryVisibility = event.HistoryVisibility(set)
+	}
+	joined, err := s.source.Members(ctx, r, "join")
 	if err != nil {
 		return nil, err
 	}
 	for _, user := range joined {
-		s.to[user] = true
+		holders[user] = true
 	}
-	if s.visibility.HistoryVisibility == event.HistoryVisibilityJoined {
-		return s, nil
+	if visibility.HistoryVisibility != event.HistoryVisibilityJoined {
+		for _, user := range s.invited(ctx, r) {
+			holders[user] = true
+		}
 	}
-	// The answer does not wait for long, nor fail, for the sake of people who are not in the room yet.
-	short, cancel := context.WithTimeout(ctx, invitedTime)
-	defer cancel()
-	invited, err := d.o.Rooms.Members(short, r, "invite")
-	if err != nil {
-		d.log.Warn().Err(err).Stringer("room", r).Msg("who is invited could not be asked: they won't be able to read what is said before they join")
-	}
-	for _, user := range invited {
-		s.to[user] = true
-	}
-	return s, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o.holders, o.visibility = holders, visibility
+	return slices.Sorted(maps.Keys(holders)), nil
 }
 
-// stateStore shows rooms to the library.
-type stateStore struct{ *Device }
+// invited returns the invited users. An event of the bot neither fails nor waits long for users that are not in the room yet.
+func (s *rooms) invited(ctx context.Context, r id.RoomID) []id.UserID {
+	ctx, cancel := context.WithTimeout(ctx, invitedTime)
+	defer cancel()
+	users, err := s.source.Members(ctx, r, "invite")
+	if err != nil {
+		s.log.Warn().Err(err).Stringer("room", r).Msg("the invited users are unknown and get no key")
+	}
+	return users
+}
 
-var _ crypto.StateStore = stateStore{}
+// historyOpen reports whether later members may see earlier events. A visibility that Usher does not know counts as closed, though
+// the specification and the library take it for open.
+func (s *rooms) historyOpen(ctx context.Context, r id.RoomID) (bool, error) {
+	raw, err := s.source.Content(ctx, r, "m.room.history_visibility")
+	if err != nil || raw == nil {
+		return err == nil, err // the default is "shared"
+	}
+	visibility := exactjson.Text(raw, "history_visibility")
+	return visibility == string(event.HistoryVisibilityShared) || visibility == string(event.HistoryVisibilityWorldReadable), nil
+}
 
 // IsEncrypted implements crypto.StateStore.
-func (d stateStore) IsEncrypted(_ context.Context, r id.RoomID) (bool, error) {
-	d.state.Lock()
-	defer d.state.Unlock()
-	_, known := d.rooms.encrypted[r]
+func (s *rooms) IsEncrypted(_ context.Context, r id.RoomID) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, known := s.encrypted[r]
 	return known, nil
 }
 
 // GetEncryptionEvent implements crypto.StateStore.
-func (d stateStore) GetEncryptionEvent(_ context.Context, r id.RoomID) (*event.EncryptionEventContent, error) {
-	d.state.Lock()
-	raw, known := d.rooms.encrypted[r]
-	d.state.Unlock()
+func (s *rooms) GetEncryptionEvent(_ context.Context, r id.RoomID) (*event.EncryptionEventContent, error) {
+	s.mu.Lock()
+	raw, known := s.encrypted[r]
+	s.mu.Unlock()
 	if !known {
 		return nil, nil
 	}
-	var content event.EncryptionEventContent
-	_ = json.Unmarshal(raw, &content) // what can't be read is the default
-	return &content, nil
+	return &event.EncryptionEventContent{ // zero stands for the default
+		Algorithm:              id.Algorithm(exactjson.Text(raw, "algorithm")),
+		RotationPeriodMillis:   exactjson.Get(raw, "rotation_period_ms").Int(),
+		RotationPeriodMessages: int(exactjson.Get(raw, "rotation_period_msgs").Int()),
+	}, nil
 }
 
-// GetHistoryVisibility implements crypto.StateStore. Without one, the library leaves open whether a key may be passed on.
-func (d stateStore) GetHistoryVisibility(_ context.Context, r id.RoomID) (*event.HistoryVisibilityEventContent, error) {
-	d.state.Lock()
-	defer d.state.Unlock()
-	if s := d.rooms.sent[r]; s != nil && d.o.History {
-		return s.visibility, nil
+// GetHistoryVisibility implements crypto.StateStore. Without a visibility, the library does not mark a key as fit for sharing.
+func (s *rooms) GetHistoryVisibility(_ context.Context, r id.RoomID) (*event.HistoryVisibilityEventContent, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o := s.outbound[r]; o != nil && s.history {
+		return o.visibility, nil
 	}
 	return nil, nil
 }
 
-// FindSharedRooms implements crypto.StateStore: rooms whose key a user's new or lost device makes stale.
-func (d stateStore) FindSharedRooms(_ context.Context, user id.UserID) ([]id.RoomID, error) {
-	d.state.Lock()
-	defer d.state.Unlock()
+// FindSharedRooms implements crypto.StateStore: the rooms whose outbound session a new or lost device of the user ends.
+func (s *rooms) FindSharedRooms(_ context.Context, user id.UserID) ([]id.RoomID, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var found []id.RoomID
-	for _, r := range slices.Collect(maps.Keys(d.rooms.sent)) {
-		if d.rooms.sent[r].to[user] {
+	for r, o := range s.outbound {
+		if o.holders[user] {
 			found = append(found, r)
 		}
 	}

@@ -5,26 +5,24 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 
-	"github.com/tidwall/gjson"
 	"maunium.net/go/mautrix/crypto"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/invites"
 )
 
-// Seal turns what the bot says into what goes to the homeserver: the same in a plain room, an m.room.encrypted event in an
-// encrypted one. An error means that nothing may be sent. How an event relates to others stays readable
+// Seal returns the type and content to send to the homeserver: the given ones in a plain room, an m.room.encrypted event in an
+// encrypted room. After an error nothing may be sent. Relations to other events stay readable
 // (https://spec.matrix.org/latest/client-server-api/#mmegolmv1aes-sha2).
 func (d *Device) Seal(ctx context.Context, r id.RoomID, eventType string, content any) (string, any, error) {
-	settings, err := d.settings(ctx, r)
+	settings, err := d.rooms.settings(ctx, r)
 	if err != nil || settings == nil {
 		return eventType, content, err
 	}
-	if algorithm := gjson.GetBytes(settings, "algorithm").Str; algorithm != string(id.AlgorithmMegolmV1) {
+	if algorithm := exactjson.Text(settings, "algorithm"); algorithm != string(id.AlgorithmMegolmV1) {
 		return "", nil, &invites.ActError{Class: invites.ClassRefused, Err: fmt.Errorf("the room is encrypted by an unknown algorithm %.40q", algorithm)}
 	}
 	raw, err := json.Marshal(content)
@@ -47,7 +45,7 @@ func (d *Device) seal(ctx context.Context, r id.RoomID, eventType string, raw js
 	for {
 		next, users, err := d.recipients(ctx, r)
 		if err != nil {
-			return nil, fmt.Errorf("who may read it: %w", cause(err))
+			return nil, fmt.Errorf("finding the users that may read it: %w", cause(err))
 		}
 		if sealed, err := d.sealFor(ctx, r, next, users, eventType, raw); !errors.Is(err, errSuperseded) {
 			return sealed, err
@@ -55,18 +53,18 @@ func (d *Device) seal(ctx context.Context, r id.RoomID, eventType string, raw js
 	}
 }
 
-// errSuperseded says that the room has changed since it was asked who is there, and somebody has asked anew.
-var errSuperseded = errors.New("encryption: who may read it is being asked anew")
+// errSuperseded says that the room has changed since its members were read, and that another goroutine makes the next session.
+var errSuperseded = errors.New("encryption: the members of the room are read again")
 
-// sealFor encrypts, with a new session for users if there is to be a next one.
+// sealFor encrypts. If next is not nil, it first makes that session and sends its key to users.
 func (d *Device) sealFor(
-	ctx context.Context, r id.RoomID, next *sent, users []id.UserID, eventType string, raw json.RawMessage,
+	ctx context.Context, r id.RoomID, next *outbound, users []id.UserID, eventType string, raw json.RawMessage,
 ) (sealed *event.EncryptedEventContent, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if next != nil {
 		defer close(next.made)
-		if !d.latest(r, next) {
+		if !d.rooms.isLatest(r, next) {
 			return nil, errSuperseded
 		}
 		defer func() {
@@ -75,50 +73,37 @@ func (d *Device) sealFor(
 			}
 		}()
 	}
-	if d.machine == nil {
+	s := d.session
+	if s == nil {
 		return nil, ErrNotReady
 	}
-	ctx, done := d.within(ctx)
+	ctx, done := s.bound(ctx)
 	defer done()
 	if next != nil {
-		err := d.keys.RemoveOutboundGroupSession(ctx, r)
+		err := s.keys.RemoveOutboundGroupSession(ctx, r)
 		if err == nil {
-			err = d.machine.ShareGroupSession(ctx, r, users)
+			err = s.machine.ShareGroupSession(ctx, r, users)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("sharing keys: %w", cause(err))
 		}
 	}
-	return d.machine.EncryptMegolmEvent(ctx, r, event.Type{Type: eventType, Class: event.MessageEventType}, raw)
+	return s.machine.EncryptMegolmEvent(ctx, r, event.Type{Type: eventType, Class: event.MessageEventType}, raw)
 }
 
-// latest tells whether nobody has begun with another session for a room since.
-func (d *Device) latest(r id.RoomID, next *sent) bool {
-	d.state.Lock()
-	defer d.state.Unlock()
-	return d.rooms.sent[r] == next
-}
-
-// recipients returns who is to get the key of the next session where a room needs one: then the caller makes it. It waits for
-// somebody who is at that already, since until then there is only the session before, whose key others may have.
-func (d *Device) recipients(ctx context.Context, r id.RoomID) (next *sent, users []id.UserID, err error) {
-	d.mu.Lock()
-	machine := d.machine
-	d.mu.Unlock()
-	if machine == nil {
-		return nil, nil, ErrNotReady
-	}
-	if next, err = d.renew(ctx, r); err != nil || next == nil {
+// recipients returns the next session and the users to send its key to, if the room needs a new session. The caller then makes the
+// session and closes next.made.
+func (d *Device) recipients(ctx context.Context, r id.RoomID) (next *outbound, users []id.UserID, err error) {
+	s, err := d.currentSession()
+	if err != nil {
 		return nil, nil, err
 	}
-	found, err := d.audience(ctx, r)
-	if err == nil {
-		d.state.Lock()
-		next.to, next.visibility = found.to, found.visibility
-		d.state.Unlock()
-		users = slices.Sorted(maps.Keys(found.to))
-		// Asked anew each time: what /sync says of changed devices leaves out people who were gone for a while.
-		_, err = machine.FetchKeys(ctx, users, true)
+	if next, err = d.rooms.renew(ctx, r); err != nil || next == nil {
+		return nil, nil, err
+	}
+	if users, err = d.rooms.findHolders(ctx, r, next); err == nil {
+		// Queried for each session: the list of changed devices in /sync leaves out users that shared no room for a while.
+		_, err = s.machine.FetchKeys(ctx, users, true)
 	}
 	if err != nil {
 		d.Invalidate(r)
@@ -126,31 +111,4 @@ func (d *Device) recipients(ctx context.Context, r id.RoomID) (next *sent, users
 		return nil, nil, err
 	}
 	return next, users, nil
-}
-
-// renew returns nil where the session of a room is fit, and else the place of the next one, which is there from then on, so that
-// what changes meanwhile makes it stale.
-func (d *Device) renew(ctx context.Context, r id.RoomID) (*sent, error) {
-	for {
-		d.state.Lock()
-		now := d.rooms.sent[r]
-		if now == nil || now.stale {
-			next := &sent{made: make(chan struct{})}
-			d.rooms.sent[r] = next
-			d.state.Unlock()
-			return next, nil
-		}
-		d.state.Unlock()
-		select {
-		case <-now.made:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-		d.state.Lock()
-		fit := d.rooms.sent[r] == now && !now.stale
-		d.state.Unlock()
-		if fit {
-			return nil, nil
-		}
-	}
 }

@@ -19,6 +19,7 @@ import (
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
+	"usher/invites"
 	"usher/store"
 )
 
@@ -318,4 +319,57 @@ func newPerson(t testing.TB, s *stub, user id.UserID) *person {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// say encrypts a text for a room, with the key given to users.
+func (p *person) say(text string, to ...id.UserID) invites.Received {
+	p.t.Helper()
+	ctx := p.t.Context()
+	if len(to) > 0 {
+		_ = p.machine.CryptoStore.RemoveOutboundGroupSession(ctx, secret)
+		_, err := p.machine.FetchKeys(ctx, to, true)
+		if err == nil {
+			err = p.machine.ShareGroupSession(ctx, secret, to)
+		}
+		if err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	sealed, err := p.machine.EncryptMegolmEvent(ctx, secret, event.EventMessage, map[string]any{"msgtype": "m.text", "body": text})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	raw, err := json.Marshal(map[string]any{"content": sealed})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.events++
+	return invites.Received{Event: id.EventID(fmt.Sprintf("$%s%d", p.machine.Client.UserID, p.events)), Room: secret, Sender: p.machine.Client.UserID,
+		Type: "m.room.encrypted", Raw: raw, SentAt: time.UnixMilli(1)}
+}
+
+// hear takes in what was sent to the person's device, and decrypts an event of the bot's.
+func (p *person) hear(s *stub, sealed any) (*event.Event, error) {
+	p.t.Helper()
+	sync, err := p.machine.Client.FullSyncRequest(p.t.Context(), mautrix.ReqSync{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.machine.ProcessSyncResponse(p.t.Context(), sync, "")
+	ev := &event.Event{ID: "$bot", RoomID: secret, Sender: bot, Type: event.EventEncrypted}
+	raw, _ := json.Marshal(sealed)
+	if err := json.Unmarshal(raw, &ev.Content); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := ev.Content.ParseRaw(ev.Type); err != nil {
+		p.t.Fatal(err)
+	}
+	return p.machine.DecryptMegolmEvent(p.t.Context(), ev)
+}
+
+// text is the body in an opened event.
+func text(ev invites.Received) string {
+	var e struct{ Content struct{ Body string } }
+	_ = json.Unmarshal(ev.Raw, &e)
+	return e.Content.Body
 }

@@ -73,3 +73,38 @@ func Members(raw []byte, path ...string) iter.Seq2[string, []byte] {
 		})
 	}
 }
+
+// Set returns the object raw with the value at a path of keys replaced or added, and all else as it was. Along the path, values that
+// are no objects are replaced by objects. It returns nil where raw is no object or a key of the path is there twice.
+func Set(raw, value []byte, path ...string) []byte {
+	if raw = Find(raw); !IsObject(raw) {
+		return nil
+	}
+	set := func(old []byte) []byte {
+		if len(path) == 1 {
+			return value
+		}
+		if !IsObject(old) {
+			old = []byte("{}")
+		}
+		return Set(old, value, path[1:]...)
+	}
+	out := []byte{'{'}
+	times := 0
+	for key, member := range Members(raw) {
+		if key == path[0] {
+			member, times = set(member), times+1
+		}
+		if times > 1 || member == nil {
+			return nil
+		}
+		out = append(append(AppendQuoted(out, key), ':'), member...)
+		out = append(out, ',')
+	}
+	if times == 0 {
+		out = append(append(AppendQuoted(out, path[0]), ':'), set(nil)...)
+		out = append(out, ',')
+	}
+	out[len(out)-1] = '}'
+	return out
+}

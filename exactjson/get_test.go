@@ -48,3 +48,20 @@ func TestGet(t *testing.T) {
 		}
 	}
 }
+
+func TestSet(t *testing.T) {
+	for _, c := range []struct{ raw, path, want string }{
+		{`{}`, "a", `{"a":1}`},
+		{`{"a": 2 ,"b":"<"}`, "a", `{"a":1,"b":"<"}`},
+		{`{"b":{"x":[1, 2]},"a":{"y":3}}`, "b.z", `{"b":{"x":[1, 2],"z":1},"a":{"y":3}}`},
+		{`{"b":[]}`, "b.c.d", `{"b":{"c":{"d":1}}}`},
+		{`{"A":2}`, "a", `{"A":2,"a":1}`},
+		{`{"a":2,"a":3}`, "a", ``},
+		{`{"b":{"a":2,"a":3}}`, "b.a", ``},
+		{`[]`, "a", ``}, {`null`, "a", ``}, {`{`, "a", ``}, {``, "a", ``},
+	} {
+		if got := string(Set([]byte(c.raw), []byte("1"), strings.Split(c.path, ".")...)); got != c.want {
+			t.Errorf("%s of %s: %s, want %s", c.path, c.raw, got, c.want)
+		}
+	}
+}

@@ -64,6 +64,20 @@ func (v Value) Text() string {
 	return s
 }
 
+// Texts decodes an array of strings. ok is false for any other value.
+func (v Value) Texts() (list []string, ok bool) {
+	if v.Kind != Array {
+		return nil, false
+	}
+	list = make([]string, len(v.Items))
+	for i, item := range v.Items {
+		if list[i], ok = item.Str(); !ok {
+			return nil, false
+		}
+	}
+	return list, true
+}
+
 // Is reports whether v is the string s.
 func (v Value) Is(s string) bool {
 	got, ok := v.Str()

@@ -61,7 +61,7 @@ func (c *cached) board(keys []room.Key) (had map[room.Key]*room.Event, waits, st
 func (s *State) Changed(r id.RoomID, k room.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if k == memberKey(s.client.user) {
+	if k == room.MemberKey(s.client.user) {
 		s.forgetRecords(r)
 	}
 	s.changedRecords(r, k)
@@ -70,7 +70,7 @@ func (s *State) Changed(r id.RoomID, k room.Key) {
 		return
 	}
 	c := found.Value.(*cached)
-	if k == memberKey(s.client.user) || k == createKey {
+	if k == room.MemberKey(s.client.user) || k == createKey {
 		s.remove(found)
 		return
 	}
@@ -146,7 +146,7 @@ func (s *State) keep(c *cached, f *flight) {
 		return
 	}
 	delete(c.flights, f.key)
-	gone := (f.key == memberKey(s.client.user) && membership(f.event) != "join") || (f.key == createKey && f.event == nil)
+	gone := (f.key == room.MemberKey(s.client.user) && membership(f.event) != "join") || (f.key == createKey && f.event == nil)
 	switch {
 	case errors.Is(f.err, invites.ErrNoView), f.err == nil && gone:
 		s.reset(c)
@@ -167,7 +167,7 @@ func (s *State) bound() {
 	if s.kept < s.o.Members {
 		return
 	}
-	own := memberKey(s.client.user)
+	own := room.MemberKey(s.client.user)
 	for e := s.used.Back(); e != nil && s.kept > s.o.Members*3/4; e = e.Prev() {
 		c := e.Value.(*cached)
 		maps.DeleteFunc(c.events, func(k room.Key, _ *room.Event) bool { return k.Type == typeMember && k != own })

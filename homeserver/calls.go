@@ -256,7 +256,3 @@ func withReason(reason string, target id.UserID) map[string]string {
 	}
 	return body
 }
-
-func memberKey(user id.UserID) room.Key {
-	return room.Key{Type: typeMember, StateKey: user.String()}
-}

@@ -45,7 +45,7 @@ func TestFetchFails(t *testing.T) {
 func TestSnapshotOfMany(t *testing.T) {
 	needs := []room.Key{power}
 	for i := range manyMembers {
-		needs = append(needs, memberKey(id.UserID(fmt.Sprintf("@m%d:x", i))))
+		needs = append(needs, room.MemberKey(id.UserID(fmt.Sprintf("@m%d:x", i))))
 	}
 	const path = "GET /v3/rooms/!r/members"
 	event := func(key, content string) string { return stateEvent("m.room.member", key, "@a:x", content) }
@@ -67,15 +67,15 @@ func TestSnapshotOfMany(t *testing.T) {
 			s.state("m.room.member", "@m1:x", "@a:x", `{"membership":"join"}`)
 			s.set(path, tt.status, tt.body)
 			st := NewState(s.client(t, time.Minute), StateOptions{})
-			look(t, st, memberKey("@usher:x")) // the first decision
+			look(t, st, room.MemberKey("@usher:x")) // the first decision
 			snap := look(t, st, needs...)
 			if got := len(s.requests()); got != tt.requests {
 				t.Errorf("%d requests, want %d", got, tt.requests)
 			}
-			if got := content(t, snap, memberKey("@m1:x")); got != tt.want {
+			if got := content(t, snap, room.MemberKey("@m1:x")); got != tt.want {
 				t.Errorf("@m1:x has %s", got)
 			}
-			if got := content(t, snap, memberKey("@m2:x")); got != "absent" {
+			if got := content(t, snap, room.MemberKey("@m2:x")); got != "absent" {
 				t.Errorf("@m2:x has %s", got)
 			}
 			if again := look(t, st, needs...); again != snap {
@@ -89,7 +89,7 @@ func TestSnapshotOfMany(t *testing.T) {
 func TestFetchGivesUp(t *testing.T) {
 	var needs []room.Key
 	for i := range 3 * manyMembers {
-		needs = append(needs, memberKey(id.UserID(fmt.Sprintf("@m%d:x", i))))
+		needs = append(needs, room.MemberKey(id.UserID(fmt.Sprintf("@m%d:x", i))))
 	}
 	is := func(class invites.Class) func(error) bool {
 		return func(err error) bool {
@@ -106,7 +106,7 @@ func TestFetchGivesUp(t *testing.T) {
 		s := new(stub)
 		s.inRoom()
 		st := NewState(s.client(t, time.Minute), StateOptions{})
-		look(t, st, memberKey("@usher:x")) // the first decision
+		look(t, st, room.MemberKey("@usher:x")) // the first decision
 		s.set("GET /v3/rooms/!r/members", status, `{"errcode":"M_FORBIDDEN"}`)
 		for _, k := range needs {
 			s.set(stateRequest(typeMember, k.StateKey), status, `{"errcode":"M_FORBIDDEN"}`)

@@ -23,7 +23,7 @@ func TestFetchMeetsChange(t *testing.T) {
 		"of the key":         func(st *State) { st.Changed("!r", power) },
 		"of the room":        func(st *State) { st.Invalidate("!r") },
 		"of everything":      func(st *State) { st.InvalidateAll() },
-		"of the bot's place": func(st *State) { st.Changed("!r", memberKey("@usher:x")) },
+		"of the bot's place": func(st *State) { st.Changed("!r", room.MemberKey("@usher:x")) },
 		"of its event":       func(st *State) { st.Forget("!r", "$m.room.power_levels") },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -78,7 +78,7 @@ func TestCollect(t *testing.T) {
 	}
 
 	s.state("m.room.member", "@usher:x", "@usher:x", `{"membership":"leave"}`)
-	state.Changed("!r", memberKey("@usher:x"))
+	state.Changed("!r", room.MemberKey("@usher:x"))
 	if _, _, err := state.Collect(t.Context(), "!r", []string{listRule}, true); !errors.Is(err, invites.ErrNoView) {
 		t.Errorf("after leaving: %v", err)
 	}
@@ -108,7 +108,7 @@ func TestMemberCount(t *testing.T) {
 	} {
 		members(step.members)
 		for range step.changes {
-			state.Changed("!r", memberKey("@new:x"))
+			state.Changed("!r", room.MemberKey("@new:x"))
 		}
 		s.requests()
 		n, err := state.MemberCount(t.Context(), "!r", "", step.enough)
@@ -138,7 +138,7 @@ func TestMemberCountMeetsAnother(t *testing.T) {
 			t.Errorf("told %d before anybody has counted", n)
 		}
 	}
-	state.Changed("!r", memberKey("@d:x")) // may or may not be in what is being counted
+	state.Changed("!r", room.MemberKey("@d:x")) // may or may not be in what is being counted
 	close(s.hold)
 	for range 2 {
 		if n := <-counted; n != 3 {

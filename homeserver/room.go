@@ -39,7 +39,7 @@ func (s *State) known(r id.RoomID, k room.Key) (e *room.Event, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.room(r)
-	if s.o.Now().After(c.expires) || c.misses(createKey) || c.misses(memberKey(s.client.user)) {
+	if s.o.Now().After(c.expires) || c.misses(createKey) || c.misses(room.MemberKey(s.client.user)) {
 		return nil, false
 	}
 	e, known = c.events[k]

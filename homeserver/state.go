@@ -98,7 +98,7 @@ func (s *State) snapshotAsBot(ctx context.Context, r id.RoomID, needs []room.Key
 		}
 		return c.snap, nil
 	}
-	keys := append([]room.Key{createKey, memberKey(s.client.user)}, needs...)
+	keys := append([]room.Key{createKey, room.MemberKey(s.client.user)}, needs...)
 	had, waits, starts := c.board(keys)
 	s.mu.Unlock()
 	s.client.counters.Cache(len(waits) == 0)
@@ -147,14 +147,14 @@ func view(events map[room.Key]*room.Event, reader id.UserID) (*room.Snapshot, er
 
 // departed tells whether the state says that its reader is not in the room but has to do with it.
 func departed(events map[room.Key]*room.Event, reader id.UserID) bool {
-	own := events[memberKey(reader)]
+	own := events[room.MemberKey(reader)]
 	return own != nil && membership(own) != "join"
 }
 
 func (s *State) snapshotAs(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key) (*room.Snapshot, error) {
 	flights := make(map[room.Key]*flight, len(needs)+2)
 	var starts []*flight
-	for _, k := range append([]room.Key{createKey, memberKey(viewer)}, needs...) {
+	for _, k := range append([]room.Key{createKey, room.MemberKey(viewer)}, needs...) {
 		if flights[k] == nil {
 			flights[k] = &flight{key: k, done: make(chan struct{})}
 			starts = append(starts, flights[k])
@@ -188,7 +188,7 @@ func (s *State) Act(ctx context.Context, e invites.Effect) error {
 	}
 	err := s.client.change(ctx, e)
 	if !invites.IsClass(err, invites.ClassRefused, invites.ClassLater, invites.ClassStopped) {
-		s.Changed(e.Room, memberKey(e.Target))
+		s.Changed(e.Room, room.MemberKey(e.Target))
 	}
 	return err
 }
@@ -200,7 +200,7 @@ func (s *State) Join(ctx context.Context, roomOrAlias string, via []string, as i
 	if r == "" {
 		r = id.RoomID(roomOrAlias)
 	}
-	s.Changed(r, memberKey(cmp.Or(as, s.client.user)))
+	s.Changed(r, room.MemberKey(cmp.Or(as, s.client.user)))
 	return joined, err
 }
 

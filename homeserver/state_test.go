@@ -19,7 +19,7 @@ import (
 
 var (
 	power = room.Key{Type: "m.room.power_levels"}
-	bob   = memberKey("@b:y")
+	bob   = room.MemberKey("@b:y")
 )
 
 // paths returns what was asked for, sorted and short.
@@ -76,7 +76,7 @@ func TestSnapshot(t *testing.T) {
 	if again := look(t, st, power, bob); again != snap || len(s.requests()) != 0 {
 		t.Error("warm: asked, or parsed again")
 	}
-	if got := content(t, look(t, st, power), memberKey("@c:z")); got != "unknown" {
+	if got := content(t, look(t, st, power), room.MemberKey("@c:z")); got != "unknown" {
 		t.Error(got)
 	}
 
@@ -125,8 +125,8 @@ func TestBounds(t *testing.T) {
 	s.inRoom()
 	st := NewState(s.client(t, time.Minute), StateOptions{Rooms: 2, Members: 3})
 	for i := range 10 {
-		snap := look(t, st, memberKey(id.UserID(fmt.Sprintf("@u%d:x", i))), power)
-		if got := content(t, snap, memberKey(id.UserID(fmt.Sprintf("@u%d:x", i)))); got != "absent" {
+		snap := look(t, st, room.MemberKey(id.UserID(fmt.Sprintf("@u%d:x", i))), power)
+		if got := content(t, snap, room.MemberKey(id.UserID(fmt.Sprintf("@u%d:x", i)))); got != "absent" {
 			t.Error(got)
 		}
 	}
@@ -147,7 +147,7 @@ func TestBoundsOfAll(t *testing.T) {
 	for _, r := range []id.RoomID{"!a", "!b"} {
 		c := st.room(r)
 		for i := range 6 {
-			f := &flight{key: memberKey(id.UserID(fmt.Sprintf("@u%d:x", i))), done: make(chan struct{})}
+			f := &flight{key: room.MemberKey(id.UserID(fmt.Sprintf("@u%d:x", i))), done: make(chan struct{})}
 			c.flights[f.key] = f
 			st.keep(c, f)
 		}
@@ -156,8 +156,8 @@ func TestBoundsOfAll(t *testing.T) {
 	if a != 0 || b != 6 || st.kept != 6 {
 		t.Errorf("kept %d and %d, counted %d", a, b, st.kept)
 	}
-	st.Changed("!b", memberKey("@u0:x"))
-	late := &flight{key: memberKey("@late:x"), done: make(chan struct{})}
+	st.Changed("!b", room.MemberKey("@u0:x"))
+	late := &flight{key: room.MemberKey("@late:x"), done: make(chan struct{})}
 	c := st.room("!b")
 	c.flights[late.key] = late
 	st.Invalidate("!b")
@@ -191,7 +191,7 @@ func TestViews(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := new(stub)
 			for user, member := range map[string]string{"@usher:x": c.bot, "@a:x": c.viewer, "@a:y": c.viewer} {
-				for _, k := range []room.Key{createKey, memberKey(id.UserID(user)), power} {
+				for _, k := range []room.Key{createKey, room.MemberKey(id.UserID(user)), power} {
 					request := stateRequest(k.Type, k.StateKey) + " as " + user
 					switch {
 					case member == "":
@@ -230,7 +230,7 @@ func TestOutsideIsRemembered(t *testing.T) {
 		t.Errorf("asked %q", got)
 	}
 	s.inRoom()
-	st.Changed("!r", memberKey("@usher:x"))
+	st.Changed("!r", room.MemberKey("@usher:x"))
 	look(t, st)
 }
 
@@ -337,7 +337,7 @@ func TestChangeOfForgotten(t *testing.T) {
 	s.inRoom()
 	st := NewState(s.client(t, time.Minute), StateOptions{Members: 1})
 	look(t, st, bob)
-	look(t, st, memberKey("@c:z"))
+	look(t, st, room.MemberKey("@c:z"))
 	s.state("m.room.member", "@b:y", "@b:y", `{"membership":"ban"}`)
 	st.Changed("!r", bob)
 	if got := content(t, look(t, st, bob), bob); got != `{"membership":"ban"}` {
@@ -347,14 +347,14 @@ func TestChangeOfForgotten(t *testing.T) {
 
 func BenchmarkSnapshot(b *testing.B) {
 	st := NewState(&Client{user: "@usher:x", counters: nobody{}}, StateOptions{})
-	needs := []room.Key{power, {Type: "m.room.join_rules"}, memberKey("@a:x"), bob}
+	needs := []room.Key{power, {Type: "m.room.join_rules"}, room.MemberKey("@a:x"), bob}
 	c := st.room("!r")
-	for _, k := range append(needs, createKey, memberKey("@usher:x")) {
+	for _, k := range append(needs, createKey, room.MemberKey("@usher:x")) {
 		c.events[k] = &room.Event{Content: json.RawMessage(`{"membership":"join"}`)}
 	}
 	var targets [4000]room.Key
 	for i := range targets {
-		targets[i] = memberKey(id.UserID(fmt.Sprintf("@u%d:x", i)))
+		targets[i] = room.MemberKey(id.UserID(fmt.Sprintf("@u%d:x", i)))
 		c.events[targets[i]] = nil
 	}
 	ask := func(b *testing.B, target func(int) room.Key) {

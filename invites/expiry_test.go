@@ -21,7 +21,7 @@ func (w *world) seen(t *testing.T, target id.UserID) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	event, _ := snap.Event(room.Key{Type: "m.room.member", StateKey: target.String()})
+	event, _ := snap.Event(room.MemberKey(target))
 	w.observe(t, event.ID, target, alice, "invite")
 }
 

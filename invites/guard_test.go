@@ -153,6 +153,23 @@ func TestGuardFight(t *testing.T) {
 	w.expect(t, setBack)
 }
 
+// TestGuardCallsCoCreators: in a room of version 12, the additional creators have power without being in the power levels.
+func TestGuardCallsCoCreators(t *testing.T) {
+	w := newWatch(t, door)
+	w.hs.Set(lobby, "m.room.create", "", alice, map[string]any{"room_version": "12", "additional_creators": []id.UserID{"@dan:here"}})
+	w.give(map[string]any{bot.String(): 100, carol.String(): 50})
+	for range 3 {
+		if err := w.set(t, carol, "public"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.told = nil
+	if err := w.set(t, carol, "public"); err != nil {
+		t.Fatal(err)
+	}
+	w.expect(t, "drift stops @carol:here guard.stopped acts:false calls:3")
+}
+
 // TestGuardManyAtOnce: what a new policy finds is set back one by one, however much it is.
 func TestGuardManyAtOnce(t *testing.T) {
 	w := newWatch(t, `{}`)

@@ -3,7 +3,7 @@
 //
 // The row of a change is the truth, and a job is a wake-up: it carries ids of rows and no facts. One wake-up too many is harmless,
 // because delivery claims a row before it acts. A lost wake-up is a delay: the sweep asks the store for due rows every
-// Config.SweepEvery and wakes the rows that have no job.
+// Config.SweepEvery and wakes the rows without a job.
 //
 //	q, err := jobs.New(ctx, jobs.Config{Store: s, Deliver: deliver, Sweep: due, Clean: clean, Logger: log, Clock: clock})
 //	err = q.Wake(ctx, at, rows...) // works from here on
@@ -35,9 +35,9 @@ type Config struct {
 	// Deliver works on some rows and returns one outcome for each. The queue logs an error or a panic and tries the rows again
 	// later.
 	Deliver func(ctx context.Context, rows ...int64) ([]invites.Outcome, error)
-	// Sweep returns due rows, a bounded number, the oldest first. The queue wakes each row that has no job.
+	// Sweep returns due rows, a bounded number, the oldest first. The queue wakes each row without a job.
 	Sweep func(ctx context.Context) ([]int64, error)
-	// Clean deletes rows that are not needed any more.
+	// Clean deletes old rows.
 	Clean   func(ctx context.Context) error
 	Workers int           // Deliver calls at the same time; 0: 4
 	Timeout time.Duration // of one Deliver call; 0: 2 minutes
@@ -89,7 +89,7 @@ func New(ctx context.Context, cfg Config) (*Queue, error) {
 	return q, nil
 }
 
-// clearStaleJobs deletes the jobs that a killed process left in the state running, and its leadership in River.
+// clearStaleJobs deletes jobs in the state running and the leadership in River, both left by a killed process.
 //
 // River takes such a job for running until RescueStuckJobsAfter. A row that was under way at several kills has such a job in each
 // slot, so that nothing could wake the row. The sweep finds the rows of the deleted jobs. A dead leader would delay scheduled
@@ -127,7 +127,7 @@ func (q *Queue) Start(ctx context.Context) error {
 // hardStop is how long Stop waits for cancelled deliveries.
 const hardStop = 2 * time.Second
 
-// Stop lets the deliveries under way end, and cancels them when ctx ends. Jobs that are not done stay in the queue.
+// Stop lets the deliveries under way end, and cancels them when ctx ends. Unfinished jobs stay in the queue.
 func (q *Queue) Stop(ctx context.Context) error {
 	q.stopping.Store(true)
 	q.stopSweeper()

@@ -28,7 +28,7 @@ type polling[T any] struct{ riverdriver.Driver[T] }
 func (polling[T]) SupportsListener() bool     { return false }
 func (polling[T]) SupportsListenNotify() bool { return false }
 
-// newClient upgrades River's tables and returns a client that logs warnings only, starts a job within 5 ms, and deletes
+// newClient upgrades River's tables and returns a client. The client logs warnings only, starts a job within 5 ms, and deletes
 // ended jobs soon.
 func newClient[T any](ctx context.Context, driver riverdriver.Driver[T], q *Queue) (client, error) {
 	logger := slog.New(quiet{q.cfg.Logger.Handler()})
@@ -60,7 +60,7 @@ func newClient[T any](ctx context.Context, driver riverdriver.Driver[T], q *Queu
 	})
 }
 
-// reindex returns the indexes that River rebuilds at night: none on SQLite, where all writers would wait.
+// reindex returns the indexes for River to rebuild at night: none on SQLite, where all writers would wait.
 func reindex[T any](driver riverdriver.Driver[T]) []string {
 	if driver.DatabaseName() == riverdriver.DatabaseNameSQLite {
 		return []string{}
@@ -68,11 +68,11 @@ func reindex[T any](driver riverdriver.Driver[T]) []string {
 	return river.ReindexerIndexNamesDefault()
 }
 
-// maxAttempts bounds the attempts at a job that errs or panics, because River keeps each error in the job. The sweep then makes a
+// maxAttempts bounds the attempts at a job after errors and panics, because River keeps each error in the job. The sweep then makes a
 // new job for the row.
 const maxAttempts = 20
 
-// backoff spaces the attempts at a job that errs or panics: a fault of the program or of the database. A refusal of the
+// backoff spaces the attempts at a job after an error or a panic: a fault of the program or of the database. A refusal of the
 // homeserver is an outcome, which has a time of its own.
 type backoff struct{}
 

@@ -60,7 +60,7 @@ func (q *Queue) wake(ctx context.Context, at time.Time, rows []int64, each int) 
 	return nil
 }
 
-// insert puts jobs into a slot. It returns the jobs whose slot is taken by a job that does not serve them.
+// insert puts jobs into a slot. It returns the jobs without effect: another job has their slot and does not serve them.
 func (q *Queue) insert(ctx context.Context, scheduled time.Time, slot int, jobs [][]int64) (missed [][]int64, err error) {
 	params := make([]river.InsertManyParams, len(jobs))
 	for i, rows := range jobs {

@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"usher/metrics"
+	"usher/room"
 	"usher/store"
+	"usher/words"
 )
 
 // Names of faults, as the metrics show them.
@@ -18,11 +20,14 @@ const (
 )
 
 // faultReasons are the sentences of /ready.
-var faultReasons = []struct{ name, reason string }{
-	{faultDatabase, "the database can't commit"},
-	{faultToken, "the homeserver refuses the as_token: nothing is done until it takes it again"},
-	{faultDevice, "the device for encrypted rooms is not set up yet"},
-	{faultPuppet, "the homeserver refuses the second registration's as_token: nothing is done for local users until it takes it again"},
+var faultReasons = []struct {
+	name   string
+	reason room.Phrase
+}{
+	{faultDatabase, room.Say("ready.database")},
+	{faultToken, room.Say("ready.as_token")},
+	{faultDevice, room.Say("ready.device")},
+	{faultPuppet, room.Say("ready.puppet_token")},
 }
 
 // Database is the part of the store that health needs.
@@ -70,7 +75,7 @@ func (h *Health) Reasons() []string {
 	faults := h.Faults()
 	for _, fault := range faultReasons {
 		if faults[fault.name] {
-			reasons = append(reasons, fault.reason)
+			reasons = append(reasons, words.For("").Text(fault.reason))
 		}
 	}
 	return reasons

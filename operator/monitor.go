@@ -36,7 +36,7 @@ func (m Monitor) Start(cfg config.Metrics) (stop func(), err error) {
 	m.watch()
 	server := &http.Server{Handler: m.handler(cfg.Pprof), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	go func() { _ = server.Serve(listener) }() // returns when the server is closed
-	m.Log.Info().Stringer("address", listener.Addr()).Bool("pprof", cfg.Pprof).Msg("metrics")
+	m.Log.Info().Stringer("address", listener.Addr()).Bool("pprof", cfg.Pprof).Msg("Metrics listener started")
 	return func() { _ = server.Close() }, nil
 }
 

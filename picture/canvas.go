@@ -1,5 +1,8 @@
-// Package picture draws what a room may want to see: a tree of invitations, and how they went week by week. It knows
-// nothing of rooms: labels and numbers go in, a PNG comes out.
+// Package picture draws PNGs for rooms: Tree draws a tree of people, Chart draws columns over time and a list of bars. It knows
+// nothing of Matrix: labels, numbers and tints go in, a PNG comes out.
+//
+// A picture has one byte a pixel, so that a tree of 500 people takes 20 MB of memory and 600 KB as a PNG. For this reason the
+// package draws by itself: drawing libraries use four bytes a pixel. To look at pictures, run go test ./picture -keep FOLDER.
 package picture
 
 import (
@@ -21,7 +24,7 @@ type Picture struct {
 	Width, Height int // pixels
 }
 
-// Sizes in pixels, for screens that show two of them as one.
+// Sizes in pixels, for screens with two pixels to a point.
 const (
 	margin    = 40
 	textSize  = 22
@@ -30,27 +33,27 @@ const (
 	rowHeight = 34
 )
 
-// Tint is the color of a mark or a bar.
+// Tint is the color of a dot or a bar.
 type Tint int
 
-// The tints, told apart by lightness too, for those who don't see all colors.
+// The tints. They differ in lightness too, for people with color blindness.
 const (
 	Plain  Tint = iota // blue
 	Good               // green
 	Open               // amber
 	Bad                // red
 	Absent             // grey
-	ink                // of names
-	faint              // of what matters less
-	line               // between people
-	hair               // of a grid
+	ink                // names
+	faint              // secondary text
+	line               // lines between people
+	hair               // lines of a grid
 	tints
 )
 
-// shades is how many steps there are from paper to a tint. A picture holds one byte a pixel: the tint and the step.
+// shades is the number of steps from the paper to a tint. The byte of a pixel is tint*shades + step.
 const shades = 16
 
-// palette holds every tint in all its shades. Text stands out from the paper by at least 4.5 to 1, marks by 2 to 1.
+// palette has every tint in all shades. The contrast to the paper is at least 4.5:1 for text and 2:1 for dots and bars.
 func palette() color.Palette {
 	full := [tints]color.RGBA{
 		Plain: {0x2F, 0x5F, 0xC4, 0xFF}, Good: {0x1E, 0x8A, 0x4C, 0xFF}, Open: {0xE0, 0x9A, 0x12, 0xFF}, Bad: {0xB3, 0x2D, 0x3E, 0xFF},
@@ -84,35 +87,35 @@ func newFaces() (f faces, err error) {
 	return f, nil
 }
 
-// width is how wide a text is, in pixels.
+// width is the width of a text in pixels.
 func width(face font.Face, text string) int { return font.MeasureString(face, text).Ceil() }
 
-// canvas is a picture in the making.
+// canvas is an unfinished picture.
 type canvas struct {
 	faces
 	img *image.Paletted
 }
 
-// newCanvas makes an empty one: step 0 of every tint is the paper.
+// newCanvas makes an empty canvas: step 0 of every tint is the paper.
 func newCanvas(f faces, width, height int) *canvas {
 	return &canvas{f, image.NewPaletted(image.Rect(0, 0, width, height), palette())}
 }
 
-// set colors a pixel, covered by the tint from 0 to 255.
+// set colors a pixel. cover, from 0 to 255, is the share of the pixel under the tint.
 func (c *canvas) set(tint Tint, x, y, cover int) {
 	if step := cover * (shades - 1) / 255; step > 0 && image.Pt(x, y).In(c.img.Rect) {
 		c.img.Pix[c.img.PixOffset(x, y)] = uint8(int(tint)*shades + step)
 	}
 }
 
-// write writes from (x, baseline) and returns where the text ends.
+// write writes text from (x, baseline) and returns the x of its end.
 func (c *canvas) write(face font.Face, tint Tint, x, baseline int, text string) int {
 	dot, before := fixed.P(x, baseline), rune(-1)
 	for _, r := range text {
 		if before >= 0 {
 			dot.X += face.Kern(before, r)
 		}
-		where, mask, from, advance, _ := face.Glyph(dot, r) // what the font lacks is a box
+		where, mask, from, advance, _ := face.Glyph(dot, r) // a box for a character without a glyph
 		for py := where.Min.Y; py < where.Max.Y; py++ {
 			for px := where.Min.X; px < where.Max.X; px++ {
 				_, _, _, alpha := mask.At(from.X+px-where.Min.X, from.Y+py-where.Min.Y).RGBA()
@@ -151,22 +154,48 @@ func (c *canvas) dot(tint Tint, x, y, radius int) {
 	}
 }
 
-// legend is a mark and what it means.
+// heading is the top of a picture: a title, a smaller line and a legend.
+type heading struct {
+	title, subtitle string
+	legend          []legend
+}
+
+func (f faces) headingWidth(h heading) int {
+	return max(width(f.title, h.title), width(f.small, h.subtitle), f.keyWidth(h.legend))
+}
+
+// heading draws a heading at the top left.
+func (c *canvas) heading(h heading) {
+	c.write(c.title, ink, margin, margin+26, h.title)
+	c.write(c.small, faint, margin, margin+58, h.subtitle)
+	c.key(margin, margin+88, h.legend)
+}
+
+// legend is one tint with its meaning.
 type legend struct {
 	tint Tint
 	text string
 }
 
-// key draws a legend from (x, baseline) and returns where it ends.
-func (c *canvas) key(x, baseline int, entries []legend) int {
+// key draws a legend from (x, baseline).
+func (c *canvas) key(x, baseline int, entries []legend) {
 	for _, e := range entries {
 		c.dot(e.tint, x+8, baseline-7, 8)
 		x = c.write(c.small, faint, x+24, baseline, e.text) + 28
 	}
-	return x
 }
 
-// keyWidth is how wide a legend is.
+// legendOf lists the tints in use, in the order of the tints given.
+func legendOf(order []Tint, meaning map[Tint]string, used func(Tint) bool) (list []legend) {
+	for _, tint := range order {
+		if text := meaning[tint]; text != "" && used(tint) {
+			list = append(list, legend{tint, text})
+		}
+	}
+	return list
+}
+
+// keyWidth is the width of a legend.
 func (f faces) keyWidth(entries []legend) int {
 	w := 0
 	for _, e := range entries {
@@ -184,7 +213,7 @@ func (c *canvas) picture() (Picture, error) {
 	return Picture{out.Bytes(), c.img.Bounds().Dx(), c.img.Bounds().Dy()}, nil
 }
 
-// shorten leaves out the middle of a label that is longer than anybody would read.
+// shorten leaves out the middle of a long label.
 func shorten(label string) string {
 	const most = 64
 	r := []rune(label)

@@ -2,13 +2,14 @@ package picture
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// Bar is one bar of a chart, its parts stacked.
+// Bar is one bar of a chart. Its parts are stacked.
 type Bar struct {
 	Name  string
-	Parts [Absent + 1]int // how many of each tint
+	Parts [Absent + 1]int // number by tint
 }
 
 func (b Bar) total() (n int) {
@@ -18,13 +19,13 @@ func (b Bar) total() (n int) {
 	return n
 }
 
-// Chart is a column for each span of time, and a list of people below.
+// Chart has a column for each span of time, and below them a list of people.
 type Chart struct {
 	Title, Subtitle string
 	Meaning         map[Tint]string
 	Columns         []Bar // at most 26
 	ListTitle       string
-	List            []Bar // names as in Row
+	List            []Bar // names are split as in Row
 }
 
 // Sizes of a chart, in pixels.
@@ -36,7 +37,7 @@ const (
 	listBar     = 420
 )
 
-// stack is the order in which parts are stacked, from the axis on.
+// stack is the order of the parts of a bar, beginning at the axis.
 var stack = [...]Tint{Good, Open, Bad, Absent, Plain}
 
 // Draw draws the chart.
@@ -49,20 +50,18 @@ func (ch Chart) Draw() (Picture, error) {
 	for _, b := range ch.List {
 		names = max(names, width(f.text, shorten(b.Name)))
 	}
-	legend := ch.legend()
+	head := heading{ch.Title, ch.Subtitle, legendOf(stack[:], ch.Meaning, ch.has)}
 	plot := axisWidth + len(ch.Columns)*columnWidth
-	w := 2*margin + max(plot, names+noteGap+listBar+80, width(f.title, ch.Title), width(f.small, ch.Subtitle), f.keyWidth(legend), width(f.title, ch.ListTitle))
-	const head = margin + 130
-	listAt := head + plotHeight + 90
+	w := 2*margin + max(plot, names+noteGap+listBar+80, f.headingWidth(head), width(f.title, ch.ListTitle))
+	const top = margin + 130
+	listAt := top + plotHeight + 90
 	h := listAt + margin
 	if len(ch.List) > 0 {
 		h += 50 + len(ch.List)*rowHeight
 	}
 	c := newCanvas(f, w, h)
-	c.write(f.title, ink, margin, margin+26, ch.Title)
-	c.write(f.small, faint, margin, margin+58, ch.Subtitle)
-	c.key(margin, margin+88, legend)
-	c.columns(ch.Columns, margin, head, w-margin)
+	c.heading(head)
+	c.columns(ch.Columns, margin, top, w-margin)
 	if len(ch.List) > 0 {
 		c.write(f.text, ink, margin, listAt+22, ch.ListTitle)
 		c.list(ch.List, margin, listAt+50, names)
@@ -70,21 +69,13 @@ func (ch Chart) Draw() (Picture, error) {
 	return c.picture()
 }
 
-// legend lists the tints that occur.
-func (ch Chart) legend() (list []legend) {
-	for _, tint := range stack {
-		n := 0
-		for _, b := range append(append([]Bar(nil), ch.Columns...), ch.List...) {
-			n += b.Parts[tint]
-		}
-		if text := ch.Meaning[tint]; text != "" && n > 0 {
-			list = append(list, legend{tint, text})
-		}
-	}
-	return list
+// has tells whether a bar has a part of the tint.
+func (ch Chart) has(tint Tint) bool {
+	has := func(b Bar) bool { return b.Parts[tint] > 0 }
+	return slices.ContainsFunc(ch.Columns, has) || slices.ContainsFunc(ch.List, has)
 }
 
-// nice is the smallest of 1, 2, 5, 10, 20 … of which at most four reach to n.
+// nice is the smallest step among 1, 2, 5, 10, 20 … with 4*step >= n.
 func nice(n int) int {
 	for scale := 1; ; scale *= 10 {
 		for _, step := range []int{1, 2, 5} {
@@ -95,7 +86,7 @@ func nice(n int) int {
 	}
 }
 
-// columns draws upright bars over a grid, from (x, y) on.
+// columns draws vertical bars over a grid. (x, y) is its top left.
 func (c *canvas) columns(bars []Bar, x, y, right int) {
 	most := 1
 	for _, b := range bars {
@@ -130,7 +121,7 @@ func (c *canvas) columns(bars []Bar, x, y, right int) {
 	}
 }
 
-// list draws lying bars with names, from (x, y) on.
+// list draws horizontal bars with names. (x, y) is its top left; names is the width of the names.
 func (c *canvas) list(bars []Bar, x, y, names int) {
 	most := 1
 	for _, b := range bars {

@@ -6,26 +6,27 @@ import (
 	"strings"
 )
 
-// Row is one person of a tree.
+// Row is one person of a tree. The rows of a tree are in the order of an outline.
 type Row struct {
-	Name  string // what stands before the first colon is shown stronger than the rest
+	Name  string // the part before the first colon is darker than the rest
 	Note  string // small, behind the name
 	Tint  Tint
-	Depth int // 0 for a root; a row's parent is the nearest one above it that is less deep
+	Depth int // 0 for a root; the parent is the nearest row above with a smaller depth
 }
 
-// indent is how far a row stands right of its parent.
+// indent is the distance of a row from its parent, to the right.
 const indent = 34
 
-// item is a row as it is placed: guides[d] tells whether the line at depth d goes on below it.
+// item is a row with its lines: guides[d] tells whether the line at depth d goes on below it.
 type item struct {
 	Row
 	guides  []bool
-	last    bool // of its siblings
-	repeats bool // stands at the top of a column to say where that goes on
+	last    bool // the last of its siblings
+	repeats bool // a parent repeated at the top of the next column
 }
 
-// Tree draws a tree as an outline, in as many columns as give the picture a handy shape. Legend is what the tints mean.
+// Tree draws a tree as an outline in columns. The number of columns gives the picture a handy shape. meaning has the texts of
+// the legend.
 func Tree(title, subtitle string, rows []Row, meaning map[Tint]string) (Picture, error) {
 	f, err := newFaces()
 	if err != nil {
@@ -33,43 +34,32 @@ func Tree(title, subtitle string, rows []Row, meaning map[Tint]string) (Picture,
 	}
 	items := place(rows)
 	columns, widths := f.columns(items)
-	legend := legendOf(rows, meaning)
+	used := func(tint Tint) bool { return slices.ContainsFunc(rows, func(r Row) bool { return r.Tint == tint }) }
+	head := heading{title, subtitle, legendOf([]Tint{Plain, Good, Open, Bad, Absent}, meaning, used)}
 	w, tallest := 2*margin, 0
 	for i, column := range columns {
 		w += widths[i]
 		tallest = max(tallest, len(column))
 	}
 	w += (len(columns) - 1) * margin
-	w = max(w, 2*margin+width(f.title, title), 2*margin+width(f.small, subtitle), 2*margin+f.keyWidth(legend))
-	const head = margin + 110
-	c := newCanvas(f, w, head+tallest*rowHeight+margin)
-	c.write(f.title, ink, margin, margin+26, title)
-	c.write(f.small, faint, margin, margin+58, subtitle)
-	c.key(margin, margin+88, legend)
+	w = max(w, 2*margin+f.headingWidth(head))
+	const top = margin + 110
+	c := newCanvas(f, w, top+tallest*rowHeight+margin)
+	c.heading(head)
 	x := margin
 	for i, column := range columns {
 		for n, it := range column {
-			c.row(it, x, head+n*rowHeight)
+			c.row(it, x, top+n*rowHeight)
 		}
 		x += widths[i] + margin
 	}
 	return c.picture()
 }
 
-// legendOf lists the tints that occur.
-func legendOf(rows []Row, meaning map[Tint]string) (list []legend) {
-	for tint := Plain; tint <= Absent; tint++ {
-		if text := meaning[tint]; text != "" && slices.ContainsFunc(rows, func(r Row) bool { return r.Tint == tint }) {
-			list = append(list, legend{tint, text})
-		}
-	}
-	return list
-}
-
-// place finds out where lines go on.
+// place finds the lines of each row.
 func place(rows []Row) []item {
 	items := make([]item, len(rows))
-	more := []bool{} // by depth: a later sibling follows
+	more := []bool{} // by depth: a sibling follows below
 	for i := len(rows) - 1; i >= 0; i-- {
 		d := rows[i].Depth
 		for len(more) <= d {
@@ -82,10 +72,10 @@ func place(rows []Row) []item {
 	return items
 }
 
-// shape is the width to height that columns aim at.
+// shape is the aim for the ratio of width to height.
 const shape = 1.5
 
-// columns splits items into columns, and tells how wide each is.
+// columns splits items into columns, and returns the width of each column.
 func (f faces) columns(items []item) (best [][]item, widths []int) {
 	distance := math.Inf(1)
 	for n := 1; n <= max(1, len(items)/8) && n <= 12; n++ {
@@ -105,7 +95,7 @@ func (f faces) columns(items []item) (best [][]item, widths []int) {
 	return best, widths
 }
 
-// split fills columns with so many rows. One that begins below a parent says which.
+// split makes columns of the given number of rows. If the first row of a column has a parent, the column repeats the parent above it.
 func split(items []item, rows int) (columns [][]item) {
 	for start := 0; start < len(items); start += rows {
 		column := items[start:min(start+rows, len(items))]
@@ -126,13 +116,13 @@ func split(items []item, rows int) (columns [][]item) {
 	return columns
 }
 
-// aligned moves a column left as far as its rows allow.
+// aligned moves the rows of a column left, as far as the least deep row allows.
 func aligned(column []item) []item {
 	least := column[0].Depth
 	for _, it := range column {
 		least = min(least, it.Depth)
 	}
-	least = max(0, least-1) // so that a line shows that there is something above
+	least = max(0, least-1) // keep room for the line from above
 	column = slices.Clone(column)
 	for i := range column {
 		it := &column[i]
@@ -144,7 +134,7 @@ func aligned(column []item) []item {
 // Distances within a row.
 const (
 	dotRadius = 8
-	textAt    = 28 // from the row's own left
+	textAt    = 28 // from the left of the row
 	noteGap   = 12
 )
 

@@ -10,6 +10,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/room"
 )
 
@@ -56,13 +57,9 @@ func (d *Drift) Action(by id.UserID) room.Action {
 func GuardNeeds(users ...id.UserID) []room.Key {
 	needs := []room.Key{{Type: "m.room.create"}, powerLevels, joinRules, Key()}
 	for _, user := range users {
-		needs = append(needs, memberKey(user))
+		needs = append(needs, room.MemberKey(user))
 	}
 	return needs
-}
-
-func memberKey(user id.UserID) room.Key {
-	return room.Key{Type: "m.room.member", StateKey: string(user)}
 }
 
 // Drifts lists what a room has otherwise than a guard says: at most one for each state event, and without Content. What is not
@@ -121,48 +118,30 @@ func (g *Guard) Mend(s *room.Snapshot, d *Drift, before json.RawMessage) {
 		d.Content = withLevels(event, d.What)
 		return
 	}
-	var fields map[string]json.RawMessage
-	var rule string
 	d.Content = json.RawMessage(fmt.Sprintf(`{"join_rule":%q}`, g.JoinRule))
-	if json.Unmarshal(before, &fields) == nil && json.Unmarshal(fields["join_rule"], &rule) == nil && rule == g.JoinRule {
+	if exactjson.Text(before, "join_rule") == g.JoinRule {
 		d.Content = bytes.Clone(before)
 	}
 }
 
 // withLevels returns the content of a power levels event with what differs as it is wanted, and all else as it is.
 func withLevels(event *room.Event, what []Difference) json.RawMessage {
-	var fields map[string]json.RawMessage
-	if event == nil || json.Unmarshal(event.Content, &fields) != nil || fields == nil {
-		return nil // made anew, it would take everybody's power away
-	}
-	for _, w := range what {
-		name := strings.TrimPrefix(w.Path, levelsPath+".")
-		table, key, inside := strings.Cut(name, ".")
-		if !inside {
-			fields[name] = json.RawMessage(w.Wanted)
-			continue
-		}
-		var entries map[string]json.RawMessage
-		if json.Unmarshal(fields[table], &entries) != nil || entries == nil {
-			entries = map[string]json.RawMessage{}
-		}
-		entries[key] = json.RawMessage(w.Wanted)
-		raw, err := json.Marshal(entries)
-		if err != nil {
-			return nil
-		}
-		fields[table] = raw
-	}
-	raw, err := json.Marshal(fields)
-	if err != nil {
+	if event == nil {
 		return nil
 	}
-	return raw
+	content := event.Content
+	for _, w := range what {
+		path := strings.SplitN(strings.TrimPrefix(w.Path, levelsPath+"."), ".", 2) // a level, or a table and its key
+		if content = exactjson.Set(content, []byte(w.Wanted), path...); content == nil {
+			return nil // made anew, it would take everybody's power away
+		}
+	}
+	return content
 }
 
-// MaySetBack judges setting a drift back as the bot: whoever made it must not stand above the bot, the bot must be able to
-// do it, and it must lend the author of the policy no power. The zero code allows.
-func (p *InForce) MaySetBack(s *room.Snapshot, r id.RoomID, d *Drift, bot id.UserID) (code room.Rule, because room.Result) {
+// MaySetBack judges setting a drift back as the bot. The user who made the change must not have more power than the bot, the bot must be
+// able to set it back, and so must be the author of the policy (Entitled). The zero code allows.
+func (p *InForce) MaySetBack(s *room.Snapshot, d *Drift, bot id.UserID) (code room.Rule, because room.Result) {
 	if d.Content == nil {
 		return CodeGuardContent, because
 	}
@@ -176,72 +155,11 @@ func (p *InForce) MaySetBack(s *room.Snapshot, r id.RoomID, d *Drift, bot id.Use
 		return CodeGuardPower, because
 	}
 	for _, w := range d.What {
-		if !p.Entitled(s, r, w.Path, d.Action(bot)) {
-			return CodeGuardAuthor, because
+		if author := p.Entitled(s, w.Path, d.Action(bot)); author.Verdict != room.Allow {
+			return CodeGuardAuthor, author
 		}
 	}
 	return "", because
-}
-
-// Entitled reports whether a field of the policy of room r gives the bot, the action's sender, the right to it: no more than
-// whoever wrote it could do. That holds if its author could do it now, or, for the room's own policy, if anybody with just the
-// power to write it could. The bot's own word says nothing: it writes policies for others.
-func (p *InForce) Entitled(s *room.Snapshot, r id.RoomID, path string, a room.Action) bool {
-	from, set := p.From(path)
-	if !set || from.Fault != nil {
-		return false
-	}
-	if from.Author != a.Sender {
-		byAuthor := a
-		byAuthor.Sender = from.Author
-		if room.Authorize(s, byAuthor).Verdict == room.Allow {
-			return true
-		}
-	}
-	return from.Room == r && anyWriter(s, a)
-}
-
-// anyWriter judges an action as of somebody who has just the power that writing the policy takes.
-func anyWriter(s *room.Snapshot, a room.Action) bool {
-	needed, known := s.NeededToSend(EventType)
-	create, _ := s.Event(room.Key{Type: "m.room.create"})
-	levels, _ := s.Event(powerLevels)
-	if !known || create == nil || levels == nil {
-		return false
-	}
-	writer := id.NewUserID("policy/writer", create.Sender.Homeserver())
-	with := func(content json.RawMessage) json.RawMessage {
-		var fields, users map[string]json.RawMessage
-		if json.Unmarshal(content, &fields) != nil || fields == nil {
-			return nil
-		}
-		if json.Unmarshal(fields["users"], &users) != nil || users == nil {
-			users = map[string]json.RawMessage{}
-		}
-		users[string(writer)] = json.RawMessage(fmt.Sprint(needed))
-		var err error
-		if fields["users"], err = json.Marshal(users); err != nil {
-			return nil
-		}
-		raw, err := json.Marshal(fields)
-		if err != nil {
-			return nil
-		}
-		return raw
-	}
-	join, _ := s.Event(joinRules)
-	events := map[room.Key]*room.Event{
-		{Type: "m.room.create"}: create, joinRules: join, powerLevels: {Sender: levels.Sender, Content: with(levels.Content)},
-		memberKey(writer): {Sender: writer, Content: json.RawMessage(`{"membership":"join"}`)},
-	}
-	if a.Target != "" {
-		events[memberKey(a.Target)], _ = s.Event(memberKey(a.Target))
-	}
-	if a.Type == room.SetPowerLevels {
-		a.Content = with(a.Content)
-	}
-	a.Sender = writer
-	return room.Authorize(room.NewSnapshot(room.State{Events: events}), a).Verdict == room.Allow
 }
 
 // IsIntruder reports whether somebody who joined without an invitation came in by a door that stood open against the policy.
@@ -264,6 +182,6 @@ func Uninvited(s *room.Snapshot, q Question) *room.Snapshot {
 			events[k] = e
 		}
 	}
-	events[memberKey(q.Target)] = nil
+	events[room.MemberKey(q.Target)] = nil
 	return room.NewSnapshot(room.State{Events: events})
 }

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -10,6 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
 	"usher/room"
 )
 
@@ -57,24 +59,47 @@ func head(text string, n int) string { return fmt.Sprintf("%.*s", n, text) }
 // event leaves, is no policy. The error is Malformed.
 func Parse(content json.RawMessage) (Layer, error) {
 	var l Layer
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(content, &fields) != nil || fields == nil {
+	fields, _, ok := exactjson.Parse(content)
+	if !ok || fields.Kind != exactjson.Object {
 		return l, Malformed{{"", room.Say("fault.no_object")}}
 	}
-	if len(fields) == 0 {
+	if len(fields.Items) == 0 {
 		return l, nil
 	}
 	var faults Malformed
-	if version, set := fields["version"]; !set || string(bytes.TrimSpace(version)) != "1" {
+	if fields.Get("version").Raw != "1" {
 		faults = append(faults, Fault{"version", room.Say("fault.version")})
 	}
-	delete(fields, "version")
+	if fields.Get("for").Exists() && writtenFor(content) == "" {
+		faults = append(faults, Fault{"for", room.Say("fault.for")})
+	}
 	l.values = map[string]any{}
 	l.read("", fields, sections(), &faults)
+	if n := l.guarded(); n > maxGuarded {
+		faults = append(faults, Fault{levelsPath, room.Say("fault.entries", "n", fmt.Sprint(maxGuarded))})
+	}
 	if len(faults) > 0 {
 		return Layer{}, faults
 	}
 	return l, nil
+}
+
+// writtenFor returns the user whom the bot wrote a policy event for. In an event of anybody else it means nothing.
+func writtenFor(content json.RawMessage) id.UserID {
+	if user := exactjson.Text(content, "for"); strings.HasPrefix(user, "@") {
+		return id.UserID(user)
+	}
+	return ""
+}
+
+// ContentFor returns the layer as the content of a policy event that the bot sends for a user. The fields are measured by the power of
+// that user.
+func (l Layer) ContentFor(user id.UserID) json.RawMessage {
+	if l.Empty() {
+		return l.Content()
+	}
+	content := exactjson.AppendQuoted([]byte(`{"for":`), string(user))
+	return append(append(content, ','), l.Content()[1:]...)
 }
 
 // sections are the paths of the objects that hold fields.
@@ -93,18 +118,22 @@ func sections() map[string]bool {
 	return all
 }
 
-// read takes in the members of one object.
-func (l *Layer) read(prefix string, fields map[string]json.RawMessage, sections map[string]bool, faults *Malformed) {
-	for _, key := range slices.Sorted(maps.Keys(fields)) {
+// read takes in the members of one object, except those that are no fields, in the order of their keys.
+func (l *Layer) read(prefix string, object exactjson.Value, sections map[string]bool, faults *Malformed) {
+	members := slices.SortedFunc(slices.Values(object.Items), func(a, b exactjson.Member) int { return strings.Compare(a.Key, b.Key) })
+	for _, m := range members {
+		key := m.Key
+		if prefix == "" && (key == "version" || key == "for") {
+			continue
+		}
 		path := strings.TrimPrefix(prefix+"."+key, ".")
 		dotted := strings.Contains(key, ".") && prefix != levelsPath // no path written as one key
 		if sections[path] && !dotted {
-			var inner map[string]json.RawMessage
-			if json.Unmarshal(fields[key], &inner) != nil || inner == nil {
+			if m.Kind != exactjson.Object {
 				*faults = append(*faults, Fault{path, room.Say("fault.object")})
 				continue
 			}
-			l.read(path, inner, sections, faults)
+			l.read(path, m.Value, sections, faults)
 			continue
 		}
 		f, known := Lookup(path)
@@ -112,7 +141,7 @@ func (l *Layer) read(prefix string, fields map[string]json.RawMessage, sections 
 			*faults = append(*faults, Fault{path, room.Say("fault.unknown")})
 			continue
 		}
-		value, wrong := f.decode(fields[key])
+		value, wrong := f.decode(m.Value)
 		if wrong != nil {
 			*faults = append(*faults, Fault{path, *wrong})
 			continue
@@ -122,36 +151,20 @@ func (l *Layer) read(prefix string, fields map[string]json.RawMessage, sections 
 }
 
 // decode reads a value of the field's kind from JSON, or says what is wrong with it.
-func (f Field) decode(raw json.RawMessage) (value any, wrong *room.Phrase) {
-	raw = bytes.TrimSpace(raw)
-	switch f.kind {
-	case boolean:
-		if s := string(raw); s == "true" || s == "false" {
-			return s == "true", nil
+func (f Field) decode(v exactjson.Value) (value any, wrong *room.Phrase) {
+	switch {
+	case f.kind == boolean && (v.Kind == exactjson.True || v.Kind == exactjson.False):
+		return v.Kind == exactjson.True, nil
+	case f.kind == integer && v.Kind == exactjson.Number:
+		return f.parse(v.Raw)
+	case f.isList():
+		if items, ok := v.Texts(); ok {
+			return f.list(items)
 		}
-		return nil, f.refuses()
-	case integer:
-		return f.parse(string(raw))
+	case f.kind != boolean && f.kind != integer && v.Kind == exactjson.String:
+		return f.parse(v.Text())
 	}
-	if f.isList() {
-		var list []*string
-		if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &list) != nil {
-			return nil, f.refuses()
-		}
-		items := make([]string, len(list))
-		for i, item := range list {
-			if item == nil {
-				return nil, f.refuses()
-			}
-			items[i] = *item
-		}
-		return f.list(items)
-	}
-	var text string
-	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &text) != nil {
-		return nil, f.refuses()
-	}
-	return f.parse(text)
+	return nil, f.refuses()
 }
 
 // denies reports whether the items of a list keep people out. They are compared in canonical form, and all others as they are written.
@@ -280,7 +293,20 @@ func (l Layer) With(path, text string) (Layer, error) {
 	if wrong != nil {
 		return l, Malformed{{path, *wrong}}
 	}
-	return l.with(path, value), nil
+	if l = l.with(path, value); l.guarded() > maxGuarded {
+		return l, Malformed{{levelsPath, room.Say("fault.entries", "n", fmt.Sprint(maxGuarded))}}
+	}
+	return l, nil
+}
+
+// guarded counts the power levels that the layer guards.
+func (l Layer) guarded() (n int) {
+	for path := range l.values {
+		if strings.HasPrefix(path, levelsPath+".") {
+			n++
+		}
+	}
+	return n
 }
 
 func (l Layer) with(path string, value any) Layer {

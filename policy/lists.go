@@ -9,6 +9,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/room"
 )
 
@@ -109,30 +110,21 @@ func (l *List) hit(k room.Key) *Hit {
 	return &Hit{Entity: l.rules[k].entity, Reason: l.rules[k].reason}
 }
 
-// parseRule reads a rule with exact keys. A rule that can't be read bans nobody: other people keep the list, and one of their mistakes
-// must not lock everybody out.
+// parseRule reads a rule of a policy list. A rule that it can't read bans nobody: other people keep the list, and one of their
+// mistakes must not lock everybody out.
 func parseRule(content json.RawMessage) (rule listRule, bans bool) {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(content, &fields) != nil {
-		return rule, false
-	}
-	text := func(raw json.RawMessage) (s string) {
-		_ = json.Unmarshal(raw, &s)
-		return s
-	}
-	switch text(fields["recommendation"]) {
+	rulePart := func(path ...string) string { return exactjson.Text(content, path...) }
+	switch rulePart("recommendation") {
 	case "m.ban", "org.matrix.mjolnir.ban", "m.takedown", "org.matrix.msc4204.takedown":
 	default:
 		return rule, false
 	}
-	rule.entity, rule.reason = text(fields["entity"]), cut(text(fields["reason"]), maxReason)
+	rule.entity, rule.reason = rulePart("entity"), cut(rulePart("reason"), maxReason)
 	if rule.entity != "" {
 		return rule, len(rule.entity) <= maxGlob
 	}
 	for _, name := range []string{"hashes", "org.matrix.msc4205.hashes"} {
-		var hashes map[string]json.RawMessage
-		_ = json.Unmarshal(fields[name], &hashes)
-		sum, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(text(hashes["sha256"]), "="))
+		sum, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(rulePart(name, "sha256"), "="))
 		if err == nil && len(sum) == sha256.Size {
 			rule.hash = string(sum)
 			return rule, true

@@ -3,9 +3,9 @@ package room
 import (
 	"strings"
 
-	"usher/exactjson"
-
 	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
 )
 
 // The rules are cited by their numbers in room version 12, which has them all. Earlier versions count otherwise: v12's
@@ -15,7 +15,8 @@ import (
 // Authorize judges an action by the authorization rules of the snapshot's room version
 // (https://spec.matrix.org/latest/rooms/v12/#authorisation-rules). It goes through them from the top, and the first
 // that decides gives the result; a rule that reads state which the snapshot does not know ends in Unknown.
-func Authorize(s *Snapshot, a Action) (r Result) {
+func Authorize(snap *Snapshot, a Action) (r Result) {
+	s := rules{snap}
 	var content parsedContent
 	isObject := a.parse(&content)
 	if s.checkFormat(&a, &content, isObject, &r) || s.checkRoom(a.Sender, &r) {
@@ -36,6 +37,9 @@ func Authorize(s *Snapshot, a Action) (r Result) {
 	}
 	return s.authorizeState(&a, &content)
 }
+
+// rules applies the authorization rules to a snapshot, one method for each rule or part of one.
+type rules struct{ *Snapshot }
 
 // membership returns the membership that an action results in, empty for those that are no membership change.
 func (t ActionType) Membership() string {
@@ -90,7 +94,7 @@ func (a *Action) parse(c *parsedContent) bool {
 // checkFormat refuses what no homeserver would take for an event, before the rules
 // (https://spec.matrix.org/latest/server-server-api/#checks-performed-on-receipt-of-a-pdu). It reports whether that
 // decided; the result is r then.
-func (s *Snapshot) checkFormat(a *Action, content *parsedContent, isObject bool, r *Result) (decided bool) {
+func (s rules) checkFormat(a *Action, content *parsedContent, isObject bool, r *Result) (decided bool) {
 	membership := a.Type.Membership()
 	switch {
 	case a.Type.EventType() == "":
@@ -113,7 +117,7 @@ func (s *Snapshot) checkFormat(a *Action, content *parsedContent, isObject bool,
 
 // checkRoom applies the rules that come before the event's type matters. It reports whether they decided; the result
 // is r then.
-func (s *Snapshot) checkRoom(sender id.UserID, r *Result) (decided bool) {
+func (s rules) checkRoom(sender id.UserID, r *Result) (decided bool) {
 	create := Key{Type: typeCreate}
 	switch {
 	case !s.knowsCreate:
@@ -135,7 +139,7 @@ func (s *Snapshot) checkRoom(sender id.UserID, r *Result) (decided bool) {
 }
 
 // authorizeState applies rules 6 to 11 to the state events that are actions.
-func (s *Snapshot) authorizeState(a *Action, content *parsedContent) Result {
+func (s rules) authorizeState(a *Action, content *parsedContent) Result {
 	stateKey := ""
 	r := s.authorizeSend(a.Sender, a.Type.EventType(), &stateKey)
 	// 10. m.room.power_levels.
@@ -156,18 +160,19 @@ func (s *Snapshot) CanSend(user id.UserID, eventType string, isState bool) Resul
 		return deny(RuleFormatUserID, Evidence{User: user})
 	}
 	var r Result
-	if s.checkRoom(user, &r) {
+	apply := rules{s}
+	if apply.checkRoom(user, &r) {
 		return r
 	}
 	if isState {
 		stateKey := ""
-		return s.authorizeSend(user, eventType, &stateKey)
+		return apply.authorizeSend(user, eventType, &stateKey)
 	}
-	return s.authorizeSend(user, eventType, nil)
+	return apply.authorizeSend(user, eventType, nil)
 }
 
 // authorizeSend applies the rules for any event but m.room.create and m.room.member, up to the one for power levels.
-func (s *Snapshot) authorizeSend(sender id.UserID, eventType string, stateKey *string) Result {
+func (s rules) authorizeSend(sender id.UserID, eventType string, stateKey *string) Result {
 	// 4 of v1–v5. m.room.aliases is for the server that it is about, in the room or not.
 	if s.traits.aliases && eventType == typeAliases {
 		if stateKey == nil || *stateKey != domain(string(sender)) {
@@ -178,7 +183,7 @@ func (s *Snapshot) authorizeSend(sender id.UserID, eventType string, stateKey *s
 	// 6. The sender's membership is not join: reject.
 	m, known := s.Membership(sender)
 	if !known {
-		return unknown(memberKey(sender))
+		return unknown(MemberKey(sender))
 	}
 	if m != join {
 		return deny(RuleStateSenderNotJoined, membershipEvidence(sender, m, join))
@@ -214,31 +219,5 @@ func (s *Snapshot) NeededToSend(eventType string) (needed Level, known bool) {
 		return 0, false
 	}
 	l := s.eventLevel(eventType, true)
-	return l.value, l.state == given
-}
-
-// NeededFor returns the power level that an action needs at least, whoever does it, and whether it is known. Of those
-// who kick, unban or ban more is asked: to outrank their target. Join, knock and leave need none.
-func (s *Snapshot) NeededFor(t ActionType) (needed Level, known bool) {
-	if !s.knowsLevels || !s.supported {
-		return 0, false
-	}
-	var l level
-	switch t {
-	case Invite, ThirdParty:
-		l = s.named(inviteLevel)
-	case Kick:
-		l = s.named(kickLevel)
-	case Ban:
-		l = s.named(banLevel)
-	case Unban:
-		if l = s.named(kickLevel); s.named(banLevel).outranks(l) {
-			l = s.named(banLevel)
-		}
-	case SetJoinRules, SetPowerLevels:
-		l = s.eventLevel(t.EventType(), true)
-	case Join, Knock, Leave:
-		return 0, true
-	}
 	return l.value, l.state == given
 }

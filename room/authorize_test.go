@@ -36,7 +36,7 @@ func (r testRoom) state() State {
 	put(Key{Type: typeJoinRules}, olga, r.joinRules)
 	put(Key{Type: typePowerLevels}, olga, r.levels)
 	for user, membership := range r.members {
-		put(memberKey(user), user, `{"membership":"`+membership+`"}`)
+		put(MemberKey(user), user, `{"membership":"`+membership+`"}`)
 	}
 	for key, content := range r.raw {
 		put(key, olga, content)
@@ -104,7 +104,7 @@ func TestFormatAndRoom(t *testing.T) {
 		{"join rules without a rule", func(r *testRoom, _ *Action) { r.joinRules = `{}` }, Deny, RuleJoinRuleUnknown},
 		{"join rules in another case", func(r *testRoom, _ *Action) { r.joinRules = `{"JOIN_RULE":"public"}` }, Deny, RuleJoinRuleUnknown},
 		{"join rules with a key twice", func(r *testRoom, _ *Action) { r.joinRules = `{"join_rule":"public","join_rule":"public"}` }, Deny, RuleJoinRuleUnknown},
-		{"malformed membership", func(r *testRoom, _ *Action) { r.raw = map[Key]string{memberKey(bela): `{"membership":null}`} }, Deny, RuleJoinBanned},
+		{"malformed membership", func(r *testRoom, _ *Action) { r.raw = map[Key]string{MemberKey(bela): `{"membership":null}`} }, Deny, RuleJoinBanned},
 	}
 	for _, test := range tests {
 		r, a := with(test.change)
@@ -136,10 +136,10 @@ func TestMalformedStateDenies(t *testing.T) {
 		{"level that is changed", levels, `{"users":{"` + olga + `":100},"ban":"foo"}`, Action{Type: SetPowerLevels, Sender: olga}, RulePLChangeAbove},
 		{"notifications that are changed", levels, `{"users":{"` + olga + `":100},"notifications":7}`, Action{Type: SetPowerLevels, Sender: olga}, RulePLChangeAbove},
 		{"user that is changed", levels, `{"users":{"` + olga + `":100,"` + bela + `":"foo"}}`, Action{Type: SetPowerLevels, Sender: olga}, RulePLUserOutranked},
-		{"target's membership", memberKey(bela), `[]`, Action{Type: Invite, Sender: olga, Target: bela}, RuleInviteTargetBanned},
-		{"target's membership, kick", memberKey(bela), `{"membership":7}`, Action{Type: Kick, Sender: olga, Target: bela}, RuleUnbanPower},
-		{"sender's membership", memberKey(olga), `{"Membership":"join"}`, Action{Type: Kick, Sender: olga, Target: bela}, RuleKickSenderNotJoined},
-		{"own membership", memberKey(bela), `{}`, Action{Type: Leave, Sender: bela, Target: bela}, RuleLeaveNotInRoom},
+		{"target's membership", MemberKey(bela), `[]`, Action{Type: Invite, Sender: olga, Target: bela}, RuleInviteTargetBanned},
+		{"target's membership, kick", MemberKey(bela), `{"membership":7}`, Action{Type: Kick, Sender: olga, Target: bela}, RuleUnbanPower},
+		{"sender's membership", MemberKey(olga), `{"Membership":"join"}`, Action{Type: Kick, Sender: olga, Target: bela}, RuleKickSenderNotJoined},
+		{"own membership", MemberKey(bela), `{}`, Action{Type: Leave, Sender: bela, Target: bela}, RuleLeaveNotInRoom},
 	}
 	for _, test := range tests {
 		r := testRoom{version: "9", members: everyone(), raw: map[Key]string{test.key: test.content}}
@@ -163,7 +163,7 @@ func TestEvidence(t *testing.T) {
 	}{
 		{Action{Type: Invite, Sender: bela, Target: "@x:y"}, Result{Deny, RuleInvitePower, Evidence{Key: levels, Had: 40, Needed: 50, User: bela}}},
 		{Action{Type: Kick, Sender: olga, Target: bela}, Result{Allow, RuleKick, Evidence{Key: levels, Had: Infinite, Needed: 40, User: bela}}},
-		{Action{Type: Invite, Sender: olga, Target: bela}, Result{Deny, RuleInviteTargetJoined, Evidence{Key: memberKey(bela), Found: join, Wanted: leave, User: bela}}},
+		{Action{Type: Invite, Sender: olga, Target: bela}, Result{Deny, RuleInviteTargetJoined, Evidence{Key: MemberKey(bela), Found: join, Wanted: leave, User: bela}}},
 		{Action{Type: Knock, Sender: "@x:y", Target: "@x:y"}, Result{Deny, RuleKnockRule, Evidence{Key: Key{Type: typeJoinRules}, Found: invite, Wanted: knock, User: "@x:y"}}},
 		{Action{Type: SetPowerLevels, Sender: olga, Content: json.RawMessage(`{"ban":"x"}`)}, Result{Deny, RulePLNotInteger, Evidence{Found: "ban"}}},
 	}
@@ -207,24 +207,12 @@ func TestCanSend(t *testing.T) {
 	if got := s.CanSend(caro, typeAliases, true); got.Rule != RuleStateKey {
 		t.Errorf("aliases of no server: %s", got.Rule)
 	}
-	if got := s.authorizeSend(dino, typeAliases, &server); got.Verdict != Allow {
+	if got := (rules{s}).authorizeSend(dino, typeAliases, &server); got.Verdict != Allow {
 		t.Errorf("aliases of the sender's server: %s", got.Rule)
 	}
 	other := string(bela)
-	if got := s.authorizeSend(caro, "org.example.state", &other); got.Rule != RuleStateKey {
+	if got := (rules{s}).authorizeSend(caro, "org.example.state", &other); got.Rule != RuleStateKey {
 		t.Errorf("somebody else's state: %s", got.Rule)
-	}
-}
-
-func TestNeededFor(t *testing.T) {
-	s := NewSnapshot(testRoom{version: "10", levels: `{"invite":5,"kick":6,"ban":7,"state_default":8,"events":{"m.room.power_levels":9},"redact":"x"}`}.state())
-	for action, want := range map[ActionType]Level{Invite: 5, ThirdParty: 5, Kick: 6, Ban: 7, Unban: 7, SetJoinRules: 8, SetPowerLevels: 9, Join: 0} {
-		if got, known := s.NeededFor(action); got != want || !known {
-			t.Errorf("%s: got %d, %v", action, got, known)
-		}
-	}
-	if _, known := NewSnapshot(State{Version: "10"}).NeededFor(Invite); known {
-		t.Error("known without power levels")
 	}
 }
 

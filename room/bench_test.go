@@ -26,9 +26,9 @@ func bigRoom() State {
 			`"m.room.history_visibility":100,"m.room.name":50,"m.room.power_levels":100,"m.room.server_acl":100,"m.room.tombstone":100},`+
 			`"events_default":0,"historical":100,"invite":50,"kick":50,"redact":50,"state_default":50,"users_default":0,`+
 			`"users":{"@olga:one.example":100`+users.String()+`}}`),
-		memberKey(creator):              raw(creator, `{"membership":"join","displayname":"Olga","avatar_url":"mxc://one.example/abc"}`),
-		memberKey("@user36:server1.ex"): raw("@user36:server1.ex", `{"membership":"join","displayname":"U"}`),
-		memberKey("@bela:one.example"):  nil,
+		MemberKey(creator):              raw(creator, `{"membership":"join","displayname":"Olga","avatar_url":"mxc://one.example/abc"}`),
+		MemberKey("@user36:server1.ex"): raw("@user36:server1.ex", `{"membership":"join","displayname":"U"}`),
+		MemberKey("@bela:one.example"):  nil,
 	}}
 }
 

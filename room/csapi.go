@@ -62,7 +62,7 @@ func ClientAPI(s *Snapshot, a Action, hs Homeserver) Answer {
 func (s *Snapshot) synapse(a Action, r Result) Answer {
 	m, _ := s.Membership(a.Target) // leave if unknown, which only happens to actions that it is nothing to
 	e := membershipEvidence(a.Target, m, "")
-	event := s.events[memberKey(a.Target)]
+	event := s.events[MemberKey(a.Target)]
 	switch {
 	case a.Type == Unban && m != ban && event != nil:
 		return Answer{deny(RuleAPIUnbanNotBanned, e), codeBadState}

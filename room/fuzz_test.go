@@ -9,9 +9,9 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"usher/exactjson"
-
 	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
 )
 
 // decoded reads content by encoding/json, as a second opinion.
@@ -41,14 +41,14 @@ func FuzzPowerLevels(f *testing.F) {
 		create := &Event{Sender: "@z:x", Content: json.RawMessage(`{"creator":"@z:x"}`)}
 		state := State{Version: v, Complete: true, Events: map[Key]*Event{
 			{Type: typeCreate}: create, {Type: typePowerLevels}: {Sender: "@z:x", Content: json.RawMessage(content)},
-			memberKey("@o:x"): {Content: json.RawMessage(`{"membership":"join"}`)},
+			MemberKey("@o:x"): {Content: json.RawMessage(`{"membership":"join"}`)},
 		}}
 		r := Authorize(NewSnapshot(state), Action{Type: Invite, Sender: "@o:x", Target: "@b:x"})
 		if r.Verdict == Allow && (!isObject || !ok || !isLevel(traits, object, "invite")) {
 			t.Errorf("invite allowed: %+v", r)
 		}
 
-		state.Events = map[Key]*Event{{Type: typeCreate}: create, memberKey("@z:x"): state.Events[memberKey("@o:x")]}
+		state.Events = map[Key]*Event{{Type: typeCreate}: create, MemberKey("@z:x"): state.Events[MemberKey("@o:x")]}
 		r = Authorize(NewSnapshot(state), Action{Type: SetPowerLevels, Sender: "@z:x", Content: json.RawMessage(content)})
 		if r.Verdict == Allow && content != "" && (!isObject || !ok || !areLevels(traits, object)) {
 			t.Errorf("power levels allowed: %+v", r)
@@ -138,8 +138,8 @@ func FuzzAuthorize(f *testing.F) {
 		put(Key{Type: typeCreate}, create)
 		put(Key{Type: typeJoinRules}, joinRules)
 		put(Key{Type: typePowerLevels}, levels)
-		put(memberKey(id.UserID(target)), targetMember)
-		put(memberKey(id.UserID(sender)), member)
+		put(MemberKey(id.UserID(target)), targetMember)
+		put(MemberKey(id.UserID(sender)), member)
 		put(Key{typeThirdParty, "tok1"}, levels)
 		a := Action{Type: ActionType(action), Sender: id.UserID(sender), Target: id.UserID(target), PrevIsCreate: first, Content: json.RawMessage(content)}
 		s := NewSnapshot(state)

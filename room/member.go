@@ -12,7 +12,7 @@ import (
 func isBanned(membership string) bool { return membership == ban || membership == "" }
 
 // authorizeJoin is 5.3: membership is join.
-func (s *Snapshot) authorizeJoin(a *Action, content *parsedContent) Result {
+func (s rules) authorizeJoin(a *Action, content *parsedContent) Result {
 	// 5.3.1. The only previous event is the create event, and the state key is the creator: allow. (So anybody may send
 	// the creator's first join.)
 	if a.PrevIsCreate && a.Target == s.create.creator {
@@ -25,7 +25,7 @@ func (s *Snapshot) authorizeJoin(a *Action, content *parsedContent) Result {
 	// 5.3.3. The sender is banned: reject.
 	m, known := s.Membership(a.Sender)
 	if !known {
-		return unknown(memberKey(a.Sender))
+		return unknown(MemberKey(a.Sender))
 	}
 	if isBanned(m) {
 		return deny(RuleJoinBanned, membershipEvidence(a.Sender, m, invite))
@@ -65,14 +65,14 @@ func authoriser(content exactjson.Value) id.UserID {
 
 // authorizeRestricted is 5.3.5.2: the authorising user must be in the room and have the invite level. Of the two,
 // membership is tested first, as homeservers do.
-func (s *Snapshot) authorizeRestricted(content *parsedContent) (r Result) {
+func (s rules) authorizeRestricted(content *parsedContent) (r Result) {
 	user := authoriser(content.Value)
 	if user == "" {
 		return deny(RuleJoinNoAuthoriser, Evidence{Key: Key{Type: typeJoinRules}, Found: s.joinRule, Wanted: public})
 	}
 	m, known := s.Membership(user)
 	if !known {
-		return unknown(memberKey(user))
+		return unknown(MemberKey(user))
 	}
 	if m != join {
 		return deny(RuleJoinAuthoriserNotJoined, membershipEvidence(user, m, join))
@@ -83,7 +83,7 @@ func (s *Snapshot) authorizeRestricted(content *parsedContent) (r Result) {
 
 // requirePower checks a user against a named level: it allows or denies by the rules given. The result is r, and whether it allows
 // is returned.
-func (s *Snapshot) requirePower(user id.UserID, named int, allowed, denied Rule, r *Result) bool {
+func (s rules) requirePower(user id.UserID, named int, allowed, denied Rule, r *Result) bool {
 	if !s.knowsLevels {
 		*r = unknown(Key{Type: typePowerLevels})
 		return false
@@ -94,18 +94,18 @@ func (s *Snapshot) requirePower(user id.UserID, named int, allowed, denied Rule,
 }
 
 // requireRank checks that the sender outranks the target, as requirePower does. The power levels must be known.
-func (s *Snapshot) requireRank(a *Action, allowed, denied Rule, r *Result) bool {
+func (s rules) requireRank(a *Action, allowed, denied Rule, r *Result) bool {
 	power, _ := s.power(a.Sender)
 	rank, _ := s.power(a.Target)
 	return r.comparePower(a.Target, power, rank, power.outranks(rank), allowed, denied)
 }
 
 // requireJoined checks that a user is in the room, and returns whether they are; if not, the result is r.
-func (s *Snapshot) requireJoined(user id.UserID, denied Rule, r *Result) bool {
+func (s rules) requireJoined(user id.UserID, denied Rule, r *Result) bool {
 	m, known := s.Membership(user)
 	switch {
 	case !known:
-		*r = unknown(memberKey(user))
+		*r = unknown(MemberKey(user))
 	case m != join:
 		*r = deny(denied, membershipEvidence(user, m, join))
 	}
@@ -113,7 +113,7 @@ func (s *Snapshot) requireJoined(user id.UserID, denied Rule, r *Result) bool {
 }
 
 // authorizeInvite is 5.4: membership is invite.
-func (s *Snapshot) authorizeInvite(a *Action, content *parsedContent, r *Result) {
+func (s rules) authorizeInvite(a *Action, content *parsedContent, r *Result) {
 	// 5.4.1. The content has third_party_invite.
 	if content.Find("third_party_invite") >= 0 {
 		*r = s.authorizeThirdParty(a, content.Get("third_party_invite"))
@@ -125,7 +125,7 @@ func (s *Snapshot) authorizeInvite(a *Action, content *parsedContent, r *Result)
 	}
 	switch m, known := s.Membership(a.Target); {
 	case !known:
-		*r = unknown(memberKey(a.Target))
+		*r = unknown(MemberKey(a.Target))
 	// 5.4.3. The target's membership is join or ban: reject.
 	case m == join:
 		*r = deny(RuleInviteTargetJoined, membershipEvidence(a.Target, m, leave))
@@ -139,12 +139,12 @@ func (s *Snapshot) authorizeInvite(a *Action, content *parsedContent, r *Result)
 
 // authorizeLeave is 5.5: membership is leave, which a kick, an unban and the refusal of a knock are too. The codes go
 // by what it is to the target, whatever the action was called.
-func (s *Snapshot) authorizeLeave(a *Action) (r Result) {
+func (s rules) authorizeLeave(a *Action) (r Result) {
 	// 5.5.1. One's own: allow if and only if one is invited, joined or (v7 and up) knocking.
 	if a.Sender == a.Target {
 		m, known := s.Membership(a.Sender)
 		if !known {
-			return unknown(memberKey(a.Sender))
+			return unknown(MemberKey(a.Sender))
 		}
 		if m == invite || m == join || m == knock && s.traits.knock {
 			return allow(RuleLeave, membershipEvidence(a.Sender, m, join))
@@ -158,7 +158,7 @@ func (s *Snapshot) authorizeLeave(a *Action) (r Result) {
 	// 5.5.3. The target is banned, and the sender lacks the ban level: reject.
 	m, known := s.Membership(a.Target)
 	if !known {
-		return unknown(memberKey(a.Target))
+		return unknown(MemberKey(a.Target))
 	}
 	allowed := RuleKick
 	switch m {
@@ -179,7 +179,7 @@ func (s *Snapshot) authorizeLeave(a *Action) (r Result) {
 }
 
 // authorizeBan is 5.6: membership is ban.
-func (s *Snapshot) authorizeBan(a *Action) (r Result) {
+func (s rules) authorizeBan(a *Action) (r Result) {
 	// 5.6.1. The sender's membership is not join: reject.
 	if !s.requireJoined(a.Sender, RuleBanSenderNotJoined, &r) {
 		return r
@@ -193,7 +193,7 @@ func (s *Snapshot) authorizeBan(a *Action) (r Result) {
 }
 
 // authorizeKnock is 5.7: membership is knock, which is unknown (5.8) before v7.
-func (s *Snapshot) authorizeKnock(a *Action) Result {
+func (s rules) authorizeKnock(a *Action) Result {
 	if !s.traits.knock {
 		return deny(RuleKnockUnsupported, Evidence{Key: Key{Type: typeCreate}, Found: string(s.version), Wanted: "7"})
 	}
@@ -212,7 +212,7 @@ func (s *Snapshot) authorizeKnock(a *Action) Result {
 	// 5.7.3. The sender's membership is not ban, invite or join: allow. 5.7.4. Otherwise, reject.
 	m, known := s.Membership(a.Sender)
 	if !known {
-		return unknown(memberKey(a.Sender))
+		return unknown(MemberKey(a.Sender))
 	}
 	if isBanned(m) || m == invite || m == join {
 		return deny(RuleKnockMembership, membershipEvidence(a.Sender, m, leave))

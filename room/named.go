@@ -1,6 +1,12 @@
 package room
 
-import "strings"
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"maunium.net/go/mautrix/id"
+)
 
 // NamedLevel returns the power level that m.room.power_levels gives under a name, or its default: one of the levels that the
 // event names ("invite", "users_default", …), "events.<type>" for a state event's type, or "notifications.<key>". known is
@@ -27,4 +33,27 @@ func (s *Snapshot) NamedLevel(name string) (value Level, known bool) {
 		}
 	}
 	return l.value, l.state == given
+}
+
+// Named returns the users whom the room gives power by name: its creators, and the users in its power levels. The strongest come
+// first, equal ones by user id. Users whose power is malformed are among them, with the power 0.
+func (s *Snapshot) Named() []id.UserID {
+	var all []id.UserID
+	if s.create.exists {
+		all = append(all, s.create.creator)
+		all = append(all, s.create.creators...)
+	}
+	if s.levels != nil {
+		for _, item := range s.levels.users.object.Items {
+			all = append(all, id.UserID(item.Key))
+		}
+	}
+	slices.Sort(all)
+	all = slices.DeleteFunc(slices.Compact(all), func(user id.UserID) bool { return user == "" })
+	slices.SortStableFunc(all, func(a, b id.UserID) int {
+		left, _ := s.Power(a)
+		right, _ := s.Power(b)
+		return cmp.Compare(right, left)
+	})
+	return all
 }

@@ -4,7 +4,7 @@ package room
 // version, given this action.
 func Needs(a Action) []Key {
 	create, joinRules, levels := Key{Type: typeCreate}, Key{Type: typeJoinRules}, Key{Type: typePowerLevels}
-	sender, target := memberKey(a.Sender), memberKey(a.Target)
+	sender, target := MemberKey(a.Sender), MemberKey(a.Target)
 	var content parsedContent
 	a.parse(&content)
 	self := a.Sender == a.Target
@@ -27,7 +27,7 @@ func Needs(a Action) []Key {
 		}
 		keys := []Key{create, sender, joinRules}
 		if user := authoriser(content.Value); user != "" {
-			keys = append(keys, memberKey(user), levels)
+			keys = append(keys, MemberKey(user), levels)
 		}
 		return keys
 	case Knock:

@@ -7,7 +7,7 @@ import (
 )
 
 // authorizePowerLevels is rule 10: m.room.power_levels, after rules 6 to 9 have passed.
-func (s *Snapshot) authorizePowerLevels(a *Action, content exactjson.Value) Result {
+func (s rules) authorizePowerLevels(a *Action, content exactjson.Value) Result {
 	next := s.traits.powerLevels(content)
 	if r := s.checkLevels(next, content); r.Rule != "" {
 		return r
@@ -31,10 +31,10 @@ func (s *Snapshot) authorizePowerLevels(a *Action, content exactjson.Value) Resu
 			return r
 		}
 	}
-	if r := p.checkEvents(s, next); r.Rule != "" {
+	if r := p.checkEvents(s.Snapshot, next); r.Rule != "" {
 		return r
 	}
-	if r := p.checkUsers(s, next); r.Rule != "" {
+	if r := p.checkUsers(s.Snapshot, next); r.Rule != "" {
 		return r
 	}
 	// 10.10. Otherwise, allow.
@@ -43,7 +43,7 @@ func (s *Snapshot) authorizePowerLevels(a *Action, content exactjson.Value) Resu
 
 // checkLevels is 10.1 to 10.4: the form of the new content. Before v10 the specification names users only; homeservers
 // refuse what is no integer anywhere in all versions, and so does this. The zero result says that the form is good.
-func (s *Snapshot) checkLevels(next *powerLevels, content exactjson.Value) Result {
+func (s rules) checkLevels(next *powerLevels, content exactjson.Value) Result {
 	// 10.1. A named level is present and not an integer: reject.
 	for i := range next.named {
 		if next.named[i].state == malformed {

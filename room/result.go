@@ -33,7 +33,7 @@ func (r *Result) comparePower(user id.UserID, had, needed level, ok bool, allowe
 
 // membershipEvidence says what membership a user had and what would have passed.
 func membershipEvidence(user id.UserID, found, wanted string) Evidence {
-	return Evidence{Key: memberKey(user), Found: orMalformed(found), Wanted: wanted, User: user}
+	return Evidence{Key: MemberKey(user), Found: orMalformed(found), Wanted: wanted, User: user}
 }
 
 func orMalformed(found string) string {

@@ -4,9 +4,9 @@ import (
 	"maps"
 	"slices"
 
-	"usher/exactjson"
-
 	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
 )
 
 // Event types that authorization reads.
@@ -31,7 +31,8 @@ const (
 	knockRestricted = "knock_restricted"
 )
 
-func memberKey(user id.UserID) Key { return Key{typeMember, string(user)} }
+// MemberKey returns the key of a user's member event.
+func MemberKey(user id.UserID) Key { return Key{typeMember, string(user)} }
 
 // creation is what m.room.create says.
 type creation struct {

@@ -13,11 +13,11 @@ import (
 func thirdPartyToken(tpi exactjson.Value) (string, bool) { return tpi.Get("signed").Get("token").Str() }
 
 // authorizeThirdParty is 5.4.1: an invitation that somebody with a third-party identifier takes up.
-func (s *Snapshot) authorizeThirdParty(a *Action, tpi exactjson.Value) Result {
+func (s rules) authorizeThirdParty(a *Action, tpi exactjson.Value) Result {
 	// 5.4.1.1. The target is banned: reject.
 	m, known := s.Membership(a.Target)
 	if !known {
-		return unknown(memberKey(a.Target))
+		return unknown(MemberKey(a.Target))
 	}
 	if isBanned(m) {
 		return deny(RuleThirdPartyBanned, membershipEvidence(a.Target, m, leave))

@@ -117,39 +117,39 @@ var ours = []string{"foreign_keys", "journal_mode", "synchronous", "busy_timeout
 
 // parseSQLite reads a plain path, a file: URI, or :memory:.
 func parseSQLite(uri string) (sqliteFile, error) {
-	wrong := func(why string) (sqliteFile, error) { return sqliteFile{}, fmt.Errorf("%w: %s", ErrURI, why) }
+	wrong := func(err error) (sqliteFile, error) { return sqliteFile{}, fmt.Errorf("%w: %w", ErrURI, err) }
 	rest, isURI := strings.CutPrefix(uri, "file:")
 	switch {
 	case uri == "":
-		return wrong("the uri is empty")
+		return wrong(errors.New("the uri is empty"))
 	case uri == ":memory:":
 		return sqliteFile{}, nil
 	case !isURI && strings.Contains(uri, "://"):
-		return wrong("a sqlite database is a path or a file: URI")
+		return wrong(errors.New("a sqlite database is a path or a file: URI"))
 	case !isURI:
 		return sqliteFile{path: uri}, nil
 	}
 	path, rawQuery, _ := strings.Cut(rest, "?")
 	query, err := url.ParseQuery(rawQuery)
 	if err != nil {
-		return wrong("the part after ? can't be read")
+		return wrong(errors.New("the part after ? can't be read"))
 	}
 	if host, ok := strings.CutPrefix(path, "//"); ok {
 		var abs string
 		host, abs, _ = strings.Cut(host, "/")
 		if host != "" && host != "localhost" {
-			return wrong("file:// takes an absolute path: file:///data/usher.db")
+			return wrong(errors.New("file:// takes an absolute path: file:///data/usher.db"))
 		}
 		path = "/" + abs
 	}
 	if path, err = url.PathUnescape(path); err != nil {
-		return wrong("a % in the path that is no escape")
+		return wrong(errors.New("a % in the path that is no escape"))
 	}
 	if path == ":memory:" || query.Get("mode") == "memory" {
 		return sqliteFile{query: query}, nil
 	}
 	if path == "" || strings.HasSuffix(path, "/") {
-		return wrong("the uri names no file")
+		return wrong(errors.New("the uri names no file"))
 	}
 	return sqliteFile{path: path, query: query}, nil
 }

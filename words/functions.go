@@ -9,7 +9,7 @@ import (
 
 // vocabularies are the kinds of codes that an argument may be. {{verb .action}} is the entry "verb.invite" where .action is
 // "invite", or the argument itself where there is no such entry.
-var vocabularies = [...]string{"verb", "deed", "level", "rule", "fact", "mode", "done"}
+var vocabularies = [...]string{"verb", "deed", "level", "rule", "fact", "mode", "done", "fate", "way", "outcome", "whose"}
 
 // functions are what a template may call, besides those of text/template.
 func (v *Voice) functions() template.FuncMap {
@@ -19,6 +19,13 @@ func (v *Voice) functions() template.FuncMap {
 		"somepeople": v.somePeople,
 		"quote":      func(text string) string { return protect(strconv.Quote(restore(text))) },
 		"join":       func(parts []string) string { return strings.Join(parts, "; ") },
+		"list":       func(parts []string) string { return strings.Join(parts, ", ") },
+		"lower":      lower,
+		"span":       v.span,
+		"ago":        v.ago,
+		"expires":    v.expires,
+		"short":      v.short,
+		"clock":      v.clock,
 	}
 	for _, name := range vocabularies {
 		all[name] = func(code string) string {
@@ -46,6 +53,81 @@ func (v *Voice) about(length string) (string, error) {
 	}
 	text, _ := v.find(key, map[string]any{"n": strconv.FormatInt(int64((d+unit-1)/unit), 10)})
 	return text, nil
+}
+
+// span says how long a time is by its largest unit, rounded down: "3 hours".
+func (v *Voice) span(length string) (string, error) {
+	d, err := time.ParseDuration(length)
+	if err != nil {
+		return "", err
+	}
+	unit, key := time.Second, "time.seconds"
+	switch {
+	case d >= 48*time.Hour:
+		unit, key = 24*time.Hour, "time.days"
+	case d >= 2*time.Hour:
+		unit, key = time.Hour, "time.hours"
+	case d >= time.Minute:
+		unit, key = time.Minute, "time.minutes"
+	}
+	text, _ := v.find(key, map[string]any{"n": strconv.FormatInt(int64(d/unit), 10)})
+	return text, nil
+}
+
+// ago says how long ago a moment was.
+func (v *Voice) ago(length string) (string, error) {
+	return v.spanned(length, time.Minute, "time.ago", "time.now")
+}
+
+// expires says in how long something expires.
+func (v *Voice) expires(length string) (string, error) {
+	return v.spanned(length, 1, "time.expires", "time.expired")
+}
+
+// spanned renders an entry with a span of time, or another one where the time is below a limit.
+func (v *Voice) spanned(length string, least time.Duration, key, below string) (string, error) {
+	span, err := v.span(length)
+	if err != nil {
+		return "", err
+	}
+	if d, _ := time.ParseDuration(length); d < least {
+		key = below
+	}
+	text, _ := v.find(key, map[string]any{"span": span})
+	return text, nil
+}
+
+// short says exactly how long a short time is. One below zero is a difference between two clocks.
+func (v *Voice) short(length string) (string, error) {
+	d, err := time.ParseDuration(length)
+	switch {
+	case err != nil:
+		return "", err
+	case d < 0:
+		text, _ := v.find("time.negative", nil)
+		return text, nil
+	case d < 10*time.Millisecond:
+		return d.Round(100 * time.Microsecond).String(), nil
+	}
+	return d.Round(time.Millisecond).String(), nil
+}
+
+// clock says when a moment is (RFC 3339), in the form that the language has for it.
+func (v *Voice) clock(moment string) (string, error) {
+	at, err := time.Parse(time.RFC3339Nano, moment)
+	if err != nil {
+		return "", err
+	}
+	form, _ := v.find("time.clock", nil)
+	return at.UTC().Format(form), nil
+}
+
+// lower makes a sentence the continuation of another, save where it begins with the word "I".
+func lower(s string) string {
+	if len(s) < 2 || s[:2] == "I " || s[0] < 'A' || s[0] > 'Z' {
+		return s
+	}
+	return string(s[0]|0x20) + s[1:]
 }
 
 // maxNamed is how many items of a list a sentence names.

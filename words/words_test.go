@@ -49,7 +49,7 @@ func TestPhraseSurvivesBeingKept(t *testing.T) {
 func TestPluralForms(t *testing.T) {
 	v := For(english)
 	for wait, want := range map[string]string{"1s": "1 minute", "61s": "2 minutes", "2h": "120 minutes", "2h1m": "3 hours", "49h": "3 days", "0s": "0 minutes"} {
-		if got := v.Text(room.Say("quota.wait", "wait", wait)); got != want {
+		if got := v.Text(room.Say("fix.you_in", "wait", wait)); got != "You may in "+want+"." {
 			t.Errorf("%s: got %q, want %q", wait, got, want)
 		}
 	}

@@ -118,6 +118,25 @@ func (u *Usher) configure(s Setup) error {
 	return os.WriteFile(filepath.Join(u.dir, "config.yaml"), text, 0o600)
 }
 
+// Set changes a setting of one section, such as "commands.advertise", for the next start.
+func (u *Usher) Set(path string, value any) error {
+	file := filepath.Join(u.dir, "config.yaml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	var settings map[string]map[string]any
+	if err := yaml.Unmarshal(text, &settings); err != nil {
+		return err
+	}
+	section, name, _ := strings.Cut(path, ".")
+	settings[section][name] = value
+	if text, err = yaml.Marshal(settings); err != nil {
+		return err
+	}
+	return os.WriteFile(file, text, 0o600)
+}
+
 // nest turns dotted paths into nested maps.
 func nest(flat map[string]any) map[string]any {
 	tree := map[string]any{}

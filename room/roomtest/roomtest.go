@@ -8,6 +8,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/room"
 )
 
@@ -134,12 +135,8 @@ func (g *generator) isCreator(user id.UserID) bool {
 }
 
 func containsCreator(content string, user id.UserID) bool {
-	var create struct {
-		Additional []id.UserID `json:"additional_creators"`
-	}
-	_ = json.Unmarshal([]byte(content), &create)
-	for _, creator := range create.Additional {
-		if creator == user {
+	for creator := range exactjson.Items([]byte(content), "additional_creators") {
+		if exactjson.Text(creator) == string(user) {
 			return true
 		}
 	}

@@ -1,0 +1,55 @@
+package commands
+
+import (
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/policy"
+	"usher/room"
+)
+
+// Notices words the bot's messages without a command: cards and their results, reports of a guard, greetings.
+type Notices struct {
+	Prefix string // of commands
+	Self   invites.Identity
+}
+
+// Greeting is the bot's first message in a room: one line about its use and its power there. The decision is on an invitation by the bot itself.
+func (n Notices) Greeting(direct bool, q policy.Question, standing policy.Decision) *event.MessageEventContent {
+	var reply Reply
+	t := &reply.Text
+	if direct {
+		t.Say("greeting.direct", "prefix", n.Prefix)
+		return reply.Notice(Message{})
+	}
+	t.Say("greeting.room", "prefix", n.Prefix)
+	local, domain := n.Self.Assert, n.Self.Domain
+	why := policy.Explain(q, asMine(standing)).Phrase()
+	switch {
+	case standing.Verdict == room.Allow && local:
+		t.Say("greeting.both", "domain", domain)
+	case standing.Verdict == room.Allow:
+		t.Say("greeting.mine")
+	case standing.Verdict == room.Deny && local:
+		t.Tell(room.Say("greeting.own", "domain", domain).Holding(why))
+	case standing.Verdict == room.Deny:
+		t.Tell(room.Say("greeting.powerless").Holding(why))
+	}
+	return reply.Notice(Message{})
+}
+
+// asMine words a decision from the bot's side.
+func asMine(d policy.Decision) policy.Decision {
+	if d.Side == policy.SideActor {
+		d.Side = policy.SidePerformer
+	}
+	return d
+}
+
+// Malformed tells the author of an unreadable policy, and the room's other admins, about its fault.
+func (n Notices) Malformed(author id.UserID, fault policy.Malformed) *event.MessageEventContent {
+	reply := Reply{Mention: true}
+	reply.Text.Tell(room.Say("policy.malformed", "author", author, "prefix", n.Prefix).Holding(fault.Phrase())).Reason(string(policy.CodeMalformed))
+	return reply.Notice(Message{Sender: author})
+}
