@@ -78,13 +78,19 @@ type Intake struct {
 	buffers   sync.Pool // of *work
 }
 
+// Bounds of one request where no others are set.
+const (
+	defaultBody = 50 << 20
+	defaultRead = 30 * time.Second
+)
+
 // NewIntake makes the handler.
 func NewIntake(o IntakeOptions) *Intake {
 	if o.MaxBody == 0 {
-		o.MaxBody = 50 << 20
+		o.MaxBody = defaultBody
 	}
 	if o.ReadTimeout == 0 {
-		o.ReadTimeout = 30 * time.Second
+		o.ReadTimeout = defaultRead
 	}
 	if o.Commit == 0 {
 		o.Commit = 10 * time.Second
@@ -131,7 +137,7 @@ func (n *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		n.ready(w)
 		return
 	}
-	if status, code := n.authorize(r); status != http.StatusOK {
+	if status, code := authorize(r, n.o.Token); status != http.StatusOK {
 		refuse(w, status, code)
 		return
 	}
@@ -154,7 +160,7 @@ func (n *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // authorize checks the hs_token, in the header or, as homeservers of old do, in the query
 // (https://spec.matrix.org/latest/application-service-api/#authorization).
-func (n *Intake) authorize(r *http.Request) (status int, errcode string) {
+func authorize(r *http.Request, hsToken string) (status int, errcode string) {
 	token, found := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !found && r.URL.RawQuery != "" {
 		token = r.URL.Query().Get("access_token")
@@ -162,25 +168,30 @@ func (n *Intake) authorize(r *http.Request) (status int, errcode string) {
 	switch {
 	case token == "":
 		return http.StatusUnauthorized, "M_MISSING_TOKEN"
-	case n.o.Token == "" || subtle.ConstantTimeCompare([]byte(token), []byte(n.o.Token)) != 1:
+	case hsToken == "" || subtle.ConstantTimeCompare([]byte(token), []byte(hsToken)) != 1:
 		return http.StatusForbidden, "M_FORBIDDEN"
 	}
 	return http.StatusOK, ""
 }
 
 func (n *Intake) ready(w http.ResponseWriter) {
-	reasons := []string{}
+	var reasons []string
 	if n.o.Ready != nil {
-		reasons = append(reasons, n.o.Ready()...)
+		reasons = n.o.Ready()
 	}
 	if n.draining.Load() {
 		reasons = append(reasons, "shutting down")
 	}
+	answerReady(w, reasons)
+}
+
+// answerReady answers 200, or 503 with the reasons why this process can't work.
+func answerReady(w http.ResponseWriter, reasons []string) {
 	status := http.StatusOK
 	if len(reasons) > 0 {
 		status = http.StatusServiceUnavailable
 	}
-	body, err := json.Marshal(map[string]any{"ready": len(reasons) == 0, "reasons": reasons})
+	body, err := json.Marshal(map[string]any{"ready": len(reasons) == 0, "reasons": append([]string{}, reasons...)})
 	if err != nil {
 		status = http.StatusInternalServerError
 	}

@@ -11,6 +11,7 @@ import (
 
 	"usher/commands"
 	"usher/invites"
+	"usher/loop"
 )
 
 // How long a command that meets internal trouble is tried again before it is answered as failed.
@@ -26,7 +27,7 @@ func (b *bot) handle(ctx context.Context, ev invites.Received) {
 	started := time.Now()
 	b.metrics.LaneWait(started.Sub(ev.ReceivedAt))
 	defer b.admitted.Delete(ev.Event)
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+	for pause := (loop.Backoff{First: firstPause, Last: lastPause}); ; {
 		// Without its token the bot can do nothing, so it begins nothing.
 		if b.client.AwaitToken(ctx) != nil {
 			return
@@ -35,16 +36,14 @@ func (b *bot) handle(ctx context.Context, ev invites.Received) {
 		if err == nil {
 			return
 		}
-		wait := pause
+		wait := pause.Next()
 		if under := new(invites.UnderWayError); errors.As(err, &under) {
 			wait = time.Until(under.Until) + time.Millisecond
 		} else {
-			b.log.Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Dur("again_in", pause).Msg("an event could not be handled")
+			b.log.Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Dur("again_in", wait).Msg("an event could not be handled")
 		}
-		select {
-		case <-ctx.Done():
+		if !loop.Sleep(ctx, wait) {
 			return
-		case <-time.After(wait):
 		}
 	}
 }

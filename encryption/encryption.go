@@ -34,6 +34,7 @@ import (
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/id"
 
+	"usher/loop"
 	"usher/store"
 )
 
@@ -144,10 +145,10 @@ var errGone = errors.New("the homeserver does not know the device any more")
 // the homeserver.
 func (d *Device) Run(ctx context.Context) {
 	defer d.setSession(nil) // the next process loads the keys from the database
-	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, lastPause) {
+	for pause := (loop.Backoff{First: firstPause, Last: lastPause}); ctx.Err() == nil; {
 		err := d.establish(ctx)
 		if err == nil {
-			pause = firstPause
+			pause.Reset()
 			d.setState(true, false)
 			err = d.follow(ctx)
 			d.setState(false, false)
@@ -155,11 +156,9 @@ func (d *Device) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		d.log.Err(cause(err)).Dur("again_in", pause).Msg("encrypted rooms can't be served for now")
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
+		wait := pause.Next()
+		d.log.Err(cause(err)).Dur("again_in", wait).Msg("encrypted rooms can't be served for now")
+		loop.Sleep(ctx, wait)
 	}
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 
 	"usher/invites"
+	"usher/loop"
 	"usher/store"
 )
 
@@ -120,7 +121,14 @@ func (q *Queue) Start(ctx context.Context) error {
 	}
 	var sweeping context.Context
 	sweeping, q.stopSweeper = context.WithCancel(context.WithoutCancel(ctx))
-	q.sweeper.Go(func() { q.runSweeper(sweeping) })
+	q.sweeper.Go(func() {
+		q.sweep(sweeping)
+		loop.Every(sweeping, q.cfg.SweepEvery, q.sweep)
+	})
+	q.sweeper.Go(func() {
+		q.clean(sweeping)
+		loop.Every(sweeping, q.cfg.CleanEvery, q.clean)
+	})
 	return nil
 }
 
@@ -142,25 +150,6 @@ func (q *Queue) Stop(ctx context.Context) error {
 		return errors.Join(errors.New("jobs: deliveries are still running"), err)
 	}
 	return nil
-}
-
-// runSweeper sweeps every SweepEvery and cleans every CleanEvery, until ctx ends.
-func (q *Queue) runSweeper(ctx context.Context) {
-	sweep, clean := time.NewTicker(q.cfg.SweepEvery), time.NewTicker(q.cfg.CleanEvery)
-	defer sweep.Stop()
-	defer clean.Stop()
-	q.sweep(ctx)
-	q.clean(ctx)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-sweep.C:
-			q.sweep(ctx)
-		case <-clean.C:
-			q.clean(ctx)
-		}
-	}
 }
 
 // sweep wakes due rows, whose wake-up was lost or never written.

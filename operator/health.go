@@ -17,6 +17,7 @@ const (
 	faultToken    = "as_token"
 	faultPuppet   = "puppet_token"
 	faultDevice   = "device"
+	faultPeer     = "peer"
 )
 
 // faultReasons are the sentences of /ready.
@@ -27,6 +28,7 @@ var faultReasons = []struct {
 	{faultDatabase, room.Say("ready.database")},
 	{faultToken, room.Say("ready.as_token")},
 	{faultDevice, room.Say("ready.device")},
+	{faultPeer, room.Say("ready.peer")},
 	{faultPuppet, room.Say("ready.puppet_token")},
 }
 
@@ -45,11 +47,18 @@ type Tokens interface {
 // Device is the part of the encryption device that health needs.
 type Device interface{ Ready() bool }
 
+// Peer is the process that is active while this one stands by.
+type Peer interface {
+	// Unreachable tells whether this process stands by and can't forward requests to the active one.
+	Unreachable(ctx context.Context) bool
+}
+
 // Health tells whether this process can work. Its methods may be called from several goroutines.
 type Health struct {
 	Database Database
 	Tokens   Tokens
 	Device   Device // nil where encryption is off
+	Peer     Peer   // nil: there is only this process
 
 	stopping atomic.Bool
 }
@@ -66,6 +75,7 @@ func (h *Health) Faults() map[string]bool {
 		faultToken:    h.Tokens.TokenRefused(),
 		faultPuppet:   h.Tokens.PuppetRefused(),
 		faultDevice:   h.Device != nil && !h.Device.Ready(),
+		faultPeer:     h.Peer != nil && h.Peer.Unreachable(ctx),
 	}
 }
 

@@ -36,3 +36,6 @@ func (s *Store) Commit(ctx context.Context, do func()) error {
 		return nil
 	})
 }
+
+// TakeoverPause is the time that a process has to notice the loss of its session.
+const TakeoverPause = takeoverPause

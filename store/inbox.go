@@ -41,10 +41,13 @@ func (s Inbox) Receive(ctx context.Context, events []invites.Received, members .
 	rows := inboxRows(events)
 	var fresh []invites.Received
 	k := plain
-	if len(rows)+len(members) == 1 {
+	if len(rows)+len(members) == 1 && s.term.Load() == 0 {
 		k = single
 	}
 	err := s.write.commit(ctx, k, func(t *tx) error {
+		if err := s.fence(t); err != nil {
+			return err
+		}
 		seqs := make(map[id.EventID]int64, len(events))
 		err := insertInbox.query(t, rows, func(r row) error {
 			var seq int64

@@ -23,7 +23,7 @@ func (s *db) openPostgres(ctx context.Context, cfg Config) error {
 	pc.MinIdleConns = int32(min(cfg.MaxIdleConns, cfg.MaxOpenConns))
 	pc.ConnConfig.ConnectTimeout = cmp.Or(pc.ConnConfig.ConnectTimeout, 10*time.Second)
 	params := pc.ConnConfig.RuntimeParams
-	params["application_name"] = cmp.Or(params["application_name"], owner)
+	params["application_name"] = cmp.Or(params["application_name"], application)
 	params["synchronous_commit"] = "on" // what was answered 200 survives the plug, whatever the server's default
 	if s.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
@@ -39,10 +39,13 @@ func (s *db) openPostgres(ctx context.Context, cfg Config) error {
 	return s.upgrade(ctx, schema().Finish())
 }
 
-// schemaLock is the advisory lock under which one replica at a time changes the schema.
-const schemaLock = 0x7573686572 // "usher"
+// application is the name that the database server shows for the connections of Usher.
+const application = "usher-process"
 
-// Exclusively runs fn while no other replica runs one; it is for changing the schema.
+// schemaLock is the advisory lock under which one process at a time changes the schema.
+const schemaLock = 0x7573686573
+
+// Exclusively runs fn while no other process runs one; it is for changing the schema.
 func (s *db) Exclusively(ctx context.Context, fn func(context.Context) error) (err error) {
 	if s.pool == nil {
 		return fn(ctx) // the file is ours alone

@@ -8,6 +8,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.mau.fi/util/dbutil"
@@ -48,6 +49,7 @@ type db struct {
 	reads   handle
 	raw     *sql.DB       // the connection pool that writes
 	pool    *pgxpool.Pool // PostgreSQL only
+	term    atomic.Int64  // of the active process: see fence
 	ahead   int
 	closers []func() error
 }
