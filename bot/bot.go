@@ -34,8 +34,7 @@ type bot struct {
 	device  *encryption.Device // nil: encryption is off
 	pending *appservice.Pending
 	cards   *appservice.Cards
-	invites *invites.Service
-	guard   *invites.Guard
+	domain  *domain
 	runner  *commands.Runner
 	jobs    *jobs.Queue
 	chat    *chat.Chat

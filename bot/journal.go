@@ -8,22 +8,23 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/metrics"
 	"usher/store"
 )
 
 // stored is the store without logs and metrics.
 type stored struct{ *store.Store }
 
-// loggedStore is the store for all parts: the calls of invites.Store are measured, and the life of a row is logged. With the intake's
-// lines, which pair transactions and events, the ids of event, room and row tell a story from arrival to act. It never logs reasons,
-// texts or links.
+// loggedStore is the store for the intake and the use cases: the calls of metrics.Store are measured, and the life of a row is logged. With
+// the intake's lines, which pair transactions and events, the ids of event, room and row tell a story from arrival to act. It never logs
+// reasons, texts or links.
 type loggedStore struct {
 	stored
-	invites.Store
+	metrics.Store
 	log zerolog.Logger
 }
 
-// Record implements invites.Store.
+// Record logs decided rows.
 func (j loggedStore) Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, spend ...invites.Charge) ([]invites.Change, error) {
 	stored, err := j.Store.Record(ctx, rows, audit, spend...)
 	for _, row := range stored {
@@ -33,7 +34,7 @@ func (j loggedStore) Record(ctx context.Context, rows []invites.Change, audit []
 	return stored, err
 }
 
-// Claim implements invites.Store.
+// Claim logs attempts.
 func (j loggedStore) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]invites.Change, error) {
 	claimed, err := j.Store.Claim(ctx, rows, now, lease)
 	for _, row := range claimed {
@@ -42,7 +43,7 @@ func (j loggedStore) Claim(ctx context.Context, rows []int64, now time.Time, lea
 	return claimed, err
 }
 
-// Settle implements invites.Store.
+// Settle logs outcomes.
 func (j loggedStore) Settle(ctx context.Context, settlements ...invites.Settlement) error {
 	err := j.Store.Settle(ctx, settlements...)
 	for _, s := range settlements {
@@ -55,15 +56,15 @@ func (j loggedStore) Settle(ctx context.Context, settlements ...invites.Settleme
 	return err
 }
 
-// Handled implements invites.Store.
+// Handled logs ended events.
 func (j loggedStore) Handled(ctx context.Context, event id.EventID) error {
 	err := j.Store.Handled(ctx, event)
 	j.log.Debug().Err(err).Stringer("event", event).Msg("Handled")
 	return err
 }
 
-// about adds an invitation's ids to a line.
+// about adds a row's ids to a line.
 func (j loggedStore) about(line *zerolog.Event, row invites.Change) *zerolog.Event {
-	return line.Int64("invitation", row.ID).Stringer("event", row.Command).Stringer("room", row.Room).
+	return line.Int64("invitation", row.ID).Str("event", row.Request).Stringer("room", row.Room).
 		Str("action", string(row.Action)).Stringer("target", row.Target)
 }

@@ -20,6 +20,7 @@ import (
 	"usher/encryption"
 	"usher/homeserver"
 	"usher/invites"
+	"usher/invites/delivery"
 	"usher/jobs"
 	"usher/loop"
 	"usher/room"
@@ -92,17 +93,17 @@ func (b *bot) openDevice(ctx context.Context, cfg *config.Config, version string
 
 // compose makes the use cases and the ways in.
 func (b *bot) compose(cfg *config.Config, version string) {
-	b.invites = &invites.Service{
-		Store: b.store, Homeserver: b.metrics.Homeserver(b.state), Queue: b.metrics.Queue(b.jobs), Clock: clock{}, Self: b.self,
-		Limits: invites.Limits{AtOnce: cfg.Delivery.AtOnce, Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter},
-	}
-	b.guard = &invites.Guard{Service: b.invites, Store: b.store}
+	homeserver := watchedHomeserver{reads{b.state}, b.metrics.Actor(b.state)}
+	limits := delivery.Limits{Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter}
+	b.domain = newDomain(b.store, homeserver, b.metrics.Queue(b.jobs), b.self, limits)
+	b.domain.requests.AtOnce = cfg.Delivery.AtOnce
 	b.runner = b.newRunner(cfg, version)
 	o := chat.Options{
 		Self: b.self, Runner: b.runner, Stores: chat.Stores{Inbox: b.store, Cards: b.store, Rooms: b.store},
 		Homeserver: b.client, State: b.state,
 		Cases: chat.Cases{
-			Cards: b.invites, Knocks: b.invites, Guard: b.guard, Expiries: b.invites, Requests: b.invites, Delivery: b.invites,
+			Cards: b.domain.cards, Knocks: b.domain.knocks, Guard: b.domain.guard, Expiries: b.domain.ledger.Expiries,
+			Requests: b.domain.requests, Delivery: b.domain.delivery,
 		},
 		Queue: b.jobs, Index: chat.Index{Cards: b.cards, Pending: b.pending},
 		Settings: chat.Settings{
@@ -114,9 +115,9 @@ func (b *bot) compose(cfg *config.Config, version string) {
 		o.Device = b.device
 	}
 	b.chat = chat.New(o)
-	b.guard.Tell = b.chat.Rooms.GuardReport
+	b.domain.guard.Tell = b.chat.Rooms.GuardReport
 	if b.device != nil && cfg.Encryption.HistorySharing {
-		b.invites.History = b.chat.History
+		b.domain.delivery.History = b.chat.History
 	}
 }
 
@@ -129,7 +130,7 @@ func identity(cfg *config.Config) invites.Identity {
 
 func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 	return &commands.Runner{
-		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self}, Invites: b.invites, MaxAge: cfg.Commands.MaxAge, Version: version,
+		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self}, UseCases: b.domain.useCases(), MaxAge: cfg.Commands.MaxAge, Version: version,
 		Names: []string{cfg.Appservice.Bot.Displayname},
 		Level: func(user id.UserID) commands.Level {
 			switch cfg.Permissions.Level(user.String()) {

@@ -12,6 +12,7 @@ import (
 	"usher/commands"
 	"usher/exactjson"
 	"usher/invites"
+	"usher/invites/cards"
 	"usher/room"
 )
 
@@ -38,17 +39,17 @@ type CardCases interface {
 	// Review closes a card whose question is gone or whose time is over. A thorough review reads the room anew.
 	Review(ctx context.Context, c invites.Card, thorough bool) (invites.Card, error)
 	Cancel(ctx context.Context, c invites.Card, code string) (invites.Card, error)
-	Vote(ctx context.Context, c invites.Card, v invites.Vote) (invites.Ballot, error)
+	Vote(ctx context.Context, c invites.Card, v invites.Vote) (cards.Ballot, error)
 	// Tally counts the votes that a card has. Recount reads each at the homeserver before.
-	Tally(ctx context.Context, c invites.Card) (invites.Ballot, error)
-	Recount(ctx context.Context, c invites.Card) (invites.Ballot, error)
+	Tally(ctx context.Context, c invites.Card) (cards.Ballot, error)
+	Recount(ctx context.Context, c invites.Card) (cards.Ballot, error)
 	// CarryOut does what a closed card decided, once, and returns the row of the change.
 	CarryOut(ctx context.Context, c invites.Card) (invites.Change, error)
 }
 
 // KnockCase receives knocks.
 type KnockCase interface {
-	Knock(ctx context.Context, k invites.Knock) (invites.Reception, error)
+	Receive(ctx context.Context, k cards.Knock) (cards.Reception, error)
 }
 
 // CardDesk shows cards in rooms, counts reactions on them, and tells their outcome.
@@ -125,7 +126,7 @@ func (d *CardDesk) post(ctx context.Context, c invites.Card) error {
 		if c, err = d.cases.Cancel(ctx, c, invites.CodeNoRoom); err != nil {
 			return err
 		}
-		return d.Show(ctx, invites.Ballot{Card: c})
+		return d.Show(ctx, cards.Ballot{Card: c})
 	}
 	if err := d.store.PostedCard(ctx, c.ID, notice); err != nil {
 		return err
@@ -167,7 +168,7 @@ func (d *CardDesk) gone(ctx context.Context, gone id.EventID) error {
 		if c, err = d.cases.Review(ctx, c, true); err != nil {
 			return err
 		}
-		return d.Show(ctx, invites.Ballot{Card: c})
+		return d.Show(ctx, cards.Ballot{Card: c})
 	}
 	if c, err = d.store.CardVoted(ctx, gone); err != nil || c.State != invites.CardOpen {
 		return err
@@ -195,7 +196,7 @@ func (d *CardDesk) vote(ctx context.Context, ev invites.Received, c invites.Card
 
 // Show brings the notice of a card up to date after a vote: with the votes so far, or with the outcome, which is carried out first. A call
 // after a crash completes an earlier one.
-func (d *CardDesk) Show(ctx context.Context, ballot invites.Ballot) error {
+func (d *CardDesk) Show(ctx context.Context, ballot cards.Ballot) error {
 	c := ballot.Card
 	if c.State == invites.CardOpen {
 		if ballot.Code != "" || c.Votes == 1 {
@@ -239,7 +240,7 @@ func (d *CardDesk) redraw(ctx context.Context, c invites.Card, vote id.EventID, 
 
 // knocked receives a knock, and shows its card.
 func (d *CardDesk) knocked(ctx context.Context, ev invites.Received) error {
-	got, err := d.knocks.Knock(ctx, invites.Knock{Event: ev.Event, Room: ev.Room, User: ev.Sender, Reason: exactjson.Text(ev.Raw, "content", "reason")})
+	got, err := d.knocks.Receive(ctx, cards.Knock{Event: ev.Event, Room: ev.Room, User: ev.Sender, Reason: exactjson.Text(ev.Raw, "content", "reason")})
 	if err != nil || got.Card == nil {
 		return err
 	}
@@ -251,7 +252,7 @@ func (d *CardDesk) knocked(ctx context.Context, ev invites.Received) error {
 	}
 	switch {
 	case c.State != invites.CardOpen:
-		return d.Show(ctx, invites.Ballot{Card: c})
+		return d.Show(ctx, cards.Ballot{Card: c})
 	case c.Event != "":
 		return nil
 	}
@@ -288,14 +289,14 @@ func (d *CardDesk) reviewOne(ctx context.Context, c invites.Card, thorough bool)
 		if time.Since(c.ClosedAt) < postAfter && !thorough {
 			return nil // its lane tells the outcome
 		}
-		return d.Show(ctx, invites.Ballot{Card: c})
+		return d.Show(ctx, cards.Ballot{Card: c})
 	}
 	c, err := d.cases.Review(ctx, c, thorough)
 	switch {
 	case err != nil:
 		return err
 	case c.State != invites.CardOpen:
-		return d.Show(ctx, invites.Ballot{Card: c})
+		return d.Show(ctx, cards.Ballot{Card: c})
 	case c.Event == "" && time.Since(c.CreatedAt) > postAfter:
 		return d.post(ctx, c)
 	case c.Event == "":

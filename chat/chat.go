@@ -11,6 +11,7 @@ import (
 
 	"usher/commands"
 	"usher/invites"
+	"usher/invites/cards"
 )
 
 // Inbox is the part of the store that keeps events.
@@ -168,7 +169,7 @@ type forCommands struct {
 func (c forCommands) Direct(r id.RoomID) bool { return c.direct.has(r) }
 
 // Voted implements commands.Chat.
-func (c forCommands) Voted(ctx context.Context, b invites.Ballot) error { return c.cards.Show(ctx, b) }
+func (c forCommands) Voted(ctx context.Context, b cards.Ballot) error { return c.cards.Show(ctx, b) }
 
 // Load reads from the store the state that is kept in memory, and has the feed bring the events that wait in the inbox to the lanes.
 func (c *Chat) Load(ctx context.Context) error {

@@ -20,6 +20,7 @@ import (
 	"usher/commands"
 	"usher/homeserver"
 	"usher/invites"
+	"usher/invites/invitestest"
 	"usher/metrics"
 	"usher/store"
 )
@@ -96,12 +97,15 @@ func newChat(t *testing.T, edits ...func(*Options)) (*fixture, *sent) {
 	t.Cleanup(func() { _ = db.Close() })
 	f := &fixture{store: db, client: client, state: homeserver.NewState(client, homeserver.StateOptions{Log: zerolog.Nop()})}
 	self := invites.Identity{Bot: "@usher:here", Domain: "here"}
-	service := &invites.Service{Store: db, Clock: clock{}, Self: self}
-	f.runner = &commands.Runner{Invites: service, Notices: commands.Notices{Prefix: "!"}}
+	d := invitestest.New(db, invitestest.Surroundings{Homeserver: f.state, Clock: clock{}, Self: self, Lease: time.Minute})
+	f.runner = &commands.Runner{
+		UseCases: commands.UseCases{Requests: d.Requests, Policies: d.Editor, Ledger: d.Ledger, Cards: d.Cards, Judge: d.Judge, Clock: clock{}},
+		Notices:  commands.Notices{Prefix: "!"},
+	}
 	f.runner.Level = func(id.UserID) commands.Level { return f.level }
 	o := Options{
 		Self: self, Runner: f.runner, Stores: Stores{db, db, db}, Homeserver: client, State: f.state,
-		Cases: Cases{service, service, &invites.Guard{Service: service, Store: db}, service, service, service},
+		Cases: Cases{d.Cards, d.Knocks, d.Guard, d.Ledger.Expiries, d.Requests, d.Delivery},
 		Index: Index{appservice.NewCards(), appservice.NewPending()}, Counters: metrics.New("test", clock{}), Log: zerolog.Nop(),
 	}
 	for _, edit := range edits {

@@ -56,7 +56,7 @@ func (r *Rooms) Expire(ctx context.Context) error {
 
 // remind sends one notice about all invitations of a room that expire soon. It mentions their inviters.
 func (r *Rooms) remind(ctx context.Context, in id.RoomID, list []invites.Invitation) error {
-	rule, err := r.expiries.Expiry(ctx, in)
+	rule, err := r.expiries.Rule(ctx, in)
 	if err != nil {
 		return err
 	}

@@ -6,11 +6,12 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/guard"
 	"usher/room"
 )
 
 // GuardReport sends a report of the guard to its room. After a crash, the guard reports again.
-func (r *Rooms) GuardReport(ctx context.Context, in id.RoomID, report invites.Report) error {
+func (r *Rooms) GuardReport(ctx context.Context, in id.RoomID, report guard.Report) error {
 	part := "guard " + report.Part + " " + report.Key.Type + " " + string(in)
 	_, err := r.sender.message(ctx, in, transaction(report.Event, part), r.runner.GuardNotice(report))
 	r.log.Info().Stringer("room", in).Stringer("event", report.Event).Str("kind", string(report.Kind)).Str("part", report.Part).

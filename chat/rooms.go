@@ -62,7 +62,8 @@ type Guard interface {
 type Expiries interface {
 	// Expire records the withdrawal of overdue invitations. It returns the rows to wake, and the invitations to remind of.
 	Expire(ctx context.Context) (due []int64, remind []invites.Invitation, err error)
-	Expiry(ctx context.Context, r id.RoomID) (invites.ExpiryRule, error)
+	// Rule returns the rule of expiry of a room.
+	Rule(ctx context.Context, r id.RoomID) (invites.ExpiryRule, error)
 }
 
 // Rooms follows the state of rooms: policies, spaces, the guard, and the ledger of invitations.
