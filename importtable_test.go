@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"policy":     {"exactjson", "room", mautrix + "/id", "golang.org/x/net/idna"},
 	"room":       {"exactjson", mautrix + "/id"},
 	"appservice": {"exactjson", "invites", "room", mautrix + "/id", zerolog},
-	"homeserver": {"exactjson", "invites", "room", mautrix, mautrix + "/...", zerolog, "github.com/tidwall/gjson"},
+	"homeserver": {"exactjson", "invites", "room", "words", mautrix, mautrix + "/...", zerolog, "github.com/tidwall/gjson"},
 	"store":      {"invites", "room", mautrix + "/id", "database/sql", "go.mau.fi/util/dbutil", "github.com/jackc/pgx/v5/...", "modernc.org/sqlite/..."},
 	"jobs":       {"invites", "loop", "store", "github.com/riverqueue/river/..."},
 	"loop":       {},

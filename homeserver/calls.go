@@ -1,6 +1,7 @@
 package homeserver
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 
 	"usher/invites"
 	"usher/room"
+	"usher/words"
 )
 
 // Whoami returns the user that the homeserver takes the bot's requests for.
@@ -120,7 +122,7 @@ func (c *Client) change(ctx context.Context, e invites.Effect) error {
 	}
 	_, err := c.do(ctx, request{
 		name: string(e.Action), as: e.Performer, method: http.MethodPost, path: path("v3", "rooms", e.Room, string(e.Action)),
-		body: withReason(e.Reason, target),
+		body: withReason(cmp.Or(e.Reason, words.For("").Text(e.Because)), target),
 	})
 	return err
 }

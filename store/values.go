@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"usher/room"
 )
 
 // This file is the border between Go values and columns. Statements take and return plain Go values:
@@ -20,6 +22,7 @@ import (
 //     hexadecimal behind hexMark. Equal strings stay equal, different strings stay different;
 //   - *string, as text or NULL;
 //   - []string, as JSON in a text column, the empty text for an empty list;
+//   - room.Phrase, as JSON in a text column, the empty text for one that says nothing; any other text is shown as it is;
 //   - time.Time, in milliseconds since 1970 UTC, 0 for the zero time;
 //   - []byte, never NULL;
 //   - pointers to such values, which stand for the value.
@@ -52,6 +55,8 @@ func encode(v any) any {
 		return milliseconds(*v)
 	case []string:
 		return encodeList(v)
+	case room.Phrase:
+		return encodeText(v.String())
 	case []byte:
 		if v == nil {
 			return []byte{}
@@ -98,6 +103,8 @@ func (r row) Scan(dest ...any) error {
 			dest[i] = moment{d}
 		case *[]string:
 			dest[i] = list{d}
+		case *room.Phrase:
+			dest[i] = phrase{d}
 		}
 	}
 	if err := r.rows.Scan(dest...); err != nil {
@@ -121,7 +128,7 @@ func decodeText(d any) error {
 			return nil
 		}
 		return decodeString(*d)
-	case *int64, *int, *bool, *[]byte, moment, list:
+	case *int64, *int, *bool, *[]byte, moment, list, phrase:
 		return nil
 	}
 	if v := reflect.ValueOf(d); v.Kind() == reflect.Pointer && v.Elem().Kind() == reflect.String {
@@ -162,6 +169,20 @@ func (l list) Scan(src any) error {
 		return err
 	}
 	return json.Unmarshal([]byte(s.String), l.to)
+}
+
+// phrase scans a column of a phrase. Rows of version 6 and before have sentences there.
+type phrase struct{ to *room.Phrase }
+
+// Scan implements sql.Scanner.
+func (p phrase) Scan(src any) error {
+	var s sql.NullString
+	err := s.Scan(src)
+	if err == nil {
+		err = decodeString(&s.String)
+	}
+	*p.to = room.ReadPhrase(s.String)
+	return err
 }
 
 // moment scans a column of milliseconds.
