@@ -53,6 +53,6 @@ func newDomain(db loggedStore, hs watchedHomeserver, queue invites.Queue, self i
 // useCases are the parts that commands call.
 func (d *domain) useCases() commands.UseCases {
 	return commands.UseCases{
-		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Judge: d.judge, Clock: clock{}, Self: d.requests.Self,
+		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Judge: d.judge, Clock: clock{},
 	}
 }

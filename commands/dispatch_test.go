@@ -42,7 +42,7 @@ func newRunnerOver(t *testing.T, hs *invitestest.Homeserver, through invitestest
 	t.Cleanup(func() { _ = db.Close() })
 	hs.Create(lobby, "11", alice, "@usher:here", carol)
 	self, clock := invites.Identity{Bot: "@usher:here", Domain: "here", Assert: true}, invitestest.NewClock()
-	domain := invitestest.New(db, invitestest.World{
+	domain := invitestest.New(db, invitestest.Surroundings{
 		Homeserver: through, Queue: &invitestest.Queue{}, Clock: clock, Self: self, AtOnce: 3, Lease: time.Minute, GiveUp: time.Hour,
 	})
 	return &Runner{

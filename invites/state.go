@@ -63,14 +63,9 @@ type StateChange struct {
 	Event *room.Event
 }
 
-// MemberKey is the key of a user's membership in a room's state.
-func MemberKey(user id.UserID) room.Key {
-	return room.Key{Type: "m.room.member", StateKey: string(user)}
-}
-
 // MemberEventID returns the id of the event of a user's membership; empty without one.
 func MemberEventID(snap *room.Snapshot, user id.UserID) id.EventID {
-	if event, _ := snap.Event(MemberKey(user)); event != nil {
+	if event, _ := snap.Event(room.MemberKey(user)); event != nil {
 		return event.ID
 	}
 	return ""

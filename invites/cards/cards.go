@@ -258,7 +258,7 @@ func (s *Cards) moot(ctx context.Context, c invites.Card, thorough bool) (code s
 	case err != nil && !errors.Is(err, invites.ErrNotFound):
 		return "", err
 	}
-	key := invites.MemberKey(c.Actor)
+	key := room.MemberKey(c.Actor)
 	snap, err := s.Homeserver.Snapshot(ctx, c.Room, s.Self.Bot, []room.Key{key}, false)
 	if err != nil && !errors.Is(err, invites.ErrNoView) {
 		return "", err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -189,14 +190,23 @@ func (s *Knocks) welcome(ctx context.Context, k Knock, p *policy.InForce) (welco
 		d.Side = policy.SidePerformer
 		return false, policy.Explain(q, d).Phrase(), nil
 	}
-	listed := p.Document.Knocks.Welcomes(k.User)
+	snap, err := s.Cards.Judge.Policies.Look(ctx, k.Room, p, k.User)
+	if err != nil || snap == nil {
+		return false, "", err
+	}
+	invite := room.Action{Type: room.Invite, Sender: s.Cards.Self.Bot, Target: k.User}
+	may := func(path string) bool { return p.Entitled(snap, path, invite).Verdict == room.Allow }
+	listed := slices.ContainsFunc(p.Document.Knocks.Welcomes(k.User), may)
+	if !may("knocks.accept_members_of") {
+		return listed, "", nil
+	}
 	for _, other := range p.Document.Knocks.AcceptMembersOf {
 		if within, err := s.Cards.Judge.Reach.Reaches(ctx, k.Room, other, false); err != nil {
 			return false, remark, err
 		} else if listed || !within {
 			continue
 		}
-		key := invites.MemberKey(k.User)
+		key := room.MemberKey(k.User)
 		snap, err := s.Cards.Homeserver.Snapshot(ctx, other, s.Cards.Self.Bot, []room.Key{key}, false)
 		if err != nil && !errors.Is(err, invites.ErrNoView) {
 			return false, remark, err

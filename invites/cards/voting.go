@@ -86,7 +86,7 @@ func (s *Cards) late(ctx context.Context, c invites.Card, v invites.Vote) (Ballo
 func (s *Cards) electorate(ctx context.Context, c invites.Card, voters ...id.UserID) (*room.Snapshot, error) {
 	needs := []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}}
 	for _, voter := range voters {
-		needs = append(needs, invites.MemberKey(voter))
+		needs = append(needs, room.MemberKey(voter))
 	}
 	snap, err := s.Homeserver.Snapshot(ctx, c.Room, s.Self.Bot, needs, false)
 	if errors.Is(err, invites.ErrNoView) {

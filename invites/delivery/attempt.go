@@ -162,7 +162,7 @@ func (d *Delivery) confirm(ctx context.Context, row invites.Change) invites.Outc
 	if row.Action != room.Invite || row.Performer == d.Self.Bot {
 		return done
 	}
-	snap, err := d.Homeserver.Snapshot(ctx, row.Room, row.Actor, []room.Key{invites.MemberKey(row.Target)}, false)
+	snap, err := d.Homeserver.Snapshot(ctx, row.Room, row.Actor, []room.Key{room.MemberKey(row.Target)}, false)
 	if err != nil {
 		return done // accepted, and nothing speaks against it
 	}

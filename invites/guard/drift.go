@@ -78,7 +78,7 @@ func (g *Guard) drifted(ctx context.Context, r id.RoomID, p *policy.InForce, d p
 		return g.tellOnce(ctx, r, p, report)
 	}
 	p.Document.Guard.Mend(snap, &d, cause.Before)
-	if code, because := p.MaySetBack(snap, r, &d, g.Self.Bot); code != "" {
+	if code, because := p.MaySetBack(snap, &d, g.Self.Bot); code != "" {
 		report.Part, report.Code, report.Rule = string(code), string(code), string(because.Rule)
 		return g.tellOnce(ctx, r, p, report)
 	}
@@ -181,13 +181,16 @@ func (g *Guard) fight(ctx context.Context, r id.RoomID, p *policy.InForce, event
 // maxCalled bounds how many users are called.
 const maxCalled = 10
 
-// admins lists the users with power by name who may change the policy.
+// admins lists the users whom the room gives power by name, its creators included, and who may change the policy: at most maxCalled,
+// the strongest.
 func (g *Guard) admins(snap *room.Snapshot) (list []id.UserID) {
 	needed, known := snap.NeededToSend(policy.EventType)
-	for _, user := range judge.Named(snap) {
-		if power, knows := snap.Power(user); known && knows && power >= needed && user != g.Self.Bot {
+	for _, user := range snap.Named() {
+		power, knows := snap.Power(user)
+		if known && knows && power >= needed && user != g.Self.Bot && len(list) < maxCalled {
 			list = append(list, user)
 		}
 	}
-	return list[:min(len(list), maxCalled)]
+	slices.Sort(list)
+	return list
 }

@@ -43,9 +43,11 @@ type Store interface {
 	Received(ctx context.Context, event id.EventID) (invites.Received, error)
 }
 
-// Homeserver sets state.
+// Homeserver shows and sets state. Errors are those of judge.Homeserver.
 type Homeserver interface {
-	// SendState sets a piece of state as a user: a local one by identity assertion, or the bot. Errors are *ActError.
+	// Snapshot returns the known state of a room, as judge.Homeserver does.
+	Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error)
+	// SendState sets a piece of state as a user: a local one by identity assertion, or the bot.
 	SendState(ctx context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error)
 }
 

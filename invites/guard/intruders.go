@@ -16,8 +16,11 @@ import (
 // joined looks at a user who came in: uninvited, by a door that should be shut?
 func (g *Guard) joined(ctx context.Context, ev invites.Received, p *policy.InForce, target id.UserID) error {
 	guard := &p.Document.Guard
-	if guard.Intruders == policy.Ignore || !guard.IsIntruder(authorised(ev)) {
+	if guard.Intruders == policy.Ignore || !guard.IsIntruder(false) {
 		return nil
+	}
+	if vouched, err := g.vouched(ctx, ev); err != nil || !guard.IsIntruder(vouched) {
+		return invites.UnlessUnseen(err)
 	}
 	event, err := g.Judge.History.Event(ctx, ev.Room, "", ev.Event)
 	if err != nil {
@@ -40,9 +43,24 @@ func (g *Guard) joined(ctx context.Context, ev invites.Received, p *policy.InFor
 // membershipOf returns the membership that a member event sets.
 func membershipOf(ev invites.Received) string { return exactjson.Text(ev.Raw, "content", "membership") }
 
-// authorised reports whether a member's server let the user join without an invitation.
-func authorised(ev invites.Received) bool {
-	return exactjson.Find(ev.Raw, "content", "join_authorised_via_users_server") != nil
+// vouched reports whether a restricted join rule let the user join (room.Vouched). A rule that was set after the join arrived does not
+// count: homeservers do not check the voucher while a room is public. Where the room's state is not known, nobody is accused.
+func (g *Guard) vouched(ctx context.Context, ev invites.Received) (bool, error) {
+	content, user := exactjson.Find(ev.Raw, "content"), id.UserID(*ev.StateKey)
+	snap, err := g.Homeserver.Snapshot(ctx, ev.Room, "", room.VouchedNeeds(user, content), false)
+	if err != nil {
+		return false, err
+	}
+	rules, _ := snap.Event(room.Key{Type: "m.room.join_rules"})
+	if result := room.Vouched(snap, user, content); result.Verdict == room.Deny || rules == nil {
+		return result.Verdict == room.Unknown, nil
+	}
+	set, err := g.Judge.History.Event(ctx, ev.Room, "", rules.ID)
+	if err != nil {
+		return true, invites.UnlessUnseen(err)
+	}
+	before := exactjson.Text(set.Before, "join_rule")
+	return !set.SentAt.After(ev.ReceivedAt) || before == "restricted" || before == "knock_restricted", nil
 }
 
 // newest is how many of a user's last invitations are looked through for one.
@@ -111,7 +129,7 @@ func (g *Guard) remove(ctx context.Context, ev invites.Received, p *policy.InFor
 	case result.Verdict != room.Allow:
 		report.Rule = string(result.Rule)
 		report.Code, r.wanted = string(policy.CodeGuardPower), false
-	case !p.Entitled(snap, ev.Room, r.path, kick):
+	case p.Entitled(snap, r.path, kick).Verdict != room.Allow:
 		report.Code, r.wanted = string(policy.CodeGuardAuthor), false
 	}
 	report.Acts = r.wanted
@@ -161,9 +179,16 @@ func (g *Guard) wanted(ctx context.Context, row invites.Change) (bool, error) {
 	}
 	doc := &p.Document.Guard
 	membership, _ := snap.Membership(row.Target)
-	path, wants := "guard.intruders", doc.Mode != policy.Off && doc.Intruders == policy.Kick && doc.IsIntruder(authorised(ev)) && membership != "invite"
+	path, wants := "guard.intruders", doc.Mode != policy.Off && doc.Intruders == policy.Kick && doc.IsIntruder(false) && membership != "invite"
+	if wants && membershipOf(ev) == "join" {
+		vouched, err := g.vouched(ctx, ev)
+		if err != nil {
+			return false, invites.UnlessUnseen(err)
+		}
+		wants = doc.IsIntruder(vouched)
+	}
 	if membershipOf(ev) == "invite" { // as long as that invitation stands: a user who accepted it is no intruder
 		path, wants = "guard.by_hand", doc.Mode != policy.Off && doc.ByHand == policy.Withdraw && invites.MemberEventID(snap, row.Target) == row.Command
 	}
-	return wants && p.Entitled(snap, row.Room, path, room.Action{Type: room.Kick, Sender: g.Self.Bot, Target: row.Target}), nil
+	return wants && p.Entitled(snap, path, room.Action{Type: room.Kick, Sender: g.Self.Bot, Target: row.Target}).Verdict == room.Allow, nil
 }

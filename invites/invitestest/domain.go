@@ -44,8 +44,8 @@ type FullHomeserver interface {
 	Spaces(r id.RoomID) []id.RoomID
 }
 
-// World is the surroundings of a Domain.
-type World struct {
+// Surroundings are what a Domain works in.
+type Surroundings struct {
 	Homeserver FullHomeserver
 	Queue      invites.Queue
 	Clock      invites.Clock
@@ -66,7 +66,7 @@ func New[Store interface {
 	ledger.ExpiryStore
 	requests.Store
 	requests.EditorStore
-}](db Store, w World) *Domain {
+}](db Store, w Surroundings) *Domain {
 	hs := w.Homeserver
 	j := judge.New(db, hs, w.Clock, w.Self)
 	d := &delivery.Delivery{Store: db, Homeserver: hs, Queue: w.Queue, Clock: w.Clock, Self: w.Self, Judge: j,

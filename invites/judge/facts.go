@@ -32,7 +32,10 @@ func (s *Judge) facts(ctx context.Context, r id.RoomID, q policy.Question, p *po
 			return true, err
 		}},
 		{policy.FactLists, func() (ok bool, err error) {
-			f.Hit, err = s.Lists.find(ctx, doc.Whom.Lists, q.Target, viewer)
+			f.Hit, err = s.Lists.find(ctx, doc.Whom.Lists, viewer, func(l *policy.List) *policy.Hit { return l.Match(q.Target) })
+			if err == nil {
+				f.RoomHit, err = s.Lists.find(ctx, doc.Whom.Lists, viewer, func(l *policy.List) *policy.Hit { return l.MatchRoom(r) })
+			}
 			return true, err
 		}},
 		{policy.FactSpent, func() (ok bool, err error) {

@@ -9,6 +9,7 @@ import (
 	"usher/exactjson"
 	"usher/invites"
 	"usher/policy"
+	"usher/room"
 )
 
 // maxSteps is how many member events of one user are followed back.
@@ -31,7 +32,7 @@ func (s *History) Event(ctx context.Context, r id.RoomID, viewer id.UserID, even
 func (s *History) memberNow(ctx context.Context, r id.RoomID, viewer, user id.UserID, event id.EventID) (invites.StateEvent, error) {
 	e, err := s.Event(ctx, r, viewer, event)
 	if err != nil && invites.Unseen(err) {
-		return s.homeserver.CurrentEvent(ctx, r, viewer, invites.MemberKey(user))
+		return s.homeserver.CurrentEvent(ctx, r, viewer, room.MemberKey(user))
 	}
 	return e, err
 }

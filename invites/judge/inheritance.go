@@ -58,7 +58,7 @@ func (s *Policies) inForce(ctx context.Context, r id.RoomID, viewer id.UserID, s
 		if source.Event == "" {
 			return policy.Merge(sources...), nil
 		}
-		fmt.Fprintf(&key, "%s %s %d ", source.Room, source.Event, source.Size)
+		fmt.Fprintf(&key, "%s %s %d %t %t ", source.Room, source.Event, source.Size, source.Inherited, source.Lapsed)
 	}
 	return s.merged.get(key.String(), func() (*policy.InForce, error) { return policy.Merge(sources...), nil })
 }
@@ -110,11 +110,37 @@ func (s *Policies) above(ctx context.Context, chain []id.RoomID, viewer id.UserI
 			continue
 		}
 		if event, _ := snap.Event(policy.Key()); event != nil {
-			sources = append(sources, s.source(space, event))
+			source, err := s.inherited(ctx, space, event)
+			if err != nil {
+				return sources, err
+			}
+			sources = append(sources, source)
 		}
 		return s.above(ctx, append(chain, space), s.self.Bot, sources)
 	}
 	return sources, nil
+}
+
+// inherited reads the policy of a space, and whether the person who wrote it may still write it.
+func (s *Policies) inherited(ctx context.Context, space id.RoomID, event *room.Event) (policy.Source, error) {
+	source := s.source(space, event)
+	source.Inherited = true
+	person := source.Person(s.self.Bot)
+	if person == "" {
+		source.Lapsed = true
+		return source, nil
+	}
+	needs := []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}, room.MemberKey(person)}
+	snap, err := s.homeserver.Snapshot(ctx, space, s.self.Bot, needs, false)
+	if err != nil {
+		return source, fmt.Errorf("reading who may write the space's policy: %w", err)
+	}
+	may := snap.CanSend(person, policy.EventType, true)
+	if may.Verdict == room.Unknown {
+		return source, errUnseen
+	}
+	source.Lapsed = may.Verdict != room.Allow
+	return source, nil
 }
 
 // parents lists which of the spaces that claim a room the room names as its own, the canonical ones first, then by id
@@ -190,26 +216,16 @@ func links(event *room.Event) bool {
 	if event == nil {
 		return false
 	}
-	n := 0
-	for server := range exactjson.Items(event.Content, "via") {
-		if server[0] != '"' {
-			return false
-		}
-		n++
-	}
-	return n > 0
+	servers, ok := exactjson.Get(event.Content, "via").Texts()
+	return ok && len(servers) > 0
 }
 
 // Look shows the state by which acts in a policy's name are judged: the door, and the standing of the policy's authors, the bot and
 // others. It is nil where the bot can't see the room.
 func (s *Policies) Look(ctx context.Context, r id.RoomID, p *policy.InForce, others ...id.UserID) (*room.Snapshot, error) {
 	users := append(others, s.self.Bot)
-	for _, source := range p.Sources {
-		if !slices.Contains(users, source.Author) {
-			users = append(users, source.Author)
-		}
-	}
-	snap, err := s.homeserver.Snapshot(ctx, r, "", policy.GuardNeeds(users...), false)
+	needs := append(policy.GuardNeeds(users...), p.AuthorKeys(s.self.Bot)...)
+	snap, err := s.homeserver.Snapshot(ctx, r, "", needs, false)
 	if errors.Is(err, invites.ErrNoView) {
 		return nil, nil
 	}

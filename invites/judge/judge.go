@@ -168,6 +168,12 @@ func (s *Judge) Decide(ctx context.Context, r id.RoomID, q policy.Question, f po
 	if j.Decision.Code != policy.CodeFacts {
 		return j, nil
 	}
+	if j.Decision.Missing&policy.FactAuthors != 0 {
+		needs := append(policy.Needs(q), p.AuthorKeys(s.self.Bot)...)
+		if snap, err = s.homeserver.Snapshot(ctx, r, w.viewer(q), needs, false); err != nil {
+			return j, fmt.Errorf("reading the rights of the policy's authors: %w", err)
+		}
+	}
 	if f, err = s.facts(ctx, r, q, p, snap, f, w); err != nil {
 		return j, fmt.Errorf("finding out what the room's policy depends on: %w", err)
 	}

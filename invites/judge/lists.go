@@ -40,10 +40,10 @@ func (s *Lists) of(r id.RoomID) *list {
 	return s.kept[r]
 }
 
-// find returns the first rule of the lists that bans a user, or nil. The text of the rule is for users who may read the list.
-func (s *Lists) find(ctx context.Context, lists []id.RoomID, user, asker id.UserID) (*policy.Hit, error) {
+// find returns the first rule of the lists that match finds, or nil. The text of the rule is for users who may read the list.
+func (s *Lists) find(ctx context.Context, lists []id.RoomID, asker id.UserID, match func(*policy.List) *policy.Hit) (*policy.Hit, error) {
 	for _, r := range lists {
-		hit, _, err := s.lookUp(ctx, r, user)
+		hit, _, err := s.lookUp(ctx, r, match)
 		if err != nil {
 			return nil, err
 		}
@@ -59,8 +59,8 @@ func (s *Lists) find(ctx context.Context, lists []id.RoomID, user, asker id.User
 	return nil, nil
 }
 
-// lookUp brings a list up to date and looks a user up in it. It returns the number of its rules, too.
-func (s *Lists) lookUp(ctx context.Context, r id.RoomID, user id.UserID) (*policy.Hit, int, error) {
+// lookUp brings a list up to date and looks a rule up in it. It returns the number of its rules, too.
+func (s *Lists) lookUp(ctx context.Context, r id.RoomID, match func(*policy.List) *policy.Hit) (*policy.Hit, int, error) {
 	if _, err := s.homeserver.Snapshot(ctx, r, "", nil, false); err != nil {
 		return nil, 0, err // policies name any room: only rooms that can be read are remembered
 	}
@@ -81,7 +81,7 @@ func (s *Lists) lookUp(ctx context.Context, r id.RoomID, user id.UserID) (*polic
 		}
 		w.rules.Set(change.Key, change.Event.Content)
 	}
-	hit := w.rules.Match(user)
+	hit := match(&w.rules)
 	if hit != nil {
 		hit.List = r
 	}
@@ -115,6 +115,6 @@ func (s *Lists) Readable(ctx context.Context, r id.RoomID, asker id.UserID) (rul
 	if !may {
 		return 0, invites.ErrNoView
 	}
-	_, rules, err = s.lookUp(ctx, r, s.self.Bot)
+	_, rules, err = s.lookUp(ctx, r, func(*policy.List) *policy.Hit { return nil })
 	return rules, err
 }

@@ -1,9 +1,7 @@
 package judge
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -48,7 +46,7 @@ func (s *Reach) Reaches(ctx context.Context, r, other id.RoomID, speak bool) (bo
 	keepers := keepersOf(here, s.self.Bot)
 	members := make([]room.Key, len(keepers))
 	for i, user := range keepers {
-		members[i] = invites.MemberKey(user)
+		members[i] = room.MemberKey(user)
 	}
 	if here, err = s.homeserver.Snapshot(ctx, r, s.self.Bot, append(members, create, levels), false); err != nil {
 		return false, unlessNoView(err)
@@ -71,7 +69,7 @@ func (s *Reach) Reaches(ctx context.Context, r, other id.RoomID, speak bool) (bo
 // mayRead tells whether a user may read a room's state themselves, by the state that the bot sees: as a member, or because anybody
 // may. The bot lends its view to nobody else.
 func (s *Reach) mayRead(ctx context.Context, r id.RoomID, user id.UserID) (bool, error) {
-	member, visibility := invites.MemberKey(user), room.Key{Type: "m.room.history_visibility"}
+	member, visibility := room.MemberKey(user), room.Key{Type: "m.room.history_visibility"}
 	snap, err := s.homeserver.Snapshot(ctx, r, s.self.Bot, []room.Key{member, visibility, {Type: "m.room.join_rules"}}, false)
 	if err != nil {
 		return false, unlessNoView(err)
@@ -82,12 +80,8 @@ func (s *Reach) mayRead(ctx context.Context, r id.RoomID, user id.UserID) (bool,
 	if rule, known := snap.JoinRule(); known && rule == "public" {
 		return true, nil
 	}
-	var content map[string]json.RawMessage // with exact keys
-	var visible string
-	if event, _ := snap.Event(visibility); event != nil && json.Unmarshal(event.Content, &content) == nil {
-		_ = json.Unmarshal(content["history_visibility"], &visible)
-	}
-	return visible == "world_readable", nil
+	event, _ := snap.Event(visibility)
+	return event != nil && exactjson.Text(event.Content, "history_visibility") == "world_readable", nil
 }
 
 // unlessNoView drops ErrNoView.
@@ -98,41 +92,15 @@ func unlessNoView(err error) error {
 	return fmt.Errorf("reading a room's state: %w", err)
 }
 
-// keepersOf lists the users to whom a room gives power by name, the strongest first: a crowd with a little power hides nobody.
+// keepersOf lists the users whom a room gives power by name, but the bot, the strongest first: a crowd with little power hides nobody.
 func keepersOf(s *room.Snapshot, bot id.UserID) []id.UserID {
-	all := Named(s)
-	slices.SortStableFunc(all, func(a, b id.UserID) int {
-		left, _ := s.Power(a)
-		right, _ := s.Power(b)
-		return cmp.Compare(right, left)
-	})
-	all = slices.DeleteFunc(all, func(user id.UserID) bool { return user == bot })
+	all := slices.DeleteFunc(s.Named(), func(user id.UserID) bool { return user == bot })
 	return all[:min(len(all), maxKeepers)]
-}
-
-// Named lists the users to whom a room gives power by name, in their order: its creators, and those in its power levels.
-func Named(s *room.Snapshot) []id.UserID {
-	var all []id.UserID
-	if event, _ := s.Event(room.Key{Type: "m.room.create"}); event != nil {
-		all = append(all, event.Sender)
-		for user := range exactjson.Items(event.Content, "additional_creators") {
-			if user := exactjson.Text(user); user != "" {
-				all = append(all, id.UserID(user))
-			}
-		}
-	}
-	if event, _ := s.Event(room.Key{Type: "m.room.power_levels"}); event != nil {
-		for user := range exactjson.Members(event.Content, "users") {
-			all = append(all, id.UserID(user))
-		}
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
 }
 
 // Member returns nil where the asker is in the room, as far as that can be seen on their behalf, else ErrNotJoined.
 func (s *Reach) Member(ctx context.Context, r id.RoomID, asker id.UserID) error {
-	snap, err := s.homeserver.Snapshot(ctx, r, asker, []room.Key{invites.MemberKey(asker)}, false)
+	snap, err := s.homeserver.Snapshot(ctx, r, asker, []room.Key{room.MemberKey(asker)}, false)
 	if errors.Is(err, invites.ErrNoView) {
 		return ErrNotJoined
 	}

@@ -77,7 +77,7 @@ func (s *Expiries) rule(ctx context.Context, r id.RoomID, kick room.Action) (rul
 	return invites.ExpiryRule{
 		After: pending.ExpireAfter, Remind: min(pending.RemindBefore, pending.ExpireAfter),
 		Powerless: room.Authorize(snap, kick).Verdict != room.Allow,
-		Lends:     !p.Entitled(snap, r, "pending.expire_after", kick),
+		Lends:     p.Entitled(snap, "pending.expire_after", kick).Verdict != room.Allow,
 	}, nil
 }
 
@@ -175,7 +175,7 @@ func (s *Expiries) stands(ctx context.Context, row invites.Change) (bool, error)
 		return false, err
 	}
 	// The ledger hears of a renewal with the next transaction, the room shows it at once.
-	member := invites.MemberKey(row.Target)
+	member := room.MemberKey(row.Target)
 	snap, err := s.Homeserver.Snapshot(ctx, row.Room, s.Self.Bot, []room.Key{member}, true)
 	if errors.Is(err, invites.ErrNoView) {
 		return true, nil

@@ -66,13 +66,16 @@ const (
 // Write sets a room's own policy for an actor whom the room's power levels let send that event: as the actor where Usher may, else as the
 // bot, if it has the power too. The error is a Refusal where it is not to be.
 func (s *Editor) Write(ctx context.Context, command id.EventID, r id.RoomID, actor id.UserID, layer policy.Layer) (by id.UserID, err error) {
-	content := layer.Content()
+	content := layer.ContentFor(actor)
 	if len(content) > maxContent {
 		return "", Refusal{CodeEditLarge, room.Say("edit.large")}
 	}
 	by, err = s.writer(ctx, r, actor)
 	if err != nil {
 		return "", err
+	}
+	if by != s.Self.Bot {
+		content = layer.Content()
 	}
 	event, err := s.Homeserver.SendState(ctx, r, by, policy.Key(), content)
 	if invites.Refused(err) {
@@ -90,7 +93,7 @@ func (s *Editor) Write(ctx context.Context, command id.EventID, r id.RoomID, act
 
 // writer chooses who sends the policy event, by the current state.
 func (s *Editor) writer(ctx context.Context, r id.RoomID, actor id.UserID) (id.UserID, error) {
-	needs := []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}, invites.MemberKey(actor), invites.MemberKey(s.Self.Bot)}
+	needs := []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}, room.MemberKey(actor), room.MemberKey(s.Self.Bot)}
 	snap, err := s.Homeserver.Snapshot(ctx, r, actor, needs, true)
 	if errors.Is(err, invites.ErrNoView) {
 		return "", Refusal{CodeEditView, room.Say("edit.no_view")}
