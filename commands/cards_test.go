@@ -119,7 +119,7 @@ func TestCardWords(t *testing.T) {
 		return c
 	}
 	row := func(s invites.Status, code, detail string) invites.Change {
-		return invites.Change{ID: 1, Status: s, Code: code, Detail: detail}
+		return invites.Change{ID: 1, Status: s, Code: code, Detail: room.ReadPhrase(detail)}
 	}
 	tests := map[string]struct {
 		got  Reply

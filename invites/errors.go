@@ -24,7 +24,7 @@ var ErrNoView = errors.New("invites: the room's state can't be read")
 type UnderWayError struct{ Until time.Time }
 
 // Error implements error.
-func (e *UnderWayError) Error() string { return "invites: an attempt is under way" }
+func (e *UnderWayError) Error() string { return "invites: attempt unfinished" }
 
 // Class says how to go on after the homeserver refused or failed.
 type Class uint8

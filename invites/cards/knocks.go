@@ -192,13 +192,13 @@ func (s *Knocks) welcome(ctx context.Context, k Knock, p *policy.InForce) (welco
 	}
 	snap, err := s.Cards.Judge.Policies.Look(ctx, k.Room, p, k.User)
 	if err != nil || snap == nil {
-		return false, "", err
+		return false, remark, err
 	}
 	invite := room.Action{Type: room.Invite, Sender: s.Cards.Self.Bot, Target: k.User}
 	may := func(path string) bool { return p.Entitled(snap, path, invite).Verdict == room.Allow }
 	listed := slices.ContainsFunc(p.Document.Knocks.Welcomes(k.User), may)
 	if !may("knocks.accept_members_of") {
-		return listed, "", nil
+		return listed, remark, nil
 	}
 	for _, other := range p.Document.Knocks.AcceptMembersOf {
 		if within, err := s.Cards.Judge.Reach.Reaches(ctx, k.Room, other, false); err != nil {
