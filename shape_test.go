@@ -24,30 +24,23 @@ var limits = map[string]int{
 
 // exempt are figures beyond their limits for good.
 var exempt = map[string]string{
-	"fields invites.Change":           "a row",
-	"fields invites.Card":             "a row",
-	"fields metrics.Metrics":          "a metric each",
-	"interface store/storetest.Store": "the suite tests the whole store",
+	"fields invites.Change":  "a row",
+	"fields invites.Card":    "a row",
+	"fields metrics.Metrics": "a metric each",
 }
 
 // todo are figures beyond their limits today. None may grow. Delete the line once the figure is within its limit: the table
 // is to be empty.
 var todo = map[string]int{
-	"methods bot.bot":                    91,
-	"methods homeserver.Client":          35,
-	"methods homeserver.State":           35,
-	"methods invites.Service":            98,
-	"fields appservice.IntakeOptions":    28,
-	"fields bot.bot":                     31,
-	"interface invites.CardStore":        13,
-	"interface invites.Ledger":           17,
-	"interface invites.Store":            48,
-	"functions appservice.IntakeOptions": 13,
+	"methods bot.bot":           91,
+	"methods homeserver.Client": 35,
+	"methods homeserver.State":  35,
+	"fields bot.bot":            31,
 }
 
 // maxPronouns is the highest share of what, who, whom, whose, that and those among the words of comments, in percent.
 // Lower it when the share falls; the aim is 1.5.
-const maxPronouns = 4.1
+const maxPronouns = 3.3
 
 // TestShape holds types, functions and files to the limits.
 func TestShape(t *testing.T) {
@@ -284,18 +277,18 @@ var alone = map[string]string{
 	"invites/guardoracle":  todoAlone,
 	"invites/laworacle":    todoAlone,
 	"invites/lists":        todoAlone,
-	"invites/memory":       todoAlone,
+	"invites/cards":        todoAlone,
+	"invites/expiry":       todoAlone,
+	"invites/intruders":    todoAlone,
+	"invites/knocks":       todoAlone,
+	"invites/pace":         todoAlone,
+	"invites/service":      todoAlone,
 	"invites/oracle":       todoAlone,
 	"invites/outage":       todoAlone,
 	"invites/policy":       todoAlone,
 	"invites/power":        todoAlone,
 	"invites/story":        todoAlone,
 	"invites/storyrooms":   todoAlone,
-	"store/durability":     todoAlone,
-	"store/ledger_bench":   todoAlone,
-	"store/open":           todoAlone,
-	"store/trouble":        todoAlone,
-	"store/upgrade":        todoAlone,
 }
 
 // TestTestsStandBesideTheirFiles: each x_test.go has its x.go.

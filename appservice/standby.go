@@ -35,6 +35,7 @@ type Standby struct {
 	proxy   *httputil.ReverseProxy
 	drained chan struct{}     // closed by Drain
 	direct  http.RoundTripper // to the address that a URL's host names, see hostOf
+	routes  http.ServeMux
 }
 
 // forwarded marks requests that come from another process. They are never forwarded again.
@@ -72,23 +73,30 @@ func NewStandby(o StandbyOptions) *Standby {
 			refuse(w, http.StatusServiceUnavailable, "M_UNKNOWN")
 		},
 	}
+	s.Register(&s.routes)
 	return s
 }
 
-// ServeHTTP implements http.Handler.
-func (s *Standby) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch r.URL.Path {
-	case pathLive:
-		reply(w, http.StatusOK, emptyJSON)
-		return
-	case pathReady:
-		var reasons []string
-		if s.o.Ready != nil {
-			reasons = s.o.Ready()
-		}
-		answerReady(w, reasons)
-		return
+// Register adds the routes of a standby process to a mux: it forwards all requests but those about its own health.
+func (s *Standby) Register(mux *http.ServeMux) {
+	mux.HandleFunc(pathLive, empty)
+	mux.HandleFunc(pathReady, s.ready)
+	mux.HandleFunc("/", s.forward)
+}
+
+// ServeHTTP implements http.Handler with the routes that Register adds.
+func (s *Standby) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.routes.ServeHTTP(w, r) }
+
+func (s *Standby) ready(w http.ResponseWriter, _ *http.Request) {
+	var reasons []string
+	if s.o.Ready != nil {
+		reasons = s.o.Ready()
 	}
+	answerReady(w, reasons)
+}
+
+// forward sends a request of the homeserver to the active process.
+func (s *Standby) forward(w http.ResponseWriter, r *http.Request) {
 	if status, code := authorize(r, s.o.Token); status != http.StatusOK {
 		refuse(w, status, code)
 		return

@@ -156,7 +156,7 @@ func TestUnansweredEventStaysInTheInbox(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	stop() // shutting down
 	b.handle(ctx, ev)
-	if waiting, err := b.store.Waiting(t.Context()); err != nil || len(waiting) != 1 {
+	if waiting, err := b.store.WaitingAfter(t.Context(), 0, 10); err != nil || len(waiting) != 1 {
 		t.Errorf("%v %v waits, want the event", waiting, err)
 	}
 }

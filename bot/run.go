@@ -22,7 +22,6 @@ import (
 	"usher/jobs"
 	"usher/loop"
 	"usher/metrics"
-	"usher/policy"
 	"usher/room"
 )
 
@@ -210,19 +209,11 @@ func (b *bot) finish(ctx context.Context, others ...func(context.Context) error)
 
 func (b *bot) newIntake(cfg *config.Config, ready func() []string) *appservice.Intake {
 	return appservice.NewIntake(appservice.IntakeOptions{
-		Inbox: b.port, Watcher: watchers{b}, Pending: b.pending, Cards: b.cards, Encrypted: b.sealed.device != nil,
+		Inbox: b.port, Watcher: watchers{b}, Sink: sink{b}, Pending: b.pending, Cards: b.cards, Encrypted: b.sealed.device != nil,
 		Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
 		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: b.runner.Known,
-		MaxBody: int64(cfg.Appservice.MaxBodySize), ReadTimeout: cfg.Appservice.RequestTimeout,
-		Deliver: func(events []invites.Received) { b.feed.push(b.ctx, events) },
-		Recover: func() {
-			if err := b.feed.rewind(b.ctx); err != nil {
-				b.log.Err(err).Msg("the inbox could not be read; it is tried again")
-			}
-		},
-		Policy: policy.EventType, Guarded: b.guard.Watches, Claimed: b.claimed, Linked: b.linked, Left: b.left, Ready: ready,
-		Redacted: b.state.Forget,
-		Counters: b.metrics, Log: b.log,
+		Limits: appservice.Limits{Body: int64(cfg.Appservice.MaxBodySize), Read: cfg.Appservice.RequestTimeout},
+		Ready:  ready, Counters: b.metrics, Log: b.log,
 	})
 }
 

@@ -93,7 +93,7 @@ func New(ctx context.Context, cfg Config) (*Queue, error) {
 // clearStaleJobs deletes jobs in the state running and the leadership in River, both left by a killed process.
 //
 // River takes such a job for running until RescueStuckJobsAfter. A row that was under way at several kills has such a job in each
-// slot, so that nothing could wake the row. The sweep finds the rows of the deleted jobs. A dead leader would delay scheduled
+// slot, so nothing could wake the row. The sweep finds the rows of the deleted jobs. A dead leader would delay scheduled
 // jobs until its term ends.
 func (q *Queue) clearStaleJobs(ctx context.Context) error {
 	for _, query := range []string{`DELETE FROM river_job WHERE state = 'running'`, `DELETE FROM river_leader`} {
@@ -156,7 +156,7 @@ func (q *Queue) Stop(ctx context.Context) error {
 func (q *Queue) sweep(ctx context.Context) {
 	rows, err := q.cfg.Sweep(ctx)
 	if err == nil {
-		err = q.wake(ctx, q.cfg.Clock.Now(), rows, 1) // one row a job, so that River finds the job of the last sweep
+		err = q.wake(ctx, q.cfg.Clock.Now(), rows, 1) // one row a job, so River finds the job of the last sweep
 	}
 	if err != nil && ctx.Err() == nil {
 		q.cfg.Logger.WarnContext(ctx, "Sweep failed", slog.Any("error", err))

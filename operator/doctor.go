@@ -183,6 +183,7 @@ func (d *doctor) puppet(ctx context.Context) finding {
 func (d *doctor) wayBack(ctx context.Context) finding {
 	if listener, err := connect.Listen(d.cfg.Appservice.Listen); err == nil {
 		intake := appservice.NewIntake(appservice.IntakeOptions{Token: d.cfg.Appservice.HSToken.Reveal(), Log: zerolog.Nop()})
+		intake.Drain() // the homeserver keeps its transactions for a running Usher
 		server := &http.Server{Handler: intake, ReadHeaderTimeout: 10 * time.Second}
 		go func() { _ = server.Serve(listener) }()
 		defer func() { _ = server.Close() }()

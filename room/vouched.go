@@ -8,7 +8,7 @@ import (
 
 // VouchedNeeds names the state that Vouched depends on.
 func VouchedNeeds(user id.UserID, content json.RawMessage) []Key {
-	return append(Needs(joinOf(user, content)), Key{Type: typePowerLevels})
+	return append(Needs(joinOf(user, content)), Key{Type: TypePowerLevels})
 }
 
 // Vouched judges whether a user who was not invited may have joined by a restricted join rule: the rule in the snapshot is a restricted

@@ -31,9 +31,9 @@ func TestVouched(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			events := map[Key]*Event{
-				{Type: typeCreate}:      {Sender: owner, Content: fmt.Appendf(nil, `{"room_version":%q,"creator":"@owner:a"}`, tt.version)},
-				{Type: typePowerLevels}: {Sender: owner, Content: json.RawMessage(`{"invite":50,"users":{"@owner:a":100,"@gone:a":100}}`)},
-				{Type: typeJoinRules}:   {Sender: owner, Content: fmt.Appendf(nil, `{"join_rule":%q}`, tt.rule)},
+				{Type: TypeCreate}:      {Sender: owner, Content: fmt.Appendf(nil, `{"room_version":%q,"creator":"@owner:a"}`, tt.version)},
+				{Type: TypePowerLevels}: {Sender: owner, Content: json.RawMessage(`{"invite":50,"users":{"@owner:a":100,"@gone:a":100}}`)},
+				{Type: TypeJoinRules}:   {Sender: owner, Content: fmt.Appendf(nil, `{"join_rule":%q}`, tt.rule)},
 			}
 			for _, user := range []id.UserID{owner, member, joiner} { // the one who joins is in the room by now
 				events[MemberKey(user)] = &Event{Sender: user, Content: json.RawMessage(`{"membership":"join"}`)}

@@ -53,7 +53,7 @@ func (s AuditLog) RecentAudit(ctx context.Context, q invites.AuditQuery, limit i
 	return all(ctx, s.db, auditFields, selectRecent, q.Room, q.Since, q.User, limit)
 }
 
-// eachAudit calls found for each row, the oldest first.
+// eachAudit calls found for each row, the oldest first, until an error.
 func (s AuditLog) eachAudit(ctx context.Context, q invites.AuditQuery, found func(invites.Audit) error) error {
 	query, args := selectSince, []any{q.Since, q.User}
 	if q.Room != "" {

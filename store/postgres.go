@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// openPostgres opens the connections, which the queue shares.
+// openPostgres opens the connections. The queue uses the same pool.
 func (s *db) openPostgres(ctx context.Context, cfg Config) error {
 	pc, err := pgxpool.ParseConfig(cfg.URI)
 	if err != nil {
@@ -24,7 +24,7 @@ func (s *db) openPostgres(ctx context.Context, cfg Config) error {
 	pc.ConnConfig.ConnectTimeout = cmp.Or(pc.ConnConfig.ConnectTimeout, 10*time.Second)
 	params := pc.ConnConfig.RuntimeParams
 	params["application_name"] = cmp.Or(params["application_name"], application)
-	params["synchronous_commit"] = "on" // what was answered 200 survives the plug, whatever the server's default
+	params["synchronous_commit"] = "on" // an event answered 200 survives a power cut, whatever the server's default
 	if s.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
@@ -39,16 +39,16 @@ func (s *db) openPostgres(ctx context.Context, cfg Config) error {
 	return s.upgrade(ctx, schema().Finish())
 }
 
-// application is the name that the database server shows for the connections of Usher.
+// application is the name of Usher's connections at the database server.
 const application = "usher-process"
 
-// schemaLock is the advisory lock under which one process at a time changes the schema.
+// schemaLock is the advisory lock for changes of the schema.
 const schemaLock = 0x7573686573
 
-// Exclusively runs fn while no other process runs one; it is for changing the schema.
+// Exclusively runs fn while no other process runs such a function. It is for changes of the schema.
 func (s *db) Exclusively(ctx context.Context, fn func(context.Context) error) (err error) {
 	if s.pool == nil {
-		return fn(ctx) // the file is ours alone
+		return fn(ctx) // takeFile has locked the file
 	}
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
@@ -65,10 +65,10 @@ func (s *db) Exclusively(ctx context.Context, fn func(context.Context) error) (e
 	return fn(ctx)
 }
 
-// postgres is PostgreSQL's committer: the server itself lets those who commit at once share a flush.
+// postgres is PostgreSQL's committer. The server itself lets concurrent commits share a flush.
 type postgres struct{ db *sql.DB }
 
-// tries bounds how often a commit that lost to another one starts anew.
+// tries bounds the attempts at a commit after conflicts with other commits.
 const tries = 5
 
 // commit implements committer.

@@ -168,7 +168,7 @@ func (g *Guard) fight(ctx context.Context, r id.RoomID, p *policy.InForce, event
 	}
 	w.Rounds = slices.DeleteFunc(w.Rounds, func(round invites.Round) bool { return !round.At.After(now.Add(-guardWindow)) })
 	w.Stopped = len(w.Rounds) >= guardRounds
-	w.Rounds = append(w.Rounds, invites.Round{event, now})
+	w.Rounds = append(w.Rounds, invites.Round{Event: event, At: now})
 	if err := g.Store.SetWatch(ctx, w); err != nil {
 		return stopped, err
 	}

@@ -1,4 +1,7 @@
-// Package storetest holds every promise of the store as a test, to run on each database.
+// Package storetest has every promise of the store as a test, to run on each database.
+//
+// A promise is a function testX(t, s) in the file of its subject and a line in Run. It uses the methods of Store only, and knows no
+// SQL.
 package storetest
 
 import (
@@ -17,7 +20,7 @@ import (
 // Store is the store under test.
 type Store = *store.Store
 
-// Run tests stores that open returns, each empty and closed when its test ends.
+// Run tests the stores returned by open. Each is empty, and closed at the end of its test.
 func Run(t *testing.T, open func(t *testing.T) Store) {
 	tests := []struct {
 		name string
@@ -115,6 +118,15 @@ func decision(n int) invites.Audit {
 	i := invitation(n)
 	return invites.Audit{At: epoch, Kind: "decision", Action: i.Action, Room: i.Room, Actor: i.Actor, Performer: i.Performer,
 		Target: i.Target, Verdict: "allow", Request: i.Request}
+}
+
+// waiting returns the unhandled events, read back whole.
+func waiting(t *testing.T, s Store) (list []invites.Received) {
+	t.Helper()
+	for _, key := range must(s.WaitingAfter(t.Context(), 0, 1000))(t) {
+		list = append(list, must(s.Received(t.Context(), key.Event))(t))
+	}
+	return list
 }
 
 // must returns v, or ends the test.
