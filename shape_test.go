@@ -32,10 +32,8 @@ var exempt = map[string]string{
 // todo are figures beyond their limits today. None may grow. Delete the line once the figure is within its limit: the table
 // is to be empty.
 var todo = map[string]int{
-	"methods bot.bot":           91,
-	"methods homeserver.Client": 35,
-	"methods homeserver.State":  35,
-	"fields bot.bot":            31,
+	"methods bot.bot": 91,
+	"fields bot.bot":  31,
 }
 
 // maxPronouns is the highest share of what, who, whom, whose, that and those among the words of comments, in percent.

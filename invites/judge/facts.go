@@ -24,7 +24,7 @@ func (s *Judge) facts(ctx context.Context, r id.RoomID, q policy.Question, p *po
 			return ok, err
 		}},
 		{policy.FactPast, func() (ok bool, err error) {
-			f.Past, ok, err = s.History.past(ctx, r, viewer, q.Target, invites.MemberEventID(snap, q.Target), f.Now.Add(-doc.Whom.Cooldown.Longest()))
+			f.Past, ok, err = s.History.past(ctx, r, viewer, q.Target, invites.MemberEventID(snap, q.Target), f.Now, doc.Whom.Cooldown.Longest())
 			return ok, err
 		}},
 		{policy.FactMembers, func() (ok bool, err error) {

@@ -13,7 +13,7 @@ import (
 )
 
 // maxSteps is how many member events of one user are followed back.
-const maxSteps = 32
+const maxSteps = 100
 
 // History reads state events of the past. Events never change, so each is read once.
 type History struct {
@@ -83,44 +83,33 @@ func (s *History) joinedSince(ctx context.Context, r id.RoomID, viewer, user id.
 	return since, false, nil
 }
 
-// past follows a member event back to when the user last left, declined and was kicked.
-func (s *History) past(ctx context.Context, r id.RoomID, viewer, user id.UserID, event id.EventID, oldest time.Time) (past policy.Past, known bool, err error) {
-	read := s.memberNow
+// past follows a member event back to when the user last left, declined and was kicked, for as far back as matters. A user's own server
+// dates the events that the user sends, so such a date ends the search only where the history before it can't be seen.
+func (s *History) past(ctx context.Context, r id.RoomID, viewer, user id.UserID, event id.EventID, now time.Time, matters time.Duration) (past policy.Past, known bool, err error) {
+	read, oldest := s.memberNow, now.Add(-matters)
+	var trail policy.Trail
+	last := now // date of the last event that was read
 	for range maxSteps {
 		if event == "" {
-			return past, true, nil
+			return trail.Past(now), true, nil
 		}
 		e, err := read(ctx, r, viewer, user, event)
 		if err != nil {
-			return past, false, err
+			return trail.Past(now), invites.Unseen(err) && last.Before(oldest), invites.UnlessUnseen(err)
 		}
-		if e.SentAt.Before(oldest) {
-			return past, true, nil
+		last = e.SentAt
+		own := string(e.Sender) == e.StateKey
+		if !own && e.SentAt.Before(oldest) {
+			return trail.Past(now), true, nil
 		}
 		before, err := s.Before(ctx, r, viewer, e)
 		if err != nil || before == "" {
-			return past, false, err
+			return trail.Past(now), err == nil && last.Before(oldest), err
 		}
-		note(&past, e, before)
+		if trail.Add(policy.MemberStep{Before: before, After: exactjson.Text(e.Content, "membership"), Own: own, SentAt: e.SentAt}, oldest) {
+			return trail.Past(now), true, nil
+		}
 		event, read = e.Replaces, s.memberThen
 	}
-	return past, false, nil
-}
-
-// note takes in one member event, unless a later one said the same.
-func note(past *policy.Past, e invites.StateEvent, before string) {
-	latest := func(t *time.Time) {
-		if t.IsZero() {
-			*t = e.SentAt
-		}
-	}
-	now, own := exactjson.Text(e.Content, "membership"), string(e.Sender) == e.StateKey
-	switch {
-	case now == "leave" && own && before == "join":
-		latest(&past.Left)
-	case now == "leave" && own && before == "invite":
-		latest(&past.Declined)
-	case (now == "leave" || now == "ban") && !own && before == "join":
-		latest(&past.Kicked)
-	}
+	return trail.Past(now), false, nil
 }
