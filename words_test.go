@@ -270,7 +270,6 @@ var speaks = map[string]string{
 	"config":  "faults of the config, with the path and the line",
 	".":       "the help of the command line",
 	"metrics": "descriptions for monitoring",
-	"invites": "still to move",
 }
 
 // noSentence are literals that only look like one.

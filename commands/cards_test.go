@@ -10,7 +10,9 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/cards"
 	"usher/policy"
+	"usher/room"
 )
 
 const dora = id.UserID("@dora:here")
@@ -31,7 +33,7 @@ func newCourt(t *testing.T) *Runner {
 	for n := range 3 {
 		user := id.UserID(fmt.Sprintf("@guest%d:there", n))
 		hs.Member(lobby, user, "knock")
-		_, err := d.Invites.Knock(t.Context(), invites.Knock{Event: id.EventID("$" + user), Room: lobby, User: user, Reason: "hello"})
+		_, err := (&cards.Knocks{Cards: d.Cards, Store: d.Cards.Store.(cards.KnockStore)}).Receive(t.Context(), cards.Knock{Event: id.EventID("$" + user), Room: lobby, User: user, Reason: "hello"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,8 +46,8 @@ type voting struct{ *Runner }
 
 func (voting) Direct(id.RoomID) bool { return false }
 
-func (v voting) Voted(ctx context.Context, b invites.Ballot) error {
-	_, err := v.Invites.CarryOut(ctx, b.Card)
+func (v voting) Voted(ctx context.Context, b cards.Ballot) error {
+	_, err := v.Cards.CarryOut(ctx, b.Card)
 	return err
 }
 
@@ -109,7 +111,7 @@ func TestCardWords(t *testing.T) {
 		Reason: "a <b>friend</b> @room", Votes: 2, Level: 50, ExpiresAt: at, State: invites.CardOpen,
 	}
 	knock := invites.Card{
-		Number: 8, Kind: invites.CardKnock, Room: lobby, ShownIn: lobby, Actor: "@g:there", Target: "@g:there", Remark: "A policy list bans them.",
+		Number: 8, Kind: invites.CardKnock, Room: lobby, ShownIn: lobby, Actor: "@g:there", Target: "@g:there", Remark: room.Say("text", "text", "A policy list bans them."),
 		Votes: 1, Level: 50, State: invites.CardOpen,
 	}
 	closed := func(c invites.Card, state invites.CardState, code string) invites.Card {
@@ -117,7 +119,7 @@ func TestCardWords(t *testing.T) {
 		return c
 	}
 	row := func(s invites.Status, code, detail string) invites.Change {
-		return invites.Change{ID: 1, Status: s, Code: code, Detail: detail}
+		return invites.Change{ID: 1, Status: s, Code: code, Detail: room.ReadPhrase(detail)}
 	}
 	tests := map[string]struct {
 		got  Reply

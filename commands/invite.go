@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"usher/invites"
+	"usher/invites/requests"
 	"usher/room"
 )
 
@@ -26,7 +27,7 @@ func change(action room.ActionType) func(context.Context, *Call) (Reply, error) 
 		if err != nil {
 			return Reply{}, err
 		}
-		req := invites.Request{
+		req := requests.Request{
 			Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: action,
 			Room: in, Via: via, Targets: c.people("user"), Reason: c.text("reason"), AsBot: c.has("as-bot"),
 		}
@@ -38,17 +39,17 @@ func change(action room.ActionType) func(context.Context, *Call) (Reply, error) 
 }
 
 // ask carries a request out and words its outcome.
-func (c *Call) ask(ctx context.Context, req invites.Request) (Reply, error) {
-	rows, err := c.Invites.Ask(ctx, req)
+func (c *Call) ask(ctx context.Context, req requests.Request) (Reply, error) {
+	rows, err := c.Requests.Ask(ctx, req)
 	if err != nil {
 		return Reply{}, err
 	}
-	return Outcome(rows, c.Invites.Clock.Now()), nil
+	return Outcome(rows, c.Clock.Now()), nil
 }
 
 // judge words the decisions on a request, and does nothing.
-func (c *Call) judge(ctx context.Context, req invites.Request) (Reply, error) {
-	judged, err := c.Invites.Judge(ctx, req)
+func (c *Call) judge(ctx context.Context, req requests.Request) (Reply, error) {
+	judged, err := c.Requests.DryRun(ctx, req)
 	if err != nil {
 		return Reply{}, err
 	}
@@ -89,7 +90,7 @@ func Outcome(rows []invites.Change, now time.Time) Reply {
 			open = append(open, row)
 		case row.Status == invites.StatusWaiting:
 			waiting++
-		case row.Status == invites.StatusDone && row.Detail == "":
+		case row.Status == invites.StatusDone && row.Detail.Empty():
 			done++
 		default:
 			told = append(told, row)
@@ -142,10 +143,10 @@ func tell(t *Text, row invites.Change, named bool) {
 	if named {
 		t.Say("about", "target", row.Target)
 	}
-	if row.Detail == "" {
+	if row.Detail.Empty() {
 		t.Say("progress.status", "status", row.Status)
 	} else {
-		t.Tell(room.ReadPhrase(row.Detail))
+		t.Tell(row.Detail)
 	}
 	if row.Code != "" {
 		t.Reason(row.Code)

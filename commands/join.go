@@ -5,7 +5,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
-	"usher/invites"
+	"usher/invites/requests"
 	"usher/room"
 )
 
@@ -31,7 +31,7 @@ func runJoin(ctx context.Context, c *Call) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	req := invites.Request{
+	req := requests.Request{
 		Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: joiner, Action: room.Join,
 		Room: in, Via: via, Targets: []id.UserID{joiner}, Asker: c.Message.Sender,
 	}

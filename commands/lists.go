@@ -27,7 +27,7 @@ func listsCommand() Command {
 }
 
 func showLists(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err error) {
-	p, err := c.Invites.Policy(ctx, in, c.Message.Sender)
+	p, err := c.Judge.Policies.Of(ctx, in, c.Message.Sender)
 	if err != nil {
 		return reply, err
 	}
@@ -40,7 +40,7 @@ func showLists(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err err
 		from.Room = ""
 	}
 	reply.Text.Say("lists.head", "from", from.Room)
-	for _, line := range c.Invites.Lists(ctx, p, c.Message.Sender) {
+	for _, line := range c.Judge.Lists.Of(ctx, p, c.Message.Sender) {
 		if line.Err != nil {
 			reply.Text.Line().Say("lists.unreadable", "room", line.Room)
 			continue
@@ -59,10 +59,10 @@ func watchList(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	rules, err := c.Invites.ReadableList(ctx, list, c.Message.Sender)
+	rules, err := c.Judge.Lists.Readable(ctx, list, c.Message.Sender)
 	if errors.Is(err, invites.ErrNoView) && c.Level >= Operator {
-		if err = c.Invites.Enter(ctx, list, via); err == nil {
-			rules, err = c.Invites.ReadableList(ctx, list, c.Message.Sender)
+		if err = c.Requests.Enter(ctx, list, via); err == nil {
+			rules, err = c.Judge.Lists.Readable(ctx, list, c.Message.Sender)
 		}
 	}
 	if invites.Unseen(err) {
@@ -109,7 +109,7 @@ func unwatchList(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 
 // watchedLists are the lists in force, with the lists of spaces: a room that adds its own keeps these.
 func watchedLists(ctx context.Context, c *Call, in id.RoomID) ([]string, error) {
-	p, err := c.Invites.Policy(ctx, in, c.Message.Sender)
+	p, err := c.Judge.Policies.Of(ctx, in, c.Message.Sender)
 	if err != nil || p == nil {
 		return nil, err
 	}

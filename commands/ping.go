@@ -14,11 +14,11 @@ func pingCommand() Command {
 func runPing(ctx context.Context, c *Call) (Reply, error) {
 	var reply Reply
 	arrived := c.Event.ReceivedAt.Sub(c.Event.SentAt)
-	start := c.Invites.Clock.Now()
+	start := c.Clock.Now()
 	if err := c.RoundTrip(ctx); err != nil {
 		return reply, err
 	}
-	answered := c.Invites.Clock.Now().Sub(start)
+	answered := c.Clock.Now().Sub(start)
 	reply.Text.Say("ping", "arrived", arrived, "answered", answered, "version", c.Version)
 	return reply, nil
 }

@@ -19,7 +19,7 @@ func runQuota(ctx context.Context, c *Call) (reply Reply, err error) {
 	if err != nil {
 		return reply, err
 	}
-	lines, err := c.Invites.Quotas(ctx, in, c.Message.Sender)
+	lines, err := c.Judge.Quotas(ctx, in, c.Message.Sender)
 	if err != nil {
 		return reply, asFault(err)
 	}
@@ -33,7 +33,7 @@ func runQuota(ctx context.Context, c *Call) (reply Reply, err error) {
 		}
 		grows := ""
 		if !line.Grows.IsZero() {
-			grows = line.Grows.Sub(c.Invites.Clock.Now()).String()
+			grows = line.Grows.Sub(c.Clock.Now()).String()
 		}
 		reply.Text.Say("quota.row", "field", line.Field, "left", line.Left, "count", line.Rate.Count, "per", policy.Span(line.Rate.Per), "grows", grows)
 	}

@@ -42,7 +42,7 @@ func runWhoInvited(ctx context.Context, c *Call) (Reply, error) {
 }
 
 func (c *Call) tellHistory(ctx context.Context, t *Text, in id.RoomID, user id.UserID) error {
-	entries, err := c.Invites.Store.EntriesOf(ctx, in, user, maxHistory+1)
+	entries, err := c.Ledger.Past(ctx, c.Message.Sender, in, user, maxHistory+1)
 	if err != nil {
 		return err
 	}

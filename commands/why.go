@@ -6,7 +6,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
-	"usher/invites"
+	"usher/invites/requests"
 	"usher/room"
 )
 
@@ -35,7 +35,7 @@ func runWhy(ctx context.Context, c *Call) (Reply, error) {
 	}
 	var reply Reply
 	for _, user := range users {
-		req := invites.Request{
+		req := requests.Request{
 			Actor: c.Message.Sender, Viewer: c.Message.Sender, Action: action, Room: in, Targets: []id.UserID{user}, AsBot: c.has("as-bot"),
 		}
 		if action == room.Join || action == room.Knock {

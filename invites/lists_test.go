@@ -65,17 +65,17 @@ func TestListsAreNotLent(t *testing.T) {
 				w.hs.Set(list, "m.policy.rule.user", "1", alice, object{"entity": "@b*:here", "recommendation": "m.ban", "reason": "floods"})
 				w.govern(object{"whom": object{"lists": []string{string(list)}}})
 				row := w.ask(t, w.request(t, carol, bob))[0]
-				if row.Code != string(policy.CodeListed) || strings.Contains(row.Detail, "floods") != tt.sees || strings.Contains(row.Detail, "@b*") != tt.sees {
+				if row.Code != string(policy.CodeListed) || strings.Contains(row.Detail.String(), "floods") != tt.sees || strings.Contains(row.Detail.String(), "@b*") != tt.sees {
 					t.Errorf("an invitation: %s: %s", row.Code, row.Detail)
 				}
 			}
-			rules, err := w.ReadableList(t.Context(), list, carol)
+			rules, err := w.Judge.Lists.Readable(t.Context(), list, carol)
 			if tt.sees && (rules != 1 || err != nil) || !tt.sees && (rules != 0 || !errors.Is(err, invites.ErrNoView)) {
 				t.Errorf("got %d, %v", rules, err)
 			}
 			p := policy.Merge()
 			p.Document.Whom.Lists = []id.RoomID{list}
-			if line := w.Lists(t.Context(), p, carol)[0]; (line.Err == nil) != tt.sees || (line.Rules == 1) != tt.sees {
+			if line := w.Judge.Lists.Of(t.Context(), p, carol)[0]; (line.Err == nil) != tt.sees || (line.Rules == 1) != tt.sees {
 				t.Errorf("shown: %+v", line)
 			}
 		})
