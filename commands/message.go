@@ -126,6 +126,6 @@ func href(tokens *html.Tokenizer) string {
 }
 
 func isMatrixLink(address string) bool {
-	_, err := id.ParseMatrixURIOrMatrixToURL(address)
-	return err == nil
+	l, ok := readLink(address)
+	return ok && !l.foreign
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"maunium.net/go/mautrix/event/cmdschema"
+	"maunium.net/go/mautrix/id"
 
 	"usher/room"
 )
@@ -16,6 +17,7 @@ type Param struct {
 	many    bool     // takes as many words as fit
 	choices []string // the only words allowed; nil: any of its class
 	shown   string   // in usage, instead of its key
+	prose   bool     // text for people: identifiers in it are refused
 
 	about   room.Phrase // its meaning, in a few words
 	missing room.Phrase // the sentence when it is missing
@@ -90,7 +92,11 @@ func line(key string, about, missing room.Phrase) Param {
 	return p
 }
 
-func reason() Param { return line("reason", room.Say("param.reason"), room.Phrase{}).optional() }
+func reason() Param {
+	p := line("reason", room.Say("param.reason"), room.Phrase{}).optional()
+	p.prose = true
+	return p
+}
 
 // flag is a word with two dashes before it, at any place.
 func flag(key string, about room.Phrase) Param {
@@ -138,19 +144,19 @@ func usages(params []Param) (list []string) {
 }
 
 // takes counts the words for the parameter at the start of a list.
-func (p Param) takes(words []word) (n int) {
-	for n < len(words) && (n == 0 || p.many) && p.fits(words[n]) {
+func (p Param) takes(words []word, asker id.UserID) (n int) {
+	for n < len(words) && (n == 0 || p.many) && p.fits(words[n], asker) {
 		n++
 	}
 	return n
 }
 
-func (p Param) fits(w word) bool {
+func (p Param) fits(w word, asker id.UserID) bool {
 	switch {
 	case p.choices != nil:
-		return slices.Contains(p.choices, strings.ToLower(w.text))
+		return slices.Contains(p.choices, strings.ToLower(strings.Trim(w.text, ",;:.!?")))
 	case p.class == classText:
 		return true
 	}
-	return w.class() == p.class
+	return w.class(asker) == p.class
 }

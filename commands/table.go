@@ -105,6 +105,11 @@ func (f form) after() []Param {
 // params lists all parameters in order.
 func (f form) params() []Param { return slices.Concat(f.Before, f.after()) }
 
+// has reports whether a parameter of the form has the class.
+func (f form) has(c class) bool {
+	return slices.ContainsFunc(f.params(), func(p Param) bool { return p.class == c })
+}
+
 // usage is the form as people type it.
 func (f form) usage(prefix string) string {
 	words := []string{prefix + f.Name}
@@ -132,7 +137,7 @@ func (c *Command) usage(prefix string) string {
 func (c *Command) partOf(words []word) (form, []word) {
 	for i, p := range c.Parts {
 		names := strings.Fields(p.Name)
-		if len(words) >= len(names) && slices.EqualFunc(names, words[:len(names)], func(n string, w word) bool { return strings.EqualFold(n, w.text) }) {
+		if len(words) >= len(names) && slices.EqualFunc(names, words[:len(names)], func(n string, w word) bool { return strings.EqualFold(n, strings.TrimRight(w.text, ",;:.!?")) }) {
 			return form{c, &c.Parts[i]}, words[len(names):]
 		}
 	}
