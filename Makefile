@@ -60,7 +60,7 @@ test-e2e: build bin/dendrite need-promtool ## end-to-end tests on Dendrite; faul
 
 .PHONY: test-postgres
 test-postgres: build bin/dendrite ## the main path with PostgreSQL instead of SQLite
-	cd e2e && $(E2E_ENV) go run -C .. ./store/pgtest/with go test -C e2e $(TAGS) -count=1 -timeout 10m -run 'TestInviteAsActor|TestInviteForms|TestJoin|TestDuplicateTransaction|TestTroubleAtTheHomeserver|TestEncryptedInvite|TestKeyAfterEvent|TestIdentity|TestKilledReplicas|TestRollingUpgrade|TestReplicasInStep|TestSecretReplicas|TestPostgresTrouble' .
+	cd e2e && $(E2E_ENV) go run -C .. ./store/pgtest/with go test -C e2e $(TAGS) -count=1 -timeout 10m -run 'TestInviteAsActor|TestInviteForms|TestJoin|TestDuplicateTransaction|TestTroubleAtTheHomeserver|TestEncryptedInvite|TestKeyAfterEvent|TestIdentity|TestKilledProcesses|TestTakeover|TestFrozenProcess|TestRollingUpgrade|TestProcessesInStep|TestSecretProcesses|TestPostgresTrouble' .
 
 .PHONY: test-synapse
 test-synapse: build bin/dendrite ## the same on Synapse, from Debian's packages or PATH
@@ -87,7 +87,7 @@ soak: build ## kills, faults and random stories about borrowed power until they 
 	cd e2e && for seed in $$(seq 1 $(SOAK)); do \
 		echo "seed $$seed"; \
 		$(E2E_ENV) USHER_E2E_SEED=$$seed go test $(TAGS) -count=1 -timeout 30m \
-			-run 'TestKilled(TwoHundredTimes|DuringMigration|Replicas)|TestRollingUpgrade|TestSecretReplicas|TestHomeserverFaults|TestSlowHomeserver|TestOutage|TestRateLimitOverRestart|TestHostileTransactions|TestRevokedToken|TestFlood|TestPaced|TestKilledBeforeItTookEffect|TestFullDisk|TestReadOnlyDisk' . ; \
+			-run 'TestKilled(TwoHundredTimes|DuringMigration|Processes)|TestRollingUpgrade|TestSecretProcesses|TestHomeserverFaults|TestSlowHomeserver|TestOutage|TestRateLimitOverRestart|TestHostileTransactions|TestRevokedToken|TestFlood|TestPaced|TestKilledBeforeItTookEffect|TestFullDisk|TestReadOnlyDisk' . ; \
 	done
 
 .PHONY: vuln

@@ -14,8 +14,8 @@ import (
 var mayImport = map[string][]string{
 	"exactjson":  {},
 	".":          {"bot", "config", "check", "connect", "operator", "words"},
-	"bot":        {"exactjson", "appservice", "commands", "config", "connect", "encryption", "homeserver", "invites", "jobs", "metrics", "operator", "policy", "room", "store", mautrix + "/event", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
-	"operator":   {"appservice", "commands", "config", "connect", "homeserver", "invites", "metrics", "store", mautrix + "/id", zerolog},
+	"bot":        {"events", "exactjson", "appservice", "commands", "config", "connect", "encryption", "homeserver", "invites", "jobs", "loop", "metrics", "operator", "policy", "room", "store", mautrix + "/event", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
+	"operator":   {"appservice", "commands", "config", "connect", "homeserver", "invites", "metrics", "room", "store", "words", mautrix + "/id", zerolog},
 	"connect":    {"config", "homeserver", "store", mautrix + "/id", zerolog},
 	"config":     {"room", "gopkg.in/yaml.v3"},
 	"commands":   {"exactjson", "invites", "picture", "policy", "room", "words", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
@@ -25,13 +25,15 @@ var mayImport = map[string][]string{
 	"words":      {"room", "github.com/nicksnyder/go-i18n/v2/...", "golang.org/x/text/language", "gopkg.in/yaml.v3"},
 	"policy":     {"exactjson", "room", mautrix + "/id", "golang.org/x/net/idna"},
 	"room":       {"exactjson", mautrix + "/id"},
-	"appservice": {"exactjson", "invites", "room", mautrix + "/id", zerolog},
+	"events":     {"exactjson", "invites", "policy", "room", mautrix + "/id"},
+	"appservice": {"events", "exactjson", "invites", "room", mautrix + "/id", zerolog},
 	"homeserver": {"exactjson", "invites", "room", mautrix, mautrix + "/...", zerolog, "github.com/tidwall/gjson"},
 	"store":      {"invites", "room", mautrix + "/id", "database/sql", "go.mau.fi/util/dbutil", "github.com/jackc/pgx/v5/...", "modernc.org/sqlite/..."},
-	"jobs":       {"invites", "store", "github.com/riverqueue/river/..."},
+	"jobs":       {"invites", "loop", "store", "github.com/riverqueue/river/..."},
+	"loop":       {},
 	"metrics":    {"invites", mautrix + "/id", "github.com/prometheus/client_golang/..."},
 
-	"encryption": {"exactjson", "invites", "store", mautrix, mautrix + "/...", zerolog},
+	"encryption": {"exactjson", "invites", "loop", "store", mautrix, mautrix + "/...", zerolog},
 
 	"invites/invitestest": {"invites", "room", mautrix + "/id"},
 }

@@ -33,21 +33,19 @@ var exempt = map[string]string{
 // todo are figures beyond their limits today. None may grow. Delete the line once the figure is within its limit: the table
 // is to be empty.
 var todo = map[string]int{
-	"methods bot.bot":                    91,
-	"methods homeserver.Client":          35,
-	"methods homeserver.State":           35,
-	"methods invites.Service":            98,
-	"fields appservice.IntakeOptions":    28,
-	"fields bot.bot":                     31,
-	"interface invites.CardStore":        13,
-	"interface invites.Ledger":           17,
-	"interface invites.Store":            48,
-	"functions appservice.IntakeOptions": 13,
+	"methods bot.bot":             91,
+	"methods homeserver.Client":   35,
+	"methods homeserver.State":    35,
+	"methods invites.Service":     98,
+	"fields bot.bot":              31,
+	"interface invites.CardStore": 13,
+	"interface invites.Ledger":    17,
+	"interface invites.Store":     48,
 }
 
 // maxPronouns is the highest share of what, who, whom, whose, that and those among the words of comments, in percent.
 // Lower it when the share falls; the aim is 1.5.
-const maxPronouns = 4.1
+const maxPronouns = 3.3
 
 // TestShape holds types, functions and files to the limits.
 func TestShape(t *testing.T) {
@@ -291,11 +289,6 @@ var alone = map[string]string{
 	"invites/power":        todoAlone,
 	"invites/story":        todoAlone,
 	"invites/storyrooms":   todoAlone,
-	"store/durability":     todoAlone,
-	"store/ledger_bench":   todoAlone,
-	"store/open":           todoAlone,
-	"store/trouble":        todoAlone,
-	"store/upgrade":        todoAlone,
 }
 
 // TestTestsStandBesideTheirFiles: each x_test.go has its x.go.

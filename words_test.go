@@ -265,8 +265,20 @@ func policyFields(t *testing.T, phrase func(room.Phrase)) {
 	phrase(malformed.Phrase())
 }
 
-// speaks are the packages that have sentences besides words: those of operators, and those that are still to move.
-var speaks = []string{"config", ".", "operator", "bot", "invites", "metrics", "store", "appservice", "encryption", "jobs"}
+// speaks are the packages that have sentences besides words, with the reason.
+var speaks = map[string]string{
+	"config":  "faults of the config, with the path and the line",
+	".":       "the help of the command line",
+	"metrics": "descriptions for monitoring",
+	"invites": "still to move",
+}
+
+// noSentence are literals that only look like one.
+var noSentence = map[string]string{
+	"usher cross-signing recovery key": "derives a key: no other text gives the same",
+	"failed to encode args[":           "what a library's error says",
+	"Following the upgrade of ":        "begins the reason of a join, which is read again",
+}
 
 // TestOnlyWordsSpeaks: no other package has string literals that read as English and are neither logged nor an error's.
 func TestOnlyWordsSpeaks(t *testing.T) {
@@ -289,15 +301,18 @@ func TestOnlyWordsSpeaks(t *testing.T) {
 				if !is || len(strings.Fields(text)) < 4 || !english.MatchString(text) || slices.Contains([]string{"SELECT", "INSERT", "UPDATE", "DELETE"}, first) {
 					return true
 				}
+				if noSentence[text] != "" {
+					return true
+				}
 				spoke[s.dir] = true
-				if !slices.Contains(speaks, s.dir) {
+				if speaks[s.dir] == "" {
 					t.Errorf("%s: %q belongs in package words", s.set.Position(n.Pos()), text)
 				}
 			}
 			return true
 		})
 	}
-	for _, dir := range speaks {
+	for dir := range speaks {
 		if !spoke[dir] {
 			t.Errorf("%s has no sentences any more: take it from the list", dir)
 		}

@@ -75,12 +75,19 @@ func (noInbox) Redact(context.Context, id.EventID, id.UserID) (bool, error) { pa
 
 type noWatcher struct{}
 
-func (noWatcher) Changed(id.RoomID, room.Key) {}
-func (noWatcher) Invalidate(id.RoomID)        {}
+func (noWatcher) Changed(id.RoomID, room.Key)  {}
+func (noWatcher) Invalidate(id.RoomID)         {}
+func (noWatcher) Forget(id.RoomID, id.EventID) {}
+
+type noSink struct{ Sink }
+
+func (noSink) Guarded(id.RoomID) bool { return false }
+func (noSink) Claimed(id.RoomID) bool { return false }
+func (noSink) Left(id.RoomID)         {}
 
 func benchIntake() *Intake {
 	return NewIntake(IntakeOptions{
-		Inbox: noInbox{}, Watcher: noWatcher{},
+		Inbox: noInbox{}, Watcher: noWatcher{}, Sink: noSink{},
 		Token: "hush", Bot: "@usher:example.org", DisplayName: "Usher", Prefix: "!", Log: zerolog.Nop(),
 	})
 }

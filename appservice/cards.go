@@ -128,8 +128,8 @@ func (n *Intake) redaction(t *work, e *rawEvent) (kind, string) {
 	k := t.redaction(e)
 	in, ok := exactjson.Unquote(e.room)
 	for _, r := range t.redactions[before:] {
-		if ok && n.o.Redacted != nil {
-			n.o.Redacted(id.RoomID(in), r.event)
+		if ok {
+			n.o.Watcher.Forget(id.RoomID(in), r.event)
 		}
 	}
 	for _, r := range t.redactions[before:] {

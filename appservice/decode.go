@@ -17,13 +17,13 @@ var errNotJSON = errors.New("the body is not JSON")
 
 // Faults of what stands in place of an event.
 const (
-	faultNoTransaction = "transaction is not an object"
-	faultNoEvents      = "events is not an array"
-	faultNoEvent       = "event is not an object"
+	faultNoTransaction = "transaction: no object"
+	faultNoEvents      = "events: no array"
+	faultNoEvent       = "event: no object"
 	faultSyntax        = "malformed, not UTF-8, or a key twice"
 	faultRoom          = "no usable room_id"
-	faultState         = "no usable type or state_key"
-	faultContent       = "content is not an object"
+	faultState         = "no usable type/state_key"
+	faultContent       = "content: no object"
 	faultID            = "no usable event_id"
 	faultSender        = "no usable sender"
 	faultTime          = "no usable origin_server_ts"

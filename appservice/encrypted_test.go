@@ -32,7 +32,7 @@ func TestEncrypted(t *testing.T) {
 			intake := d.intake()
 			intake.o.Encrypted = true
 			intake.o.Cards.Open("$card")
-			if status, body := put(intake, events(c.event)); status != http.StatusOK {
+			if status, body := put(intake, batch(c.event)); status != http.StatusOK {
 				t.Errorf("answered %d %s", status, body)
 			}
 			if !slices.Equal(d.log, c.want) {

@@ -3,8 +3,6 @@ package appservice
 import (
 	"strings"
 	"testing"
-
-	"maunium.net/go/mautrix/id"
 )
 
 // TestGuarded shows which state of a guarded room reaches the inbox, and that the same of another room costs no write, save for what may
@@ -25,10 +23,9 @@ func TestGuarded(t *testing.T) {
 			for e, want := range kept {
 				d := new(desk)
 				n := d.intake()
-				n.o.Guarded = func(r id.RoomID) bool { return guarded && r == "!r" }
-				n.o.Claimed = func(r id.RoomID) bool { return claimed && r == "!r" }
+				d.guarded, d.claimed = guarded, claimed
 				want := want && (guarded || claimed && strings.Contains(e, "m.room.power_levels"))
-				if put(n, events(e)); (len(d.delivered) == 1) != want {
+				if put(n, batch(e)); (len(d.delivered) == 1) != want {
 					t.Errorf("guarded %t, claimed %t: %d kept of %s", guarded, claimed, len(d.delivered), e)
 				}
 			}

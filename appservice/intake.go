@@ -1,6 +1,7 @@
 package appservice
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"encoding/json"
@@ -27,38 +28,57 @@ type Inbox interface {
 	Redact(ctx context.Context, event id.EventID, sender id.UserID) (bool, error)
 }
 
-// Watcher is told what changed in rooms. State is one.
+// Watcher is told of changes in rooms before anything of a transaction is committed. Its methods are called on hot paths and must not
+// block.
 type Watcher interface {
+	// Changed says that a piece of a room's state may have changed.
 	Changed(r id.RoomID, k room.Key)
+	// Invalidate says that some state of a room changed, unknown which.
 	Invalidate(r id.RoomID)
+	// Forget says that an event, of state or not, may have been redacted.
+	Forget(r id.RoomID, event id.EventID)
 }
 
-// IntakeOptions says what the intake knows and whom it serves. Only Inbox, Token and Bot are required.
+// Sink gets what the intake has committed, and knows which rooms matter.
+type Sink interface {
+	// Deliver gets the new events of the inbox, in order, one call at a time, after their commit.
+	Deliver(fresh []invites.Received)
+	// Recover is called after a commit of unknown outcome: the inbox may hold events that were not delivered.
+	Recover()
+	// Linked gets the rooms that spaces claim. An error keeps the transaction with the homeserver.
+	Linked(ctx context.Context, claims []invites.SpaceChild) error
+	// Left says that a user left a room or was banned from it. Calls may come more than once, or be lost.
+	Left(r id.RoomID)
+	// Guarded reports whether a guard watches a room.
+	Guarded(r id.RoomID) bool
+	// Claimed reports whether a space claims a room.
+	Claimed(r id.RoomID) bool
+}
+
+// Limits bounds transactions. Zero values stand for the defaults.
+type Limits struct {
+	Body   int64         // bytes of a transaction; 50 MiB if 0
+	Read   time.Duration // time to read a transaction; 30 s if 0
+	Commit time.Duration // time to commit a transaction; 10 s if 0
+}
+
+// IntakeOptions are the parts and settings of an intake. Inbox, Watcher, Sink, Token and Bot are required.
 type IntakeOptions struct {
-	Inbox       Inbox
-	Watcher     Watcher
-	Pending     *Pending               // open invitations; starts empty if nil
-	Cards       *Cards                 // open cards; none if nil
-	Token       string                 // hs_token: what the homeserver shows
-	Bot         id.UserID              // the bot's own user
-	DisplayName string                 // the bot's, by which it may be addressed
+	Inbox   Inbox
+	Watcher Watcher
+	Sink    Sink
+	Pending *Pending // open invitations; starts empty if nil
+	Cards   *Cards   // open cards; none if nil
+
+	Token       string // hs_token, which the homeserver sends
+	Bot         id.UserID
+	DisplayName string                 // of the bot; a message that begins with it addresses the bot
 	Prefix      string                 // of commands
-	Known       func(name string) bool // whether a word after the prefix names a command; nil: every word may
+	Known       func(name string) bool // reports whether a word after the prefix names a command; nil: every word may
 	Encrypted   bool                   // keep encrypted events, which may be commands
-	MaxBody     int64                  // bytes of one transaction; 50 MiB if 0
-	ReadTimeout time.Duration          // for reading one; 30 s if 0
-	Commit      time.Duration          // for committing one; 10 s if 0
+	Limits      Limits
 
-	Deliver  func([]invites.Received)                          // gets the new events of the inbox, in order, one call at a time, after the commit
-	Recover  func()                                            // after a commit of unknown outcome: look what waits in the inbox, not all of it was delivered
-	Policy   string                                            // type of a state event that is kept for the inbox, wherever it is sent
-	Guarded  func(id.RoomID) bool                              // a guard watches the room's door: what moves it is kept for the inbox; nil: nowhere
-	Claimed  func(id.RoomID) bool                              // a space claims the room: its power levels, which say whether its own word on that counts, are kept for the inbox; nil: none
-	Linked   func(context.Context, []invites.SpaceChild) error // spaces claimed rooms; an error keeps the transaction with the homeserver
-	Redacted func(id.RoomID, id.EventID)                       // an event, of state or not, may have been redacted
-	Left     func(id.RoomID)                                   // somebody left or was banned from the room; may come more than once, or be lost
-	Ready    func() []string                                   // what keeps Usher from working; nothing: ready
-
+	Ready    func() []string  // reasons why Usher can't work; nil: none
 	Now      func() time.Time // time.Now if nil
 	Counters Counters
 	Log      zerolog.Logger
@@ -76,19 +96,20 @@ type Intake struct {
 	doubt     atomic.Bool // a commit failed that may have taken effect
 	draining  atomic.Bool
 	buffers   sync.Pool // of *work
+	routes    http.ServeMux
 }
+
+// Bounds of one request where no others are set.
+const (
+	defaultBody = 50 << 20
+	defaultRead = 30 * time.Second
+)
 
 // NewIntake makes the handler.
 func NewIntake(o IntakeOptions) *Intake {
-	if o.MaxBody == 0 {
-		o.MaxBody = 50 << 20
-	}
-	if o.ReadTimeout == 0 {
-		o.ReadTimeout = 30 * time.Second
-	}
-	if o.Commit == 0 {
-		o.Commit = 10 * time.Second
-	}
+	o.Limits.Body = cmp.Or(o.Limits.Body, defaultBody)
+	o.Limits.Read = cmp.Or(o.Limits.Read, defaultRead)
+	o.Limits.Commit = cmp.Or(o.Limits.Commit, 10*time.Second)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -101,60 +122,72 @@ func NewIntake(o IntakeOptions) *Intake {
 	if o.Cards == nil {
 		o.Cards = NewCards()
 	}
-	return &Intake{
+	n := &Intake{
 		o: o, addressed: newAddressing(o.Prefix, o.Bot, o.DisplayName, o.Known), own: `"` + o.Bot.String() + `"`, turn: make(chan struct{}, 1),
 		buffers: sync.Pool{New: func() any { return new(work) }},
 	}
+	n.Register(&n.routes)
+	return n
 }
 
 // Drain makes it answer 503 to transactions from now on: the homeserver keeps them. Those under way are finished.
 func (n *Intake) Drain() { n.draining.Store(true) }
 
-// Paths of the API; homeservers of old leave the prefix out.
+// Paths that tell the health of a process to anybody.
 const (
-	pathPrefix       = "/_matrix/app/v1"
-	pathTransactions = "/transactions/"
-	pathUsers        = "/users/"
-	pathRooms        = "/rooms/"
-	pathPing         = "/ping"
-	pathLive         = "/_matrix/mau/live"
-	pathReady        = "/_matrix/mau/ready"
+	pathLive  = "/_matrix/mau/live"
+	pathReady = "/_matrix/mau/ready"
 )
 
-// ServeHTTP implements http.Handler.
-func (n *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch r.URL.Path {
-	case pathLive:
-		reply(w, http.StatusOK, emptyJSON)
-		return
-	case pathReady:
-		n.ready(w)
+// Register adds the routes of the application service API to a mux, with and without the prefix that old homeservers leave out, and
+// the answer to all paths that have no other route.
+func (n *Intake) Register(mux *http.ServeMux) {
+	mux.HandleFunc(pathLive, empty)
+	mux.HandleFunc(pathReady, n.ready)
+	mux.HandleFunc("/", n.authorized(refusal(http.StatusNotFound, "M_UNRECOGNIZED")))
+	for _, prefix := range []string{"/_matrix/app/v1", ""} {
+		mux.HandleFunc("PUT "+prefix+"/transactions/{txn...}", n.authorized(n.transaction))
+		mux.HandleFunc("GET "+prefix+"/users/{user...}", n.authorized(n.user))
+		mux.HandleFunc("GET "+prefix+"/rooms/{alias...}", n.authorized(refusal(http.StatusNotFound, "M_NOT_FOUND")))
+		mux.HandleFunc("POST "+prefix+"/ping", n.authorized(empty))
+		for _, path := range []string{"/transactions/", "/users/", "/rooms/", "/ping"} {
+			mux.HandleFunc(prefix+path, n.authorized(refusal(http.StatusMethodNotAllowed, "M_UNRECOGNIZED")))
+		}
+	}
+}
+
+// ServeHTTP implements http.Handler with the routes of the application service API alone.
+func (n *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) { n.routes.ServeHTTP(w, r) }
+
+// authorized lets only the homeserver's requests through to a handler.
+func (n *Intake) authorized(handler http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if status, code := authorize(r, n.o.Token); status != http.StatusOK {
+			refuse(w, status, code)
+			return
+		}
+		handler(w, r)
+	}
+}
+
+func empty(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, emptyJSON) }
+
+func refusal(status int, errcode string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { refuse(w, status, errcode) }
+}
+
+// user answers whether a user exists: of the bot's namespace only the bot does.
+func (n *Intake) user(w http.ResponseWriter, r *http.Request) {
+	if r.PathValue("user") == n.o.Bot.String() {
+		empty(w, r)
 		return
 	}
-	if status, code := n.authorize(r); status != http.StatusOK {
-		refuse(w, status, code)
-		return
-	}
-	p := strings.TrimPrefix(r.URL.Path, pathPrefix)
-	txn, isTransaction := strings.CutPrefix(p, pathTransactions)
-	user, isUser := strings.CutPrefix(p, pathUsers)
-	switch {
-	case isTransaction && r.Method == http.MethodPut:
-		n.transaction(w, r, txn)
-	case isUser && r.Method == http.MethodGet && user == n.o.Bot.String(), p == pathPing && r.Method == http.MethodPost:
-		reply(w, http.StatusOK, emptyJSON)
-	case (isUser || strings.HasPrefix(p, pathRooms)) && r.Method == http.MethodGet:
-		refuse(w, http.StatusNotFound, "M_NOT_FOUND")
-	case isTransaction, isUser, strings.HasPrefix(p, pathRooms), p == pathPing:
-		refuse(w, http.StatusMethodNotAllowed, "M_UNRECOGNIZED")
-	default:
-		refuse(w, http.StatusNotFound, "M_UNRECOGNIZED")
-	}
+	refuse(w, http.StatusNotFound, "M_NOT_FOUND")
 }
 
 // authorize checks the hs_token, in the header or, as homeservers of old do, in the query
 // (https://spec.matrix.org/latest/application-service-api/#authorization).
-func (n *Intake) authorize(r *http.Request) (status int, errcode string) {
+func authorize(r *http.Request, hsToken string) (status int, errcode string) {
 	token, found := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !found && r.URL.RawQuery != "" {
 		token = r.URL.Query().Get("access_token")
@@ -162,25 +195,30 @@ func (n *Intake) authorize(r *http.Request) (status int, errcode string) {
 	switch {
 	case token == "":
 		return http.StatusUnauthorized, "M_MISSING_TOKEN"
-	case n.o.Token == "" || subtle.ConstantTimeCompare([]byte(token), []byte(n.o.Token)) != 1:
+	case hsToken == "" || subtle.ConstantTimeCompare([]byte(token), []byte(hsToken)) != 1:
 		return http.StatusForbidden, "M_FORBIDDEN"
 	}
 	return http.StatusOK, ""
 }
 
-func (n *Intake) ready(w http.ResponseWriter) {
-	reasons := []string{}
+func (n *Intake) ready(w http.ResponseWriter, _ *http.Request) {
+	var reasons []string
 	if n.o.Ready != nil {
-		reasons = append(reasons, n.o.Ready()...)
+		reasons = n.o.Ready()
 	}
 	if n.draining.Load() {
 		reasons = append(reasons, "shutting down")
 	}
+	answerReady(w, reasons)
+}
+
+// answerReady answers 200, or 503 with the reasons why this process can't work.
+func answerReady(w http.ResponseWriter, reasons []string) {
 	status := http.StatusOK
 	if len(reasons) > 0 {
 		status = http.StatusServiceUnavailable
 	}
-	body, err := json.Marshal(map[string]any{"ready": len(reasons) == 0, "reasons": reasons})
+	body, err := json.Marshal(map[string]any{"ready": len(reasons) == 0, "reasons": append([]string{}, reasons...)})
 	if err != nil {
 		status = http.StatusInternalServerError
 	}
@@ -188,7 +226,8 @@ func (n *Intake) ready(w http.ResponseWriter) {
 }
 
 // transaction takes one transaction in and answers it.
-func (n *Intake) transaction(w http.ResponseWriter, r *http.Request, txn string) {
+func (n *Intake) transaction(w http.ResponseWriter, r *http.Request) {
+	txn := r.PathValue("txn")
 	start := n.o.Now()
 	t := n.buffers.Get().(*work)
 	t.reset(start)
@@ -209,12 +248,12 @@ func (n *Intake) take(w http.ResponseWriter, r *http.Request, t *work, txn strin
 	if n.draining.Load() {
 		return http.StatusServiceUnavailable, "M_UNKNOWN"
 	}
-	if r.ContentLength > n.o.MaxBody {
+	if r.ContentLength > n.o.Limits.Body {
 		return http.StatusRequestEntityTooLarge, "M_TOO_LARGE"
 	}
 	// A connection without deadlines, as in tests, is fine.
-	_ = http.NewResponseController(w).SetReadDeadline(t.now.Add(n.o.ReadTimeout))
-	err := t.read(r.Body, r.ContentLength, n.o.MaxBody)
+	_ = http.NewResponseController(w).SetReadDeadline(t.now.Add(n.o.Limits.Read))
+	err := t.read(r.Body, r.ContentLength, n.o.Limits.Body)
 	switch {
 	case errors.Is(err, errTooLarge):
 		return http.StatusRequestEntityTooLarge, "M_TOO_LARGE"
@@ -231,7 +270,7 @@ func (n *Intake) take(w http.ResponseWriter, r *http.Request, t *work, txn strin
 	if t.quiet() {
 		return http.StatusOK, ""
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), n.o.Commit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), n.o.Limits.Commit)
 	defer cancel()
 	if err := n.commit(ctx, t); err != nil {
 		n.o.Log.Error().Err(err).Str("transaction_id", shorten(txn, 64)).Msg("Transaction not committed")
@@ -247,8 +286,8 @@ func (n *Intake) commit(ctx context.Context, t *work) error {
 			return err
 		}
 	}
-	if len(t.claims) > 0 && n.o.Linked != nil {
-		if err := n.o.Linked(ctx, t.claims); err != nil {
+	if len(t.claims) > 0 {
+		if err := n.o.Sink.Linked(ctx, t.claims); err != nil {
 			return fmt.Errorf("spaces: %w", err)
 		}
 	}
@@ -257,10 +296,8 @@ func (n *Intake) commit(ctx context.Context, t *work) error {
 			n.o.Log.Error().Err(err).Int("events", len(t.broken)).Msg("Undecodable events not kept")
 		}
 	}
-	if n.o.Left != nil {
-		for _, r := range t.left {
-			n.o.Left(r)
-		}
+	for _, r := range t.left {
+		n.o.Sink.Left(r)
 	}
 	return nil
 }

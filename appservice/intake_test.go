@@ -30,6 +30,10 @@ type desk struct {
 	delivered  []invites.Received
 	broken     []invites.Undecodable
 	notReady   []string
+	guarded    bool // every room
+	claimed    bool // every room
+	wide       bool // note claims and redactions too
+	failLinked error
 }
 
 func (d *desk) note(format string, args ...any) { d.log = append(d.log, fmt.Sprintf(format, args...)) }
@@ -75,19 +79,37 @@ func (d *desk) Redact(_ context.Context, event id.EventID, sender id.UserID) (bo
 func (d *desk) Changed(r id.RoomID, k room.Key) { d.note("changed %s %s %s", r, k.Type, k.StateKey) }
 func (d *desk) Invalidate(r id.RoomID)          { d.note("invalidate %s", r) }
 
+func (d *desk) Forget(r id.RoomID, e id.EventID) {
+	if d.wide {
+		d.note("redacted %s %s", r, e)
+	}
+}
+
+func (d *desk) Deliver(fresh []invites.Received) {
+	d.note("deliver %d", len(fresh))
+	d.delivered = append(d.delivered, fresh...)
+}
+
+func (d *desk) Linked(_ context.Context, claims []invites.SpaceChild) error {
+	if d.wide {
+		d.note("linked %v", claims)
+	}
+	return d.failLinked
+}
+
+func (d *desk) Recover()                 { d.note("recover") }
+func (d *desk) Left(r id.RoomID)         { d.note("left %s", r) }
+func (d *desk) Guarded(r id.RoomID) bool { return d.guarded && r == "!r" }
+func (d *desk) Claimed(r id.RoomID) bool { return d.claimed && r == "!r" }
+
 func (d *desk) intake() *Intake {
 	d.seen = map[id.EventID]bool{}
 	return NewIntake(IntakeOptions{
-		Inbox: d, Watcher: d, Token: "hush", Bot: "@usher:example.org", DisplayName: "Usher", Prefix: "!", MaxBody: 1 << 20,
-		Deliver: func(fresh []invites.Received) {
-			d.note("deliver %d", len(fresh))
-			d.delivered = append(d.delivered, fresh...)
-		},
-		Recover: func() { d.note("recover") },
-		Left:    func(r id.RoomID) { d.note("left %s", r) },
-		Ready:   func() []string { return d.notReady },
-		Now:     func() time.Time { return time.UnixMilli(1000) },
-		Log:     zerolog.Nop(),
+		Inbox: d, Watcher: d, Sink: d, Token: "hush", Bot: "@usher:example.org", DisplayName: "Usher", Prefix: "!",
+		Limits: Limits{Body: 1 << 20},
+		Ready:  func() []string { return d.notReady },
+		Now:    func() time.Time { return time.UnixMilli(1000) },
+		Log:    zerolog.Nop(),
 	})
 }
 
@@ -115,7 +137,7 @@ func text(eventID, body string) string {
 	return event("m.room.message", eventID, fmt.Sprintf(`{"msgtype":"m.text","body":%q}`, body), "")
 }
 
-func events(list ...string) string { return `{"events":[` + strings.Join(list, ",") + `]}` }
+func batch(list ...string) string { return `{"events":[` + strings.Join(list, ",") + `]}` }
 
 func TestTransactions(t *testing.T) {
 	member := func(who, membership string) string {
@@ -125,52 +147,52 @@ func TestTransactions(t *testing.T) {
 		body string
 		want []string
 	}{
-		"chat costs nothing": {events(text("$1", "hello"), text("$2", "how are you?")), nil},
-		"command":            {events(text("$1", "!help")), []string{"receive 1/1", "deliver 1"}},
-		"one commit for all": {events(text("$1", "!a"), text("$2", "x"), text("$3", "!b")), []string{"receive 2/2", "deliver 2"}},
-		"twice in one":       {events(text("$1", "!a"), text("$1", "!a")), []string{"receive 1/2", "deliver 1"}},
-		"the bot's own":      {events(strings.Replace(text("$1", "!a"), "@a:x", "@usher:example.org", 1)), nil},
-		"a bad neighbour":    {events("null", text("$1", "!a"), `{"x":"\q"}`), []string{"receive 1/1", "deliver 1", "quarantine 2"}},
-		"bad content":        {events(event("m.room.message", "$1", `[]`, "")), []string{"quarantine 1"}},
-		"bad time":           {events(strings.Replace(text("$1", "!a"), "900", "1.5", 1)), []string{"quarantine 1"}},
-		"folded sender":      {events(strings.Replace(text("$1", "!a"), `}}`, `},"ſender":"@root:x"}`, 1)), []string{"receive 1/1", "deliver 1"}},
-		"encrypted":          {events(event("m.room.encrypted", "$1", `{"ciphertext":"x"}`, "")), nil},
-		"power levels":       {events(event("m.room.power_levels", "$1", `{}`, `,"state_key":""`)), []string{"changed !r m.room.power_levels "}},
-		"odd state key":      {events(event("m.room.name", "$1", `{}`, `,"state_key":5`)), []string{"invalidate !r", "quarantine 1"}},
+		"chat costs nothing": {batch(text("$1", "hello"), text("$2", "how are you?")), nil},
+		"command":            {batch(text("$1", "!help")), []string{"receive 1/1", "deliver 1"}},
+		"one commit for all": {batch(text("$1", "!a"), text("$2", "x"), text("$3", "!b")), []string{"receive 2/2", "deliver 2"}},
+		"twice in one":       {batch(text("$1", "!a"), text("$1", "!a")), []string{"receive 1/2", "deliver 1"}},
+		"the bot's own":      {batch(strings.Replace(text("$1", "!a"), "@a:x", "@usher:example.org", 1)), nil},
+		"a bad neighbour":    {batch("null", text("$1", "!a"), `{"x":"\q"}`), []string{"receive 1/1", "deliver 1", "quarantine 2"}},
+		"bad content":        {batch(event("m.room.message", "$1", `[]`, "")), []string{"quarantine 1"}},
+		"bad time":           {batch(strings.Replace(text("$1", "!a"), "900", "1.5", 1)), []string{"quarantine 1"}},
+		"folded sender":      {batch(strings.Replace(text("$1", "!a"), `}}`, `},"ſender":"@root:x"}`, 1)), []string{"receive 1/1", "deliver 1"}},
+		"encrypted":          {batch(event("m.room.encrypted", "$1", `{"ciphertext":"x"}`, "")), nil},
+		"power levels":       {batch(event("m.room.power_levels", "$1", `{}`, `,"state_key":""`)), []string{"changed !r m.room.power_levels "}},
+		"odd state key":      {batch(event("m.room.name", "$1", `{}`, `,"state_key":5`)), []string{"invalidate !r", "quarantine 1"}},
 		"state with a bad time": {
-			events(strings.Replace(event("m.room.topic", "$1", `[]`, `,"state_key":"x"`), "900", `"x"`, 1)), []string{"changed !r m.room.topic x"},
+			batch(strings.Replace(event("m.room.topic", "$1", `[]`, `,"state_key":"x"`), "900", `"x"`, 1)), []string{"changed !r m.room.topic x"},
 		},
-		"somebody joins": {events(member("@b:x", "join")), []string{"changed !r m.room.member @b:x"}},
+		"somebody joins": {batch(member("@b:x", "join")), []string{"changed !r m.room.member @b:x"}},
 		"people leave": {
-			events(member("@b:x", "leave"), member("@c:x", "ban")),
+			batch(member("@b:x", "leave"), member("@c:x", "ban")),
 			[]string{"changed !r m.room.member @b:x", "changed !r m.room.member @c:x", "left !r"},
 		},
 		"the bot is invited": {
-			events(member("@usher:example.org", "invite")), []string{"changed !r m.room.member @usher:example.org", "receive 1/1", "deliver 1"},
+			batch(member("@usher:example.org", "invite")), []string{"changed !r m.room.member @usher:example.org", "receive 1/1", "deliver 1"},
 		},
 		"somebody knocks": {
-			events(member("@b:x", "knock")), []string{"changed !r m.room.member @b:x", "receive 1/1", "deliver 1"},
+			batch(member("@b:x", "knock")), []string{"changed !r m.room.member @b:x", "receive 1/1", "deliver 1"},
 		},
 		"somebody is invited": {
-			events(member("@b:x", "invite")), []string{"changed !r m.room.member @b:x", "invite of @b:x by @a:x"},
+			batch(member("@b:x", "invite")), []string{"changed !r m.room.member @b:x", "invite of @b:x by @a:x"},
 		},
 		"and joins at once, beside others": {
-			events(member("@b:x", "invite"), member("@c:x", "join"), member("@b:x", "join"), text("$1", "!a")),
+			batch(member("@b:x", "invite"), member("@c:x", "join"), member("@b:x", "join"), text("$1", "!a")),
 			[]string{"changed !r m.room.member @b:x", "changed !r m.room.member @c:x", "changed !r m.room.member @b:x",
 				"invite of @b:x by @a:x", "join of @b:x by @a:x", "receive 1/1", "deliver 1"},
 		},
 		"an invitation without a time": {
-			events(strings.Replace(member("@b:x", "invite"), "900", "null", 1)), []string{"changed !r m.room.member @b:x", "quarantine 1"},
+			batch(strings.Replace(member("@b:x", "invite"), "900", "null", 1)), []string{"changed !r m.room.member @b:x", "quarantine 1"},
 		},
 		"tombstone": {
-			events(event("m.room.tombstone", "$1", `{"replacement_room":"!n"}`, `,"state_key":""`)),
+			batch(event("m.room.tombstone", "$1", `{"replacement_room":"!n"}`, `,"state_key":""`)),
 			[]string{"changed !r m.room.tombstone ", "receive 1/1", "deliver 1"},
 		},
-		"a command called like state": {events(event("m.room.member", "$1", `{"msgtype":"m.text","body":"!a"}`, "")), nil},
-		"redaction":                   {events(event("m.room.redaction", "$1", `{}`, `,"redacts":"$9"`)), []string{"redact $9 @a:x"}},
-		"redaction, v11":              {events(event("m.room.redaction", "$1", `{"redacts":"$9"}`, "")), []string{"redact $9 @a:x"}},
-		"redaction, both":             {events(event("m.room.redaction", "$1", `{"redacts":"$9"}`, `,"redacts":"$9"`)), []string{"redact $9 @a:x"}},
-		"redaction of nothing":        {events(event("m.room.redaction", "$1", `{"redacts":[]}`, `,"redacts":{}`)), nil},
+		"a command called like state": {batch(event("m.room.member", "$1", `{"msgtype":"m.text","body":"!a"}`, "")), nil},
+		"redaction":                   {batch(event("m.room.redaction", "$1", `{}`, `,"redacts":"$9"`)), []string{"redact $9 @a:x"}},
+		"redaction, v11":              {batch(event("m.room.redaction", "$1", `{"redacts":"$9"}`, "")), []string{"redact $9 @a:x"}},
+		"redaction, both":             {batch(event("m.room.redaction", "$1", `{"redacts":"$9"}`, `,"redacts":"$9"`)), []string{"redact $9 @a:x"}},
+		"redaction of nothing":        {batch(event("m.room.redaction", "$1", `{"redacts":[]}`, `,"redacts":{}`)), nil},
 		"empty":                       {`{}`, nil},
 		"not an object":               {`[]`, []string{"quarantine 1"}},
 	} {
@@ -189,7 +211,7 @@ func TestTransactions(t *testing.T) {
 func TestTransactionAgain(t *testing.T) {
 	d := new(desk)
 	n := d.intake()
-	for _, body := range []string{events(text("$1", "!a")), events(text("$1", "!a")), events(text("$2", "!b"), text("$1", "!a"))} {
+	for _, body := range []string{batch(text("$1", "!a")), batch(text("$1", "!a")), batch(text("$2", "!b"), text("$1", "!a"))} {
 		if status, _ := put(n, body); status != http.StatusOK {
 			t.Fatal(status)
 		}
@@ -203,16 +225,16 @@ func TestTransactionAgain(t *testing.T) {
 func TestPending(t *testing.T) {
 	d := new(desk)
 	n := d.intake()
-	n.o.Watcher = nil
+	n.o.Watcher = noWatcher{}
 	n.o.Pending.Add("!r", "@b:x")
 	join := event("m.room.member", "$j", `{"membership":"join"}`, `,"state_key":"@b:x"`)
 	d.fail = errors.New("disk full")
-	if status, _ := put(n, events(join)); status != http.StatusServiceUnavailable {
+	if status, _ := put(n, batch(join)); status != http.StatusServiceUnavailable {
 		t.Fatal(status)
 	}
 	d.fail = nil
-	put(n, events(join))
-	put(n, events(join))
+	put(n, batch(join))
+	put(n, batch(join))
 	if want := []string{"join of @b:x by @a:x", "recover"}; !slices.Equal(d.log, want) {
 		t.Errorf("called %q, want %q", d.log, want)
 	}
@@ -249,13 +271,13 @@ func TestCards(t *testing.T) {
 		{"the card removed", event("m.room.redaction", "$9", `{}`, `,"redacts":"$card"`), []string{"receive 1/1", "redact $card @a:x", "deliver 1"}},
 	} {
 		d.log = nil
-		if status, _ := put(n, events(step.event)); status != http.StatusOK || !slices.Equal(d.log, step.want) {
+		if status, _ := put(n, batch(step.event)); status != http.StatusOK || !slices.Equal(d.log, step.want) {
 			t.Errorf("%s: answered %d, called %q, want %q", step.name, status, d.log, step.want)
 		}
 	}
 	n.o.Cards.Close("$card")
 	d.log = nil
-	put(n, events(reaction("$10", "$card", No), event("m.room.redaction", "$11", `{}`, `,"redacts":"$5"`)))
+	put(n, batch(reaction("$10", "$card", No), event("m.room.redaction", "$11", `{}`, `,"redacts":"$5"`)))
 	if want := []string{"redact $5 @a:x"}; !slices.Equal(d.log, want) {
 		t.Errorf("closed: called %q", d.log)
 	}
@@ -265,8 +287,8 @@ func TestReceivedRaw(t *testing.T) {
 	d := new(desk)
 	n := d.intake()
 	first := text("$1", "!a")
-	put(n, events(first))
-	put(n, events(strings.Repeat(text("$2", "x")+",", 50)+text("$3", "y"))) // takes over the buffer
+	put(n, batch(first))
+	put(n, batch(strings.Repeat(text("$2", "x")+",", 50)+text("$3", "y"))) // takes over the buffer
 	if got := string(d.delivered[0].Raw); got != first {
 		t.Errorf("kept %s", got)
 	}
@@ -274,7 +296,7 @@ func TestReceivedRaw(t *testing.T) {
 
 func TestRedactedInOneTransaction(t *testing.T) {
 	d := new(desk)
-	put(d.intake(), events(text("$1", "!a"), text("$2", "!b"), event("m.room.redaction", "$3", `{}`, `,"redacts":"$1"`)))
+	put(d.intake(), batch(text("$1", "!a"), text("$2", "!b"), event("m.room.redaction", "$3", `{}`, `,"redacts":"$1"`)))
 	if len(d.delivered) != 2 || !d.delivered[0].Redacted || d.delivered[1].Redacted {
 		t.Errorf("delivered %+v", d.delivered)
 	}
@@ -283,7 +305,7 @@ func TestRedactedInOneTransaction(t *testing.T) {
 func TestCommitFails(t *testing.T) {
 	d := &desk{fail: errors.New("disk full")}
 	n := d.intake()
-	body := events(event("m.room.name", "$0", `{}`, `,"state_key":""`), "null", text("$1", "!a"))
+	body := batch(event("m.room.name", "$0", `{}`, `,"state_key":""`), "null", text("$1", "!a"))
 	if status, answer := put(n, body); status != http.StatusServiceUnavailable || !strings.Contains(answer, `"M_UNKNOWN"`) {
 		t.Errorf("answered %d %s", status, answer)
 	}
@@ -302,7 +324,7 @@ func TestCommitFails(t *testing.T) {
 
 func TestRedactFails(t *testing.T) {
 	d := &desk{failRedact: errors.New("locked")}
-	status, _ := put(d.intake(), events(text("$1", "!a"), event("m.room.redaction", "$3", `{}`, `,"redacts":"$1"`)))
+	status, _ := put(d.intake(), batch(text("$1", "!a"), event("m.room.redaction", "$3", `{}`, `,"redacts":"$1"`)))
 	if want := []string{"receive 1/1", "redact $1 @a:x", "deliver 1"}; status != http.StatusServiceUnavailable || !slices.Equal(d.log, want) {
 		t.Errorf("answered %d, called %q", status, d.log)
 	}
@@ -367,12 +389,12 @@ func TestReadyAndDrain(t *testing.T) {
 
 func TestMuchBroken(t *testing.T) {
 	d := new(desk)
-	put(d.intake(), events(strings.Repeat("null,", 1000)+`"`+strings.Repeat("x", maxQuarantine)+`"`, text("$1", "!a")))
+	put(d.intake(), batch(strings.Repeat("null,", 1000)+`"`+strings.Repeat("x", maxQuarantine)+`"`, text("$1", "!a")))
 	if len(d.broken) != maxBroken || len(d.delivered) != 1 {
 		t.Errorf("kept %d, delivered %d", len(d.broken), len(d.delivered))
 	}
 	d = new(desk)
-	put(d.intake(), events(`"`+strings.Repeat("x", maxQuarantine)+`"`))
+	put(d.intake(), batch(`"`+strings.Repeat("x", maxQuarantine)+`"`))
 	if len(d.broken) != 1 || len(d.broken[0].Raw) != maxQuarantine || d.broken[0].Transaction != "7" || d.broken[0].Fault != faultNoEvent {
 		t.Errorf("kept %d bytes of transaction %q", len(d.broken[0].Raw), d.broken[0].Transaction)
 	}
@@ -382,7 +404,7 @@ func TestMuchBroken(t *testing.T) {
 func TestSlowBody(t *testing.T) {
 	d := new(desk)
 	n := d.intake()
-	n.o.Now, n.o.ReadTimeout = time.Now, 50*time.Millisecond
+	n.o.Now, n.o.Limits.Read = time.Now, 50*time.Millisecond
 	server := httptest.NewServer(n)
 	defer server.Close()
 	body, stuck := newStuck(`{"events":[`)
@@ -407,13 +429,7 @@ func TestSlowBody(t *testing.T) {
 func TestIntakeOfPolicies(t *testing.T) {
 	d := &desk{}
 	n := d.intake()
-	n.o.Policy = "chat.usher.policy"
-	var failed error
-	n.o.Linked = func(_ context.Context, claims []invites.SpaceChild) error {
-		d.note("linked %v", claims)
-		return failed
-	}
-	n.o.Redacted = func(r id.RoomID, e id.EventID) { d.note("redacted %s %s", r, e) }
+	d.wide = true
 	events := event("chat.usher.policy", "$p", `{"version":1}`, `,"state_key":""`) + "," +
 		event("chat.usher.policy", "$q", `{"version":1}`, `,"state_key":"x"`) + "," +
 		event("m.space.child", "$c", `{"via":["x"]}`, `,"state_key":"!child"`) + "," +
@@ -432,7 +448,7 @@ func TestIntakeOfPolicies(t *testing.T) {
 			t.Errorf("no %q in %q", want, d.log)
 		}
 	}
-	failed = errors.New("no disk")
+	d.failLinked = errors.New("no disk")
 	if status, _ := put(n, `{"events":[`+events+`]}`); status != 503 {
 		t.Errorf("a claim that can't be kept: %d", status)
 	}

@@ -2,13 +2,6 @@ package appservice
 
 import "strings"
 
-// Event types that more than one file routes.
-const (
-	typeMember  = "m.room.member"
-	spaceChild  = "m.space.child"
-	spaceParent = "m.space.parent"
-)
-
 // maxID is the length of an identifier in bytes (https://spec.matrix.org/latest/appendices/#common-identifier-format).
 const maxID = 255
 

@@ -54,15 +54,10 @@ func (p *Pending) has(r id.RoomID, user id.UserID) bool {
 // can't be read.
 func (n *Intake) member(t *work, e *rawEvent, in id.RoomID, user id.UserID) (fault string) {
 	m := invites.MemberEvent{Room: in, Target: user, SeenAt: t.now}
-	switch string(e.content.membership) {
-	case `"invite"`:
-		m.Membership, m.ThirdParty = "invite", e.content.thirdParty != nil
-	case `"join"`:
-		m.Membership = "join"
-	case `"leave"`:
-		m.Membership = "leave"
-	case `"ban"`:
-		m.Membership = "ban"
+	switch m.Membership = inside(e.content.membership); m.Membership {
+	case "invite":
+		m.ThirdParty = e.content.thirdParty != nil
+	case "join", "leave", "ban":
 	default:
 		return ""
 	}

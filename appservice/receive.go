@@ -8,6 +8,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/room"
 )
 
 // arrival is what a transaction brings for the inbox.
@@ -51,18 +52,18 @@ func (n *Intake) receive(ctx context.Context, a *arrival) error {
 
 // receiveAll commits arrivals and hands on what is new, in one order. It runs one at a time.
 func (n *Intake) receiveAll(ctx context.Context, batch []*arrival) {
-	var events, fresh []invites.Received
+	var kept, fresh []invites.Received
 	var members []invites.MemberEvent
 	from := map[id.EventID]string{}
 	for _, a := range batch {
-		events, members = append(events, a.received...), append(members, a.members...)
+		kept, members = append(kept, a.received...), append(members, a.members...)
 		for _, e := range a.received {
 			from[e.Event] = a.txn
 		}
 	}
-	if len(events)+len(members) > 0 {
+	if len(kept)+len(members) > 0 {
 		var err error
-		if fresh, err = n.o.Inbox.Receive(ctx, events, members...); err != nil {
+		if fresh, err = n.o.Inbox.Receive(ctx, kept, members...); err != nil {
 			n.doubt.Store(true)
 			for _, a := range batch {
 				a.err = fmt.Errorf("inbox: %w", err)
@@ -86,17 +87,17 @@ func (n *Intake) receiveAll(ctx context.Context, batch []*arrival) {
 	}
 	for _, e := range fresh {
 		level := zerolog.InfoLevel
-		if e.Type == "m.room.encrypted" {
+		if e.Type == room.TypeEncrypted {
 			level = zerolog.DebugLevel // most of it is chat
 		}
 		n.o.Log.WithLevel(level).Str("transaction_id", shorten(from[e.Event], 64)).Stringer("event", e.Event).Stringer("room", e.Room).
 			Stringer("sender", e.Sender).Str("type", shorten(e.Type, 64)).Msg("Event kept")
 	}
 	// What is committed is handed on even if a redaction failed: it is not new when it comes again.
-	if len(fresh) > 0 && n.o.Deliver != nil {
-		n.o.Deliver(fresh)
+	if len(fresh) > 0 {
+		n.o.Sink.Deliver(fresh)
 	}
-	if n.doubt.CompareAndSwap(true, false) && n.o.Recover != nil {
-		n.o.Recover()
+	if n.doubt.CompareAndSwap(true, false) {
+		n.o.Sink.Recover()
 	}
 }

@@ -30,10 +30,9 @@ func (s slowInbox) Receive(_ context.Context, events []invites.Received, _ ...in
 // TestArrivalsShareCommits has transactions come while one commits: the next commit is theirs together.
 func TestArrivalsShareCommits(t *testing.T) {
 	inbox := slowInbox{commits: make(chan []invites.Received), end: make(chan error)}
-	var delivered []invites.Received
+	var d desk
 	n := NewIntake(IntakeOptions{
-		Inbox: inbox, Token: "hush", Bot: "@usher:example.org", Prefix: "!", Log: zerolog.Nop(),
-		Deliver: func(events []invites.Received) { delivered = append(delivered, events...) },
+		Inbox: inbox, Watcher: noWatcher{}, Sink: &d, Token: "hush", Bot: "@usher:example.org", Prefix: "!", Log: zerolog.Nop(),
 	})
 	answers := make([]int, 4)
 	var sending sync.WaitGroup
@@ -67,7 +66,7 @@ func TestArrivalsShareCommits(t *testing.T) {
 	}
 	inbox.end <- context.DeadlineExceeded
 	sending.Wait()
-	if !slices.Equal(answers, []int{200, 503, 503, 503}) || len(delivered) != 1 || delivered[0].Event != "$0" {
-		t.Errorf("answered %v, delivered %v", answers, delivered)
+	if !slices.Equal(answers, []int{200, 503, 503, 503}) || len(d.delivered) != 1 || d.delivered[0].Event != "$0" {
+		t.Errorf("answered %v, d.delivered %v", answers, d.delivered)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/events"
 	"usher/exactjson"
 	"usher/invites"
 	"usher/room"
@@ -114,83 +115,87 @@ func (n *Intake) sort(t *work, txn string) error {
 	return err
 }
 
-// event judges one event and says what it is, or what is wrong with it.
+// event collects an event that is kept for the inbox. It returns the kind to count the event as, or the fault of a malformed one.
 func (n *Intake) event(t *work, e *rawEvent) (kind, string) {
 	if e.stateKey != nil {
 		return n.stateEvent(t, e)
 	}
-	switch string(e.typ) {
-	case `"m.room.message"`:
-		if len(e.content.raw) == 0 || e.content.raw[0] != '{' {
+	switch events.Find(events.Event{Type: inside(e.typ)}, n.o.Bot).Keep {
+	case events.IfAddressed:
+		if !exactjson.IsObject(e.content.raw) {
 			return 0, faultContent
 		}
-		if string(e.sender) == n.own || !n.addressed.concerns(&e.content) {
-			return ignored, ""
+		if string(e.sender) != n.own && n.addressed.concerns(&e.content) {
+			return t.collect(e, command)
 		}
-		return t.collect(e, command)
-	case `"m.room.encrypted"`:
-		if !n.o.Encrypted || string(e.sender) == n.own || !(e.content.secret() || n.sealedReaction(e)) {
-			return ignored, ""
+	case events.IfSecret:
+		if n.o.Encrypted && string(e.sender) != n.own && (e.content.secret() || n.sealedReaction(e)) {
+			return t.collect(e, encrypted)
 		}
-		return t.collect(e, encrypted)
-	case `"m.room.redaction"`:
-		return n.redaction(t, e)
-	case `"m.reaction"`:
+	case events.IfVote:
 		return n.reaction(t, e)
+	case events.IfCard:
+		return n.redaction(t, e)
 	}
 	return ignored, ""
 }
 
+// stateEvent tells the watcher which piece of state changed and collects the event where its row says so.
 func (n *Intake) stateEvent(t *work, e *rawEvent) (kind, string) {
 	in, ok := exactjson.Unquote(e.room)
 	if !ok {
 		return 0, faultRoom
 	}
+	r := id.RoomID(in)
 	typ, okType := exactjson.Unquote(e.typ)
 	key, okKey := exactjson.Unquote(e.stateKey)
 	if !okType || !okKey {
-		if n.o.Watcher != nil {
-			n.o.Watcher.Invalidate(id.RoomID(in)) // something changed, whatever it is
-		}
+		n.o.Watcher.Invalidate(r) // some state changed, unknown which
 		return 0, faultState
 	}
-	if n.o.Watcher != nil {
-		n.o.Watcher.Changed(id.RoomID(in), room.Key{Type: typ, StateKey: key})
-	}
-	if typ == "m.room.member" && key != n.o.Bot.String() {
-		if fault := n.member(t, e, id.RoomID(in), id.UserID(key)); fault != "" {
-			return 0, fault
+	n.o.Watcher.Changed(r, room.Key{Type: typ, StateKey: key})
+	about := events.Event{Type: typ, State: true, StateKey: key}
+	switch typ {
+	case room.TypeMember:
+		about.Sender, about.Membership = inside(e.sender), inside(e.content.membership)
+		if key != n.o.Bot.String() {
+			if fault := n.member(t, e, r, id.UserID(key)); fault != "" {
+				return 0, fault
+			}
 		}
+	case room.TypeSpaceChild:
+		t.claims = append(t.claims, invites.SpaceChild{Space: r, Child: id.RoomID(key)})
 	}
-	switch {
-	case typ == typeMember && key == n.o.Bot.String(), typ == "m.room.tombstone" && key == "",
-		typ == typeMember && string(e.content.membership) == `"knock"`,
-		typ == n.o.Policy && key == "", typ == spaceParent, n.guarded(id.RoomID(in), typ, key, e):
+	if n.keeps(r, events.Find(about, n.o.Bot).Keep) {
 		return t.collect(e, life)
-	case typ == spaceChild:
-		t.claims = append(t.claims, invites.SpaceChild{Space: id.RoomID(in), Child: id.RoomID(key)})
-		return t.collect(e, life)
-	case typ == typeMember && (string(e.content.membership) == `"leave"` || string(e.content.membership) == `"ban"`):
-		if last := len(t.left) - 1; last < 0 || t.left[last] != id.RoomID(in) {
-			t.left = append(t.left, id.RoomID(in))
+	}
+	if about.Membership == "leave" || about.Membership == "ban" {
+		if last := len(t.left) - 1; last < 0 || t.left[last] != r {
+			t.left = append(t.left, r)
 		}
 	}
 	return state, ""
 }
 
-// guarded tells whether a state event is for the guard of its room: the rules of its door, who comes in or may, and what may put the
-// room under a guarded space.
-func (n *Intake) guarded(r id.RoomID, typ, key string, e *rawEvent) bool {
-	switch typ {
-	case "m.room.join_rules":
-		return key == "" && n.o.Guarded != nil && n.o.Guarded(r)
-	case "m.room.power_levels":
-		return key == "" && (n.o.Guarded != nil && n.o.Guarded(r) || n.o.Claimed != nil && n.o.Claimed(r))
-	case typeMember:
-		membership := string(e.content.membership)
-		return (membership == `"join"` || membership == `"invite"`) && n.o.Guarded != nil && n.o.Guarded(r)
+// keeps reports whether a state event of a room is kept for the inbox.
+func (n *Intake) keeps(r id.RoomID, keep events.Keep) bool {
+	switch keep {
+	case events.Always:
+		return true
+	case events.IfGuarded:
+		return n.o.Sink.Guarded(r)
+	case events.IfGuardedOrClaimed:
+		return n.o.Sink.Guarded(r) || n.o.Sink.Claimed(r)
 	}
 	return false
+}
+
+// inside returns the text between the quotes of a JSON string, with its escapes, "" for any other value.
+func inside(quoted []byte) string {
+	if len(quoted) < 2 || quoted[0] != '"' {
+		return ""
+	}
+	return string(quoted[1 : len(quoted)-1])
 }
 
 // collect puts an event among those for the inbox.

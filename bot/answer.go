@@ -10,7 +10,11 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/commands"
+	"usher/events"
+	"usher/exactjson"
 	"usher/invites"
+	"usher/loop"
+	"usher/room"
 )
 
 // How long a command that meets internal trouble is tried again before it is answered as failed.
@@ -26,7 +30,7 @@ func (b *bot) handle(ctx context.Context, ev invites.Received) {
 	started := time.Now()
 	b.metrics.LaneWait(started.Sub(ev.ReceivedAt))
 	defer b.admitted.Delete(ev.Event)
-	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+	for pause := (loop.Backoff{First: firstPause, Last: lastPause}); ; {
 		// Without its token the bot can do nothing, so it begins nothing.
 		if b.client.AwaitToken(ctx) != nil {
 			return
@@ -35,16 +39,14 @@ func (b *bot) handle(ctx context.Context, ev invites.Received) {
 		if err == nil {
 			return
 		}
-		wait := pause
+		wait := pause.Next()
 		if under := new(invites.UnderWayError); errors.As(err, &under) {
 			wait = time.Until(under.Until) + time.Millisecond
 		} else {
-			b.log.Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Dur("again_in", pause).Msg("an event could not be handled")
+			b.log.Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Dur("again_in", wait).Msg("an event could not be handled")
 		}
-		select {
-		case <-ctx.Done():
+		if !loop.Sleep(ctx, wait) {
 			return
-		case <-time.After(wait):
 		}
 	}
 }
@@ -75,7 +77,7 @@ func (b *bot) once(ctx context.Context, ev invites.Received, patient bool) error
 		b.log.Err(err).Stringer("event", ev.Event).Msg("a command is given up")
 		reply = commands.Failed()
 	}
-	if was == encrypted && now.Type == "m.room.message" && reply.Empty() {
+	if was == room.TypeEncrypted && now.Type == room.TypeMessage && reply.Empty() {
 		b.dismiss(ev.Event)
 		return nil
 	}
@@ -98,19 +100,34 @@ func (b *bot) dispatch(ctx context.Context, ev invites.Received) (m commands.Mes
 			reply, err = commands.Panicked(), nil
 		}
 	}()
-	if ev.StateKey != nil {
-		return m, reply, b.life(ctx, ev)
-	}
-	switch ev.Type {
-	case "m.reaction":
+	switch events.Route(ev, b.self.Bot).Handler {
+	case events.ToCommands:
+		return b.runner.Dispatch(ctx, ev)
+	case events.ToCards:
 		if voted, err := b.voted(ctx, ev); voted || err != nil {
 			return m, reply, err
 		}
-		return m, reply, b.decide(ctx, ev)
-	case "m.room.redaction":
-		return m, reply, b.removed(ctx, ev) // what it takes back is marked already
+		err = b.decide(ctx, ev)
+	case events.ToRedacted:
+		err = b.removed(ctx, ev) // the inbox has marked the redacted command
+	case events.ToOwn:
+		err = b.own(ctx, ev)
+	case events.ToKnocks:
+		err = b.knocked(ctx, ev, exactjson.Text(ev.Raw, "content", "reason"))
+	case events.ToGuard:
+		if b.guard.Watches(ev.Room) {
+			err = b.guard.Handle(ctx, ev)
+		}
+	case events.ToLevels:
+		err = b.releveled(ctx, ev)
+	case events.ToPolicy:
+		err = b.policyChanged(ctx, ev)
+	case events.ToSpaces:
+		err = b.related(ctx, ev)
+	case events.ToFollow:
+		err = b.follow(ctx, ev)
 	}
-	return b.runner.Dispatch(ctx, ev)
+	return m, reply, err
 }
 
 // answer sends a reply, and ends the event unless work goes on that the answer is to tell of. Transaction ids come from the
@@ -123,7 +140,7 @@ func (b *bot) answer(ctx context.Context, ev invites.Received, m commands.Messag
 		}
 	}
 	if content := reply.Reaction(m); content != nil {
-		if _, err := b.send(ctx, ev.Room, transaction(ev.Event, "reaction"), "m.reaction", content); err != nil {
+		if _, err := b.send(ctx, ev.Room, transaction(ev.Event, "reaction"), room.TypeReaction, content); err != nil {
 			return err
 		}
 	}
@@ -169,10 +186,10 @@ func (b *bot) tell(ctx context.Context, ev invites.Received, m commands.Message,
 		if reply.Progress {
 			what += time.Now().String() // it may say again what it said before
 		}
-		_, err := b.send(ctx, ev.Room, transaction(ev.Event, what), "m.room.message", reply.Edit(m, ev.Answer))
+		_, err := b.send(ctx, ev.Room, transaction(ev.Event, what), room.TypeMessage, reply.Edit(m, ev.Answer))
 		return err
 	}
-	answer, err := b.send(ctx, ev.Room, transaction(ev.Event, "notice"), "m.room.message", reply.Notice(m))
+	answer, err := b.send(ctx, ev.Room, transaction(ev.Event, "notice"), room.TypeMessage, reply.Notice(m))
 	if err != nil || !(reply.Progress || reply.Card) {
 		return err
 	}

@@ -20,7 +20,6 @@ import (
 	"usher/homeserver"
 	"usher/invites"
 	"usher/metrics"
-	"usher/operator"
 	"usher/store"
 )
 
@@ -78,7 +77,7 @@ func newBot(t *testing.T) (*bot, *sent) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	b := &bot{ctx: t.Context(), log: zerolog.Nop(), store: db, port: db, client: client, metrics: metrics.New("test", clock{}), health: &operator.Health{Database: db, Tokens: client}}
+	b := &bot{ctx: t.Context(), log: zerolog.Nop(), store: db, port: db, client: client, metrics: metrics.New("test", clock{})}
 	b.state = homeserver.NewState(client, homeserver.StateOptions{Log: zerolog.Nop()})
 	b.sealed.told, b.sealed.parking = map[id.RoomID]bool{}, newParking(func(invites.Received) {})
 	b.invites = &invites.Service{Store: db, Clock: clock{}, Self: invites.Identity{Bot: "@usher:here", Domain: "here"}}
@@ -156,7 +155,7 @@ func TestUnansweredEventStaysInTheInbox(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	stop() // shutting down
 	b.handle(ctx, ev)
-	if waiting, err := b.store.Waiting(t.Context()); err != nil || len(waiting) != 1 {
+	if waiting, err := b.store.WaitingAfter(t.Context(), 0, 10); err != nil || len(waiting) != 1 {
 		t.Errorf("%v %v waits, want the event", waiting, err)
 	}
 }

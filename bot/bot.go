@@ -17,7 +17,6 @@ import (
 	"usher/invites"
 	"usher/jobs"
 	"usher/metrics"
-	"usher/operator"
 	"usher/store"
 )
 
@@ -27,15 +26,15 @@ var (
 	ErrHomeserverUnreachable = errors.New("the homeserver can't be reached")
 )
 
-// bot is a running Usher.
+// bot is Usher at work, for one time for which its process is the active one.
 type bot struct {
-	ctx      context.Context // ends when the process is to stop at once
+	ctx      context.Context // ends when the work is to stop at once
+	cancel   context.CancelFunc
 	log      zerolog.Logger
 	self     invites.Identity
 	store    *store.Store
 	port     invites.Store // the same, watched
 	metrics  *metrics.Metrics
-	health   *operator.Health
 	client   *homeserver.Client
 	state    *homeserver.State
 	pending  *appservice.Pending
@@ -44,6 +43,7 @@ type bot struct {
 	guard    *invites.Guard
 	runner   *commands.Runner
 	jobs     *jobs.Queue
+	intake   *appservice.Intake
 	lanes    *lanes
 	feed     *feed
 	commands rate[id.UserID]

@@ -10,6 +10,7 @@ import (
 	"usher/appservice"
 	"usher/commands"
 	"usher/invites"
+	"usher/room"
 )
 
 // await opens a command's card. When nobody has reacted in time, the command gets another turn, and says so.
@@ -28,7 +29,7 @@ func (b *bot) decide(ctx context.Context, ev invites.Received) error {
 	} else if err != nil {
 		return err
 	}
-	if command.Type == encrypted {
+	if command.Type == room.TypeEncrypted {
 		if b.sealed.device == nil {
 			return nil
 		}

@@ -111,18 +111,9 @@ func (f *feed) hungry(ctx context.Context) {
 // feedEvery is how often the inbox is looked at if it could not be read before.
 const feedEvery = 5 * time.Second
 
-// watch takes up what is left behind, until ctx ends.
-func (f *feed) watch(ctx context.Context) {
-	tick := time.NewTicker(feedEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			if _, waiting := f.lanes.depth(); waiting+feedPage <= f.most {
-				f.hungry(ctx)
-			}
-		case <-ctx.Done():
-			return
-		}
+// look fetches waiting events of the inbox, if the lanes have room.
+func (f *feed) look(ctx context.Context) {
+	if _, waiting := f.lanes.depth(); waiting+feedPage <= f.most {
+		f.hungry(ctx)
 	}
 }

@@ -57,7 +57,7 @@ func TestFloodOfCommands(t *testing.T) {
 		t.Errorf("%d answers, %d of them about the limit", len(s.bodies), notices)
 	}
 	b.ending.Wait()
-	if waiting, err := b.store.Waiting(t.Context()); err != nil || len(waiting) != 0 {
+	if waiting, err := b.store.WaitingAfter(t.Context(), 0, 10); err != nil || len(waiting) != 0 {
 		t.Errorf("%d wait, %v", len(waiting), err)
 	}
 }

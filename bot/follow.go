@@ -19,7 +19,7 @@ const following = "Following the upgrade of "
 // anybody's tombstone may name it. Whether the new room agrees it says only from within (mayStay).
 func (b *bot) follow(ctx context.Context, ev invites.Received) error {
 	log := b.log.With().Stringer("room", ev.Room).Logger()
-	now, err := b.state.CurrentEvent(ctx, ev.Room, b.self.Bot, room.Key{Type: "m.room.tombstone"})
+	now, err := b.state.CurrentEvent(ctx, ev.Room, b.self.Bot, room.Key{Type: room.TypeTombstone})
 	if err != nil {
 		return invites.UnlessRefused(err)
 	}
@@ -44,7 +44,7 @@ func (b *bot) follow(ctx context.Context, ev invites.Received) error {
 // it does anything there.
 func (b *bot) mayStay(ctx context.Context, r, old id.RoomID) (bool, error) {
 	log := b.log.With().Stringer("room", old).Stringer("successor", r).Logger()
-	create, err := b.state.CurrentEvent(ctx, r, b.self.Bot, room.Key{Type: "m.room.create"})
+	create, err := b.state.CurrentEvent(ctx, r, b.self.Bot, room.Key{Type: room.TypeCreate})
 	if invites.UnlessRefused(err) != nil {
 		return false, err
 	}

@@ -6,13 +6,14 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/room"
 )
 
 // newGuard makes the guard, which reports to the rooms that it watches.
 func (b *bot) newGuard() *invites.Guard {
 	return &invites.Guard{Service: b.invites, Store: b.store, Tell: func(ctx context.Context, r id.RoomID, report invites.Report) error {
 		about := transaction(report.Event, "guard "+report.Part+" "+report.Key.Type+" "+string(r))
-		_, err := b.send(ctx, r, about, "m.room.message", b.runner.GuardNotice(report))
+		_, err := b.send(ctx, r, about, room.TypeMessage, b.runner.GuardNotice(report))
 		b.log.Info().Stringer("room", r).Stringer("event", report.Event).Str("kind", string(report.Kind)).Str("part", report.Part).
 			Str("code", report.Code).Bool("acts", report.Acts).Msg("the guard reports")
 		return err
@@ -22,7 +23,7 @@ func (b *bot) newGuard() *invites.Guard {
 // related has the guards look anew at a room that came under a space, or is under it no more, as one of both says, and at those below it.
 func (b *bot) related(ctx context.Context, ev invites.Received) error {
 	b.expiriesChanged.Store(true)
-	if ev.Type == "m.space.parent" {
+	if ev.Type == room.TypeSpaceParent {
 		return b.regard(ctx, ev.Room)
 	}
 	child := id.RoomID(*ev.StateKey)

@@ -12,7 +12,7 @@ import (
 	"usher/invites"
 )
 
-func events(r id.RoomID, n int) []invites.Received {
+func inbox(r id.RoomID, n int) []invites.Received {
 	out := make([]invites.Received, n)
 	for i := range out {
 		out[i] = invites.Received{Room: r, Event: id.EventID(fmt.Sprint(i)), Sender: id.UserID("@" + r), Seq: int64(i), Raw: []byte("{}")}
@@ -47,7 +47,7 @@ func TestLanesKeepTheOrderOfARoom(t *testing.T) {
 		seen[ev.Room] = append(seen[ev.Room], ev.Seq)
 	})
 	for r := range rooms {
-		l.push(t.Context(), events(id.RoomID(fmt.Sprint(r)), each))
+		l.push(t.Context(), inbox(id.RoomID(fmt.Sprint(r)), each))
 	}
 	left.Wait()
 	for r, order := range seen {
@@ -67,7 +67,7 @@ func TestLanesRunSideBySideUpToTheBound(t *testing.T) {
 		<-free
 	})
 	for _, r := range []id.RoomID{"a", "b", "c"} {
-		l.push(t.Context(), events(r, 1))
+		l.push(t.Context(), inbox(r, 1))
 	}
 	if first, second := <-started, <-started; first == second {
 		t.Error("two of one room at a time")
@@ -135,14 +135,14 @@ func TestLanesStop(t *testing.T) {
 		close(started)
 		<-free
 	})
-	l.push(t.Context(), events("a", 2))
+	l.push(t.Context(), inbox("a", 2))
 	<-started
 	hurried, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	if err := l.stop(hurried); err == nil {
 		t.Error("stopped while an event is under way")
 	}
-	l.push(t.Context(), events("b", 1))
+	l.push(t.Context(), inbox("b", 1))
 	close(free)
 	if err := l.stop(t.Context()); err != nil || handled != 1 {
 		t.Errorf("%v, %d handled; want the one under way and no other", err, handled)

@@ -11,6 +11,7 @@ import (
 	"usher/commands"
 	"usher/exactjson"
 	"usher/invites"
+	"usher/room"
 )
 
 // loadPending learns which invitations are open, so that the intake knows what ends one.
@@ -76,7 +77,7 @@ func (b *bot) remind(ctx context.Context, entries []invites.Invitation) error {
 		}
 		if rule.After > 0 && !rule.Lends {
 			content := commands.Reminder(entries, rule, time.Now())
-			if _, err := b.send(ctx, r, transaction(entries[0].Event, "reminder"), "m.room.message", content); err != nil {
+			if _, err := b.send(ctx, r, transaction(entries[0].Event, "reminder"), room.TypeMessage, content); err != nil {
 				return err
 			}
 		}

@@ -15,41 +15,16 @@ import (
 	"usher/room"
 )
 
-// life handles what happens to the bot itself: invitations, and rooms that are replaced.
-func (b *bot) life(ctx context.Context, ev invites.Received) error {
-	if ev.Type == policy.EventType {
-		if err := b.policyChanged(ctx, ev); err != nil {
-			return err
-		}
-		return b.regard(ctx, ev.Room)
-	}
-	if ev.Type == "m.space.child" || ev.Type == "m.space.parent" {
-		return b.related(ctx, ev)
-	}
-	if ev.Type == "m.room.power_levels" {
-		return b.releveled(ctx, ev)
-	}
-	field := func(key string) string { return exactjson.Text(ev.Raw, "content", key) }
-	if ev.Type == "m.room.tombstone" {
-		return b.follow(ctx, ev)
-	}
-	if ev.Type == "m.room.member" && *ev.StateKey == ev.Sender.String() && field("membership") == "knock" {
-		return b.knocked(ctx, ev, field("reason"))
-	}
-	if ev.Type != "m.room.member" || *ev.StateKey != b.self.Bot.String() {
-		if b.guard.Watches(ev.Room) {
-			return b.guard.Handle(ctx, ev)
-		}
-		return nil
-	}
-	switch field("membership") {
+// own handles an event that changes the bot's own membership.
+func (b *bot) own(ctx context.Context, ev invites.Received) error {
+	switch exactjson.Text(ev.Raw, "content", "membership") {
 	case "invite":
 		return b.invited(ctx, ev, exactjson.Get(ev.Raw, "content", "is_direct").Kind == exactjson.True)
 	case "join":
 		if stays(ev.Raw) {
 			return nil
 		}
-		if old, led := strings.CutPrefix(field("reason"), following); led {
+		if old, led := strings.CutPrefix(exactjson.Text(ev.Raw, "content", "reason"), following); led {
 			if may, err := b.mayStay(ctx, ev.Room, id.RoomID(old)); err != nil || !may {
 				return err
 			}
@@ -83,7 +58,7 @@ func (b *bot) invited(ctx context.Context, ev invites.Received, direct bool) err
 		return err
 	}
 	log.Info().Msg("joined a room")
-	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "greeting"), "m.room.message", b.greeting(ctx, ev.Room, direct))
+	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "greeting"), room.TypeMessage, b.greeting(ctx, ev.Room, direct))
 	return err
 }
 

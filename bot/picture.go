@@ -10,6 +10,7 @@ import (
 
 	"usher/commands"
 	"usher/invites"
+	"usher/room"
 )
 
 // sealFile encrypts a file in place where the room is encrypted, and returns what its readers need, else nil. An error means that
@@ -39,7 +40,7 @@ func (b *bot) attach(ctx context.Context, ev invites.Received, m commands.Messag
 		b.log.Warn().Err(err).Msg("the homeserver takes no picture")
 		var instead commands.Reply
 		instead.Text.Say("picture.refused").Reason(invites.Errcode(err))
-		_, err = b.send(ctx, ev.Room, transaction(ev.Event, "notice"), "m.room.message", instead.Notice(m))
+		_, err = b.send(ctx, ev.Room, transaction(ev.Event, "notice"), room.TypeMessage, instead.Notice(m))
 		return err
 	}
 	if err != nil {
@@ -50,6 +51,6 @@ func (b *bot) attach(ctx context.Context, ev invites.Received, m commands.Messag
 		sealed.URL = uri
 		content.URL, content.File = "", sealed
 	}
-	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "picture"), "m.room.message", content)
+	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "picture"), room.TypeMessage, content)
 	return err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"usher/room"
+
 	"maunium.net/go/mautrix/id"
 )
 
@@ -16,7 +18,7 @@ func (b *bot) plain(ctx context.Context, r id.RoomID) error {
 	if b.sealed.isMute(r, false) {
 		return errMute
 	}
-	settings, err := b.state.Content(ctx, r, "m.room.encryption")
+	settings, err := b.state.Content(ctx, r, room.TypeEncryption)
 	if err != nil || settings == nil {
 		return err
 	}

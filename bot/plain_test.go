@@ -30,7 +30,7 @@ func TestEncryptionOff(t *testing.T) {
 		b.handle(t.Context(), ev)
 	}
 	b.ending.Wait()
-	if waiting, err := b.store.Waiting(t.Context()); err != nil || len(waiting) != 0 {
+	if waiting, err := b.store.WaitingAfter(t.Context(), 0, 10); err != nil || len(waiting) != 0 {
 		t.Errorf("%d wait, %v", len(waiting), err)
 	}
 	m, image := commands.Message{}, commands.Reply{Image: &commands.Image{Picture: picture.Picture{PNG: []byte("picture")}, Name: "tree.png"}}

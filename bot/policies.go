@@ -9,6 +9,7 @@ import (
 	"usher/exactjson"
 	"usher/invites"
 	"usher/policy"
+	"usher/room"
 )
 
 // linked remembers that spaces claimed rooms, before the homeserver hears that their events arrived.
@@ -39,15 +40,15 @@ func (b *bot) adopt(ctx context.Context, r id.RoomID) {
 	}
 }
 
-// policyChanged tells whoever wrote a policy that can't be read what is wrong with it. An event is handled once, so it is told
-// once.
+// policyChanged has the guards look at a room whose policy changed. It tells the author of a policy that can't be read what is wrong with
+// the policy, once, since an event is handled once.
 func (b *bot) policyChanged(ctx context.Context, ev invites.Received) error {
 	_, err := policy.Parse(exactjson.Find(ev.Raw, "content"))
 	var malformed policy.Malformed
 	if !errors.As(err, &malformed) {
-		return nil
+		return b.regard(ctx, ev.Room)
 	}
 	b.log.Warn().Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("a policy can't be read")
-	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "malformed"), "m.room.message", b.runner.Malformed(ev.Sender, malformed))
-	return err
+	_, err = b.send(ctx, ev.Room, transaction(ev.Event, "malformed"), room.TypeMessage, b.runner.Malformed(ev.Sender, malformed))
+	return errors.Join(err, b.regard(ctx, ev.Room))
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -19,11 +18,8 @@ import (
 	"usher/homeserver"
 	"usher/invites"
 	"usher/jobs"
-	"usher/metrics"
-	"usher/operator"
-	"usher/policy"
+	"usher/loop"
 	"usher/room"
-	"usher/store"
 )
 
 // Bounds of the running bot.
@@ -34,24 +30,6 @@ const (
 	sweepEvery    = 5 * time.Second
 	keepHandled   = 7 * 24 * time.Hour // longer than anything is tried
 )
-
-// Run runs Usher until ctx ends, then finishes what is under way within the configured time. Its errors wrap
-// ErrTokenRefused, ErrHomeserverUnreachable, connect.ErrDatabase or connect.ErrListen where one of these is the cause.
-func Run(ctx context.Context, cfg *config.Config, version string) error {
-	log, err := logger(cfg)
-	if err != nil {
-		return err
-	}
-	b, err := build(ctx, cfg, version, log)
-	if err != nil {
-		return err
-	}
-	defer b.close()
-	if err := b.meet(ctx, cfg); err != nil {
-		return err
-	}
-	return b.serve(ctx, cfg)
-}
 
 func logger(cfg *config.Config) (zerolog.Logger, error) {
 	var zc zeroconfig.Config
@@ -65,24 +43,13 @@ func logger(cfg *config.Config) (zerolog.Logger, error) {
 	return *log, nil
 }
 
-// build puts the parts together. Nothing runs yet.
-func build(ctx context.Context, cfg *config.Config, version string, log zerolog.Logger) (*bot, error) {
-	b := &bot{log: log, self: identity(cfg), checking: map[id.RoomID]bool{}}
-	var cancel context.CancelFunc
-	b.ctx, cancel = context.WithCancel(context.WithoutCancel(ctx))
-	b.closers = append(b.closers, cancel)
+// build puts together a bot, for the time for which this process is the active one. Nothing runs yet.
+func (p *process) build(ctx context.Context) (*bot, error) {
+	cfg, version, log := p.cfg, p.version, p.log
+	b := &bot{log: log, self: identity(cfg), checking: map[id.RoomID]bool{}, store: p.store, metrics: p.metrics, client: p.client}
+	b.ctx, b.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	b.closers = append(b.closers, b.cancel)
 	var err error
-	b.metrics = metrics.New(version, clock{})
-	if b.client, err = connect.Homeserver(cfg, version, b.metrics, log); err != nil {
-		return nil, err
-	}
-	if b.store, err = store.Open(ctx, connect.Database(cfg)); err != nil {
-		return nil, fmt.Errorf("%w: %w", connect.ErrDatabase, err)
-	}
-	b.closers = append(b.closers, func() { _ = b.store.Close() })
-	if n := b.store.Ahead(); n > 0 {
-		log.Info().Int("upgrades", n).Msg("the database was upgraded by a newer version, with which this one can go on")
-	}
 	b.pending, b.cards = appservice.NewPending(), appservice.NewCards()
 	b.state = homeserver.NewState(b.client, homeserver.StateOptions{Creates: b.store, Log: log})
 	if err := b.buildEncryption(ctx, cfg, version); err != nil {
@@ -102,10 +69,6 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 		Store: b.port, Homeserver: b.metrics.Homeserver(b.record(cfg)), Queue: b.metrics.Queue(b.jobs), Clock: clock{}, Self: b.self,
 		Limits: invites.Limits{AtOnce: cfg.Delivery.AtOnce, Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter},
 	}
-	b.health = &operator.Health{Database: b.store, Tokens: b.client}
-	if b.sealed.device != nil {
-		b.health.Device = b.sealed.device
-	}
 	b.direct = &directs{homeserver: b.client}
 	b.guard = b.newGuard()
 	b.runner = b.newRunner(cfg, version)
@@ -113,6 +76,7 @@ func build(ctx context.Context, cfg *config.Config, version string, log zerolog.
 	b.feed = &feed{store: b.store, lanes: b.lanes, most: mostInLanes, log: log}
 	b.lanes.hungry, b.lanes.low = func() { b.feed.hungry(b.ctx) }, mostInLanes/2
 	b.commands.perMinute, b.answers.perMinute = cfg.Commands.PerMinute, cfg.Commands.AnswersPerMinute
+	b.intake = b.newIntake(cfg, p.health.Reasons)
 	return b, nil
 }
 
@@ -180,56 +144,13 @@ func (c chat) Direct(r id.RoomID) bool { return c.direct.has(r) }
 // Voted implements commands.Chat.
 func (c chat) Voted(ctx context.Context, b invites.Ballot) error { return c.show(ctx, b) }
 
-// meet makes the bot known to the homeserver and learns what the homeserver has on record of it.
-func (b *bot) meet(ctx context.Context, cfg *config.Config) error {
-	if _, err := b.client.Versions(ctx); err != nil {
-		return fmt.Errorf("%w: %w", ErrHomeserverUnreachable, err)
+// start loads from the database all that is kept in memory, and begins to work. It ends early when ctx ends or the right to act is
+// lost.
+func (b *bot) start(ctx context.Context) error {
+	if err := b.loadDirectChats(ctx); err != nil {
+		return err
 	}
-	if err := b.client.Register(ctx); err != nil {
-		return unwelcome("registering the bot's user", err)
-	}
-	me, err := b.client.Whoami(ctx)
-	if err != nil {
-		return unwelcome("asking who I am", err)
-	}
-	if me != b.self.Bot {
-		return fmt.Errorf("%w: it takes me for %s, but the config says %s", ErrTokenRefused, me, b.self.Bot)
-	}
-	if err := b.client.SetProfile(ctx, cfg.Appservice.Bot.Displayname, cfg.Appservice.Bot.Avatar); err != nil {
-		b.log.Warn().Err(err).Msg("the profile could not be set")
-	}
-	if err := b.direct.load(ctx); err != nil {
-		return unwelcome("reading which rooms are direct chats", err)
-	}
-	rooms, err := b.client.JoinedRooms(ctx)
-	if err != nil {
-		return unwelcome("asking which rooms I am in", err)
-	}
-	b.log.Info().Stringer("user", b.self.Bot).Int("rooms", len(rooms)).Bool("puppet", b.self.Assert).Msg("met the homeserver")
-	return nil
-}
-
-// unwelcome tells a refused token from a homeserver that is not there.
-func unwelcome(doing string, err error) error {
-	if invites.Stopped(err) || invites.Refused(err) {
-		return fmt.Errorf("%w while %s: %w", ErrTokenRefused, doing, err)
-	}
-	return fmt.Errorf("%w: %s: %w", ErrHomeserverUnreachable, doing, err)
-}
-
-// serve runs everything until ctx ends.
-func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
-	listener, err := connect.Listen(cfg.Appservice.Listen)
-	if err != nil {
-		return fmt.Errorf("%w: %w", connect.ErrListen, err)
-	}
-	intake := b.newIntake(cfg)
-	if cfg.Database.Type == config.TypeSQLite {
-		if err := b.resume(ctx); err != nil {
-			return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
-		}
-	}
-	if err := errors.Join(b.recallSpaces(ctx), b.loadPending(ctx), b.loadCards(ctx), b.guard.Load(ctx)); err != nil {
+	if err := errors.Join(b.resume(ctx), b.recallSpaces(ctx), b.loadPending(ctx), b.loadCards(ctx), b.guard.Load(ctx)); err != nil {
 		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
 	if err := b.feed.rewind(b.ctx); err != nil {
@@ -239,33 +160,39 @@ func (b *bot) serve(ctx context.Context, cfg *config.Config) error {
 		return fmt.Errorf("%w: the queue: %w", connect.ErrDatabase, err)
 	}
 	b.startEncryption()
-	monitor := operator.Monitor{Health: b.health, Metrics: b.metrics, Lanes: b.lanes.depth, Log: b.log}
-	stop, err := monitor.Start(cfg.Metrics)
-	if err != nil {
-		return err
-	}
-	b.closers = append(b.closers, stop)
-	go b.recheck(b.ctx)
+	go loop.Every(b.ctx, feedEvery, b.feed.look)
 	go b.runner.Advertiser.Run(b.ctx)
-	go b.feed.watch(b.ctx)
-	server := &http.Server{Handler: intake, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	b.log.Info().Stringer("address", listener.Addr()).Msg("ready")
-	select {
-	case err = <-failed:
-		err = fmt.Errorf("%w: %w", connect.ErrListen, err)
-	case <-ctx.Done():
-		err = nil
-	}
-	b.log.Info().Msg("stopping: what is under way is finished")
-	intake.Drain()
-	b.health.Stop()
-	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownTimeout)
-	defer cancel()
-	b.finish(deadline, b.jobs.Stop, server.Shutdown)
-	return err
+	return nil
 }
+
+// loadDirectChats asks the homeserver which rooms are direct chats, until it answers: without that, commands would be overlooked.
+func (b *bot) loadDirectChats(ctx context.Context) error {
+	for pause := (loop.Backoff{First: firstPause, Last: lastPause}); ; {
+		err := b.direct.load(ctx)
+		if err == nil {
+			return nil
+		}
+		wait := pause.Next()
+		b.log.Warn().Err(err).Dur("again_in", wait).Msg("could not read which rooms are direct chats")
+		if !loop.Sleep(ctx, wait) {
+			return ctx.Err()
+		}
+	}
+}
+
+// halt ends all work at once, without finishing it.
+func (b *bot) halt() {
+	b.cancel()
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = b.jobs.Stop(over) // cancels the deliveries under way
+	deadline, cancel := context.WithTimeout(context.Background(), haltTime)
+	defer cancel()
+	b.finish(deadline)
+}
+
+// haltTime bounds the wait for work that was told to end at once.
+const haltTime = 5 * time.Second
 
 // finish waits for what is under way, in the lanes first, and for the notes of what is answered, as long as ctx lasts.
 func (b *bot) finish(ctx context.Context, others ...func(context.Context) error) {
@@ -278,39 +205,14 @@ func (b *bot) finish(ctx context.Context, others ...func(context.Context) error)
 	}
 }
 
-func (b *bot) newIntake(cfg *config.Config) *appservice.Intake {
+func (b *bot) newIntake(cfg *config.Config, ready func() []string) *appservice.Intake {
 	return appservice.NewIntake(appservice.IntakeOptions{
-		Inbox: b.port, Watcher: watchers{b}, Pending: b.pending, Cards: b.cards, Encrypted: b.sealed.device != nil,
+		Inbox: b.port, Watcher: watchers{b}, Sink: sink{b}, Pending: b.pending, Cards: b.cards, Encrypted: b.sealed.device != nil,
 		Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
 		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: b.runner.Known,
-		MaxBody: int64(cfg.Appservice.MaxBodySize), ReadTimeout: cfg.Appservice.RequestTimeout,
-		Deliver: func(events []invites.Received) { b.feed.push(b.ctx, events) },
-		Recover: func() {
-			if err := b.feed.rewind(b.ctx); err != nil {
-				b.log.Err(err).Msg("the inbox could not be read; it is tried again")
-			}
-		},
-		Policy: policy.EventType, Guarded: b.guard.Watches, Claimed: b.claimed, Linked: b.linked, Left: b.left, Ready: b.health.Reasons,
-		Redacted: b.state.Forget,
-		Counters: b.metrics, Log: b.log,
+		Limits: appservice.Limits{Body: int64(cfg.Appservice.MaxBodySize), Read: cfg.Appservice.RequestTimeout},
+		Ready:  ready, Counters: b.metrics, Log: b.log,
 	})
-}
-
-// recheckEvery is the pause between two checks of a refused token.
-const recheckEvery = 5 * time.Second
-
-// recheck checks regularly whether the homeserver takes a refused token again, until ctx ends.
-func (b *bot) recheck(ctx context.Context) {
-	tick := time.NewTicker(recheckEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			b.client.Recheck(ctx)
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // sweep lists the rows that should be worked on and may have no job.

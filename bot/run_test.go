@@ -12,6 +12,7 @@ import (
 
 	"usher/homeserver"
 	"usher/invites"
+	"usher/operator"
 )
 
 // TestRefusedTokenStopsEverything: /ready and the metrics say so, nothing is begun, and a waiting command runs once the token
@@ -33,11 +34,11 @@ func TestRefusedTokenStopsEverything(t *testing.T) {
 	if b.client, err = homeserver.NewClient(homeserver.ClientOptions{Homeserver: server.URL, Domain: "here", Bot: "@usher:here", Token: "t", Log: zerolog.Nop()}); err != nil {
 		t.Fatal(err)
 	}
-	b.health.Tokens = b.client
+	health := &operator.Health{Database: b.store, Tokens: b.client}
 	if _, err := b.client.JoinedRooms(t.Context()); err == nil || !b.client.TokenRefused() {
 		t.Fatal("the token was not refused")
 	}
-	if reasons := b.health.Reasons(); len(reasons) != 1 || !strings.Contains(reasons[0], "as_token") {
+	if reasons := health.Reasons(); len(reasons) != 1 || !strings.Contains(reasons[0], "as_token") {
 		t.Errorf("ready says %q", reasons)
 	}
 	if o, err := b.deliver(t.Context(), 1); err != nil || len(o) != 1 || o[0].Status != invites.StatusOpen {
@@ -50,7 +51,7 @@ func TestRefusedTokenStopsEverything(t *testing.T) {
 	b.client.Recheck(t.Context())
 	<-handled
 	b.ending.Wait()
-	if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled || len(b.health.Reasons()) != 0 {
-		t.Errorf("%+v %v %q", after, err, b.health.Reasons())
+	if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled || len(health.Reasons()) != 0 {
+		t.Errorf("%+v %v %q", after, err, health.Reasons())
 	}
 }

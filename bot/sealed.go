@@ -14,8 +14,8 @@ import (
 	"usher/config"
 	"usher/connect"
 	"usher/encryption"
+	"usher/events"
 	"usher/invites"
-	"usher/policy"
 	"usher/room"
 	"usher/store"
 )
@@ -44,8 +44,6 @@ type sealed struct {
 	mute map[id.RoomID]bool // encrypted rooms, while encryption is off
 	chat []id.EventID       // opened and found to be no command: dropped from the inbox soon
 }
-
-const encrypted = "m.room.encrypted"
 
 // buildEncryption makes the device and its database.
 func (b *bot) buildEncryption(ctx context.Context, cfg *config.Config, version string) error {
@@ -88,7 +86,7 @@ func (b *bot) startEncryption() {
 // to be tried again for as long as there is patience; then the event counts as unreadable.
 func (b *bot) open(ctx context.Context, ev invites.Received, patient bool) (opened invites.Received, goOn bool, err error) {
 	switch {
-	case ev.StateKey != nil, b.sealed.device == nil && ev.Type != encrypted:
+	case ev.StateKey != nil, b.sealed.device == nil && ev.Type != room.TypeEncrypted:
 		return ev, true, nil
 	case b.sealed.device == nil:
 		return ev, false, b.store.Handled(ctx, ev.Event) // encryption was switched off meanwhile
@@ -97,7 +95,7 @@ func (b *bot) open(ctx context.Context, ev invites.Received, patient bool) (open
 	if b.sealed.parking.blocked(ev, now) {
 		return ev, false, nil
 	}
-	if ev.Type != encrypted {
+	if ev.Type != room.TypeEncrypted {
 		b.sealed.parking.leave(ev)
 		return ev, true, nil
 	}
@@ -122,7 +120,8 @@ func (b *bot) open(ctx context.Context, ev invites.Received, patient bool) (open
 		err = b.unreadable(ctx, ev, err)
 	case err == nil:
 		b.sealed.tell(ev.Room, false)
-		goOn = opened.Type == "m.room.message" || b.mayVote(opened)
+		row := events.Route(opened, b.self.Bot)
+		goOn = row.Opens && (row.Handler != events.ToCards || b.mayVote(opened))
 		if !goOn {
 			b.dismiss(ev.Event)
 		}
@@ -133,11 +132,8 @@ func (b *bot) open(ctx context.Context, ev invites.Received, patient bool) (open
 	return opened, goOn, err
 }
 
-// mayVote tells whether an opened event is a reaction that decides about cards, and notes it with an open one.
+// mayVote reports whether an opened reaction is a vote by its key, and notes it with its card, if that is open.
 func (b *bot) mayVote(opened invites.Received) bool {
-	if opened.Type != "m.reaction" {
-		return false
-	}
 	card, key := commands.Reaction(opened.Raw)
 	if appservice.Vote(key) == "" {
 		return false
@@ -216,7 +212,7 @@ func (b *bot) seal(ctx context.Context, r id.RoomID, kind string, content any) (
 
 // message reads the message in an inbox event, encrypted or not. Of one that can't be opened any more, it still says who sent it.
 func (b *bot) message(ctx context.Context, ev invites.Received) (commands.Message, error) {
-	if ev.Type == encrypted && b.sealed.device != nil {
+	if ev.Type == room.TypeEncrypted && b.sealed.device != nil {
 		opened, err := b.sealed.device.Open(ctx, ev)
 		if err != nil {
 			b.log.Warn().Err(err).Stringer("event", ev.Event).Msg("a command can't be opened again")
@@ -225,29 +221,4 @@ func (b *bot) message(ctx context.Context, ev invites.Received) (commands.Messag
 		ev = opened
 	}
 	return commands.Parse(ev)
-}
-
-// watchers are all who want to know what changes in rooms.
-type watchers struct{ *bot }
-
-// Changed implements appservice.Watcher.
-func (b watchers) Changed(r id.RoomID, k room.Key) {
-	b.state.Changed(r, k)
-	if k == policy.Key() || k.Type == "m.room.power_levels" {
-		b.expiriesChanged.Store(true) // in some room: spaces pass theirs on to others
-	}
-	if k.Type == "m.room.power_levels" {
-		b.runner.Advertiser.Look(r)
-	}
-	if b.sealed.device != nil {
-		b.sealed.device.Changed(r, k.Type)
-	}
-}
-
-// Invalidate implements appservice.Watcher.
-func (b watchers) Invalidate(r id.RoomID) {
-	b.state.Invalidate(r)
-	if b.sealed.device != nil {
-		b.sealed.device.Invalidate(r)
-	}
 }

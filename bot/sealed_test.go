@@ -14,6 +14,7 @@ import (
 
 	"usher/commands"
 	"usher/invites"
+	"usher/room"
 )
 
 // brokenDevice is a device whose database fails.
@@ -34,7 +35,7 @@ func TestOpenedInVain(t *testing.T) {
 	b.sealed.device = brokenDevice{}
 	now := time.Now()
 	fresh, err := b.store.Receive(t.Context(), []invites.Received{{
-		Event: "$event", Room: "!r:here", Sender: "@alice:here", Type: encrypted, SentAt: now, ReceivedAt: now,
+		Event: "$event", Room: "!r:here", Sender: "@alice:here", Type: room.TypeEncrypted, SentAt: now, ReceivedAt: now,
 		Raw: json.RawMessage(`{"content":{"algorithm":"m.megolm.v1.aes-sha2","ciphertext":"x","session_id":"s","sender_key":"k","device_id":"D"}}`),
 	}})
 	if err != nil {

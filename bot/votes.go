@@ -11,6 +11,7 @@ import (
 	"usher/commands"
 	"usher/exactjson"
 	"usher/invites"
+	"usher/room"
 )
 
 // loadCards learns which cards are open, so that the intake knows which reactions are votes: those that people vote on, and what
@@ -67,7 +68,7 @@ func (b *bot) post(ctx context.Context, c invites.Card) error {
 	var err error
 	if c.Code != invites.CodeNoRoom {
 		content := b.runner.Card(c, 0, 0).Notice(commands.Message{})
-		if notice, err = b.send(ctx, c.ShownIn, transaction(c.Command, name(c, "notice")), "m.room.message", content); err != nil {
+		if notice, err = b.send(ctx, c.ShownIn, transaction(c.Command, name(c, "notice")), room.TypeMessage, content); err != nil {
 			return err
 		}
 	}
@@ -83,7 +84,7 @@ func (b *bot) post(ctx context.Context, c invites.Card) error {
 	b.cards.Open(notice)
 	for _, key := range commands.Reactions(c) {
 		content := &event.ReactionEventContent{RelatesTo: event.RelatesTo{Type: event.RelAnnotation, EventID: notice, Key: key}}
-		if _, err := b.send(ctx, c.ShownIn, transaction(notice, key), "m.reaction", content); err != nil {
+		if _, err := b.send(ctx, c.ShownIn, transaction(notice, key), room.TypeReaction, content); err != nil {
 			return err
 		}
 	}
@@ -166,7 +167,7 @@ func (b *bot) show(ctx context.Context, ballot invites.Ballot) error {
 	}
 	if reply := b.runner.Verdict(c, row); !reply.Text.Empty() {
 		m := commands.Message{Event: c.Command, Room: c.Home, Sender: c.Actor}
-		if _, err := b.send(ctx, c.Home, transaction(c.Command, name(c, "verdict")), "m.room.message", reply.Notice(m)); err != nil {
+		if _, err := b.send(ctx, c.Home, transaction(c.Command, name(c, "verdict")), room.TypeMessage, reply.Notice(m)); err != nil {
 			return err
 		}
 	}
@@ -184,7 +185,7 @@ func (b *bot) redraw(ctx context.Context, c invites.Card, vote id.EventID, reply
 	if c.Event == "" {
 		return nil
 	}
-	_, err := b.send(ctx, c.ShownIn, transaction(c.Event, string(vote)+reply.Text.String()), "m.room.message", reply.Edit(commands.Message{}, c.Event))
+	_, err := b.send(ctx, c.ShownIn, transaction(c.Event, string(vote)+reply.Text.String()), room.TypeMessage, reply.Edit(commands.Message{}, c.Event))
 	return err
 }
 
@@ -196,7 +197,7 @@ func (b *bot) knocked(ctx context.Context, ev invites.Received, reason string) e
 	}
 	c := *got.Card
 	if got.Paused {
-		if _, err := b.send(ctx, c.ShownIn, transaction(ev.Event, "paused"), "m.room.message", b.runner.Paused(c).Notice(commands.Message{})); err != nil {
+		if _, err := b.send(ctx, c.ShownIn, transaction(ev.Event, "paused"), room.TypeMessage, b.runner.Paused(c).Notice(commands.Message{})); err != nil {
 			return err
 		}
 	}

@@ -76,6 +76,9 @@ func (k checker) checkAppservice(c *Config) {
 		k.checkURL("appservice.address", a.Address, "http://localhost:29339")
 	}
 	k.checkListen("appservice.listen", a.Listen)
+	if a.Advertise != "" {
+		k.checkListen("appservice.advertise", a.Advertise)
+	}
 	k.checkToken("appservice.as_token", a.ASToken)
 	k.checkToken("appservice.hs_token", a.HSToken)
 	if a.ASToken == a.HSToken && a.ASToken != "" {

@@ -41,9 +41,10 @@ type Homeserver struct {
 
 // Appservice has Usher's side of the application service API.
 type Appservice struct {
-	ID             string        `yaml:"id"`      // id of the registration
-	Address        string        `yaml:"address"` // URL of Usher for the homeserver: http://, https:// or unix:///
-	Listen         string        `yaml:"listen"`  // host:port or unix:/path; see Network
+	ID             string        `yaml:"id"`        // id of the registration
+	Address        string        `yaml:"address"`   // URL of Usher for the homeserver: http://, https:// or unix:///
+	Listen         string        `yaml:"listen"`    // host:port or unix:/path; see Network
+	Advertise      string        `yaml:"advertise"` // address of this process for the others on the same database, as in Listen; empty: derived
 	ASToken        Secret        `yaml:"as_token"`
 	HSToken        Secret        `yaml:"hs_token"`
 	Bot            Bot           `yaml:"bot"`

@@ -66,6 +66,7 @@ appservice:
   id: door
   address: unix:///run/door.sock
   listen: unix:/run/door.sock
+  advertise: door.example:29339
   as_token: aaaaaaaaaaaaaaaaaaaaaaaa
   hs_token: hhhhhhhhhhhhhhhhhhhhhhhh
   bot: {username: door, displayname: "Door", avatar: "mxc://hs.example/abc"}
@@ -95,7 +96,7 @@ logging:
 	}
 	want := &Config{
 		Homeserver: Homeserver{"https://hs.example", "localhost:8448"},
-		Appservice: Appservice{"door", "unix:///run/door.sock", "unix:/run/door.sock", "aaaaaaaaaaaaaaaaaaaaaaaa",
+		Appservice: Appservice{"door", "unix:///run/door.sock", "unix:/run/door.sock", "door.example:29339", "aaaaaaaaaaaaaaaaaaaaaaaa",
 			"hhhhhhhhhhhhhhhhhhhhhhhh", Bot{"door", "Door", "mxc://hs.example/abc"}, 64e6, 45 * time.Second},
 		Puppet:          Puppet{true, "door-puppet", "pppppppppppppppppppppppp", "qqqqqqqqqqqqqqqqqqqqqqqq", []string{"@*:localhost:8448"}},
 		Commands:        Commands{"?", time.Hour, 5, 0, true},

@@ -57,7 +57,7 @@ const (
 	harmful = "-- v%d -> v%d: What it may do, but not beside version %d\nALTER TABLE invitation DROP COLUMN reason;\n"
 )
 
-// TestRollingUpgrade: a version to come, which changes the database in a way that this one survives, is rolled out one replica at a time
+// TestRollingUpgrade: a version to come, which changes the database in a way that this one survives, is rolled out one process at a time
 // while invitations flow. None is lost or sent again, and each command is answered once. In between, only old ones are left.
 func TestRollingUpgrade(t *testing.T) {
 	f := newFlow(t)

@@ -9,9 +9,9 @@ import (
 	"usher/e2e/stub"
 )
 
-// TestReplicasInStep: a transaction comes to one replica only, but what it changes counts at once for all: who may invite, which
-// cards are open.
-func TestReplicasInStep(t *testing.T) {
+// TestProcessesInStep: whichever process is given a transaction, the changes in it count at once for what any of them is given next: who
+// may invite, which cards are open. The next active process knows them too.
+func TestProcessesInStep(t *testing.T) {
 	f := newFlow(t)
 	owner, mod := "@owner:"+f.Domain, "@mod:"+f.Domain
 	power := func(level int) {
@@ -66,7 +66,9 @@ func TestReplicasInStep(t *testing.T) {
 	f.await("the card to be open", harness.Patience, func() bool {
 		return len(f.Events(in, func(e stub.Event) bool { return e.Type == "m.reaction" && strings.Contains(string(e.Content), card.ID) })) >= 2
 	})
-	f.PushTo(f.all[1].URL())
+	holder := active(t, f.uri, f.all, nil)
+	holder.Kill()
+	f.PushTo(active(t, f.uri, f.all, holder).URL())
 	f.React(in, owner, card.ID, "✅")
 	f.await("the vote to count", harness.Patience, func() bool {
 		got, _ := f.Membership(in, guest)

@@ -6,7 +6,7 @@ import (
 	"usher/invites"
 )
 
-// BenchmarkOpen opens messages that nobody has opened before, as chat in an encrypted room is: one durable write each.
+// BenchmarkOpen opens new messages, like the chat of an encrypted room: one durable write each.
 func BenchmarkOpen(b *testing.B) {
 	s := newStub(b)
 	d, came, _ := newDevice(b, s, &fakeRooms{}, b.TempDir(), nil)
@@ -33,7 +33,7 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-// BenchmarkSeal encrypts for a room whose members have the key.
+// BenchmarkSeal encrypts for a room with all keys shared.
 func BenchmarkSeal(b *testing.B) {
 	s := newStub(b)
 	newPerson(b, s, alice)

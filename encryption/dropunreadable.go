@@ -13,7 +13,7 @@ import (
 )
 
 // dropUnreadable removes unreadable parts from answers of the homeserver. Other users write parts of an answer: messages to the device,
-// and their keys. The library decodes an answer whole or not at all, so that one malformed part would keep all others away for good.
+// and their keys. The library decodes an answer whole or not at all, so one malformed part would keep all others away for good.
 type dropUnreadable struct {
 	next http.RoundTripper
 	log  zerolog.Logger
@@ -52,7 +52,7 @@ func (d dropUnreadable) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// member returns a function that filters one member of an object.
+// member returns a function to filter one member of an object.
 func (d dropUnreadable) member(name string, filter func(json.RawMessage) json.RawMessage) func(json.RawMessage) json.RawMessage {
 	return func(raw json.RawMessage) json.RawMessage {
 		var object map[string]json.RawMessage
@@ -66,7 +66,7 @@ func (d dropUnreadable) member(name string, filter func(json.RawMessage) json.Ra
 	}
 }
 
-// each returns a function that filters all members of an object and drops the empty ones. It drops a value that is no object.
+// each returns a function to filter all members of an object and drops the empty ones. It drops a value that is no object.
 func (d dropUnreadable) each(filter func(json.RawMessage) json.RawMessage) func(json.RawMessage) json.RawMessage {
 	return func(raw json.RawMessage) json.RawMessage {
 		var object map[string]json.RawMessage

@@ -18,7 +18,7 @@ func (s *stub) put(messages ...m) {
 	s.arrived.Broadcast()
 }
 
-// TestHostileMessages: homeservers pass on what anybody sends to a device. What can't be read harms nothing that comes with it or after.
+// TestHostileMessages: homeservers pass on messages of any user to a device. An unreadable message harms no other message.
 func TestHostileMessages(t *testing.T) {
 	s := newStub(t)
 	d, came, _ := newDevice(t, s, &fakeRooms{}, t.TempDir(), nil)
@@ -42,7 +42,7 @@ func TestHostileMessages(t *testing.T) {
 	}
 }
 
-// TestHostileKeys: one member's keys that can't be read keep nobody else from hearing the bot.
+// TestHostileKeys: unreadable keys of one member keep no other member from reading the bot's events.
 func TestHostileKeys(t *testing.T) {
 	for name, keys := range map[string]any{
 		"no object":     5,

@@ -34,18 +34,19 @@ import (
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/id"
 
+	"usher/loop"
 	"usher/store"
 )
 
 // Errors of Open and Seal.
 var (
-	// ErrNoKey says that the key of an event has not arrived. It may arrive later.
+	// ErrNoKey means the key of an event has not arrived. It may arrive later.
 	ErrNoKey = errors.New("encryption: the key has not arrived")
-	// ErrUnreadable says that an event can never be decrypted, or that its key is not its sender's own.
+	// ErrUnreadable means an event can never be decrypted, or its key is not its sender's own.
 	ErrUnreadable = errors.New("encryption: unreadable")
-	// ErrReplay says that an event repeats the ciphertext of another event.
+	// ErrReplay means an event repeats the ciphertext of another event.
 	ErrReplay = errors.New("encryption: a replay")
-	// ErrNotReady says that the device is not set up at the moment, so that nothing can be encrypted.
+	// ErrNotReady means the device is not set up at the moment, so nothing can be encrypted.
 	ErrNotReady = errors.New("encryption: not set up yet")
 )
 
@@ -114,7 +115,7 @@ func New(ctx context.Context, o Options) (*Device, error) {
 	}, nil
 }
 
-// Ready reports whether the device is set up, so that the bot can read and write in encrypted rooms.
+// Ready reports whether the device is set up, so the bot can read and write in encrypted rooms.
 func (d *Device) Ready() bool {
 	d.state.Lock()
 	defer d.state.Unlock()
@@ -137,17 +138,17 @@ const (
 	responseSize = 64 << 20         // bytes
 )
 
-// errGone says that the homeserver does not know the device's token any more.
+// errGone means the homeserver does not know the device's token any more.
 var errGone = errors.New("the homeserver does not know the device any more")
 
-// Run sets the device up and receives keys until ctx ends. It tries again after a failure, and replaces a device that was deleted at
+// Run sets the device up and receives keys until ctx ends. It tries again after a failure, and replaces a device deleted at
 // the homeserver.
 func (d *Device) Run(ctx context.Context) {
 	defer d.setSession(nil) // the next process loads the keys from the database
-	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, lastPause) {
+	for pause := (loop.Backoff{First: firstPause, Last: lastPause}); ctx.Err() == nil; {
 		err := d.establish(ctx)
 		if err == nil {
-			pause = firstPause
+			pause.Reset()
 			d.setState(true, false)
 			err = d.follow(ctx)
 			d.setState(false, false)
@@ -155,11 +156,9 @@ func (d *Device) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		d.log.Err(cause(err)).Dur("again_in", pause).Msg("encrypted rooms can't be served for now")
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
+		wait := pause.Next()
+		d.log.Err(cause(err)).Dur("again_in", wait).Msg("encrypted rooms can't be served for now")
+		loop.Sleep(ctx, wait)
 	}
 }
 

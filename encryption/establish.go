@@ -64,7 +64,7 @@ func (s *setup) run(ctx context.Context, rooms crypto.StateStore) (*session, err
 	return made, nil
 }
 
-// errPickleKey says that the keys in the database can't be read.
+// errPickleKey means the keys in the database can't be read.
 var errPickleKey = errors.New("the keys can't be read, is encryption.pickle_key another than before?")
 
 // reconcile compares the keys of the device in the database with the keys at the homeserver. It forgets a device that can't be

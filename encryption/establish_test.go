@@ -24,7 +24,7 @@ func onPostgres(t *testing.T, uri string) func(*Options) {
 	}
 }
 
-// TestTakeover: the next process on the same keys goes on with the same device, and reads the events whose keys came in between.
+// TestTakeover: the next process on the same keys goes on with the same device, and reads events with keys from in between.
 func TestTakeover(t *testing.T) {
 	pg, err := pgtest.Start()
 	pgtest.Need(t, err)
@@ -76,7 +76,7 @@ func TestRestart(t *testing.T) {
 	}
 	stop()
 
-	// The device is deleted: another takes its place, and what was received before can still be read.
+	// The device is deleted: another takes its place, and earlier events stay readable.
 	s.mu.Lock()
 	delete(s.keys[bot], "DEVICE1")
 	s.mu.Unlock()

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"maunium.net/go/mautrix"
+
+	"usher/loop"
 )
 
 // syncFilter leaves rooms out of /sync: their events arrive in transactions.
@@ -22,7 +24,7 @@ func (d *Device) follow(ctx context.Context) error {
 		return err
 	}
 	timeout := time.Duration(0)
-	for pause := firstPause; ; {
+	for pause := (loop.Backoff{First: firstPause, Last: lastPause}); ; {
 		resp, err := s.poll(ctx, timeout)
 		if err == nil {
 			err = d.process(ctx, s, resp)
@@ -33,15 +35,12 @@ func (d *Device) follow(ctx context.Context) error {
 		case errors.Is(err, mautrix.MUnknownToken):
 			return errGone
 		case err != nil:
-			d.log.Err(cause(err)).Dur("again_in", pause).Msg("keys could not be taken in")
-			select {
-			case <-ctx.Done():
-			case <-time.After(pause):
-			}
-			pause = min(2*pause, lastPause)
+			wait := pause.Next()
+			d.log.Err(cause(err)).Dur("again_in", wait).Msg("keys could not be taken in")
+			loop.Sleep(ctx, wait)
 			continue
 		}
-		pause = firstPause
+		pause.Reset()
 		d.reportKeys(s)
 		if len(resp.ToDevice.Events) == 0 {
 			timeout = pollTime

@@ -15,7 +15,7 @@ import (
 
 const carol id.UserID = "@carol:here"
 
-// openRooms are rooms whose history is open to people who come later.
+// openRooms are rooms with a history open to later members.
 type openRooms struct{ personRooms }
 
 func (openRooms) GetHistoryVisibility(context.Context, id.RoomID) (*event.HistoryVisibilityEventContent, error) {
@@ -33,7 +33,7 @@ func (p *person) sign() {
 	}
 }
 
-// inherits takes in what was sent to the person's device, with bundles of keys in it, and tells how many came.
+// inherits processes the messages to the person's device, and returns the bundles of keys in them.
 func (p *person) inherits() (bundles []*crypto.RoomKeyBundle) {
 	p.t.Helper()
 	p.machine.OnRoomKeyBundle = func(ctx context.Context, content *event.RoomKeyBundleEventContent) {
@@ -53,7 +53,7 @@ func (p *person) inherits() (bundles []*crypto.RoomKeyBundle) {
 	return bundles
 }
 
-// reads tells whether a person can decrypt what somebody said.
+// reads reports by its error whether a person can decrypt an event.
 func (p *person) reads(said invites.Received) error {
 	sealed, err := parse(said)
 	if err == nil {
@@ -62,8 +62,8 @@ func (p *person) reads(said invites.Received) error {
 	return err
 }
 
-// TestShareHistory: who is invited can read what others, and the bot, said before where they agreed to that; nothing else, on signed
-// devices only, and nothing where the history is closed or the switch is off.
+// TestShareHistory: an invited user can read earlier events if their senders agreed, and the bot's. The keys go to signed devices only,
+// and not if the history is closed or the option is off.
 func TestShareHistory(t *testing.T) {
 	s, rooms := newStub(t), &fakeRooms{}
 	open, closed := newPerson(t, s, alice), newPerson(t, s, bob)
@@ -131,7 +131,7 @@ func TestBundleFormat(t *testing.T) {
 	}
 }
 
-// botReads tells whether the bot's device can open what was said.
+// botReads reports by its error whether the bot's device can open an event.
 func (p *person) botReads(d *Device, said invites.Received) error {
 	_, err := d.Open(p.t.Context(), said)
 	return err

@@ -17,7 +17,7 @@ import (
 
 // ensureIdentity makes sure that the device is signed by the bot's cross-signing identity, and makes the identity if there is none
 // (https://spec.matrix.org/latest/client-server-api/#cross-signing). The private keys of the identity are in the bot's account data,
-// encrypted with the recovery key, so that a new device gets signed even after the loss of the database.
+// encrypted with the recovery key, so a new device gets signed even after the loss of the database.
 func (s *setup) ensureIdentity(ctx context.Context, machine *crypto.OlmMachine) error {
 	key, err := s.recoveryKey()
 	if err != nil {
@@ -86,7 +86,7 @@ func temporary(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &http) && !errors.Is(err, mautrix.MNotFound)
 }
 
-// createIdentity makes an identity. It publishes the public keys after it has saved the private keys, so that a published identity
+// createIdentity makes an identity. It publishes the public keys after it has saved the private keys, so a published identity
 // can be recovered. To replace an identity it publishes first: the homeserver may refuse that, and the saved keys then stay.
 func createIdentity(ctx context.Context, machine *crypto.OlmMachine, recovery []byte, replace bool) error {
 	key, err := ssss.WrapKey(recovery, nil)

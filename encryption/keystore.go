@@ -14,7 +14,7 @@ import (
 )
 
 // keyStore is the library's store with errors collected. The library logs an error of the store and goes on. The session asks for
-// the error after each step and undoes the step, so that it is tried again.
+// the error after each step and undoes the step, so it is tried again.
 type keyStore struct {
 	*crypto.SQLCryptoStore
 	keys *store.Keys

@@ -9,8 +9,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// TestKeysAreKeptWholeOrNotAtAll: between the save of the session that a key came by and that of the key, the database fails;
-// the key is there with the next try.
+// TestKeysAreKeptWholeOrNotAtAll: the database fails between the save of an Olm session and the save of the key received by it. The
+// next try saves the key.
 func TestKeysAreKeptWholeOrNotAtAll(t *testing.T) {
 	s := newStub(t)
 	met := make(faults, 100)
@@ -40,7 +40,7 @@ func (d *Device) fail(query string) error {
 	return err
 }
 
-// faults is a log that says when something could not be saved.
+// faults is a log with a signal for each failed save.
 type faults chan struct{}
 
 func (f faults) Write(line []byte) (int, error) {

@@ -32,7 +32,7 @@ type rooms struct {
 
 var _ crypto.StateStore = (*rooms)(nil)
 
-// outbound is the outbound Megolm session of a room: the users that have its key.
+// outbound is the outbound Megolm session of a room, with the users holding its key.
 type outbound struct {
 	holders    map[id.UserID]bool
 	visibility *event.HistoryVisibilityEventContent
@@ -63,7 +63,7 @@ func (s *rooms) isLatest(r id.RoomID, o *outbound) bool {
 	return s.outbound[r] == o
 }
 
-// renew returns nil if the session of a room is fit. Else it returns the next session, which is registered at once, so that a change
+// renew returns nil if the session of a room is fit. Else it returns the next session, which is registered at once, so a change
 // of the room from then on makes it stale. If another goroutine is making a session, renew waits for it: until then there is only the
 // session before, whose key other users may have.
 func (s *rooms) renew(ctx context.Context, r id.RoomID) (*outbound, error) {

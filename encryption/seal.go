@@ -53,7 +53,7 @@ func (d *Device) seal(ctx context.Context, r id.RoomID, eventType string, raw js
 	}
 }
 
-// errSuperseded says that the room has changed since its members were read, and that another goroutine makes the next session.
+// errSuperseded means the room has changed since its members were read, and that another goroutine makes the next session.
 var errSuperseded = errors.New("encryption: the members of the room are read again")
 
 // sealFor encrypts. If next is not nil, it first makes that session and sends its key to users.

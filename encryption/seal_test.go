@@ -78,7 +78,7 @@ func TestSignedDevicesOnly(t *testing.T) {
 	}
 }
 
-// heldRooms holds back who is joined.
+// heldRooms holds back the list of members.
 type heldRooms struct {
 	*fakeRooms
 	asked, answer chan struct{}
@@ -92,8 +92,8 @@ func (h heldRooms) Members(ctx context.Context, r id.RoomID, membership string) 
 	return h.fakeRooms.Members(ctx, r, membership)
 }
 
-// TestSealMeetsRenewal: once somebody has left, nothing is said with the key that they have, also while the next key is being made
-// for something else that is said.
+// TestSealMeetsRenewal: after a member has left, no event is sent with a key of the member, even while another event has the next key
+// made.
 func TestSealMeetsRenewal(t *testing.T) {
 	s := newStub(t)
 	rooms := heldRooms{&fakeRooms{}, make(chan struct{}, 9), make(chan struct{}, 9)}

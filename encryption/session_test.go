@@ -12,7 +12,7 @@ import (
 	"usher/store/pgtest"
 )
 
-// TestUnfit: PostgreSQL refuses some values that SQLite takes. Who sends such harms nobody but themselves.
+// TestUnfit: PostgreSQL refuses some values. A sender of such a value harms no other user.
 func TestUnfit(t *testing.T) {
 	pg, err := pgtest.Start()
 	pgtest.Need(t, err)
@@ -41,7 +41,7 @@ func TestUnfit(t *testing.T) {
 	}
 }
 
-// shareOdd gives the bot a new key, with some fields of the message that brings it changed.
+// shareOdd sends the bot a new key, with some fields of the message changed.
 func (p *person) shareOdd(change m) {
 	p.t.Helper()
 	ctx := p.t.Context()

@@ -25,7 +25,7 @@ import (
 
 type m = map[string]any
 
-// stub is a homeserver as far as keys go. A token is a user id and a device id with a space between.
+// stub is a homeserver for keys only. A token is a user id and a device id with a space between.
 type stub struct {
 	t   testing.TB
 	url string
@@ -40,7 +40,7 @@ type stub struct {
 	position map[string]int             // by token: how many of them were acknowledged
 	devices  int
 	files    [][]byte          // what was uploaded
-	hostile  map[id.UserID]any // what a server says of its users' devices, and of their identities, when anybody's are asked for
+	hostile  map[id.UserID]any // the answer of a hostile server about its users' devices and identities, sent with every query
 }
 
 func newStub(t testing.TB) *stub {
@@ -144,7 +144,7 @@ func (s *stub) upload(user id.UserID, device id.DeviceID, body []byte) any {
 	return m{"one_time_key_counts": m{"signed_curve25519": len(s.oneTime[user][device])}}
 }
 
-// sign adds signatures of devices to those that are there.
+// sign adds signatures of devices.
 func (s *stub) sign(body []byte) {
 	var signed map[id.UserID]map[id.DeviceID]struct {
 		Signatures map[string]map[string]any `json:"signatures"`
@@ -198,7 +198,7 @@ func (s *stub) claim(body []byte) any {
 	return m{"one_time_keys": claimed}
 }
 
-// sync waits for messages to the device, and forgets those before the position named.
+// sync waits for messages to the device, and drops the messages before the given position.
 func (s *stub) sync(r *http.Request, token string) any {
 	var since int
 	_, _ = fmt.Sscan(r.URL.Query().Get("since"), &since)
@@ -220,7 +220,7 @@ const (
 	plain  id.RoomID = "!plain:here"
 )
 
-// fakeRooms are two rooms with everybody in them.
+// fakeRooms are two rooms with all users in them.
 type fakeRooms struct {
 	mu  sync.Mutex
 	err error // the state can't be read
@@ -275,7 +275,7 @@ func newDevice(t testing.TB, s *stub, rooms *fakeRooms, dir string, change func(
 	return d, came, stop
 }
 
-// await waits for word that something may be tried again.
+// await waits for a call of Options.Arrived.
 func await(t testing.TB, came chan id.RoomID) id.RoomID {
 	t.Helper()
 	select {
@@ -287,7 +287,7 @@ func await(t testing.TB, came chan id.RoomID) id.RoomID {
 	}
 }
 
-// person is somebody with a device.
+// person is a user with a device.
 type person struct {
 	t       testing.TB
 	machine *crypto.OlmMachine
@@ -348,7 +348,7 @@ func (p *person) say(text string, to ...id.UserID) invites.Received {
 		Type: "m.room.encrypted", Raw: raw, SentAt: time.UnixMilli(1)}
 }
 
-// hear takes in what was sent to the person's device, and decrypts an event of the bot's.
+// hear processes the messages to the person's device, and decrypts an event of the bot.
 func (p *person) hear(s *stub, sealed any) (*event.Event, error) {
 	p.t.Helper()
 	sync, err := p.machine.Client.FullSyncRequest(p.t.Context(), mautrix.ReqSync{})

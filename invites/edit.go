@@ -50,13 +50,16 @@ func (s *Service) OwnPolicy(ctx context.Context, r id.RoomID, viewer id.UserID) 
 // WritePolicy sets a room's own policy for somebody whom the room's power levels let send that event: as them where Usher may,
 // else as the bot, if it has the power too. The error is a Refusal where it is not to be.
 func (s *Service) WritePolicy(ctx context.Context, command id.EventID, r id.RoomID, actor id.UserID, layer policy.Layer) (by id.UserID, err error) {
-	content := layer.Content()
+	content := layer.ContentFor(actor)
 	if len(content) > maxContent {
 		return "", Refusal{CodeEditLarge, "That is more than a policy event can hold. Keep long lists in a policy list (!lists)."}
 	}
 	by, err = s.writer(ctx, r, actor)
 	if err != nil {
 		return "", err
+	}
+	if by != s.Self.Bot {
+		content = layer.Content()
 	}
 	event, err := s.Homeserver.SendState(ctx, r, by, policy.Key(), content)
 	if Refused(err) {
@@ -225,7 +228,7 @@ func (s *Service) ReadableList(ctx context.Context, r id.RoomID, asker id.UserID
 	if !may {
 		return 0, ErrNoView
 	}
-	_, rules, err = s.lookUp(ctx, r, s.Self.Bot)
+	_, rules, err = s.lookUp(ctx, r, func(*policy.List) *policy.Hit { return nil })
 	return rules, err
 }
 

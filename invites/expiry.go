@@ -55,7 +55,7 @@ func (s *Service) expiry(ctx context.Context, r id.RoomID, kick room.Action) (ru
 	return ExpiryRule{
 		After: pending.ExpireAfter, Remind: min(pending.RemindBefore, pending.ExpireAfter),
 		Powerless: room.Authorize(snap, kick).Verdict != room.Allow,
-		Lends:     !p.Entitled(snap, r, "pending.expire_after", kick),
+		Lends:     p.Entitled(snap, "pending.expire_after", kick).Verdict != room.Allow,
 	}, nil
 }
 

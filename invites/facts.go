@@ -56,7 +56,10 @@ func (s *Service) facts(ctx context.Context, r id.RoomID, q policy.Question, p *
 			return true, err
 		}},
 		{policy.FactLists, func() (ok bool, err error) {
-			f.Hit, err = s.listed(ctx, doc.Whom.Lists, q.Target, viewer)
+			f.Hit, err = s.listed(ctx, doc.Whom.Lists, viewer, func(l *policy.List) *policy.Hit { return l.Match(q.Target) })
+			if err == nil {
+				f.RoomHit, err = s.listed(ctx, doc.Whom.Lists, viewer, func(l *policy.List) *policy.Hit { return l.MatchRoom(r) })
+			}
 			return true, err
 		}},
 		{policy.FactSpent, func() (ok bool, err error) {
@@ -245,10 +248,10 @@ func (m *memory) watched(r id.RoomID) *watched {
 	return m.lists[r]
 }
 
-// listed returns the first rule of the lists that bans a user, or nil. What the rule says is for those who may read the list.
-func (s *Service) listed(ctx context.Context, lists []id.RoomID, user, asker id.UserID) (*policy.Hit, error) {
+// listed returns the first rule of the lists that find finds, or nil. The content of the rule is shown only to users who may read the list.
+func (s *Service) listed(ctx context.Context, lists []id.RoomID, asker id.UserID, find func(*policy.List) *policy.Hit) (*policy.Hit, error) {
 	for _, r := range lists {
-		hit, _, err := s.lookUp(ctx, r, user)
+		hit, _, err := s.lookUp(ctx, r, find)
 		if err != nil {
 			return nil, err
 		}
@@ -264,8 +267,8 @@ func (s *Service) listed(ctx context.Context, lists []id.RoomID, user, asker id.
 	return nil, nil
 }
 
-// lookUp brings a list up to date and looks a user up in it. It returns the number of its rules, too.
-func (s *Service) lookUp(ctx context.Context, r id.RoomID, user id.UserID) (*policy.Hit, int, error) {
+// lookUp brings a list up to date and looks a rule up in it. It returns the number of its rules, too.
+func (s *Service) lookUp(ctx context.Context, r id.RoomID, find func(*policy.List) *policy.Hit) (*policy.Hit, int, error) {
 	if _, err := s.Homeserver.Snapshot(ctx, r, "", nil, false); err != nil {
 		return nil, 0, err // policies name what they like: only what can be read is remembered
 	}
@@ -286,7 +289,7 @@ func (s *Service) lookUp(ctx context.Context, r id.RoomID, user id.UserID) (*pol
 		}
 		w.list.Set(change.Key, change.Event.Content)
 	}
-	hit := w.list.Match(user)
+	hit := find(&w.list)
 	if hit != nil {
 		hit.List = r
 	}

@@ -237,7 +237,7 @@ func (g *Guard) drifted(ctx context.Context, r id.RoomID, p *policy.InForce, d p
 		return g.tellOnce(ctx, r, p, report)
 	}
 	p.Document.Guard.Mend(snap, &d, cause.Before)
-	if code, because := p.MaySetBack(snap, r, &d, g.Service.Self.Bot); code != "" {
+	if code, because := p.MaySetBack(snap, &d, g.Service.Self.Bot); code != "" {
 		report.Part, report.Code, report.Rule = string(code), string(code), string(because.Rule)
 		return g.tellOnce(ctx, r, p, report)
 	}

@@ -14,17 +14,18 @@ import (
 	"usher/room"
 )
 
-// lends tells whether an action in the name of a policy's field gives those who may write it more power than they have: the
-// author can't do it, and not everybody who could have written it, in the room itself, has the levels named.
-func (h *watched) lends(s *room.Snapshot, l law, path string, a room.Action, levels ...room.Level) bool {
-	event := l.from[path]
-	byAuthor := a
-	byAuthor.Sender = event.Sender
-	if event.Sender != bot && room.Authorize(s, byAuthor).Verdict == room.Allow {
-		return false
+// lends tells whether a field would lend its author power: they could not do the action now, or may not write the policy any more in the
+// room or space where it is.
+func (h *watched) lends(s *room.Snapshot, l law, path string, a room.Action) bool {
+	a.Sender = l.from[path].Sender
+	where := h.truth(l.in[path])
+	if l.own[path] {
+		where = s
 	}
-	writing, known := s.NeededToSend(policy.EventType)
-	return !l.own[path] || !known || writing < slices.Max(levels)
+	power, _ := where.Power(a.Sender)
+	writing, known := where.NeededToSend(policy.EventType)
+	membership, _ := where.Membership(a.Sender)
+	return a.Sender == bot || !known || power < writing || membership != "join" || room.Authorize(s, a).Verdict != room.Allow
 }
 
 // judgeState is the oracle on state that the bot sets.
@@ -33,7 +34,6 @@ func (h *watched) judgeState(before *room.Snapshot, l law, as id.UserID, k room.
 		h.wrong = fmt.Sprintf("%s: %s sets %s to %s: ", h.serving, as, k.Type, content) + fmt.Sprintf(format, args...)
 	}
 	a := room.Action{Type: room.SetJoinRules, Sender: as, Content: content}
-	setting, _ := before.NeededToSend(k.Type)
 	switch {
 	case !h.guarding || as != bot:
 		wrong("nobody asked for it")
@@ -48,7 +48,7 @@ func (h *watched) judgeState(before *room.Snapshot, l law, as id.UserID, k room.
 		h.w.must(json.Unmarshal(content, &to))
 		if to.JoinRule != l.text("guard.join_rule") || to.JoinRule == "" || !h.legit(l, "guard.join_rule") {
 			wrong("the policy wants %q", l.text("guard.join_rule"))
-		} else if h.lends(before, l, "guard.join_rule", a, setting) {
+		} else if h.lends(before, l, "guard.join_rule", a) {
 			wrong("it lends %s power", l.from["guard.join_rule"].Sender)
 		}
 		h.w.tally.add("guard sets back%s", where(l, "guard.join_rule"))
@@ -56,7 +56,7 @@ func (h *watched) judgeState(before *room.Snapshot, l law, as id.UserID, k room.
 	}
 	a.Type = room.SetPowerLevels
 	old, next := h.levelsIn(before, nil), h.levelsIn(before, content)
-	levels, kept, changed := []room.Level{setting}, l.levels(), []string{}
+	kept, changed := l.levels(), []string{}
 	for _, name := range append(slices.Collect(maps.Keys(old)), slices.Collect(maps.Keys(next))...) {
 		was, set := old[name]
 		if now, stays := next[name]; was == now && set == stays {
@@ -66,10 +66,10 @@ func (h *watched) judgeState(before *room.Snapshot, l law, as id.UserID, k room.
 			wrong("the policy does not want %s so", name)
 			return
 		}
-		levels, changed = append(levels, room.Level(was), room.Level(next[name])), append(changed, "guard.levels."+name)
+		changed = append(changed, "guard.levels."+name)
 	}
 	for _, path := range changed {
-		if h.lends(before, l, path, a, levels...) {
+		if h.lends(before, l, path, a) {
 			wrong("it lends %s power", l.from[path].Sender)
 		}
 		h.w.tally.add("guard sets back%s", where(l, path))
@@ -104,8 +104,6 @@ func (h *watched) levelsIn(s *room.Snapshot, content json.RawMessage) map[string
 // judgeGuard is the oracle on what the guard does about people.
 func (h *watched) judgeGuard(before *room.Snapshot, l law, e invites.Effect) {
 	membership, _ := before.Membership(e.Target)
-	kicking, _ := before.NamedLevel("kick")
-	rank, _ := before.Power(e.Target)
 	rule := l.text("guard.join_rule")
 	intruder := membership == "join" && l.text("guard.intruders") == "kick" && h.came[e.Room][e.Target] && rule != "public" && rule != ""
 	byHand := membership == "invite" && l.text("guard.by_hand") == "withdraw"
@@ -119,7 +117,7 @@ func (h *watched) judgeGuard(before *room.Snapshot, l law, e invites.Effect) {
 		why = "no policy wants it"
 	case !intruder && !byHand || !h.legit(l, path):
 		why = "they were not to be removed"
-	case h.lends(before, l, path, room.Action{Type: room.Kick, Sender: bot, Target: e.Target}, kicking, rank+1):
+	case h.lends(before, l, path, room.Action{Type: room.Kick, Sender: bot, Target: e.Target}):
 		why = "it lends " + l.from[path].Sender.String() + " power"
 	}
 	if why != "" {

@@ -15,8 +15,11 @@ import (
 // joined looks at somebody who came in: uninvited, by a door that should be shut?
 func (g *Guard) joined(ctx context.Context, ev Received, p *policy.InForce, target id.UserID) error {
 	guard := &p.Document.Guard
-	if guard.Intruders == policy.Ignore || !guard.IsIntruder(vouched(ev)) {
+	if guard.Intruders == policy.Ignore || !guard.IsIntruder(false) {
 		return nil
+	}
+	if vouched, err := vouched(ctx, g.Service, ev); err != nil || !guard.IsIntruder(vouched) {
+		return UnlessUnseen(err)
 	}
 	event, err := g.Service.stateEvent(ctx, ev.Room, "", ev.Event)
 	if err != nil {
@@ -39,9 +42,24 @@ func (g *Guard) joined(ctx context.Context, ev Received, p *policy.InForce, targ
 // membershipOf returns the membership that a member event in the inbox sets.
 func membershipOf(ev Received) string { return exactjson.Text(ev.Raw, "content", "membership") }
 
-// vouched reports whether a member's server let somebody join who was not invited.
-func vouched(ev Received) bool {
-	return exactjson.Find(ev.Raw, "content", "join_authorised_via_users_server") != nil
+// vouched reports whether a join was let in by a restricted join rule (room.Vouched). A rule that was set after the join arrived does not
+// count: homeservers do not check who vouches while a room is public. Where the room's state is not known, nobody is accused.
+func vouched(ctx context.Context, s *Service, ev Received) (bool, error) {
+	content, user := exactjson.Find(ev.Raw, "content"), id.UserID(*ev.StateKey)
+	snap, err := s.Homeserver.Snapshot(ctx, ev.Room, "", room.VouchedNeeds(user, content), false)
+	if err != nil {
+		return false, err
+	}
+	rules, _ := snap.Event(room.Key{Type: "m.room.join_rules"})
+	if result := room.Vouched(snap, user, content); result.Verdict == room.Deny || rules == nil {
+		return result.Verdict == room.Unknown, nil
+	}
+	set, err := s.stateEvent(ctx, ev.Room, "", rules.ID)
+	if err != nil {
+		return true, UnlessUnseen(err)
+	}
+	before := exactjson.Text(set.Before, "join_rule")
+	return !set.SentAt.After(ev.ReceivedAt) || before == "restricted" || before == "knock_restricted", nil
 }
 
 // newest is how many of somebody's last invitations are looked through for one.
@@ -118,7 +136,7 @@ func (g *Guard) remove(ctx context.Context, ev Received, p *policy.InForce, repo
 	case result.Verdict != room.Allow:
 		report.Rule = string(result.Rule)
 		report.Code, r.wanted = string(policy.CodeGuardPower), false
-	case !p.Entitled(snap, ev.Room, r.path, kick):
+	case p.Entitled(snap, r.path, kick).Verdict != room.Allow:
 		report.Code, r.wanted = string(policy.CodeGuardAuthor), false
 	}
 	report.Acts = r.wanted
@@ -164,9 +182,16 @@ func (s *Service) wanted(ctx context.Context, inv Change) (bool, error) {
 	}
 	doc := &p.Document.Guard
 	membership, _ := snap.Membership(inv.Target)
-	path, wants := "guard.intruders", doc.Mode != policy.Off && doc.Intruders == policy.Kick && doc.IsIntruder(vouched(ev)) && membership != "invite"
+	path, wants := "guard.intruders", doc.Mode != policy.Off && doc.Intruders == policy.Kick && doc.IsIntruder(false) && membership != "invite"
+	if wants && membershipOf(ev) == "join" {
+		vouched, err := vouched(ctx, s, ev)
+		if err != nil {
+			return false, UnlessUnseen(err)
+		}
+		wants = doc.IsIntruder(vouched)
+	}
 	if membershipOf(ev) == "invite" { // as long as that invitation stands: whoever accepted it is no intruder
 		path, wants = "guard.by_hand", doc.Mode != policy.Off && doc.ByHand == policy.Withdraw && memberEvent(snap, inv.Target) == inv.Command
 	}
-	return wants && p.Entitled(snap, inv.Room, path, room.Action{Type: room.Kick, Sender: s.Self.Bot, Target: inv.Target}), nil
+	return wants && p.Entitled(snap, path, room.Action{Type: room.Kick, Sender: s.Self.Bot, Target: inv.Target}).Verdict == room.Allow, nil
 }

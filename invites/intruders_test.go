@@ -41,6 +41,49 @@ func TestGuardIntruder(t *testing.T) {
 	}
 }
 
+// TestGuardVouched: who claims that a member's server let them in is believed only where that can be so.
+func TestGuardVouched(t *testing.T) {
+	restricted := strings.Replace(door, `"join_rule":"invite"`, `"join_rule":"restricted"`, 1)
+	const told = "intruder intruder @bob:here @bob:here acts:true calls:0"
+	for _, tt := range []struct {
+		name, rule, by string
+		later          string // rule that is set before the guard gets to it
+		told           string
+	}{
+		{"by a member who may invite", "restricted", alice.String(), "", ""},
+		{"by a stranger", "restricted", "@nobody:evil.example", "", told},
+		{"by a member who may not invite", "restricted", dora.String(), "", told},
+		{"by nobody", "restricted", "", "", told},
+		{"while the door stood open", "public", alice.String(), "", told},
+		{"while the door stood open, and was set back since", "public", alice.String(), "restricted", told},
+		{"by a restricted rule that was changed since", "restricted", alice.String(), "knock_restricted", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWatch(t, restricted)
+			w.give(map[string]any{alice.String(): 100, bot.String(): 100})
+			w.hs.Set(lobby, "m.room.power_levels", "", alice, object{"invite": 50, "users": object{alice.String(): 100, bot.String(): 100}})
+			w.hs.Member(lobby, dora, "join")
+			w.hs.Set(lobby, "m.room.join_rules", "", alice, object{"join_rule": tt.rule})
+			w.clock.Advance(time.Second)
+			w.told = nil
+			content := object{"membership": "join"}
+			if tt.by != "" {
+				content["join_authorised_via_users_server"] = tt.by
+			}
+			w.hs.Set(lobby, "m.room.member", bob.String(), bob, content)
+			ev := w.event(t, "m.room.member", bob.String())
+			if tt.later != "" {
+				w.clock.Advance(time.Second)
+				w.hs.Set(lobby, "m.room.join_rules", "", bot, object{"join_rule": tt.later})
+			}
+			if err := w.guard.Handle(t.Context(), ev); err != nil {
+				t.Fatal(err)
+			}
+			w.tell(t, bob, tt.told, map[bool]string{true: "join", false: "leave"}[tt.told == ""])
+		})
+	}
+}
+
 // TestGuardReadsExactKeys: a homeserver passes on keys that it does not know, and Go's JSON takes "CONTENT" for "content".
 func TestGuardReadsExactKeys(t *testing.T) {
 	restricted := strings.Replace(door, `"join_rule":"invite"`, `"join_rule":"restricted"`, 1)

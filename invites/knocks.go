@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -171,7 +172,16 @@ func (s *Service) welcome(ctx context.Context, k Knock, p *policy.InForce) (welc
 		d.Side = policy.SidePerformer
 		return false, policy.Explain(q, d).String(), nil
 	}
-	listed := p.Document.Knocks.Welcomes(k.User)
+	snap, err := s.look(ctx, k.Room, p, k.User)
+	if err != nil || snap == nil {
+		return false, "", err
+	}
+	invite := room.Action{Type: room.Invite, Sender: s.Self.Bot, Target: k.User}
+	may := func(path string) bool { return p.Entitled(snap, path, invite).Verdict == room.Allow }
+	listed := slices.ContainsFunc(p.Document.Knocks.Welcomes(k.User), may)
+	if !may("knocks.accept_members_of") {
+		return listed, "", nil
+	}
 	for _, other := range p.Document.Knocks.AcceptMembersOf {
 		if within, err := s.reaches(ctx, k.Room, other, false); err != nil {
 			return false, "", err

@@ -20,14 +20,15 @@ type law struct {
 	values map[string]json.RawMessage
 	from   map[string]*room.Event
 	room   id.RoomID
-	own    map[string]bool // set by the room itself
-	none   bool            // nobody has written any
-	broken bool            // one of its events can't be read
+	own    map[string]bool      // set by the room itself
+	in     map[string]id.RoomID // which room sets it
+	none   bool                 // nobody has written any
+	broken bool                 // one of its events can't be read
 }
 
 // law reads the policy of a room and, field by field, those of the spaces above it.
 func (h *watched) law(r id.RoomID) law {
-	l := law{values: map[string]json.RawMessage{}, from: map[string]*room.Event{}, own: map[string]bool{}, room: r, none: true}
+	l := law{values: map[string]json.RawMessage{}, from: map[string]*room.Event{}, own: map[string]bool{}, in: map[string]id.RoomID{}, room: r, none: true}
 	for i, source := range slices.Backward(h.above(r)) {
 		event, _ := h.truth(source).Event(room.Key{Type: policy.EventType})
 		if event == nil {
@@ -43,7 +44,7 @@ func (h *watched) law(r id.RoomID) law {
 			if strings.HasPrefix(path, "whom_ever") {
 				l.broken = true
 			}
-			l.values[path], l.from[path], l.own[path] = value, event, i == 0
+			l.values[path], l.from[path], l.own[path], l.in[path] = value, event, i == 0, source
 		}
 	}
 	return l
@@ -297,8 +298,11 @@ func (h *watched) listed(l law, user id.UserID) string {
 			var rule struct{ Entity, Recommendation string }
 			h.w.must(json.Unmarshal(raw, &rule))
 			about := user.String()
-			if strings.HasSuffix(k.Type, ".server") {
+			switch {
+			case strings.HasSuffix(k.Type, ".server"):
 				about = user.Homeserver()
+			case strings.HasSuffix(k.Type, ".room"):
+				about = l.room.String()
 			}
 			bans := slices.Contains([]string{"m.ban", "m.takedown", "org.matrix.mjolnir.ban"}, rule.Recommendation)
 			if bans && like([]string{rule.Entity}, about) {

@@ -226,6 +226,8 @@ func (h *watched) judge(before *room.Snapshot, l law, e invites.Effect) {
 		wrong("there was no open invitation")
 	case e.Performer != bot && (e.Performer != actor || !h.w.Self.MayAssert(actor)):
 		wrong("sent as somebody who did not ask")
+	case c.knock && c.actor == bot && h.lends(before, l, "knocks.accept_users", room.Action{Type: e.Action, Target: e.Target}):
+		wrong("who wrote knocks.accept_users could not do it")
 	case why != "":
 		wrong("the policy is against it: %s", why)
 	case !byRules && !h.delegated(before, l, c, e):
@@ -251,6 +253,9 @@ func (h *watched) delegated(s *room.Snapshot, l law, c *asked, e invites.Effect)
 	if !h.legit(l, "delegate") || !l.holds("delegate", false) || e.Performer != bot || membership != "join" {
 		return false
 	}
+	if h.lends(s, l, "delegate", room.Action{Type: e.Action, Target: e.Target}) {
+		return false
+	}
 	if c.action == policy.ActionWithdraw {
 		return e.Action == room.Kick && !l.broken && h.mayNotAsk(l, s, c.actor) == "" && h.of(e.Room, e.Target).asker == c.actor
 	}
@@ -261,7 +266,6 @@ func (h *watched) delegated(s *room.Snapshot, l law, c *asked, e invites.Effect)
 func (h *watched) judgeExpiry(before *room.Snapshot, l law, e invites.Effect) {
 	membership, _ := before.Membership(e.Target)
 	after, invited := l.span("pending.expire_after", 0), h.of(e.Room, e.Target).invited
-	kicking, _ := before.NamedLevel("kick")
 	why := ""
 	switch {
 	case e.Action != room.Kick || e.Performer != bot:
@@ -270,7 +274,7 @@ func (h *watched) judgeExpiry(before *room.Snapshot, l law, e invites.Effect) {
 		why = "there was no open invitation"
 	case after == 0 || l.broken || !h.legit(l, "pending.expire_after"):
 		why = "no policy wants it"
-	case h.lends(before, l, "pending.expire_after", room.Action{Type: room.Kick, Sender: bot, Target: e.Target}, kicking):
+	case h.lends(before, l, "pending.expire_after", room.Action{Type: room.Kick, Sender: bot, Target: e.Target}):
 		why = "who wrote it could not do it"
 	case h.w.clock.Now().Sub(invited) < after:
 		why = fmt.Sprintf("it is %s old and may be %s", h.w.clock.Now().Sub(invited), after)

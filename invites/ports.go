@@ -121,8 +121,6 @@ type Store interface {
 	Receive(ctx context.Context, events []Received, members ...MemberEvent) ([]Received, error)
 	// Quarantine keeps what could not be decoded. The store bounds how much it keeps.
 	Quarantine(ctx context.Context, bad []Undecodable) error
-	// Waiting returns the events not yet handled, by Seq.
-	Waiting(ctx context.Context) ([]Received, error)
 	// Redact marks an event as taken back, if sender is the sender that the inbox has, and reports whether it did.
 	Redact(ctx context.Context, event id.EventID, sender id.UserID) (bool, error)
 	// Redacted tells whether an inbox event was marked as taken back, and whether it is one of state, or ErrNotFound.

@@ -164,6 +164,9 @@ func occurrences() (list []string) {
 		"state kept back", "space kept back", "lost answer", "taken back",
 	}
 	for _, code := range policy.Refusals() {
+		if code == policy.CodeNoAdmission { // the knock becomes a card, which no invitation is refused by
+			continue
+		}
 		list = append(list, "refused invite "+string(code))
 	}
 	for _, path := range []string{"ask.level", "ask.users", "ask.joined_for", "whom.deny_users", "whom.allow_servers", "whom.ip_literals", "whom.lists",

@@ -91,7 +91,7 @@ func (s *Service) inForce(ctx context.Context, r id.RoomID, viewer id.UserID, sn
 		if source.Event == "" {
 			return policy.Merge(sources...), nil
 		}
-		fmt.Fprintf(&key, "%s %s %d ", source.Room, source.Event, source.Size)
+		fmt.Fprintf(&key, "%s %s %d %t %t ", source.Room, source.Event, source.Size, source.Inherited, source.Lapsed)
 	}
 	return remember(&s.memory, &s.memory.merged, key.String(), func() (*policy.InForce, error) { return policy.Merge(sources...), nil })
 }
@@ -130,11 +130,37 @@ func (s *Service) above(ctx context.Context, chain []id.RoomID, viewer id.UserID
 			continue
 		}
 		if event, _ := snap.Event(policy.Key()); event != nil {
-			sources = append(sources, s.source(space, event))
+			source, err := inherited(ctx, s, space, event)
+			if err != nil {
+				return sources, err
+			}
+			sources = append(sources, source)
 		}
 		return s.above(ctx, append(chain, space), s.Self.Bot, sources)
 	}
 	return sources, nil
+}
+
+// inherited reads the policy of a space, and whether the person who wrote it may still write it.
+func inherited(ctx context.Context, s *Service, space id.RoomID, event *room.Event) (policy.Source, error) {
+	source := s.source(space, event)
+	source.Inherited = true
+	person := source.Person(s.Self.Bot)
+	if person == "" {
+		source.Lapsed = true
+		return source, nil
+	}
+	needs := []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}, room.MemberKey(person)}
+	snap, err := s.Homeserver.Snapshot(ctx, space, s.Self.Bot, needs, false)
+	if err != nil {
+		return source, fmt.Errorf("reading who may write the space's policy: %w", err)
+	}
+	may := snap.CanSend(person, policy.EventType, true)
+	if may.Verdict == room.Unknown {
+		return source, errUnseen
+	}
+	source.Lapsed = may.Verdict != room.Allow
+	return source, nil
 }
 
 // parents lists which of the spaces that claim a room the room names as its own, the canonical ones first, then by id
@@ -228,12 +254,8 @@ func linkIn(event *room.Event) (l link, ok bool) {
 // is nil where the bot can't see the room.
 func (s *Service) look(ctx context.Context, r id.RoomID, p *policy.InForce, others ...id.UserID) (*room.Snapshot, error) {
 	users := append(others, s.Self.Bot)
-	for _, source := range p.Sources {
-		if !slices.Contains(users, source.Author) {
-			users = append(users, source.Author)
-		}
-	}
-	snap, err := s.Homeserver.Snapshot(ctx, r, "", policy.GuardNeeds(users...), false)
+	needs := append(policy.GuardNeeds(users...), p.AuthorKeys(s.Self.Bot)...)
+	snap, err := s.Homeserver.Snapshot(ctx, r, "", needs, false)
 	if errors.Is(err, ErrNoView) {
 		return nil, nil
 	}

@@ -197,6 +197,12 @@ func (s *Service) decide(ctx context.Context, r id.RoomID, q policy.Question, f 
 	if j.Decision.Code != policy.CodeFacts {
 		return j, nil
 	}
+	if j.Decision.Missing&policy.FactAuthors != 0 {
+		needs := append(policy.Needs(q), p.AuthorKeys(s.Self.Bot)...)
+		if snap, err = s.Homeserver.Snapshot(ctx, r, w.reader(q), needs, false); err != nil {
+			return j, fmt.Errorf("reading what the policy's authors may do: %w", err)
+		}
+	}
 	if f, err = s.facts(ctx, r, q, p, snap, f, w); err != nil {
 		return j, fmt.Errorf("finding out what the room's policy depends on: %w", err)
 	}

@@ -134,7 +134,7 @@ func (w *story) play(script []op) string {
 }
 
 // kinds is how many kinds of steps there are; some are several of these.
-const kinds = 133
+const kinds = 137
 
 func (w *story) step(o op) {
 	r, who, whom := w.rooms[o.a%len(w.rooms)], cast[o.b%len(cast)], cast[o.c%len(cast)]
@@ -191,6 +191,8 @@ func (w *story) step(o op) {
 		w.say("the homeserver will keep something back (%d)", w.hs.hidden)
 	case o.kind < 100:
 		w.takeBack(o)
+	case o.kind >= kinds-4:
+		w.lockdown(o, w.rooms[o.a%len(w.rooms)], whom)
 	default:
 		w.later(o, r, who, whom)
 	}
@@ -472,6 +474,36 @@ func (w *story) scene(o op, r id.RoomID, who, whom id.UserID) {
 		w.guarding()
 	}
 	w.hs.direct(invites.Effect{Action: room.Join, Room: r, Performer: who, Target: who})
+	w.hs.direct(invites.Effect{Action: room.Invite, Room: r, Performer: cast[0], Target: whom})
+}
+
+// lockdown has somebody write a policy that lends power, and then takes from them what they did it by: the policy's level is raised, or
+// theirs is lowered.
+func (w *story) lockdown(o op, r id.RoomID, whom id.UserID) {
+	in := r
+	if o.c%2 == 0 {
+		in = w.spaces[o.c/2%len(w.spaces)]
+		w.under(in, r)
+		w.hs.state(r, cast[0], policy.Key(), map[string]any{})
+	}
+	set := func(in id.RoomID, writer, writing int) {
+		levels := w.levels(op{d: 1, c: 8, e: o.e}, in)
+		users, _ := levels["users"].(map[string]any)
+		users[bot.String()], users[cast[1].String()] = 100, writer
+		levels["invite"], levels["kick"], levels["events"] = pick(o.d, 25, 50, 75), 25, map[string]any{policy.EventType: writing, "m.space.parent": 100}
+		w.hs.state(in, cast[0], room.Key{Type: "m.room.power_levels"}, levels)
+	}
+	set(r, 50, 50)
+	set(in, 50, 50)
+	w.hs.direct(invites.Effect{Action: room.Join, Room: in, Performer: cast[1], Target: cast[1]})
+	w.hs.state(in, cast[1], policy.Key(), map[string]any{"version": 1, "delegate": true, "knocks": map[string]any{"desk": true, "accept_users": []string{"*"}},
+		"guard": map[string]any{"mode": "enforce", "by_hand": "withdraw", "levels": map[string]any{"ban": 25}}, "whom": map[string]any{"deny_users": []string{"@d*:*"}}})
+	if o.b%2 == 0 {
+		set(in, 50, 100)
+	} else {
+		set(in, pick(o.b/2, 40, 0, 50), 50)
+	}
+	w.ask(op{e: o.e | 1}, room.Invite, r, w.oneOf(r, o.a, cast[3], "join"), whom)
 	w.hs.direct(invites.Effect{Action: room.Invite, Room: r, Performer: cast[0], Target: whom})
 }
 

@@ -93,14 +93,21 @@ func (w *story) later(o op, r id.RoomID, who, whom id.UserID) {
 	case o.kind < 118:
 		rule := map[string]any{"recommendation": pick(o.c, "m.ban", "m.takedown", "m.other"), "reason": "spam",
 			"entity": pick(o.d, cast[o.b%len(cast)].String(), "@d*:*", "@?van:*", "nobody")}
-		kind := pick(o.a, "m.policy.rule.user", "m.policy.rule.user", "m.policy.rule.server", "m.room.rule.user")
+		kind := pick(o.a, "m.policy.rule.user", "m.policy.rule.user", "m.policy.rule.server", "m.room.rule.user", "m.policy.rule.room")
 		if kind == "m.policy.rule.server" {
 			rule["entity"] = pick(o.d, "10.0.*", "there", "here")
+		}
+		if kind == "m.policy.rule.room" {
+			rule["entity"] = pick(o.d, w.rooms[0].String(), "!nowhere")
 		}
 		if o.e%4 == 0 {
 			rule = map[string]any{}
 		}
 		w.hs.state(w.list, cast[0], room.Key{Type: kind, StateKey: fmt.Sprint(o.b % 3)}, rule)
+		if kind == "m.policy.rule.room" { // which matters only to whoever watches the list
+			w.hs.state(w.rooms[0], cast[0], policy.Key(), map[string]any{"version": 1, "whom": map[string]any{"lists": []string{w.list.String()}}})
+			w.ask(op{e: 1}, room.Invite, w.rooms[0], cast[0], w.oneOf(w.rooms[0], o.c, whom, "leave", ""))
+		}
 	case o.kind < 125:
 		w.expire(o)
 	default:

@@ -26,6 +26,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 
 	"usher/invites"
+	"usher/loop"
 	"usher/store"
 )
 
@@ -92,7 +93,7 @@ func New(ctx context.Context, cfg Config) (*Queue, error) {
 // clearStaleJobs deletes jobs in the state running and the leadership in River, both left by a killed process.
 //
 // River takes such a job for running until RescueStuckJobsAfter. A row that was under way at several kills has such a job in each
-// slot, so that nothing could wake the row. The sweep finds the rows of the deleted jobs. A dead leader would delay scheduled
+// slot, so nothing could wake the row. The sweep finds the rows of the deleted jobs. A dead leader would delay scheduled
 // jobs until its term ends.
 func (q *Queue) clearStaleJobs(ctx context.Context) error {
 	for _, query := range []string{`DELETE FROM river_job WHERE state = 'running'`, `DELETE FROM river_leader`} {
@@ -120,7 +121,14 @@ func (q *Queue) Start(ctx context.Context) error {
 	}
 	var sweeping context.Context
 	sweeping, q.stopSweeper = context.WithCancel(context.WithoutCancel(ctx))
-	q.sweeper.Go(func() { q.runSweeper(sweeping) })
+	q.sweeper.Go(func() {
+		q.sweep(sweeping)
+		loop.Every(sweeping, q.cfg.SweepEvery, q.sweep)
+	})
+	q.sweeper.Go(func() {
+		q.clean(sweeping)
+		loop.Every(sweeping, q.cfg.CleanEvery, q.clean)
+	})
 	return nil
 }
 
@@ -144,30 +152,11 @@ func (q *Queue) Stop(ctx context.Context) error {
 	return nil
 }
 
-// runSweeper sweeps every SweepEvery and cleans every CleanEvery, until ctx ends.
-func (q *Queue) runSweeper(ctx context.Context) {
-	sweep, clean := time.NewTicker(q.cfg.SweepEvery), time.NewTicker(q.cfg.CleanEvery)
-	defer sweep.Stop()
-	defer clean.Stop()
-	q.sweep(ctx)
-	q.clean(ctx)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-sweep.C:
-			q.sweep(ctx)
-		case <-clean.C:
-			q.clean(ctx)
-		}
-	}
-}
-
 // sweep wakes due rows, whose wake-up was lost or never written.
 func (q *Queue) sweep(ctx context.Context) {
 	rows, err := q.cfg.Sweep(ctx)
 	if err == nil {
-		err = q.wake(ctx, q.cfg.Clock.Now(), rows, 1) // one row a job, so that River finds the job of the last sweep
+		err = q.wake(ctx, q.cfg.Clock.Now(), rows, 1) // one row a job, so River finds the job of the last sweep
 	}
 	if err != nil && ctx.Err() == nil {
 		q.cfg.Logger.WarnContext(ctx, "Sweep failed", slog.Any("error", err))

@@ -42,7 +42,7 @@ func (w *worker) Work(ctx context.Context, job *river.Job[wakeUp]) error {
 	}
 	for at, rows := range again {
 		if err := w.q.Wake(ctx, at, rows...); err != nil {
-			w.q.cfg.Logger.WarnContext(ctx, "Waking rows later failed", slog.Any("error", err))
+			w.q.cfg.Logger.WarnContext(ctx, "Waking rows failed", slog.Any("error", err))
 		}
 	}
 	return errors.Join(faults...)

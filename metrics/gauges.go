@@ -16,11 +16,18 @@ type Backlog struct {
 	Quarantine int           // undecodable events kept
 }
 
+// Lanes is the work of this process.
+type Lanes struct {
+	Active bool // this is the process that acts; else the rest is zero
+	Rooms  int  // with a lane at work or waiting
+	Events int  // that wait in lanes
+}
+
 // Sources give the values of gauges when Prometheus reads them. All are required.
 type Sources struct {
 	Backlog func(context.Context) (Backlog, error)
-	Lanes   func() (rooms, events int) // rooms with a lane, and events in them
-	Faults  func() map[string]bool     // by a fixed set of short names: is the fault present
+	Lanes   func() Lanes
+	Faults  func() map[string]bool // by a fixed set of short names: is the fault present
 }
 
 // Watch registers the gauges. Call it once.
@@ -29,7 +36,7 @@ func (m *Metrics) Watch(s Sources) { m.registry.MustRegister(newGauges(s)) }
 // gauges collects all gauges at once, with one read of the backlog.
 type gauges struct {
 	Sources
-	open, overdue, events, oldest, quarantine, rooms, laned, fault, failed *prometheus.Desc
+	open, overdue, events, oldest, quarantine, rooms, laned, active, fault, failed *prometheus.Desc
 }
 
 func newGauges(s Sources) *gauges {
@@ -45,6 +52,7 @@ func newGauges(s Sources) *gauges {
 		quarantine: desc("quarantine_depth", "Undecodable events kept."),
 		rooms:      desc("lane_rooms", "Rooms with a lane at work or waiting."),
 		laned:      desc("lane_depth", "Events in lanes."),
+		active:     desc("active", "1 while this process acts, 0 while it stands by."),
 		fault:      desc("fault", "1 while this keeps Usher from working.", "fault"),
 		failed:     desc("backlog_unreadable", "1 when the database did not tell what waits."),
 	}
@@ -52,7 +60,7 @@ func newGauges(s Sources) *gauges {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.open, g.overdue, g.events, g.oldest, g.quarantine, g.rooms, g.laned, g.fault, g.failed} {
+	for _, d := range []*prometheus.Desc{g.open, g.overdue, g.events, g.oldest, g.quarantine, g.rooms, g.laned, g.active, g.fault, g.failed} {
 		to <- d
 	}
 }
@@ -65,9 +73,10 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 	send := func(d *prometheus.Desc, v float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	rooms, events := g.Lanes()
-	send(g.rooms, float64(rooms))
-	send(g.laned, float64(events))
+	lanes := g.Lanes()
+	send(g.active, flag(lanes.Active))
+	send(g.rooms, float64(lanes.Rooms))
+	send(g.laned, float64(lanes.Events))
 	for name, on := range g.Faults() {
 		send(g.fault, flag(on), name)
 	}

@@ -120,7 +120,7 @@ func TestGauges(t *testing.T) {
 	backlog, err := Backlog{Open: 3, Overdue: time.Minute, Events: 2, Oldest: -time.Second, Quarantine: 1}, error(nil)
 	m.Watch(Sources{
 		Backlog: func(context.Context) (Backlog, error) { return backlog, err },
-		Lanes:   func() (int, int) { return 4, 5 },
+		Lanes:   func() Lanes { return Lanes{Active: true, Rooms: 4, Events: 5} },
 		Faults:  func() map[string]bool { return map[string]bool{"database": true, "as_token": false} },
 	})
 	shows(t, m, `usher_queue_depth 3`, `usher_queue_overdue_seconds 60`, `usher_inbox_depth 2`, `usher_inbox_age_seconds 0`, `usher_quarantine_depth 1`,

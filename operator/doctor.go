@@ -22,7 +22,9 @@ import (
 	"usher/connect"
 	"usher/homeserver"
 	"usher/invites"
+	"usher/room"
 	"usher/store"
+	"usher/words"
 )
 
 // ErrUnwell is returned by Doctor when at least one step failed.
@@ -31,8 +33,8 @@ var ErrUnwell = errors.New("not everything is well")
 // finding is the result of one step, with a remedy where the step failed.
 type finding struct {
 	well   bool
-	found  string
-	remedy string // with well: advice
+	found  room.Phrase
+	remedy room.Phrase // with well: advice
 }
 
 // doctor checks the set-up of one config.
@@ -53,7 +55,7 @@ func Doctor(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	}
 	defer client.Close()
 	d := &doctor{cfg: cfg, client: client, out: out}
-	d.say("config", finding{well: true, found: "read and without faults"})
+	d.say("config", finding{well: true, found: room.Say("doctor.config")})
 	d.say("database", d.database(ctx))
 	d.say("keys", d.keys(ctx))
 	reachable := d.homeserver(ctx)
@@ -81,9 +83,10 @@ func (d *doctor) say(step string, f finding) {
 	if !f.well {
 		mark, d.ill = "✗", true
 	}
-	fmt.Fprintf(d.out, "%s %-11s %s\n", mark, step, f.found)
-	if f.remedy != "" {
-		fmt.Fprintf(d.out, "  %-11s → %s\n", "", f.remedy)
+	voice := words.For("")
+	fmt.Fprintf(d.out, "%s %-11s %s\n", mark, step, voice.Text(f.found))
+	if !f.remedy.Empty() {
+		fmt.Fprintf(d.out, "  %-11s → %s\n", "", voice.Text(f.remedy))
 	}
 }
 
@@ -102,31 +105,30 @@ func (d *doctor) database(ctx context.Context) finding {
 func unopened(at store.Config, settings string, err error) finding {
 	switch {
 	case errors.Is(err, store.ErrLocked):
-		return finding{well: true, found: connect.Place(at) + " is in use by another process, which is well if that is a running Usher"}
+		return finding{well: true, found: room.Say("doctor.locked", "place", connect.Place(at))}
 	case errors.Is(err, store.ErrNewer):
-		return finding{found: err.Error(), remedy: "Run the newer version of Usher again, or go back to a backup from before it."}
+		return finding{found: because(err), remedy: room.Say("remedy.newer")}
 	}
-	return finding{found: connect.Place(at) + ": " + err.Error(), remedy: "Look at " + settings + ", and whether Usher may write there."}
+	return finding{found: room.Say("doctor.unopened", "place", connect.Place(at), "error", err), remedy: room.Say("remedy.unopened", "settings", settings)}
 }
 
 // committed is the finding for a database after an attempt to commit.
 func committed(at store.Config, err error) finding {
 	if err != nil {
-		return finding{found: connect.Place(at) + " does not commit: " + err.Error(), remedy: "Look for a full disk or a read-only file system."}
+		return finding{found: room.Say("doctor.uncommitted", "place", connect.Place(at), "error", err), remedy: room.Say("remedy.disk")}
 	}
-	return finding{well: true, found: connect.Place(at) + " commits"}
+	return finding{well: true, found: room.Say("doctor.commits", "place", connect.Place(at))}
 }
 
 func (d *doctor) homeserver(ctx context.Context) finding {
 	versions, err := d.client.Versions(ctx)
 	if err != nil {
-		return finding{found: d.cfg.Homeserver.Address + " does not answer: " + err.Error(),
-			remedy: "Look at homeserver.address; it is the client-server API, often port 8008."}
+		return finding{found: room.Say("doctor.unreachable", "address", d.cfg.Homeserver.Address, "error", err), remedy: room.Say("remedy.port")}
 	}
 	if len(versions) == 0 {
-		return finding{found: d.cfg.Homeserver.Address + " answers, but not as a homeserver does", remedy: "Look at homeserver.address."}
+		return finding{found: room.Say("doctor.no_homeserver", "address", d.cfg.Homeserver.Address), remedy: room.Say("remedy.address")}
 	}
-	return finding{well: true, found: fmt.Sprintf("%s answers, with versions up to %s", d.cfg.Homeserver.Address, versions[len(versions)-1])}
+	return finding{well: true, found: room.Say("doctor.answers", "address", d.cfg.Homeserver.Address, "version", versions[len(versions)-1])}
 }
 
 // maxSkew is the largest harmless difference between two clocks. Beyond it Usher misjudges the ages of commands.
@@ -137,55 +139,51 @@ func (d *doctor) clock(ctx context.Context) finding {
 	theirs, err := d.client.Time(ctx)
 	switch {
 	case errors.Is(err, homeserver.ErrUnsupported):
-		return finding{well: true, found: "the homeserver does not say its time"}
+		return finding{well: true, found: room.Say("doctor.no_time")}
 	case err != nil:
-		return finding{found: err.Error()}
+		return finding{found: because(err)}
 	}
 	skew := theirs.Sub(start).Round(time.Second)
 	if skew.Abs() > maxSkew {
-		return finding{found: fmt.Sprintf("the homeserver's differs from this machine's by %s", skew),
-			remedy: "Set both by NTP: old commands are told from new ones by their time."}
+		return finding{found: room.Say("doctor.skew", "skew", skew), remedy: room.Say("remedy.ntp")}
 	}
-	return finding{well: true, found: "agrees with the homeserver's"}
+	return finding{well: true, found: room.Say("doctor.in_time")}
 }
 
 func (d *doctor) token(ctx context.Context) finding {
 	me, err := d.client.Whoami(ctx)
 	switch {
 	case invites.Stopped(err):
-		return finding{found: "the homeserver does not know it",
-			remedy: "Give the homeserver the registration (usher -g writes it) and restart it; as_token must be the same in both files."}
+		return finding{found: room.Say("doctor.token_unknown"), remedy: room.Say("remedy.registration")}
 	case invites.Errcode(err) == "M_FORBIDDEN":
-		return finding{well: true, found: "known; the bot's user is not there yet",
-			remedy: "Usher makes it at its first start. If it can't, the registration's namespace does not cover " + d.cfg.BotUser() + "."}
+		return finding{well: true, found: room.Say("doctor.no_user"), remedy: room.Say("remedy.namespace", "user", d.cfg.BotUser())}
 	case err != nil:
-		return finding{found: err.Error(), remedy: "Look into the homeserver's log."}
+		return finding{found: because(err), remedy: room.Say("remedy.log")}
 	case me.String() != d.cfg.BotUser():
-		return finding{found: "the homeserver takes the bot for " + me.String(),
-			remedy: "homeserver.domain and appservice.bot.username must make " + me.String() + ", or the registration is an old one."}
+		return finding{found: room.Say("doctor.other_user", "user", me), remedy: room.Say("remedy.other_user", "user", me)}
 	}
-	return finding{well: true, found: "known, and " + me.String() + " is registered"}
+	return finding{well: true, found: room.Say("doctor.token", "user", me)}
 }
 
 func (d *doctor) puppet(ctx context.Context) finding {
 	if !d.cfg.Puppet.Enabled {
-		return finding{well: true, found: "off: the bot itself sends the invitations"}
+		return finding{well: true, found: room.Say("doctor.puppet_off")}
 	}
 	err := d.client.CheckAssertion(ctx)
 	if invites.Stopped(err) || invites.Refused(err) {
-		return finding{found: "the homeserver does not take the second registration: " + invites.Errcode(err),
-			remedy: "Give it the puppet registration as well (usher -g writes both) and restart it."}
+		return finding{found: room.Say("doctor.puppet_refused", "code", invites.Errcode(err)), remedy: room.Say("remedy.puppet")}
 	}
 	if err != nil {
-		return finding{found: err.Error(), remedy: "Look into the homeserver's log."}
+		return finding{found: because(err), remedy: room.Say("remedy.log")}
 	}
-	return finding{well: true, found: "people of " + d.cfg.Homeserver.Domain + " invite as themselves"}
+	return finding{well: true, found: room.Say("doctor.puppet", "domain", d.cfg.Homeserver.Domain)}
 }
 
 // wayBack asks the homeserver to call Usher. If no Usher is running, doctor itself answers the call.
 func (d *doctor) wayBack(ctx context.Context) finding {
 	if listener, err := connect.Listen(d.cfg.Appservice.Listen); err == nil {
 		intake := appservice.NewIntake(appservice.IntakeOptions{Token: d.cfg.Appservice.HSToken.Reveal(), Log: zerolog.Nop()})
+		intake.Drain() // the homeserver keeps its transactions for a running Usher
 		server := &http.Server{Handler: intake, ReadHeaderTimeout: 10 * time.Second}
 		go func() { _ = server.Serve(listener) }()
 		defer func() { _ = server.Close() }()
@@ -193,19 +191,18 @@ func (d *doctor) wayBack(ctx context.Context) finding {
 	err := d.client.Ping(ctx, d.cfg.Appservice.ID, "doctor")
 	switch {
 	case errors.Is(err, homeserver.ErrUnsupported):
-		return finding{well: true, found: "this homeserver can't be asked to call (it has no appservice ping)",
-			remedy: "Start Usher, say " + d.cfg.Commands.Prefix + "ping in a room with it, and see whether it answers."}
+		return finding{well: true, found: room.Say("doctor.no_ping"), remedy: room.Say("remedy.ping", "prefix", d.cfg.Commands.Prefix)}
 	case strings.Contains(invites.Errcode(err), "BAD_STATUS"):
-		return finding{found: "something answers at " + d.cfg.Appservice.Address + ", but it refuses the homeserver: " + err.Error(),
-			remedy: "hs_token must be the same in the config and in the registration; restart the homeserver after a change."}
+		return finding{found: room.Say("doctor.way_refused", "address", d.cfg.Appservice.Address, "error", err), remedy: room.Say("remedy.hs_token")}
 	case err != nil:
-		return finding{found: "the homeserver can't reach Usher at " + d.cfg.Appservice.Address + ": " + err.Error(),
-			remedy: "appservice.address must lead from the homeserver's machine to appservice.listen (" + d.cfg.Appservice.Listen + ")."}
+		return finding{found: room.Say("doctor.no_way", "address", d.cfg.Appservice.Address, "error", err), remedy: room.Say("remedy.listen", "listen", d.cfg.Appservice.Listen)}
 	}
-	return finding{well: true, found: "the homeserver reaches Usher at " + d.cfg.Appservice.Address}
+	return finding{well: true, found: room.Say("doctor.way", "address", d.cfg.Appservice.Address)}
 }
 
 func (d *doctor) limits() finding {
-	return finding{well: true, found: "they can't be asked for; Usher honours whatever the homeserver answers",
-		remedy: "The bot is exempt (rate_limited: false), people whom it acts as are not. Synapse: rc_invites sets how fast people invite."}
+	return finding{well: true, found: room.Say("doctor.limits"), remedy: room.Say("remedy.limits")}
 }
+
+// because is the finding of an error as it is.
+func because(err error) room.Phrase { return room.Say(room.KeyText, "text", err) }

@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"usher/metrics"
+	"usher/room"
 	"usher/store"
+	"usher/words"
 )
 
 // Names of faults, as the metrics show them.
@@ -15,14 +17,19 @@ const (
 	faultToken    = "as_token"
 	faultPuppet   = "puppet_token"
 	faultDevice   = "device"
+	faultPeer     = "peer"
 )
 
 // faultReasons are the sentences of /ready.
-var faultReasons = []struct{ name, reason string }{
-	{faultDatabase, "the database can't commit"},
-	{faultToken, "the homeserver refuses the as_token: nothing is done until it takes it again"},
-	{faultDevice, "the device for encrypted rooms is not set up yet"},
-	{faultPuppet, "the homeserver refuses the second registration's as_token: nothing is done for local users until it takes it again"},
+var faultReasons = []struct {
+	name   string
+	reason room.Phrase
+}{
+	{faultDatabase, room.Say("ready.database")},
+	{faultToken, room.Say("ready.as_token")},
+	{faultDevice, room.Say("ready.device")},
+	{faultPeer, room.Say("ready.peer")},
+	{faultPuppet, room.Say("ready.puppet_token")},
 }
 
 // Database is the part of the store that health needs.
@@ -40,11 +47,18 @@ type Tokens interface {
 // Device is the part of the encryption device that health needs.
 type Device interface{ Ready() bool }
 
+// Peer is the process that is active while this one stands by.
+type Peer interface {
+	// Unreachable tells whether this process stands by and can't forward requests to the active one.
+	Unreachable(ctx context.Context) bool
+}
+
 // Health tells whether this process can work. Its methods may be called from several goroutines.
 type Health struct {
 	Database Database
 	Tokens   Tokens
 	Device   Device // nil where encryption is off
+	Peer     Peer   // nil: there is only this process
 
 	stopping atomic.Bool
 }
@@ -61,6 +75,7 @@ func (h *Health) Faults() map[string]bool {
 		faultToken:    h.Tokens.TokenRefused(),
 		faultPuppet:   h.Tokens.PuppetRefused(),
 		faultDevice:   h.Device != nil && !h.Device.Ready(),
+		faultPeer:     h.Peer != nil && h.Peer.Unreachable(ctx),
 	}
 }
 
@@ -70,7 +85,7 @@ func (h *Health) Reasons() []string {
 	faults := h.Faults()
 	for _, fault := range faultReasons {
 		if faults[fault.name] {
-			reasons = append(reasons, fault.reason)
+			reasons = append(reasons, words.For("").Text(fault.reason))
 		}
 	}
 	return reasons

@@ -19,7 +19,7 @@ import (
 type Monitor struct {
 	Health  *Health
 	Metrics *metrics.Metrics
-	Lanes   func() (rooms, events int) // see metrics.Sources
+	Lanes   func() metrics.Lanes
 	Log     zerolog.Logger
 }
 

@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"context"
 	"errors"
 	"net/http/httptest"
 	"path/filepath"
@@ -26,6 +27,11 @@ type taken struct{}
 func (taken) TokenRefused() bool  { return false }
 func (taken) PuppetRefused() bool { return false }
 
+// unreachable is an active process that can't be reached.
+type unreachable struct{}
+
+func (unreachable) Unreachable(context.Context) bool { return true }
+
 func TestMonitor(t *testing.T) {
 	db, err := store.Open(t.Context(), store.Config{Type: "sqlite", URI: filepath.Join(t.TempDir(), "usher.db")})
 	if err != nil {
@@ -34,7 +40,7 @@ func TestMonitor(t *testing.T) {
 	t.Cleanup(func() { _ = db.Close() })
 	m := Monitor{
 		Health:  &Health{Database: db, Tokens: taken{}},
-		Metrics: metrics.New("test", clock{}), Lanes: func() (rooms, events int) { return 0, 0 }, Log: zerolog.Nop(),
+		Metrics: metrics.New("test", clock{}), Lanes: func() metrics.Lanes { return metrics.Lanes{Active: true} }, Log: zerolog.Nop(),
 	}
 	m.watch()
 	get := func(profiles bool, path string) (int, string) {
@@ -51,6 +57,7 @@ func TestMonitor(t *testing.T) {
 		{false, "/live", 200, "{}"},
 		{false, "/ready", 200, `"ready":true`},
 		{false, "/metrics", 200, "usher_queue_depth 0"},
+		{false, "/metrics", 200, "usher_active 1"},
 		{false, "/debug/pprof/", 404, ""},
 		{true, "/debug/pprof/", 200, "goroutine"},
 	} {
@@ -58,6 +65,11 @@ func TestMonitor(t *testing.T) {
 			t.Errorf("%s (profiles %v): %d %.200s", c.path, c.profiles, status, body)
 		}
 	}
+	m.Health.Peer = unreachable{}
+	if status, body := get(false, "/ready"); status != 503 || !strings.Contains(body, "no other process is active") {
+		t.Errorf("while no process is active: %d %s", status, body)
+	}
+	m.Health.Peer = nil
 	m.Health.Stop()
 	if status, body := get(false, "/ready"); status != 503 || !strings.Contains(body, "shutting down") {
 		t.Errorf("while stopping: %d %s", status, body)

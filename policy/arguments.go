@@ -61,7 +61,7 @@ func (f Fact) first() string {
 	for _, k := range [...]struct {
 		fact Fact
 		name string
-	}{{FactLists, "lists"}, {FactMembers, "members"}, {FactJoined, "joined"}, {FactPast, "past"}, {FactSpent, "spent"}} {
+	}{{FactLists, "lists"}, {FactMembers, "members"}, {FactJoined, "joined"}, {FactPast, "past"}, {FactSpent, "spent"}, {FactAuthors, "authors"}} {
 		if f&k.fact != 0 {
 			return k.name
 		}

@@ -14,6 +14,8 @@ const (
 	CodeMalformed   room.Rule = "policy.malformed"             // the policy event can't be read
 	CodeFacts       room.Rule = "policy.unknown"               // something that the policy depends on is not known
 	CodeDelegate    room.Rule = "policy.delegate"              // allowed, since the policy lets the bot do it for members
+	CodeNoDelegate  room.Rule = "policy.delegate.author"       // it would lend what the author of the field lacks
+	CodeNoAdmission room.Rule = "policy.knocks.author"         // the same of the fields that let people in who knock
 	CodeAskLevel    room.Rule = "policy.ask.level"             // too little power to ask
 	CodeAskWho      room.Rule = "policy.ask.who"               // not among those who may ask
 	CodeAskJoined   room.Rule = "policy.ask.joined_for"        // not long enough in the room
@@ -47,7 +49,7 @@ func Own(s *room.Snapshot, r id.RoomID) *InForce {
 
 // Read reads one policy event.
 func Read(r id.RoomID, event *room.Event) Source {
-	s := Source{Room: r, Event: event.ID, Author: event.Sender, Size: len(event.Content)}
+	s := Source{Room: r, Event: event.ID, Author: event.Sender, For: writtenFor(event.Content), Size: len(event.Content)}
 	var err error
 	if s.Layer, err = Parse(event.Content); err != nil {
 		errors.As(err, &s.Fault)
@@ -57,29 +59,39 @@ func Read(r id.RoomID, event *room.Event) Source {
 
 // Decide judges both standings and the room's policy. The actor's comes first: what they could not do themselves is not
 // done for them, whoever would send it, save that a policy that delegates makes up for the power to invite.
-// A policy that is nil is unknown.
+// Only members of the room are told what is wrong with its policy, and whether an invitation is open. A policy that is nil is unknown.
 func Decide(s *room.Snapshot, q Question, p *InForce, f Facts) Decision {
 	if p == nil {
 		return Decision{Verdict: room.Unknown, Code: room.RuleUnknown, Side: SidePolicy, Evidence: room.Evidence{Key: Key()}}
 	}
 	governs := q.Action == room.Invite && p.governs()
-	if bad := p.Fault(); bad != nil && governs {
+	membership, _ := s.Membership(q.Actor)
+	bad := p.Fault()
+	if bad != nil && governs && membership == "join" {
 		return Decision{Code: CodeMalformed, Side: SidePolicy, Fault: bad.Fault, From: bad.Room, Policy: bad.Event}
 	}
 	if already := alreadyTrue(s, q); already != "" {
 		return Decision{Verdict: room.Allow, Code: already, Policy: p.Event()}
 	}
-	if code := notOpen(s, q); code != "" {
+	if code := notOpen(s, q); code != "" && membership == "join" {
 		return Decision{Code: code, Side: SidePolicy, Policy: p.Event()}
 	}
 	c := check{s: s, q: q, p: p, d: &p.Document, f: f}
 	if q.Action == ActionWithdraw {
 		return c.withdrawal()
 	}
-	d := standings(s, q, governs && p.Document.Delegate)
+	d := standings(s, q, governs && p.Document.Delegate && bad == nil)
+	if bad != nil && governs && d.Verdict == room.Allow { // nobody who is no member may invite
+		return Decision{Verdict: room.Unknown, Code: room.RuleUnknown, Side: SidePolicy}
+	}
 	d.Policy = p.Event()
 	if d.Verdict != room.Allow || !governs {
 		return d
+	}
+	if d.Code == CodeDelegate {
+		if no := c.lent("delegate"); no != nil {
+			return *no
+		}
 	}
 	if no := c.all(); no != nil {
 		no.Side, no.Policy = SidePolicy, p.Event()
@@ -97,6 +109,38 @@ func (c check) delegating(d Decision) Decision {
 		d.Policy = from.Event
 	}
 	return d
+}
+
+// lent judges whether one of the fields that are set may lend the performer's power to the action: its author must have that power.
+func (c check) lent(paths ...string) *Decision {
+	_, act := c.q.actions()
+	var no *Decision
+	for _, path := range paths {
+		from, set := c.p.From(path)
+		if !set {
+			continue
+		}
+		switch result := c.p.Entitled(c.s, path, act); result.Verdict {
+		case room.Allow:
+			return nil
+		case room.Unknown:
+			return &Decision{Verdict: room.Unknown, Code: CodeFacts, Side: SidePolicy, Policy: from.Event, Evidence: result.Evidence, Missing: FactAuthors}
+		default:
+			no = &Decision{Code: CodeNoAdmission, Side: SidePolicy, Field: path, From: from.Room, Policy: from.Event, Evidence: result.Evidence}
+		}
+	}
+	if no != nil && no.Field == "delegate" {
+		no.Code = CodeNoDelegate
+	}
+	return no
+}
+
+// admitted judges whether the policy may let somebody in who knocks.
+func (c check) admitted() *Decision {
+	if !c.f.Itself || c.q.Action != room.Invite {
+		return nil
+	}
+	return c.lent(admitting()...)
 }
 
 // standings judges the actor and the performer by the rules of the room.
@@ -136,7 +180,7 @@ type check struct {
 }
 
 func (c check) all() *Decision {
-	for _, part := range []func() *Decision{c.ask, c.facts, c.joined, c.denied, c.allowed, c.listed, c.cooldown, c.size, c.quota, c.approval} {
+	for _, part := range []func() *Decision{c.admitted, c.ask, c.facts, c.joined, c.denied, c.allowed, c.listed, c.cooldown, c.size, c.quota, c.approval} {
 		if no := part(); no != nil {
 			return no
 		}
@@ -286,6 +330,6 @@ func (c check) approval() *Decision {
 
 // Refusals lists the reason codes with which a policy denies.
 func Refusals() []room.Rule {
-	return []room.Rule{CodeMalformed, CodeFacts, CodeAskLevel, CodeAskWho, CodeAskJoined, CodeUserDenied, CodeHostDenied, CodeNotAllowed,
+	return []room.Rule{CodeMalformed, CodeFacts, CodeNoDelegate, CodeNoAdmission, CodeAskLevel, CodeAskWho, CodeAskJoined, CodeUserDenied, CodeHostDenied, CodeNotAllowed,
 		CodeIPLiteral, CodeListed, CodeRoomListed, CodeAfterLeave, CodeAfterNo, CodeAfterKick, CodeFull, CodeQuotaPerson, CodeQuotaRoom, CodeQuotaServer, CodeApproval}
 }

@@ -104,7 +104,7 @@ func TestPolicyDecides(t *testing.T) {
 		{name: "approved", policy: `"approval":{"required":true}`, facts: Facts{Approved: true}, code: "invite"},
 		{name: "approval comes last", policy: `"approval":{"required":true},"whom":{"max_members":1}`, facts: Facts{Members: 1}, code: CodeFull},
 	}
-	seen := map[room.Rule]bool{CodeMalformed: true, CodeFacts: true} // tested below
+	seen := map[room.Rule]bool{CodeMalformed: true, CodeFacts: true, CodeNoDelegate: true, CodeNoAdmission: true} // tested elsewhere
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := levelled(0, `{"version":1,`+tt.policy+`}`)
@@ -143,10 +143,10 @@ func TestPolicyDecides(t *testing.T) {
 func levelled(invite int, policyEvent string) *room.Snapshot {
 	events := map[room.Key]*room.Event{
 		{Type: "m.room.create"}:       {Sender: "@creator:here", Content: []byte(`{"room_version":"11"}`)},
-		{Type: "m.room.power_levels"}: {Sender: alice, Content: fmt.Appendf(nil, `{"invite":%d,"users":{"@alice:here":10,"@usher:here":50}}`, invite)},
-		Key():                         {ID: "$policy", Sender: alice, Content: []byte(policyEvent)},
+		{Type: "m.room.power_levels"}: {Sender: alice, Content: fmt.Appendf(nil, `{"invite":%d,"users":{"@alice:here":10,"@usher:here":50,"@creator:here":100}}`, invite)},
+		Key():                         {ID: "$policy", Sender: "@creator:here", Content: []byte(policyEvent)},
 	}
-	for _, user := range []id.UserID{alice, usher} {
+	for _, user := range []id.UserID{"@creator:here", alice, usher} {
 		events[room.Key{Type: "m.room.member", StateKey: string(user)}] = &room.Event{Sender: user, Content: []byte(`{"membership":"join"}`)}
 	}
 	return room.NewSnapshot(room.State{Events: events, Complete: true})
@@ -223,10 +223,10 @@ func TestTakingBack(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			events := map[room.Key]*room.Event{}
-			for _, k := range append(Needs(byBot), room.MemberKey("@out:here")) {
+			for _, k := range append(Needs(byBot), room.MemberKey("@out:here"), room.MemberKey("@creator:here")) {
 				events[k], _ = levelled(50, tt.policy).Event(k)
 			}
-			events[powerLevels] = &room.Event{Sender: alice, Content: fmt.Appendf(nil, `{"kick":%d,"users":{"@alice:here":10,"@usher:here":50,"@bob:here":%d}}`, tt.kick, tt.bobs)}
+			events[powerLevels] = &room.Event{Sender: alice, Content: fmt.Appendf(nil, `{"kick":%d,"users":{"@creator:here":100,"@alice:here":10,"@usher:here":50,"@bob:here":%d}}`, tt.kick, tt.bobs)}
 			events[room.MemberKey(bob)] = &room.Event{Sender: usher, Content: []byte(`{"membership":"invite"}`)}
 			s := room.NewSnapshot(room.State{Events: events, Complete: true})
 			tt.facts.Now, tt.facts.Theirs = noon, tt.theirs
@@ -276,10 +276,10 @@ func TestDelegate(t *testing.T) {
 	}
 	muted := levelled(50, delegates)
 	events := map[room.Key]*room.Event{}
-	for _, k := range []room.Key{{Type: "m.room.create"}, Key(), {Type: "m.room.member", StateKey: "@alice:here"}, {Type: "m.room.member", StateKey: "@usher:here"}} {
+	for _, k := range []room.Key{{Type: "m.room.create"}, Key(), room.MemberKey(alice), room.MemberKey(usher), room.MemberKey("@creator:here")} {
 		events[k], _ = muted.Event(k)
 	}
-	events[room.Key{Type: "m.room.power_levels"}] = &room.Event{Content: []byte(`{"invite":50,"users":{"@alice:here":-1,"@usher:here":50}}`)}
+	events[room.Key{Type: "m.room.power_levels"}] = &room.Event{Content: []byte(`{"invite":50,"users":{"@creator:here":100,"@alice:here":-1,"@usher:here":50}}`)}
 	s := room.NewSnapshot(room.State{Events: events, Complete: true})
 	if d := Decide(s, byBot, Own(s, "!room"), Facts{Now: noon}); d.Code != CodeAskLevel {
 		t.Errorf("whom the room mutes: got %s", d.Code)

@@ -85,6 +85,8 @@ var explanations = map[string]explanation{
 
 	string(CodeMalformed):   {"from", "mend"},
 	string(CodeFacts):       {"fact", "again"},
+	string(CodeNoDelegate):  {"field", "write_anew"},
+	string(CodeNoAdmission): {"field", "write_anew"},
 	string(CodeAskLevel):    {"needed,had", "change_policy"},
 	string(CodeAskWho):      {fix: "ask_them"},
 	string(CodeAskJoined):   {fix: "you_in"},
@@ -107,7 +109,7 @@ var explanations = map[string]explanation{
 // remedies are the names of the arguments of each remedy.
 var remedies = map[string]string{
 	"again": "", "own_client": "", "invite_me": "", "unban": "", "stronger": "", "member_invites": "", "ask_member": "", "members_only": "",
-	"home_account": "", "mend": "", "ask_them": "", "list_keeper": "", "stop_watching": "", "waits": "",
+	"home_account": "", "mend": "", "ask_them": "", "list_keeper": "", "stop_watching": "", "waits": "", "write_anew": "",
 	"come_in": "", "come_in.performer": "performer",
 	"raise": "needed,action", "raise.performer": "needed,action,performer", "raise_kick": "needed", "raise_kick.performer": "needed,performer",
 	"change_policy": "field", "you_in": "wait", "they_in": "wait", "next_in": "wait",

@@ -19,6 +19,7 @@ const (
 	FactMembers                  // how many members the room has
 	FactLists                    // whether a policy list bans the target, or the room
 	FactSpent                    // what was spent of the quotas
+	FactAuthors                  // the memberships in InForce.AuthorKeys; they belong into the snapshot
 )
 
 // Facts are what a decision goes by besides the room's state. What Have does not name is unknown.

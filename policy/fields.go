@@ -44,6 +44,8 @@ const (
 	maxSpan  = 10 * 366 * 24 * 3600 // seconds
 	maxItems = 500                  // of one list; an event holds 64 KiB in all
 	maxGlob  = 255
+
+	maxGuarded = 100 // power levels in guard.levels
 )
 
 // levelsPath is the object whose members are fields of their own, by the names of m.room.power_levels.

@@ -139,9 +139,9 @@ func withLevels(event *room.Event, what []Difference) json.RawMessage {
 	return content
 }
 
-// MaySetBack judges setting a drift back as the bot: whoever made it must not stand above the bot, the bot must be able to
-// do it, and it must lend the author of the policy no power. The zero code allows.
-func (p *InForce) MaySetBack(s *room.Snapshot, r id.RoomID, d *Drift, bot id.UserID) (code room.Rule, because room.Result) {
+// MaySetBack judges setting a drift back as the bot. The user who made the change must not have more power than the bot, the bot must be
+// able to set it back, and so must be the author of the policy (Entitled). The zero code allows.
+func (p *InForce) MaySetBack(s *room.Snapshot, d *Drift, bot id.UserID) (code room.Rule, because room.Result) {
 	if d.Content == nil {
 		return CodeGuardContent, because
 	}
@@ -155,56 +155,11 @@ func (p *InForce) MaySetBack(s *room.Snapshot, r id.RoomID, d *Drift, bot id.Use
 		return CodeGuardPower, because
 	}
 	for _, w := range d.What {
-		if !p.Entitled(s, r, w.Path, d.Action(bot)) {
-			return CodeGuardAuthor, because
+		if author := p.Entitled(s, w.Path, d.Action(bot)); author.Verdict != room.Allow {
+			return CodeGuardAuthor, author
 		}
 	}
 	return "", because
-}
-
-// Entitled reports whether a field of the policy of room r gives the bot, the action's sender, the right to it: no more than
-// whoever wrote it could do. That holds if its author could do it now, or, for the room's own policy, if anybody with just the
-// power to write it could. The bot's own word says nothing: it writes policies for others.
-func (p *InForce) Entitled(s *room.Snapshot, r id.RoomID, path string, a room.Action) bool {
-	from, set := p.From(path)
-	if !set || from.Fault != nil {
-		return false
-	}
-	if from.Author != a.Sender {
-		byAuthor := a
-		byAuthor.Sender = from.Author
-		if room.Authorize(s, byAuthor).Verdict == room.Allow {
-			return true
-		}
-	}
-	return from.Room == r && anyWriter(s, a)
-}
-
-// anyWriter judges an action as of somebody who has just the power that writing the policy takes.
-func anyWriter(s *room.Snapshot, a room.Action) bool {
-	needed, known := s.NeededToSend(EventType)
-	create, _ := s.Event(room.Key{Type: "m.room.create"})
-	levels, _ := s.Event(powerLevels)
-	if !known || create == nil || levels == nil {
-		return false
-	}
-	writer := id.NewUserID("policy/writer", create.Sender.Homeserver())
-	with := func(content json.RawMessage) json.RawMessage {
-		return exactjson.Set(content, fmt.Append(nil, needed), "users", string(writer))
-	}
-	join, _ := s.Event(joinRules)
-	events := map[room.Key]*room.Event{
-		{Type: "m.room.create"}: create, joinRules: join, powerLevels: {Sender: levels.Sender, Content: with(levels.Content)},
-		room.MemberKey(writer): {Sender: writer, Content: json.RawMessage(`{"membership":"join"}`)},
-	}
-	if a.Target != "" {
-		events[room.MemberKey(a.Target)], _ = s.Event(room.MemberKey(a.Target))
-	}
-	if a.Type == room.SetPowerLevels {
-		a.Content = with(a.Content)
-	}
-	a.Sender = writer
-	return room.Authorize(room.NewSnapshot(room.State{Events: events}), a).Verdict == room.Allow
 }
 
 // IsIntruder reports whether somebody who joined without an invitation came in by a door that stood open against the policy.

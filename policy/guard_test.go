@@ -3,6 +3,8 @@ package policy_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 
 	"maunium.net/go/mautrix/id"
@@ -139,8 +141,15 @@ func TestMaySetBack(t *testing.T) {
 	}{
 		{"by somebody below", rule("@mod:here"), owner, keepRule, ""},
 		{"by an equal", rule("@owner:here"), owner, keepRule, ""},
-		{"the author left, but the policy is as well kept as the rule", rule("@mod:here"), "@gone:here", keepRule, ""},
-		{"the bot wrote it for somebody", rule("@mod:here"), keeper, keepRule, ""},
+		{"the author left", rule("@mod:here"), "@gone:here", keepRule, policy.CodeGuardAuthor},
+		{"the bot wrote it for nobody knows whom", rule("@mod:here"), keeper, keepRule, policy.CodeGuardAuthor},
+		{"the bot wrote it for somebody", rule("@mod:here"), keeper, `{"for":"@owner:here",` + keepRule[1:], ""},
+		{"the bot wrote it for somebody with less", levels(``), keeper, `{"for":"@mod:here",` + open[1:], policy.CodeGuardAuthor},
+		{"somebody else says so", levels(``), mod, `{"for":"@owner:here",` + open[1:], policy.CodeGuardAuthor},
+		{"the author may not write the policy any more", levels(`,"events":{"m.room.join_rules":0,"chat.usher.policy":100},"ban":0`), mod,
+			`{"version":1,"guard":{"mode":"enforce","levels":{"ban":50}}}`, policy.CodeGuardAuthor},
+		{"whoever can change it may have it set back", levels(`,"ban":0`), mod, `{"version":1,"guard":{"mode":"enforce","levels":{"ban":50}}}`, ""},
+		{"a lockdown arms nothing", levels(`,"events":{"m.room.power_levels":100,"chat.usher.policy":100}`), mod, open, policy.CodeGuardAuthor},
 		{"by somebody above", door{rule: `{"join_rule":"public"}`, levels: `{"users":{"@owner:here":100,"@usher:here":50}}`}, owner, keepRule, policy.CodeGuardAbove},
 		{"by a creator", door{version: "12", rule: `{"join_rule":"public"}`, levels: `{"users":{"@usher:here":100}}`}, owner, keepRule, policy.CodeGuardAbove},
 		{"the bot lacks the power", door{rule: `{"join_rule":"public"}`, levels: `{"users":{"@owner:here":100,"@usher:here":20,"@mod:here":20}}`,
@@ -149,7 +158,7 @@ func TestMaySetBack(t *testing.T) {
 		{"a moderator can't have the bot raise everybody", levels(`,"events":{"m.room.power_levels":100}`), mod, open, policy.CodeGuardAuthor},
 		{"nor above themselves, where they may change levels", levels(``), mod, open, policy.CodeGuardAuthor},
 		{"nor in the bot's name", levels(`,"events":{"m.room.power_levels":100}`), keeper, open, policy.CodeGuardAuthor},
-		{"the policy is as well kept as the levels", levels(`,"events":{"m.room.power_levels":100,"chat.usher.policy":100}`), keeper, open, ""},
+		{"though the policy is as well kept as the levels", levels(`,"events":{"m.room.power_levels":100,"chat.usher.policy":100}`), keeper, open, policy.CodeGuardAuthor},
 		{"the rule takes more than the policy", door{rule: `{"join_rule":"public"}`, levels: `{` + users + `,"events":{"m.room.join_rules":100}}`},
 			mod, keepRule, policy.CodeGuardAuthor},
 		{"no power levels to mend", door{}, owner, open, policy.CodeGuardContent},
@@ -161,27 +170,151 @@ func TestMaySetBack(t *testing.T) {
 				t.Fatalf("%+v", drifts)
 			}
 			p.Document.Guard.Mend(s, &drifts[0], nil)
-			if code, because := p.MaySetBack(s, home, &drifts[0], keeper); code != tt.code {
+			if code, because := p.MaySetBack(s, &drifts[0], keeper); code != tt.code {
 				t.Errorf("%q (%s), want %q", code, because.Rule, tt.code)
 			}
 		})
 	}
 }
 
-// TestEntitledInherited: how well a space keeps its policy says nothing of the rooms in it.
-func TestEntitledInherited(t *testing.T) {
-	s := door{levels: `{"users":{"@usher:here":100,"@owner:here":100}}`}.snapshot()
-	kick := room.Action{Type: room.Kick, Sender: keeper, Target: mod}
-	for author, want := range map[id.UserID]bool{owner: true, keeper: false, "@stranger:here": false} {
-		p := guardOf(t, author, `{"version":1,"guard":{"intruders":"kick"}}`)
-		if got := p.Entitled(s, "!room-in-it:here", "guard.intruders", kick); got != want {
-			t.Errorf("written by %s: %t", author, got)
+// TestEntitled: a field counts as far as its author could do the same today, and may still write the policy where it stands.
+func TestEntitled(t *testing.T) {
+	s := door{levels: `{"kick":60,"users":{"@usher:here":100,"@owner:here":100,"@mod:here":50}}`}.snapshot()
+	kick := room.Action{Type: room.Kick, Sender: keeper, Target: "@stranger:here"}
+	for _, tt := range []struct {
+		author, writtenFor id.UserID
+		inherited, lapsed  bool
+		want               room.Verdict
+	}{
+		{author: owner, want: room.Allow},
+		{author: mod, want: room.Deny},
+		{author: keeper, want: room.Deny},
+		{author: keeper, writtenFor: owner, want: room.Allow},
+		{author: keeper, writtenFor: mod, want: room.Deny},
+		{author: mod, writtenFor: owner, want: room.Deny},
+		{author: "@gone:here", want: room.Deny},
+		{author: owner, inherited: true, want: room.Allow},
+		{author: owner, inherited: true, lapsed: true, want: room.Deny},
+		{author: mod, inherited: true, want: room.Deny},
+	} {
+		source := policy.Read(home, &room.Event{ID: "$p", Sender: tt.author, Content: json.RawMessage(`{"version":1,"guard":{"intruders":"kick"}}`)})
+		source.For, source.Inherited, source.Lapsed = tt.writtenFor, tt.inherited, tt.lapsed
+		p := policy.Merge(source)
+		if got := p.Entitled(s, "guard.intruders", kick).Verdict; got != tt.want {
+			t.Errorf("%+v: %s", tt, got)
 		}
-		if !p.Entitled(s, home, "guard.intruders", kick) {
-			t.Errorf("written by %s in the room itself: whoever may write it may kick", author)
+		if p.Entitled(s, "guard.by_hand", kick).Verdict == room.Allow {
+			t.Errorf("%+v: by a field that nobody set", tt)
 		}
-		if p.Entitled(s, home, "guard.by_hand", kick) {
-			t.Error("by a field that nobody set")
+	}
+	unknown := room.NewSnapshot(room.State{})
+	if got := guardOf(t, owner, `{"version":1,"guard":{"intruders":"kick"}}`).Entitled(unknown, "guard.intruders", kick).Verdict; got != room.Unknown {
+		t.Errorf("of a room that is not known: %s", got)
+	}
+}
+
+// TestLends: each field that makes the bot act is measured by its author's power.
+func TestLends(t *testing.T) {
+	lends := map[string]room.ActionType{"guard.levels.invite": policy.Lends("guard.levels.invite")}
+	for _, f := range policy.Fields() {
+		if a := policy.Lends(f.Path); a != "" {
+			lends[f.Path] = a
+		}
+	}
+	want := map[string]room.ActionType{"delegate": room.Invite, "knocks.accept_users": room.Invite, "knocks.accept_servers": room.Invite,
+		"knocks.accept_members_of": room.Invite, "guard.join_rule": room.SetJoinRules, "guard.intruders": room.Kick, "guard.by_hand": room.Kick,
+		"pending.expire_after": room.Kick, "guard.levels.invite": room.SetPowerLevels}
+	if !maps.Equal(lends, want) {
+		t.Errorf("got %v", lends)
+	}
+}
+
+// TestDelegateLendsWhatItsAuthorHas: a policy that delegates lends the power of its author, not of the bot.
+func TestDelegateLendsWhatItsAuthorHas(t *testing.T) {
+	const guest = id.UserID("@guest:there")
+	s := door{levels: `{"invite":60,"kick":60,"users":{"@owner:here":100,"@mod:here":50,"@usher:here":100}}`}.snapshot()
+	withGuest := map[room.Key]*room.Event{}
+	for _, k := range []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}, {Type: "m.room.join_rules"},
+		{Type: "m.room.member", StateKey: string(owner)}, {Type: "m.room.member", StateKey: string(mod)}, {Type: "m.room.member", StateKey: string(keeper)}} {
+		withGuest[k], _ = s.Event(k)
+	}
+	withGuest[room.Key{Type: "m.room.member", StateKey: string(guest)}] = &room.Event{Sender: keeper, Content: json.RawMessage(`{"membership":"invite"}`)}
+	invited := room.NewSnapshot(room.State{Events: withGuest, Complete: true})
+	invite := policy.Question{Action: room.Invite, Actor: mod, Performer: keeper, Target: guest}
+	withdraw := invite
+	withdraw.Action = policy.ActionWithdraw
+	knock := policy.Question{Action: room.Invite, Actor: keeper, Performer: keeper, Target: guest}
+	for _, tt := range []struct {
+		author id.UserID
+		code   room.Rule
+		takes  room.Rule
+		admits room.Rule
+	}{
+		{owner, policy.CodeDelegate, policy.CodeDelegate, "invite"},
+		{mod, policy.CodeNoDelegate, room.RuleKickPower, policy.CodeNoAdmission},
+		{keeper, policy.CodeNoDelegate, room.RuleKickPower, policy.CodeNoAdmission},
+		{"@gone:here", policy.CodeNoDelegate, room.RuleKickPower, policy.CodeNoAdmission},
+	} {
+		p := guardOf(t, tt.author, `{"version":1,"delegate":true,"knocks":{"desk":true,"accept_servers":["*"]}}`)
+		if d := policy.Decide(s, invite, p, policy.Facts{}); d.Code != tt.code || (d.Verdict == room.Allow) != (tt.code == policy.CodeDelegate) {
+			t.Errorf("by %s: %s %s", tt.author, d.Verdict, d.Code)
+		} else if d.Policy != "$policy" || d.Verdict == room.Deny && (d.Field != "delegate" || d.Side != policy.SidePolicy || d.From != home) {
+			t.Errorf("by %s does not name what decided: %+v", tt.author, d)
+		}
+		if d := policy.Decide(invited, withdraw, p, policy.Facts{Theirs: true}); d.Code != tt.takes {
+			t.Errorf("taking back, by %s: %s %s", tt.author, d.Verdict, d.Code)
+		}
+		if d := policy.Decide(s, knock, p, policy.Facts{Itself: true}); d.Code != tt.admits || (d.Verdict == room.Allow) != (tt.admits == "invite") {
+			t.Errorf("letting in, by %s: %s %s", tt.author, d.Verdict, d.Code)
+		}
+	}
+	p := guardOf(t, "@elsewhere:there", `{"version":1,"delegate":true,"knocks":{"accept_users":["@*:there"]}}`)
+	less := room.NewSnapshot(room.State{Events: withGuest})
+	if d := policy.Decide(less, withdraw, p, policy.Facts{Theirs: true}); d.Verdict != room.Unknown || d.Missing != policy.FactAuthors {
+		t.Errorf("the author's membership is not known, but: %s %s", d.Verdict, d.Code)
+	}
+	if keys := p.AuthorKeys(keeper); len(keys) != 1 || keys[0].StateKey != "@elsewhere:there" {
+		t.Errorf("asks for %v", keys)
+	}
+	if keys := guardOf(t, mod, `{"version":1,"whom":{"deny_users":["@*:x"]}}`).AuthorKeys(keeper); len(keys) > 0 {
+		t.Errorf("asks for %v though the policy lends nothing", keys)
+	}
+}
+
+// TestRearmed: whoever writes one field anew would arm what somebody weaker wrote in the others.
+func TestRearmed(t *testing.T) {
+	const dormant = `{"version":1,"delegate":true,"ask":{"level":1},"pending":{"expire_after":"7d","remind_before":"1d"},"knocks":{"accept_users":["@*:x"]},
+		"guard":{"mode":"enforce","join_rule":"invite","intruders":"kick","by_hand":"report","levels":{"users_default":50}}}`
+	all := []string{"delegate", "knocks.accept_users", "guard.join_rule", "guard.intruders", "pending.expire_after", "guard.levels.users_default"}
+	high := door{levels: `{"invite":60,"kick":60,"events":{"m.room.join_rules":60,"m.room.power_levels":60},"users":{"@owner:here":100,"@mod:here":50,"@usher:here":100}}`}
+	for _, tt := range []struct {
+		name   string
+		door   door
+		author id.UserID
+		by     id.UserID
+		drop   string
+		want   []string
+	}{
+		{"the author lacks all", high, mod, owner, "", all},
+		{"but what is changed now is meant", high, mod, owner, "guard", []string{"delegate", "knocks.accept_users", "pending.expire_after"}},
+		{"the author has all", high, owner, owner, "", nil},
+		{"who writes lacks it too", high, mod, mod, "", nil},
+		{"written by the bot for somebody unknown", high, keeper, owner, "", all},
+		{"the author may do some of it", door{levels: `{"invite":50,"users":{"@owner:here":100,"@mod:here":50},"events":{"m.room.power_levels":100}}`}, mod, owner, "",
+			[]string{"guard.levels.users_default"}},
+		{"the author may not write the policy any more", door{levels: `{"users":{"@owner:here":100,"@mod:here":50},"events":{"chat.usher.policy":100}}`}, mod, owner, "guard.levels",
+			[]string{"delegate", "knocks.accept_users", "guard.join_rule", "guard.intruders", "pending.expire_after"}},
+	} {
+		old := policy.Read(home, &room.Event{Sender: tt.author, Content: json.RawMessage(dormant)})
+		next, err := old.Layer.With("quota.room.count", "20")
+		if old.Fault != nil || err != nil {
+			t.Fatal(old.Fault, err)
+		}
+		if tt.drop != "" {
+			next = next.Without(tt.drop)
+		}
+		if got := policy.Rearmed(tt.door.snapshot(), old, next, tt.by, keeper); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %q", tt.name, got)
 		}
 	}
 }

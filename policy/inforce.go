@@ -11,9 +11,13 @@ type Source struct {
 	Room   id.RoomID
 	Event  id.EventID
 	Author id.UserID // sender of the event
+	For    id.UserID // of an event that the bot sent: the user whom it was written for
 	Size   int       // bytes of its content: with Event, tells one from what a redaction left of it
 	Layer  Layer
 	Fault  Malformed // why the event can't be read; nil where it can
+
+	Inherited bool // it is a space's
+	Lapsed    bool // of a space's: the person who wrote it may not write it any more
 }
 
 // InForce is the policy that governs a room: its own fields, and for each that it does not set, that of the nearest space

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"maunium.net/go/mautrix/id"
+
 	"usher/exactjson"
 	"usher/room"
 )
@@ -68,12 +70,36 @@ func Parse(content json.RawMessage) (Layer, error) {
 	if fields.Get("version").Raw != "1" {
 		faults = append(faults, Fault{"version", room.Say("fault.version")})
 	}
+	if fields.Get("for").Exists() && writtenFor(content) == "" {
+		faults = append(faults, Fault{"for", room.Say("fault.for")})
+	}
 	l.values = map[string]any{}
 	l.read("", fields, sections(), &faults)
+	if n := l.guarded(); n > maxGuarded {
+		faults = append(faults, Fault{levelsPath, room.Say("fault.entries", "n", fmt.Sprint(maxGuarded))})
+	}
 	if len(faults) > 0 {
 		return Layer{}, faults
 	}
 	return l, nil
+}
+
+// writtenFor returns the user whom the bot wrote a policy event for. In an event of anybody else it means nothing.
+func writtenFor(content json.RawMessage) id.UserID {
+	if user := exactjson.Text(content, "for"); strings.HasPrefix(user, "@") {
+		return id.UserID(user)
+	}
+	return ""
+}
+
+// ContentFor returns the layer as the content of a policy event that the bot sends for a user. The fields are measured by the power of
+// that user.
+func (l Layer) ContentFor(user id.UserID) json.RawMessage {
+	if l.Empty() {
+		return l.Content()
+	}
+	content := exactjson.AppendQuoted([]byte(`{"for":`), string(user))
+	return append(append(content, ','), l.Content()[1:]...)
 }
 
 // sections are the paths of the objects that hold fields.
@@ -92,12 +118,12 @@ func sections() map[string]bool {
 	return all
 }
 
-// read takes in the members of one object, except the version, in the order of their keys.
+// read takes in the members of one object, except those that are no fields, in the order of their keys.
 func (l *Layer) read(prefix string, object exactjson.Value, sections map[string]bool, faults *Malformed) {
 	members := slices.SortedFunc(slices.Values(object.Items), func(a, b exactjson.Member) int { return strings.Compare(a.Key, b.Key) })
 	for _, m := range members {
 		key := m.Key
-		if prefix == "" && key == "version" {
+		if prefix == "" && (key == "version" || key == "for") {
 			continue
 		}
 		path := strings.TrimPrefix(prefix+"."+key, ".")
@@ -267,7 +293,20 @@ func (l Layer) With(path, text string) (Layer, error) {
 	if wrong != nil {
 		return l, Malformed{{path, *wrong}}
 	}
-	return l.with(path, value), nil
+	if l = l.with(path, value); l.guarded() > maxGuarded {
+		return l, Malformed{{levelsPath, room.Say("fault.entries", "n", fmt.Sprint(maxGuarded))}}
+	}
+	return l, nil
+}
+
+// guarded counts the power levels that the layer guards.
+func (l Layer) guarded() (n int) {
+	for path := range l.values {
+		if strings.HasPrefix(path, levelsPath+".") {
+			n++
+		}
+	}
+	return n
 }
 
 func (l Layer) with(path string, value any) Layer {

@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -32,6 +33,10 @@ func TestWholeDocument(t *testing.T) {
 	again, err := Parse(l.Content())
 	if err != nil || string(again.Content()) != string(l.Content()) {
 		t.Errorf("does not survive being written: %v\n%s", err, l.Content())
+	}
+	source := Read("!r", &room.Event{Content: l.ContentFor("@a\"b:x")})
+	if source.Fault != nil || source.For != "@a\"b:x" || string(source.Layer.Content()) != string(l.Content()) {
+		t.Errorf("written for somebody: %q, %v", source.For, source.Fault)
 	}
 	doc := Merge(Source{Layer: l}).Document
 	if doc.Quota.Room != (Rate{100, 24 * time.Hour}) || doc.Guard.Levels["events.m.room.join_rules"] != 100 || doc.Whom.Cooldown.Kick != 7*24*time.Hour ||
@@ -85,6 +90,7 @@ func TestParseNamesEachFault(t *testing.T) {
 		{"no room", `{"version":1,"approval":{"room":"#mods:x"}}`, "approval.room must be a room id"},
 		{"no word of the choice", `{"version":1,"guard":{"mode":"on"}}`, "guard.mode must be one of off, watch, enforce"},
 		{"no level", `{"version":1,"guard":{"levels":{"x":1}}}`, "guard.levels.x is no field"},
+		{"written for nobody", `{"version":1,"for":5}`, "for must be a user id"},
 		{"several", `{"version":2,"x":1,"ask":{"level":true}}`, "version must be 1; ask.level must be a whole number; x is no field"},
 	}
 	for _, tt := range tests {
@@ -145,6 +151,33 @@ func TestSpan(t *testing.T) {
 		if got, ok := ParseSpan(text); ok {
 			t.Errorf("%q: got %s", text, got)
 		}
+	}
+}
+
+// TestGuardedLevelsAreBounded: each of them costs at each change of the power levels.
+func TestGuardedLevelsAreBounded(t *testing.T) {
+	levels := map[string]int{}
+	for i := range 101 {
+		levels[fmt.Sprintf("events.org.example.e%d", i)] = 50
+	}
+	raw, err := json.Marshal(map[string]any{"version": 1, "guard": map[string]any{"levels": levels}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Parse(raw); err == nil {
+		t.Error("101 levels are taken")
+	}
+	delete(levels, "events.org.example.e0")
+	raw, _ = json.Marshal(map[string]any{"version": 1, "guard": map[string]any{"levels": levels}})
+	l, err := Parse(raw)
+	if err != nil {
+		t.Fatalf("100 levels: %v", err)
+	}
+	if _, err := l.With("guard.levels.ban", "50"); err == nil {
+		t.Error("one more is taken")
+	}
+	if _, err := l.With("guard.levels.events.org.example.e1", "60"); err != nil {
+		t.Errorf("another value for one of them: %v", err)
 	}
 }
 

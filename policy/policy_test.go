@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -83,6 +84,36 @@ func TestDecide(t *testing.T) {
 				t.Errorf("in words: %q", text)
 			}
 		})
+	}
+}
+
+// TestOutsidersLearnNothing: to somebody who is not in the room, all answers are alike.
+func TestOutsidersLearnNothing(t *testing.T) {
+	const outsider = id.UserID("@outsider:there")
+	for _, action := range []room.ActionType{ActionWithdraw, room.Invite, room.Kick, room.Ban} {
+		answers := map[string]bool{}
+		for _, theirs := range []string{"", "leave"} { // or they have been there
+			for _, membership := range []string{"invite", "join", "leave", "ban", "knock", ""} {
+				for _, own := range []string{"", `{"version":1}`, `{"version":1,"delegate":true}`, `{"version":1,"whom":{"deny_users":["no user"]}}`, `[]`} {
+					members := map[id.UserID]string{alice: "join", usher: "join"}
+					if membership != "" {
+						members[bob] = membership
+					}
+					if theirs != "" {
+						members[outsider] = theirs
+					}
+					s := snapshot(map[id.UserID]int{alice: 100, usher: 100, outsider: 100}, members, own)
+					for _, performer := range []id.UserID{usher, outsider} {
+						q := Question{Action: action, Actor: outsider, Performer: performer, Target: bob}
+						d := decide(s, q)
+						answers[fmt.Sprint(d.Verdict, d.Code, d.Side, Explain(q, d))] = true
+					}
+				}
+			}
+		}
+		if len(answers) > 1 {
+			t.Errorf("%s: %d answers: %v", action, len(answers), answers)
+		}
 	}
 }
 

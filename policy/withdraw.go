@@ -57,7 +57,11 @@ func (c check) withdrawal() Decision {
 	if lent.Verdict == room.Deny && lent.Side == SideActor {
 		return plain
 	}
-	for _, part := range []func() *Decision{c.ask, c.facts, c.joined} {
+	author := func() *Decision { return c.lent("delegate") }
+	if lent.Verdict != room.Allow {
+		author = func() *Decision { return nil }
+	}
+	for _, part := range []func() *Decision{author, c.ask, c.facts, c.joined} {
 		switch no := part(); {
 		case no != nil && no.Verdict == room.Unknown:
 			no.Side, no.Policy = SidePolicy, c.p.Event()

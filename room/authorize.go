@@ -62,14 +62,14 @@ func (t ActionType) Membership() string {
 func (t ActionType) EventType() string {
 	switch t {
 	case SetJoinRules:
-		return typeJoinRules
+		return TypeJoinRules
 	case SetPowerLevels:
-		return typePowerLevels
+		return TypePowerLevels
 	case ThirdParty:
-		return typeThirdParty
+		return TypeThirdParty
 	}
 	if t.Membership() != "" {
-		return typeMember
+		return TypeMember
 	}
 	return ""
 }
@@ -118,7 +118,7 @@ func (s rules) checkFormat(a *Action, content *parsedContent, isObject bool, r *
 // checkRoom applies the rules that come before the event's type matters. It reports whether they decided; the result
 // is r then.
 func (s rules) checkRoom(sender id.UserID, r *Result) (decided bool) {
-	create := Key{Type: typeCreate}
+	create := Key{Type: TypeCreate}
 	switch {
 	case !s.knowsCreate:
 		*r = unknown(create)
@@ -154,7 +154,7 @@ func (s rules) authorizeState(a *Action, content *parsedContent) Result {
 // (RuleFormatAction); Authorize judges these. A redaction is judged as of one's own events.
 func (s *Snapshot) CanSend(user id.UserID, eventType string, isState bool) Result {
 	switch {
-	case eventType == typeMember || eventType == typeCreate:
+	case eventType == TypeMember || eventType == TypeCreate:
 		return deny(RuleFormatAction, Evidence{Found: eventType})
 	case !validUserID(string(user)):
 		return deny(RuleFormatUserID, Evidence{User: user})
@@ -174,7 +174,7 @@ func (s *Snapshot) CanSend(user id.UserID, eventType string, isState bool) Resul
 // authorizeSend applies the rules for any event but m.room.create and m.room.member, up to the one for power levels.
 func (s rules) authorizeSend(sender id.UserID, eventType string, stateKey *string) Result {
 	// 4 of v1–v5. m.room.aliases is for the server that it is about, in the room or not.
-	if s.traits.aliases && eventType == typeAliases {
+	if s.traits.aliases && eventType == TypeAliases {
 		if stateKey == nil || *stateKey != domain(string(sender)) {
 			return deny(RuleStateKey, Evidence{User: sender, Wanted: domain(string(sender))})
 		}
@@ -188,13 +188,13 @@ func (s rules) authorizeSend(sender id.UserID, eventType string, stateKey *strin
 	if m != join {
 		return deny(RuleStateSenderNotJoined, membershipEvidence(sender, m, join))
 	}
-	levels := Key{Type: typePowerLevels}
+	levels := Key{Type: TypePowerLevels}
 	power, _ := s.power(sender)
 	if !s.knowsLevels {
 		return unknown(levels)
 	}
 	// 7. m.room.third_party_invite: allow if and only if the sender has the invite level.
-	if eventType == typeThirdParty {
+	if eventType == TypeThirdParty {
 		var r Result
 		s.requirePower(sender, inviteLevel, RuleThirdPartySend, RuleThirdPartySendPower, &r)
 		return r

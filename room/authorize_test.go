@@ -32,9 +32,9 @@ func (r testRoom) state() State {
 			s.Events[k] = &Event{Sender: sender, Content: json.RawMessage(content)}
 		}
 	}
-	put(Key{Type: typeCreate}, olga, `{"creator":"`+olga+`"`+r.create+`}`)
-	put(Key{Type: typeJoinRules}, olga, r.joinRules)
-	put(Key{Type: typePowerLevels}, olga, r.levels)
+	put(Key{Type: TypeCreate}, olga, `{"creator":"`+olga+`"`+r.create+`}`)
+	put(Key{Type: TypeJoinRules}, olga, r.joinRules)
+	put(Key{Type: TypePowerLevels}, olga, r.levels)
 	for user, membership := range r.members {
 		put(MemberKey(user), user, `{"membership":"`+membership+`"}`)
 	}
@@ -74,15 +74,15 @@ func TestFormatAndRoom(t *testing.T) {
 		{"content with a float", func(_ *testRoom, a *Action) { a.Content = json.RawMessage(`{"a":[1.5]}`) }, Deny, RuleFormatCanonicalJSON},
 		{"content with a float in v5", func(r *testRoom, a *Action) { r.version, a.Content = "5", json.RawMessage(`{"a":[1.5]}`) }, Allow, RuleJoinPublic},
 		{"canonical JSON comes before the rules", func(r *testRoom, a *Action) {
-			r.raw = map[Key]string{{Type: typeCreate}: `[]`}
+			r.raw = map[Key]string{{Type: TypeCreate}: `[]`}
 			a.Content = json.RawMessage(`{"a":-0}`)
 		}, Deny, RuleFormatCanonicalJSON},
 		{"sender without a server", func(_ *testRoom, a *Action) { a.Sender, a.Target = "@bela", "@bela" }, Deny, RuleFormatUserID},
 		{"no target", func(_ *testRoom, a *Action) { a.Target = "" }, Deny, RuleFormatUserID},
 		{"no type", func(_ *testRoom, a *Action) { a.Type = "" }, Deny, RuleFormatAction},
-		{"malformed create event", func(r *testRoom, _ *Action) { r.raw = map[Key]string{{Type: typeCreate}: `{`} }, Deny, RuleCreateMissing},
-		{"v10 without a creator", func(r *testRoom, _ *Action) { r.raw = map[Key]string{{Type: typeCreate}: `{}`} }, Deny, RuleCreateMissing},
-		{"v11 without a creator", func(r *testRoom, _ *Action) { r.version, r.raw = "11", map[Key]string{{Type: typeCreate}: `{}`} }, Allow, RuleJoinPublic},
+		{"malformed create event", func(r *testRoom, _ *Action) { r.raw = map[Key]string{{Type: TypeCreate}: `{`} }, Deny, RuleCreateMissing},
+		{"v10 without a creator", func(r *testRoom, _ *Action) { r.raw = map[Key]string{{Type: TypeCreate}: `{}`} }, Deny, RuleCreateMissing},
+		{"v11 without a creator", func(r *testRoom, _ *Action) { r.version, r.raw = "11", map[Key]string{{Type: TypeCreate}: `{}`} }, Allow, RuleJoinPublic},
 		{"v12 with a malformed creator", func(r *testRoom, _ *Action) { r.version, r.create = "12", `,"additional_creators":["@x"]` }, Deny, RuleCreateMissing},
 		{"v12 with malformed creators", func(r *testRoom, _ *Action) { r.version, r.create = "12", `,"additional_creators":"`+bela+`"` }, Deny, RuleCreateMissing},
 		{"v11 does not care", func(r *testRoom, _ *Action) { r.version, r.create = "11", `,"additional_creators":"`+bela+`"` }, Allow, RuleJoinPublic},
@@ -116,7 +116,7 @@ func TestFormatAndRoom(t *testing.T) {
 
 // TestMalformedStateDenies puts malformed state where a rule reads it.
 func TestMalformedStateDenies(t *testing.T) {
-	levels := Key{Type: typePowerLevels}
+	levels := Key{Type: TypePowerLevels}
 	tests := []struct {
 		name    string
 		key     Key
@@ -155,7 +155,7 @@ func TestMalformedStateDenies(t *testing.T) {
 
 // TestEvidence checks what is said beside the rule.
 func TestEvidence(t *testing.T) {
-	levels := Key{Type: typePowerLevels}
+	levels := Key{Type: TypePowerLevels}
 	r := testRoom{version: "12", levels: `{"users":{"` + bela + `":40},"invite":50}`, members: everyone()}
 	tests := []struct {
 		action Action
@@ -164,7 +164,7 @@ func TestEvidence(t *testing.T) {
 		{Action{Type: Invite, Sender: bela, Target: "@x:y"}, Result{Deny, RuleInvitePower, Evidence{Key: levels, Had: 40, Needed: 50, User: bela}}},
 		{Action{Type: Kick, Sender: olga, Target: bela}, Result{Allow, RuleKick, Evidence{Key: levels, Had: Infinite, Needed: 40, User: bela}}},
 		{Action{Type: Invite, Sender: olga, Target: bela}, Result{Deny, RuleInviteTargetJoined, Evidence{Key: MemberKey(bela), Found: join, Wanted: leave, User: bela}}},
-		{Action{Type: Knock, Sender: "@x:y", Target: "@x:y"}, Result{Deny, RuleKnockRule, Evidence{Key: Key{Type: typeJoinRules}, Found: invite, Wanted: knock, User: "@x:y"}}},
+		{Action{Type: Knock, Sender: "@x:y", Target: "@x:y"}, Result{Deny, RuleKnockRule, Evidence{Key: Key{Type: TypeJoinRules}, Found: invite, Wanted: knock, User: "@x:y"}}},
 		{Action{Type: SetPowerLevels, Sender: olga, Content: json.RawMessage(`{"ban":"x"}`)}, Result{Deny, RulePLNotInteger, Evidence{Found: "ban"}}},
 	}
 	for _, test := range tests {
@@ -204,10 +204,10 @@ func TestCanSend(t *testing.T) {
 	r.version = "5"
 	s := NewSnapshot(r.state())
 	server := "two.example"
-	if got := s.CanSend(caro, typeAliases, true); got.Rule != RuleStateKey {
+	if got := s.CanSend(caro, TypeAliases, true); got.Rule != RuleStateKey {
 		t.Errorf("aliases of no server: %s", got.Rule)
 	}
-	if got := (rules{s}).authorizeSend(dino, typeAliases, &server); got.Verdict != Allow {
+	if got := (rules{s}).authorizeSend(dino, TypeAliases, &server); got.Verdict != Allow {
 		t.Errorf("aliases of the sender's server: %s", got.Rule)
 	}
 	other := string(bela)
@@ -235,10 +235,10 @@ func TestSnapshotAccess(t *testing.T) {
 	if _, known := s.JoinRule(); known {
 		t.Error("the join rule is known")
 	}
-	if e, known := s.Event(Key{Type: typePowerLevels}); e == nil || !known {
+	if e, known := s.Event(Key{Type: TypePowerLevels}); e == nil || !known {
 		t.Error("the power levels are not there")
 	}
-	delete(state.Events, Key{Type: typePowerLevels})
+	delete(state.Events, Key{Type: TypePowerLevels})
 	if _, known := s.Power(caro); !known {
 		t.Error("the snapshot changed with its state")
 	}

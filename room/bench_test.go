@@ -20,9 +20,9 @@ func bigRoom() State {
 		fmt.Fprintf(&users, `,"@user%02d:server%d.example":%d`, i*37%99, i%7, i)
 	}
 	return State{Events: map[Key]*Event{
-		{Type: typeCreate}:    raw(creator, `{"room_version":"11"}`),
-		{Type: typeJoinRules}: raw(creator, `{"join_rule":"invite"}`),
-		{Type: typePowerLevels}: raw(creator, `{"ban":50,"events":{"m.room.avatar":50,"m.room.canonical_alias":50,"m.room.encryption":100,`+
+		{Type: TypeCreate}:    raw(creator, `{"room_version":"11"}`),
+		{Type: TypeJoinRules}: raw(creator, `{"join_rule":"invite"}`),
+		{Type: TypePowerLevels}: raw(creator, `{"ban":50,"events":{"m.room.avatar":50,"m.room.canonical_alias":50,"m.room.encryption":100,`+
 			`"m.room.history_visibility":100,"m.room.name":50,"m.room.power_levels":100,"m.room.server_acl":100,"m.room.tombstone":100},`+
 			`"events_default":0,"historical":100,"invite":50,"kick":50,"redact":50,"state_default":50,"users_default":0,`+
 			`"users":{"@olga:one.example":100`+users.String()+`}}`),
@@ -58,7 +58,7 @@ func BenchmarkSnapshot(b *testing.B) {
 func BenchmarkSetPowerLevels(b *testing.B) {
 	state := bigRoom()
 	s := NewSnapshot(state)
-	a := Action{Type: SetPowerLevels, Sender: "@olga:one.example", Content: state.Events[Key{Type: typePowerLevels}].Content}
+	a := Action{Type: SetPowerLevels, Sender: "@olga:one.example", Content: state.Events[Key{Type: TypePowerLevels}].Content}
 	if r := Authorize(s, a); r.Verdict != Allow {
 		b.Fatal(r)
 	}

@@ -75,7 +75,7 @@ func (s *Snapshot) synapse(a Action, r Result) Answer {
 	case a.Type == Leave && r.Rule == RuleLeaveNotInRoom && m == leave && event != nil && event.Sender == a.Sender:
 		return Answer{Result: allow(RuleAPIRepeat, e)}
 	case r.Verdict == Allow && r.Rule != RuleJoinFirst && !s.create.federates && domain(string(a.Target)) != s.create.server:
-		e = Evidence{Key: Key{Type: typeCreate}, User: a.Target, Found: domain(string(a.Target)), Wanted: s.create.server}
+		e = Evidence{Key: Key{Type: TypeCreate}, User: a.Target, Found: domain(string(a.Target)), Wanted: s.create.server}
 		return Answer{deny(RuleAPIFederateTarget, e), codeForbidden}
 	}
 	return answer(r)

@@ -13,7 +13,7 @@ func (r Result) Phrase() Phrase {
 		return Say("check.malformed", "rule", r.Rule)
 	case r.Rule == RuleUnknown:
 		return Say("check.unknown", "type", e.Key.Type, "of", e.Key.StateKey)
-	case e.Key.Type == typeMember:
+	case e.Key.Type == TypeMember:
 		return Say("check.member", "rule", r.Rule, "user", e.User, "found", e.Found)
 	case e.Found != "" && e.Wanted != "":
 		return Say("check.instead", "rule", r.Rule, "found", e.Found, "wanted", e.Wanted)

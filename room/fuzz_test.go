@@ -40,7 +40,7 @@ func FuzzPowerLevels(f *testing.F) {
 
 		create := &Event{Sender: "@z:x", Content: json.RawMessage(`{"creator":"@z:x"}`)}
 		state := State{Version: v, Complete: true, Events: map[Key]*Event{
-			{Type: typeCreate}: create, {Type: typePowerLevels}: {Sender: "@z:x", Content: json.RawMessage(content)},
+			{Type: TypeCreate}: create, {Type: TypePowerLevels}: {Sender: "@z:x", Content: json.RawMessage(content)},
 			MemberKey("@o:x"): {Content: json.RawMessage(`{"membership":"join"}`)},
 		}}
 		r := Authorize(NewSnapshot(state), Action{Type: Invite, Sender: "@o:x", Target: "@b:x"})
@@ -48,7 +48,7 @@ func FuzzPowerLevels(f *testing.F) {
 			t.Errorf("invite allowed: %+v", r)
 		}
 
-		state.Events = map[Key]*Event{{Type: typeCreate}: create, MemberKey("@z:x"): state.Events[MemberKey("@o:x")]}
+		state.Events = map[Key]*Event{{Type: TypeCreate}: create, MemberKey("@z:x"): state.Events[MemberKey("@o:x")]}
 		r = Authorize(NewSnapshot(state), Action{Type: SetPowerLevels, Sender: "@z:x", Content: json.RawMessage(content)})
 		if r.Verdict == Allow && content != "" && (!isObject || !ok || !areLevels(traits, object)) {
 			t.Errorf("power levels allowed: %+v", r)
@@ -135,12 +135,12 @@ func FuzzAuthorize(f *testing.F) {
 				state.Events[k] = &Event{Sender: "@olga:one.example", Content: json.RawMessage(content)}
 			}
 		}
-		put(Key{Type: typeCreate}, create)
-		put(Key{Type: typeJoinRules}, joinRules)
-		put(Key{Type: typePowerLevels}, levels)
+		put(Key{Type: TypeCreate}, create)
+		put(Key{Type: TypeJoinRules}, joinRules)
+		put(Key{Type: TypePowerLevels}, levels)
 		put(MemberKey(id.UserID(target)), targetMember)
 		put(MemberKey(id.UserID(sender)), member)
-		put(Key{typeThirdParty, "tok1"}, levels)
+		put(Key{TypeThirdParty, "tok1"}, levels)
 		a := Action{Type: ActionType(action), Sender: id.UserID(sender), Target: id.UserID(target), PrevIsCreate: first, Content: json.RawMessage(content)}
 		s := NewSnapshot(state)
 		r := Authorize(s, a)
@@ -163,10 +163,10 @@ func checkAllowed(t *testing.T, state State, a Action, r Result) {
 	}
 	for _, key := range Needs(a) {
 		e := state.Events[key]
-		if r.Rule == RuleJoinFirst && key.Type != typeCreate || a.Type == Join && r.Rule != RuleJoinRestricted && key.Type == typePowerLevels {
+		if r.Rule == RuleJoinFirst && key.Type != TypeCreate || a.Type == Join && r.Rule != RuleJoinRestricted && key.Type == TypePowerLevels {
 			continue // not read
 		}
-		if a.Type == Join && r.Rule != RuleJoinRestricted && key.Type == typeMember && key.StateKey != string(a.Sender) {
+		if a.Type == Join && r.Rule != RuleJoinRestricted && key.Type == TypeMember && key.StateKey != string(a.Sender) {
 			continue
 		}
 		if e == nil {
@@ -176,7 +176,7 @@ func checkAllowed(t *testing.T, state State, a Action, r Result) {
 			t.Errorf("%+v, with a malformed %s", r, key)
 		}
 	}
-	if state.Events[Key{Type: typeCreate}] == nil {
+	if state.Events[Key{Type: TypeCreate}] == nil {
 		t.Errorf("%+v, without a create event", r)
 	}
 }

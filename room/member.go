@@ -16,7 +16,7 @@ func (s rules) authorizeJoin(a *Action, content *parsedContent) Result {
 	// 5.3.1. The only previous event is the create event, and the state key is the creator: allow. (So anybody may send
 	// the creator's first join.)
 	if a.PrevIsCreate && a.Target == s.create.creator {
-		return allow(RuleJoinFirst, Evidence{Key: Key{Type: typeCreate}, User: a.Target})
+		return allow(RuleJoinFirst, Evidence{Key: Key{Type: TypeCreate}, User: a.Target})
 	}
 	// 5.3.2. The sender is not the state key: reject.
 	if a.Sender != a.Target {
@@ -32,7 +32,7 @@ func (s rules) authorizeJoin(a *Action, content *parsedContent) Result {
 	}
 	rule, known := s.JoinRule()
 	if !known {
-		return unknown(Key{Type: typeJoinRules})
+		return unknown(Key{Type: TypeJoinRules})
 	}
 	inside := m == invite || m == join
 	switch {
@@ -51,10 +51,10 @@ func (s rules) authorizeJoin(a *Action, content *parsedContent) Result {
 		return s.authorizeRestricted(content)
 	// 5.3.6. The join rule is public: allow.
 	case rule == public:
-		return allow(RuleJoinPublic, Evidence{Key: Key{Type: typeJoinRules}, Found: rule, User: a.Sender})
+		return allow(RuleJoinPublic, Evidence{Key: Key{Type: TypeJoinRules}, Found: rule, User: a.Sender})
 	}
 	// 5.3.7. Otherwise, reject.
-	return deny(RuleJoinRuleUnknown, Evidence{Key: Key{Type: typeJoinRules}, Found: orMalformed(rule), Wanted: public, User: a.Sender})
+	return deny(RuleJoinRuleUnknown, Evidence{Key: Key{Type: TypeJoinRules}, Found: orMalformed(rule), Wanted: public, User: a.Sender})
 }
 
 // authoriser returns the user in whose name a server vouches for a restricted join; empty: nobody.
@@ -68,7 +68,7 @@ func authoriser(content exactjson.Value) id.UserID {
 func (s rules) authorizeRestricted(content *parsedContent) (r Result) {
 	user := authoriser(content.Value)
 	if user == "" {
-		return deny(RuleJoinNoAuthoriser, Evidence{Key: Key{Type: typeJoinRules}, Found: s.joinRule, Wanted: public})
+		return deny(RuleJoinNoAuthoriser, Evidence{Key: Key{Type: TypeJoinRules}, Found: s.joinRule, Wanted: public})
 	}
 	m, known := s.Membership(user)
 	if !known {
@@ -85,7 +85,7 @@ func (s rules) authorizeRestricted(content *parsedContent) (r Result) {
 // is returned.
 func (s rules) requirePower(user id.UserID, named int, allowed, denied Rule, r *Result) bool {
 	if !s.knowsLevels {
-		*r = unknown(Key{Type: typePowerLevels})
+		*r = unknown(Key{Type: TypePowerLevels})
 		return false
 	}
 	power, _ := s.power(user)
@@ -195,15 +195,15 @@ func (s rules) authorizeBan(a *Action) (r Result) {
 // authorizeKnock is 5.7: membership is knock, which is unknown (5.8) before v7.
 func (s rules) authorizeKnock(a *Action) Result {
 	if !s.traits.knock {
-		return deny(RuleKnockUnsupported, Evidence{Key: Key{Type: typeCreate}, Found: string(s.version), Wanted: "7"})
+		return deny(RuleKnockUnsupported, Evidence{Key: Key{Type: TypeCreate}, Found: string(s.version), Wanted: "7"})
 	}
 	// 5.7.1. The join rule is neither knock nor knock_restricted: reject.
 	rule, known := s.JoinRule()
 	if !known {
-		return unknown(Key{Type: typeJoinRules})
+		return unknown(Key{Type: TypeJoinRules})
 	}
 	if rule != knock && (rule != knockRestricted || !s.traits.knockRestricted) {
-		return deny(RuleKnockRule, Evidence{Key: Key{Type: typeJoinRules}, Found: orMalformed(rule), Wanted: knock, User: a.Sender})
+		return deny(RuleKnockRule, Evidence{Key: Key{Type: TypeJoinRules}, Found: orMalformed(rule), Wanted: knock, User: a.Sender})
 	}
 	// 5.7.2. The sender is not the state key: reject.
 	if a.Sender != a.Target {

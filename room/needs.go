@@ -3,7 +3,7 @@ package room
 // Needs names the state that the verdict on an action depends on, no more: what Authorize may read of a room of any
 // version, given this action.
 func Needs(a Action) []Key {
-	create, joinRules, levels := Key{Type: typeCreate}, Key{Type: typeJoinRules}, Key{Type: typePowerLevels}
+	create, joinRules, levels := Key{Type: TypeCreate}, Key{Type: TypeJoinRules}, Key{Type: TypePowerLevels}
 	sender, target := MemberKey(a.Sender), MemberKey(a.Target)
 	var content parsedContent
 	a.parse(&content)
@@ -13,7 +13,7 @@ func Needs(a Action) []Key {
 		if tpi := content.Get("third_party_invite"); tpi.Exists() {
 			keys := []Key{create, target}
 			if token, ok := thirdPartyToken(tpi); ok {
-				keys = append(keys, Key{typeThirdParty, token})
+				keys = append(keys, Key{TypeThirdParty, token})
 			}
 			return keys
 		}

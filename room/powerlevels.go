@@ -38,7 +38,7 @@ func (s rules) authorizePowerLevels(a *Action, content exactjson.Value) Result {
 		return r
 	}
 	// 10.10. Otherwise, allow.
-	return allow(RulePowerLevels, powerEvidence(a.Sender, power, s.eventLevel(typePowerLevels, true)))
+	return allow(RulePowerLevels, powerEvidence(a.Sender, power, s.eventLevel(TypePowerLevels, true)))
 }
 
 // checkLevels is 10.1 to 10.4: the form of the new content. Before v10 the specification names users only; homeservers
@@ -79,7 +79,7 @@ func (s rules) checkLevels(next *powerLevels, content exactjson.Value) Result {
 	// 10.4. users contains a creator: reject (v12).
 	for _, item := range users.Items {
 		if s.isCreator(id.UserID(item.Key)) {
-			return deny(RulePLCreatorListed, Evidence{Key: Key{Type: typeCreate}, User: id.UserID(item.Key)})
+			return deny(RulePLCreatorListed, Evidence{Key: Key{Type: TypeCreate}, User: id.UserID(item.Key)})
 		}
 	}
 	return Result{}

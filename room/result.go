@@ -14,7 +14,7 @@ func unknown(k Key) Result { return Result{Unknown, RuleUnknown, Evidence{Key: k
 
 // powerEvidence says what power a user had and what power was needed.
 func powerEvidence(user id.UserID, had, needed level) Evidence {
-	e := Evidence{Key: Key{Type: typePowerLevels}, Had: had.value, Needed: needed.value, User: user}
+	e := Evidence{Key: Key{Type: TypePowerLevels}, Had: had.value, Needed: needed.value, User: user}
 	if had.state == malformed || needed.state == malformed {
 		e.Found = foundMalformed
 	}
@@ -56,5 +56,5 @@ func (v Verdict) String() string {
 
 // ComparesPower reports whether Had and Needed are the evidence.
 func (r Result) ComparesPower() bool {
-	return r.Evidence.Key.Type == typePowerLevels && r.Verdict != Unknown
+	return r.Evidence.Key.Type == TypePowerLevels && r.Verdict != Unknown
 }

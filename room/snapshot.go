@@ -9,16 +9,6 @@ import (
 	"usher/exactjson"
 )
 
-// Event types that authorization reads.
-const (
-	typeCreate      = "m.room.create"
-	typeMember      = "m.room.member"
-	typeJoinRules   = "m.room.join_rules"
-	typePowerLevels = "m.room.power_levels"
-	typeThirdParty  = "m.room.third_party_invite"
-	typeAliases     = "m.room.aliases"
-)
-
 // Values of membership and of join_rule. "invite" and "knock" are both.
 const (
 	join            = "join"
@@ -32,7 +22,7 @@ const (
 )
 
 // MemberKey returns the key of a user's member event.
-func MemberKey(user id.UserID) Key { return Key{typeMember, string(user)} }
+func MemberKey(user id.UserID) Key { return Key{TypeMember, string(user)} }
 
 // creation is what m.room.create says.
 type creation struct {
@@ -70,26 +60,26 @@ func NewSnapshot(state State) *Snapshot {
 		joinRule: invite, // without an event
 		members:  make(map[id.UserID]string, len(state.Events)),
 	}
-	create := s.events[Key{Type: typeCreate}]
+	create := s.events[Key{Type: TypeCreate}]
 	content := parseContent(create)
 	if s.version == "" && create != nil {
 		s.version = versionIn(content)
 	}
 	s.traits, s.supported = traitsOf(s.version)
-	s.knowsCreate = s.knows(Key{Type: typeCreate})
-	s.knowsLevels = s.knows(Key{Type: typePowerLevels})
-	s.knowsJoinRule = s.knows(Key{Type: typeJoinRules})
+	s.knowsCreate = s.knows(Key{Type: TypeCreate})
+	s.knowsLevels = s.knows(Key{Type: TypePowerLevels})
+	s.knowsJoinRule = s.knows(Key{Type: TypeJoinRules})
 	if create != nil {
 		s.create = s.traits.creation(create, content)
 	}
 	for key, e := range s.events {
 		switch {
-		case key.Type == typeMember:
+		case key.Type == TypeMember:
 			s.members[id.UserID(key.StateKey)] = membershipIn(e)
 		case e == nil:
-		case key == Key{Type: typePowerLevels}:
+		case key == Key{Type: TypePowerLevels}:
 			s.levels = s.traits.powerLevels(parseContent(e))
-		case key == Key{Type: typeJoinRules}:
+		case key == Key{Type: TypeJoinRules}:
 			s.joinRule, _ = parseContent(e).Get("join_rule").Str()
 		}
 	}

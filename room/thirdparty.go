@@ -37,7 +37,7 @@ func (s rules) authorizeThirdParty(a *Action, tpi exactjson.Value) Result {
 	}
 	// 5.4.1.5. There is no m.room.third_party_invite event for the token: reject.
 	token, ok := thirdPartyToken(tpi)
-	key := Key{typeThirdParty, token}
+	key := Key{TypeThirdParty, token}
 	if !ok {
 		return deny(RuleThirdPartyTokenUnknown, Evidence{})
 	}

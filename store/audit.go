@@ -25,8 +25,8 @@ const (
 var insertAudit = newMulti(`INSERT INTO audit (cmd, part, `+auditColumns+`) VALUES `, ` ON CONFLICT DO NOTHING`,
 	make([]string, 13)...)
 
-// appendAudit adds rows. A command's decision on one action, room and target is added once; decisions without a
-// command each stand for themselves.
+// appendAudit adds rows. The decision of a command on one action, room and target is added once. Decisions without a command are all
+// added.
 func appendAudit(t *tx, audit []invites.Audit) error {
 	rows := make([][]any, len(audit))
 	for i, a := range audit {
@@ -40,7 +40,7 @@ func appendAudit(t *tx, audit []invites.Audit) error {
 	return err
 }
 
-// Audit returns the decisions and effects of one command, in the order they were written.
+// Audit returns the decisions and effects of one command, in the order of writing. Tests read it.
 func (s AuditLog) Audit(ctx context.Context, command id.EventID) ([]invites.Audit, error) {
 	return all(ctx, s.db, auditFields, selectAudit, digest(string(command)), command)
 }
@@ -55,7 +55,7 @@ func (s AuditLog) RecentAudit(ctx context.Context, q invites.AuditQuery, limit i
 	return all(ctx, s.db, auditFields, selectRecent, q.Room, q.Since, q.User, limit)
 }
 
-// eachAudit calls found for each row, the oldest first.
+// eachAudit calls found for each row, the oldest first, until an error.
 func (s AuditLog) eachAudit(ctx context.Context, q invites.AuditQuery, found func(invites.Audit) error) error {
 	query, args := selectSince, []any{q.Since, q.User}
 	if q.Room != "" {

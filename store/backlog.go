@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// Backlog is what waits in the database.
+// Backlog is the waiting work in the database.
 type Backlog struct {
 	Open       int       // invitations not settled
-	Due        time.Time // when the one due first is; zero without one
+	Due        time.Time // the earliest due time; zero without an open invitation
 	Events     int       // events of the inbox not handled
-	Oldest     time.Time // when the first of them arrived; zero without one
+	Oldest     time.Time // the arrival of the first of them; zero without one
 	Quarantine int       // undecodable events kept
 }
 
@@ -19,7 +19,7 @@ const selectBacklog = `SELECT
 	(SELECT COUNT(*) FROM inbox WHERE NOT handled), (SELECT COALESCE(MIN(received_at), 0) FROM inbox WHERE NOT handled),
 	(SELECT COUNT(*) FROM quarantine)`
 
-// Backlog counts what waits. Partial indexes serve it, so that it costs what waits, not what is kept.
+// Backlog counts the waiting work. Partial indexes serve it, so its cost grows with the waiting rows only.
 func (s Changes) Backlog(ctx context.Context) (Backlog, error) {
 	return one(ctx, s.db, func(b *Backlog) []any {
 		return []any{&b.Open, &b.Due, &b.Events, &b.Oldest, &b.Quarantine}

@@ -14,7 +14,7 @@ import (
 
 var start = time.UnixMilli(1_700_000_000_000)
 
-// onBoth runs a benchmark on a SQLite file and on PostgreSQL, whose figures are without fsync.
+// onBoth runs a benchmark on a SQLite file and on PostgreSQL without fsync.
 func onBoth(b *testing.B, run func(b *testing.B, s *store.Store)) {
 	b.Run("sqlite", func(b *testing.B) { run(b, sqliteStore(b)) })
 	b.Run("postgres", func(b *testing.B) { run(b, postgresStore(b)) })
@@ -84,7 +84,7 @@ func BenchmarkRecordClaimSettle(b *testing.B) {
 	})
 }
 
-// BenchmarkCommand is all that the store does for one !invite.
+// BenchmarkCommand is the whole work of the store for one !invite.
 func BenchmarkCommand(b *testing.B) {
 	for _, flight := range []int{1, 32} {
 		b.Run(fmt.Sprint(flight), func(b *testing.B) {
@@ -113,7 +113,7 @@ func BenchmarkCommand(b *testing.B) {
 	}
 }
 
-// BenchmarkFull measures the daily calls with 100,000 rows in every table; the cost must be that of an empty one.
+// BenchmarkFull measures the daily calls with 100,000 rows in every table; the cost must be as with empty tables.
 func BenchmarkFull(b *testing.B) {
 	for _, rows := range []int{10, 100_000} {
 		b.Run(fmt.Sprint(rows), func(b *testing.B) {
@@ -128,7 +128,7 @@ func BenchmarkFull(b *testing.B) {
 				})
 				b.Run("waiting", func(b *testing.B) {
 					for b.Loop() {
-						if _, err := s.Waiting(b.Context()); err != nil {
+						if _, err := s.WaitingAfter(b.Context(), 0, 1000); err != nil {
 							b.Fatal(err)
 						}
 					}

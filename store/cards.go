@@ -16,12 +16,12 @@ const (
 	cardColumns = `id, number, ` + askedColumns
 	voteColumns = `voter, choice, room_id, event_id, reason, at`
 
-	// insertCard returns a card that is there already as it is; the update that changes nothing makes it be returned.
+	// insertCard returns the card if it exists: the update without effect makes RETURNING return it.
 	insertCard = `INSERT INTO card (part, number, ` + askedColumns + `)
 		SELECT $1, coalesce((SELECT max(number) FROM card WHERE shown_in = $4), 0) + 1,
 			$2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24
 		ON CONFLICT (part) DO UPDATE SET part = excluded.part RETURNING ` + cardColumns
-	// lockShown keeps two cards of one room from getting the same number; SQLite has one writer anyway.
+	// lockShown keeps two cards of one room from getting the same number on PostgreSQL. SQLite has one writer.
 	lockShown      = `SELECT pg_advisory_xact_lock($1)`
 	updatePosted   = `UPDATE card SET event_id = $2 WHERE id = $1`
 	updateTold     = `UPDATE card SET told = true WHERE id = $1`
@@ -44,7 +44,7 @@ const (
 		WHERE id = $1 AND status = 'waiting'`
 )
 
-// asked is what makes a card's question one, as the index has it.
+// asked returns the unique key of a card's question, as the index has it.
 func asked(command id.EventID, action room.ActionType, r id.RoomID, target id.UserID) int64 {
 	return digest(string(command), string(action), string(r), string(target))
 }
@@ -127,7 +127,7 @@ func (s Cards) Votes(ctx context.Context, card int64) ([]invites.Vote, error) {
 	return all(ctx, s.db, voteFields, selectVotes, card)
 }
 
-// CloseCard implements invites.Store. A row that it names but that waits no longer is left as it is.
+// CloseCard implements invites.Store. It leaves a row alone unless it still waits.
 func (s Cards) CloseCard(ctx context.Context, c invites.Closing) (closed bool, err error) {
 	err = s.write.commit(ctx, plain, func(t *tx) error {
 		n, err := t.exec(updateClosed, c.Card, c.State, c.Code, c.By, c.Answer, c.At, c.Told)

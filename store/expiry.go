@@ -17,7 +17,7 @@ const (
 	updateExpiry   = `UPDATE expiry SET expire_after = $2, remind_before = $3, checked_at = $4 WHERE room_id = $1`
 	forgetExpiries = `UPDATE expiry SET checked_at = 0 WHERE checked_at <> 0`
 
-	// SQLite reads a CROSS JOIN from left to right: rooms that let invitations expire are few.
+	// SQLite reads a CROSS JOIN from left to right, and few rooms let invitations expire.
 	ofRooms       = `id, event_id, l.room_id, target, sender, inviter, way, command, at, fate, ended_at, ended_by, ending, reminded`
 	selectOverdue = `SELECT ` + ofRooms + ` FROM expiry e CROSS JOIN ledger l
 		WHERE e.expire_after > 0 AND l.room_id = e.room_id AND l.fate = 'pending' AND l.at <= $1 - e.expire_after AND l.tried_at < $2 LIMIT $3`

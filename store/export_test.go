@@ -6,13 +6,13 @@ import (
 	"go.mau.fi/util/dbutil"
 )
 
-// Upgrade is one that only a version of the program to come knows.
+// Upgrade is an upgrade of a later version of the program.
 type Upgrade struct {
 	SQL        string
 	Compatible bool // with this version
 }
 
-// UpgradeNext does to the schema what the start of a version to come does.
+// UpgradeNext upgrades the schema like the start of a later version.
 func (s *db) UpgradeNext(ctx context.Context, next ...Upgrade) error {
 	table := schema()
 	known := len(table)
@@ -36,3 +36,6 @@ func (s *Store) Commit(ctx context.Context, do func()) error {
 		return nil
 	})
 }
+
+// TakeoverPause is the time that a process has to notice the loss of its session.
+const TakeoverPause = takeoverPause

@@ -18,7 +18,7 @@ type group struct {
 	led     bool     // some caller leads
 }
 
-// maxShared bounds a commit, so that the first in it does not wait long for the last.
+// maxShared bounds a commit, so the first in it does not wait long for the last.
 const maxShared = 256
 
 // write is one caller's part of a commit.
@@ -80,7 +80,7 @@ func (g *group) leave(w *write) bool {
 	return true
 }
 
-// leads commits w and all who wait by then. The context of w ends the wait for the connection, not the commit.
+// leads commits w and all waiting writes. The context of w ends the wait for the connection, not the commit.
 func (g *group) leads(ctx context.Context, w *write) {
 	conn, err := g.db.Conn(ctx)
 	batch := g.take(err == nil, w)
@@ -117,11 +117,11 @@ func (g *group) try(ctx context.Context, conn *sql.Conn, batch []*write, run fun
 	return true, sqlTx.Commit()
 }
 
-// take returns the writes of the next commit: all who wait, or w alone.
+// take returns the writes of the next commit: all waiting, or w alone.
 func (g *group) take(all bool, w *write) []*write {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n := 1 // w: who leads is the first
+	n := 1 // w: the write of the leader is the first
 	if all {
 		n = min(len(g.waiting), maxShared)
 	}
@@ -130,7 +130,7 @@ func (g *group) take(all bool, w *write) []*write {
 	return batch
 }
 
-// finish tells everybody of the batch, and has the next one lead.
+// finish wakes the callers of a batch, and appoints the next leader.
 func (g *group) finish(batch []*write) {
 	for _, w := range batch {
 		close(w.done)
@@ -141,7 +141,7 @@ func (g *group) finish(batch []*write) {
 	g.appoint()
 }
 
-// together runs the writes one after the other. An error means that nothing can be committed like this.
+// together runs the writes one after the other. After an error the transaction has to be rolled back.
 func together(t *tx, batch []*write) error {
 	for _, w := range batch {
 		if w.err = w.fn(t); w.err != nil {
@@ -151,8 +151,8 @@ func together(t *tx, batch []*write) error {
 	return nil
 }
 
-// apart runs each write between savepoints, so that one that fails leaves the others alone: savepoints cost as much as a
-// small write, and writes hardly ever fail. It returns an error when nothing can be committed.
+// apart runs each write between savepoints, so a failed write leaves the others alone. It is for a batch in which a write
+// has failed: a savepoint costs as much as a small write. After an error nothing can be committed.
 func apart(t *tx, batch []*write) error {
 	for _, w := range batch {
 		if _, err := t.exec(savepoint); err != nil {

@@ -14,7 +14,6 @@ import (
 const (
 	inboxColumns = `seq, event_id, room_id, sender, type, state_key, raw, sent_at, received_at, redacted, answer, handled`
 
-	selectWaiting  = `SELECT ` + inboxColumns + ` FROM inbox WHERE NOT handled ORDER BY seq`
 	selectReceived = `SELECT ` + inboxColumns + ` FROM inbox WHERE event_id = $1`
 	selectAnswered = `SELECT ` + inboxColumns + ` FROM inbox WHERE answer = $1 AND answer <> '' AND length(answer) < 256`
 	selectAnswers  = `SELECT answer FROM inbox WHERE NOT handled AND answer <> ''`
@@ -23,10 +22,11 @@ const (
 	updateAnswer   = `UPDATE inbox SET answer = $2 WHERE event_id = $1`
 	updateHandled  = `UPDATE inbox SET handled = true WHERE event_id = $1`
 	selectYoung    = `SELECT seq FROM inbox WHERE received_at >= $1 ORDER BY seq LIMIT 1`
+	deleteReceived = `DELETE FROM inbox WHERE event_id = $1`
 	deleteHandled  = `DELETE FROM inbox WHERE seq IN (SELECT seq FROM inbox WHERE handled AND seq < $1 ORDER BY seq LIMIT $2)`
 )
 
-// insertInbox skips what is there already.
+// insertInbox skips events that the inbox has.
 var insertInbox = newMulti(
 	`INSERT INTO inbox (event_id, room_id, sender, type, state_key, raw, sent_at, received_at, redacted, answer) VALUES `,
 	` ON CONFLICT DO NOTHING RETURNING seq, event_id`,
@@ -40,10 +40,13 @@ func (s Inbox) Receive(ctx context.Context, events []invites.Received, members .
 	rows := inboxRows(events)
 	var fresh []invites.Received
 	k := plain
-	if len(rows)+len(members) == 1 {
+	if len(rows)+len(members) == 1 && s.term.Load() == 0 {
 		k = single
 	}
 	err := s.write.commit(ctx, k, func(t *tx) error {
+		if err := s.fence(t); err != nil {
+			return err
+		}
 		seqs := make(map[id.EventID]int64, len(events))
 		err := insertInbox.query(t, rows, func(r row) error {
 			var seq int64
@@ -73,7 +76,7 @@ func inboxFields(e *invites.Received) []any {
 		&e.Answer, &e.Handled}
 }
 
-// inboxRows returns the values that insertInbox takes.
+// inboxRows returns the values for insertInbox.
 func inboxRows(events []invites.Received) [][]any {
 	rows := make([][]any, len(events))
 	for i := range events {
@@ -83,7 +86,7 @@ func inboxRows(events []invites.Received) [][]any {
 	return rows
 }
 
-// arrived returns the events that were given a place in the inbox, each once.
+// arrived returns the inserted events, each once, with Seq.
 func arrived(events []invites.Received, seqs map[id.EventID]int64) []invites.Received {
 	fresh := make([]invites.Received, 0, len(seqs))
 	for _, e := range events {
@@ -94,11 +97,6 @@ func arrived(events []invites.Received, seqs map[id.EventID]int64) []invites.Rec
 		}
 	}
 	return fresh
-}
-
-// Waiting implements invites.Store.
-func (s Inbox) Waiting(ctx context.Context) ([]invites.Received, error) {
-	return all(ctx, s.db, inboxFields, selectWaiting)
 }
 
 // Received implements invites.Store.
@@ -117,12 +115,12 @@ func (s Inbox) Answered(ctx context.Context, answer id.EventID) (invites.Receive
 	return one(ctx, s.db, inboxFields, selectAnswered, answer)
 }
 
-// OpenAnswers returns the answers of events not handled: cards, and status messages.
+// OpenAnswers returns the answers of unhandled events: cards and status messages.
 func (s Inbox) OpenAnswers(ctx context.Context) ([]id.EventID, error) {
 	return all(ctx, s.db, value[id.EventID], selectAnswers)
 }
 
-// Redact implements invites.Store. It reports true again for an event that sender has taken back before.
+// Redact implements invites.Store. It reports true for an event that is redacted already.
 func (s Inbox) Redact(ctx context.Context, event id.EventID, sender id.UserID) (bool, error) {
 	var n int64
 	err := s.write.commit(ctx, single, func(t *tx) (err error) {
@@ -132,22 +130,27 @@ func (s Inbox) Redact(ctx context.Context, event id.EventID, sender id.UserID) (
 	return n > 0, err
 }
 
-// SetAnswer implements invites.Store. It returns ErrNotFound for a command that the inbox does not have.
+// SetAnswer implements invites.Store. It returns ErrNotFound for an unknown command.
 func (s Inbox) SetAnswer(ctx context.Context, command, answer id.EventID) error {
 	return found(s.change(ctx, updateAnswer, command, answer))
 }
 
-// Handled implements invites.Store. It returns ErrNotFound for an event that the inbox does not have.
+// Handled implements invites.Store. It returns ErrNotFound for an unknown event.
 func (s Inbox) Handled(ctx context.Context, event id.EventID) error {
 	return found(s.change(ctx, updateHandled, event))
 }
 
-// cleanStep bounds what one commit deletes, so that nobody waits long for it.
+// Dismiss drops events without need of handling, in one commit. An event arriving again is new again.
+func (s Inbox) Dismiss(ctx context.Context, events []id.EventID) error {
+	return changeEach(ctx, s.db, events, deleteReceived, func(e id.EventID) []any { return []any{e} })
+}
+
+// cleanStep bounds the deleted rows of one commit, so other writers do not wait long.
 const cleanStep = 1000
 
-// Clean implements invites.Store, in several commits when there is much to delete.
+// Clean implements invites.Store, in several commits if there are many rows to delete.
 func (s Inbox) Clean(ctx context.Context, before time.Time) error {
-	// Events were received in the order of seq, so the first that is young ends what there is to read.
+	// Events were received in the order of seq, so all events before the first young one are old.
 	young, err := one(ctx, s.db, value[int64], selectYoung, before)
 	if errors.Is(err, invites.ErrNotFound) {
 		young, err = math.MaxInt64, nil
@@ -158,13 +161,13 @@ func (s Inbox) Clean(ctx context.Context, before time.Time) error {
 	if err == nil {
 		err = s.deleteAll(ctx, deleteQuarantined, before)
 	}
-	if err == nil { // what was spent before any quota's time
+	if err == nil { // no quota reaches back further
 		err = s.deleteAll(ctx, deleteSpending, before.Add(-longestQuota))
 	}
 	return err
 }
 
-// deleteAll runs a statement that deletes what is below a bound, so much at a time, until it finds no more.
+// deleteAll runs a statement that deletes up to cleanStep rows below a bound, until no such row is left.
 func (s *db) deleteAll(ctx context.Context, query string, below any) error {
 	for n := int64(cleanStep); n == cleanStep; {
 		var err error
@@ -185,8 +188,7 @@ func keyFields(e *invites.Received) []any {
 const selectWaitingAfter = `SELECT ` + keyColumns + ` FROM inbox
 	WHERE NOT handled AND seq > $1 ORDER BY seq LIMIT $2`
 
-// WaitingAfter returns the keys of up to limit events not handled, by Seq, after the one given: Raw and what else Received
-// returns is left out.
+// WaitingAfter returns up to limit unhandled events and come after seq, by Seq. The events have no Raw and no SentAt.
 func (s Inbox) WaitingAfter(ctx context.Context, seq int64, limit int) ([]invites.Received, error) {
 	return all(ctx, s.db, keyFields, selectWaitingAfter, seq, limit)
 }

@@ -24,20 +24,20 @@ const (
 		WHERE id = $1 AND status = 'open' AND leased_until <= $2 RETURNING ` + invitationColumns
 )
 
-// insertInvitation skips what is there already, and returns the key of what was not.
+// insertInvitation skips existing rows, and returns the keys and ids of the inserted rows.
 var insertInvitation = newMulti(
 	`INSERT INTO invitation (cmd, part, `+givenColumns+`) VALUES `,
 	` ON CONFLICT (cmd, part) DO NOTHING RETURNING cmd, part, id`,
 	make([]string, 19)...)
 
-// updateSettled settles rows that are still leased by the attempt named.
+// updateSettled settles rows still leased by the given attempt.
 var updateSettled = newMulti(
 	`UPDATE invitation SET status = column3, code = column4, detail = column5, due_at = column6, settled_at = column7,
 		leased_until = 0 FROM (VALUES `,
 	`) AS given WHERE id = column1 AND attempt = column2 AND status = 'open' AND leased_until <> 0`,
 	"BIGINT", "INTEGER", "TEXT", "TEXT", "TEXT", "BIGINT", "BIGINT")
 
-// key is what makes an invitation one, as the index has it.
+// key is the unique key of a row, as the index has it.
 type key struct{ cmd, part int64 }
 
 func keyOf(i *invites.Change) key {
@@ -64,10 +64,10 @@ func (s Changes) Record(ctx context.Context, rows []invites.Change, audit []invi
 	return stored, nil
 }
 
-// record inserts the rows that are not there yet and returns all as stored, in the order given.
+// record inserts the missing rows and returns all rows as stored, in the order given.
 func record(t *tx, rows []invites.Change) ([]invites.Change, error) {
 	keys := make([]key, len(rows))
-	ids := make(map[key]int64, len(rows)) // 0: there already
+	ids := make(map[key]int64, len(rows)) // 0: the row exists
 	given := make([][]any, 0, len(rows))
 	for i := range rows {
 		r, k := &rows[i], keyOf(&rows[i])
@@ -108,7 +108,7 @@ func record(t *tx, rows []invites.Change) ([]invites.Change, error) {
 	return stored, nil
 }
 
-// asStored is a row as it would be read: in milliseconds.
+// asStored returns a row as it would be read, with times in milliseconds.
 func asStored(i invites.Change, id int64) invites.Change {
 	i.ID = id
 	for _, at := range []*time.Time{&i.DueAt, &i.LeasedUntil, &i.CreatedAt, &i.SettledAt} {
@@ -131,13 +131,12 @@ func (s Changes) Invitations(ctx context.Context, command id.EventID) ([]invites
 	return all(ctx, s.db, changeFields, selectInvitations, digest(string(command)), command)
 }
 
-// Inviting reports whether a command has rows that are open or wait for approval, other than joins, those that follow from
-// invitations among them.
+// Inviting reports whether a command has rows that are open or wait for approval. Joins do not count.
 func (s Changes) Inviting(ctx context.Context, command id.EventID) (bool, error) {
 	return one(ctx, s.db, value[bool], selectInviting, digest(string(command)), command)
 }
 
-// Claim implements invites.Store. It does not ask whether the rows are due.
+// Claim implements invites.Store. It claims rows before they are due, too.
 func (s Changes) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) (claimed []invites.Change, err error) {
 	k := plain
 	if len(rows) == 1 {

@@ -24,16 +24,15 @@ var keyUpgrades embed.FS
 // keySchema is the PostgreSQL schema that keys live in, unless the URI names another by search_path.
 const keySchema = "usher_keys"
 
-// Keys is the database of encryption keys. It stands apart from Store, since its transactions may wait for the
-// homeserver: a commit of the inbox must not wait behind them. The library that works with keys has tables of its own in it.
+// Keys is the database of encryption keys. It is apart from Store because its transactions may wait for the homeserver, and a commit
+// of the inbox must not wait for them. mautrix's crypto store has its tables in it.
 type Keys struct {
-	DB     *dbutil.Database // for the library
-	base   db               // what opening needs
-	schema string           // PostgreSQL only
+	DB   *dbutil.Database // for the library
+	base db               // for opening and closing
 }
 
-// KeysConfig says where keys are kept beside the database of the given config: in a file of their own with "-keys" in its
-// name, or in a schema of their own.
+// KeysConfig returns the place of the keys beside the main database: a file of their own, with "-keys" in its name, or the same
+// PostgreSQL database, where OpenKeys uses a schema of their own.
 func KeysConfig(main Config) Config {
 	main.MaxOpenConns, main.MaxIdleConns = 4, 2
 	file, err := parseSQLite(main.URI)
@@ -45,7 +44,7 @@ func KeysConfig(main Config) Config {
 	return main
 }
 
-// OpenKeys opens the database of keys as Open does the other, with the same errors.
+// OpenKeys opens the database of keys. Its errors are as for Open.
 func OpenKeys(ctx context.Context, cfg Config) (*Keys, error) {
 	dialect, err := dbutil.ParseDialect(cfg.Type)
 	if err != nil {
@@ -73,7 +72,7 @@ func (k *Keys) openSQLite(cfg Config) error {
 	}
 	connections := cfg.MaxOpenConns
 	if file.path == "" {
-		connections = 1 // what is in memory has one connection only
+		connections = 1 // a database in memory has one connection only
 	} else if err := k.base.takeFile(file.path); err != nil {
 		return err
 	}
@@ -122,22 +121,22 @@ func (k *Keys) upgrade(ctx context.Context) (err error) {
 // Close closes the database.
 func (k *Keys) Close() error { return k.base.Close() }
 
-// Transaction runs fn in a transaction, which fn's context carries.
+// Transaction runs fn in a transaction, carried by the context of fn.
 func (k *Keys) Transaction(ctx context.Context, fn func(context.Context) error) error {
 	return k.DB.DoTxn(ctx, nil, fn)
 }
 
-// Unfit tells whether an error says that the database can't take a value for what it is, so that no other try helps: PostgreSQL
-// refuses NUL, numbers and texts that are too large, and long ones in an index.
+// Unfit reports whether an error means the database never takes the value, so another attempt is no use: PostgreSQL refuses
+// NUL, too large numbers and texts, and long texts in an index.
 func Unfit(err error) bool {
 	var pe *pgconn.PgError
 	if errors.As(err, &pe) {
 		return strings.HasPrefix(pe.Code, "22") || strings.HasPrefix(pe.Code, "54")
 	}
-	return err != nil && strings.Contains(err.Error(), "failed to encode args[") // pgx has no error of its own for it
+	return err != nil && strings.Contains(err.Error(), "failed to encode args[") // pgx has no error value for it
 }
 
-// Lock makes a transaction the only one that writes, before it reads what it will write.
+// Lock makes a transaction the only writer, before it reads a row to change.
 func (k *Keys) Lock(ctx context.Context) error {
 	_, err := k.DB.Exec(ctx, `UPDATE usher_lock SET n = n + 1`)
 	return err
@@ -162,21 +161,21 @@ func (k *Keys) EncryptedRooms(ctx context.Context) (map[id.RoomID]json.RawMessag
 	return rooms, rows.Err()
 }
 
-// SaveEncryptedRoom remembers that a room is encrypted: none ever ceases to be.
+// SaveEncryptedRoom records an encrypted room. A room stays encrypted for good.
 func (k *Keys) SaveEncryptedRoom(ctx context.Context, r id.RoomID, settings json.RawMessage) error {
 	_, err := k.DB.Exec(ctx, `INSERT INTO usher_encrypted_room (room_id, settings) VALUES ($1, $2)
 		ON CONFLICT (room_id) DO UPDATE SET settings = excluded.settings`, encode(r), encode(settings))
 	return err
 }
 
-// ForgetSessions drops the sessions that were made to send with: rooms get new ones.
+// ForgetSessions deletes all outbound sessions. Rooms get new ones.
 func (k *Keys) ForgetSessions(ctx context.Context) error {
 	_, err := k.DB.Exec(ctx, `DELETE FROM crypto_megolm_outbound_session`)
 	return err
 }
 
-// ForgetDevice drops a device's identity and its sessions with other devices. Keys that were received stay: they go on
-// opening what was sent before.
+// ForgetDevice deletes a device's identity and its sessions with other devices. Received keys stay, so earlier events stay
+// readable.
 func (k *Keys) ForgetDevice(ctx context.Context) error {
 	return k.Transaction(ctx, func(ctx context.Context) error {
 		for _, query := range []string{

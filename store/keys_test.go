@@ -94,7 +94,7 @@ func TestDismiss(t *testing.T) {
 	if err := s.Dismiss(t.Context(), []id.EventID{"$1", "$3", "$none"}); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := s.Waiting(t.Context()); err != nil || len(left) != 1 || left[0].Event != "$2" {
+	if left, err := s.WaitingAfter(t.Context(), 0, 10); err != nil || len(left) != 1 || left[0].Event != "$2" {
 		t.Errorf("left: %+v, %v", left, err)
 	}
 }

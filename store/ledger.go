@@ -24,16 +24,17 @@ const (
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 0, '', '', false, 0)
 		ON CONFLICT (event_id) DO UPDATE SET fate = 'pending', ended_at = 0 WHERE ledger.fate = 'unseen'`
 	endEntry = `UPDATE ledger SET fate = $2, ended_at = $3, ended_by = $4, ending = $5 WHERE id = $1 AND fate = 'pending'`
-	// An ending that comes again, when somebody is invited anew, must not end that too.
+	// The event ending an invitation may arrive again. It must not end a later invitation.
 	selectEnding = `SELECT id FROM ledger WHERE room_id = $1 AND target = $2 AND ending = $3`
 
-	// Through which command an invitation came: one that was carried out by its sender, and that no entry has yet. Of several, as when
-	// the homeserver is behind with what it sends, the one that ended nearest to when the invitation was sent; those last that wait for another try.
+	// The command through which an invitation came: one carried out by the invitation's sender, and not yet of another entry. Of
+	// several, as after a delay of the homeserver, the one that ended nearest to the invitation's time. Rows that wait for another
+	// attempt come last.
 	selectAsked = `SELECT i.command, i.actor FROM invitation i
 		WHERE i.part = $4 AND i.room_id = $1 AND i.target = $2 AND i.action = 'invite' AND i.performer = $3 AND i.attempt > 0 AND i.status IN ('open', 'done')
 			AND i.code <> 'invite.already' AND NOT EXISTS (SELECT 1 FROM ledger l WHERE l.room_id = $1 AND l.target = $2 AND l.command = i.command)
 		ORDER BY i.status = 'open' AND i.leased_until = 0, abs(CASE WHEN i.settled_at = 0 THEN $6 ELSE i.settled_at END - $5), i.id LIMIT 1`
-	// Through which command an invitation was withdrawn: one given since it was seen.
+	// The command through which an invitation was withdrawn: one given since the invitation was seen.
 	selectWithdrawn = `SELECT i.action, i.actor FROM invitation i
 		WHERE i.part IN ($5, $6) AND i.room_id = $1 AND i.target = $2 AND i.action IN ('withdraw', 'expire') AND i.performer = $3 AND i.attempt > 0 AND i.status IN ('open', 'done')
 			AND i.created_at >= (SELECT seen_at FROM ledger WHERE id = $4)
@@ -46,7 +47,7 @@ func entryFields(e *invites.Invitation) []any {
 		&e.Ending, &e.Reminded}
 }
 
-// observe takes member events into the ledger, in order. One that came before changes nothing.
+// observe takes member events into the ledger, in order. An event arriving again changes nothing.
 func observe(t *tx, members []invites.MemberEvent) error {
 	for i := range members {
 		m := &members[i]
@@ -66,7 +67,7 @@ func observe(t *tx, members []invites.MemberEvent) error {
 	return nil
 }
 
-// invited adds an entry. An earlier one that is still open ends: there is one invitation at a time.
+// invited adds an entry, and ends an earlier open one: a user has one invitation to a room at a time.
 func invited(t *tx, m *invites.MemberEvent, open invites.Invitation) error {
 	if open.Event == m.Event {
 		return nil
@@ -98,12 +99,12 @@ func invited(t *tx, m *invites.MemberEvent, open invites.Invitation) error {
 	return err
 }
 
-// partOf is the digest by which the rows of commands about a membership are found.
+// partOf returns the key.part of the changes acting on the target of m.
 func partOf(m *invites.MemberEvent, action string) int64 {
 	return digest(action, string(m.Room), string(m.Target))
 }
 
-// earlier keeps a server whose clock is ahead from dating an invitation into the future.
+// earlier returns the earlier time. A server whose clock is ahead can thus date nothing into the future.
 func earlier(a, b time.Time) time.Time {
 	if a.After(b) {
 		return b

@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// openPostgres opens the connections, which the queue shares.
+// openPostgres opens the connections. The queue uses the same pool.
 func (s *db) openPostgres(ctx context.Context, cfg Config) error {
 	pc, err := pgxpool.ParseConfig(cfg.URI)
 	if err != nil {
@@ -23,8 +23,8 @@ func (s *db) openPostgres(ctx context.Context, cfg Config) error {
 	pc.MinIdleConns = int32(min(cfg.MaxIdleConns, cfg.MaxOpenConns))
 	pc.ConnConfig.ConnectTimeout = cmp.Or(pc.ConnConfig.ConnectTimeout, 10*time.Second)
 	params := pc.ConnConfig.RuntimeParams
-	params["application_name"] = cmp.Or(params["application_name"], owner)
-	params["synchronous_commit"] = "on" // what was answered 200 survives the plug, whatever the server's default
+	params["application_name"] = cmp.Or(params["application_name"], application)
+	params["synchronous_commit"] = "on" // an event answered 200 survives a power cut, whatever the server's default
 	if s.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
@@ -39,13 +39,16 @@ func (s *db) openPostgres(ctx context.Context, cfg Config) error {
 	return s.upgrade(ctx, schema().Finish())
 }
 
-// schemaLock is the advisory lock under which one replica at a time changes the schema.
-const schemaLock = 0x7573686572 // "usher"
+// application is the name of Usher's connections at the database server.
+const application = "usher-process"
 
-// Exclusively runs fn while no other replica runs one; it is for changing the schema.
+// schemaLock is the advisory lock for changes of the schema.
+const schemaLock = 0x7573686573
+
+// Exclusively runs fn while no other process runs such a function. It is for changes of the schema.
 func (s *db) Exclusively(ctx context.Context, fn func(context.Context) error) (err error) {
 	if s.pool == nil {
-		return fn(ctx) // the file is ours alone
+		return fn(ctx) // takeFile has locked the file
 	}
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
@@ -62,10 +65,10 @@ func (s *db) Exclusively(ctx context.Context, fn func(context.Context) error) (e
 	return fn(ctx)
 }
 
-// postgres is PostgreSQL's committer: the server itself lets those who commit at once share a flush.
+// postgres is PostgreSQL's committer. The server itself lets concurrent commits share a flush.
 type postgres struct{ db *sql.DB }
 
-// tries bounds how often a commit that lost to another one starts anew.
+// tries bounds the attempts at a commit after conflicts with other commits.
 const tries = 5
 
 // commit implements committer.

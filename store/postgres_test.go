@@ -25,3 +25,27 @@ func TestOneConnection(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestServerLost cuts all connections to PostgreSQL: the store comes back by itself.
+func TestServerLost(t *testing.T) {
+	s := postgresStore(t)
+	for n := range 5 {
+		if err := receive(t.Context(), s, n, 1); err != nil {
+			t.Fatal(err)
+		}
+		other := postgresStore(t)
+		var database string
+		if err := s.Pool().QueryRow(t.Context(), `SELECT current_database()`).Scan(&database); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := other.Pool().Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1`, database); err != nil {
+			t.Fatal(err)
+		}
+		faults := 0
+		for err := s.Ping(t.Context()); err != nil; err = s.Ping(t.Context()) {
+			if faults++; faults > 10 {
+				t.Fatalf("still lost: %v", err)
+			}
+		}
+	}
+}

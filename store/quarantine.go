@@ -6,7 +6,7 @@ import (
 	"usher/invites"
 )
 
-// Bounds of the quarantine: it fills at a stranger's will.
+// Bounds of the quarantine, which strangers can fill.
 const (
 	maxQuarantined = 1000     // rows, the newest
 	maxRaw         = 64 << 10 // bytes of Raw
@@ -45,10 +45,10 @@ func quarantineFields(u *invites.Undecodable) []any {
 	return []any{&u.Transaction, &u.Raw, &u.Fault, &u.ReceivedAt}
 }
 
-// head is the first n bytes of s.
+// head returns the first n bytes of s.
 func head[T ~string | ~[]byte](s T, n int) T { return s[:min(len(s), n)] }
 
-// Quarantined returns up to limit of what could not be decoded, newest first.
+// Quarantined returns up to limit events that failed to decode, newest first.
 func (s Inbox) Quarantined(ctx context.Context, limit int) ([]invites.Undecodable, error) {
 	return all(ctx, s.db, quarantineFields, selectQuarantined, limit)
 }

@@ -35,18 +35,18 @@ func found(n int64, err error) error {
 	return err
 }
 
-// A function of fields returns pointers to the values of a T in the order of the columns that a statement reads. Where T is a row
-// of a table, the first column is the key that the database gives, and the other pointers are also the values to insert.
+// A function of fields returns pointers to the values of a T in the order of the columns of a statement. Where T is a row
+// of a table, the first column is the key given by the database, and the other pointers are also the values to insert.
 
 // value is the fields of a T that is one column.
 func value[T any](v *T) []any { return []any{v} }
 
-// into returns a function that scans a row into v.
+// into returns a function to scan a row into v.
 func into[T any](v *T, fields func(*T) []any) func(row) error {
 	return func(r row) error { return r.Scan(fields(v)...) }
 }
 
-// appendTo returns a function that appends each row to list.
+// appendTo returns a function to append each row to list.
 func appendTo[T any](list *[]T, fields func(*T) []any) func(row) error {
 	return func(r row) error {
 		var v T

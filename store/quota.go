@@ -23,13 +23,13 @@ const (
 
 var insertSpending = newMulti(`INSERT INTO spending (cmd, part, room_id, actor, server, at) VALUES `, ` ON CONFLICT DO NOTHING`, "", "", "", "", "", "")
 
-// longestQuota is how far back a quota may reach.
+// longestQuota is the longest time that a quota may count.
 const longestQuota = 367 * 24 * time.Hour
 
 // Spent implements invites.Store.
 func (s Quotas) Spent(ctx context.Context, r id.RoomID, by invites.SpentBy, since time.Time) (invites.Spent, error) {
 	var spent invites.Spent
-	// The version first: what is spent after it makes a charge by it fail.
+	// The version is read first: a charge with it fails if anything is spent in between.
 	var err error
 	if spent.Version, err = one(ctx, s.db, value[int64], selectQuota, r); errors.Is(err, invites.ErrNotFound) {
 		return spent, nil
@@ -47,7 +47,7 @@ func (s Quotas) Spent(ctx context.Context, r id.RoomID, by invites.SpentBy, sinc
 	return spent, err
 }
 
-// charge spends for invitations that were recorded.
+// charge records the spending for recorded rows.
 func charge(t *tx, charges []invites.Charge) error {
 	for _, c := range charges {
 		n, err := t.exec(updateQuota, c.Room, c.Version)
@@ -69,7 +69,7 @@ func charge(t *tx, charges []invites.Charge) error {
 	return nil
 }
 
-// refund gives back what was spent for settled rows.
+// refund deletes the spending of settled rows with Refund.
 func refund(t *tx, settlements []invites.Settlement) error {
 	for _, st := range settlements {
 		if !st.Refund {

@@ -13,15 +13,14 @@ import (
 	"usher/invites"
 )
 
-// Reader reads a database that another process may be writing to. It takes no lock and changes nothing.
+// Reader reads a database while another process may write. It takes no lock and changes nothing.
 type Reader struct {
 	db    *db
 	inbox Inbox
 	audit AuditLog
 }
 
-// OpenReader opens a database that is there already, at the version that this program knows or an older one. Its errors are
-// those of Open, but for ErrLocked.
+// OpenReader opens an existing database, of this program's version or an older one. Its errors are as for Open, except ErrLocked.
 func OpenReader(ctx context.Context, cfg Config) (*Reader, error) {
 	dialect, err := dbutil.ParseDialect(cfg.Type)
 	if err != nil {
@@ -45,9 +44,9 @@ func (s *db) readSQLite(ctx context.Context, cfg Config) error {
 		return err
 	}
 	if file.path == "" {
-		return fmt.Errorf("%w: a database in memory can't be read from outside", ErrURI)
+		return fmt.Errorf("%w: a database in memory has no other readers", ErrURI)
 	}
-	if _, err := os.Stat(file.path); err != nil { // SQLite would make it
+	if _, err := os.Stat(file.path); err != nil { // SQLite would create the file
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	if s.raw, err = s.openHandle(file.dsn(reading), 1, 1); err != nil {
@@ -81,12 +80,12 @@ func (s *db) readPostgres(ctx context.Context, cfg Config) error {
 	return nil
 }
 
-// EachAudit calls found for each audit row asked for, the oldest first. An error of found ends it.
+// EachAudit calls found for each audit row of the query, the oldest first. It ends with an error of found.
 func (r *Reader) EachAudit(ctx context.Context, q invites.AuditQuery, found func(invites.Audit) error) error {
 	return r.audit.eachAudit(ctx, q, found)
 }
 
-// Quarantined returns all of what could not be decoded that is kept, newest first.
+// Quarantined returns all events in quarantine, newest first.
 func (r *Reader) Quarantined(ctx context.Context) ([]invites.Undecodable, error) {
 	return r.inbox.Quarantined(ctx, maxQuarantined)
 }

@@ -11,7 +11,7 @@ import (
 	"usher/store/pgtest"
 )
 
-// TestReader reads beside a store that is open for writing, and can't write.
+// TestReader reads beside a store open for writing, and can't write.
 func TestReader(t *testing.T) {
 	databases := map[string]func(t *testing.T) string{
 		"sqlite": func(t *testing.T) string { return filepath.Join(t.TempDir(), "usher.db") },

@@ -16,10 +16,10 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// sqliteRows is how many rows one statement writes.
+// sqliteRows is the most rows of one statement.
 const sqliteRows = 8
 
-// openSQLite takes the file for this process and opens one connection that writes and some that read.
+// openSQLite locks the file and opens one writing connection and some reading ones.
 func (s *db) openSQLite(ctx context.Context, cfg Config) error {
 	file, err := parseSQLite(cfg.URI)
 	if err != nil {
@@ -45,17 +45,17 @@ func (s *db) openSQLite(ctx context.Context, cfg Config) error {
 	}
 	s.write = g
 	s.reads = handle{db: s.raw}
-	if file.path != "" { // what is in memory has one connection only
+	if file.path != "" { // a database in memory has one connection only
 		readers := max(1, cfg.MaxOpenConns-1)
 		if s.reads.db, err = s.openHandle(file.dsn(reading), readers, readers); err != nil {
 			return err
 		}
-		s.reads.db.SetConnMaxIdleTime(time.Minute) // to open one costs as much as many reads
+		s.reads.db.SetConnMaxIdleTime(time.Minute) // opening a connection costs as much as many reads
 	}
 	return s.reads.prepare(ctx, reads()...)
 }
 
-// openHandle opens a pool that keeps its connections.
+// openHandle opens a pool of connections.
 func (s *db) openHandle(dsn string, open, idle int) (*sql.DB, error) {
 	connector, err := sqlite.NewConnector(dsn)
 	if err != nil {
@@ -68,8 +68,8 @@ func (s *db) openHandle(dsn string, open, idle int) (*sql.DB, error) {
 	return db, nil
 }
 
-// takeFile creates the file, for this user alone, and locks it against other processes, whatever name they know it by.
-// The operating system drops the lock with the process, however it ends.
+// takeFile creates the file, readable by this user alone, and locks it against other processes, under any name of the file. The
+// operating system drops the lock at any end of the process.
 func (s *db) takeFile(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -93,7 +93,7 @@ func (s *db) takeFile(path string) error {
 	return nil
 }
 
-// sqliteOpenError sorts what SQLite says while it is opened.
+// sqliteOpenError classifies an error of SQLite at the opening.
 func sqliteOpenError(err error) error {
 	var se *sqlite.Error
 	if !errors.As(err, &se) {
@@ -106,64 +106,64 @@ func sqliteOpenError(err error) error {
 	return fmt.Errorf("%w: %w", ErrUnreachable, err)
 }
 
-// sqliteFile is where a database lives.
+// sqliteFile is the place of a database.
 type sqliteFile struct {
 	path  string     // empty: in memory
-	query url.Values // what the operator asked for besides
+	query url.Values // the settings in the URI
 }
 
-// ours are the settings that promises hang on: what the uri says of them is ignored.
+// ours are the settings behind the promises. The URI cannot change them.
 var ours = []string{"foreign_keys", "journal_mode", "synchronous", "busy_timeout", "wal_autocheckpoint", "query_only", "locking_mode"}
 
 // parseSQLite reads a plain path, a file: URI, or :memory:.
 func parseSQLite(uri string) (sqliteFile, error) {
-	wrong := func(why string) (sqliteFile, error) { return sqliteFile{}, fmt.Errorf("%w: %s", ErrURI, why) }
+	wrong := func(err error) (sqliteFile, error) { return sqliteFile{}, fmt.Errorf("%w: %w", ErrURI, err) }
 	rest, isURI := strings.CutPrefix(uri, "file:")
 	switch {
 	case uri == "":
-		return wrong("the uri is empty")
+		return wrong(errors.New("the uri is empty"))
 	case uri == ":memory:":
 		return sqliteFile{}, nil
 	case !isURI && strings.Contains(uri, "://"):
-		return wrong("a sqlite database is a path or a file: URI")
+		return wrong(errors.New("a sqlite database is a path or a file: URI"))
 	case !isURI:
 		return sqliteFile{path: uri}, nil
 	}
 	path, rawQuery, _ := strings.Cut(rest, "?")
 	query, err := url.ParseQuery(rawQuery)
 	if err != nil {
-		return wrong("the part after ? can't be read")
+		return wrong(errors.New("the part after ? can't be read"))
 	}
 	if host, ok := strings.CutPrefix(path, "//"); ok {
 		var abs string
 		host, abs, _ = strings.Cut(host, "/")
 		if host != "" && host != "localhost" {
-			return wrong("file:// takes an absolute path: file:///data/usher.db")
+			return wrong(errors.New("file:// takes an absolute path: file:///data/usher.db"))
 		}
 		path = "/" + abs
 	}
 	if path, err = url.PathUnescape(path); err != nil {
-		return wrong("a % in the path that is no escape")
+		return wrong(errors.New("the path has an invalid % escape"))
 	}
 	if path == ":memory:" || query.Get("mode") == "memory" {
 		return sqliteFile{query: query}, nil
 	}
 	if path == "" || strings.HasSuffix(path, "/") {
-		return wrong("the uri names no file")
+		return wrong(errors.New("the uri names no file"))
 	}
 	return sqliteFile{path: path, query: query}, nil
 }
 
-// access is how a file is opened.
+// access is a way to open a file.
 type access int
 
 const (
 	writing access = iota
 	reading
-	patient // to write, in transactions that others may have to wait for
+	patient // to write, in long transactions
 )
 
-// dsn words the file for the driver.
+// dsn returns the data source name for the driver.
 func (f sqliteFile) dsn(a access) string {
 	q := url.Values{}
 	for _, p := range f.query["_pragma"] {
@@ -176,7 +176,7 @@ func (f sqliteFile) dsn(a access) string {
 	if a == patient {
 		wait = "busy_timeout(60000)"
 	}
-	// Written back after 32 MiB, not after 4: pages that are written again and again, as indexes are, are then written back once.
+	// A checkpoint after 32 MiB instead of 4 MiB writes pages back once that change often, such as indexes.
 	for _, p := range []string{"foreign_keys(1)", "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(8000)", wait} {
 		q.Add("_pragma", p)
 	}
@@ -186,7 +186,7 @@ func (f sqliteFile) dsn(a access) string {
 	case writing:
 		q.Set("_txlock", "immediate")
 	case patient:
-		q.Set("_time_format", "sqlite") // the library keeps times as SQLite's own functions read them
+		q.Set("_time_format", "sqlite") // the library compares times with SQLite's functions
 	}
 	if f.path == "" {
 		return "file::memory:?" + q.Encode()
@@ -194,13 +194,13 @@ func (f sqliteFile) dsn(a access) string {
 	return "file:" + (&url.URL{Path: filepath.ToSlash(f.path)}).EscapedPath() + "?" + q.Encode()
 }
 
-// reads are the statements to keep compiled where nothing is written.
+// reads are the statements kept compiled by the reading connections.
 func reads() []string {
-	return []string{selectWaiting, selectReceived, selectRedacted, selectInvitations, selectInviting, selectDue, selectCreate, selectAudit, selectQuota, selectPending, selectPendingOf, selectHistory,
+	return []string{selectWaitingAfter, selectReceived, selectRedacted, selectInvitations, selectInviting, selectDue, selectCreate, selectQuota, selectPending, selectPendingOf, selectHistory,
 		selectUnchecked, selectOverdue, selectToRemind, selectChildren, selectPendingBy}
 }
 
-// writes are the statements to keep compiled where all writes go through.
+// writes are the statements kept compiled by the writing connections.
 func writes() []string {
 	list := []string{savepoint, rollbackTo, release, updateRedacted, updateAnswer, updateHandled, updateClaimed,
 		selectPendingOf, selectAsked, selectWithdrawn, selectEnding, insertEntry, insertExpiry, endEntry}

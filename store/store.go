@@ -1,5 +1,24 @@
-// Package store keeps what must survive, on SQLite or PostgreSQL: the inbox, invitations, the audit trail, and what
-// could not be decoded. It implements invites.Store; one SQL serves both databases.
+// Package store is the database, on SQLite or PostgreSQL: the inbox of events, membership changes and their audit, the ledger of
+// invitations seen, cards, quotas, guarded rooms, and events that failed to decode. One SQL serves both databases, and one suite
+// (storetest) tests both.
+//
+// Open returns a Store, which embeds one type a subject: Inbox, Changes, Cards and so on. They share one db. Each method is one
+// commit, and durable when it returns.
+//
+// To add a method: write its SQL as a constant on top of the subject's file, and run it with
+//
+//   - one or all, to read. The fields function gives the destinations in the order of the columns;
+//   - change, for one writing statement;
+//   - s.write.commit, for several. Its function may run again, so it starts anew each time.
+//
+// Statements take and return plain Go values; values.go says which, and how they are kept. List a frequent statement in reads or
+// writes (sqlite.go), which keep it compiled. Then promise it in storetest.
+//
+// To change a table: add a file to upgrades. CONTRIBUTING.md, "Change the database", says which changes an older version survives.
+//
+// On SQLite one connection writes, and concurrent writers share a commit (group.go). On PostgreSQL the server does that.
+//
+// Keys is another database, for encryption keys. Reader reads a database opened by another process.
 package store
 
 import (
@@ -8,6 +27,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.mau.fi/util/dbutil"
@@ -18,29 +38,29 @@ import (
 //go:embed upgrades/*.sql
 var upgrades embed.FS
 
-// owner marks a database as ours, so that another program's is never touched.
+// owner marks the database of this program in its version table.
 const owner = "usher"
 
-// Errors of Open. The text around them names the cause, never a password.
+// Errors of Open. Their text names the cause, never a password.
 var (
-	// ErrURI says that Config does not name a database.
+	// ErrURI means Config does not name a database.
 	ErrURI = errors.New("wrong database type or uri")
-	// ErrUnreachable says that the database cannot be opened or does not answer.
+	// ErrUnreachable means the database cannot be opened or does not answer.
 	ErrUnreachable = errors.New("database unreachable")
-	// ErrLocked says that another process uses the SQLite file.
+	// ErrLocked means another process uses the SQLite file.
 	ErrLocked = errors.New("database is used by another process")
-	// ErrNewer says that a newer version of this program has upgraded the database.
+	// ErrNewer means a newer version of this program has upgraded the database.
 	ErrNewer = errors.New("database was upgraded by a newer version")
-	// ErrForeign says that the database belongs to another program.
+	// ErrForeign means the database belongs to another program.
 	ErrForeign = errors.New("database belongs to another program")
 )
 
-// Config says which database to open.
+// Config names a database.
 type Config struct {
 	Type         string // "sqlite" or "postgres"
 	URI          string // a path or file: URI; a postgres:// URI or key=value string
 	MaxOpenConns int    // 0: 8
-	MaxIdleConns int    // 0: 2; SQLite keeps those used within a minute
+	MaxIdleConns int    // 0: 2; SQLite keeps connections used within the last minute
 }
 
 // db is an open database, shared by the types that read and write the tables of one subject each.
@@ -50,17 +70,18 @@ type db struct {
 	reads   handle
 	raw     *sql.DB       // the connection pool that writes
 	pool    *pgxpool.Pool // PostgreSQL only
+	term    atomic.Int64  // of the active process: see fence
 	ahead   int
 	closers []func() error
 }
 
 // The tables by subject. Each type shares the database of its Store.
 type (
-	// Inbox is the events received and not yet forgotten, and the events that could not be decoded.
+	// Inbox is the events received, until Clean, and the events that failed to decode.
 	Inbox struct{ *db }
 	// Changes is the membership changes to be made, with their audit.
 	Changes struct{ *db }
-	// Cards is the approvals and knocks that people vote on.
+	// Cards is the approvals and knocks that members vote on.
 	Cards struct{ *db }
 	// Ledger is the invitations seen in rooms.
 	Ledger struct{ *db }
@@ -68,11 +89,11 @@ type (
 	Expiries struct{ *db }
 	// Guards is the rooms that the guard watches.
 	Guards struct{ *db }
-	// Quotas is what was spent of quotas.
+	// Quotas is the invitations that count against quotas.
 	Quotas struct{ *db }
-	// Rooms is what is known of rooms that never changes or is only a hint: create events and children of spaces.
+	// Rooms is create events, which never change, and children of spaces, as hints.
 	Rooms struct{ *db }
-	// AuditLog is the decisions and effects written down.
+	// AuditLog is the decisions and effects of the past.
 	AuditLog struct{ *db }
 )
 
@@ -99,8 +120,8 @@ func newStore(d *db) *Store {
 
 var _ invites.Store = (*Store)(nil)
 
-// Open opens the database, creates or upgrades its schema, and takes a SQLite file for this process alone. Its errors
-// are ErrURI, ErrUnreachable, ErrLocked, ErrNewer, ErrForeign, or what a failed upgrade says.
+// Open opens the database, creates or upgrades its schema, and locks a SQLite file for this process. Its errors are ErrURI,
+// ErrUnreachable, ErrLocked, ErrNewer, ErrForeign, or the error of an upgrade.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.MaxOpenConns <= 0 {
 		cfg.MaxOpenConns = 8
@@ -124,13 +145,13 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return newStore(d), nil
 }
 
-// schema is how the tables came to be.
+// schema returns the upgrades that make the tables.
 func schema() dbutil.WIPUpgradeTable {
 	return dbutil.BuildUpgradeTable().WithFSPath(upgrades, "upgrades")
 }
 
-// upgrade brings the schema to the last version of a table. A schema that is newer stays as it is, where its upgrades say
-// that programs of the table's version may go on with it.
+// upgrade brings the schema to the last version of an upgrade table. A newer schema stays as it is, if its upgrades allow programs
+// of the table's version to use it.
 func (s *db) upgrade(ctx context.Context, table dbutil.UpgradeTable) error {
 	db, err := dbutil.NewWithDB(s.raw, s.dialect.String())
 	if err != nil {
@@ -138,7 +159,6 @@ func (s *db) upgrade(ctx context.Context, table dbutil.UpgradeTable) error {
 	}
 	db.Owner = owner
 	db.IgnoreForeignTables = false
-	db.Log = schemaLog{db.Log, &s.ahead}
 	db.UpgradeTable = table
 	err = s.Exclusively(ctx, func(ctx context.Context) error { return db.Upgrade(ctx) })
 	switch {
@@ -146,24 +166,19 @@ func (s *db) upgrade(ctx context.Context, table dbutil.UpgradeTable) error {
 		return fmt.Errorf("%w: %w", ErrNewer, err)
 	case errors.Is(err, dbutil.ErrNotOwned), errors.Is(err, dbutil.ErrForeignTables):
 		return fmt.Errorf("%w: %w", ErrForeign, err)
+	case err != nil:
+		return err
 	}
+	var version int
+	err = s.raw.QueryRowContext(ctx, `SELECT version FROM version`).Scan(&version)
+	s.ahead = max(0, version-len(table))
 	return err
 }
 
-// schemaLog notes by how many upgrades a schema is ahead of this program.
-type schemaLog struct {
-	dbutil.DatabaseLogger
-	ahead *int
-}
-
-// PrepareUpgrade implements dbutil.DatabaseLogger.
-func (l schemaLog) PrepareUpgrade(current, _, latest int) { *l.ahead = max(0, current-latest) }
-
-// Ahead returns how many upgrades a newer version of this program has made of which this one knows nothing. It may go on
-// all the same: they say so.
+// Ahead returns how many upgrades a newer version of this program has made. They allow this version to use the schema.
 func (s *db) Ahead() int { return s.ahead }
 
-// Close closes the database. Nothing may use the store any more.
+// Close closes the database.
 func (s *db) Close() error {
 	var errs []error
 	for i := len(s.closers) - 1; i >= 0; i-- {
@@ -175,7 +190,7 @@ func (s *db) Close() error {
 
 func (s *db) onClose(f func() error) { s.closers = append(s.closers, f) }
 
-// SQL returns the handle that writes to SQLite, one connection that all writers share, or nil on PostgreSQL.
+// SQL returns the pool of the one connection that writes to SQLite, or nil on PostgreSQL.
 func (s *db) SQL() *sql.DB {
 	if s.dialect != dbutil.SQLite {
 		return nil
@@ -186,7 +201,7 @@ func (s *db) SQL() *sql.DB {
 // Pool returns the connections to PostgreSQL, or nil on SQLite.
 func (s *db) Pool() *pgxpool.Pool { return s.pool }
 
-// Ping commits a row, so that a full disk, a read-only file or a lost server shows.
+// Ping commits a row. It fails on a full disk, a read-only file or a lost server.
 func (s *db) Ping(ctx context.Context) error {
 	return s.write.commit(ctx, single, func(t *tx) error {
 		_, err := t.exec(`UPDATE ping SET n = n + 1`)

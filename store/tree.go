@@ -14,7 +14,7 @@ const (
 		WHERE NOT EXISTS (SELECT 1 FROM ledger p WHERE p.room_id = $1 AND p.target = g.inviter AND p.id < g.first)
 		ORDER BY g.first LIMIT $2`
 
-	// An entry counts where it is older than the first that its target made: who has invited somebody was there already.
+	// An entry counts if it is older than the first entry that its target made: a user with invitations of others was a member already.
 	selectChildren = `SELECT ` + entryColumns + ` FROM ledger l WHERE room_id = $1 AND inviter = $2
 			AND id < COALESCE((SELECT min(c.id) FROM ledger c WHERE c.room_id = $1 AND c.inviter = l.target), l.id + 1)
 			AND NOT EXISTS (SELECT 1 FROM ledger n WHERE n.room_id = $1 AND n.target = l.target AND n.id > l.id

@@ -8,28 +8,27 @@ import (
 	"strings"
 )
 
-// kind says what a write is like.
+// kind is the kind of a commit.
 type kind uint8
 
 const (
 	plain  kind = iota
-	single      // one statement, which needs no transaction of its own where every statement is one
+	single      // one statement: PostgreSQL needs no BEGIN and COMMIT for it
 )
 
-// committer runs fn and commits. fn may run again after a failure that another try can cure, so it starts anew each
-// time. When commit returns nil, what fn did is durable; when it returns an error, none of it is, save that a commit
-// whose answer was lost may have happened.
+// committer runs fn and commits. fn may run again after a temporary failure, so it starts anew each time. After nil the writes of fn
+// are durable. After an error none of them is, except that a commit whose answer was lost may have happened.
 type committer interface {
 	commit(ctx context.Context, k kind, fn func(*tx) error) error
 }
 
-// handle is a database with the statements that are worth keeping prepared.
+// handle is a database with its prepared statements.
 type handle struct {
 	db    *sql.DB
 	stmts map[string]*sql.Stmt
 }
 
-// prepare keeps statements compiled. pgx does so by itself.
+// prepare prepares statements for SQLite. pgx prepares by itself.
 func (h *handle) prepare(ctx context.Context, queries ...string) error {
 	h.stmts = make(map[string]*sql.Stmt, len(queries))
 	for _, q := range queries {
@@ -42,7 +41,7 @@ func (h *handle) prepare(ctx context.Context, queries ...string) error {
 	return nil
 }
 
-// query runs a reading statement and hands each row to scan.
+// query runs a reading statement and calls scan for each row.
 func (h *handle) query(ctx context.Context, scan func(row) error, query string, args ...any) error {
 	args = encoded(args)
 	if stmt := h.stmts[query]; stmt != nil {
@@ -57,12 +56,12 @@ type executor interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// tx is one commit in the making.
+// tx is one commit under way.
 type tx struct {
 	ctx     context.Context
 	on      executor
 	stmts   map[string]*sql.Stmt
-	maxRows int // rows that one statement takes, a power of two
+	maxRows int // rows of one statement of a multi, a power of two
 }
 
 // stmt returns the prepared statement for query, or nil.
@@ -91,7 +90,7 @@ func (t *tx) exec(query string, args ...any) (int64, error) {
 	return res.RowsAffected()
 }
 
-// query runs a statement to its end and hands each row to scan.
+// query runs a statement to its end and calls scan for each row.
 func (t *tx) query(scan func(row) error, query string, args ...any) error {
 	args = encoded(args)
 	if stmt := t.stmt(query); stmt != nil {
@@ -116,13 +115,14 @@ func each(scan func(row) error) func(*sql.Rows, error) error {
 	}
 }
 
-// multi is a statement over rows of values. Its texts are few, for 1, 2, 4 … rows, so that they stay prepared.
+// multi is a statement over rows of values, in variants for 1, 2, 4 … rows. The variants are few, so they stay prepared; the
+// statements of dbutil.MassInsertBuilder, with a variant for each number of rows, would be compiled for each commit.
 type multi struct{ texts []string }
 
 // maxMulti bounds the rows of one statement: 64 rows of 19 columns stay far from the limits of both databases.
 const maxMulti = 64
 
-// newMulti puts rows of the given columns between head and tail. A column is "" or the type that its value is cast to.
+// newMulti puts rows of the given columns between head and tail. A column is "" or a type to cast its value to.
 func newMulti(head, tail string, columns ...string) multi {
 	var m multi
 	for n := 1; n <= maxMulti; n *= 2 {
@@ -149,7 +149,7 @@ func newMulti(head, tail string, columns ...string) multi {
 	return m
 }
 
-// each runs do with a statement and its values until all rows are done.
+// each calls do with a statement and its arguments until all rows are done.
 func (m multi) each(t *tx, rows [][]any, do func(query string, args []any) error) error {
 	for len(rows) > 0 {
 		k := bits.Len(uint(min(len(rows), t.maxRows))) - 1
@@ -179,7 +179,7 @@ func (m multi) exec(t *tx, rows [][]any) (changed int64, err error) {
 	return changed, err
 }
 
-// query runs the statement over rows and hands each row that it returns to scan.
+// query runs the statement over rows and calls scan for each returned row.
 func (m multi) query(t *tx, rows [][]any, scan func(row) error) error {
 	return m.each(t, rows, func(query string, args []any) error { return t.query(scan, query, args...) })
 }

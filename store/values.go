@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"maunium.net/go/mautrix/id"
 )
 
 // This file is the border between Go values and columns. Statements take and return plain Go values:
@@ -90,50 +92,49 @@ type row struct {
 	rows interface{ Scan(...any) error }
 }
 
-// Scan reads the columns into dest, which are pointers to values that encode takes.
+// Scan reads the columns into dest, which are pointers to values of the kinds of encode.
 func (r row) Scan(dest ...any) error {
 	for i, d := range dest {
 		switch d := d.(type) {
+		case *string, **string, *int64, *int, *bool, *[]byte:
 		case *time.Time:
 			dest[i] = moment{d}
 		case *[]string:
 			dest[i] = list{d}
+		case *id.EventID:
+			dest[i] = (*string)(d) // database/sql takes its quick way with this type only
+		case *id.RoomID:
+			dest[i] = (*string)(d)
+		case *id.UserID:
+			dest[i] = (*string)(d)
+		case sql.Scanner:
+		default:
+			if v := reflect.ValueOf(d); v.Type().Elem().Kind() == reflect.String {
+				dest[i] = v.Convert(reflect.TypeFor[*string]()).Interface()
+			}
 		}
 	}
 	if err := r.rows.Scan(dest...); err != nil {
 		return err
 	}
 	for _, d := range dest {
-		if err := decodeText(d); err != nil {
+		var err error
+		switch d := d.(type) {
+		case *string:
+			err = decodeString(d)
+		case **string:
+			if *d != nil {
+				err = decodeString(*d)
+			}
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// decodeText turns a text that encodeText has changed into the original string, where d points to one.
-func decodeText(d any) error {
-	switch d := d.(type) {
-	case *string:
-		return decodeString(d)
-	case **string:
-		if *d == nil {
-			return nil
-		}
-		return decodeString(*d)
-	case *int64, *int, *bool, *[]byte, moment, list:
-		return nil
-	}
-	if v := reflect.ValueOf(d); v.Kind() == reflect.Pointer && v.Elem().Kind() == reflect.String {
-		s := v.Elem().String()
-		if err := decodeString(&s); err != nil {
-			return err
-		}
-		v.Elem().SetString(s)
-	}
-	return nil
-}
-
+// decodeString turns a text of encodeText into the original string.
 func decodeString(s *string) error {
 	digits, encoded := strings.CutPrefix(*s, hexMark)
 	if !encoded {

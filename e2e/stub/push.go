@@ -118,7 +118,7 @@ func (p *pusher) put(ctx context.Context, id string, body []byte) (int, error) {
 	return resp.StatusCode, resp.Body.Close()
 }
 
-// PushTo has transactions go to several replicas in turn, as a plain load balancer does.
+// PushTo has transactions go to several processes in turn, as a plain load balancer does.
 func (s *Server) PushTo(urls ...string) {
 	s.push.mu.Lock()
 	defer s.push.mu.Unlock()

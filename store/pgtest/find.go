@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 )
 
-// find returns the folder of PostgreSQL's programs, and installs them where that is possible.
+// find returns the folder of PostgreSQL's programs, and installs them if it can.
 func find() (string, error) {
 	if bin := installed(); bin != "" {
 		return bin, nil
@@ -41,7 +41,7 @@ func installed() string {
 		return ""
 	}
 	if real, err := filepath.EvalSymlinks(initdb); err == nil {
-		initdb = real // the others stand beside it
+		initdb = real // the other programs are beside it
 	}
 	return filepath.Dir(initdb)
 }

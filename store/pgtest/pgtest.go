@@ -1,4 +1,9 @@
 // Package pgtest runs a real PostgreSQL server for tests, in a temporary folder and never as root.
+//
+//	server, err := pgtest.Start() // once a test binary
+//	pgtest.Need(t, err)           // skips the test if no server is installed
+//	uri := server.Database(t)     // an empty database
+//	server.Stop()
 package pgtest
 
 import (
@@ -18,7 +23,7 @@ import (
 	"testing"
 )
 
-// ErrMissing says that no PostgreSQL server is installed and that none could be.
+// ErrMissing means no PostgreSQL server is installed and that the installation failed.
 var ErrMissing = errors.New("pgtest: no PostgreSQL server found")
 
 // dbUser owns the server's databases.
@@ -34,15 +39,15 @@ type Server struct {
 	databases atomic.Int64
 }
 
-// watch starts the server, says so, and stops it when its standard input ends: with Stop, or with the test process
-// however that ends.
+// watch starts the server, prints a line, and stops the server when its standard input ends: at Stop, or at any end of the test
+// process.
 const watch = `"$1/pg_ctl" -D "$2/data" -l "$2/log" -w -t 60 -o "$3" start >"$2/start" 2>&1 && echo ready
 read -r _
 "$1/pg_ctl" -D "$2/data" -m immediate -w stop >/dev/null 2>&1
 rm -rf "$2"`
 
 // Start initializes and starts a server that listens on a unix socket and on a free loopback port. It returns
-// ErrMissing where there is no PostgreSQL; on Debian as root it installs it first.
+// ErrMissing without PostgreSQL. As root on Debian it installs PostgreSQL.
 func Start() (*Server, error) {
 	bin, err := find()
 	if err != nil {
@@ -93,7 +98,7 @@ func (s *Server) start() error {
 	return nil
 }
 
-// dropRoot has the server run as another user: it refuses to run as root.
+// dropRoot sets another user for the server, which refuses to run as root.
 func (s *Server) dropRoot() error {
 	u, err := user.Lookup("postgres")
 	if err != nil {
@@ -152,8 +157,8 @@ func (s *Server) run(name string, args ...string) error {
 	return nil
 }
 
-// Need ends a test that can't have a server: skipped, loudly, where PostgreSQL is not installed; failed otherwise,
-// and always in CI (the environment variable CI is not empty).
+// Need ends a test without a server. It skips the test with a notice if PostgreSQL is not installed. After any other error, and in CI
+// (the environment variable CI is not empty), the test fails.
 func Need(t testing.TB, err error) {
 	t.Helper()
 	switch {

@@ -74,7 +74,7 @@ func claimOne(ctx context.Context, s Store, row int64, now time.Time, lease time
 	return claimed[0], true, nil
 }
 
-// testClaimMany claims rows together: those that can't be had are left out.
+// testClaimMany claims rows together. Rows leased or settled are left out.
 func testClaimMany(t *testing.T, s Store) {
 	ctx := t.Context()
 	rows := must(s.Record(ctx, invitations(0, 4), nil))(t)
@@ -92,7 +92,7 @@ func testClaimMany(t *testing.T, s Store) {
 	}
 }
 
-// claim claims rows that must be free.
+// claim claims free rows.
 func claim(t *testing.T, s Store, now time.Time, rows ...invites.Change) (claimed []invites.Change) {
 	t.Helper()
 	for _, r := range rows {

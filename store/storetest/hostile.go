@@ -63,7 +63,7 @@ func testHostileText(t *testing.T, s Store) {
 	}
 }
 
-// head is as much of a text as an identifier may have: the specification allows 255 bytes.
+// head returns the start of a text, short enough for an identifier: the specification allows 255 bytes.
 func head(s string) string { return s[:min(len(s), 240)] }
 
 func testCancelled(t *testing.T, s Store) {
@@ -73,7 +73,7 @@ func testCancelled(t *testing.T, s Store) {
 	for name, err := range map[string]error{
 		"Receive":     first(s.Receive(ctx, events(1, 2))),
 		"Quarantine":  s.Quarantine(ctx, make([]invites.Undecodable, 1)),
-		"Waiting":     first(s.Waiting(ctx)),
+		"Waiting":     first(s.WaitingAfter(ctx, 0, 1)),
 		"Redact":      first(s.Redact(ctx, "$event0", "@alice:example.org")),
 		"Received":    first(s.Received(ctx, "$event0")),
 		"SetAnswer":   s.SetAnswer(ctx, "$event0", "$answer"),
@@ -88,7 +88,7 @@ func testCancelled(t *testing.T, s Store) {
 			t.Errorf("%s: got %v, want context.Canceled", name, err)
 		}
 	}
-	if waiting := must(s.Waiting(t.Context()))(t); len(waiting) != 1 || waiting[0].Redacted || waiting[0].Answer != "" {
+	if waiting := waiting(t, s); len(waiting) != 1 || waiting[0].Redacted || waiting[0].Answer != "" {
 		t.Errorf("something was written: %+v", waiting)
 	}
 }
@@ -98,7 +98,7 @@ func testPing(t *testing.T, s Store) {
 	check(t, s.Ping(t.Context()))
 }
 
-// testTogether mixes writers that succeed, fail and give up: none may harm another, even where they share a commit.
+// testTogether mixes writers with success, failure and cancellation. None may harm another, even in a shared commit.
 func testTogether(t *testing.T, s Store) {
 	ctx := t.Context()
 	const rounds = 30
@@ -143,7 +143,7 @@ func testTogether(t *testing.T, s Store) {
 	if got := must(s.Audit(ctx, "$command"))(t); len(got) != 0 {
 		t.Errorf("%d audit rows of settlements that failed", len(got))
 	}
-	if waiting := must(s.Waiting(ctx))(t); len(waiting) != rounds {
+	if waiting := waiting(t, s); len(waiting) != rounds {
 		t.Errorf("%d events wait, want %d", len(waiting), rounds)
 	}
 }

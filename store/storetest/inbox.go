@@ -79,7 +79,7 @@ func testReceiveMany(t *testing.T, s Store) {
 	if !slices.IsSortedFunc(fresh, func(a, b invites.Received) int { return int(a.Seq - b.Seq) }) {
 		t.Error("not in order of Seq")
 	}
-	if waiting := must(s.Waiting(t.Context()))(t); !reflect.DeepEqual(waiting, fresh) {
+	if waiting := waiting(t, s); !reflect.DeepEqual(waiting, fresh) {
 		t.Error("what waits is not what was received, in that order")
 	}
 }
@@ -106,7 +106,7 @@ func testReceiveKeepsEverything(t *testing.T, s Store) {
 	}
 }
 
-// first drops the value of a call whose error alone matters.
+// first returns the error of a call.
 func first[T any](_ T, err error) error { return err }
 
 func testWaiting(t *testing.T, s Store) {
@@ -120,7 +120,7 @@ func testWaiting(t *testing.T, s Store) {
 		}
 	}
 	var got []id.EventID
-	for _, e := range must(s.Waiting(ctx))(t) {
+	for _, e := range waiting(t, s) {
 		got = append(got, e.Event)
 	}
 	if want := []id.EventID{"$event0", "$event2", "$event3"}; !slices.Equal(got, want) {

@@ -240,7 +240,7 @@ func testSettleMany(t *testing.T, s Store) {
 	}
 }
 
-// testSettleThen records what follows from an outcome with it, or not at all.
+// testSettleThen records the rows following from an outcome in the same commit, or not at all.
 func testSettleThen(t *testing.T, s Store) {
 	ctx := t.Context()
 	row := claim(t, s, epoch, must(s.Record(ctx, invitations(0, 2), nil))(t)[0])[0]

@@ -14,7 +14,7 @@ import (
 	"usher/room"
 )
 
-// member is the nth thing that happens to @user1: seen n minutes after epoch, sent a second before.
+// member returns the nth member event of @user1: seen n minutes after epoch, sent a second before.
 func member(n int, membership string, sender id.UserID) invites.MemberEvent {
 	at := epoch.Add(time.Duration(n) * time.Minute)
 	return invites.MemberEvent{Event: id.EventID(fmt.Sprintf("$m%d", n)), Room: "!room:example.org", Target: "@user1:example.org", Sender: sender,
@@ -65,7 +65,7 @@ func testLedger(t *testing.T, s Store) {
 			t.Errorf("%s: got  %+v\nwant %+v", tt.name, got, want)
 		}
 	}
-	// What is no invitation's end leaves no trace, and a clock that is ahead counts for nothing.
+	// A join without an invitation leaves no trace, and a server's clock can't date an entry into the future.
 	observe(t, s, invites.MemberEvent{Event: "$x", Room: lobby, Target: "@other:example.org", Sender: asker, Membership: "join", SeenAt: epoch})
 	if got := must(s.EntriesOf(t.Context(), lobby, "@other:example.org", 5))(t); len(got) != 0 {
 		t.Errorf("got %+v", got)
@@ -78,7 +78,7 @@ func testLedger(t *testing.T, s Store) {
 	}
 }
 
-// testLedgerWays tells through which command an invitation came and went.
+// testLedgerWays finds the command through which an invitation came and went.
 func testLedgerWays(t *testing.T, s Store) {
 	ctx := t.Context()
 	asked := func(n int, action room.ActionType, performer id.UserID) {
@@ -118,8 +118,8 @@ func testLedgerWays(t *testing.T, s Store) {
 }
 
 // testLedgerAgain sends the same events twice, as homeservers do.
-// testLedgerBehind: what came late, and all at once, is laid to the commands that it came of; one that found the person invited
-// sent nothing.
+// testLedgerBehind: invitations seen late, and all at once, are matched with their commands. A command for an invited user sent
+// nothing.
 func testLedgerBehind(t *testing.T, s Store) {
 	ctx := t.Context()
 	for n, code := range map[int]string{1: "done", 3: "done", 4: "invite.already", 5: "done"} {

@@ -84,7 +84,7 @@ func testRefund(t *testing.T, s Store) {
 	}
 }
 
-// testSpendConcurrently has many spend of a quota of five, each on what it read.
+// testSpendConcurrently has many callers spend a quota of five, each with the version it has read.
 func testSpendConcurrently(t *testing.T, s Store) {
 	ctx := t.Context()
 	const quota, people = 5, 12

@@ -1,4 +1,7 @@
-// Package storetest holds every promise of the store as a test, to run on each database.
+// Package storetest has every promise of the store as a test, to run on each database.
+//
+// A promise is a function testX(t, s) in the file of its subject and a line in Run. It uses the methods of Store only, and knows no
+// SQL.
 package storetest
 
 import (
@@ -14,10 +17,11 @@ import (
 	"usher/room"
 )
 
-// Store is what the suite tests: the port, and what operators read.
+// Store is the store under test: the port, and the methods for operators.
 type Store interface {
 	invites.Store
 	invites.Guards
+	WaitingAfter(ctx context.Context, seq int64, limit int) ([]invites.Received, error)
 	OpenAnswers(ctx context.Context) ([]id.EventID, error)
 	Quarantined(ctx context.Context, limit int) ([]invites.Undecodable, error)
 	Audit(ctx context.Context, command id.EventID) ([]invites.Audit, error)
@@ -27,7 +31,7 @@ type Store interface {
 	SaveSpaceChildren(ctx context.Context, children []invites.SpaceChild) error
 }
 
-// Run tests stores that open returns, each empty and closed when its test ends.
+// Run tests the stores returned by open. Each is empty, and closed at the end of its test.
 func Run(t *testing.T, open func(t *testing.T) Store) {
 	tests := []struct {
 		name string
@@ -125,6 +129,15 @@ func decision(n int) invites.Audit {
 	i := invitation(n)
 	return invites.Audit{At: epoch, Kind: "decision", Action: i.Action, Room: i.Room, Actor: i.Actor, Performer: i.Performer,
 		Target: i.Target, Verdict: "allow", Command: i.Command}
+}
+
+// waiting returns the unhandled events, read back whole.
+func waiting(t *testing.T, s Store) (list []invites.Received) {
+	t.Helper()
+	for _, key := range must(s.WaitingAfter(t.Context(), 0, 1000))(t) {
+		list = append(list, must(s.Received(t.Context(), key.Event))(t))
+	}
+	return list
 }
 
 // must returns v, or ends the test.

@@ -1,10 +1,8 @@
 package store_test
 
 import (
-	"context"
 	"errors"
 	"io/fs"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,44 +11,7 @@ import (
 
 	"usher/invites"
 	"usher/store"
-	"usher/store/pgtest"
 )
-
-func TestOpenErrors(t *testing.T) {
-	dir := t.TempDir()
-	text := filepath.Join(dir, "text")
-	if err := os.WriteFile(text, []byte(strings.Repeat("no database\n", 500)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct {
-		typ, uri string
-		want     error
-	}{
-		{"mysql", "x", store.ErrURI},
-		{"", "usher.db", store.ErrURI},
-		{"sqlite", "", store.ErrURI},
-		{"sqlite", "postgres://u:secret@localhost/db", store.ErrURI},
-		{"sqlite", "file:", store.ErrURI},
-		{"sqlite", "file://elsewhere/usher.db", store.ErrURI},
-		{"sqlite", "file:%zz", store.ErrURI},
-		{"sqlite", "file:a?%zz", store.ErrURI},
-		{"sqlite", filepath.Join(dir, "none", "usher.db"), store.ErrUnreachable},
-		{"sqlite", dir, store.ErrUnreachable},
-		{"sqlite", text, store.ErrUnreachable},
-		{"postgres", "postgres://u:secret@localhost:port/db", store.ErrURI},
-		{"postgres", "file:usher.db", store.ErrURI},
-		{"postgres", "postgres://u:secret@127.0.0.1:1/db?sslmode=disable", store.ErrUnreachable},
-		{"postgres", "postgres://u:secret@/db?host=" + url.QueryEscape(dir), store.ErrUnreachable},
-	} {
-		s, err := store.Open(t.Context(), store.Config{Type: tt.typ, URI: tt.uri})
-		if !errors.Is(err, tt.want) || s != nil {
-			t.Errorf("%s %s: got %v, want %v", tt.typ, tt.uri, err, tt.want)
-		}
-		if err != nil && strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s %s: the password is in %q", tt.typ, tt.uri, err)
-		}
-	}
-}
 
 func TestSQLiteURIs(t *testing.T) {
 	for _, tt := range []struct{ uri, file string }{
@@ -121,44 +82,7 @@ func TestSecondProcess(t *testing.T) {
 	open(t, "sqlite", file)
 }
 
-func TestForeignDatabase(t *testing.T) {
-	server, err := server()
-	pgtest.Need(t, err)
-	uri := server.Database(t)
-	s := open(t, "postgres", uri)
-	for _, sql := range []string{`UPDATE database_owner SET owner = 'somebody'`, `CREATE TABLE state_groups_state (x INT)`} {
-		if _, err := s.Pool().Exec(t.Context(), sql); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := store.Open(t.Context(), store.Config{Type: "postgres", URI: uri}); !errors.Is(err, store.ErrForeign) {
-			t.Errorf("%s: got %v, want ErrForeign", sql, err)
-		}
-	}
-}
-
-// TestReplicasStart opens one empty PostgreSQL database from several replicas at once.
-func TestReplicasStart(t *testing.T) {
-	server, err := server()
-	pgtest.Need(t, err)
-	uri := server.Database(t)
-	results := make(chan error)
-	for range 4 {
-		go func() {
-			s, err := store.Open(context.Background(), store.Config{Type: "postgres", URI: uri})
-			if err == nil {
-				err = errors.Join(s.Ping(context.Background()), s.Close())
-			}
-			results <- err
-		}()
-	}
-	for range 4 {
-		if err := <-results; err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-// TestFile keeps what was written when the file is opened again.
+// TestFile reads the rows after a reopening of the file.
 func TestFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "usher.db")
 	s := open(t, "sqlite", file)

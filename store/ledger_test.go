@@ -34,7 +34,7 @@ func fillLedger(b *testing.B, s *store.Store, rows int) {
 	}
 }
 
-// BenchmarkLedger shows that what a ledger holds does not slow it down.
+// BenchmarkLedger shows the cost by the size of the ledger.
 func BenchmarkLedger(b *testing.B) {
 	for _, rows := range []int{10, 1000, 100_000} {
 		s := sqliteStore(b)

@@ -1,0 +1,271 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/id"
+
+	"usher/appservice"
+	"usher/config"
+	"usher/connect"
+	"usher/homeserver"
+	"usher/invites"
+	"usher/loop"
+	"usher/metrics"
+	"usher/operator"
+	"usher/store"
+)
+
+// process is one running Usher. From its start to its end it listens, and answers for health and metrics. While it is the active
+// process on its database, a bot acts; else it forwards requests to the active process.
+type process struct {
+	cfg     *config.Config
+	version string
+	log     zerolog.Logger
+	store   *store.Store
+	client  *homeserver.Client
+	metrics *metrics.Metrics
+	health  *operator.Health
+	standby *appservice.Standby
+	acting  atomic.Pointer[bot] // nil: this process stands by
+	stopBy  func() time.Time    // when the process has to have stopped, counted from the first call
+}
+
+// Run runs Usher until ctx ends, then finishes what is under way within the configured time. Its errors wrap
+// ErrTokenRefused, ErrHomeserverUnreachable, connect.ErrDatabase or connect.ErrListen where one of these is the cause.
+func Run(ctx context.Context, cfg *config.Config, version string) error {
+	log, err := logger(cfg)
+	if err != nil {
+		return err
+	}
+	p := &process{cfg: cfg, version: version, log: log, metrics: metrics.New(version, clock{})}
+	if p.client, err = connect.Homeserver(cfg, version, p.metrics, log); err != nil {
+		return err
+	}
+	if p.store, err = store.Open(ctx, connect.Database(cfg)); err != nil {
+		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
+	}
+	defer func() { _ = p.store.Close() }()
+	if n := p.store.Ahead(); n > 0 {
+		log.Info().Int("upgrades", n).Msg("the database was upgraded by a newer version, with which this one can go on")
+	}
+	p.stopBy = sync.OnceValue(func() time.Time { return time.Now().Add(cfg.ShutdownTimeout) })
+	p.health = &operator.Health{Database: p.store, Tokens: p.client, Device: p, Peer: p}
+	p.standby = appservice.NewStandby(appservice.StandbyOptions{
+		Token: cfg.Appservice.HSToken.Reveal(), Active: p.store.ActiveAddress, MaxBody: int64(cfg.Appservice.MaxBodySize),
+		ReadTimeout: cfg.Appservice.RequestTimeout, Ready: p.health.Reasons, Log: log,
+	})
+	if err := p.meet(ctx); err != nil {
+		return err
+	}
+	return p.serve(ctx)
+}
+
+// meet makes the bot known to the homeserver, and finds out early whether the homeserver takes the token.
+func (p *process) meet(ctx context.Context) error {
+	if _, err := p.client.Versions(ctx); err != nil {
+		return fmt.Errorf("%w: %w", ErrHomeserverUnreachable, err)
+	}
+	if err := p.client.Register(ctx); err != nil {
+		return unwelcome("registering the bot", err)
+	}
+	me, err := p.client.Whoami(ctx)
+	if err != nil {
+		return unwelcome("asking who I am", err)
+	}
+	if bot := id.UserID(p.cfg.BotUser()); me != bot {
+		return fmt.Errorf("%w: it takes me for %s, but the config says %s", ErrTokenRefused, me, bot)
+	}
+	if err := p.client.SetProfile(ctx, p.cfg.Appservice.Bot.Displayname, p.cfg.Appservice.Bot.Avatar); err != nil {
+		p.log.Warn().Err(err).Msg("the profile could not be set")
+	}
+	rooms, err := p.client.JoinedRooms(ctx)
+	if err != nil {
+		return unwelcome("listing joined rooms", err)
+	}
+	p.log.Info().Stringer("user", me).Int("rooms", len(rooms)).Bool("puppet", p.cfg.Puppet.Enabled).Msg("met the homeserver")
+	return nil
+}
+
+// unwelcome tells a refused token from a homeserver that is not there.
+func unwelcome(doing string, err error) error {
+	if invites.Stopped(err) || invites.Refused(err) {
+		return fmt.Errorf("%w while %s: %w", ErrTokenRefused, doing, err)
+	}
+	return fmt.Errorf("%w: %s: %w", ErrHomeserverUnreachable, doing, err)
+}
+
+// serve listens, and acts or stands by, until ctx ends or the listener fails.
+func (p *process) serve(ctx context.Context) error {
+	listener, err := connect.Listen(p.cfg.Appservice.Listen)
+	if err != nil {
+		return fmt.Errorf("%w: %w", connect.ErrListen, err)
+	}
+	monitor := operator.Monitor{Health: p.health, Metrics: p.metrics, Lanes: p.lanes, Log: p.log}
+	stop, err := monitor.Start(p.cfg.Metrics)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer stop()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	server := &http.Server{Handler: p, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			cancel(fmt.Errorf("%w: %w", connect.ErrListen, err))
+		}
+	}()
+	p.log.Info().Stringer("address", listener.Addr()).Msg("listening")
+	go loop.Every(ctx, recheckEvery, p.client.Recheck)
+	err = p.actInTurn(ctx, listener.Addr())
+	if cause := context.Cause(ctx); err == nil && errors.Is(cause, connect.ErrListen) {
+		err = cause
+	}
+	p.standby.Drain()
+	deadline, done := context.WithDeadline(context.WithoutCancel(ctx), p.stopBy())
+	defer done()
+	if late := server.Shutdown(deadline); late != nil {
+		p.log.Warn().Err(late).Msg("not every request was answered in time")
+	}
+	return err
+}
+
+// ServeHTTP implements http.Handler.
+func (p *process) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if b := p.acting.Load(); b != nil {
+		b.intake.ServeHTTP(w, r)
+		return
+	}
+	p.standby.ServeHTTP(w, r)
+}
+
+// recheckEvery is the pause between two checks of a refused token.
+const recheckEvery = 5 * time.Second
+
+// activePause is the longest pause between two tries to become the active process while the database can't be asked.
+const activePause = 2 * time.Second
+
+// actInTurn waits until this process is the active one and acts until it is not, again and again until ctx ends. Only the first
+// time, a failure to begin is an error.
+func (p *process) actInTurn(ctx context.Context, listening net.Addr) error {
+	pause := loop.Backoff{First: firstPause, Last: activePause}
+	for first := true; ctx.Err() == nil; {
+		active, err := p.store.AwaitActive(ctx)
+		if err == nil {
+			err = p.act(ctx, active, listening)
+			if left := active.Close(); left != nil {
+				p.log.Warn().Err(left).Msg("the session of the active process could not be closed")
+			}
+			if err != nil && first {
+				return err
+			}
+			first = false
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		if err == nil {
+			pause.Reset()
+		}
+		wait := pause.Next()
+		p.log.Warn().Err(err).Dur("again_in", wait).Msg("this process does not act; it tries to become the active one")
+		loop.Sleep(ctx, wait)
+	}
+	return nil
+}
+
+// act runs a bot until ctx ends, which lets it finish, or until another process may act, which stops it at once.
+func (p *process) act(ctx context.Context, active *store.Active, listening net.Addr) error {
+	b, err := p.build(ctx)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	held, cancel := context.WithCancel(ctx) // ends when ctx does, or with the right to act
+	defer cancel()
+	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		if active.Watch(watching) != nil {
+			cancel()
+			b.cancel()
+		}
+	})
+	defer func() { unwatch(); watch.Wait() }()
+	err = b.start(held)
+	address := advertised(p.cfg.Appservice, listening, active.LocalAddr())
+	if err == nil {
+		p.acting.Store(b)
+		err = active.Announce(held, address)
+	}
+	if err != nil && held.Err() == nil {
+		p.acting.Store(nil)
+		b.halt()
+		return err
+	}
+	p.log.Info().Str("address", address).Msg("ready")
+	<-held.Done()
+	b.intake.Drain()
+	if ctx.Err() == nil {
+		p.log.Warn().Msg("the session that makes this process the active one is gone: all work stops")
+		p.acting.Store(nil)
+		b.halt()
+		return nil
+	}
+	p.log.Info().Msg("stopping: what is under way is finished")
+	p.health.Stop()
+	deadline, done := context.WithDeadline(context.WithoutCancel(ctx), p.stopBy())
+	defer done()
+	b.finish(deadline, b.jobs.Stop)
+	return nil
+}
+
+// advertised is the address at which other processes reach this one: the configured one; or where it listens; or, where it listens
+// on all addresses, the one from which it reaches the database server; or the name of this machine.
+func advertised(cfg config.Appservice, listening, database net.Addr) string {
+	if cfg.Advertise != "" {
+		return cfg.Advertise
+	}
+	tcp, ok := listening.(*net.TCPAddr)
+	if !ok || !tcp.IP.IsUnspecified() {
+		return cfg.Listen
+	}
+	port := fmt.Sprint(tcp.Port)
+	if from, ok := database.(*net.TCPAddr); ok && !from.IP.IsLoopback() {
+		return net.JoinHostPort(from.IP.String(), port)
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		name = "localhost"
+	}
+	return net.JoinHostPort(name, port)
+}
+
+// lanes implements metrics.Sources.
+func (p *process) lanes() (l metrics.Lanes) {
+	if b := p.acting.Load(); b != nil {
+		l.Active = true
+		l.Rooms, l.Events = b.lanes.depth()
+	}
+	return l
+}
+
+// Ready implements operator.Device: the device of encrypted rooms matters to the active process only.
+func (p *process) Ready() bool {
+	b := p.acting.Load()
+	return b == nil || b.sealed.device == nil || b.sealed.device.Ready()
+}
+
+// Unreachable implements operator.Peer.
+func (p *process) Unreachable(ctx context.Context) bool {
+	return p.acting.Load() == nil && p.standby.Reachable(ctx) != nil
+}

@@ -1,0 +1,151 @@
+// Package events is the table of event types that Usher works with. Each row says for one kind of event when the intake keeps it in the
+// inbox, which handler gets it, whether an encrypted event may turn out to be one, and which caches it invalidates.
+//
+// The intake asks Find for each event of a transaction. The bot asks Route for each event that leaves the inbox, and switches on the
+// handler once. An event type without a row matters to nobody: the intake only tells the state cache that it changed.
+//
+// To add an event type, add a row, and a handler if none fits. This package holds no logic of any handler.
+package events
+
+import (
+	"slices"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
+	"usher/invites"
+	"usher/policy"
+	"usher/room"
+)
+
+// Keep says when the intake keeps an event in the inbox.
+type Keep int
+
+// When the intake keeps an event.
+const (
+	Never              Keep = iota
+	Always                  // always
+	IfAddressed             // the message may be a command
+	IfSecret                // the encrypted event may be a command or a vote
+	IfVote                  // the reaction is a vote on an open card
+	IfCard                  // the redacted event is an open card or a vote on one
+	IfGuarded               // a guard watches the room
+	IfGuardedOrClaimed      // a guard watches the room, or a space claims it
+)
+
+// Handler says which part of the bot handles an event of the inbox.
+type Handler int
+
+// The handlers.
+const (
+	Nobody     Handler = iota
+	ToCommands         // runs a command
+	ToCards            // counts a vote on a card
+	ToRedacted         // looks at the card, or the vote on one, that was redacted
+	ToOwn              // follows the memberships of the bot
+	ToKnocks           // answers a knock
+	ToGuard            // defends the room
+	ToLevels           // looks at the power levels of a guarded or claimed room
+	ToPolicy           // reads a policy again
+	ToSpaces           // looks at the policies that a room inherits
+	ToFollow           // follows a room to its successor
+)
+
+// Caches is a set of caches.
+type Caches uint8
+
+// The caches that an event may invalidate, besides the state cache, which every state event does.
+const (
+	Keys  Caches = 1 << iota // users who have the keys of the bot's encrypted events
+	Rules                    // rules of expiry, which rooms inherit
+	Power                    // power levels, by which the bot may advertise its commands
+)
+
+// Row is one kind of event.
+type Row struct {
+	Type        string
+	State       bool     // a state event
+	EmptyKey    bool     // with an empty state key only
+	OfBot       bool     // with the bot as its state key only
+	OfSender    bool     // with its sender as its state key only
+	Memberships []string // of m.room.member; nil: any
+	Keep        Keep
+	Handler     Handler
+	Opens       bool // an encrypted event may turn out to be one
+	Invalidates Caches
+}
+
+// table lists all kinds of events. The first row that fits an event counts.
+var table = []Row{
+	{Type: room.TypeMessage, Keep: IfAddressed, Handler: ToCommands, Opens: true},
+	{Type: room.TypeEncrypted, Keep: IfSecret},
+	{Type: room.TypeReaction, Keep: IfVote, Handler: ToCards, Opens: true},
+	{Type: room.TypeRedaction, Keep: IfCard, Handler: ToRedacted},
+
+	{Type: room.TypeMember, State: true, OfSender: true, Memberships: []string{"knock"}, Keep: Always, Handler: ToKnocks, Invalidates: Keys},
+	{Type: room.TypeMember, State: true, OfBot: true, Keep: Always, Handler: ToOwn, Invalidates: Keys},
+	{Type: room.TypeMember, State: true, Memberships: []string{"knock"}, Keep: Always, Handler: ToGuard, Invalidates: Keys},
+	{Type: room.TypeMember, State: true, Memberships: []string{"join", "invite"}, Keep: IfGuarded, Handler: ToGuard, Invalidates: Keys},
+	{Type: room.TypeMember, State: true, Invalidates: Keys},
+	{Type: room.TypeJoinRules, State: true, EmptyKey: true, Keep: IfGuarded, Handler: ToGuard},
+	{Type: room.TypePowerLevels, State: true, EmptyKey: true, Keep: IfGuardedOrClaimed, Handler: ToLevels, Invalidates: Rules | Power},
+	{Type: policy.EventType, State: true, EmptyKey: true, Keep: Always, Handler: ToPolicy, Invalidates: Rules},
+	{Type: room.TypeTombstone, State: true, EmptyKey: true, Keep: Always, Handler: ToFollow},
+	{Type: room.TypeSpaceChild, State: true, Keep: Always, Handler: ToSpaces},
+	{Type: room.TypeSpaceParent, State: true, Keep: Always, Handler: ToSpaces},
+	{Type: room.TypeEncryption, State: true, Invalidates: Keys},
+	{Type: room.TypeHistoryVisibility, State: true, Invalidates: Keys},
+}
+
+// Event is an event as the table sees it.
+type Event struct {
+	Type       string
+	State      bool // it has a state key
+	StateKey   string
+	Sender     string
+	Membership string // of m.room.member
+}
+
+// Find returns the row of an event, the zero Row if it has none.
+func Find(e Event, bot id.UserID) Row {
+	for i := range table {
+		if table[i].Type != e.Type { // saves the copy of the row
+			continue
+		}
+		if r := table[i]; r.fits(e, bot) {
+			return r
+		}
+	}
+	return Row{}
+}
+
+// fits reports whether an event of the row's type is of its kind.
+func (r *Row) fits(e Event, bot id.UserID) bool {
+	return r.State == e.State &&
+		(!r.EmptyKey || e.StateKey == "") &&
+		(!r.OfBot || e.StateKey == string(bot)) &&
+		(!r.OfSender || e.StateKey == e.Sender) &&
+		(r.Memberships == nil || slices.Contains(r.Memberships, e.Membership))
+}
+
+// Route returns the row of an event from the inbox.
+func Route(ev invites.Received, bot id.UserID) Row {
+	e := Event{Type: ev.Type, Sender: string(ev.Sender)}
+	if ev.StateKey != nil {
+		e.State, e.StateKey = true, *ev.StateKey
+	}
+	if e.Type == room.TypeMember {
+		e.Membership = exactjson.Text(ev.Raw, "content", "membership")
+	}
+	return Find(e, bot)
+}
+
+// Invalidated returns the caches that a change of a piece of state invalidates.
+func Invalidated(k room.Key) (caches Caches) {
+	for i := range table {
+		if r := table[i]; r.Type == k.Type && r.State && (!r.EmptyKey || k.StateKey == "") {
+			caches |= r.Invalidates
+		}
+	}
+	return caches
+}

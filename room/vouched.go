@@ -1,0 +1,35 @@
+package room
+
+import (
+	"encoding/json"
+
+	"maunium.net/go/mautrix/id"
+)
+
+// VouchedNeeds names the state that Vouched depends on.
+func VouchedNeeds(user id.UserID, content json.RawMessage) []Key {
+	return append(Needs(joinOf(user, content)), Key{Type: TypePowerLevels})
+}
+
+// Vouched judges whether a user who was not invited may have joined by a restricted join rule: the rule in the snapshot is a restricted
+// one, and the user whom the content of the join names in join_authorised_via_users_server is in the room and has the power to invite.
+// Homeservers check that name only while the rule is restricted, so a join under any other rule is vouched for by nobody.
+func Vouched(s *Snapshot, user id.UserID, content json.RawMessage) Result {
+	join := joinOf(user, content)
+	events := map[Key]*Event{}
+	for _, k := range Needs(join) {
+		if event, known := s.Event(k); known {
+			events[k] = event
+		}
+	}
+	events[MemberKey(user)] = nil
+	r := Authorize(NewSnapshot(State{Version: s.version, Events: events}), join)
+	if r.Verdict == Allow && r.Rule != RuleJoinRestricted {
+		r = deny(r.Rule, r.Evidence)
+	}
+	return r
+}
+
+func joinOf(user id.UserID, content json.RawMessage) Action {
+	return Action{Type: Join, Sender: user, Target: user, Content: content}
+}
