@@ -264,7 +264,7 @@ func (n *Intake) take(w http.ResponseWriter, r *http.Request, t *work, txn strin
 	}
 	// What is no JSON is sent again for ever; but nothing of it can be kept, and a 200 would lose it in silence.
 	if err := n.sort(t, txn); err != nil {
-		n.o.Log.Error().Err(err).Str("transaction_id", shorten(txn, 64)).Int("bytes", len(t.body)).Msg("Transaction refused")
+		n.o.Log.Error().Err(err).Str("transaction_id", room.Shorten(txn, 64)).Int("bytes", len(t.body)).Msg("Transaction refused")
 		return http.StatusBadRequest, "M_NOT_JSON"
 	}
 	if t.quiet() {
@@ -273,7 +273,7 @@ func (n *Intake) take(w http.ResponseWriter, r *http.Request, t *work, txn strin
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), n.o.Limits.Commit)
 	defer cancel()
 	if err := n.commit(ctx, t); err != nil {
-		n.o.Log.Error().Err(err).Str("transaction_id", shorten(txn, 64)).Msg("Transaction not committed")
+		n.o.Log.Error().Err(err).Str("transaction_id", room.Shorten(txn, 64)).Msg("Transaction not committed")
 		return http.StatusServiceUnavailable, "M_UNKNOWN"
 	}
 	return http.StatusOK, ""

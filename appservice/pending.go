@@ -9,6 +9,7 @@ import (
 
 	"usher/exactjson"
 	"usher/invites"
+	"usher/room"
 )
 
 // Pending knows who has an open invitation where, so that of all the joins and leaves in the stream only those that end an
@@ -68,11 +69,11 @@ func (n *Intake) member(t *work, e *rawEvent, in id.RoomID, user id.UserID) (fau
 	sender, okSender := exactjson.Unquote(e.sender)
 	ts, okTime := number(e.ts)
 	switch {
-	case !okID || len(event) < 2 || event[0] != '$' || len(event) > maxID:
+	case !okID || len(event) < 2 || event[0] != '$' || len(event) > room.MaxID:
 		return faultID
-	case !okSender || len(sender) < 2 || sender[0] != '@' || len(sender) > maxID:
+	case !okSender || len(sender) < 2 || sender[0] != '@' || len(sender) > room.MaxID:
 		return faultSender
-	case len(in) > maxID || len(user) > maxID:
+	case len(in) > room.MaxID || len(user) > room.MaxID:
 		return faultState
 	case !okTime:
 		return faultTime

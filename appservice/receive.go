@@ -90,8 +90,8 @@ func (n *Intake) receiveAll(ctx context.Context, batch []*arrival) {
 		if e.Type == room.TypeEncrypted {
 			level = zerolog.DebugLevel // most of it is chat
 		}
-		n.o.Log.WithLevel(level).Str("transaction_id", shorten(from[e.Event], 64)).Stringer("event", e.Event).Stringer("room", e.Room).
-			Stringer("sender", e.Sender).Str("type", shorten(e.Type, 64)).Msg("Event kept")
+		n.o.Log.WithLevel(level).Str("transaction_id", room.Shorten(from[e.Event], 64)).Stringer("event", e.Event).Stringer("room", e.Room).
+			Stringer("sender", e.Sender).Str("type", room.Shorten(e.Type, 64)).Msg("Event kept")
 	}
 	// What is committed is handed on even if a redaction failed: it is not new when it comes again.
 	if len(fresh) > 0 {

@@ -110,7 +110,7 @@ func (n *Intake) sort(t *work, txn string) error {
 		}
 	}
 	for _, b := range t.broken {
-		n.o.Log.Warn().Str("transaction_id", shorten(txn, 64)).Str("fault", b.Fault).Int("bytes", len(b.Raw)).Msg("Undecodable event")
+		n.o.Log.Warn().Str("transaction_id", room.Shorten(txn, 64)).Str("fault", b.Fault).Int("bytes", len(b.Raw)).Msg("Undecodable event")
 	}
 	return err
 }

@@ -28,7 +28,7 @@ func stays(raw json.RawMessage) bool {
 // arrived completes the ledger of a room that the bot has joined: one request tells of all who are invited there.
 func (b *bot) arrived(ctx context.Context, r id.RoomID) error {
 	asked := time.Now()
-	found, err := b.client.Invited(ctx, r, asked)
+	found, err := b.client.InvitedMembers(ctx, r, asked)
 	if invites.Refused(err) {
 		return nil // out again
 	} else if err != nil {

@@ -4,16 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"time"
 
+	"usher/exactjson"
 	"usher/invites"
 
-	"github.com/tidwall/gjson"
 	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/id"
 )
 
 // AccountData returns the bot's own account data of a type, nil where there is none
 // (https://spec.matrix.org/latest/client-server-api/#client-config).
-func (c *Client) AccountData(ctx context.Context, kind string) (json.RawMessage, error) {
+func (c Account) AccountData(ctx context.Context, kind string) (json.RawMessage, error) {
 	body, err := c.do(ctx, request{name: "account_data", method: http.MethodGet, path: path("v3", "user", c.user, "account_data", kind)})
 	if invites.Errcode(err) == mautrix.MNotFound.ErrCode {
 		return nil, nil
@@ -22,7 +24,7 @@ func (c *Client) AccountData(ctx context.Context, kind string) (json.RawMessage,
 }
 
 // SetAccountData replaces the bot's own account data of a type.
-func (c *Client) SetAccountData(ctx context.Context, kind string, content any) error {
+func (c Account) SetAccountData(ctx context.Context, kind string, content any) error {
 	_, err := c.do(ctx, request{
 		name: "set_account_data", method: http.MethodPut, path: path("v3", "user", c.user, "account_data", kind), body: content,
 	})
@@ -31,7 +33,7 @@ func (c *Client) SetAccountData(ctx context.Context, kind string, content any) e
 
 // CheckAssertion tells whether the homeserver takes the second registration: it asks who it is by that one's token, as
 // the bot, whom both namespaces cover.
-func (c *Client) CheckAssertion(ctx context.Context) error {
+func (c Account) CheckAssertion(ctx context.Context) error {
 	if c.puppet == nil {
 		return ErrUnsupported
 	}
@@ -40,11 +42,100 @@ func (c *Client) CheckAssertion(ctx context.Context) error {
 }
 
 // LoginTypes returns the ways to log in that the homeserver offers, such as "m.login.application_service".
-func (c *Client) LoginTypes(ctx context.Context) ([]string, error) {
+func (c Account) LoginTypes(ctx context.Context) ([]string, error) {
 	body, err := c.do(ctx, request{name: "login_types", method: http.MethodGet, path: path("v3", "login")})
 	var types []string
-	for _, flow := range gjson.GetBytes(body, "flows.#.type").Array() {
-		types = append(types, flow.Str)
+	for flow := range exactjson.Items(body, "flows") {
+		types = append(types, exactjson.Text(flow, "type"))
 	}
 	return types, err
+}
+
+// Whoami returns the user that the homeserver takes the bot's requests for.
+func (c Account) Whoami(ctx context.Context) (id.UserID, error) {
+	body, err := c.do(ctx, request{name: "whoami", method: http.MethodGet, path: path("v3", "account", "whoami")})
+	return id.UserID(exactjson.Text(body, "user_id")), err
+}
+
+// Versions returns the versions of the specification that the homeserver has, such as "v1.16".
+func (c Account) Versions(ctx context.Context) ([]string, error) {
+	body, err := c.do(ctx, request{name: "versions", open: true, method: http.MethodGet, path: path("versions")})
+	versions, _ := exactjson.Get(body, "versions").Texts()
+	return versions, err
+}
+
+// Time returns the time of the homeserver's clock, to the second. ErrUnsupported if the homeserver sends no Date header.
+func (c Account) Time(ctx context.Context) (time.Time, error) {
+	var date string
+	_, err := c.do(ctx, request{
+		name: "versions", open: true, method: http.MethodGet, path: path("versions"),
+		reader: func(_ *http.Request, resp *http.Response, _ any, _ int64) ([]byte, error) {
+			date = resp.Header.Get("Date")
+			return nil, nil
+		},
+	})
+	if err != nil {
+		return time.Time{}, err
+	}
+	at, err := http.ParseTime(date)
+	if err != nil {
+		return time.Time{}, ErrUnsupported
+	}
+	return at, nil
+}
+
+// Register makes the bot's user (https://spec.matrix.org/latest/application-service-api/#server-admin-style-permissions).
+// That it exists already is fine.
+func (c Account) Register(ctx context.Context) error {
+	_, err := c.do(ctx, request{
+		name: "register", method: http.MethodPost, path: path("v3", "register"),
+		body: map[string]any{"type": "m.login.application_service", "username": c.user.Localpart(), "inhibit_login": true},
+	})
+	if invites.Errcode(err) == mautrix.MUserInUse.ErrCode {
+		return nil
+	}
+	return err
+}
+
+// SetProfile sets the bot's display name and avatar, an mxc: URI, where they differ: each change is an event in every
+// room. An empty one is left as it is.
+func (c Account) SetProfile(ctx context.Context, name, avatar string) error {
+	body, err := c.do(ctx, request{name: "profile", method: http.MethodGet, path: path("v3", "profile", c.user)})
+	if err != nil && invites.Errcode(err) != mautrix.MNotFound.ErrCode {
+		return err
+	}
+	for key, want := range map[string]string{"displayname": name, "avatar_url": avatar} {
+		if want == "" || exactjson.Text(body, key) == want {
+			continue
+		}
+		_, err := c.do(ctx, request{
+			name: "set_profile", method: http.MethodPut, path: path("v3", "profile", c.user, key), body: map[string]string{key: want},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// JoinedRooms returns the rooms that the bot is in.
+func (c Account) JoinedRooms(ctx context.Context) ([]id.RoomID, error) {
+	body, err := c.do(ctx, request{name: "joined_rooms", method: http.MethodGet, path: path("v3", "joined_rooms")})
+	var rooms []id.RoomID
+	for r := range exactjson.Items(body, "joined_rooms") {
+		rooms = append(rooms, id.RoomID(exactjson.Text(r)))
+	}
+	return rooms, err
+}
+
+// Ping has the homeserver call the application service of the given registration id
+// (https://spec.matrix.org/latest/application-service-api/#pinging). ErrUnsupported where it can't.
+func (c Account) Ping(ctx context.Context, appservice, txn string) error {
+	_, err := c.do(ctx, request{
+		name: "ping", method: http.MethodPost, path: path("v1", "appservice", appservice, "ping"), body: map[string]string{"transaction_id": txn},
+	})
+	if status := invites.HTTPStatus(err); status == http.StatusNotFound || status == http.StatusMethodNotAllowed {
+		return ErrUnsupported
+	}
+	return err
 }

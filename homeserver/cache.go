@@ -6,9 +6,9 @@ import (
 	"maps"
 	"time"
 
-	"github.com/tidwall/gjson"
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/invites"
 	"usher/room"
 )
@@ -17,7 +17,7 @@ import (
 type cached struct {
 	room    id.RoomID
 	events  map[room.Key]*room.Event // nil: the room has no such event
-	flights map[room.Key]*flight     // fetches under way
+	fetches map[room.Key]*fetch      // fetches under way
 	members int                      // member events in events
 	shown   map[room.Key]bool        // keys asked for lately
 	snap    *room.Snapshot           // of those in events; nil when one of them changed
@@ -25,31 +25,29 @@ type cached struct {
 	outside bool // the bot is not in the room, as far as known
 }
 
-// flight is one fetch, shared by all who want its key. An invalidation takes it off the room: what it brings may be
+// fetch is one fetch, shared by all who want its key. An invalidation takes it off the room: what it brings may be
 // older than that, so it serves those who waited already and is not kept.
-type flight struct {
+type fetch struct {
 	key   room.Key
 	done  chan struct{}
 	event *room.Event
 	err   error
 }
 
-const typeMember = "m.room.member"
+var createKey = room.Key{Type: room.TypeCreate}
 
-var createKey = room.Key{Type: "m.room.create"}
-
-// board finds the flights that bring what is missing of the keys, new ones where none is under way, and what was had.
-func (c *cached) board(keys []room.Key) (had map[room.Key]*room.Event, waits, starts []*flight) {
+// split finds the fetches that bring what is missing of the keys, new ones where none is under way, and what was had.
+func (c *cached) split(keys []room.Key) (had map[room.Key]*room.Event, waits, starts []*fetch) {
 	had = make(map[room.Key]*room.Event, len(keys))
 	for _, k := range keys {
 		if e, known := c.events[k]; known {
 			had[k] = e
 			continue
 		}
-		f := c.flights[k]
+		f := c.fetches[k]
 		if f == nil {
-			f = &flight{key: k, done: make(chan struct{})}
-			c.flights[k] = f
+			f = &fetch{key: k, done: make(chan struct{})}
+			c.fetches[k] = f
 			starts = append(starts, f)
 		}
 		waits = append(waits, f)
@@ -59,12 +57,16 @@ func (c *cached) board(keys []room.Key) (had map[room.Key]*room.Event, waits, st
 
 // Changed makes the cache forget one piece of a room's state. It is called for every state event in the stream.
 func (s *State) Changed(r id.RoomID, k room.Key) {
+	if k == room.MemberKey(s.client.user) {
+		s.counts.forget(r)
+		s.collections.forget(r)
+	}
+	if k.Type == room.TypeMember {
+		s.counts.changed(r)
+	}
+	s.collections.changed(r, k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if k == room.MemberKey(s.client.user) {
-		s.forgetRecords(r)
-	}
-	s.changedRecords(r, k)
 	found := s.rooms[r]
 	if found == nil {
 		return
@@ -74,9 +76,9 @@ func (s *State) Changed(r id.RoomID, k room.Key) {
 		s.remove(found)
 		return
 	}
-	delete(c.flights, k)
+	delete(c.fetches, k)
 	c.drop(k)
-	if _, known := c.events[k]; known && k.Type == typeMember {
+	if _, known := c.events[k]; known && k.Type == room.TypeMember {
 		c.members--
 		s.kept--
 	}
@@ -85,9 +87,10 @@ func (s *State) Changed(r id.RoomID, k room.Key) {
 
 // Invalidate makes the cache forget a room: after a gap, or when the homeserver refuses what was predicted to pass.
 func (s *State) Invalidate(r id.RoomID) {
+	s.counts.forget(r)
+	s.collections.forget(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.forgetRecords(r)
 	if found := s.rooms[r]; found != nil {
 		s.remove(found)
 	}
@@ -95,13 +98,33 @@ func (s *State) Invalidate(r id.RoomID) {
 
 // InvalidateAll makes the cache forget every room.
 func (s *State) InvalidateAll() {
+	s.counts.forgetAll()
+	s.collections.forgetAll()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.used.Len() > 0 {
 		s.remove(s.used.Back())
 	}
-	clear(s.counts)
-	clear(s.collections)
+}
+
+// Forget makes the cache forget an event that may have been redacted, which has another content then. The events that are being fetched
+// are not known yet, so they are all fetched again.
+func (s *State) Forget(r id.RoomID, event id.EventID) {
+	s.collections.forget(r) // it does not know the ids of its events
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := s.rooms[r]
+	if found == nil {
+		return
+	}
+	c := found.Value.(*cached)
+	maps.DeleteFunc(c.fetches, func(k room.Key, _ *fetch) bool { return k != createKey })
+	for k, e := range c.events {
+		if e != nil && e.ID == event && k != createKey {
+			delete(c.events, k)
+			c.snap = nil
+		}
+	}
 }
 
 // room returns what is known of a room, an empty entry if nothing.
@@ -121,7 +144,7 @@ func (s *State) room(r id.RoomID) *cached {
 
 func (s *State) remove(e *list.Element) {
 	c := e.Value.(*cached)
-	s.reset(c) // with its flights: what they bring is for those who wait
+	s.reset(c) // with its fetches: what they bring is for those who wait
 	delete(s.rooms, c.room)
 	s.used.Remove(e)
 }
@@ -130,29 +153,29 @@ func (s *State) remove(e *list.Element) {
 func (s *State) reset(c *cached) {
 	create := c.events[createKey]
 	s.kept -= c.members
-	c.events, c.flights, c.shown = make(map[room.Key]*room.Event), make(map[room.Key]*flight), make(map[room.Key]bool)
+	c.events, c.fetches, c.shown = make(map[room.Key]*room.Event), make(map[room.Key]*fetch), make(map[room.Key]bool)
 	c.members, c.snap, c.outside, c.expires = 0, nil, false, s.o.Now().Add(s.o.TTL)
 	if create != nil {
 		c.events[createKey] = create
 	}
 }
 
-// keep stores what a flight brought, unless it was taken off the room meanwhile.
-func (s *State) keep(c *cached, f *flight) {
+// keep stores what a fetch brought, unless it was taken off the room meanwhile.
+func (s *State) keep(c *cached, f *fetch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer close(f.done)
-	if c.flights[f.key] != f {
+	if c.fetches[f.key] != f {
 		return
 	}
-	delete(c.flights, f.key)
+	delete(c.fetches, f.key)
 	gone := (f.key == room.MemberKey(s.client.user) && membership(f.event) != "join") || (f.key == createKey && f.event == nil)
 	switch {
 	case errors.Is(f.err, invites.ErrNoView), f.err == nil && gone:
 		s.reset(c)
 		c.outside = true
 	case f.err == nil:
-		if f.key.Type == typeMember {
+		if f.key.Type == room.TypeMember {
 			s.bound()
 			c.members++
 			s.kept++
@@ -170,7 +193,7 @@ func (s *State) bound() {
 	own := room.MemberKey(s.client.user)
 	for e := s.used.Back(); e != nil && s.kept > s.o.Members*3/4; e = e.Prev() {
 		c := e.Value.(*cached)
-		maps.DeleteFunc(c.events, func(k room.Key, _ *room.Event) bool { return k.Type == typeMember && k != own })
+		maps.DeleteFunc(c.events, func(k room.Key, _ *room.Event) bool { return k.Type == room.TypeMember && k != own })
 		s.kept -= c.members
 		c.members = 0
 	}
@@ -224,5 +247,5 @@ func membership(e *room.Event) string {
 	if e == nil {
 		return ""
 	}
-	return gjson.GetBytes(e.Content, "membership").String()
+	return exactjson.Text(e.Content, "membership")
 }

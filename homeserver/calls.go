@@ -4,99 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
-	"time"
 
-	"github.com/tidwall/gjson"
-	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/invites"
 	"usher/room"
 )
-
-// Whoami returns the user that the homeserver takes the bot's requests for.
-func (c *Client) Whoami(ctx context.Context) (id.UserID, error) {
-	body, err := c.do(ctx, request{name: "whoami", method: http.MethodGet, path: path("v3", "account", "whoami")})
-	return id.UserID(gjson.GetBytes(body, "user_id").String()), err
-}
-
-// Versions returns the versions of the specification that the homeserver has, such as "v1.16".
-func (c *Client) Versions(ctx context.Context) ([]string, error) {
-	body, err := c.do(ctx, request{name: "versions", open: true, method: http.MethodGet, path: path("versions")})
-	var versions []string
-	for _, v := range gjson.GetBytes(body, "versions").Array() {
-		versions = append(versions, v.String())
-	}
-	return versions, err
-}
-
-// Time returns the time of the homeserver's clock, to the second. ErrUnsupported if the homeserver sends no Date header.
-func (c *Client) Time(ctx context.Context) (time.Time, error) {
-	var date string
-	_, err := c.do(ctx, request{
-		name: "versions", open: true, method: http.MethodGet, path: path("versions"),
-		reader: func(_ *http.Request, resp *http.Response, _ any, _ int64) ([]byte, error) {
-			date = resp.Header.Get("Date")
-			return nil, nil
-		},
-	})
-	if err != nil {
-		return time.Time{}, err
-	}
-	at, err := http.ParseTime(date)
-	if err != nil {
-		return time.Time{}, ErrUnsupported
-	}
-	return at, nil
-}
-
-// Register makes the bot's user (https://spec.matrix.org/latest/application-service-api/#server-admin-style-permissions).
-// That it exists already is fine.
-func (c *Client) Register(ctx context.Context) error {
-	_, err := c.do(ctx, request{
-		name: "register", method: http.MethodPost, path: path("v3", "register"),
-		body: map[string]any{"type": "m.login.application_service", "username": c.user.Localpart(), "inhibit_login": true},
-	})
-	if invites.Errcode(err) == mautrix.MUserInUse.ErrCode {
-		return nil
-	}
-	return err
-}
-
-// SetProfile sets the bot's display name and avatar, an mxc: URI, where they differ: each change is an event in every
-// room. An empty one is left as it is.
-func (c *Client) SetProfile(ctx context.Context, name, avatar string) error {
-	body, err := c.do(ctx, request{name: "profile", method: http.MethodGet, path: path("v3", "profile", c.user)})
-	if err != nil && invites.Errcode(err) != mautrix.MNotFound.ErrCode {
-		return err
-	}
-	for key, want := range map[string]string{"displayname": name, "avatar_url": avatar} {
-		if want == "" || gjson.GetBytes(body, key).String() == want {
-			continue
-		}
-		_, err := c.do(ctx, request{
-			name: "set_profile", method: http.MethodPut, path: path("v3", "profile", c.user, key), body: map[string]string{key: want},
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// JoinedRooms returns the rooms that the bot is in.
-func (c *Client) JoinedRooms(ctx context.Context) ([]id.RoomID, error) {
-	body, err := c.do(ctx, request{name: "joined_rooms", method: http.MethodGet, path: path("v3", "joined_rooms")})
-	found := gjson.GetBytes(body, "joined_rooms").Array()
-	rooms := make([]id.RoomID, 0, len(found))
-	for _, r := range found {
-		rooms = append(rooms, id.RoomID(r.String()))
-	}
-	return rooms, err
-}
 
 // join joins a room, by id or alias, and returns its id.
 func (c *Client) join(ctx context.Context, roomOrAlias string, via []string, as id.UserID, reason string) (id.RoomID, error) {
@@ -105,7 +21,7 @@ func (c *Client) join(ctx context.Context, roomOrAlias string, via []string, as 
 		query: url.Values{"via": via, "server_name": via}, // the newer name and the older
 		body:  withReason(reason, ""),
 	})
-	return id.RoomID(gjson.GetBytes(body, "room_id").String()), err
+	return id.RoomID(exactjson.Text(body, "room_id")), err
 }
 
 // change makes one membership change other than a join.
@@ -135,7 +51,7 @@ func (c *Client) Send(ctx context.Context, r id.RoomID, txn, eventType string, c
 	if invites.Errcode(err) == "M_DUPLICATE_ANNOTATION" {
 		return "", nil
 	}
-	return id.EventID(gjson.GetBytes(body, "event_id").String()), err
+	return id.EventID(exactjson.Text(body, "event_id")), err
 }
 
 // Event returns one event as a user sees it (empty: the bot).
@@ -157,90 +73,8 @@ func (c *Client) StateEvent(ctx context.Context, r id.RoomID, k room.Key, as id.
 // Alias looks an alias up. It returns the room and servers that know it.
 func (c *Client) Alias(ctx context.Context, alias id.RoomAlias) (id.RoomID, []string, error) {
 	body, err := c.do(ctx, request{name: "alias", method: http.MethodGet, path: path("v3", "directory", "room", alias)})
-	var servers []string
-	for _, s := range gjson.GetBytes(body, "servers").Array() {
-		servers = append(servers, s.String())
-	}
-	return id.RoomID(gjson.GetBytes(body, "room_id").String()), servers, err
-}
-
-// Ping has the homeserver call the application service of the given registration id
-// (https://spec.matrix.org/latest/application-service-api/#pinging). ErrUnsupported where it can't.
-func (c *Client) Ping(ctx context.Context, appservice, txn string) error {
-	_, err := c.do(ctx, request{
-		name: "ping", method: http.MethodPost, path: path("v1", "appservice", appservice, "ping"), body: map[string]string{"transaction_id": txn},
-	})
-	if status := invites.HTTPStatus(err); status == http.StatusNotFound || status == http.StatusMethodNotAllowed {
-		return ErrUnsupported
-	}
-	return err
-}
-
-// Alone tells whether nobody but the bot is joined to a room. It reads no further than to the second member.
-func (c *Client) Alone(ctx context.Context, r id.RoomID) (bool, error) {
-	alone := true
-	_, err := c.do(ctx, request{
-		name: "joined_members", method: http.MethodGet, path: path("v3", "rooms", r, "joined_members"),
-		reader: func(_ *http.Request, resp *http.Response, _ any, _ int64) ([]byte, error) {
-			return nil, eachKey(resp.Body, "joined", func(user string) bool {
-				alone = alone && user == c.user.String()
-				return alone
-			})
-		},
-	})
-	return alone && err == nil, err
-}
-
-// eachKey hands the keys of the object under field, in the object that r holds, to f, until it returns false.
-func eachKey(r io.Reader, field string, f func(key string) bool) error {
-	d := json.NewDecoder(r)
-	err := enter(d, field)
-	if err == nil {
-		err = expect(d, json.Delim('{'))
-	}
-	if err != nil {
-		return err
-	}
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return err
-		}
-		if key, _ := name.(string); !f(key) {
-			return nil
-		}
-		var skipped json.RawMessage
-		if err := d.Decode(&skipped); err != nil {
-			return err
-		}
-	}
-	return expect(d, json.Delim('}'))
-}
-
-// enter reads an object up to the value of a field.
-func enter(d *json.Decoder, field string) error {
-	if err := expect(d, json.Delim('{')); err != nil {
-		return err
-	}
-	for d.More() {
-		name, err := d.Token()
-		if err != nil || name == field {
-			return err
-		}
-		var skipped json.RawMessage
-		if err := d.Decode(&skipped); err != nil {
-			return err
-		}
-	}
-	return errAnswer
-}
-
-func expect(d *json.Decoder, want json.Token) error {
-	token, err := d.Token()
-	if err == nil && token != want {
-		return errAnswer
-	}
-	return err
+	servers, _ := exactjson.Get(body, "servers").Texts()
+	return id.RoomID(exactjson.Text(body, "room_id")), servers, err
 }
 
 func path(parts ...any) []any { return parts }

@@ -30,9 +30,16 @@ type ClientOptions struct {
 	Log         zerolog.Logger
 }
 
-// Client makes requests to the homeserver, as the bot or as an asserted local user: each is tried once, with a deadline
-// of its own. Its methods return *invites.ActError or the context's error, unless they say otherwise.
-type Client struct {
+// Client makes requests to the homeserver, as the bot or as an asserted local user. It makes each request once, with a deadline of its
+// own. Its methods return *invites.ActError or the error of the context, unless they say otherwise. The methods of Client are about
+// rooms, those of Account about the bot's own account.
+type Client struct{ Account }
+
+// Account makes requests about the bot's account, and about the homeserver as a whole.
+type Account struct{ *connection }
+
+// connection makes requests and knows whether the homeserver takes the tokens.
+type connection struct {
 	bot, puppet *mautrix.Client // puppet is nil where nobody may be asserted
 	anybody     *mautrix.Client // without a token
 	user        id.UserID
@@ -55,7 +62,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 	if o.Counters == nil {
 		o.Counters = nobody{}
 	}
-	c := &Client{user: o.Bot, domain: o.Domain, timeout: o.Timeout, counters: o.Counters, log: o.Log}
+	c := &connection{user: o.Bot, domain: o.Domain, timeout: o.Timeout, counters: o.Counters, log: o.Log}
 	pool := &http.Client{Transport: transport(o.Connections), CheckRedirect: noRedirect}
 	var err error
 	if c.bot, err = newRaw(o, o.Token, pool); err != nil {
@@ -65,9 +72,11 @@ func NewClient(o ClientOptions) (*Client, error) {
 		return nil, err
 	}
 	if o.PuppetToken != "" {
-		c.puppet, err = newRaw(o, o.PuppetToken, pool)
+		if c.puppet, err = newRaw(o, o.PuppetToken, pool); err != nil {
+			return nil, err
+		}
 	}
-	return c, err
+	return &Client{Account{c}}, nil
 }
 
 func newRaw(o ClientOptions, token string, pool *http.Client) (*mautrix.Client, error) {
@@ -104,7 +113,7 @@ func transport(connections int) *http.Transport {
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // CanAssert tells whether Usher may act as the user: the bot itself, or a local user where assertion is configured.
-func (c *Client) CanAssert(user id.UserID) bool {
+func (c *connection) CanAssert(user id.UserID) bool {
 	if user == c.user {
 		return true
 	}
@@ -113,7 +122,7 @@ func (c *Client) CanAssert(user id.UserID) bool {
 }
 
 // Close closes idle connections.
-func (c *Client) Close() { c.bot.Client.CloseIdleConnections() }
+func (c *connection) Close() { c.bot.Client.CloseIdleConnections() }
 
 // request is one call of the client-server API.
 type request struct {
@@ -132,7 +141,7 @@ type request struct {
 }
 
 // do makes one request and returns the body of a 2xx answer.
-func (c *Client) do(ctx context.Context, r request) ([]byte, error) {
+func (c *connection) do(ctx context.Context, r request) ([]byte, error) {
 	raw := c.bot
 	if r.as == "" {
 		r.as = c.user
@@ -161,7 +170,7 @@ func (c *Client) do(ctx context.Context, r request) ([]byte, error) {
 }
 
 // ask makes the request itself.
-func (c *Client) ask(ctx context.Context, raw *mautrix.Client, r request) ([]byte, error) {
+func (c *connection) ask(ctx context.Context, raw *mautrix.Client, r request) ([]byte, error) {
 	deadline, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	full := mautrix.FullRequest{

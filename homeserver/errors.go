@@ -6,14 +6,13 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
-	"github.com/tidwall/gjson"
 	"maunium.net/go/mautrix"
 
 	"usher/exactjson"
 	"usher/invites"
+	"usher/room"
 )
 
 // ErrUnsupported says that the homeserver does not have what was asked for.
@@ -62,11 +61,11 @@ func errcode(body []byte) (code, text string) {
 	if !exactjson.Valid(body) {
 		return "", errAnswer.Error()
 	}
-	found := gjson.GetManyBytes(body, "errcode", "error")
-	if found[0].Type != gjson.String {
+	code, known := exactjson.Get(body, "errcode").Str()
+	if !known {
 		return "", errAnswer.Error()
 	}
-	return shorten(found[0].Str, 64), shorten(found[1].String(), 300)
+	return room.Shorten(code, 64), room.Shorten(exactjson.Text(body, "error"), 300)
 }
 
 // cause strips the library's wrapper, which holds the request, and keeps what lies below.
@@ -89,8 +88,8 @@ func retryAfter(header string, body []byte, now time.Time) time.Duration {
 	} else if at, err := http.ParseTime(header); err == nil {
 		longest = duration(float64(at.Sub(now).Milliseconds()))
 	}
-	if exactjson.Valid(body) {
-		longest = max(longest, duration(gjson.GetBytes(body, "retry_after_ms").Num))
+	if ms, err := strconv.ParseFloat(string(exactjson.Find(body, "retry_after_ms")), 64); err == nil {
+		longest = max(longest, duration(ms))
 	}
 	return longest
 }
@@ -107,12 +106,4 @@ func status(resp *http.Response) int {
 		return 0
 	}
 	return resp.StatusCode
-}
-
-// shorten cuts a text from outside to at most n bytes, at a rune.
-func shorten(s string, n int) string {
-	if len(s) > n {
-		s = s[:n]
-	}
-	return strings.ToValidUTF8(s, "")
 }

@@ -109,7 +109,7 @@ func TestFetchGivesUp(t *testing.T) {
 		look(t, st, room.MemberKey("@usher:x")) // the first decision
 		s.set("GET /v3/rooms/!r/members", status, `{"errcode":"M_FORBIDDEN"}`)
 		for _, k := range needs {
-			s.set(stateRequest(typeMember, k.StateKey), status, `{"errcode":"M_FORBIDDEN"}`)
+			s.set(stateRequest(room.TypeMember, k.StateKey), status, `{"errcode":"M_FORBIDDEN"}`)
 		}
 		s.requests()
 		if _, err := st.Snapshot(t.Context(), "!r", "", needs, false); !want(err) {

@@ -5,10 +5,10 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/tidwall/gjson"
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/invites"
 )
 
@@ -22,7 +22,7 @@ func (c *Client) Upload(ctx context.Context, name, contentType string, data []by
 	if err != nil {
 		return "", err
 	}
-	uri := id.ContentURIString(gjson.GetBytes(body, "content_uri").String())
+	uri := id.ContentURIString(exactjson.Text(body, "content_uri"))
 	if _, err := uri.Parse(); err != nil || uri == "" {
 		return "", &invites.ActError{Class: invites.ClassFailed, Status: http.StatusOK, Err: errAnswer}
 	}

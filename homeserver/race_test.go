@@ -44,7 +44,7 @@ func TestFetchMeetsChange(t *testing.T) {
 			s.state("m.room.power_levels", "", "@a:x", `{"new":1}`)
 			change(st)
 			late := make(chan string, 1)
-			go func() { // must not board the early flight
+			go func() { // must not share the early fetch
 				snap, err := st.Snapshot(t.Context(), "!r", "", []room.Key{power}, false)
 				if err != nil {
 					late <- err.Error()

@@ -160,7 +160,7 @@ func TestCollectionIsBounded(t *testing.T) {
 	for i := range 10 * maxDirty {
 		state.Changed("!r", room.Key{Type: listRule, StateKey: fmt.Sprint(i)})
 	}
-	if n := len(state.collections["!r"].dirty); n > maxDirty+1 {
+	if n := len(state.collections.rooms["!r"].dirty); n > maxDirty+1 {
 		t.Errorf("%d changes are kept", n)
 	}
 	if got := collect(t, state, true); got != "true" {

@@ -3,10 +3,7 @@ package homeserver
 import (
 	"context"
 	"encoding/json"
-	"net/http"
-	"net/url"
 
-	"github.com/tidwall/gjson"
 	"maunium.net/go/mautrix/id"
 
 	"usher/room"
@@ -34,6 +31,11 @@ func contentOf(e *room.Event) json.RawMessage {
 	return e.Content
 }
 
+// Members returns the users with a membership, such as "join", in a room as the bot sees it. It is not cached.
+func (s *State) Members(ctx context.Context, r id.RoomID, membership string) ([]id.UserID, error) {
+	return s.client.Members(ctx, r, membership)
+}
+
 // known returns a state event if the cache has it: no snapshot is made for one.
 func (s *State) known(r id.RoomID, k room.Key) (e *room.Event, known bool) {
 	s.mu.Lock()
@@ -47,26 +49,4 @@ func (s *State) known(r id.RoomID, k room.Key) (e *room.Event, known bool) {
 		s.client.counters.Cache(true)
 	}
 	return e, known
-}
-
-// Members returns the users with a membership, such as "join", in a room
-// (https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3roomsroomidmembers).
-func (s *State) Members(ctx context.Context, r id.RoomID, membership string) (users []id.UserID, err error) {
-	if membership == "join" { // answered at once by every homeserver, while the general question may wait behind its /sync
-		body, err := s.client.do(ctx, request{name: "joined_members", method: http.MethodGet, path: path("v3", "rooms", r, "joined_members")})
-		gjson.GetBytes(body, "joined").ForEach(func(user, _ gjson.Result) bool {
-			users = append(users, id.UserID(user.Str))
-			return true
-		})
-		return users, err
-	}
-	body, err := s.client.do(ctx, request{
-		name: "members", method: http.MethodGet, path: path("v3", "rooms", r, "members"), query: url.Values{"membership": {membership}},
-	})
-	for _, event := range gjson.GetBytes(body, "chunk").Array() {
-		if user := event.Get("state_key").Str; user != "" && event.Get("content.membership").Str == membership {
-			users = append(users, id.UserID(user))
-		}
-	}
-	return users, err
 }

@@ -41,13 +41,13 @@ func (s *standing) again() <-chan struct{} {
 }
 
 // TokenRefused tells whether the homeserver refuses the bot's token.
-func (c *Client) TokenRefused() bool { return c.botStanding.again() != nil }
+func (c *connection) TokenRefused() bool { return c.botStanding.again() != nil }
 
 // PuppetRefused tells whether the homeserver refuses the second registration's token.
-func (c *Client) PuppetRefused() bool { return c.puppetStanding.again() != nil }
+func (c *connection) PuppetRefused() bool { return c.puppetStanding.again() != nil }
 
 // AwaitToken waits until the homeserver takes the bot's token, or for ctx.
-func (c *Client) AwaitToken(ctx context.Context) error {
+func (c *connection) AwaitToken(ctx context.Context) error {
 	again := c.botStanding.again()
 	if again == nil {
 		return nil
@@ -61,7 +61,7 @@ func (c *Client) AwaitToken(ctx context.Context) error {
 }
 
 // Recheck asks whether tokens that were refused are taken again. Nothing else finds that out.
-func (c *Client) Recheck(ctx context.Context) {
+func (c *connection) Recheck(ctx context.Context) {
 	for _, raw := range []*mautrix.Client{c.bot, c.puppet} {
 		if raw != nil && c.standingOf(raw).again() != nil {
 			c.judge(ctx, raw)
@@ -69,7 +69,7 @@ func (c *Client) Recheck(ctx context.Context) {
 	}
 }
 
-func (c *Client) standingOf(raw *mautrix.Client) *standing {
+func (c *connection) standingOf(raw *mautrix.Client) *standing {
 	if raw == c.puppet {
 		return &c.puppetStanding
 	}
@@ -78,7 +78,7 @@ func (c *Client) standingOf(raw *mautrix.Client) *standing {
 
 // judge asks whose a token is, as the bot, whom both namespaces cover: for a user whom it may not act as, Dendrite answers as
 // if the token were unknown.
-func (c *Client) judge(ctx context.Context, raw *mautrix.Client) {
+func (c *connection) judge(ctx context.Context, raw *mautrix.Client) {
 	_, err := c.do(ctx, request{name: "whoami", puppet: raw == c.puppet, method: http.MethodGet, path: path("v3", "account", "whoami")})
 	refused := invites.Stopped(err)
 	if err != nil && !refused {

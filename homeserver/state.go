@@ -6,13 +6,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
-	"github.com/tidwall/gjson"
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
@@ -41,17 +39,17 @@ type StateOptions struct {
 // a room's whole state or member list. The transaction stream drops what changed; the next decision fetches it anew,
 // since an event in the stream may have lost state resolution.
 type State struct {
-	client *Client
-	o      StateOptions
+	records // reads events that are not cached
+	spaces  // which space claims which room
+
+	o           StateOptions
+	counts      counts
+	collections collections
 
 	mu    sync.Mutex
 	rooms map[id.RoomID]*list.Element // of *cached
 	used  *list.List                  // front: used last
 	kept  int                         // member events in all of them
-
-	counts      map[id.RoomID]*count
-	collections map[id.RoomID]*collection
-	spaces      map[id.RoomID][]id.RoomID // by child: who claims it
 }
 
 var _ invites.Homeserver = (*State)(nil)
@@ -71,8 +69,9 @@ func NewState(client *Client, o StateOptions) *State {
 		o.Now = time.Now
 	}
 	return &State{
-		client: client, o: o, rooms: make(map[id.RoomID]*list.Element), used: list.New(),
-		counts: make(map[id.RoomID]*count), collections: make(map[id.RoomID]*collection), spaces: make(map[id.RoomID][]id.RoomID),
+		records: records{client}, spaces: spaces{byChild: map[id.RoomID][]id.RoomID{}}, o: o,
+		counts: counts{rooms: map[id.RoomID]*count{}}, collections: collections{rooms: map[id.RoomID]*collection{}},
+		rooms: make(map[id.RoomID]*list.Element), used: list.New(),
 	}
 }
 
@@ -100,16 +99,16 @@ func (s *State) snapshotAsBot(ctx context.Context, r id.RoomID, needs []room.Key
 		return c.snap, nil
 	}
 	keys := append([]room.Key{createKey, room.MemberKey(s.client.user)}, needs...)
-	had, waits, starts := c.board(keys)
+	had, waits, starts := c.split(keys)
 	s.mu.Unlock()
 	s.client.counters.Cache(len(waits) == 0)
 	s.start(ctx, c, starts)
-	return s.land(ctx, c, keys, had, waits)
+	return s.await(ctx, c, keys, had, waits)
 }
 
-// land waits for fetches and makes a snapshot of the cache, or, where something was dropped meanwhile, of what was had
+// await waits for fetches and makes a snapshot of the cache, or, where something was dropped meanwhile, of what was had
 // and brought: nothing in it is older than the call.
-func (s *State) land(ctx context.Context, c *cached, keys []room.Key, events map[room.Key]*room.Event, waits []*flight) (*room.Snapshot, error) {
+func (s *State) await(ctx context.Context, c *cached, keys []room.Key, events map[room.Key]*room.Event, waits []*fetch) (*room.Snapshot, error) {
 	var failed error
 	for _, f := range waits {
 		select {
@@ -153,18 +152,18 @@ func departed(events map[room.Key]*room.Event, reader id.UserID) bool {
 }
 
 func (s *State) snapshotAs(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key) (*room.Snapshot, error) {
-	flights := make(map[room.Key]*flight, len(needs)+2)
-	var starts []*flight
+	fetches := make(map[room.Key]*fetch, len(needs)+2)
+	var starts []*fetch
 	for _, k := range append([]room.Key{createKey, room.MemberKey(viewer)}, needs...) {
-		if flights[k] == nil {
-			flights[k] = &flight{key: k, done: make(chan struct{})}
-			starts = append(starts, flights[k])
+		if fetches[k] == nil {
+			fetches[k] = &fetch{key: k, done: make(chan struct{})}
+			starts = append(starts, fetches[k])
 		}
 	}
-	s.each(starts, func(f *flight) { s.fetch(ctx, r, viewer, f); close(f.done) })
-	events := make(map[room.Key]*room.Event, len(flights))
+	s.each(starts, func(f *fetch) { s.read(ctx, r, viewer, f); close(f.done) })
+	events := make(map[room.Key]*room.Event, len(fetches))
 	var failed error
-	for k, f := range flights {
+	for k, f := range fetches {
 		<-f.done
 		if f.err != nil {
 			failed = f.err
@@ -203,21 +202,4 @@ func (s *State) Join(ctx context.Context, roomOrAlias string, via []string, as i
 	}
 	s.Changed(r, room.MemberKey(cmp.Or(as, s.client.user)))
 	return joined, err
-}
-
-// Resolve implements invites.Homeserver.
-func (s *State) Resolve(ctx context.Context, alias id.RoomAlias) (id.RoomID, []string, error) {
-	return s.client.Alias(ctx, alias)
-}
-
-// Redacted implements invites.Homeserver (https://spec.matrix.org/latest/client-server-api/#redactions).
-func (s *State) Redacted(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (bool, error) {
-	raw, err := s.client.Event(ctx, r, event, "")
-	if denied(err) && viewer != "" && s.client.CanAssert(viewer) {
-		raw, err = s.client.Event(ctx, r, event, viewer)
-	}
-	if invites.HTTPStatus(err) == http.StatusForbidden {
-		return false, invites.ErrNoView
-	}
-	return gjson.GetBytes(raw, "unsigned.redacted_because").Exists(), err
 }

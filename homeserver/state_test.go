@@ -147,8 +147,8 @@ func TestBoundsOfAll(t *testing.T) {
 	for _, r := range []id.RoomID{"!a", "!b"} {
 		c := st.room(r)
 		for i := range 6 {
-			f := &flight{key: room.MemberKey(id.UserID(fmt.Sprintf("@u%d:x", i))), done: make(chan struct{})}
-			c.flights[f.key] = f
+			f := &fetch{key: room.MemberKey(id.UserID(fmt.Sprintf("@u%d:x", i))), done: make(chan struct{})}
+			c.fetches[f.key] = f
 			st.keep(c, f)
 		}
 	}
@@ -157,9 +157,9 @@ func TestBoundsOfAll(t *testing.T) {
 		t.Errorf("kept %d and %d, counted %d", a, b, st.kept)
 	}
 	st.Changed("!b", room.MemberKey("@u0:x"))
-	late := &flight{key: room.MemberKey("@late:x"), done: make(chan struct{})}
+	late := &fetch{key: room.MemberKey("@late:x"), done: make(chan struct{})}
 	c := st.room("!b")
-	c.flights[late.key] = late
+	c.fetches[late.key] = late
 	st.Invalidate("!b")
 	st.keep(c, late) // of a room that is gone
 	if st.kept != 0 {
@@ -346,7 +346,7 @@ func TestChangeOfForgotten(t *testing.T) {
 }
 
 func BenchmarkSnapshot(b *testing.B) {
-	st := NewState(&Client{user: "@usher:x", counters: nobody{}}, StateOptions{})
+	st := NewState(&Client{Account{&connection{user: "@usher:x", counters: nobody{}}}}, StateOptions{})
 	needs := []room.Key{power, {Type: "m.room.join_rules"}, room.MemberKey("@a:x"), bob}
 	c := st.room("!r")
 	for _, k := range append(needs, createKey, room.MemberKey("@usher:x")) {

@@ -13,7 +13,7 @@ import (
 )
 
 // maxSteps is how many member events of one person are followed back.
-const maxSteps = 32
+const maxSteps = 100
 
 // purse is what one request found to be spent in a room and goes on to spend, and as whom it reads.
 type purse struct {
@@ -48,7 +48,7 @@ func (s *Service) facts(ctx context.Context, r id.RoomID, q policy.Question, p *
 			return ok, err
 		}},
 		{policy.FactPast, func() (ok bool, err error) {
-			f.Past, ok, err = s.past(ctx, r, viewer, q.Target, memberEvent(snap, q.Target), f.Now.Add(-doc.Whom.Cooldown.Longest()))
+			f.Past, ok, err = s.past(ctx, r, viewer, q.Target, memberEvent(snap, q.Target), f.Now, doc.Whom.Cooldown.Longest())
 			return ok, err
 		}},
 		{policy.FactMembers, func() (ok bool, err error) {
@@ -156,46 +156,35 @@ func (s *Service) joinedSince(ctx context.Context, r id.RoomID, viewer, user id.
 	return since, false, nil
 }
 
-// past follows a member event back to when the person last left, declined and was kicked.
-func (s *Service) past(ctx context.Context, r id.RoomID, viewer, user id.UserID, event id.EventID, oldest time.Time) (past policy.Past, known bool, err error) {
-	read := s.memberNow
+// past follows a member event back to when the person last left, declined and was kicked, for as far back as matters. The member's own
+// server dates what they send, so such a date ends the search only where the history before it can't be seen.
+func (s *Service) past(ctx context.Context, r id.RoomID, viewer, user id.UserID, event id.EventID, now time.Time, matters time.Duration) (past policy.Past, known bool, err error) {
+	read, oldest := s.memberNow, now.Add(-matters)
+	var trail policy.Trail
+	last := now // date of the last event that was read
 	for range maxSteps {
 		if event == "" {
-			return past, true, nil
+			return trail.Past(now), true, nil
 		}
 		e, err := read(ctx, r, viewer, user, event)
 		if err != nil {
-			return past, false, err
+			return trail.Past(now), Unseen(err) && last.Before(oldest), UnlessUnseen(err)
 		}
-		if e.SentAt.Before(oldest) {
-			return past, true, nil
+		last = e.SentAt
+		own := string(e.Sender) == e.StateKey
+		if !own && e.SentAt.Before(oldest) {
+			return trail.Past(now), true, nil
 		}
 		before, err := s.before(ctx, r, viewer, e)
 		if err != nil || before == "" {
-			return past, false, err
+			return trail.Past(now), err == nil && last.Before(oldest), err
 		}
-		note(&past, e, before)
+		if trail.Add(policy.MemberStep{Before: before, After: exactjson.Text(e.Content, "membership"), Own: own, SentAt: e.SentAt}, oldest) {
+			return trail.Past(now), true, nil
+		}
 		event, read = e.Replaces, s.memberThen
 	}
-	return past, false, nil
-}
-
-// note takes in one member event, unless a later one said the same.
-func note(past *policy.Past, e StateEvent, before string) {
-	latest := func(t *time.Time) {
-		if t.IsZero() {
-			*t = e.SentAt
-		}
-	}
-	now, own := exactjson.Text(e.Content, "membership"), string(e.Sender) == e.StateKey
-	switch {
-	case now == "leave" && own && before == "join":
-		latest(&past.Left)
-	case now == "leave" && own && before == "invite":
-		latest(&past.Declined)
-	case (now == "leave" || now == "ban") && !own && before == "join":
-		latest(&past.Kicked)
-	}
+	return trail.Past(now), false, nil
 }
 
 // read reads what was spent, once for a request.

@@ -136,6 +136,48 @@ func TestQuotaOfManyAtOnce(t *testing.T) {
 	}
 }
 
+// backdated is a clock for the dates that a member's own server gives.
+type backdated struct{}
+
+func (backdated) Now() time.Time { return time.UnixMilli(1) }
+
+// TestCooldownsByOthersDates: whoever was kicked, or declined, gets round no cooldown by events that their own server dates into the past.
+func TestCooldownsByOthersDates(t *testing.T) {
+	for name, tt := range map[string]struct {
+		last func(w *world)
+		code string
+	}{
+		"a knock after a kick": {func(w *world) {
+			w.hs.Member(lobby, bob, "join")
+			w.hs.Set(lobby, "m.room.member", string(bob), alice, object{"membership": "leave"})
+			w.hs.Clock = backdated{}
+			w.hs.Member(lobby, bob, "knock")
+		}, "refused policy.whom.cooldown.kick"},
+		"a declined invitation": {func(w *world) {
+			w.hs.Set(lobby, "m.room.member", string(bob), alice, object{"membership": "invite"})
+			w.hs.Clock = backdated{}
+			w.hs.Member(lobby, bob, "leave")
+		}, "refused policy.whom.cooldown.decline"},
+		"nothing of the kind": {func(w *world) {
+			w.hs.Clock = backdated{}
+			w.hs.Member(lobby, bob, "knock")
+		}, "done done"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.power(50)
+			w.govern(object{"whom": object{"cooldown": object{"decline": "1d", "kick": "30d"}}})
+			w.hs.Clock = w.clock
+			tt.last(w)
+			w.hs.Clock = w.clock
+			w.clock.Advance(time.Minute)
+			if got := outcome(w.ask(t, w.request(t, carol, bob))); got != tt.code {
+				t.Errorf("got %s", got)
+			}
+		})
+	}
+}
+
 func TestFactsOfTheRoom(t *testing.T) {
 	w := newWorld(t)
 	w.power(50)

@@ -9,15 +9,15 @@ import (
 	"usher/room"
 )
 
-// Reason codes of a room's policy. docs/policies.md says of each what to do.
+// Reason codes of a room's policy. docs/policies.md has a remedy for each.
 const (
 	CodeMalformed   room.Rule = "policy.malformed"             // the policy event can't be read
-	CodeFacts       room.Rule = "policy.unknown"               // something that the policy depends on is not known
+	CodeFacts       room.Rule = "policy.unknown"               // a fact needed by the policy is not known
 	CodeDelegate    room.Rule = "policy.delegate"              // allowed, since the policy lets the bot do it for members
-	CodeNoDelegate  room.Rule = "policy.delegate.author"       // it would lend what the author of the field lacks
-	CodeNoAdmission room.Rule = "policy.knocks.author"         // the same of the fields that let people in who knock
+	CodeNoDelegate  room.Rule = "policy.delegate.author"       // the author of the field lacks the power that it lends
+	CodeNoAdmission room.Rule = "policy.knocks.author"         // the same for the fields that admit people who knock
 	CodeAskLevel    room.Rule = "policy.ask.level"             // too little power to ask
-	CodeAskWho      room.Rule = "policy.ask.who"               // not among those who may ask
+	CodeAskWho      room.Rule = "policy.ask.who"               // neither ask.users nor ask.servers matches
 	CodeAskJoined   room.Rule = "policy.ask.joined_for"        // not long enough in the room
 	CodeUserDenied  room.Rule = "policy.whom.user_denied"      // deny_users
 	CodeHostDenied  room.Rule = "policy.whom.server_denied"    // deny_servers
@@ -35,7 +35,7 @@ const (
 	CodeApproval    room.Rule = "policy.approval.required"     // it waits for approval; the last check of all
 )
 
-// Own reads the policy that a room sets itself, without what it inherits; nil where the snapshot does not tell.
+// Own reads a room's own policy, without inherited fields; nil where the snapshot does not know it.
 func Own(s *room.Snapshot, r id.RoomID) *InForce {
 	event, known := s.Event(Key())
 	switch {
@@ -57,9 +57,9 @@ func Read(r id.RoomID, event *room.Event) Source {
 	return s
 }
 
-// Decide judges both standings and the room's policy. The actor's comes first: what they could not do themselves is not
-// done for them, whoever would send it, save that a policy that delegates makes up for the power to invite.
-// Only members of the room are told what is wrong with its policy, and whether an invitation is open. A policy that is nil is unknown.
+// Decide judges the actor by the rules of the room, then the performer, then the room's policy. Usher does nothing for an actor that the
+// actor could not do, except that a policy may delegate the power to invite. Only members of the room learn about faults of its policy
+// and about open invitations. A nil policy is unknown.
 func Decide(s *room.Snapshot, q Question, p *InForce, f Facts) Decision {
 	if p == nil {
 		return Decision{Verdict: room.Unknown, Code: room.RuleUnknown, Side: SidePolicy, Evidence: room.Evidence{Key: Key()}}
@@ -81,7 +81,7 @@ func Decide(s *room.Snapshot, q Question, p *InForce, f Facts) Decision {
 		return c.withdrawal()
 	}
 	d := standings(s, q, governs && p.Document.Delegate && bad == nil)
-	if bad != nil && governs && d.Verdict == room.Allow { // nobody who is no member may invite
+	if bad != nil && governs && d.Verdict == room.Allow { // only members may invite
 		return Decision{Verdict: room.Unknown, Code: room.RuleUnknown, Side: SidePolicy}
 	}
 	d.Policy = p.Event()
@@ -103,7 +103,7 @@ func Decide(s *room.Snapshot, q Question, p *InForce, f Facts) Decision {
 	return c.delegating(d)
 }
 
-// delegating names the policy event that delegates, where one did.
+// delegating puts the policy event that delegates into a decision.
 func (c check) delegating(d Decision) Decision {
 	if from, set := c.p.From("delegate"); set && d.Code == CodeDelegate {
 		d.Policy = from.Event
@@ -111,7 +111,7 @@ func (c check) delegating(d Decision) Decision {
 	return d
 }
 
-// lent judges whether one of the fields that are set may lend the performer's power to the action: its author must have that power.
+// lent judges whether one of several fields may lend the performer's power to the action: the author of the field must have it, too.
 func (c check) lent(paths ...string) *Decision {
 	_, act := c.q.actions()
 	var no *Decision
@@ -135,7 +135,7 @@ func (c check) lent(paths ...string) *Decision {
 	return no
 }
 
-// admitted judges whether the policy may let somebody in who knocks.
+// admitted judges whether the policy may admit a user who knocks.
 func (c check) admitted() *Decision {
 	if !c.f.Itself || c.q.Action != room.Invite {
 		return nil
@@ -162,7 +162,7 @@ func standings(s *room.Snapshot, q Question, delegate bool) Decision {
 	return Decision{Verdict: result.Verdict, Code: code, Side: side, Evidence: result.Evidence}
 }
 
-// lends reports whether a policy that delegates makes up for what the actor lacks.
+// lends reports whether delegation makes up for the power that the actor lacks.
 func lends(q Question, actor room.Result) bool {
 	if q.Action == ActionWithdraw {
 		return LacksKick(actor.Verdict, actor.Rule)
@@ -210,7 +210,7 @@ func (c check) ask() *Decision {
 	return &Decision{Code: CodeAskWho, Field: either(len(c.d.Ask.Users) > 0, "ask.users", "ask.servers")}
 }
 
-// facts asks for what the rest depends on, all at once.
+// facts asks for all facts that the later checks need, at once.
 func (c check) facts() *Decision {
 	missing := c.p.Requires(c.q.Action) &^ c.f.Have
 	if c.f.Paid {

@@ -21,7 +21,7 @@ type Document struct {
 	Pending  Pending  `path:"pending"`
 }
 
-// Ask is who may ask for invitations. All of it must hold.
+// Ask restricts the users who may ask for invitations. All of it must hold.
 type Ask struct {
 	Level     room.Level    `path:"level"`      // at least
 	Users     []string      `path:"users"`      // user globs; with Servers: one of both must match, if either names anybody
@@ -29,17 +29,17 @@ type Ask struct {
 	JoinedFor time.Duration `path:"joined_for"` // how long they must have been in the room
 }
 
-// Whom is who may be invited.
+// Whom restricts the users who may be invited.
 type Whom struct {
 	AllowUsers   []string    `path:"allow_users"` // user globs; with AllowServers: one of both must match, if either names anybody
 	DenyUsers    []string    `path:"deny_users"`
 	AllowServers []string    `path:"allow_servers"`
 	DenyServers  []string    `path:"deny_servers"`
-	IPLiterals   bool        `path:"ip_literals"` // people on servers that go by an IP address may be invited
-	Lists        []id.RoomID `path:"lists"`       // policy lists: users that they ban are not invited, nor is anybody into a room that they ban
+	IPLiterals   bool        `path:"ip_literals"` // people on servers named by an IP address may be invited
+	Lists        []id.RoomID `path:"lists"`       // policy lists: a banned user is not invited, and nobody is invited into a banned room
 
-	ExceptUsers   []string `path:"except_users"`   // user globs that Lists do not keep out
-	ExceptServers []string `path:"except_servers"` // server globs that Lists do not keep out
+	ExceptUsers   []string `path:"except_users"`   // user globs exempt from Lists
+	ExceptServers []string `path:"except_servers"` // server globs exempt from Lists
 
 	Cooldown   Cooldown `path:"cooldown"`
 	MaxMembers int64    `path:"max_members"` // joined members from which on nobody more is invited
@@ -65,7 +65,7 @@ type Quota struct {
 	Server Rate `path:"server"` // by the people of one server in the room
 }
 
-// Approval is whose consent an invitation needs.
+// Approval is the consent that an invitation needs.
 type Approval struct {
 	Required bool          `path:"required"`
 	Votes    int64         `path:"votes"`
@@ -74,15 +74,15 @@ type Approval struct {
 	Expires  time.Duration `path:"expires"` // how long a card stays open
 }
 
-// Knocks is what happens to people who knock.
+// Knocks is the policy for people who knock.
 type Knocks struct {
 	Desk            bool        `path:"desk"`
 	Room            id.RoomID   `path:"room"`           // where the card is shown; empty: the room itself
 	Level           room.Level  `path:"level"`          // power level from which on a decision counts
-	AcceptUsers     []string    `path:"accept_users"`   // user globs that are let in at once
-	AcceptServers   []string    `path:"accept_servers"` // server globs that are let in at once
+	AcceptUsers     []string    `path:"accept_users"`   // user globs let in at once
+	AcceptServers   []string    `path:"accept_servers"` // server globs let in at once
 	AcceptMembersOf []id.RoomID `path:"accept_members_of"`
-	Breaker         Rate        `path:"breaker"` // knocks that pause letting in at once
+	Breaker         Rate        `path:"breaker"` // more knocks pause letting in at once
 }
 
 // Values of Guard.Mode, Guard.Intruders and Guard.ByHand.
@@ -96,22 +96,22 @@ const (
 	Withdraw = "withdraw"
 )
 
-// Guard is what is kept as it is, and what is done about those who come past the bot.
+// Guard names the state that the room is to keep, and the reaction to people who come in without the bot.
 type Guard struct {
 	Mode      string                `path:"mode"`      // Off, Watch or Enforce
 	JoinRule  string                `path:"join_rule"` // empty: not kept
 	Levels    map[string]room.Level `path:"levels"`    // by the name in m.room.power_levels, "events.<type>" and "notifications.room" too
 	Intruders string                `path:"intruders"` // Ignore, Report or Kick: people who joined uninvited while the door stood open
-	ByHand    string                `path:"by_hand"`   // Ignore, Report or Withdraw: invitations made past the bot that the policy would refuse
+	ByHand    string                `path:"by_hand"`   // Ignore, Report or Withdraw: invitations made without the bot against this policy
 }
 
-// Pending is what becomes of invitations that nobody answers.
+// Pending is the policy for invitations without an answer.
 type Pending struct {
 	ExpireAfter  time.Duration `path:"expire_after"`
-	RemindBefore time.Duration `path:"remind_before"` // before that
+	RemindBefore time.Duration `path:"remind_before"` // before the expiry
 }
 
-// defaults is the document of a policy that sets nothing.
+// defaults is the document of an empty policy.
 func defaults() Document {
 	const day = 24 * time.Hour
 	return Document{

@@ -11,16 +11,16 @@ import (
 // length of the text: nothing is tried twice.
 func Match(glob, text string) bool { return newSubject(text).match(glob) }
 
-// subject is a text that is prepared for matching many globs against it. A set of positions in the text is a bit mask of 64 positions a
+// subject is a text, prepared for matching many globs against it. A set of positions in the text is a bit mask of 64 positions a
 // word; position i is before byte i, and the last one is behind the text. It is not safe for concurrent use.
 type subject struct {
 	text  string
 	words int      // of a mask
-	at    []uint64 // for each of the 256 bytes a mask: the positions before that byte
+	at    []uint64 // for each of the 256 bytes a mask: the positions before this byte
 	bytes []uint64 // mask: the positions before any byte
 	inner []uint64 // mask: the positions within a character
 	pairs uint64   // pairsIn(text)
-	reach []uint64 // mask: the positions that the glob read so far can end at
+	reach []uint64 // mask: the positions at which the part of the glob read so far can end
 }
 
 func newSubject(text string) *subject {
@@ -100,7 +100,7 @@ func (s *subject) onward() {
 	}
 }
 
-// step moves the reached positions that are in a mask on by one byte. All other positions stay if keep is set, else they are lost.
+// step moves the reached positions in a mask on by one byte. All other positions stay if keep is set, else they are lost.
 func (s *subject) step(in []uint64, keep bool) {
 	carry := uint64(0)
 	for w, set := range s.reach {
@@ -124,7 +124,7 @@ func (s *subject) meets(mask []uint64) bool {
 }
 
 // pairsIn returns a set, in 64 bits, of the pairs of neighbouring bytes in a glob or text, pairs with a wildcard excepted. A glob can match
-// only texts that have all its pairs.
+// only texts with all its pairs.
 func pairsIn(s string) (set uint64) {
 	for i := 1; i < len(s); i++ {
 		if a, b := s[i-1], s[i]; a != '*' && a != '?' && b != '*' && b != '?' {
@@ -134,7 +134,7 @@ func pairsIn(s string) (set uint64) {
 	return set
 }
 
-// matchAny returns the first of the globs that matches a text exactly as it is written.
+// matchAny returns the first glob to match a text exactly as it is written.
 func matchAny(globs []string, text string) (glob string, ok bool) {
 	if len(globs) == 0 {
 		return "", false
@@ -151,7 +151,7 @@ func matchAny(globs []string, text string) (glob string, ok bool) {
 // ServerName returns the server of a user ID in its canonical form (room.CanonicalServer).
 func ServerName(user id.UserID) string { return room.CanonicalServer(user.Homeserver()) }
 
-// spellings are the forms of a name that rules which deny are matched with: as it is written but for its case, and canonical.
+// spellings are the forms of a name for rules that deny: canonical and, where it differs, as written in lower case.
 type spellings []*subject
 
 func spell(written, canonical string) spellings {
@@ -166,10 +166,10 @@ func spellUser(user id.UserID) spellings { return spell(string(user), room.Canon
 
 func spellServer(user id.UserID) spellings { return spell(user.Homeserver(), ServerName(user)) }
 
-// denying is a glob of a rule that denies.
+// denying is the glob of a denying rule.
 type denying struct {
 	written string
-	forms   []string // in lower case: canonical and, where that differs, as it is written
+	forms   []string // in lower case: canonical and, where it differs, as written
 }
 
 func denyingGlob(written, canonical string) denying {
@@ -196,7 +196,7 @@ func denyingServers(globs []string) (list []denying) {
 	return list
 }
 
-// match returns the first of the rules, as it is written, that matches one of the spellings.
+// match returns the first rule to match one of the spellings, as the rule is written.
 func (names spellings) match(rules []denying) (written string, ok bool) {
 	for _, rule := range rules {
 		for _, glob := range rule.forms {

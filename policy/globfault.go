@@ -8,7 +8,7 @@ import (
 	"usher/room"
 )
 
-// userGlobFault reports whether a glob of users can match no user ID. It suggests the glob that was probably meant, empty where none
+// userGlobFault reports whether a glob of users can match no user ID. It suggests the probable meaning, empty where none
 // suggests itself.
 func userGlobFault(glob string) (meant string, faulty bool) {
 	local, server, found := strings.Cut(glob, ":")
@@ -28,7 +28,7 @@ func userGlobFault(glob string) (meant string, faulty bool) {
 	return meant, faulty
 }
 
-// userGlobMeant completes a glob of users that begins with @, as far as it can be guessed.
+// userGlobMeant completes a glob of users, which begins with @, as far as the meaning can be guessed.
 func userGlobMeant(glob string) string {
 	local, server, _ := strings.Cut(glob[1:], ":")
 	_, odd := serverGlobFault(local)
@@ -50,7 +50,7 @@ func userGlobMeant(glob string) string {
 	return glob
 }
 
-// serverGlobFault reports whether a glob of servers can match no server name. It suggests the glob that was probably meant, empty where
+// serverGlobFault reports whether a glob of servers can match no server name. It suggests the probable meaning, empty where
 // none suggests itself.
 func serverGlobFault(glob string) (meant string, faulty bool) {
 	if mayMatchServer(glob) {
@@ -89,7 +89,7 @@ func mayMatchServer(glob string) bool {
 	return host != "" && only(host, "-.*?") && host[0] != '.' && !strings.Contains(host, "..")
 }
 
-// punycode returns a server name, or a glob, with each label that is in letters beyond ASCII in the form that server names have.
+// punycode returns a server name, or a glob, with its labels beyond ASCII in the ASCII form of server names.
 func punycode(name string) string {
 	if name == "" || strings.Trim(name, "[]") != name {
 		return name

@@ -14,37 +14,37 @@ import (
 	"usher/room"
 )
 
-// The state that a guard keeps.
+// The state under guard.
 var (
 	joinRules   = room.Key{Type: "m.room.join_rules"}
 	powerLevels = room.Key{Type: "m.room.power_levels"}
 )
 
-// Reason codes of what a guard leaves alone.
+// Reason codes of drifts that a guard does not set back.
 const (
 	CodeGuardAbove   room.Rule = "guard.above"   // whoever changed it has more power than the bot
 	CodeGuardPower   room.Rule = "guard.power"   // the bot lacks the power
 	CodeGuardAuthor  room.Rule = "guard.author"  // the policy would lend its author more power than they have
-	CodeGuardContent room.Rule = "guard.content" // the event is not such that it could be mended
+	CodeGuardContent room.Rule = "guard.content" // the event can't be mended
 	CodeGuardStopped room.Rule = "guard.stopped" // it was set back often enough
 )
 
-// Difference is one value that a room has otherwise than its policy says.
+// Difference is one value in a room's state that differs from the room's policy.
 type Difference struct {
 	Path          string // of the policy's field
 	Found, Wanted string
 }
 
-// Drift is a state event that differs from what the room's policy keeps.
+// Drift is a state event that differs from the room's policy.
 type Drift struct {
 	Key     room.Key
 	Event   id.EventID // empty where there is none
 	Changer id.UserID  // its sender; empty where there is none
 	What    []Difference
-	Content json.RawMessage // what would set it back; nil where nothing can
+	Content json.RawMessage // the content that sets it back; nil where none can
 }
 
-// Action is what setting the drift back would be.
+// Action is the action of setting the drift back.
 func (d *Drift) Action(by id.UserID) room.Action {
 	a := room.Action{Type: room.SetJoinRules, Sender: by, Content: d.Content}
 	if d.Key == powerLevels {
@@ -53,7 +53,7 @@ func (d *Drift) Action(by id.UserID) room.Action {
 	return a
 }
 
-// GuardNeeds names the state that a guard watches and judges by. The members are whoever acts in the policy's name.
+// GuardNeeds names the state that a guard watches and judges by, with the memberships of the users.
 func GuardNeeds(users ...id.UserID) []room.Key {
 	needs := []room.Key{{Type: "m.room.create"}, powerLevels, joinRules, Key()}
 	for _, user := range users {
@@ -110,12 +110,12 @@ func (g *Guard) Had(s *room.Snapshot, k room.Key, before json.RawMessage, what D
 	return false
 }
 
-// Mend finds what would set a drift back. Of a join rule, what was before is taken whole where it was as the policy says: it
-// has the rooms that a restricted rule names.
+// Mend finds the content that sets a drift back. A join rule is restored from the content before the change where that agreed with the
+// policy, because it has the rooms of a restricted rule.
 func (g *Guard) Mend(s *room.Snapshot, d *Drift, before json.RawMessage) {
 	if d.Key == powerLevels {
 		event, _ := s.Event(powerLevels)
-		d.Content = withLevels(event, d.What)
+		d.Content = withLevels(s, event, d.What)
 		return
 	}
 	d.Content = json.RawMessage(fmt.Sprintf(`{"join_rule":%q}`, g.JoinRule))
@@ -124,16 +124,17 @@ func (g *Guard) Mend(s *room.Snapshot, d *Drift, before json.RawMessage) {
 	}
 }
 
-// withLevels returns the content of a power levels event with what differs as it is wanted, and all else as it is.
-func withLevels(event *room.Event, what []Difference) json.RawMessage {
+// withLevels returns the content of a power levels event with the differences as they are wanted, and the rest as it is, all levels as
+// integers. It returns nil where there is no content to change: content made of nothing would take everybody's power away.
+func withLevels(s *room.Snapshot, event *room.Event, what []Difference) json.RawMessage {
 	if event == nil {
 		return nil
 	}
-	content := event.Content
+	content := s.PlainLevels(event.Content)
 	for _, w := range what {
 		path := strings.SplitN(strings.TrimPrefix(w.Path, levelsPath+"."), ".", 2) // a level, or a table and its key
 		if content = exactjson.Set(content, []byte(w.Wanted), path...); content == nil {
-			return nil // made anew, it would take everybody's power away
+			return nil
 		}
 	}
 	return content
@@ -174,7 +175,7 @@ func (g *Guard) IsIntruder(vouched bool) bool {
 	return true
 }
 
-// Uninvited shows a room as if somebody were not invited: what is judged of an invitation that was sent already.
+// Uninvited shows a room as if the target were not invited, to judge an invitation after it was sent.
 func Uninvited(s *room.Snapshot, q Question) *room.Snapshot {
 	events := map[room.Key]*room.Event{}
 	for _, k := range Needs(q) {

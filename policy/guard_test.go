@@ -116,9 +116,15 @@ func TestMend(t *testing.T) {
 			t.Errorf("%d: %s, want %s", i, d.Content, want.content)
 		}
 	}
+	p = guardOf(t, owner, `{"version":1,"guard":{"mode":"enforce","levels":{"ban":50}}}`)
+	s = door{version: "9", levels: `{"ban":"0","users":{"@owner:here":"100"}}`}.snapshot()
+	d := p.Document.Guard.Drifts(s)[0]
+	if p.Document.Guard.Mend(s, &d, nil); string(d.Content) != `{"ban":50,"users":{"@owner:here":100}}` {
+		t.Errorf("strings become %s, which homeservers refuse", d.Content)
+	}
 	missing := door{}.snapshot()
 	p = guardOf(t, owner, `{"version":1,"guard":{"levels":{"ban":60}}}`)
-	d := p.Document.Guard.Drifts(missing)[0]
+	d = p.Document.Guard.Drifts(missing)[0]
 	if p.Document.Guard.Mend(missing, &d, nil); d.Content != nil {
 		t.Errorf("power levels made of nothing: %s", d.Content)
 	}

@@ -6,25 +6,25 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
-// Source is one policy event, of the room itself or of a space that it inherits from.
+// Source is one policy event, of the room itself or of a space above it.
 type Source struct {
 	Room   id.RoomID
 	Event  id.EventID
 	Author id.UserID // sender of the event
-	For    id.UserID // of an event that the bot sent: the user whom it was written for
-	Size   int       // bytes of its content: with Event, tells one from what a redaction left of it
+	For    id.UserID // where the bot sent the event: the user for whom the bot wrote it
+	Size   int       // bytes of its content: a redaction changes it, but not Event
 	Layer  Layer
 	Fault  Malformed // why the event can't be read; nil where it can
 
-	Inherited bool // it is a space's
-	Lapsed    bool // of a space's: the person who wrote it may not write it any more
+	Inherited bool // a space sets it
+	Lapsed    bool // inherited, and its author may not write it any more
 }
 
-// InForce is the policy that governs a room: its own fields, and for each that it does not set, that of the nearest space
-// that does. The zero value is no policy at all.
+// InForce is the policy that governs a room: its own fields, and each other field from the nearest space that sets it. The zero value is
+// no policy at all.
 type InForce struct {
 	Document Document
-	Sources  []Source // nearest first: the room itself, then the spaces above it; only those that have a policy event
+	Sources  []Source // nearest first: the room itself, then the spaces above it; without rooms that have no policy event
 
 	denyUsers, denyServers []denying // of Document.Whom, prepared
 }
@@ -64,7 +64,7 @@ func (p *InForce) Paths() []string {
 	return all.Paths()
 }
 
-// Fault returns the first source that can't be read, or nil.
+// Fault returns the first unreadable source, or nil.
 func (p *InForce) Fault() *Source {
 	for i := range p.Sources {
 		if p.Sources[i].Fault != nil {
@@ -79,7 +79,7 @@ func (p *InForce) governs() bool {
 	return slices.ContainsFunc(p.Sources, func(s Source) bool { return s.Fault != nil || !s.Layer.Empty() })
 }
 
-// Event is the policy event that decisions name: the nearest. Empty where there is no policy.
+// Event is the nearest policy event, for decisions to name. Empty where there is no policy.
 func (p *InForce) Event() id.EventID {
 	if len(p.Sources) == 0 {
 		return ""

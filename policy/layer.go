@@ -15,7 +15,7 @@ import (
 	"usher/room"
 )
 
-// Layer is what one policy event sets: values by path. The zero value sets nothing.
+// Layer holds the values of one policy event by path. The zero value sets nothing.
 type Layer struct {
 	values map[string]any // bool, int64, time.Duration, string or []string
 }
@@ -26,7 +26,7 @@ type Fault struct {
 	Problem room.Phrase
 }
 
-// Malformed lists what is wrong with a policy event.
+// Malformed lists the faults of a policy event.
 type Malformed []Fault
 
 // Error implements error, for logs. People are shown the phrase.
@@ -55,8 +55,7 @@ func (m Malformed) Phrase() room.Phrase {
 // head returns the first n characters of a text.
 func head(text string, n int) string { return fmt.Sprintf("%.*s", n, text) }
 
-// Parse reads a policy event strictly: what it does not know, it does not guess. An empty object, which is what a redacted
-// event leaves, is no policy. The error is Malformed.
+// Parse reads a policy event strictly: an unknown field is a fault. An empty object, the rest of a redacted event, is no policy. The error is Malformed.
 func Parse(content json.RawMessage) (Layer, error) {
 	var l Layer
 	fields, _, ok := exactjson.Parse(content)
@@ -84,7 +83,7 @@ func Parse(content json.RawMessage) (Layer, error) {
 	return l, nil
 }
 
-// writtenFor returns the user whom the bot wrote a policy event for. In an event of anybody else it means nothing.
+// writtenFor returns the user for whom the bot wrote a policy event. In an event of anybody else it means nothing.
 func writtenFor(content json.RawMessage) id.UserID {
 	if user := exactjson.Text(content, "for"); strings.HasPrefix(user, "@") {
 		return id.UserID(user)
@@ -92,8 +91,8 @@ func writtenFor(content json.RawMessage) id.UserID {
 	return ""
 }
 
-// ContentFor returns the layer as the content of a policy event that the bot sends for a user. The fields are measured by the power of
-// that user.
+// ContentFor returns the layer as the content of a policy event sent by the bot for a user. The power of the user limits the lending
+// fields.
 func (l Layer) ContentFor(user id.UserID) json.RawMessage {
 	if l.Empty() {
 		return l.Content()
@@ -118,7 +117,7 @@ func sections() map[string]bool {
 	return all
 }
 
-// read takes in the members of one object, except those that are no fields, in the order of their keys.
+// read takes in the fields of one object, in the order of their keys.
 func (l *Layer) read(prefix string, object exactjson.Value, sections map[string]bool, faults *Malformed) {
 	members := slices.SortedFunc(slices.Values(object.Items), func(a, b exactjson.Member) int { return strings.Compare(a.Key, b.Key) })
 	for _, m := range members {
@@ -267,7 +266,7 @@ func (l Layer) Has(path string) bool { _, set := l.values[path]; return set }
 // Empty reports whether the layer sets nothing.
 func (l Layer) Empty() bool { return len(l.values) == 0 }
 
-// Paths lists the fields that the layer sets, in the order of the document; those of guard.levels last.
+// Paths lists the fields of the layer in the order of the document, guard.levels last.
 func (l Layer) Paths() []string {
 	var paths []string
 	for _, f := range Fields() {
@@ -299,7 +298,7 @@ func (l Layer) With(path, text string) (Layer, error) {
 	return l, nil
 }
 
-// guarded counts the power levels that the layer guards.
+// guarded counts the power levels in guard.levels.
 func (l Layer) guarded() (n int) {
 	for path := range l.values {
 		if strings.HasPrefix(path, levelsPath+".") {
@@ -325,7 +324,7 @@ func (l Layer) Without(path string) Layer {
 	return Layer{values}
 }
 
-// Strings returns what the layer sets a list to.
+// Strings returns the items of a list.
 func (l Layer) Strings(path string) []string {
 	list, _ := l.values[path].([]string)
 	return list

@@ -9,8 +9,8 @@ import (
 	"usher/room"
 )
 
-// Lends names the action that the bot does by its own power because of a field, for somebody who may lack that power; empty for a
-// field that lends nothing. Such a field counts only as far as its author could do the same: see Entitled.
+// Lends names the action for which a field lends the bot's power to people who may lack it; empty for a field that lends nothing. A lending
+// field counts only as far as its author could do the same: see Entitled.
 func Lends(path string) room.ActionType {
 	switch path {
 	case "delegate", "knocks.accept_users", "knocks.accept_servers", "knocks.accept_members_of":
@@ -26,13 +26,13 @@ func Lends(path string) room.ActionType {
 	return ""
 }
 
-// admitting lists the fields by which the bot lets in people who knock, without anybody's decision.
+// admitting lists the fields by which the bot admits people who knock, without anybody's decision.
 func admitting() []string {
 	return []string{"knocks.accept_users", "knocks.accept_servers", "knocks.accept_members_of"}
 }
 
-// Person returns the user by whose power the fields of a source are measured: the sender of the event or, where the bot sent it, the
-// user whom the bot wrote it for. It is empty where the bot's event names nobody.
+// Person returns the author of a source, whose power limits the lending fields: the sender of the event or, where the bot sent it, the user
+// for whom the bot wrote it. It is empty where the bot's event names nobody.
 func (s Source) Person(bot id.UserID) id.UserID {
 	if s.Author == bot {
 		return s.For
@@ -40,7 +40,7 @@ func (s Source) Person(bot id.UserID) id.UserID {
 	return s.Author
 }
 
-// AuthorKeys names the memberships that Entitled judges by, of those who wrote the fields that lend something.
+// AuthorKeys names the memberships that Entitled needs: one for each author of a lending field.
 func (p *InForce) AuthorKeys(bot id.UserID) (keys []room.Key) {
 	for _, source := range p.Sources {
 		lends := slices.ContainsFunc(source.Layer.Paths(), func(path string) bool { return Lends(path) != "" })
@@ -52,8 +52,8 @@ func (p *InForce) AuthorKeys(bot id.UserID) (keys []room.Key) {
 }
 
 // Entitled judges whether a field gives the bot, the action's sender, the right to do the action in the room that the snapshot shows. It
-// does if the person who wrote the field could do that action now, and may still write the policy that the field is in. The result names
-// the rule that is against it; Unknown names the state that is missing.
+// does if the author of the field could do the action now, and may still write the policy. A denial names the rule, an unknown result the
+// missing state.
 func (p *InForce) Entitled(s *room.Snapshot, path string, a room.Action) room.Result {
 	from, set := p.From(path)
 	person := from.Person(a.Sender)
@@ -69,7 +69,7 @@ func (p *InForce) Entitled(s *room.Snapshot, path string, a room.Action) room.Re
 	return room.Authorize(s, a)
 }
 
-// Rearmed lists the fields of a room's own policy that had no effect because their author lacks the power, and that would have one if
+// Rearmed lists the fields of a room's own policy that have no effect because their author lacks the power, and would have an effect if
 // another user wrote them anew in the next version of the policy. The snapshot knows the power levels and both memberships.
 func Rearmed(s *room.Snapshot, old Source, next Layer, by, bot id.UserID) (paths []string) {
 	person := old.Person(bot)
@@ -93,7 +93,7 @@ func idle(path, value string) bool {
 	return value == "" || value == "false" || Lends(path) == room.Kick && value == Span(0)
 }
 
-// couldLend reports whether a user may write the policy, and has the power to do what a field makes the bot do.
+// couldLend reports whether a user may write the policy, and has the power for the action of a field.
 func couldLend(s *room.Snapshot, path string, l Layer, user id.UserID) bool {
 	if user == "" || s.CanSend(user, EventType, true).Verdict != room.Allow {
 		return false
@@ -114,6 +114,6 @@ func couldLend(s *room.Snapshot, path string, l Layer, user id.UserID) bool {
 		return true
 	}
 	event, _ := s.Event(powerLevels)
-	content := withLevels(event, []Difference{{Path: path, Wanted: l.Text(path)}})
+	content := withLevels(s, event, []Difference{{Path: path, Wanted: l.Text(path)}})
 	return content != nil && room.Authorize(s, room.Action{Type: action, Sender: user, Content: content}).Verdict == room.Allow
 }

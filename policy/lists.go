@@ -14,7 +14,7 @@ import (
 )
 
 // List is a policy list (https://spec.matrix.org/latest/client-server-api/#moderation-policy-lists): the rules of one room that ban
-// users, servers or rooms. Names are compared as rules that deny compare them: without regard to case, servers in their canonical form.
+// users, servers or rooms. Names are compared without regard to case, servers in their canonical form.
 // The zero value is empty. It is not safe for concurrent use.
 type List struct {
 	rules   map[room.Key]listRule
@@ -29,14 +29,14 @@ const (
 	maxReason = 500 // bytes
 )
 
-// listRule is one rule that bans.
+// listRule is one banning rule.
 type listRule struct {
 	entity string // a glob as it is written; empty where it is hidden
 	hash   string // SHA-256 of the entity, 32 bytes, where it is hidden
 	reason string
 }
 
-// ListTypes are the event types that a List reads, today's and those of old.
+// ListTypes are the event types that a List reads, today's and the former ones.
 func ListTypes() []string {
 	return []string{
 		"m.policy.rule.user", "m.room.rule.user", "org.matrix.mjolnir.rule.user",
@@ -45,7 +45,7 @@ func ListTypes() []string {
 	}
 }
 
-// Set replaces the rule under a state key. A content that is no rule, or none that bans, only removes the rule.
+// Set replaces the rule under a state key. A content without a banning rule only removes the old rule.
 func (l *List) Set(k room.Key, content json.RawMessage) {
 	types := ListTypes()
 	kind := slices.Index(types, k.Type)
@@ -69,7 +69,7 @@ func (l *List) Set(k room.Key, content json.RawMessage) {
 	in.add(l.forms(k, rule), k)
 }
 
-// forms lists the globs, names and hashes that a rule is found by.
+// forms lists the globs, names and hashes by which a rule is found.
 func (l *List) forms(k room.Key, rule listRule) []string {
 	switch {
 	case rule.hash != "":
@@ -80,10 +80,10 @@ func (l *List) forms(k room.Key, rule listRule) []string {
 	return denyingUsers([]string{rule.entity})[0].forms
 }
 
-// Len is the number of rules that ban.
+// Len is the number of banning rules.
 func (l *List) Len() int { return len(l.rules) }
 
-// Match returns the rule that bans a user or their server, or nil.
+// Match returns the rule against a user or their server, or nil.
 func (l *List) Match(user id.UserID) *Hit {
 	at := len(user) - len(user.Homeserver())
 	exact := []string{string(user), string(user[:at]) + ServerName(user)}
@@ -96,7 +96,7 @@ func (l *List) Match(user id.UserID) *Hit {
 	return nil
 }
 
-// MatchRoom returns the rule that bans a room by its ID or by one of its aliases, or nil.
+// MatchRoom returns the rule against a room, by its ID or by one of its aliases, or nil.
 func (l *List) MatchRoom(r id.RoomID, aliases ...string) *Hit {
 	for _, name := range append([]string{string(r)}, aliases...) {
 		if k, found := l.rooms.find(spell(name, room.CanonicalID(name)), []string{name}); found {
@@ -110,7 +110,7 @@ func (l *List) hit(k room.Key) *Hit {
 	return &Hit{Entity: l.rules[k].entity, Reason: l.rules[k].reason}
 }
 
-// parseRule reads a rule of a policy list. A rule that it can't read bans nobody: other people keep the list, and one of their
+// parseRule reads a rule of a policy list. An unreadable rule bans nobody: other people keep the list, and one of their
 // mistakes must not lock everybody out.
 func parseRule(content json.RawMessage) (rule listRule, bans bool) {
 	rulePart := func(path ...string) string { return exactjson.Text(content, path...) }
@@ -144,7 +144,7 @@ func cut(text string, most int) string {
 // hidden stands before a hash among names.
 const hidden = "\x00"
 
-// entities finds the rule that matches a name. Entities without wildcards and hashes are looked up in a map. The globs are compared one
+// entities finds the rule against a name. Entities without wildcards and hashes are looked up in a map. The globs are compared one
 // after the other: nearly all are ruled out by their pairs of bytes, which lie side by side in memory.
 type entities struct {
 	names map[string][]room.Key
@@ -153,7 +153,7 @@ type entities struct {
 	globs []filed
 }
 
-// filed is a glob with the rule that it belongs to.
+// filed is a glob with its rule.
 type filed struct {
 	glob string
 	key  room.Key
@@ -194,7 +194,7 @@ func isGlobbing(form string) bool {
 	return !strings.HasPrefix(form, hidden) && strings.ContainsAny(form, "*?")
 }
 
-// find returns the rule that matches a name. Its spellings are compared with names and globs; these and the exact texts with hashes.
+// find returns the rule against a name. Its spellings are compared with names and globs; these and the exact texts with hashes.
 func (e *entities) find(names spellings, exact []string) (room.Key, bool) {
 	for _, name := range names {
 		if keys := e.names[name.text]; len(keys) > 0 {

@@ -2,7 +2,7 @@ package policy
 
 import "time"
 
-// Take checks a rate against what was spent, oldest first, and spends one more: a sliding window that remembers each
+// Take checks a rate against the spendings, oldest first, and spends one more: a sliding window that remembers each
 // spending, so that no window of the length Per ever holds more than Count. It returns how many are left afterwards, or
 // before where none may be spent (ok is false), and when the next one comes back (zero: nothing is spent).
 func (r Rate) Take(spent []time.Time, now time.Time) (left int64, grows time.Time, ok bool) {

@@ -4,7 +4,7 @@ import "usher/room"
 
 // Withdrawing an invitation is a kick to the Matrix rules, even one's own, and needs the kick level
 // (https://spec.matrix.org/latest/rooms/v12/#authorization-rules, 4.4). It is an action of its own here, because it must
-// never hit somebody who has joined meanwhile.
+// never hit a user after they joined.
 const (
 	ActionWithdraw room.ActionType = "withdraw" // at somebody's request
 	ActionExpire   room.ActionType = "expire"   // because the room's policy lets invitations expire

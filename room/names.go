@@ -9,7 +9,7 @@ import (
 
 // CanonicalServer returns the one form in which server names are compared where a match denies something: lower case, no port, no
 // dot at the end, an IP address in its usual notation. Several spellings reach the same server, so a rule against one spelling
-// must hold for all. A rule that allows something compares names exactly as they are written: another spelling, or another port,
+// must hold for all. An allowing rule compares names exactly as they are written: another spelling, or another port,
 // may be another server. A name may hold wildcards; the port is then removed although it holds some.
 func CanonicalServer(name string) string {
 	name = strings.TrimRight(withoutPort(FoldCase(name)), ".")
@@ -36,7 +36,7 @@ func CanonicalID(full string) string {
 	return FoldCase(local) + ":" + CanonicalServer(server)
 }
 
-// FoldCase returns text in lower case, so that texts which differ in case only become the same, in every script.
+// FoldCase returns text in lower case, so texts that differ in case only become the same, in every script.
 func FoldCase(text string) string {
 	for i := range len(text) {
 		if text[i] >= 0x80 {
@@ -46,7 +46,7 @@ func FoldCase(text string) string {
 	return strings.ToLower(text)
 }
 
-// IsIPLiteral reports whether a server is named by an IP address, in any notation that a resolver may take for one.
+// IsIPLiteral reports whether a server is named by an IP address, in any notation known to resolvers.
 func IsIPLiteral(server string) bool {
 	name := CanonicalServer(server)
 	last := name[strings.LastIndexByte(name, '.')+1:]
@@ -66,7 +66,7 @@ func withoutPort(name string) string {
 	return name
 }
 
-// serverIP reads the IP address that a server is named by.
+// serverIP reads the IP address in a server name.
 func serverIP(name string) (ip netip.Addr, ok bool) {
 	if inner, isV6 := strings.CutPrefix(name, "["); isV6 {
 		ip, err := netip.ParseAddr(strings.TrimSuffix(inner, "]"))
@@ -76,7 +76,7 @@ func serverIP(name string) (ip netip.Addr, ok bool) {
 }
 
 // legacyIPv4 reads an IPv4 address of one to four numbers, decimal, octal or hexadecimal, as inet_aton does: the last number fills the
-// bytes that are left.
+// remaining bytes.
 func legacyIPv4(name string) (ip netip.Addr, ok bool) {
 	parts := strings.Split(name, ".")
 	if len(parts) > 4 {

@@ -6,7 +6,7 @@ import "strings"
 // (https://spec.matrix.org/latest/appendices/#historical-user-ids): any local part without a colon or NUL, a server
 // name, and 255 bytes in all.
 func validUserID(u string) bool {
-	if len(u) > 255 || u == "" || u[0] != '@' {
+	if len(u) > MaxID || u == "" || u[0] != '@' {
 		return false
 	}
 	colon := strings.IndexByte(u, ':')
@@ -57,4 +57,15 @@ func isDNSChar(c byte) bool {
 
 func isIPv6Char(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F' || c == ':' || c == '.'
+}
+
+// MaxID is the greatest length of an identifier in bytes (https://spec.matrix.org/latest/appendices/#common-identifier-format).
+const MaxID = 255
+
+// Shorten cuts a text to at most n bytes, between two characters, and drops bytes that are no UTF-8.
+func Shorten(s string, n int) string {
+	if len(s) > n {
+		s = s[:n]
+	}
+	return strings.ToValidUTF8(s, "")
 }

@@ -6,14 +6,14 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
-// VouchedNeeds names the state that Vouched depends on.
+// VouchedNeeds names the state needed by Vouched.
 func VouchedNeeds(user id.UserID, content json.RawMessage) []Key {
 	return append(Needs(joinOf(user, content)), Key{Type: TypePowerLevels})
 }
 
 // Vouched judges whether a user who was not invited may have joined by a restricted join rule: the rule in the snapshot is a restricted
-// one, and the user whom the content of the join names in join_authorised_via_users_server is in the room and has the power to invite.
-// Homeservers check that name only while the rule is restricted, so a join under any other rule is vouched for by nobody.
+// one, and the user in the join's join_authorised_via_users_server is in the room and has the power to invite.
+// Homeservers check this user only while the rule is restricted, so a join under any other rule is vouched for by nobody.
 func Vouched(s *Snapshot, user id.UserID, content json.RawMessage) Result {
 	join := joinOf(user, content)
 	events := map[Key]*Event{}
