@@ -186,7 +186,7 @@ func (b *bot) report(ctx context.Context, command id.EventID, why occasion) erro
 	}
 	reply := commands.Outcome(rows, time.Now())
 	if reply.Text.Empty() {
-		reply.Text.Say("progress.all", "done", len(rows))
+		reply.Text.Say("progress.all", "n", len(rows))
 	}
 	return b.answer(ctx, ev, m, reply)
 }

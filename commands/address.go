@@ -7,44 +7,74 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
-// invocation splits a text into the command's name and its arguments. ok is false where the bot is not addressed: the text
-// begins neither with the prefix nor with the bot's name.
-func invocation(text, prefix string, bot id.UserID, names []string) (name string, args []word, mentioned, ok bool) {
-	text = strings.TrimSpace(text)
-	rest, found := strings.CutPrefix(text, prefix)
-	if !found {
-		rest, found = afterMention(text, bot, names)
-		mentioned = true
-	}
-	if !found || rest == "" {
-		return "", nil, mentioned, found && mentioned
-	}
-	words := splitWords(rest)
-	if len(words) == 0 || (!mentioned && unicode.IsSpace([]rune(rest)[0])) {
-		return "", nil, mentioned, mentioned
-	}
-	return strings.ToLower(words[0].text), words[1:], mentioned, true
+// invocation is a text split into the command's name and its arguments.
+type invocation struct {
+	name      string
+	words     []word
+	mentioned bool // by the bot's name, not by the prefix
+	spaced    bool // white space stands between the prefix and the name
 }
 
-// afterMention returns the text behind the bot's name at the start: its user id or a link to it, or one of its names
-// with a colon or a comma and a space.
-func afterMention(text string, bot id.UserID, names []string) (string, bool) {
+// invoked reads a text. ok is false where it does not address the bot: it begins neither with the prefix nor with the bot's name.
+func invoked(text, prefix string, bot id.UserID, names []string) (g invocation, ok bool) {
+	text = strings.TrimFunc(text, added)
+	if rest, wide := strings.CutPrefix(text, "！"); wide && prefix == "!" {
+		text = prefix + rest
+	}
+	rest, mentioned := afterMention(text, prefix, bot, names)
+	if !mentioned {
+		var prefixed bool
+		if rest, prefixed = strings.CutPrefix(text, prefix); !prefixed {
+			return g, false
+		}
+	}
+	return invocationOf(rest, mentioned)
+}
+
+// invocationOf reads the text behind the prefix or the bot's name.
+func invocationOf(text string, mentioned bool) (g invocation, ok bool) {
+	g.mentioned = mentioned
+	words := splitWords(text)
+	if len(words) == 0 {
+		return g, mentioned
+	}
+	g.spaced = !mentioned && strings.IndexFunc(text, unicode.IsSpace) == 0
+	g.name, g.words = commandName(words[0].text), words[1:]
+	return g, true
+}
+
+// afterMention returns the text behind the bot's name at the start: its user id or a link to it; the prefix or an @ with its localpart; one
+// of its names with a colon or a comma and a space.
+func afterMention(text, prefix string, bot id.UserID, names []string) (string, bool) {
 	words := splitWords(text)
 	if len(words) == 0 {
 		return "", false
 	}
 	if words[0].read(bot).user == bot {
-		rest := strings.TrimPrefix(text, words[0].raw)
-		return strings.TrimLeft(rest, " \t\n:,"), true
+		return strings.TrimLeft(strings.TrimPrefix(text, words[0].raw), " \t\n:,"), true
 	}
-	for _, name := range append([]string{"@" + bot.Localpart(), bot.Localpart()}, names...) {
-		if name == "" || len(text) <= len(name) || !strings.EqualFold(text[:len(name)], name) {
-			continue
+	for _, sign := range []string{prefix, "!", "@"} {
+		if rest, ok := afterName(text, sign+bot.Localpart(), false); ok {
+			return rest, true
 		}
-		rest := text[len(name):]
-		if (rest[0] == ':' || rest[0] == ',') && (len(rest) == 1 || unicode.IsSpace(rune(rest[1]))) {
-			return strings.TrimLeft(rest, " \t\n:,"), true
+	}
+	for _, name := range append([]string{bot.Localpart()}, names...) {
+		if rest, ok := afterName(text, name, true); ok && name != "" {
+			return rest, true
 		}
 	}
 	return "", false
+}
+
+// afterName returns the text behind a name at the start. strict asks for a colon or a comma behind the name.
+func afterName(text, name string, strict bool) (rest string, ok bool) {
+	if len(text) < len(name) || !strings.EqualFold(text[:len(name)], name) {
+		return "", false
+	}
+	rest = text[len(name):]
+	behind := strings.TrimLeft(rest, ":,")
+	if strict && behind == rest || behind != "" && !unicode.IsSpace([]rune(behind)[0]) {
+		return "", false
+	}
+	return strings.TrimSpace(behind), true
 }

@@ -14,6 +14,8 @@ import (
 func auditCommand() Command {
 	return Command{
 		Name: "audit", Level: User,
+		Words: []string{"auditlog", "audit-log"}, Loose: []string{"log", "history", "protokoll"},
+		Samples: []string{"audit", "audit @ann:example.org 7d", "audit 2026-01-31 #club:example.org"}, See: []string{"policy", "pending"},
 		Params: []Param{user().optional(), since(), inRoom()},
 		Run:    runAudit,
 	}

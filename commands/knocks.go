@@ -14,6 +14,8 @@ import (
 func knocksCommand() Command {
 	return Command{
 		Name: "knocks", Level: User,
+		Words: []string{"knock", "knocking", "klopfen", "approvals", "cards"}, Loose: []string{"requests", "door"},
+		Samples: []string{"knocks", "knocks accept 1-3", "knocks accept all"}, See: []string{"approve", "deny"},
 		Parts: []Part{
 			{Name: "accept all",
 				Run: func(ctx context.Context, c *Call) (Reply, error) { return c.listKnocks(ctx, true) }},

@@ -18,6 +18,7 @@ type Param struct {
 	choices []string // the only words allowed; nil: any of its class
 	shown   string   // in usage, instead of its key
 	prose   bool     // text for people: identifiers in it are refused
+	known   bool     // people of the bot's own server must exist
 
 	about   room.Phrase // its meaning, in a few words
 	missing room.Phrase // the sentence when it is missing
@@ -40,6 +41,13 @@ func users() Param {
 	p := user()
 	p.Schema, p.many = cmdschema.Array(p.Schema), true
 	p.about = room.Say("param.users")
+	return p
+}
+
+// guests are people who must exist, as far as that can be asked.
+func guests() Param {
+	p := users()
+	p.known = true
 	return p
 }
 

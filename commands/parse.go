@@ -21,13 +21,14 @@ func fault(p room.Phrase) error { return Fault{p} }
 
 // arguments are the form of a command and the words of its parameters.
 type arguments struct {
-	form   form
-	prefix string
-	asker  id.UserID            // a name without a server is on the asker's
-	words  map[string][]word    // by the parameter's key
-	reply  bool                 // the command replies to a message
-	help   bool                 // a flag asks for help
-	named  map[string]id.UserID // the people of words that are names
+	form    form
+	prefix  string
+	asker   id.UserID            // a name without a server is on the asker's
+	words   map[string][]word    // by the parameter's key
+	reply   bool                 // the command replies to a message
+	data    bool                 // they came as data, not as text
+	help    bool                 // a flag asks for help
+	persons map[string]id.UserID // the people of words that are names
 }
 
 // read reads the arguments, typed or structured.
@@ -70,7 +71,10 @@ func (a *arguments) parse(words []word) error {
 	if err != nil {
 		return err
 	}
-	a.form, words = a.form.partOf(words)
+	a.form, words = a.part(words)
+	if err := a.oneCommand(words); err != nil {
+		return err
+	}
 	if err := a.setFlags(flags); err != nil || a.help {
 		return err
 	}
@@ -82,6 +86,28 @@ func (a *arguments) parse(words []word) error {
 	}
 	if len(words) > 0 {
 		return a.puzzled(words[0])
+	}
+	return nil
+}
+
+// part finds the part of the command by the first words, also behind a room.
+func (a *arguments) part(words []word) (f form, rest []word) {
+	n := fillers(words, toward, classRoom, a.asker)
+	if n < len(words) && words[n].class(a.asker) == classRoom {
+		if f, rest = a.form.partOf(words[n+1:]); f.part != nil {
+			return f, append(slices.Clone(rest), words[:n+1]...)
+		}
+	}
+	return a.form.partOf(words)
+}
+
+// oneCommand refuses a second command in the same message: its name looks like a room where the prefix is an exclamation mark.
+func (a *arguments) oneCommand(words []word) error {
+	for _, w := range words {
+		name, prefixed := strings.CutPrefix(w.text, a.prefix)
+		if prefixed && !w.quoted && a.form.Name != "help" && isCommand(commandName(name)) {
+			return fault(room.Say("usage.one_command", "command", w.text))
+		}
 	}
 	return nil
 }
@@ -148,6 +174,8 @@ func (a *arguments) missing(p Param, words []word) error {
 	switch {
 	case p.Optional:
 		return nil
+	case len(words) > 0 && !words[0].read(a.asker).wrong.Empty():
+		return a.usage(words[0].read(a.asker).wrong)
 	case p.class == classRoom && len(words) > 0:
 		return a.noRoom(words[0])
 	}
@@ -177,7 +205,10 @@ func (a *arguments) set(p Param, words []word) error {
 			return fault(room.Say("many.cards", "most", maxCards))
 		}
 	}
-	if p.prose {
+	if p.choices != nil {
+		words = []word{{text: strings.ToLower(strings.Trim(words[0].text, ",;:.!?"))}}
+	}
+	if p.prose && !a.data {
 		if err := a.plain(words); err != nil {
 			return err
 		}
@@ -194,7 +225,7 @@ func (a *arguments) people(key string) (users []id.UserID) {
 	for _, w := range a.words[key] {
 		user := w.read(a.asker).user // set has validated it
 		if w.name || w.reply {
-			user = a.named[w.text]
+			user = a.persons[w.text]
 		}
 		users = append(users, user)
 	}
@@ -215,6 +246,9 @@ func (a *arguments) text(key string) string {
 	words := make([]string, len(a.words[key]))
 	for i, w := range a.words[key] {
 		words[i] = w.text
+	}
+	if !slices.ContainsFunc(a.words[key], func(w word) bool { return !w.is(polite) }) {
+		return ""
 	}
 	all := strings.ToValidUTF8(strings.Join(words, " "), "")
 	if len(all) > maxText {

@@ -31,7 +31,8 @@ var (
 
 // is reports whether a word is one of some words.
 func (w word) is(list []string) bool {
-	return !w.quoted && slices.Contains(list, strings.ToLower(strings.TrimRight(w.text, ":,.!")))
+	text := strings.ToLower(w.text)
+	return !w.quoted && (slices.Contains(list, text) || slices.Contains(list, strings.TrimRight(text, ":,.!")))
 }
 
 // marks reports whether a word is the mark of an item in a list.
@@ -89,6 +90,9 @@ func (r *people) identifier() bool {
 	}
 	if i >= len(r.words) || r.words[i].class(r.asker) != classPerson {
 		return false
+	}
+	if n := len(r.taken); n > 0 && i == 0 && !r.taken[n-1].comma && r.words[i].read(r.asker).bare {
+		return false // "@u 56:server.org" is one id with a gap
 	}
 	r.taken, r.words = append(r.taken, r.words[i]), r.words[i+1:]
 	return true
@@ -231,7 +235,7 @@ func (f form) freeRoom() (p Param, prose, ok bool) {
 			rooms++
 		case each.prose:
 			prose = true
-		case each.class == classText && each.choices == nil:
+		case each.class == classText && each.many:
 			return p, false, false // the text may hold rooms
 		}
 	}
@@ -247,6 +251,8 @@ func (a *arguments) plain(words []word) error {
 	for i, w := range words {
 		r := w.read(a.asker)
 		switch {
+		case w.class(a.asker) == classNumber:
+			continue
 		case r.class == classRoom && a.has("room"):
 			return a.usage(room.Say("usage.two_rooms", "room", w.text))
 		case r.class == classRoom && r.wrong.Empty():

@@ -7,6 +7,8 @@ import (
 func pingCommand() Command {
 	return Command{
 		Name: "ping", Level: User,
+		Loose:   []string{"version", "status", "alive"},
+		Samples: []string{"ping"}, See: []string{"help"},
 		Run: runPing,
 	}
 }

@@ -21,6 +21,8 @@ func policyCommand() Command {
 	change.missing = room.Phrase{Key: "missing.value"}
 	return Command{
 		Name: "policy", Level: User,
+		Words: []string{"policies"}, Loose: []string{"rules", "regeln", "config", "settings", "set"},
+		Samples: []string{"policy", "policy preset members", "policy set quota.person.count 5"}, See: []string{"lists", "why"},
 		Before: []Param{inRoom()},
 		Parts: []Part{
 			{Name: "show", Run: inPolicyRoom(showPolicy)},

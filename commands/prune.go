@@ -15,6 +15,8 @@ import (
 func pruneCommand() Command {
 	return Command{
 		Name: "prune", Level: User,
+		Loose:   []string{"withdrawall", "purge"},
+		Samples: []string{"prune @ann:example.org", "prune @ann:example.org #club:example.org"}, See: []string{"tree", "uninvite"},
 		Params: []Param{oneBranch(), inRoom(), asBot()},
 		Run:    runPrune, Decide: decidePrune,
 	}

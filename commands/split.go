@@ -157,7 +157,11 @@ func apart(s string) (parts []string) {
 		case next == "" || strings.IndexByte("@#!", next[0]) < 0 && !numbers:
 			continue
 		}
-		parts = append(parts, s[start:i+size])
+		end := i + size
+		if strings.ContainsRune("&+|/", r) {
+			end = i
+		}
+		parts = append(parts, s[start:end])
 		start = i + size
 	}
 	return append(parts, s[start:])

@@ -47,6 +47,7 @@ func (s *structured) split() (name, part string) {
 
 // take gives the arguments of a structured command to the parameters. Each must have the declared type.
 func (a *arguments) take(s *structured) error {
+	a.data = true
 	name, part := s.split()
 	forms := a.form.forms()
 	i := slices.IndexFunc(forms, func(f form) bool { return f.part == nil && part == "" || f.part != nil && f.part.Name == part })

@@ -12,6 +12,8 @@ import (
 func treeCommand() Command {
 	return Command{
 		Name: "tree", Level: User,
+		Words: []string{"invitetree", "invite-tree"}, Loose: []string{"baum", "graph"},
+		Samples: []string{"tree", "tree @ann:example.org", "tree --picture"}, See: []string{"whoinvited", "stats"},
 		Params: []Param{user().optional(), inRoom(), asPicture()},
 		Run:    runTree,
 	}

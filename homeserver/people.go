@@ -1,0 +1,47 @@
+package homeserver
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/tidwall/gjson"
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+)
+
+// People answers questions about users, as the bot.
+type People struct{ Client *Client }
+
+// Exists reports whether the homeserver has a profile of one of its users
+// (https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3profileuserid). A profile that may not be read exists.
+func (p People) Exists(ctx context.Context, user id.UserID) (bool, error) {
+	_, err := p.Client.do(ctx, request{name: "profile", method: http.MethodGet, path: path("v3", "profile", user)})
+	switch invites.HTTPStatus(err) {
+	case http.StatusNotFound:
+		return false, nil
+	case http.StatusForbidden:
+		return true, nil
+	}
+	return err == nil, err
+}
+
+// Members returns the display names of the joined members of a room, by their ids. A name may be empty.
+func (p People) Members(ctx context.Context, r id.RoomID) (map[id.UserID]string, error) {
+	body, err := p.Client.do(ctx, request{name: "joined_members", method: http.MethodGet, path: path("v3", "rooms", r, "joined_members")})
+	if err != nil {
+		return nil, err
+	}
+	names := map[id.UserID]string{}
+	gjson.GetBytes(body, "joined").ForEach(func(user, profile gjson.Result) bool {
+		names[id.UserID(user.Str)] = profile.Get("display_name").Str
+		return true
+	})
+	return names, nil
+}
+
+// Author returns the sender of an event.
+func (p People) Author(ctx context.Context, r id.RoomID, event id.EventID) (id.UserID, error) {
+	raw, err := p.Client.Event(ctx, r, event, "")
+	return id.UserID(gjson.GetBytes(raw, "sender").Str), err
+}
