@@ -14,13 +14,13 @@ import (
 var mayImport = map[string][]string{
 	"exactjson":  {},
 	".":          {"bot", "config", "check", "connect", "operator", "words"},
-	"bot":        {"events", "exactjson", "appservice", "commands", "config", "connect", "encryption", "homeserver", "invites", "jobs", "loop", "metrics", "operator", "policy", "room", "store", mautrix + "/event", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
+	"bot":        {"events", "exactjson", "appservice", "commands", "config", "connect", "encryption", "homeserver", "invites", "invites/cards", "invites/delivery", "invites/guard", "invites/judge", "invites/ledger", "invites/requests", "jobs", "loop", "metrics", "operator", "policy", "room", "store", mautrix + "/event", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
 	"operator":   {"appservice", "commands", "config", "connect", "homeserver", "invites", "metrics", "room", "store", "words", mautrix + "/id", zerolog},
 	"connect":    {"config", "homeserver", "store", mautrix + "/id", zerolog},
 	"config":     {"room", "gopkg.in/yaml.v3"},
-	"commands":   {"exactjson", "invites", "picture", "policy", "room", "words", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
+	"commands":   {"exactjson", "invites", "invites/cards", "invites/guard", "invites/judge", "invites/ledger", "invites/requests", "picture", "policy", "room", "words", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
 	"picture":    {"golang.org/x/image/..."},
-	"invites":    {"exactjson", "policy", "room", mautrix + "/id"},
+	"invites":    {"room", mautrix + "/id"},
 	"check":      {"exactjson", "room", "words", mautrix + "/id"},
 	"words":      {"room", "github.com/nicksnyder/go-i18n/v2/...", "golang.org/x/text/language", "gopkg.in/yaml.v3"},
 	"policy":     {"exactjson", "room", mautrix + "/id", "golang.org/x/net/idna"},
@@ -35,7 +35,13 @@ var mayImport = map[string][]string{
 
 	"encryption": {"exactjson", "invites", "loop", "store", mautrix, mautrix + "/...", zerolog},
 
-	"invites/invitestest": {"invites", "room", mautrix + "/id"},
+	"invites/judge":       {"exactjson", "invites", "policy", "room", mautrix + "/id"},
+	"invites/delivery":    {"invites", "invites/judge", "policy", "room", mautrix + "/id"},
+	"invites/cards":       {"invites", "invites/delivery", "invites/judge", "policy", "room", mautrix + "/id"},
+	"invites/guard":       {"exactjson", "invites", "invites/delivery", "invites/judge", "policy", "room", mautrix + "/id"},
+	"invites/ledger":      {"exactjson", "invites", "invites/judge", "policy", "room", mautrix + "/id"},
+	"invites/requests":    {"invites", "invites/cards", "invites/delivery", "invites/judge", "policy", "room", mautrix + "/id"},
+	"invites/invitestest": {"invites", "invites/cards", "invites/delivery", "invites/guard", "invites/judge", "invites/ledger", "invites/requests", "room", mautrix + "/id"},
 }
 
 const (

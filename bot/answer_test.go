@@ -19,6 +19,7 @@ import (
 	"usher/commands"
 	"usher/homeserver"
 	"usher/invites"
+	"usher/invites/delivery"
 	"usher/metrics"
 	"usher/store"
 )
@@ -77,11 +78,11 @@ func newBot(t *testing.T) (*bot, *sent) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	b := &bot{ctx: t.Context(), log: zerolog.Nop(), store: db, port: db, client: client, metrics: metrics.New("test", clock{})}
+	b := &bot{ctx: t.Context(), log: zerolog.Nop(), store: db, port: loggedStore{stored{db}, db, zerolog.Nop()}, client: client, metrics: metrics.New("test", clock{})}
 	b.state = homeserver.NewState(client, homeserver.StateOptions{Log: zerolog.Nop()})
 	b.sealed.told, b.sealed.parking = map[id.RoomID]bool{}, newParking(func(invites.Received) {})
-	b.invites = &invites.Service{Store: db, Clock: clock{}, Self: invites.Identity{Bot: "@usher:here", Domain: "here"}}
-	b.runner = &commands.Runner{Invites: b.invites, Notices: commands.Notices{Prefix: "!"}}
+	b.domain = newDomain(b.port, watchedHomeserver{reads{b.state}, b.state}, nil, invites.Identity{Bot: "@usher:here", Domain: "here"}, delivery.Limits{Lease: lease})
+	b.runner = &commands.Runner{UseCases: b.domain.useCases(), Notices: commands.Notices{Prefix: "!"}}
 	return b, s
 }
 

@@ -15,6 +15,7 @@ import (
 	"usher/commands"
 	"usher/homeserver"
 	"usher/invites"
+	"usher/invites/guard"
 	"usher/jobs"
 	"usher/metrics"
 	"usher/store"
@@ -33,14 +34,14 @@ type bot struct {
 	log      zerolog.Logger
 	self     invites.Identity
 	store    *store.Store
-	port     invites.Store // the same, watched
+	port     loggedStore // the same, logged and measured
 	metrics  *metrics.Metrics
 	client   *homeserver.Client
 	state    *homeserver.State
 	pending  *appservice.Pending
 	cards    *appservice.Cards
-	invites  *invites.Service
-	guard    *invites.Guard
+	domain   *domain
+	guard    *guard.Guard
 	runner   *commands.Runner
 	jobs     *jobs.Queue
 	intake   *appservice.Intake

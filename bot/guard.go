@@ -6,18 +6,17 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/guard"
 	"usher/room"
 )
 
-// newGuard makes the guard, which reports to the rooms that it watches.
-func (b *bot) newGuard() *invites.Guard {
-	return &invites.Guard{Service: b.invites, Store: b.store, Tell: func(ctx context.Context, r id.RoomID, report invites.Report) error {
-		about := transaction(report.Event, "guard "+report.Part+" "+report.Key.Type+" "+string(r))
-		_, err := b.send(ctx, r, about, room.TypeMessage, b.runner.GuardNotice(report))
-		b.log.Info().Stringer("room", r).Stringer("event", report.Event).Str("kind", string(report.Kind)).Str("part", report.Part).
-			Str("code", report.Code).Bool("acts", report.Acts).Msg("the guard reports")
-		return err
-	}}
+// guardReports sends a report of the guard to its room.
+func (b *bot) guardReports(ctx context.Context, r id.RoomID, report guard.Report) error {
+	about := transaction(report.Event, "guard "+report.Part+" "+report.Key.Type+" "+string(r))
+	_, err := b.send(ctx, r, about, room.TypeMessage, b.runner.GuardNotice(report))
+	b.log.Info().Stringer("room", r).Stringer("event", report.Event).Str("kind", string(report.Kind)).Str("part", report.Part).
+		Str("code", report.Code).Bool("acts", report.Acts).Msg("the guard reports")
+	return err
 }
 
 // related has the guards look anew at a room that came under a space, or is under it no more, as one of both says, and at those below it.

@@ -8,19 +8,20 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/metrics"
 	"usher/room"
 )
 
 // historian is the homeserver for a bot that shares the history of encrypted rooms: whom the bot itself has invited gets keys. Of
 // others than who invited them, people's clients take none (MSC4268).
 type historian struct {
-	invites.Homeserver
+	metrics.Actor
 	bot *bot
 }
 
-// Act implements invites.Homeserver.
+// Act makes a change, and notes newly invited users.
 func (h historian) Act(ctx context.Context, e invites.Effect) error {
-	err := h.Homeserver.Act(ctx, e)
+	err := h.Actor.Act(ctx, e)
 	if err == nil && e.Action == room.Invite && e.Performer == h.bot.self.Bot {
 		h.bot.heirs.add(e.Room, e.Target, h.bot.handOn)
 	}

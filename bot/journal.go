@@ -8,17 +8,24 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/metrics"
+	"usher/store"
 )
 
-// journal logs what becomes of commands, over a store: with the intake's lines, which pair transactions and events, the ids of
-// event, room and invitation tell a story from arrival to act. It never logs reasons, texts or links.
-type journal struct {
-	invites.Store
+// stored is the store without logs and metrics.
+type stored struct{ *store.Store }
+
+// loggedStore is the store for the intake and the use cases: the calls of metrics.Store are measured, and the life of a row is logged. With
+// the intake's lines, which pair transactions and events, the ids of event, room and row tell a story from arrival to act. It never logs
+// reasons, texts or links.
+type loggedStore struct {
+	stored
+	metrics.Store
 	log zerolog.Logger
 }
 
-// Record implements invites.Store.
-func (j journal) Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, spend ...invites.Charge) ([]invites.Change, error) {
+// Record logs decided rows.
+func (j loggedStore) Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, spend ...invites.Charge) ([]invites.Change, error) {
 	stored, err := j.Store.Record(ctx, rows, audit, spend...)
 	for _, row := range stored {
 		j.about(j.log.Info(), row).Stringer("actor", row.Actor).Stringer("performer", row.Performer).
@@ -27,8 +34,8 @@ func (j journal) Record(ctx context.Context, rows []invites.Change, audit []invi
 	return stored, err
 }
 
-// Claim implements invites.Store.
-func (j journal) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]invites.Change, error) {
+// Claim logs attempts.
+func (j loggedStore) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]invites.Change, error) {
 	claimed, err := j.Store.Claim(ctx, rows, now, lease)
 	for _, row := range claimed {
 		j.about(j.log.Debug(), row).Int("attempt", row.Attempt).Msg("attempting")
@@ -36,8 +43,8 @@ func (j journal) Claim(ctx context.Context, rows []int64, now time.Time, lease t
 	return claimed, err
 }
 
-// Settle implements invites.Store.
-func (j journal) Settle(ctx context.Context, settlements ...invites.Settlement) error {
+// Settle logs outcomes.
+func (j loggedStore) Settle(ctx context.Context, settlements ...invites.Settlement) error {
 	err := j.Store.Settle(ctx, settlements...)
 	for _, s := range settlements {
 		line := j.log.Info().Err(err).Int64("invitation", s.ID).Int("attempt", s.Attempt).Str("status", string(s.Status)).Str("code", s.Code)
@@ -49,15 +56,15 @@ func (j journal) Settle(ctx context.Context, settlements ...invites.Settlement) 
 	return err
 }
 
-// Handled implements invites.Store.
-func (j journal) Handled(ctx context.Context, event id.EventID) error {
+// Handled logs ended events.
+func (j loggedStore) Handled(ctx context.Context, event id.EventID) error {
 	err := j.Store.Handled(ctx, event)
 	j.log.Debug().Err(err).Stringer("event", event).Msg("handled")
 	return err
 }
 
-// about adds an invitation's ids to a line.
-func (j journal) about(line *zerolog.Event, row invites.Change) *zerolog.Event {
-	return line.Int64("invitation", row.ID).Stringer("event", row.Command).Stringer("room", row.Room).
+// about adds a row's ids to a line.
+func (j loggedStore) about(line *zerolog.Event, row invites.Change) *zerolog.Event {
+	return line.Int64("invitation", row.ID).Str("event", row.Request).Stringer("room", row.Room).
 		Str("action", string(row.Action)).Stringer("target", row.Target)
 }

@@ -14,7 +14,7 @@ import (
 // TestStoreWatched: what is recorded through the ports shows in the metrics.
 func TestStoreWatched(t *testing.T) {
 	b, _ := newBot(t)
-	port := journal{b.metrics.Store(b.store), zerolog.New(io.Discard)}
+	port := loggedStore{stored{b.store}, b.metrics.Store(b.store), zerolog.New(io.Discard)}
 	rows, err := port.Record(t.Context(), []invites.Change{{Command: "$c", Target: "@a:b", Status: invites.StatusOpen}}, []invites.Audit{{Kind: "decision", Verdict: "allow"}})
 	if err != nil {
 		t.Fatal(err)

@@ -52,7 +52,7 @@ func (b *bot) expire(ctx context.Context) error {
 			return err
 		}
 	}
-	due, remind, err := b.invites.Expire(ctx)
+	due, remind, err := b.domain.ledger.Expiries.Expire(ctx)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (b *bot) remind(ctx context.Context, entries []invites.Invitation) error {
 		byRoom[e.Room] = append(byRoom[e.Room], e)
 	}
 	for r, entries := range byRoom {
-		rule, err := b.invites.Expiry(ctx, r)
+		rule, err := b.domain.ledger.Expiries.Rule(ctx, r)
 		if err != nil {
 			return err
 		}

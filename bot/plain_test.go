@@ -15,6 +15,7 @@ import (
 	"usher/appservice"
 	"usher/commands"
 	"usher/invites"
+	"usher/invites/cards"
 	"usher/picture"
 	"usher/room"
 )
@@ -123,7 +124,7 @@ func TestPlainRoomIsAskedOnce(t *testing.T) {
 func TestCardShowsEachCount(t *testing.T) {
 	b, s := newBot(t)
 	c := invites.Card{ID: 1, Number: 1, State: invites.CardOpen, Event: "$card", ShownIn: "!r:here", Room: "!r:here", Votes: 2}
-	for _, one := range []invites.Ballot{
+	for _, one := range []cards.Ballot{
 		{Card: c, For: 1, After: "$a"}, {Card: c, After: "$a"}, {Card: c, For: 1, After: "$b"}, {Card: c, After: "$b"}, {Card: c, After: "$b"},
 	} {
 		if err := b.show(t.Context(), one); err != nil {

@@ -94,7 +94,7 @@ func (b *bot) deliver(ctx context.Context, rows ...int64) ([]invites.Outcome, er
 		later := invites.Outcome{Status: invites.StatusOpen, At: time.Now().Add(refusedPause)}
 		return slices.Repeat([]invites.Outcome{later}, len(rows)), nil // begin nothing
 	}
-	outcomes, err := b.invites.Deliver(ctx, rows...)
+	outcomes, err := b.domain.delivery.Deliver(ctx, rows...)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func (b *bot) report(ctx context.Context, command id.EventID, why occasion) erro
 	if now, err := b.worthwhile(ctx, command, why); err != nil || !now {
 		return err
 	}
-	rows, err := b.invites.Progress(ctx, command)
+	rows, err := b.domain.requests.Progress(ctx, command)
 	if err != nil || len(rows) == 0 {
 		return err
 	}

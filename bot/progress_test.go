@@ -16,7 +16,7 @@ func settledCommand(t *testing.T, b *bot) invites.Received {
 	ev := receive(t, b, "!invite @x:here")
 	now := time.Now()
 	_, err := b.store.Record(t.Context(), []invites.Change{{
-		Command: ev.Event, CommandRoom: ev.Room, Action: room.Invite, Room: ev.Room, Target: "@x:here", Actor: ev.Sender,
+		Origin: invites.OriginCommand, Request: string(ev.Event), Command: ev.Event, CommandRoom: ev.Room, Action: room.Invite, Room: ev.Room, Target: "@x:here", Actor: ev.Sender,
 		Performer: "@usher:here", Status: invites.StatusDone, CreatedAt: now, SettledAt: now,
 	}}, nil)
 	if err == nil {

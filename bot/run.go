@@ -17,8 +17,11 @@ import (
 	"usher/connect"
 	"usher/homeserver"
 	"usher/invites"
+	"usher/invites/cards"
+	"usher/invites/delivery"
 	"usher/jobs"
 	"usher/loop"
+	"usher/metrics"
 	"usher/room"
 )
 
@@ -64,13 +67,11 @@ func (p *process) build(ctx context.Context) (*bot, error) {
 		b.close()
 		return nil, fmt.Errorf("%w: the queue: %w", connect.ErrDatabase, err)
 	}
-	b.port = journal{b.metrics.Store(b.store), log}
-	b.invites = &invites.Service{
-		Store: b.port, Homeserver: b.metrics.Homeserver(b.record(cfg)), Queue: b.metrics.Queue(b.jobs), Clock: clock{}, Self: b.self,
-		Limits: invites.Limits{AtOnce: cfg.Delivery.AtOnce, Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter},
-	}
+	b.port = loggedStore{stored{b.store}, b.metrics.Store(b.store), log}
+	b.domain = newDomain(b.port, b.homeserver(cfg), b.metrics.Queue(b.jobs), b.self, delivery.Limits{Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter})
+	b.domain.requests.AtOnce = cfg.Delivery.AtOnce
+	b.domain.guard.Tell, b.guard = b.guardReports, b.domain.guard
 	b.direct = &directs{homeserver: b.client}
-	b.guard = b.newGuard()
 	b.runner = b.newRunner(cfg, version)
 	b.lanes = newLanes(parallelRooms, b.handle)
 	b.feed = &feed{store: b.store, lanes: b.lanes, most: mostInLanes, log: log}
@@ -80,12 +81,13 @@ func (p *process) build(ctx context.Context) (*bot, error) {
 	return b, nil
 }
 
-// record is the homeserver as the use cases see it.
-func (b *bot) record(cfg *config.Config) invites.Homeserver {
-	if b.sealed.device == nil || !cfg.Encryption.HistorySharing {
-		return b.state
+// homeserver is the homeserver for the use cases: acts are counted, and share a room's history where that is configured.
+func (b *bot) homeserver(cfg *config.Config) watchedHomeserver {
+	var actor metrics.Actor = b.state
+	if b.sealed.device != nil && cfg.Encryption.HistorySharing {
+		actor = historian{actor, b}
 	}
-	return historian{b.state, b}
+	return watchedHomeserver{reads{b.state}, b.metrics.Actor(actor)}
 }
 
 func identity(cfg *config.Config) invites.Identity {
@@ -97,7 +99,7 @@ func identity(cfg *config.Config) invites.Identity {
 
 func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 	return &commands.Runner{
-		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self}, Invites: b.invites, MaxAge: cfg.Commands.MaxAge, Version: version,
+		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self}, UseCases: b.domain.useCases(), MaxAge: cfg.Commands.MaxAge, Version: version,
 		Names: []string{cfg.Appservice.Bot.Displayname}, Chat: chat{b}, People: homeserver.People{Client: b.client},
 		Level: func(user id.UserID) commands.Level {
 			switch cfg.Permissions.Level(user.String()) {
@@ -142,7 +144,7 @@ type chat struct{ *bot }
 func (c chat) Direct(r id.RoomID) bool { return c.direct.has(r) }
 
 // Voted implements commands.Chat.
-func (c chat) Voted(ctx context.Context, b invites.Ballot) error { return c.show(ctx, b) }
+func (c chat) Voted(ctx context.Context, b cards.Ballot) error { return c.show(ctx, b) }
 
 // start loads from the database all that is kept in memory, and begins to work. It ends early when ctx ends or the right to act is
 // lost.

@@ -11,6 +11,7 @@ import (
 	"usher/commands"
 	"usher/exactjson"
 	"usher/invites"
+	"usher/invites/cards"
 	"usher/room"
 )
 
@@ -73,10 +74,10 @@ func (b *bot) post(ctx context.Context, c invites.Card) error {
 		}
 	}
 	if notice == "" {
-		if c, err = b.invites.Cancel(ctx, c, invites.CodeNoRoom); err != nil {
+		if c, err = b.domain.cards.Cancel(ctx, c, invites.CodeNoRoom); err != nil {
 			return err
 		}
-		return b.show(ctx, invites.Ballot{Card: c})
+		return b.show(ctx, cards.Ballot{Card: c})
 	}
 	if err := b.store.PostedCard(ctx, c.ID, notice); err != nil {
 		return err
@@ -116,15 +117,15 @@ func (b *bot) removed(ctx context.Context, ev invites.Received) error {
 func (b *bot) withdrawn(ctx context.Context, gone id.EventID) error {
 	c, err := b.store.CardShown(ctx, gone)
 	if err == nil {
-		if c, err = b.invites.Review(ctx, c, true); err != nil {
+		if c, err = b.domain.cards.Review(ctx, c, true); err != nil {
 			return err
 		}
-		return b.show(ctx, invites.Ballot{Card: c})
+		return b.show(ctx, cards.Ballot{Card: c})
 	}
 	if c, err = b.store.CardVoted(ctx, gone); err != nil || c.State != invites.CardOpen {
 		return err
 	}
-	ballot, err := b.invites.Recount(ctx, c)
+	ballot, err := b.domain.cards.Recount(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -138,7 +139,7 @@ func (b *bot) ballot(ctx context.Context, ev invites.Received, c invites.Card, k
 	if !known || ev.Redacted || b.runner.Level(ev.Sender) == commands.Nobody {
 		return nil
 	}
-	ballot, err := b.invites.Vote(ctx, c, invites.Vote{Voter: ev.Sender, Choice: choice, Room: ev.Room, Event: ev.Event, At: ev.ReceivedAt})
+	ballot, err := b.domain.cards.Vote(ctx, c, invites.Vote{Voter: ev.Sender, Choice: choice, Room: ev.Room, Event: ev.Event, At: ev.ReceivedAt})
 	if err != nil {
 		return err
 	}
@@ -147,7 +148,7 @@ func (b *bot) ballot(ctx context.Context, ev invites.Received, c invites.Card, k
 
 // show brings a card to what a vote made of it: the votes so far, or the outcome, which is carried out and told first.
 // Again after a crash, it does what is missing.
-func (b *bot) show(ctx context.Context, ballot invites.Ballot) error {
+func (b *bot) show(ctx context.Context, ballot cards.Ballot) error {
 	c := ballot.Card
 	if c.State == invites.CardOpen {
 		if ballot.Code != "" || c.Votes == 1 {
@@ -158,7 +159,7 @@ func (b *bot) show(ctx context.Context, ballot invites.Ballot) error {
 	if c.Told {
 		return nil
 	}
-	row, err := b.invites.CarryOut(ctx, c)
+	row, err := b.domain.cards.CarryOut(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -191,7 +192,7 @@ func (b *bot) redraw(ctx context.Context, c invites.Card, vote id.EventID, reply
 
 // knocked receives a knock.
 func (b *bot) knocked(ctx context.Context, ev invites.Received, reason string) error {
-	got, err := b.invites.Knock(ctx, invites.Knock{Event: ev.Event, Room: ev.Room, User: ev.Sender, Reason: reason})
+	got, err := b.domain.knocks.Receive(ctx, cards.Knock{Event: ev.Event, Room: ev.Room, User: ev.Sender, Reason: reason})
 	if err != nil || got.Card == nil {
 		return err
 	}
@@ -202,7 +203,7 @@ func (b *bot) knocked(ctx context.Context, ev invites.Received, reason string) e
 		}
 	}
 	if c.State != invites.CardOpen {
-		return b.show(ctx, invites.Ballot{Card: c})
+		return b.show(ctx, cards.Ballot{Card: c})
 	}
 	if c.Event != "" {
 		return nil
@@ -236,20 +237,20 @@ func (b *bot) tendOne(ctx context.Context, c invites.Card, thorough bool) error 
 		if time.Since(c.ClosedAt) < postAfter && !thorough {
 			return nil // its lane is at it
 		}
-		return b.show(ctx, invites.Ballot{Card: c})
+		return b.show(ctx, cards.Ballot{Card: c})
 	}
-	c, err := b.invites.Review(ctx, c, thorough)
+	c, err := b.domain.cards.Review(ctx, c, thorough)
 	switch {
 	case err != nil:
 		return err
 	case c.State != invites.CardOpen:
-		return b.show(ctx, invites.Ballot{Card: c})
+		return b.show(ctx, cards.Ballot{Card: c})
 	case c.Event == "" && time.Since(c.CreatedAt) > postAfter:
 		return b.post(ctx, c)
 	case c.Event == "":
 		return nil
 	}
-	ballot, err := b.invites.Tally(ctx, c)
+	ballot, err := b.domain.cards.Tally(ctx, c)
 	if err != nil || ballot.Card.State == invites.CardOpen {
 		return err
 	}

@@ -10,7 +10,7 @@ func approveCommand() Command {
 	return Command{
 		Name: "approve", Level: User,
 		Words: []string{"approved"}, Loose: []string{"accept", "yes", "ok", "genehmigen"},
-		Samples: []string{"approve 3", "approve 3-7", "approve 1, 4"}, See: []string{"deny", "knocks"},
+		See:    []string{"deny", "knocks"},
 		Params: []Param{numbers(), inRoom()},
 		Run:    func(ctx context.Context, c *Call) (Reply, error) { return c.vote(ctx, invites.Accept) },
 	}

@@ -4,18 +4,15 @@ import (
 	"context"
 	"time"
 
-	"maunium.net/go/mautrix/id"
-
 	"usher/invites"
 	"usher/policy"
-	"usher/room"
 )
 
 func auditCommand() Command {
 	return Command{
 		Name: "audit", Level: User,
 		Words: []string{"auditlog", "audit-log"}, Loose: []string{"log", "history", "protokoll"},
-		Samples: []string{"audit", "audit @ann:example.org 7d", "audit 2026-01-31 #club:example.org"}, See: []string{"policy", "pending"},
+		See:    []string{"policy", "pending"},
 		Params: []Param{user().optional(), since(), inRoom()},
 		Run:    runAudit,
 	}
@@ -24,16 +21,13 @@ func auditCommand() Command {
 func runAudit(ctx context.Context, c *Call) (Reply, error) {
 	q := invites.AuditQuery{User: c.person("user")}
 	if c.has("since") {
-		q.Since, _ = Since(c.text("since"), c.Invites.Clock.Now()) // its class has been checked
+		q.Since, _ = Since(c.text("since"), c.Clock.Now()) // its class has been checked
 	}
 	var err error
 	if q.Room, err = c.joinedRoom(ctx); err != nil {
 		return Reply{}, err
 	}
-	if err := c.mayKick(ctx, q.Room); err != nil {
-		return Reply{}, err
-	}
-	rows, err := c.Invites.Store.RecentAudit(ctx, q, maxLines+1)
+	rows, err := c.Ledger.Audit(ctx, c.Message.Sender, q, maxLines+1)
 	if err != nil {
 		return Reply{}, err
 	}
@@ -65,15 +59,6 @@ func tellAudit(t *Text, row invites.Audit) {
 	}
 	t.Say("audit.row", "at", row.At.UTC().Format("2006-01-02 15:04:05"), "kind", row.Kind, "actor", row.Actor, "action", row.Action, "target", row.Target,
 		"performer", performer, "verdict", row.Verdict, "code", code)
-}
-
-// mayKick refuses people without the power to kick.
-func (c *Call) mayKick(ctx context.Context, in id.RoomID) error {
-	may, err := c.Invites.MayKick(ctx, in, c.Message.Sender)
-	if err == nil && !may {
-		return fault(room.Say("refuse.kick"))
-	}
-	return err
 }
 
 // Since reads the beginning of a span of time up to now: its length ("7d"), a date, or a time (RFC 3339).

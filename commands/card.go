@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"usher/invites"
+	"usher/invites/cards"
 	"usher/room"
 )
 
@@ -110,7 +111,7 @@ func verdict(t *Text, c invites.Card, row invites.Change) {
 		t.Say("card.expired").Reason(invites.CodeExpired)
 		return
 	default:
-		t.Tell(room.Say("card.gone").Holding(room.ReadPhrase(invites.Gone(c.Code)))).Reason(c.Code)
+		t.Tell(room.Say("card.gone").Holding(room.ReadPhrase(cards.Gone(c.Code)))).Reason(c.Code)
 		return
 	}
 	votes := ""

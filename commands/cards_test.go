@@ -10,6 +10,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/cards"
 	"usher/policy"
 )
 
@@ -31,7 +32,7 @@ func newCourt(t *testing.T) *Runner {
 	for n := range 3 {
 		user := id.UserID(fmt.Sprintf("@guest%d:there", n))
 		hs.Member(lobby, user, "knock")
-		_, err := d.Invites.Knock(t.Context(), invites.Knock{Event: id.EventID("$" + user), Room: lobby, User: user, Reason: "hello"})
+		_, err := (&cards.Knocks{Cards: d.Cards, Store: d.Cards.Store.(cards.KnockStore)}).Receive(t.Context(), cards.Knock{Event: id.EventID("$" + user), Room: lobby, User: user, Reason: "hello"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,8 +45,8 @@ type voting struct{ *Runner }
 
 func (voting) Direct(id.RoomID) bool { return false }
 
-func (v voting) Voted(ctx context.Context, b invites.Ballot) error {
-	_, err := v.Invites.CarryOut(ctx, b.Card)
+func (v voting) Voted(ctx context.Context, b cards.Ballot) error {
+	_, err := v.Cards.CarryOut(ctx, b.Card)
 	return err
 }
 

@@ -11,7 +11,7 @@ func denyCommand() Command {
 	return Command{
 		Name: "deny", Level: User,
 		Words: []string{"denied"}, Loose: []string{"reject", "decline", "refuse", "no", "ablehnen"},
-		Samples: []string{"deny 3", "deny 3 not now", "deny 3 --ban"}, See: []string{"approve", "knocks"},
+		See:    []string{"approve", "knocks"},
 		Params: []Param{numbers(), inRoom(), reason(), flag("ban", room.Say("param.ban"))},
 		Run: func(ctx context.Context, c *Call) (Reply, error) {
 			if c.has("ban") {

@@ -22,12 +22,17 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/cards"
+	"usher/invites/judge"
+	"usher/invites/ledger"
+	"usher/invites/requests"
+	"usher/room"
 )
 
 // Runner runs commands. One serves all rooms.
 type Runner struct {
 	Notices
-	Invites    *invites.Service
+	UseCases
 	Names      []string                    // the bot's names besides its user id: the display name
 	Level      func(id.UserID) Level       // the operator's permissions
 	RoundTrip  func(context.Context) error // one request to the homeserver, for !ping
@@ -44,10 +49,20 @@ type Runner struct {
 	directory directory
 }
 
+// UseCases are the parts of the domain that commands call. Each use case checks the rights of its asker.
+type UseCases struct {
+	Requests *requests.Requests
+	Policies *requests.Editor
+	Ledger   *ledger.Ledger
+	Cards    *cards.Cards
+	Judge    *judge.Judge
+	Clock    invites.Clock
+}
+
 // Chat is the commands' port to rooms.
 type Chat interface {
-	Direct(id.RoomID) bool                             // whether a room is a direct chat with the bot
-	Voted(ctx context.Context, b invites.Ballot) error // shows the result of a vote on its card and carries it out
+	Direct(id.RoomID) bool                           // whether a room is a direct chat with the bot
+	Voted(ctx context.Context, b cards.Ballot) error // shows the result of a vote on its card and carries it out
 }
 
 // Call is one command as it was given.
@@ -74,7 +89,7 @@ func (r *Runner) given(m Message) (g given, ok bool) {
 		return g, len(s.to) == 1 && s.to[0] == r.Self.Bot
 	}
 	g.invocation, ok = invoked(m.Text, r.Prefix, r.Self.Bot, r.Names)
-	if direct := r.Chat.Direct(m.Room); direct && !ok {
+	if direct := r.Chat != nil && r.Chat.Direct(m.Room); direct && !ok {
 		g.invocation, ok = invocationOf(strings.TrimLeft(m.Text, "/.!"), true)
 	} else if direct {
 		g.mentioned = true
@@ -144,8 +159,14 @@ func (c *Call) run(ctx context.Context, g given) (Reply, error) {
 	return reply, err
 }
 
-// faultless turns a fault into a reply.
+// faultless turns a fault into a reply, and so the refusal of a question about a room.
 func faultless(reply Reply, err error) (Reply, error) {
+	switch {
+	case errors.Is(err, judge.ErrNotJoined):
+		err = fault(room.Say("unknown.member"))
+	case errors.Is(err, judge.ErrKickPower):
+		err = fault(room.Say("refuse.kick"))
+	}
 	var fault Fault
 	if errors.As(err, &fault) {
 		reply, err = Reply{Mention: true}, nil

@@ -13,6 +13,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/cards"
 	"usher/invites/invitestest"
 	"usher/store"
 )
@@ -27,27 +28,36 @@ const (
 // newRunner is a runner over a real store and a model homeserver, where alice made the lobby and carol is in it.
 func newRunner(t *testing.T) (*Runner, *invitestest.Homeserver) {
 	t.Helper()
+	hs := &invitestest.Homeserver{}
+	return newRunnerOver(t, hs, hs), hs
+}
+
+// newRunnerOver is a runner that reaches the homeserver through another one.
+func newRunnerOver(t *testing.T, hs *invitestest.Homeserver, through invitestest.FullHomeserver) *Runner {
+	t.Helper()
 	db, err := store.Open(t.Context(), store.Config{Type: "sqlite", URI: filepath.Join(t.TempDir(), "usher.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	hs := &invitestest.Homeserver{}
 	hs.Create(lobby, "11", alice, "@usher:here", carol)
-	service := &invites.Service{
-		Store: db, Homeserver: hs, Queue: &invitestest.Queue{}, Clock: invitestest.NewClock(),
-		Self:   invites.Identity{Bot: "@usher:here", Domain: "here", Assert: true},
-		Limits: invites.Limits{AtOnce: 3, Lease: time.Minute, GiveUpAfter: time.Hour},
-	}
+	self, clock := invites.Identity{Bot: "@usher:here", Domain: "here", Assert: true}, invitestest.NewClock()
+	domain := invitestest.New(db, invitestest.Surroundings{
+		Homeserver: through, Queue: &invitestest.Queue{}, Clock: clock, Self: self, AtOnce: 3, Lease: time.Minute, GiveUp: time.Hour,
+	})
 	return &Runner{
-		Notices: Notices{"!", service.Self}, Invites: service, Version: "v1", MaxAge: 10 * time.Minute,
+		Notices: Notices{"!", self},
+		UseCases: UseCases{
+			Requests: domain.Requests, Policies: domain.Editor, Ledger: domain.Ledger, Cards: domain.Cards, Judge: domain.Judge, Clock: clock,
+		},
+		Version: "v1", MaxAge: 10 * time.Minute,
 		Names: []string{"Usher"},
 		Level: func(u id.UserID) Level {
 			return map[id.UserID]Level{admin: Operator, "@eve:there": Nobody}[u] + levelOf(u)
 		},
 		RoundTrip: func(context.Context) error { return nil },
 		Chat:      chat{},
-	}, hs
+	}
 }
 
 // chat is a chat with one direct room. It does not show votes.
@@ -55,7 +65,7 @@ type chat struct{}
 
 func (chat) Direct(r id.RoomID) bool { return r == "!direct:here" }
 
-func (chat) Voted(context.Context, invites.Ballot) error { return nil }
+func (chat) Voted(context.Context, cards.Ballot) error { return nil }
 
 func levelOf(u id.UserID) Level {
 	if u.Homeserver() == "here" && u != admin {
@@ -64,6 +74,9 @@ func levelOf(u id.UserID) Level {
 	return Nobody
 }
 
+// inbox is the store behind the use cases.
+func inbox(d *Runner) *store.Store { return d.Requests.Store.(*store.Store) }
+
 // say dispatches a text as somebody in a room.
 func say(t *testing.T, d *Runner, in id.RoomID, sender id.UserID, text string, change ...func(*invites.Received)) (Message, Reply) {
 	t.Helper()
@@ -71,14 +84,14 @@ func say(t *testing.T, d *Runner, in id.RoomID, sender id.UserID, text string, c
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := d.Invites.Clock.Now()
+	now := d.Clock.Now()
 	ev := invites.Received{
 		Event: id.EventID(fmt.Sprintf("$%x", text)), Room: in, Sender: sender, Type: "m.room.message", Raw: content, SentAt: now, ReceivedAt: now,
 	}
 	for _, c := range change {
 		c(&ev)
 	}
-	if _, err := d.Invites.Store.Receive(t.Context(), []invites.Received{ev}); err != nil {
+	if _, err := inbox(d).Receive(t.Context(), []invites.Received{ev}); err != nil {
 		t.Fatal(err)
 	}
 	m, reply, err := d.Dispatch(t.Context(), ev)
@@ -196,7 +209,7 @@ func TestInternalTroubleIsNotAReply(t *testing.T) {
 	d, hs := newRunner(t)
 	hs.Before = func(invites.Effect) error { return nil }
 	d.RoundTrip = func(context.Context) error { return errors.New("secret detail") }
-	now := d.Invites.Clock.Now()
+	now := d.Clock.Now()
 	_, _, err := d.Dispatch(t.Context(), invites.Received{
 		Event: "$p", Room: lobby, Sender: alice, Raw: json.RawMessage(`{"content":{"msgtype":"m.text","body":"!ping"}}`), SentAt: now, ReceivedAt: now,
 	})

@@ -6,22 +6,22 @@ import (
 
 	"maunium.net/go/mautrix/event"
 
-	"usher/invites"
+	"usher/invites/guard"
 	"usher/policy"
 	"usher/room"
 )
 
 // GuardNotice words a report of a room's guard, for the room.
-func (n Notices) GuardNotice(r invites.Report) *event.MessageEventContent {
+func (n Notices) GuardNotice(r guard.Report) *event.MessageEventContent {
 	var reply Reply
 	t := &reply.Text
 	switch r.Kind {
-	case invites.ReportDrift:
+	case guard.ReportDrift:
 		n.drift(t, r)
-	case invites.ReportIntruder:
+	case guard.ReportIntruder:
 		t.Say("guard.intruder", "target", r.Target, "at", moment(r.At))
 		done(t, r, room.Say("guard.acts.intruder"))
-	case invites.ReportByHand:
+	case guard.ReportByHand:
 		t.Tell(room.Say("guard.by_hand", "who", r.Who, "target", r.Target, "at", moment(r.At)).Holding(room.ReadPhrase(r.Because)))
 		if r.Late {
 			t.Say("guard.late")
@@ -42,7 +42,7 @@ func moment(at time.Time) string {
 }
 
 // drift words a change of the room, and the guard's reaction.
-func (n Notices) drift(t *Text, r invites.Report) {
+func (n Notices) drift(t *Text, r guard.Report) {
 	var changed []room.Phrase
 	for _, what := range r.What {
 		if level, ok := strings.CutPrefix(what.Path, "guard.levels."); ok {
@@ -60,7 +60,7 @@ func (n Notices) drift(t *Text, r invites.Report) {
 }
 
 // done words the guard's action, or the reason for none.
-func done(t *Text, r invites.Report, acts room.Phrase) {
+func done(t *Text, r guard.Report, acts room.Phrase) {
 	switch room.Rule(r.Code) {
 	case policy.CodeGuardAbove:
 		t.Say("guard.above")
@@ -72,7 +72,7 @@ func done(t *Text, r invites.Report, acts room.Phrase) {
 		t.Say("guard.content")
 	case "":
 	default:
-		if r.Kind == invites.ReportDrift {
+		if r.Kind == guard.ReportDrift {
 			t.Tell(room.Say("guard.failed").Holding(room.ReadPhrase(r.Because)))
 		}
 	}

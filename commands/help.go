@@ -11,7 +11,7 @@ import (
 func helpCommand() Command {
 	return Command{
 		Name: "help", Level: User, Loose: []string{"h", "?", "commands", "hilfe", "aide", "ayuda", "hulp", "man", "usage", "menu", "start"},
-		Samples: []string{"help invite", "help policy set", "help knocks accept"}, See: []string{"policy"},
+		See:    []string{"policy"},
 		Params: []Param{line("command", room.Say("param.command"), room.Phrase{}).optional()},
 		Run:    runHelp,
 	}
@@ -80,9 +80,7 @@ func (c *Call) explained() (reply Reply) {
 	}
 	if f.part == nil {
 		t.Line().Say("help.samples")
-		for _, sample := range f.Samples {
-			t.Line().Code(c.Prefix + sample)
-		}
+		t.Line().Tell(room.Say("sample."+f.Name, "prefix", c.Prefix))
 		t.Line().Say("help.see", "commands", c.Prefix+strings.Join(f.See, ", "+c.Prefix))
 	}
 	return reply

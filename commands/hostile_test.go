@@ -12,6 +12,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/guard"
 	"usher/invites/invitestest"
 	"usher/room"
 )
@@ -128,7 +129,7 @@ func TestPruneHostile(t *testing.T) {
 // TestGuardSaysWhy: a report on an invitation past the bot has the policy's reason against it, and the reason why the guard leaves it.
 func TestGuardSaysWhy(t *testing.T) {
 	d, _ := newRunner(t)
-	r := invites.Report{Kind: invites.ReportByHand, Who: carol, Target: bob, Code: "guard.power", Rule: "kick.power", Because: "The room is full."}
+	r := guard.Report{Kind: guard.ReportByHand, Who: carol, Target: bob, Code: "guard.power", Rule: "kick.power", Because: "The room is full."}
 	want := "@carol:here invited @bob:here past me, and the room's policy is against it: The room is full. I lack the power to do anything about it (kick.power). (guard.power)"
 	if got := d.GuardNotice(r).Body; got != want {
 		t.Errorf("got %q", got)
@@ -164,9 +165,9 @@ func (v *viewed) Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, ne
 // TestReadsAsWhoAsks: a question about somebody else is never asked of the homeserver as them.
 func TestReadsAsWhoAsks(t *testing.T) {
 	for _, text := range []string{"!why @carol join", "!why @carol knock", "!why @carol", "!why @carol kick", "!whoinvited @carol"} {
-		d, hs := newRunner(t)
+		hs := &invitestest.Homeserver{}
 		spy := &viewed{Homeserver: hs}
-		d.Invites.Homeserver = spy
+		d := newRunnerOver(t, hs, spy)
 		say(t, d, "!other:here", alice, text+" !lobby:here")
 		for _, as := range spy.as {
 			if as == carol {

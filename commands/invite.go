@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"usher/invites"
+	"usher/invites/requests"
 	"usher/room"
 )
 
@@ -13,7 +14,7 @@ func inviteCommand() Command {
 	return Command{
 		Name: "invite", Level: User,
 		Words: []string{"inv", "einladen", "lade", "inviter", "invitar", "invita", "uitnodigen"}, Loose: []string{"add", "bring", "let", "in", "ein"},
-		Samples: []string{"invite @ann:example.org", "invite @ann:example.org @bob:example.org #club:example.org", "invite @ann:example.org she wrote the book --dry-run"}, See: []string{"uninvite", "pending", "why"},
+		See:    []string{"uninvite", "pending", "why"},
 		Params: []Param{guests(), inRoom(), reason(), dryRun(), asBot()},
 		Run:    change(room.Invite),
 	}
@@ -29,7 +30,7 @@ func change(action room.ActionType) func(context.Context, *Call) (Reply, error) 
 		if err != nil {
 			return Reply{}, err
 		}
-		req := invites.Request{
+		req := requests.Request{
 			Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: action,
 			Room: in, Via: via, Targets: c.people("user"), Reason: c.text("reason"), AsBot: c.has("as-bot"),
 		}
@@ -41,17 +42,17 @@ func change(action room.ActionType) func(context.Context, *Call) (Reply, error) 
 }
 
 // ask carries a request out and words its outcome.
-func (c *Call) ask(ctx context.Context, req invites.Request) (Reply, error) {
-	rows, err := c.Invites.Ask(ctx, req)
+func (c *Call) ask(ctx context.Context, req requests.Request) (Reply, error) {
+	rows, err := c.Requests.Ask(ctx, req)
 	if err != nil {
 		return Reply{}, err
 	}
-	return Outcome(rows, c.Invites.Clock.Now()), nil
+	return Outcome(rows, c.Clock.Now()), nil
 }
 
 // judge words the decisions on a request, and does nothing.
-func (c *Call) judge(ctx context.Context, req invites.Request) (Reply, error) {
-	judged, err := c.Invites.Judge(ctx, req)
+func (c *Call) judge(ctx context.Context, req requests.Request) (Reply, error) {
+	judged, err := c.Requests.DryRun(ctx, req)
 	if err != nil {
 		return Reply{}, err
 	}

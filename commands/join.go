@@ -5,7 +5,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
-	"usher/invites"
+	"usher/invites/requests"
 	"usher/room"
 )
 
@@ -13,7 +13,7 @@ func joinCommand() Command {
 	return Command{
 		Name: "join", Level: User,
 		Words: []string{"beitreten"}, Loose: []string{"enter", "letmein"},
-		Samples: []string{"join #club:example.org", "join https://matrix.to/#/#club:example.org", "join #club:example.org --dry-run"}, See: []string{"invite", "why"},
+		See: []string{"invite", "why"},
 		Params: []Param{
 			aRoom("room", room.Say("param.room.join"), room.Say("missing.room")), dryRun(), flag("bot", room.Say("param.bot")),
 		},
@@ -33,7 +33,7 @@ func runJoin(ctx context.Context, c *Call) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	req := invites.Request{
+	req := requests.Request{
 		Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: joiner, Action: room.Join,
 		Room: in, Via: via, Targets: []id.UserID{joiner}, Asker: c.Message.Sender,
 	}

@@ -8,6 +8,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/cards"
 	"usher/room"
 )
 
@@ -15,7 +16,7 @@ func knocksCommand() Command {
 	return Command{
 		Name: "knocks", Level: User,
 		Words: []string{"knock", "knocking", "klopfen", "approvals", "cards"}, Loose: []string{"requests", "door"},
-		Samples: []string{"knocks", "knocks accept 1-3", "knocks accept all"}, See: []string{"approve", "deny"},
+		See: []string{"approve", "deny"},
 		Parts: []Part{
 			{Name: "accept all",
 				Run: func(ctx context.Context, c *Call) (Reply, error) { return c.listKnocks(ctx, true) }},
@@ -53,7 +54,7 @@ func (c *Call) listKnocks(ctx context.Context, accept bool) (reply Reply, err er
 	} else {
 		reply.Text.Say("knocks.head", "n", len(knocks))
 	}
-	now := c.Invites.Clock.Now()
+	now := c.Clock.Now()
 	numbers := make([]int64, 0, maxLines)
 	for i, k := range knocks {
 		reply.Text.Line()
@@ -74,29 +75,15 @@ func (c *Call) listKnocks(ctx context.Context, accept bool) (reply Reply, err er
 	return reply, nil
 }
 
-// openKnocks returns the open knock cards in a room, after a fresh look at each knock.
+// openKnocks returns the open knock cards of a room, and has the room shown those that were found to stand no more.
 func (c *Call) openKnocks(ctx context.Context, in id.RoomID) ([]invites.Card, error) {
-	todo, err := c.Invites.Store.CardsTodo(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var open []invites.Card
-	for _, card := range todo {
-		if card.Kind != invites.CardKnock || card.State != invites.CardOpen || card.ShownIn != in {
-			continue
-		}
-		if card, err = c.Invites.Review(ctx, card, true); err != nil {
-			return nil, err
-		}
-		if card.State == invites.CardOpen {
-			open = append(open, card)
-			continue
-		}
-		if err := c.Chat.Voted(ctx, invites.Ballot{Card: card}); err != nil {
+	open, closed, err := c.Cards.OpenKnocks(ctx, c.Message.Sender, in)
+	for _, card := range closed {
+		if err := c.Chat.Voted(ctx, cards.Ballot{Card: card}); err != nil {
 			return nil, err
 		}
 	}
-	return open, nil
+	return open, err
 }
 
 // ranges writes numbers as numbers reads them: 1-3 5.

@@ -17,7 +17,7 @@ const bob = id.UserID("@bob:here")
 // seen puts an invitation into the ledger and the room, and returns its event id. It was sent some time ago.
 func seen(t *testing.T, d *Runner, hs *invitestest.Homeserver, target, by id.UserID, age time.Duration) id.EventID {
 	t.Helper()
-	now := d.Invites.Clock.Now()
+	now := d.Clock.Now()
 	event := id.EventID(fmt.Sprintf("$invite-%s-%s-%s", target, by, age))
 	hs.Member(lobby, target, "invite")
 	observe(t, d, invites.MemberEvent{Event: event, Room: lobby, Target: target, Sender: by, Membership: "invite", SentAt: now.Add(-age), SeenAt: now.Add(-age)})
@@ -26,14 +26,14 @@ func seen(t *testing.T, d *Runner, hs *invitestest.Homeserver, target, by id.Use
 
 func observe(t *testing.T, d *Runner, m invites.MemberEvent) {
 	t.Helper()
-	if _, err := d.Invites.Store.Receive(t.Context(), nil, m); err != nil {
+	if _, err := inbox(d).Receive(t.Context(), nil, m); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestPendingAndWhoInvited(t *testing.T) {
 	d, hs := newRunner(t)
-	now := d.Invites.Clock.Now()
+	now := d.Clock.Now()
 	if _, reply := say(t, d, lobby, carol, "!pending"); reply.Text.String() != "No invitation is open here." {
 		t.Errorf("got %q", reply.Text.String())
 	}
@@ -109,14 +109,14 @@ func TestUninvite(t *testing.T) {
 func TestUninviteLate(t *testing.T) {
 	d, hs := newRunner(t)
 	hs.Member(lobby, bob, "invite")
-	d.Invites.Limits.AtOnce = 0
+	d.Requests.AtOnce = 0
 	m, _ := say(t, d, lobby, alice, "!uninvite @bob")
 	hs.Member(lobby, bob, "join")
-	rows, err := d.Invites.Progress(t.Context(), m.Event)
+	rows, err := d.Requests.Progress(t.Context(), m.Event)
 	if err != nil || len(rows) != 1 {
 		t.Fatal(rows, err)
 	}
-	outcomes, err := d.Invites.Deliver(t.Context(), rows[0].ID)
+	outcomes, err := d.Requests.Delivery.Deliver(t.Context(), rows[0].ID)
 	if err != nil || outcomes[0].Code != "withdraw.not_invited" || len(hs.Acts()) != 0 {
 		t.Errorf("got %+v %v and %d acts", outcomes, err, len(hs.Acts()))
 	}

@@ -18,8 +18,8 @@ func (c *Call) limited(ctx context.Context) (reply Reply, refused bool, err erro
 	if run {
 		return reply, false, nil
 	}
-	begun, err := c.Invites.Store.Invitations(ctx, c.Message.Event)
-	if err != nil || len(begun) > 0 {
+	begun, err := c.Requests.Begun(ctx, c.Message.Event)
+	if err != nil || begun {
 		return reply, false, err
 	}
 	if tell {

@@ -17,7 +17,7 @@ func listsCommand() Command {
 	return Command{
 		Name: "lists", Level: User,
 		Words: []string{"banlist", "banlists", "policylists"}, Loose: []string{"list", "watch"},
-		Samples: []string{"lists", "lists watch #list:example.org", "lists unwatch #list:example.org"}, See: []string{"policy"},
+		See:    []string{"policy"},
 		Before: []Param{inRoom()},
 		Parts: []Part{
 			{Name: "show", Run: inPolicyRoom(showLists)},
@@ -29,7 +29,7 @@ func listsCommand() Command {
 }
 
 func showLists(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err error) {
-	p, err := c.Invites.Policy(ctx, in, c.Message.Sender)
+	p, err := c.Judge.Policies.Of(ctx, in, c.Message.Sender)
 	if err != nil {
 		return reply, err
 	}
@@ -42,7 +42,7 @@ func showLists(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err err
 		from.Room = ""
 	}
 	reply.Text.Say("lists.head", "from", from.Room)
-	for _, line := range c.Invites.Lists(ctx, p, c.Message.Sender) {
+	for _, line := range c.Judge.Lists.Of(ctx, p, c.Message.Sender) {
 		if line.Err != nil {
 			reply.Text.Line().Say("lists.unreadable", "room", line.Room)
 			continue
@@ -61,10 +61,10 @@ func watchList(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	rules, err := c.Invites.ReadableList(ctx, list, c.Message.Sender)
+	rules, err := c.Judge.Lists.Readable(ctx, list, c.Message.Sender)
 	if errors.Is(err, invites.ErrNoView) && c.Level >= Operator {
-		if err = c.Invites.Enter(ctx, list, via); err == nil {
-			rules, err = c.Invites.ReadableList(ctx, list, c.Message.Sender)
+		if err = c.Requests.Enter(ctx, list, via); err == nil {
+			rules, err = c.Judge.Lists.Readable(ctx, list, c.Message.Sender)
 		}
 	}
 	if invites.Unseen(err) {
@@ -111,7 +111,7 @@ func unwatchList(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 
 // watchedLists are the lists in force, with the lists of spaces: a room that adds its own keeps these.
 func watchedLists(ctx context.Context, c *Call, in id.RoomID) ([]string, error) {
-	p, err := c.Invites.Policy(ctx, in, c.Message.Sender)
+	p, err := c.Judge.Policies.Of(ctx, in, c.Message.Sender)
 	if err != nil || p == nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/invites"
 	"usher/room"
 )
 
@@ -52,23 +53,38 @@ const (
 	lookupsTake    = 10 * time.Second
 )
 
+// lookup finds people for one command.
+type lookup struct {
+	People
+	*directory
+	self  invites.Identity
+	clock invites.Clock
+	asker id.UserID
+	in    id.RoomID  // the room of the command
+	reply id.EventID // the message that it replies to
+}
+
 // recognize finds the people of the words that are names, and refuses people of the bot's own server who do not exist.
 func (c *Call) recognize(ctx context.Context) error {
+	l := &lookup{c.People, &c.directory, c.Self, c.Clock, c.asker, c.Message.Room, c.Message.ReplyTo}
 	for _, p := range c.form.params() {
 		if p.class != classPerson {
 			continue
 		}
 		for _, w := range c.words[p.Key] {
-			user, err := c.personOf(ctx, w)
+			user, err := l.personOf(ctx, w)
 			if err != nil {
 				return err
+			}
+			if w.reply && user == "" {
+				return c.usage(p.missing)
 			}
 			if user != "" {
 				c.persons[w.text] = user
 			}
 		}
 		if p.known {
-			if err := c.allExist(ctx, c.people(p.Key)); err != nil {
+			if err := l.allExist(ctx, c.people(p.Key)); err != nil {
 				return err
 			}
 		}
@@ -77,54 +93,45 @@ func (c *Call) recognize(ctx context.Context) error {
 }
 
 // personOf returns the person of a word that is a name or a reply, empty for every other word.
-func (c *Call) personOf(ctx context.Context, w word) (id.UserID, error) {
+func (l *lookup) personOf(ctx context.Context, w word) (id.UserID, error) {
 	switch {
 	case w.reply:
-		author, err := c.author(ctx)
-		if err != nil || author == "" || author == c.Self.Bot {
-			return "", c.usage(c.missingPerson())
-		}
-		return author, nil
+		return l.author(ctx), nil
 	case !w.name:
 		return "", nil
 	case slices.Contains([]string{"me", "myself", "mich", "mir", "moi"}, strings.ToLower(w.text)):
-		return c.asker, nil
+		return l.asker, nil
 	}
-	return c.byName(ctx, w.text)
+	return l.byName(ctx, w.text)
 }
 
-// missingPerson is the sentence of the first parameter of people.
-func (c *Call) missingPerson() room.Phrase {
-	for _, p := range c.form.params() {
-		if p.class == classPerson {
-			return p.missing
-		}
+// author is the sender of the message that the command replies to, empty where that is the bot or can't be found.
+func (l *lookup) author(ctx context.Context) id.UserID {
+	if l.People == nil {
+		return ""
 	}
-	return room.Phrase{}
-}
-
-func (c *Call) author(ctx context.Context) (id.UserID, error) {
-	if c.People == nil {
-		return "", nil
+	author, err := l.People.Author(ctx, l.in, l.reply)
+	if err != nil || author == l.self.Bot {
+		return ""
 	}
-	return c.People.Author(ctx, c.Message.Room, c.Message.ReplyTo)
+	return author
 }
 
 // byName finds the one person who is meant by a name: the display name or the localpart of somebody in the room, or the localpart of
 // somebody on the asker's server. Where several people fit, or nobody does, the command is refused.
-func (c *Call) byName(ctx context.Context, name string) (id.UserID, error) {
-	members, err := c.membersHere(ctx)
+func (l *lookup) byName(ctx context.Context, name string) (id.UserID, error) {
+	members, err := l.membersHere(ctx)
 	if err != nil {
 		return "", fault(noUser(name, ""))
 	}
 	var fit []id.UserID
 	for user, shown := range members {
-		if user != c.Self.Bot && (strings.EqualFold(tidy(shown), tidy(name)) || strings.EqualFold(user.Localpart(), name)) {
+		if user != l.self.Bot && (strings.EqualFold(tidy(shown), tidy(name)) || strings.EqualFold(user.Localpart(), name)) {
 			fit = append(fit, user)
 		}
 	}
-	if local := (word{text: "@" + strings.ToLower(name)}).read(c.asker).user; local != "" && !slices.Contains(fit, local) {
-		if exists, asked := c.exists(ctx, local); exists && asked {
+	if local := (word{text: "@" + strings.ToLower(name)}).read(l.asker).user; local != "" && !slices.Contains(fit, local) {
+		if exists, asked := l.known(ctx, local); exists && asked {
 			fit = append(fit, local)
 		}
 	}
@@ -135,7 +142,7 @@ func (c *Call) byName(ctx context.Context, name string) (id.UserID, error) {
 	case len(fit) > 1:
 		return "", fault(room.Say("name.several", "name", name, "users", strings.Join(texts(fit[:min(len(fit), maxCandidates)]), " ")))
 	}
-	return "", fault(room.Sentences(room.Say("name.nobody", "name", name), c.guess(name, members)))
+	return "", fault(room.Sentences(room.Say("name.nobody", "name", name), l.guess(name, members)))
 }
 
 // maxCandidates is how many people a refusal names.
@@ -157,10 +164,10 @@ func tidy(name string) string {
 }
 
 // guess suggests the person in the room whose name is nearest to a mistyped one, also to one of several words.
-func (c *Call) guess(name string, members map[id.UserID]string) room.Phrase {
+func (l *lookup) guess(name string, members map[id.UserID]string) room.Phrase {
 	users := map[string]id.UserID{}
 	for user, shown := range members {
-		if user == c.Self.Bot || len(users) > 20_000 {
+		if user == l.self.Bot || len(users) > 20_000 {
 			continue
 		}
 		for _, known := range []string{user.Localpart(), strings.ToLower(tidy(shown))} {
@@ -175,14 +182,14 @@ func (c *Call) guess(name string, members map[id.UserID]string) room.Phrase {
 		found = nearest(first, names)
 	}
 	if found == "" {
-		return room.Say("name.full", "server", c.asker.Homeserver())
+		return room.Say("name.full", "server", l.asker.Homeserver())
 	}
 	return room.Say("suggest", "name", users[found])
 }
 
 // allExist refuses users of the bot's own server whom the homeserver does not know. Only people of that server get the answer: for others
 // it would tell who has an account here. A homeserver that does not answer is believed to have them all.
-func (c *Call) allExist(ctx context.Context, users []id.UserID) error {
+func (l *lookup) allExist(ctx context.Context, users []id.UserID) error {
 	var missing []id.UserID
 	ctx, cancel := context.WithTimeout(ctx, lookupsTake)
 	defer cancel()
@@ -191,7 +198,7 @@ func (c *Call) allExist(ctx context.Context, users []id.UserID) error {
 		var asking sync.WaitGroup
 		for i, user := range part {
 			asking.Go(func() {
-				exists, asked := c.exists(ctx, user)
+				exists, asked := l.known(ctx, user)
 				gone[i] = asked && !exists
 			})
 		}
@@ -205,11 +212,11 @@ func (c *Call) allExist(ctx context.Context, users []id.UserID) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return c.nobody(ctx, missing)
+	return l.nobody(ctx, missing)
 }
 
 // nobody refuses a command that names people who do not exist.
-func (c *Call) nobody(ctx context.Context, missing []id.UserID) error {
+func (l *lookup) nobody(ctx context.Context, missing []id.UserID) error {
 	named := missing[:min(len(missing), maxCandidates)]
 	p := room.Say("unknown.user", "n", len(missing), "users", strings.Join(texts(named), " "))
 	if len(missing) > 1 {
@@ -217,10 +224,10 @@ func (c *Call) nobody(ctx context.Context, missing []id.UserID) error {
 	}
 	local := missing[0]
 	small := id.UserID("@" + strings.ToLower(local.Localpart()) + ":" + local.Homeserver())
-	if exists, asked := c.exists(ctx, small); small != local && exists && asked {
+	if exists, asked := l.known(ctx, small); small != local && exists && asked {
 		return fault(room.Sentences(p, room.Say("suggest", "name", small)))
 	}
-	members, err := c.membersHere(ctx)
+	members, err := l.membersHere(ctx)
 	if err != nil {
 		return fault(p)
 	}
@@ -237,21 +244,21 @@ func (c *Call) nobody(ctx context.Context, missing []id.UserID) error {
 	return fault(p)
 }
 
-// exists reports whether a user exists. asked is false where that can't be asked: for users of other servers, by people of other servers,
+// known reports whether a user exists. asked is false where that can't be asked: for users of other servers, by people of other servers,
 // and for users of bridges, whose names begin with "_" and who exist once they are needed.
-func (c *Call) exists(ctx context.Context, user id.UserID) (found, asked bool) {
-	domain := c.Self.Domain
-	if c.People == nil || user.Homeserver() != domain || c.asker.Homeserver() != domain || strings.HasPrefix(user.Localpart(), "_") {
+func (l *lookup) known(ctx context.Context, user id.UserID) (found, asked bool) {
+	domain := l.self.Domain
+	if l.People == nil || user.Homeserver() != domain || l.asker.Homeserver() != domain || strings.HasPrefix(user.Localpart(), "_") {
 		return false, false
 	}
-	d, now := &c.directory, time.Now()
+	d, now := l.directory, l.clock.Now()
 	d.mu.Lock()
-	known, is := d.exists[user]
+	kept, is := d.exists[user]
 	d.mu.Unlock()
-	if is && now.Before(known.until) {
-		return known.found, true
+	if is && now.Before(kept.until) {
+		return kept.found, true
 	}
-	found, err := c.People.Exists(ctx, user)
+	found, err := l.People.Exists(ctx, user)
 	if err != nil {
 		return false, false
 	}
@@ -269,18 +276,18 @@ func (c *Call) exists(ctx context.Context, user id.UserID) (found, asked bool) {
 }
 
 // membersHere returns the display names of the people in the room of the command.
-func (c *Call) membersHere(ctx context.Context) (map[id.UserID]string, error) {
-	if c.People == nil {
+func (l *lookup) membersHere(ctx context.Context) (map[id.UserID]string, error) {
+	if l.People == nil {
 		return nil, nil
 	}
-	d, now := &c.directory, time.Now()
+	d, now := l.directory, l.clock.Now()
 	d.mu.Lock()
-	known, is := d.members[c.Message.Room]
+	kept, is := d.members[l.in]
 	d.mu.Unlock()
-	if is && now.Before(known.until) {
-		return known.names, nil
+	if is && now.Before(kept.until) {
+		return kept.names, nil
 	}
-	names, err := c.People.Members(ctx, c.Message.Room)
+	names, err := l.People.Members(ctx, l.in)
 	if err != nil {
 		return nil, err
 	}
@@ -289,7 +296,7 @@ func (c *Call) membersHere(ctx context.Context) (map[id.UserID]string, error) {
 	if d.members == nil || len(d.members) >= maxMemberships {
 		d.members = map[id.RoomID]membership{}
 	}
-	d.members[c.Message.Room] = membership{names, now.Add(believeMembers)}
+	d.members[l.in] = membership{names, now.Add(believeMembers)}
 	return names, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -123,7 +122,7 @@ func TestNoOracle(t *testing.T) {
 	if len(people.asked) != 1 {
 		t.Errorf("asked about %v", people.asked)
 	}
-	d.directory.exists["@nobody:here"] = existence{false, time.Now()}
+	d.directory.exists["@nobody:here"] = existence{false, d.Clock.Now()}
 	people.down = true
 	if _, reply := say(t, d, lobby, alice, "!why @nobody:here"); !strings.Contains(reply.Text.String(), "Allowed") {
 		t.Errorf("a homeserver that is down: %q", reply.Text.String())

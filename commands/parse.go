@@ -274,7 +274,7 @@ func (c *Call) resolve(ctx context.Context, p place) (id.RoomID, []string, error
 	if p.alias == "" {
 		return p.room, p.via, nil
 	}
-	r, via, err := c.Invites.Homeserver.Resolve(ctx, p.alias)
+	r, via, err := c.Requests.Resolve(ctx, p.alias)
 	if invites.Refused(err) {
 		return "", nil, fault(room.Say("unknown.room", "room", p.alias))
 	}
@@ -285,16 +285,7 @@ func (c *Call) resolve(ctx context.Context, p place) (id.RoomID, []string, error
 func (c *Call) joinedRoom(ctx context.Context) (id.RoomID, error) {
 	in, _, err := c.room(ctx, "room")
 	if err == nil && in != c.Message.Room {
-		err = c.member(ctx, in)
+		err = c.Judge.Reach.Member(ctx, in, c.Message.Sender)
 	}
 	return in, err
-}
-
-// member refuses questions about a room by people outside it.
-func (c *Call) member(ctx context.Context, in id.RoomID) error {
-	joined, err := c.Invites.Joined(ctx, in, c.Message.Sender)
-	if err == nil && !joined {
-		return fault(room.Say("unknown.member"))
-	}
-	return err
 }

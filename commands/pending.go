@@ -15,7 +15,7 @@ func pendingCommand() Command {
 	return Command{
 		Name: "pending", Level: User,
 		Words: []string{"invitations", "einladungen"}, Loose: []string{"open", "waiting", "outstanding"},
-		Samples: []string{"pending", "pending #club:example.org"}, See: []string{"whoinvited", "prune"},
+		See:    []string{"whoinvited", "prune"},
 		Params: []Param{inRoom()},
 		Run:    runPending,
 	}
@@ -26,20 +26,17 @@ func runPending(ctx context.Context, c *Call) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	entries, total, err := c.Invites.Store.Pending(ctx, in, maxLines)
+	open, err := c.Ledger.Pending(ctx, c.Message.Sender, in, maxLines)
 	if err != nil {
 		return Reply{}, err
 	}
-	rule, err := c.Invites.Expiry(ctx, in)
-	if err != nil {
-		return Reply{}, err
-	}
+	entries, total, rule := open.Invitations, open.Total, open.Rule
 	var reply Reply
 	if total == 0 {
 		reply.Text.Say("pending.none")
 		return reply, nil
 	}
-	now := c.Invites.Clock.Now()
+	now := c.Clock.Now()
 	reply.Text.Say("pending.head", "n", total)
 	for _, e := range entries {
 		left := ""

@@ -9,6 +9,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/requests"
 	"usher/policy"
 	"usher/room"
 )
@@ -22,7 +23,7 @@ func policyCommand() Command {
 	return Command{
 		Name: "policy", Level: User,
 		Words: []string{"policies"}, Loose: []string{"rules", "regeln", "config", "settings", "set"},
-		Samples: []string{"policy", "policy preset members", "policy set quota.person.count 5"}, See: []string{"lists", "why"},
+		See:    []string{"lists", "why"},
 		Before: []Param{inRoom()},
 		Parts: []Part{
 			{Name: "show", Run: inPolicyRoom(showPolicy)},
@@ -64,7 +65,7 @@ func inPolicyRoom(run func(context.Context, *Call, id.RoomID) (Reply, error)) ru
 
 // asFault shows people why something was refused.
 func asFault(err error) error {
-	var refusal invites.Refusal
+	var refusal requests.Refusal
 	var bad policy.Malformed
 	switch {
 	case errors.As(err, &refusal):
@@ -72,13 +73,13 @@ func asFault(err error) error {
 	case errors.As(err, &bad):
 		return fault(room.Say("policy.value").Holding(bad.Phrase()))
 	case errors.Is(err, invites.ErrNoView):
-		return fault(room.Say("policy.no_view", "code", invites.CodeEditView))
+		return fault(room.Say("policy.no_view", "code", requests.CodeEditView))
 	}
 	return err
 }
 
 func showPolicy(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err error) {
-	p, err := c.Invites.Policy(ctx, in, c.Message.Sender)
+	p, err := c.Judge.Policies.Of(ctx, in, c.Message.Sender)
 	if err != nil {
 		return reply, err
 	}
@@ -139,7 +140,7 @@ func noField(path string) error {
 
 // own reads the room's own policy for a change. An unreadable policy is a fault: it can only be replaced as a whole.
 func (c *Call) own(ctx context.Context, in id.RoomID) (policy.Layer, error) {
-	source, err := c.Invites.OwnPolicy(ctx, in, c.Message.Sender)
+	source, err := c.Judge.Policies.Own(ctx, in, c.Message.Sender)
 	if err == nil && source.Fault != nil {
 		err = fault(room.Say("policy.start_over", "prefix", c.Prefix).Holding(source.Fault.Phrase()))
 	}
@@ -148,7 +149,7 @@ func (c *Call) own(ctx context.Context, in id.RoomID) (policy.Layer, error) {
 
 // write sets the room's policy and says so.
 func (c *Call) write(ctx context.Context, in id.RoomID, layer policy.Layer, say room.Phrase) (reply Reply, err error) {
-	by, err := c.Invites.WritePolicy(ctx, c.Message.Event, in, c.Message.Sender, layer)
+	by, err := c.Policies.Write(ctx, c.Message.Event, in, c.Message.Sender, layer)
 	if err != nil {
 		return reply, err
 	}
@@ -227,7 +228,7 @@ func copyPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	if err := c.member(ctx, from); err != nil {
+	if err := c.Judge.Reach.Member(ctx, from, c.Message.Sender); err != nil {
 		return Reply{}, err
 	}
 	layer, err := c.own(ctx, from)
@@ -242,7 +243,7 @@ func copyPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 
 func policyHistory(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err error) {
 	const limit = 10
-	revisions, err := c.Invites.PolicyHistory(ctx, in, c.Message.Sender, limit)
+	revisions, err := c.Policies.History(ctx, in, c.Message.Sender, limit)
 	if err != nil {
 		return reply, err
 	}
@@ -260,7 +261,7 @@ func policyHistory(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err
 }
 
 // changes words the difference between two versions of a policy.
-func changes(rev invites.Revision) (parts []room.Phrase) {
+func changes(rev requests.Revision) (parts []room.Phrase) {
 	if rev.Fault != nil {
 		return []room.Phrase{room.Say("policy.revision.unreadable")}
 	}
@@ -283,7 +284,7 @@ func changes(rev invites.Revision) (parts []room.Phrase) {
 // testPolicy is a dry run for somebody else. It reads as the bot or as the asker, never as the actor in question.
 func testPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	actor := c.person("actor")
-	reply, err := c.judge(ctx, invites.Request{
+	reply, err := c.judge(ctx, requests.Request{
 		Actor: actor, Viewer: c.Message.Sender, Action: room.Invite, Room: in, Targets: c.people("user"),
 	})
 	var text Text

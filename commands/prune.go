@@ -8,6 +8,8 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/judge"
+	"usher/invites/requests"
 	"usher/policy"
 	"usher/room"
 )
@@ -15,8 +17,8 @@ import (
 func pruneCommand() Command {
 	return Command{
 		Name: "prune", Level: User,
-		Loose:   []string{"withdrawall", "purge"},
-		Samples: []string{"prune @ann:example.org", "prune @ann:example.org #club:example.org"}, See: []string{"tree", "uninvite"},
+		Loose:  []string{"withdrawall", "purge"},
+		See:    []string{"tree", "uninvite"},
 		Params: []Param{oneBranch(), inRoom(), asBot()},
 		Run:    runPrune, Decide: decidePrune,
 	}
@@ -36,7 +38,7 @@ func runPrune(ctx context.Context, c *Call) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	rows, err := c.Invites.Progress(ctx, c.Message.Event)
+	rows, err := c.Requests.Progress(ctx, c.Message.Event)
 	if err != nil {
 		return Reply{}, err
 	}
@@ -45,14 +47,14 @@ func runPrune(ctx context.Context, c *Call) (Reply, error) {
 	}
 	var reply Reply
 	switch {
-	case c.Invites.Clock.Now().Sub(c.Event.ReceivedAt) >= ConfirmWithin:
+	case c.Clock.Now().Sub(c.Event.ReceivedAt) >= ConfirmWithin:
 		reply.Text.Say("prune.late")
 		return reply, nil
 	case len(req.Targets) == 0:
 		reply.Text.Say("prune.none")
 		return reply, nil
 	}
-	judged, err := c.Invites.Judge(ctx, req)
+	judged, err := c.Requests.DryRun(ctx, req)
 	if err != nil {
 		return Reply{}, err
 	}
@@ -61,9 +63,9 @@ func runPrune(ctx context.Context, c *Call) (Reply, error) {
 
 // pruneCard asks for a confirmation, and lists the invitations that would stay, with reasons. If all would stay, nothing is
 // asked. Unknown verdicts are decided after the confirmation.
-func pruneCard(judged []invites.Judgement, more bool) Reply {
+func pruneCard(judged []judge.Judgement, more bool) Reply {
 	var goes []id.UserID
-	var stays []invites.Judgement
+	var stays []judge.Judgement
 	for _, j := range judged {
 		if j.Decision.Verdict == room.Deny || j.Decision.Code == policy.CodeNoView {
 			stays = append(stays, j)
@@ -91,9 +93,9 @@ func pruneCard(judged []invites.Judgement, more bool) Reply {
 }
 
 // tellStays lists the invitations that would stay, each reason once.
-func tellStays(t *Text, stays []invites.Judgement) {
+func tellStays(t *Text, stays []judge.Judgement) {
 	var reasons []string
-	whose := map[string][]invites.Judgement{}
+	whose := map[string][]judge.Judgement{}
 	for _, j := range stays {
 		why := j.Explain().String()
 		if len(whose[why]) == 0 {
@@ -134,7 +136,7 @@ func decidePrune(ctx context.Context, c *Call, yes bool) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	rows, err := c.Invites.Progress(ctx, c.Message.Event)
+	rows, err := c.Requests.Progress(ctx, c.Message.Event)
 	if err != nil {
 		return Reply{}, err
 	}
@@ -150,7 +152,7 @@ func decidePrune(ctx context.Context, c *Call, yes bool) (Reply, error) {
 }
 
 // resume goes on with rows recorded before.
-func (c *Call) resume(ctx context.Context, req invites.Request, rows []invites.Change) (Reply, error) {
+func (c *Call) resume(ctx context.Context, req requests.Request, rows []invites.Change) (Reply, error) {
 	req.Targets = nil
 	for _, row := range rows {
 		req.Targets = append(req.Targets, row.Target)
@@ -159,12 +161,12 @@ func (c *Call) resume(ctx context.Context, req invites.Request, rows []invites.C
 }
 
 // prune reads the command and finds the invitations of the branch.
-func (c *Call) prune(ctx context.Context) (req invites.Request, more bool, err error) {
+func (c *Call) prune(ctx context.Context) (req requests.Request, more bool, err error) {
 	in, err := c.joinedRoom(ctx)
 	if err != nil {
 		return req, false, err
 	}
-	entries, more, err := c.Invites.Branch(ctx, in, c.person("user"), maxTargets)
+	entries, more, err := c.Ledger.Branch(ctx, c.Message.Sender, in, c.person("user"), maxTargets)
 	if err != nil {
 		return req, false, err
 	}
@@ -174,7 +176,7 @@ func (c *Call) prune(ctx context.Context) (req invites.Request, more bool, err e
 			targets = append(targets, e.Target)
 		}
 	}
-	return invites.Request{
+	return requests.Request{
 		Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: policy.ActionWithdraw,
 		Room: in, Targets: targets, AsBot: c.has("as-bot"),
 	}, more, nil

@@ -10,7 +10,7 @@ func quotaCommand() Command {
 	return Command{
 		Name: "quota", Level: User,
 		Words: []string{"quotas"}, Loose: []string{"limit", "limits", "left"},
-		Samples: []string{"quota", "quota #club:example.org"}, See: []string{"policy", "why"},
+		See:    []string{"policy", "why"},
 		Params: []Param{inRoom()},
 		Run:    runQuota,
 	}
@@ -21,7 +21,7 @@ func runQuota(ctx context.Context, c *Call) (reply Reply, err error) {
 	if err != nil {
 		return reply, err
 	}
-	lines, err := c.Invites.Quotas(ctx, in, c.Message.Sender)
+	lines, err := c.Judge.Quotas(ctx, in, c.Message.Sender)
 	if err != nil {
 		return reply, asFault(err)
 	}
@@ -35,7 +35,7 @@ func runQuota(ctx context.Context, c *Call) (reply Reply, err error) {
 		}
 		grows := ""
 		if !line.Grows.IsZero() {
-			grows = line.Grows.Sub(c.Invites.Clock.Now()).String()
+			grows = line.Grows.Sub(c.Clock.Now()).String()
 		}
 		reply.Text.Say("quota.row", "field", line.Field, "left", line.Left, "count", line.Rate.Count, "per", policy.Span(line.Rate.Per), "grows", grows)
 	}

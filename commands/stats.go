@@ -17,7 +17,7 @@ func statsCommand() Command {
 	return Command{
 		Name: "stats", Level: User,
 		Words: []string{"statistics", "statistik"}, Loose: []string{"numbers", "count"},
-		Samples: []string{"stats", "stats #club:example.org", "stats --picture"}, See: []string{"tree", "audit"},
+		See:    []string{"tree", "audit"},
 		Params: []Param{inRoom(), asPicture()},
 		Run:    runStats,
 	}
@@ -79,10 +79,10 @@ func runStats(ctx context.Context, c *Call) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	now := c.Invites.Clock.Now().UTC()
+	now := c.Clock.Now().UTC()
 	monday := now.Truncate(24*time.Hour).AddDate(0, 0, -((int(now.Weekday()) + 6) % 7))
 	from := monday.Add(-(statsWeeks - 1) * week)
-	tallies, err := c.Invites.Store.Tallies(ctx, in, from)
+	tallies, err := c.Ledger.Tallies(ctx, c.Message.Sender, in, from)
 	if err != nil {
 		return Reply{}, err
 	}

@@ -163,7 +163,7 @@ func TestStructuredLimit(t *testing.T) {
 func TestStructuredConfirmation(t *testing.T) {
 	d, hs := newRunner(t)
 	seen(t, d, hs, "@dora:here", bob, 0)
-	ev := invites.Received{Event: "$e", Room: lobby, Sender: alice, SentAt: d.Invites.Clock.Now(), ReceivedAt: d.Invites.Clock.Now()}
+	ev := invites.Received{Event: "$e", Room: lobby, Sender: alice, SentAt: d.Clock.Now(), ReceivedAt: d.Clock.Now()}
 	asData(t, "prune", `{"user":["@nobody:here"]}`)(&ev)
 	if _, reply, decided, err := d.Decide(t.Context(), ev, alice, true); err != nil || !decided || !strings.Contains(reply.Text.String(), "wrong type") {
 		t.Errorf("got %q, %v, %v", reply.Text.String(), decided, err)

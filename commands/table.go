@@ -26,7 +26,6 @@ type Command struct {
 	Words   []string // other words for it, which no other bot has: answered with a suggestion
 	Loose   []string // other words for it: suggested to people who address the bot
 	See     []string // commands to read about next
-	Samples []string // three examples, without the prefix
 	Level   Level    // the lowest level with permission
 	Before  []Param  // parameters before the name of a part
 	Parts   []Part   // the first one with a fitting name is taken
@@ -198,11 +197,11 @@ func (r *Runner) near(name string, addressed bool) string {
 	}
 	found := nearest(name, r.names(User))
 	d := distance([]rune(name), []rune(found))
-	if found == "" || slices.Contains(others, name) || len(found) < 4 || d > 1 && len(found) < 6 {
+	if found == "" || slices.Contains(otherBots, name) || len(found) < 4 || d > 1 && len(found) < 6 {
 		return ""
 	}
 	return found
 }
 
-// others are commands of other bots that are nearly one of ours.
-var others = []string{"quote", "quotes", "pong", "poll", "pin", "pins", "free", "state", "start", "list", "status", "who", "coin", "king", "sing"}
+// otherBots are commands of other bots that are nearly one of ours.
+var otherBots = []string{"quote", "quotes", "pong", "poll", "pin", "pins", "free", "state", "start", "list", "status", "who", "coin", "king", "sing"}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"usher/invites"
+	"usher/invites/ledger"
 	"usher/picture"
 	"usher/room"
 )
@@ -13,7 +14,7 @@ func treeCommand() Command {
 	return Command{
 		Name: "tree", Level: User,
 		Words: []string{"invitetree", "invite-tree"}, Loose: []string{"baum", "graph"},
-		Samples: []string{"tree", "tree @ann:example.org", "tree --picture"}, See: []string{"whoinvited", "stats"},
+		See:    []string{"whoinvited", "stats"},
 		Params: []Param{user().optional(), inRoom(), asPicture()},
 		Run:    runTree,
 	}
@@ -38,7 +39,7 @@ func runTree(ctx context.Context, c *Call) (Reply, error) {
 	if c.has("picture") {
 		limit = maxTreeRows
 	}
-	tree, err := c.Invites.Tree(ctx, in, root, limit)
+	tree, err := c.Ledger.Tree(ctx, c.Message.Sender, in, root, limit)
 	if err != nil {
 		return Reply{}, err
 	}
@@ -83,7 +84,7 @@ func tint(f invites.Fate) picture.Tint {
 	return picture.Absent
 }
 
-func (c *Call) treePicture(tree invites.Tree) (Reply, error) {
+func (c *Call) treePicture(tree ledger.Tree) (Reply, error) {
 	rows := make([]picture.Row, len(tree.Nodes))
 	for i, node := range tree.Nodes {
 		rows[i] = picture.Row{Name: visible(string(node.User)), Depth: node.Depth}
@@ -98,7 +99,7 @@ func (c *Call) treePicture(tree invites.Tree) (Reply, error) {
 	if tree.More {
 		first = "first"
 	}
-	subtitle := room.Say("picture.people", "first", first, "n", len(rows), "at", when(c.Invites.Clock.Now()))
+	subtitle := room.Say("picture.people", "first", first, "n", len(rows), "at", when(c.Clock.Now()))
 	meaning := meanings()
 	meaning[picture.Plain] = said(room.Say("picture.plain"))
 	c.Drawing.Lock()

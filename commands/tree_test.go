@@ -18,7 +18,7 @@ func grow(t *testing.T, d *Runner, hs *invitestest.Homeserver) {
 	for _, pair := range [][2]id.UserID{{alice, bob}, {bob, carol}} {
 		seen(t, d, hs, pair[1], pair[0], 48*time.Hour)
 		hs.Member(lobby, pair[1], "join")
-		now := d.Invites.Clock.Now()
+		now := d.Clock.Now()
 		observe(t, d, invites.MemberEvent{Event: "$j" + id.EventID(pair[1]), Room: lobby, Target: pair[1], Sender: pair[1], Membership: "join", SentAt: now, SeenAt: now})
 	}
 	seen(t, d, hs, "@open1:here", bob, 24*time.Hour)
@@ -89,7 +89,7 @@ func TestPrune(t *testing.T) {
 	if len(hs.Acts()) != 0 {
 		t.Fatal("it did not wait for a confirmation")
 	}
-	d.Invites.Clock.(*invitestest.Clock).Advance(time.Minute)
+	d.Clock.(*invitestest.Clock).Advance(time.Minute)
 	seen(t, d, hs, "@later:here", bob, 0)
 	if _, _, decided, err := d.Decide(t.Context(), asked, carol, true); err != nil || decided {
 		t.Errorf("somebody else decides: %v %v", decided, err)

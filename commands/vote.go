@@ -48,17 +48,13 @@ func (c *Call) voteIn(ctx context.Context, in id.RoomID, choice invites.Choice) 
 
 // voteOne votes on one card. Where the vote decides, the card tells the rest.
 func (c *Call) voteOne(ctx context.Context, in id.RoomID, n int64, choice invites.Choice, reason string) (line Text, closed bool, err error) {
-	card, err := c.Invites.Store.CardNumbered(ctx, in, n)
+	ballot, err := c.Cards.VoteNumber(ctx, in, n, invites.Vote{
+		Voter: c.Message.Sender, Choice: choice, Room: c.Message.Room, Event: c.Message.Event, Reason: reason, At: c.Event.ReceivedAt,
+	})
 	if errors.Is(err, invites.ErrNotFound) {
 		line.Say("vote.no_card", "number", n).Reason("vote.no_card")
 		return line, false, nil
 	}
-	if err != nil {
-		return line, false, err
-	}
-	ballot, err := c.Invites.Vote(ctx, card, invites.Vote{
-		Voter: c.Message.Sender, Choice: choice, Room: c.Message.Room, Event: c.Message.Event, Reason: reason, At: c.Event.ReceivedAt,
-	})
 	if err != nil {
 		return line, false, err
 	}
@@ -69,7 +65,7 @@ func (c *Call) voteOne(ctx context.Context, in id.RoomID, n int64, choice invite
 	case ballot.Code != "":
 		line.Tell(room.Say("vote.refused", "number", n).Holding(room.ReadPhrase(ballot.Sentence))).Reason(ballot.Code)
 	case ballot.Card.State == invites.CardOpen:
-		line.Say("vote.counted", "number", n, "for", ballot.For, "votes", card.Votes, "against", ballot.Against)
+		line.Say("vote.counted", "number", n, "for", ballot.For, "votes", ballot.Card.Votes, "against", ballot.Against)
 	default:
 		closed = true
 	}

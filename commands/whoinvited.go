@@ -12,7 +12,7 @@ func whoInvitedCommand() Command {
 	return Command{
 		Name: "whoinvited", Level: User,
 		Words: []string{"who-invited", "invitedby", "whoinvites", "whoinvite"}, Loose: []string{"who", "inviter"},
-		Samples: []string{"whoinvited @ann:example.org", "whoinvited @ann:example.org #club:example.org"}, See: []string{"tree", "pending"},
+		See:    []string{"tree", "pending"},
 		Params: []Param{users(), inRoom()},
 		Run:    runWhoInvited,
 	}
@@ -44,7 +44,7 @@ func runWhoInvited(ctx context.Context, c *Call) (Reply, error) {
 }
 
 func (c *Call) tellHistory(ctx context.Context, t *Text, in id.RoomID, user id.UserID) error {
-	entries, err := c.Invites.Store.EntriesOf(ctx, in, user, maxHistory+1)
+	entries, err := c.Ledger.Past(ctx, c.Message.Sender, in, user, maxHistory+1)
 	if err != nil {
 		return err
 	}

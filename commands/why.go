@@ -6,7 +6,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
-	"usher/invites"
+	"usher/invites/requests"
 	"usher/room"
 )
 
@@ -14,7 +14,7 @@ func whyCommand() Command {
 	return Command{
 		Name: "why", Level: User,
 		Words: []string{"warum", "whynot", "why-not"}, Loose: []string{"explain", "can", "may"},
-		Samples: []string{"why @ann:example.org", "why @ann:example.org kick", "why me join #club:example.org"}, See: []string{"quota", "policy"},
+		See: []string{"quota", "policy"},
 		Params: []Param{
 			guests(), choice("action", room.Say("param.action"), "invite", "join", "knock", "kick", "ban", "unban").optional(), inRoom(), asBot(),
 		},
@@ -37,7 +37,7 @@ func runWhy(ctx context.Context, c *Call) (Reply, error) {
 	}
 	var reply Reply
 	for _, user := range users {
-		req := invites.Request{
+		req := requests.Request{
 			Actor: c.Message.Sender, Viewer: c.Message.Sender, Action: action, Room: in, Targets: []id.UserID{user}, AsBot: c.has("as-bot"),
 		}
 		if action == room.Join || action == room.Knock {

@@ -76,7 +76,8 @@ func (c *collections) forgetAll() {
 	clear(c.rooms)
 }
 
-// Collect implements invites.Homeserver.
+// Collect returns the state events of some types in a room that the bot is in: all of them where whole is true, else the changes since
+// the last call for the same room, whose result the caller must have. Calls for one room must not overlap.
 func (s *State) Collect(ctx context.Context, r id.RoomID, types []string, have bool) (changes []invites.StateChange, whole bool, err error) {
 	if _, err := s.snapshotAsBot(ctx, r, nil, false); err != nil {
 		return nil, false, err // homeservers show an old state to a user who has left

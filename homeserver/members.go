@@ -187,7 +187,8 @@ func (c *counts) end(of *count, members int64) {
 	of.members, of.counted = members, true
 }
 
-// MemberCount implements invites.Homeserver. It counts again only if the changes since the last time may matter.
+// MemberCount returns how many users are joined to a room, or, where that is cheaper, an upper bound below enough. It counts anew only
+// where the changes since the last time might matter.
 func (s *State) MemberCount(ctx context.Context, r id.RoomID, viewer id.UserID, enough int64) (int64, error) {
 	if n, known := s.counts.compare(r, enough, s.o.Now()); known {
 		return n, nil

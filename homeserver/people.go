@@ -4,9 +4,9 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/tidwall/gjson"
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/invites"
 )
 
@@ -28,20 +28,15 @@ func (p People) Exists(ctx context.Context, user id.UserID) (bool, error) {
 
 // Members returns the display names of the joined members of a room, by their ids. A name may be empty.
 func (p People) Members(ctx context.Context, r id.RoomID) (map[id.UserID]string, error) {
-	body, err := p.Client.do(ctx, request{name: "joined_members", method: http.MethodGet, path: path("v3", "rooms", r, "joined_members")})
-	if err != nil {
-		return nil, err
-	}
 	names := map[id.UserID]string{}
-	gjson.GetBytes(body, "joined").ForEach(func(user, profile gjson.Result) bool {
-		names[id.UserID(user.Str)] = profile.Get("display_name").Str
-		return true
+	err := p.Client.eachMember(ctx, r, "join", func(raw []byte, user id.UserID) {
+		names[user] = exactjson.Text(raw, "content", "displayname")
 	})
-	return names, nil
+	return names, err
 }
 
 // Author returns the sender of an event.
 func (p People) Author(ctx context.Context, r id.RoomID, event id.EventID) (id.UserID, error) {
 	raw, err := p.Client.Event(ctx, r, event, "")
-	return id.UserID(gjson.GetBytes(raw, "sender").Str), err
+	return id.UserID(exactjson.Text(raw, "sender")), err
 }

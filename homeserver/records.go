@@ -20,14 +20,14 @@ import (
 // records reads events that are not cached, as the bot, or where the homeserver refuses that, as another user.
 type records struct{ client *Client }
 
-// SendState implements invites.Homeserver.
+// SendState sets a piece of state as a user: a local one by identity assertion, or the bot.
 func (s *State) SendState(ctx context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error) {
 	sent, err := s.client.SendState(ctx, r, as, k, content)
 	s.Changed(r, k)
 	return sent, err
 }
 
-// StateEvent implements invites.Homeserver.
+// StateEvent returns a state event, current or past, read as in Snapshot.
 func (s *records) StateEvent(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (e invites.StateEvent, err error) {
 	err = s.asEither(viewer, func(as id.UserID) error {
 		raw, err := s.client.Event(ctx, r, event, as)
@@ -39,7 +39,7 @@ func (s *records) StateEvent(ctx context.Context, r id.RoomID, viewer id.UserID,
 	return e, err
 }
 
-// CurrentEvent implements invites.Homeserver.
+// CurrentEvent returns the current event of a piece of state, also where the bot can't see the room's history; with Hidden set.
 func (s *records) CurrentEvent(ctx context.Context, r id.RoomID, viewer id.UserID, k room.Key) (e invites.StateEvent, err error) {
 	err = s.asEither(viewer, func(as id.UserID) error {
 		raw, err := s.client.StateEvent(ctx, r, k, as)
@@ -88,7 +88,7 @@ func parseStateEvent(raw []byte) (e invites.StateEvent, err error) {
 // historyPages bounds how far back a history is read: homeservers may answer with few events, or none, and more behind them.
 const historyPages = 10
 
-// History implements invites.Homeserver.
+// History returns the last events of one piece of state, newest first, read as in Snapshot.
 func (s *records) History(ctx context.Context, r id.RoomID, viewer id.UserID, k room.Key, limit int) (list []invites.StateEvent, err error) {
 	err = s.asEither(viewer, func(as id.UserID) error {
 		list = nil
@@ -113,12 +113,12 @@ func (s *records) History(ctx context.Context, r id.RoomID, viewer id.UserID, k 
 	return list, err
 }
 
-// Resolve implements invites.Homeserver.
+// Resolve looks an alias up, and servers that know the room.
 func (s *records) Resolve(ctx context.Context, alias id.RoomAlias) (id.RoomID, []string, error) {
 	return s.client.Alias(ctx, alias)
 }
 
-// Redacted implements invites.Homeserver (https://spec.matrix.org/latest/client-server-api/#redactions).
+// Redacted tells whether an event has been redacted, read as in Snapshot (https://spec.matrix.org/latest/client-server-api/#redactions).
 func (s *records) Redacted(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (bool, error) {
 	raw, err := s.client.Event(ctx, r, event, "")
 	if denied(err) && viewer != "" && s.client.CanAssert(viewer) {

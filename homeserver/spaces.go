@@ -7,6 +7,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/invites"
 	"usher/room"
 )
@@ -22,7 +23,7 @@ type spaces struct {
 // can keep a room from the policy of its own space.
 const maxSpaces = 4096
 
-// Spaces implements invites.Homeserver.
+// Spaces returns the rooms that claimed a room as their child. Their state tells whether they still do.
 func (s *spaces) Spaces(r id.RoomID) []id.RoomID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,7 +49,7 @@ func (s *State) Children(ctx context.Context, r id.RoomID) ([]invites.SpaceChild
 	if err != nil {
 		return nil, err
 	}
-	if create, _ := snap.Event(createKey); !invites.IsSpace(create) {
+	if create, _ := snap.Event(createKey); create == nil || exactjson.Text(create.Content, "type") != "m.space" {
 		return nil, nil
 	}
 	events, err := s.client.StateOf(ctx, r, []string{room.TypeSpaceChild})

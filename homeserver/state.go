@@ -52,8 +52,6 @@ type State struct {
 	kept  int                         // member events in all of them
 }
 
-var _ invites.Homeserver = (*State)(nil)
-
 // NewState makes an empty cache.
 func NewState(client *Client, o StateOptions) *State {
 	if o.TTL == 0 {
@@ -75,7 +73,8 @@ func NewState(client *Client, o StateOptions) *State {
 	}
 }
 
-// Snapshot implements invites.Homeserver. What the bot reads is cached; what a viewer reads is not.
+// Snapshot returns the known state of a room, with at least needs in it, read as the bot where it is in the room, else as viewer by
+// identity assertion, else invites.ErrNoView. fresh bypasses the cache. Only reads as the bot are cached.
 func (s *State) Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error) {
 	snap, err := s.snapshotAsBot(ctx, r, needs, fresh)
 	if !errors.Is(err, invites.ErrNoView) || viewer == "" || viewer == s.client.user || !s.client.CanAssert(viewer) {
@@ -177,7 +176,7 @@ func (s *State) snapshotAs(ctx context.Context, r id.RoomID, viewer id.UserID, n
 	return view(events, viewer)
 }
 
-// Act implements invites.Homeserver. A success, or an outcome unknown, makes the cache forget the target's membership.
+// Act makes one change, once, without retries of its own. A success, or an outcome unknown, makes the cache forget the target's membership.
 func (s *State) Act(ctx context.Context, e invites.Effect) error {
 	switch e.Action {
 	case room.Join:

@@ -9,6 +9,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/cards"
 	"usher/invites/invitestest"
 	"usher/policy"
 )
@@ -55,7 +56,7 @@ func (w *world) asked(t *testing.T) invites.Card {
 }
 
 // vote votes by a reaction, whose id it returns.
-func (w *world) vote(t *testing.T, c invites.Card, voter id.UserID, choice invites.Choice) (invites.Ballot, id.EventID) {
+func (w *world) vote(t *testing.T, c invites.Card, voter id.UserID, choice invites.Choice) (cards.Ballot, id.EventID) {
 	t.Helper()
 	w.next++
 	event := id.EventID(fmt.Sprintf("$vote%d", w.next))
@@ -64,7 +65,7 @@ func (w *world) vote(t *testing.T, c invites.Card, voter id.UserID, choice invit
 		t.Fatal(err)
 	}
 	w.clock.Advance(time.Second)
-	ballot, err := w.Vote(t.Context(), c, invites.Vote{
+	ballot, err := w.Cards.Vote(t.Context(), c, invites.Vote{
 		Voter: voter, Choice: choice, Room: c.ShownIn, Event: event, Reason: "because", At: w.clock.Now(),
 	})
 	if err != nil {
@@ -76,7 +77,7 @@ func (w *world) vote(t *testing.T, c invites.Card, voter id.UserID, choice invit
 // row carries a card out and returns what came of it.
 func (w *world) row(t *testing.T, c invites.Card) invites.Change {
 	t.Helper()
-	row, err := w.CarryOut(t.Context(), c)
+	row, err := w.Cards.CarryOut(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +118,7 @@ func TestVotes(t *testing.T) {
 			w := newWorld(t)
 			w.court(tt.votes, nil)
 			c := w.asked(t)
-			var ballot invites.Ballot
+			var ballot cards.Ballot
 			for _, v := range tt.casts {
 				if ballot, _ = w.vote(t, c, v.voter, v.choice); ballot.Code != v.code {
 					t.Errorf("%s: %q (%s), want %q", v.voter, ballot.Code, ballot.Sentence, v.code)
@@ -168,7 +169,8 @@ func TestVotesAreReadAsTheBot(t *testing.T) {
 	w.court(2, nil)
 	c := w.asked(t)
 	r := &readers{Homeserver: w.hs}
-	w.Homeserver = r
+	w.in.Homeserver = r
+	w.build()
 	w.vote(t, c, dora, invites.Accept)
 	if ballot, _ := w.vote(t, c, alice, invites.Accept); ballot.Card.State != invites.CardAccepted || len(r.seen) < 4 {
 		t.Fatalf("%s, and %d events read again, want both votes, the command and the card", ballot.Card.State, len(r.seen))
@@ -211,7 +213,7 @@ func TestQuestionsThatAreGone(t *testing.T) {
 			w.court(1, nil)
 			c := w.asked(t)
 			tt.change(w, c)
-			c, err := w.Review(t.Context(), c, true)
+			c, err := w.Cards.Review(t.Context(), c, true)
 			if err != nil || c.State != tt.state {
 				t.Fatalf("the card is %s, %v; want %s", c.State, err, tt.state)
 			}

@@ -7,15 +7,17 @@ import (
 	"time"
 
 	"usher/invites"
+	"usher/invites/invitestest"
+	"usher/store"
 )
 
 // commits counts claims, each of which is a commit.
 type commits struct {
-	invites.Store
+	*store.Store
 	claims int
 }
 
-// Claim implements invites.Store.
+// Claim counts a claim.
 func (c *commits) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]invites.Change, error) {
 	c.claims++
 	return c.Store.Claim(ctx, rows, now, lease)
@@ -25,15 +27,15 @@ func (c *commits) Claim(ctx context.Context, rows []int64, now time.Time, lease 
 func TestFirstIsClaimedWithItsRecord(t *testing.T) {
 	w := newWorld(t)
 	count := &commits{Store: w.db}
-	w.Store = count
+	w.Domain = invitestest.New(count, w.in)
 	w.hs.Before = func(invites.Effect) error {
-		rows, err := w.db.Invitations(t.Context(), "$command1")
+		rows, err := w.db.ChangesOf(t.Context(), "$command1")
 		if err != nil {
 			t.Error(err)
 		}
 		for _, row := range rows {
 			if row.Target == bob && row.Status == invites.StatusOpen {
-				if outcome, err := one(w.Deliver(t.Context(), row.ID)); err != nil || outcome.Status != "" {
+				if outcome, err := one(w.Delivery.Deliver(t.Context(), row.ID)); err != nil || outcome.Status != "" {
 					t.Errorf("delivered beside: %v %v", outcome, err)
 				}
 			}

@@ -19,12 +19,14 @@ var (
 // ErrNoView says that neither the bot nor the viewer can see the room.
 var ErrNoView = errors.New("invites: the room's state can't be read")
 
+var errUnderWay = errors.New("invites: an attempt is under way")
+
 // UnderWayError says that an earlier attempt at a row of the command ends in a moment, as after a crash. The command is to be run
 // again at Until.
 type UnderWayError struct{ Until time.Time }
 
 // Error implements error.
-func (e *UnderWayError) Error() string { return "invites: an attempt is under way" }
+func (e *UnderWayError) Error() string { return errUnderWay.Error() }
 
 // Class says how to go on after the homeserver refused or failed.
 type Class uint8

@@ -46,12 +46,12 @@ func (w *world) pendingPolicy(after, remind string) {
 func (w *world) expire(t *testing.T) (acts, reminders int) {
 	t.Helper()
 	before := len(w.hs.Acts())
-	due, remind, err := w.Expire(t.Context())
+	due, remind, err := w.Ledger.Expiries.Expire(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, row := range due {
-		if _, err := one(w.Deliver(t.Context(), row)); err != nil {
+		if _, err := one(w.Delivery.Deliver(t.Context(), row)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -131,12 +131,12 @@ func TestExpiryIsCheckedAgain(t *testing.T) {
 			w.pendingPolicy("7d", "0")
 			w.seen(t, bob)
 			w.clock.Advance(8 * day)
-			due, _, err := w.Expire(t.Context())
+			due, _, err := w.Ledger.Expiries.Expire(t.Context())
 			if err != nil || len(due) != 1 {
 				t.Fatal(due, err)
 			}
 			tt.change(t, w)
-			outcome, err := one(w.Deliver(t.Context(), due[0]))
+			outcome, err := one(w.Delivery.Deliver(t.Context(), due[0]))
 			if err != nil || outcome.Code != tt.code || w.membership(t, bob) != tt.after {
 				t.Errorf("got %+v %v, bob's membership is %s", outcome, err, w.membership(t, bob))
 			}
@@ -151,10 +151,10 @@ func TestExpirySurvives(t *testing.T) {
 	w.pendingPolicy("7d", "0")
 	w.seen(t, bob)
 	w.clock.Advance(8 * day)
-	if due, _, err := w.Expire(t.Context()); err != nil || len(due) != 1 {
+	if due, _, err := w.Ledger.Expiries.Expire(t.Context()); err != nil || len(due) != 1 {
 		t.Fatal(due, err)
 	}
-	if again, _, err := w.Expire(t.Context()); err != nil || len(again) != 0 {
+	if again, _, err := w.Ledger.Expiries.Expire(t.Context()); err != nil || len(again) != 0 {
 		t.Errorf("recorded twice: %v %v", again, err)
 	}
 	due, err := w.db.Due(t.Context(), w.clock.Now(), 10)
@@ -207,7 +207,7 @@ func TestExpiryLendsNoPower(t *testing.T) {
 			if acts, _ := w.expire(t); acts != tt.acts {
 				t.Errorf("%d withdrawn, want %d", acts, tt.acts)
 			}
-			rule, err := w.Expiry(t.Context(), lobby)
+			rule, err := w.Ledger.Expiries.Rule(t.Context(), lobby)
 			if err != nil || rule.After != day || rule.Lends != (tt.acts == 0) {
 				t.Errorf("%+v %v", rule, err)
 			}

@@ -12,6 +12,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/guard"
 	"usher/policy"
 	"usher/room"
 )
@@ -19,9 +20,9 @@ import (
 // watch is a world with a guard in the lobby, where alice and the bot have all power and carol has some.
 type watch struct {
 	*world
-	guard *invites.Guard
+	guard *guard.Guard
 	told  []string
-	crash func(invites.Report) error // what telling answers; nil: it works
+	crash func(guard.Report) error // what telling answers; nil: it works
 }
 
 const door = `{"version":1,"guard":{"mode":"enforce","join_rule":"invite","intruders":"kick","by_hand":"withdraw"},"whom":{"deny_users":["@rob:*"]}}`
@@ -42,7 +43,9 @@ func newWatch(t *testing.T, document string) *watch {
 // restart makes a guard that knows no more than the store.
 func (w *watch) restart(t *testing.T) {
 	t.Helper()
-	w.guard = &invites.Guard{Service: w.Service, Store: w.db, Tell: func(_ context.Context, _ id.RoomID, r invites.Report) error {
+	w.build()
+	w.guard = w.Guard
+	w.guard.Tell = func(_ context.Context, _ id.RoomID, r guard.Report) error {
 		if w.crash != nil {
 			if err := w.crash(r); err != nil {
 				return err
@@ -54,7 +57,7 @@ func (w *watch) restart(t *testing.T) {
 		}
 		w.told = append(w.told, told)
 		return nil
-	}}
+	}
 	if err := w.guard.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +216,7 @@ func TestGuardCrash(t *testing.T) {
 	down := errors.New("down")
 	t.Run("before it is told", func(t *testing.T) {
 		w := newWatch(t, door)
-		w.crash = func(invites.Report) error { return down }
+		w.crash = func(guard.Report) error { return down }
 		if err := w.set(t, carol, "public"); !errors.Is(err, down) || w.rule(t) != "public" {
 			t.Fatal(err, w.rule(t))
 		}

@@ -10,6 +10,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/guard"
 	"usher/policy"
 	"usher/room"
 )
@@ -139,7 +140,7 @@ func TestGuardOver(t *testing.T) {
 			w.hs.Before, w.told = nil, nil
 			w.hs.Set(lobby, policy.EventType, "", alice, json.RawMessage(now))
 			w.clock.Advance(time.Minute)
-			outcome, err := one(w.Deliver(t.Context(), w.queue.Take()[0].Row))
+			outcome, err := one(w.Delivery.Deliver(t.Context(), w.queue.Take()[0].Row))
 			if err != nil || outcome.Code != "guard.over" {
 				t.Errorf("%+v %v", outcome, err)
 			}
@@ -161,7 +162,7 @@ func TestGuardOverInvited(t *testing.T) {
 	w.hs.Before, w.told = nil, nil
 	w.hs.Set(lobby, "m.room.member", bob.String(), alice, map[string]any{"membership": "invite"})
 	w.clock.Advance(time.Minute)
-	if outcome, err := one(w.Deliver(t.Context(), w.queue.Take()[0].Row)); err != nil || outcome.Code != "guard.over" {
+	if outcome, err := one(w.Delivery.Deliver(t.Context(), w.queue.Take()[0].Row)); err != nil || outcome.Code != "guard.over" {
 		t.Errorf("%+v %v", outcome, err)
 	}
 	w.tell(t, bob, "", "invite")
@@ -192,7 +193,7 @@ func TestGuardIntruderCannotHide(t *testing.T) {
 		t.Fatalf("%+v", wakes)
 	}
 	w.clock.Advance(time.Minute)
-	if _, err := one(w.Deliver(t.Context(), wakes[0].Row)); err != nil {
+	if _, err := one(w.Delivery.Deliver(t.Context(), wakes[0].Row)); err != nil {
 		t.Fatal(err)
 	}
 	w.tell(t, bob, "intruder intruder @bob:here @bob:here acts:true calls:0", "leave")
@@ -248,7 +249,7 @@ func TestGuardByHand(t *testing.T) {
 		w.hs.Before = nil
 		w.hs.Member(lobby, rob, "join")
 		w.clock.Advance(time.Minute)
-		outcome, err := one(w.Deliver(t.Context(), w.queue.Take()[0].Row))
+		outcome, err := one(w.Delivery.Deliver(t.Context(), w.queue.Take()[0].Row))
 		if err != nil || outcome.Code != "guard.over" {
 			t.Errorf("whoever was invited is no intruder: %+v %v", outcome, err)
 		}
@@ -258,8 +259,8 @@ func TestGuardByHand(t *testing.T) {
 		w := newWatch(t, door)
 		w.give(map[string]any{alice.String(): 100, bot.String(): 40, carol.String(): 50})
 		w.hs.Set(lobby, "m.room.member", "@rob:elsewhere", carol, map[string]any{"membership": "invite"})
-		var got invites.Report
-		w.crash = func(r invites.Report) error { got = r; return nil }
+		var got guard.Report
+		w.crash = func(r guard.Report) error { got = r; return nil }
 		if err := w.see(t, "m.room.member", "@rob:elsewhere"); err != nil {
 			t.Fatal(err)
 		}

@@ -9,16 +9,17 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/cards"
 	"usher/room"
 )
 
 // knock has somebody knock at the lobby.
-func (w *world) knock(t *testing.T, user id.UserID) invites.Reception {
+func (w *world) knock(t *testing.T, user id.UserID) cards.Reception {
 	t.Helper()
 	w.next++
 	w.clock.Advance(time.Second)
 	w.hs.Member(lobby, user, "knock")
-	got, err := w.Knock(t.Context(), invites.Knock{Event: id.EventID(fmt.Sprintf("$knock%d", w.next)), Room: lobby, User: user, Reason: "please"})
+	got, err := w.Knocks.Receive(t.Context(), cards.Knock{Event: id.EventID(fmt.Sprintf("$knock%d", w.next)), Room: lobby, User: user, Reason: "please"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,12 +114,12 @@ func TestKnockAtOnce(t *testing.T) {
 func TestKnockAgainAndAgain(t *testing.T) {
 	w := newWorld(t)
 	w.court(1, map[string]any{"knocks": map[string]any{"desk": true}})
-	cards := 0
+	shownCards := 0
 	for n := range 8 {
 		got := w.knock(t, bob)
 		if got.Card != nil {
-			cards++
-			if again, err := w.Knock(t.Context(), invites.Knock{Event: got.Card.Command, Room: lobby, User: bob}); err != nil || again.Card == nil {
+			shownCards++
+			if again, err := w.Knocks.Receive(t.Context(), cards.Knock{Event: got.Card.Command, Room: lobby, User: bob}); err != nil || again.Card == nil {
 				t.Errorf("the same knock after a crash: %+v %v", again, err)
 			}
 		}
@@ -131,8 +132,8 @@ func TestKnockAgainAndAgain(t *testing.T) {
 		t.Error("somebody else's knock is not shown")
 	}
 	w.clock.Advance(time.Hour)
-	if got := w.knock(t, bob); got.Card == nil || cards != 3 {
-		t.Errorf("an hour later: %+v, after %d cards", got, cards)
+	if got := w.knock(t, bob); got.Card == nil || shownCards != 3 {
+		t.Errorf("an hour later: %+v, after %d cards", got, shownCards)
 	}
 }
 

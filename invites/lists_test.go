@@ -69,13 +69,13 @@ func TestListsAreNotLent(t *testing.T) {
 					t.Errorf("an invitation: %s: %s", row.Code, row.Detail)
 				}
 			}
-			rules, err := w.ReadableList(t.Context(), list, carol)
+			rules, err := w.Judge.Lists.Readable(t.Context(), list, carol)
 			if tt.sees && (rules != 1 || err != nil) || !tt.sees && (rules != 0 || !errors.Is(err, invites.ErrNoView)) {
 				t.Errorf("got %d, %v", rules, err)
 			}
 			p := policy.Merge()
 			p.Document.Whom.Lists = []id.RoomID{list}
-			if line := w.Lists(t.Context(), p, carol)[0]; (line.Err == nil) != tt.sees || (line.Rules == 1) != tt.sees {
+			if line := w.Judge.Lists.Of(t.Context(), p, carol)[0]; (line.Err == nil) != tt.sees || (line.Rules == 1) != tt.sees {
 				t.Errorf("shown: %+v", line)
 			}
 		})

@@ -61,7 +61,7 @@ func (q *queued) sweep(t *testing.T, end time.Time) {
 			t.Fatal(err)
 		}
 		for _, row := range rows {
-			if _, err := q.Deliver(t.Context(), row); err != nil {
+			if _, err := q.Delivery.Deliver(t.Context(), row); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -76,7 +76,8 @@ func TestHourOfOutage(t *testing.T) {
 			q := newQueued(t, func(*queued) func(invites.Effect) error { return func(invites.Effect) error { return nil } })
 			start := q.clock.Now()
 			gone := &outage{Homeserver: q.hs, clock: q.clock}
-			q.Homeserver, q.Limits.AtOnce = gone, 0
+			q.in.Homeserver, q.in.AtOnce = gone, 0
+			q.build()
 			asked := q.askIn(t, lobby, alice, guests(40))
 			gone.until = start.Add(time.Hour)
 			q.run(t, start.Add(30*time.Minute))
@@ -90,7 +91,7 @@ func TestHourOfOutage(t *testing.T) {
 			}
 			end := gone.until.Add(5*time.Minute + 10*time.Second)
 			if restart {
-				q.restart()
+				q.build()
 				q.waits = nil
 				q.sweep(t, end)
 			} else {

@@ -29,7 +29,8 @@ type queued struct {
 func newQueued(t *testing.T, before func(*queued) func(invites.Effect) error) *queued {
 	t.Helper()
 	q := &queued{world: newWorld(t), passed: map[string]int{}}
-	q.Limits.AtOnce, q.Limits.GiveUpAfter = 5, 24*time.Hour
+	q.in.AtOnce, q.in.GiveUp = 5, 24*time.Hour
+	q.build()
 	answer := before(q)
 	q.hs.Before = func(e invites.Effect) error {
 		if err := answer(e); err != nil {
@@ -56,7 +57,7 @@ func (q *queued) run(t *testing.T, end time.Time) {
 		q.waits = q.waits[1:]
 		q.clock.Advance(max(0, next.At.Sub(q.clock.Now())))
 		q.clock.Advance(20 * time.Millisecond) // that it takes
-		outcome, err := one(q.Deliver(t.Context(), next.Row))
+		outcome, err := one(q.Delivery.Deliver(t.Context(), next.Row))
 		q.tries++
 		if err != nil {
 			t.Fatal(err)
@@ -69,12 +70,6 @@ func (q *queued) run(t *testing.T, end time.Time) {
 			q.waits = append(q.waits, invitestest.Wake{At: at, Row: next.Row})
 		}
 	}
-}
-
-// restart forgets what is not in the store.
-func (q *queued) restart() {
-	old := q.Service
-	q.Service = &invites.Service{Store: old.Store, Homeserver: old.Homeserver, Queue: old.Queue, Clock: old.Clock, Self: old.Self, Limits: old.Limits}
 }
 
 // guests are n people to invite.
@@ -135,12 +130,12 @@ func TestPacing(t *testing.T) {
 		{"a restart midway", func(t *testing.T, q *queued) {
 			q.askIn(t, lobby, alice, guests(100))
 			q.run(t, q.clock.Now().Add(2*time.Minute))
-			q.restart()
+			q.build()
 		}, 100, 1.2, 300 * time.Second, 1.05},
 		{"a restart, and more of them", func(t *testing.T, q *queued) {
 			q.askIn(t, lobby, alice, guests(50))
 			q.run(t, q.clock.Now().Add(time.Minute))
-			q.restart()
+			q.build()
 			q.askIn(t, lobby, alice, guests(100)[50:])
 		}, 100, 1.2, 300 * time.Second, 1.1},
 	}

@@ -12,6 +12,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/requests"
 	"usher/policy"
 	"usher/room"
 )
@@ -54,7 +55,7 @@ func TestDelegated(t *testing.T) {
 	if rows[0].Performer != alice {
 		t.Errorf("who has the power is lent none: sent by %s", rows[0].Performer)
 	}
-	audit, err := w.db.Audit(t.Context(), rows[0].Command)
+	audit, err := w.db.Audit(t.Context(), rows[0].Request)
 	if err != nil || len(audit) == 0 || audit[0].Policy == "" {
 		t.Errorf("the audit does not name the policy: %+v %v", audit, err)
 	}
@@ -65,16 +66,16 @@ func TestPolicyChangesBeforeDelivery(t *testing.T) {
 	w := newWorld(t)
 	w.power(0)
 	w.govern(object{"delegate": true, "quota": object{"person": object{"count": 5, "per": "1h"}}})
-	w.Limits.AtOnce = 0
+	w.AtOnce = 0
 	rows := w.ask(t, w.request(t, carol, bob))
 	w.govern(object{"delegate": false, "quota": object{"person": object{"count": 5, "per": "1h"}}})
-	if _, err := one(w.Deliver(t.Context(), rows[0].ID)); err != nil {
+	if _, err := one(w.Delivery.Deliver(t.Context(), rows[0].ID)); err != nil {
 		t.Fatal(err)
 	}
-	if got := outcome(w.ask(t, invites.Request{Command: rows[0].Command, Action: room.Invite, Room: lobby, Actor: carol, Targets: []id.UserID{bob}})); got != "refused invite.power" {
+	if got := outcome(w.ask(t, requests.Request{Command: rows[0].Command, Action: room.Invite, Room: lobby, Actor: carol, Targets: []id.UserID{bob}})); got != "refused invite.power" {
 		t.Errorf("got %s", got)
 	}
-	if lines, err := w.Quotas(t.Context(), lobby, carol); err != nil || lines[0].Left != 5 {
+	if lines, err := w.Judge.Quotas(t.Context(), lobby, carol); err != nil || lines[0].Left != 5 {
 		t.Errorf("not given back: %+v %v", lines, err)
 	}
 }
@@ -99,7 +100,7 @@ func TestQuotaSpentAndRefunded(t *testing.T) {
 	if got := outcome(w.ask(t, w.request(t, alice, "@d:here", "@e:here"))); got != "done done, refused policy.quota.room" {
 		t.Errorf("got %s", got)
 	}
-	lines, err := w.Quotas(t.Context(), lobby, carol)
+	lines, err := w.Judge.Quotas(t.Context(), lobby, carol)
 	if err != nil || len(lines) != 2 || lines[0].Left != 0 || lines[1].Left != 0 || !lines[0].Grows.Equal(w.clock.Now().Add(time.Hour)) {
 		t.Errorf("got %+v %v", lines, err)
 	}
@@ -118,7 +119,7 @@ func TestQuotaOfManyAtOnce(t *testing.T) {
 	w := newWorld(t)
 	w.power(50)
 	w.govern(object{"quota": object{"room": object{"count": 4, "per": "1h"}}})
-	var requests []invites.Request
+	var requests []requests.Request
 	for i := range 12 {
 		requests = append(requests, w.request(t, carol, id.UserID(fmt.Sprintf("@p%d:here", i))))
 	}
@@ -312,7 +313,7 @@ func TestInheritance(t *testing.T) {
 			w.hs.Create(bystander, "11", alice, bot)
 			w.govern(object{"ask": object{"level": 30}}, bystander)
 			tt.set(w)
-			p, err := w.Policy(t.Context(), lobby, alice)
+			p, err := w.Judge.Policies.Of(t.Context(), lobby, alice)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -345,17 +346,18 @@ func TestWritePolicy(t *testing.T) {
 		{"as the caller", true, 0, alice, alice, ""},
 		{"as the bot", false, 50, alice, bot, ""},
 		{"as the bot, for somebody of another server", true, 50, remote, bot, ""},
-		{"the bot lacks the power", false, 0, alice, "", invites.CodeEditBot},
-		{"the caller lacks the power, whatever the bot has", false, 100, carol, "", invites.CodeEditPower},
-		{"the caller lacks the power as themselves", true, 100, carol, "", invites.CodeEditPower},
-		{"not in the room", true, 100, bob, "", invites.CodeEditView},
+		{"the bot lacks the power", false, 0, alice, "", requests.CodeEditBot},
+		{"the caller lacks the power, whatever the bot has", false, 100, carol, "", requests.CodeEditPower},
+		{"the caller lacks the power as themselves", true, 100, carol, "", requests.CodeEditPower},
+		{"not in the room", true, 100, bob, "", requests.CodeEditView},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
-			w.Self.Assert = tt.assert
+			w.in.Self.Assert = tt.assert
+			w.build()
 			w.hs.Set(lobby, "m.room.power_levels", "", alice, object{"users": object{string(alice): 100, string(remote): 50, string(bot): tt.bots}})
-			by, err := w.WritePolicy(t.Context(), "$cmd", lobby, tt.actor, layer)
-			var refusal invites.Refusal
+			by, err := w.Editor.Write(t.Context(), "$cmd", lobby, tt.actor, layer)
+			var refusal requests.Refusal
 			errors.As(err, &refusal)
 			if by != tt.by || refusal.Code != tt.code || (err != nil && tt.code == "") {
 				t.Fatalf("by %q, %v", by, err)
@@ -363,7 +365,7 @@ func TestWritePolicy(t *testing.T) {
 			if tt.code != "" {
 				return
 			}
-			history, err := w.PolicyHistory(t.Context(), lobby, tt.actor, 5)
+			history, err := w.Editor.History(t.Context(), lobby, tt.actor, 5)
 			if err != nil || len(history) != 1 || history[0].By != tt.by || tt.by == bot && history[0].For != tt.actor || tt.by != bot && history[0].For != "" || !history[0].After.Has("delegate") {
 				t.Errorf("history: %+v %v", history, err)
 			}

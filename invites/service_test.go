@@ -12,6 +12,7 @@ import (
 
 	"usher/invites"
 	"usher/invites/invitestest"
+	"usher/invites/requests"
 	"usher/policy"
 	"usher/room"
 	"usher/store"
@@ -28,13 +29,17 @@ const (
 
 // world is a service on a real store and a model homeserver.
 type world struct {
-	*invites.Service
+	*invitestest.Domain
 	hs    *invitestest.Homeserver
 	clock *invitestest.Clock
 	queue *invitestest.Queue
 	db    *store.Store
 	next  int
+	in    invitestest.Surroundings
 }
+
+// build puts the use cases together, which then know no more than the store.
+func (w *world) build() { w.Domain = invitestest.New(w.db, w.in) }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
@@ -44,17 +49,15 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	w := &world{hs: &invitestest.Homeserver{}, clock: invitestest.NewClock(), queue: &invitestest.Queue{}, db: db}
-	w.Service = &invites.Service{
-		Store: db, Homeserver: w.hs, Queue: w.queue, Clock: w.clock,
-		Self:   invites.Identity{Bot: bot, Domain: "here", Assert: true},
-		Limits: invites.Limits{AtOnce: 3, Lease: 30 * time.Second, GiveUpAfter: time.Hour},
-	}
+	w.in = invitestest.Surroundings{Homeserver: w.hs, Queue: w.queue, Clock: w.clock, Self: invites.Identity{Bot: bot, Domain: "here", Assert: true},
+		AtOnce: 3, Lease: 30 * time.Second, GiveUp: time.Hour}
+	w.build()
 	w.hs.Create(lobby, "11", alice, bot, carol, remote)
 	return w
 }
 
 // request is a new command by actor to invite targets to the lobby.
-func (w *world) request(t *testing.T, actor id.UserID, targets ...id.UserID) invites.Request {
+func (w *world) request(t *testing.T, actor id.UserID, targets ...id.UserID) requests.Request {
 	t.Helper()
 	w.next++
 	command := id.EventID(fmt.Sprintf("$command%d", w.next))
@@ -65,12 +68,12 @@ func (w *world) request(t *testing.T, actor id.UserID, targets ...id.UserID) inv
 	if err != nil {
 		t.Fatal(err)
 	}
-	return invites.Request{
+	return requests.Request{
 		Command: command, CommandRoom: lobby, Actor: actor, Action: room.Invite, Room: lobby, Targets: targets,
 	}
 }
 
-func (w *world) ask(t *testing.T, req invites.Request) []invites.Change {
+func (w *world) ask(t *testing.T, req requests.Request) []invites.Change {
 	t.Helper()
 	rows, err := w.Ask(t.Context(), req)
 	if err != nil {
@@ -90,42 +93,42 @@ func TestAskDecidesAndActs(t *testing.T) {
 		name      string
 		actor     id.UserID
 		target    id.UserID
-		before    func(*world, *invites.Request)
+		before    func(*world, *requests.Request)
 		status    invites.Status
 		code      string
 		performer id.UserID // empty: nothing is sent
 	}{
 		{"a local actor performs", alice, bob, nil, invites.StatusDone, "done", alice},
-		{"the bot performs on request, with its own power", alice, bob, func(w *world, r *invites.Request) {
+		{"the bot performs on request, with its own power", alice, bob, func(w *world, r *requests.Request) {
 			r.AsBot = true
 			w.give(map[string]any{alice.String(): 100, bot.String(): 50})
 		}, invites.StatusDone, "done", bot},
-		{"the bot performs for a remote actor", remote, bob, func(w *world, _ *invites.Request) {
+		{"the bot performs for a remote actor", remote, bob, func(w *world, _ *requests.Request) {
 			w.give(map[string]any{remote.String(): 50, bot.String(): 50})
 		}, invites.StatusDone, "done", bot},
-		{"a remote actor's power is not enough where the bot has none", remote, bob, func(w *world, _ *invites.Request) {
+		{"a remote actor's power is not enough where the bot has none", remote, bob, func(w *world, _ *requests.Request) {
 			w.give(map[string]any{remote.String(): 50})
 		}, invites.StatusRefused, "invite.power", ""},
-		{"the bot's power is not lent", remote, bob, func(w *world, _ *invites.Request) {
+		{"the bot's power is not lent", remote, bob, func(w *world, _ *requests.Request) {
 			w.give(map[string]any{bot.String(): 100})
 		}, invites.StatusRefused, "invite.power", ""},
 		{"too little power", carol, bob, nil, invites.StatusRefused, "invite.power", ""},
 		{"the actor is not there", bob, carol, nil, invites.StatusRefused, "invite.sender_not_joined", ""},
-		{"the target is banned", alice, bob, func(w *world, _ *invites.Request) { w.hs.Member(lobby, bob, "ban") },
+		{"the target is banned", alice, bob, func(w *world, _ *requests.Request) { w.hs.Member(lobby, bob, "ban") },
 			invites.StatusRefused, "invite.target_banned", ""},
 		{"the target is there", alice, carol, nil, invites.StatusRefused, "invite.target_joined", ""},
-		{"the target is invited already", alice, bob, func(w *world, _ *invites.Request) { w.hs.Member(lobby, bob, "invite") },
+		{"the target is invited already", alice, bob, func(w *world, _ *requests.Request) { w.hs.Member(lobby, bob, "invite") },
 			invites.StatusDone, "invite.already", ""},
-		{"a malformed policy denies", alice, bob, func(w *world, _ *invites.Request) {
+		{"a malformed policy denies", alice, bob, func(w *world, _ *requests.Request) {
 			w.give(admin)
 			w.hs.Set(lobby, policy.EventType, "", alice, map[string]any{"version": 1, "who": "all"})
 		}, invites.StatusRefused, "policy.malformed", ""},
-		{"an emptied policy is none", alice, bob, func(w *world, _ *invites.Request) {
+		{"an emptied policy is none", alice, bob, func(w *world, _ *requests.Request) {
 			w.hs.Set(lobby, policy.EventType, "", alice, map[string]any{})
 		}, invites.StatusDone, "done", alice},
-		{"an unknown room is not guessed at", alice, bob, func(_ *world, r *invites.Request) { r.Room = "!other:here" },
+		{"an unknown room is not guessed at", alice, bob, func(_ *world, r *requests.Request) { r.Room = "!other:here" },
 			invites.StatusRefused, "unknown.no_view", ""},
-		{"nobody is joined by somebody else", alice, remote, func(_ *world, r *invites.Request) { r.Action = room.Join },
+		{"nobody is joined by somebody else", alice, remote, func(_ *world, r *requests.Request) { r.Action = room.Join },
 			invites.StatusRefused, "performer.no_assertion", ""},
 	}
 	for _, tt := range tests {
@@ -168,7 +171,7 @@ func TestAskAgainTakesUpWhereItWas(t *testing.T) {
 	if got := len(w.hs.Acts()); got != 4 {
 		t.Errorf("%d sent, want 4: each person once", got)
 	}
-	outcome, err := one(w.Deliver(t.Context(), queued[0].Row))
+	outcome, err := one(w.Delivery.Deliver(t.Context(), queued[0].Row))
 	if err != nil || outcome.Status != "" {
 		t.Errorf("got %v %v, want that the row is settled", outcome, err)
 	}
@@ -182,14 +185,14 @@ func TestAskAgainTakesUpWhereItWas(t *testing.T) {
 
 func TestDeliverAfterACrashSendsNothingTwice(t *testing.T) {
 	w := newWorld(t)
-	w.Limits.AtOnce = 0
+	w.AtOnce = 0
 	rows := w.ask(t, w.request(t, alice, bob))
 	if claimed, err := w.db.Claim(t.Context(), []int64{rows[0].ID}, w.clock.Now(), time.Minute); err != nil || len(claimed) != 1 {
 		t.Fatal(claimed, err)
 	}
 	w.hs.Member(lobby, bob, "invite") // it went through, and then the power was cut
 	w.clock.Advance(2 * time.Minute)
-	outcome, err := one(w.Deliver(t.Context(), rows[0].ID))
+	outcome, err := one(w.Delivery.Deliver(t.Context(), rows[0].ID))
 	if err != nil || outcome.Status != invites.StatusDone || len(w.hs.Acts()) != 0 {
 		t.Errorf("got %v %v and %d sent, want done and nothing sent", outcome, err, len(w.hs.Acts()))
 	}
@@ -224,7 +227,7 @@ func TestDeliverFailures(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
-			w.Limits.AtOnce = 0
+			w.AtOnce = 0
 			rows := w.ask(t, w.request(t, alice, tt.target))
 			w.hs.Before = func(invites.Effect) error {
 				if tt.change != nil {
@@ -232,7 +235,7 @@ func TestDeliverFailures(t *testing.T) {
 				}
 				return tt.answer
 			}
-			got, err := one(w.Deliver(t.Context(), rows[0].ID))
+			got, err := one(w.Delivery.Deliver(t.Context(), rows[0].ID))
 			if err != nil || got.Status != tt.kind || got.Code != tt.code {
 				t.Fatalf("got %+v %v, want %v %s", got, err, tt.kind, tt.code)
 			}
@@ -256,7 +259,7 @@ func TestNotInvitedAgain(t *testing.T) {
 	w.hs.Member(lobby, bob, "leave")
 	w.observe(t, "$declined", bob, bob, "leave")
 	w.clock.Advance(time.Minute)
-	got, err := one(w.Deliver(t.Context(), rows[0].ID))
+	got, err := one(w.Delivery.Deliver(t.Context(), rows[0].ID))
 	if err != nil || got.Code != "done" || w.membership(t, bob) != "leave" {
 		t.Errorf("got %+v %v, bob's membership is %s", got, err, w.membership(t, bob))
 	}
@@ -267,7 +270,7 @@ func TestDeliverGivesUp(t *testing.T) {
 	w.hs.Before = func(invites.Effect) error { return &invites.ActError{Class: invites.ClassFailed, Status: 500} }
 	rows := w.ask(t, w.request(t, alice, bob))
 	w.clock.Advance(2 * time.Hour)
-	got, err := one(w.Deliver(t.Context(), rows[0].ID))
+	got, err := one(w.Delivery.Deliver(t.Context(), rows[0].ID))
 	if err != nil || got.Code != invites.CodeGaveUp {
 		t.Errorf("got %+v %v, want %s", got, err, invites.CodeGaveUp)
 	}
@@ -276,7 +279,7 @@ func TestDeliverGivesUp(t *testing.T) {
 func TestRedactedCommandIsCancelled(t *testing.T) {
 	t.Run("by its sender, known from the stream", func(t *testing.T) {
 		w := newWorld(t)
-		w.Limits.AtOnce = 0
+		w.AtOnce = 0
 		req := w.request(t, alice, bob)
 		rows := w.ask(t, req)
 		if ok, err := w.db.Redact(t.Context(), req.Command, alice); !ok || err != nil {
@@ -298,7 +301,7 @@ func TestRedactedCommandIsCancelled(t *testing.T) {
 
 func cancelled(t *testing.T, w *world, row int64) {
 	t.Helper()
-	got, err := one(w.Deliver(t.Context(), row))
+	got, err := one(w.Delivery.Deliver(t.Context(), row))
 	if err != nil || got.Code != invites.CodeRedacted {
 		t.Errorf("got %+v %v, want %s", got, err, invites.CodeRedacted)
 	}
@@ -319,13 +322,14 @@ func TestShadowBannedActorIsFoundOut(t *testing.T) {
 
 func TestAutoJoinFollowsInvitation(t *testing.T) {
 	w := newWorld(t)
-	w.Self.AutoJoin = func(user id.UserID) bool { return user == bob }
+	w.in.Self.AutoJoin = func(user id.UserID) bool { return user == bob }
+	w.build()
 	w.ask(t, w.request(t, alice, bob, "@dora:here"))
 	wakes := w.queue.Take()
 	if len(wakes) != 1 {
 		t.Fatalf("%d wake-ups, want one: bob's join", len(wakes))
 	}
-	if got, err := one(w.Deliver(t.Context(), wakes[0].Row)); err != nil || got.Status != invites.StatusDone {
+	if got, err := one(w.Delivery.Deliver(t.Context(), wakes[0].Row)); err != nil || got.Status != invites.StatusDone {
 		t.Fatal(got, err)
 	}
 	acts := w.hs.Acts()
@@ -347,14 +351,14 @@ func TestJoinUnseenRoomAsksTheHomeserver(t *testing.T) {
 
 func TestShutdownLetsGoOfTheRow(t *testing.T) {
 	w := newWorld(t)
-	w.Limits.AtOnce = 0
+	w.AtOnce = 0
 	rows := w.ask(t, w.request(t, alice, bob))
 	ctx, stop := context.WithCancel(t.Context())
 	w.hs.Before = func(invites.Effect) error {
 		stop()
 		return &invites.ActError{Class: invites.ClassFailed, Err: ctx.Err()}
 	}
-	if _, err := one(w.Deliver(ctx, rows[0].ID)); err != nil {
+	if _, err := one(w.Delivery.Deliver(ctx, rows[0].ID)); err != nil {
 		t.Fatal(err)
 	}
 	if due, err := w.db.Due(t.Context(), w.clock.Now(), 10); err != nil || len(due) != 1 {

@@ -11,7 +11,10 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/cards"
+	"usher/invites/guard"
 	"usher/invites/invitestest"
+	"usher/invites/requests"
 	"usher/policy"
 	"usher/room"
 	"usher/store"
@@ -43,7 +46,7 @@ type question struct {
 
 // story is one world in which a script plays.
 type story struct {
-	*invites.Service
+	*invitestest.Domain
 	t     *testing.T
 	hs    *watched
 	clock *invitestest.Clock
@@ -59,7 +62,7 @@ type story struct {
 	said     map[id.EventID]*asked
 	last     []id.EventID // commands, in order
 	cards    []question   // that may be open
-	guard    *invites.Guard
+	guard    *guard.Guard
 	inbox    []invites.Received // for the guard, that may be behind
 	told     []string
 	tally    tally
@@ -72,16 +75,17 @@ func newStory(t *testing.T, db *store.Store, seed uint64) *story {
 		said: map[id.EventID]*asked{}, expiries: map[int64]bool{}}
 	w.hs = &watched{Homeserver: &invitestest.Homeserver{Name: w.name + "-e", Clock: w.clock}, w: w, written: map[id.EventID]bool{}, came: map[id.RoomID]map[id.UserID]bool{},
 		approved: map[question]bool{}, people: map[id.RoomID]map[id.UserID]*standing{}, rules: map[room.Key]json.RawMessage{}}
-	w.Service = &invites.Service{
-		Store: db, Homeserver: w.hs, Queue: w.queue, Clock: w.clock,
+	w.Domain = invitestest.New(db, invitestest.Surroundings{
+		Homeserver: w.hs, Queue: w.queue, Clock: w.clock,
 		Self: invites.Identity{Bot: bot, Domain: "here", Assert: seed%2 == 0,
 			AutoJoin: func(user id.UserID) bool { return user == "@caro:here" }},
-		Limits: invites.Limits{AtOnce: 2, Lease: 30 * time.Second, GiveUpAfter: time.Hour},
-	}
-	w.guard = &invites.Guard{Service: w.Service, Store: db, Tell: func(_ context.Context, _ id.RoomID, r invites.Report) error {
+		AtOnce: 2, Lease: 30 * time.Second, GiveUp: time.Hour,
+	})
+	w.guard = w.Guard
+	w.guard.Tell = func(_ context.Context, _ id.RoomID, r guard.Report) error {
 		w.say("the guard reports: %s %s about %s %s", r.Kind, r.Part, r.Who, r.Code)
 		return nil
-	}}
+	}
 	for i := range 2 {
 		r := id.RoomID(fmt.Sprintf("!%d-%s:here", i, w.name))
 		version := fmt.Sprint(1 + (seed*2+uint64(i)*5)%12)
@@ -216,7 +220,7 @@ func (w *story) ask(o op, action room.ActionType, r id.RoomID, actor id.UserID, 
 	w.last = append(w.last, command)
 	w.say("%s asks to %s %v in %s", actor, action, targets, r)
 	w.hs.serving = command
-	rows, err := w.Ask(w.t.Context(), invites.Request{
+	rows, err := w.Ask(w.t.Context(), requests.Request{
 		Command: command, CommandRoom: r, Actor: actor, Action: action, Room: r, Targets: targets, AsBot: o.e%5 == 0,
 	})
 	w.hs.serving = ""
@@ -255,7 +259,7 @@ func (w *story) vote(o op, voter id.UserID) {
 		w.hs.approved[about] = true
 	}
 	event := id.EventID(fmt.Sprintf("$%s-vote-%d", w.name, w.tally.steps))
-	ballot, err := w.Vote(w.t.Context(), card, invites.Vote{Voter: voter, Choice: choice, Room: card.ShownIn, Event: event, At: w.clock.Now()})
+	ballot, err := w.Cards.Vote(w.t.Context(), card, invites.Vote{Voter: voter, Choice: choice, Room: card.ShownIn, Event: event, At: w.clock.Now()})
 	if unreachable(err) {
 		return
 	}
@@ -275,7 +279,7 @@ func (w *story) decided(about question, card invites.Card) {
 		w.said[about.command] = &asked{actor: card.ClosedBy, action: action, room: about.room, targets: []id.UserID{about.target}, knock: true}
 	}
 	w.hs.serving = about.command
-	_, err := w.CarryOut(w.t.Context(), card)
+	_, err := w.Cards.CarryOut(w.t.Context(), card)
 	w.hs.serving = ""
 	if !unreachable(err) {
 		w.must(err)
@@ -298,7 +302,7 @@ func (w *story) knocked(r id.RoomID, user id.UserID) {
 		SentAt: w.clock.Now(), ReceivedAt: w.clock.Now()}})
 
 	w.must(err)
-	reception, err := w.Knock(w.t.Context(), invites.Knock{Event: event.ID, Room: r, User: user})
+	reception, err := w.Knocks.Receive(w.t.Context(), cards.Knock{Event: event.ID, Room: r, User: user})
 	if unreachable(err) || err == nil && reception.Card == nil {
 		return
 	}
@@ -335,7 +339,7 @@ func (w *story) row(row int64) {
 	}
 	w.hs.serving, w.hs.again, w.hs.expiring = command, true, w.expiries[row]
 	w.hs.guarding = w.said[command] == nil
-	outcome, err := one(w.Deliver(w.t.Context(), row))
+	outcome, err := one(w.Delivery.Deliver(w.t.Context(), row))
 	w.hs.serving, w.hs.again, w.hs.guarding, w.hs.expiring = "", false, false, false
 	w.must(err)
 	w.say("later, for %s: %s %s", command, outcome.Status, outcome.Code)
@@ -350,7 +354,7 @@ func (w *story) row(row int64) {
 // commandOf finds what a row belongs to: a command, or an event that the guard saw.
 func (w *story) commandOf(row int64) (id.EventID, bool) {
 	for i := len(w.last) - 1; i >= 0; i-- {
-		rows, err := w.db.Invitations(w.t.Context(), w.last[i])
+		rows, err := w.db.ChangesOf(w.t.Context(), string(w.last[i]))
 		w.must(err)
 		for _, have := range rows {
 			if have.ID == row {

@@ -2,6 +2,7 @@ package invites_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/judge"
 	"usher/policy"
 	"usher/room"
 )
@@ -129,8 +131,16 @@ func (w *story) oneOf(r id.RoomID, from int, otherwise id.UserID, memberships ..
 
 // prune has somebody withdraw what a branch has open.
 func (w *story) prune(o op, r id.RoomID, who, whom id.UserID) {
-	entries, _, err := w.Branch(w.t.Context(), r, whom, 100)
-	w.must(err)
+	var entries []invites.Invitation
+	for _, member := range cast { // somebody who is there reads it for who asks, who may not be
+		branch, _, err := w.Ledger.Branch(w.t.Context(), member, r, whom, 100)
+		if errors.Is(err, judge.ErrNotJoined) {
+			continue
+		}
+		w.must(err)
+		entries = branch
+		break
+	}
 	var targets []id.UserID
 	for _, e := range entries {
 		targets = append(targets, e.Target)
@@ -171,7 +181,7 @@ func (w *story) expire(o op) {
 	if o.b%2 == 0 {
 		w.heard()
 	}
-	due, remind, err := w.Expire(w.t.Context())
+	due, remind, err := w.Ledger.Expiries.Expire(w.t.Context())
 	if unreachable(err) {
 		return
 	}

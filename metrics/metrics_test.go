@@ -68,11 +68,10 @@ func TestCounters(t *testing.T) {
 // port is a store of which only what the test calls is there; world is a homeserver and queue of that kind.
 type (
 	port struct {
-		invites.Store
+		Store
 		err error
 	}
 	world struct {
-		invites.Homeserver
 		invites.Queue
 		err error
 	}
@@ -96,7 +95,7 @@ func TestPorts(t *testing.T) {
 		s.Settle(t.Context(), invites.Settlement{Status: invites.StatusDone, Code: "done"},
 			invites.Settlement{Status: invites.StatusOpen, Code: "M_LIMIT_EXCEEDED", At: at, DueAt: at.Add(20 * time.Second)}),
 		s.Quarantine(t.Context(), make([]invites.Undecodable, 2)),
-		m.Homeserver(world{}).Act(t.Context(), invites.Effect{Action: room.Invite}),
+		m.Actor(world{}).Act(t.Context(), invites.Effect{Action: room.Invite}),
 		m.Queue(world{}).Wake(t.Context(), at, 1, 2, 3),
 	} {
 		if err != nil {
@@ -104,7 +103,7 @@ func TestPorts(t *testing.T) {
 		}
 	}
 	for _, class := range []invites.Class{invites.ClassFailed, invites.ClassRefused, invites.ClassLater, invites.ClassStopped} {
-		_ = m.Homeserver(world{err: &invites.ActError{Class: class}}).Act(t.Context(), invites.Effect{Action: room.Kick})
+		_ = m.Actor(world{err: &invites.ActError{Class: class}}).Act(t.Context(), invites.Effect{Action: room.Kick})
 	}
 	_ = m.Store(port{err: errors.New("disk full")}).Settle(t.Context())
 	_ = m.Store(port{err: invites.ErrFenced}).Settle(t.Context())

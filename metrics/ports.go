@@ -10,17 +10,22 @@ import (
 	"usher/invites"
 )
 
-// Homeserver counts the acts of h. Reads of h show in the counter of calls.
-func (m *Metrics) Homeserver(h invites.Homeserver) invites.Homeserver { return homeserver{h, m} }
+// Actor changes memberships.
+type Actor interface {
+	Act(ctx context.Context, e invites.Effect) error
+}
 
-type homeserver struct {
-	invites.Homeserver
+// Actor counts the acts of a. Reads show in the calls of the client.
+func (m *Metrics) Actor(a Actor) Actor { return actor{a, m} }
+
+type actor struct {
+	Actor
 	m *Metrics
 }
 
-// Act implements invites.Homeserver.
-func (h homeserver) Act(ctx context.Context, e invites.Effect) error {
-	err := h.Homeserver.Act(ctx, e)
+// Act counts an act.
+func (h actor) Act(ctx context.Context, e invites.Effect) error {
+	err := h.Actor.Act(ctx, e)
 	h.m.acts.WithLabelValues(string(e.Action), result(err)).Inc()
 	return err
 }
@@ -56,11 +61,22 @@ func (q queue) Wake(ctx context.Context, at time.Time, rows ...int64) error {
 	return q.Queue.Wake(ctx, at, rows...)
 }
 
-// Store times the calls of s and counts decisions and deliveries.
-func (m *Metrics) Store(s invites.Store) invites.Store { return store{s, m} }
+// Store is the part of the store that is counted and timed.
+type Store interface {
+	Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) ([]invites.Received, error)
+	Received(ctx context.Context, event id.EventID) (invites.Received, error)
+	Handled(ctx context.Context, event id.EventID) error
+	Quarantine(ctx context.Context, bad []invites.Undecodable) error
+	Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, charges ...invites.Charge) ([]invites.Change, error)
+	Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]invites.Change, error)
+	Settle(ctx context.Context, settlements ...invites.Settlement) error
+}
+
+// Store counts and times the calls of s, and counts decisions and outcomes.
+func (m *Metrics) Store(s Store) Store { return store{s, m} }
 
 type store struct {
-	invites.Store
+	Store
 	m *Metrics
 }
 
@@ -75,28 +91,28 @@ func (s store) timed(operation string) func(error) {
 	}
 }
 
-// Receive implements invites.Store.
+// Receive implements Store.
 func (s store) Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) (fresh []invites.Received, err error) {
 	done := s.timed("receive")
 	defer func() { done(err) }()
 	return s.Store.Receive(ctx, events, members...)
 }
 
-// Received implements invites.Store.
+// Received implements Store.
 func (s store) Received(ctx context.Context, event id.EventID) (r invites.Received, err error) {
 	done := s.timed("received")
 	defer func() { done(err) }()
 	return s.Store.Received(ctx, event)
 }
 
-// Handled implements invites.Store.
+// Handled implements Store.
 func (s store) Handled(ctx context.Context, event id.EventID) (err error) {
 	done := s.timed("handled")
 	defer func() { done(err) }()
 	return s.Store.Handled(ctx, event)
 }
 
-// Quarantine implements invites.Store.
+// Quarantine implements Store.
 func (s store) Quarantine(ctx context.Context, bad []invites.Undecodable) (err error) {
 	done := s.timed("quarantine")
 	defer func() { done(err) }()
@@ -107,7 +123,7 @@ func (s store) Quarantine(ctx context.Context, bad []invites.Undecodable) (err e
 	return nil
 }
 
-// Record implements invites.Store.
+// Record implements Store.
 func (s store) Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, spend ...invites.Charge) (stored []invites.Change, err error) {
 	done := s.timed("record")
 	defer func() { done(err) }()
@@ -118,14 +134,14 @@ func (s store) Record(ctx context.Context, rows []invites.Change, audit []invite
 	return stored, nil
 }
 
-// Claim implements invites.Store.
+// Claim implements Store.
 func (s store) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) (claimed []invites.Change, err error) {
 	done := s.timed("claim")
 	defer func() { done(err) }()
 	return s.Store.Claim(ctx, rows, now, lease)
 }
 
-// Settle implements invites.Store.
+// Settle implements Store.
 func (s store) Settle(ctx context.Context, settlements ...invites.Settlement) (err error) {
 	done := s.timed("settle")
 	defer func() { done(err) }()

@@ -56,7 +56,7 @@ func Audit(ctx context.Context, cfg *config.Config, o AuditOptions, out io.Write
 	err = reader.EachAudit(ctx, q, func(a invites.Audit) error {
 		return write([]string{
 			moment(a.At), string(a.Kind), string(a.Action), string(a.Room), string(a.Actor), string(a.Performer), string(a.Target),
-			a.Verdict, a.Code, string(a.Policy), string(a.Command),
+			a.Verdict, a.Code, string(a.Policy), a.Request,
 		})
 	})
 	return errors.Join(err, end(), buffered.Flush())

@@ -45,10 +45,10 @@ func TestAudit(t *testing.T) {
 	}
 	defer s.Close()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	row := invites.Audit{At: at, Kind: "decision", Action: "invite", Room: "!r:x", Actor: "@a:x", Performer: "@a:x", Target: "@b:\"x", Verdict: "deny", Code: "invite.power", Command: "$1"}
+	row := invites.Audit{At: at, Kind: "decision", Action: "invite", Room: "!r:x", Actor: "@a:x", Performer: "@a:x", Target: "@b:\"x", Verdict: "deny", Code: "invite.power", Request: "$1"}
 	other, late := row, row
-	other.Room, other.Command = "!other:x", "$2"
-	late.At, late.Command, late.Kind, late.Code = at.Add(time.Hour), "$3", "effect", ""
+	other.Room, other.Request = "!other:x", "$2"
+	late.At, late.Request, late.Kind, late.Code = at.Add(time.Hour), "$3", "effect", ""
 	if _, err := s.Record(t.Context(), nil, []invites.Audit{row, other, late}); err != nil {
 		t.Fatal(err)
 	}

@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 
-	"maunium.net/go/mautrix/id"
-
 	"usher/invites"
 )
 
@@ -25,32 +23,32 @@ const (
 var insertAudit = newMulti(`INSERT INTO audit (cmd, part, `+auditColumns+`) VALUES `, ` ON CONFLICT DO NOTHING`,
 	make([]string, 13)...)
 
-// appendAudit adds rows. The decision of a command on one action, room and target is added once. Decisions without a command are all
-// added.
+// appendAudit adds rows. The decision of a request on one action, room and target is added once; decisions without a
+// request each stand for themselves.
 func appendAudit(t *tx, audit []invites.Audit) error {
 	rows := make([][]any, len(audit))
 	for i, a := range audit {
 		var part any
-		if a.Kind == invites.AuditDecision && a.Command != "" {
+		if a.Kind == invites.AuditDecision && a.Request != "" {
 			part = digest(string(a.Action), string(a.Room), string(a.Target))
 		}
-		rows[i] = append([]any{digest(string(a.Command)), part}, auditFields(&audit[i])[1:]...)
+		rows[i] = append([]any{digest(a.Request), part}, auditFields(&audit[i])[1:]...)
 	}
 	_, err := insertAudit.exec(t, rows)
 	return err
 }
 
-// Audit returns the decisions and effects of one command, in the order of writing. Tests read it.
-func (s AuditLog) Audit(ctx context.Context, command id.EventID) ([]invites.Audit, error) {
-	return all(ctx, s.db, auditFields, selectAudit, digest(string(command)), command)
+// Audit returns the decisions and effects of one request, in the order they were written.
+func (s AuditLog) Audit(ctx context.Context, request string) ([]invites.Audit, error) {
+	return all(ctx, s.db, auditFields, selectAudit, digest(request), request)
 }
 
 // auditFields are the fields of a row: its id and auditColumns.
 func auditFields(a *invites.Audit) []any {
-	return []any{&a.ID, &a.At, &a.Kind, &a.Action, &a.Room, &a.Actor, &a.Performer, &a.Target, &a.Verdict, &a.Code, &a.Policy, &a.Command}
+	return []any{&a.ID, &a.At, &a.Kind, &a.Action, &a.Room, &a.Actor, &a.Performer, &a.Target, &a.Verdict, &a.Code, &a.Policy, &a.Request}
 }
 
-// RecentAudit implements invites.Ledger.
+// RecentAudit returns up to limit audit rows of a room, the newest first.
 func (s AuditLog) RecentAudit(ctx context.Context, q invites.AuditQuery, limit int) ([]invites.Audit, error) {
 	return all(ctx, s.db, auditFields, selectRecent, q.Room, q.Since, q.User, limit)
 }

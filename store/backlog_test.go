@@ -22,7 +22,7 @@ func TestBacklog(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, err := s.Record(t.Context(), []invites.Change{
-				{Command: "$1", Target: "@a:b", Status: invites.StatusOpen, DueAt: at.Add(time.Hour)}, {Command: "$1", Target: "@b:b", Status: invites.StatusDone},
+				{Request: "$1", Command: "$1", Target: "@a:b", Status: invites.StatusOpen, DueAt: at.Add(time.Hour)}, {Request: "$1", Command: "$1", Target: "@b:b", Status: invites.StatusDone},
 			}, nil); err != nil {
 				t.Fatal(err)
 			}

@@ -31,9 +31,9 @@ func benchEvents(from, n int) []invites.Received {
 
 func benchRow(n int) (invites.Change, invites.Audit) {
 	command := id.EventID(fmt.Sprintf("$%dabcdefghijklmnopqrstuvwxyz0123456789abcdef", n))
-	i := invites.Change{Command: command, CommandRoom: "!room:example.org", Action: "invite", Room: "!room:example.org", Target: "@bob:example.org",
+	i := invites.Change{Request: string(command), Command: command, CommandRoom: "!room:example.org", Action: "invite", Room: "!room:example.org", Target: "@bob:example.org",
 		Actor: "@alice:example.org", Performer: "@alice:example.org", Status: invites.StatusOpen, DueAt: start, CreatedAt: start}
-	return i, invites.Audit{At: start, Kind: "decision", Action: i.Action, Room: i.Room, Actor: i.Actor, Performer: i.Performer, Target: i.Target, Verdict: "allow", Command: command}
+	return i, invites.Audit{At: start, Kind: "decision", Action: i.Action, Room: i.Room, Actor: i.Actor, Performer: i.Performer, Target: i.Target, Verdict: "allow", Request: string(command)}
 }
 
 func BenchmarkReceive(b *testing.B) {

@@ -61,7 +61,8 @@ func voteFields(v *invites.Vote) []any {
 	return []any{&v.Voter, &v.Choice, &v.Room, &v.Event, &v.Reason, &v.At}
 }
 
-// OpenCard implements invites.Store.
+// OpenCard adds a card, with the next number of the room that shows it, unless its question has one already, and returns
+// it as stored.
 func (s Cards) OpenCard(ctx context.Context, c invites.Card) (stored invites.Card, err error) {
 	err = s.write.commit(ctx, plain, func(t *tx) error {
 		if s.pool != nil {
@@ -75,59 +76,59 @@ func (s Cards) OpenCard(ctx context.Context, c invites.Card) (stored invites.Car
 	return stored, err
 }
 
-// PostedCard implements invites.Store.
+// PostedCard remembers the notice of a card.
 func (s Cards) PostedCard(ctx context.Context, card int64, notice id.EventID) error {
 	return found(s.change(ctx, updatePosted, card, notice))
 }
 
-// CardShown implements invites.Store.
+// CardShown returns the card whose notice is an event.
 func (s Cards) CardShown(ctx context.Context, notice id.EventID) (invites.Card, error) {
 	return one(ctx, s.db, cardFields, selectShown, notice)
 }
 
-// CardVoted implements invites.Store.
+// CardVoted returns the card on which an event is a vote.
 func (s Cards) CardVoted(ctx context.Context, vote id.EventID) (invites.Card, error) {
 	return one(ctx, s.db, cardFields, selectVoted, vote)
 }
 
-// CardNumbered implements invites.Store.
+// CardNumbered returns a card by the room that shows it and its number there.
 func (s Cards) CardNumbered(ctx context.Context, shownIn id.RoomID, number int64) (invites.Card, error) {
 	return one(ctx, s.db, cardFields, selectNumbered, shownIn, number)
 }
 
-// CardOf implements invites.Store.
+// CardOf returns the card of a question.
 func (s Cards) CardOf(ctx context.Context, command id.EventID, action room.ActionType, r id.RoomID, target id.UserID) (invites.Card, error) {
 	return one(ctx, s.db, cardFields, selectCardOf, asked(command, action, r, target))
 }
 
-// CardsTodo implements invites.Store.
+// CardsTodo returns the cards that are open, or whose outcome is still to be told, by ID.
 func (s Cards) CardsTodo(ctx context.Context) ([]invites.Card, error) {
 	return all(ctx, s.db, cardFields, selectTodo)
 }
 
-// Knocked implements invites.Store.
+// Knocked returns the knock cards of a room that were made after since, open or not, the newest first.
 func (s Cards) Knocked(ctx context.Context, r id.RoomID, since time.Time, limit int) ([]invites.Card, error) {
 	return all(ctx, s.db, cardFields, selectKnocked, r, since, limit)
 }
 
-// CastVote implements invites.Store.
+// CastVote counts a vote on an open card; it replaces an earlier one by the same voter. False: the card is closed.
 func (s Cards) CastVote(ctx context.Context, card int64, v invites.Vote) (bool, error) {
 	n, err := s.change(ctx, upsertVote, append([]any{card, digest(string(v.Voter))}, voteFields(&v)...)...)
 	return n > 0, err
 }
 
-// WithdrawVote implements invites.Store.
+// WithdrawVote takes a vote back, if the voter has not voted otherwise since.
 func (s Cards) WithdrawVote(ctx context.Context, card int64, vote id.EventID) error {
 	_, err := s.change(ctx, deleteVote, card, vote)
 	return err
 }
 
-// Votes implements invites.Store.
+// Votes returns the votes on a card, in the order of voting.
 func (s Cards) Votes(ctx context.Context, card int64) ([]invites.Vote, error) {
 	return all(ctx, s.db, voteFields, selectVotes, card)
 }
 
-// CloseCard implements invites.Store. It leaves a row alone unless it still waits.
+// CloseCard ends a card. False: it was closed before, and nothing was changed. A row that it names but that waits no longer is left as it is.
 func (s Cards) CloseCard(ctx context.Context, c invites.Closing) (closed bool, err error) {
 	err = s.write.commit(ctx, plain, func(t *tx) error {
 		n, err := t.exec(updateClosed, c.Card, c.State, c.Code, c.By, c.Answer, c.At, c.Told)
@@ -154,7 +155,7 @@ func (s Cards) CloseCard(ctx context.Context, c invites.Closing) (closed bool, e
 	return closed && err == nil, err
 }
 
-// ToldCard implements invites.Store.
+// ToldCard ends what is to be done about a closed card.
 func (s Cards) ToldCard(ctx context.Context, card int64) error {
 	return found(s.change(ctx, updateTold, card))
 }

@@ -28,39 +28,39 @@ const (
 	updateTried    = `UPDATE ledger SET tried_at = $2 WHERE id = $1`
 )
 
-// Unchecked implements invites.Expiries.
+// Unchecked returns up to limit rooms with pending entries whose rule was last set before a time, or never.
 func (s Expiries) Unchecked(ctx context.Context, before time.Time, limit int) ([]id.RoomID, error) {
 	return all(ctx, s.db, value[id.RoomID], selectUnchecked, before, limit)
 }
 
-// SetExpiry implements invites.Expiries.
+// SetExpiry keeps a room's rule.
 func (s Expiries) SetExpiry(ctx context.Context, r id.RoomID, rule invites.ExpiryRule, now time.Time) error {
 	_, err := s.change(ctx, updateExpiry, r, rule.After.Milliseconds(), rule.Remind.Milliseconds(), now)
 	return err
 }
 
-// ForgetExpiries implements invites.Expiries.
+// ForgetExpiries makes all rules unchecked; they stay in force until they are set anew.
 func (s Expiries) ForgetExpiries(ctx context.Context) error {
 	_, err := s.change(ctx, forgetExpiries)
 	return err
 }
 
-// Overdue implements invites.Expiries.
+// Overdue returns up to limit pending entries that should have expired by now, but for those tried after a time.
 func (s Expiries) Overdue(ctx context.Context, now, tried time.Time, limit int) ([]invites.Invitation, error) {
 	return all(ctx, s.db, entryFields, selectOverdue, now, tried, limit)
 }
 
-// ToRemind implements invites.Expiries.
+// ToRemind returns up to limit open invitations of whose expiry their inviters should be reminded by now, and were not.
 func (s Expiries) ToRemind(ctx context.Context, now time.Time, limit int) ([]invites.Invitation, error) {
 	return all(ctx, s.db, entryFields, selectToRemind, now, limit)
 }
 
-// Reminded implements invites.Expiries.
+// Reminded marks entries as reminded of.
 func (s Expiries) Reminded(ctx context.Context, entries ...int64) error {
 	return changeEach(ctx, s.db, entries, updateReminded, func(entry int64) []any { return []any{entry} })
 }
 
-// Tried implements invites.Expiries.
+// Tried marks entries as tried at a time.
 func (s Expiries) Tried(ctx context.Context, at time.Time, entries ...int64) error {
 	return changeEach(ctx, s.db, entries, updateTried, func(entry int64) []any { return []any{entry, at} })
 }

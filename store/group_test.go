@@ -137,7 +137,7 @@ func child() {
 		_, err := s.Receive(context.Background(), []invites.Received{{Event: e, Raw: json.RawMessage(`{}`)}})
 		if err == nil {
 			fmt.Println("received", e)
-			_, err = s.Record(context.Background(), []invites.Change{{Command: e, Status: invites.StatusOpen}}, []invites.Audit{{Kind: "effect", Command: e}})
+			_, err = s.Record(context.Background(), []invites.Change{{Request: string(e), Command: e, Status: invites.StatusOpen}}, []invites.Audit{{Kind: "effect", Request: string(e)}})
 		}
 		if err != nil {
 			fmt.Println("fault", err)
@@ -164,11 +164,11 @@ func TestKilled(t *testing.T) {
 			if _, err := s.Received(t.Context(), e); err != nil {
 				t.Errorf("%s: %v", line, err)
 			}
-			rows, err := s.Invitations(t.Context(), e)
+			rows, err := s.ChangesOf(t.Context(), string(e))
 			if err != nil || (what == "recorded" && len(rows) != 1) {
 				t.Errorf("%s: %d rows, %v", line, len(rows), err)
 			}
-			audit, err := s.Audit(t.Context(), e)
+			audit, err := s.Audit(t.Context(), string(e))
 			if err != nil || len(audit) < len(rows) {
 				t.Errorf("%s: %d rows without their audit, %v", line, len(rows), err)
 			}

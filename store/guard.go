@@ -17,14 +17,12 @@ const (
 	deleteWatch = `DELETE FROM guard WHERE room_id = $1`
 )
 
-var _ invites.Guards = Guards{}
-
-// Guarded implements invites.Guards.
+// Guarded lists the rooms that are guarded.
 func (s Guards) Guarded(ctx context.Context) ([]id.RoomID, error) {
 	return all(ctx, s.db, value[id.RoomID], selectGuarded)
 }
 
-// Watch implements invites.Guards.
+// Watch returns the memory of the guard about a room, or ErrNotFound where the room is not guarded.
 func (s Guards) Watch(ctx context.Context, r id.RoomID) (invites.Watch, error) {
 	var rounds string
 	w, err := one(ctx, s.db, func(w *invites.Watch) []any {
@@ -36,7 +34,7 @@ func (s Guards) Watch(ctx context.Context, r id.RoomID) (invites.Watch, error) {
 	return w, err
 }
 
-// SetWatch implements invites.Guards.
+// SetWatch keeps the memory of the guard about a room.
 func (s Guards) SetWatch(ctx context.Context, w invites.Watch) error {
 	rounds, err := json.Marshal(w.Rounds)
 	if err != nil {
@@ -46,7 +44,7 @@ func (s Guards) SetWatch(ctx context.Context, w invites.Watch) error {
 	return err
 }
 
-// EndWatch implements invites.Guards.
+// EndWatch forgets a room.
 func (s Guards) EndWatch(ctx context.Context, r id.RoomID) error {
 	_, err := s.change(ctx, deleteWatch, r)
 	return err

@@ -32,7 +32,8 @@ var insertInbox = newMulti(
 	` ON CONFLICT DO NOTHING RETURNING seq, event_id`,
 	make([]string, 10)...)
 
-// Receive implements invites.Store.
+// Receive adds events to the inbox and returns those not seen before, with Seq set, in order. In the same commit the ledger takes in the
+// member events of the same transaction.
 func (s Inbox) Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) ([]invites.Received, error) {
 	if len(events)+len(members) == 0 {
 		return nil, nil
@@ -99,18 +100,18 @@ func arrived(events []invites.Received, seqs map[id.EventID]int64) []invites.Rec
 	return fresh
 }
 
-// Received implements invites.Store.
+// Received returns one inbox event, or ErrNotFound.
 func (s Inbox) Received(ctx context.Context, event id.EventID) (invites.Received, error) {
 	return one(ctx, s.db, inboxFields, selectReceived, event)
 }
 
-// Redacted implements invites.Store.
+// Redacted tells whether an inbox event was marked as redacted, and whether it is a state event, or ErrNotFound.
 func (s Inbox) Redacted(ctx context.Context, event id.EventID) (redacted, state bool, err error) {
 	m, err := one(ctx, s.db, func(m *[2]bool) []any { return []any{&m[0], &m[1]} }, selectRedacted, event)
 	return m[0], m[1], err
 }
 
-// Answered implements invites.Store.
+// Answered returns the event that has a status message, or ErrNotFound.
 func (s Inbox) Answered(ctx context.Context, answer id.EventID) (invites.Received, error) {
 	return one(ctx, s.db, inboxFields, selectAnswered, answer)
 }
@@ -120,7 +121,8 @@ func (s Inbox) OpenAnswers(ctx context.Context) ([]id.EventID, error) {
 	return all(ctx, s.db, value[id.EventID], selectAnswers)
 }
 
-// Redact implements invites.Store. It reports true for an event that is redacted already.
+// Redact marks an event as redacted, if sender is the sender in the inbox, and reports whether it did. It reports true again for an event
+// that the sender has redacted before.
 func (s Inbox) Redact(ctx context.Context, event id.EventID, sender id.UserID) (bool, error) {
 	var n int64
 	err := s.write.commit(ctx, single, func(t *tx) (err error) {
@@ -130,12 +132,12 @@ func (s Inbox) Redact(ctx context.Context, event id.EventID, sender id.UserID) (
 	return n > 0, err
 }
 
-// SetAnswer implements invites.Store. It returns ErrNotFound for an unknown command.
+// SetAnswer remembers the status message of a command. It returns ErrNotFound for a command that the inbox does not have.
 func (s Inbox) SetAnswer(ctx context.Context, command, answer id.EventID) error {
 	return found(s.change(ctx, updateAnswer, command, answer))
 }
 
-// Handled implements invites.Store. It returns ErrNotFound for an unknown event.
+// Handled ends an inbox event: its reply is out. It returns ErrNotFound for an event that the inbox does not have.
 func (s Inbox) Handled(ctx context.Context, event id.EventID) error {
 	return found(s.change(ctx, updateHandled, event))
 }
@@ -148,7 +150,7 @@ func (s Inbox) Dismiss(ctx context.Context, events []id.EventID) error {
 // cleanStep bounds the deleted rows of one commit, so other writers do not wait long.
 const cleanStep = 1000
 
-// Clean implements invites.Store, in several commits if there are many rows to delete.
+// Clean deletes handled inbox events and quarantined ones older than before, in several commits when there is much to delete.
 func (s Inbox) Clean(ctx context.Context, before time.Time) error {
 	// Events were received in the order of seq, so all events before the first young one are old.
 	young, err := one(ctx, s.db, value[int64], selectYoung, before)

@@ -147,7 +147,8 @@ func ended(t *tx, m *invites.MemberEvent, open invites.Invitation) error {
 	return err
 }
 
-// Complete implements invites.Ledger.
+// Complete brings the open invitations of a room into line with the invitations in its state: new ones are added, and those that were
+// seen before asked and are gone end as FateUnseen. None at all stands for a room that the bot left.
 func (s Ledger) Complete(ctx context.Context, r id.RoomID, found []invites.MemberEvent, asked time.Time) error {
 	shown := make(map[id.EventID]bool, len(found))
 	for _, m := range found {
@@ -173,7 +174,7 @@ func (s Ledger) Complete(ctx context.Context, r id.RoomID, found []invites.Membe
 	})
 }
 
-// EachPending implements invites.Ledger.
+// EachPending calls found for every pending entry there is.
 func (s Ledger) EachPending(ctx context.Context, found func(id.RoomID, id.UserID)) error {
 	return s.reads.query(ctx, func(r row) error {
 		var in id.RoomID
@@ -184,7 +185,7 @@ func (s Ledger) EachPending(ctx context.Context, found func(id.RoomID, id.UserID
 	}, selectAllKeys)
 }
 
-// Pending implements invites.Ledger.
+// Pending returns up to limit pending entries of a room, the oldest first, and how many there are.
 func (s Ledger) Pending(ctx context.Context, r id.RoomID, limit int) ([]invites.Invitation, int, error) {
 	list, err := all(ctx, s.db, entryFields, selectPending, r, limit)
 	if err != nil || len(list) < limit {
@@ -194,17 +195,17 @@ func (s Ledger) Pending(ctx context.Context, r id.RoomID, limit int) ([]invites.
 	return list, n, err
 }
 
-// PendingOf implements invites.Ledger.
+// PendingOf returns the open invitation of a user in a room, or ErrNotFound.
 func (s Ledger) PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (invites.Invitation, error) {
 	return one(ctx, s.db, entryFields, selectPendingOf, r, target)
 }
 
-// PendingBy implements invites.Ledger.
+// PendingBy returns up to limit open invitations of a room by an inviter, the oldest first.
 func (s Ledger) PendingBy(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]invites.Invitation, error) {
 	return all(ctx, s.db, entryFields, selectPendingBy, r, inviter, limit)
 }
 
-// EntriesOf implements invites.Ledger.
+// EntriesOf returns up to limit invitations of a user in a room, the newest first.
 func (s Ledger) EntriesOf(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]invites.Invitation, error) {
 	return all(ctx, s.db, entryFields, selectHistory, r, target, limit)
 }

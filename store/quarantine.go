@@ -22,7 +22,7 @@ const (
 
 var insertQuarantine = newMulti(`INSERT INTO quarantine (txn, raw, fault, received_at) VALUES `, ``, make([]string, 4)...)
 
-// Quarantine implements invites.Store. It keeps the newest 1,000, each up to 64 KiB.
+// Quarantine keeps events that could not be decoded: the newest 1,000, each up to 64 KiB.
 func (s Inbox) Quarantine(ctx context.Context, bad []invites.Undecodable) error {
 	if len(bad) == 0 {
 		return nil

@@ -26,7 +26,7 @@ var insertSpending = newMulti(`INSERT INTO spending (cmd, part, room_id, actor, 
 // longestQuota is the longest time that a quota may count.
 const longestQuota = 367 * 24 * time.Hour
 
-// Spent implements invites.Store.
+// Spent returns the invitations that count in a room after a time.
 func (s Quotas) Spent(ctx context.Context, r id.RoomID, by invites.SpentBy, since time.Time) (invites.Spent, error) {
 	var spent invites.Spent
 	// The version is read first: a charge with it fails if anything is spent in between.

@@ -31,8 +31,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.mau.fi/util/dbutil"
-
-	"usher/invites"
 )
 
 //go:embed upgrades/*.sql
@@ -117,8 +115,6 @@ func newStore(d *db) *Store {
 		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Rooms{d}, AuditLog{d},
 	}
 }
-
-var _ invites.Store = (*Store)(nil)
 
 // Open opens the database, creates or upgrades its schema, and locks a SQLite file for this process. Its errors are ErrURI,
 // ErrUnreachable, ErrLocked, ErrNewer, ErrForeign, or the error of an upgrade.

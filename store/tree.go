@@ -26,17 +26,18 @@ const (
 		WHERE room_id = $1 AND at >= $2 GROUP BY week, inviter, fate ORDER BY week`
 )
 
-// Roots implements invites.Ledger.
+// Roots returns up to limit users who invited others in a room and were not invited before that, by their first invitation.
 func (s Ledger) Roots(ctx context.Context, r id.RoomID, limit int) ([]id.UserID, error) {
 	return all(ctx, s.db, value[id.UserID], selectRoots, r, limit)
 }
 
-// Children implements invites.Ledger.
+// Children returns up to limit invitations, the oldest first, of users who are in a room through an inviter: those whose newest
+// invitation, of those before they invited anybody themselves, is by the inviter. So nobody is their own ancestor.
 func (s Ledger) Children(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]invites.Invitation, error) {
 	return all(ctx, s.db, entryFields, selectChildren, r, inviter, limit)
 }
 
-// Tallies implements invites.Ledger.
+// Tallies counts a room's entries since a time.
 func (s Ledger) Tallies(ctx context.Context, r id.RoomID, since time.Time) ([]invites.Tally, error) {
 	fields := func(t *invites.Tally) []any { return []any{&t.Week, &t.Inviter, &t.Fate, &t.Count} }
 	return all(ctx, s.db, fields, selectTallies, r, since)

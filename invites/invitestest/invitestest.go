@@ -41,8 +41,6 @@ type Homeserver struct {
 	Mute bool
 }
 
-var _ invites.Homeserver = (*Homeserver)(nil)
-
 // Create makes a room of the given version with its creator joined, the usual power levels of a private room, and users
 // joined to it.
 func (h *Homeserver) Create(r id.RoomID, version string, creator id.UserID, users ...id.UserID) {
@@ -92,7 +90,7 @@ func (h *Homeserver) Acts() []invites.Effect {
 	return append([]invites.Effect(nil), h.acts...)
 }
 
-// Snapshot implements invites.Homeserver. Everybody sees every room that exists.
+// Snapshot implements FullHomeserver. Everybody sees every room that exists.
 func (h *Homeserver) Snapshot(_ context.Context, r id.RoomID, _ id.UserID, _ []room.Key, _ bool) (*room.Snapshot, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -111,7 +109,7 @@ func (h *Homeserver) snapshot(r id.RoomID) (*room.Snapshot, error) {
 	return room.NewSnapshot(room.State{Events: events, Complete: true}), nil
 }
 
-// Act implements invites.Homeserver.
+// Act implements FullHomeserver.
 func (h *Homeserver) Act(_ context.Context, e invites.Effect) error {
 	if h.Before != nil {
 		if err := h.Before(e); err != nil {
@@ -146,7 +144,7 @@ func (h *Homeserver) note(e invites.Effect) {
 	h.acts = append(h.acts, e)
 }
 
-// Resolve implements invites.Homeserver: the alias #x:server is the room !x:server, where that exists.
+// Resolve implements FullHomeserver: the alias #x:server is the room !x:server, where that exists.
 func (h *Homeserver) Resolve(_ context.Context, alias id.RoomAlias) (id.RoomID, []string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -157,7 +155,7 @@ func (h *Homeserver) Resolve(_ context.Context, alias id.RoomAlias) (id.RoomID, 
 	return r, []string{"via.example"}, nil
 }
 
-// Redacted implements invites.Homeserver.
+// Redacted implements FullHomeserver.
 func (h *Homeserver) Redacted(_ context.Context, _ id.RoomID, _ id.UserID, event id.EventID) (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

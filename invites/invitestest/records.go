@@ -12,8 +12,6 @@ import (
 	"usher/room"
 )
 
-var _ invites.Records = (*Homeserver)(nil)
-
 // put files an event as the current one of its key. h.mu is held.
 func (h *Homeserver) put(r id.RoomID, k room.Key, sender id.UserID, content json.RawMessage) id.EventID {
 	h.events++
@@ -45,7 +43,7 @@ func (h *Homeserver) Claim(space, child id.RoomID) {
 	}
 }
 
-// SendState implements invites.Homeserver.
+// SendState implements FullHomeserver.
 func (h *Homeserver) SendState(_ context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error) {
 	if h.BeforeState != nil {
 		if err := h.BeforeState(); err != nil {
@@ -68,7 +66,7 @@ func (h *Homeserver) SendState(_ context.Context, r id.RoomID, as id.UserID, k r
 	return h.put(r, k, as, content), nil
 }
 
-// StateEvent implements invites.Homeserver.
+// StateEvent implements FullHomeserver.
 func (h *Homeserver) StateEvent(_ context.Context, _ id.RoomID, _ id.UserID, event id.EventID) (invites.StateEvent, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -79,7 +77,7 @@ func (h *Homeserver) StateEvent(_ context.Context, _ id.RoomID, _ id.UserID, eve
 	return e, nil
 }
 
-// CurrentEvent implements invites.Homeserver.
+// CurrentEvent implements FullHomeserver.
 func (h *Homeserver) CurrentEvent(_ context.Context, r id.RoomID, _ id.UserID, k room.Key) (invites.StateEvent, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -92,7 +90,7 @@ func (h *Homeserver) CurrentEvent(_ context.Context, r id.RoomID, _ id.UserID, k
 	return past, nil
 }
 
-// History implements invites.Homeserver.
+// History implements FullHomeserver.
 func (h *Homeserver) History(_ context.Context, r id.RoomID, _ id.UserID, k room.Key, limit int) ([]invites.StateEvent, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -108,7 +106,7 @@ func (h *Homeserver) History(_ context.Context, r id.RoomID, _ id.UserID, k room
 	return list, nil
 }
 
-// MemberCount implements invites.Homeserver.
+// MemberCount implements FullHomeserver.
 func (h *Homeserver) MemberCount(_ context.Context, r id.RoomID, _ id.UserID, _ int64) (n int64, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -124,7 +122,7 @@ func (h *Homeserver) MemberCount(_ context.Context, r id.RoomID, _ id.UserID, _ 
 	return n, nil
 }
 
-// Collect implements invites.Homeserver.
+// Collect implements FullHomeserver.
 func (h *Homeserver) Collect(_ context.Context, r id.RoomID, types []string, _ bool) (changes []invites.StateChange, whole bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -140,7 +138,7 @@ func (h *Homeserver) Collect(_ context.Context, r id.RoomID, types []string, _ b
 	return changes, false, nil
 }
 
-// Spaces implements invites.Homeserver.
+// Spaces implements FullHomeserver.
 func (h *Homeserver) Spaces(r id.RoomID) []id.RoomID {
 	h.mu.Lock()
 	defer h.mu.Unlock()

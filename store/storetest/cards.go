@@ -132,11 +132,11 @@ func testCloseCard(t *testing.T, s Store) {
 		all.Go(func() {
 			by := id.UserID(fmt.Sprintf("@judge%d:x", n))
 			row := invitation(n)
-			row.Command, row.Target, row.Actor = c.Command, c.Target, by
+			row.Request, row.Command, row.Target, row.Actor = string(c.Command), c.Command, c.Target, by
 			row.Action = []room.ActionType{room.Invite, room.Kick}[n%2]
 			closed, err := s.CloseCard(ctx, invites.Closing{
 				Card: c.ID, State: invites.CardAccepted, By: by, Answer: "so be it", At: epoch, Row: &row,
-				Audit: []invites.Audit{{At: epoch, Kind: "vote", Command: c.Command, Actor: by}},
+				Audit: []invites.Audit{{At: epoch, Kind: "vote", Request: string(c.Command), Actor: by}},
 			})
 			if err != nil {
 				t.Error(err)
@@ -149,7 +149,7 @@ func testCloseCard(t *testing.T, s Store) {
 	}
 	all.Wait()
 	now := must(s.CardOf(ctx, c.Command, c.Action, c.Room, c.Target))(t)
-	rows, audit := must(s.Invitations(ctx, c.Command))(t), must(s.Audit(ctx, c.Command))(t)
+	rows, audit := must(s.ChangesOf(ctx, string(c.Command)))(t), must(s.Audit(ctx, string(c.Command)))(t)
 	if len(winners) != 1 || now.ClosedBy != winners[0] || len(rows) != 1 || rows[0].Actor != winners[0] || len(audit) != 1 {
 		t.Errorf("%v won; the card is %+v, with %d rows and %d audit rows", winners, now, len(rows), len(audit))
 	}
@@ -167,7 +167,7 @@ func testCloseWaiting(t *testing.T, s Store) {
 	ctx := t.Context()
 	for n, end := range []invites.Status{invites.StatusOpen, invites.StatusRefused} {
 		row := invitation(n)
-		row.Command, row.Status = id.EventID(fmt.Sprintf("$ask%d", n)), invites.StatusWaiting
+		row.Request, row.Command, row.Status = fmt.Sprintf("$ask%d", n), id.EventID(fmt.Sprintf("$ask%d", n)), invites.StatusWaiting
 		spent := must(s.Spent(ctx, row.Room, invites.SpentBy{}, time.Time{}))(t)
 		charge := invites.Charge{Room: row.Room, Version: spent.Version, Server: "x", At: epoch, For: []invites.Change{row}}
 		row = must(s.Record(ctx, []invites.Change{row}, nil, charge))(t)[0]
@@ -181,7 +181,7 @@ func testCloseWaiting(t *testing.T, s Store) {
 		decided := row
 		decided.Status, decided.DueAt, decided.Code = end, epoch.Add(time.Minute), "x"
 		must(s.CloseCard(ctx, invites.Closing{Card: c.ID, State: invites.CardAccepted, At: epoch, Row: &decided}))(t)
-		if got := must(s.Invitations(ctx, row.Command))(t); !reflect.DeepEqual(got, []invites.Change{decided}) {
+		if got := must(s.ChangesOf(ctx, string(row.Command)))(t); !reflect.DeepEqual(got, []invites.Change{decided}) {
 			t.Errorf("got  %+v\nwant %+v", got, decided)
 		}
 		left := must(s.Spent(ctx, row.Room, invites.SpentBy{}, time.Time{}))(t)

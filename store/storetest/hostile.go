@@ -38,10 +38,10 @@ func testHostileText(t *testing.T, s Store) {
 		check(t, s.SetAnswer(ctx, e.Event, id.EventID(text)))
 		check(t, s.Handled(ctx, e.Event))
 
-		i := invites.Change{Command: e.Event, Action: room.ActionType(text), Room: id.RoomID(text), Target: id.UserID(text),
+		i := invites.Change{Request: string(e.Event), Command: e.Event, Action: room.ActionType(text), Room: id.RoomID(text), Target: id.UserID(text),
 			Actor: id.UserID(text), Performer: id.UserID(text), Reason: text, Status: invites.StatusOpen, Code: text, Detail: text}
 		a := invites.Audit{Kind: "decision", Action: i.Action, Room: i.Room, Actor: i.Actor, Performer: i.Performer, Target: i.Target,
-			Verdict: text, Code: text, Policy: id.EventID(text), Command: i.Command}
+			Verdict: text, Code: text, Policy: id.EventID(text), Request: string(i.Command)}
 		row := must(s.Record(ctx, []invites.Change{i}, []invites.Audit{a, a}))(t)[0]
 		i.ID = row.ID
 		if !reflect.DeepEqual(row, i) {
@@ -49,7 +49,7 @@ func testHostileText(t *testing.T, s Store) {
 		}
 		claim(t, s, epoch, row)
 		check(t, s.Settle(ctx, invites.Settlement{ID: row.ID, Attempt: 1, Status: invites.StatusRefused, Code: text, Detail: text, At: epoch}))
-		got := must(s.Audit(ctx, e.Event))(t)
+		got := must(s.Audit(ctx, string(e.Event)))(t)
 		if len(got) != 1 {
 			t.Fatalf("%.20q: %d audit rows", text, len(got))
 		}
@@ -57,7 +57,7 @@ func testHostileText(t *testing.T, s Store) {
 			t.Errorf("%.20q: audit changed", text)
 		}
 	}
-	i := invites.Change{Command: "$via", Via: []string{"a\x00", "b"}, Status: invites.StatusOpen}
+	i := invites.Change{Request: "$via", Command: "$via", Via: []string{"a\x00", "b"}, Status: invites.StatusOpen}
 	if got := must(s.Record(ctx, []invites.Change{i}, nil))(t)[0]; !reflect.DeepEqual(got.Via, i.Via) {
 		t.Errorf("via %q", got.Via)
 	}
@@ -79,7 +79,7 @@ func testCancelled(t *testing.T, s Store) {
 		"SetAnswer":   s.SetAnswer(ctx, "$event0", "$answer"),
 		"Handled":     s.Handled(ctx, "$event0"),
 		"Record":      first(s.Record(ctx, invitations(0, 1), nil)),
-		"Invitations": first(s.Invitations(ctx, "$command")),
+		"Invitations": first(s.ChangesOf(ctx, "$command")),
 		"Due":         first(s.Due(ctx, epoch, 1)),
 		"Clean":       s.Clean(ctx, epoch),
 		"Ping":        s.Ping(ctx),
@@ -135,7 +135,7 @@ func testTogether(t *testing.T, s Store) {
 		})
 	}
 	wg.Wait()
-	for n, r := range must(s.Invitations(ctx, "$command"))(t) {
+	for n, r := range must(s.ChangesOf(ctx, "$command"))(t) {
 		if want := map[bool]invites.Status{true: invites.StatusDone, false: invites.StatusOpen}[n%2 == 0]; r.Status != want {
 			t.Errorf("row %d is %s, want %s", n, r.Status, want)
 		}

@@ -14,19 +14,19 @@ import (
 
 func testRecordKeepsEverything(t *testing.T, s Store) {
 	ctx := t.Context()
-	full := invites.Change{Command: "$c", CommandRoom: "!c", Action: room.Join, Room: "!r", Via: []string{"a.example", "b.example"},
+	full := invites.Change{Request: "$c", Command: "$c", CommandRoom: "!c", Action: room.Join, Room: "!r", Via: []string{"a.example", "b.example"},
 		Target: "@t:x", Actor: "@a:x", Performer: "@p:x", Reason: "why", Status: invites.StatusRefused, Code: "CODE", Detail: "detail",
 		Attempt: 3, DueAt: epoch, LeasedUntil: epoch.Add(time.Second), CreatedAt: epoch.Add(2 * time.Second), SettledAt: epoch.Add(3 * time.Second)}
-	bare := invites.Change{Command: "$c", Status: invites.StatusOpen}
+	bare := invites.Change{Request: "$c", Command: "$c", Status: invites.StatusOpen}
 	stored := must(s.Record(ctx, []invites.Change{full, bare}, nil))(t)
 	full.ID, bare.ID = stored[0].ID, stored[1].ID
 	if want := []invites.Change{full, bare}; !reflect.DeepEqual(stored, want) {
 		t.Errorf("got  %+v\nwant %+v", stored, want)
 	}
-	if again := must(s.Invitations(ctx, "$c"))(t); !reflect.DeepEqual(again, stored) {
+	if again := must(s.ChangesOf(ctx, "$c"))(t); !reflect.DeepEqual(again, stored) {
 		t.Errorf("got  %+v\nwant %+v", again, stored)
 	}
-	if none := must(s.Invitations(ctx, "$none"))(t); len(none) != 0 {
+	if none := must(s.ChangesOf(ctx, "$none"))(t); len(none) != 0 {
 		t.Errorf("got %+v of no command", none)
 	}
 }
@@ -72,7 +72,7 @@ func testRecordTwice(t *testing.T, s Store) {
 	}
 	other := invitation(0)
 	for _, change := range []func(){
-		func() { other.Action = room.Kick }, func() { other.Room = "!elsewhere" }, func() { other.Command = "$other" },
+		func() { other.Action = room.Kick }, func() { other.Room = "!elsewhere" }, func() { other.Request = "$other" },
 	} {
 		change()
 		if got := must(s.Record(ctx, []invites.Change{other}, nil))(t); slices.Contains(ids(again), got[0].ID) {
@@ -93,7 +93,7 @@ func testRecordMany(t *testing.T, s Store) {
 			t.Fatalf("row %d is %+v", i, rows[i])
 		}
 	}
-	if got := must(s.Invitations(ctx, "$command"))(t); len(got) != 301 || !slices.IsSorted(ids(got)) {
+	if got := must(s.ChangesOf(ctx, "$command"))(t); len(got) != 301 || !slices.IsSorted(ids(got)) {
 		t.Errorf("%d rows of the command, want 301 by ID", len(got))
 	}
 	if got := must(s.Audit(ctx, "$command"))(t); len(got) != 301 {
@@ -131,11 +131,11 @@ func testRecordConcurrently(t *testing.T, s Store) {
 func testRecordAudit(t *testing.T, s Store) {
 	ctx := t.Context()
 	full := invites.Audit{At: epoch, Kind: "decision", Action: room.Invite, Room: "!r", Actor: "@a:x", Performer: "@p:x", Target: "@t:x",
-		Verdict: "deny", Code: "invite.power", Policy: "$policy", Command: "$c"}
+		Verdict: "deny", Code: "invite.power", Policy: "$policy", Request: "$c"}
 	changed, effect, free := full, full, full
 	changed.Verdict = "allow"
 	effect.Kind = "effect"
-	free.Command = ""
+	free.Request = ""
 	check(t, first(s.Record(ctx, nil, []invites.Audit{full, changed, effect, effect, free, free})))
 	check(t, first(s.Record(ctx, nil, []invites.Audit{changed, full})))
 	got := must(s.Audit(ctx, "$c"))(t)
@@ -168,7 +168,7 @@ func testSettle(t *testing.T, s Store) {
 	want[0].Status, want[0].SettledAt = invites.StatusDone, at
 	want[1].Status, want[1].SettledAt, want[1].Code, want[1].Detail = invites.StatusRefused, at, "M_FORBIDDEN", "No."
 	want[2].DueAt, want[2].Code = due, "M_LIMIT_EXCEEDED"
-	if got := must(s.Invitations(ctx, "$command"))(t); !reflect.DeepEqual(got, want) {
+	if got := must(s.ChangesOf(ctx, "$command"))(t); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 	if got := must(s.Audit(ctx, "$command"))(t); len(got) != 1 || got[0].Verdict != "done" {
@@ -189,7 +189,7 @@ func testSettleFenced(t *testing.T, s Store) {
 	done := func(row int64, attempt int) invites.Settlement {
 		return invites.Settlement{ID: row, Attempt: attempt, Status: invites.StatusDone, At: epoch, Audit: []invites.Audit{decision(0)}}
 	}
-	before := must(s.Invitations(ctx, "$command"))(t)
+	before := must(s.ChangesOf(ctx, "$command"))(t)
 	for _, tt := range []struct {
 		name string
 		st   []invites.Settlement
@@ -204,7 +204,7 @@ func testSettleFenced(t *testing.T, s Store) {
 		if err := s.Settle(ctx, tt.st...); !errors.Is(err, invites.ErrFenced) {
 			t.Errorf("%s: got %v, want ErrFenced", tt.name, err)
 		}
-		if got := must(s.Invitations(ctx, "$command"))(t); !reflect.DeepEqual(got, before) {
+		if got := must(s.ChangesOf(ctx, "$command"))(t); !reflect.DeepEqual(got, before) {
 			t.Fatalf("%s: rows changed\ngot  %+v\nwant %+v", tt.name, got, before)
 		}
 		if got := must(s.Audit(ctx, "$command"))(t); len(got) != 0 {
@@ -230,7 +230,7 @@ func testSettleMany(t *testing.T, s Store) {
 		list[i] = invites.Settlement{ID: r.ID, Attempt: 1, Status: invites.StatusDone, Code: r.Target.String(), At: epoch, Audit: []invites.Audit{decision(i)}}
 	}
 	check(t, s.Settle(ctx, list...))
-	for _, r := range must(s.Invitations(ctx, "$command"))(t) {
+	for _, r := range must(s.ChangesOf(ctx, "$command"))(t) {
 		if r.Status != invites.StatusDone || r.Code != r.Target.String() {
 			t.Fatalf("row %+v", r)
 		}
@@ -248,12 +248,12 @@ func testSettleThen(t *testing.T, s Store) {
 	if err := s.Settle(ctx, done); !errors.Is(err, invites.ErrFenced) {
 		t.Errorf("got %v, want ErrFenced", err)
 	}
-	if got := must(s.Invitations(ctx, "$command"))(t); len(got) != 2 {
+	if got := must(s.ChangesOf(ctx, "$command"))(t); len(got) != 2 {
 		t.Errorf("%d rows after a settlement that failed, want 2", len(got))
 	}
 	done.Attempt = row.Attempt
 	check(t, s.Settle(ctx, done))
-	got := must(s.Invitations(ctx, "$command"))(t)
+	got := must(s.ChangesOf(ctx, "$command"))(t)
 	if len(got) != 4 || got[0].Status != invites.StatusDone || got[3].Target != invitation(3).Target {
 		t.Errorf("got %+v", got)
 	}

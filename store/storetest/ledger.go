@@ -83,7 +83,7 @@ func testLedgerWays(t *testing.T, s Store) {
 	ctx := t.Context()
 	asked := func(n int, action room.ActionType, performer id.UserID) {
 		row := invitation(1)
-		row.Command, row.Action, row.Performer = id.EventID(fmt.Sprintf("$c%d", n)), action, performer
+		row.Request, row.Action, row.Performer = fmt.Sprintf("$c%d", n), action, performer
 		row.CreatedAt = epoch.Add(time.Duration(n) * time.Minute)
 		claim(t, s, row.CreatedAt, must(s.Record(ctx, []invites.Change{row}, nil))(t)[0])
 	}
@@ -124,7 +124,7 @@ func testLedgerBehind(t *testing.T, s Store) {
 	ctx := t.Context()
 	for n, code := range map[int]string{1: "done", 3: "done", 4: "invite.already", 5: "done"} {
 		row, at := invitation(1), epoch.Add(time.Duration(n)*time.Minute)
-		row.Command, row.Actor, row.CreatedAt = id.EventID(fmt.Sprintf("$c%d", n)), id.UserID(fmt.Sprintf("@asker%d:example.org", n)), at.Add(-2*time.Second)
+		row.Request, row.Actor, row.CreatedAt = fmt.Sprintf("$c%d", n), id.UserID(fmt.Sprintf("@asker%d:example.org", n)), at.Add(-2*time.Second)
 		got := claim(t, s, row.CreatedAt, must(s.Record(ctx, []invites.Change{row}, nil))(t)[0])[0]
 		check(t, s.Settle(ctx, invites.Settlement{ID: got.ID, Attempt: got.Attempt, Status: invites.StatusDone, Code: code, At: at}))
 	}

@@ -53,7 +53,7 @@ func testSpend(t *testing.T, s Store) {
 	if _, err := s.Record(ctx, []invites.Change{stale}, nil, charge(1, "!r", "x", epoch, stale)); !errors.Is(err, invites.ErrSpent) {
 		t.Errorf("a charge on what is past: %v", err)
 	}
-	if got := must(s.Invitations(ctx, stale.Command))(t); slices.ContainsFunc(got, func(i invites.Change) bool { return i.Target == stale.Target }) {
+	if got := must(s.ChangesOf(ctx, string(stale.Command)))(t); slices.ContainsFunc(got, func(i invites.Change) bool { return i.Target == stale.Target }) {
 		t.Error("recorded, though it was not charged")
 	}
 }

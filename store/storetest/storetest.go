@@ -5,7 +5,6 @@
 package storetest
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -15,21 +14,11 @@ import (
 
 	"usher/invites"
 	"usher/room"
+	"usher/store"
 )
 
-// Store is the store under test: the port, and the methods for operators.
-type Store interface {
-	invites.Store
-	invites.Guards
-	WaitingAfter(ctx context.Context, seq int64, limit int) ([]invites.Received, error)
-	OpenAnswers(ctx context.Context) ([]id.EventID, error)
-	Quarantined(ctx context.Context, limit int) ([]invites.Undecodable, error)
-	Audit(ctx context.Context, command id.EventID) ([]invites.Audit, error)
-	CreateEvent(ctx context.Context, room id.RoomID) (json.RawMessage, error)
-	SaveCreateEvent(ctx context.Context, room id.RoomID, raw json.RawMessage) error
-	SpaceChildren(ctx context.Context) ([]invites.SpaceChild, error)
-	SaveSpaceChildren(ctx context.Context, children []invites.SpaceChild) error
-}
+// Store is the store under test.
+type Store = *store.Store
 
 // Run tests the stores returned by open. Each is empty, and closed at the end of its test.
 func Run(t *testing.T, open func(t *testing.T) Store) {
@@ -112,7 +101,7 @@ func events(from, to int) (list []invites.Received) {
 
 func invitation(n int) invites.Change {
 	return invites.Change{
-		Command: "$command", CommandRoom: "!room:example.org", Action: room.Invite, Room: "!room:example.org",
+		Origin: invites.OriginCommand, Request: "$command", Command: "$command", CommandRoom: "!room:example.org", Action: room.Invite, Room: "!room:example.org",
 		Target: id.UserID(fmt.Sprintf("@user%d:example.org", n)), Actor: "@alice:example.org", Performer: "@usher:example.org",
 		Status: invites.StatusOpen, DueAt: epoch, CreatedAt: epoch,
 	}
@@ -128,7 +117,7 @@ func invitations(from, to int) (list []invites.Change) {
 func decision(n int) invites.Audit {
 	i := invitation(n)
 	return invites.Audit{At: epoch, Kind: "decision", Action: i.Action, Room: i.Room, Actor: i.Actor, Performer: i.Performer,
-		Target: i.Target, Verdict: "allow", Command: i.Command}
+		Target: i.Target, Verdict: "allow", Request: i.Request}
 }
 
 // waiting returns the unhandled events, read back whole.

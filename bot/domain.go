@@ -1,0 +1,58 @@
+package bot
+
+import (
+	"usher/commands"
+	"usher/homeserver"
+	"usher/invites"
+	"usher/invites/cards"
+	"usher/invites/delivery"
+	"usher/invites/guard"
+	"usher/invites/judge"
+	"usher/invites/ledger"
+	"usher/invites/requests"
+	"usher/metrics"
+)
+
+// reads is the homeserver without counting.
+type reads struct{ *homeserver.State }
+
+// watchedHomeserver is the homeserver for the use cases, whose acts go through actor.
+type watchedHomeserver struct {
+	reads
+	metrics.Actor
+}
+
+// domain is the use cases, put together.
+type domain struct {
+	judge    *judge.Judge
+	delivery *delivery.Delivery
+	cards    *cards.Cards
+	knocks   *cards.Knocks
+	guard    *guard.Guard
+	ledger   *ledger.Ledger
+	requests *requests.Requests
+	editor   *requests.Editor
+}
+
+// newDomain puts the use cases together, except for the guard's Tell and the requests' AtOnce.
+func newDomain(db loggedStore, hs watchedHomeserver, queue invites.Queue, self invites.Identity, limits delivery.Limits) *domain {
+	j := judge.New(db, hs, clock{}, self)
+	d := &delivery.Delivery{Store: db, Homeserver: hs, Queue: queue, Clock: clock{}, Self: self, Limits: limits, Judge: j}
+	c := &cards.Cards{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j, Delivery: d}
+	g := &guard.Guard{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j, Delivery: d}
+	l := &ledger.Ledger{Store: db, Judge: j, Expiries: &ledger.Expiries{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}}
+	d.Approvals = c
+	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries}
+	return &domain{
+		judge: j, delivery: d, cards: c, knocks: &cards.Knocks{Cards: c, Store: db}, guard: g, ledger: l,
+		requests: &requests.Requests{Store: db, Homeserver: hs, Queue: queue, Clock: clock{}, Self: self, Judge: j, Delivery: d, Cards: c},
+		editor:   &requests.Editor{Store: db, Homeserver: hs, Clock: clock{}, Self: self},
+	}
+}
+
+// useCases are the parts that commands call.
+func (d *domain) useCases() commands.UseCases {
+	return commands.UseCases{
+		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Judge: d.judge, Clock: clock{},
+	}
+}

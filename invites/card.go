@@ -1,0 +1,108 @@
+package invites
+
+import (
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/room"
+)
+
+// CardKind says what a card asks.
+type CardKind string
+
+// The kinds.
+const (
+	CardApproval CardKind = "approval" // may this invitation be sent?
+	CardKnock    CardKind = "knock"    // may this person come in?
+)
+
+// CardState is where a card stands.
+type CardState string
+
+// The life of a card.
+const (
+	CardOpen      CardState = "open"
+	CardAccepted  CardState = "accepted"
+	CardDeclined  CardState = "declined"
+	CardBanned    CardState = "banned"    // a knock declined, and the user banned
+	CardExpired   CardState = "expired"   // nobody decided in time
+	CardCancelled CardState = "cancelled" // the question is gone; Code says why
+)
+
+// Card is a question to the users who may decide it, shown to them as a notice in a room. It is unique by (Command, Action, Room,
+// Target).
+type Card struct {
+	ID        int64
+	Number    int64 // counts the cards shown in a room, from 1
+	Kind      CardKind
+	Room      id.RoomID  // room that it is about
+	ShownIn   id.RoomID  // room that it is shown in
+	Event     id.EventID // the notice; empty until it is sent
+	Command   id.EventID // the command or the knock that asks
+	Home      id.RoomID  // room that event stands in
+	Action    room.ActionType
+	Actor     id.UserID // asks; for a knock, the user who knocks
+	Target    id.UserID
+	Performer id.UserID // would send it; empty for a knock: the voter or the bot
+	Reason    string
+	Remark    string     // a hint for the voters; may be empty
+	Policy    id.EventID // policy that was in force
+	Votes     int64      // so many that agree decide
+	Level     room.Level // power level in Room that a vote needs
+	CreatedAt time.Time
+	ExpiresAt time.Time // zero: never
+
+	State    CardState
+	Code     string    // reason code, where State alone does not say it
+	ClosedBy id.UserID // voter of the deciding vote; may be empty
+	Answer   string    // reason of that vote
+	ClosedAt time.Time
+	Told     bool // its outcome is carried out and told
+}
+
+// Choice is a vote's content.
+type Choice string
+
+// The choices.
+const (
+	Accept  Choice = "accept"
+	Decline Choice = "decline"
+	BanThem Choice = "ban" // decline a knock, and ban
+)
+
+// Vote is one user's vote on a card: a later one replaces it.
+type Vote struct {
+	Voter  id.UserID
+	Choice Choice
+	Room   id.RoomID  // where Event stands
+	Event  id.EventID // the reaction or command; redacted, it does not count
+	Reason string
+	At     time.Time
+}
+
+// Closing ends an open card, with its consequences in the same commit.
+type Closing struct {
+	Card   int64
+	State  CardState
+	Code   string
+	By     id.UserID
+	Answer string
+	At     time.Time
+	Told   bool    // nothing is left to carry out or tell
+	Row    *Change // with an ID: the waiting row as it is now to be; without: a new row
+	Audit  []Audit
+}
+
+// Reason codes of cards that were closed, and of rows that waited for them.
+const (
+	CodeDenied    = "approval.denied"       // the voters said no
+	CodeExpired   = "approval.expired"      // nobody decided in time
+	CodeRemoved   = "approval.removed"      // the card was redacted
+	CodeAskerLeft = "approval.asker_left"   // the user who asked has left the room
+	CodeNoRoom    = "approval.no_room"      // the card can't be shown where the policy wants it
+	CodeAsked     = "approval.asked"        // somebody else's card asks the same
+	CodeTooMany   = "approval.too_many"     // more than one command may ask for
+	CodeKnockGone = "knock.gone"            // the user does not knock any more
+	CodeBreaker   = "policy.knocks.breaker" // knocks come too fast to let anybody in unseen
+)

@@ -1,0 +1,244 @@
+package cards
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/policy"
+	"usher/room"
+)
+
+// KnockStore is the part of the store that knows of knocks.
+type KnockStore interface {
+	// OpenCard and CardOf are those of Store.
+	OpenCard(ctx context.Context, c invites.Card) (invites.Card, error)
+	CardOf(ctx context.Context, command id.EventID, action room.ActionType, r id.RoomID, target id.UserID) (invites.Card, error)
+	// CardsTodo returns the cards that are open, or whose outcome is still to be told, by ID.
+	CardsTodo(ctx context.Context) ([]invites.Card, error)
+	// Knocked returns the knock cards of a room that were made after since, open or not, the newest first.
+	Knocked(ctx context.Context, r id.RoomID, since time.Time, limit int) ([]invites.Card, error)
+}
+
+// Knocks receives users who knock, as the room's policy says.
+type Knocks struct {
+	Cards *Cards
+	Store KnockStore
+}
+
+// Knock is a user's wish to be let in (https://spec.matrix.org/latest/client-server-api/#knocking-on-rooms).
+type Knock struct {
+	Event  id.EventID // the member event
+	Room   id.RoomID
+	User   id.UserID
+	Reason string
+}
+
+// Reception is the result of a knock.
+type Reception struct {
+	Card   *invites.Card // nil: the room's policy has no knock desk, or the user does not knock any more
+	Paused bool          // this very knock has paused letting in at once
+}
+
+// Receive turns a knock into a card, or accepts it at once, as the room's policy says. Called again after a crash, it goes on where it
+// was.
+func (s *Knocks) Receive(ctx context.Context, k Knock) (Reception, error) {
+	p, err := s.Cards.rules(ctx, k.Room, s.Cards.Self.Bot)
+	if err != nil || p == nil || p.Fault() != nil || !p.Document.Knocks.Desk {
+		return Reception{}, err
+	}
+	d := p.Document.Knocks
+	old, err := s.Store.CardOf(ctx, k.Event, room.Knock, k.Room, k.User)
+	if err == nil && (old.State != invites.CardOpen || old.Event != "") {
+		return Reception{Card: &old}, nil
+	}
+	if err != nil && !errors.Is(err, invites.ErrNotFound) {
+		return Reception{}, err
+	}
+	if knocks, err := s.knocks(ctx, k.Room, k.User); err != nil || !knocks {
+		return Reception{}, err
+	}
+	now := s.Cards.Clock.Now()
+	if many, err := s.knockedOften(ctx, k, now); err != nil || many {
+		return Reception{}, err
+	}
+	card := invites.Card{
+		Kind: invites.CardKnock, Room: k.Room, ShownIn: cmp.Or(d.Room, k.Room), Command: k.Event, Home: k.Room, Action: room.Knock, Actor: k.User, Target: k.User,
+		Reason: k.Reason, Policy: p.Event(), Votes: 1, Level: d.Level, CreatedAt: now, State: invites.CardOpen,
+	}
+	if within, err := s.Cards.Judge.Reach.Reaches(ctx, k.Room, card.ShownIn, true); err != nil {
+		return Reception{}, err
+	} else if !within {
+		card.ShownIn = k.Room
+	}
+	paused, first, err := s.breaker(ctx, k, d.Breaker, now)
+	if err != nil {
+		return Reception{}, err
+	}
+	if paused {
+		card.Code = invites.CodeBreaker
+	}
+	welcome, remark, err := s.welcome(ctx, k, p)
+	if err != nil {
+		return Reception{}, err
+	}
+	if !welcome || paused {
+		if crowded, err := s.crowded(ctx, k); err != nil || crowded {
+			return Reception{}, err
+		}
+	}
+	card.Remark = remark
+	if card, err = s.Store.OpenCard(ctx, card); err != nil {
+		return Reception{}, err
+	}
+	if welcome && !paused && card.State == invites.CardOpen {
+		card, err = s.Cards.close(ctx, card, invites.Closing{State: invites.CardAccepted, By: s.Cards.Self.Bot})
+	}
+	return Reception{Card: &card, Paused: first && welcome}, err
+}
+
+// Bounds of knocks: how many of one user become cards within an hour, among how many of the room's last ones theirs are looked for, and
+// how many of a room's may be open.
+const (
+	knocksEach = 3
+	knocksSeen = 500
+	knocksOpen = 200
+)
+
+// knockedOften tells whether a user has knocked, and gone, so often of late that people need not be asked again.
+func (s *Knocks) knockedOften(ctx context.Context, k Knock, now time.Time) (bool, error) {
+	recent, err := s.Store.Knocked(ctx, k.Room, now.Add(-time.Hour), knocksSeen)
+	theirs := 0
+	for _, c := range recent {
+		if c.Actor == k.User && c.Command != k.Event {
+			theirs++
+		}
+	}
+	return theirs >= knocksEach, err
+}
+
+// crowded tells whether people are asked about so many knocks at a room that they would not see one more.
+func (s *Knocks) crowded(ctx context.Context, k Knock) (bool, error) {
+	todo, err := s.Store.CardsTodo(ctx)
+	open := 0
+	for _, c := range todo {
+		if c.Kind == invites.CardKnock && c.State == invites.CardOpen && c.Room == k.Room && c.Command != k.Event {
+			open++
+		}
+	}
+	return open >= knocksOpen, err
+}
+
+// knocks tells whether a user knocks at a room.
+func (s *Knocks) knocks(ctx context.Context, r id.RoomID, user id.UserID) (bool, error) {
+	snap, err := s.Cards.Homeserver.Snapshot(ctx, r, s.Cards.Self.Bot, []room.Key{{Type: "m.room.member", StateKey: string(user)}}, false)
+	if errors.Is(err, invites.ErrNoView) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	membership, _ := snap.Membership(user)
+	return membership == "knock", nil
+}
+
+// maxBreaker is the most knocks that a breaker lets pass: so many are read for each.
+const maxBreaker = 1000
+
+// breaker tells whether letting in at once is paused for a knock, and whether the knock is the first one.
+func (s *Knocks) breaker(ctx context.Context, k Knock, rate policy.Rate, now time.Time) (paused, first bool, err error) {
+	if rate.Count <= 0 {
+		return false, false, nil
+	}
+	rate.Count = min(rate.Count, maxBreaker)
+	recent, err := s.Store.Knocked(ctx, k.Room, now.Add(-rate.Per), int(rate.Count)+1)
+	if err != nil {
+		return false, false, err
+	}
+	paused, first = breaks(rate, k.Event, recent)
+	return paused, first, nil
+}
+
+// breaks tells, of a knock and the knocks within the window before it, the newest first, whether letting in at once is paused, and whether
+// it was not for the knock before.
+func breaks(rate policy.Rate, knock id.EventID, recent []invites.Card) (paused, first bool) {
+	var before []invites.Card
+	for _, c := range recent {
+		if c.Command != knock {
+			before = append(before, c)
+		}
+	}
+	paused = rate.Count > 0 && int64(len(before)) >= rate.Count
+	return paused, paused && before[0].Code != invites.CodeBreaker
+}
+
+// welcome tells whether a policy lets a user in at once. The rest of the policy about invited users comes first; the remark says what is
+// against the user.
+func (s *Knocks) welcome(ctx context.Context, k Knock, p *policy.InForce) (welcome bool, remark string, err error) {
+	q := policy.Question{Action: room.Invite, Actor: s.Cards.Self.Bot, Performer: s.Cards.Self.Bot, Target: k.User}
+	j, err := s.Cards.Judge.Decide(ctx, k.Room, q, policy.Facts{Paid: true, Itself: true}, nil)
+	if err != nil {
+		return false, "", err
+	}
+	d := j.Decision
+	if d.Verdict != room.Allow && d.Code != policy.CodeApproval {
+		d.Side = policy.SidePerformer
+		return false, policy.Explain(q, d).String(), nil
+	}
+	snap, err := s.Cards.Judge.Policies.Look(ctx, k.Room, p, k.User)
+	if err != nil || snap == nil {
+		return false, "", err
+	}
+	invite := room.Action{Type: room.Invite, Sender: s.Cards.Self.Bot, Target: k.User}
+	may := func(path string) bool { return p.Entitled(snap, path, invite).Verdict == room.Allow }
+	listed := slices.ContainsFunc(p.Document.Knocks.Welcomes(k.User), may)
+	if !may("knocks.accept_members_of") {
+		return listed, "", nil
+	}
+	for _, other := range p.Document.Knocks.AcceptMembersOf {
+		if within, err := s.Cards.Judge.Reach.Reaches(ctx, k.Room, other, false); err != nil {
+			return false, "", err
+		} else if listed || !within {
+			continue
+		}
+		key := room.MemberKey(k.User)
+		snap, err := s.Cards.Homeserver.Snapshot(ctx, other, s.Cards.Self.Bot, []room.Key{key}, false)
+		if err != nil && !errors.Is(err, invites.ErrNoView) {
+			return false, "", err
+		}
+		if err == nil {
+			membership, known := snap.Membership(k.User)
+			listed = known && membership == "join"
+		}
+	}
+	return listed, "", nil
+}
+
+// admission is the row that a closed knock card leads to: the deciding voter is the actor, and the performer where Usher may act for
+// them. Where the policy itself decides, it is the bot.
+func (s *Cards) admission(c invites.Card, end invites.Closing) *invites.Change {
+	action := room.Invite
+	reason := ""
+	switch end.State {
+	case invites.CardAccepted:
+	case invites.CardDeclined:
+		action, reason = room.Kick, end.Answer
+	case invites.CardBanned:
+		action, reason = room.Ban, end.Answer
+	default:
+		return nil
+	}
+	origin := invites.OriginCard
+	if end.By == s.Self.Bot {
+		origin = invites.OriginKnock // the policy accepts it itself
+	}
+	return &invites.Change{
+		Origin: origin, Request: string(c.Command), Command: c.Command, CommandRoom: c.Home, Action: action, Room: c.Room, Target: c.Target, Actor: end.By,
+		Performer: s.Self.Performer(action, end.By, c.Target, false), Reason: reason, Status: invites.StatusOpen, CreatedAt: end.At, DueAt: end.At,
+	}
+}

@@ -1,0 +1,150 @@
+package invites
+
+import (
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/room"
+)
+
+// Status is where a row stands.
+type Status string
+
+// The life of a row: open until its outcome is final.
+const (
+	StatusOpen      Status = "open"
+	StatusDone      Status = "done"      // the homeserver accepted the change, or the room shows it
+	StatusRefused   Status = "refused"   // final; Code says why
+	StatusCancelled Status = "cancelled" // the command was taken back
+	StatusWaiting   Status = "waiting"   // for a card: it is not tried before people have decided
+)
+
+// Origin says where a row came from. The table of origins in package delivery says how rows of each are carried out.
+type Origin string
+
+// The origins.
+const (
+	OriginCommand  Origin = "command"   // a message asked for it
+	OriginCard     Origin = "card"      // people decided a knock: the voter is the actor
+	OriginKnock    Origin = "knock"     // the room's policy itself let in a user who knocked
+	OriginGuard    Origin = "guard"     // the guard removes an intruder or an invitation made past the bot
+	OriginExpiry   Origin = "expiry"    // an invitation was not answered in time
+	OriginAutoJoin Origin = "auto_join" // the operator lets the invitee join at once
+)
+
+// Change is an intended membership change and its outcome: the row that delivery works from. It is unique by (Request, Action,
+// Room, Target).
+type Change struct {
+	ID          int64
+	Origin      Origin
+	Request     string     // the id of the event that led to it, as it was seen; else a key with a prefix, such as "expire:"
+	Command     id.EventID // that event: a command, a knock, or the event that the guard acts on; empty: no event led to it
+	CommandRoom id.RoomID  // room of that event
+	Action      room.ActionType
+	Room        id.RoomID
+	Via         []string // servers that know Room, for joins
+	Target      id.UserID
+	Actor       id.UserID // asks for it; power and policy are judged for the actor
+	Performer   id.UserID // sends it: the actor or the bot
+	Reason      string
+	Status      Status
+	Code        string    // reason code or errcode of a refusal, or of the last failure
+	Detail      string    // one sentence for people; may be empty
+	Attempt     int       // fences leases: a settlement names the attempt that it claimed
+	DueAt       time.Time // not before
+	LeasedUntil time.Time // zero: no attempt is under way
+	CreatedAt   time.Time
+	SettledAt   time.Time // zero while open
+}
+
+// AuditKind says what an audit row records.
+type AuditKind string
+
+// The kinds of audit rows.
+const (
+	AuditDecision AuditKind = "decision"
+	AuditEffect   AuditKind = "effect" // a request to the homeserver, with its outcome
+	AuditVote     AuditKind = "vote"   // a card was closed
+)
+
+// VerdictRetry is the verdict of an effect that is tried again.
+const VerdictRetry = "retry"
+
+// Audit is one append-only row: a decision or an effect.
+type Audit struct {
+	ID        int64
+	At        time.Time
+	Kind      AuditKind
+	Action    room.ActionType
+	Room      id.RoomID
+	Actor     id.UserID
+	Performer id.UserID
+	Target    id.UserID
+	Verdict   string     // allow, deny, unknown; for effects a Status or VerdictRetry
+	Code      string     // reason code or errcode
+	Policy    id.EventID // policy in force; empty: none
+	Request   string     // of the change that it is about, or the event that led to it
+}
+
+// AuditQuery selects audit rows.
+type AuditQuery struct {
+	Room  id.RoomID
+	User  id.UserID // as actor, performer or target; empty: anybody
+	Since time.Time // zero: all
+}
+
+// Settlement ends one attempt at an invitation.
+type Settlement struct {
+	ID      int64
+	Attempt int // as claimed; another attempt in between makes Settle return ErrFenced
+	Status  Status
+	Code    string
+	Detail  string
+	DueAt   time.Time // for Open: when to try again
+	At      time.Time
+	Audit   []Audit
+	Refund  bool     // gives back the quotas charged for the row
+	Then    []Change // rows that follow from the outcome, recorded in the same commit as by Store.Record
+}
+
+// Effect is one membership change for the homeserver to make.
+type Effect struct {
+	Action    room.ActionType // Invite, Join, Leave, Kick, Ban or Unban
+	Room      id.RoomID
+	Via       []string
+	Performer id.UserID // a local user, by identity assertion, or the bot
+	Target    id.UserID
+	Reason    string
+}
+
+// Outcome is how one attempt at a row ended.
+type Outcome struct {
+	Status  Status     // StatusOpen: another attempt at At. Empty: none was made, the row is settled or leased by another attempt
+	At      time.Time  // for StatusOpen
+	Code    string     // reason code or errcode
+	Detail  string     // one sentence for people; may be empty
+	Command id.EventID // command whose answer may want an update
+	Policy  id.EventID // policy in force
+	Quiet   bool       // nothing was sent, so that the audit gets no row of an effect
+}
+
+// Codes of outcomes that no rule gives.
+const (
+	CodeDone     = "done"             // it took effect
+	CodeGaveUp   = "gave_up"          // it failed until it was too old
+	CodeRedacted = "redacted"         // the command was taken back
+	CodeNoEffect = "no_effect"        // the homeserver said yes, but the room does not show it
+	CodeStopped  = "token_refused"    // the homeserver refuses Usher's own token
+	CodeAutoJoin = "join.auto"        // the invitee's operator configured that they join at once
+	CodeLimited  = "M_LIMIT_EXCEEDED" // open: the homeserver named a time to wait
+	CodeTurn     = "limit.turn"       // open: other rows wait for the same limit before this one; nothing was sent
+)
+
+// AuditOf makes the audit row of a change.
+func AuditOf(row Change, kind AuditKind, verdict, code string, inForce id.EventID, at time.Time) Audit {
+	return Audit{
+		At: at, Kind: kind, Action: row.Action, Room: row.Room, Actor: row.Actor, Performer: row.Performer,
+		Target: row.Target, Verdict: verdict, Code: code, Policy: inForce, Request: row.Request,
+	}
+}

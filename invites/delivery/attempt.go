@@ -1,0 +1,225 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"usher/invites"
+	"usher/invites/judge"
+	"usher/policy"
+	"usher/room"
+)
+
+// question is what is decided again. A join is always the joiner's own wish, also where an operator sends the bot.
+func question(row invites.Change) policy.Question {
+	q := policy.Question{Action: row.Action, Actor: row.Actor, Performer: row.Performer, Target: row.Target}
+	if row.Action == room.Join {
+		q.Actor = row.Target
+	}
+	return q
+}
+
+// attempt reads, decides and acts.
+func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outcome {
+	origin, known := originOf(row)
+	if !known { // recorded by a newer version, which will carry it out
+		return invites.Outcome{Status: invites.StatusOpen, Code: row.Code, Detail: row.Detail, At: d.Clock.Now().Add(time.Minute), Quiet: true}
+	}
+	if at, wait := d.pace.turn(&row, d.Clock.Now()); wait {
+		return invites.Outcome{Status: invites.StatusOpen, Code: invites.CodeTurn, At: at, Quiet: true}
+	}
+	q, again := question(row), row.Attempt > 1
+	if origin.redactable {
+		if taken, err := d.takenBack(ctx, row, again); err != nil {
+			return d.failure(row, err)
+		} else if taken {
+			return invites.Outcome{Status: invites.StatusCancelled, Code: invites.CodeRedacted, Detail: "The command was taken back.", Quiet: true}
+		}
+	}
+	if origin.checked {
+		if code, detail, err := d.Checks[row.Origin].Wanted(ctx, row); err != nil {
+			return d.failure(row, err)
+		} else if code != "" {
+			return invites.Outcome{Status: invites.StatusRefused, Code: code, Detail: detail, Quiet: true}
+		}
+	}
+	if end, final := d.judge(ctx, row, q, again); final {
+		return end
+	}
+	err := d.Homeserver.Act(ctx, invites.Effect{
+		Action: policy.OnTheWire(row.Action), Room: row.Room, Via: row.Via, Performer: row.Performer, Target: row.Target, Reason: row.Reason,
+	})
+	if wait, limited := invites.Limited(err); limited {
+		d.pace.limited(&row, d.Clock.Now(), wait)
+	} else if err == nil || invites.Refused(err) {
+		d.pace.answered(&row, d.Clock.Now())
+	}
+	switch {
+	case err == nil:
+		return d.confirm(ctx, row)
+	case invites.Refused(err):
+		return d.refusal(ctx, row, q, err)
+	}
+	return d.failure(row, err)
+}
+
+// takenBack tells whether the command was redacted while its row waited. The inbox knows of redactions by the sender at once. With ask,
+// the homeserver is asked, which knows of redactions by others, and of those that were missed.
+func (d *Delivery) takenBack(ctx context.Context, row invites.Change, ask bool) (bool, error) {
+	redacted, state, err := d.Store.Redacted(ctx, row.Command)
+	if err == nil && (redacted || state) {
+		return !state, nil // a state event is no command: redacting it takes nothing back
+	}
+	if err = invites.UnlessNone(err); err != nil || !ask {
+		return false, err
+	}
+	redacted, err = d.Homeserver.Redacted(ctx, row.CommandRoom, row.Actor, row.Command)
+	return redacted, invites.UnlessUnseen(err) // an actor who can't see the command can't see its redaction either
+}
+
+// newest is how many of a user's last invitations are looked through for one.
+const newest = 16
+
+// seen reports whether the ledger knows an invitation that came of the row.
+func (d *Delivery) seen(ctx context.Context, row invites.Change) (bool, error) {
+	if row.Action != room.Invite {
+		return false, nil
+	}
+	entries, err := d.Store.EntriesOf(ctx, row.Room, row.Target, newest)
+	return slices.ContainsFunc(entries, func(e invites.Invitation) bool { return string(e.Command) == row.Request }), err
+}
+
+// judge decides again on the current state. final is false where the homeserver is to be asked.
+func (d *Delivery) judge(ctx context.Context, row invites.Change, q policy.Question, again bool) (end invites.Outcome, final bool) {
+	if q.Own() {
+		return end, false
+	}
+	done := invites.Outcome{Status: invites.StatusDone, Code: invites.CodeDone}
+	if again {
+		// An earlier attempt may have gone through before a crash: the room shows it, and that is the idempotency.
+		if snap, err := d.Homeserver.Snapshot(ctx, row.Room, q.Actor, policy.Needs(q), true); err == nil && policy.Took(snap, row.Action, row.Target) {
+			return done, true
+		}
+		// Or the ledger has seen the invitation, and its end: nobody is invited again who declined meanwhile.
+		if seen, err := d.seen(ctx, row); err != nil {
+			return d.failure(row, err), true
+		} else if seen {
+			return done, true
+		}
+	} else if policy.Withdraws(row.Action) { // a user who has joined this moment must not be kicked
+		if _, err := d.Homeserver.Snapshot(ctx, row.Room, q.Actor, policy.Needs(q), true); err != nil && !errors.Is(err, invites.ErrNoView) {
+			return d.failure(row, err), true
+		}
+	}
+	decision, err := d.decideAgain(ctx, row, q)
+	switch {
+	case err != nil:
+		return d.failure(row, err), true
+	case decision.Code == policy.CodeAlready:
+		return invites.Outcome{Status: invites.StatusDone, Code: string(decision.Code), Policy: decision.Policy, Quiet: true}, true
+	case decision.Verdict == room.Allow:
+		return end, false
+	case decision.Verdict == room.Unknown && (decision.Code == room.RuleUnknown || decision.Code == policy.CodeFacts):
+		return d.failure(row, fmt.Errorf("state unknown: %v", decision.Evidence.Key)), true
+	}
+	return invites.Outcome{
+		Status: invites.StatusRefused, Code: string(decision.Code), Policy: decision.Policy, Detail: policy.Explain(q, decision).String(), Quiet: true,
+	}, true
+}
+
+// decideAgain decides on a row by the current state. Approval is the last thing that a decision looks at: its card is read only where
+// nothing else stands in the way.
+func (d *Delivery) decideAgain(ctx context.Context, row invites.Change, q policy.Question) (policy.Decision, error) {
+	f := policy.Facts{Paid: true}
+	var err error
+	if origin, _ := originOf(row); origin.admitted {
+		if f.Itself, err = d.Approvals.Accepted(ctx, row, room.Knock); err != nil {
+			return policy.Decision{}, err
+		}
+	}
+	j, err := d.Judge.Decide(ctx, row.Room, q, f, nil)
+	if err != nil || j.Decision.Code != policy.CodeApproval {
+		return j.Decision, err
+	}
+	for _, action := range []room.ActionType{row.Action, room.Knock} { // asked for, or knocked for
+		if f.Approved, err = d.Approvals.Accepted(ctx, row, action); err != nil {
+			return j.Decision, err
+		}
+		if f.Approved {
+			j, err = d.Judge.Decide(ctx, row.Room, q, f, nil)
+			break
+		}
+	}
+	return j.Decision, err
+}
+
+// confirm looks whether an act as somebody else took effect: a shadow-banned sender's 200 means nothing.
+func (d *Delivery) confirm(ctx context.Context, row invites.Change) invites.Outcome {
+	done := invites.Outcome{Status: invites.StatusDone, Code: invites.CodeDone}
+	if row.Action != room.Invite || row.Performer == d.Self.Bot {
+		return done
+	}
+	snap, err := d.Homeserver.Snapshot(ctx, row.Room, row.Actor, []room.Key{room.MemberKey(row.Target)}, false)
+	if err != nil {
+		return done // accepted, and nothing speaks against it
+	}
+	if _, known := snap.Membership(row.Target); known && !policy.Took(snap, row.Action, row.Target) {
+		return invites.Outcome{Status: invites.StatusRefused, Code: invites.CodeNoEffect,
+			Detail: "The homeserver accepted the invitation of " + string(row.Target) + ", but the room does not show it."}
+	}
+	return done
+}
+
+// remoteTries is how often an invitation to another server is tried against a refusal that the rules do not explain.
+const remoteTries = 6
+
+// refusal handles a homeserver that refuses a change that the rules allow: its answer is final, but the state is read again, to find
+// the reason, and to count as done a change that the room shows already.
+func (d *Delivery) refusal(ctx context.Context, row invites.Change, q policy.Question, refused error) invites.Outcome {
+	code := invites.Errcode(refused)
+	end := invites.Outcome{Status: invites.StatusRefused, Code: code, Detail: "The homeserver refused: " + judge.Meaning(code) + "."}
+	snap, err := d.Homeserver.Snapshot(ctx, row.Room, q.Actor, policy.Needs(q), true)
+	if err != nil {
+		return end
+	}
+	if policy.Took(snap, row.Action, row.Target) {
+		return invites.Outcome{Status: invites.StatusDone, Code: invites.CodeDone}
+	}
+	decision, err := d.decideAgain(ctx, row, q)
+	switch {
+	case err != nil:
+	case decision.Verdict == room.Allow && code == "M_FORBIDDEN" && row.Target.Homeserver() != d.Self.Domain && row.Attempt < remoteTries:
+		// Dendrite answers so when the target's server can't be reached, which passes.
+		return d.failure(row, refused)
+	case decision.Verdict == room.Deny && (code == "M_FORBIDDEN" || code == "M_BAD_STATE"):
+		end.Code, end.Detail, end.Policy = string(decision.Code), policy.Explain(q, decision).String(), decision.Policy
+	}
+	return end
+}
+
+// failure turns an error into a time to try again, or into giving up.
+func (d *Delivery) failure(row invites.Change, err error) invites.Outcome {
+	now := d.Clock.Now()
+	end := invites.Outcome{Status: invites.StatusOpen, Code: "M_UNKNOWN", At: now.Add(backoff(row.Attempt))}
+	switch wait, limited := invites.Limited(err); {
+	case limited:
+		end.Code, end.At = invites.CodeLimited, now.Add(max(wait, time.Second))
+	case invites.Stopped(err):
+		end.Code, end.At = invites.CodeStopped, now.Add(time.Minute)
+	case invites.Refused(err) || invites.Errcode(err) != "":
+		end.Code = invites.Errcode(err)
+	}
+	if now.Sub(row.CreatedAt) >= d.Limits.GiveUpAfter {
+		return invites.Outcome{Status: invites.StatusRefused, Code: invites.CodeGaveUp,
+			Detail: "The homeserver could not be brought to do it in " + d.Limits.GiveUpAfter.String() + "."}
+	}
+	return end
+}
+
+// backoff is 1, 2, 4 … seconds up to five minutes.
+func backoff(attempt int) time.Duration {
+	return min(time.Second<<min(max(attempt, 1)-1, 9), 5*time.Minute)
+}

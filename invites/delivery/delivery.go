@@ -1,0 +1,177 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/invites/judge"
+	"usher/room"
+)
+
+// Store is the part of the store that delivery works on. Every method is one commit, durable when it returns.
+type Store interface {
+	// Claim leases open rows whose leases are over and adds one to their attempts. It returns these rows, in the order given, without
+	// rows that are settled or leased by another attempt.
+	Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]invites.Change, error)
+	// Settle ends claimed attempts, all in one commit, and releases their leases. ErrFenced: none of them is settled.
+	Settle(ctx context.Context, s ...invites.Settlement) error
+	// Redacted tells whether an event of the inbox was redacted by its sender, and whether it is a state event, or ErrNotFound.
+	Redacted(ctx context.Context, event id.EventID) (redacted, state bool, err error)
+	// ChangesOf returns the rows of one request, by ID.
+	ChangesOf(ctx context.Context, request string) ([]invites.Change, error)
+	// EntriesOf returns up to limit invitations of a user in a room, the newest first.
+	EntriesOf(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]invites.Invitation, error)
+}
+
+// Homeserver shows state and makes changes. All errors but ErrNoView and context errors are *ActError.
+type Homeserver interface {
+	// Snapshot returns the known state of a room, as judge.Homeserver does.
+	Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error)
+	// Act makes one change, once, without retries of its own. A Snapshot after it shows no older state.
+	Act(ctx context.Context, e invites.Effect) error
+	// Redacted tells whether an event has been redacted, by the homeserver's record, read as in Snapshot.
+	Redacted(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (bool, error)
+}
+
+// Approvals knows the decisions of people.
+type Approvals interface {
+	// Accepted reports whether people accepted the card that asks about an action on the row's target, for the row's request.
+	Accepted(ctx context.Context, row invites.Change, action room.ActionType) (bool, error)
+}
+
+// Check knows whether the rows of one origin are still wanted.
+type Check interface {
+	// Wanted returns no code where the row is to be carried out, else the reason code and the sentence with which the row ends.
+	Wanted(ctx context.Context, row invites.Change) (code, detail string, err error)
+}
+
+// Limits of delivery.
+type Limits struct {
+	Lease       time.Duration // longest time of an attempt; after it another one may start
+	GiveUpAfter time.Duration // age at which a failing row is given up
+}
+
+// Delivery carries rows out. All fields are required; Checks has an entry for each origin that the table of origins calls checked.
+type Delivery struct {
+	Store      Store
+	Homeserver Homeserver
+	Queue      invites.Queue
+	Clock      invites.Clock
+	Self       invites.Identity
+	Limits     Limits
+	Judge      *judge.Judge
+	Approvals  Approvals
+	Checks     map[invites.Origin]Check
+
+	pace pacer
+}
+
+// Deliver makes one attempt at each of some rows. The outcomes are in the order of the rows. An error is the store's.
+func (d *Delivery) Deliver(ctx context.Context, rows ...int64) ([]invites.Outcome, error) {
+	claimed, err := d.Store.Claim(ctx, rows, d.Clock.Now(), d.Limits.Lease)
+	if err != nil {
+		return nil, err
+	}
+	delivered, _, err := d.deliver(ctx, claimed)
+	if err != nil {
+		return nil, err
+	}
+	outcomes := make([]invites.Outcome, len(rows))
+	for i, row := range rows {
+		if at := slices.IndexFunc(claimed, func(c invites.Change) bool { return c.ID == row }); at >= 0 {
+			outcomes[i] = delivered[at]
+		}
+	}
+	return outcomes, nil
+}
+
+// deliver makes an attempt at each of some claimed rows, and returns the rows as they are after it. No attempt lasts longer than the
+// lease, and none begins that could not last long enough.
+func (d *Delivery) deliver(ctx context.Context, claimed []invites.Change) ([]invites.Outcome, []invites.Change, error) {
+	start, left := d.Clock.Now(), d.Limits.Lease
+	for _, row := range claimed {
+		left = min(left, row.LeasedUntil.Sub(start)) // the commit that claimed it took its time
+	}
+	leased, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
+	ends := make([]invites.Outcome, len(claimed))
+	for i, row := range claimed {
+		now := d.Clock.Now()
+		if i > 0 && (ctx.Err() != nil || now.Sub(start) > d.Limits.Lease/3) {
+			ends[i] = invites.Outcome{Status: invites.StatusOpen, Code: row.Code, Detail: row.Detail, At: now, Quiet: true}
+			continue
+		}
+		ends[i] = d.attempt(leased, row)
+		if ctx.Err() != nil && ends[i].Status == invites.StatusOpen {
+			ends[i].At = now // shutting down: leave it to the next start, but let go of it
+		}
+	}
+	outcomes, err := d.settle(context.WithoutCancel(ctx), claimed, ends)
+	after := slices.Clone(claimed)
+	for i, end := range ends {
+		if err == nil && outcomes[i].Status != "" {
+			row := &after[i]
+			row.Status, row.Code, row.Detail, row.DueAt, row.LeasedUntil = end.Status, end.Code, end.Detail, end.At, time.Time{}
+		}
+	}
+	return outcomes, after, err
+}
+
+// awaitable is how near the end of another attempt must be, for a command to wait for it before it answers.
+const awaitable = 3 * time.Second
+
+// Now delivers rows before it returns, and updates them to their state after it; rows that can't be carried out now are left to the
+// queue. Rows not in claimed are claimed here. The error is an *UnderWayError where another attempt at one of them ends in a moment.
+func (d *Delivery) Now(ctx context.Context, rows []*invites.Change, claimed map[int64]bool) error {
+	var mine []invites.Change
+	var others []int64
+	for _, row := range rows {
+		if claimed[row.ID] {
+			mine = append(mine, *row)
+		} else {
+			others = append(others, row.ID)
+		}
+	}
+	now := d.Clock.Now()
+	if len(others) > 0 {
+		more, err := d.Store.Claim(ctx, others, now, d.Limits.Lease)
+		if err != nil {
+			return err
+		}
+		mine = append(mine, more...)
+	}
+	if err := d.deliverMine(ctx, rows, mine); err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if row.Status == invites.StatusOpen && row.LeasedUntil.After(now) && row.LeasedUntil.Before(now.Add(awaitable)) {
+			return &invites.UnderWayError{Until: row.LeasedUntil}
+		}
+	}
+	return nil
+}
+
+// deliverMine delivers the claimed ones of some rows.
+func (d *Delivery) deliverMine(ctx context.Context, rows []*invites.Change, mine []invites.Change) error {
+	if len(mine) == 0 {
+		return nil
+	}
+	outcomes, after, err := d.deliver(ctx, mine)
+	if err != nil {
+		return err
+	}
+	for i, row := range after {
+		*rows[slices.IndexFunc(rows, func(one *invites.Change) bool { return one.ID == row.ID })] = row
+		if outcomes[i].Status == invites.StatusOpen {
+			if err := d.Queue.Wake(ctx, outcomes[i].At, row.ID); err != nil {
+				return fmt.Errorf("queueing: %w", err)
+			}
+		}
+	}
+	return nil
+}

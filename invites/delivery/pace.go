@@ -1,0 +1,236 @@
+package delivery
+
+import (
+	"sync"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/room"
+)
+
+// sharedWait is the longest wait that is taken for a limit of the room or of its sender (3.3 s by Synapse's defaults). A longer
+// one is taken for the invitee's own (5.5 minutes), which is nobody else's business. A homeserver does not say which it is.
+const sharedWait = 30 * time.Second
+
+// pacer has those who wait for the same rate limit ask one after the other, each when it can be expected to pass. A homeserver
+// only tells each of them how long until one of them passes: left to that, all would come back together, and all but one in vain.
+// Nothing of this outlives a restart but the rows' own due times, which are turns; the next 429 tells the rest anew.
+type pacer struct {
+	mu    sync.Mutex
+	gates map[limit]*gate
+}
+
+// limit is what may be limited: acts of a user in a room; with no room all acts of a user, or those on one.
+type limit struct {
+	action room.ActionType
+	room   id.RoomID
+	user   id.UserID
+	on     bool
+}
+
+// gate is a limit that was met.
+type gate struct {
+	gap    time.Duration // between two who pass; 0: only suspected
+	floor  time.Duration // gap is not less than this: the longest wait named, then what was measured
+	sure   time.Duration // what was measured last
+	next   time.Time     // when the next one may ask
+	tail   time.Time     // the next turn to be given
+	again  time.Time     // the next turn for one that had one, which somebody else used or which came too early
+	from   time.Time     // when one could pass, by the homeserver's last word
+	passed int           // how many did since
+	met    string        // what was told to wait last: who, or for all acts of a user where
+}
+
+// gates are those of one row. Any may be nil.
+type gates struct{ here, everywhere, own *gate }
+
+// maxGates bounds what is kept. A full pacer forgets all, and learns again.
+const maxGates = 10_000
+
+// turn tells whether a row may ask now, else when its turn is. One that may ask has used up its turn.
+func (p *pacer) turn(inv *invites.Change, now time.Time) (at time.Time, wait bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	g := p.of(inv, now)
+	if g == (gates{}) {
+		return now, false
+	}
+	had := inv.Code == invites.CodeTurn || inv.Code == invites.CodeLimited
+	if had && now.Before(inv.DueAt) {
+		return inv.DueAt, true // woken too early
+	}
+	if !g.here.free(now, had) {
+		at, wait = g.here.give(had), true
+	}
+	if !g.own.free(now, had) {
+		at, wait = later(at, g.own.give(had)), true
+	}
+	switch jumps := !had && !g.here.paces(); {
+	case g.everywhere.free(now, had || jumps):
+	case jumps: // those in another room are not behind a long line in this one
+		at, wait = later(at, g.everywhere.next), true
+	default:
+		at, wait = later(at, g.everywhere.give(had)), true
+	}
+	if !wait {
+		g.here.take()
+		g.own.take()
+		g.everywhere.take()
+	}
+	return at, wait
+}
+
+// limited notes that a row was told to wait.
+func (p *pacer) limited(inv *invites.Change, now time.Time, wait time.Duration) {
+	if wait <= 0 {
+		wait = time.Second
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	g, passes := p.of(inv, now), now.Add(wait)
+	here, everywhere, own := limitsOf(inv)
+	if g.own != nil || (wait > sharedWait && !(g.here.paces() && wait <= 2*g.here.gap)) {
+		p.made(own, g.own).close(passes, wait)
+		return
+	}
+	// One alone may be at the end of a wait of their own. Two, or one who has waited as they were told, speak of others.
+	kept := inv.Code == invites.CodeLimited && !now.Before(inv.DueAt)
+	if e := p.made(everywhere, g.everywhere); e.meets(string(inv.Room)) {
+		e.close(passes, wait)
+		return
+	} else if !e.paces() {
+		e.suspect(passes)
+	}
+	if h := p.made(here, g.here); h.meets(string(inv.Target)) || kept {
+		h.close(passes, wait)
+	} else {
+		h.suspect(passes)
+	}
+}
+
+// answered notes that a row that asked was not told to wait.
+func (p *pacer) answered(inv *invites.Change, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := p.of(inv, now)
+	for _, g := range []*gate{all.here, all.everywhere, all.own} {
+		if g != nil {
+			g.pass()
+		}
+	}
+}
+
+func limitsOf(inv *invites.Change) (here, everywhere, own limit) {
+	return limit{action: inv.Action, room: inv.Room, user: inv.Performer}, limit{action: inv.Action, user: inv.Performer},
+		limit{action: inv.Action, user: inv.Target, on: true}
+}
+
+func (p *pacer) of(inv *invites.Change, now time.Time) gates {
+	here, everywhere, own := limitsOf(inv)
+	return gates{p.gate(here, now), p.gate(everywhere, now), p.gate(own, now)}
+}
+
+// gate returns the gate of a limit, or nil where nobody has waited for a while.
+func (p *pacer) gate(l limit, now time.Time) *gate {
+	g := p.gates[l]
+	if g != nil && now.After(later(g.tail, g.from).Add(max(g.gap, sharedWait))) {
+		delete(p.gates, l)
+		return nil
+	}
+	return g
+}
+
+// made returns the gate that was found, or makes one.
+func (p *pacer) made(l limit, found *gate) *gate {
+	if found != nil {
+		return found
+	}
+	if p.gates == nil || len(p.gates) >= maxGates {
+		p.gates = map[limit]*gate{}
+	}
+	g := &gate{}
+	p.gates[l] = g
+	return g
+}
+
+func (g *gate) paces() bool { return g != nil && g.gap > 0 }
+
+// free tells whether one may ask now. Who has not had a turn comes after those who have.
+func (g *gate) free(now time.Time, had bool) bool {
+	return !g.paces() || (!now.Before(g.next) && (had || !now.Before(g.tail)))
+}
+
+// take is called for one who asks. The homeserver's clock runs by the turns, not by when they are used.
+func (g *gate) take() {
+	if g.paces() {
+		g.next = g.next.Add(g.gap)
+		g.tail = later(g.tail, g.next)
+	}
+}
+
+// give gives a turn: to who had none, the last one; to who had one, the next: should nobody come to it, the limit would be left
+// unused, and of two who come to it one comes again.
+func (g *gate) give(had bool) time.Time {
+	line := &g.tail
+	if had {
+		line = &g.again
+	}
+	at := later(*line, g.next)
+	*line = at.Add(g.gap)
+	g.tail = later(g.tail, g.again)
+	return at
+}
+
+// meets notes what was told to wait, and tells whether the limit concerns others as well.
+func (g *gate) meets(what string) bool {
+	shared := g.paces() || (g.met != "" && g.met != what)
+	g.met = what
+	return shared
+}
+
+// suspect remembers the homeserver's word of what may be a shared limit.
+func (g *gate) suspect(passes time.Time) { g.from, g.passed = passes, 0 }
+
+// close takes the homeserver's word for when the next one passes. From one such word to another it let pass who passed, which
+// tells how far apart they are, and how much of the limit others leave.
+func (g *gate) close(passes time.Time, wait time.Duration) {
+	g.floor = max(g.floor, wait)
+	since := passes.Sub(g.from)
+	switch {
+	case !g.paces() && (g.from.IsZero() || g.passed == 0):
+		g.gap, g.from = wait, passes
+	case !g.paces() || since > g.gap/2: // else it is the same word, said to another
+		if g.passed > 0 {
+			g.measured(since / time.Duration(g.passed))
+		}
+		g.from, g.passed = passes, 0
+	}
+	g.gap = max(g.gap, g.floor)
+	g.next = passes
+	g.tail = later(g.tail, passes.Add(g.gap))
+}
+
+// measured takes a measurement. One alone may be far too long: Synapse counts against the room what it refuses for the sender's sake,
+// and others may have been at it. The shorter of two is taken for the limit.
+func (g *gate) measured(gap time.Duration) {
+	if g.sure > 0 {
+		g.floor = max(g.floor, min(g.sure, gap))
+	}
+	g.sure = gap
+	g.gap = min(gap, g.floor*3/2)
+}
+
+// pass counts one who passed. As long as they do, the gap shrinks to what it is at least.
+func (g *gate) pass() {
+	g.passed++
+	g.gap -= max(0, g.gap-g.floor) / 4
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

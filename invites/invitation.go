@@ -1,0 +1,67 @@
+package invites
+
+import (
+	"time"
+
+	"maunium.net/go/mautrix/id"
+)
+
+// Way says how an invitation came about.
+type Way string
+
+// The ways.
+const (
+	WayBot        Way = "bot"         // through a command, sent by the bot
+	WayActor      Way = "actor"       // through a command, sent as the user who asked
+	WayHand       Way = "hand"        // past the bot
+	WayThirdParty Way = "third_party" // by e-mail or telephone number
+)
+
+// Fate says how an invitation ended.
+type Fate string
+
+// The fates.
+const (
+	FatePending   Fate = "pending"
+	FateAccepted  Fate = "accepted"
+	FateDeclined  Fate = "declined"
+	FateWithdrawn Fate = "withdrawn"
+	FateExpired   Fate = "expired" // withdrawn by the bot, as the room's policy says
+	FateBanned    Fate = "banned"
+	FateRenewed   Fate = "renewed" // the target was invited again meanwhile: a later invitation goes on
+	FateUnseen    Fate = "unseen"  // it ended while the bot was not in the room
+)
+
+// Invitation is one invitation seen in a room where the bot is, made through it or not.
+type Invitation struct {
+	ID       int64
+	Event    id.EventID // the invitation
+	Room     id.RoomID
+	Target   id.UserID
+	Sender   id.UserID // of the event
+	Inviter  id.UserID // the user who asked the bot for it, else the sender
+	Way      Way
+	Command  id.EventID // empty: none
+	At       time.Time  // when it was sent; never later than when it was seen
+	Fate     Fate
+	EndedAt  time.Time  // zero while pending
+	EndedBy  id.UserID  // the invitee, or the user who withdrew or banned
+	Ending   id.EventID // the event that ended it; empty while pending, and where it was not seen
+	Reminded bool       // the inviter was reminded of it
+}
+
+// Tally counts the invitations of one week, inviter and fate.
+type Tally struct {
+	Week    time.Time // the Monday that it begins with, UTC
+	Inviter id.UserID
+	Fate    Fate
+	Count   int
+}
+
+// ExpiryRule is the part of a room's policy about invitations that nobody answers.
+type ExpiryRule struct {
+	After     time.Duration // age at which one is withdrawn; 0: never
+	Remind    time.Duration // how long before that its inviter is reminded; 0: not at all
+	Powerless bool          // the bot lacks the power to withdraw
+	Lends     bool          // the policy's author lacks the power to withdraw, so that nothing is withdrawn
+}

@@ -1,0 +1,84 @@
+package invitestest
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/invites/cards"
+	"usher/invites/delivery"
+	"usher/invites/guard"
+	"usher/invites/judge"
+	"usher/invites/ledger"
+	"usher/invites/requests"
+	"usher/room"
+)
+
+// Domain is the use cases of all packages below invites, put together as in the running bot.
+type Domain struct {
+	*requests.Requests
+	Editor   *requests.Editor
+	Judge    *judge.Judge
+	Delivery *delivery.Delivery
+	Cards    *cards.Cards
+	Knocks   *cards.Knocks
+	Guard    *guard.Guard // without its Tell
+	Ledger   *ledger.Ledger
+}
+
+// FullHomeserver is the homeserver for all use cases.
+type FullHomeserver interface {
+	Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error)
+	Act(ctx context.Context, e invites.Effect) error
+	Resolve(ctx context.Context, alias id.RoomAlias) (id.RoomID, []string, error)
+	Redacted(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (bool, error)
+	SendState(ctx context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error)
+	StateEvent(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (invites.StateEvent, error)
+	CurrentEvent(ctx context.Context, r id.RoomID, viewer id.UserID, k room.Key) (invites.StateEvent, error)
+	History(ctx context.Context, r id.RoomID, viewer id.UserID, k room.Key, limit int) ([]invites.StateEvent, error)
+	MemberCount(ctx context.Context, r id.RoomID, viewer id.UserID, enough int64) (int64, error)
+	Collect(ctx context.Context, r id.RoomID, types []string, have bool) (changes []invites.StateChange, whole bool, err error)
+	Spaces(r id.RoomID) []id.RoomID
+}
+
+// Surroundings are what a Domain works in.
+type Surroundings struct {
+	Homeserver FullHomeserver
+	Queue      invites.Queue
+	Clock      invites.Clock
+	Self       invites.Identity
+	AtOnce     int
+	Lease      time.Duration
+	GiveUp     time.Duration
+}
+
+// New puts a Domain together over a store and a world.
+func New[Store interface {
+	judge.Store
+	delivery.Store
+	cards.Store
+	cards.KnockStore
+	guard.Store
+	ledger.Store
+	ledger.ExpiryStore
+	requests.Store
+	requests.EditorStore
+}](db Store, w Surroundings) *Domain {
+	hs := w.Homeserver
+	j := judge.New(db, hs, w.Clock, w.Self)
+	d := &delivery.Delivery{Store: db, Homeserver: hs, Queue: w.Queue, Clock: w.Clock, Self: w.Self, Judge: j,
+		Limits: delivery.Limits{Lease: w.Lease, GiveUpAfter: w.GiveUp}}
+	c := &cards.Cards{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d}
+	g := &guard.Guard{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d}
+	l := &ledger.Ledger{Store: db, Judge: j, Expiries: &ledger.Expiries{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j}}
+	d.Approvals = c
+	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries}
+	return &Domain{
+		Requests: &requests.Requests{Store: db, Homeserver: hs, Queue: w.Queue, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d, Cards: c, AtOnce: w.AtOnce},
+		Editor:   &requests.Editor{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self},
+		Judge:    j, Delivery: d, Cards: c, Knocks: &cards.Knocks{Cards: c, Store: db}, Guard: g, Ledger: l,
+	}
+}

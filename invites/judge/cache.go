@@ -1,0 +1,45 @@
+package judge
+
+import (
+	"sync"
+
+	"maunium.net/go/mautrix/id"
+)
+
+// eventKey names an event. Its id alone may be an attacker's choice, in rooms of versions 1 and 2; the size of its content
+// tells whether it was redacted.
+type eventKey struct {
+	room  id.RoomID
+	event id.EventID
+	size  int
+}
+
+// maxCached bounds a cache; a full one is forgotten.
+const maxCached = 4096
+
+// cache keeps values that never change under a key: events, and results that follow from events.
+type cache[K comparable, V any] struct {
+	mu   sync.Mutex
+	kept map[K]V
+}
+
+// get returns the value under a key, or makes and keeps it.
+func (c *cache[K, V]) get(key K, fresh func() (V, error)) (V, error) {
+	c.mu.Lock()
+	v, known := c.kept[key]
+	c.mu.Unlock()
+	if known {
+		return v, nil
+	}
+	v, err := fresh()
+	if err != nil {
+		return v, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kept == nil || len(c.kept) >= maxCached {
+		c.kept = map[K]V{}
+	}
+	c.kept[key] = v
+	return v, nil
+}

@@ -1,0 +1,63 @@
+package judge
+
+import (
+	"context"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/policy"
+	"usher/room"
+)
+
+// facts finds out the facts that a policy asks for. A fact that can't be found out is left unknown; an error says that the homeserver or
+// the store does not answer.
+func (s *Judge) facts(ctx context.Context, r id.RoomID, q policy.Question, p *policy.InForce, snap *room.Snapshot, f policy.Facts, w *Reader) (policy.Facts, error) {
+	doc, viewer := &p.Document, w.viewer(q)
+	need := p.Requires(q.Action) &^ f.Have
+	gather := []struct {
+		fact policy.Fact
+		find func() (bool, error)
+	}{
+		{policy.FactJoined, func() (ok bool, err error) {
+			f.Joined, ok, err = s.History.joinedSince(ctx, r, viewer, q.Actor, invites.MemberEventID(snap, q.Actor), f.Now.Add(-doc.Ask.JoinedFor))
+			return ok, err
+		}},
+		{policy.FactPast, func() (ok bool, err error) {
+			f.Past, ok, err = s.History.past(ctx, r, viewer, q.Target, invites.MemberEventID(snap, q.Target), f.Now, doc.Whom.Cooldown.Longest())
+			return ok, err
+		}},
+		{policy.FactMembers, func() (ok bool, err error) {
+			f.Members, err = s.homeserver.MemberCount(ctx, r, viewer, doc.Whom.MaxMembers)
+			return true, err
+		}},
+		{policy.FactLists, func() (ok bool, err error) {
+			f.Hit, err = s.Lists.find(ctx, doc.Whom.Lists, viewer, func(l *policy.List) *policy.Hit { return l.Match(q.Target) })
+			if err == nil {
+				f.RoomHit, err = s.Lists.find(ctx, doc.Whom.Lists, viewer, func(l *policy.List) *policy.Hit { return l.MatchRoom(r) })
+			}
+			return true, err
+		}},
+		{policy.FactSpent, func() (ok bool, err error) {
+			if f.Paid {
+				return false, nil
+			}
+			err = s.readSpent(ctx, r, q.Actor, doc.Quota, f.Now, w)
+			f.Spent = w.spent
+			return true, err
+		}},
+	}
+	for _, g := range gather {
+		if need&g.fact == 0 {
+			continue
+		}
+		ok, err := g.find()
+		if err != nil && !invites.Unseen(err) {
+			return f, err
+		}
+		if ok && err == nil {
+			f.Have |= g.fact
+		}
+	}
+	return f, nil
+}

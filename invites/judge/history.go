@@ -1,0 +1,115 @@
+package judge
+
+import (
+	"context"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
+	"usher/invites"
+	"usher/policy"
+	"usher/room"
+)
+
+// maxSteps is how many member events of one user are followed back.
+const maxSteps = 100
+
+// History reads state events of the past. Events never change, so each is read once.
+type History struct {
+	homeserver Homeserver
+	events     cache[eventKey, invites.StateEvent]
+}
+
+// Event reads a state event.
+func (s *History) Event(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (invites.StateEvent, error) {
+	return s.events.get(eventKey{room: r, event: event}, func() (invites.StateEvent, error) {
+		return s.homeserver.StateEvent(ctx, r, viewer, event)
+	})
+}
+
+// memberNow reads a user's current member event, as far as the room's history can be seen.
+func (s *History) memberNow(ctx context.Context, r id.RoomID, viewer, user id.UserID, event id.EventID) (invites.StateEvent, error) {
+	e, err := s.Event(ctx, r, viewer, event)
+	if err != nil && invites.Unseen(err) {
+		return s.homeserver.CurrentEvent(ctx, r, viewer, room.MemberKey(user))
+	}
+	return e, err
+}
+
+// memberThen reads an earlier member event.
+func (s *History) memberThen(ctx context.Context, r id.RoomID, viewer, _ id.UserID, event id.EventID) (invites.StateEvent, error) {
+	return s.Event(ctx, r, viewer, event)
+}
+
+// Before returns the membership before an event: "leave" without one, empty where it can't be seen.
+func (s *History) Before(ctx context.Context, r id.RoomID, viewer id.UserID, e invites.StateEvent) (string, error) {
+	switch {
+	case e.Hidden:
+		return "", nil
+	case e.Before != nil:
+		return exactjson.Text(e.Before, "membership"), nil
+	case e.Replaces == "":
+		return "leave", nil
+	}
+	earlier, err := s.Event(ctx, r, viewer, e.Replaces)
+	if err != nil && invites.Unseen(err) {
+		return "", nil
+	}
+	return exactjson.Text(earlier.Content, "membership"), err
+}
+
+// joinedSince follows a member event back to the join, since a new display name is a new event. It stops at a time that is long enough
+// ago, and where the history can't be seen. Times are by the clocks of the members' servers.
+func (s *History) joinedSince(ctx context.Context, r id.RoomID, viewer, user id.UserID, event id.EventID, enough time.Time) (since time.Time, known bool, err error) {
+	read := s.memberNow
+	for range maxSteps {
+		if event == "" {
+			return since, false, nil
+		}
+		e, err := read(ctx, r, viewer, user, event)
+		if err != nil {
+			return since, false, err
+		}
+		if since = e.SentAt; !since.After(enough) {
+			return since, true, nil
+		}
+		before, err := s.Before(ctx, r, viewer, e)
+		if err != nil || before != "join" {
+			return since, err == nil, err
+		}
+		event, read = e.Replaces, s.memberThen
+	}
+	return since, false, nil
+}
+
+// past follows a member event back to when the user last left, declined and was kicked, for as far back as matters. A user's own server
+// dates the events that the user sends, so such a date ends the search only where the history before it can't be seen.
+func (s *History) past(ctx context.Context, r id.RoomID, viewer, user id.UserID, event id.EventID, now time.Time, matters time.Duration) (past policy.Past, known bool, err error) {
+	read, oldest := s.memberNow, now.Add(-matters)
+	var trail policy.Trail
+	last := now // date of the last event that was read
+	for range maxSteps {
+		if event == "" {
+			return trail.Past(now), true, nil
+		}
+		e, err := read(ctx, r, viewer, user, event)
+		if err != nil {
+			return trail.Past(now), invites.Unseen(err) && last.Before(oldest), invites.UnlessUnseen(err)
+		}
+		last = e.SentAt
+		own := string(e.Sender) == e.StateKey
+		if !own && e.SentAt.Before(oldest) {
+			return trail.Past(now), true, nil
+		}
+		before, err := s.Before(ctx, r, viewer, e)
+		if err != nil || before == "" {
+			return trail.Past(now), err == nil && last.Before(oldest), err
+		}
+		if trail.Add(policy.MemberStep{Before: before, After: exactjson.Text(e.Content, "membership"), Own: own, SentAt: e.SentAt}, oldest) {
+			return trail.Past(now), true, nil
+		}
+		event, read = e.Replaces, s.memberThen
+	}
+	return trail.Past(now), false, nil
+}

@@ -1,0 +1,236 @@
+package judge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
+	"usher/invites"
+	"usher/policy"
+	"usher/room"
+)
+
+// maxAbove is how many spaces, one in the other, a room inherits from.
+const maxAbove = 4
+
+// Policies reads the policies in force.
+type Policies struct {
+	homeserver Homeserver
+	self       invites.Identity
+	sources    cache[eventKey, policy.Source]
+	merged     cache[string, *policy.InForce]
+}
+
+// Of returns the policy that governs a room: its own, and the policies that it inherits from the spaces above it. It is nil where the
+// state does not tell.
+func (s *Policies) Of(ctx context.Context, r id.RoomID, viewer id.UserID) (*policy.InForce, error) {
+	snap, err := s.homeserver.Snapshot(ctx, r, viewer, []room.Key{policy.Key()}, false)
+	if err != nil {
+		return nil, err
+	}
+	return s.inForce(ctx, r, viewer, snap)
+}
+
+// inForce puts together the policy of the room in snap. It is nil where snap does not tell.
+func (s *Policies) inForce(ctx context.Context, r id.RoomID, viewer id.UserID, snap *room.Snapshot) (*policy.InForce, error) {
+	event, known := snap.Event(policy.Key())
+	if !known {
+		return nil, nil
+	}
+	var sources []policy.Source
+	if event != nil {
+		sources = append(sources, s.source(r, event))
+	}
+	sources, err := s.above(ctx, []id.RoomID{r}, viewer, sources)
+	if errors.Is(err, errUnseen) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var key strings.Builder
+	for _, source := range sources {
+		if source.Event == "" {
+			return policy.Merge(sources...), nil
+		}
+		fmt.Fprintf(&key, "%s %s %d %t %t ", source.Room, source.Event, source.Size, source.Inherited, source.Lapsed)
+	}
+	return s.merged.get(key.String(), func() (*policy.InForce, error) { return policy.Merge(sources...), nil })
+}
+
+// Own returns the layer that a room's own policy sets. Its Fault tells why it can't be read; its event is empty where the room has none.
+func (s *Policies) Own(ctx context.Context, r id.RoomID, viewer id.UserID) (policy.Source, error) {
+	snap, err := s.homeserver.Snapshot(ctx, r, viewer, []room.Key{policy.Key()}, true)
+	if err != nil {
+		return policy.Source{}, err
+	}
+	if event, _ := snap.Event(policy.Key()); event != nil {
+		return s.source(r, event), nil
+	}
+	return policy.Source{Room: r}, nil
+}
+
+// source reads one policy event.
+func (s *Policies) source(r id.RoomID, event *room.Event) policy.Source {
+	if event.ID == "" {
+		return policy.Read(r, event)
+	}
+	source, _ := s.sources.get(eventKey{r, event.ID, len(event.Content)}, func() (policy.Source, error) { return policy.Read(r, event), nil })
+	return source
+}
+
+// errUnseen says that a snapshot does not tell which policies a room inherits: it may inherit some.
+var errUnseen = errors.New("invites: what a room inherits is not known")
+
+// above adds the policies of the spaces that the last room of a chain belongs to, nearest first.
+func (s *Policies) above(ctx context.Context, chain []id.RoomID, viewer id.UserID, sources []policy.Source) ([]policy.Source, error) {
+	r := chain[len(chain)-1]
+	claims := s.homeserver.Spaces(r)
+	if len(claims) == 0 || len(chain) > maxAbove {
+		return sources, nil
+	}
+	parents, err := s.parents(ctx, r, viewer, claims)
+	if err != nil {
+		return sources, err
+	}
+	for _, space := range parents {
+		if slices.Contains(chain, space) {
+			continue
+		}
+		snap, err := s.space(ctx, space, r)
+		if err != nil {
+			return sources, err
+		}
+		if snap == nil {
+			continue
+		}
+		if event, _ := snap.Event(policy.Key()); event != nil {
+			source, err := s.inherited(ctx, space, event)
+			if err != nil {
+				return sources, err
+			}
+			sources = append(sources, source)
+		}
+		return s.above(ctx, append(chain, space), s.self.Bot, sources)
+	}
+	return sources, nil
+}
+
+// inherited reads the policy of a space, and whether the person who wrote it may still write it.
+func (s *Policies) inherited(ctx context.Context, space id.RoomID, event *room.Event) (policy.Source, error) {
+	source := s.source(space, event)
+	source.Inherited = true
+	person := source.Person(s.self.Bot)
+	if person == "" {
+		source.Lapsed = true
+		return source, nil
+	}
+	needs := []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}, room.MemberKey(person)}
+	snap, err := s.homeserver.Snapshot(ctx, space, s.self.Bot, needs, false)
+	if err != nil {
+		return source, fmt.Errorf("reading who may write the space's policy: %w", err)
+	}
+	may := snap.CanSend(person, policy.EventType, true)
+	if may.Verdict == room.Unknown {
+		return source, errUnseen
+	}
+	source.Lapsed = may.Verdict != room.Allow
+	return source, nil
+}
+
+// parents lists which of the spaces that claim a room the room names as its own, the canonical ones first, then by id
+// (https://spec.matrix.org/latest/client-server-api/#mspaceparent-relationships). A room belongs to a space only if both
+// say so: no room is put under a stranger's policy, nor takes one that is not meant for it. And since naming a parent
+// changes the policy, it counts only where it takes as much power as writing the policy does.
+func (s *Policies) parents(ctx context.Context, r id.RoomID, viewer id.UserID, claims []id.RoomID) ([]id.RoomID, error) {
+	needs := []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}}
+	for _, space := range claims {
+		needs = append(needs, room.Key{Type: "m.space.parent", StateKey: string(space)})
+	}
+	snap, err := s.homeserver.Snapshot(ctx, r, viewer, needs, false)
+	if err != nil {
+		return nil, fmt.Errorf("reading which spaces the room is in: %w", err)
+	}
+	if !tells(snap, needs) {
+		return nil, errUnseen
+	}
+	naming, known := snap.NeededToSend("m.space.parent")
+	writing, knows := snap.NeededToSend(policy.EventType)
+	if !known || !knows || naming < writing {
+		return nil, nil
+	}
+	var canonical, others []id.RoomID
+	for _, space := range claims {
+		event, _ := snap.Event(room.Key{Type: "m.space.parent", StateKey: string(space)})
+		switch {
+		case !links(event):
+		case string(exactjson.Find(event.Content, "canonical")) == "true":
+			canonical = append(canonical, space)
+		default:
+			others = append(others, space)
+		}
+	}
+	slices.Sort(canonical)
+	slices.Sort(others)
+	return append(canonical, others...), nil
+}
+
+// space shows a space if it holds a room as its child and the bot can read it, else nil.
+func (s *Policies) space(ctx context.Context, space, child id.RoomID) (*room.Snapshot, error) {
+	claim := room.Key{Type: "m.space.child", StateKey: string(child)}
+	create := room.Key{Type: "m.room.create"}
+	needs := []room.Key{create, claim, policy.Key()}
+	snap, err := s.homeserver.Snapshot(ctx, space, s.self.Bot, needs, false)
+	if errors.Is(err, invites.ErrNoView) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the space's state: %w", err)
+	}
+	if !tells(snap, needs) {
+		return nil, errUnseen
+	}
+	event, _ := snap.Event(claim)
+	creation, _ := snap.Event(create)
+	if !links(event) || creation == nil || exactjson.Text(creation.Content, "type") != "m.space" {
+		return nil, nil
+	}
+	return snap, nil
+}
+
+// tells reports whether a snapshot knows all of needs.
+func tells(snap *room.Snapshot, needs []room.Key) bool {
+	return !slices.ContainsFunc(needs, func(k room.Key) bool {
+		_, known := snap.Event(k)
+		return !known
+	})
+}
+
+// links reports whether an m.space.parent or m.space.child event links two rooms: one that names no server does not.
+func links(event *room.Event) bool {
+	if event == nil {
+		return false
+	}
+	servers, ok := exactjson.Get(event.Content, "via").Texts()
+	return ok && len(servers) > 0
+}
+
+// Look shows the state by which acts in a policy's name are judged: the door, and the standing of the policy's authors, the bot and
+// others. It is nil where the bot can't see the room.
+func (s *Policies) Look(ctx context.Context, r id.RoomID, p *policy.InForce, others ...id.UserID) (*room.Snapshot, error) {
+	users := append(others, s.self.Bot)
+	needs := append(policy.GuardNeeds(users...), p.AuthorKeys(s.self.Bot)...)
+	snap, err := s.homeserver.Snapshot(ctx, r, "", needs, false)
+	if errors.Is(err, invites.ErrNoView) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the room's state: %w", err)
+	}
+	return snap, nil
+}

@@ -1,0 +1,120 @@
+package judge
+
+import (
+	"context"
+	"sync"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/policy"
+)
+
+// Lists looks users up in policy lists: rooms whose state bans users by rules.
+type Lists struct {
+	homeserver Homeserver
+	self       invites.Identity
+	reach      *Reach
+
+	mu   sync.Mutex
+	kept map[id.RoomID]*list // as many as policies name
+}
+
+// list is a policy list as the bot last read it.
+type list struct {
+	mu    sync.Mutex
+	have  bool // rules were read before
+	rules policy.List
+}
+
+// of returns the list of a room.
+func (s *Lists) of(r id.RoomID) *list {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kept == nil {
+		s.kept = map[id.RoomID]*list{}
+	}
+	if s.kept[r] == nil {
+		s.kept[r] = &list{}
+	}
+	return s.kept[r]
+}
+
+// find returns the first rule of the lists that match finds, or nil. The text of the rule is for users who may read the list.
+func (s *Lists) find(ctx context.Context, lists []id.RoomID, asker id.UserID, match func(*policy.List) *policy.Hit) (*policy.Hit, error) {
+	for _, r := range lists {
+		hit, _, err := s.lookUp(ctx, r, match)
+		if err != nil {
+			return nil, err
+		}
+		if hit == nil {
+			continue
+		}
+		may, err := s.reach.mayRead(ctx, r, asker)
+		if !may {
+			hit.Entity, hit.Reason = "", ""
+		}
+		return hit, err
+	}
+	return nil, nil
+}
+
+// lookUp brings a list up to date and looks a rule up in it. It returns the number of its rules, too.
+func (s *Lists) lookUp(ctx context.Context, r id.RoomID, match func(*policy.List) *policy.Hit) (*policy.Hit, int, error) {
+	if _, err := s.homeserver.Snapshot(ctx, r, "", nil, false); err != nil {
+		return nil, 0, err // policies name any room: only rooms that can be read are remembered
+	}
+	w := s.of(r)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	changes, whole, err := s.homeserver.Collect(ctx, r, policy.ListTypes(), w.have)
+	if err != nil {
+		return nil, 0, err
+	}
+	if w.have = true; whole {
+		w.rules = policy.List{}
+	}
+	for _, change := range changes {
+		if change.Event == nil {
+			w.rules.Set(change.Key, nil)
+			continue
+		}
+		w.rules.Set(change.Key, change.Event.Content)
+	}
+	hit := match(&w.rules)
+	if hit != nil {
+		hit.List = r
+	}
+	return hit, w.rules.Len(), nil
+}
+
+// ListLine is a policy list that a room watches.
+type ListLine struct {
+	Room  id.RoomID
+	Rules int
+	Err   error // the list can't be read
+}
+
+// Of describes the policy lists that a policy watches, as far as the asker may know (Readable).
+func (s *Lists) Of(ctx context.Context, p *policy.InForce, asker id.UserID) []ListLine {
+	lines := make([]ListLine, len(p.Document.Whom.Lists))
+	for i, r := range p.Document.Whom.Lists {
+		lines[i].Room = r
+		lines[i].Rules, lines[i].Err = s.Readable(ctx, r, asker)
+	}
+	return lines
+}
+
+// Readable counts the rules of a policy list that the bot can read, for a user who could read it, too. ErrNoView says that one of both
+// can't, and not which.
+func (s *Lists) Readable(ctx context.Context, r id.RoomID, asker id.UserID) (rules int, err error) {
+	may, err := s.reach.mayRead(ctx, r, asker)
+	if err != nil {
+		return 0, err
+	}
+	if !may {
+		return 0, invites.ErrNoView
+	}
+	_, rules, err = s.lookUp(ctx, r, func(*policy.List) *policy.Hit { return nil })
+	return rules, err
+}

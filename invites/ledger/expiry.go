@@ -1,0 +1,197 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
+	"usher/invites"
+	"usher/invites/judge"
+	"usher/policy"
+	"usher/room"
+)
+
+// ExpiryStore is the part of the store that knows when open invitations are due to expire.
+type ExpiryStore interface {
+	// Unchecked returns up to limit rooms with open invitations whose rule was last set before a time, or never.
+	Unchecked(ctx context.Context, before time.Time, limit int) ([]id.RoomID, error)
+	// SetExpiry keeps a room's rule.
+	SetExpiry(ctx context.Context, r id.RoomID, rule invites.ExpiryRule, now time.Time) error
+	// Overdue returns up to limit open invitations that should have expired by now, but for those tried after a time.
+	Overdue(ctx context.Context, now, tried time.Time, limit int) ([]invites.Invitation, error)
+	// Tried marks invitations as tried at a time.
+	Tried(ctx context.Context, at time.Time, entries ...int64) error
+	// ToRemind returns up to limit open invitations of whose expiry their inviters should be reminded by now, and were not.
+	ToRemind(ctx context.Context, now time.Time, limit int) ([]invites.Invitation, error)
+	// PendingOf returns the open invitation of a user in a room, or ErrNotFound.
+	PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (invites.Invitation, error)
+	// Record adds rows that do not exist yet, and their audit, in one commit. It returns the rows as stored.
+	Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, charges ...invites.Charge) ([]invites.Change, error)
+}
+
+// Homeserver shows state, as judge.Homeserver does.
+type Homeserver interface {
+	Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error)
+}
+
+// Expiries withdraws invitations that nobody has answered in time. All fields are required.
+type Expiries struct {
+	Store      ExpiryStore
+	Homeserver Homeserver
+	Clock      invites.Clock
+	Self       invites.Identity
+	Judge      *judge.Judge
+}
+
+// How often the sweep looks at rooms, and how much it does at a time.
+const (
+	expiryRooms   = 20
+	expiryEntries = 100
+	recheckEvery  = time.Hour      // a policy that changed unseen
+	retryEvery    = 24 * time.Hour // an expiry that was refused
+)
+
+// Rule returns a room's rule. Where the policy can't be seen or read there is none.
+func (s *Expiries) Rule(ctx context.Context, r id.RoomID) (invites.ExpiryRule, error) {
+	return s.rule(ctx, r, judge.KickAnybody(s.Self.Bot))
+}
+
+// rule returns a room's rule as far as it goes for one withdrawal.
+func (s *Expiries) rule(ctx context.Context, r id.RoomID, kick room.Action) (rule invites.ExpiryRule, err error) {
+	p, err := s.Judge.Policies.Of(ctx, r, s.Self.Bot)
+	if errors.Is(err, invites.ErrNoView) {
+		return rule, nil
+	}
+	if err != nil || p == nil || p.Fault() != nil || p.Document.Pending.ExpireAfter == 0 {
+		return rule, err
+	}
+	snap, err := s.Judge.Policies.Look(ctx, r, p, kick.Target)
+	if err != nil || snap == nil {
+		return rule, err
+	}
+	pending := p.Document.Pending
+	return invites.ExpiryRule{
+		After: pending.ExpireAfter, Remind: min(pending.RemindBefore, pending.ExpireAfter),
+		Powerless: room.Authorize(snap, kick).Verdict != room.Allow,
+		Lends:     p.Entitled(snap, "pending.expire_after", kick).Verdict != room.Allow,
+	}, nil
+}
+
+// Expire finds expired invitations, records their withdrawal, and returns the rows to deliver, and the invitations of whose expiry somebody
+// is to be reminded. Its work is bounded; the next call goes on.
+func (s *Expiries) Expire(ctx context.Context) (due []int64, remind []invites.Invitation, err error) {
+	now := s.Clock.Now()
+	if err := s.check(ctx, now); err != nil {
+		return nil, nil, err
+	}
+	overdue, err := s.Store.Overdue(ctx, now, now.Add(-retryEvery), expiryEntries)
+	if err != nil {
+		return nil, nil, err
+	}
+	if due, err = s.record(ctx, overdue, now); err != nil {
+		return nil, nil, err
+	}
+	remind, err = s.Store.ToRemind(ctx, now, expiryEntries)
+	return due, remind, err
+}
+
+// check reads the rules of some rooms anew.
+func (s *Expiries) check(ctx context.Context, now time.Time) error {
+	rooms, err := s.Store.Unchecked(ctx, now.Add(-recheckEvery), expiryRooms)
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, r := range rooms {
+		rule, err := s.Rule(ctx, r)
+		if err != nil {
+			failed = fmt.Errorf("reading the policy of %s: %w", r, err)
+			continue
+		}
+		if rule.Powerless || rule.Lends {
+			rule = invites.ExpiryRule{} // !pending says so; it may change
+		}
+		if err := s.Store.SetExpiry(ctx, r, rule, now); err != nil {
+			return err
+		}
+	}
+	return failed
+}
+
+// requestFor is the request of a withdrawal: one a day for each invitation.
+func requestFor(e invites.Invitation, at time.Time) string {
+	return "expire:" + at.UTC().Format(time.DateOnly) + ":" + e.Event.String()
+}
+
+// record makes a row for each invitation: its own, once a day.
+func (s *Expiries) record(ctx context.Context, overdue []invites.Invitation, now time.Time) ([]int64, error) {
+	if len(overdue) == 0 {
+		return nil, nil
+	}
+	rows, audit := make([]invites.Change, len(overdue)), make([]invites.Audit, len(overdue))
+	tried := make([]int64, len(overdue))
+	for i, e := range overdue {
+		rows[i] = invites.Change{
+			Origin: invites.OriginExpiry, Request: requestFor(e, now), CommandRoom: e.Room, Action: policy.ActionExpire, Room: e.Room, Target: e.Target, Actor: s.Self.Bot, Performer: s.Self.Bot,
+			Reason: "The invitation was not answered in time.", Status: invites.StatusOpen, Code: "expired", CreatedAt: now, DueAt: now,
+		}
+		audit[i] = invites.AuditOf(rows[i], invites.AuditDecision, room.Allow.String(), "expired", "", now)
+		tried[i] = e.ID
+	}
+	stored, err := s.Store.Record(ctx, rows, audit)
+	if err != nil {
+		return nil, err
+	}
+	var due []int64
+	for _, row := range stored {
+		if row.Status == invites.StatusOpen {
+			due = append(due, row.ID)
+		}
+	}
+	return due, s.Store.Tried(ctx, now, tried...)
+}
+
+// Wanted implements delivery.Check.
+func (s *Expiries) Wanted(ctx context.Context, row invites.Change) (code, detail string, err error) {
+	if stands, err := s.stands(ctx, row); err != nil || !stands {
+		return "", "", err
+	}
+	q := policy.Question{Action: row.Action, Actor: row.Actor, Performer: row.Performer, Target: row.Target}
+	d := policy.Decision{Code: policy.CodeStands, Side: policy.SidePolicy}
+	return string(d.Code), policy.Explain(q, d).String(), nil
+}
+
+// stands reports whether an invitation whose withdrawal was recorded is to stand after all: it was answered or renewed, or the policy has
+// changed.
+func (s *Expiries) stands(ctx context.Context, row invites.Change) (bool, error) {
+	entry, err := s.Store.PendingOf(ctx, row.Room, row.Target)
+	if errors.Is(err, invites.ErrNotFound) {
+		return true, nil
+	} else if err != nil {
+		return false, err
+	}
+	// The ledger hears of a renewal with the next transaction, the room shows it at once.
+	member := room.MemberKey(row.Target)
+	snap, err := s.Homeserver.Snapshot(ctx, row.Room, s.Self.Bot, []room.Key{member}, true)
+	if errors.Is(err, invites.ErrNoView) {
+		return true, nil
+	} else if err != nil {
+		return false, err
+	}
+	switch event, known := snap.Event(member); {
+	case !known:
+		return false, fmt.Errorf("state unknown: %v", member)
+	case event != nil && event.ID != entry.Event && exactjson.Text(event.Content, "membership") == "invite":
+		return true, nil
+	}
+	rule, err := s.rule(ctx, row.Room, room.Action{Type: room.Kick, Sender: s.Self.Bot, Target: row.Target})
+	if err != nil {
+		return false, err
+	}
+	expired := rule.After > 0 && !rule.Lends && !entry.At.Add(rule.After).After(s.Clock.Now())
+	return !expired || row.Request != requestFor(entry, row.CreatedAt), nil
+}

@@ -1,0 +1,82 @@
+package ledger
+
+import (
+	"context"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/invites/judge"
+)
+
+// Store is the part of the store that remembers invitations.
+type Store interface {
+	// Pending returns up to limit open invitations of a room, the oldest first, and how many there are.
+	Pending(ctx context.Context, r id.RoomID, limit int) ([]invites.Invitation, int, error)
+	// PendingOf returns the open invitation of a user in a room, or ErrNotFound.
+	PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (invites.Invitation, error)
+	// PendingBy returns up to limit open invitations of a room by an inviter, the oldest first.
+	PendingBy(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]invites.Invitation, error)
+	// EntriesOf returns up to limit invitations of a user in a room, the newest first.
+	EntriesOf(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]invites.Invitation, error)
+	// Roots returns up to limit users who invited others in a room and were not invited before that, by their first invitation.
+	Roots(ctx context.Context, r id.RoomID, limit int) ([]id.UserID, error)
+	// Children returns up to limit invitations, the oldest first, of users who are in a room through an inviter: those whose newest
+	// invitation, of those before they invited anybody themselves, is by the inviter. So nobody is their own ancestor.
+	Children(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]invites.Invitation, error)
+	// Tallies counts a room's invitations since a time.
+	Tallies(ctx context.Context, r id.RoomID, since time.Time) ([]invites.Tally, error)
+	// RecentAudit returns up to limit audit rows of a room, the newest first.
+	RecentAudit(ctx context.Context, q invites.AuditQuery, limit int) ([]invites.Audit, error)
+}
+
+// Ledger reads for askers. All fields are required.
+type Ledger struct {
+	Store    Store
+	Judge    *judge.Judge
+	Expiries *Expiries
+}
+
+// Open lists open invitations of a room.
+type Open struct {
+	Invitations []invites.Invitation // the oldest first
+	Total       int
+	Rule        invites.ExpiryRule // when they expire
+}
+
+// Pending returns up to limit open invitations of a room.
+func (s *Ledger) Pending(ctx context.Context, asker id.UserID, r id.RoomID, limit int) (open Open, err error) {
+	if err := s.Judge.Reach.Member(ctx, r, asker); err != nil {
+		return Open{}, err
+	}
+	if open.Invitations, open.Total, err = s.Store.Pending(ctx, r, limit); err != nil {
+		return Open{}, err
+	}
+	open.Rule, err = s.Expiries.Rule(ctx, r)
+	return open, err
+}
+
+// Past returns up to limit invitations of a user in a room, the newest first.
+func (s *Ledger) Past(ctx context.Context, asker id.UserID, r id.RoomID, target id.UserID, limit int) ([]invites.Invitation, error) {
+	if err := s.Judge.Reach.Member(ctx, r, asker); err != nil {
+		return nil, err
+	}
+	return s.Store.EntriesOf(ctx, r, target, limit)
+}
+
+// Tallies counts the invitations of a room since a time.
+func (s *Ledger) Tallies(ctx context.Context, asker id.UserID, r id.RoomID, since time.Time) ([]invites.Tally, error) {
+	if err := s.Judge.Reach.Member(ctx, r, asker); err != nil {
+		return nil, err
+	}
+	return s.Store.Tallies(ctx, r, since)
+}
+
+// Audit returns up to limit audit rows of a room, the newest first, for an asker with the power to kick.
+func (s *Ledger) Audit(ctx context.Context, asker id.UserID, q invites.AuditQuery, limit int) ([]invites.Audit, error) {
+	if err := s.Judge.Reach.MayKick(ctx, q.Room, asker); err != nil {
+		return nil, err
+	}
+	return s.Store.RecentAudit(ctx, q, limit)
+}

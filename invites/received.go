@@ -1,0 +1,44 @@
+package invites
+
+import (
+	"encoding/json"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+)
+
+// Received is an event that the inbox keeps: a command, or a change in the bot's own life (an invitation to it, a tombstone).
+type Received struct {
+	Seq        int64           // order of arrival, set by Store.Receive
+	Event      id.EventID      // unique: an event acts once
+	Room       id.RoomID       // room that it came from
+	Sender     id.UserID       // as the homeserver vouches for it
+	Type       string          // event type
+	StateKey   *string         // nil: no state event
+	Raw        json.RawMessage // the event as received
+	SentAt     time.Time       // origin_server_ts
+	ReceivedAt time.Time       // when the transaction arrived
+	Redacted   bool            // taken back by its sender before it ran
+	Handled    bool            // its reply is out, nothing is left to do
+	Answer     id.EventID      // status message that is edited as the work goes on; empty: none
+}
+
+// Undecodable is an event, or bytes sent in place of one, that could not be read. It is kept for the operator.
+type Undecodable struct {
+	Transaction string
+	Raw         []byte // at most the first 64 KiB
+	Fault       string
+	ReceivedAt  time.Time
+}
+
+// MemberEvent is the part of an m.room.member event that the ledger needs.
+type MemberEvent struct {
+	Event      id.EventID
+	Room       id.RoomID
+	Target     id.UserID // whose membership it is
+	Sender     id.UserID
+	Membership string    // "invite", "join", "leave" or "ban"
+	ThirdParty bool      // an invitation by e-mail or telephone number that was claimed
+	SentAt     time.Time // origin_server_ts
+	SeenAt     time.Time // by our own clock
+}

@@ -1,0 +1,175 @@
+package requests
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/invites/judge"
+	"usher/policy"
+	"usher/room"
+)
+
+// EditorStore is the part of the store that records who had a policy written.
+type EditorStore interface {
+	// Record adds audit rows.
+	Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, charges ...invites.Charge) ([]invites.Change, error)
+	// RecentAudit returns up to limit audit rows of a room, the newest first.
+	RecentAudit(ctx context.Context, q invites.AuditQuery, limit int) ([]invites.Audit, error)
+}
+
+// EditorHomeserver reads and sets policy events. Errors are those of judge.Homeserver.
+type EditorHomeserver interface {
+	// Snapshot returns the known state of a room, as judge.Homeserver does.
+	Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error)
+	// SendState sets a piece of state as a user: a local one by identity assertion, or the bot.
+	SendState(ctx context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error)
+	// History returns the last events of one piece of state, newest first, read as in Snapshot.
+	History(ctx context.Context, r id.RoomID, viewer id.UserID, k room.Key, limit int) ([]invites.StateEvent, error)
+}
+
+// Editor writes policies. All fields are required.
+type Editor struct {
+	Store      EditorStore
+	Homeserver EditorHomeserver
+	Clock      invites.Clock
+	Self       invites.Identity
+}
+
+// Refusal is why a policy could not be written, for people.
+type Refusal struct {
+	Code string
+	Text string
+}
+
+// Error implements error.
+func (r Refusal) Error() string { return r.Text }
+
+// Reason codes of edits.
+const (
+	CodeEditPower  = "policy.edit.power"       // the actor may not send the policy event
+	CodeEditBot    = "policy.edit.performer"   // the actor may, but the bot can't act for them and lacks the power itself
+	CodeEditView   = "policy.edit.no_view"     // the room can't be seen, or the actor is not in it
+	CodeEditServer = "policy.edit.homeserver"  // the homeserver refused it
+	CodeEditLarge  = "policy.edit.too_large"   // more than an event holds
+	actionPolicy   = room.ActionType("policy") // in the audit
+	maxContent     = 60_000                    // bytes: an event holds 65,536 in all
+	codeEdited     = "policy.edited"           // of an audit row
+)
+
+// Write sets a room's own policy for an actor whom the room's power levels let send that event: as the actor where Usher may, else as the
+// bot, if it has the power too. The error is a Refusal where it is not to be.
+func (s *Editor) Write(ctx context.Context, command id.EventID, r id.RoomID, actor id.UserID, layer policy.Layer) (by id.UserID, err error) {
+	content := layer.ContentFor(actor)
+	if len(content) > maxContent {
+		return "", Refusal{CodeEditLarge, "That is more than a policy event can hold. Keep long lists in a policy list (!lists)."}
+	}
+	by, err = s.writer(ctx, r, actor)
+	if err != nil {
+		return "", err
+	}
+	if by != s.Self.Bot {
+		content = layer.Content()
+	}
+	event, err := s.Homeserver.SendState(ctx, r, by, policy.Key(), content)
+	if invites.Refused(err) {
+		return "", Refusal{CodeEditServer, "The homeserver refused it: " + judge.Meaning(invites.Errcode(err)) + "."}
+	}
+	if err != nil {
+		return "", fmt.Errorf("writing the policy: %w", err)
+	}
+	_, err = s.Store.Record(ctx, nil, []invites.Audit{{
+		At: s.Clock.Now(), Kind: invites.AuditEffect, Action: actionPolicy, Room: r, Actor: actor, Performer: by,
+		Verdict: string(invites.StatusDone), Code: codeEdited, Policy: event, Request: string(command),
+	}})
+	return by, err
+}
+
+// writer chooses who sends the policy event, by the current state.
+func (s *Editor) writer(ctx context.Context, r id.RoomID, actor id.UserID) (id.UserID, error) {
+	needs := []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}, room.MemberKey(actor), room.MemberKey(s.Self.Bot)}
+	snap, err := s.Homeserver.Snapshot(ctx, r, actor, needs, true)
+	if errors.Is(err, invites.ErrNoView) {
+		return "", Refusal{CodeEditView, "I can't see that room."}
+	}
+	if err != nil {
+		return "", err
+	}
+	may := snap.CanSend(actor, policy.EventType, true)
+	switch {
+	case may.Verdict == room.Unknown:
+		return "", fmt.Errorf("reading who may write the policy: %v unknown", may.Evidence.Key)
+	case may.Rule == room.RuleStatePower:
+		return "", Refusal{CodeEditPower, fmt.Sprintf("The policy is for those with power level %d here, and you have %d.", may.Evidence.Needed, may.Evidence.Had)}
+	case may.Verdict != room.Allow:
+		return "", Refusal{CodeEditView, "You are not in that room."}
+	case s.Self.MayAssert(actor):
+		return actor, nil
+	}
+	can := snap.CanSend(s.Self.Bot, policy.EventType, true)
+	if can.Verdict == room.Allow {
+		return s.Self.Bot, nil
+	}
+	return "", Refusal{CodeEditBot, fmt.Sprintf("You may write the policy, but I can't do it for you: I can't act as you, and I need power level %d myself.", can.Evidence.Needed)}
+}
+
+// Revision is one version of a room's policy.
+type Revision struct {
+	By     id.UserID // sender of the event
+	For    id.UserID // had the bot write it; empty: nobody, or unknown by now
+	At     time.Time
+	Event  id.EventID
+	Before policy.Layer // empty without one that could be read
+	After  policy.Layer
+	Fault  error // why it could not be read
+}
+
+// History returns the last versions of a room's own policy, newest first.
+func (s *Editor) History(ctx context.Context, r id.RoomID, viewer id.UserID, limit int) ([]Revision, error) {
+	events, err := s.Homeserver.History(ctx, r, viewer, policy.Key(), limit+1)
+	if err != nil {
+		return nil, err
+	}
+	var list []Revision
+	for i, e := range events {
+		if i == limit {
+			break
+		}
+		rev := Revision{By: e.Sender, At: e.SentAt, Event: e.ID}
+		rev.After, rev.Fault = policy.Parse(e.Content)
+		if i+1 < len(events) {
+			rev.Before, _ = policy.Parse(events[i+1].Content)
+		}
+		list = append(list, rev)
+	}
+	return list, s.askers(ctx, r, list)
+}
+
+// maxTraced is how many audit rows are looked through for the actors for whom the bot wrote.
+const maxTraced = 1000
+
+// askers fills in who asked for the versions that the bot wrote.
+func (s *Editor) askers(ctx context.Context, r id.RoomID, list []Revision) error {
+	if !slices.ContainsFunc(list, func(rev Revision) bool { return rev.By == s.Self.Bot }) {
+		return nil
+	}
+	audit, err := s.Store.RecentAudit(ctx, invites.AuditQuery{Room: r, User: s.Self.Bot}, maxTraced)
+	if err != nil {
+		return fmt.Errorf("looking up who had the policy written: %w", err)
+	}
+	for i := range list {
+		wrote := func(a invites.Audit) bool {
+			return a.Action == actionPolicy && a.Policy == list[i].Event && a.Performer == s.Self.Bot
+		}
+		if n := slices.IndexFunc(audit, wrote); n >= 0 {
+			list[i].For = audit[n].Actor
+		}
+	}
+	return nil
+}

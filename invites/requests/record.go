@@ -1,0 +1,124 @@
+package requests
+
+import (
+	"cmp"
+	"context"
+	"errors"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/invites/judge"
+	"usher/policy"
+	"usher/room"
+)
+
+// record decides on the targets that have no row yet, and commits rows and audit together. The commit also claims the rows to deliver at
+// once, which saves nearly every command a commit.
+func (s *Requests) record(ctx context.Context, req Request) (all []invites.Change, claimed map[int64]bool, err error) {
+	known, err := s.Store.ChangesOf(ctx, string(req.Command))
+	if err != nil {
+		return nil, nil, err
+	}
+	have := make(map[id.UserID]bool, len(known))
+	for _, row := range known {
+		have[row.Target] = have[row.Target] || row.Action == req.Action // in whatever room its alias named then
+	}
+	fresh := req
+	fresh.Targets = nil
+	for _, target := range req.Targets {
+		if !have[target] {
+			have[target] = true
+			fresh.Targets = append(fresh.Targets, target)
+		}
+	}
+	if len(fresh.Targets) == 0 {
+		return known, nil, nil
+	}
+	stored, claimed, err := s.decideAndRecord(ctx, fresh, len(known) == 0)
+	return append(known, stored...), claimed, err
+}
+
+// claims reports whether a row was stored with the lease that it was given. Another process may have stored it before.
+func claims(given, stored invites.Change) bool {
+	return given.Attempt == 1 && stored.Attempt == 1 && stored.Status == invites.StatusOpen &&
+		stored.LeasedUntil.UnixMilli() == given.LeasedUntil.UnixMilli()
+}
+
+// spendTries is how often a decision is made again because other requests charged the same quotas meanwhile.
+const spendTries = 20
+
+// decideAndRecord decides on all targets and records the rows, with the quotas that they spend, in one commit. With claim, that commit
+// also claims the rows to deliver at once.
+func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool) (stored []invites.Change, claimed map[int64]bool, err error) {
+	for try := 1; ; try++ {
+		w := &judge.Reader{}
+		judged, err := s.Judge.Each(ctx, req.Room, s.questions(req), w)
+		if err != nil {
+			return nil, nil, err
+		}
+		rows, audit := s.rows(req, judged)
+		if err := s.Cards.Limit(ctx, rows); err != nil {
+			return nil, nil, err
+		}
+		for i, left := 0, s.AtOnce; claim && i < len(rows) && left > 0; i++ {
+			if row := &rows[i]; row.Status == invites.StatusOpen {
+				row.Attempt, row.LeasedUntil = 1, row.CreatedAt.Add(s.Delivery.Limits.Lease)
+				left--
+			}
+		}
+		stored, err = s.Store.Record(ctx, rows, audit, s.charges(req, rows, judged, w)...)
+		claimed = make(map[int64]bool, s.AtOnce)
+		for i, row := range stored {
+			claimed[row.ID] = claims(rows[i], row)
+		}
+		if !errors.Is(err, invites.ErrSpent) || try == spendTries {
+			return stored, claimed, err
+		}
+	}
+}
+
+// charges are the quotas that rows spend.
+func (s *Requests) charges(req Request, rows []invites.Change, judged []judge.Judgement, w *judge.Reader) []invites.Charge {
+	c := invites.Charge{Room: req.Room, Version: w.Version, Server: policy.ServerName(req.Actor), At: s.Clock.Now()}
+	for i := range rows {
+		if judged[i].Charges && (rows[i].Status == invites.StatusOpen || rows[i].Status == invites.StatusWaiting) {
+			c.For = append(c.For, rows[i])
+		}
+	}
+	if len(c.For) == 0 {
+		return nil
+	}
+	return []invites.Charge{c}
+}
+
+// rows turns judgements into rows and their audit.
+func (s *Requests) rows(req Request, judged []judge.Judgement) ([]invites.Change, []invites.Audit) {
+	now := s.Clock.Now()
+	rows, audit := make([]invites.Change, len(judged)), make([]invites.Audit, len(judged))
+	for i, j := range judged {
+		q, d := j.Question, j.Decision
+		row := invites.Change{
+			Origin: cmp.Or(req.Origin, invites.OriginCommand), Request: string(req.Command), Command: req.Command, CommandRoom: req.CommandRoom, Action: req.Action, Room: req.Room, Via: req.Via,
+			Target: q.Target, Actor: cmp.Or(req.Asker, q.Actor), Performer: q.Performer, Reason: req.Reason,
+			Status: invites.StatusOpen, Code: string(d.Code), CreatedAt: now, DueAt: now,
+		}
+		switch {
+		case d.Code == policy.CodeAlready || d.Code == policy.CodeAlreadyJoined:
+			row.Status, row.SettledAt, row.Detail = invites.StatusDone, now, j.Explain().String()
+		case d.Code == policy.CodeApproval:
+			row.Status, row.Detail = invites.StatusWaiting, j.Explain().String()
+		case !mayTry(q, d):
+			row.Status, row.SettledAt, row.Detail = invites.StatusRefused, now, j.Explain().String()
+		}
+		rows[i] = row
+		audit[i] = invites.AuditOf(row, invites.AuditDecision, d.Verdict.String(), string(d.Code), d.Policy, now)
+	}
+	return rows, audit
+}
+
+// mayTry reports whether a decision lets Usher ask the homeserver. An unknown one does not, save where somebody asks for their own
+// membership and sends it themselves: then no power is lent, and the homeserver knows best.
+func mayTry(q policy.Question, d policy.Decision) bool {
+	return d.Verdict == room.Allow || (d.Verdict == room.Unknown && q.Own())
+}

@@ -1,0 +1,134 @@
+package requests
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/invites/cards"
+	"usher/invites/delivery"
+	"usher/invites/judge"
+	"usher/policy"
+	"usher/room"
+)
+
+// Store is the part of the store that requests need.
+type Store interface {
+	// ChangesOf returns the rows of one request, by ID.
+	ChangesOf(ctx context.Context, request string) ([]invites.Change, error)
+	// Record adds rows, audit and charges in one commit. Rows that exist already (same request, action, room, target) are left as
+	// they are, and an audit row of a decision is added only once for each. It returns the rows as stored, in the order given. ErrSpent
+	// says that the quotas of a charge have changed since they were read, and nothing was recorded.
+	Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, charges ...invites.Charge) ([]invites.Change, error)
+}
+
+// Homeserver finds and enters rooms. Errors are *ActError.
+type Homeserver interface {
+	// Act makes one change, once.
+	Act(ctx context.Context, e invites.Effect) error
+	// Resolve looks an alias up, and servers that know the room.
+	Resolve(ctx context.Context, alias id.RoomAlias) (id.RoomID, []string, error)
+}
+
+// Requests carries out the use cases. All fields are required.
+type Requests struct {
+	Store      Store
+	Homeserver Homeserver
+	Queue      invites.Queue
+	Clock      invites.Clock
+	Self       invites.Identity
+	Judge      *judge.Judge
+	Delivery   *delivery.Delivery
+	Cards      *cards.Cards
+	AtOnce     int // how many rows of one request are delivered before Ask returns; the others are queued
+}
+
+// Request is one action on some targets in one room, asked for by one actor.
+type Request struct {
+	Origin      invites.Origin
+	Command     id.EventID // event that asks
+	CommandRoom id.RoomID
+	Actor       id.UserID // verified sender of the command
+	Action      room.ActionType
+	Room        id.RoomID
+	Via         []string
+	Targets     []id.UserID
+	Reason      string
+	AsBot       bool      // the bot performs also where it could act as the actor
+	Asker       id.UserID // the actor in records, where an operator sends the bot somewhere; empty: the actor
+	Viewer      id.UserID // read as this user where the bot can't, since they only ask; empty: as the actor
+}
+
+// questions are what a request asks of the judge, one for each target.
+func (s *Requests) questions(req Request) []policy.Question {
+	list := make([]policy.Question, len(req.Targets))
+	for i, target := range req.Targets {
+		list[i] = policy.Question{Action: req.Action, Actor: req.Actor, Performer: s.Self.Performer(req.Action, req.Actor, target, req.AsBot), Target: target}
+	}
+	return list
+}
+
+// DryRun decides on each target without doing anything: !why and --dry-run show it, and Ask acts on it. It fails where the homeserver does
+// not answer.
+func (s *Requests) DryRun(ctx context.Context, req Request) ([]judge.Judgement, error) {
+	return s.Judge.Each(ctx, req.Room, s.questions(req), &judge.Reader{Viewer: req.Viewer})
+}
+
+// Ask decides on every target, records the rows with their audit in one commit, delivers the first few at once and queues the rest. It
+// returns a row for each target, in order. Asked again for the same command, it goes on where it was.
+func (s *Requests) Ask(ctx context.Context, req Request) ([]invites.Change, error) {
+	rows, claimed, err := s.record(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Cards.Open(ctx, rows); err != nil {
+		return nil, err
+	}
+	now := s.Clock.Now()
+	var first []*invites.Change
+	var queue []int64
+	for i, row := range rows {
+		switch {
+		case row.Status != invites.StatusOpen || row.DueAt.After(now):
+			// settled, or the queue has it for later
+		case len(first) < s.AtOnce:
+			first = append(first, &rows[i])
+		default:
+			queue = append(queue, row.ID)
+		}
+	}
+	if err := s.Delivery.Now(ctx, first, claimed); err != nil {
+		return nil, err
+	}
+	if len(queue) > 0 {
+		if err := s.Queue.Wake(ctx, now, queue...); err != nil {
+			return nil, fmt.Errorf("queueing: %w", err)
+		}
+	}
+	return slices.DeleteFunc(rows, func(row invites.Change) bool { return row.Action != req.Action }), nil
+}
+
+// Progress returns the rows that a command asked for, without the automatic joins that followed.
+func (s *Requests) Progress(ctx context.Context, command id.EventID) ([]invites.Change, error) {
+	rows, err := s.Store.ChangesOf(ctx, string(command))
+	return slices.DeleteFunc(rows, func(row invites.Change) bool { return row.Action != rows[0].Action }), err
+}
+
+// Begun reports whether rows of a command are on record.
+func (s *Requests) Begun(ctx context.Context, command id.EventID) (bool, error) {
+	rows, err := s.Store.ChangesOf(ctx, string(command))
+	return len(rows) > 0, err
+}
+
+// Enter has the bot join a room.
+func (s *Requests) Enter(ctx context.Context, r id.RoomID, via []string) error {
+	return s.Homeserver.Act(ctx, invites.Effect{Action: room.Join, Room: r, Via: via, Performer: s.Self.Bot, Target: s.Self.Bot})
+}
+
+// Resolve finds the room of an alias, and servers that know it. The error is Refused where there is none.
+func (s *Requests) Resolve(ctx context.Context, alias id.RoomAlias) (id.RoomID, []string, error) {
+	return s.Homeserver.Resolve(ctx, alias)
+}
