@@ -269,15 +269,9 @@ func policyFields(t *testing.T, phrase func(room.Phrase)) {
 
 // speaks are the packages that have sentences besides words, with the reason.
 var speaks = map[string]string{
-	"config":           "faults of the config, with the path and the line",
-	".":                "the help of the command line",
-	"metrics":          "descriptions for monitoring",
-	"invites/cards":    "still to move",
-	"invites/delivery": "still to move",
-	"invites/guard":    "still to move",
-	"invites/judge":    "still to move",
-	"invites/ledger":   "still to move",
-	"invites/requests": "still to move",
+	"config":  "faults of the config, with the path and the line",
+	".":       "the help of the command line",
+	"metrics": "descriptions for monitoring",
 }
 
 // noSentence are literals that only look like one.

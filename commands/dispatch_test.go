@@ -15,6 +15,7 @@ import (
 	"usher/invites"
 	"usher/invites/cards"
 	"usher/invites/invitestest"
+	"usher/room"
 	"usher/store"
 )
 
@@ -221,7 +222,7 @@ func TestInternalTroubleIsNotAReply(t *testing.T) {
 func TestOutcomeOfManyTellsWhatIsLeft(t *testing.T) {
 	now := time.Unix(0, 0)
 	row := func(s invites.Status, code, detail string, due time.Duration) invites.Change {
-		return invites.Change{Target: "@x:y", Status: s, Code: code, Detail: detail, DueAt: now.Add(due)}
+		return invites.Change{Target: "@x:y", Status: s, Code: code, Detail: room.ReadPhrase(detail), DueAt: now.Add(due)}
 	}
 	tests := []struct {
 		name string

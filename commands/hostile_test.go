@@ -129,7 +129,7 @@ func TestPruneHostile(t *testing.T) {
 // TestGuardSaysWhy: a report on an invitation past the bot has the policy's reason against it, and the reason why the guard leaves it.
 func TestGuardSaysWhy(t *testing.T) {
 	d, _ := newRunner(t)
-	r := guard.Report{Kind: guard.ReportByHand, Who: carol, Target: bob, Code: "guard.power", Rule: "kick.power", Because: "The room is full."}
+	r := guard.Report{Kind: guard.ReportByHand, Who: carol, Target: bob, Code: "guard.power", Rule: "kick.power", Because: room.Say("text", "text", "The room is full.")}
 	want := "@carol:here invited @bob:here past me, and the room's policy is against it: The room is full. I lack the power to do anything about it (kick.power). (guard.power)"
 	if got := d.GuardNotice(r).Body; got != want {
 		t.Errorf("got %q", got)

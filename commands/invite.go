@@ -93,7 +93,7 @@ func Outcome(rows []invites.Change, now time.Time) Reply {
 			open = append(open, row)
 		case row.Status == invites.StatusWaiting:
 			waiting++
-		case row.Status == invites.StatusDone && row.Detail == "":
+		case row.Status == invites.StatusDone && row.Detail.Empty():
 			done++
 		default:
 			told = append(told, row)
@@ -149,10 +149,10 @@ func tell(t *Text, row invites.Change, named bool) {
 	if named {
 		t.Say("about", "target", row.Target)
 	}
-	if row.Detail == "" {
+	if row.Detail.Empty() {
 		t.Say("progress.status", "status", row.Status)
 	} else {
-		t.Tell(room.ReadPhrase(row.Detail))
+		t.Tell(row.Detail)
 	}
 	if row.Code != "" {
 		t.Reason(row.Code)

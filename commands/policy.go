@@ -69,7 +69,7 @@ func asFault(err error) error {
 	var bad policy.Malformed
 	switch {
 	case errors.As(err, &refusal):
-		return fault(room.Say("policy.refused", "code", refusal.Code).Holding(room.ReadPhrase(refusal.Text)))
+		return fault(room.Say("policy.refused", "code", refusal.Code).Holding(refusal.Phrase))
 	case errors.As(err, &bad):
 		return fault(room.Say("policy.value").Holding(bad.Phrase()))
 	case errors.Is(err, invites.ErrNoView):

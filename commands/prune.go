@@ -97,7 +97,7 @@ func tellStays(t *Text, stays []judge.Judgement) {
 	var reasons []string
 	whose := map[string][]judge.Judgement{}
 	for _, j := range stays {
-		why := j.Explain().String()
+		why := j.Explain().Phrase().String()
 		if len(whose[why]) == 0 {
 			reasons = append(reasons, why)
 		}

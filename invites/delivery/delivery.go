@@ -47,7 +47,7 @@ type Approvals interface {
 // Check knows whether the rows of one origin are still wanted.
 type Check interface {
 	// Wanted returns no code where the row is to be carried out, else the reason code and the sentence with which the row ends.
-	Wanted(ctx context.Context, row invites.Change) (code, detail string, err error)
+	Wanted(ctx context.Context, row invites.Change) (code string, detail room.Phrase, err error)
 }
 
 // Limits of delivery.
