@@ -218,7 +218,7 @@ func (s *StatusMessages) report(ctx context.Context, command id.EventID, why occ
 	}
 	reply := commands.Outcome(rows, time.Now())
 	if reply.Text.Empty() {
-		reply.Text.Say("progress.all", "done", len(rows))
+		reply.Text.Say("progress.all", "n", len(rows))
 	}
 	return s.replies.answer(ctx, ev, m, reply)
 }
