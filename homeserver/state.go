@@ -170,6 +170,9 @@ func (s *State) snapshotAs(ctx context.Context, r id.RoomID, viewer id.UserID, n
 		}
 		events[k] = f.event
 	}
+	if errors.Is(failed, invites.ErrNoView) {
+		failed = s.confirm(ctx, r, viewer)
+	}
 	if failed != nil && !departed(events, viewer) {
 		return nil, failed
 	}
