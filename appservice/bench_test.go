@@ -83,6 +83,8 @@ type noSink struct{ Sink }
 
 func (noSink) Guarded(id.RoomID) bool { return false }
 func (noSink) Claimed(id.RoomID) bool { return false }
+
+func (noSink) Addressed(id.RoomID) bool { return false }
 func (noSink) Left(id.RoomID)         {}
 
 func benchIntake() *Intake {

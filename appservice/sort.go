@@ -228,5 +228,5 @@ func (n *Intake) direct(e *rawEvent) bool {
 		return false
 	}
 	in, ok := exactjson.Unquote(e.room)
-	return ok && n.o.Sink.Direct(id.RoomID(in))
+	return ok && n.o.Sink.Addressed(id.RoomID(in))
 }
