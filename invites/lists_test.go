@@ -65,7 +65,7 @@ func TestListsAreNotLent(t *testing.T) {
 				w.hs.Set(list, "m.policy.rule.user", "1", alice, object{"entity": "@b*:here", "recommendation": "m.ban", "reason": "floods"})
 				w.govern(object{"whom": object{"lists": []string{string(list)}}})
 				row := w.ask(t, w.request(t, carol, bob))[0]
-				if row.Code != string(policy.CodeListed) || strings.Contains(row.Detail, "floods") != tt.sees || strings.Contains(row.Detail, "@b*") != tt.sees {
+				if row.Code != string(policy.CodeListed) || strings.Contains(row.Detail.String(), "floods") != tt.sees || strings.Contains(row.Detail.String(), "@b*") != tt.sees {
 					t.Errorf("an invitation: %s: %s", row.Code, row.Detail)
 				}
 			}
