@@ -82,7 +82,9 @@ func TestOriginsOfOlderRows(t *testing.T) {
 				t.Errorf("%s: %s of %s: got %+v, want %s", name, tt.row.Action, tt.row.Request, got, tt.origin)
 			}
 			kept, err := s.ChangesOf(t.Context(), tt.row.Request)
-			if err != nil || !slices.ContainsFunc(kept, func(c invites.Change) bool { return c.ID == tt.row.ID && c.Origin == tt.origin && c.Command == tt.event }) {
+			if err != nil || !slices.ContainsFunc(kept, func(c invites.Change) bool {
+				return c.ID == tt.row.ID && c.Origin == tt.origin && c.Command == tt.event
+			}) {
 				t.Errorf("%s: the origin of %s is not kept: %+v %v", name, tt.row.Request, kept, err)
 			}
 		}
