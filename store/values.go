@@ -52,6 +52,12 @@ func encode(v any) any {
 		return milliseconds(v)
 	case *time.Time:
 		return milliseconds(*v)
+	case *id.EventID:
+		return encodeText(string(*v))
+	case *id.RoomID:
+		return encodeText(string(*v))
+	case *id.UserID:
+		return encodeText(string(*v))
 	case []string:
 		return encodeList(v)
 	case []byte:
