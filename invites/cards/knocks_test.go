@@ -101,7 +101,7 @@ func TestKnockAtOnce(t *testing.T) {
 				}
 				return
 			}
-			if got.Card == nil || got.Card.State != tt.state || (got.Card.Remark != "") != tt.remark {
+			if got.Card == nil || got.Card.State != tt.state || got.Card.Remark.Empty() == tt.remark {
 				t.Fatalf("it became %+v, want %s", got.Card, tt.state)
 			}
 			w.row(t, *got.Card)

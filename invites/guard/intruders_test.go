@@ -265,7 +265,7 @@ func TestGuardByHand(t *testing.T) {
 		if err := w.see(t, "m.room.member", "@rob:elsewhere"); err != nil {
 			t.Fatal(err)
 		}
-		if got.Code != "guard.power" || got.Rule != "kick.power" || room.ReadPhrase(got.Because).Key != "why.policy.whom.user_denied" {
+		if got.Code != "guard.power" || got.Rule != "kick.power" || got.Because.Key != "why.policy.whom.user_denied" {
 			t.Errorf("%+v", got)
 		}
 	})

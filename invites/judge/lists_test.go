@@ -70,7 +70,7 @@ func TestListsAreNotLent(t *testing.T) {
 				w.HS.Set(list, "m.policy.rule.user", "1", alice, object{"entity": "@b*:here", "recommendation": "m.ban", "reason": "floods"})
 				w.Govern(object{"whom": object{"lists": []string{string(list)}}})
 				row := w.MustAsk(t, w.Request(t, carol, bob))[0]
-				if row.Code != string(policy.CodeListed) || strings.Contains(row.Detail, "floods") != tt.sees || strings.Contains(row.Detail, "@b*") != tt.sees {
+				if row.Code != string(policy.CodeListed) || strings.Contains(row.Detail.String(), "floods") != tt.sees || strings.Contains(row.Detail.String(), "@b*") != tt.sees {
 					t.Errorf("an invitation: %s: %s", row.Code, row.Detail)
 				}
 			}

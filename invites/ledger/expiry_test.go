@@ -73,7 +73,7 @@ func TestExpiry(t *testing.T) {
 		t.Errorf("bob and dora: %s", got)
 	}
 	act := w.HS.Acts()[0]
-	if act.Action != room.Kick || act.Performer != bot || act.Target != bob || act.Reason == "" {
+	if act.Action != room.Kick || act.Performer != bot || act.Target != bob || act.Because.Key != "because.expired" {
 		t.Errorf("sent %+v", act)
 	}
 	w.Observe(t, "$gone", bob, bot, "leave")

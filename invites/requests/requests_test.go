@@ -67,7 +67,7 @@ func TestAskDecidesAndActs(t *testing.T) {
 			if row.Status != tt.status || row.Code != tt.code {
 				t.Errorf("got %s %s (%s), want %s %s", row.Status, row.Code, row.Detail, tt.status, tt.code)
 			}
-			if row.Status == invites.StatusRefused && row.Detail == "" {
+			if row.Status == invites.StatusRefused && row.Detail.Empty() {
 				t.Error("a refusal without a word")
 			}
 			acts := w.HS.Acts()
