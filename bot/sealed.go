@@ -29,7 +29,6 @@ type device interface {
 	Seal(ctx context.Context, r id.RoomID, eventType string, content any) (string, any, error)
 	SealFile(ctx context.Context, r id.RoomID, data []byte) (*event.EncryptedFileInfo, error)
 	ShareHistory(ctx context.Context, r id.RoomID, users []id.UserID) (devices int, err error)
-	Changed(r id.RoomID, eventType string)
 	Invalidate(r id.RoomID)
 }
 
