@@ -150,6 +150,8 @@ func TestWhatIsSaidHasWords(t *testing.T) {
 	policyFields(t, phrase)
 	for _, c := range commands.Table() {
 		phrase(room.Say("command." + c.Name))
+		phrase(room.Say("brief." + c.Name))
+		phrase(room.Say("sample."+c.Name, "prefix", "!"))
 		for _, part := range c.Parts {
 			phrase(room.Say("command." + c.Name + "." + strings.ReplaceAll(part.Name, " ", "_")))
 		}

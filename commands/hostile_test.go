@@ -29,7 +29,8 @@ func TestCardNumbers(t *testing.T) {
 		done := make(chan string, 1)
 		go func() {
 			words := splitWords(text)
-			found, _ := cardNumbers(words[:numbers().takes(words)])
+			taken, _ := (&arguments{}).takeNumbers(words)
+			found, _ := cardNumbers(taken)
 			done <- ranges(found)
 		}()
 		select {
@@ -48,7 +49,8 @@ func TestSpokenOf(t *testing.T) {
 	for formatted, runs := range map[string]bool{
 		"<p>!invite @bob:here</p>":                                                true,
 		"!invite <code>@bob:here</code>":                                          true,
-		"!invite @bob:here <blockquote>!invite @mallory:here</blockquote>":        true,
+		"!invite @bob:here <blockquote>be my guest</blockquote>":                  true,
+		"!invite @bob:here <blockquote>!invite @mallory:here</blockquote>":        false, // one command a message
 		"<a href='https://matrix.to/#/@usher:here'>Usher</a>: invite @bob:here":   true,
 		"<blockquote><p>!invite @mallory:here</p></blockquote><p>No!</p>":         false,
 		" <p><code>!invite @mallory:here</code> is how.</p>":                      false,

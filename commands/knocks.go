@@ -15,6 +15,8 @@ import (
 func knocksCommand() Command {
 	return Command{
 		Name: "knocks", Level: User,
+		Words: []string{"knock", "knocking", "klopfen", "approvals", "cards"}, Loose: []string{"requests", "door"},
+		See: []string{"approve", "deny"},
 		Parts: []Part{
 			{Name: "accept all",
 				Run: func(ctx context.Context, c *Call) (Reply, error) { return c.listKnocks(ctx, true) }},

@@ -17,6 +17,8 @@ import (
 func pruneCommand() Command {
 	return Command{
 		Name: "prune", Level: User,
+		Loose:  []string{"withdrawall", "purge"},
+		See:    []string{"tree", "uninvite"},
 		Params: []Param{oneBranch(), inRoom(), asBot()},
 		Run:    runPrune, Decide: decidePrune,
 	}

@@ -38,14 +38,8 @@ import (
 	"usher/store"
 )
 
-// Errors of Open and Seal.
+// Errors of Open and Seal, besides invites.ErrNoKey, invites.ErrUnreadable and invites.ErrReplay.
 var (
-	// ErrNoKey means the key of an event has not arrived. It may arrive later.
-	ErrNoKey = errors.New("encryption: the key has not arrived")
-	// ErrUnreadable means an event can never be decrypted, or its key is not its sender's own.
-	ErrUnreadable = errors.New("encryption: unreadable")
-	// ErrReplay means an event repeats the ciphertext of another event.
-	ErrReplay = errors.New("encryption: a replay")
 	// ErrNotReady means the device is not set up at the moment, so nothing can be encrypted.
 	ErrNotReady = errors.New("encryption: not set up yet")
 )
@@ -122,7 +116,7 @@ func (d *Device) Ready() bool {
 	return d.ready
 }
 
-// CaughtUp reports whether the keys that waited at the homeserver have arrived. Before that, ErrNoKey says nothing about the sender.
+// CaughtUp reports whether the keys that waited at the homeserver have arrived. Before that, invites.ErrNoKey says nothing about the sender.
 func (d *Device) CaughtUp() bool {
 	d.state.Lock()
 	defer d.state.Unlock()

@@ -59,6 +59,9 @@ func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outc
 	}
 	switch {
 	case err == nil:
+		if d.History != nil && row.Action == room.Invite && row.Performer == d.Self.Bot {
+			d.History.Invited(row.Room, row.Target)
+		}
 		return d.confirm(ctx, row)
 	case invites.Refused(err):
 		return d.refusal(ctx, row, q, err)

@@ -50,13 +50,19 @@ type Check interface {
 	Wanted(ctx context.Context, row invites.Change) (code string, detail room.Phrase, err error)
 }
 
+// HistorySharing gives users the keys of an encrypted room's past.
+type HistorySharing interface {
+	// Invited has a user get the keys soon: the bot itself has just invited the user to the room.
+	Invited(r id.RoomID, user id.UserID)
+}
+
 // Limits of delivery.
 type Limits struct {
 	Lease       time.Duration // longest time of an attempt; after it another one may start
 	GiveUpAfter time.Duration // age at which a failing row is given up
 }
 
-// Delivery carries rows out. All fields are required; Checks has an entry for each origin that the table of origins calls checked.
+// Delivery carries rows out. All fields but History are required; Checks has an entry for each origin that the table of origins calls checked.
 type Delivery struct {
 	Store      Store
 	Homeserver Homeserver
@@ -67,6 +73,7 @@ type Delivery struct {
 	Judge      *judge.Judge
 	Approvals  Approvals
 	Checks     map[invites.Origin]Check
+	History    HistorySharing // nil: none is shared
 
 	pace pacer
 }
