@@ -85,7 +85,7 @@ func (noSink) Guarded(id.RoomID) bool { return false }
 func (noSink) Claimed(id.RoomID) bool { return false }
 
 func (noSink) Addressed(id.RoomID) bool { return false }
-func (noSink) Left(id.RoomID)         {}
+func (noSink) Left(id.RoomID)           {}
 
 func benchIntake() *Intake {
 	return NewIntake(IntakeOptions{

@@ -131,13 +131,13 @@ func TestAddressing(t *testing.T) {
 		`{"body":"!x"}`:                      false,
 		`{"msgtype":"m.text","body":5}`:      false,
 		`{"msgtype":"m.text"}`:               false,
-		`{"msgtype":"m.text","body":"* !x","m.relates_to":{"rel_type":"m.replace"},"m.new_content":{}}`:  true,
+		`{"msgtype":"m.text","body":"* !x","m.relates_to":{"rel_type":"m.replace"},"m.new_content":{}}`:                              true,
 		`{"msgtype":"m.text","body":"* x","m.relates_to":{"rel_type":"m.replace"},"m.mentions":{"user_ids":["@usher:example.org"]}}`: false,
-		`{"msgtype":"m.text","body":"!x","m.relates_to":{"rel_type":"m.replace"}}`:                       true,
-		`{"msgtype":"m.text","body":"!x","m.relates_to":{"rel_type":"m.thread"}}`:                        true,
-		`{"msgtype":"m.text","body":"!x","m.relates_to":5}`:                                              true,
-		`{"msgtype":"m.text","body":"hey","m.mentions":{"user_ids":["@usher:example.org"]}}`:             true,
-		`{"msgtype":"m.text","body":"hey","m.mentions":{"user_ids":["@usher:example.org.evil","@a:b"]}}`: false,
+		`{"msgtype":"m.text","body":"!x","m.relates_to":{"rel_type":"m.replace"}}`:                                                   true,
+		`{"msgtype":"m.text","body":"!x","m.relates_to":{"rel_type":"m.thread"}}`:                                                    true,
+		`{"msgtype":"m.text","body":"!x","m.relates_to":5}`:                                                                          true,
+		`{"msgtype":"m.text","body":"hey","m.mentions":{"user_ids":["@usher:example.org"]}}`:                                         true,
+		`{"msgtype":"m.text","body":"hey","m.mentions":{"user_ids":["@usher:example.org.evil","@a:b"]}}`:                             false,
 	} {
 		var c rawContent
 		if c.parse([]byte(content), 0) != len(content) {
