@@ -44,14 +44,14 @@ func (s *State) start(ctx context.Context, c *cached, fetches []*fetch) {
 		}
 	}
 	if len(members) < manyMembers {
-		s.each(fetches, one)
+		each(fetches, one)
 		return
 	}
-	s.each(others, one)
+	each(others, one)
 	go func() {
 		if err := s.client.fillMembers(ctx, c.room, members); err != nil {
 			s.o.Log.Warn().Err(err).Stringer("room_id", c.room).Msg("Can't read a room's members at once; they are read one by one")
-			s.each(members, one)
+			each(members, one)
 			return
 		}
 		for _, f := range members {
@@ -64,7 +64,7 @@ func (s *State) start(ctx context.Context, c *cached, fetches []*fetch) {
 const fetchers = 8
 
 // each does work on every fetch, several side by side, and does not wait for it.
-func (s *State) each(fetches []*fetch, work func(*fetch)) {
+func each(fetches []*fetch, work func(*fetch)) {
 	queue := make(chan *fetch, len(fetches))
 	for _, f := range fetches {
 		queue <- f

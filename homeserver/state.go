@@ -159,7 +159,7 @@ func (s *State) snapshotAs(ctx context.Context, r id.RoomID, viewer id.UserID, n
 			starts = append(starts, fetches[k])
 		}
 	}
-	s.each(starts, func(f *fetch) { s.read(ctx, r, viewer, f); close(f.done) })
+	each(starts, func(f *fetch) { s.read(ctx, r, viewer, f); close(f.done) })
 	events := make(map[room.Key]*room.Event, len(fetches))
 	var failed error
 	for k, f := range fetches {
