@@ -14,7 +14,8 @@ import (
 var mayImport = map[string][]string{
 	"exactjson":  {},
 	".":          {"bot", "config", "check", "connect", "operator", "words"},
-	"bot":        {"events", "exactjson", "appservice", "commands", "config", "connect", "encryption", "homeserver", "invites", "invites/cards", "invites/delivery", "invites/guard", "invites/judge", "invites/ledger", "invites/requests", "jobs", "loop", "metrics", "operator", "policy", "room", "store", mautrix + "/event", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
+	"bot":        {"appservice", "chat", "commands", "config", "connect", "encryption", "events", "homeserver", "invites", "invites/cards", "invites/delivery", "invites/guard", "invites/judge", "invites/ledger", "invites/requests", "jobs", "loop", "metrics", "operator", "room", "store", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
+	"chat":       {"commands", "events", "exactjson", "invites", "invites/cards", "invites/guard", "policy", "room", mautrix + "/event", mautrix + "/id", zerolog, "github.com/hashicorp/golang-lru/v2/simplelru", "golang.org/x/time/rate"},
 	"operator":   {"appservice", "commands", "config", "connect", "homeserver", "invites", "metrics", "room", "store", "words", mautrix + "/id", zerolog},
 	"connect":    {"config", "homeserver", "store", mautrix + "/id", zerolog},
 	"config":     {"room", "gopkg.in/yaml.v3"},
@@ -27,7 +28,7 @@ var mayImport = map[string][]string{
 	"room":       {"exactjson", mautrix + "/id"},
 	"events":     {"exactjson", "invites", "policy", "room", mautrix + "/id"},
 	"appservice": {"events", "exactjson", "invites", "room", mautrix + "/id", zerolog},
-	"homeserver": {"exactjson", "invites", "room", mautrix, mautrix + "/...", zerolog},
+	"homeserver": {"exactjson", "invites", "room", "words", mautrix, mautrix + "/...", zerolog},
 	"store":      {"invites", "room", mautrix + "/id", "database/sql", "go.mau.fi/util/dbutil", "github.com/jackc/pgx/v5/...", "modernc.org/sqlite/..."},
 	"jobs":       {"invites", "loop", "store", "github.com/riverqueue/river/..."},
 	"loop":       {},
@@ -41,7 +42,7 @@ var mayImport = map[string][]string{
 	"invites/guard":       {"exactjson", "invites", "invites/delivery", "invites/judge", "policy", "room", mautrix + "/id"},
 	"invites/ledger":      {"exactjson", "invites", "invites/judge", "policy", "room", mautrix + "/id"},
 	"invites/requests":    {"invites", "invites/cards", "invites/delivery", "invites/judge", "policy", "room", mautrix + "/id"},
-	"invites/invitestest": {"invites", "invites/cards", "invites/delivery", "invites/guard", "invites/judge", "invites/ledger", "invites/requests", "room", mautrix + "/id"},
+	"invites/invitestest": {"invites", "invites/cards", "invites/delivery", "invites/guard", "invites/judge", "invites/ledger", "invites/requests", "policy", "room", "store", mautrix + "/id"},
 }
 
 const (

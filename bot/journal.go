@@ -29,7 +29,7 @@ func (j loggedStore) Record(ctx context.Context, rows []invites.Change, audit []
 	stored, err := j.Store.Record(ctx, rows, audit, spend...)
 	for _, row := range stored {
 		j.about(j.log.Info(), row).Stringer("actor", row.Actor).Stringer("performer", row.Performer).
-			Str("status", string(row.Status)).Str("code", row.Code).Msg("decided")
+			Str("status", string(row.Status)).Str("code", row.Code).Msg("Decided")
 	}
 	return stored, err
 }
@@ -38,7 +38,7 @@ func (j loggedStore) Record(ctx context.Context, rows []invites.Change, audit []
 func (j loggedStore) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]invites.Change, error) {
 	claimed, err := j.Store.Claim(ctx, rows, now, lease)
 	for _, row := range claimed {
-		j.about(j.log.Debug(), row).Int("attempt", row.Attempt).Msg("attempting")
+		j.about(j.log.Debug(), row).Int("attempt", row.Attempt).Msg("Attempt")
 	}
 	return claimed, err
 }
@@ -51,7 +51,7 @@ func (j loggedStore) Settle(ctx context.Context, settlements ...invites.Settleme
 		if s.Status == invites.StatusOpen {
 			line = line.Time("again_at", s.DueAt)
 		}
-		line.Msg("settled")
+		line.Msg("Settled")
 	}
 	return err
 }
@@ -59,7 +59,7 @@ func (j loggedStore) Settle(ctx context.Context, settlements ...invites.Settleme
 // Handled logs ended events.
 func (j loggedStore) Handled(ctx context.Context, event id.EventID) error {
 	err := j.Store.Handled(ctx, event)
-	j.log.Debug().Err(err).Stringer("event", event).Msg("handled")
+	j.log.Debug().Err(err).Stringer("event", event).Msg("Handled")
 	return err
 }
 

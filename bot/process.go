@@ -207,16 +207,18 @@ func (p *process) act(ctx context.Context, active *store.Active, listening net.A
 	defer b.close()
 	held, cancel := context.WithCancel(ctx) // ends when ctx does, or with the right to act
 	defer cancel()
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx)) // ends when the work is to stop at once
+	defer stopWork()
 	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
 	var watch sync.WaitGroup
 	watch.Go(func() {
 		if active.Watch(watching) != nil {
 			cancel()
-			b.cancel()
+			stopWork()
 		}
 	})
 	defer func() { unwatch(); watch.Wait() }()
-	err = b.start(held)
+	err = b.start(held, work)
 	address := advertised(p.cfg.Appservice, listening, active.LocalAddr())
 	if err == nil {
 		p.acting.Store(b)
@@ -224,6 +226,7 @@ func (p *process) act(ctx context.Context, active *store.Active, listening net.A
 	}
 	if err != nil && held.Err() == nil {
 		p.acting.Store(nil)
+		stopWork()
 		b.halt()
 		return err
 	}
@@ -233,6 +236,7 @@ func (p *process) act(ctx context.Context, active *store.Active, listening net.A
 	if ctx.Err() == nil {
 		p.log.Warn().Msg("the session that makes this process the active one is gone: all work stops")
 		p.acting.Store(nil)
+		stopWork()
 		b.halt()
 		return nil
 	}
@@ -269,7 +273,7 @@ func advertised(cfg config.Appservice, listening, database net.Addr) string {
 func (p *process) lanes() (l metrics.Lanes) {
 	if b := p.acting.Load(); b != nil {
 		l.Active = true
-		l.Rooms, l.Events = b.lanes.depth()
+		l.Rooms, l.Events = b.chat.Lanes.Depth()
 	}
 	return l
 }
@@ -277,7 +281,7 @@ func (p *process) lanes() (l metrics.Lanes) {
 // Ready implements operator.Device: the device of encrypted rooms matters to the active process only.
 func (p *process) Ready() bool {
 	b := p.acting.Load()
-	return b == nil || b.sealed.device == nil || b.sealed.device.Ready()
+	return b == nil || b.device == nil || b.device.Ready()
 }
 
 // Unreachable implements operator.Peer.

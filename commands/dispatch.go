@@ -15,6 +15,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,13 +38,15 @@ type Runner struct {
 	RoundTrip  func(context.Context) error // one request to the homeserver, for !ping
 	Limit      Limit                       // how many commands a person may give; nil: any number
 	Chat       Chat
+	People     People // nil: nobody is looked up
 	Version    string
 	Advertiser *Advertiser   // nil: none
 	MaxAge     time.Duration // commands older than this when they first arrive are not run
 	Drawing    sync.Mutex    // a large picture takes some 20 MB: one at a time
 
-	named map[string]*Command // Table by name and alias
-	built sync.Once
+	named     map[string]*Command // Table by name and alias
+	built     sync.Once
+	directory directory
 }
 
 // UseCases are the parts of the domain that commands call. Each use case checks the rights of its asker.
@@ -73,28 +76,33 @@ type Call struct {
 
 // given is the command in a message.
 type given struct {
-	name       string
-	words      []word      // behind the name
+	invocation
 	structured *structured // nil: typed
-	mentioned  bool        // by the bot's name, not by the prefix
 }
 
 // given reads the command in a message. ok is false if the message does not address the bot. A structured command counts instead
-// of the message's text; it addresses the bot if the message mentions the bot and nobody else.
+// of the message's text; it addresses the bot if the message mentions the bot and nobody else. In a direct chat each message addresses the bot.
 func (r *Runner) given(m Message) (g given, ok bool) {
 	if s := m.structured; s != nil {
 		g.name, _ = s.split()
 		g.structured, g.mentioned = s, true
 		return g, len(s.to) == 1 && s.to[0] == r.Self.Bot
 	}
-	g.name, g.words, g.mentioned, ok = invocation(m.Text, r.Prefix, r.Self.Bot, r.Names)
+	g.invocation, ok = invoked(m.Text, r.Prefix, r.Self.Bot, r.Names)
+	if direct := r.Chat != nil && r.Chat.Direct(m.Room); direct && !ok {
+		g.invocation, ok = invocationOf(strings.TrimLeft(m.Text, "/.!"), true)
+	} else if direct {
+		g.mentioned = true
+	}
 	return g, ok
 }
 
 func (r *Runner) newCall(ev invites.Received, m Message, command *Command) *Call {
 	return &Call{
 		Runner: r, Message: m, Event: ev, Level: r.Level(ev.Sender),
-		arguments: arguments{form: form{command, nil}, prefix: r.Prefix, asker: m.Sender, words: map[string][]word{}},
+		arguments: arguments{
+			form: form{command, nil}, prefix: r.Prefix, asker: m.Sender, words: map[string][]word{}, persons: map[string]id.UserID{}, reply: m.ReplyTo != "",
+		},
 	}
 }
 
@@ -110,22 +118,45 @@ func (r *Runner) Dispatch(ctx context.Context, ev invites.Received) (Message, Re
 		return m, Reply{}, nil
 	}
 	command := r.find(g.name)
-	if command == nil {
-		return m, r.unknown(g.mentioned, g.name), nil
-	}
 	c := r.newCall(ev, m, command)
+	var unknown Reply
+	if command == nil || g.spaced {
+		if unknown = r.unknown(g); unknown.Empty() {
+			return m, unknown, nil
+		}
+	}
 	if reply, refused, err := c.limited(ctx); refused || err != nil {
 		return m, reply, err
+	}
+	if !unknown.Empty() {
+		return m, unknown, nil
 	}
 	if reply, refused := c.refuse(); refused {
 		return m, reply, nil
 	}
-	if err := c.read(g); err != nil {
-		reply, err := faultless(Reply{}, err)
-		return m, reply, err
-	}
-	reply, err := faultless(c.form.run()(ctx, c))
+	reply, err := faultless(c.run(ctx, g))
 	return m, reply, err
+}
+
+// run reads the arguments of a command and carries it out.
+func (c *Call) run(ctx context.Context, g given) (Reply, error) {
+	if err := c.read(g); err != nil {
+		return Reply{}, err
+	}
+	if c.help {
+		return c.explained(), nil
+	}
+	if err := c.recognize(ctx); err != nil {
+		return Reply{}, err
+	}
+	reply, err := c.form.run()(ctx, c)
+	if meant := c.meant(); err == nil && !meant.Empty() {
+		if !reply.Text.Empty() {
+			meant.Line().Append(reply.Text)
+		}
+		reply.Text = meant
+	}
+	return reply, err
 }
 
 // faultless turns a fault into a reply, and so the refusal of a question about a room.
@@ -161,13 +192,21 @@ func (c *Call) refuse() (reply Reply, refused bool) {
 	return reply, true
 }
 
-// unknown answers an unknown command. Other bots share the prefix, so only a message that names this bot gets an answer.
-func (r *Runner) unknown(mentioned bool, name string) (reply Reply) {
-	if !mentioned {
-		return reply
+// unknown answers a word that is no command. Other bots share the prefix: behind the prefix alone, only a near miss gets an answer.
+func (r *Runner) unknown(g given) (reply Reply) {
+	near := r.near(g.name, g.mentioned)
+	if g.spaced {
+		if near = ""; r.find(g.name) != nil {
+			near = g.name
+		}
 	}
-	if name != "" {
-		reply.Text.Say("unknown.command", "name", name).Tell(suggest(name, r.names(Operator), r.Prefix))
+	switch {
+	case near == "" && !g.mentioned:
+		return reply
+	case near != "":
+		reply.Text.Say("suggest.command", "name", r.Prefix+near)
+	case g.name != "":
+		reply.Text.Say("unknown.command", "name", g.name)
 	}
 	reply.Text.Say("unknown.help", "prefix", r.Prefix)
 	return reply

@@ -15,6 +15,7 @@ import (
 	"usher/invites"
 	"usher/invites/cards"
 	"usher/invites/invitestest"
+	"usher/room"
 	"usher/store"
 )
 
@@ -122,7 +123,7 @@ func TestDispatchAnswers(t *testing.T) {
 		{"a name without a server is on the asker's own", alice, "!invite @bob", nil, "✅", ""},
 		{"a refusal has its code", carol, "!invite @bob:here", nil, "", "invite.power"},
 		{"and its fix", carol, "!invite @bob:here", nil, "", "An admin can raise you to 50"},
-		{"some in, some not", alice, "!invite @bob:here @carol:here", nil, "✅", "@carol:here is in the room already"},
+		{"some in, some not", alice, "!invite @bob:here @carol:here", nil, "⚠️", "@carol:here is in the room already"},
 		{"dry run", alice, "!invite @bob:here --dry-run", nil, "", "✅ @bob:here: Allowed"},
 		{"dry run by a dash", alice, "!invite @bob:here —dry-run", nil, "", "✅ @bob:here: Allowed"},
 		{"no dry run by a dash", alice, "!invite @bob:here – at last", nil, "✅", ""},
@@ -153,7 +154,7 @@ func TestDispatchAnswers(t *testing.T) {
 		{"redacted", alice, "!invite @bob:here", redacted, "", ""},
 		{"a notice", alice, "!invite @bob:here", notice, "", ""},
 		{"an edit", alice, "!invite @bob:here", edit, "", ""},
-		{"hostile text", alice, "!invite @bob:here #x:here\u202e", nil, "✅", ""},
+		{"hostile text", alice, "!invite @bob:here #x:here\u202e", nil, "", "is no room"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -221,7 +222,7 @@ func TestInternalTroubleIsNotAReply(t *testing.T) {
 func TestOutcomeOfManyTellsWhatIsLeft(t *testing.T) {
 	now := time.Unix(0, 0)
 	row := func(s invites.Status, code, detail string, due time.Duration) invites.Change {
-		return invites.Change{Target: "@x:y", Status: s, Code: code, Detail: detail, DueAt: now.Add(due)}
+		return invites.Change{Target: "@x:y", Status: s, Code: code, Detail: room.ReadPhrase(detail), DueAt: now.Add(due)}
 	}
 	tests := []struct {
 		name string

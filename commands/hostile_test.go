@@ -29,7 +29,8 @@ func TestCardNumbers(t *testing.T) {
 		done := make(chan string, 1)
 		go func() {
 			words := splitWords(text)
-			found, _ := cardNumbers(words[:numbers().takes(words)])
+			taken, _ := (&arguments{}).takeNumbers(words)
+			found, _ := cardNumbers(taken)
 			done <- ranges(found)
 		}()
 		select {
@@ -48,7 +49,8 @@ func TestSpokenOf(t *testing.T) {
 	for formatted, runs := range map[string]bool{
 		"<p>!invite @bob:here</p>":                                                true,
 		"!invite <code>@bob:here</code>":                                          true,
-		"!invite @bob:here <blockquote>!invite @mallory:here</blockquote>":        true,
+		"!invite @bob:here <blockquote>be my guest</blockquote>":                  true,
+		"!invite @bob:here <blockquote>!invite @mallory:here</blockquote>":        false, // one command a message
 		"<a href='https://matrix.to/#/@usher:here'>Usher</a>: invite @bob:here":   true,
 		"<blockquote><p>!invite @mallory:here</p></blockquote><p>No!</p>":         false,
 		" <p><code>!invite @mallory:here</code> is how.</p>":                      false,
@@ -127,7 +129,7 @@ func TestPruneHostile(t *testing.T) {
 // TestGuardSaysWhy: a report on an invitation past the bot has the policy's reason against it, and the reason why the guard leaves it.
 func TestGuardSaysWhy(t *testing.T) {
 	d, _ := newRunner(t)
-	r := guard.Report{Kind: guard.ReportByHand, Who: carol, Target: bob, Code: "guard.power", Rule: "kick.power", Because: "The room is full."}
+	r := guard.Report{Kind: guard.ReportByHand, Who: carol, Target: bob, Code: "guard.power", Rule: "kick.power", Because: room.Say("text", "text", "The room is full.")}
 	want := "@carol:here invited @bob:here past me, and the room's policy is against it: The room is full. I lack the power to do anything about it (kick.power). (guard.power)"
 	if got := d.GuardNotice(r).Body; got != want {
 		t.Errorf("got %q", got)

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"usher/invites"
@@ -12,7 +13,9 @@ import (
 func inviteCommand() Command {
 	return Command{
 		Name: "invite", Level: User,
-		Params: []Param{users(), inRoom(), reason(), dryRun(), asBot()},
+		Words: []string{"inv", "einladen", "lade", "inviter", "invitar", "invita", "uitnodigen"}, Loose: []string{"add", "bring", "let", "in", "ein"},
+		See:    []string{"uninvite", "pending", "why"},
+		Params: []Param{guests(), inRoom(), reason(), dryRun(), asBot()},
 		Run:    change(room.Invite),
 	}
 }
@@ -78,7 +81,7 @@ func mark(v room.Verdict) string {
 	return "❌"
 }
 
-// Outcome words the rows of one command as they stand: a reaction if all are done, else a line for each failed row, and the
+// Outcome words the rows of one command as they stand: ✅ if all are done, ⚠️ if only some are, and then a line for each failed row, and the
 // number of rows under way. It serves the first answer and every edit of it.
 func Outcome(rows []invites.Change, now time.Time) Reply {
 	var reply Reply
@@ -90,7 +93,7 @@ func Outcome(rows []invites.Change, now time.Time) Reply {
 			open = append(open, row)
 		case row.Status == invites.StatusWaiting:
 			waiting++
-		case row.Status == invites.StatusDone && row.Detail == "":
+		case row.Status == invites.StatusDone && row.Detail.Empty():
 			done++
 		default:
 			told = append(told, row)
@@ -98,6 +101,9 @@ func Outcome(rows []invites.Change, now time.Time) Reply {
 	}
 	if len(open) == 0 && done > 0 && done+len(told) == len(rows) {
 		reply.React = "✅"
+		if slices.ContainsFunc(told, func(row invites.Change) bool { return row.Status != invites.StatusDone }) {
+			reply.React = "⚠️"
+		}
 	}
 	if len(open) == 0 && len(told) == 0 && waiting == 0 {
 		return reply
@@ -143,10 +149,10 @@ func tell(t *Text, row invites.Change, named bool) {
 	if named {
 		t.Say("about", "target", row.Target)
 	}
-	if row.Detail == "" {
+	if row.Detail.Empty() {
 		t.Say("progress.status", "status", row.Status)
 	} else {
-		t.Tell(room.ReadPhrase(row.Detail))
+		t.Tell(row.Detail)
 	}
 	if row.Code != "" {
 		t.Reason(row.Code)

@@ -73,6 +73,12 @@ func (t *Text) Line() *Text { return t.add(piece{line: true}) }
 // Add adds another text, whole or not at all, as Say does.
 func (t *Text) Add(other Text) *Text { return t.add(piece{whole: &other}) }
 
+// Append adds the pieces of another text.
+func (t *Text) Append(other Text) *Text {
+	t.pieces = append(t.pieces, other.pieces...)
+	return t
+}
+
 func (t *Text) add(p piece) *Text {
 	t.pieces = append(t.pieces, p)
 	return t

@@ -23,12 +23,15 @@ const (
 type Command struct {
 	Name    string
 	Aliases []string
-	Level   Level   // the lowest level with permission
-	Before  []Param // parameters before the name of a part
-	Parts   []Part  // the first one with a fitting name is taken
-	Params  []Param // parameters after the name of a part
-	Run     run     // of the command without a part
-	Decide  decide  // runs on the reaction to a card of Run; nil: Run makes no card
+	Words   []string // other words for it, which no other bot has: answered with a suggestion
+	Loose   []string // other words for it: suggested to people who address the bot
+	See     []string // commands to read about next
+	Level   Level    // the lowest level with permission
+	Before  []Param  // parameters before the name of a part
+	Parts   []Part   // the first one with a fitting name is taken
+	Params  []Param  // parameters after the name of a part
+	Run     run      // of the command without a part
+	Decide  decide   // runs on the reaction to a card of Run; nil: Run makes no card
 }
 
 // Part declares a command within a command, such as "set" in "!policy set". Its parameters are Command.Before, its own, and
@@ -105,6 +108,11 @@ func (f form) after() []Param {
 // params lists all parameters in order.
 func (f form) params() []Param { return slices.Concat(f.Before, f.after()) }
 
+// has reports whether a parameter of the form has the class.
+func (f form) has(c class) bool {
+	return slices.ContainsFunc(f.params(), func(p Param) bool { return p.class == c })
+}
+
 // usage is the form as people type it.
 func (f form) usage(prefix string) string {
 	words := []string{prefix + f.Name}
@@ -132,7 +140,7 @@ func (c *Command) usage(prefix string) string {
 func (c *Command) partOf(words []word) (form, []word) {
 	for i, p := range c.Parts {
 		names := strings.Fields(p.Name)
-		if len(words) >= len(names) && slices.EqualFunc(names, words[:len(names)], func(n string, w word) bool { return strings.EqualFold(n, w.text) }) {
+		if len(words) >= len(names) && slices.EqualFunc(names, words[:len(names)], func(n string, w word) bool { return strings.EqualFold(n, strings.TrimRight(w.text, ",;:.!?")) }) {
 			return form{c, &c.Parts[i]}, words[len(names):]
 		}
 	}
@@ -144,12 +152,16 @@ func (r *Runner) find(name string) *Command {
 	r.built.Do(func() {
 		r.named = map[string]*Command{}
 		for _, c := range Table() {
-			for _, name := range append(c.Aliases, c.Name) {
+			for _, name := range append(slices.Clone(c.Aliases), c.Name) {
 				r.named[name] = &c
 			}
 		}
 	})
 	return r.named[name]
+}
+
+func isCommand(name string) bool {
+	return slices.ContainsFunc(Table(), func(c Command) bool { return c.Name == name || slices.Contains(c.Aliases, name) })
 }
 
 // names lists the commands of a level.
@@ -162,5 +174,34 @@ func (r *Runner) names(l Level) (list []string) {
 	return list
 }
 
-// Known reports whether a word names a command. The intake drops messages that begin with the prefix and another word.
-func (r *Runner) Known(name string) bool { return r.find(strings.ToLower(name)) != nil }
+// Known reports whether a word behind the prefix may concern the bot: it is the name of a command, or nearly one, or the bot's own. The intake
+// drops messages that begin with the prefix and another word.
+func (r *Runner) Known(name string) bool {
+	name = commandName(name)
+	return r.find(name) != nil || name == strings.ToLower(r.Self.Bot.Localpart()) || r.near(name, false) != ""
+}
+
+// commandName is a word as commands are named: without the punctuation of a sentence, in lower case.
+func commandName(word string) string { return strings.ToLower(strings.TrimRight(word, ".,:;!?…")) }
+
+// near finds the command that a word nearly is. A person who addresses the bot gets a guess by looser rules: behind the prefix alone, the
+// word may be another bot's.
+func (r *Runner) near(name string, addressed bool) string {
+	for _, c := range Table() {
+		if slices.Contains(c.Words, name) || addressed && slices.Contains(c.Loose, name) {
+			return c.Name
+		}
+	}
+	if addressed {
+		return nearest(name, r.names(Operator))
+	}
+	found := nearest(name, r.names(User))
+	d := distance([]rune(name), []rune(found))
+	if found == "" || slices.Contains(otherBots, name) || len(found) < 4 || d > 1 && len(found) < 6 {
+		return ""
+	}
+	return found
+}
+
+// otherBots are commands of other bots that are nearly one of ours.
+var otherBots = []string{"quote", "quotes", "pong", "poll", "pin", "pins", "free", "state", "start", "list", "status", "who", "coin", "king", "sing"}

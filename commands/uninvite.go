@@ -5,6 +5,8 @@ import "usher/policy"
 func uninviteCommand() Command {
 	return Command{
 		Name: "uninvite", Level: User,
+		Words: []string{"disinvite", "deinvite", "ausladen", "uninv", "withdraw"}, Loose: []string{"cancel", "revoke", "undo", "remove"},
+		See:    []string{"pending", "prune"},
 		Params: []Param{users(), inRoom(), reason(), dryRun(), asBot()},
 		Run:    change(policy.ActionWithdraw),
 	}

@@ -50,7 +50,7 @@ func TestEncryptionOff(t *testing.T) {
 	if len(uploads) != 0 {
 		t.Errorf("it tried: %+v", uploads)
 	}
-	if n := strings.Count(s.Usher.Tail(10000), "I say nothing there"); n != 2 {
+	if n := strings.Count(s.Usher.Tail(10000), "encryption is off"); n != 2 {
 		t.Errorf("it logged %d times that rooms are encrypted", n)
 	}
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // Open decrypts an event. The returned event has the type and, in Raw, the content that its sender encrypted. The errors are
-// ErrNoKey, ErrUnreadable, ErrReplay, or internal errors, after which the caller should try again. The same event may be opened any
+// invites.ErrNoKey, invites.ErrUnreadable, invites.ErrReplay, or internal errors, after which the caller should try again. The same event may be opened any
 // number of times.
 func (d *Device) Open(ctx context.Context, ev invites.Received) (invites.Received, error) {
 	sealed, err := parse(ev)
@@ -27,24 +27,24 @@ func (d *Device) Open(ctx context.Context, ev invites.Received) (invites.Receive
 	defer d.mu.Unlock()
 	s := d.session
 	if s == nil {
-		return ev, fmt.Errorf("%w: %w", ErrNoKey, ErrNotReady)
+		return ev, fmt.Errorf("%w: %w", invites.ErrNoKey, ErrNotReady)
 	}
 	ctx, done := s.bound(ctx)
 	defer done()
 	_ = s.keys.takeFault()
 	clear, err := s.machine.DecryptMegolmEvent(ctx, sealed)
 	if fault := errors.Join(s.keys.takeFault(), ctx.Err()); store.Unfit(fault) {
-		return ev, fmt.Errorf("%w: %w", ErrUnreadable, fault)
+		return ev, fmt.Errorf("%w: %w", invites.ErrUnreadable, fault)
 	} else if fault != nil {
 		return ev, fault
 	}
 	switch {
 	case errors.Is(err, crypto.ErrNoSessionFound), errors.Is(err, crypto.ErrGroupSessionWithheld), errors.Is(err, olm.ErrUnknownMessageIndex):
-		return ev, fmt.Errorf("%w: %w", ErrNoKey, err)
+		return ev, fmt.Errorf("%w: %w", invites.ErrNoKey, err)
 	case errors.Is(err, crypto.ErrDuplicateMessageIndex):
-		return ev, fmt.Errorf("%w: %w", ErrReplay, err)
+		return ev, fmt.Errorf("%w: %w", invites.ErrReplay, err)
 	case err != nil:
-		return ev, fmt.Errorf("%w: %w", ErrUnreadable, err)
+		return ev, fmt.Errorf("%w: %w", invites.ErrUnreadable, err)
 	}
 	if err := s.checkSender(ctx, ev, sealed.Content.AsEncrypted().SessionID); err != nil {
 		return ev, err
@@ -64,7 +64,7 @@ func parse(ev invites.Received) (*event.Event, error) {
 		err = sealed.Content.ParseRaw(sealed.Type)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+		return nil, fmt.Errorf("%w: %w", invites.ErrUnreadable, err)
 	}
 	return sealed, nil
 }

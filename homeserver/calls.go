@@ -1,6 +1,7 @@
 package homeserver
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"usher/exactjson"
 	"usher/invites"
 	"usher/room"
+	"usher/words"
 )
 
 // join joins a room, by id or alias, and returns its id.
@@ -36,7 +38,7 @@ func (c *Client) change(ctx context.Context, e invites.Effect) error {
 	}
 	_, err := c.do(ctx, request{
 		name: string(e.Action), as: e.Performer, method: http.MethodPost, path: path("v3", "rooms", e.Room, string(e.Action)),
-		body: withReason(e.Reason, target),
+		body: withReason(cmp.Or(e.Reason, words.For("").Text(e.Because)), target),
 	})
 	return err
 }

@@ -46,10 +46,10 @@ type Card struct {
 	Target    id.UserID
 	Performer id.UserID // would send it; empty for a knock: the voter or the bot
 	Reason    string
-	Remark    string     // a hint for the voters; may be empty
-	Policy    id.EventID // policy that was in force
-	Votes     int64      // so many that agree decide
-	Level     room.Level // power level in Room that a vote needs
+	Remark    room.Phrase // a hint for the voters; may be empty
+	Policy    id.EventID  // policy that was in force
+	Votes     int64       // so many that agree decide
+	Level     room.Level  // power level in Room that a vote needs
 	CreatedAt time.Time
 	ExpiresAt time.Time // zero: never
 

@@ -19,6 +19,15 @@ var (
 // ErrNoView says that neither the bot nor the viewer can see the room.
 var ErrNoView = errors.New("invites: the room's state can't be read")
 
+// Errors of opening an encrypted event.
+var (
+	// ErrNoKey says that the room key of the event has not arrived. It may arrive later.
+	ErrNoKey = errors.New("invites: the key has not arrived")
+	// ErrUnreadable says that the event can never be decrypted, or that its key is not its sender's own.
+	ErrUnreadable = errors.New("invites: unreadable")
+	// ErrReplay says that the event repeats the ciphertext of another event.
+	ErrReplay = errors.New("invites: a replay")
+)
 var errUnderWay = errors.New("invites: an attempt is under way")
 
 // UnderWayError says that an earlier attempt at a row of the command ends in a moment, as after a crash. The command is to be run

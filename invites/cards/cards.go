@@ -188,7 +188,7 @@ func (s *Cards) close(ctx context.Context, c invites.Card, end invites.Closing) 
 
 // settleWaiting settles a waiting row by its closed card, or opens it.
 func settleWaiting(row *invites.Change, c invites.Card, end invites.Closing) {
-	row.Code, row.Detail, row.SettledAt, row.DueAt = end.Code, "", end.At, end.At
+	row.Code, row.Detail, row.SettledAt, row.DueAt = end.Code, room.Phrase{}, end.At, end.At
 	switch end.State {
 	case invites.CardAccepted:
 		row.Status, row.SettledAt, row.CreatedAt = invites.StatusOpen, time.Time{}, end.At // from now on it may be given up as too old
@@ -198,34 +198,34 @@ func settleWaiting(row *invites.Change, c invites.Card, end invites.Closing) {
 			row.Status = invites.StatusRefused
 		}
 	case invites.CardExpired:
-		row.Status, row.Code, row.Detail = invites.StatusRefused, invites.CodeExpired, "Nobody decided in time."
+		row.Status, row.Code, row.Detail = invites.StatusRefused, invites.CodeExpired, room.Say("detail.expired")
 	default:
 		row.Status, row.Code = invites.StatusRefused, invites.CodeDenied
-		row.Detail = string(end.By) + " declined."
+		row.Detail = room.Say("detail.declined", "by", end.By)
 		if c.Votes > 1 {
-			row.Detail = "Those who decide declined."
+			row.Detail = room.Say("detail.declined.many")
 		}
 		if end.Answer != "" {
-			row.Detail = row.Detail + " Reason: " + end.Answer
+			row.Detail = room.Sentences(row.Detail, room.Say("detail.answer", "answer", end.Answer))
 		}
 	}
 }
 
-// Gone words why a question is not asked any more.
-func Gone(code string) string {
+// Gone says why a question is not asked any more.
+func Gone(code string) (p room.Phrase) {
 	switch code {
 	case invites.CodeRedacted:
-		return "The command was taken back."
+		p = room.Say("detail.redacted")
 	case invites.CodeRemoved:
-		return "The request for approval was removed."
+		p = room.Say("detail.removed")
 	case invites.CodeAskerLeft:
-		return "Whoever asked for it has left the room."
+		p = room.Say("detail.asker_left")
 	case invites.CodeNoRoom:
-		return "This needs approval, but in the room where the policy wants it asked for I may not speak, or nobody is who may write the policy."
+		p = room.Say("detail.no_room")
 	case invites.CodeKnockGone:
-		return "They are not knocking any more."
+		p = room.Say("detail.knock_gone")
 	}
-	return ""
+	return p
 }
 
 // Cancel closes a card because its question is gone.

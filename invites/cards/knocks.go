@@ -136,7 +136,7 @@ func (s *Knocks) crowded(ctx context.Context, k Knock) (bool, error) {
 
 // knocks tells whether a user knocks at a room.
 func (s *Knocks) knocks(ctx context.Context, r id.RoomID, user id.UserID) (bool, error) {
-	snap, err := s.Cards.Homeserver.Snapshot(ctx, r, s.Cards.Self.Bot, []room.Key{{Type: "m.room.member", StateKey: string(user)}}, false)
+	snap, err := s.Cards.Homeserver.Snapshot(ctx, r, s.Cards.Self.Bot, []room.Key{room.MemberKey(user)}, false)
 	if errors.Is(err, invites.ErrNoView) {
 		return false, nil
 	}
@@ -179,44 +179,44 @@ func breaks(rate policy.Rate, knock id.EventID, recent []invites.Card) (paused, 
 
 // welcome tells whether a policy lets a user in at once. The rest of the policy about invited users comes first; the remark says what is
 // against the user.
-func (s *Knocks) welcome(ctx context.Context, k Knock, p *policy.InForce) (welcome bool, remark string, err error) {
+func (s *Knocks) welcome(ctx context.Context, k Knock, p *policy.InForce) (welcome bool, remark room.Phrase, err error) {
 	q := policy.Question{Action: room.Invite, Actor: s.Cards.Self.Bot, Performer: s.Cards.Self.Bot, Target: k.User}
 	j, err := s.Cards.Judge.Decide(ctx, k.Room, q, policy.Facts{Paid: true, Itself: true}, nil)
 	if err != nil {
-		return false, "", err
+		return false, remark, err
 	}
 	d := j.Decision
 	if d.Verdict != room.Allow && d.Code != policy.CodeApproval {
 		d.Side = policy.SidePerformer
-		return false, policy.Explain(q, d).String(), nil
+		return false, policy.Explain(q, d).Phrase(), nil
 	}
 	snap, err := s.Cards.Judge.Policies.Look(ctx, k.Room, p, k.User)
 	if err != nil || snap == nil {
-		return false, "", err
+		return false, remark, err
 	}
 	invite := room.Action{Type: room.Invite, Sender: s.Cards.Self.Bot, Target: k.User}
 	may := func(path string) bool { return p.Entitled(snap, path, invite).Verdict == room.Allow }
 	listed := slices.ContainsFunc(p.Document.Knocks.Welcomes(k.User), may)
 	if !may("knocks.accept_members_of") {
-		return listed, "", nil
+		return listed, remark, nil
 	}
 	for _, other := range p.Document.Knocks.AcceptMembersOf {
 		if within, err := s.Cards.Judge.Reach.Reaches(ctx, k.Room, other, false); err != nil {
-			return false, "", err
+			return false, remark, err
 		} else if listed || !within {
 			continue
 		}
 		key := room.MemberKey(k.User)
 		snap, err := s.Cards.Homeserver.Snapshot(ctx, other, s.Cards.Self.Bot, []room.Key{key}, false)
 		if err != nil && !errors.Is(err, invites.ErrNoView) {
-			return false, "", err
+			return false, remark, err
 		}
 		if err == nil {
 			membership, known := snap.Membership(k.User)
 			listed = known && membership == "join"
 		}
 	}
-	return listed, "", nil
+	return listed, remark, nil
 }
 
 // admission is the row that a closed knock card leads to: the deciding voter is the actor, and the performer where Usher may act for

@@ -2,10 +2,10 @@ package cards
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"usher/invites"
+	"usher/room"
 )
 
 // Bounds of approval: how many invitations that need it one command may ask for, since each becomes a card, and how many cards a user
@@ -41,11 +41,11 @@ func (s *Cards) Limit(ctx context.Context, rows []invites.Change) error {
 		switch waiting++; {
 		case same >= 0:
 			row.Code = invites.CodeAsked
-			row.Detail = fmt.Sprintf("%s asked for that already; it waits for approval as #%d.", todo[same].Actor, todo[same].Number)
+			row.Detail = room.Say("detail.asked", "actor", todo[same].Actor, "number", todo[same].Number)
 		case waiting > maxAsked:
-			row.Code, row.Detail = invites.CodeTooMany, fmt.Sprintf("Approval can be asked for %d people at a time.", maxAsked)
+			row.Code, row.Detail = invites.CodeTooMany, room.Say("detail.many_asked", "most", maxAsked)
 		case open+waiting > maxOpen:
-			row.Code, row.Detail = invites.CodeTooMany, fmt.Sprintf("You have asked for approval for %d people already who still wait for it.", open)
+			row.Code, row.Detail = invites.CodeTooMany, room.Say("detail.many_open", "n", open)
 		default:
 			continue
 		}

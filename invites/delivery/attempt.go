@@ -36,7 +36,7 @@ func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outc
 		if taken, err := d.takenBack(ctx, row, again); err != nil {
 			return d.failure(row, err)
 		} else if taken {
-			return invites.Outcome{Status: invites.StatusCancelled, Code: invites.CodeRedacted, Detail: "The command was taken back.", Quiet: true}
+			return invites.Outcome{Status: invites.StatusCancelled, Code: invites.CodeRedacted, Detail: room.Say("detail.redacted"), Quiet: true}
 		}
 	}
 	if origin.checked {
@@ -50,7 +50,7 @@ func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outc
 		return end
 	}
 	err := d.Homeserver.Act(ctx, invites.Effect{
-		Action: policy.OnTheWire(row.Action), Room: row.Room, Via: row.Via, Performer: row.Performer, Target: row.Target, Reason: row.Reason,
+		Action: policy.OnTheWire(row.Action), Room: row.Room, Via: row.Via, Performer: row.Performer, Target: row.Target, Reason: row.Reason, Because: because(row),
 	})
 	if wait, limited := invites.Limited(err); limited {
 		d.pace.limited(&row, d.Clock.Now(), wait)
@@ -59,6 +59,9 @@ func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outc
 	}
 	switch {
 	case err == nil:
+		if d.History != nil && row.Action == room.Invite && row.Performer == d.Self.Bot {
+			d.History.Invited(row.Room, row.Target)
+		}
 		return d.confirm(ctx, row)
 	case invites.Refused(err):
 		return d.refusal(ctx, row, q, err)
@@ -126,7 +129,7 @@ func (d *Delivery) judge(ctx context.Context, row invites.Change, q policy.Quest
 		return d.failure(row, fmt.Errorf("state unknown: %v", decision.Evidence.Key)), true
 	}
 	return invites.Outcome{
-		Status: invites.StatusRefused, Code: string(decision.Code), Policy: decision.Policy, Detail: policy.Explain(q, decision).String(), Quiet: true,
+		Status: invites.StatusRefused, Code: string(decision.Code), Policy: decision.Policy, Detail: policy.Explain(q, decision).Phrase(), Quiet: true,
 	}, true
 }
 
@@ -168,7 +171,7 @@ func (d *Delivery) confirm(ctx context.Context, row invites.Change) invites.Outc
 	}
 	if _, known := snap.Membership(row.Target); known && !policy.Took(snap, row.Action, row.Target) {
 		return invites.Outcome{Status: invites.StatusRefused, Code: invites.CodeNoEffect,
-			Detail: "The homeserver accepted the invitation of " + string(row.Target) + ", but the room does not show it."}
+			Detail: room.Say("detail.no_effect", "target", row.Target)}
 	}
 	return done
 }
@@ -180,7 +183,7 @@ const remoteTries = 6
 // the reason, and to count as done a change that the room shows already.
 func (d *Delivery) refusal(ctx context.Context, row invites.Change, q policy.Question, refused error) invites.Outcome {
 	code := invites.Errcode(refused)
-	end := invites.Outcome{Status: invites.StatusRefused, Code: code, Detail: "The homeserver refused: " + judge.Meaning(code) + "."}
+	end := invites.Outcome{Status: invites.StatusRefused, Code: code, Detail: room.Say("detail.refused").Holding(judge.Meaning(code))}
 	snap, err := d.Homeserver.Snapshot(ctx, row.Room, q.Actor, policy.Needs(q), true)
 	if err != nil {
 		return end
@@ -195,7 +198,7 @@ func (d *Delivery) refusal(ctx context.Context, row invites.Change, q policy.Que
 		// Dendrite answers so when the target's server can't be reached, which passes.
 		return d.failure(row, refused)
 	case decision.Verdict == room.Deny && (code == "M_FORBIDDEN" || code == "M_BAD_STATE"):
-		end.Code, end.Detail, end.Policy = string(decision.Code), policy.Explain(q, decision).String(), decision.Policy
+		end.Code, end.Detail, end.Policy = string(decision.Code), policy.Explain(q, decision).Phrase(), decision.Policy
 	}
 	return end
 }
@@ -214,7 +217,7 @@ func (d *Delivery) failure(row invites.Change, err error) invites.Outcome {
 	}
 	if now.Sub(row.CreatedAt) >= d.Limits.GiveUpAfter {
 		return invites.Outcome{Status: invites.StatusRefused, Code: invites.CodeGaveUp,
-			Detail: "The homeserver could not be brought to do it in " + d.Limits.GiveUpAfter.String() + "."}
+			Detail: room.Say("detail.gave_up", "within", d.Limits.GiveUpAfter)}
 	}
 	return end
 }

@@ -1,0 +1,31 @@
+package bot
+
+import (
+	"maunium.net/go/mautrix/id"
+
+	"usher/events"
+	"usher/room"
+)
+
+// watchers are the caches that follow the changes in rooms.
+type watchers struct{ *bot }
+
+// Changed implements appservice.Watcher.
+func (b watchers) Changed(r id.RoomID, k room.Key) {
+	b.state.Changed(r, k)
+	b.chat.Rooms.Changed(r, k)
+	if events.Invalidated(k)&events.Keys != 0 && b.device != nil {
+		b.device.Invalidate(r)
+	}
+}
+
+// Invalidate implements appservice.Watcher.
+func (b watchers) Invalidate(r id.RoomID) {
+	b.state.Invalidate(r)
+	if b.device != nil {
+		b.device.Invalidate(r)
+	}
+}
+
+// Forget implements appservice.Watcher.
+func (b watchers) Forget(r id.RoomID, event id.EventID) { b.state.Forget(r, event) }

@@ -1,0 +1,30 @@
+package chat
+
+import (
+	"context"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+)
+
+// Deliver takes the new events of the inbox, in order. With Recover, Linked, Left, Guarded and Claimed, it makes Chat the sink of the
+// intake.
+func (c *Chat) Deliver(fresh []invites.Received) { c.Feed.Push(fresh) }
+
+// Recover has the feed read the inbox again: it may hold events that were not delivered.
+func (c *Chat) Recover() { c.Feed.Rewind() }
+
+// Linked keeps claims of spaces on rooms.
+func (c *Chat) Linked(ctx context.Context, claims []invites.SpaceChild) error {
+	return c.Rooms.linked(ctx, claims)
+}
+
+// Left notes that a user left a room.
+func (c *Chat) Left(r id.RoomID) { c.Members.noteLeft(r) }
+
+// Guarded reports whether a guard watches a room.
+func (c *Chat) Guarded(r id.RoomID) bool { return c.Rooms.guard.Watches(r) }
+
+// Claimed reports whether a space claims a room.
+func (c *Chat) Claimed(r id.RoomID) bool { return c.Rooms.claimed(r) }

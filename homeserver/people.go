@@ -1,0 +1,42 @@
+package homeserver
+
+import (
+	"context"
+	"net/http"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
+	"usher/invites"
+)
+
+// People answers questions about users, as the bot.
+type People struct{ Client *Client }
+
+// Exists reports whether the homeserver has a profile of one of its users
+// (https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3profileuserid). A profile that may not be read exists.
+func (p People) Exists(ctx context.Context, user id.UserID) (bool, error) {
+	_, err := p.Client.do(ctx, request{name: "profile", method: http.MethodGet, path: path("v3", "profile", user)})
+	switch invites.HTTPStatus(err) {
+	case http.StatusNotFound:
+		return false, nil
+	case http.StatusForbidden:
+		return true, nil
+	}
+	return err == nil, err
+}
+
+// Members returns the display names of the joined members of a room, by their ids. A name may be empty.
+func (p People) Members(ctx context.Context, r id.RoomID) (map[id.UserID]string, error) {
+	names := map[id.UserID]string{}
+	err := p.Client.eachMember(ctx, r, "join", func(raw []byte, user id.UserID) {
+		names[user] = exactjson.Text(raw, "content", "displayname")
+	})
+	return names, err
+}
+
+// Author returns the sender of an event.
+func (p People) Author(ctx context.Context, r id.RoomID, event id.EventID) (id.UserID, error) {
+	raw, err := p.Client.Event(ctx, r, event, "")
+	return id.UserID(exactjson.Text(raw, "sender")), err
+}
