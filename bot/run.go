@@ -117,7 +117,7 @@ func identity(cfg *config.Config) invites.Identity {
 func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 	return &commands.Runner{
 		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self}, UseCases: b.domain.useCases(), MaxAge: cfg.Commands.MaxAge, Version: version,
-		Names: []string{cfg.Appservice.Bot.Displayname}, People: homeserver.People{Client: b.client},
+		Names: []string{cfg.Appservice.Bot.Displayname}, People: homeserver.People{Client: b.client}, Inbox: b.store,
 		Level: func(user id.UserID) commands.Level {
 			switch cfg.Permissions.Level(user.String()) {
 			case config.LevelUser:
