@@ -6,7 +6,7 @@
 //	go d.Run(ctx)                                   // sets the device up and receives keys until ctx ends
 //	ev, err = d.Open(ctx, ev)                       // an m.room.encrypted event → the event that its sender encrypted
 //	kind, content, err = d.Seal(ctx, r, kind, content) // the same event in a plain room, m.room.encrypted in an encrypted one
-//	d.Changed(r, eventType)                         // for every state event: the members decide who gets the next key
+//	d.Invalidate(r)                                 // when its members, history visibility or encryption change: they decide who gets the next key
 //
 // The device is logged in by itself, apart from the appservice's user, and receives keys by /sync. Its keys are in a database of their
 // own (store.Keys), encrypted with Options.PickleKey. Only one process may run the device of one such database at a time.
@@ -201,15 +201,6 @@ func (d *Device) setState(ready, caughtUp bool) {
 func (d *Device) arrived(r id.RoomID) {
 	if d.o.Arrived != nil {
 		d.o.Arrived(r)
-	}
-}
-
-// Changed has to be called for every state event in the stream: members and the history's visibility decide who may read the
-// bot's next event.
-func (d *Device) Changed(r id.RoomID, eventType string) {
-	switch eventType {
-	case "m.room.member", "m.room.encryption", "m.room.history_visibility":
-		d.Invalidate(r)
 	}
 }
 

@@ -16,8 +16,8 @@ import (
 
 // The state under guard.
 var (
-	joinRules   = room.Key{Type: "m.room.join_rules"}
-	powerLevels = room.Key{Type: "m.room.power_levels"}
+	joinRules   = room.Key{Type: room.TypeJoinRules}
+	powerLevels = room.Key{Type: room.TypePowerLevels}
 )
 
 // Reason codes of drifts that a guard does not set back.
@@ -55,7 +55,7 @@ func (d *Drift) Action(by id.UserID) room.Action {
 
 // GuardNeeds names the state that a guard watches and judges by, with the memberships of the users.
 func GuardNeeds(users ...id.UserID) []room.Key {
-	needs := []room.Key{{Type: "m.room.create"}, powerLevels, joinRules, Key()}
+	needs := []room.Key{{Type: room.TypeCreate}, powerLevels, joinRules, Key()}
 	for _, user := range users {
 		needs = append(needs, room.MemberKey(user))
 	}
@@ -96,7 +96,7 @@ func drift(s *room.Snapshot, k room.Key, what ...Difference) Drift {
 
 // Had reports whether an earlier content of the drift's event had a difference too. Without such a content, nothing had.
 func (g *Guard) Had(s *room.Snapshot, k room.Key, before json.RawMessage, what Difference) bool {
-	create := room.Key{Type: "m.room.create"}
+	create := room.Key{Type: room.TypeCreate}
 	event, _ := s.Event(create)
 	if before == nil {
 		return false

@@ -136,7 +136,7 @@ func (s *Knocks) crowded(ctx context.Context, k Knock) (bool, error) {
 
 // knocks tells whether a user knocks at a room.
 func (s *Knocks) knocks(ctx context.Context, r id.RoomID, user id.UserID) (bool, error) {
-	snap, err := s.Cards.Homeserver.Snapshot(ctx, r, s.Cards.Self.Bot, []room.Key{{Type: "m.room.member", StateKey: string(user)}}, false)
+	snap, err := s.Cards.Homeserver.Snapshot(ctx, r, s.Cards.Self.Bot, []room.Key{room.MemberKey(user)}, false)
 	if errors.Is(err, invites.ErrNoView) {
 		return false, nil
 	}

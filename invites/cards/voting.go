@@ -84,7 +84,7 @@ func (s *Cards) late(ctx context.Context, c invites.Card, v invites.Vote) (Ballo
 
 // electorate reads the state that says who may vote on a card.
 func (s *Cards) electorate(ctx context.Context, c invites.Card, voters ...id.UserID) (*room.Snapshot, error) {
-	needs := []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}}
+	needs := []room.Key{{Type: room.TypeCreate}, {Type: room.TypePowerLevels}}
 	for _, voter := range voters {
 		needs = append(needs, room.MemberKey(voter))
 	}

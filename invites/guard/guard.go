@@ -160,7 +160,7 @@ func (g *Guard) Handle(ctx context.Context, ev invites.Received) error {
 	if err != nil || p.Document.Guard.Mode == policy.Off {
 		return err
 	}
-	if ev.Type != "m.room.member" {
+	if ev.Type != room.TypeMember {
 		return g.door(ctx, ev.Room, p, false)
 	}
 	if ev.StateKey == nil {

@@ -51,7 +51,7 @@ func (g *Guard) vouched(ctx context.Context, ev invites.Received) (bool, error) 
 	if err != nil {
 		return false, err
 	}
-	rules, _ := snap.Event(room.Key{Type: "m.room.join_rules"})
+	rules, _ := snap.Event(room.Key{Type: room.TypeJoinRules})
 	if result := room.Vouched(snap, user, content); result.Verdict == room.Deny || rules == nil {
 		return result.Verdict == room.Unknown, nil
 	}

@@ -93,7 +93,7 @@ func (s *Editor) Write(ctx context.Context, command id.EventID, r id.RoomID, act
 
 // writer chooses who sends the policy event, by the current state.
 func (s *Editor) writer(ctx context.Context, r id.RoomID, actor id.UserID) (id.UserID, error) {
-	needs := []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}, room.MemberKey(actor), room.MemberKey(s.Self.Bot)}
+	needs := []room.Key{{Type: room.TypeCreate}, {Type: room.TypePowerLevels}, room.MemberKey(actor), room.MemberKey(s.Self.Bot)}
 	snap, err := s.Homeserver.Snapshot(ctx, r, actor, needs, true)
 	if errors.Is(err, invites.ErrNoView) {
 		return "", Refusal{CodeEditView, room.Say("edit.no_view")}

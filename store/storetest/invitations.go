@@ -14,7 +14,7 @@ import (
 
 func testRecordKeepsEverything(t *testing.T, s Store) {
 	ctx := t.Context()
-	full := invites.Change{Request: "$c", Command: "$c", CommandRoom: "!c", Action: room.Join, Room: "!r", Via: []string{"a.example", "b.example"},
+	full := invites.Change{Origin: invites.OriginCard, Request: "$c", Command: "$e", CommandRoom: "!c", Action: room.Join, Room: "!r", Via: []string{"a.example", "b.example"},
 		Target: "@t:x", Actor: "@a:x", Performer: "@p:x", Reason: "why", Status: invites.StatusRefused, Code: "CODE", Detail: room.Say("text", "text", "detail"),
 		Attempt: 3, DueAt: epoch, LeasedUntil: epoch.Add(time.Second), CreatedAt: epoch.Add(2 * time.Second), SettledAt: epoch.Add(3 * time.Second)}
 	bare := invites.Change{Request: "$c", Command: "$c", Status: invites.StatusOpen}

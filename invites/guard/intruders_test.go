@@ -1,4 +1,4 @@
-package invites_test
+package guard_test
 
 import (
 	"encoding/json"
@@ -11,6 +11,7 @@ import (
 
 	"usher/invites"
 	"usher/invites/guard"
+	"usher/invites/invitestest"
 	"usher/policy"
 	"usher/room"
 )
@@ -31,9 +32,9 @@ func TestGuardIntruder(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWatch(t, tt.document)
 			if w.told = nil; tt.before != "" {
-				w.hs.Member(lobby, bob, tt.before)
+				w.HS.Member(lobby, bob, tt.before)
 			}
-			w.hs.Member(lobby, bob, "join")
+			w.HS.Member(lobby, bob, "join")
 			if err := w.see(t, "m.room.member", bob.String()); err != nil {
 				t.Fatal(err)
 			}
@@ -61,21 +62,21 @@ func TestGuardVouched(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWatch(t, restricted)
-			w.give(map[string]any{alice.String(): 100, bot.String(): 100})
-			w.hs.Set(lobby, "m.room.power_levels", "", alice, object{"invite": 50, "users": object{alice.String(): 100, bot.String(): 100}})
-			w.hs.Member(lobby, dora, "join")
-			w.hs.Set(lobby, "m.room.join_rules", "", alice, object{"join_rule": tt.rule})
-			w.clock.Advance(time.Second)
+			w.Give(map[string]any{alice.String(): 100, bot.String(): 100})
+			w.HS.Set(lobby, "m.room.power_levels", "", alice, object{"invite": 50, "users": object{alice.String(): 100, bot.String(): 100}})
+			w.HS.Member(lobby, dora, "join")
+			w.HS.Set(lobby, "m.room.join_rules", "", alice, object{"join_rule": tt.rule})
+			w.Clock.Advance(time.Second)
 			w.told = nil
 			content := object{"membership": "join"}
 			if tt.by != "" {
 				content["join_authorised_via_users_server"] = tt.by
 			}
-			w.hs.Set(lobby, "m.room.member", bob.String(), bob, content)
+			w.HS.Set(lobby, "m.room.member", bob.String(), bob, content)
 			ev := w.event(t, "m.room.member", bob.String())
 			if tt.later != "" {
-				w.clock.Advance(time.Second)
-				w.hs.Set(lobby, "m.room.join_rules", "", bot, object{"join_rule": tt.later})
+				w.Clock.Advance(time.Second)
+				w.HS.Set(lobby, "m.room.join_rules", "", bot, object{"join_rule": tt.later})
 			}
 			if err := w.guard.Handle(t.Context(), ev); err != nil {
 				t.Fatal(err)
@@ -95,7 +96,7 @@ func TestGuardReadsExactKeys(t *testing.T) {
 	} {
 		w := newWatch(t, restricted)
 		w.told = nil
-		w.hs.Member(lobby, bob, "join")
+		w.HS.Member(lobby, bob, "join")
 		ev := w.event(t, "m.room.member", bob.String())
 		ev.Raw = json.RawMessage(raw)
 		if err := w.guard.Handle(t.Context(), ev); err != nil {
@@ -115,7 +116,7 @@ func (w *watch) tell(t *testing.T, user id.UserID, told, membership string) {
 	} else {
 		w.expect(t, told)
 	}
-	snap, err := w.hs.Snapshot(t.Context(), lobby, "", nil, true)
+	snap, err := w.HS.Snapshot(t.Context(), lobby, "", nil, true)
 	if now, _ := snap.Membership(user); err != nil || now != membership {
 		t.Errorf("%s is %q, want %q (%v)", user, now, membership, err)
 	}
@@ -130,17 +131,17 @@ func TestGuardOver(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWatch(t, door)
-			w.hs.Before = func(invites.Effect) error {
+			w.HS.Before = func(invites.Effect) error {
 				return &invites.ActError{Class: invites.ClassFailed, Err: errors.New("down")}
 			}
-			w.hs.Member(lobby, bob, "join")
+			w.HS.Member(lobby, bob, "join")
 			if err := w.see(t, "m.room.member", bob.String()); err != nil {
 				t.Fatal(err)
 			}
-			w.hs.Before, w.told = nil, nil
-			w.hs.Set(lobby, policy.EventType, "", alice, json.RawMessage(now))
-			w.clock.Advance(time.Minute)
-			outcome, err := one(w.Delivery.Deliver(t.Context(), w.queue.Take()[0].Row))
+			w.HS.Before, w.told = nil, nil
+			w.HS.Set(lobby, policy.EventType, "", alice, json.RawMessage(now))
+			w.Clock.Advance(time.Minute)
+			outcome, err := invitestest.One(w.Delivery.Deliver(t.Context(), w.Queue.Take()[0].Row))
 			if err != nil || outcome.Code != "guard.over" {
 				t.Errorf("%+v %v", outcome, err)
 			}
@@ -152,17 +153,17 @@ func TestGuardOver(t *testing.T) {
 // TestGuardOverInvited: whoever came in uninvited, left and was invited is not put out by a kick that waited.
 func TestGuardOverInvited(t *testing.T) {
 	w := newWatch(t, door)
-	w.hs.Before = func(invites.Effect) error {
+	w.HS.Before = func(invites.Effect) error {
 		return &invites.ActError{Class: invites.ClassFailed, Err: errors.New("down")}
 	}
-	w.hs.Member(lobby, bob, "join")
+	w.HS.Member(lobby, bob, "join")
 	if err := w.see(t, "m.room.member", bob.String()); err != nil {
 		t.Fatal(err)
 	}
-	w.hs.Before, w.told = nil, nil
-	w.hs.Set(lobby, "m.room.member", bob.String(), alice, map[string]any{"membership": "invite"})
-	w.clock.Advance(time.Minute)
-	if outcome, err := one(w.Delivery.Deliver(t.Context(), w.queue.Take()[0].Row)); err != nil || outcome.Code != "guard.over" {
+	w.HS.Before, w.told = nil, nil
+	w.HS.Set(lobby, "m.room.member", bob.String(), alice, map[string]any{"membership": "invite"})
+	w.Clock.Advance(time.Minute)
+	if outcome, err := invitestest.One(w.Delivery.Deliver(t.Context(), w.Queue.Take()[0].Row)); err != nil || outcome.Code != "guard.over" {
 		t.Errorf("%+v %v", outcome, err)
 	}
 	w.tell(t, bob, "", "invite")
@@ -171,29 +172,29 @@ func TestGuardOverInvited(t *testing.T) {
 // TestGuardIntruderCannotHide: taking one's own join event back does not call the kick off, and a crash before it does not either.
 func TestGuardIntruderCannotHide(t *testing.T) {
 	w := newWatch(t, door)
-	w.hs.Before = func(invites.Effect) error {
+	w.HS.Before = func(invites.Effect) error {
 		return &invites.ActError{Class: invites.ClassFailed, Err: errors.New("down")}
 	}
-	w.hs.Member(lobby, bob, "join")
+	w.HS.Member(lobby, bob, "join")
 	if err := w.see(t, "m.room.member", bob.String()); err != nil {
 		t.Fatal(err)
 	}
-	snap, err := w.hs.Snapshot(t.Context(), lobby, "", nil, true)
+	snap, err := w.HS.Snapshot(t.Context(), lobby, "", nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	event, _ := snap.Event(room.MemberKey(bob))
-	w.hs.Redact(event.ID)
-	if _, err := w.db.Redact(t.Context(), event.ID, bob); err != nil {
+	w.HS.Redact(event.ID)
+	if _, err := w.DB.Redact(t.Context(), event.ID, bob); err != nil {
 		t.Fatal(err)
 	}
-	w.hs.Before = nil
-	wakes := w.queue.Take()
+	w.HS.Before = nil
+	wakes := w.Queue.Take()
 	if len(wakes) != 1 {
 		t.Fatalf("%+v", wakes)
 	}
-	w.clock.Advance(time.Minute)
-	if _, err := one(w.Delivery.Deliver(t.Context(), wakes[0].Row)); err != nil {
+	w.Clock.Advance(time.Minute)
+	if _, err := invitestest.One(w.Delivery.Deliver(t.Context(), wakes[0].Row)); err != nil {
 		t.Fatal(err)
 	}
 	w.tell(t, bob, "intruder intruder @bob:here @bob:here acts:true calls:0", "leave")
@@ -217,7 +218,7 @@ func TestGuardByHand(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWatch(t, tt.document)
-			w.hs.Set(lobby, "m.room.member", tt.target.String(), tt.by, map[string]any{"membership": "invite"})
+			w.HS.Set(lobby, "m.room.member", tt.target.String(), tt.by, map[string]any{"membership": "invite"})
 			if err := w.see(t, "m.room.member", tt.target.String()); err != nil {
 				t.Fatal(err)
 			}
@@ -227,9 +228,9 @@ func TestGuardByHand(t *testing.T) {
 	t.Run("accepted at once", func(t *testing.T) {
 		w := newWatch(t, strings.Replace(door, `"whom":{`, `"whom":{"max_members":4,`, 1))
 		for _, target := range []id.UserID{"@rob:elsewhere", bob} { // one against the policy, and one who makes the room full
-			w.hs.Set(lobby, "m.room.member", target.String(), carol, map[string]any{"membership": "invite"})
+			w.HS.Set(lobby, "m.room.member", target.String(), carol, map[string]any{"membership": "invite"})
 			invite := w.event(t, "m.room.member", target.String())
-			w.hs.Member(lobby, target, "join")
+			w.HS.Member(lobby, target, "join")
 			if err := w.guard.Handle(t.Context(), invite); err != nil {
 				t.Fatal(err)
 			}
@@ -238,18 +239,18 @@ func TestGuardByHand(t *testing.T) {
 	})
 	t.Run("accepted before it could be withdrawn", func(t *testing.T) {
 		w := newWatch(t, door)
-		w.hs.Before = func(invites.Effect) error {
+		w.HS.Before = func(invites.Effect) error {
 			return &invites.ActError{Class: invites.ClassFailed, Err: errors.New("down")}
 		}
 		rob := id.UserID("@rob:elsewhere")
-		w.hs.Set(lobby, "m.room.member", rob.String(), carol, map[string]any{"membership": "invite"})
+		w.HS.Set(lobby, "m.room.member", rob.String(), carol, map[string]any{"membership": "invite"})
 		if err := w.see(t, "m.room.member", rob.String()); err != nil {
 			t.Fatal(err)
 		}
-		w.hs.Before = nil
-		w.hs.Member(lobby, rob, "join")
-		w.clock.Advance(time.Minute)
-		outcome, err := one(w.Delivery.Deliver(t.Context(), w.queue.Take()[0].Row))
+		w.HS.Before = nil
+		w.HS.Member(lobby, rob, "join")
+		w.Clock.Advance(time.Minute)
+		outcome, err := invitestest.One(w.Delivery.Deliver(t.Context(), w.Queue.Take()[0].Row))
 		if err != nil || outcome.Code != "guard.over" {
 			t.Errorf("whoever was invited is no intruder: %+v %v", outcome, err)
 		}
@@ -257,8 +258,8 @@ func TestGuardByHand(t *testing.T) {
 	})
 	t.Run("no power to withdraw", func(t *testing.T) {
 		w := newWatch(t, door)
-		w.give(map[string]any{alice.String(): 100, bot.String(): 40, carol.String(): 50})
-		w.hs.Set(lobby, "m.room.member", "@rob:elsewhere", carol, map[string]any{"membership": "invite"})
+		w.Give(map[string]any{alice.String(): 100, bot.String(): 40, carol.String(): 50})
+		w.HS.Set(lobby, "m.room.member", "@rob:elsewhere", carol, map[string]any{"membership": "invite"})
 		var got guard.Report
 		w.crash = func(r guard.Report) error { got = r; return nil }
 		if err := w.see(t, "m.room.member", "@rob:elsewhere"); err != nil {
@@ -270,13 +271,13 @@ func TestGuardByHand(t *testing.T) {
 	})
 	t.Run("through the bot, though it spent the quota", func(t *testing.T) {
 		w := newWatch(t, strings.Replace(door, `"whom"`, `"quota":{"person":{"count":1}},"whom"`, 1))
-		w.ask(t, w.request(t, carol, bob))
+		w.MustAsk(t, w.Request(t, carol, bob))
 		if err := w.see(t, "m.room.member", bob.String()); err != nil {
 			t.Fatal(err)
 		}
 		w.tell(t, bob, "", "invite")
 		other := id.UserID("@other:here")
-		w.hs.Set(lobby, "m.room.member", other.String(), carol, map[string]any{"membership": "invite"})
+		w.HS.Set(lobby, "m.room.member", other.String(), carol, map[string]any{"membership": "invite"})
 		if err := w.see(t, "m.room.member", other.String()); err != nil {
 			t.Fatal(err)
 		}

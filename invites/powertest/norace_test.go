@@ -1,5 +1,5 @@
 //go:build !race
 
-package invites_test
+package powertest
 
 const raceDetector = false

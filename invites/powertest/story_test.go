@@ -1,4 +1,4 @@
-package invites_test
+package powertest
 
 import (
 	"context"
@@ -19,6 +19,8 @@ import (
 	"usher/room"
 	"usher/store"
 )
+
+const bot = invitestest.Bot
 
 // cast are the people of the stories; the bot is among those who may be invited, kicked or banned. The first creates the rooms.
 var cast = []id.UserID{"@olga:here", "@bela:here", "@caro:here", "@dino:there", "@edda:there", "@ivan:10.0.0.1", bot}
@@ -339,7 +341,7 @@ func (w *story) row(row int64) {
 	}
 	w.hs.serving, w.hs.again, w.hs.expiring = command, true, w.expiries[row]
 	w.hs.guarding = w.said[command] == nil
-	outcome, err := one(w.Delivery.Deliver(w.t.Context(), row))
+	outcome, err := invitestest.One(w.Delivery.Deliver(w.t.Context(), row))
 	w.hs.serving, w.hs.again, w.hs.guarding, w.hs.expiring = "", false, false, false
 	w.must(err)
 	w.say("later, for %s: %s %s", command, outcome.Status, outcome.Code)

@@ -1,4 +1,4 @@
-package invites_test
+package powertest
 
 import (
 	"encoding/json"

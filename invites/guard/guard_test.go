@@ -1,4 +1,4 @@
-package invites_test
+package guard_test
 
 import (
 	"context"
@@ -30,9 +30,9 @@ const door = `{"version":1,"guard":{"mode":"enforce","join_rule":"invite","intru
 func newWatch(t *testing.T, document string) *watch {
 	t.Helper()
 	w := &watch{world: newWorld(t)}
-	w.hs.Clock = w.clock
-	w.give(map[string]any{alice.String(): 100, bot.String(): 100, carol.String(): 50})
-	w.hs.Set(lobby, policy.EventType, "", alice, json.RawMessage(document))
+	w.HS.Clock = w.Clock
+	w.Give(map[string]any{alice.String(): 100, bot.String(): 100, carol.String(): 50})
+	w.HS.Set(lobby, policy.EventType, "", alice, json.RawMessage(document))
 	w.restart(t)
 	if err := w.guard.Refresh(t.Context(), lobby); err != nil {
 		t.Fatal(err)
@@ -43,7 +43,7 @@ func newWatch(t *testing.T, document string) *watch {
 // restart makes a guard that knows no more than the store.
 func (w *watch) restart(t *testing.T) {
 	t.Helper()
-	w.build()
+	w.Build()
 	w.guard = w.Guard
 	w.guard.Tell = func(_ context.Context, _ id.RoomID, r guard.Report) error {
 		if w.crash != nil {
@@ -72,7 +72,7 @@ func (w *watch) see(t *testing.T, kind, key string) error {
 // event receives a state event.
 func (w *watch) event(t *testing.T, kind, key string) invites.Received {
 	t.Helper()
-	snap, err := w.hs.Snapshot(t.Context(), lobby, "", nil, true)
+	snap, err := w.HS.Snapshot(t.Context(), lobby, "", nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,13 +81,13 @@ func (w *watch) event(t *testing.T, kind, key string) invites.Received {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ev := invites.Received{Event: event.ID, Room: lobby, Sender: event.Sender, Type: kind, StateKey: &key, Raw: raw, SentAt: w.clock.Now(), ReceivedAt: w.clock.Now()}
+	ev := invites.Received{Event: event.ID, Room: lobby, Sender: event.Sender, Type: kind, StateKey: &key, Raw: raw, SentAt: w.Clock.Now(), ReceivedAt: w.Clock.Now()}
 	var members []invites.MemberEvent
 	if kind == "m.room.member" && strings.Contains(string(event.Content), `"invite"`) {
 		members = append(members, invites.MemberEvent{Event: event.ID, Room: lobby, Target: id.UserID(key), Sender: event.Sender,
 			Membership: "invite", SentAt: ev.SentAt, SeenAt: ev.SentAt})
 	}
-	if _, err := w.db.Receive(t.Context(), []invites.Received{ev}, members...); err != nil {
+	if _, err := w.DB.Receive(t.Context(), []invites.Received{ev}, members...); err != nil {
 		t.Fatal(err)
 	}
 	return ev
@@ -95,13 +95,13 @@ func (w *watch) event(t *testing.T, kind, key string) invites.Received {
 
 func (w *watch) set(t *testing.T, by id.UserID, rule string) error {
 	t.Helper()
-	w.hs.Set(lobby, "m.room.join_rules", "", by, map[string]any{"join_rule": rule})
+	w.HS.Set(lobby, "m.room.join_rules", "", by, map[string]any{"join_rule": rule})
 	return w.see(t, "m.room.join_rules", "")
 }
 
 func (w *watch) rule(t *testing.T) string {
 	t.Helper()
-	snap, err := w.hs.Snapshot(t.Context(), lobby, "", nil, true)
+	snap, err := w.HS.Snapshot(t.Context(), lobby, "", nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,12 +144,12 @@ func TestGuardFight(t *testing.T) {
 		}
 		w.expect(t)
 	}
-	w.clock.Advance(25 * time.Hour)
+	w.Clock.Advance(25 * time.Hour)
 	if err := w.set(t, carol, "knock"); err != nil || w.rule(t) != "knock" {
 		t.Fatal("time alone does not start the fight again", err)
 	}
 	w.expect(t, "drift stopped @carol:here guard.stopped acts:false calls:0")
-	w.hs.Set(lobby, policy.EventType, "", alice, json.RawMessage(door))
+	w.HS.Set(lobby, policy.EventType, "", alice, json.RawMessage(door))
 	if err := w.guard.Refresh(t.Context(), lobby); err != nil || w.rule(t) != "invite" {
 		t.Fatal(err, w.rule(t))
 	}
@@ -159,8 +159,8 @@ func TestGuardFight(t *testing.T) {
 // TestGuardCallsCoCreators: in a room of version 12, the additional creators have power without being in the power levels.
 func TestGuardCallsCoCreators(t *testing.T) {
 	w := newWatch(t, door)
-	w.hs.Set(lobby, "m.room.create", "", alice, map[string]any{"room_version": "12", "additional_creators": []id.UserID{"@dan:here"}})
-	w.give(map[string]any{bot.String(): 100, carol.String(): 50})
+	w.HS.Set(lobby, "m.room.create", "", alice, map[string]any{"room_version": "12", "additional_creators": []id.UserID{"@dan:here"}})
+	w.Give(map[string]any{bot.String(): 100, carol.String(): 50})
 	for range 3 {
 		if err := w.set(t, carol, "public"); err != nil {
 			t.Fatal(err)
@@ -180,14 +180,14 @@ func TestGuardManyAtOnce(t *testing.T) {
 	levels := map[string]any{"users": users}
 	for _, name := range []string{"invite", "kick", "ban", "redact", "events_default"} {
 		levels[name] = 1
-		w.hs.Set(lobby, "m.room.power_levels", "", alice, levels)
+		w.HS.Set(lobby, "m.room.power_levels", "", alice, levels)
 	}
-	w.hs.Set(lobby, policy.EventType, "", alice, json.RawMessage(
+	w.HS.Set(lobby, policy.EventType, "", alice, json.RawMessage(
 		`{"version":1,"guard":{"mode":"enforce","levels":{"invite":50,"kick":50,"ban":50,"redact":50,"events_default":0}}}`))
 	if err := w.guard.Refresh(t.Context(), lobby); err != nil {
 		t.Fatal(err)
 	}
-	snap, err := w.hs.Snapshot(t.Context(), lobby, "", nil, true)
+	snap, err := w.HS.Snapshot(t.Context(), lobby, "", nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func TestGuardWindow(t *testing.T) {
 			t.Fatal(err, w.rule(t))
 		}
 		w.expect(t, setBack)
-		w.clock.Advance(25 * time.Minute)
+		w.Clock.Advance(25 * time.Minute)
 	}
 }
 
@@ -226,11 +226,11 @@ func TestGuardCrash(t *testing.T) {
 	})
 	t.Run("before it is set back", func(t *testing.T) {
 		w := newWatch(t, door)
-		w.hs.BeforeState = func() error { return &invites.ActError{Class: invites.ClassFailed, Err: down} }
+		w.HS.BeforeState = func() error { return &invites.ActError{Class: invites.ClassFailed, Err: down} }
 		if err := w.set(t, carol, "public"); err == nil {
 			t.Fatal("the homeserver's failure is lost")
 		}
-		w.hs.BeforeState = nil
+		w.HS.BeforeState = nil
 		w.again(t)
 		w.expect(t, setBack, setBack) // the same notice: it has the same transaction id
 	})
@@ -245,7 +245,7 @@ func TestGuardCrash(t *testing.T) {
 	})
 	t.Run("refused", func(t *testing.T) {
 		w := newWatch(t, door)
-		w.hs.BeforeState = func() error { return &invites.ActError{Class: invites.ClassRefused, Code: "M_FORBIDDEN", Err: down} }
+		w.HS.BeforeState = func() error { return &invites.ActError{Class: invites.ClassRefused, Code: "M_FORBIDDEN", Err: down} }
 		if err := w.set(t, carol, "public"); err != nil {
 			t.Fatal(err)
 		}
@@ -260,7 +260,7 @@ func (w *watch) again(t *testing.T) {
 	if err := w.see(t, "m.room.join_rules", ""); err != nil {
 		t.Fatal(err)
 	}
-	remembered, err := w.db.Watch(t.Context(), lobby)
+	remembered, err := w.DB.Watch(t.Context(), lobby)
 	if err != nil || len(remembered.Rounds) != 1 || w.rule(t) != "invite" {
 		t.Errorf("%+v %v, join rule %s", remembered, err, w.rule(t))
 	}
@@ -268,23 +268,23 @@ func (w *watch) again(t *testing.T) {
 
 func TestGuardLeavesAlone(t *testing.T) {
 	w := newWatch(t, door)
-	w.give(map[string]any{alice.String(): 100, bot.String(): 50, carol.String(): 50})
+	w.Give(map[string]any{alice.String(): 100, bot.String(): 50, carol.String(): 50})
 	if err := w.set(t, alice, "public"); err != nil {
 		t.Fatal(err)
 	}
 	w.expect(t, "drift guard.above @alice:here guard.above acts:false calls:0")
 	// Whoever changes something else meanwhile is not taken for the one who opened the door.
-	w.hs.Set(lobby, "m.room.join_rules", "", carol, map[string]any{"join_rule": "public", "org.example": 1})
+	w.HS.Set(lobby, "m.room.join_rules", "", carol, map[string]any{"join_rule": "public", "org.example": 1})
 	if err := w.see(t, "m.room.join_rules", ""); err != nil || w.rule(t) != "public" {
 		t.Fatal(err, w.rule(t))
 	}
 	w.expect(t)
-	w.hs.Set(lobby, policy.EventType, "", alice, map[string]any{"version": 1, "guard": map[string]any{"mode": "watch", "join_rule": "invite"}})
+	w.HS.Set(lobby, policy.EventType, "", alice, map[string]any{"version": 1, "guard": map[string]any{"mode": "watch", "join_rule": "invite"}})
 	if err := errors.Join(w.guard.Refresh(t.Context(), lobby), w.set(t, carol, "knock")); err != nil || w.rule(t) != "knock" {
 		t.Fatal(err, w.rule(t))
 	}
 	w.expect(t, "drift watch @alice:here  acts:false calls:0", "drift watch @carol:here  acts:false calls:0")
-	w.hs.Set(lobby, policy.EventType, "", alice, map[string]any{})
+	w.HS.Set(lobby, policy.EventType, "", alice, map[string]any{})
 	if err := w.guard.Refresh(t.Context(), lobby); err != nil || w.guard.Watches(lobby) {
 		t.Error("guarded without a guard", err)
 	}
@@ -295,7 +295,7 @@ func TestGuardLevels(t *testing.T) {
 	set := func(by id.UserID, invite, kick int) {
 		t.Helper()
 		users := map[string]any{alice.String(): 100, bot.String(): 90, carol.String(): 90}
-		w.hs.Set(lobby, "m.room.power_levels", "", by, map[string]any{"users": users, "invite": invite, "kick": kick})
+		w.HS.Set(lobby, "m.room.power_levels", "", by, map[string]any{"users": users, "invite": invite, "kick": kick})
 		if err := w.see(t, "m.room.power_levels", ""); err != nil {
 			t.Fatal(err)
 		}
@@ -303,7 +303,7 @@ func TestGuardLevels(t *testing.T) {
 	set(alice, 0, 50) // above the bot
 	set(carol, 0, 10) // not above it
 	w.expect(t, "drift guard.above @alice:here guard.above acts:false calls:0", setBack)
-	snap, err := w.hs.Snapshot(t.Context(), lobby, "", nil, true)
+	snap, err := w.HS.Snapshot(t.Context(), lobby, "", nil, true)
 	if err != nil {
 		t.Fatal(err)
 	}
