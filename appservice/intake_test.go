@@ -102,6 +102,8 @@ func (d *desk) Left(r id.RoomID)         { d.note("left %s", r) }
 func (d *desk) Guarded(r id.RoomID) bool { return d.guarded && r == "!r" }
 func (d *desk) Claimed(r id.RoomID) bool { return d.claimed && r == "!r" }
 
+func (d *desk) Addressed(r id.RoomID) bool { return r == "!direct" }
+
 func (d *desk) intake() *Intake {
 	d.seen = map[id.EventID]bool{}
 	return NewIntake(IntakeOptions{

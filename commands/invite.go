@@ -14,9 +14,10 @@ func inviteCommand() Command {
 	return Command{
 		Name: "invite", Level: User,
 		Words: []string{"inv", "einladen", "lade", "inviter", "invitar", "invita", "uitnodigen"}, Loose: []string{"add", "bring", "let", "in", "ein"},
-		See:    []string{"uninvite", "pending", "why"},
-		Params: []Param{guests(), inRoom(), reason(), dryRun(), asBot()},
-		Run:    change(room.Invite),
+		See:     []string{"uninvite", "pending", "why"},
+		Params:  []Param{guests(), inRoom(), reason(), dryRun(), asBot()},
+		Records: true,
+		Run:     change(room.Invite),
 	}
 }
 
