@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"config":     {"room", "gopkg.in/yaml.v3"},
 	"commands":   {"exactjson", "invites", "invites/cards", "invites/guard", "invites/judge", "invites/ledger", "invites/requests", "picture", "policy", "room", "words", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
 	"picture":    {"golang.org/x/image/..."},
-	"invites":    {"room", mautrix + "/id"},
+	"invites":    {"room", mautrix + "/id", "go.mau.fi/util/variationselector"},
 	"check":      {"exactjson", "room", "words", mautrix + "/id"},
 	"words":      {"room", "github.com/nicksnyder/go-i18n/v2/...", "golang.org/x/text/language", "gopkg.in/yaml.v3"},
 	"policy":     {"exactjson", "room", mautrix + "/id", "golang.org/x/net/idna"},

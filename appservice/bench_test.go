@@ -84,7 +84,9 @@ type noSink struct{ Sink }
 
 func (noSink) Guarded(id.RoomID) bool { return false }
 func (noSink) Claimed(id.RoomID) bool { return false }
-func (noSink) Left(id.RoomID)         {}
+
+func (noSink) Addressed(id.RoomID) bool { return false }
+func (noSink) Left(id.RoomID)           {}
 
 func benchIntake() *Intake {
 	return NewIntake(IntakeOptions{

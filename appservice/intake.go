@@ -55,6 +55,8 @@ type Sink interface {
 	Guarded(r id.RoomID) bool
 	// Claimed reports whether a space claims a room.
 	Claimed(r id.RoomID) bool
+	// Addressed reports whether each message in a room concerns the bot, since the room is a direct chat with it.
+	Addressed(r id.RoomID) bool
 }
 
 // Limits bounds transactions. Zero values stand for the defaults.

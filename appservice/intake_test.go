@@ -103,6 +103,8 @@ func (d *desk) Left(r id.RoomID)         { d.note("left %s", r) }
 func (d *desk) Guarded(r id.RoomID) bool { return d.guarded && r == "!r" }
 func (d *desk) Claimed(r id.RoomID) bool { return d.claimed && r == "!r" }
 
+func (d *desk) Addressed(r id.RoomID) bool { return r == "!direct" }
+
 func (d *desk) intake() *Intake {
 	d.seen = map[id.EventID]bool{}
 	return NewIntake(IntakeOptions{
@@ -258,12 +260,12 @@ func TestCards(t *testing.T) {
 		name, event string
 		want        []string
 	}{
-		{"another message", reaction("$1", "$other", Yes), nil},
+		{"another message", reaction("$1", "$other", invites.ReactAccept), nil},
 		{"another key", reaction("$2", "$card", "🎉"), nil},
-		{"the bot's own", strings.Replace(reaction("$3", "$card", Yes), "@a:x", "@usher:example.org", 1), nil},
-		{"a ban", reaction("$4a", "$card", Never), []string{"receive 1/1", "deliver 1"}},
-		{"no annotation", strings.Replace(reaction("$4", "$card", Yes), "m.annotation", "m.reference", 1), nil},
-		{"a vote", reaction("$5", "$card", Yes+"\uFE0F"), []string{"receive 1/1", "deliver 1"}},
+		{"the bot's own", strings.Replace(reaction("$3", "$card", invites.ReactAccept), "@a:x", "@usher:example.org", 1), nil},
+		{"a ban", reaction("$4a", "$card", invites.ReactBan), []string{"receive 1/1", "deliver 1"}},
+		{"no annotation", strings.Replace(reaction("$4", "$card", invites.ReactAccept), "m.annotation", "m.reference", 1), nil},
+		{"a vote", reaction("$5", "$card", invites.ReactAccept+"\uFE0F"), []string{"receive 1/1", "deliver 1"}},
 		{"taken back", event("m.room.redaction", "$6", `{"redacts":"$5"}`, ""), []string{"receive 1/1", "redact $5 @a:x", "deliver 1"}},
 		{"an encrypted one", sealed("$5e", "$card"), []string{"receive 1/1", "deliver 1"}},
 		{"taken back too", event("m.room.redaction", "$6e", `{"redacts":"$5e"}`, ""), []string{"receive 1/1", "redact $5e @a:x", "deliver 1"}},
@@ -279,7 +281,7 @@ func TestCards(t *testing.T) {
 	}
 	n.o.Cards.Close("$card")
 	d.log = nil
-	put(n, batch(reaction("$10", "$card", No), event("m.room.redaction", "$11", `{}`, `,"redacts":"$5"`)))
+	put(n, batch(reaction("$10", "$card", invites.ReactDecline), event("m.room.redaction", "$11", `{}`, `,"redacts":"$5"`)))
 	if want := []string{"redact $5 @a:x"}; !slices.Equal(d.log, want) {
 		t.Errorf("closed: called %q", d.log)
 	}

@@ -126,7 +126,7 @@ func (n *Intake) event(t *work, e *rawEvent) (kind, string) {
 		if !exactjson.IsObject(e.content.raw) {
 			return 0, faultContent
 		}
-		if string(e.sender) != n.own && n.addressed.concerns(&e.content) {
+		if string(e.sender) != n.own && (n.addressed.concerns(&e.content) || n.direct(e)) {
 			return t.collect(e, command)
 		}
 	case events.IfSecret:
@@ -220,4 +220,13 @@ func (t *work) redaction(e *rawEvent) kind {
 		t.redactions = append(t.redactions, redaction{id.EventID(second), id.UserID(sender)})
 	}
 	return redacted
+}
+
+// direct reports whether a text message stands in a direct chat with the bot, where each concerns it.
+func (n *Intake) direct(e *rawEvent) bool {
+	if !e.content.isText() || e.content.isEdit() {
+		return false
+	}
+	in, ok := exactjson.Unquote(e.room)
+	return ok && n.o.Sink.Addressed(id.RoomID(in))
 }

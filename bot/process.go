@@ -40,13 +40,24 @@ type process struct {
 	stopBy  func() time.Time    // when the process has to have stopped, counted from the first call
 }
 
-// Run runs Usher until ctx ends, then finishes what is under way within the configured time. Its errors wrap
-// ErrTokenRefused, ErrHomeserverUnreachable, connect.ErrDatabase or connect.ErrListen where one of these is the cause.
+// Run runs Usher until ctx ends, then finishes the work under way within the configured time. Its errors wrap
+// ErrTokenRefused, ErrHomeserverUnreachable, connect.ErrDatabase or connect.ErrListen where one of these is the cause. An end of ctx is
+// no error, also during the start.
 func Run(ctx context.Context, cfg *config.Config, version string) error {
 	log, err := logger(cfg)
 	if err != nil {
 		return err
 	}
+	err = run(ctx, cfg, version, log)
+	if err != nil && ctx.Err() != nil {
+		log.Info().Err(err).Msg("stopped as asked; this was not finished")
+		return nil
+	}
+	return err
+}
+
+// run is Run with a log.
+func run(ctx context.Context, cfg *config.Config, version string, log zerolog.Logger) (err error) {
 	p := &process{cfg: cfg, version: version, log: log, metrics: metrics.New(version, clock{})}
 	if p.client, err = connect.Homeserver(cfg, version, p.metrics, log); err != nil {
 		return err
@@ -55,6 +66,10 @@ func Run(ctx context.Context, cfg *config.Config, version string) error {
 		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
 	defer func() { _ = p.store.Close() }()
+	if p.store.Created() {
+		log.Warn().Str("place", connect.Place(connect.Database(cfg))).
+			Msg("There was no database at this place: a new, empty one was made. If Usher ran before, look for its volume or database.uri")
+	}
 	if n := p.store.Ahead(); n > 0 {
 		log.Info().Int("upgrades", n).Msg("the database was upgraded by a newer version, with which this one can go on")
 	}
@@ -227,7 +242,7 @@ func (p *process) act(ctx context.Context, active *store.Active, listening net.A
 	}
 	p.log.Info().Msg("stopping: what is under way is finished")
 	p.health.Stop()
-	deadline, done := context.WithDeadline(context.WithoutCancel(ctx), p.stopBy())
+	deadline, done := context.WithDeadline(context.WithoutCancel(ctx), p.stopBy().Add(-reserve(p.cfg.ShutdownTimeout)))
 	defer done()
 	b.finish(deadline, b.jobs.Stop)
 	return nil

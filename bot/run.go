@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rs/zerolog"
-	"go.mau.fi/zeroconfig"
 	"maunium.net/go/mautrix/id"
 
 	"usher/appservice"
@@ -35,18 +33,6 @@ const (
 	keepHandled = 7 * 24 * time.Hour // longer than anything is tried
 )
 
-func logger(cfg *config.Config) (zerolog.Logger, error) {
-	var zc zeroconfig.Config
-	if err := cfg.Logging.Decode(&zc); err != nil {
-		return zerolog.Nop(), err
-	}
-	log, err := zc.Compile()
-	if err != nil {
-		return zerolog.Nop(), fmt.Errorf("logging: %w", err)
-	}
-	return *log, nil
-}
-
 // build puts together a bot, for the time for which this process is the active one. Nothing runs yet.
 func (p *process) build(ctx context.Context) (*bot, error) {
 	b := &bot{
@@ -61,7 +47,7 @@ func (p *process) build(ctx context.Context) (*bot, error) {
 	var err error
 	b.jobs, err = jobs.New(ctx, jobs.Config{
 		Store: p.store, Deliver: b.deliver, Sweep: b.sweep, SweepEvery: sweepEvery, Clean: b.clean, Workers: p.cfg.Delivery.Workers,
-		Logger: slogger(b.log), Clock: clock{},
+		HardStop: reserve(p.cfg.ShutdownTimeout), Logger: slogger(b.log), Clock: clock{},
 	})
 	if err != nil {
 		b.close()
@@ -131,7 +117,7 @@ func identity(cfg *config.Config) invites.Identity {
 func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 	return &commands.Runner{
 		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self}, UseCases: b.domain.useCases(), MaxAge: cfg.Commands.MaxAge, Version: version,
-		Names: []string{cfg.Appservice.Bot.Displayname}, People: homeserver.People{Client: b.client},
+		Names: []string{cfg.Appservice.Bot.Displayname}, People: homeserver.People{Client: b.client}, Inbox: b.store,
 		Level: func(user id.UserID) commands.Level {
 			switch cfg.Permissions.Level(user.String()) {
 			case config.LevelUser:
@@ -222,6 +208,9 @@ func (b *bot) halt() {
 	defer cancel()
 	b.finish(deadline)
 }
+
+// reserve is the part of shutdown_timeout that is kept for deliveries that have to be cancelled.
+func reserve(shutdown time.Duration) time.Duration { return min(2*time.Second, shutdown/4) }
 
 // haltTime bounds the wait for work that was told to end at once.
 const haltTime = 5 * time.Second

@@ -183,7 +183,7 @@ func (d *CardDesk) gone(ctx context.Context, gone id.EventID) error {
 
 // vote counts a reaction. A voter whose vote does not count is not told: others see the reaction too.
 func (d *CardDesk) vote(ctx context.Context, ev invites.Received, c invites.Card, key string) error {
-	choice, known := commands.Choice(key)
+	choice, known := invites.ChoiceOf(key)
 	if !known || ev.Redacted || d.runner.Level(ev.Sender) == commands.Nobody {
 		return nil
 	}

@@ -68,7 +68,7 @@ func (c *Confirmer) react(ctx context.Context, ev invites.Received) error {
 		c.log.Warn().Err(err).Stringer("event", command.Event).Msg("Command can't be opened again")
 		return nil
 	}
-	choice, _ := commands.Choice(key)
+	choice, _ := invites.ChoiceOf(key)
 	m, reply, decided, err := c.runner.Decide(ctx, command, ev.Sender, choice == invites.Accept)
 	if err != nil || !decided {
 		return err

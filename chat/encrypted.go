@@ -103,7 +103,7 @@ func (e *EncryptedRooms) openEvent(ctx context.Context, ev invites.Received, pat
 // mayVote reports whether an opened reaction is a vote by its key, and notes it with its card, if that is open.
 func (e *EncryptedRooms) mayVote(opened invites.Received) bool {
 	card, key := commands.Reaction(opened.Raw)
-	if _, votes := commands.Choice(key); !votes {
+	if _, votes := invites.ChoiceOf(key); !votes {
 		return false
 	}
 	e.open.Vote(card, opened.Event)

@@ -8,7 +8,7 @@ import (
 	"usher/invites"
 )
 
-// Deliver takes the new events of the inbox, in order. With Recover, Linked, Left, Guarded and Claimed, it makes Chat the sink of the
+// Deliver takes the new events of the inbox, in order. With Recover, Linked, Left, Guarded, Claimed and Addressed, it makes Chat the sink of the
 // intake.
 func (c *Chat) Deliver(fresh []invites.Received) { c.Feed.Push(fresh) }
 
@@ -28,3 +28,6 @@ func (c *Chat) Guarded(r id.RoomID) bool { return c.Rooms.guard.Watches(r) }
 
 // Claimed reports whether a space claims a room.
 func (c *Chat) Claimed(r id.RoomID) bool { return c.Rooms.claimed(r) }
+
+// Addressed reports whether each message in a room concerns the bot, since the room is a direct chat with it.
+func (c *Chat) Addressed(r id.RoomID) bool { return c.Direct.has(r) }

@@ -39,6 +39,7 @@ type Runner struct {
 	Limit      Limit                       // how many commands a person may give; nil: any number
 	Chat       Chat
 	People     People // nil: nobody is looked up
+	Inbox      Inbox  // nil: no edit runs
 	Version    string
 	Advertiser *Advertiser   // nil: none
 	MaxAge     time.Duration // commands older than this when they first arrive are not run
@@ -110,12 +111,17 @@ func (r *Runner) newCall(ev invites.Received, m Message, command *Command) *Call
 // Usher. An error is an internal one: the event is to be tried again.
 func (r *Runner) Dispatch(ctx context.Context, ev invites.Received) (Message, Reply, error) {
 	m, err := parseMessage(ev.Event, ev.Room, ev.Sender, ev.Raw)
-	if err != nil || m.edit || m.kind != "m.text" || ev.Redacted {
+	if err != nil || m.kind != "m.text" || ev.Redacted {
 		return m, Reply{}, nil
 	}
 	g, ok := r.given(m)
 	if !ok {
 		return m, Reply{}, nil
+	}
+	if m.Edits != "" {
+		if again, err := r.again(ctx, ev, m); !again || err != nil {
+			return m, Reply{}, err
+		}
 	}
 	command := r.find(g.name)
 	c := r.newCall(ev, m, command)

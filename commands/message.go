@@ -20,8 +20,9 @@ type Message struct {
 	Thread id.EventID // root of the thread it stands in, empty if none
 	// ReplyTo is the message that this one replies to, empty if none.
 	ReplyTo id.EventID
-	edit    bool
-	kind    string
+	// Edits is the message that this one edits, empty if none.
+	Edits id.EventID
+	kind  string
 
 	structured *structured // nil: none
 }
@@ -33,14 +34,18 @@ var errNoMessage = errors.New("commands: no text message")
 // differ, and only the HTML has the targets of pills.
 func parseMessage(event id.EventID, in id.RoomID, sender id.UserID, raw json.RawMessage) (Message, error) {
 	content := exactjson.Get(raw, "content")
-	m := Message{Event: event, Room: in, Sender: sender, kind: content.Get("msgtype").Text()}
-	if m.kind == "" {
+	m := Message{Event: event, Room: in, Sender: sender}
+	relation := content.Get("m.relates_to")
+	if m.kind = content.Get("msgtype").Text(); m.kind == "" {
 		return m, errNoMessage
 	}
-	relation := content.Get("m.relates_to")
 	switch relation.Get("rel_type").Text() {
 	case "m.replace":
-		m.edit = true
+		m.Edits = id.EventID(relation.Get("event_id").Text())
+		content = content.Get("m.new_content")
+		if m.kind = content.Get("msgtype").Text(); m.kind == "" || m.Edits == "" {
+			return m, errNoMessage
+		}
 	case "m.thread":
 		m.Thread = id.EventID(relation.Get("event_id").Text())
 	}

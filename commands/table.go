@@ -30,6 +30,7 @@ type Command struct {
 	Before  []Param  // parameters before the name of a part
 	Parts   []Part   // the first one with a fitting name is taken
 	Params  []Param  // parameters after the name of a part
+	Records bool     // Run records each of its changes before it makes one
 	Run     run      // of the command without a part
 	Decide  decide   // runs on the reaction to a card of Run; nil: Run makes no card
 }

@@ -6,8 +6,9 @@ func uninviteCommand() Command {
 	return Command{
 		Name: "uninvite", Level: User,
 		Words: []string{"disinvite", "deinvite", "ausladen", "uninv", "withdraw"}, Loose: []string{"cancel", "revoke", "undo", "remove"},
-		See:    []string{"pending", "prune"},
-		Params: []Param{users(), inRoom(), reason(), dryRun(), asBot()},
-		Run:    change(policy.ActionWithdraw),
+		See:     []string{"pending", "prune"},
+		Params:  []Param{users(), inRoom(), reason(), dryRun(), asBot()},
+		Records: true,
+		Run:     change(policy.ActionWithdraw),
 	}
 }

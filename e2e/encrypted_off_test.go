@@ -31,7 +31,7 @@ func TestEncryptionOff(t *testing.T) {
 		s.owner.Invite(room, member.ID)
 		member.Join(room)
 		s.owner.AwaitMember(room, member.ID, "join")
-		member.Say(room, "!invite @other:usher.test") // which would need a card
+		member.Say(room, "!invite "+string(s.Account("other").ID)) // which would need a card
 		s.owner.SetState(room, policyEvent, "", m{"version": 1})
 		last := s.Account("last")
 		s.owner.Say(room, "!invite "+string(last.ID)) // in the order of the room

@@ -59,7 +59,7 @@ func TestInviteByRoomVersion(t *testing.T) {
 
 			s.owner.Invite(room, member.ID)
 			member.Join(room)
-			s.refused(t, member, room, "!invite --as-bot @somebody:usher.test", "invite.power")
+			s.refused(t, member, room, "!invite --as-bot "+string(s.guest.ID), "invite.power")
 			if n := s.acts(room); n != 2 {
 				t.Errorf("%d requests, expected the two that were allowed", n)
 			}
