@@ -142,7 +142,7 @@ func New(o Options) *Chat {
 	}
 	c.Rooms = &Rooms{
 		store: o.Stores.Rooms, spaces: o.State, invitees: o.Homeserver, pending: o.Index.Pending, guard: o.Cases.Guard,
-		expiries: o.Cases.Expiries, queue: o.Queue, runner: o.Runner, sender: sender, log: o.Log,
+		expiries: o.Cases.Expiries, queue: o.Queue, runner: o.Runner, sender: sender, feed: c.Feed, log: o.Log,
 	}
 	c.Members = &Memberships{
 		ender: end, self: o.Self, runner: o.Runner, state: o.State, occupancy: o.Homeserver, direct: c.Direct, sender: sender,

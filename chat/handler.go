@@ -144,6 +144,8 @@ func (h *Handler) dispatch(ctx context.Context, ev invites.Received) (m commands
 		err = h.rooms.policyChanged(ctx, ev)
 	case events.ToSpaces:
 		err = h.rooms.recheckSpace(ctx, ev)
+	case events.ToReread:
+		err = h.members.reread(ctx, ev)
 	case events.ToFollow:
 		err = h.members.follow(ctx, ev)
 	}

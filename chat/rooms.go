@@ -29,6 +29,10 @@ type RoomStore interface {
 	Reminded(ctx context.Context, invitations ...int64) error
 	// ForgetExpiries has the rules of expiry of all rooms read anew.
 	ForgetExpiries(ctx context.Context) error
+	// PendingOf returns the open invitation of a user in a room, or invites.ErrNotFound.
+	PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (invites.Invitation, error)
+	// Receive adds events to the inbox and returns those that are new, with Seq set.
+	Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) ([]invites.Received, error)
 }
 
 // SpaceCache knows which spaces claim a room as their child.
@@ -77,6 +81,7 @@ type Rooms struct {
 	queue    invites.Queue
 	runner   *commands.Runner
 	sender   *Sender
+	feed     *Feed
 	log      zerolog.Logger
 
 	expiriesChanged atomic.Bool // in some room, since the last sweep
@@ -96,6 +101,14 @@ func (r *Rooms) Changed(in id.RoomID, k room.Key) {
 		r.expiriesChanged.Store(true) // in any room: spaces pass their rules on
 	}
 	if caches&events.Power != 0 {
+		r.runner.Advertiser.Look(in)
+	}
+}
+
+// Invalidate drops what the caches in chat hold of a room, or of every room for an empty id.
+func (r *Rooms) Invalidate(in id.RoomID) {
+	r.expiriesChanged.Store(true)
+	if in != "" {
 		r.runner.Advertiser.Look(in)
 	}
 }
