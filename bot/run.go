@@ -154,7 +154,7 @@ func (s roomState) SendState(ctx context.Context, r id.RoomID, as id.UserID, k r
 	return s.state.SendState(ctx, r, as, k, content)
 }
 
-// start loads into memory what the database and the homeserver keep, and begins to work until work ends. It fails early when ctx ends:
+// start loads the state of the database and of the homeserver into memory, and begins to work until work ends. It fails early when ctx ends:
 // the process stops, or lost the right to act.
 func (b *bot) start(ctx, work context.Context) error {
 	if err := b.loadDirectChats(ctx); err != nil {
@@ -200,7 +200,7 @@ func (b *bot) loadDirectChats(ctx context.Context) error {
 	}
 }
 
-// halt waits a moment for work that was told to end at once.
+// halt waits a moment for cancelled work.
 func (b *bot) halt() {
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -213,10 +213,10 @@ func (b *bot) halt() {
 // reserve is the part of shutdown_timeout that is kept for deliveries that have to be cancelled.
 func reserve(shutdown time.Duration) time.Duration { return min(2*time.Second, shutdown/4) }
 
-// haltTime bounds the wait for work that was told to end at once.
+// haltTime bounds the wait for cancelled work.
 const haltTime = 5 * time.Second
 
-// finish waits for the work under way, in the lanes first, and for the notes that events are answered, as long as ctx lasts.
+// finish waits for the work under way, in the lanes first, and for the notes on answered events, as long as ctx lasts.
 func (b *bot) finish(ctx context.Context, others ...func(context.Context) error) {
 	late := b.chat.Stop(ctx)
 	for _, stop := range append(others, b.chat.Settle) {
@@ -244,7 +244,7 @@ func (b *bot) deliver(ctx context.Context, rows ...int64) ([]invites.Outcome, er
 	return b.chat.Status.Deliver(ctx, rows...)
 }
 
-// sweep does regular work, and lists the rows that are due and may have no job.
+// sweep does regular work, and lists the due rows: some may have no job.
 func (b *bot) sweep(ctx context.Context) ([]int64, error) {
 	b.chat.Cards.Sweep(ctx)
 	if err := b.chat.Rooms.Expire(ctx); err != nil && ctx.Err() == nil {
@@ -253,7 +253,7 @@ func (b *bot) sweep(ctx context.Context) ([]int64, error) {
 	return b.store.Due(ctx, time.Now(), sweepLimit)
 }
 
-// clean deletes rows that are no longer needed.
+// clean deletes rows after their time.
 func (b *bot) clean(ctx context.Context) error {
 	return b.store.Clean(ctx, time.Now().Add(-keepHandled))
 }
