@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"policy":     {"exactjson", "room", mautrix + "/id", "golang.org/x/net/idna"},
 	"room":       {"exactjson", mautrix + "/id"},
 	"events":     {"exactjson", "invites", "policy", "room", mautrix + "/id"},
-	"appservice": {"events", "exactjson", "invites", "loop", "room", mautrix + "/id", zerolog},
+	"appservice": {"events", "exactjson", "invites", "room", mautrix + "/id", zerolog},
 	"homeserver": {"exactjson", "invites", "room", "words", mautrix, mautrix + "/...", zerolog},
 	"store":      {"invites", "room", mautrix + "/id", "database/sql", "go.mau.fi/util/dbutil", "github.com/jackc/pgx/v5/...", "modernc.org/sqlite/..."},
 	"jobs":       {"invites", "loop", "store", "github.com/riverqueue/river/..."},

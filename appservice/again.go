@@ -3,8 +3,6 @@ package appservice
 import (
 	"context"
 	"time"
-
-	"usher/loop"
 )
 
 // Health knows whether this process can work. Its methods must not block.
@@ -21,7 +19,18 @@ const againEvery = time.Second
 // Run tries the last transaction whose commit failed again and again until it is committed, or until ctx ends. So Usher knows by itself
 // when it can commit again, whatever was in the way, and the events of the transaction need not wait for the homeserver, which
 // sends it again all the same: it acts once.
-func (n *Intake) Run(ctx context.Context) { loop.Every(ctx, againEvery, n.again) }
+func (n *Intake) Run(ctx context.Context) {
+	tick := time.NewTicker(againEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			n.again(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
 
 // again tries the failed transaction once.
 func (n *Intake) again(ctx context.Context) {
@@ -39,7 +48,8 @@ func (n *Intake) again(ctx context.Context) {
 	}
 	if n.failed.CompareAndSwap(t, nil) {
 		n.o.Log.Info().Msg("The transaction that failed is committed: transactions can be taken again")
-		n.recovered()
+		n.o.Hearing.Able(n.o.Now())
+		n.o.Health.Committed(nil)
 	}
 }
 
@@ -55,15 +65,10 @@ func (n *Intake) commitFirst(ctx context.Context, t *work) error {
 		return err
 	}
 	n.failed.Store(nil) // the homeserver sends its transactions in order, so it is past the failed one
-	n.recovered()
-	n.o.Hearing.heard(n.o.Now())
-	return nil
-}
-
-// recovered tells that transactions can be committed.
-func (n *Intake) recovered() {
 	n.o.Hearing.Able(n.o.Now())
+	n.o.Hearing.heard(n.o.Now())
 	n.o.Health.Committed(nil)
+	return nil
 }
 
 // healthy is always ready.
