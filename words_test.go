@@ -278,6 +278,7 @@ var speaks = map[string]string{
 var noSentence = map[string]string{
 	"usher cross-signing recovery key": "derives a key: no other text gives the same",
 	"failed to encode args[":           "what a library's error says",
+	"failed to send invite: ":          "what Dendrite's error says",
 	"Following the upgrade of ":        "begins the reason of a join, which is read again",
 }
 

@@ -77,6 +77,7 @@ type noWatcher struct{}
 
 func (noWatcher) Changed(id.RoomID, room.Key)  {}
 func (noWatcher) Invalidate(id.RoomID)         {}
+func (noWatcher) InvalidateAll()               {}
 func (noWatcher) Forget(id.RoomID, id.EventID) {}
 
 type noSink struct{ Sink }

@@ -35,6 +35,8 @@ type Watcher interface {
 	Changed(r id.RoomID, k room.Key)
 	// Invalidate says that some state of a room changed, unknown which.
 	Invalidate(r id.RoomID)
+	// InvalidateAll says that some state changed, unknown in which room.
+	InvalidateAll()
 	// Forget says that an event, of state or not, may have been redacted.
 	Forget(r id.RoomID, event id.EventID)
 }

@@ -78,6 +78,7 @@ func (d *desk) Redact(_ context.Context, event id.EventID, sender id.UserID) (bo
 
 func (d *desk) Changed(r id.RoomID, k room.Key) { d.note("changed %s %s %s", r, k.Type, k.StateKey) }
 func (d *desk) Invalidate(r id.RoomID)          { d.note("invalidate %s", r) }
+func (d *desk) InvalidateAll()                  { d.note("invalidate all") }
 
 func (d *desk) Forget(r id.RoomID, e id.EventID) {
 	if d.wide {
@@ -154,13 +155,13 @@ func TestTransactions(t *testing.T) {
 		"one commit for all": {batch(text("$1", "!a"), text("$2", "x"), text("$3", "!b")), []string{"receive 2/2", "deliver 2"}},
 		"twice in one":       {batch(text("$1", "!a"), text("$1", "!a")), []string{"receive 1/2", "deliver 1"}},
 		"the bot's own":      {batch(strings.Replace(text("$1", "!a"), "@a:x", "@usher:example.org", 1)), nil},
-		"a bad neighbour":    {batch("null", text("$1", "!a"), `{"x":"\q"}`), []string{"receive 1/1", "deliver 1", "quarantine 2"}},
+		"a bad neighbour":    {batch("null", text("$1", "!a"), `{"x":"\q"}`), []string{"invalidate all", "receive 2/2", "deliver 2", "quarantine 2"}},
 		"bad content":        {batch(event("m.room.message", "$1", `[]`, "")), []string{"quarantine 1"}},
 		"bad time":           {batch(strings.Replace(text("$1", "!a"), "900", "1.5", 1)), []string{"quarantine 1"}},
 		"folded sender":      {batch(strings.Replace(text("$1", "!a"), `}}`, `},"ſender":"@root:x"}`, 1)), []string{"receive 1/1", "deliver 1"}},
 		"encrypted":          {batch(event("m.room.encrypted", "$1", `{"ciphertext":"x"}`, "")), nil},
 		"power levels":       {batch(event("m.room.power_levels", "$1", `{}`, `,"state_key":""`)), []string{"changed !r m.room.power_levels "}},
-		"odd state key":      {batch(event("m.room.name", "$1", `{}`, `,"state_key":5`)), []string{"invalidate !r", "quarantine 1"}},
+		"odd state key":      {batch(event("m.room.name", "$1", `{}`, `,"state_key":5`)), []string{"invalidate !r", "receive 1/1", "deliver 1", "quarantine 1"}},
 		"state with a bad time": {
 			batch(strings.Replace(event("m.room.topic", "$1", `[]`, `,"state_key":"x"`), "900", `"x"`, 1)), []string{"changed !r m.room.topic x"},
 		},
@@ -184,7 +185,8 @@ func TestTransactions(t *testing.T) {
 				"invite of @b:x by @a:x", "join of @b:x by @a:x", "receive 1/1", "deliver 1"},
 		},
 		"an invitation without a time": {
-			batch(strings.Replace(member("@b:x", "invite"), "900", "null", 1)), []string{"changed !r m.room.member @b:x", "quarantine 1"},
+			batch(strings.Replace(member("@b:x", "invite"), "900", "null", 1)),
+			[]string{"changed !r m.room.member @b:x", "invalidate !r", "changed !r m.room.member @b:x", "invite of @b:x by @a:x", "quarantine 1"},
 		},
 		"tombstone": {
 			batch(event("m.room.tombstone", "$1", `{"replacement_room":"!n"}`, `,"state_key":""`)),
@@ -196,7 +198,7 @@ func TestTransactions(t *testing.T) {
 		"redaction, both":             {batch(event("m.room.redaction", "$1", `{"redacts":"$9"}`, `,"redacts":"$9"`)), []string{"redact $9 @a:x"}},
 		"redaction of nothing":        {batch(event("m.room.redaction", "$1", `{"redacts":[]}`, `,"redacts":{}`)), nil},
 		"empty":                       {`{}`, nil},
-		"not an object":               {`[]`, []string{"quarantine 1"}},
+		"not an object":               {`[]`, []string{"invalidate all", "receive 1/1", "deliver 1", "quarantine 1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := new(desk)
@@ -258,12 +260,12 @@ func TestCards(t *testing.T) {
 		name, event string
 		want        []string
 	}{
-		{"another message", reaction("$1", "$other", Yes), nil},
+		{"another message", reaction("$1", "$other", invites.ReactAccept), nil},
 		{"another key", reaction("$2", "$card", "🎉"), nil},
-		{"the bot's own", strings.Replace(reaction("$3", "$card", Yes), "@a:x", "@usher:example.org", 1), nil},
-		{"a ban", reaction("$4a", "$card", Never), []string{"receive 1/1", "deliver 1"}},
-		{"no annotation", strings.Replace(reaction("$4", "$card", Yes), "m.annotation", "m.reference", 1), nil},
-		{"a vote", reaction("$5", "$card", Yes+"\uFE0F"), []string{"receive 1/1", "deliver 1"}},
+		{"the bot's own", strings.Replace(reaction("$3", "$card", invites.ReactAccept), "@a:x", "@usher:example.org", 1), nil},
+		{"a ban", reaction("$4a", "$card", invites.ReactBan), []string{"receive 1/1", "deliver 1"}},
+		{"no annotation", strings.Replace(reaction("$4", "$card", invites.ReactAccept), "m.annotation", "m.reference", 1), nil},
+		{"a vote", reaction("$5", "$card", invites.ReactAccept+"\uFE0F"), []string{"receive 1/1", "deliver 1"}},
 		{"taken back", event("m.room.redaction", "$6", `{"redacts":"$5"}`, ""), []string{"receive 1/1", "redact $5 @a:x", "deliver 1"}},
 		{"an encrypted one", sealed("$5e", "$card"), []string{"receive 1/1", "deliver 1"}},
 		{"taken back too", event("m.room.redaction", "$6e", `{"redacts":"$5e"}`, ""), []string{"receive 1/1", "redact $5e @a:x", "deliver 1"}},
@@ -279,7 +281,7 @@ func TestCards(t *testing.T) {
 	}
 	n.o.Cards.Close("$card")
 	d.log = nil
-	put(n, batch(reaction("$10", "$card", No), event("m.room.redaction", "$11", `{}`, `,"redacts":"$5"`)))
+	put(n, batch(reaction("$10", "$card", invites.ReactDecline), event("m.room.redaction", "$11", `{}`, `,"redacts":"$5"`)))
 	if want := []string{"redact $5 @a:x"}; !slices.Equal(d.log, want) {
 		t.Errorf("closed: called %q", d.log)
 	}
@@ -311,7 +313,7 @@ func TestCommitFails(t *testing.T) {
 	if status, answer := put(n, body); status != http.StatusServiceUnavailable || !strings.Contains(answer, `"M_UNKNOWN"`) {
 		t.Errorf("answered %d %s", status, answer)
 	}
-	if want := []string{"changed !r m.room.name "}; !slices.Equal(d.log, want) {
+	if want := []string{"changed !r m.room.name ", "invalidate all"}; !slices.Equal(d.log, want) {
 		t.Errorf("called %q", d.log)
 	}
 	// It had taken effect after all: what comes again is not new, so somebody has to look.
@@ -319,7 +321,7 @@ func TestCommitFails(t *testing.T) {
 	put(n, body)
 	d.log, d.fail = nil, nil
 	put(n, body)
-	if want := []string{"changed !r m.room.name ", "receive 0/1", "recover", "quarantine 1"}; !slices.Equal(d.log, want) {
+	if want := []string{"changed !r m.room.name ", "invalidate all", "receive 0/2", "recover", "quarantine 1"}; !slices.Equal(d.log, want) {
 		t.Errorf("called %q", d.log)
 	}
 }
@@ -392,7 +394,7 @@ func TestReadyAndDrain(t *testing.T) {
 func TestMuchBroken(t *testing.T) {
 	d := new(desk)
 	put(d.intake(), batch(strings.Repeat("null,", 1000)+`"`+strings.Repeat("x", maxQuarantine)+`"`, text("$1", "!a")))
-	if len(d.broken) != maxBroken || len(d.delivered) != 1 {
+	if len(d.broken) != maxBroken || len(d.delivered) != 2 { // the command, and one wake for all of it
 		t.Errorf("kept %d, delivered %d", len(d.broken), len(d.delivered))
 	}
 	d = new(desk)

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rs/zerolog"
-	"go.mau.fi/zeroconfig"
 	"maunium.net/go/mautrix/id"
 
 	"usher/appservice"
@@ -35,18 +33,6 @@ const (
 	keepHandled = 7 * 24 * time.Hour // longer than anything is tried
 )
 
-func logger(cfg *config.Config) (zerolog.Logger, error) {
-	var zc zeroconfig.Config
-	if err := cfg.Logging.Decode(&zc); err != nil {
-		return zerolog.Nop(), err
-	}
-	log, err := zc.Compile()
-	if err != nil {
-		return zerolog.Nop(), fmt.Errorf("logging: %w", err)
-	}
-	return *log, nil
-}
-
 // build puts together a bot, for the time for which this process is the active one. Nothing runs yet.
 func (p *process) build(ctx context.Context) (*bot, error) {
 	b := &bot{
@@ -61,7 +47,7 @@ func (p *process) build(ctx context.Context) (*bot, error) {
 	var err error
 	b.jobs, err = jobs.New(ctx, jobs.Config{
 		Store: p.store, Deliver: b.deliver, Sweep: b.sweep, SweepEvery: sweepEvery, Clean: b.clean, Workers: p.cfg.Delivery.Workers,
-		Logger: slogger(b.log), Clock: clock{},
+		HardStop: reserve(p.cfg.ShutdownTimeout), Logger: slogger(b.log), Clock: clock{},
 	})
 	if err != nil {
 		b.close()
@@ -167,7 +153,7 @@ func (s roomState) SendState(ctx context.Context, r id.RoomID, as id.UserID, k r
 	return s.state.SendState(ctx, r, as, k, content)
 }
 
-// start loads into memory what the database and the homeserver keep, and begins to work until work ends. It fails early when ctx ends:
+// start loads the state of the database and of the homeserver into memory, and begins to work until work ends. It fails early when ctx ends:
 // the process stops, or lost the right to act.
 func (b *bot) start(ctx, work context.Context) error {
 	if err := b.loadDirectChats(ctx); err != nil {
@@ -213,7 +199,7 @@ func (b *bot) loadDirectChats(ctx context.Context) error {
 	}
 }
 
-// halt waits a moment for work that was told to end at once.
+// halt waits a moment for cancelled work.
 func (b *bot) halt() {
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -223,10 +209,13 @@ func (b *bot) halt() {
 	b.finish(deadline)
 }
 
-// haltTime bounds the wait for work that was told to end at once.
+// reserve is the part of shutdown_timeout that is kept for deliveries that have to be cancelled.
+func reserve(shutdown time.Duration) time.Duration { return min(2*time.Second, shutdown/4) }
+
+// haltTime bounds the wait for cancelled work.
 const haltTime = 5 * time.Second
 
-// finish waits for the work under way, in the lanes first, and for the notes that events are answered, as long as ctx lasts.
+// finish waits for the work under way, in the lanes first, and for the notes on answered events, as long as ctx lasts.
 func (b *bot) finish(ctx context.Context, others ...func(context.Context) error) {
 	late := b.chat.Stop(ctx)
 	for _, stop := range append(others, b.chat.Settle) {
@@ -252,7 +241,7 @@ func (b *bot) deliver(ctx context.Context, rows ...int64) ([]invites.Outcome, er
 	return b.chat.Status.Deliver(ctx, rows...)
 }
 
-// sweep does regular work, and lists the rows that are due and may have no job.
+// sweep does regular work, and lists the due rows: some may have no job.
 func (b *bot) sweep(ctx context.Context) ([]int64, error) {
 	b.chat.Cards.Sweep(ctx)
 	if err := b.chat.Rooms.Expire(ctx); err != nil && ctx.Err() == nil {
@@ -261,7 +250,7 @@ func (b *bot) sweep(ctx context.Context) ([]int64, error) {
 	return b.store.Due(ctx, time.Now(), sweepLimit)
 }
 
-// clean deletes rows that are no longer needed.
+// clean deletes rows after their time.
 func (b *bot) clean(ctx context.Context) error {
 	return b.store.Clean(ctx, time.Now().Add(-keepHandled))
 }

@@ -12,7 +12,7 @@ import (
 // intake.
 func (c *Chat) Deliver(fresh []invites.Received) { c.Feed.Push(fresh) }
 
-// Recover has the feed read the inbox again: it may hold events that were not delivered.
+// Recover has the feed read the inbox again: it may hold undelivered events.
 func (c *Chat) Recover() { c.Feed.Rewind() }
 
 // Linked keeps claims of spaces on rooms.
@@ -20,7 +20,7 @@ func (c *Chat) Linked(ctx context.Context, claims []invites.SpaceChild) error {
 	return c.Rooms.linked(ctx, claims)
 }
 
-// Left notes that a user left a room.
+// Left notes the leaving of a user.
 func (c *Chat) Left(r id.RoomID) { c.Members.noteLeft(r) }
 
 // Guarded reports whether a guard watches a room.

@@ -2,7 +2,6 @@ package commands
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"usher/invites"
@@ -10,32 +9,12 @@ import (
 	"usher/room"
 )
 
-// The votes among reactions.
-const (
-	reactAccept  = "✅"
-	reactDecline = "❌"
-	reactBan     = "🚫"
-)
-
-// Choice reads a reaction on a card. Clients differ in whether they add a variation selector.
-func Choice(key string) (invites.Choice, bool) {
-	switch strings.TrimSuffix(key, "\ufe0f") {
-	case reactAccept:
-		return invites.Accept, true
-	case reactDecline:
-		return invites.Decline, true
-	case reactBan:
-		return invites.BanThem, true
-	}
-	return "", false
-}
-
 // Reactions are the votes on offer at a card.
 func Reactions(c invites.Card) []string {
 	if c.Kind == invites.CardKnock {
-		return []string{reactAccept, reactDecline, reactBan}
+		return []string{invites.ReactAccept, invites.ReactDecline, invites.ReactBan}
 	}
-	return []string{reactAccept, reactDecline}
+	return []string{invites.ReactAccept, invites.ReactDecline}
 }
 
 // Card words an open card, with the votes so far.

@@ -156,13 +156,3 @@ func TestCardWords(t *testing.T) {
 		t.Errorf("what people wrote is not escaped: %s", html)
 	}
 }
-
-func TestChoice(t *testing.T) {
-	for key, want := range map[string]invites.Choice{
-		"✅": invites.Accept, "✅\ufe0f": invites.Accept, "❌": invites.Decline, "❌\ufe0f": invites.Decline, "🚫": invites.BanThem, "👍": "", "": "",
-	} {
-		if got, ok := Choice(key); got != want || ok != (want != "") {
-			t.Errorf("%q is %q", key, got)
-		}
-	}
-}

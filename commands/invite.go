@@ -163,13 +163,19 @@ func tell(t *Text, row invites.Change, named bool) {
 // wait says when the rest may be expected.
 func wait(open []invites.Change, now time.Time) room.Phrase {
 	var last time.Duration
+	var server room.Phrase // says which server can't be reached
 	limited := false
 	for _, row := range open {
 		last = max(last, row.DueAt.Sub(now))
+		if row.Code == invites.CodeServer {
+			server = row.Detail
+		}
 		limited = limited || row.Code == invites.CodeLimited || row.Code == invites.CodeTurn
 	}
 	minutes := max(1, int((last+59*time.Second)/time.Minute))
 	switch {
+	case !server.Empty():
+		return room.Say("wait.server", "n", minutes).Holding(server)
 	case last <= 2*time.Second:
 		return room.Say("wait.soon")
 	case limited:

@@ -342,8 +342,14 @@ func TestLoad(t *testing.T) {
 	if err := os.Chmod(path, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if _, warnings, err = Load(path, []string{pickleKey}); err != nil || len(warnings) != 0 {
+	if _, warnings, err = Load(path, []string{pickleKey}); err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "its group may read it (mode 0640)") {
 		t.Errorf("readable by a group: %v, %v", warnings, err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, warnings, err = Load(path, []string{pickleKey}); err != nil || len(warnings) != 0 {
+		t.Errorf("readable by its owner only: %v, %v", warnings, err)
 	}
 	if _, _, err := Load(filepath.Dir(path), nil); !isFaults(err) {
 		t.Errorf("a folder: %v", err)

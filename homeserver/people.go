@@ -7,7 +7,6 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/exactjson"
-	"usher/invites"
 )
 
 // People answers questions about users, as the bot.
@@ -17,11 +16,8 @@ type People struct{ Client *Client }
 // (https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3profileuserid). A profile that may not be read exists.
 func (p People) Exists(ctx context.Context, user id.UserID) (bool, error) {
 	_, err := p.Client.do(ctx, request{name: "profile", method: http.MethodGet, path: path("v3", "profile", user)})
-	switch invites.HTTPStatus(err) {
-	case http.StatusNotFound:
-		return false, nil
-	case http.StatusForbidden:
-		return true, nil
+	if denied(err) {
+		return forbidden(err), nil
 	}
 	return err == nil, err
 }

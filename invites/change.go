@@ -132,14 +132,15 @@ type Outcome struct {
 
 // Codes of outcomes that no rule gives.
 const (
-	CodeDone     = "done"             // it took effect
-	CodeGaveUp   = "gave_up"          // it failed until it was too old
-	CodeRedacted = "redacted"         // the command was taken back
-	CodeNoEffect = "no_effect"        // the homeserver said yes, but the room does not show it
-	CodeStopped  = "token_refused"    // the homeserver refuses Usher's own token
-	CodeAutoJoin = "join.auto"        // the invitee's operator configured that they join at once
-	CodeLimited  = "M_LIMIT_EXCEEDED" // open: the homeserver named a time to wait
-	CodeTurn     = "limit.turn"       // open: other rows wait for the same limit before this one; nothing was sent
+	CodeDone     = "done"               // it took effect
+	CodeGaveUp   = "gave_up"            // it failed until it was too old
+	CodeRedacted = "redacted"           // the command was taken back
+	CodeNoEffect = "no_effect"          // the homeserver said yes, but the room does not show it
+	CodeStopped  = "token_refused"      // the homeserver refuses Usher's own token
+	CodeAutoJoin = "join.auto"          // the invitee's operator configured that they join at once
+	CodeLimited  = "M_LIMIT_EXCEEDED"   // open: the homeserver named a time to wait
+	CodeServer   = "server.unreachable" // the homeserver can't reach the other server that the change needs
+	CodeTurn     = "limit.turn"         // open: other rows wait for the same limit before this one; nothing was sent
 )
 
 // AuditOf makes the audit row of a change.

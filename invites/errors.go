@@ -42,7 +42,7 @@ type Class uint8
 
 // The classes of failure.
 const (
-	ClassFailed  Class = iota // try again with backoff: no answer, 5xx, nonsense
+	ClassFailed  Class = iota // trouble that passes, no verdict: try again with backoff
 	ClassRefused              // final: the homeserver will not
 	ClassLater                // rate limited: not before RetryAfter
 	ClassStopped              // the homeserver refuses Usher's own token: stop acting, the row stays open
@@ -54,6 +54,7 @@ type ActError struct {
 	Code       string        // errcode such as "M_FORBIDDEN"; empty without one
 	Status     int           // HTTP status; 0 without an answer
 	RetryAfter time.Duration // for ClassLater
+	Server     string        // for ClassFailed: the other server that could not be reached; empty: the homeserver's own trouble
 	Err        error
 }
 
@@ -83,6 +84,14 @@ func Stopped(err error) bool { return IsClass(err, ClassStopped) }
 
 // Unseen reports whether err says that a room or an event can't be read, by anybody whom Usher may read as.
 func Unseen(err error) bool { return errors.Is(err, ErrNoView) || Refused(err) }
+
+// Unreachable returns the name of the other server that the homeserver could not reach; empty for every other error.
+func Unreachable(err error) string {
+	if act := answered(err); act != nil {
+		return act.Server
+	}
+	return ""
+}
 
 // Limited reports whether the homeserver asks to wait, and how long.
 func Limited(err error) (wait time.Duration, limited bool) {

@@ -84,9 +84,9 @@ func (d *doctor) say(step string, f finding) {
 		mark, d.ill = "✗", true
 	}
 	voice := words.For("")
-	fmt.Fprintf(d.out, "%s %-11s %s\n", mark, step, voice.Text(f.found))
+	fmt.Fprintf(d.out, "%s %-11s %s\n", mark, step, words.Visible(voice.Text(f.found)))
 	if !f.remedy.Empty() {
-		fmt.Fprintf(d.out, "  %-11s → %s\n", "", voice.Text(f.remedy))
+		fmt.Fprintf(d.out, "  %-11s → %s\n", "", words.Visible(voice.Text(f.remedy)))
 	}
 }
 

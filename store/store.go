@@ -70,6 +70,7 @@ type db struct {
 	pool    *pgxpool.Pool // PostgreSQL only
 	term    atomic.Int64  // of the active process: see fence
 	ahead   int
+	created bool
 	closers []func() error
 }
 
@@ -156,7 +157,14 @@ func (s *db) upgrade(ctx context.Context, table dbutil.UpgradeTable) error {
 	db.Owner = owner
 	db.IgnoreForeignTables = false
 	db.UpgradeTable = table
-	err = s.Exclusively(ctx, func(ctx context.Context) error { return db.Upgrade(ctx) })
+	err = s.Exclusively(ctx, func(ctx context.Context) error {
+		there, err := db.TableExists(ctx, db.VersionTable)
+		if err != nil {
+			return err
+		}
+		s.created = !there
+		return db.Upgrade(ctx)
+	})
 	switch {
 	case errors.Is(err, dbutil.ErrUnsupportedDatabaseVersion):
 		return fmt.Errorf("%w: %w", ErrNewer, err)
@@ -173,6 +181,9 @@ func (s *db) upgrade(ctx context.Context, table dbutil.UpgradeTable) error {
 
 // Ahead returns how many upgrades a newer version of this program has made. They allow this version to use the schema.
 func (s *db) Ahead() int { return s.ahead }
+
+// Created reports whether Open found no tables and made them.
+func (s *db) Created() bool { return s.created }
 
 // Close closes the database.
 func (s *db) Close() error {

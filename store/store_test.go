@@ -221,6 +221,21 @@ func TestCompatible(t *testing.T) {
 	}
 }
 
+// TestCreatedIsTold: only the first Open of a database makes it.
+func TestCreatedIsTold(t *testing.T) {
+	at := store.Config{Type: "sqlite", URI: filepath.Join(t.TempDir(), "usher.db")}
+	for _, want := range []bool{true, false, false} {
+		s, err := store.Open(t.Context(), at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Created(); got != want {
+			t.Errorf("created: %v, want %v", got, want)
+		}
+		_ = s.Close()
+	}
+}
+
 // TestOldSentences: rows of older versions have sentences where rows have phrases now, and are shown as they are.
 func TestOldSentences(t *testing.T) {
 	const sentence = "Nobody decided in time."

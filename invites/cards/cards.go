@@ -25,8 +25,10 @@ type Store interface {
 	CardOf(ctx context.Context, command id.EventID, action room.ActionType, r id.RoomID, target id.UserID) (invites.Card, error)
 	// CardNumbered returns a card by the room that shows it and its number there.
 	CardNumbered(ctx context.Context, shownIn id.RoomID, number int64) (invites.Card, error)
-	// CardsTodo returns the cards that are open, or whose outcome is still to be told, by ID.
-	CardsTodo(ctx context.Context) ([]invites.Card, error)
+	// OpenCards returns open cards, by ID.
+	OpenCards(ctx context.Context, q invites.CardQuery) ([]invites.Card, error)
+	// CountCards counts open cards.
+	CountCards(ctx context.Context, q invites.CardQuery) (int, error)
 	// CastVote counts a vote on an open card; it replaces an earlier one by the same voter. False: the card is closed.
 	CastVote(ctx context.Context, card int64, v invites.Vote) (bool, error)
 	// WithdrawVote takes a vote back, if the voter has not voted otherwise since.
@@ -304,14 +306,11 @@ func (s *Cards) OpenKnocks(ctx context.Context, asker id.UserID, shownIn id.Room
 	if err := s.Judge.Reach.Member(ctx, shownIn, asker); err != nil {
 		return nil, nil, err
 	}
-	todo, err := s.Store.CardsTodo(ctx)
+	shown, err := s.Store.OpenCards(ctx, invites.CardQuery{Kind: invites.CardKnock, ShownIn: shownIn})
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, card := range todo {
-		if card.Kind != invites.CardKnock || card.State != invites.CardOpen || card.ShownIn != shownIn {
-			continue
-		}
+	for _, card := range shown {
 		if card, err = s.Review(ctx, card, true); err != nil {
 			return nil, nil, err
 		}

@@ -19,8 +19,8 @@ type KnockStore interface {
 	// OpenCard and CardOf are those of Store.
 	OpenCard(ctx context.Context, c invites.Card) (invites.Card, error)
 	CardOf(ctx context.Context, command id.EventID, action room.ActionType, r id.RoomID, target id.UserID) (invites.Card, error)
-	// CardsTodo returns the cards that are open, or whose outcome is still to be told, by ID.
-	CardsTodo(ctx context.Context) ([]invites.Card, error)
+	// CountCards counts open cards.
+	CountCards(ctx context.Context, q invites.CardQuery) (int, error)
 	// Knocked returns the knock cards of a room that were made after since, open or not, the newest first.
 	Knocked(ctx context.Context, r id.RoomID, since time.Time, limit int) ([]invites.Card, error)
 }
@@ -88,7 +88,7 @@ func (s *Knocks) Receive(ctx context.Context, k Knock) (Reception, error) {
 		return Reception{}, err
 	}
 	if !welcome || paused {
-		if crowded, err := s.crowded(ctx, k); err != nil || crowded {
+		if crowded, err := s.crowded(ctx, k, old.ID != 0); err != nil || crowded {
 			return Reception{}, err
 		}
 	}
@@ -122,16 +122,14 @@ func (s *Knocks) knockedOften(ctx context.Context, k Knock, now time.Time) (bool
 	return theirs >= knocksEach, err
 }
 
-// crowded tells whether people are asked about so many knocks at a room that they would not see one more.
-func (s *Knocks) crowded(ctx context.Context, k Knock) (bool, error) {
-	todo, err := s.Store.CardsTodo(ctx)
-	open := 0
-	for _, c := range todo {
-		if c.Kind == invites.CardKnock && c.State == invites.CardOpen && c.Room == k.Room && c.Command != k.Event {
-			open++
-		}
+// crowded tells whether people are asked about so many knocks at a room that they would not see one more. A knock whose card is open
+// already does not count.
+func (s *Knocks) crowded(ctx context.Context, k Knock, open bool) (bool, error) {
+	n, err := s.Store.CountCards(ctx, invites.CardQuery{Kind: invites.CardKnock, Room: k.Room})
+	if open {
+		n--
 	}
-	return open >= knocksOpen, err
+	return n >= knocksOpen, err
 }
 
 // knocks tells whether a user knocks at a room.

@@ -101,6 +101,12 @@ func (d *Delivery) judge(ctx context.Context, row invites.Change, q policy.Quest
 		return end, false
 	}
 	done := invites.Outcome{Status: invites.StatusDone, Code: invites.CodeDone}
+	if again && row.Code == invites.CodeNoEffect { // the second look, see confirm
+		if d.confirmed(ctx, row, true) {
+			return done, true
+		}
+		return invites.Outcome{Status: invites.StatusRefused, Code: row.Code, Detail: row.Detail}, true
+	}
 	if again {
 		// An earlier attempt may have gone through before a crash: the room shows it, and that is the idempotency.
 		if snap, err := d.Homeserver.Snapshot(ctx, row.Room, q.Actor, policy.Needs(q), true); err == nil && policy.Took(snap, row.Action, row.Target) {
@@ -159,21 +165,31 @@ func (d *Delivery) decideAgain(ctx context.Context, row invites.Change, q policy
 	return j.Decision, err
 }
 
-// confirm looks whether an act as somebody else took effect: a shadow-banned sender's 200 means nothing.
+// secondLook is the pause before a room is looked at once more that does not show a change which the homeserver accepted.
+const secondLook = 2 * time.Second
+
+// confirm looks whether a change took effect: the 200 of a shadow-banned sender means nothing. A room that does not show the change is
+// looked at once more after a pause, because a homeserver of several processes may show a change late.
 func (d *Delivery) confirm(ctx context.Context, row invites.Change) invites.Outcome {
-	done := invites.Outcome{Status: invites.StatusDone, Code: invites.CodeDone}
-	if row.Action != room.Invite || row.Performer == d.Self.Bot {
-		return done
+	if d.confirmed(ctx, row, false) {
+		return invites.Outcome{Status: invites.StatusDone, Code: invites.CodeDone}
 	}
-	snap, err := d.Homeserver.Snapshot(ctx, row.Room, row.Actor, []room.Key{room.MemberKey(row.Target)}, false)
+	return invites.Outcome{Status: invites.StatusOpen, Code: invites.CodeNoEffect, At: d.Clock.Now().Add(secondLook),
+		Detail: room.Say("detail.no_effect", "target", row.Target)}
+}
+
+// confirmed reports whether nothing speaks against an accepted change. The bot's own invitations are not looked at, nor joins, whose answer
+// names the room.
+func (d *Delivery) confirmed(ctx context.Context, row invites.Change, fresh bool) bool {
+	if row.Action == room.Join || row.Action == room.Invite && row.Performer == d.Self.Bot {
+		return true
+	}
+	snap, err := d.Homeserver.Snapshot(ctx, row.Room, row.Actor, []room.Key{room.MemberKey(row.Target)}, fresh)
 	if err != nil {
-		return done // accepted, and nothing speaks against it
+		return true
 	}
-	if _, known := snap.Membership(row.Target); known && !policy.Took(snap, row.Action, row.Target) {
-		return invites.Outcome{Status: invites.StatusRefused, Code: invites.CodeNoEffect,
-			Detail: room.Say("detail.no_effect", "target", row.Target)}
-	}
-	return done
+	_, known := snap.Membership(row.Target)
+	return !known || policy.Took(snap, row.Action, row.Target)
 }
 
 // remoteTries is how often an invitation to another server is tried against a refusal that the rules do not explain.
@@ -205,17 +221,23 @@ func (d *Delivery) refusal(ctx context.Context, row invites.Change, q policy.Que
 
 // failure turns an error into a time to try again, or into giving up.
 func (d *Delivery) failure(row invites.Change, err error) invites.Outcome {
-	now := d.Clock.Now()
+	now, server := d.Clock.Now(), invites.Unreachable(err)
 	end := invites.Outcome{Status: invites.StatusOpen, Code: "M_UNKNOWN", At: now.Add(backoff(row.Attempt))}
 	switch wait, limited := invites.Limited(err); {
 	case limited:
 		end.Code, end.At = invites.CodeLimited, now.Add(max(wait, time.Second))
 	case invites.Stopped(err):
 		end.Code, end.At = invites.CodeStopped, now.Add(time.Minute)
+	case server != "":
+		end.Code, end.Detail = invites.CodeServer, room.Say("detail.unreachable", "server", server)
 	case invites.Refused(err) || invites.Errcode(err) != "":
 		end.Code = invites.Errcode(err)
 	}
-	if now.Sub(row.CreatedAt) >= d.Limits.GiveUpAfter {
+	switch late := now.Sub(row.CreatedAt) >= d.Limits.GiveUpAfter; {
+	case late && server != "":
+		return invites.Outcome{Status: invites.StatusRefused, Code: invites.CodeServer,
+			Detail: room.Say("detail.unreachable.gave_up", "server", server, "within", d.Limits.GiveUpAfter)}
+	case late:
 		return invites.Outcome{Status: invites.StatusRefused, Code: invites.CodeGaveUp,
 			Detail: room.Say("detail.gave_up", "within", d.Limits.GiveUpAfter)}
 	}

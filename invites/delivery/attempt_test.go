@@ -31,6 +31,7 @@ func TestDeliverAfterACrashSendsNothingTwice(t *testing.T) {
 func TestDeliverFailures(t *testing.T) {
 	limited := &invites.ActError{Class: invites.ClassLater, Code: "M_LIMIT_EXCEEDED", Status: 429, RetryAfter: 7 * time.Minute}
 	broken := &invites.ActError{Class: invites.ClassFailed, Status: 502, Err: errors.New("bad gateway")}
+	dead := &invites.ActError{Class: invites.ClassFailed, Code: "M_UNKNOWN", Status: 502, Server: "there"}
 	stopped := &invites.ActError{Class: invites.ClassStopped, Code: "M_UNKNOWN_TOKEN", Status: 401}
 	blocked := &invites.ActError{Class: invites.ClassRefused, Code: "M_INVITE_BLOCKED", Status: 403}
 	forbidden := &invites.ActError{Class: invites.ClassRefused, Code: "M_FORBIDDEN", Status: 403}
@@ -45,6 +46,7 @@ func TestDeliverFailures(t *testing.T) {
 		after  time.Duration
 	}{
 		{"rate limited", bob, limited, nil, invites.StatusOpen, "M_LIMIT_EXCEEDED", 7 * time.Minute},
+		{"the target's server can't be reached", "@x:there", dead, nil, invites.StatusOpen, invites.CodeServer, time.Second},
 		{"bad gateway", bob, broken, nil, invites.StatusOpen, "M_UNKNOWN", time.Second},
 		{"token refused", bob, stopped, nil, invites.StatusOpen, invites.CodeStopped, time.Minute},
 		{"blocked by the invitee", bob, blocked, nil, invites.StatusRefused, "M_INVITE_BLOCKED", 0},
@@ -145,8 +147,44 @@ func cancelled(t *testing.T, w *world, row int64) {
 func TestShadowBannedActorIsFoundOut(t *testing.T) {
 	w := newWorld(t)
 	w.HS.Mute = true
-	if row := w.MustAsk(t, w.Request(t, alice, bob))[0]; row.Status != invites.StatusRefused || row.Code != invites.CodeNoEffect {
-		t.Errorf("got %s %s, want refused %s", row.Status, row.Code, invites.CodeNoEffect)
+	row := w.MustAsk(t, w.Request(t, alice, bob))[0]
+	if row.Status != invites.StatusOpen || row.Code != invites.CodeNoEffect {
+		t.Errorf("got %s %s, want a second look", row.Status, row.Code)
+	}
+	w.Clock.Advance(2 * time.Second)
+	got, err := invitestest.One(w.Delivery.Deliver(t.Context(), row.ID))
+	if err != nil || got.Status != invites.StatusRefused || got.Code != invites.CodeNoEffect || len(w.HS.Acts()) != 1 {
+		t.Errorf("got %+v %v after %d acts, want refused %s after one", got, err, len(w.HS.Acts()), invites.CodeNoEffect)
+	}
+}
+
+// TestLateEffect looks again at a change that the room shows only after the homeserver's answer.
+func TestLateEffect(t *testing.T) {
+	w := newWorld(t)
+	w.HS.Mute = true
+	row := w.MustAsk(t, w.Request(t, alice, bob))[0]
+	w.HS.Member(lobby, bob, "invite")
+	w.Clock.Advance(2 * time.Second)
+	got, err := invitestest.One(w.Delivery.Deliver(t.Context(), row.ID))
+	if err != nil || got.Status != invites.StatusDone || len(w.HS.Acts()) != 1 {
+		t.Errorf("got %+v %v after %d acts, want done after one", got, err, len(w.HS.Acts()))
+	}
+}
+
+// TestUnreachableServerIsNamed gives up an invitation to a server that never answers, and says so.
+func TestUnreachableServerIsNamed(t *testing.T) {
+	w := newWorld(t)
+	w.HS.Before = func(invites.Effect) error {
+		return &invites.ActError{Class: invites.ClassFailed, Code: "M_UNKNOWN", Status: 502, Server: "there"}
+	}
+	row := w.MustAsk(t, w.Request(t, alice, "@x:there"))[0]
+	if row.Status != invites.StatusOpen || row.Code != invites.CodeServer {
+		t.Errorf("got %s %s, want open %s", row.Status, row.Code, invites.CodeServer)
+	}
+	w.Clock.Advance(2 * time.Hour)
+	got, err := invitestest.One(w.Delivery.Deliver(t.Context(), row.ID))
+	if err != nil || got.Status != invites.StatusRefused || got.Code != invites.CodeServer {
+		t.Errorf("got %+v %v, want refused %s", got, err, invites.CodeServer)
 	}
 }
 

@@ -61,6 +61,38 @@ func testCardKeepsEverything(t *testing.T, s Store) {
 	}
 }
 
+// testOpenCards selects and counts open cards by what they are about.
+func testOpenCards(t *testing.T, s Store) {
+	ctx := t.Context()
+	for n := range 6 {
+		c := card(n)
+		if n >= 3 {
+			c.Kind = invites.CardApproval
+		}
+		if n%2 == 1 {
+			c.Room, c.ShownIn, c.Actor = "!elsewhere", "!office2", "@other:x"
+		}
+		must(s.OpenCard(ctx, c))(t)
+	}
+	closed := card(6)
+	closed.State = invites.CardExpired
+	must(s.OpenCard(ctx, closed))(t)
+	for _, tt := range []struct {
+		q    invites.CardQuery
+		want int
+	}{
+		{invites.CardQuery{Kind: invites.CardKnock}, 3}, {invites.CardQuery{Kind: invites.CardApproval}, 3},
+		{invites.CardQuery{Kind: invites.CardKnock, Room: "!room"}, 2}, {invites.CardQuery{Kind: invites.CardApproval, Room: "!room"}, 1},
+		{invites.CardQuery{Kind: invites.CardKnock, ShownIn: "!office2"}, 1}, {invites.CardQuery{Kind: invites.CardApproval, Actor: "@other:x"}, 2},
+		{invites.CardQuery{Kind: invites.CardKnock, Room: "!room", Actor: "@other:x"}, 0},
+	} {
+		list, n := must(s.OpenCards(ctx, tt.q))(t), must(s.CountCards(ctx, tt.q))(t)
+		if len(list) != tt.want || n != tt.want || !slices.IsSortedFunc(list, func(a, b invites.Card) int { return int(a.ID - b.ID) }) {
+			t.Errorf("%+v: %d cards, counted %d, want %d", tt.q, len(list), n, tt.want)
+		}
+	}
+}
+
 // testCardNumbers opens cards side by side: each room counts its own, without gaps, and a question has one card.
 func testCardNumbers(t *testing.T, s Store) {
 	ctx := t.Context()
