@@ -1,0 +1,48 @@
+package guard
+
+import (
+	"context"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites/judge"
+)
+
+// RefreshTree refreshes a room and all rooms below it, which may inherit from it. Call it when the policy of the room, or the bot's
+// membership, has changed.
+func (g *Guard) RefreshTree(ctx context.Context, r id.RoomID) error {
+	if err := g.Refresh(ctx, r); err != nil {
+		return err
+	}
+	return g.RefreshBelow(ctx, r)
+}
+
+// RefreshBelow refreshes all rooms below a room.
+func (g *Guard) RefreshBelow(ctx context.Context, r id.RoomID) error {
+	claims, err := g.Store.SpaceChildren(ctx)
+	if err != nil {
+		return err
+	}
+	children := map[id.RoomID][]id.RoomID{}
+	for _, claim := range claims {
+		children[claim.Space] = append(children[claim.Space], claim.Child)
+	}
+	seen := map[id.RoomID]bool{r: true}
+	for depth, level := 0, []id.RoomID{r}; depth < judge.MaxAbove && len(level) > 0; depth++ {
+		var below []id.RoomID
+		for _, space := range level {
+			for _, child := range children[space] {
+				if seen[child] {
+					continue
+				}
+				if err := g.Refresh(ctx, child); err != nil {
+					return err
+				}
+				seen[child] = true
+				below = append(below, child)
+			}
+		}
+		level = below
+	}
+	return nil
+}
