@@ -114,6 +114,60 @@ func TestDesignHasTheImportTable(t *testing.T) {
 	}
 }
 
+// TestReadingDrawsTheHouse compares the drawing of docs/reading.md with the table: the arrows lead from each package to the packages that
+// it imports, directly or through others, and to no other package.
+func TestReadingDrawsTheHouse(t *testing.T) {
+	_, drawing, _ := strings.Cut(page(t, "docs/reading.md"), "```mermaid\n")
+	drawing, _, _ = strings.Cut(drawing, "```")
+	drawn, want := map[string][]string{}, map[string][]string{}
+	for line := range strings.Lines(drawing) {
+		if from, to, isArrow := strings.Cut(strings.TrimSpace(line), " --> "); isArrow {
+			drawn[from] = append(drawn[from], strings.Split(to, " & ")...)
+		}
+	}
+	for row, allowed := range mayImport {
+		if row == "invites/invitestest" {
+			continue
+		}
+		if row == "." {
+			row = "main"
+		}
+		want[row] = slices.DeleteFunc(slices.Clone(allowed), func(name string) bool { _, own := mayImport[name]; return !own })
+		if !strings.Contains(drawing, "\n    "+row+"\n") {
+			t.Errorf("%s is in no layer of the drawing", row)
+		}
+	}
+	for row := range want {
+		got, need := reached(drawn, row), reached(want, row)
+		for name := range need {
+			if !got[name] {
+				t.Errorf("no way of arrows leads from %s to %s", row, name)
+			}
+		}
+		for name := range got {
+			if !need[name] {
+				t.Errorf("arrows lead from %s to %s, which it does not import", row, name)
+			}
+		}
+	}
+}
+
+// reached returns all ends of ways from a start.
+func reached(arrows map[string][]string, start string) map[string]bool {
+	all := map[string]bool{}
+	var walk func(string)
+	walk = func(from string) {
+		for _, to := range arrows[from] {
+			if !all[to] {
+				all[to] = true
+				walk(to)
+			}
+		}
+	}
+	walk(start)
+	return all
+}
+
 // imports keeps the import table.
 func imports(s source) (complaints []string) {
 	row, listed := tableRow(s.dir)
