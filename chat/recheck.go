@@ -32,14 +32,14 @@ func (r *Rooms) guarded(ctx context.Context, ev invites.Received) error {
 func (r *Rooms) recheckSpace(ctx context.Context, ev invites.Received) error {
 	r.expiriesChanged.Store(true)
 	if ev.Type == room.TypeSpaceParent {
-		return r.guard.RefreshTree(ctx, ev.Room)
+		return r.recheck(ctx, ev.Room)
 	}
 	child := id.RoomID(*ev.StateKey)
 	// The intake hands events on before it keeps their claims.
 	if err := r.linked(ctx, []invites.SpaceChild{{Space: ev.Room, Child: child}}); err != nil {
 		return err
 	}
-	return r.guard.RefreshTree(ctx, child)
+	return r.recheck(ctx, child)
 }
 
 // recheckLevels has the guard handle new power levels. In a room under a space, power levels also decide whether the room's own
@@ -57,5 +57,13 @@ func (r *Rooms) recheckLevels(ctx context.Context, ev invites.Received) error {
 	if watched {
 		return r.guard.RefreshBelow(ctx, ev.Room)
 	}
-	return r.guard.RefreshTree(ctx, ev.Room)
+	return r.recheck(ctx, ev.Room)
+}
+
+// recheck rechecks the guards of a room, and of all rooms below it, which may inherit from it.
+func (r *Rooms) recheck(ctx context.Context, in id.RoomID) error {
+	if err := r.guard.Refresh(ctx, in); err != nil {
+		return err
+	}
+	return r.guard.RefreshBelow(ctx, in)
 }

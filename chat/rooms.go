@@ -58,9 +58,9 @@ type Guard interface {
 	Load(ctx context.Context) error
 	Watches(r id.RoomID) bool
 	Handle(ctx context.Context, ev invites.Received) error
-	// RefreshTree reads the policies of a room and of all rooms below it anew, and starts or ends their guards.
-	RefreshTree(ctx context.Context, r id.RoomID) error
-	// RefreshBelow does so for the rooms below a room alone.
+	// Refresh reads the policy of a room anew, and starts or ends its guard.
+	Refresh(ctx context.Context, r id.RoomID) error
+	// RefreshBelow refreshes all rooms that may inherit from a room.
 	RefreshBelow(ctx context.Context, r id.RoomID) error
 }
 
@@ -137,12 +137,12 @@ func (r *Rooms) joined(ctx context.Context, in id.RoomID) error {
 	if err != nil {
 		r.log.Warn().Err(err).Stringer("room", in).Msg("Children of a space unreadable")
 	}
-	return errors.Join(r.completeLedger(ctx, in), r.guard.RefreshTree(ctx, in))
+	return errors.Join(r.completeLedger(ctx, in), r.recheck(ctx, in))
 }
 
 // left ends the guard of a room after the bot left, and the room's open invitations in the ledger.
 func (r *Rooms) left(ctx context.Context, in id.RoomID) error {
-	return errors.Join(r.store.Complete(ctx, in, nil, time.Now()), r.guard.RefreshTree(ctx, in))
+	return errors.Join(r.store.Complete(ctx, in, nil, time.Now()), r.recheck(ctx, in))
 }
 
 // policyChanged rechecks the guards of a room whose policy changed. It tells the author of an unreadable policy about the fault, once,
@@ -151,9 +151,9 @@ func (r *Rooms) policyChanged(ctx context.Context, ev invites.Received) error {
 	_, err := policy.Parse(exactjson.Find(ev.Raw, "content"))
 	var malformed policy.Malformed
 	if !errors.As(err, &malformed) {
-		return r.guard.RefreshTree(ctx, ev.Room)
+		return r.recheck(ctx, ev.Room)
 	}
 	r.log.Warn().Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("Policy can't be read")
 	_, err = r.sender.message(ctx, ev.Room, transaction(ev.Event, "malformed"), r.runner.Malformed(ev.Sender, malformed))
-	return errors.Join(err, r.guard.RefreshTree(ctx, ev.Room))
+	return errors.Join(err, r.recheck(ctx, ev.Room))
 }

@@ -8,16 +8,7 @@ import (
 	"usher/invites/judge"
 )
 
-// RefreshTree refreshes a room and all rooms below it, which may inherit from it. Call it when the policy of the room, or the bot's
-// membership, has changed.
-func (g *Guard) RefreshTree(ctx context.Context, r id.RoomID) error {
-	if err := g.Refresh(ctx, r); err != nil {
-		return err
-	}
-	return g.RefreshBelow(ctx, r)
-}
-
-// RefreshBelow refreshes all rooms below a room.
+// RefreshBelow refreshes all rooms below a room, which may inherit its policy.
 func (g *Guard) RefreshBelow(ctx context.Context, r id.RoomID) error {
 	claims, err := g.Store.SpaceChildren(ctx)
 	if err != nil {
