@@ -45,7 +45,7 @@ type Runner struct {
 	Age        Age
 	Drawing    sync.Mutex // a large picture takes some 20 MB: one at a time
 
-	named     map[string]*Command // Table by name and alias
+	indexed   *index // see the method index
 	built     sync.Once
 	directory directory
 }
@@ -124,6 +124,7 @@ func (r *Runner) newCall(ev invites.Received, m Message, command *Command) *Call
 		Runner: r, Message: m, Event: ev, Level: r.Level(ev.Sender),
 		arguments: arguments{
 			form: form{command, nil}, prefix: r.Prefix, asker: m.Sender, words: map[string][]word{}, persons: map[string]id.UserID{}, reply: m.ReplyTo != "",
+			known: func(name string) bool { return r.find(name) != nil },
 		},
 	}
 }
