@@ -77,6 +77,7 @@ type noWatcher struct{}
 
 func (noWatcher) Changed(id.RoomID, room.Key)  {}
 func (noWatcher) Invalidate(id.RoomID)         {}
+func (noWatcher) InvalidateAll()               {}
 func (noWatcher) Forget(id.RoomID, id.EventID) {}
 
 type noSink struct{ Sink }
@@ -90,7 +91,7 @@ func (noSink) Left(id.RoomID)           {}
 func benchIntake() *Intake {
 	return NewIntake(IntakeOptions{
 		Inbox: noInbox{}, Watcher: noWatcher{}, Sink: noSink{},
-		Token: "hush", Bot: "@usher:example.org", DisplayName: "Usher", Prefix: "!", Log: zerolog.Nop(),
+		Tokens: Tokens{HS: "hush"}, Bot: "@usher:example.org", DisplayName: "Usher", Prefix: "!", Log: zerolog.Nop(),
 	})
 }
 

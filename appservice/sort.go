@@ -88,6 +88,7 @@ func (n *Intake) sort(t *work, txn string) error {
 	broken := func(raw []byte, fault string) {
 		t.kinds[undecodable]++
 		t.events++
+		n.unreadable(t, raw)
 		if len(t.broken) == maxBroken {
 			return
 		}
@@ -150,7 +151,6 @@ func (n *Intake) stateEvent(t *work, e *rawEvent) (kind, string) {
 	typ, okType := exactjson.Unquote(e.typ)
 	key, okKey := exactjson.Unquote(e.stateKey)
 	if !okType || !okKey {
-		n.o.Watcher.Invalidate(r) // some state changed, unknown which
 		return 0, faultState
 	}
 	n.o.Watcher.Changed(r, room.Key{Type: typ, StateKey: key})

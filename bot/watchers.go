@@ -7,7 +7,7 @@ import (
 	"usher/room"
 )
 
-// watchers are the caches that follow the changes in rooms.
+// watchers are the caches of rooms.
 type watchers struct{ *bot }
 
 // Changed implements appservice.Watcher.
@@ -22,8 +22,18 @@ func (b watchers) Changed(r id.RoomID, k room.Key) {
 // Invalidate implements appservice.Watcher.
 func (b watchers) Invalidate(r id.RoomID) {
 	b.state.Invalidate(r)
+	b.chat.Rooms.Invalidate(r)
 	if b.device != nil {
 		b.device.Invalidate(r)
+	}
+}
+
+// InvalidateAll implements appservice.Watcher.
+func (b watchers) InvalidateAll() {
+	b.state.InvalidateAll()
+	b.chat.Rooms.Invalidate("")
+	if b.device != nil {
+		b.device.InvalidateAll()
 	}
 }
 

@@ -16,11 +16,11 @@ import (
 	"usher/room"
 )
 
-// CardStore is the part of the store that keeps cards. Its methods return invites.ErrNotFound for a card that there is not.
+// CardStore is the part of the store for cards. Its methods return invites.ErrNotFound where there is no such card.
 type CardStore interface {
-	// CardsTodo returns the cards that are open, or whose outcome is not told yet, by ID.
+	// CardsTodo returns the open cards, and closed ones until their outcome is told, by ID.
 	CardsTodo(ctx context.Context) ([]invites.Card, error)
-	// CardShown returns the card whose notice is an event.
+	// CardShown returns the card with an event as its notice.
 	CardShown(ctx context.Context, notice id.EventID) (invites.Card, error)
 	// CardVoted returns the card on which an event is a vote.
 	CardVoted(ctx context.Context, vote id.EventID) (invites.Card, error)
@@ -30,20 +30,20 @@ type CardStore interface {
 	Votes(ctx context.Context, card int64) ([]invites.Vote, error)
 	// ToldCard ends the work on a closed card.
 	ToldCard(ctx context.Context, card int64) error
-	// OpenAnswers returns the messages that answer commands which are not at their end.
+	// OpenAnswers returns the answers to commands which are not at their end.
 	OpenAnswers(ctx context.Context) ([]id.EventID, error)
 }
 
 // CardCases are the use cases of cards.
 type CardCases interface {
-	// Review closes a card whose question is gone or whose time is over. A thorough review reads the room anew.
+	// Review closes a card if its question is gone or its time is over. A thorough review reads the room anew.
 	Review(ctx context.Context, c invites.Card, thorough bool) (invites.Card, error)
 	Cancel(ctx context.Context, c invites.Card, code string) (invites.Card, error)
 	Vote(ctx context.Context, c invites.Card, v invites.Vote) (cards.Ballot, error)
-	// Tally counts the votes that a card has. Recount reads each at the homeserver before.
+	// Tally counts the votes on a card. Recount reads each at the homeserver before.
 	Tally(ctx context.Context, c invites.Card) (cards.Ballot, error)
 	Recount(ctx context.Context, c invites.Card) (cards.Ballot, error)
-	// CarryOut does what a closed card decided, once, and returns the row of the change.
+	// CarryOut carries out the decision of a closed card, once, and returns the row of the change.
 	CarryOut(ctx context.Context, c invites.Card) (invites.Change, error)
 }
 
@@ -64,8 +64,8 @@ type CardDesk struct {
 	log    zerolog.Logger
 }
 
-// Load tells the intake which cards are open: those that people vote on, and the answers to commands that are not at their end, which
-// may be confirmations.
+// Load tells the intake which cards are open: cards with votes, and the answers to commands which are not at their end, since an answer
+// may be a confirmation.
 func (d *CardDesk) Load(ctx context.Context) error {
 	todo, err := d.store.CardsTodo(ctx)
 	if err != nil {
@@ -92,7 +92,7 @@ func (d *CardDesk) Load(ctx context.Context) error {
 	return err
 }
 
-// postOf shows the cards that a command has led to.
+// postOf shows the cards of a command.
 func (d *CardDesk) postOf(ctx context.Context, command id.EventID) error {
 	todo, err := d.store.CardsTodo(ctx)
 	if err != nil {
@@ -109,7 +109,7 @@ func (d *CardDesk) postOf(ctx context.Context, command id.EventID) error {
 	return nil
 }
 
-// part names a part of a card, so that its transaction ids differ from others.
+// part names a part of a card, for transaction ids of its own.
 func part(c invites.Card, name string) string { return fmt.Sprintf("card %d %s", c.ID, name) }
 
 // post shows one card. Where its room does not let the bot speak, nobody can decide it, so it is cancelled.
@@ -141,7 +141,7 @@ func (d *CardDesk) post(ctx context.Context, c invites.Card) error {
 	return nil
 }
 
-// react handles a reaction on a card that people vote on, and reports whether it was one.
+// react handles a reaction on a card with votes, and reports whether it was one.
 func (d *CardDesk) react(ctx context.Context, ev invites.Received) (bool, error) {
 	card, key := commands.Reaction(ev.Raw)
 	c, err := d.store.CardShown(ctx, card)
@@ -161,7 +161,7 @@ func (d *CardDesk) redact(ctx context.Context, ev invites.Received) error {
 	return nil
 }
 
-// gone handles the redaction of one event that may be a card or a vote. The state at the homeserver counts, not the redaction.
+// gone handles the redaction of one event, maybe a card or a vote. The state at the homeserver counts, not the redaction.
 func (d *CardDesk) gone(ctx context.Context, gone id.EventID) error {
 	c, err := d.store.CardShown(ctx, gone)
 	if err == nil {
@@ -181,7 +181,7 @@ func (d *CardDesk) gone(ctx context.Context, gone id.EventID) error {
 	return d.Show(ctx, ballot)
 }
 
-// vote counts a reaction. A voter whose vote does not count is not told: others see the reaction too.
+// vote counts a reaction. The voter hears nothing of a vote without effect: others see the reaction too.
 func (d *CardDesk) vote(ctx context.Context, ev invites.Received, c invites.Card, key string) error {
 	choice, known := invites.ChoiceOf(key)
 	if !known || ev.Redacted || d.runner.Level(ev.Sender) == commands.Nobody {
@@ -259,11 +259,11 @@ func (d *CardDesk) knocked(ctx context.Context, ev invites.Received) error {
 	return d.post(ctx, c)
 }
 
-// postAfter is the age from which on the sweep shows a card that its lane has not shown.
+// postAfter is the age from which on the sweep shows a card if its lane has not.
 const postAfter = time.Minute
 
-// Sweep shows cards and tells outcomes that lanes have left, and closes cards whose time is over. A card that fails is left to the next
-// sweep.
+// Sweep does the work on cards that lanes have left, and closes cards when their time is over. After a failure, the next sweep tries
+// again.
 func (d *CardDesk) Sweep(ctx context.Context) { d.review(ctx, "") }
 
 // review looks after the cards about one room, thoroughly, or, with an empty id, after all cards.

@@ -12,13 +12,14 @@ import (
 	"usher/invites"
 )
 
-// OpenCards is the intake's index of messages that users decide about with a reaction. Of all reactions, it keeps those on an open card.
+// OpenCards is the intake's index of cards, on which users decide by a reaction. Of all reactions, the intake keeps reactions on an
+// open card.
 type OpenCards interface {
-	// Open opens a card, with the reactions that are votes on it already.
+	// Open opens a card, with the votes on it.
 	Open(card id.EventID, votes ...id.EventID)
 	// Close forgets a card. It reports whether the card was open.
 	Close(card id.EventID) bool
-	// Vote notes a reaction, if it is on an open card, so that its redaction is kept for the inbox.
+	// Vote notes a reaction, if it is on an open card: the intake will keep its redaction.
 	Vote(card, reaction id.EventID) bool
 }
 
@@ -29,7 +30,7 @@ type Confirmations struct {
 	background *Background
 }
 
-// await opens the card of a command. When its time is over, the command gets another turn in its lane and answers that nobody reacted.
+// await opens the card of a command. When its time is over, the command gets another turn in its lane, and says so.
 func (c *Confirmations) await(command invites.Received, card id.EventID) {
 	c.open.Open(card)
 	left := time.Until(command.ReceivedAt.Add(commands.ConfirmWithin)) + time.Second
@@ -39,7 +40,7 @@ func (c *Confirmations) await(command invites.Received, card id.EventID) {
 // close forgets a card.
 func (c *Confirmations) close(card id.EventID) { c.open.Close(card) }
 
-// Asked is the part of the inbox that finds the command that a message answers.
+// Asked is the part of the inbox for finding the command by its answer.
 type Asked interface {
 	Answered(ctx context.Context, answer id.EventID) (invites.Received, error)
 }
@@ -55,7 +56,7 @@ type Confirmer struct {
 	log       zerolog.Logger
 }
 
-// react hands a reaction to the command whose card it is on.
+// react hands a reaction on a card to the command of the card.
 func (c *Confirmer) react(ctx context.Context, ev invites.Received) error {
 	card, key := commands.Reaction(ev.Raw)
 	command, err := c.inbox.Answered(ctx, card)

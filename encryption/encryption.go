@@ -207,6 +207,9 @@ func (d *Device) arrived(r id.RoomID) {
 // Invalidate has the next event for a room sent with a new key.
 func (d *Device) Invalidate(r id.RoomID) { d.rooms.invalidate(r) }
 
+// InvalidateAll has the next event for each room sent with a new key.
+func (d *Device) InvalidateAll() { d.rooms.invalidateAll() }
+
 // cause strips the library's wrapper, which holds the request and with it the token.
 func cause(err error) error {
 	var wrapped mautrix.HTTPError

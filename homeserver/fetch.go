@@ -128,12 +128,27 @@ func (s *State) read(ctx context.Context, r id.RoomID, as id.UserID, f *fetch) {
 	}
 }
 
-// parseEvent reads a state event in client format, which must be the one asked for.
+// parseEvent reads a state event in client format, which must be the one asked for. An event that is no proper JSON, such as one with a
+// key twice, exists all the same: its content is malformed, and asking again would not mend it.
 func parseEvent(raw json.RawMessage, k room.Key) (*room.Event, error) {
 	key, known := exactjson.Get(raw, "state_key").Str()
 	sender, content := exactjson.Text(raw, "sender"), exactjson.Find(raw, "content")
+	if unreadable(raw) {
+		return &room.Event{Sender: id.UserID(exactjson.Text(raw, "sender")), ID: id.EventID(exactjson.Text(raw, "event_id"))}, nil
+	}
 	if exactjson.Text(raw, "type") != k.Type || !known || key != k.StateKey || sender == "" || content == nil {
 		return nil, &invites.ActError{Class: invites.ClassFailed, Status: http.StatusOK, Err: errAnswer}
 	}
 	return &room.Event{ID: id.EventID(exactjson.Text(raw, "event_id")), Sender: id.UserID(sender), Content: bytes.Clone(content)}, nil
+}
+
+// unreadable reports whether raw is an object by its brackets, but no proper JSON.
+func unreadable(raw []byte) bool {
+	trimmed := bytes.TrimSpace(raw)
+	if !exactjson.IsObject(trimmed) || trimmed[len(trimmed)-1] != '}' {
+		return false
+	}
+	_, _, ok := exactjson.Parse(trimmed)
+	content := exactjson.Find(trimmed, "content")
+	return !ok && content == nil
 }
