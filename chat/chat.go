@@ -97,8 +97,8 @@ type Options struct {
 
 // Chat is the way from an event of the inbox to its reply.
 type Chat struct {
+	*Feed
 	Lanes   *Lanes
-	Feed    *Feed
 	Status  *StatusMessages
 	Cards   *CardDesk
 	Members *Memberships
@@ -176,7 +176,7 @@ func (c *Chat) Load(ctx context.Context) error {
 	if err := errors.Join(c.Rooms.Load(ctx), c.Cards.Load(ctx)); err != nil {
 		return err
 	}
-	c.Feed.Rewind()
+	c.Recover()
 	return nil
 }
 

@@ -42,8 +42,8 @@ func NewFeed(inbox Backlog, lanes *Lanes, most int, log zerolog.Logger) *Feed {
 	return &Feed{inbox: inbox, lanes: lanes, most: most, log: log}
 }
 
-// Push hands over newly committed events, in order, or leaves them in the inbox.
-func (f *Feed) Push(events []invites.Received) {
+// Deliver hands over newly committed events, in order, or leaves them in the inbox.
+func (f *Feed) Deliver(events []invites.Received) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, waiting := f.lanes.Depth(); f.behind || waiting+len(events) > f.most {
@@ -54,9 +54,9 @@ func (f *Feed) Push(events []invites.Received) {
 	f.lanes.Push(events...)
 }
 
-// Rewind has the feed bring all waiting events of the inbox to the lanes. An event from a lane comes there once more and is found
+// Recover has the feed bring all waiting events of the inbox to the lanes. An event from a lane comes there once more and is found
 // handled.
-func (f *Feed) Rewind() {
+func (f *Feed) Recover() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last, f.behind, f.more = 0, true, true
@@ -109,7 +109,7 @@ func (f *Feed) bring(last int64, page []invites.Received) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.last != last {
-		return true // rewound meanwhile
+		return true // Recover was called meanwhile
 	}
 	if len(page) > 0 {
 		f.lanes.Push(page...)

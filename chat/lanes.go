@@ -180,16 +180,11 @@ func (l *Lanes) begin(ctx context.Context, handler EventHandler) {
 		l.events--
 		l.free--
 		s.slots++
-		l.working.Go(func() { l.end(in, turn, l.handle(ctx, handler, &turn)) })
+		if turn.Since.IsZero() {
+			turn.Since = time.Now()
+		}
+		l.working.Go(func() { l.end(in, turn, handler.Handle(ctx, turn)) })
 	}
-}
-
-// handle makes one try at an event.
-func (l *Lanes) handle(ctx context.Context, handler EventHandler, turn *Turn) (again time.Time) {
-	if turn.Since.IsZero() {
-		turn.Since = time.Now()
-	}
-	return handler.Handle(ctx, *turn)
 }
 
 // end gives a slot back. The lane goes on with its next event, or waits for the time to handle this one again.

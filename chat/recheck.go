@@ -55,48 +55,15 @@ func (r *Rooms) recheckLevels(ctx context.Context, ev invites.Received) error {
 		return nil
 	}
 	if watched {
-		return r.recheckBelow(ctx, ev.Room)
+		return r.guard.RefreshBelow(ctx, ev.Room)
 	}
 	return r.recheck(ctx, ev.Room)
 }
-
-// maxBelow is the number of spaces, one in the other, through which a policy is inherited.
-const maxBelow = 4
 
 // recheck rechecks the guards of a room, and of all rooms below it, which may inherit from it.
 func (r *Rooms) recheck(ctx context.Context, in id.RoomID) error {
 	if err := r.guard.Refresh(ctx, in); err != nil {
 		return err
 	}
-	return r.recheckBelow(ctx, in)
-}
-
-// recheckBelow rechecks the guards of all rooms below a room.
-func (r *Rooms) recheckBelow(ctx context.Context, in id.RoomID) error {
-	claims, err := r.store.SpaceChildren(ctx)
-	if err != nil {
-		return err
-	}
-	children := map[id.RoomID][]id.RoomID{}
-	for _, claim := range claims {
-		children[claim.Space] = append(children[claim.Space], claim.Child)
-	}
-	seen := map[id.RoomID]bool{in: true}
-	for depth, level := 0, []id.RoomID{in}; depth < maxBelow && len(level) > 0; depth++ {
-		var below []id.RoomID
-		for _, space := range level {
-			for _, child := range children[space] {
-				if seen[child] {
-					continue
-				}
-				if err := r.guard.Refresh(ctx, child); err != nil {
-					return err
-				}
-				seen[child] = true
-				below = append(below, child)
-			}
-		}
-		level = below
-	}
-	return nil
+	return r.guard.RefreshBelow(ctx, in)
 }

@@ -60,6 +60,8 @@ type Guard interface {
 	Handle(ctx context.Context, ev invites.Received) error
 	// Refresh reads the policy of a room anew, and starts or ends its guard.
 	Refresh(ctx context.Context, r id.RoomID) error
+	// RefreshBelow refreshes all rooms that may inherit from a room.
+	RefreshBelow(ctx context.Context, r id.RoomID) error
 }
 
 // Expiries are the use cases of unanswered invitations.

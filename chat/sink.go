@@ -8,12 +8,7 @@ import (
 	"usher/invites"
 )
 
-// Deliver takes the new events of the inbox, in order. With Recover, Linked, Left, Guarded, Claimed and Addressed, it makes Chat the sink of the
-// intake.
-func (c *Chat) Deliver(fresh []invites.Received) { c.Feed.Push(fresh) }
-
-// Recover has the feed read the inbox again: it may hold undelivered events.
-func (c *Chat) Recover() { c.Feed.Rewind() }
+// The methods here, with Deliver and Recover of the Feed, make Chat the sink of the intake.
 
 // Linked keeps claims of spaces on rooms.
 func (c *Chat) Linked(ctx context.Context, claims []invites.SpaceChild) error {
