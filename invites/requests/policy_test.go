@@ -69,13 +69,13 @@ func TestWritePolicyOfOthers(t *testing.T) {
 		}
 		return l
 	}
-	weak := layer("guard.levels.users_default", "50", "delegate", "true", "quota.room.count", "5")
+	weak := layer("guard.levels.users_default", "60", "delegate", "true", "quota.room.count", "5")
 	for name, tt := range map[string]struct {
 		old, from policy.Layer // of carol
 		edit      requests.Edit
 		code      string
 	}{
-		"one field":                   {old: weak, edit: requests.Edit{Layer: layer("guard.levels.users_default", "50", "delegate", "true", "quota.room.count", "20")}, code: requests.CodeEditDormant},
+		"one field":                   {old: weak, edit: requests.Edit{Layer: layer("guard.levels.users_default", "60", "delegate", "true", "quota.room.count", "20")}, code: requests.CodeEditDormant},
 		"meant":                       {old: weak, edit: requests.Edit{Layer: weak, TakeOver: true}},
 		"the field itself":            {old: layer("delegate", "true"), edit: requests.Edit{Layer: layer("delegate", "true"), Field: "delegate"}},
 		"the field itself and others": {old: weak, edit: requests.Edit{Layer: weak, Field: "delegate"}, code: requests.CodeEditDormant},
