@@ -46,7 +46,7 @@ func newDomain(db loggedStore, hs watchedHomeserver, queue invites.Queue, self i
 	return &domain{
 		judge: j, delivery: d, cards: c, knocks: &cards.Knocks{Cards: c, Store: db}, guard: g, ledger: l,
 		requests: &requests.Requests{Store: db, Homeserver: hs, Queue: queue, Clock: clock{}, Self: self, Judge: j, Delivery: d, Cards: c},
-		editor:   &requests.Editor{Store: db, Homeserver: hs, Clock: clock{}, Self: self},
+		editor:   &requests.Editor{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j},
 	}
 }
 

@@ -78,7 +78,7 @@ func New[Store interface {
 	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries}
 	return &Domain{
 		Requests: &requests.Requests{Store: db, Homeserver: hs, Queue: w.Queue, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d, Cards: c, AtOnce: w.AtOnce},
-		Editor:   &requests.Editor{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self},
+		Editor:   &requests.Editor{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j},
 		Judge:    j, Delivery: d, Cards: c, Knocks: &cards.Knocks{Cards: c, Store: db}, Guard: g, Ledger: l,
 	}
 }
