@@ -62,7 +62,7 @@ func (b *bot) buildEncryption(ctx context.Context, cfg *config.Config, version s
 		Homeserver: cfg.Homeserver.Address, Bot: b.self.Bot, Token: cfg.Appservice.ASToken.Reveal(), UserAgent: "usher/" + version,
 		PickleKey: cfg.Encryption.PickleKey.Reveal(), RecoveryKey: cfg.Encryption.RecoveryKey.Reveal(),
 		SignedOnly: cfg.Encryption.ShareKeysWith == config.ShareSigned, History: cfg.Encryption.HistorySharing,
-		Keys: keys, Rooms: b.state, Log: b.log, Arrived: b.sealed.parking.release,
+		Keys: keys, Rooms: b.state, Log: b.log, Now: time.Now, Arrived: b.sealed.parking.release,
 	})
 	if err != nil {
 		return err
