@@ -48,7 +48,7 @@ lint: bin/staticcheck ## gofmt, go vet, staticcheck
 unit: need-gcc ## unit tests with the race detector; the import table, the store on SQLite and PostgreSQL; bin/coverage.out
 	@mkdir -p bin
 	go test $(TAGS) -race -coverprofile bin/coverage.out ./...
-	go test $(TAGS) -run NoBorrowedPower ./invites
+	go test $(TAGS) -run NoBorrowedPower ./invites/powertest
 
 .PHONY: difftest
 difftest: ## the authorization rules against two other implementations
@@ -83,7 +83,7 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 
 .PHONY: soak
 soak: build ## kills, faults and random stories about borrowed power until they find something: SOAK rounds (20), each with seeds of its own
-	USHER_STEPS=$$((150000 * $(SOAK))) USHER_FROM=$$(date +%s) go test $(TAGS) -count=1 -timeout 0 -run NoBorrowedPower ./invites
+	USHER_STEPS=$$((150000 * $(SOAK))) USHER_FROM=$$(date +%s) go test $(TAGS) -count=1 -timeout 0 -run NoBorrowedPower ./invites/powertest
 	cd e2e && for seed in $$(seq 1 $(SOAK)); do \
 		echo "seed $$seed"; \
 		$(E2E_ENV) USHER_E2E_SEED=$$seed go test $(TAGS) -count=1 -timeout 30m \

@@ -6,6 +6,7 @@ import (
 
 	"usher/bot"
 	"usher/connect"
+	"usher/words"
 )
 
 // Exit codes. docs/operations.md lists them for operators; a second signal gives 128 and its number.
@@ -24,7 +25,7 @@ const (
 
 // fail prints the error and its remedy, and returns the exit code of the error, or code if it has none.
 func (p program) fail(err error, code int) int {
-	fmt.Fprintf(p.err, "usher: %v\n", err)
+	fmt.Fprintf(p.err, "usher: %s\n", words.Visible(err.Error())) // which may quote a homeserver
 	for _, known := range []struct {
 		err    error
 		code   int

@@ -196,9 +196,10 @@ func (p program) do(o options) int {
 	switch o.command {
 	case "doctor":
 		code = exitDoctor
-		fallthrough
+		p.compare(cfg, o)
 	case "":
 		p.compare(cfg, o)
+		signal.Ignore(syscall.SIGPIPE) // else Go ends the process at the first write to a closed pipe, such as the log of a dead reader
 	}
 	ctx, stop := p.untilSignal()
 	defer stop()
@@ -249,14 +250,22 @@ func (p program) compare(cfg *config.Config, o options) {
 	}
 }
 
-// untilSignal returns a context that ends with the first SIGINT or SIGTERM. A second signal ends the process at once.
+// untilSignal returns a context that ends with the first SIGINT, SIGTERM or SIGHUP. A second SIGINT or SIGTERM ends the process at
+// once. SIGHUP stays ignored where the parent ignores it, as nohup does.
 func (p program) untilSignal() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	hangups := make(chan os.Signal, 1)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(hangups, syscall.SIGHUP)
+	}
 	go func() {
-		<-signals
-		fmt.Fprintln(p.err, "usher: stopping once the work under way is done; a second signal stops at once")
+		select {
+		case <-signals:
+		case <-hangups:
+		}
+		fmt.Fprintln(p.err, "usher: stopping once the work under way is done; a second SIGINT or SIGTERM stops at once")
 		cancel()
 		second := <-signals
 		code := exitOther
@@ -267,6 +276,7 @@ func (p program) untilSignal() (context.Context, context.CancelFunc) {
 	}()
 	return ctx, func() {
 		signal.Stop(signals)
+		signal.Stop(hangups)
 		cancel()
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	_ "embed"
 
@@ -36,10 +37,20 @@ func TestMain(m *testing.M) {
 		p := program{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ()}
 		p.tasks = run(func(ctx context.Context) error {
 			fmt.Println("running")
+			if mode == "talkative" { // its output is a pipe that nobody reads
+				for ctx.Err() == nil {
+					fmt.Println("a line")
+					fmt.Fprintln(os.Stderr, "a line")
+					time.Sleep(time.Millisecond)
+				}
+			}
 			<-ctx.Done()
 			fmt.Println("draining")
-			if mode == "stuck" {
+			switch mode {
+			case "stuck":
 				select {}
+			case "slow":
+				time.Sleep(300 * time.Millisecond)
 			}
 			return nil
 		})
@@ -147,7 +158,22 @@ func TestFirstRun(t *testing.T) {
 	}
 	t.Run("by hand", func(t *testing.T) {
 		t.Chdir(t.TempDir())
-		steps(t, program{}, "0Wrote config.yaml.\nSet homeserver.address", "0Wrote registration.yaml. Next:", "running")
+		steps(t, program{}, "0Wrote config.yaml.\nSet homeserver.address", "0config.yaml still has the domain of the example", "0config.yaml still has")
+		if _, err := os.Stat("registration.yaml"); err == nil {
+			t.Error("wrote a registration for the domain of the example")
+		}
+		text, err := os.ReadFile("config.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile("config.yaml", bytes.ReplaceAll(text, []byte(config.ExampleDomain), []byte("my.example")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		steps(t, program{}, "0Wrote registration.yaml. Next:", "running")
+	})
+	t.Run("the domain of the example on purpose", func(t *testing.T) {
+		t.Chdir(t.TempDir())
+		steps(t, program{environ: []string{"USHER_HOMESERVER__DOMAIN=example.org"}}, "0Wrote config.yaml.\nWrote registration.yaml. Next:", "running")
 	})
 	t.Run("by environment", func(t *testing.T) {
 		t.Chdir(t.TempDir())
@@ -302,6 +328,8 @@ func TestSignals(t *testing.T) {
 	}{
 		{"SIGTERM drains", "well", []syscall.Signal{syscall.SIGTERM}, 0},
 		{"SIGINT drains", "well", []syscall.Signal{syscall.SIGINT}, 0},
+		{"SIGHUP drains", "well", []syscall.Signal{syscall.SIGHUP}, 0},
+		{"a terminal that closes sends more than one SIGHUP", "slow", []syscall.Signal{syscall.SIGHUP, syscall.SIGHUP}, 0},
 		{"a second signal stops at once", "stuck", []syscall.Signal{syscall.SIGTERM, syscall.SIGTERM}, 143},
 		{"whichever it is", "stuck", []syscall.Signal{syscall.SIGTERM, syscall.SIGINT}, 130},
 	} {
@@ -332,5 +360,29 @@ func TestSignals(t *testing.T) {
 				t.Errorf("code %d, want %d", code, tt.code)
 			}
 		})
+	}
+}
+
+// TestLogWithoutReader: a program that reads the log ends. Usher goes on, and stops as asked.
+func TestLogWithoutReader(t *testing.T) {
+	t.Chdir(t.TempDir())
+	environ := []string{"USHER_HOMESERVER__DOMAIN=my.example"}
+	usher(t, program{environ: environ}, "-e")
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), append(environ, "BE_USHER=talkative")...)
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdout, cmd.Stderr = writer, writer
+	if err := errors.Join(cmd.Start(), writer.Close()); err != nil {
+		t.Fatal(err)
+	}
+	bufio.NewScanner(reader).Scan() // it runs
+	_ = reader.Close()
+	time.Sleep(200 * time.Millisecond)
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
 	}
 }

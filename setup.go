@@ -124,8 +124,7 @@ func (p program) firstRun(o options) (code int, done bool) {
 		}
 		fmt.Fprintf(p.out, "Wrote %s.\n", o.config)
 		if s.Domain == "" {
-			fmt.Fprintf(p.out, "Set homeserver.address, homeserver.domain, appservice.address and permissions in it, and start again:\n"+
-				"Usher then writes the registration for your homeserver.\n")
+			p.askForDomain()
 			return exitDone, true
 		}
 		look = append(look, fmt.Sprintf("See in %s under permissions who may use Usher: everybody of %s so far, and nobody as its operator.", o.config, s.Domain))
@@ -134,10 +133,16 @@ func (p program) firstRun(o options) (code int, done bool) {
 	if cfg == nil {
 		return code, true
 	}
+	unset := cfg.Homeserver.Domain == config.ExampleDomain && p.variable("USHER_HOMESERVER__DOMAIN", "") == ""
 	var written []registration
 	for _, r := range registrations(cfg, o.registration) {
 		if _, err := os.Lstat(r.path); err == nil {
 			continue
+		}
+		if unset { // nobody has edited the config yet: a container that restarts by itself runs again at once
+			fmt.Fprintf(p.out, "%s still has the domain of the example, %s.\n", o.config, config.ExampleDomain)
+			p.askForDomain()
+			return exitDone, true
 		}
 		if err := r.create(); err != nil {
 			return p.failFile(r.path, err), true
@@ -149,6 +154,12 @@ func (p program) firstRun(o options) (code int, done bool) {
 	}
 	p.sayNext(written, append(look, "Start this container again.")...)
 	return exitDone, true
+}
+
+// askForDomain prints the step between the first config and the registration.
+func (p program) askForDomain() {
+	fmt.Fprintf(p.out, "Set homeserver.address, homeserver.domain, appservice.address and permissions in it, and start again:\n"+
+		"Usher then writes the registration for your homeserver.\n")
 }
 
 // variable returns an environment variable, or other when it is not set.

@@ -150,6 +150,8 @@ func TestWhatIsSaidHasWords(t *testing.T) {
 	policyFields(t, phrase)
 	for _, c := range commands.Table() {
 		phrase(room.Say("command." + c.Name))
+		phrase(room.Say("brief." + c.Name))
+		phrase(room.Say("sample."+c.Name, "prefix", "!"))
 		for _, part := range c.Parts {
 			phrase(room.Say("command." + c.Name + "." + strings.ReplaceAll(part.Name, " ", "_")))
 		}
@@ -267,21 +269,16 @@ func policyFields(t *testing.T, phrase func(room.Phrase)) {
 
 // speaks are the packages that have sentences besides words, with the reason.
 var speaks = map[string]string{
-	"config":           "faults of the config, with the path and the line",
-	".":                "the help of the command line",
-	"metrics":          "descriptions for monitoring",
-	"invites/cards":    "still to move",
-	"invites/delivery": "still to move",
-	"invites/guard":    "still to move",
-	"invites/judge":    "still to move",
-	"invites/ledger":   "still to move",
-	"invites/requests": "still to move",
+	"config":  "faults of the config, with the path and the line",
+	".":       "the help of the command line",
+	"metrics": "descriptions for monitoring",
 }
 
 // noSentence are literals that only look like one.
 var noSentence = map[string]string{
 	"usher cross-signing recovery key": "derives a key: no other text gives the same",
 	"failed to encode args[":           "what a library's error says",
+	"failed to send invite: ":          "what Dendrite's error says",
 	"Following the upgrade of ":        "begins the reason of a join, which is read again",
 }
 

@@ -2,6 +2,7 @@ package appservice
 
 import (
 	"bytes"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 
@@ -21,27 +22,27 @@ type addressing struct {
 
 func newAddressing(prefix string, bot id.UserID, display string, known func(string) bool) addressing {
 	a := addressing{prefix: prefix, mention: []byte(`"` + bot + `"`), known: known}
-	for _, name := range []string{bot.String(), "@" + bot.Localpart(), bot.Localpart(), display} {
-		if name != "" {
+	for _, name := range []string{bot.String(), "@" + bot.Localpart(), "!" + bot.Localpart(), prefix + bot.Localpart(), bot.Localpart(), display} {
+		if name != "" && !slices.Contains(a.names, name) {
 			a.names = append(a.names, name)
 		}
 	}
 	return a
 }
 
-// concerns tells whether a message with this content may be a command: a text, not an edit, that begins with the prefix or
-// the bot's name, or mentions the bot (https://spec.matrix.org/latest/client-server-api/#user-and-room-mentions).
+// concerns tells whether a message with this content may be a command: a text that begins with the prefix or the bot's name, or
+// mentions the bot (https://spec.matrix.org/latest/client-server-api/#user-and-room-mentions). Of an edit, only the beginning of the text
+// counts, behind the asterisk of its fallback.
 func (a addressing) concerns(c *rawContent) bool {
-	if string(c.msgtype) != `"m.text"` || len(c.body) < 2 || c.body[0] != '"' || string(c.rel) == `"m.replace"` {
+	if !c.isText() {
 		return false
 	}
-	body := c.body[1 : len(c.body)-1]
-	for len(body) > 0 {
-		r, size := decodeRune(body)
-		if !unicode.IsSpace(r) {
-			break
-		}
-		body = body[size:]
+	body, edit := trim(c.body[1:len(c.body)-1]), c.isEdit()
+	if edit {
+		body = trim(bytes.TrimPrefix(body, []byte("*")))
+	}
+	if a.prefix == "!" && bytes.HasPrefix(body, []byte("！")) && a.command(body[len("！"):]) {
+		return true
 	}
 	if end := after(body, a.prefix); a.prefix != "" && end >= 0 && a.command(body[end:]) {
 		return true
@@ -51,7 +52,27 @@ func (a addressing) concerns(c *rawContent) bool {
 			return true
 		}
 	}
-	return bytes.Contains(c.mentions, a.mention)
+	return !edit && bytes.Contains(c.mentions, a.mention)
+}
+
+// isText reports whether the content is that of a text message.
+func (c *rawContent) isText() bool {
+	return string(c.msgtype) == `"m.text"` && len(c.body) >= 2 && c.body[0] == '"'
+}
+
+// isEdit reports whether the content replaces that of another event.
+func (c *rawContent) isEdit() bool { return string(c.rel) == `"m.replace"` }
+
+// trim removes white space and invisible characters at the start of the inside of a checked JSON string.
+func trim(text []byte) []byte {
+	for len(text) > 0 {
+		r, size := decodeRune(text)
+		if !unicode.IsSpace(r) && (r < 0x200B || r > 0x200F) && r != 0x2060 && r != 0xFEFF {
+			break
+		}
+		text = text[size:]
+	}
+	return text
 }
 
 // longestWord bounds the words that may name a command, in characters.
@@ -64,6 +85,7 @@ func (a addressing) command(text []byte) bool {
 		return true
 	}
 	var word []rune
+	text = trim(text)
 	for len(text) > 0 && len(word) <= longestWord {
 		r, size := decodeRune(text)
 		if unicode.IsSpace(r) {

@@ -77,18 +77,21 @@ type noWatcher struct{}
 
 func (noWatcher) Changed(id.RoomID, room.Key)  {}
 func (noWatcher) Invalidate(id.RoomID)         {}
+func (noWatcher) InvalidateAll()               {}
 func (noWatcher) Forget(id.RoomID, id.EventID) {}
 
 type noSink struct{ Sink }
 
 func (noSink) Guarded(id.RoomID) bool { return false }
 func (noSink) Claimed(id.RoomID) bool { return false }
-func (noSink) Left(id.RoomID)         {}
+
+func (noSink) Addressed(id.RoomID) bool { return false }
+func (noSink) Left(id.RoomID)           {}
 
 func benchIntake() *Intake {
 	return NewIntake(IntakeOptions{
 		Inbox: noInbox{}, Watcher: noWatcher{}, Sink: noSink{},
-		Token: "hush", Bot: "@usher:example.org", DisplayName: "Usher", Prefix: "!", Log: zerolog.Nop(),
+		Tokens: Tokens{HS: "hush"}, Bot: "@usher:example.org", DisplayName: "Usher", Prefix: "!", Log: zerolog.Nop(),
 	})
 }
 

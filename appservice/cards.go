@@ -7,6 +7,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/exactjson"
+	"usher/invites"
 )
 
 // Cards knows the open cards: messages of the bot's that people decide about with a reaction. Of all the reactions in the
@@ -74,24 +75,10 @@ func (c *Cards) has(event id.EventID) bool {
 	return open || vote
 }
 
-// Yes, No and Never are the reactions that decide about a card. Clients may add a variation selector.
-const (
-	Yes   = "✅"
-	No    = "❌"
-	Never = "🚫"
-)
-
-// Vote reads a reaction's key: Yes, No, Never, or "" for any other.
-func Vote(key string) string {
-	switch key {
-	case Yes, Yes + "\uFE0F":
-		return Yes
-	case No, No + "\uFE0F":
-		return No
-	case Never, Never + "\uFE0F":
-		return Never
-	}
-	return ""
+// isVote reports whether a reaction's key is a vote.
+func isVote(key string) bool {
+	_, vote := invites.ChoiceOf(key)
+	return vote
 }
 
 // reaction collects a vote on an open card (https://spec.matrix.org/latest/client-server-api/#event-annotations-and-reactions).
@@ -99,13 +86,13 @@ func (n *Intake) reaction(t *work, e *rawEvent) (kind, string) {
 	if string(e.content.rel) != `"m.annotation"` || string(e.sender) == n.own {
 		return ignored, ""
 	}
-	if k := e.content.relKey; len(k) < 2 || bytes.IndexByte(k, '\\') < 0 && Vote(string(k[1:len(k)-1])) == "" {
+	if k := e.content.relKey; len(k) < 2 || bytes.IndexByte(k, '\\') < 0 && !isVote(string(k[1:len(k)-1])) {
 		return ignored, "" // nearly all of them
 	}
 	card, okCard := exactjson.Unquote(e.content.relEvent)
 	key, okKey := exactjson.Unquote(e.content.relKey)
 	event, okEvent := exactjson.Unquote(e.id)
-	if !okCard || !okKey || !okEvent || Vote(key) == "" || !n.o.Cards.Vote(id.EventID(card), id.EventID(event)) {
+	if !okCard || !okKey || !okEvent || !isVote(key) || !n.o.Index.Cards.Vote(id.EventID(card), id.EventID(event)) {
 		return ignored, ""
 	}
 	return t.collect(e, vote)
@@ -119,7 +106,7 @@ func (n *Intake) sealedReaction(e *rawEvent) bool {
 	}
 	card, okCard := exactjson.Unquote(e.content.relEvent)
 	event, okEvent := exactjson.Unquote(e.id)
-	return okCard && okEvent && n.o.Cards.Vote(id.EventID(card), id.EventID(event))
+	return okCard && okEvent && n.o.Index.Cards.Vote(id.EventID(card), id.EventID(event))
 }
 
 // redaction collects what an event takes back, and the event itself where that is a card or a vote.
@@ -133,7 +120,7 @@ func (n *Intake) redaction(t *work, e *rawEvent) (kind, string) {
 		}
 	}
 	for _, r := range t.redactions[before:] {
-		if n.o.Cards.has(r.event) {
+		if n.o.Index.Cards.has(r.event) {
 			return t.collect(e, k)
 		}
 	}

@@ -131,12 +131,13 @@ func TestAddressing(t *testing.T) {
 		`{"body":"!x"}`:                      false,
 		`{"msgtype":"m.text","body":5}`:      false,
 		`{"msgtype":"m.text"}`:               false,
-		`{"msgtype":"m.text","body":"* !x","m.relates_to":{"rel_type":"m.replace"},"m.new_content":{}}`:  false,
-		`{"msgtype":"m.text","body":"!x","m.relates_to":{"rel_type":"m.replace"}}`:                       false,
-		`{"msgtype":"m.text","body":"!x","m.relates_to":{"rel_type":"m.thread"}}`:                        true,
-		`{"msgtype":"m.text","body":"!x","m.relates_to":5}`:                                              true,
-		`{"msgtype":"m.text","body":"hey","m.mentions":{"user_ids":["@usher:example.org"]}}`:             true,
-		`{"msgtype":"m.text","body":"hey","m.mentions":{"user_ids":["@usher:example.org.evil","@a:b"]}}`: false,
+		`{"msgtype":"m.text","body":"* !x","m.relates_to":{"rel_type":"m.replace"},"m.new_content":{}}`:                              true,
+		`{"msgtype":"m.text","body":"* x","m.relates_to":{"rel_type":"m.replace"},"m.mentions":{"user_ids":["@usher:example.org"]}}`: false,
+		`{"msgtype":"m.text","body":"!x","m.relates_to":{"rel_type":"m.replace"}}`:                                                   true,
+		`{"msgtype":"m.text","body":"!x","m.relates_to":{"rel_type":"m.thread"}}`:                                                    true,
+		`{"msgtype":"m.text","body":"!x","m.relates_to":5}`:                                                                          true,
+		`{"msgtype":"m.text","body":"hey","m.mentions":{"user_ids":["@usher:example.org"]}}`:                                         true,
+		`{"msgtype":"m.text","body":"hey","m.mentions":{"user_ids":["@usher:example.org.evil","@a:b"]}}`:                             false,
 	} {
 		var c rawContent
 		if c.parse([]byte(content), 0) != len(content) {
@@ -153,7 +154,7 @@ func TestOtherBotsCommands(t *testing.T) {
 	a := newAddressing("!", "@usher:example.org", "Usher", func(name string) bool { return strings.EqualFold(name, "invite") })
 	for body, want := range map[string]bool{
 		`!invite`: true, `!invite @a:b`: true, `!INVITE\n@a:b`: true, `!inv\u0069te\u00a0x`: true, ` !\"invite\" x`: true, `!“invite” x`: true,
-		`!`: false, `!!`: false, `! invite`: false, `!invited x`: false, `!play invite`: false, `!\ud83d`: false, `usher: play`: true,
+		`!`: false, `!!`: false, `! invite`: true, `！invite`: true, `\u200b!invite`: true, `!usher play`: true, `! play`: false, `!invited x`: false, `!play invite`: false, `!\ud83d`: false, `usher: play`: true,
 		`!` + strings.Repeat("x", 1000): false,
 	} {
 		c := rawContent{msgtype: []byte(`"m.text"`), body: []byte(`"` + body + `"`)}

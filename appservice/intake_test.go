@@ -30,9 +30,10 @@ type desk struct {
 	delivered  []invites.Received
 	broken     []invites.Undecodable
 	notReady   []string
-	guarded    bool // every room
-	claimed    bool // every room
-	wide       bool // note claims and redactions too
+	commits    []bool // in turn, whether they went well
+	guarded    bool   // every room
+	claimed    bool   // every room
+	wide       bool   // note claims and redactions too
 	failLinked error
 }
 
@@ -78,6 +79,7 @@ func (d *desk) Redact(_ context.Context, event id.EventID, sender id.UserID) (bo
 
 func (d *desk) Changed(r id.RoomID, k room.Key) { d.note("changed %s %s %s", r, k.Type, k.StateKey) }
 func (d *desk) Invalidate(r id.RoomID)          { d.note("invalidate %s", r) }
+func (d *desk) InvalidateAll()                  { d.note("invalidate all") }
 
 func (d *desk) Forget(r id.RoomID, e id.EventID) {
 	if d.wide {
@@ -102,12 +104,17 @@ func (d *desk) Left(r id.RoomID)         { d.note("left %s", r) }
 func (d *desk) Guarded(r id.RoomID) bool { return d.guarded && r == "!r" }
 func (d *desk) Claimed(r id.RoomID) bool { return d.claimed && r == "!r" }
 
+func (d *desk) Addressed(r id.RoomID) bool { return r == "!direct" }
+
+func (d *desk) Reasons() []string   { return d.notReady }
+func (d *desk) Committed(err error) { d.commits = append(d.commits, err == nil) }
+
 func (d *desk) intake() *Intake {
 	d.seen = map[id.EventID]bool{}
 	return NewIntake(IntakeOptions{
-		Inbox: d, Watcher: d, Sink: d, Token: "hush", Bot: "@usher:example.org", DisplayName: "Usher", Prefix: "!",
+		Inbox: d, Watcher: d, Sink: d, Tokens: Tokens{HS: "hush"}, Bot: "@usher:example.org", DisplayName: "Usher", Prefix: "!",
 		Limits: Limits{Body: 1 << 20},
-		Ready:  func() []string { return d.notReady },
+		Health: d,
 		Now:    func() time.Time { return time.UnixMilli(1000) },
 		Log:    zerolog.Nop(),
 	})
@@ -152,13 +159,13 @@ func TestTransactions(t *testing.T) {
 		"one commit for all": {batch(text("$1", "!a"), text("$2", "x"), text("$3", "!b")), []string{"receive 2/2", "deliver 2"}},
 		"twice in one":       {batch(text("$1", "!a"), text("$1", "!a")), []string{"receive 1/2", "deliver 1"}},
 		"the bot's own":      {batch(strings.Replace(text("$1", "!a"), "@a:x", "@usher:example.org", 1)), nil},
-		"a bad neighbour":    {batch("null", text("$1", "!a"), `{"x":"\q"}`), []string{"receive 1/1", "deliver 1", "quarantine 2"}},
+		"a bad neighbour":    {batch("null", text("$1", "!a"), `{"x":"\q"}`), []string{"invalidate all", "receive 2/2", "deliver 2", "quarantine 2"}},
 		"bad content":        {batch(event("m.room.message", "$1", `[]`, "")), []string{"quarantine 1"}},
 		"bad time":           {batch(strings.Replace(text("$1", "!a"), "900", "1.5", 1)), []string{"quarantine 1"}},
 		"folded sender":      {batch(strings.Replace(text("$1", "!a"), `}}`, `},"ſender":"@root:x"}`, 1)), []string{"receive 1/1", "deliver 1"}},
 		"encrypted":          {batch(event("m.room.encrypted", "$1", `{"ciphertext":"x"}`, "")), nil},
 		"power levels":       {batch(event("m.room.power_levels", "$1", `{}`, `,"state_key":""`)), []string{"changed !r m.room.power_levels "}},
-		"odd state key":      {batch(event("m.room.name", "$1", `{}`, `,"state_key":5`)), []string{"invalidate !r", "quarantine 1"}},
+		"odd state key":      {batch(event("m.room.name", "$1", `{}`, `,"state_key":5`)), []string{"invalidate !r", "receive 1/1", "deliver 1", "quarantine 1"}},
 		"state with a bad time": {
 			batch(strings.Replace(event("m.room.topic", "$1", `[]`, `,"state_key":"x"`), "900", `"x"`, 1)), []string{"changed !r m.room.topic x"},
 		},
@@ -182,7 +189,8 @@ func TestTransactions(t *testing.T) {
 				"invite of @b:x by @a:x", "join of @b:x by @a:x", "receive 1/1", "deliver 1"},
 		},
 		"an invitation without a time": {
-			batch(strings.Replace(member("@b:x", "invite"), "900", "null", 1)), []string{"changed !r m.room.member @b:x", "quarantine 1"},
+			batch(strings.Replace(member("@b:x", "invite"), "900", "null", 1)),
+			[]string{"changed !r m.room.member @b:x", "invalidate !r", "changed !r m.room.member @b:x", "invite of @b:x by @a:x", "quarantine 1"},
 		},
 		"tombstone": {
 			batch(event("m.room.tombstone", "$1", `{"replacement_room":"!n"}`, `,"state_key":""`)),
@@ -194,7 +202,7 @@ func TestTransactions(t *testing.T) {
 		"redaction, both":             {batch(event("m.room.redaction", "$1", `{"redacts":"$9"}`, `,"redacts":"$9"`)), []string{"redact $9 @a:x"}},
 		"redaction of nothing":        {batch(event("m.room.redaction", "$1", `{"redacts":[]}`, `,"redacts":{}`)), nil},
 		"empty":                       {`{}`, nil},
-		"not an object":               {`[]`, []string{"quarantine 1"}},
+		"not an object":               {`[]`, []string{"invalidate all", "receive 1/1", "deliver 1", "quarantine 1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := new(desk)
@@ -226,7 +234,7 @@ func TestPending(t *testing.T) {
 	d := new(desk)
 	n := d.intake()
 	n.o.Watcher = noWatcher{}
-	n.o.Pending.Add("!r", "@b:x")
+	n.o.Index.Pending.Add("!r", "@b:x")
 	join := event("m.room.member", "$j", `{"membership":"join"}`, `,"state_key":"@b:x"`)
 	d.fail = errors.New("disk full")
 	if status, _ := put(n, batch(join)); status != http.StatusServiceUnavailable {
@@ -245,7 +253,7 @@ func TestCards(t *testing.T) {
 	d := new(desk)
 	n := d.intake()
 	n.o.Encrypted = true
-	n.o.Cards.Open("$card", "$old")
+	n.o.Index.Cards.Open("$card", "$old")
 	sealed := func(eventID, on string) string {
 		return event("m.room.encrypted", eventID, fmt.Sprintf(`{"algorithm":"m.megolm.v1.aes-sha2","m.relates_to":{"rel_type":"m.annotation","event_id":%q}}`, on), "")
 	}
@@ -256,12 +264,12 @@ func TestCards(t *testing.T) {
 		name, event string
 		want        []string
 	}{
-		{"another message", reaction("$1", "$other", Yes), nil},
+		{"another message", reaction("$1", "$other", invites.ReactAccept), nil},
 		{"another key", reaction("$2", "$card", "🎉"), nil},
-		{"the bot's own", strings.Replace(reaction("$3", "$card", Yes), "@a:x", "@usher:example.org", 1), nil},
-		{"a ban", reaction("$4a", "$card", Never), []string{"receive 1/1", "deliver 1"}},
-		{"no annotation", strings.Replace(reaction("$4", "$card", Yes), "m.annotation", "m.reference", 1), nil},
-		{"a vote", reaction("$5", "$card", Yes+"\uFE0F"), []string{"receive 1/1", "deliver 1"}},
+		{"the bot's own", strings.Replace(reaction("$3", "$card", invites.ReactAccept), "@a:x", "@usher:example.org", 1), nil},
+		{"a ban", reaction("$4a", "$card", invites.ReactBan), []string{"receive 1/1", "deliver 1"}},
+		{"no annotation", strings.Replace(reaction("$4", "$card", invites.ReactAccept), "m.annotation", "m.reference", 1), nil},
+		{"a vote", reaction("$5", "$card", invites.ReactAccept+"\uFE0F"), []string{"receive 1/1", "deliver 1"}},
 		{"taken back", event("m.room.redaction", "$6", `{"redacts":"$5"}`, ""), []string{"receive 1/1", "redact $5 @a:x", "deliver 1"}},
 		{"an encrypted one", sealed("$5e", "$card"), []string{"receive 1/1", "deliver 1"}},
 		{"taken back too", event("m.room.redaction", "$6e", `{"redacts":"$5e"}`, ""), []string{"receive 1/1", "redact $5e @a:x", "deliver 1"}},
@@ -275,9 +283,9 @@ func TestCards(t *testing.T) {
 			t.Errorf("%s: answered %d, called %q, want %q", step.name, status, d.log, step.want)
 		}
 	}
-	n.o.Cards.Close("$card")
+	n.o.Index.Cards.Close("$card")
 	d.log = nil
-	put(n, batch(reaction("$10", "$card", No), event("m.room.redaction", "$11", `{}`, `,"redacts":"$5"`)))
+	put(n, batch(reaction("$10", "$card", invites.ReactDecline), event("m.room.redaction", "$11", `{}`, `,"redacts":"$5"`)))
 	if want := []string{"redact $5 @a:x"}; !slices.Equal(d.log, want) {
 		t.Errorf("closed: called %q", d.log)
 	}
@@ -309,7 +317,7 @@ func TestCommitFails(t *testing.T) {
 	if status, answer := put(n, body); status != http.StatusServiceUnavailable || !strings.Contains(answer, `"M_UNKNOWN"`) {
 		t.Errorf("answered %d %s", status, answer)
 	}
-	if want := []string{"changed !r m.room.name "}; !slices.Equal(d.log, want) {
+	if want := []string{"changed !r m.room.name ", "invalidate all"}; !slices.Equal(d.log, want) {
 		t.Errorf("called %q", d.log)
 	}
 	// It had taken effect after all: what comes again is not new, so somebody has to look.
@@ -317,7 +325,7 @@ func TestCommitFails(t *testing.T) {
 	put(n, body)
 	d.log, d.fail = nil, nil
 	put(n, body)
-	if want := []string{"changed !r m.room.name ", "receive 0/1", "recover", "quarantine 1"}; !slices.Equal(d.log, want) {
+	if want := []string{"changed !r m.room.name ", "invalidate all", "receive 0/2", "recover", "quarantine 1"}; !slices.Equal(d.log, want) {
 		t.Errorf("called %q", d.log)
 	}
 }
@@ -338,11 +346,12 @@ func TestEndpoints(t *testing.T) {
 		answer                          string
 	}{
 		{"legacy path", "PUT", "/transactions/1", "{}", token, 200, "{}"},
-		{"token in the query", "PUT", v1 + "/transactions/1?access_token=hush", "{}", "", 200, "{}"},
+		{"token in the query alone", "PUT", v1 + "/transactions/1?access_token=hush", "{}", "", 401, "M_MISSING_TOKEN"},
+		{"token in the query too", "PUT", v1 + "/transactions/1?access_token=hush", "{}", token, 200, "{}"},
 		{"no token", "PUT", v1 + "/transactions/1", "{}", "", 401, "M_MISSING_TOKEN"},
 		{"empty token", "PUT", v1 + "/transactions/1", "{}", "Bearer ", 401, "M_MISSING_TOKEN"},
 		{"wrong token", "PUT", v1 + "/transactions/1", "{}", "Bearer hust", 403, "M_FORBIDDEN"},
-		{"wrong token in the query", "PUT", v1 + "/transactions/1?access_token=a", "{}", "", 403, "M_FORBIDDEN"},
+		{"wrong token in the query", "PUT", v1 + "/transactions/1?access_token=a", "{}", "", 401, "M_MISSING_TOKEN"},
 		{"wrong token beside a right one", "PUT", v1 + "/transactions/1?access_token=hush", "{}", "Bearer a", 403, "M_FORBIDDEN"},
 		{"other method", "POST", v1 + "/transactions/1", "{}", token, 405, "M_UNRECOGNIZED"},
 		{"not JSON", "PUT", v1 + "/transactions/1", "hello", token, 400, "M_NOT_JSON"},
@@ -390,7 +399,7 @@ func TestReadyAndDrain(t *testing.T) {
 func TestMuchBroken(t *testing.T) {
 	d := new(desk)
 	put(d.intake(), batch(strings.Repeat("null,", 1000)+`"`+strings.Repeat("x", maxQuarantine)+`"`, text("$1", "!a")))
-	if len(d.broken) != maxBroken || len(d.delivered) != 1 {
+	if len(d.broken) != maxBroken || len(d.delivered) != 2 { // the command, and one wake for all of it
 		t.Errorf("kept %d, delivered %d", len(d.broken), len(d.delivered))
 	}
 	d = new(desk)

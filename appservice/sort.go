@@ -88,6 +88,7 @@ func (n *Intake) sort(t *work, txn string) error {
 	broken := func(raw []byte, fault string) {
 		t.kinds[undecodable]++
 		t.events++
+		n.unreadable(t, raw)
 		if len(t.broken) == maxBroken {
 			return
 		}
@@ -125,7 +126,7 @@ func (n *Intake) event(t *work, e *rawEvent) (kind, string) {
 		if !exactjson.IsObject(e.content.raw) {
 			return 0, faultContent
 		}
-		if string(e.sender) != n.own && n.addressed.concerns(&e.content) {
+		if string(e.sender) != n.own && (n.addressed.concerns(&e.content) || n.direct(e)) {
 			return t.collect(e, command)
 		}
 	case events.IfSecret:
@@ -150,7 +151,6 @@ func (n *Intake) stateEvent(t *work, e *rawEvent) (kind, string) {
 	typ, okType := exactjson.Unquote(e.typ)
 	key, okKey := exactjson.Unquote(e.stateKey)
 	if !okType || !okKey {
-		n.o.Watcher.Invalidate(r) // some state changed, unknown which
 		return 0, faultState
 	}
 	n.o.Watcher.Changed(r, room.Key{Type: typ, StateKey: key})
@@ -220,4 +220,13 @@ func (t *work) redaction(e *rawEvent) kind {
 		t.redactions = append(t.redactions, redaction{id.EventID(second), id.UserID(sender)})
 	}
 	return redacted
+}
+
+// direct reports whether a text message stands in a direct chat with the bot, where each concerns it.
+func (n *Intake) direct(e *rawEvent) bool {
+	if !e.content.isText() || e.content.isEdit() {
+		return false
+	}
+	in, ok := exactjson.Unquote(e.room)
+	return ok && n.o.Sink.Addressed(id.RoomID(in))
 }

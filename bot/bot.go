@@ -1,27 +1,23 @@
-// Package bot puts the parts together and runs them: one ordered lane a room. It holds no rules.
+// Package bot puts the parts of Usher together, starts and stops them. It holds no rules and no handlers.
 package bot
 
 import (
-	"context"
 	"errors"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
-	"maunium.net/go/mautrix/id"
 
 	"usher/appservice"
+	"usher/chat"
 	"usher/commands"
+	"usher/encryption"
 	"usher/homeserver"
 	"usher/invites"
-	"usher/invites/guard"
 	"usher/jobs"
 	"usher/metrics"
-	"usher/store"
 )
 
-// Errors of Run that have a remedy of their own, besides those of package connect. The operator's manual lists them with their exit codes.
+// Errors of Run with a remedy of their own, besides the errors of package connect. The operator's manual lists them with their exit codes.
 var (
 	ErrTokenRefused          = errors.New("the homeserver refuses the as_token")
 	ErrHomeserverUnreachable = errors.New("the homeserver can't be reached")
@@ -29,41 +25,21 @@ var (
 
 // bot is Usher at work, for one time for which its process is the active one.
 type bot struct {
-	ctx      context.Context // ends when the work is to stop at once
-	cancel   context.CancelFunc
-	log      zerolog.Logger
-	self     invites.Identity
-	store    *store.Store
-	port     loggedStore // the same, logged and measured
-	metrics  *metrics.Metrics
-	client   *homeserver.Client
-	state    *homeserver.State
-	pending  *appservice.Pending
-	cards    *appservice.Cards
-	domain   *domain
-	guard    *guard.Guard
-	runner   *commands.Runner
-	jobs     *jobs.Queue
-	intake   *appservice.Intake
-	lanes    *lanes
-	feed     *feed
-	commands rate[id.UserID]
-	answers  rate[id.RoomID]
-	admitted sync.Map // ids of events being handled whose command may run, so that trying again costs its sender nothing
-	direct   *directs
-	progress progress
-	sealed   sealed
-	heirs    heirs
-
-	ending sync.WaitGroup // notes that a reply is out
-
-	expiriesChanged atomic.Bool // since the last sweep, in some room
-
-	emptying sync.Mutex
-	checking map[id.RoomID]bool
-
-	reporting striped
-	closers   []func()
+	log     zerolog.Logger
+	self    invites.Identity
+	store   loggedStore
+	metrics *metrics.Metrics
+	client  *homeserver.Client
+	state   *homeserver.State
+	device  *encryption.Device // nil: encryption is off
+	pending *appservice.Pending
+	cards   *appservice.Cards
+	domain  *domain
+	runner  *commands.Runner
+	jobs    *jobs.Queue
+	chat    *chat.Chat
+	intake  *appservice.Intake
+	closers []func()
 }
 
 // clock is the real one.

@@ -36,17 +36,30 @@ type process struct {
 	metrics *metrics.Metrics
 	health  *operator.Health
 	standby *appservice.Standby
+	hearing *appservice.Hearing
+	waker   *waker
 	acting  atomic.Pointer[bot] // nil: this process stands by
 	stopBy  func() time.Time    // when the process has to have stopped, counted from the first call
 }
 
-// Run runs Usher until ctx ends, then finishes what is under way within the configured time. Its errors wrap
-// ErrTokenRefused, ErrHomeserverUnreachable, connect.ErrDatabase or connect.ErrListen where one of these is the cause.
+// Run runs Usher until ctx ends, then finishes the work under way within the configured time. Its errors wrap
+// ErrTokenRefused, ErrHomeserverUnreachable, connect.ErrDatabase or connect.ErrListen where one of these is the cause. An end of ctx is
+// no error, also during the start.
 func Run(ctx context.Context, cfg *config.Config, version string) error {
 	log, err := logger(cfg)
 	if err != nil {
 		return err
 	}
+	err = run(ctx, cfg, version, log)
+	if err != nil && ctx.Err() != nil {
+		log.Info().Err(err).Msg("stopped as asked; this was not finished")
+		return nil
+	}
+	return err
+}
+
+// run is Run with a log.
+func run(ctx context.Context, cfg *config.Config, version string, log zerolog.Logger) (err error) {
 	p := &process{cfg: cfg, version: version, log: log, metrics: metrics.New(version, clock{})}
 	if p.client, err = connect.Homeserver(cfg, version, p.metrics, log); err != nil {
 		return err
@@ -55,19 +68,34 @@ func Run(ctx context.Context, cfg *config.Config, version string) error {
 		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
 	defer func() { _ = p.store.Close() }()
+	if p.store.Created() {
+		log.Warn().Str("place", connect.Place(connect.Database(cfg))).
+			Msg("There was no database at this place: a new, empty one was made. If Usher ran before, look for its volume or database.uri")
+	}
 	if n := p.store.Ahead(); n > 0 {
-		log.Info().Int("upgrades", n).Msg("the database was upgraded by a newer version, with which this one can go on")
+		log.Info().Int("upgrades", n).Msg("Database of a newer version")
 	}
 	p.stopBy = sync.OnceValue(func() time.Time { return time.Now().Add(cfg.ShutdownTimeout) })
 	p.health = &operator.Health{Database: p.store, Tokens: p.client, Device: p, Peer: p}
+	p.hearing = &appservice.Hearing{}
+	p.waker = newWaker(p.client, cfg.Appservice.ID, p.hearing, log)
 	p.standby = appservice.NewStandby(appservice.StandbyOptions{
-		Token: cfg.Appservice.HSToken.Reveal(), Active: p.store.ActiveAddress, MaxBody: int64(cfg.Appservice.MaxBodySize),
+		Tokens: tokens(cfg), Active: p.store.ActiveAddress, MaxBody: int64(cfg.Appservice.MaxBodySize),
 		ReadTimeout: cfg.Appservice.RequestTimeout, Ready: p.health.Reasons, Log: log,
 	})
 	if err := p.meet(ctx); err != nil {
 		return err
 	}
 	return p.serve(ctx)
+}
+
+// tokens returns the secrets of the homeserver's requests.
+func tokens(cfg *config.Config) appservice.Tokens {
+	tokens := appservice.Tokens{HS: cfg.Appservice.HSToken.Reveal(), Query: cfg.Appservice.QueryToken}
+	if cfg.Puppet.Enabled {
+		tokens.Other = cfg.Puppet.HSToken.Reveal()
+	}
+	return tokens
 }
 
 // meet makes the bot known to the homeserver, and finds out early whether the homeserver takes the token.
@@ -86,17 +114,17 @@ func (p *process) meet(ctx context.Context) error {
 		return fmt.Errorf("%w: it takes me for %s, but the config says %s", ErrTokenRefused, me, bot)
 	}
 	if err := p.client.SetProfile(ctx, p.cfg.Appservice.Bot.Displayname, p.cfg.Appservice.Bot.Avatar); err != nil {
-		p.log.Warn().Err(err).Msg("the profile could not be set")
+		p.log.Warn().Err(err).Msg("Profile not set")
 	}
 	rooms, err := p.client.JoinedRooms(ctx)
 	if err != nil {
 		return unwelcome("listing joined rooms", err)
 	}
-	p.log.Info().Stringer("user", me).Int("rooms", len(rooms)).Bool("puppet", p.cfg.Puppet.Enabled).Msg("met the homeserver")
+	p.log.Info().Stringer("user", me).Int("rooms", len(rooms)).Bool("puppet", p.cfg.Puppet.Enabled).Msg("Homeserver met")
 	return nil
 }
 
-// unwelcome tells a refused token from a homeserver that is not there.
+// unwelcome tells a refused token from an unreachable homeserver.
 func unwelcome(doing string, err error) error {
 	if invites.Stopped(err) || invites.Refused(err) {
 		return fmt.Errorf("%w while %s: %w", ErrTokenRefused, doing, err)
@@ -118,13 +146,13 @@ func (p *process) serve(ctx context.Context) error {
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	server := &http.Server{Handler: p, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	server := connect.Server(p)
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("%w: %w", connect.ErrListen, err))
 		}
 	}()
-	p.log.Info().Stringer("address", listener.Addr()).Msg("listening")
+	p.log.Info().Stringer("address", listener.Addr()).Msg("Listening")
 	go loop.Every(ctx, recheckEvery, p.client.Recheck)
 	err = p.actInTurn(ctx, listener.Addr())
 	if cause := context.Cause(ctx); err == nil && errors.Is(cause, connect.ErrListen) {
@@ -134,7 +162,7 @@ func (p *process) serve(ctx context.Context) error {
 	deadline, done := context.WithDeadline(context.WithoutCancel(ctx), p.stopBy())
 	defer done()
 	if late := server.Shutdown(deadline); late != nil {
-		p.log.Warn().Err(late).Msg("not every request was answered in time")
+		p.log.Warn().Err(late).Msg("Requests unanswered")
 	}
 	return err
 }
@@ -163,7 +191,7 @@ func (p *process) actInTurn(ctx context.Context, listening net.Addr) error {
 		if err == nil {
 			err = p.act(ctx, active, listening)
 			if left := active.Close(); left != nil {
-				p.log.Warn().Err(left).Msg("the session of the active process could not be closed")
+				p.log.Warn().Err(left).Msg("Session not closed")
 			}
 			if err != nil && first {
 				return err
@@ -177,7 +205,7 @@ func (p *process) actInTurn(ctx context.Context, listening net.Addr) error {
 			pause.Reset()
 		}
 		wait := pause.Next()
-		p.log.Warn().Err(err).Dur("again_in", wait).Msg("this process does not act; it tries to become the active one")
+		p.log.Warn().Err(err).Dur("again_in", wait).Msg("Not the active process")
 		loop.Sleep(ctx, wait)
 	}
 	return nil
@@ -192,38 +220,45 @@ func (p *process) act(ctx context.Context, active *store.Active, listening net.A
 	defer b.close()
 	held, cancel := context.WithCancel(ctx) // ends when ctx does, or with the right to act
 	defer cancel()
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx)) // ends when the work is to stop at once
+	defer stopWork()
 	watching, unwatch := context.WithCancel(context.WithoutCancel(ctx))
 	var watch sync.WaitGroup
 	watch.Go(func() {
 		if active.Watch(watching) != nil {
 			cancel()
-			b.cancel()
+			stopWork()
 		}
 	})
 	defer func() { unwatch(); watch.Wait() }()
-	err = b.start(held)
+	err = b.start(held, work)
 	address := advertised(p.cfg.Appservice, listening, active.LocalAddr())
 	if err == nil {
+		p.hearing.Able(time.Now())
 		p.acting.Store(b)
 		err = active.Announce(held, address)
 	}
 	if err != nil && held.Err() == nil {
 		p.acting.Store(nil)
+		stopWork()
 		b.halt()
 		return err
 	}
-	p.log.Info().Str("address", address).Msg("ready")
+	p.log.Info().Str("address", address).Msg("Ready")
+	go p.waker.Run(held)
 	<-held.Done()
 	b.intake.Drain()
+	p.hearing.Unable()
 	if ctx.Err() == nil {
-		p.log.Warn().Msg("the session that makes this process the active one is gone: all work stops")
+		p.log.Warn().Msg("Active session lost: stopping")
 		p.acting.Store(nil)
+		stopWork()
 		b.halt()
 		return nil
 	}
-	p.log.Info().Msg("stopping: what is under way is finished")
+	p.log.Info().Msg("Stopping")
 	p.health.Stop()
-	deadline, done := context.WithDeadline(context.WithoutCancel(ctx), p.stopBy())
+	deadline, done := context.WithDeadline(context.WithoutCancel(ctx), p.stopBy().Add(-reserve(p.cfg.ShutdownTimeout)))
 	defer done()
 	b.finish(deadline, b.jobs.Stop)
 	return nil
@@ -254,7 +289,7 @@ func advertised(cfg config.Appservice, listening, database net.Addr) string {
 func (p *process) lanes() (l metrics.Lanes) {
 	if b := p.acting.Load(); b != nil {
 		l.Active = true
-		l.Rooms, l.Events = b.lanes.depth()
+		l.Rooms, l.Events = b.chat.Lanes.Depth()
 	}
 	return l
 }
@@ -262,7 +297,7 @@ func (p *process) lanes() (l metrics.Lanes) {
 // Ready implements operator.Device: the device of encrypted rooms matters to the active process only.
 func (p *process) Ready() bool {
 	b := p.acting.Load()
-	return b == nil || b.sealed.device == nil || b.sealed.device.Ready()
+	return b == nil || b.device == nil || b.device.Ready()
 }
 
 // Unreachable implements operator.Peer.

@@ -5,89 +5,107 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
-	"github.com/rs/zerolog"
-	"go.mau.fi/zeroconfig"
 	"maunium.net/go/mautrix/id"
 
 	"usher/appservice"
+	"usher/chat"
 	"usher/commands"
 	"usher/config"
 	"usher/connect"
+	"usher/encryption"
 	"usher/homeserver"
 	"usher/invites"
-	"usher/invites/cards"
 	"usher/invites/delivery"
 	"usher/jobs"
 	"usher/loop"
-	"usher/metrics"
 	"usher/room"
+	"usher/store"
 )
 
 // Bounds of the running bot.
 const (
-	parallelRooms = 64
-	lease         = 45 * time.Second // an attempt at a row ends with it
-	sweepLimit    = 1000
-	sweepEvery    = 5 * time.Second
-	keepHandled   = 7 * 24 * time.Hour // longer than anything is tried
+	lease       = 45 * time.Second // an attempt at a row ends with it
+	sweepLimit  = 1000
+	sweepEvery  = 5 * time.Second
+	keepHandled = 7 * 24 * time.Hour // longer than anything is tried
 )
-
-func logger(cfg *config.Config) (zerolog.Logger, error) {
-	var zc zeroconfig.Config
-	if err := cfg.Logging.Decode(&zc); err != nil {
-		return zerolog.Nop(), err
-	}
-	log, err := zc.Compile()
-	if err != nil {
-		return zerolog.Nop(), fmt.Errorf("logging: %w", err)
-	}
-	return *log, nil
-}
 
 // build puts together a bot, for the time for which this process is the active one. Nothing runs yet.
 func (p *process) build(ctx context.Context) (*bot, error) {
-	cfg, version, log := p.cfg, p.version, p.log
-	b := &bot{log: log, self: identity(cfg), checking: map[id.RoomID]bool{}, store: p.store, metrics: p.metrics, client: p.client}
-	b.ctx, b.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	b.closers = append(b.closers, b.cancel)
-	var err error
-	b.pending, b.cards = appservice.NewPending(), appservice.NewCards()
-	b.state = homeserver.NewState(b.client, homeserver.StateOptions{Creates: b.store, Log: log})
-	if err := b.buildEncryption(ctx, cfg, version); err != nil {
+	b := &bot{
+		log: p.log, self: identity(p.cfg), store: loggedStore{stored{p.store}, p.metrics.Store(p.store), p.log}, metrics: p.metrics,
+		client: p.client, pending: appservice.NewPending(), cards: appservice.NewCards(),
+	}
+	b.state = homeserver.NewState(b.client, homeserver.StateOptions{Creates: b.store, Log: b.log})
+	if err := b.openDevice(ctx, p.cfg, p.version); err != nil {
 		b.close()
 		return nil, fmt.Errorf("%w: that of the keys: %w", connect.ErrDatabase, err)
 	}
+	var err error
 	b.jobs, err = jobs.New(ctx, jobs.Config{
-		Store: b.store, Deliver: b.deliver, Sweep: b.sweep, SweepEvery: sweepEvery, Clean: b.clean, Workers: cfg.Delivery.Workers,
-		Logger: slogger(log), Clock: clock{},
+		Store: p.store, Deliver: b.deliver, Sweep: b.sweep, SweepEvery: sweepEvery, Clean: b.clean, Workers: p.cfg.Delivery.Workers,
+		HardStop: reserve(p.cfg.ShutdownTimeout), Logger: slogger(b.log), Clock: clock{},
 	})
 	if err != nil {
 		b.close()
 		return nil, fmt.Errorf("%w: the queue: %w", connect.ErrDatabase, err)
 	}
-	b.port = loggedStore{stored{b.store}, b.metrics.Store(b.store), log}
-	b.domain = newDomain(b.port, b.homeserver(cfg), b.metrics.Queue(b.jobs), b.self, delivery.Limits{Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter})
-	b.domain.requests.AtOnce = cfg.Delivery.AtOnce
-	b.domain.guard.Tell, b.guard = b.guardReports, b.domain.guard
-	b.direct = &directs{homeserver: b.client}
-	b.runner = b.newRunner(cfg, version)
-	b.lanes = newLanes(parallelRooms, b.handle)
-	b.feed = &feed{store: b.store, lanes: b.lanes, most: mostInLanes, log: log}
-	b.lanes.hungry, b.lanes.low = func() { b.feed.hungry(b.ctx) }, mostInLanes/2
-	b.commands.perMinute, b.answers.perMinute = cfg.Commands.PerMinute, cfg.Commands.AnswersPerMinute
-	b.intake = b.newIntake(cfg, p.health.Reasons)
+	b.compose(p.cfg, p.version)
+	b.runner.Age.Hearing = p.hearing
+	b.intake = b.newIntake(p)
 	return b, nil
 }
 
-// homeserver is the homeserver for the use cases: acts are counted, and share a room's history where that is configured.
-func (b *bot) homeserver(cfg *config.Config) watchedHomeserver {
-	var actor metrics.Actor = b.state
-	if b.sealed.device != nil && cfg.Encryption.HistorySharing {
-		actor = historian{actor, b}
+// openDevice opens the database of keys and makes the device, where encryption is on.
+func (b *bot) openDevice(ctx context.Context, cfg *config.Config, version string) error {
+	if !cfg.Encryption.Enabled {
+		return nil
 	}
-	return watchedHomeserver{reads{b.state}, b.metrics.Actor(actor)}
+	keys, err := store.OpenKeys(ctx, connect.Keys(cfg))
+	if err != nil {
+		return err
+	}
+	b.closers = append(b.closers, func() { _ = keys.Close() })
+	b.device, err = encryption.New(ctx, encryption.Options{
+		Homeserver: cfg.Homeserver.Address, Bot: b.self.Bot, Token: cfg.Appservice.ASToken.Reveal(), UserAgent: "usher/" + version,
+		PickleKey: cfg.Encryption.PickleKey.Reveal(), RecoveryKey: cfg.Encryption.RecoveryKey.Reveal(),
+		SignedOnly: cfg.Encryption.ShareKeysWith == config.ShareSigned, History: cfg.Encryption.HistorySharing,
+		Keys: keys, Rooms: b.state, Log: b.log, Now: time.Now, Arrived: func(r id.RoomID) { b.chat.KeysArrived(r) },
+	})
+	return err
+}
+
+// compose makes the use cases and the ways in.
+func (b *bot) compose(cfg *config.Config, version string) {
+	homeserver := watchedHomeserver{reads{b.state}, b.metrics.Actor(b.state)}
+	limits := delivery.Limits{Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter}
+	b.domain = newDomain(b.store, homeserver, b.metrics.Queue(b.jobs), b.self, limits)
+	b.domain.requests.AtOnce = cfg.Delivery.AtOnce
+	b.runner = b.newRunner(cfg, version)
+	o := chat.Options{
+		Self: b.self, Runner: b.runner, Stores: chat.Stores{Inbox: b.store, Cards: b.store, Rooms: b.store},
+		Homeserver: b.client, State: b.state,
+		Cases: chat.Cases{
+			Cards: b.domain.cards, Knocks: b.domain.knocks, Guard: b.domain.guard, Expiries: b.domain.ledger.Expiries,
+			Requests: b.domain.requests, Delivery: b.domain.delivery,
+		},
+		Queue: b.jobs, Index: chat.Index{Cards: b.cards, Pending: b.pending},
+		Settings: chat.Settings{
+			WaitForKeys: cfg.Encryption.WaitForKeys, CommandsPerMinute: cfg.Commands.PerMinute, AnswersPerMinute: cfg.Commands.AnswersPerMinute,
+		},
+		Counters: b.metrics, Log: b.log,
+	}
+	if b.device != nil {
+		o.Device = b.device
+	}
+	b.chat = chat.New(o)
+	b.domain.guard.Tell = b.chat.Rooms.GuardReport
+	if b.device != nil && cfg.Encryption.HistorySharing {
+		b.domain.delivery.History = b.chat.History
+	}
 }
 
 func identity(cfg *config.Config) invites.Identity {
@@ -99,8 +117,8 @@ func identity(cfg *config.Config) invites.Identity {
 
 func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 	return &commands.Runner{
-		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self}, UseCases: b.domain.useCases(), MaxAge: cfg.Commands.MaxAge, Version: version,
-		Names: []string{cfg.Appservice.Bot.Displayname}, Chat: chat{b},
+		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self}, UseCases: b.domain.useCases(), Age: commands.Age{Max: cfg.Commands.MaxAge}, Version: version,
+		Names: []string{cfg.Appservice.Bot.Displayname}, People: homeserver.People{Client: b.client}, Inbox: b.store,
 		Level: func(user id.UserID) commands.Level {
 			switch cfg.Permissions.Level(user.String()) {
 			case config.LevelUser:
@@ -114,9 +132,8 @@ func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 			_, err := b.client.Versions(ctx)
 			return err
 		},
-		Limit: b.mayCommand,
 		Advertiser: commands.NewAdvertiser(roomState{b.client, b.state}, b.self.Bot, cfg.Commands.Advertise, func(r id.RoomID, err error) {
-			b.log.Warn().Err(err).Stringer("room", r).Msg("could not bring the descriptions of commands up to date")
+			b.log.Warn().Err(err).Stringer("room", r).Msg("Descriptions of commands not updated")
 		}),
 	}
 }
@@ -137,54 +154,54 @@ func (s roomState) SendState(ctx context.Context, r id.RoomID, as id.UserID, k r
 	return s.state.SendState(ctx, r, as, k, content)
 }
 
-// chat is the rooms as commands see them.
-type chat struct{ *bot }
-
-// Direct implements commands.Chat.
-func (c chat) Direct(r id.RoomID) bool { return c.direct.has(r) }
-
-// Voted implements commands.Chat.
-func (c chat) Voted(ctx context.Context, b cards.Ballot) error { return c.show(ctx, b) }
-
-// start loads from the database all that is kept in memory, and begins to work. It ends early when ctx ends or the right to act is
-// lost.
-func (b *bot) start(ctx context.Context) error {
+// start loads the state of the database and of the homeserver into memory, and begins to work until work ends. It fails early when ctx ends:
+// the process stops, or lost the right to act.
+func (b *bot) start(ctx, work context.Context) error {
 	if err := b.loadDirectChats(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(b.resume(ctx), b.recallSpaces(ctx), b.loadPending(ctx), b.loadCards(ctx), b.guard.Load(ctx)); err != nil {
+	if err := errors.Join(b.resume(ctx, work), b.chat.Load(ctx)); err != nil {
 		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
-	if err := b.feed.rewind(b.ctx); err != nil {
-		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
-	}
-	if err := b.jobs.Start(b.ctx); err != nil {
+	if err := b.jobs.Start(work); err != nil {
 		return fmt.Errorf("%w: the queue: %w", connect.ErrDatabase, err)
 	}
-	b.startEncryption()
-	go loop.Every(b.ctx, feedEvery, b.feed.look)
-	go b.runner.Advertiser.Run(b.ctx)
+	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run}
+	if b.device != nil {
+		parts = append(parts, b.device.Run)
+	}
+	work, cancel := context.WithCancel(work)
+	var running sync.WaitGroup
+	for _, run := range parts {
+		running.Go(func() { run(work) })
+	}
+	b.closers = append(b.closers, func() { cancel(); running.Wait() })
 	return nil
 }
 
-// loadDirectChats asks the homeserver which rooms are direct chats, until it answers: without that, commands would be overlooked.
+// Pauses between two tries.
+const (
+	firstPause = time.Second
+	lastPause  = 30 * time.Second
+)
+
+// loadDirectChats asks the homeserver which rooms are direct chats, until it answers: without that, the bot would overlook commands.
 func (b *bot) loadDirectChats(ctx context.Context) error {
 	for pause := (loop.Backoff{First: firstPause, Last: lastPause}); ; {
-		err := b.direct.load(ctx)
+		err := b.chat.Direct.Load(ctx)
 		if err == nil {
 			return nil
 		}
 		wait := pause.Next()
-		b.log.Warn().Err(err).Dur("again_in", wait).Msg("could not read which rooms are direct chats")
+		b.log.Warn().Err(err).Dur("again_in", wait).Msg("Direct chats unreadable")
 		if !loop.Sleep(ctx, wait) {
 			return ctx.Err()
 		}
 	}
 }
 
-// halt ends all work at once, without finishing it.
+// halt waits a moment for cancelled work.
 func (b *bot) halt() {
-	b.cancel()
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
 	_ = b.jobs.Stop(over) // cancels the deliveries under way
@@ -193,45 +210,55 @@ func (b *bot) halt() {
 	b.finish(deadline)
 }
 
-// haltTime bounds the wait for work that was told to end at once.
+// reserve is the part of shutdown_timeout that is kept for deliveries that have to be cancelled.
+func reserve(shutdown time.Duration) time.Duration { return min(2*time.Second, shutdown/4) }
+
+// haltTime bounds the wait for cancelled work.
 const haltTime = 5 * time.Second
 
-// finish waits for what is under way, in the lanes first, and for the notes of what is answered, as long as ctx lasts.
+// finish waits for the work under way, in the lanes first, and for the notes on answered events, as long as ctx lasts.
 func (b *bot) finish(ctx context.Context, others ...func(context.Context) error) {
-	late := b.lanes.stop(ctx)
-	for _, stop := range append(others, func(ctx context.Context) error { return over(ctx, &b.ending) }) {
+	late := b.chat.Stop(ctx)
+	for _, stop := range append(others, b.chat.Settle) {
 		late = errors.Join(late, stop(ctx))
 	}
 	if late != nil {
-		b.log.Warn().Err(late).Msg("not everything was finished in time; the next start goes on with it")
+		b.log.Warn().Err(late).Msg("Not everything finished")
 	}
 }
 
-func (b *bot) newIntake(cfg *config.Config, ready func() []string) *appservice.Intake {
+func (b *bot) newIntake(p *process) *appservice.Intake {
+	cfg := p.cfg
 	return appservice.NewIntake(appservice.IntakeOptions{
-		Inbox: b.port, Watcher: watchers{b}, Sink: sink{b}, Pending: b.pending, Cards: b.cards, Encrypted: b.sealed.device != nil,
-		Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
+		Hearing: p.hearing, Health: wakingHealth{p.health, p.waker}, Tokens: tokens(cfg),
+		Inbox: b.store, Watcher: watchers{b}, Sink: b.chat, Index: appservice.Index{Pending: b.pending, Cards: b.cards}, Encrypted: b.device != nil,
+		Bot:         b.self.Bot,
 		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: b.runner.Known,
-		Limits: appservice.Limits{Body: int64(cfg.Appservice.MaxBodySize), Read: cfg.Appservice.RequestTimeout},
-		Ready:  ready, Counters: b.metrics, Log: b.log,
+		Limits:   appservice.Limits{Body: int64(cfg.Appservice.MaxBodySize), Read: cfg.Appservice.RequestTimeout},
+		Counters: b.metrics, Log: b.log,
 	})
 }
 
-// sweep lists the rows that should be worked on and may have no job.
+// deliver makes one attempt at each of some rows.
+func (b *bot) deliver(ctx context.Context, rows ...int64) ([]invites.Outcome, error) {
+	return b.chat.Status.Deliver(ctx, rows...)
+}
+
+// sweep does regular work, and lists the due rows: some may have no job.
 func (b *bot) sweep(ctx context.Context) ([]int64, error) {
-	b.tend(ctx, "")
-	if err := b.expire(ctx); err != nil && ctx.Err() == nil {
-		b.log.Warn().Err(err).Msg("could not look which invitations have expired")
+	b.chat.Cards.Sweep(ctx)
+	if err := b.chat.Rooms.Expire(ctx); err != nil && ctx.Err() == nil {
+		b.log.Warn().Err(err).Msg("Expired invitations not withdrawn")
 	}
 	return b.store.Due(ctx, time.Now(), sweepLimit)
 }
 
-// clean deletes what is no longer needed.
+// clean deletes rows after their time.
 func (b *bot) clean(ctx context.Context) error {
 	return b.store.Clean(ctx, time.Now().Add(-keepHandled))
 }
 
-// close ends what build began, last first.
+// close closes the parts, the last one opened first.
 func (b *bot) close() {
 	for i := len(b.closers) - 1; i >= 0; i-- {
 		b.closers[i]()

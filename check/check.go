@@ -25,7 +25,7 @@ const maxLine = 4 << 20
 func Check(in io.Reader, out io.Writer, voice *words.Voice) (malformed int, err error) {
 	lines := bufio.NewReaderSize(in, 64<<10)
 	answers := bufio.NewWriter(out)
-	encoder := json.NewEncoder(answers)
+	encoder := json.NewEncoder(words.Terminal(answers))
 	encoder.SetEscapeHTML(false)
 	for number := 1; ; number++ {
 		line, err := readLine(lines)

@@ -202,7 +202,7 @@ func (a *Advertiser) update(ctx context.Context, r id.RoomID) error {
 	if !a.Enabled {
 		return a.remove(ctx, r)
 	}
-	needs := []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}, {Type: "m.room.member", StateKey: string(a.Bot)}}
+	needs := []room.Key{{Type: room.TypeCreate}, {Type: room.TypePowerLevels}, room.MemberKey(a.Bot)}
 	snap, err := a.Homeserver.Snapshot(ctx, r, a.Bot, needs, false)
 	if invites.Unseen(err) {
 		return a.forget(ctx, r)

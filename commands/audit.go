@@ -11,6 +11,8 @@ import (
 func auditCommand() Command {
 	return Command{
 		Name: "audit", Level: User,
+		Words: []string{"auditlog", "audit-log"}, Loose: []string{"log", "history", "protokoll"},
+		See:    []string{"policy", "pending"},
 		Params: []Param{user().optional(), since(), inRoom()},
 		Run:    runAudit,
 	}

@@ -2,7 +2,6 @@ package commands
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"usher/invites"
@@ -10,32 +9,12 @@ import (
 	"usher/room"
 )
 
-// The votes among reactions.
-const (
-	reactAccept  = "✅"
-	reactDecline = "❌"
-	reactBan     = "🚫"
-)
-
-// Choice reads a reaction on a card. Clients differ in whether they add a variation selector.
-func Choice(key string) (invites.Choice, bool) {
-	switch strings.TrimSuffix(key, "\ufe0f") {
-	case reactAccept:
-		return invites.Accept, true
-	case reactDecline:
-		return invites.Decline, true
-	case reactBan:
-		return invites.BanThem, true
-	}
-	return "", false
-}
-
 // Reactions are the votes on offer at a card.
 func Reactions(c invites.Card) []string {
 	if c.Kind == invites.CardKnock {
-		return []string{reactAccept, reactDecline, reactBan}
+		return []string{invites.ReactAccept, invites.ReactDecline, invites.ReactBan}
 	}
-	return []string{reactAccept, reactDecline}
+	return []string{invites.ReactAccept, invites.ReactDecline}
 }
 
 // Card words an open card, with the votes so far.
@@ -77,8 +56,8 @@ func question(t *Text, c invites.Card) {
 		t.Say("card.theirs")
 	case c.Kind == invites.CardApproval:
 		t.Say("card.mine")
-	case c.Remark != "":
-		t.Tell(room.Say("card.remark").Holding(room.ReadPhrase(c.Remark)))
+	case !c.Remark.Empty():
+		t.Tell(room.Say("card.remark").Holding(c.Remark))
 	case c.Code == invites.CodeBreaker:
 		t.Say("card.paused")
 	}
@@ -111,7 +90,7 @@ func verdict(t *Text, c invites.Card, row invites.Change) {
 		t.Say("card.expired").Reason(invites.CodeExpired)
 		return
 	default:
-		t.Tell(room.Say("card.gone").Holding(room.ReadPhrase(cards.Gone(c.Code)))).Reason(c.Code)
+		t.Tell(room.Say("card.gone").Holding(cards.Gone(c.Code))).Reason(c.Code)
 		return
 	}
 	votes := ""
@@ -120,11 +99,11 @@ func verdict(t *Text, c invites.Card, row invites.Change) {
 	}
 	t.Say("card.closed", "state", c.State, "by", c.ClosedBy, "votes", votes, "answer", c.Answer)
 	switch {
-	case row.ID == 0 || row.Status == invites.StatusDone && row.Detail == "", row.Code == invites.CodeDenied:
+	case row.ID == 0 || row.Status == invites.StatusDone && row.Detail.Empty(), row.Code == invites.CodeDenied:
 	case row.Status == invites.StatusOpen:
 		t.Say("card.on_its_way")
 	default:
-		t.Tell(room.Say("card.nothing").Holding(room.ReadPhrase(row.Detail))).Reason(row.Code)
+		t.Tell(room.Say("card.nothing").Holding(row.Detail)).Reason(row.Code)
 	}
 }
 

@@ -15,6 +15,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,13 +38,37 @@ type Runner struct {
 	RoundTrip  func(context.Context) error // one request to the homeserver, for !ping
 	Limit      Limit                       // how many commands a person may give; nil: any number
 	Chat       Chat
+	People     People // nil: nobody is looked up
+	Inbox      Inbox  // nil: no edit runs
 	Version    string
-	Advertiser *Advertiser   // nil: none
-	MaxAge     time.Duration // commands older than this when they first arrive are not run
-	Drawing    sync.Mutex    // a large picture takes some 20 MB: one at a time
+	Advertiser *Advertiser // nil: none
+	Age        Age
+	Drawing    sync.Mutex // a large picture takes some 20 MB: one at a time
 
-	named map[string]*Command // Table by name and alias
-	built sync.Once
+	indexed   *index // see the method index
+	built     sync.Once
+	directory directory
+}
+
+// Age tells which commands are too old to be run: people do not expect an old command to be carried out all at once.
+type Age struct {
+	Max     time.Duration // commands older than this when they arrive are not run; 0: no limit
+	Hearing Hearing       // nil: each delay counts
+}
+
+// Hearing knows when the homeserver held commands back although Usher could take them.
+type Hearing interface {
+	// Unheard returns how much of the time between sending and arrival that was.
+	Unheard(sent, arrived time.Time) time.Duration
+}
+
+// of returns the age of a command when it arrived, without the time for which the homeserver held it back after an outage.
+func (a Age) of(ev invites.Received) time.Duration {
+	age := ev.ReceivedAt.Sub(ev.SentAt)
+	if a.Hearing != nil {
+		age -= a.Hearing.Unheard(ev.SentAt, ev.ReceivedAt)
+	}
+	return age
 }
 
 // UseCases are the parts of the domain that commands call. Each use case checks the rights of its asker.
@@ -73,28 +98,34 @@ type Call struct {
 
 // given is the command in a message.
 type given struct {
-	name       string
-	words      []word      // behind the name
+	invocation
 	structured *structured // nil: typed
-	mentioned  bool        // by the bot's name, not by the prefix
 }
 
 // given reads the command in a message. ok is false if the message does not address the bot. A structured command counts instead
-// of the message's text; it addresses the bot if the message mentions the bot and nobody else.
+// of the message's text; it addresses the bot if the message mentions the bot and nobody else. In a direct chat each message addresses the bot.
 func (r *Runner) given(m Message) (g given, ok bool) {
 	if s := m.structured; s != nil {
 		g.name, _ = s.split()
 		g.structured, g.mentioned = s, true
 		return g, len(s.to) == 1 && s.to[0] == r.Self.Bot
 	}
-	g.name, g.words, g.mentioned, ok = invocation(m.Text, r.Prefix, r.Self.Bot, r.Names)
+	g.invocation, ok = invoked(m.Text, r.Prefix, r.Self.Bot, r.Names)
+	if direct := r.Chat != nil && r.Chat.Direct(m.Room); direct && !ok {
+		g.invocation, ok = invocationOf(strings.TrimLeft(m.Text, "/.!"), true)
+	} else if direct {
+		g.mentioned = true
+	}
 	return g, ok
 }
 
 func (r *Runner) newCall(ev invites.Received, m Message, command *Command) *Call {
 	return &Call{
 		Runner: r, Message: m, Event: ev, Level: r.Level(ev.Sender),
-		arguments: arguments{form: form{command, nil}, prefix: r.Prefix, asker: m.Sender, words: map[string][]word{}},
+		arguments: arguments{
+			form: form{command, nil}, prefix: r.Prefix, asker: m.Sender, words: map[string][]word{}, persons: map[string]id.UserID{}, reply: m.ReplyTo != "",
+			known: func(name string) bool { return r.find(name) != nil },
+		},
 	}
 }
 
@@ -102,30 +133,58 @@ func (r *Runner) newCall(ev invites.Received, m Message, command *Command) *Call
 // Usher. An error is an internal one: the event is to be tried again.
 func (r *Runner) Dispatch(ctx context.Context, ev invites.Received) (Message, Reply, error) {
 	m, err := parseMessage(ev.Event, ev.Room, ev.Sender, ev.Raw)
-	if err != nil || m.edit || m.kind != "m.text" || ev.Redacted {
+	if err != nil || m.kind != "m.text" || ev.Redacted {
 		return m, Reply{}, nil
 	}
 	g, ok := r.given(m)
 	if !ok {
 		return m, Reply{}, nil
 	}
-	command := r.find(g.name)
-	if command == nil {
-		return m, r.unknown(g.mentioned, g.name), nil
+	if m.Edits != "" {
+		if again, err := r.again(ctx, ev, m); !again || err != nil {
+			return m, Reply{}, err
+		}
 	}
+	command := r.find(g.name)
 	c := r.newCall(ev, m, command)
+	var unknown Reply
+	if command == nil || g.spaced {
+		if unknown = r.unknown(g); unknown.Empty() {
+			return m, unknown, nil
+		}
+	}
 	if reply, refused, err := c.limited(ctx); refused || err != nil {
 		return m, reply, err
+	}
+	if !unknown.Empty() {
+		return m, unknown, nil
 	}
 	if reply, refused := c.refuse(); refused {
 		return m, reply, nil
 	}
-	if err := c.read(g); err != nil {
-		reply, err := faultless(Reply{}, err)
-		return m, reply, err
-	}
-	reply, err := faultless(c.form.run()(ctx, c))
+	reply, err := faultless(c.run(ctx, g))
 	return m, reply, err
+}
+
+// run reads the arguments of a command and carries it out.
+func (c *Call) run(ctx context.Context, g given) (Reply, error) {
+	if err := c.read(g); err != nil {
+		return Reply{}, err
+	}
+	if c.help {
+		return c.explained(), nil
+	}
+	if err := c.recognize(ctx); err != nil {
+		return Reply{}, err
+	}
+	reply, err := c.form.run()(ctx, c)
+	if meant := c.meant(); err == nil && !meant.Empty() {
+		if !reply.Text.Empty() {
+			meant.Line().Append(reply.Text)
+		}
+		reply.Text = meant
+	}
+	return reply, err
 }
 
 // faultless turns a fault into a reply, and so the refusal of a question about a room.
@@ -152,7 +211,7 @@ func (c *Call) refuse() (reply Reply, refused bool) {
 		reply.Text.Say("refuse.nobody").Reason("permissions")
 	case c.Level < c.form.Level:
 		reply.Text.Say("refuse.operators", "command", c.Prefix+c.form.Name).Reason("permissions")
-	case c.MaxAge > 0 && c.Event.ReceivedAt.Sub(c.Event.SentAt) > c.MaxAge:
+	case c.Age.Max > 0 && c.Age.of(c.Event) > c.Age.Max:
 		age := c.Event.ReceivedAt.Sub(c.Event.SentAt).Round(time.Minute)
 		reply.Text.Say("refuse.old", "age", age).Reason("too_old")
 	default:
@@ -161,13 +220,21 @@ func (c *Call) refuse() (reply Reply, refused bool) {
 	return reply, true
 }
 
-// unknown answers an unknown command. Other bots share the prefix, so only a message that names this bot gets an answer.
-func (r *Runner) unknown(mentioned bool, name string) (reply Reply) {
-	if !mentioned {
-		return reply
+// unknown answers a word that is no command. Other bots share the prefix: behind the prefix alone, only a near miss gets an answer.
+func (r *Runner) unknown(g given) (reply Reply) {
+	near := r.near(g.name, g.mentioned)
+	if g.spaced {
+		if near = ""; r.find(g.name) != nil {
+			near = g.name
+		}
 	}
-	if name != "" {
-		reply.Text.Say("unknown.command", "name", name).Tell(suggest(name, r.names(Operator), r.Prefix))
+	switch {
+	case near == "" && !g.mentioned:
+		return reply
+	case near != "":
+		reply.Text.Say("suggest.command", "name", r.Prefix+near)
+	case g.name != "":
+		reply.Text.Say("unknown.command", "name", g.name)
 	}
 	reply.Text.Say("unknown.help", "prefix", r.Prefix)
 	return reply

@@ -15,6 +15,7 @@ import (
 	"usher/invites"
 	"usher/invites/cards"
 	"usher/invites/invitestest"
+	"usher/room"
 	"usher/store"
 )
 
@@ -50,7 +51,7 @@ func newRunnerOver(t *testing.T, hs *invitestest.Homeserver, through invitestest
 		UseCases: UseCases{
 			Requests: domain.Requests, Policies: domain.Editor, Ledger: domain.Ledger, Cards: domain.Cards, Judge: domain.Judge, Clock: clock,
 		},
-		Version: "v1", MaxAge: 10 * time.Minute,
+		Version: "v1", Age: Age{Max: 10 * time.Minute},
 		Names: []string{"Usher"},
 		Level: func(u id.UserID) Level {
 			return map[id.UserID]Level{admin: Operator, "@eve:there": Nobody}[u] + levelOf(u)
@@ -101,6 +102,27 @@ func say(t *testing.T, d *Runner, in id.RoomID, sender id.UserID, text string, c
 	return m, reply
 }
 
+// paused is a homeserver that held everything back for a while.
+type paused time.Duration
+
+func (p paused) Unheard(time.Time, time.Time) time.Duration { return time.Duration(p) }
+
+// TestAgeOfCommand: a command that was sent in an outage of Usher's is too old after max_age; the time for which the homeserver held it
+// back after the outage does not count.
+func TestAgeOfCommand(t *testing.T) {
+	for _, c := range []struct {
+		minutes, held time.Duration
+		runs          bool
+	}{{9, 0, true}, {11, 0, false}, {15, 6, true}, {15, 4, false}, {7 * 24 * 60, 10, false}} {
+		d, _ := newRunner(t)
+		d.Age.Hearing = paused(c.held * time.Minute)
+		_, reply := say(t, d, lobby, alice, "!invite @bob:here", func(ev *invites.Received) { ev.SentAt = ev.SentAt.Add(-c.minutes * time.Minute) })
+		if runs := reply.React == "✅"; runs != c.runs {
+			t.Errorf("%+v: %+v", c, reply)
+		}
+	}
+}
+
 func TestDispatchAnswers(t *testing.T) {
 	late := func(ev *invites.Received) { ev.SentAt = ev.SentAt.Add(-time.Hour) }
 	redacted := func(ev *invites.Received) { ev.Redacted = true }
@@ -122,7 +144,7 @@ func TestDispatchAnswers(t *testing.T) {
 		{"a name without a server is on the asker's own", alice, "!invite @bob", nil, "✅", ""},
 		{"a refusal has its code", carol, "!invite @bob:here", nil, "", "invite.power"},
 		{"and its fix", carol, "!invite @bob:here", nil, "", "An admin can raise you to 50"},
-		{"some in, some not", alice, "!invite @bob:here @carol:here", nil, "✅", "@carol:here is in the room already"},
+		{"some in, some not", alice, "!invite @bob:here @carol:here", nil, "⚠️", "@carol:here is in the room already"},
 		{"dry run", alice, "!invite @bob:here --dry-run", nil, "", "✅ @bob:here: Allowed"},
 		{"dry run by a dash", alice, "!invite @bob:here —dry-run", nil, "", "✅ @bob:here: Allowed"},
 		{"no dry run by a dash", alice, "!invite @bob:here – at last", nil, "✅", ""},
@@ -153,7 +175,7 @@ func TestDispatchAnswers(t *testing.T) {
 		{"redacted", alice, "!invite @bob:here", redacted, "", ""},
 		{"a notice", alice, "!invite @bob:here", notice, "", ""},
 		{"an edit", alice, "!invite @bob:here", edit, "", ""},
-		{"hostile text", alice, "!invite @bob:here #x:here\u202e", nil, "✅", ""},
+		{"hostile text", alice, "!invite @bob:here #x:here\u202e", nil, "", "is no room"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -221,7 +243,7 @@ func TestInternalTroubleIsNotAReply(t *testing.T) {
 func TestOutcomeOfManyTellsWhatIsLeft(t *testing.T) {
 	now := time.Unix(0, 0)
 	row := func(s invites.Status, code, detail string, due time.Duration) invites.Change {
-		return invites.Change{Target: "@x:y", Status: s, Code: code, Detail: detail, DueAt: now.Add(due)}
+		return invites.Change{Target: "@x:y", Status: s, Code: code, Detail: room.ReadPhrase(detail), DueAt: now.Add(due)}
 	}
 	tests := []struct {
 		name string
@@ -232,6 +254,8 @@ func TestOutcomeOfManyTellsWhatIsLeft(t *testing.T) {
 		{"under way", []invites.Change{row(invites.StatusDone, "done", "", 0), row(invites.StatusOpen, "invite", "", 0)}, "⏳ 1 of 2 done; the rest is on its way.", true},
 		{"limited", []invites.Change{row(invites.StatusOpen, "M_LIMIT_EXCEEDED", "", 5*time.Minute)}, "about 5 minutes", true},
 		{"trouble", []invites.Change{row(invites.StatusOpen, "M_UNKNOWN", "", 10*time.Second)}, "trouble", true},
+		{"a server that does not answer", []invites.Change{{Status: invites.StatusOpen, Code: invites.CodeServer, Detail: room.Say("detail.unreachable", "server", "y.example"),
+			DueAt: now.Add(time.Second)}}, "⏳ 0 of 1 done; y.example does not answer yet", true},
 		{"cancelled", []invites.Change{row(invites.StatusCancelled, "redacted", "The command was taken back.", 0)}, "taken back", false},
 	}
 	for _, tt := range tests {

@@ -22,7 +22,7 @@ func (n Notices) GuardNotice(r guard.Report) *event.MessageEventContent {
 		t.Say("guard.intruder", "target", r.Target, "at", moment(r.At))
 		done(t, r, room.Say("guard.acts.intruder"))
 	case guard.ReportByHand:
-		t.Tell(room.Say("guard.by_hand", "who", r.Who, "target", r.Target, "at", moment(r.At)).Holding(room.ReadPhrase(r.Because)))
+		t.Tell(room.Say("guard.by_hand", "who", r.Who, "target", r.Target, "at", moment(r.At)).Holding(r.Because))
 		if r.Late {
 			t.Say("guard.late")
 		}
@@ -73,7 +73,7 @@ func done(t *Text, r guard.Report, acts room.Phrase) {
 	case "":
 	default:
 		if r.Kind == guard.ReportDrift {
-			t.Tell(room.Say("guard.failed").Holding(room.ReadPhrase(r.Because)))
+			t.Tell(room.Say("guard.failed").Holding(r.Because))
 		}
 	}
 	if r.Acts {

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"usher/room"
@@ -9,48 +10,80 @@ import (
 
 func helpCommand() Command {
 	return Command{
-		Name: "help", Level: User,
+		Name: "help", Level: User, Loose: []string{"h", "?", "commands", "hilfe", "aide", "ayuda", "hulp", "man", "usage", "menu", "start"},
+		See:    []string{"policy"},
 		Params: []Param{line("command", room.Say("param.command"), room.Phrase{}).optional()},
 		Run:    runHelp,
 	}
 }
 
+// chapters are the commands in the order of !help, by subject.
+func chapters() []chapter {
+	return []chapter{
+		{room.Say("help.inviting"), []string{"invite", "uninvite", "join", "why"}},
+		{room.Say("help.looking"), []string{"pending", "whoinvited", "tree", "stats", "quota", "audit"}},
+		{room.Say("help.deciding"), []string{"approve", "deny", "knocks", "prune"}},
+		{room.Say("help.rules"), []string{"policy", "lists"}},
+		{room.Say("help.me"), []string{"help", "ping"}},
+	}
+}
+
+type chapter struct {
+	heading room.Phrase
+	names   []string
+}
+
 func runHelp(_ context.Context, c *Call) (reply Reply, err error) {
 	if words := c.words["command"]; len(words) > 0 {
-		name := strings.ToLower(strings.TrimPrefix(words[0].text, c.Prefix))
+		name := commandName(strings.TrimPrefix(words[0].text, c.Prefix))
 		command := c.find(name)
 		if command == nil || command.Level > c.Level {
-			return reply, fault(room.Sentences(room.Say("unknown.command", "name", words[0].text), suggest(name, c.names(c.Level), c.Prefix)))
+			if near := c.near(name, true); near != "" {
+				return reply, fault(room.Sentences(room.Say("unknown.command", "name", words[0].text), room.Say("suggest", "name", c.Prefix+"help "+near)))
+			}
+			return reply, fault(room.Sentences(room.Say("unknown.command", "name", words[0].text), room.Say("unknown.help", "prefix", c.Prefix)))
 		}
-		explain(&reply.Text, c.Prefix, command, words[1:])
-		return reply, nil
+		c.form, _ = command.partOf(words[1:])
+		return c.explained(), nil
 	}
 	reply.Text.Say("help")
-	for _, command := range Table() {
-		if command.Level <= c.Level {
-			reply.Text.Line()
-			entry(&reply.Text, command.usage(c.Prefix), form{&command, nil}.about())
+	for _, part := range chapters() {
+		reply.Text.Line().Tell(part.heading)
+		for _, name := range part.names {
+			if command := c.find(name); command.Level <= c.Level {
+				entry(reply.Text.Line(), command.brief(c.Prefix), room.Say("brief."+name))
+			}
 		}
 	}
+	reply.Text.Line().Say("help.more", "prefix", c.Prefix)
 	return reply, nil
 }
 
-// explain describes a command with its parts and parameters, or one of its parts.
-func explain(t *Text, prefix string, c *Command, rest []word) {
-	f, _ := c.partOf(rest)
-	if f.part == nil {
-		entry(t, c.usage(prefix), f.about())
-		for _, part := range c.forms()[1:] {
-			entry(t.Line(), part.usage(prefix), part.about())
+// brief is the command with its required parameters.
+func (c *Command) brief(prefix string) string {
+	required := slices.DeleteFunc(slices.Concat(c.Before, c.Params), func(p Param) bool { return p.Optional })
+	return strings.Join(append([]string{prefix + c.Name}, usages(required)...), " ")
+}
+
+// explained describes the form of the command, with its parameters and examples.
+func (c *Call) explained() (reply Reply) {
+	t, f := &reply.Text, c.form
+	entry(t, f.usage(c.Prefix), f.about())
+	if f.part == nil && len(f.Parts) > 0 {
+		for _, part := range f.forms()[1:] {
+			entry(t.Line(), part.usage(c.Prefix), part.about())
 		}
 	} else {
-		entry(t, f.usage(prefix), f.about())
-	}
-	if f.part != nil || len(c.Parts) == 0 {
 		for _, p := range f.params() {
 			entry(t.Line(), p.usage(), p.about)
 		}
 	}
+	if f.part == nil {
+		t.Line().Say("help.samples")
+		t.Line().Tell(room.Say("sample."+f.Name, "prefix", c.Prefix))
+		t.Line().Say("help.see", "commands", c.Prefix+strings.Join(f.See, ", "+c.Prefix))
+	}
+	return reply
 }
 
 // entry is a line of help.

@@ -29,7 +29,8 @@ func TestCardNumbers(t *testing.T) {
 		done := make(chan string, 1)
 		go func() {
 			words := splitWords(text)
-			found, _ := cardNumbers(words[:numbers().takes(words)])
+			taken, _ := (&arguments{}).takeNumbers(words)
+			found, _ := cardNumbers(taken)
 			done <- ranges(found)
 		}()
 		select {
@@ -48,7 +49,8 @@ func TestSpokenOf(t *testing.T) {
 	for formatted, runs := range map[string]bool{
 		"<p>!invite @bob:here</p>":                                                true,
 		"!invite <code>@bob:here</code>":                                          true,
-		"!invite @bob:here <blockquote>!invite @mallory:here</blockquote>":        true,
+		"!invite @bob:here <blockquote>be my guest</blockquote>":                  true,
+		"!invite @bob:here <blockquote>!invite @mallory:here</blockquote>":        false, // one command a message
 		"<a href='https://matrix.to/#/@usher:here'>Usher</a>: invite @bob:here":   true,
 		"<blockquote><p>!invite @mallory:here</p></blockquote><p>No!</p>":         false,
 		" <p><code>!invite @mallory:here</code> is how.</p>":                      false,
@@ -127,7 +129,7 @@ func TestPruneHostile(t *testing.T) {
 // TestGuardSaysWhy: a report on an invitation past the bot has the policy's reason against it, and the reason why the guard leaves it.
 func TestGuardSaysWhy(t *testing.T) {
 	d, _ := newRunner(t)
-	r := guard.Report{Kind: guard.ReportByHand, Who: carol, Target: bob, Code: "guard.power", Rule: "kick.power", Because: "The room is full."}
+	r := guard.Report{Kind: guard.ReportByHand, Who: carol, Target: bob, Code: "guard.power", Rule: "kick.power", Because: room.Say("text", "text", "The room is full.")}
 	want := "@carol:here invited @bob:here past me, and the room's policy is against it: The room is full. I lack the power to do anything about it (kick.power). (guard.power)"
 	if got := d.GuardNotice(r).Body; got != want {
 		t.Errorf("got %q", got)
@@ -187,6 +189,25 @@ func TestLongReason(t *testing.T) {
 	for _, act := range acts {
 		if len(act.Reason) > maxText+len("…") || !strings.HasSuffix(act.Reason, "…") || !utf8.ValidString(act.Reason) {
 			t.Errorf("%d bytes: %.40q", len(act.Reason), act.Reason)
+		}
+	}
+}
+
+// TestReadInTime: no message takes long to read, however it is made.
+func TestReadInTime(t *testing.T) {
+	d, _ := newRunner(t)
+	for _, piece := range []string{
+		"to ", "and ", "- ", "1. ", "@a:here ", "@a ", "a:here.org ", "#a ", "! ", "!a ", "!a:here ", "( ", "((((", "((@a:here", "<@", "`", "“", "„ ", "' ", "'a ", "» ", "[a](", "[a](b) ",
+		"[a](https://matrix.to/#/@a:b) ", "[", "https://matrix.to/#/", "https://matrix.to/#/@a:here ", "https://matrix.to/#/a/", "matrix:u/", "%2", "%2F", "a, ", "a,", ",@", "@a,", "1,", "1-", "1 - ", "--a ",
+		"bob ", "bob, ", "bob and ", "Bob (", "Bob (@a:here) ", "a@b.c ", "\u200b", "＠", "-", ":", "\n",
+	} {
+		for _, start := range []string{"!invite ", "!invite @bob:here ", "!deny 1 ", "!policy set whom.lists ", "!tree ", "usher: ", ""} {
+			text := start + strings.Repeat(piece, 20_000/len(piece))
+			begin := time.Now()
+			meaning(d, Message{Text: text})
+			if took := time.Since(begin); took > 3*time.Second {
+				t.Errorf("%s%.30q… took %s", start, piece, took)
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"usher/invites"
@@ -12,8 +13,11 @@ import (
 func inviteCommand() Command {
 	return Command{
 		Name: "invite", Level: User,
-		Params: []Param{users(), inRoom(), reason(), dryRun(), asBot()},
-		Run:    change(room.Invite),
+		Words: []string{"inv", "einladen", "lade", "inviter", "invitar", "invita", "uitnodigen"}, Loose: []string{"add", "bring", "let", "in", "ein"},
+		See:     []string{"uninvite", "pending", "why"},
+		Params:  []Param{guests(), inRoom(), reason(), dryRun(), asBot()},
+		Records: true,
+		Run:     change(room.Invite),
 	}
 }
 
@@ -78,7 +82,7 @@ func mark(v room.Verdict) string {
 	return "❌"
 }
 
-// Outcome words the rows of one command as they stand: a reaction if all are done, else a line for each failed row, and the
+// Outcome words the rows of one command as they stand: ✅ if all are done, ⚠️ if only some are, and then a line for each failed row, and the
 // number of rows under way. It serves the first answer and every edit of it.
 func Outcome(rows []invites.Change, now time.Time) Reply {
 	var reply Reply
@@ -90,7 +94,7 @@ func Outcome(rows []invites.Change, now time.Time) Reply {
 			open = append(open, row)
 		case row.Status == invites.StatusWaiting:
 			waiting++
-		case row.Status == invites.StatusDone && row.Detail == "":
+		case row.Status == invites.StatusDone && row.Detail.Empty():
 			done++
 		default:
 			told = append(told, row)
@@ -98,6 +102,9 @@ func Outcome(rows []invites.Change, now time.Time) Reply {
 	}
 	if len(open) == 0 && done > 0 && done+len(told) == len(rows) {
 		reply.React = "✅"
+		if slices.ContainsFunc(told, func(row invites.Change) bool { return row.Status != invites.StatusDone }) {
+			reply.React = "⚠️"
+		}
 	}
 	if len(open) == 0 && len(told) == 0 && waiting == 0 {
 		return reply
@@ -143,10 +150,10 @@ func tell(t *Text, row invites.Change, named bool) {
 	if named {
 		t.Say("about", "target", row.Target)
 	}
-	if row.Detail == "" {
+	if row.Detail.Empty() {
 		t.Say("progress.status", "status", row.Status)
 	} else {
-		t.Tell(room.ReadPhrase(row.Detail))
+		t.Tell(row.Detail)
 	}
 	if row.Code != "" {
 		t.Reason(row.Code)
@@ -156,13 +163,19 @@ func tell(t *Text, row invites.Change, named bool) {
 // wait says when the rest may be expected.
 func wait(open []invites.Change, now time.Time) room.Phrase {
 	var last time.Duration
+	var server room.Phrase // says which server can't be reached
 	limited := false
 	for _, row := range open {
 		last = max(last, row.DueAt.Sub(now))
+		if row.Code == invites.CodeServer {
+			server = row.Detail
+		}
 		limited = limited || row.Code == invites.CodeLimited || row.Code == invites.CodeTurn
 	}
 	minutes := max(1, int((last+59*time.Second)/time.Minute))
 	switch {
+	case !server.Empty():
+		return room.Say("wait.server", "n", minutes).Holding(server)
 	case last <= 2*time.Second:
 		return room.Say("wait.soon")
 	case limited:

@@ -15,6 +15,8 @@ import (
 func knocksCommand() Command {
 	return Command{
 		Name: "knocks", Level: User,
+		Words: []string{"knock", "knocking", "klopfen", "approvals", "cards"}, Loose: []string{"requests", "door"},
+		See: []string{"approve", "deny"},
 		Parts: []Part{
 			{Name: "accept all",
 				Run: func(ctx context.Context, c *Call) (Reply, error) { return c.listKnocks(ctx, true) }},
@@ -62,8 +64,8 @@ func (c *Call) listKnocks(ctx context.Context, accept bool) (reply Reply, err er
 		}
 		numbers = append(numbers, k.Number)
 		row := room.Say("knocks.row", "number", k.Number, "target", k.Target, "age", now.Sub(k.CreatedAt), "reason", k.Reason)
-		if k.Remark != "" {
-			row = row.Holding(room.ReadPhrase(k.Remark))
+		if !k.Remark.Empty() {
+			row = row.Holding(k.Remark)
 		}
 		reply.Text.Tell(row)
 	}

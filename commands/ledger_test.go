@@ -138,7 +138,7 @@ func TestAudit(t *testing.T) {
 		{alice, "!audit @nobody", "Nothing is on record."},
 		{alice, "!audit 2027-01-01", "Nothing is on record."},
 		{carol, "!audit", "Only people with the power to kick may ask for that (kick.power)."},
-		{alice, "!audit tomorrow", "I don't understand “tomorrow”. Usage: !audit [user] [since: 7d or 2026-01-31] [room]"},
+		{alice, "!audit tomorrow", "I know nobody called “tomorrow” here. Please write the whole id, as in @name:here."},
 	} {
 		if _, reply := say(t, d, lobby, tt.sender, tt.text); !strings.HasPrefix(reply.Text.String(), tt.want) {
 			t.Errorf("%s: got %q\nwant %q", tt.text, reply.Text.String(), tt.want)

@@ -16,6 +16,8 @@ func listsCommand() Command {
 	list := aRoom("list", room.Say("param.room.list"), room.Say("missing.list"))
 	return Command{
 		Name: "lists", Level: User,
+		Words: []string{"banlist", "banlists", "policylists"}, Loose: []string{"list", "watch"},
+		See:    []string{"policy"},
 		Before: []Param{inRoom()},
 		Parts: []Part{
 			{Name: "show", Run: inPolicyRoom(showLists)},

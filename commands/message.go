@@ -18,8 +18,11 @@ type Message struct {
 	Sender id.UserID
 	Text   string     // words, with each pill replaced by the identifier it links to
 	Thread id.EventID // root of the thread it stands in, empty if none
-	edit   bool
-	kind   string
+	// ReplyTo is the message that this one replies to, empty if none.
+	ReplyTo id.EventID
+	// Edits is the message that this one edits, empty if none.
+	Edits id.EventID
+	kind  string
 
 	structured *structured // nil: none
 }
@@ -31,16 +34,23 @@ var errNoMessage = errors.New("commands: no text message")
 // differ, and only the HTML has the targets of pills.
 func parseMessage(event id.EventID, in id.RoomID, sender id.UserID, raw json.RawMessage) (Message, error) {
 	content := exactjson.Get(raw, "content")
-	m := Message{Event: event, Room: in, Sender: sender, kind: content.Get("msgtype").Text()}
-	if m.kind == "" {
+	m := Message{Event: event, Room: in, Sender: sender}
+	relation := content.Get("m.relates_to")
+	if m.kind = content.Get("msgtype").Text(); m.kind == "" {
 		return m, errNoMessage
 	}
-	relation := content.Get("m.relates_to")
 	switch relation.Get("rel_type").Text() {
 	case "m.replace":
-		m.edit = true
+		m.Edits = id.EventID(relation.Get("event_id").Text())
+		content = content.Get("m.new_content")
+		if m.kind = content.Get("msgtype").Text(); m.kind == "" || m.Edits == "" {
+			return m, errNoMessage
+		}
 	case "m.thread":
 		m.Thread = id.EventID(relation.Get("event_id").Text())
+	}
+	if relation.Get("is_falling_back").Kind != exactjson.True {
+		m.ReplyTo = id.EventID(relation.Get("m.in_reply_to").Get("event_id").Text())
 	}
 	m.structured = readStructured(content)
 	formatted := content.Get("formatted_body").Text()
@@ -73,14 +83,21 @@ func withoutQuote(body string) string {
 func htmlText(source string) string {
 	var out strings.Builder
 	tokens := html.NewTokenizer(strings.NewReader(source))
-	skip, link := 0, false
+	skip, link := 0, "" // link is the address of the Matrix link that is open
+	var label strings.Builder
 	for {
 		switch tokens.Next() {
 		case html.ErrorToken:
+			if link != "" {
+				out.WriteString(link)
+			}
 			return strings.TrimSpace(out.String())
 		case html.TextToken:
-			if skip == 0 && !link {
+			switch {
+			case skip == 0 && link == "":
 				out.Write(tokens.Text())
+			case skip == 0:
+				label.Write(tokens.Text())
 			}
 		case html.StartTagToken, html.SelfClosingTagToken:
 			name, attrs := tokens.TagName()
@@ -89,8 +106,8 @@ func htmlText(source string) string {
 				skip++
 			case tag == "a" && skip == 0 && attrs:
 				if address := href(tokens); isMatrixLink(address) {
-					out.WriteString(address)
-					link = true
+					link = strings.Join(strings.Fields(address), "%20")
+					label.Reset()
 				}
 			case tag == "blockquote" && skip == 0:
 				out.WriteString(" > ")
@@ -104,13 +121,22 @@ func htmlText(source string) string {
 			switch tag := string(name); {
 			case tag == "mx-reply" && skip > 0:
 				skip--
-			case tag == "a":
-				link = false
+			case tag == "a" && link != "":
+				out.WriteString(linkText(label.String(), link))
+				link = ""
 			case tag == "p" || tag == "div" || tag == "li":
 				out.WriteByte(' ')
 			}
 		}
 	}
+}
+
+// linkText is the address of a link. A link that shows another identifier than its own is written in Markdown, so that it is refused.
+func linkText(label, address string) string {
+	if shown := misleading(label, address); shown != "" {
+		return "[" + peel(shown) + "](" + address + ")"
+	}
+	return address
 }
 
 func href(tokens *html.Tokenizer) string {
@@ -126,6 +152,6 @@ func href(tokens *html.Tokenizer) string {
 }
 
 func isMatrixLink(address string) bool {
-	_, err := id.ParseMatrixURIOrMatrixToURL(address)
-	return err == nil
+	l, ok := readLink(address)
+	return ok && !l.foreign
 }

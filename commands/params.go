@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"maunium.net/go/mautrix/event/cmdschema"
+	"maunium.net/go/mautrix/id"
 
 	"usher/room"
 )
@@ -16,6 +17,8 @@ type Param struct {
 	many    bool     // takes as many words as fit
 	choices []string // the only words allowed; nil: any of its class
 	shown   string   // in usage, instead of its key
+	prose   bool     // text for people: identifiers in it are refused
+	known   bool     // people of the bot's own server must exist
 
 	about   room.Phrase // its meaning, in a few words
 	missing room.Phrase // the sentence when it is missing
@@ -38,6 +41,13 @@ func users() Param {
 	p := user()
 	p.Schema, p.many = cmdschema.Array(p.Schema), true
 	p.about = room.Say("param.users")
+	return p
+}
+
+// guests are people who must exist, as far as that can be asked.
+func guests() Param {
+	p := users()
+	p.known = true
 	return p
 }
 
@@ -90,7 +100,11 @@ func line(key string, about, missing room.Phrase) Param {
 	return p
 }
 
-func reason() Param { return line("reason", room.Say("param.reason"), room.Phrase{}).optional() }
+func reason() Param {
+	p := line("reason", room.Say("param.reason"), room.Phrase{}).optional()
+	p.prose = true
+	return p
+}
 
 // flag is a word with two dashes before it, at any place.
 func flag(key string, about room.Phrase) Param {
@@ -138,19 +152,19 @@ func usages(params []Param) (list []string) {
 }
 
 // takes counts the words for the parameter at the start of a list.
-func (p Param) takes(words []word) (n int) {
-	for n < len(words) && (n == 0 || p.many) && p.fits(words[n]) {
+func (p Param) takes(words []word, asker id.UserID) (n int) {
+	for n < len(words) && (n == 0 || p.many) && p.fits(words[n], asker) {
 		n++
 	}
 	return n
 }
 
-func (p Param) fits(w word) bool {
+func (p Param) fits(w word, asker id.UserID) bool {
 	switch {
 	case p.choices != nil:
-		return slices.Contains(p.choices, strings.ToLower(w.text))
+		return slices.Contains(p.choices, strings.ToLower(strings.Trim(w.text, ",;:.!?")))
 	case p.class == classText:
 		return true
 	}
-	return w.class() == p.class
+	return w.class(asker) == p.class
 }

@@ -21,10 +21,15 @@ func fault(p room.Phrase) error { return Fault{p} }
 
 // arguments are the form of a command and the words of its parameters.
 type arguments struct {
-	form   form
-	prefix string
-	asker  id.UserID         // a name without a server is on the asker's
-	words  map[string][]word // by the parameter's key
+	form    form
+	prefix  string
+	asker   id.UserID            // a name without a server is on the asker's
+	words   map[string][]word    // by the parameter's key
+	known   func(string) bool    // whether a word names a command
+	reply   bool                 // the command replies to a message
+	data    bool                 // they came as data, not as text
+	help    bool                 // a flag asks for help
+	persons map[string]id.UserID // the people of words that are names
 }
 
 // read reads the arguments, typed or structured.
@@ -44,30 +49,69 @@ func (a *arguments) usage(problem room.Phrase) error {
 }
 
 // puzzled is the fault of a word without a parameter.
-func (a *arguments) puzzled(word string) error {
+func (a *arguments) puzzled(w word) error {
 	var names []string
 	for _, p := range a.form.Parts {
 		names = append(names, p.Name)
 	}
+	for _, p := range a.form.params() {
+		names = append(names, p.choices...)
+	}
+	word := w.text
+	if r := w.read(a.asker); !r.wrong.Empty() {
+		return a.usage(r.wrong)
+	}
 	return a.usage(room.Sentences(room.Say("usage.word", "word", word), suggest(word, names, "")))
 }
 
-// parse gives the words of a typed command to the parameters. Flags stand anywhere. The other parameters take their words in order.
+// parse gives the words of a typed command to the parameters. Flags stand anywhere, and so does the room of a command without free text. The
+// other parameters take their words in order.
 func (a *arguments) parse(words []word) error {
 	flags, words := takeFlags(words)
 	words, err := a.fill(a.form.Before, words)
 	if err != nil {
 		return err
 	}
-	a.form, words = a.form.partOf(words)
-	if err := a.setFlags(flags); err != nil {
+	a.form, words = a.part(words)
+	if err := a.oneCommand(words); err != nil {
+		return err
+	}
+	if err := a.setFlags(flags); err != nil || a.help {
+		return err
+	}
+	if words, err = a.pullRoom(words); err != nil {
 		return err
 	}
 	if words, err = a.fill(a.form.after(), words); err != nil {
 		return err
 	}
 	if len(words) > 0 {
-		return a.puzzled(words[0].text)
+		return a.puzzled(words[0])
+	}
+	return nil
+}
+
+// part finds the part of the command by the first words, also behind a room.
+func (a *arguments) part(words []word) (f form, rest []word) {
+	n := fillers(words, toward, classRoom, a.asker)
+	if n < len(words) && words[n].class(a.asker) == classRoom {
+		if f, rest = a.form.partOf(words[n+1:]); f.part != nil {
+			return f, append(slices.Clone(rest), words[:n+1]...)
+		}
+	}
+	return a.form.partOf(words)
+}
+
+// oneCommand refuses a second command in the same message: its name looks like a room where the prefix is an exclamation mark.
+func (a *arguments) oneCommand(words []word) error {
+	if a.form.Name == "help" {
+		return nil
+	}
+	for _, w := range words {
+		name, prefixed := strings.CutPrefix(w.text, a.prefix)
+		if prefixed && !w.quoted && a.known != nil && a.known(commandName(name)) {
+			return fault(room.Say("usage.one_command", "command", w.text))
+		}
 	}
 	return nil
 }
@@ -81,9 +125,12 @@ func (a *arguments) setFlags(flags []word) error {
 		}
 	}
 	for _, w := range flags {
-		name := w.flag()
-		if !slices.Contains(known, name) {
-			return a.usage(room.Sentences(room.Say("usage.flag", "flag", name), suggest(name, known, "--")))
+		name, _, _ := strings.Cut(strings.TrimRight(strings.ToLower(w.flag()), ",;.:!?"), "=")
+		switch {
+		case name == "h" || name == "help" || name == "?":
+			a.help = true
+		case !slices.Contains(known, name) || strings.Contains(w.text, "=") || strings.HasPrefix(w.text, "-") && !strings.HasPrefix(w.text, "--"):
+			return a.usage(room.Sentences(room.Say("usage.flag", "flag", w.text), suggest(name, known, "--")))
 		}
 		a.words[name] = []word{w}
 	}
@@ -91,30 +138,52 @@ func (a *arguments) setFlags(flags []word) error {
 }
 
 // fill gives words to parameters and returns the other words.
-func (a *arguments) fill(params []Param, words []word) ([]word, error) {
-	for _, p := range params {
-		if p.class == classFlag {
+func (a *arguments) fill(params []Param, words []word) (rest []word, err error) {
+	for i, p := range params {
+		if p.class == classFlag || a.has(p.Key) {
 			continue
 		}
-		n := p.takes(words)
-		switch {
-		case n > 0:
-		case p.Optional:
-			continue
-		case p.class == classRoom && len(words) > 0:
-			return nil, noRoom(words[0].text)
+		var taken []word
+		switch p.class {
+		case classPerson:
+			taken, rest = a.takePeople(p, params[i+1:], words)
+		case classNumber:
+			taken, rest = a.takeNumbers(words)
 		default:
-			return nil, a.usage(p.missing)
+			if p.class == classRoom {
+				words = words[fillers(words, toward, classRoom, a.asker):]
+			}
+			n := p.takes(words, a.asker)
+			taken, rest = words[:n], words[n:]
 		}
-		if !p.once.Empty() && n < len(words) && p.fits(words[n]) {
+		if len(taken) == 0 {
+			if err := a.missing(p, words); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if !p.once.Empty() && len(rest) > 0 && p.fits(rest[0], a.asker) {
 			return nil, a.usage(p.once)
 		}
-		if err := a.set(p, words[:n]); err != nil {
+		if err := a.set(p, taken); err != nil {
 			return nil, err
 		}
-		words = words[n:]
+		words = rest
 	}
 	return words, nil
+}
+
+// missing is the fault of a parameter without words; nil where it needs none.
+func (a *arguments) missing(p Param, words []word) error {
+	switch {
+	case p.Optional:
+		return nil
+	case len(words) > 0 && !words[0].read(a.asker).wrong.Empty():
+		return a.usage(words[0].read(a.asker).wrong)
+	case p.class == classRoom && len(words) > 0:
+		return a.noRoom(words[0])
+	}
+	return a.usage(p.missing)
 }
 
 // set gives a parameter its words, once they are valid.
@@ -125,21 +194,31 @@ func (a *arguments) set(p Param, words []word) error {
 			return fault(room.Say("many.people", "n", len(words), "most", maxTargets))
 		}
 		for _, w := range words {
-			if _, valid := w.user(a.asker); !valid {
-				return fault(room.Say("no.user", "text", w.text))
+			if r := w.read(a.asker); r.class != classPerson && !w.name && !w.reply {
+				return fault(noUser(w.text, ""))
+			} else if !r.wrong.Empty() {
+				return fault(r.wrong)
 			}
+		}
+	case classRoom:
+		if r := words[0].read(a.asker); !r.wrong.Empty() {
+			return a.noRoom(words[0])
 		}
 	case classNumber:
 		if _, ok := cardNumbers(words); !ok {
 			return fault(room.Say("many.cards", "most", maxCards))
 		}
 	}
+	if p.choices != nil {
+		words = []word{{text: strings.ToLower(strings.Trim(words[0].text, ",;:.!?"))}}
+	}
+	if p.prose && !a.data {
+		if err := a.plain(words); err != nil {
+			return err
+		}
+	}
 	a.words[p.Key] = words
 	return nil
-}
-
-func noRoom(text string) error {
-	return fault(room.Say("no.room", "text", text))
 }
 
 // has reports whether an argument was given.
@@ -148,7 +227,10 @@ func (a *arguments) has(key string) bool { return len(a.words[key]) > 0 }
 // people are the users in an argument.
 func (a *arguments) people(key string) (users []id.UserID) {
 	for _, w := range a.words[key] {
-		user, _ := w.user(a.asker) // set has validated it
+		user := w.read(a.asker).user // set has validated it
+		if w.name || w.reply {
+			user = a.persons[w.text]
+		}
 		users = append(users, user)
 	}
 	return users
@@ -169,6 +251,9 @@ func (a *arguments) text(key string) string {
 	for i, w := range a.words[key] {
 		words[i] = w.text
 	}
+	if !slices.ContainsFunc(a.words[key], func(w word) bool { return !w.is(polite) }) {
+		return ""
+	}
 	all := strings.ToValidUTF8(strings.Join(words, " "), "")
 	if len(all) > maxText {
 		all = strings.ToValidUTF8(all[:maxText], "") + "…"
@@ -185,8 +270,7 @@ func (c *Call) room(ctx context.Context, key string) (id.RoomID, []string, error
 		}
 		return c.Message.Room, nil, nil
 	}
-	p, _ := c.words[key][0].place() // its class has been checked
-	return c.resolve(ctx, p)
+	return c.resolve(ctx, c.words[key][0].read(c.asker).place) // set has validated it
 }
 
 // resolve finds the id of a room, and servers in it.

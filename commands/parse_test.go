@@ -2,21 +2,28 @@ package commands
 
 import (
 	"errors"
-	"maps"
-	"slices"
+	"os"
 	"strings"
 	"testing"
 
 	"usher/invites"
 )
 
-// meaning is a message as understood: the form of the command and each argument with its words, or the fault.
+// meaning is a message as understood: the form of the command and its arguments, or "✗" and the refusal. A person or a room stands as
+// an id, text in quotes; “bob”? is the name of a person who has to be looked up, and ↩ the author of the message replied to.
 func meaning(d *Runner, m Message) string {
-	m.Sender = alice
+	m.Sender, m.Room = alice, lobby
 	g, ok := d.given(m)
+	if !ok {
+		return "-"
+	}
 	command := d.find(g.name)
-	if !ok || command == nil {
-		return ""
+	if command == nil || g.spaced {
+		reply := d.unknown(g)
+		if reply.Empty() {
+			return "-"
+		}
+		return "? " + reply.Text.String()
 	}
 	c := d.newCall(invites.Received{Sender: alice}, m, command)
 	if err := c.read(g); err != nil {
@@ -26,79 +33,83 @@ func meaning(d *Runner, m Message) string {
 		}
 		return "✗ " + said(fault.Phrase)
 	}
+	if c.help {
+		return "help " + c.form.name()
+	}
 	parts := []string{c.form.name()}
-	for _, key := range slices.Sorted(maps.Keys(c.words)) {
-		var words []string
-		for _, w := range c.words[key] {
-			words = append(words, w.text)
+	for _, p := range c.form.params() {
+		words := c.words[p.Key]
+		if len(words) == 0 {
+			continue
 		}
-		parts = append(parts, key+"="+strings.Join(words, ","))
+		if p.class == classFlag {
+			parts = append(parts, "--"+p.Key)
+			continue
+		}
+		var list []string
+		for _, w := range words {
+			list = append(list, shown(w))
+		}
+		switch {
+		case p.prose:
+			if text := c.text(p.Key); text != "" {
+				parts = append(parts, "“"+text+"”")
+			}
+		case p.class == classRoom:
+			parts = append(parts, "in "+list[0])
+		default:
+			parts = append(parts, list...)
+		}
 	}
 	return strings.Join(parts, " ")
 }
 
-// TestMeaning: commands as people type them, and their meaning.
+func shown(w word) string {
+	r := w.read(alice)
+	switch {
+	case w.reply:
+		return "↩"
+	case w.class(alice) == classNumber:
+		return w.text
+	case w.name:
+		return "“" + w.text + "”?"
+	case r.class == classPerson && r.user != "":
+		return string(r.user)
+	case r.class == classRoom && r.place.name() != "":
+		return strings.Join(append([]string{r.place.name()}, r.place.via...), "+")
+	}
+	return w.text
+}
+
+// TestMeaning reads testdata/meaning.txt: commands as people type them, and their meaning.
 func TestMeaning(t *testing.T) {
-	tests := []struct{ in, want string }{
-		{"!invite @bob:here", "invite user=@bob:here"},
-		{"!INVITE @bob:here", "invite user=@bob:here"},
-		{"usher: invite @bob:here", "invite user=@bob:here"},
-		{"!invite @bob:here, @dora:here", "invite user=@bob:here,,@dora:here"},
-		{"!invite @bob:here #lobby:here", "invite room=#lobby:here user=@bob:here"},
-		{"!invite @bob:here !lobby:here be my guest", "invite reason=be,my,guest room=!lobby:here user=@bob:here"},
-		{"!invite @bob:here https://matrix.to/#/!lobby:here", "invite room=https://matrix.to/#/!lobby:here user=@bob:here"},
-		{`!invite @bob:here "be my guest"`, "invite reason=be my guest user=@bob:here"},
-		{`!invite @bob:here "#lobby:here"`, "invite reason=#lobby:here user=@bob:here"},
-		{"!invite @bob:here 3 or 7d", "invite reason=3,or,7d user=@bob:here"},
-		{"!invite --dry-run @bob:here", "invite dry-run=--dry-run user=@bob:here"},
-		{"!invite @bob:here —dry-run", "invite dry-run=—dry-run user=@bob:here"},
-		{"!invite @bob:here be –as-bot my guest", "invite as-bot=–as-bot reason=be,my,guest user=@bob:here"},
-		{`!invite @bob:here "--dry-run"`, "invite reason=--dry-run user=@bob:here"},
-		{"!invite @bob:here – at last", "invite reason=–,at,last user=@bob:here"},
-		{"!invite", "✗ Whom? Usage: !invite <user>… [room] [reason…] [--dry-run] [--as-bot]"},
-		{"!invite bob", "✗ Whom? Usage: !invite <user>… [room] [reason…] [--dry-run] [--as-bot]"},
-		{"!invite @bob:bad/server", "✗ @bob:bad/server is no user id. One looks like @name:server.org."},
-		{"!invite @bob:here --dryrun", "✗ I don't know the flag --dryrun. Did you mean --dry-run? Usage: !invite <user>… [room] [reason…] [--dry-run] [--as-bot]"},
-		{"!invite @bob:here --force", "✗ I don't know the flag --force. Usage: !invite <user>… [room] [reason…] [--dry-run] [--as-bot]"},
-		{"!join #lobby:here", "join room=#lobby:here"},
-		{"!join", "✗ Which room? Usage: !join <room> [--dry-run] [--bot]"},
-		{"!join lobby", "✗ lobby is no room. One looks like #name:server.org, !id, or a link."},
-		{"!why @bob:here Kick #lobby:here", "why action=Kick room=#lobby:here user=@bob:here"},
-		{"!why @bob:here dance", "✗ I don't understand “dance”. Usage: !why <user>… [invite|join|knock|kick|ban|unban] [room] [--as-bot]"},
-		{"!audit @bob:here 7d #lobby:here", "audit room=#lobby:here since=7d user=@bob:here"},
-		{"!audit 2026-01-31", "audit since=2026-01-31"},
-		{"!tree #lobby:here", "tree room=#lobby:here"},
-		{"!prune @bob:here @dora:here", "✗ One branch at a time. Usage: !prune <user> [room] [--as-bot]"},
-		{"!approve 1 #3, 5-7", "approve number=1,#3,,5-7"},
-		{"!approve", "✗ Which? Each card has its number. Usage: !approve <number>… [room]"},
-		{"!deny 3 #lobby:here not now --ban", "deny ban=--ban number=3 reason=not,now room=#lobby:here"},
-		{"!knocks", "knocks"},
-		{"!knocks #lobby:here", "knocks room=#lobby:here"},
-		{"!knocks accept 1-3 #lobby:here", "knocks accept number=1-3 room=#lobby:here"},
-		{"!knocks Accept all", "knocks accept all"},
-		{"!knocks accept", "✗ Which? Each card has its number. Usage: !knocks accept <number>… [room]"},
-		{"!knocks acept all", "✗ I don't understand “acept”. Did you mean accept? Usage: !knocks [room]"},
-		{"!policy", "policy"},
-		{"!policy #lobby:here", "policy room=#lobby:here"},
-		{"!policy #lobby:here set whom.lists #list:here", "policy set field=whom.lists room=#lobby:here value=#list:here"},
-		{"!policy set whom.max_members", "✗ Which field, and what value? !policy fields lists them. Usage: !policy [room] set <field> <value>…"},
-		{"!policy unset a b", "✗ I don't understand “b”. Usage: !policy [room] unset <field>"},
-		{"!policy test @a:here invite @b:here @c:here", "policy test action=invite actor=@a:here user=@b:here,@c:here"},
-		{"!policy test @a:here @b:here", "✗ Say who, invite, and whom. Usage: !policy [room] test <actor> invite <user>…"},
-		{"!policy preset", "policy preset"},
-		{"!policy preset open", "policy preset name=open"},
-		{"!policy hsitory", "✗ I don't understand “hsitory”. Did you mean history? Usage: !policy [room]"},
-		{"!lists watch #list:here", "lists watch list=#list:here"},
-		{"!lists #lobby:here unwatch !list", "lists unwatch list=!list room=#lobby:here"},
-		{"!lists watch", "✗ Which list? Usage: !lists [room] watch <list>"},
-		{"!help policy set", "help command=policy,set"},
-		{"!ping", "ping"},
+	data, err := os.ReadFile("testdata/meaning.txt")
+	if err != nil {
+		t.Fatal(err)
 	}
 	d, _ := newRunner(t)
-	for _, tt := range tests {
-		if got := meaning(d, Message{Text: tt.in}); got != tt.want {
-			t.Errorf("%s\n got %s\nwant %s", tt.in, got, tt.want)
+	rows := 0
+	for row := range strings.Lines(string(data)) {
+		if row = strings.TrimRight(row, "\n"); row == "" || strings.HasPrefix(row, "#") {
+			continue
 		}
+		in, want, ok := strings.Cut(row, " → ")
+		if !ok {
+			t.Fatalf("no row: %s", row)
+		}
+		rows++
+		text, replies := strings.CutPrefix(in, "↩ ")
+		m := Message{Text: strings.ReplaceAll(text, "⏎", "\n")}
+		if replies {
+			m.ReplyTo = "$earlier"
+		}
+		got := meaning(d, m)
+		if start, open := strings.CutSuffix(want, "…"); got != want && !(open && strings.HasPrefix(got, start)) {
+			t.Errorf("%s\n got %s\nwant %s", in, got, want)
+		}
+	}
+	if rows < 300 {
+		t.Errorf("%d rows", rows)
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 func pendingCommand() Command {
 	return Command{
 		Name: "pending", Level: User,
+		Words: []string{"invitations", "einladungen"}, Loose: []string{"open", "waiting", "outstanding"},
+		See:    []string{"whoinvited", "prune"},
 		Params: []Param{inRoom()},
 		Run:    runPending,
 	}

@@ -7,7 +7,9 @@ import (
 func pingCommand() Command {
 	return Command{
 		Name: "ping", Level: User,
-		Run: runPing,
+		Loose: []string{"version", "status", "alive"},
+		See:   []string{"help"},
+		Run:   runPing,
 	}
 }
 

@@ -22,6 +22,8 @@ func policyCommand() Command {
 	change.missing = room.Phrase{Key: "missing.value"}
 	return Command{
 		Name: "policy", Level: User,
+		Words: []string{"policies"}, Loose: []string{"rules", "regeln", "config", "settings", "set"},
+		See:    []string{"lists", "why"},
 		Before: []Param{inRoom()},
 		Parts: []Part{
 			{Name: "show", Run: inPolicyRoom(showPolicy)},
@@ -34,7 +36,7 @@ func policyCommand() Command {
 				Params: []Param{other}, Run: inPolicyRoom(copyPolicy)},
 			{Name: "preset",
 				Params: []Param{aWord("name", room.Say("param.preset"), room.Phrase{}).optional()}, Run: inPolicyRoom(presetPolicy)},
-			{Name: "fields", Run: inPolicyRoom(policyFields)},
+			{Name: "fields", Params: []Param{aWord("part", room.Say("param.part"), room.Phrase{}).optional()}, Run: inPolicyRoom(policyFields)},
 		},
 		Run: inPolicyRoom(showPolicy),
 	}
@@ -67,7 +69,7 @@ func asFault(err error) error {
 	var bad policy.Malformed
 	switch {
 	case errors.As(err, &refusal):
-		return fault(room.Say("policy.refused", "code", refusal.Code).Holding(room.ReadPhrase(refusal.Text)))
+		return fault(room.Say("policy.refused", "code", refusal.Code).Holding(refusal.Phrase))
 	case errors.As(err, &bad):
 		return fault(room.Say("policy.value").Holding(bad.Phrase()))
 	case errors.Is(err, invites.ErrNoView):
@@ -103,13 +105,37 @@ func showPolicy(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err er
 	return reply, nil
 }
 
-func policyFields(_ context.Context, _ *Call, _ id.RoomID) (reply Reply, err error) {
+// policyFields lists the fields of a policy, or those whose path contains a word.
+func policyFields(_ context.Context, c *Call, _ id.RoomID) (reply Reply, err error) {
+	part := strings.ToLower(c.text("part"))
 	reply.Text.Say("policy.fields")
+	shown := 0
 	for _, f := range policy.Fields() {
-		reply.Text.Line().Tell(room.Say("policy.field", "path", f.Path).Holding(f.About(), f.Takes()))
+		if strings.Contains(f.Path, part) {
+			shown++
+			reply.Text.Line().Tell(room.Say("policy.field", "path", f.Path).Holding(f.About(), f.Takes()))
+		}
 	}
-	reply.Text.Line().Say("policy.levels")
+	levels := strings.Contains("guard.levels", part)
+	if levels {
+		reply.Text.Line().Say("policy.levels")
+	}
+	if shown == 0 && !levels {
+		return Reply{}, noField(part)
+	}
 	return reply, nil
+}
+
+// noField refuses the path of a field that does not exist.
+func noField(path string) error {
+	var known []string
+	for _, f := range policy.Fields() {
+		known = append(known, f.Path)
+		if first, _, nested := strings.Cut(f.Path, "."); nested && !slices.Contains(known, first) {
+			known = append(known, first)
+		}
+	}
+	return fault(room.Sentences(room.Say("no.field", "text", path), suggest(path, known, "")))
 }
 
 // own reads the room's own policy for a change. An unreadable policy is a fault: it can only be replaced as a whole.
@@ -150,35 +176,15 @@ func setPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
+	if _, known := policy.Lookup(path); !known {
+		return Reply{}, noField(path)
+	}
 	if layer, err = layer.With(path, value); err != nil {
 		return Reply{}, err
 	}
 	field, _ := policy.Lookup(path)
 	doc := policy.Merge(policy.Source{Layer: layer}).Document
 	return c.write(ctx, in, layer, field.Phrase(&doc))
-}
-
-// value reads words as the value of a field: people and rooms may be given as links, rooms as aliases.
-func (c *Call) value(ctx context.Context, words []word) (string, error) {
-	parts := make([]string, len(words))
-	for i, w := range words {
-		parts[i] = w.text
-		switch sigil, full, _ := w.identifier(); sigil {
-		case '@', '!':
-			parts[i] = full
-		case '#':
-			p, ok := w.place()
-			if !ok {
-				return "", fault(room.Say("no.room.value", "text", w.text))
-			}
-			r, _, err := c.resolve(ctx, p)
-			if err != nil {
-				return "", err
-			}
-			parts[i] = string(r)
-		}
-	}
-	return strings.Join(parts, " "), nil
 }
 
 func unsetPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
@@ -189,6 +195,9 @@ func unsetPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	path := c.words["field"][0].text
 	without := layer.Without(path)
 	if len(without.Paths()) == len(layer.Paths()) {
+		if _, known := policy.Lookup(path); !known {
+			return Reply{}, noField(path)
+		}
 		return Reply{}, fault(room.Say("policy.not_set", "path", path))
 	}
 	return c.write(ctx, in, without, room.Say("policy.unset", "path", path))

@@ -17,6 +17,8 @@ import (
 func pruneCommand() Command {
 	return Command{
 		Name: "prune", Level: User,
+		Loose:  []string{"withdrawall", "purge"},
+		See:    []string{"tree", "uninvite"},
 		Params: []Param{oneBranch(), inRoom(), asBot()},
 		Run:    runPrune, Decide: decidePrune,
 	}
@@ -95,7 +97,7 @@ func tellStays(t *Text, stays []judge.Judgement) {
 	var reasons []string
 	whose := map[string][]judge.Judgement{}
 	for _, j := range stays {
-		why := j.Explain().String()
+		why := j.Explain().Phrase().String()
 		if len(whose[why]) == 0 {
 			reasons = append(reasons, why)
 		}

@@ -9,6 +9,8 @@ import (
 func quotaCommand() Command {
 	return Command{
 		Name: "quota", Level: User,
+		Words: []string{"quotas"}, Loose: []string{"limit", "limits", "left"},
+		See:    []string{"policy", "why"},
 		Params: []Param{inRoom()},
 		Run:    runQuota,
 	}

@@ -73,6 +73,12 @@ func (t *Text) Line() *Text { return t.add(piece{line: true}) }
 // Add adds another text, whole or not at all, as Say does.
 func (t *Text) Add(other Text) *Text { return t.add(piece{whole: &other}) }
 
+// Append adds the pieces of another text.
+func (t *Text) Append(other Text) *Text {
+	t.pieces = append(t.pieces, other.pieces...)
+	return t
+}
+
 func (t *Text) add(p piece) *Text {
 	t.pieces = append(t.pieces, p)
 	return t
@@ -210,15 +216,23 @@ func (r Reply) Notice(m Message) *event.MessageEventContent {
 	return c
 }
 
+// shown is the event that clients show for the message: of an edit, the edited one.
+func (m Message) shown() id.EventID {
+	if m.Edits != "" {
+		return m.Edits
+	}
+	return m.Event
+}
+
 // relation makes a content a reply to the message, in the message's thread if there is one.
 func (m Message) relation() *event.RelatesTo {
 	switch {
 	case m.Event == "":
 		return nil
 	case m.Thread != "":
-		return (&event.RelatesTo{}).SetThread(m.Thread, m.Event)
+		return (&event.RelatesTo{}).SetThread(m.Thread, m.shown())
 	}
-	return (&event.RelatesTo{}).SetReplyTo(m.Event)
+	return (&event.RelatesTo{}).SetReplyTo(m.shown())
 }
 
 // Picture returns the content of the picture, a reply to the command, which was uploaded to a URI
@@ -243,5 +257,5 @@ func (r Reply) Reaction(m Message) *event.ReactionEventContent {
 	if r.React == "" {
 		return nil
 	}
-	return &event.ReactionEventContent{RelatesTo: event.RelatesTo{Type: event.RelAnnotation, EventID: m.Event, Key: r.React}}
+	return &event.ReactionEventContent{RelatesTo: event.RelatesTo{Type: event.RelAnnotation, EventID: m.shown(), Key: r.React}}
 }

@@ -16,6 +16,8 @@ import (
 func statsCommand() Command {
 	return Command{
 		Name: "stats", Level: User,
+		Words: []string{"statistics", "statistik"}, Loose: []string{"numbers", "count"},
+		See:    []string{"tree", "audit"},
 		Params: []Param{inRoom(), asPicture()},
 		Run:    runStats,
 	}

@@ -47,6 +47,7 @@ func (s *structured) split() (name, part string) {
 
 // take gives the arguments of a structured command to the parameters. Each must have the declared type.
 func (a *arguments) take(s *structured) error {
+	a.data = true
 	name, part := s.split()
 	forms := a.form.forms()
 	i := slices.IndexFunc(forms, func(f form) bool { return f.part == nil && part == "" || f.part != nil && f.part.Name == part })
@@ -105,8 +106,8 @@ func (p Param) decode(v exactjson.Value) (words []word, ok bool) {
 		case p.class == classText && p.many:
 			return splitWords(text), true
 		}
-		w := word{text: text, quoted: p.class == classText}
-		if !p.fits(w) {
+		w := word{text: text, raw: text, quoted: p.class == classText}
+		if !p.fits(w, "") {
 			return nil, false
 		}
 		words = append(words, w)
@@ -121,14 +122,13 @@ func (p Param) typed(v exactjson.Value) (text string, ok bool) {
 		n, err := strconv.ParseInt(v.Raw, 10, 64)
 		return strconv.FormatInt(n, 10), err == nil
 	case classPerson:
-		user, valid := word{text: text}.user("")
-		return text, isText && valid && string(user) == text
+		return text, isText && string(word{text: text}.read("").user) == text
 	case classRoom:
 		if !isText {
 			return roomValue(v)
 		}
-		p, valid := word{text: text}.place()
-		return text, valid && string(p.alias) == text
+		alias := word{text: text}.read("").place.alias
+		return text, alias != "" && string(alias) == text
 	default:
 		return text, isText
 	}
@@ -148,8 +148,7 @@ func roomValue(v exactjson.Value) (link string, ok bool) {
 	if len(via) > 0 {
 		link = id.RoomID(r).URI(via...).String()
 	}
-	p, isPlace := word{text: link}.place()
-	return link, isPlace && string(p.room) == r
+	return link, string(word{text: link}.read("").place.room) == r
 }
 
 // description is the form as clients read it.

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -23,12 +24,16 @@ const (
 type Command struct {
 	Name    string
 	Aliases []string
-	Level   Level   // the lowest level with permission
-	Before  []Param // parameters before the name of a part
-	Parts   []Part  // the first one with a fitting name is taken
-	Params  []Param // parameters after the name of a part
-	Run     run     // of the command without a part
-	Decide  decide  // runs on the reaction to a card of Run; nil: Run makes no card
+	Words   []string // other words for it, which no other bot has: answered with a suggestion
+	Loose   []string // other words for it: suggested to people who address the bot
+	See     []string // commands to read about next
+	Level   Level    // the lowest level with permission
+	Before  []Param  // parameters before the name of a part
+	Parts   []Part   // the first one with a fitting name is taken
+	Params  []Param  // parameters after the name of a part
+	Records bool     // Run records each of its changes before it makes one
+	Run     run      // of the command without a part
+	Decide  decide   // runs on the reaction to a card of Run; nil: Run makes no card
 }
 
 // Part declares a command within a command, such as "set" in "!policy set". Its parameters are Command.Before, its own, and
@@ -105,6 +110,11 @@ func (f form) after() []Param {
 // params lists all parameters in order.
 func (f form) params() []Param { return slices.Concat(f.Before, f.after()) }
 
+// has reports whether a parameter of the form has the class.
+func (f form) has(c class) bool {
+	return slices.ContainsFunc(f.params(), func(p Param) bool { return p.class == c })
+}
+
 // usage is the form as people type it.
 func (f form) usage(prefix string) string {
 	words := []string{prefix + f.Name}
@@ -132,25 +142,43 @@ func (c *Command) usage(prefix string) string {
 func (c *Command) partOf(words []word) (form, []word) {
 	for i, p := range c.Parts {
 		names := strings.Fields(p.Name)
-		if len(words) >= len(names) && slices.EqualFunc(names, words[:len(names)], func(n string, w word) bool { return strings.EqualFold(n, w.text) }) {
+		if len(words) >= len(names) && slices.EqualFunc(names, words[:len(names)], func(n string, w word) bool { return strings.EqualFold(n, strings.TrimRight(w.text, ",;:.!?")) }) {
 			return form{c, &c.Parts[i]}, words[len(names):]
 		}
 	}
 	return form{c, nil}, words
 }
 
-// find looks a command up by its name or an alias.
-func (r *Runner) find(name string) *Command {
+// index is Table by the words that people use.
+type index struct {
+	named map[string]*Command // by name and alias
+	words map[string]string   // names by other words, which no other bot has
+	loose map[string]string   // names by further words
+}
+
+// index builds the index once.
+func (r *Runner) index() *index {
 	r.built.Do(func() {
-		r.named = map[string]*Command{}
+		i := &index{map[string]*Command{}, map[string]string{}, map[string]string{}}
 		for _, c := range Table() {
-			for _, name := range append(c.Aliases, c.Name) {
-				r.named[name] = &c
+			i.named[c.Name] = &c
+			for _, name := range c.Aliases {
+				i.named[name] = &c
+			}
+			for _, word := range c.Words {
+				i.words[word] = c.Name
+			}
+			for _, word := range c.Loose {
+				i.loose[word] = c.Name
 			}
 		}
+		r.indexed = i
 	})
-	return r.named[name]
+	return r.indexed
 }
+
+// find looks a command up by its name or an alias.
+func (r *Runner) find(name string) *Command { return r.index().named[name] }
 
 // names lists the commands of a level.
 func (r *Runner) names(l Level) (list []string) {
@@ -162,5 +190,36 @@ func (r *Runner) names(l Level) (list []string) {
 	return list
 }
 
-// Known reports whether a word names a command. The intake drops messages that begin with the prefix and another word.
-func (r *Runner) Known(name string) bool { return r.find(strings.ToLower(name)) != nil }
+// Known reports whether a word behind the prefix may concern the bot: it is the name of a command, or nearly one, or the bot's own. The intake
+// drops messages that begin with the prefix and another word.
+func (r *Runner) Known(name string) bool {
+	name = commandName(name)
+	return r.find(name) != nil || name == strings.ToLower(r.Self.Bot.Localpart()) || r.near(name, false) != ""
+}
+
+// commandName is a word as commands are named: without the punctuation of a sentence, in lower case.
+func commandName(word string) string { return strings.ToLower(strings.TrimRight(word, ".,:;!?…")) }
+
+// near finds the command that a word nearly is. A person who addresses the bot gets a guess by looser rules: behind the prefix alone, the
+// word may be another bot's.
+func (r *Runner) near(name string, addressed bool) string {
+	known := r.index()
+	if found := known.words[name]; found != "" {
+		return found
+	}
+	if found := known.loose[name]; addressed && found != "" {
+		return found
+	}
+	found := nearest(name, slices.Sorted(maps.Keys(known.named)))
+	if addressed {
+		return found
+	}
+	d := distance([]rune(name), []rune(found))
+	if found == "" || slices.Contains(otherBots, name) || len(found) < 4 || d > 1 && len(found) < 6 {
+		return ""
+	}
+	return found
+}
+
+// otherBots are commands of other bots that are nearly one of ours.
+var otherBots = []string{"quote", "quotes", "pong", "poll", "pin", "pins", "free", "state", "start", "list", "status", "who", "coin", "king", "sing"}

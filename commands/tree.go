@@ -13,6 +13,8 @@ import (
 func treeCommand() Command {
 	return Command{
 		Name: "tree", Level: User,
+		Words: []string{"invitetree", "invite-tree"}, Loose: []string{"baum", "graph"},
+		See:    []string{"whoinvited", "stats"},
 		Params: []Param{user().optional(), inRoom(), asPicture()},
 		Run:    runTree,
 	}

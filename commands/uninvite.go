@@ -5,7 +5,10 @@ import "usher/policy"
 func uninviteCommand() Command {
 	return Command{
 		Name: "uninvite", Level: User,
-		Params: []Param{users(), inRoom(), reason(), dryRun(), asBot()},
-		Run:    change(policy.ActionWithdraw),
+		Words: []string{"disinvite", "deinvite", "ausladen", "uninv", "withdraw"}, Loose: []string{"cancel", "revoke", "undo", "remove"},
+		See:     []string{"pending", "prune"},
+		Params:  []Param{users(), inRoom(), reason(), dryRun(), asBot()},
+		Records: true,
+		Run:     change(policy.ActionWithdraw),
 	}
 }

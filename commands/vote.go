@@ -63,7 +63,7 @@ func (c *Call) voteOne(ctx context.Context, in id.RoomID, n int64, choice invite
 	}
 	switch {
 	case ballot.Code != "":
-		line.Tell(room.Say("vote.refused", "number", n).Holding(room.ReadPhrase(ballot.Sentence))).Reason(ballot.Code)
+		line.Tell(room.Say("vote.refused", "number", n).Holding(ballot.Sentence)).Reason(ballot.Code)
 	case ballot.Card.State == invites.CardOpen:
 		line.Say("vote.counted", "number", n, "for", ballot.For, "votes", ballot.Card.Votes, "against", ballot.Against)
 	default:

@@ -11,6 +11,8 @@ import (
 func whoInvitedCommand() Command {
 	return Command{
 		Name: "whoinvited", Level: User,
+		Words: []string{"who-invited", "invitedby", "whoinvites", "whoinvite"}, Loose: []string{"who", "inviter"},
+		See:    []string{"tree", "pending"},
 		Params: []Param{users(), inRoom()},
 		Run:    runWhoInvited,
 	}

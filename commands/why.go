@@ -13,8 +13,10 @@ import (
 func whyCommand() Command {
 	return Command{
 		Name: "why", Level: User,
+		Words: []string{"warum", "whynot", "why-not"}, Loose: []string{"explain", "can", "may"},
+		See: []string{"quota", "policy"},
 		Params: []Param{
-			users(), choice("action", room.Say("param.action"), "invite", "join", "knock", "kick", "ban", "unban").optional(), inRoom(), asBot(),
+			guests(), choice("action", room.Say("param.action"), "invite", "join", "knock", "kick", "ban", "unban").optional(), inRoom(), asBot(),
 		},
 		Run: runWhy,
 	}

@@ -1,18 +1,16 @@
 package commands
 
 import (
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
 
 	"maunium.net/go/mautrix/id"
-)
 
-// word is one word of a command. A quoted one is always text, never a flag or an identifier.
-type word struct {
-	text   string
-	quoted bool
-}
+	"usher/room"
+)
 
 // class is the kind of a word.
 type class int
@@ -21,129 +19,39 @@ type class int
 const (
 	classText   class = iota
 	classPerson       // looks like a user, though its id may be invalid
-	classRoom         // an id or an alias of a room
-	classFlag         // begins with two dashes
+	classRoom         // looks like a room, though its id may be invalid
+	classOdd          // looks like a Matrix identifier, of neither a user nor a room
+	classFlag         // begins with dashes
 	classNumber       // a number of a card, or a range of these
 	classSpan         // a length of time, a date or a time
 )
 
 // class tells the kind of a word. No other function decides it.
-func (w word) class() class {
-	if w.quoted {
-		return classText
-	}
-	if w.flag() != "" {
-		return classFlag
-	}
-	if sigil, _, _ := w.identifier(); sigil == '@' {
+func (w word) class(asker id.UserID) class {
+	if w.name || w.reply {
 		return classPerson
 	}
-	if _, ok := w.place(); ok {
-		return classRoom
+	if !w.quoted {
+		if w.flag() != "" {
+			return classFlag
+		}
+		if _, _, ok := fromTo(w.text); ok {
+			return classNumber
+		}
+		if _, ok := Since(w.text, time.Time{}); ok {
+			return classSpan
+		}
 	}
-	if _, _, ok := fromTo(w.text); ok {
-		return classNumber
-	}
-	if _, ok := Since(w.text, time.Time{}); ok {
-		return classSpan
-	}
-	return classText
+	return w.read(asker).class
 }
 
-// splitWords splits at white space. Double quotes, straight or typographic, hold words together; a backslash keeps the
-// character after it inside quotes. An unclosed quote is an ordinary character.
-func splitWords(s string) []word {
-	var words []word
-	vain := map[string]int{} // by closing quote: the length of the text behind an opening quote without it
-	for {
-		s = strings.TrimLeftFunc(s, unicode.IsSpace)
-		if s == "" {
-			return words
-		}
-		opening, closing := quoteOf(s)
-		if after, was := vain[closing]; closing != "" && (!was || len(s) <= after) { // else it would meet the same one again
-			text, rest, ok := quotedWord(s[len(opening):], closing)
-			if ok {
-				words = append(words, word{text, true})
-				s = rest
-				continue
-			}
-			vain[closing] = len(rest)
-		}
-		end := strings.IndexFunc(s, unicode.IsSpace)
-		if end < 0 {
-			end = len(s)
-		}
-		words = append(words, word{s[:end], false})
-		s = s[end:]
-	}
-}
-
-// quoteOf returns the quote at the start of a text, and its closing quote.
-func quoteOf(s string) (opening, closing string) {
-	for _, pair := range [...][2]string{{`"`, `"`}, {"“", "”"}, {"„", "“"}} {
-		if strings.HasPrefix(s, pair[0]) {
-			return pair[0], pair[1]
-		}
-	}
-	return "", ""
-}
-
-// quotedWord reads a word up to its closing quote, and returns the text behind it. ok is false if no word ends there.
-func quotedWord(s, closing string) (text, rest string, ok bool) {
-	var out strings.Builder
-	for i := 0; i < len(s); i++ {
-		if strings.HasPrefix(s[i:], closing) {
-			rest = s[i+len(closing):]
-			first := strings.TrimLeftFunc(rest, unicode.IsSpace)
-			return out.String(), rest, rest == "" || len(first) < len(rest)
-		}
-		if s[i] == '\\' && i+1 < len(s) {
-			i++
-		}
-		out.WriteByte(s[i])
-	}
-	return "", "", false
-}
-
-// identifier reads a word as a Matrix identifier or a link to one, with its sigil and the servers in the
-// link. A comma or a stop after it belongs to the sentence.
-func (w word) identifier() (sigil byte, full string, via []string) {
-	if w.quoted {
-		return 0, "", nil
-	}
-	text := strings.TrimRight(w.text, ",;:.")
-	if link, err := id.ParseMatrixURIOrMatrixToURL(text); err == nil {
-		if link.MXID2 != "" {
-			return 0, "", nil
-		}
-		return byte(link.Sigil1), link.PrimaryIdentifier(), link.Via
-	}
-	if len(text) > 1 && strings.IndexByte("@#!", text[0]) >= 0 {
-		return text[0], text, nil
-	}
-	return 0, "", nil
-}
-
-// user reads a word as a user. A name without a server is one on the asker's own.
-func (w word) user(asker id.UserID) (id.UserID, bool) {
-	sigil, full, _ := w.identifier()
-	if sigil != '@' {
-		return "", false
-	}
-	if !strings.Contains(full, ":") {
-		full += ":" + asker.Homeserver()
-	}
-	user := id.UserID(full)
-	if localpart, _, err := user.ParseAndValidateRelaxed(); err != nil || localpart == "" || !plainID(full) {
-		return "", false
-	}
-	return user, true
-}
-
-// plainID refuses identifiers with white space or invisible characters, which deceive readers.
-func plainID(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || hidden(r) })
+// reading is a word read as an identifier, or as a link to one.
+type reading struct {
+	class class // classText: it is none
+	user  id.UserID
+	place place
+	bare  bool        // a user id without its sigil, or an e-mail address
+	wrong room.Phrase // the reason why there can be no such user or room; empty: there can
 }
 
 // place is a room as typed: an id, or an alias to be resolved.
@@ -153,18 +61,192 @@ type place struct {
 	via   []string
 }
 
-// place reads a word as a room.
-func (w word) place() (place, bool) {
-	sigil, full, via := w.identifier()
-	switch {
-	case !plainID(full) || len(full) > 255:
-		return place{}, false
-	case sigil == '!':
-		return place{room: id.RoomID(full), via: via}, true
-	case sigil == '#' && strings.Contains(full, ":"):
-		return place{alias: id.RoomAlias(full), via: via}, true
+// name is the id or the alias.
+func (p place) name() string {
+	if p.alias != "" {
+		return string(p.alias)
 	}
-	return place{}, false
+	return string(p.room)
+}
+
+// read reads a word as an identifier. A name without a server is on the asker's own; without an asker it is invalid. Several words in
+// quotes are text.
+func (w word) read(asker id.UserID) reading {
+	if w.name || w.reply || w.quoted && strings.ContainsFunc(strings.TrimSpace(w.text), unicode.IsSpace) {
+		return reading{}
+	}
+	if len(w.text) > maxWord {
+		if startsAsIdentifier(w.text) {
+			return reading{class: classOdd, wrong: room.Say("no.link", "text", w.text)}
+		}
+		return reading{}
+	}
+	core := peel(w.text)
+	l, isLink := readLink(core)
+	switch {
+	case w.shows != "":
+		return reading{class: classOdd, wrong: room.Say("no.two", "shown", w.shows, "meant", l.full)}
+	case !isLink:
+		r := readTyped(core, asker)
+		if r.bare && w.quoted {
+			return reading{}
+		}
+		return r
+	case l.full == "":
+		return reading{class: classOdd, wrong: room.Say("no.link", "text", w.text)}
+	}
+	r := readSigil(l.full, "", true)
+	r.place.via = l.via
+	if l.foreign && r.wrong.Empty() {
+		r.wrong = room.Sentences(room.Say("no.host", "text", w.text), room.Say("suggest", "name", l.full))
+	}
+	return r
+}
+
+// maxWord is the length in bytes of the longest word that can be a link.
+const maxWord = 2048
+
+// Forms of identifiers without their sigil.
+var (
+	mail     = regexp.MustCompile(`^(?i:mailto:)?([^@:\s]+)@([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)$`)
+	sigilled = regexp.MustCompile(`^[A-Za-z0-9._=/+-]+:[A-Za-z0-9.-]+(?::[0-9]+)?$`)
+	ownName  = regexp.MustCompile(`^[A-Za-z0-9._=/+-]+$`)
+	topLevel = regexp.MustCompile(`\.[A-Za-z-]{2,}(?::[0-9]+)?$`)
+)
+
+// readTyped reads an identifier that is no link.
+func readTyped(core string, asker id.UserID) reading {
+	if core == "" {
+		return reading{}
+	}
+	if strings.IndexByte("@#!", core[0]) >= 0 {
+		return readSigil(core, asker, false)
+	}
+	if m := mail.FindStringSubmatch(core); m != nil {
+		return reading{class: classPerson, bare: true, wrong: noUser(core, "@"+m[1]+":"+m[2])}
+	}
+	_, server, _ := strings.Cut(core, ":")
+	if !sigilled.MatchString(core) || !topLevel.MatchString(server) && (asker == "" || !strings.EqualFold(server, asker.Homeserver())) {
+		return reading{}
+	}
+	r := readSigil("@"+core, asker, false)
+	r.bare = true
+	return r
+}
+
+// readSigil reads an identifier by its sigil.
+func readSigil(full string, asker id.UserID, isLink bool) reading {
+	first, _ := firstRune(full[1:])
+	switch {
+	case full[0] == '@':
+		return readUser(full, asker, isLink)
+	case full[0] == '#':
+		return readAlias(full, asker)
+	case first < 0 || !unicode.IsLetter(first) && !unicode.IsNumber(first) && !strings.ContainsRune("_-+=/", first):
+		return reading{} // an exclamation mark
+	}
+	r := reading{class: classRoom, place: place{room: id.RoomID(full)}}
+	_, server, has := strings.Cut(full, ":")
+	if !plainID(full) || len(full) > maxID || has && !validServer(server) {
+		r.wrong = room.Say("no.room", "text", full)
+	}
+	return r
+}
+
+func firstRune(s string) (rune, bool) {
+	for _, r := range s {
+		return r, true
+	}
+	return -1, false
+}
+
+// groups are words for everybody, which name nobody.
+var groups = []string{"room", "all", "everyone", "everybody", "here", "channel", "alle", "tous", "todos"}
+
+// readUser reads a user id.
+func readUser(full string, asker id.UserID, isLink bool) reading {
+	r := reading{class: classPerson}
+	local, server, has := strings.Cut(full[1:], ":")
+	own := ""
+	if asker != "" {
+		own = asker.Homeserver()
+	}
+	switch {
+	case !has && slices.Contains(groups, strings.ToLower(local)):
+		r.wrong = room.Say("no.group", "text", full)
+	case !isLink && strings.Contains(local, "@"):
+		r.wrong = noUser(full, fediverse(local, server))
+	case !has && (own == "" || strings.EqualFold(local, own) || !ownName.MatchString(local)):
+		r.wrong = noUser(full, "")
+	case !has:
+		server = own
+	case strings.EqualFold(server, own):
+		server = own // keyboards of phones begin names with a capital
+	case strings.HasPrefix(server, ":") || !validServer(server):
+		r.wrong = noUser(full, "")
+	}
+	user := "@" + local + ":" + server
+	if r.wrong.Empty() && (local == "" || !plainID(user) || len(user) > maxID) {
+		r.wrong = noUser(full, "")
+	}
+	if r.wrong.Empty() {
+		r.user = id.UserID(user)
+	}
+	return r
+}
+
+// fediverse guesses the user meant by @name@server, or by a sigil typed twice.
+func fediverse(local, server string) string {
+	name, host, found := strings.Cut(strings.TrimLeft(local, "@"), "@")
+	if !found {
+		host = server
+	}
+	if name == "" || host == "" {
+		return "@" + name
+	}
+	return "@" + name + ":" + host
+}
+
+// readAlias reads an alias of a room.
+func readAlias(full string, asker id.UserID) reading {
+	r := reading{class: classRoom}
+	_, server, has := strings.Cut(full[1:], ":")
+	switch {
+	case strings.HasPrefix(full[1:], ":") || !strings.ContainsFunc(full, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }):
+		r.wrong = room.Say("no.room", "text", full)
+	case has && asker != "" && strings.EqualFold(server, asker.Homeserver()):
+		full = strings.TrimSuffix(full, server) + asker.Homeserver()
+	case has && !validServer(server):
+		r.wrong = room.Say("no.room", "text", full)
+	case !has && asker == "":
+		r.wrong = room.Say("no.room", "text", full)
+	case !has:
+		full += ":" + asker.Homeserver()
+	}
+	if r.wrong.Empty() && (!plainID(full) || len(full) > maxID) {
+		r.wrong = room.Say("no.room", "text", full)
+	}
+	if r.wrong.Empty() {
+		r.place.alias = id.RoomAlias(full)
+	}
+	return r
+}
+
+// maxID is the length of an identifier in bytes (https://spec.matrix.org/latest/appendices/#common-identifier-format).
+const maxID = 255
+
+// noUser refuses a text that can be no user id, and suggests one if a guess is given.
+func noUser(text, guess string) room.Phrase {
+	p := room.Say("no.user", "text", text)
+	if guess == "" {
+		return p
+	}
+	return room.Sentences(p, room.Say("suggest", "name", guess))
+}
+
+// plainID refuses identifiers with white space or invisible characters, which deceive readers.
+func plainID(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || hidden(r) })
 }
 
 // takeFlags splits words into flags and the others.
@@ -179,55 +261,21 @@ func takeFlags(words []word) (flags, others []word) {
 	return flags, others
 }
 
-// flag is the name of a flag, empty if the word is none. Keyboards make a dash of two hyphens: "—dry-run" must not become the reason
-// of a real invitation.
+// flag is the name of a flag, empty if the word is none. Keyboards make a dash of two hyphens, and people write one for two: neither
+// "—dry-run" nor "-dry-run" must become the reason of a real invitation.
 func (w word) flag() string {
-	for _, dash := range [...]string{"--", "—", "–"} {
-		if name, is := strings.CutPrefix(w.text, dash); is && !w.quoted {
+	if w.quoted {
+		return ""
+	}
+	for _, dash := range [...]string{"--", "—", "–", "−", "-"} {
+		name, is := strings.CutPrefix(w.text, dash)
+		first, _ := firstRune(name)
+		if !is || startsAsIdentifier(name) {
+			continue
+		}
+		if unicode.IsLetter(first) || dash != "-" && dash != "−" || name == "?" {
 			return name
 		}
 	}
 	return ""
-}
-
-// invocation splits a text into the command's name and its arguments. ok is false where the bot is not addressed: the text
-// begins neither with the prefix nor with the bot's name.
-func invocation(text, prefix string, bot id.UserID, names []string) (name string, args []word, mentioned, ok bool) {
-	text = strings.TrimSpace(text)
-	rest, found := strings.CutPrefix(text, prefix)
-	if !found {
-		rest, found = afterMention(text, bot, names)
-		mentioned = true
-	}
-	if !found || rest == "" {
-		return "", nil, mentioned, found && mentioned
-	}
-	words := splitWords(rest)
-	if len(words) == 0 || (!mentioned && unicode.IsSpace([]rune(rest)[0])) {
-		return "", nil, mentioned, mentioned
-	}
-	return strings.ToLower(words[0].text), words[1:], mentioned, true
-}
-
-// afterMention returns the text behind the bot's name at the start: its user id or a link to it, or one of its names
-// with a colon or a comma and a space.
-func afterMention(text string, bot id.UserID, names []string) (string, bool) {
-	words := splitWords(text)
-	if len(words) == 0 {
-		return "", false
-	}
-	if sigil, full, _ := words[0].identifier(); sigil == '@' && id.UserID(full) == bot {
-		rest := strings.TrimPrefix(text, words[0].text)
-		return strings.TrimLeft(rest, " \t\n:,"), true
-	}
-	for _, name := range append([]string{"@" + bot.Localpart(), bot.Localpart()}, names...) {
-		if name == "" || len(text) <= len(name) || !strings.EqualFold(text[:len(name)], name) {
-			continue
-		}
-		rest := text[len(name):]
-		if (rest[0] == ':' || rest[0] == ',') && (len(rest) == 1 || unicode.IsSpace(rune(rest[1]))) {
-			return strings.TrimLeft(rest, " \t\n:,"), true
-		}
-	}
-	return "", false
 }

@@ -74,13 +74,15 @@ func TestUser(t *testing.T) {
 		{"https://matrix.to/#/!room:here/$event", ""},
 	}
 	for _, tt := range tests {
-		got, ok := word{text: tt.in}.user("@me:asker.org")
-		if string(got) != tt.want || ok != (tt.want != "") {
-			t.Errorf("%q: got %q %v, want %q", tt.in, got, ok, tt.want)
+		if got := (word{text: tt.in}).read("@me:asker.org").user; string(got) != tt.want {
+			t.Errorf("%q: got %q, want %q", tt.in, got, tt.want)
 		}
 	}
-	if _, ok := (word{text: "@bob:here", quoted: true}).user("@me:asker.org"); ok {
-		t.Error("a quoted word is no user")
+	if got := (word{text: "@bob:here", quoted: true}).read("@me:asker.org").user; got != "@bob:here" {
+		t.Errorf("an id in quotes: got %q", got)
+	}
+	if got := (word{text: "ask @bob:here", quoted: true}).read("@me:asker.org").class; got != classText {
+		t.Errorf("words in quotes: got %d", got)
 	}
 }
 
@@ -101,9 +103,9 @@ func TestPlace(t *testing.T) {
 		{in: "#1"}, {in: "lobby"}, {in: "@bob:here"}, {in: "#lob\u200bby:here"},
 	}
 	for _, tt := range tests {
-		got, ok := word{text: tt.in}.place()
-		if got.room != tt.room || got.alias != tt.alias || !slices.Equal(got.via, tt.via) || ok != (tt.room != "" || tt.alias != "") {
-			t.Errorf("%q: got %+v %v", tt.in, got, ok)
+		got := word{text: tt.in}.read("").place
+		if got.room != tt.room || got.alias != tt.alias || !slices.Equal(got.via, tt.via) {
+			t.Errorf("%q: got %+v", tt.in, got)
 		}
 	}
 }
@@ -118,23 +120,29 @@ func TestInvocation(t *testing.T) {
 	}{
 		{"!invite @bob:here", "invite", 1, false, true},
 		{"  !Invite", "invite", 0, false, true},
-		{"! invite", "", 0, false, false},
+		{"! invite", "invite", 0, false, true}, // only answered with a suggestion
 		{"!", "", 0, false, false},
-		{"hello !invite", "", 0, true, false},
+		{"hello !invite", "", 0, false, false},
 		{"@usher:here: invite @bob:here", "invite", 1, true, true},
 		{"@usher:here invite", "invite", 0, true, true},
 		{"https://matrix.to/#/@usher:here: invite x", "invite", 1, true, true},
 		{"usher: help", "help", 0, true, true},
 		{"Usher, help", "help", 0, true, true},
 		{"The Doorkeeper: help", "help", 0, true, true},
-		{"usher is a nice bot", "", 0, true, false},
-		{"@usher:elsewhere: help", "", 0, true, false},
+		{"usher is a nice bot", "", 0, false, false},
+		{"@usher:elsewhere: help", "", 0, false, false},
 		{"@usher:here", "", 0, true, true},
+		{"@usher help", "help", 0, true, true},
+		{"!usher help", "help", 0, true, true},
+		{"!Usher: help", "help", 0, true, true},
+		{"!ushers help", "ushers", 1, false, true},
+		{"！ping", "ping", 0, false, true},
+		{"\u200b!ping.", "ping", 0, false, true},
 	}
 	for _, tt := range tests {
-		name, args, mentioned, ok := invocation(tt.in, "!", "@usher:here", []string{"The Doorkeeper"})
-		if name != tt.name || len(args) != tt.args || mentioned != tt.mentioned || ok != tt.ok {
-			t.Errorf("%q: got %q %d %v %v", tt.in, name, len(args), mentioned, ok)
+		g, ok := invoked(tt.in, "!", "@usher:here", []string{"The Doorkeeper"})
+		if g.name != tt.name || len(g.words) != tt.args || g.mentioned != tt.mentioned || ok != tt.ok {
+			t.Errorf("%q: got %+v %v", tt.in, g, ok)
 		}
 	}
 }
@@ -142,8 +150,10 @@ func TestInvocation(t *testing.T) {
 func TestParseMessageText(t *testing.T) {
 	tests := []struct{ name, content, want string }{
 		{"plain", `{"msgtype":"m.text","body":"!invite @bob:here"}`, "!invite @bob:here"},
-		{"a pill is the user it links to, whatever it shows",
+		{"a pill that shows somebody else",
 			`{"msgtype":"m.text","body":"!invite Bob","format":"org.matrix.custom.html","formatted_body":"!invite <a href=\"https://matrix.to/#/@eve:here\">@bob:here</a> hi"}`,
+			"!invite [@bob:here](https://matrix.to/#/@eve:here) hi"},
+		{"a pill with a name", `{"msgtype":"m.text","body":"!invite Bob","format":"org.matrix.custom.html","formatted_body":"!invite <a href=\"https://matrix.to/#/@eve:here\">Eve</a> hi"}`,
 			"!invite https://matrix.to/#/@eve:here hi"},
 		{"other links are words", `{"msgtype":"m.text","body":"x","format":"org.matrix.custom.html","formatted_body":"!invite <a href=\"https://example.org\">@bob:here</a>"}`,
 			"!invite @bob:here"},

@@ -69,6 +69,7 @@ appservice:
   advertise: door.example:29339
   as_token: aaaaaaaaaaaaaaaaaaaaaaaa
   hs_token: hhhhhhhhhhhhhhhhhhhhhhhh
+  query_token: true
   bot: {username: door, displayname: "Door", avatar: "mxc://hs.example/abc"}
   max_body_size: 64 MB
   request_timeout: 45s
@@ -97,7 +98,7 @@ logging:
 	want := &Config{
 		Homeserver: Homeserver{"https://hs.example", "localhost:8448"},
 		Appservice: Appservice{"door", "unix:///run/door.sock", "unix:/run/door.sock", "door.example:29339", "aaaaaaaaaaaaaaaaaaaaaaaa",
-			"hhhhhhhhhhhhhhhhhhhhhhhh", Bot{"door", "Door", "mxc://hs.example/abc"}, 64e6, 45 * time.Second},
+			"hhhhhhhhhhhhhhhhhhhhhhhh", true, Bot{"door", "Door", "mxc://hs.example/abc"}, 64e6, 45 * time.Second},
 		Puppet:          Puppet{true, "door-puppet", "pppppppppppppppppppppppp", "qqqqqqqqqqqqqqqqqqqqqqqq", []string{"@*:localhost:8448"}},
 		Commands:        Commands{"?", time.Hour, 5, 0, true},
 		Permissions:     Permissions{"*": LevelUser, "@a:b": LevelOperator},
@@ -342,8 +343,14 @@ func TestLoad(t *testing.T) {
 	if err := os.Chmod(path, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if _, warnings, err = Load(path, []string{pickleKey}); err != nil || len(warnings) != 0 {
+	if _, warnings, err = Load(path, []string{pickleKey}); err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "its group may read it (mode 0640)") {
 		t.Errorf("readable by a group: %v, %v", warnings, err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, warnings, err = Load(path, []string{pickleKey}); err != nil || len(warnings) != 0 {
+		t.Errorf("readable by its owner only: %v, %v", warnings, err)
 	}
 	if _, _, err := Load(filepath.Dir(path), nil); !isFaults(err) {
 		t.Errorf("a folder: %v", err)

@@ -16,6 +16,9 @@ type Settings struct {
 	Listen            string // appservice.listen
 }
 
+// ExampleDomain is homeserver.domain in the example config.
+const ExampleDomain = "example.org"
+
 // Example makes a config from the example with its comments. Each placeholder becomes a token of 32 bytes from random, in
 // hexadecimal.
 func Example(template []byte, random io.Reader, s Settings) ([]byte, error) {
@@ -32,7 +35,7 @@ func Example(template []byte, random io.Reader, s Settings) ([]byte, error) {
 		{"http://localhost:8008", s.HomeserverAddress},
 		{example.Appservice.Address, s.Address},
 		{example.Appservice.Listen, s.Listen},
-		{"example.org", s.Domain},
+		{ExampleDomain, s.Domain},
 	} {
 		if put.new != "" && !strings.ContainsAny(put.new, " \t\r\n\"'#{}[],") { // Load reports the others
 			text = strings.ReplaceAll(text, put.old, put.new)

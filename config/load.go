@@ -25,11 +25,23 @@ func Load(path string, environ []string) (*Config, []string, error) {
 		return nil, nil, &Faults{path, []Fault{{Problem: "can't be read: " + err.Error(), Fix: "name a file that Usher may read"}}}
 	}
 	c, warnings, err := Parse(path, data, environ)
-	if info, statErr := os.Stat(path); statErr == nil && info.Mode().Perm()&0o007 != 0 {
-		warnings = append(warnings, fmt.Sprintf("%s holds secrets and everybody on this machine may read it (mode %04o): chmod 600 %s",
-			path, info.Mode().Perm(), path))
+	if info, statErr := os.Stat(path); statErr == nil {
+		warnings = append(warnings, tooOpen(path, info.Mode().Perm())...)
 	}
 	return c, warnings, err
+}
+
+// tooOpen warns of a file with secrets that others than its owner may read or write.
+func tooOpen(path string, mode fs.FileMode) []string {
+	others := "everybody on this machine"
+	switch {
+	case mode&0o007 != 0:
+	case mode&0o070 != 0:
+		others = "each member of its group"
+	default:
+		return nil
+	}
+	return []string{fmt.Sprintf("%s holds secrets and %s may read it (mode %04o): chmod 600 %s", path, others, mode, path)}
 }
 
 // Parse is Load for the content of a file. Faults show name as the name of the file.

@@ -2,7 +2,6 @@ package config
 
 import (
 	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -112,7 +111,7 @@ func checkUser(user string) *wrong {
 		return &wrong{quote(user) + " is no Matrix ID", "write one such as @admin:example.org"}
 	case !isServerName(server):
 		return &wrong{quote(server) + " is no server name", "write a whole Matrix ID, such as @admin:example.org"}
-	case len(user) > 255:
+	case len(user) > room.MaxID:
 		return &wrong{"is longer than a Matrix ID may be", "write at most 255 bytes"}
 	}
 	return nil
@@ -141,22 +140,19 @@ func checkPermission(key string) *wrong {
 	return &wrong{"is neither a Matrix ID nor a server name", fix}
 }
 
-var hostName = regexp.MustCompile(`\A[A-Za-z0-9.-]{1,255}\z`)
-
-// isServerName follows https://spec.matrix.org/latest/appendices/#server-name.
+// isServerName reports whether a server may have a name: it has the grammar of the specification, and a port and an IPv6 address that
+// exist.
 func isServerName(name string) bool {
-	if len(name) > 230 {
-		return false
+	host, port := name, ""
+	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, ']') {
+		host, port = name[:i], name[i+1:]
 	}
-	if strings.HasPrefix(name, "[") {
-		literal, rest, ok := strings.Cut(name[1:], "]")
-		ip, err := netip.ParseAddr(literal)
-		return ok && err == nil && ip.Is6() && ip.Zone() == "" && (rest == "" || rest[0] == ':' && isPort(rest[1:]))
-	}
-	host, port, found := strings.Cut(name, ":")
-	return hostName.MatchString(host) && (!found || isPort(port))
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return room.ValidServerName(name) && len(name) <= 230 && (port == "" || isPort(port)) &&
+		(host[0] != '[' || err == nil && ip.Is6())
 }
 
+// isPort reports whether a text is the number of a port.
 func isPort(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 16)
 	return err == nil && n > 0 && s[0] != '+'

@@ -9,10 +9,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
@@ -83,18 +86,49 @@ func Place(at store.Config) string {
 	return whole
 }
 
+// Server makes the HTTP server of a listening socket. It closes connections that are too slow with a request; a handler that
+// knows its client may set a later deadline for the body.
+func Server(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: slowest, ReadTimeout: slowest, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	}
+}
+
+// slowest is the longest time of a request of a client that has shown no token.
+const slowest = 10 * time.Second
+
+// socketMode lets the user and the group of the process connect to a Unix socket. The group is the homeserver's, if it runs as
+// another user.
+const socketMode = 0o660
+
 // Listen opens the socket of a setting, host:port or unix:/path. It removes a Unix socket left behind by an earlier
-// process; a socket in use is an error.
+// process. A socket in use, or a file of another kind at the path, is an error.
 func Listen(setting string) (net.Listener, error) {
 	network, address := config.Network(setting)
-	if network == "unix" {
+	if network != "unix" {
+		return net.Listen(network, address)
+	}
+	switch there, err := os.Lstat(address); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, err
+	case there.Mode().Type() != fs.ModeSocket:
+		return nil, fmt.Errorf("%s is there already, and is no socket", address)
+	default:
 		if conn, err := net.Dial(network, address); err == nil {
 			_ = conn.Close()
 			return nil, fmt.Errorf("%s is in use", address)
 		}
-		if err := os.Remove(address); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := os.Remove(address); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
-	return net.Listen(network, address)
+	listener, err := net.Listen(network, address)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(address, socketMode); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	return listener, nil
 }

@@ -31,7 +31,7 @@ func TestEncryptionOff(t *testing.T) {
 		s.owner.Invite(room, member.ID)
 		member.Join(room)
 		s.owner.AwaitMember(room, member.ID, "join")
-		member.Say(room, "!invite @other:usher.test") // which would need a card
+		member.Say(room, "!invite "+string(s.Account("other").ID)) // which would need a card
 		s.owner.SetState(room, policyEvent, "", m{"version": 1})
 		last := s.Account("last")
 		s.owner.Say(room, "!invite "+string(last.ID)) // in the order of the room
@@ -50,7 +50,7 @@ func TestEncryptionOff(t *testing.T) {
 	if len(uploads) != 0 {
 		t.Errorf("it tried: %+v", uploads)
 	}
-	if n := strings.Count(s.Usher.Tail(10000), "I say nothing there"); n != 2 {
+	if n := strings.Count(s.Usher.Tail(10000), "encryption is off"); n != 2 {
 		t.Errorf("it logged %d times that rooms are encrypted", n)
 	}
 }

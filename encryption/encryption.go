@@ -6,7 +6,7 @@
 //	go d.Run(ctx)                                   // sets the device up and receives keys until ctx ends
 //	ev, err = d.Open(ctx, ev)                       // an m.room.encrypted event → the event that its sender encrypted
 //	kind, content, err = d.Seal(ctx, r, kind, content) // the same event in a plain room, m.room.encrypted in an encrypted one
-//	d.Changed(r, eventType)                         // for every state event: the members decide who gets the next key
+//	d.Invalidate(r)                                 // when its members, history visibility or encryption change: they decide who gets the next key
 //
 // The device is logged in by itself, apart from the appservice's user, and receives keys by /sync. Its keys are in a database of their
 // own (store.Keys), encrypted with Options.PickleKey. Only one process may run the device of one such database at a time.
@@ -41,14 +41,8 @@ import (
 	"usher/store"
 )
 
-// Errors of Open and Seal.
+// Errors of Open and Seal, besides invites.ErrNoKey, invites.ErrUnreadable and invites.ErrReplay.
 var (
-	// ErrNoKey means the key of an event has not arrived. It may arrive later.
-	ErrNoKey = errors.New("encryption: the key has not arrived")
-	// ErrUnreadable means an event can never be decrypted, or its key is not its sender's own.
-	ErrUnreadable = errors.New("encryption: unreadable")
-	// ErrReplay means an event repeats the ciphertext of another event.
-	ErrReplay = errors.New("encryption: a replay")
 	// ErrNotReady means the device is not set up at the moment, so nothing can be encrypted.
 	ErrNotReady = errors.New("encryption: not set up yet")
 )
@@ -152,7 +146,7 @@ func (d *Device) Ready() bool {
 	return d.ready
 }
 
-// CaughtUp reports whether the keys that waited at the homeserver have arrived. Before that, ErrNoKey says nothing about the sender.
+// CaughtUp reports whether the keys that waited at the homeserver have arrived. Before that, invites.ErrNoKey says nothing about the sender.
 func (d *Device) CaughtUp() bool {
 	d.state.Lock()
 	defer d.state.Unlock()
@@ -265,17 +259,11 @@ func (d *core) arrived(r id.RoomID) {
 	}
 }
 
-// Changed has to be called for every state event in the stream: members and the history's visibility decide who may read the
-// bot's next event.
-func (d *Device) Changed(r id.RoomID, eventType string) {
-	switch eventType {
-	case "m.room.member", "m.room.encryption", "m.room.history_visibility":
-		d.Invalidate(r)
-	}
-}
-
 // Invalidate has the next event for a room sent with a new key.
 func (d *Device) Invalidate(r id.RoomID) { d.rooms.invalidate(r) }
+
+// InvalidateAll has the next event for each room sent with a new key.
+func (d *Device) InvalidateAll() { d.rooms.invalidateAll() }
 
 // cause strips the library's wrapper, which holds the request and with it the token.
 func cause(err error) error {

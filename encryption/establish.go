@@ -165,16 +165,32 @@ func (s *setup) login(ctx context.Context) (*mautrix.Client, error) {
 		client.AccessToken, client.DeviceID = resp.AccessToken, resp.DeviceID
 		return client, nil
 	}
-	var refused mautrix.HTTPError
-	if !errors.As(err, &refused) || refused.RespError == nil || refused.IsStatus(http.StatusTooManyRequests) || refused.IsStatus(http.StatusInternalServerError) {
+	if !withoutLogin(err) {
 		return nil, cause(err)
 	}
-	s.log.Info().Str("errcode", refused.RespError.ErrCode).Msg("no login for application services: making the device by MSC4190")
+	s.log.Info().AnErr("login", cause(err)).Msg("no login for application services: making the device by MSC4190")
 	client.SetAppServiceUserID = true
 	if err := client.CreateDeviceMSC4190(ctx, client.DeviceID, deviceName); err != nil {
-		return nil, errors.Join(fmt.Errorf("login: %w", cause(refused)), fmt.Errorf("making a device: %w", cause(err)))
+		return nil, errors.Join(fmt.Errorf("login: %w", cause(err)), fmt.Errorf("making a device: %w", cause(err)))
 	}
 	return client, nil
+}
+
+// withoutLogin reports whether the answer to a login says that the homeserver has no login for application services: 404 or 405, also
+// without an errcode as from a proxy that lets no login through, or another 4xx with an errcode. Other answers are trouble that passes.
+func withoutLogin(err error) bool {
+	var refused mautrix.HTTPError
+	if !errors.As(err, &refused) || refused.Response == nil {
+		return false
+	}
+	switch status := refused.Response.StatusCode; status {
+	case http.StatusNotFound, http.StatusMethodNotAllowed:
+		return true
+	case http.StatusTooManyRequests, http.StatusRequestTimeout:
+		return false
+	default:
+		return status >= 400 && status < 500 && refused.RespError != nil && refused.RespError.ErrCode != ""
+	}
 }
 
 // client returns a client with a token.

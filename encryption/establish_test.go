@@ -3,9 +3,14 @@ package encryption
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"maunium.net/go/mautrix"
 
 	"usher/store"
 	"usher/store/pgtest"
@@ -58,6 +63,46 @@ func TestTakeover(t *testing.T) {
 	}
 	if n := len(s.keys[bot]); n != 1 {
 		t.Errorf("the bot has %d devices", n)
+	}
+}
+
+// TestLoginRefused tells a homeserver without a login for application services from one in trouble.
+func TestLoginRefused(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status int
+		body   string
+		want   bool
+	}{
+		"unsupported":         {400, `{"errcode":"M_APPSERVICE_LOGIN_UNSUPPORTED"}`, true},
+		"unknown":             {400, `{"errcode":"M_UNKNOWN","error":"Unknown login type"}`, true},
+		"forbidden":           {403, `{"errcode":"M_FORBIDDEN"}`, true},
+		"unrecognized":        {404, `{"errcode":"M_UNRECOGNIZED"}`, true},
+		"not found":           {404, "404 page not found", true},
+		"a page":              {404, "<html>", true},
+		"method not allowed":  {405, "", true},
+		"a proxy forbids":     {403, "<html>", false},
+		"limited":             {429, `{"errcode":"M_LIMIT_EXCEEDED"}`, false},
+		"timeout":             {408, `{"errcode":"M_UNKNOWN"}`, false},
+		"error":               {500, `{"errcode":"M_UNKNOWN"}`, false},
+		"gateway":             {502, `{"errcode":"M_UNKNOWN"}`, false},
+		"nobody listens":      {0, "", false},
+		"success, no meaning": {200, "<html>", false},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if tt.status == 0 {
+				panic(http.ErrAbortHandler)
+			}
+			w.WriteHeader(tt.status)
+			_, _ = io.WriteString(w, tt.body)
+		}))
+		client, err := (&setup{o: Options{Homeserver: server.URL, Bot: bot}, http: http.DefaultClient}).client("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = client.Login(t.Context(), &mautrix.ReqLogin{}); err == nil || withoutLogin(err) != tt.want {
+			t.Errorf("%s: %v: %v", name, err, !tt.want)
+		}
+		server.Close()
 	}
 }
 

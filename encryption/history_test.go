@@ -80,7 +80,7 @@ func TestShareHistory(t *testing.T) {
 	}
 	early, reserved := open.say("welcome, later ones", bot), closed.say("between us", bot)
 	await(t, came)
-	for errors.Is(open.botReads(d, reserved), ErrNoKey) {
+	for errors.Is(open.botReads(d, reserved), invites.ErrNoKey) {
 		await(t, came)
 	}
 	if _, _, err := d.Seal(t.Context(), secret, "m.room.message", map[string]any{"body": "own"}); err != nil {

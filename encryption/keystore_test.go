@@ -6,6 +6,8 @@ import (
 	"errors"
 	"testing"
 
+	"usher/invites"
+
 	"github.com/rs/zerolog"
 )
 
@@ -22,7 +24,7 @@ func TestKeysAreKeptWholeOrNotAtAll(t *testing.T) {
 		}
 		ev := a.say("hello", bot)
 		<-met
-		if _, err := d.Open(t.Context(), ev); !errors.Is(err, ErrNoKey) {
+		if _, err := d.Open(t.Context(), ev); !errors.Is(err, invites.ErrNoKey) {
 			t.Fatalf("%s: got %v", kind, err)
 		}
 		if err := d.fail(`DROP TRIGGER broken`); err != nil {

@@ -16,8 +16,8 @@ import (
 )
 
 // Open decrypts an event. The returned event has the type and, in Raw, the content that its sender encrypted. The errors are
-// ErrNoKey, ErrUnreadable, ErrReplay, or internal errors, after which the caller should try again. The same event may be opened any
-// number of times.
+// invites.ErrNoKey, invites.ErrUnreadable, invites.ErrReplay, or internal errors, after which the caller should try again. The same event
+// may be opened any number of times.
 func (d *Device) Open(ctx context.Context, ev invites.Received) (invites.Received, error) {
 	sealed, err := parse(ev)
 	if err != nil {
@@ -29,7 +29,7 @@ func (d *Device) Open(ctx context.Context, ev invites.Received) (invites.Receive
 		return err
 	})
 	if errors.Is(err, ErrNotReady) {
-		err = fmt.Errorf("%w: %w", ErrNoKey, err)
+		err = fmt.Errorf("%w: %w", invites.ErrNoKey, err)
 	}
 	if err != nil {
 		return ev, err
@@ -46,17 +46,17 @@ func (d *Device) Open(ctx context.Context, ev invites.Received) (invites.Receive
 func (s *session) decrypt(ctx context.Context, ev invites.Received, sealed *event.Event) (*event.Event, error) {
 	clear, err := s.machine.DecryptMegolmEvent(ctx, sealed)
 	if fault := errors.Join(s.keys.takeFault(), ctx.Err()); store.Unfit(fault) {
-		return nil, fmt.Errorf("%w: %w", ErrUnreadable, fault)
+		return nil, fmt.Errorf("%w: %w", invites.ErrUnreadable, fault)
 	} else if fault != nil {
 		return nil, fault
 	}
 	switch {
 	case errors.Is(err, crypto.ErrNoSessionFound), errors.Is(err, crypto.ErrGroupSessionWithheld), errors.Is(err, olm.ErrUnknownMessageIndex):
-		return nil, fmt.Errorf("%w: %w", ErrNoKey, err)
+		return nil, fmt.Errorf("%w: %w", invites.ErrNoKey, err)
 	case errors.Is(err, crypto.ErrDuplicateMessageIndex):
-		return nil, fmt.Errorf("%w: %w", ErrReplay, err)
+		return nil, fmt.Errorf("%w: %w", invites.ErrReplay, err)
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+		return nil, fmt.Errorf("%w: %w", invites.ErrUnreadable, err)
 	}
 	return clear, s.checkSender(ctx, ev, sealed.Content.AsEncrypted().SessionID)
 }
@@ -71,7 +71,7 @@ func parse(ev invites.Received) (*event.Event, error) {
 		err = sealed.Content.ParseRaw(sealed.Type)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+		return nil, fmt.Errorf("%w: %w", invites.ErrUnreadable, err)
 	}
 	return sealed, nil
 }

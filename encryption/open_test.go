@@ -36,12 +36,12 @@ func TestOpen(t *testing.T) {
 		ev   invites.Received
 		want error
 	}{
-		{"replayed", again, ErrReplay},
-		{"malformed", broken, ErrUnreadable},
-		{"no JSON", invites.Received{Raw: json.RawMessage(`{`)}, ErrUnreadable},
-		{"without its key", b.say("hi", alice), ErrNoKey},
-		{"moved to another room", moved, ErrNoKey},
-		{"under another name", stolen, ErrUnreadable},
+		{"replayed", again, invites.ErrReplay},
+		{"malformed", broken, invites.ErrUnreadable},
+		{"no JSON", invites.Received{Raw: json.RawMessage(`{`)}, invites.ErrUnreadable},
+		{"without its key", b.say("hi", alice), invites.ErrNoKey},
+		{"moved to another room", moved, invites.ErrNoKey},
+		{"under another name", stolen, invites.ErrUnreadable},
 	} {
 		if _, err := d.Open(t.Context(), tt.ev); !errors.Is(err, tt.want) {
 			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)

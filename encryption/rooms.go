@@ -74,6 +74,15 @@ func (s *rooms) spoil(o *outbound) {
 	o.stale = true
 }
 
+// invalidateAll marks the sessions of all rooms as stale.
+func (s *rooms) invalidateAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.outbound {
+		o.stale = true
+	}
+}
+
 // forgetOutbound drops all sessions.
 func (s *rooms) forgetOutbound() {
 	s.mu.Lock()

@@ -46,11 +46,11 @@ func TestSeal(t *testing.T) {
 	if session() != before {
 		t.Error("a new session though nothing changed")
 	}
-	d.Changed(secret, "m.room.topic")
+	d.Invalidate("!other:x")
 	if session() != before {
-		t.Error("a new session after a change of topic")
+		t.Error("a new session after a change of another room")
 	}
-	d.Changed(secret, "m.room.member")
+	d.Invalidate(secret)
 	if session() == before {
 		t.Error("the old session after a change of members")
 	}

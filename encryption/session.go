@@ -147,7 +147,7 @@ func (s *session) checkSender(ctx context.Context, ev invites.Received, megolm i
 		return err
 	}
 	if key == nil || key.SourceUser != ev.Sender || key.KeySource != id.KeySourceDirect || len(key.ForwardingChains) > 0 {
-		return fmt.Errorf("%w: the key is not the sender's own", ErrUnreadable)
+		return fmt.Errorf("%w: the key is not the sender's own", invites.ErrUnreadable)
 	}
 	return nil
 }

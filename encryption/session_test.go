@@ -36,7 +36,7 @@ func TestUnfit(t *testing.T) {
 	}
 	odd := invites.Received{Event: "$odd", Room: secret, Sender: bob, Type: "m.room.encrypted",
 		Raw: json.RawMessage(`{"content":{"algorithm":"m.megolm.v1.aes-sha2","ciphertext":"AwgA","sender_key":"x","session_id":"\u0000"}}`)}
-	if _, err := r.Open(t.Context(), odd); !errors.Is(err, ErrUnreadable) {
+	if _, err := r.Open(t.Context(), odd); !errors.Is(err, invites.ErrUnreadable) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -49,7 +49,12 @@ const (
 	ToPolicy           // reads a policy again
 	ToSpaces           // looks at the policies that a room inherits
 	ToFollow           // follows a room to its successor
+	ToReread           // looks at a room anew after an event that can't be read
 )
+
+// Unreadable is the type of the events that the intake itself puts into the inbox where it can't tell which state of a room has changed.
+// The room is empty where not even that is known. The stream's events of this type are ignored.
+const Unreadable = "chat.usher.unreadable"
 
 // Caches is a set of caches.
 type Caches uint8
@@ -93,6 +98,7 @@ var table = []Row{
 	{Type: room.TypeTombstone, State: true, EmptyKey: true, Keep: Always, Handler: ToFollow},
 	{Type: room.TypeSpaceChild, State: true, Keep: Always, Handler: ToSpaces},
 	{Type: room.TypeSpaceParent, State: true, Keep: Always, Handler: ToSpaces},
+	{Type: Unreadable, State: true, EmptyKey: true, Handler: ToReread},
 	{Type: room.TypeEncryption, State: true, Invalidates: Keys},
 	{Type: room.TypeHistoryVisibility, State: true, Invalidates: Keys},
 }

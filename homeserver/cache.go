@@ -160,6 +160,9 @@ func (s *State) reset(c *cached) {
 	}
 }
 
+// outsideTTL is how long a room is believed to be closed to the bot. The event of the bot's own membership ends that at once.
+const outsideTTL = 10 * time.Second
+
 // keep stores what a fetch brought, unless it was taken off the room meanwhile.
 func (s *State) keep(c *cached, f *fetch) {
 	s.mu.Lock()
@@ -173,7 +176,7 @@ func (s *State) keep(c *cached, f *fetch) {
 	switch {
 	case errors.Is(f.err, invites.ErrNoView), f.err == nil && gone:
 		s.reset(c)
-		c.outside = true
+		c.outside, c.expires = true, s.o.Now().Add(outsideTTL)
 	case f.err == nil:
 		if f.key.Type == room.TypeMember {
 			s.bound()

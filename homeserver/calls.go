@@ -1,42 +1,70 @@
 package homeserver
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"maunium.net/go/mautrix/id"
 
 	"usher/exactjson"
 	"usher/invites"
 	"usher/room"
+	"usher/words"
 )
 
-// join joins a room, by id or alias, and returns its id.
+// other returns the first server among some that is not the homeserver itself; empty without one.
+func (c *connection) other(servers ...string) string {
+	for _, s := range servers {
+		if s != c.domain {
+			return s
+		}
+	}
+	return ""
+}
+
+// shows turns an answer into an error if it does not show the effect of the request, such as the id of the event that was sent.
+func shows(effect string, err error) error {
+	if err == nil && effect == "" {
+		return &invites.ActError{Class: invites.ClassFailed, Status: http.StatusOK, Err: errAnswer}
+	}
+	return err
+}
+
+// join joins a room, by id or alias, and returns its id. On Dendrite a join may go on after the answer, which is 202 then.
 func (c *Client) join(ctx context.Context, roomOrAlias string, via []string, as id.UserID, reason string) (id.RoomID, error) {
+	servers := via
+	if roomOrAlias[:1] == "#" {
+		servers = append(slices.Clone(via), id.UserID(roomOrAlias).Homeserver())
+	}
 	body, err := c.do(ctx, request{
-		name: "join", as: as, method: http.MethodPost, path: path("v3", "join", roomOrAlias),
+		name: "join", remote: c.other(servers...), as: as, method: http.MethodPost, path: path("v3", "join", roomOrAlias),
 		query: url.Values{"via": via, "server_name": via}, // the newer name and the older
 		body:  withReason(reason, ""),
 	})
-	return id.RoomID(exactjson.Text(body, "room_id")), err
+	joined := id.RoomID(exactjson.Text(body, "room_id"))
+	return joined, shows(joined.String(), err)
 }
 
 // change makes one membership change other than a join.
 func (c *Client) change(ctx context.Context, e invites.Effect) error {
-	target := e.Target
+	target, remote := e.Target, ""
 	switch e.Action {
-	case room.Invite, room.Kick, room.Ban, room.Unban:
+	case room.Invite:
+		remote = c.other(target.Homeserver())
+	case room.Kick, room.Ban, room.Unban:
 	case room.Leave:
 		target = "" // it is the performer
 	default:
 		return &invites.ActError{Class: invites.ClassRefused, Err: errors.New("no membership change: " + string(e.Action))}
 	}
 	_, err := c.do(ctx, request{
-		name: string(e.Action), as: e.Performer, method: http.MethodPost, path: path("v3", "rooms", e.Room, string(e.Action)),
-		body: withReason(e.Reason, target),
+		name: string(e.Action), remote: remote, as: e.Performer, method: http.MethodPost, path: path("v3", "rooms", e.Room, string(e.Action)),
+		body: withReason(cmp.Or(e.Reason, words.For("").Text(e.Because)), target),
 	})
 	return err
 }
@@ -51,7 +79,8 @@ func (c *Client) Send(ctx context.Context, r id.RoomID, txn, eventType string, c
 	if invites.Errcode(err) == "M_DUPLICATE_ANNOTATION" {
 		return "", nil
 	}
-	return id.EventID(exactjson.Text(body, "event_id")), err
+	sent := id.EventID(exactjson.Text(body, "event_id"))
+	return sent, shows(sent.String(), err)
 }
 
 // Event returns one event as a user sees it (empty: the bot).
@@ -72,9 +101,12 @@ func (c *Client) StateEvent(ctx context.Context, r id.RoomID, k room.Key, as id.
 
 // Alias looks an alias up. It returns the room and servers that know it.
 func (c *Client) Alias(ctx context.Context, alias id.RoomAlias) (id.RoomID, []string, error) {
-	body, err := c.do(ctx, request{name: "alias", method: http.MethodGet, path: path("v3", "directory", "room", alias)})
+	body, err := c.do(ctx, request{
+		name: "alias", remote: c.other(id.UserID(alias).Homeserver()), method: http.MethodGet, path: path("v3", "directory", "room", alias),
+	})
 	servers, _ := exactjson.Get(body, "servers").Texts()
-	return id.RoomID(exactjson.Text(body, "room_id")), servers, err
+	r := id.RoomID(exactjson.Text(body, "room_id"))
+	return r, servers, shows(r.String(), err)
 }
 
 func path(parts ...any) []any { return parts }

@@ -152,6 +152,10 @@ func TestAct(t *testing.T) {
 			invites.Effect{Action: room.Invite, Room: "!r", Performer: "@usher:x", Target: "@b:y", Reason: "because"},
 			`POST /v3/rooms/!r/invite @usher:x {"reason":"because","user_id":"@b:y"}`,
 		},
+		"the bot's own reason": {
+			invites.Effect{Action: room.Kick, Room: "!r", Performer: "@usher:x", Target: "@b:y", Because: room.Say("because.expired")},
+			`POST /v3/rooms/!r/kick @usher:x {"reason":"The invitation was not answered in time.","user_id":"@b:y"}`,
+		},
 		"invite as somebody": {
 			invites.Effect{Action: room.Invite, Room: "!r", Performer: "@a:x", Target: "@b:y"}, `POST /v3/rooms/!r/invite @a:x {"user_id":"@b:y"}`,
 		},

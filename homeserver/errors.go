@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"maunium.net/go/mautrix"
@@ -24,36 +25,57 @@ var errAnswer = errors.New("unreadable answer")
 // maxRetryAfter bounds what is believed of a rate limit.
 const maxRetryAfter = 24 * time.Hour
 
-// answerError is what became of a request that did not work out, in the words of invites. It leaves the library's error
-// behind, which holds the request and with it the token.
-func answerError(caller context.Context, err error, resp *http.Response, body []byte, now time.Time) error {
+// answerError turns the failure of a request into an *invites.ActError. remote is the other server that the homeserver needs for the
+// request; empty: none. The result does not hold the library's error, which holds the request and with it the token.
+func answerError(caller context.Context, err error, remote string, resp *http.Response, body []byte, now time.Time) error {
 	if caller.Err() != nil {
 		return caller.Err()
 	}
 	if resp == nil || (resp.StatusCode >= 200 && resp.StatusCode < 300) {
-		return &invites.ActError{Class: invites.ClassFailed, Status: status(resp), Err: cause(err)}
+		act := &invites.ActError{Class: invites.ClassFailed, Status: status(resp), Err: cause(err)}
+		if resp == nil && errors.Is(err, context.DeadlineExceeded) {
+			act.Server = remote
+		}
+		return act
 	}
 	code, text := errcode(body)
-	return &invites.ActError{
+	act := &invites.ActError{
 		Class:      class(resp.StatusCode, code),
 		Code:       code,
 		Status:     resp.StatusCode,
 		RetryAfter: retryAfter(resp.Header.Get("Retry-After"), body, now),
 		Err:        errors.New(text),
 	}
+	if remote != "" && unreachable(resp.StatusCode, code, text) {
+		act.Class, act.Server = invites.ClassFailed, remote
+	}
+	return act
 }
 
-// class judges a refusal. An errcode is the homeserver's own word; a 4xx without one is a proxy's, which may pass.
+// class judges an answer other than a success. docs/reliability.md has the table. A verdict is an errcode other than M_UNKNOWN with a
+// 4xx. A 4xx without an errcode comes from a proxy. M_UNKNOWN says that the homeserver itself does not know, as while a module of
+// Synapse can't reach its service. Both pass.
 func class(status int, code string) invites.Class {
 	switch {
 	case status == http.StatusTooManyRequests, code == mautrix.MLimitExceeded.ErrCode:
 		return invites.ClassLater
 	case code == mautrix.MUnknownToken.ErrCode, code == mautrix.MMissingToken.ErrCode:
 		return invites.ClassStopped
-	case status == http.StatusRequestTimeout, status < 400, status >= 500, code == "":
+	case status == http.StatusRequestTimeout, status < 400, status >= 500, code == "", code == mautrix.MUnknown.ErrCode:
 		return invites.ClassFailed
 	}
 	return invites.ClassRefused
+}
+
+// unreachable reports whether an answer says that the homeserver could not reach the other server that a request needs. Synapse answers
+// 502 or 504, Dendrite 500, each with an errcode: a proxy's answer has none. To an invitation, Dendrite answers 403 M_FORBIDDEN, with
+// the reason in the text alone: the text of an answer of the other server has its status as "code=".
+func unreachable(status int, code, text string) bool {
+	const dendrite, answered = "failed to send invite: ", "code=4"
+	if code == mautrix.MForbidden.ErrCode {
+		return strings.Contains(text, dendrite) && !strings.Contains(text, answered)
+	}
+	return status >= 500 && code != ""
 }
 
 // errcode reads a standard error response (https://spec.matrix.org/latest/client-server-api/#standard-error-response).

@@ -2,10 +2,12 @@ package homeserver
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"sync"
 	"sync/atomic"
 
 	"maunium.net/go/mautrix"
@@ -21,10 +23,14 @@ import (
 func (s *State) start(ctx context.Context, c *cached, fetches []*fetch) {
 	ctx = context.WithoutCancel(ctx)
 	var failed atomic.Pointer[fetch]
+	confirmed := sync.OnceValue(func() error { return s.confirm(ctx, c.room, "") })
 	one := func(f *fetch) {
 		if first := failed.Load(); first != nil {
 			f.err = first.err
 		} else if s.read(ctx, c.room, "", f); f.err != nil {
+			if errors.Is(f.err, invites.ErrNoView) {
+				f.err = confirmed()
+			}
 			failed.Store(f)
 		}
 		s.keep(c, f)
@@ -38,14 +44,14 @@ func (s *State) start(ctx context.Context, c *cached, fetches []*fetch) {
 		}
 	}
 	if len(members) < manyMembers {
-		s.each(fetches, one)
+		each(fetches, one)
 		return
 	}
-	s.each(others, one)
+	each(others, one)
 	go func() {
 		if err := s.client.fillMembers(ctx, c.room, members); err != nil {
 			s.o.Log.Warn().Err(err).Stringer("room_id", c.room).Msg("Can't read a room's members at once; they are read one by one")
-			s.each(members, one)
+			each(members, one)
 			return
 		}
 		for _, f := range members {
@@ -58,7 +64,7 @@ func (s *State) start(ctx context.Context, c *cached, fetches []*fetch) {
 const fetchers = 8
 
 // each does work on every fetch, several side by side, and does not wait for it.
-func (s *State) each(fetches []*fetch, work func(*fetch)) {
+func each(fetches []*fetch, work func(*fetch)) {
 	queue := make(chan *fetch, len(fetches))
 	for _, f := range fetches {
 		queue <- f
@@ -73,7 +79,25 @@ func (s *State) each(fetches []*fetch, work func(*fetch)) {
 	}
 }
 
-// fetch fills a fetch.
+// confirm looks again after the homeserver has refused to show a user (empty: the bot) a room: it reads the user's own member event.
+// The error is ErrNoView only if the user is not in the room, or the homeserver refuses again. One refusal alone may be a mistake.
+func (s *State) confirm(ctx context.Context, r id.RoomID, as id.UserID) error {
+	own := &fetch{key: room.MemberKey(cmp.Or(as, s.client.user))}
+	if s.read(ctx, r, as, own); own.err != nil {
+		return own.err
+	}
+	if membership(own.event) == "join" {
+		return &invites.ActError{Class: invites.ClassFailed, Status: http.StatusForbidden, Err: errAnswer}
+	}
+	return invites.ErrNoView
+}
+
+// forbidden reports whether the homeserver itself refuses to show something.
+func forbidden(err error) bool {
+	return invites.Refused(err) && invites.HTTPStatus(err) == http.StatusForbidden
+}
+
+// read fills a fetch.
 func (s *State) read(ctx context.Context, r id.RoomID, as id.UserID, f *fetch) {
 	if f.key == createKey && s.o.Creates != nil {
 		raw, err := s.o.Creates.CreateEvent(ctx, r)
@@ -89,7 +113,7 @@ func (s *State) read(ctx context.Context, r id.RoomID, as id.UserID, f *fetch) {
 	case invites.Errcode(err) == mautrix.MNotFound.ErrCode:
 		f.event, f.err = nil, nil
 		return
-	case invites.HTTPStatus(err) == http.StatusForbidden:
+	case forbidden(err):
 		f.err = invites.ErrNoView
 		return
 	case err != nil:
@@ -104,12 +128,27 @@ func (s *State) read(ctx context.Context, r id.RoomID, as id.UserID, f *fetch) {
 	}
 }
 
-// parseEvent reads a state event in client format, which must be the one asked for.
+// parseEvent reads a state event in client format, which must be the one asked for. An event that is no proper JSON, such as one with a
+// key twice, exists all the same: its content is malformed, and asking again would not mend it.
 func parseEvent(raw json.RawMessage, k room.Key) (*room.Event, error) {
 	key, known := exactjson.Get(raw, "state_key").Str()
 	sender, content := exactjson.Text(raw, "sender"), exactjson.Find(raw, "content")
+	if unreadable(raw) {
+		return &room.Event{Sender: id.UserID(exactjson.Text(raw, "sender")), ID: id.EventID(exactjson.Text(raw, "event_id"))}, nil
+	}
 	if exactjson.Text(raw, "type") != k.Type || !known || key != k.StateKey || sender == "" || content == nil {
 		return nil, &invites.ActError{Class: invites.ClassFailed, Status: http.StatusOK, Err: errAnswer}
 	}
 	return &room.Event{ID: id.EventID(exactjson.Text(raw, "event_id")), Sender: id.UserID(sender), Content: bytes.Clone(content)}, nil
+}
+
+// unreadable reports whether raw is an object by its brackets, but no proper JSON.
+func unreadable(raw []byte) bool {
+	trimmed := bytes.TrimSpace(raw)
+	if !exactjson.IsObject(trimmed) || trimmed[len(trimmed)-1] != '}' {
+		return false
+	}
+	_, _, ok := exactjson.Parse(trimmed)
+	content := exactjson.Find(trimmed, "content")
+	return !ok && content == nil
 }

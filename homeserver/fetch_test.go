@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -101,7 +102,7 @@ func TestFetchGivesUp(t *testing.T) {
 		http.StatusServiceUnavailable: is(invites.ClassFailed),
 		http.StatusTooManyRequests:    is(invites.ClassLater),
 		0:                             is(invites.ClassFailed), // no answer
-		http.StatusForbidden:          func(err error) bool { return errors.Is(err, invites.ErrNoView) },
+		http.StatusForbidden:          is(invites.ClassFailed), // the bot's own membership says that it is in the room
 	} {
 		s := new(stub)
 		s.inRoom()
@@ -118,5 +119,42 @@ func TestFetchGivesUp(t *testing.T) {
 		if got := len(s.requests()); got > 1+2*fetchers {
 			t.Errorf("%d: asked %d times", status, got)
 		}
+	}
+}
+
+// TestUnreadableStateIsMalformed: state that can't be read is an answer, and a denial, not a reason to ask again.
+func TestUnreadableStateIsMalformed(t *testing.T) {
+	deep := strings.Repeat("[", 600) + strings.Repeat("]", 600)
+	for name, c := range map[string]struct {
+		content   string
+		malformed bool
+	}{
+		"deep":              {content: `{"users":{"@a:x":100},"x":` + deep + `}`},
+		"a key twice":       {content: `{"users":{"@a:x":100},"users":{}}`, malformed: true},
+		"no object":         {content: `"none"`, malformed: true},
+		"bad UTF-8":         {content: "{\"users\":{\"@a:x\":100},\"x\":\"\xff\"}", malformed: true},
+		"the content twice": {content: `{"users":{"@a:x":100}},"content":{}`, malformed: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &stub{}
+			s.inRoom()
+			s.state("m.room.member", "@a:x", "@a:x", `{"membership":"join"}`)
+			s.state("m.room.power_levels", "", "@a:x", c.content)
+			state := NewState(s.client(t, time.Minute), StateOptions{})
+			snap, err := state.Snapshot(t.Context(), "!r", "", []room.Key{{Type: room.TypePowerLevels}, room.MemberKey("@a:x"), createKey}, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if event, known := snap.Event(room.Key{Type: room.TypePowerLevels}); event == nil || !known {
+				t.Fatalf("event %v, known %t", event, known)
+			}
+			power, known := snap.Power("@a:x")
+			if known == c.malformed || known && power != 100 {
+				t.Errorf("power %d, known %t", power, known)
+			}
+			if may := snap.CanSend("@a:x", "m.room.topic", true); c.malformed && may.Verdict != room.Deny {
+				t.Errorf("%+v", may)
+			}
+		})
 	}
 }

@@ -37,9 +37,13 @@ func (c *Client) eachMember(ctx context.Context, r id.RoomID, membership string,
 	body, err := c.do(ctx, request{
 		name: "members", method: http.MethodGet, path: path("v3", "rooms", r, "members"), query: url.Values{"membership": {membership}},
 	})
+	if err == nil && exactjson.Find(body, "chunk") == nil {
+		return &invites.ActError{Class: invites.ClassRefused, Status: http.StatusOK, Err: errAnswer}
+	}
 	for raw := range exactjson.Items(body, "chunk") {
 		user := exactjson.Text(raw, "state_key")
-		if user != "" && exactjson.Text(raw, "content", "membership") == membership {
+		found := exactjson.Get(raw, "content", "membership") // the homeserver has chosen, also where this can't be read
+		if user != "" && (found.Text() == membership || found.Kind != exactjson.String) {
 			f(raw, id.UserID(user))
 		}
 	}

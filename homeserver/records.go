@@ -64,7 +64,7 @@ func (s *records) asEither(viewer id.UserID, read func(as id.UserID) error) erro
 // denied reports whether the homeserver does not show something to a user.
 func denied(err error) bool {
 	status := invites.HTTPStatus(err)
-	return status == http.StatusForbidden || status == http.StatusNotFound
+	return invites.Refused(err) && (status == http.StatusForbidden || status == http.StatusNotFound)
 }
 
 // parseStateEvent reads a state event with the content that it replaced.
@@ -124,7 +124,7 @@ func (s *records) Redacted(ctx context.Context, r id.RoomID, viewer id.UserID, e
 	if denied(err) && viewer != "" && s.client.CanAssert(viewer) {
 		raw, err = s.client.Event(ctx, r, event, viewer)
 	}
-	if invites.HTTPStatus(err) == http.StatusForbidden {
+	if forbidden(err) {
 		return false, invites.ErrNoView
 	}
 	return exactjson.Find(raw, "unsigned", "redacted_because") != nil, err
@@ -135,7 +135,8 @@ func (c *Client) SendState(ctx context.Context, r id.RoomID, as id.UserID, k roo
 	body, err := c.do(ctx, request{
 		name: "send_state", as: as, method: http.MethodPut, path: path("v3", "rooms", r, "state", k.Type, k.StateKey), body: content,
 	})
-	return id.EventID(exactjson.Text(body, "event_id")), err
+	sent := id.EventID(exactjson.Text(body, "event_id"))
+	return sent, shows(sent.String(), err)
 }
 
 // Messages returns a page of a room's events of one type, newest first, and where the next begins.

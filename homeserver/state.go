@@ -159,7 +159,7 @@ func (s *State) snapshotAs(ctx context.Context, r id.RoomID, viewer id.UserID, n
 			starts = append(starts, fetches[k])
 		}
 	}
-	s.each(starts, func(f *fetch) { s.read(ctx, r, viewer, f); close(f.done) })
+	each(starts, func(f *fetch) { s.read(ctx, r, viewer, f); close(f.done) })
 	events := make(map[room.Key]*room.Event, len(fetches))
 	var failed error
 	for k, f := range fetches {
@@ -169,6 +169,9 @@ func (s *State) snapshotAs(ctx context.Context, r id.RoomID, viewer id.UserID, n
 			continue
 		}
 		events[k] = f.event
+	}
+	if errors.Is(failed, invites.ErrNoView) {
+		failed = s.confirm(ctx, r, viewer)
 	}
 	if failed != nil && !departed(events, viewer) {
 		return nil, failed

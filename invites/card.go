@@ -3,6 +3,7 @@ package invites
 import (
 	"time"
 
+	"go.mau.fi/util/variationselector"
 	"maunium.net/go/mautrix/id"
 
 	"usher/room"
@@ -46,10 +47,10 @@ type Card struct {
 	Target    id.UserID
 	Performer id.UserID // would send it; empty for a knock: the voter or the bot
 	Reason    string
-	Remark    string     // a hint for the voters; may be empty
-	Policy    id.EventID // policy that was in force
-	Votes     int64      // so many that agree decide
-	Level     room.Level // power level in Room that a vote needs
+	Remark    room.Phrase // a hint for the voters; may be empty
+	Policy    id.EventID  // policy that was in force
+	Votes     int64       // so many that agree decide
+	Level     room.Level  // power level in Room that a vote needs
 	CreatedAt time.Time
 	ExpiresAt time.Time // zero: never
 
@@ -61,6 +62,14 @@ type Card struct {
 	Told     bool // its outcome is carried out and told
 }
 
+// CardQuery selects open cards of a kind. An empty field selects all.
+type CardQuery struct {
+	Kind    CardKind // required
+	Room    id.RoomID
+	ShownIn id.RoomID
+	Actor   id.UserID
+}
+
 // Choice is a vote's content.
 type Choice string
 
@@ -70,6 +79,26 @@ const (
 	Decline Choice = "decline"
 	BanThem Choice = "ban" // decline a knock, and ban
 )
+
+// The reactions that are votes. Clients may add a variation selector.
+const (
+	ReactAccept  = "✅"
+	ReactDecline = "❌"
+	ReactBan     = "🚫"
+)
+
+// ChoiceOf reads a reaction on a card. It is unknown for a reaction that is no vote.
+func ChoiceOf(reaction string) (c Choice, known bool) {
+	switch variationselector.Remove(reaction) {
+	case ReactAccept:
+		return Accept, true
+	case ReactDecline:
+		return Decline, true
+	case ReactBan:
+		return BanThem, true
+	}
+	return "", false
+}
 
 // Vote is one user's vote on a card: a later one replaces it.
 type Vote struct {

@@ -49,11 +49,11 @@ type Change struct {
 	Performer   id.UserID // sends it: the actor or the bot
 	Reason      string
 	Status      Status
-	Code        string    // reason code or errcode of a refusal, or of the last failure
-	Detail      string    // one sentence for people; may be empty
-	Attempt     int       // fences leases: a settlement names the attempt that it claimed
-	DueAt       time.Time // not before
-	LeasedUntil time.Time // zero: no attempt is under way
+	Code        string      // reason code or errcode of a refusal, or of the last failure
+	Detail      room.Phrase // for people; may be empty
+	Attempt     int         // fences leases: a settlement names the attempt that it claimed
+	DueAt       time.Time   // not before
+	LeasedUntil time.Time   // zero: no attempt is under way
 	CreatedAt   time.Time
 	SettledAt   time.Time // zero while open
 }
@@ -100,7 +100,7 @@ type Settlement struct {
 	Attempt int // as claimed; another attempt in between makes Settle return ErrFenced
 	Status  Status
 	Code    string
-	Detail  string
+	Detail  room.Phrase
 	DueAt   time.Time // for Open: when to try again
 	At      time.Time
 	Audit   []Audit
@@ -115,30 +115,32 @@ type Effect struct {
 	Via       []string
 	Performer id.UserID // a local user, by identity assertion, or the bot
 	Target    id.UserID
-	Reason    string
+	Reason    string      // a person's
+	Because   room.Phrase // the bot's, where there is no Reason
 }
 
 // Outcome is how one attempt at a row ended.
 type Outcome struct {
-	Status  Status     // StatusOpen: another attempt at At. Empty: none was made, the row is settled or leased by another attempt
-	At      time.Time  // for StatusOpen
-	Code    string     // reason code or errcode
-	Detail  string     // one sentence for people; may be empty
-	Command id.EventID // command whose answer may want an update
-	Policy  id.EventID // policy in force
-	Quiet   bool       // nothing was sent, so that the audit gets no row of an effect
+	Status  Status      // StatusOpen: another attempt at At. Empty: none was made, the row is settled or leased by another attempt
+	At      time.Time   // for StatusOpen
+	Code    string      // reason code or errcode
+	Detail  room.Phrase // for people; may be empty
+	Command id.EventID  // command whose answer may want an update
+	Policy  id.EventID  // policy in force
+	Quiet   bool        // nothing was sent, so that the audit gets no row of an effect
 }
 
 // Codes of outcomes that no rule gives.
 const (
-	CodeDone     = "done"             // it took effect
-	CodeGaveUp   = "gave_up"          // it failed until it was too old
-	CodeRedacted = "redacted"         // the command was taken back
-	CodeNoEffect = "no_effect"        // the homeserver said yes, but the room does not show it
-	CodeStopped  = "token_refused"    // the homeserver refuses Usher's own token
-	CodeAutoJoin = "join.auto"        // the invitee's operator configured that they join at once
-	CodeLimited  = "M_LIMIT_EXCEEDED" // open: the homeserver named a time to wait
-	CodeTurn     = "limit.turn"       // open: other rows wait for the same limit before this one; nothing was sent
+	CodeDone     = "done"               // it took effect
+	CodeGaveUp   = "gave_up"            // it failed until it was too old
+	CodeRedacted = "redacted"           // the command was taken back
+	CodeNoEffect = "no_effect"          // the homeserver said yes, but the room does not show it
+	CodeStopped  = "token_refused"      // the homeserver refuses Usher's own token
+	CodeAutoJoin = "join.auto"          // the invitee's operator configured that they join at once
+	CodeLimited  = "M_LIMIT_EXCEEDED"   // open: the homeserver named a time to wait
+	CodeServer   = "server.unreachable" // the homeserver can't reach the other server that the change needs
+	CodeTurn     = "limit.turn"         // open: other rows wait for the same limit before this one; nothing was sent
 )
 
 // AuditOf makes the audit row of a change.

@@ -19,6 +19,15 @@ var (
 // ErrNoView says that neither the bot nor the viewer can see the room.
 var ErrNoView = errors.New("invites: the room's state can't be read")
 
+// Errors of opening an encrypted event.
+var (
+	// ErrNoKey says that the room key of the event has not arrived. It may arrive later.
+	ErrNoKey = errors.New("invites: the key has not arrived")
+	// ErrUnreadable says that the event can never be decrypted, or that its key is not its sender's own.
+	ErrUnreadable = errors.New("invites: unreadable")
+	// ErrReplay says that the event repeats the ciphertext of another event.
+	ErrReplay = errors.New("invites: a replay")
+)
 var errUnderWay = errors.New("invites: an attempt is under way")
 
 // UnderWayError says that an earlier attempt at a row of the command ends in a moment, as after a crash. The command is to be run
@@ -33,7 +42,7 @@ type Class uint8
 
 // The classes of failure.
 const (
-	ClassFailed  Class = iota // try again with backoff: no answer, 5xx, nonsense
+	ClassFailed  Class = iota // trouble that passes, no verdict: try again with backoff
 	ClassRefused              // final: the homeserver will not
 	ClassLater                // rate limited: not before RetryAfter
 	ClassStopped              // the homeserver refuses Usher's own token: stop acting, the row stays open
@@ -45,6 +54,7 @@ type ActError struct {
 	Code       string        // errcode such as "M_FORBIDDEN"; empty without one
 	Status     int           // HTTP status; 0 without an answer
 	RetryAfter time.Duration // for ClassLater
+	Server     string        // for ClassFailed: the other server that could not be reached; empty: the homeserver's own trouble
 	Err        error
 }
 
@@ -74,6 +84,14 @@ func Stopped(err error) bool { return IsClass(err, ClassStopped) }
 
 // Unseen reports whether err says that a room or an event can't be read, by anybody whom Usher may read as.
 func Unseen(err error) bool { return errors.Is(err, ErrNoView) || Refused(err) }
+
+// Unreachable returns the name of the other server that the homeserver could not reach; empty for every other error.
+func Unreachable(err error) string {
+	if act := answered(err); act != nil {
+		return act.Server
+	}
+	return ""
+}
 
 // Limited reports whether the homeserver asks to wait, and how long.
 func Limited(err error) (wait time.Duration, limited bool) {

@@ -45,6 +45,7 @@ type Config struct {
 	Logger  *slog.Logger
 	Clock   invites.Clock // of Outcome.At and of the time given to Wake
 
+	HardStop   time.Duration // how long Stop waits for cancelled deliveries, after its context has ended; 0: 2 seconds
 	SweepEvery time.Duration // 0: 15 seconds
 	CleanEvery time.Duration // 0: 1 hour
 }
@@ -68,6 +69,9 @@ func New(ctx context.Context, cfg Config) (*Queue, error) {
 	}
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = 2 * time.Minute
+	}
+	if cfg.HardStop <= 0 {
+		cfg.HardStop = 2 * time.Second
 	}
 	if cfg.SweepEvery <= 0 {
 		cfg.SweepEvery = 15 * time.Second
@@ -132,19 +136,22 @@ func (q *Queue) Start(ctx context.Context) error {
 	return nil
 }
 
-// hardStop is how long Stop waits for cancelled deliveries.
-const hardStop = 2 * time.Second
-
-// Stop lets the deliveries under way end, and cancels them when ctx ends. Unfinished jobs stay in the queue.
+// Stop lets the deliveries under way end, and cancels them when ctx ends. It returns at most Config.HardStop after the end of ctx.
+// Unfinished jobs stay in the queue.
 func (q *Queue) Stop(ctx context.Context) error {
 	q.stopping.Store(true)
 	q.stopSweeper()
-	q.sweeper.Wait()
+	swept := make(chan struct{})
+	go func() { q.sweeper.Wait(); close(swept) }() // a query may hang on a dead disk
+	select {
+	case <-swept:
+	case <-ctx.Done():
+	}
 	err := q.client.Stop(ctx)
 	if ctx.Err() == nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hardStop)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), q.cfg.HardStop)
 	defer cancel()
 	if err := q.client.StopAndCancel(ctx); err != nil {
 		return errors.Join(errors.New("jobs: deliveries are still running"), err)

@@ -249,6 +249,26 @@ func TestStopStuck(t *testing.T) {
 	})
 }
 
+// TestStopOfHangingSweep: on a dead disk a query may not heed its context. Stop does not wait for it.
+func TestStopOfHangingSweep(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		hold := make(chan struct{})
+		defer close(hold)
+		b.Config.Sweep = func(context.Context) ([]int64, error) { <-hold; return nil, nil }
+		b.HardStop = enough
+		q := b.idle()
+		if err := q.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), enough)
+		defer cancel()
+		start := time.Now()
+		if err := q.Stop(ctx); err != nil || time.Since(start) > 3*enough {
+			t.Error(err, time.Since(start))
+		}
+	})
+}
+
 // TestSweep finds rows without a job at the start and then again and again, and leaves those alone that wait.
 func TestSweep(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {

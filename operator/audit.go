@@ -16,6 +16,7 @@ import (
 	"usher/config"
 	"usher/connect"
 	"usher/invites"
+	"usher/words"
 )
 
 // AuditOptions select audit rows and their format.
@@ -71,7 +72,7 @@ func Quarantine(ctx context.Context, cfg *config.Config, out io.Writer) (err err
 	}
 	defer func() { err = errors.Join(err, reader.Close()) }()
 	kept, err := reader.Quarantined(ctx)
-	lines := json.NewEncoder(out)
+	lines := json.NewEncoder(words.Terminal(out))
 	lines.SetEscapeHTML(false)
 	for _, bad := range kept {
 		err = errors.Join(err, lines.Encode(struct {
@@ -92,7 +93,13 @@ func auditWriter(format string, out io.Writer) (row func([]string) error, end fu
 	switch format {
 	case "csv":
 		w := csv.NewWriter(out)
-		return w.Write, func() error { w.Flush(); return w.Error() }, w.Write(auditFields)
+		visible := func(values []string) error {
+			for i, value := range values {
+				values[i] = words.Visible(value)
+			}
+			return w.Write(values)
+		}
+		return visible, func() error { w.Flush(); return w.Error() }, w.Write(auditFields)
 	case "jsonl":
 		return func(values []string) error { return writeObject(out, values) }, func() error { return nil }, nil
 	}
@@ -113,7 +120,7 @@ func writeObject(out io.Writer, values []string) error {
 		if len(line) > 1 {
 			line = append(line, ',')
 		}
-		line = append(fmt.Appendf(line, "%q:", auditFields[i]), quoted...)
+		line = append(fmt.Appendf(line, "%q:", auditFields[i]), words.Visible(string(quoted))...)
 	}
 	_, err := out.Write(append(line, "}\n"...))
 	return err

@@ -104,3 +104,31 @@ func TestQuarantine(t *testing.T) {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 }
+
+// TestTerminalIsNotObeyed: a name that somebody chose can't write escapes to the terminal of usher audit and usher quarantine.
+func TestTerminalIsNotObeyed(t *testing.T) {
+	uri := filepath.Join(t.TempDir(), "usher.db")
+	cfg := &config.Config{Database: config.Database{Type: config.TypeSQLite, URI: config.Secret(uri)}}
+	s, err := store.Open(t.Context(), store.Config{Type: config.TypeSQLite, URI: uri})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const hostile = "\x1b]0;owned\x07\u009b31m\x7f\u202e"
+	if _, err := s.Record(t.Context(), nil, []invites.Audit{{At: time.Now(), Kind: "decision", Action: "kick", Room: "!r:x", Target: "@" + hostile + ":x", Verdict: "allow"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Quarantine(t.Context(), []invites.Undecodable{{Transaction: "t" + hostile, Raw: []byte(hostile + "\x9b"), Fault: "f", ReceivedAt: time.Now()}}); err != nil {
+		t.Fatal(err)
+	}
+	var csv, jsonl, bad bytes.Buffer
+	if err := errors.Join(Audit(t.Context(), cfg, AuditOptions{Format: "csv"}, &csv), Audit(t.Context(), cfg, AuditOptions{Format: "jsonl"}, &jsonl),
+		Quarantine(t.Context(), cfg, &bad)); err != nil {
+		t.Fatal(err)
+	}
+	for _, out := range []string{csv.String(), jsonl.String(), bad.String()} {
+		if strings.ContainsAny(out, hostile[:1]+"\x07\u009b\x7f\u202e") || !strings.Contains(out, `\u001b]0;owned`) {
+			t.Errorf("%q", out)
+		}
+	}
+}

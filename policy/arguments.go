@@ -72,9 +72,9 @@ func (f Fact) first() string {
 // statePhrase names a piece of state.
 func statePhrase(k room.Key) room.Phrase {
 	switch k.Type {
-	case "m.room.member":
+	case room.TypeMember:
 		return room.Say("state.m.room.member", "of", k.StateKey)
-	case "m.room.power_levels", "m.room.join_rules", "m.room.create", EventType:
+	case room.TypePowerLevels, room.TypeJoinRules, room.TypeCreate, EventType:
 		return room.Phrase{Key: "state." + k.Type}
 	}
 	return room.Say("state.other", "type", k.Type)

@@ -194,7 +194,7 @@ func (c check) ask() *Decision {
 	}
 	power, known := c.s.Power(c.q.Actor)
 	if !known {
-		return &Decision{Verdict: room.Unknown, Code: room.RuleUnknown, Evidence: room.Evidence{Key: room.Key{Type: "m.room.power_levels"}}}
+		return &Decision{Verdict: room.Unknown, Code: room.RuleUnknown, Evidence: room.Evidence{Key: room.Key{Type: room.TypePowerLevels}}}
 	}
 	if power < c.d.Ask.Level {
 		return &Decision{Code: CodeAskLevel, Field: "ask.level", Evidence: room.Evidence{Had: power, Needed: c.d.Ask.Level, User: c.q.Actor}}

@@ -15,9 +15,6 @@ type Explanation struct {
 // Phrase joins the sentence and the fix.
 func (e Explanation) Phrase() room.Phrase { return room.Sentences(e.Sentence, e.Fix) }
 
-// String returns the phrase as rows keep it.
-func (e Explanation) String() string { return e.Phrase().String() }
-
 // Explain explains a decision to the actor. The keys of its phrases are "why." with the reason code, and "fix." with the name of
 // a remedy; where the bot's standing decided and the words differ for that, ".performer" follows.
 func Explain(q Question, d Decision) Explanation {

@@ -16,8 +16,8 @@ import (
 
 // The state under guard.
 var (
-	joinRules   = room.Key{Type: "m.room.join_rules"}
-	powerLevels = room.Key{Type: "m.room.power_levels"}
+	joinRules   = room.Key{Type: room.TypeJoinRules}
+	powerLevels = room.Key{Type: room.TypePowerLevels}
 )
 
 // Reason codes of drifts that a guard does not set back.
@@ -55,7 +55,7 @@ func (d *Drift) Action(by id.UserID) room.Action {
 
 // GuardNeeds names the state that a guard watches and judges by, with the memberships of the users.
 func GuardNeeds(users ...id.UserID) []room.Key {
-	needs := []room.Key{{Type: "m.room.create"}, powerLevels, joinRules, Key()}
+	needs := []room.Key{{Type: room.TypeCreate}, powerLevels, joinRules, Key()}
 	for _, user := range users {
 		needs = append(needs, room.MemberKey(user))
 	}
@@ -96,7 +96,7 @@ func drift(s *room.Snapshot, k room.Key, what ...Difference) Drift {
 
 // Had reports whether an earlier content of the drift's event had a difference too. Without such a content, nothing had.
 func (g *Guard) Had(s *room.Snapshot, k room.Key, before json.RawMessage, what Difference) bool {
-	create := room.Key{Type: "m.room.create"}
+	create := room.Key{Type: room.TypeCreate}
 	event, _ := s.Event(create)
 	if before == nil {
 		return false
@@ -122,6 +122,34 @@ func (g *Guard) Mend(s *room.Snapshot, d *Drift, before json.RawMessage) {
 	if exactjson.Text(before, "join_rule") == g.JoinRule {
 		d.Content = bytes.Clone(before)
 	}
+}
+
+// Remains reports whether the room still differs in something of a drift, and keeps of the drift what it still differs in.
+func (g *Guard) Remains(s *room.Snapshot, d *Drift) bool {
+	var what []Difference
+	for _, now := range g.Drifts(s) {
+		for _, one := range now.What {
+			if now.Key == d.Key && slices.ContainsFunc(d.What, func(old Difference) bool { return old.Path == one.Path }) {
+				what = append(what, one)
+			}
+		}
+	}
+	d.What = what
+	return len(what) > 0
+}
+
+// Over returns the content that sets a drift back in an event that somebody sent at the same time: the content of that event, without the
+// differences of the drift.
+func (g *Guard) Over(s *room.Snapshot, d *Drift, theirs room.Event, before json.RawMessage) json.RawMessage {
+	create := room.Key{Type: room.TypeCreate}
+	event, _ := s.Event(create)
+	then := room.NewSnapshot(room.State{Events: map[room.Key]*room.Event{create: event, d.Key: &theirs}})
+	over := Drift{Key: d.Key, What: d.What}
+	if !g.Remains(then, &over) {
+		return theirs.Content
+	}
+	g.Mend(then, &over, before)
+	return over.Content
 }
 
 // withLevels returns the content of a power levels event with the differences as they are wanted, and the rest as it is, all levels as

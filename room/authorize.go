@@ -101,9 +101,9 @@ func (s rules) checkFormat(a *Action, content *parsedContent, isObject bool, r *
 		*r = deny(RuleFormatAction, Evidence{Found: string(a.Type)})
 	case !isObject:
 		*r = deny(RuleFormatContent, Evidence{})
-	case !validUserID(string(a.Sender)):
+	case !ValidUserID(string(a.Sender)):
 		*r = deny(RuleFormatUserID, Evidence{User: a.Sender})
-	case membership != "" && !validUserID(string(a.Target)):
+	case membership != "" && !ValidUserID(string(a.Target)):
 		*r = deny(RuleFormatUserID, Evidence{User: a.Target})
 	case membership != "" && content.Find("membership") >= 0 && !content.Get("membership").Is(membership):
 		*r = deny(RuleFormatContent, Evidence{Found: content.Get("membership").Raw, Wanted: membership})
@@ -156,7 +156,7 @@ func (s *Snapshot) CanSend(user id.UserID, eventType string, isState bool) Resul
 	switch {
 	case eventType == TypeMember || eventType == TypeCreate:
 		return deny(RuleFormatAction, Evidence{Found: eventType})
-	case !validUserID(string(user)):
+	case !ValidUserID(string(user)):
 		return deny(RuleFormatUserID, Evidence{User: user})
 	}
 	var r Result

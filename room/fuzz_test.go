@@ -158,7 +158,7 @@ func FuzzAuthorize(f *testing.F) {
 
 // checkAllowed checks that an allowed action and the state that it was read from are well-formed.
 func checkAllowed(t *testing.T, state State, a Action, r Result) {
-	if _, ok := decoded(string(a.Content)); !ok && len(a.Content) > 0 || !validUserID(string(a.Sender)) || a.Type.EventType() == "" {
+	if _, ok := decoded(string(a.Content)); !ok && len(a.Content) > 0 || !ValidUserID(string(a.Sender)) || a.Type.EventType() == "" {
 		t.Errorf("malformed action allowed: %+v", r)
 	}
 	for _, key := range Needs(a) {

@@ -101,13 +101,13 @@ func TestLevelsCompareExactly(t *testing.T) {
 func TestUserIDs(t *testing.T) {
 	for _, good := range []string{"@a:x", "@a:x.example", "@a:1.2.3.4:8448", "@a:[::1]", "@a:[2001:db8::1]:8448", "@:x", "@Ünï @:x", "@a/b=c:localhost:1",
 		"@" + strings.Repeat("a", 252) + ":x"} {
-		if !validUserID(good) {
+		if !ValidUserID(good) {
 			t.Errorf("%s is refused", good)
 		}
 	}
 	for _, bad := range []string{"", "@", "a", "a:x", "@a", "@a:", "@baduser", "#a:x", "@a:x:", "@a:x:y", "@a:x:123456", "@a:x y", "@a:[::1", "@a:[]", "@a:[::1]x",
 		"@a:ü", "@a\x00b:x", "@a:x/", "@" + strings.Repeat("a", 253) + ":x"} {
-		if validUserID(bad) {
+		if ValidUserID(bad) {
 			t.Errorf("%s is accepted", bad)
 		}
 	}

@@ -34,6 +34,7 @@ func (p Phrase) With(name, value string) Phrase {
 	if len(value) > maxArgument {
 		value = strings.ToValidUTF8(value[:maxArgument], "") + "…"
 	}
+	value = strings.ToValidUTF8(value, "\uFFFD") // as JSON has it
 	if p.Args == nil {
 		p.Args = map[string]string{}
 	}

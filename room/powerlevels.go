@@ -69,7 +69,7 @@ func (s rules) checkLevels(next *powerLevels, content exactjson.Value) Result {
 		return deny(RulePLUsersType, Evidence{})
 	}
 	for _, item := range users.Items {
-		if !validUserID(item.Key) {
+		if !ValidUserID(item.Key) {
 			return deny(RulePLUserID, Evidence{Found: item.Key})
 		}
 		if s.traits.level(item.Value).state != given {

@@ -124,7 +124,7 @@ func versionIn(create exactjson.Value) id.RoomVersion {
 
 // creation applies rule 1 (m.room.create) as far as content and sender go.
 func (t *traits) creation(e *Event, content exactjson.Value) creation {
-	c := creation{exists: true, valid: content.Kind == exactjson.Object && validUserID(string(e.Sender)), creator: e.Sender}
+	c := creation{exists: true, valid: content.Kind == exactjson.Object && ValidUserID(string(e.Sender)), creator: e.Sender}
 	c.server = domain(string(e.Sender))
 	// "the property m.federate set to false": anything that is not true counts, as Synapse has it.
 	federate := content.Get("m.federate")
@@ -140,7 +140,7 @@ func (t *traits) creation(e *Event, content exactjson.Value) creation {
 		c.valid = c.valid && (!more.Exists() || more.Kind == exactjson.Array)
 		for _, item := range more.Items {
 			creator, _ := item.Str()
-			c.valid = c.valid && validUserID(creator)
+			c.valid = c.valid && ValidUserID(creator)
 			c.creators = append(c.creators, id.UserID(creator))
 		}
 	}

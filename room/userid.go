@@ -2,15 +2,15 @@ package room
 
 import "strings"
 
-// validUserID checks the grammar of user identifiers in its historical form, which servers must accept
+// ValidUserID checks the grammar of user identifiers in its historical form, which servers must accept
 // (https://spec.matrix.org/latest/appendices/#historical-user-ids): any local part without a colon or NUL, a server
 // name, and 255 bytes in all.
-func validUserID(u string) bool {
+func ValidUserID(u string) bool {
 	if len(u) > MaxID || u == "" || u[0] != '@' {
 		return false
 	}
 	colon := strings.IndexByte(u, ':')
-	return colon > 0 && strings.IndexByte(u[:colon], 0) < 0 && validServerName(u[colon+1:])
+	return colon > 0 && strings.IndexByte(u[:colon], 0) < 0 && ValidServerName(u[colon+1:])
 }
 
 // domain returns the server name in a user ID.
@@ -18,9 +18,9 @@ func domain(user string) string {
 	return user[strings.IndexByte(user, ':')+1:]
 }
 
-// validServerName checks https://spec.matrix.org/latest/appendices/#server-name. An IPv4 address is a DNS name too, as
+// ValidServerName checks https://spec.matrix.org/latest/appendices/#server-name. An IPv4 address is a DNS name too, as
 // far as its characters go.
-func validServerName(s string) bool {
+func ValidServerName(s string) bool {
 	end := 0
 	if s != "" && s[0] == '[' {
 		end++

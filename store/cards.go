@@ -30,6 +30,9 @@ const (
 	selectNumbered = `SELECT ` + cardColumns + ` FROM card WHERE shown_in = $1 AND number = $2`
 	selectCardOf   = `SELECT ` + cardColumns + ` FROM card WHERE part = $1`
 	selectTodo     = `SELECT ` + cardColumns + ` FROM card WHERE NOT told ORDER BY id`
+	ofOpen         = ` FROM card WHERE NOT told AND state = 'open' AND kind = $1 AND ($2 = '' OR room_id = $2) AND ($3 = '' OR shown_in = $3) AND ($4 = '' OR actor = $4)`
+	selectOpen     = `SELECT ` + cardColumns + ofOpen + ` ORDER BY id`
+	countOpen      = `SELECT count(*)` + ofOpen
 	selectKnocked  = `SELECT ` + cardColumns + ` FROM card WHERE room_id = $1 AND kind = 'knock' AND created_at > $2
 		ORDER BY created_at DESC, id DESC LIMIT $3`
 	updateClosed = `UPDATE card SET state = $2, code = $3, closed_by = $4, answer = $5, closed_at = $6, told = $7
@@ -104,6 +107,16 @@ func (s Cards) CardOf(ctx context.Context, command id.EventID, action room.Actio
 // CardsTodo returns the cards that are open, or whose outcome is still to be told, by ID.
 func (s Cards) CardsTodo(ctx context.Context) ([]invites.Card, error) {
 	return all(ctx, s.db, cardFields, selectTodo)
+}
+
+// OpenCards returns open cards, by ID.
+func (s Cards) OpenCards(ctx context.Context, q invites.CardQuery) ([]invites.Card, error) {
+	return all(ctx, s.db, cardFields, selectOpen, q.Kind, q.Room, q.ShownIn, q.Actor)
+}
+
+// CountCards counts open cards.
+func (s Cards) CountCards(ctx context.Context, q invites.CardQuery) (int, error) {
+	return one(ctx, s.db, value[int], countOpen, q.Kind, q.Room, q.ShownIn, q.Actor)
 }
 
 // Knocked returns the knock cards of a room that were made after since, open or not, the newest first.

@@ -18,7 +18,7 @@ const (
 	selectAnswered = `SELECT ` + inboxColumns + ` FROM inbox WHERE answer = $1 AND answer <> '' AND length(answer) < 256`
 	selectAnswers  = `SELECT answer FROM inbox WHERE NOT handled AND answer <> ''`
 	selectRedacted = `SELECT redacted, state_key IS NOT NULL FROM inbox WHERE event_id = $1`
-	updateRedacted = `UPDATE inbox SET redacted = true WHERE event_id = $1 AND sender = $2`
+	updateRedacted = `UPDATE inbox SET redacted = true WHERE (event_id = $1 OR event_id = (SELECT answer FROM inbox WHERE event_id = $1)) AND sender = $2`
 	updateAnswer   = `UPDATE inbox SET answer = $2 WHERE event_id = $1`
 	updateHandled  = `UPDATE inbox SET handled = true WHERE event_id = $1`
 	selectYoung    = `SELECT seq FROM inbox WHERE received_at >= $1 ORDER BY seq LIMIT 1`
@@ -121,7 +121,7 @@ func (s Inbox) OpenAnswers(ctx context.Context) ([]id.EventID, error) {
 	return all(ctx, s.db, value[id.EventID], selectAnswers)
 }
 
-// Redact marks an event as redacted, if sender is the sender in the inbox, and reports whether it did. It reports true again for an event
+// Redact marks an event as redacted, and the edit that is its answer, if sender is the sender in the inbox, and reports whether it did. It reports true again for an event
 // that the sender has redacted before.
 func (s Inbox) Redact(ctx context.Context, event id.EventID, sender id.UserID) (bool, error) {
 	var n int64

@@ -70,6 +70,7 @@ type db struct {
 	pool    *pgxpool.Pool // PostgreSQL only
 	term    atomic.Int64  // of the active process: see fence
 	ahead   int
+	created bool
 	closers []func() error
 }
 
@@ -156,7 +157,14 @@ func (s *db) upgrade(ctx context.Context, table dbutil.UpgradeTable) error {
 	db.Owner = owner
 	db.IgnoreForeignTables = false
 	db.UpgradeTable = table
-	err = s.Exclusively(ctx, func(ctx context.Context) error { return db.Upgrade(ctx) })
+	err = s.Exclusively(ctx, func(ctx context.Context) error {
+		there, err := db.TableExists(ctx, db.VersionTable)
+		if err != nil {
+			return err
+		}
+		s.created = !there
+		return db.Upgrade(ctx)
+	})
 	switch {
 	case errors.Is(err, dbutil.ErrUnsupportedDatabaseVersion):
 		return fmt.Errorf("%w: %w", ErrNewer, err)
@@ -173,6 +181,9 @@ func (s *db) upgrade(ctx context.Context, table dbutil.UpgradeTable) error {
 
 // Ahead returns how many upgrades a newer version of this program has made. They allow this version to use the schema.
 func (s *db) Ahead() int { return s.ahead }
+
+// Created reports whether Open found no tables and made them.
+func (s *db) Created() bool { return s.created }
 
 // Close closes the database.
 func (s *db) Close() error {
@@ -196,6 +207,21 @@ func (s *db) SQL() *sql.DB {
 
 // Pool returns the connections to PostgreSQL, or nil on SQLite.
 func (s *db) Pool() *pgxpool.Pool { return s.pool }
+
+// Check looks for damage in the whole database, which takes some seconds for a large one. PostgreSQL is not checked.
+func (s *db) Check(ctx context.Context) error {
+	if s.dialect != dbutil.SQLite {
+		return nil
+	}
+	var found string // the first finding
+	if err := s.reads.db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&found); err != nil {
+		return err
+	}
+	if found != "ok" {
+		return errors.New(found)
+	}
+	return nil
+}
 
 // Ping commits a row. It fails on a full disk, a read-only file or a lost server.
 func (s *db) Ping(ctx context.Context) error {

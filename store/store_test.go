@@ -15,6 +15,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/room"
 	"usher/store"
 	"usher/store/pgtest"
 	"usher/store/storetest"
@@ -217,5 +218,37 @@ func TestCompatible(t *testing.T) {
 			}
 			least = max(least, compatible)
 		}
+	}
+}
+
+// TestCreatedIsTold: only the first Open of a database makes it.
+func TestCreatedIsTold(t *testing.T) {
+	at := store.Config{Type: "sqlite", URI: filepath.Join(t.TempDir(), "usher.db")}
+	for _, want := range []bool{true, false, false} {
+		s, err := store.Open(t.Context(), at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Created(); got != want {
+			t.Errorf("created: %v, want %v", got, want)
+		}
+		_ = s.Close()
+	}
+}
+
+// TestOldSentences: rows of older versions have sentences where rows have phrases now, and are shown as they are.
+func TestOldSentences(t *testing.T) {
+	const sentence = "Nobody decided in time."
+	s := open(t, "sqlite", filepath.Join(t.TempDir(), "usher.db"))
+	row := invites.Change{Request: "$c", Command: "$c", Status: invites.StatusRefused, Detail: room.Say("detail.over")}
+	if _, err := s.Record(t.Context(), []invites.Change{row}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.UpgradeNext(t.Context(), store.Upgrade{Compatible: true, SQL: `UPDATE invitation SET detail = '` + sentence + `'`}); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := s.ChangesOf(t.Context(), "$c")
+	if err != nil || len(rows) != 1 || rows[0].Detail.Key != room.KeyText || rows[0].Detail.Args["text"] != sentence {
+		t.Errorf("got %+v, %v", rows, err)
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"maunium.net/go/mautrix/id"
+
+	"usher/room"
 )
 
 // This file is the border between Go values and columns. Statements take and return plain Go values:
@@ -22,6 +24,7 @@ import (
 //     hexadecimal behind hexMark. Equal strings stay equal, different strings stay different;
 //   - *string, as text or NULL;
 //   - []string, as JSON in a text column, the empty text for an empty list;
+//   - room.Phrase, as JSON in a text column, the empty text for one that says nothing; any other text is shown as it is;
 //   - time.Time, in milliseconds since 1970 UTC, 0 for the zero time;
 //   - []byte, never NULL;
 //   - pointers to such values, which stand for the value.
@@ -60,6 +63,8 @@ func encode(v any) any {
 		return encodeText(string(*v))
 	case []string:
 		return encodeList(v)
+	case room.Phrase:
+		return encodeText(v.String())
 	case []byte:
 		if v == nil {
 			return []byte{}
@@ -107,6 +112,8 @@ func (r row) Scan(dest ...any) error {
 			dest[i] = moment{d}
 		case *[]string:
 			dest[i] = list{d}
+		case *room.Phrase:
+			dest[i] = phrase{d}
 		case *id.EventID:
 			dest[i] = (*string)(d) // database/sql takes its quick way with this type only
 		case *id.RoomID:
@@ -169,6 +176,20 @@ func (l list) Scan(src any) error {
 		return err
 	}
 	return json.Unmarshal([]byte(s.String), l.to)
+}
+
+// phrase scans a column of a phrase. Rows of version 6 and before have sentences there.
+type phrase struct{ to *room.Phrase }
+
+// Scan implements sql.Scanner.
+func (p phrase) Scan(src any) error {
+	var s sql.NullString
+	err := s.Scan(src)
+	if err == nil {
+		err = decodeString(&s.String)
+	}
+	*p.to = room.ReadPhrase(s.String)
+	return err
 }
 
 // moment scans a column of milliseconds.

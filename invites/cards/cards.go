@@ -25,8 +25,10 @@ type Store interface {
 	CardOf(ctx context.Context, command id.EventID, action room.ActionType, r id.RoomID, target id.UserID) (invites.Card, error)
 	// CardNumbered returns a card by the room that shows it and its number there.
 	CardNumbered(ctx context.Context, shownIn id.RoomID, number int64) (invites.Card, error)
-	// CardsTodo returns the cards that are open, or whose outcome is still to be told, by ID.
-	CardsTodo(ctx context.Context) ([]invites.Card, error)
+	// OpenCards returns open cards, by ID.
+	OpenCards(ctx context.Context, q invites.CardQuery) ([]invites.Card, error)
+	// CountCards counts open cards.
+	CountCards(ctx context.Context, q invites.CardQuery) (int, error)
 	// CastVote counts a vote on an open card; it replaces an earlier one by the same voter. False: the card is closed.
 	CastVote(ctx context.Context, card int64, v invites.Vote) (bool, error)
 	// WithdrawVote takes a vote back, if the voter has not voted otherwise since.
@@ -188,7 +190,7 @@ func (s *Cards) close(ctx context.Context, c invites.Card, end invites.Closing) 
 
 // settleWaiting settles a waiting row by its closed card, or opens it.
 func settleWaiting(row *invites.Change, c invites.Card, end invites.Closing) {
-	row.Code, row.Detail, row.SettledAt, row.DueAt = end.Code, "", end.At, end.At
+	row.Code, row.Detail, row.SettledAt, row.DueAt = end.Code, room.Phrase{}, end.At, end.At
 	switch end.State {
 	case invites.CardAccepted:
 		row.Status, row.SettledAt, row.CreatedAt = invites.StatusOpen, time.Time{}, end.At // from now on it may be given up as too old
@@ -198,34 +200,34 @@ func settleWaiting(row *invites.Change, c invites.Card, end invites.Closing) {
 			row.Status = invites.StatusRefused
 		}
 	case invites.CardExpired:
-		row.Status, row.Code, row.Detail = invites.StatusRefused, invites.CodeExpired, "Nobody decided in time."
+		row.Status, row.Code, row.Detail = invites.StatusRefused, invites.CodeExpired, room.Say("detail.expired")
 	default:
 		row.Status, row.Code = invites.StatusRefused, invites.CodeDenied
-		row.Detail = string(end.By) + " declined."
+		row.Detail = room.Say("detail.declined", "by", end.By)
 		if c.Votes > 1 {
-			row.Detail = "Those who decide declined."
+			row.Detail = room.Say("detail.declined.many")
 		}
 		if end.Answer != "" {
-			row.Detail = row.Detail + " Reason: " + end.Answer
+			row.Detail = room.Sentences(row.Detail, room.Say("detail.answer", "answer", end.Answer))
 		}
 	}
 }
 
-// Gone words why a question is not asked any more.
-func Gone(code string) string {
+// Gone says why a question is not asked any more.
+func Gone(code string) (p room.Phrase) {
 	switch code {
 	case invites.CodeRedacted:
-		return "The command was taken back."
+		p = room.Say("detail.redacted")
 	case invites.CodeRemoved:
-		return "The request for approval was removed."
+		p = room.Say("detail.removed")
 	case invites.CodeAskerLeft:
-		return "Whoever asked for it has left the room."
+		p = room.Say("detail.asker_left")
 	case invites.CodeNoRoom:
-		return "This needs approval, but in the room where the policy wants it asked for I may not speak, or nobody is who may write the policy."
+		p = room.Say("detail.no_room")
 	case invites.CodeKnockGone:
-		return "They are not knocking any more."
+		p = room.Say("detail.knock_gone")
 	}
-	return ""
+	return p
 }
 
 // Cancel closes a card because its question is gone.
@@ -304,14 +306,11 @@ func (s *Cards) OpenKnocks(ctx context.Context, asker id.UserID, shownIn id.Room
 	if err := s.Judge.Reach.Member(ctx, shownIn, asker); err != nil {
 		return nil, nil, err
 	}
-	todo, err := s.Store.CardsTodo(ctx)
+	shown, err := s.Store.OpenCards(ctx, invites.CardQuery{Kind: invites.CardKnock, ShownIn: shownIn})
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, card := range todo {
-		if card.Kind != invites.CardKnock || card.State != invites.CardOpen || card.ShownIn != shownIn {
-			continue
-		}
+	for _, card := range shown {
 		if card, err = s.Review(ctx, card, true); err != nil {
 			return nil, nil, err
 		}

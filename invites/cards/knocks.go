@@ -19,8 +19,8 @@ type KnockStore interface {
 	// OpenCard and CardOf are those of Store.
 	OpenCard(ctx context.Context, c invites.Card) (invites.Card, error)
 	CardOf(ctx context.Context, command id.EventID, action room.ActionType, r id.RoomID, target id.UserID) (invites.Card, error)
-	// CardsTodo returns the cards that are open, or whose outcome is still to be told, by ID.
-	CardsTodo(ctx context.Context) ([]invites.Card, error)
+	// CountCards counts open cards.
+	CountCards(ctx context.Context, q invites.CardQuery) (int, error)
 	// Knocked returns the knock cards of a room that were made after since, open or not, the newest first.
 	Knocked(ctx context.Context, r id.RoomID, since time.Time, limit int) ([]invites.Card, error)
 }
@@ -88,7 +88,7 @@ func (s *Knocks) Receive(ctx context.Context, k Knock) (Reception, error) {
 		return Reception{}, err
 	}
 	if !welcome || paused {
-		if crowded, err := s.crowded(ctx, k); err != nil || crowded {
+		if crowded, err := s.crowded(ctx, k, old.ID != 0); err != nil || crowded {
 			return Reception{}, err
 		}
 	}
@@ -122,21 +122,19 @@ func (s *Knocks) knockedOften(ctx context.Context, k Knock, now time.Time) (bool
 	return theirs >= knocksEach, err
 }
 
-// crowded tells whether people are asked about so many knocks at a room that they would not see one more.
-func (s *Knocks) crowded(ctx context.Context, k Knock) (bool, error) {
-	todo, err := s.Store.CardsTodo(ctx)
-	open := 0
-	for _, c := range todo {
-		if c.Kind == invites.CardKnock && c.State == invites.CardOpen && c.Room == k.Room && c.Command != k.Event {
-			open++
-		}
+// crowded tells whether people are asked about so many knocks at a room that they would not see one more. A knock whose card is open
+// already does not count.
+func (s *Knocks) crowded(ctx context.Context, k Knock, open bool) (bool, error) {
+	n, err := s.Store.CountCards(ctx, invites.CardQuery{Kind: invites.CardKnock, Room: k.Room})
+	if open {
+		n--
 	}
-	return open >= knocksOpen, err
+	return n >= knocksOpen, err
 }
 
 // knocks tells whether a user knocks at a room.
 func (s *Knocks) knocks(ctx context.Context, r id.RoomID, user id.UserID) (bool, error) {
-	snap, err := s.Cards.Homeserver.Snapshot(ctx, r, s.Cards.Self.Bot, []room.Key{{Type: "m.room.member", StateKey: string(user)}}, false)
+	snap, err := s.Cards.Homeserver.Snapshot(ctx, r, s.Cards.Self.Bot, []room.Key{room.MemberKey(user)}, false)
 	if errors.Is(err, invites.ErrNoView) {
 		return false, nil
 	}
@@ -179,44 +177,44 @@ func breaks(rate policy.Rate, knock id.EventID, recent []invites.Card) (paused, 
 
 // welcome tells whether a policy lets a user in at once. The rest of the policy about invited users comes first; the remark says what is
 // against the user.
-func (s *Knocks) welcome(ctx context.Context, k Knock, p *policy.InForce) (welcome bool, remark string, err error) {
+func (s *Knocks) welcome(ctx context.Context, k Knock, p *policy.InForce) (welcome bool, remark room.Phrase, err error) {
 	q := policy.Question{Action: room.Invite, Actor: s.Cards.Self.Bot, Performer: s.Cards.Self.Bot, Target: k.User}
 	j, err := s.Cards.Judge.Decide(ctx, k.Room, q, policy.Facts{Paid: true, Itself: true}, nil)
 	if err != nil {
-		return false, "", err
+		return false, remark, err
 	}
 	d := j.Decision
 	if d.Verdict != room.Allow && d.Code != policy.CodeApproval {
 		d.Side = policy.SidePerformer
-		return false, policy.Explain(q, d).String(), nil
+		return false, policy.Explain(q, d).Phrase(), nil
 	}
 	snap, err := s.Cards.Judge.Policies.Look(ctx, k.Room, p, k.User)
 	if err != nil || snap == nil {
-		return false, "", err
+		return false, remark, err
 	}
 	invite := room.Action{Type: room.Invite, Sender: s.Cards.Self.Bot, Target: k.User}
 	may := func(path string) bool { return p.Entitled(snap, path, invite).Verdict == room.Allow }
 	listed := slices.ContainsFunc(p.Document.Knocks.Welcomes(k.User), may)
 	if !may("knocks.accept_members_of") {
-		return listed, "", nil
+		return listed, remark, nil
 	}
 	for _, other := range p.Document.Knocks.AcceptMembersOf {
 		if within, err := s.Cards.Judge.Reach.Reaches(ctx, k.Room, other, false); err != nil {
-			return false, "", err
+			return false, remark, err
 		} else if listed || !within {
 			continue
 		}
 		key := room.MemberKey(k.User)
 		snap, err := s.Cards.Homeserver.Snapshot(ctx, other, s.Cards.Self.Bot, []room.Key{key}, false)
 		if err != nil && !errors.Is(err, invites.ErrNoView) {
-			return false, "", err
+			return false, remark, err
 		}
 		if err == nil {
 			membership, known := snap.Membership(k.User)
 			listed = known && membership == "join"
 		}
 	}
-	return listed, "", nil
+	return listed, remark, nil
 }
 
 // admission is the row that a closed knock card leads to: the deciding voter is the actor, and the performer where Usher may act for

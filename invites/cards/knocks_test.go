@@ -1,18 +1,217 @@
-package cards
+package cards_test
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"testing"
 	"time"
 
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/cards"
 	"usher/policy"
+	"usher/room"
 )
 
+// knock has somebody knock at the lobby.
+func (w *world) knock(t *testing.T, user id.UserID) cards.Reception {
+	t.Helper()
+	w.Next++
+	w.Clock.Advance(time.Second)
+	w.HS.Member(lobby, user, "knock")
+	got, err := w.Knocks.Receive(t.Context(), cards.Knock{Event: id.EventID(fmt.Sprintf("$knock%d", w.Next)), Room: lobby, User: user, Reason: "please"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestKnockDecided(t *testing.T) {
+	tests := []struct {
+		choice     invites.Choice
+		voter      id.UserID
+		membership string
+		performer  id.UserID
+		reason     string
+	}{
+		{invites.Accept, dora, "invite", dora, ""},
+		{invites.Accept, emil, "invite", bot, ""},
+		{invites.Decline, dora, "leave", dora, "because"},
+		{invites.BanThem, dora, "ban", dora, "because"},
+	}
+	for _, tt := range tests {
+		t.Run(string(tt.choice)+" by "+tt.voter.String(), func(t *testing.T) {
+			w := newWorld(t)
+			w.court(1, map[string]any{"knocks": map[string]any{"desk": true}})
+			card := w.knock(t, bob).Card
+			if card == nil || card.State != invites.CardOpen || card.Reason != "please" {
+				t.Fatalf("the knock became %+v", card)
+			}
+			if ballot, _ := w.vote(t, *card, bob, tt.choice); ballot.Code != "vote.own" {
+				t.Errorf("who knocks decides: %+v", ballot)
+			}
+			ballot, _ := w.vote(t, *card, tt.voter, tt.choice)
+			w.row(t, ballot.Card)
+			w.row(t, ballot.Card) // as after a crash
+			acts := w.HS.Acts()
+			if len(acts) != 1 || acts[0].Performer != tt.performer || acts[0].Reason != tt.reason {
+				t.Fatalf("sent %+v", acts)
+			}
+			snap, _ := w.HS.Snapshot(t.Context(), lobby, bot, nil, true)
+			if got, _ := snap.Membership(bob); got != tt.membership {
+				t.Errorf("they are %s, want %s", got, tt.membership)
+			}
+		})
+	}
+}
+
+func TestKnockAtOnce(t *testing.T) {
+	const club = id.RoomID("!club:here")
+	tests := []struct {
+		name   string
+		knocks map[string]any
+		more   map[string]any
+		state  invites.CardState // empty: no card
+		remark bool
+	}{
+		{"no desk", map[string]any{"accept_users": []string{"@bob:here"}}, nil, "", false},
+		{"nobody is named", map[string]any{"desk": true}, nil, invites.CardOpen, false},
+		{"by user", map[string]any{"desk": true, "accept_users": []string{"@b*:here"}}, nil, invites.CardAccepted, false},
+		{"by server", map[string]any{"desk": true, "accept_servers": []string{"here"}}, nil, invites.CardAccepted, false},
+		{"as a member of another room", map[string]any{"desk": true, "accept_members_of": []string{string(club)}}, nil, invites.CardAccepted, false},
+		{"of an unknown room", map[string]any{"desk": true, "accept_members_of": []string{"!x:here"}}, nil, invites.CardOpen, false},
+		{"whoever else may ask", map[string]any{"desk": true, "accept_servers": []string{"here"}},
+			map[string]any{"ask": map[string]any{"users": []string{"@dora:here"}, "level": 60, "joined_for": "9w"}}, invites.CardAccepted, false},
+		{"denied comes first", map[string]any{"desk": true, "accept_servers": []string{"here"}},
+			map[string]any{"whom": map[string]any{"deny_users": []string{"@bob:*"}}}, invites.CardOpen, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			more := map[string]any{"knocks": tt.knocks}
+			maps.Copy(more, tt.more)
+			w.court(1, more)
+			w.HS.Create(club, "11", alice, bot, bob)
+			got := w.knock(t, bob)
+			if tt.state == "" {
+				if got.Card != nil {
+					t.Fatalf("it became %+v", got.Card)
+				}
+				return
+			}
+			if got.Card == nil || got.Card.State != tt.state || got.Card.Remark.Empty() == tt.remark {
+				t.Fatalf("it became %+v, want %s", got.Card, tt.state)
+			}
+			w.row(t, *got.Card)
+			if acts := w.HS.Acts(); (len(acts) == 1 && acts[0].Action == room.Invite) != (tt.state == invites.CardAccepted) {
+				t.Errorf("sent %+v", acts)
+			}
+		})
+	}
+}
+
+// TestKnockAgainAndAgain: whoever knocks and goes, over and over, does not fill the room with cards; others are not worse off.
+func TestKnockAgainAndAgain(t *testing.T) {
+	w := newWorld(t)
+	w.court(1, map[string]any{"knocks": map[string]any{"desk": true}})
+	shownCards := 0
+	for n := range 8 {
+		got := w.knock(t, bob)
+		if got.Card != nil {
+			shownCards++
+			if again, err := w.Knocks.Receive(t.Context(), cards.Knock{Event: got.Card.Command, Room: lobby, User: bob}); err != nil || again.Card == nil {
+				t.Errorf("the same knock after a crash: %+v %v", again, err)
+			}
+		}
+		if shown := got.Card != nil; shown != (n < 3) {
+			t.Errorf("knock %d is shown: %t", n, shown)
+		}
+		w.HS.Member(lobby, bob, "leave")
+	}
+	if got := w.knock(t, "@other:there"); got.Card == nil {
+		t.Error("somebody else's knock is not shown")
+	}
+	w.Clock.Advance(time.Hour)
+	if got := w.knock(t, bob); got.Card == nil || shownCards != 3 {
+		t.Errorf("an hour later: %+v, after %d cards", got, shownCards)
+	}
+}
+
+// TestBreaker: three knocks in ten minutes pause letting in at once, which is told once each time.
+func TestBreaker(t *testing.T) {
+	w := newWorld(t)
+	w.court(1, map[string]any{"knocks": map[string]any{
+		"desk": true, "accept_servers": []string{"*"}, "breaker": map[string]any{"count": 3, "per": "10m"},
+	}})
+	told := 0
+	knock := func(n int) invites.CardState {
+		got := w.knock(t, id.UserID(fmt.Sprintf("@guest%d:there", n)))
+		if got.Paused {
+			told++
+		}
+		return got.Card.State
+	}
+	for n := range 3 {
+		if state := knock(n); state != invites.CardAccepted {
+			t.Errorf("knock %d is %s", n, state)
+		}
+	}
+	for n := range 4 {
+		if state := knock(10 + n); state != invites.CardOpen {
+			t.Errorf("knock %d while paused is %s", n, state)
+		}
+	}
+	if told != 1 {
+		t.Errorf("the pause was told %d times", told)
+	}
+	w.Clock.Advance(11 * time.Minute)
+	if state := knock(20); state != invites.CardAccepted {
+		t.Errorf("a knock when it has calmed down is %s", state)
+	}
+}
+
+// TestKnockAgainstThePolicy: people decide on somebody whom the policy would refuse, but can't go past it.
+func TestKnockAgainstThePolicy(t *testing.T) {
+	w := newWorld(t)
+	w.court(1, map[string]any{"knocks": map[string]any{"desk": true}, "whom": map[string]any{"deny_users": []string{"@bob:*"}}})
+	card := w.knock(t, bob).Card
+	ballot, _ := w.vote(t, *card, dora, invites.Accept)
+	if row := w.row(t, ballot.Card); row.Status != invites.StatusRefused || row.Code != "policy.whom.user_denied" || len(w.HS.Acts()) != 0 {
+		t.Errorf("accepted: %+v", row)
+	}
+}
+
+// TestManyKnock: a crowd at one door does not fill the bot with cards for ever.
+func TestManyKnock(t *testing.T) {
+	const most = 200
+	w := newWorld(t)
+	w.court(1, map[string]any{"knocks": map[string]any{"desk": true, "accept_users": []string{"@friend:*"}}})
+	var first invites.Card
+	for n := range most + 5 {
+		got := w.knock(t, id.UserID(fmt.Sprintf("@guest%d:there", n)))
+		if shown := got.Card != nil; shown != (n < most) {
+			t.Fatalf("knock %d is shown: %t", n, shown)
+		}
+		if n == 0 {
+			first = *got.Card
+		}
+	}
+	if got := w.knock(t, "@friend:there"); got.Card == nil || got.Card.State != invites.CardAccepted {
+		t.Errorf("whom the policy lets in is kept waiting: %+v", got)
+	}
+	w.vote(t, first, dora, invites.Decline)
+	if err := w.DB.ToldCard(t.Context(), first.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.knock(t, "@late:there"); got.Card == nil {
+		t.Error("one has been decided, and the next is not shown")
+	}
+}
+
 // crowded is a store with many knocks.
-type crowded struct{ KnockStore }
+type crowded struct{ cards.KnockStore }
 
 func (crowded) Knocked(_ context.Context, _ id.RoomID, _ time.Time, limit int) ([]invites.Card, error) {
 	return make([]invites.Card, min(limit, 90_000)), nil
@@ -20,9 +219,9 @@ func (crowded) Knocked(_ context.Context, _ id.RoomID, _ time.Time, limit int) (
 
 // TestBreakerOfMany: a breaker that takes many knocks breaks, too.
 func TestBreakerOfMany(t *testing.T) {
-	s := &Knocks{Store: crowded{}}
+	s := &cards.Knocks{Store: crowded{}}
 	for _, count := range []int64{1, 999, 1000, 1001, 50_000} {
-		paused, first, err := s.breaker(t.Context(), Knock{Event: "$k"}, policy.Rate{Count: count, Per: time.Hour}, time.Time{})
+		paused, first, err := cards.Breaker(s, t.Context(), cards.Knock{Event: "$k"}, policy.Rate{Count: count, Per: time.Hour}, time.Time{})
 		if !paused || !first || err != nil {
 			t.Errorf("%d: %t %t %v", count, paused, first, err)
 		}

@@ -2,10 +2,10 @@ package cards
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"usher/invites"
+	"usher/room"
 )
 
 // Bounds of approval: how many invitations that need it one command may ask for, since each becomes a card, and how many cards a user
@@ -20,32 +20,29 @@ func (s *Cards) Limit(ctx context.Context, rows []invites.Change) error {
 	if !slices.ContainsFunc(rows, func(row invites.Change) bool { return row.Status == invites.StatusWaiting }) {
 		return nil
 	}
-	todo, err := s.Store.CardsTodo(ctx)
+	there, err := s.Store.OpenCards(ctx, invites.CardQuery{Kind: invites.CardApproval, Room: rows[0].Room})
 	if err != nil {
 		return err
 	}
-	waiting, open := 0, 0
-	for _, c := range todo {
-		if c.Kind == invites.CardApproval && c.State == invites.CardOpen && c.Actor == rows[0].Actor {
-			open++
-		}
+	open, err := s.Store.CountCards(ctx, invites.CardQuery{Kind: invites.CardApproval, Actor: rows[0].Actor})
+	if err != nil {
+		return err
 	}
+	waiting := 0
 	for i := range rows {
 		row := &rows[i]
 		if row.Status != invites.StatusWaiting {
 			continue
 		}
-		same := slices.IndexFunc(todo, func(c invites.Card) bool {
-			return c.Kind == invites.CardApproval && c.State == invites.CardOpen && c.Room == row.Room && c.Target == row.Target
-		})
+		same := slices.IndexFunc(there, func(c invites.Card) bool { return c.Target == row.Target })
 		switch waiting++; {
 		case same >= 0:
 			row.Code = invites.CodeAsked
-			row.Detail = fmt.Sprintf("%s asked for that already; it waits for approval as #%d.", todo[same].Actor, todo[same].Number)
+			row.Detail = room.Say("detail.asked", "actor", there[same].Actor, "number", there[same].Number)
 		case waiting > maxAsked:
-			row.Code, row.Detail = invites.CodeTooMany, fmt.Sprintf("Approval can be asked for %d people at a time.", maxAsked)
+			row.Code, row.Detail = invites.CodeTooMany, room.Say("detail.many_asked", "most", maxAsked)
 		case open+waiting > maxOpen:
-			row.Code, row.Detail = invites.CodeTooMany, fmt.Sprintf("You have asked for approval for %d people already who still wait for it.", open)
+			row.Code, row.Detail = invites.CodeTooMany, room.Say("detail.many_open", "n", open)
 		default:
 			continue
 		}

@@ -24,7 +24,7 @@ const (
 type Ballot struct {
 	Card         invites.Card // as it is after the vote
 	Code         string       // why the vote does not count; empty: it counts
-	Sentence     string       // the same in words
+	Sentence     room.Phrase  // the same for people
 	For, Against int64        // votes that count so far
 	After        id.EventID   // the vote, cast or withdrawn, after which it was counted; may be empty
 }
@@ -35,7 +35,7 @@ func (s *Cards) Vote(ctx context.Context, c invites.Card, v invites.Vote) (Ballo
 		return s.late(ctx, c, v)
 	}
 	if v.Choice == invites.BanThem && c.Kind != invites.CardKnock {
-		return Ballot{Card: c, Code: CodeVoteBan, Sentence: "Only people who knock can be banned this way."}, nil
+		return Ballot{Card: c, Code: CodeVoteBan, Sentence: room.Say("vote.ban")}, nil
 	}
 	snap, err := s.electorate(ctx, c, v.Voter)
 	if err != nil {
@@ -79,12 +79,12 @@ func (s *Cards) late(ctx context.Context, c invites.Card, v invites.Vote) (Ballo
 			return count(c, votes).ballot(c), nil
 		}
 	}
-	return Ballot{Card: c, Code: CodeVoteClosed, Sentence: "That is decided already."}, nil
+	return Ballot{Card: c, Code: CodeVoteClosed, Sentence: room.Say("vote.closed")}, nil
 }
 
 // electorate reads the state that says who may vote on a card.
 func (s *Cards) electorate(ctx context.Context, c invites.Card, voters ...id.UserID) (*room.Snapshot, error) {
-	needs := []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}}
+	needs := []room.Key{{Type: room.TypeCreate}, {Type: room.TypePowerLevels}}
 	for _, voter := range voters {
 		needs = append(needs, room.MemberKey(voter))
 	}
@@ -99,24 +99,24 @@ func (s *Cards) electorate(ctx context.Context, c invites.Card, voters ...id.Use
 }
 
 // mayVote says why a vote does not count; an empty code: it does. A room that can't be seen gives nobody a vote.
-func mayVote(s *room.Snapshot, c invites.Card, voter id.UserID) (code, sentence string) {
+func mayVote(s *room.Snapshot, c invites.Card, voter id.UserID) (code string, sentence room.Phrase) {
 	switch voter {
 	case c.Actor:
-		return CodeVoteOwn, "Whoever asks does not decide."
+		return CodeVoteOwn, room.Say("vote.own")
 	case c.Target:
-		return CodeVoteTarget, "Whoever it is about does not decide."
+		return CodeVoteTarget, room.Say("vote.target")
 	}
 	if s == nil {
-		return CodeVotePower, "I can't see that room, so I can't tell who may decide."
+		return CodeVotePower, room.Say("vote.unseen")
 	}
 	membership, known := s.Membership(voter)
 	if !known || membership != "join" {
-		return CodeVotePower, "Only members of the room decide."
+		return CodeVotePower, room.Say("vote.members")
 	}
 	if power, known := s.Power(voter); !known || power < c.Level {
-		return CodeVotePower, fmt.Sprintf("Deciding needs power level %d in the room, and you have %d.", c.Level, power)
+		return CodeVotePower, room.Say("vote.power", "needed", c.Level, "had", power)
 	}
-	return "", ""
+	return "", sentence
 }
 
 // Tally counts the votes on an open card by the voters' power now, and closes the card when enough agree. Withdrawn votes do not count:

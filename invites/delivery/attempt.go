@@ -36,7 +36,7 @@ func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outc
 		if taken, err := d.takenBack(ctx, row, again); err != nil {
 			return d.failure(row, err)
 		} else if taken {
-			return invites.Outcome{Status: invites.StatusCancelled, Code: invites.CodeRedacted, Detail: "The command was taken back.", Quiet: true}
+			return invites.Outcome{Status: invites.StatusCancelled, Code: invites.CodeRedacted, Detail: room.Say("detail.redacted"), Quiet: true}
 		}
 	}
 	if origin.checked {
@@ -50,7 +50,7 @@ func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outc
 		return end
 	}
 	err := d.Homeserver.Act(ctx, invites.Effect{
-		Action: policy.OnTheWire(row.Action), Room: row.Room, Via: row.Via, Performer: row.Performer, Target: row.Target, Reason: row.Reason,
+		Action: policy.OnTheWire(row.Action), Room: row.Room, Via: row.Via, Performer: row.Performer, Target: row.Target, Reason: row.Reason, Because: because(row),
 	})
 	if wait, limited := invites.Limited(err); limited {
 		d.pace.limited(&row, d.Clock.Now(), wait)
@@ -59,6 +59,9 @@ func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outc
 	}
 	switch {
 	case err == nil:
+		if d.History != nil && row.Action == room.Invite && row.Performer == d.Self.Bot {
+			d.History.Invited(row.Room, row.Target)
+		}
 		return d.confirm(ctx, row)
 	case invites.Refused(err):
 		return d.refusal(ctx, row, q, err)
@@ -98,6 +101,12 @@ func (d *Delivery) judge(ctx context.Context, row invites.Change, q policy.Quest
 		return end, false
 	}
 	done := invites.Outcome{Status: invites.StatusDone, Code: invites.CodeDone}
+	if again && row.Code == invites.CodeNoEffect { // the second look, see confirm
+		if d.confirmed(ctx, row, true) {
+			return done, true
+		}
+		return invites.Outcome{Status: invites.StatusRefused, Code: row.Code, Detail: row.Detail}, true
+	}
 	if again {
 		// An earlier attempt may have gone through before a crash: the room shows it, and that is the idempotency.
 		if snap, err := d.Homeserver.Snapshot(ctx, row.Room, q.Actor, policy.Needs(q), true); err == nil && policy.Took(snap, row.Action, row.Target) {
@@ -126,7 +135,7 @@ func (d *Delivery) judge(ctx context.Context, row invites.Change, q policy.Quest
 		return d.failure(row, fmt.Errorf("state unknown: %v", decision.Evidence.Key)), true
 	}
 	return invites.Outcome{
-		Status: invites.StatusRefused, Code: string(decision.Code), Policy: decision.Policy, Detail: policy.Explain(q, decision).String(), Quiet: true,
+		Status: invites.StatusRefused, Code: string(decision.Code), Policy: decision.Policy, Detail: policy.Explain(q, decision).Phrase(), Quiet: true,
 	}, true
 }
 
@@ -156,21 +165,31 @@ func (d *Delivery) decideAgain(ctx context.Context, row invites.Change, q policy
 	return j.Decision, err
 }
 
-// confirm looks whether an act as somebody else took effect: a shadow-banned sender's 200 means nothing.
+// secondLook is the pause before a room is looked at once more that does not show a change which the homeserver accepted.
+const secondLook = 2 * time.Second
+
+// confirm looks whether a change took effect: the 200 of a shadow-banned sender means nothing. A room that does not show the change is
+// looked at once more after a pause, because a homeserver of several processes may show a change late.
 func (d *Delivery) confirm(ctx context.Context, row invites.Change) invites.Outcome {
-	done := invites.Outcome{Status: invites.StatusDone, Code: invites.CodeDone}
-	if row.Action != room.Invite || row.Performer == d.Self.Bot {
-		return done
+	if d.confirmed(ctx, row, false) {
+		return invites.Outcome{Status: invites.StatusDone, Code: invites.CodeDone}
 	}
-	snap, err := d.Homeserver.Snapshot(ctx, row.Room, row.Actor, []room.Key{room.MemberKey(row.Target)}, false)
+	return invites.Outcome{Status: invites.StatusOpen, Code: invites.CodeNoEffect, At: d.Clock.Now().Add(secondLook),
+		Detail: room.Say("detail.no_effect", "target", row.Target)}
+}
+
+// confirmed reports whether nothing speaks against an accepted change. The bot's own invitations are not looked at, nor joins, whose answer
+// names the room.
+func (d *Delivery) confirmed(ctx context.Context, row invites.Change, fresh bool) bool {
+	if row.Action == room.Join || row.Action == room.Invite && row.Performer == d.Self.Bot {
+		return true
+	}
+	snap, err := d.Homeserver.Snapshot(ctx, row.Room, row.Actor, []room.Key{room.MemberKey(row.Target)}, fresh)
 	if err != nil {
-		return done // accepted, and nothing speaks against it
+		return true
 	}
-	if _, known := snap.Membership(row.Target); known && !policy.Took(snap, row.Action, row.Target) {
-		return invites.Outcome{Status: invites.StatusRefused, Code: invites.CodeNoEffect,
-			Detail: "The homeserver accepted the invitation of " + string(row.Target) + ", but the room does not show it."}
-	}
-	return done
+	_, known := snap.Membership(row.Target)
+	return !known || policy.Took(snap, row.Action, row.Target)
 }
 
 // remoteTries is how often an invitation to another server is tried against a refusal that the rules do not explain.
@@ -180,7 +199,7 @@ const remoteTries = 6
 // the reason, and to count as done a change that the room shows already.
 func (d *Delivery) refusal(ctx context.Context, row invites.Change, q policy.Question, refused error) invites.Outcome {
 	code := invites.Errcode(refused)
-	end := invites.Outcome{Status: invites.StatusRefused, Code: code, Detail: "The homeserver refused: " + judge.Meaning(code) + "."}
+	end := invites.Outcome{Status: invites.StatusRefused, Code: code, Detail: room.Say("detail.refused").Holding(judge.Meaning(code))}
 	snap, err := d.Homeserver.Snapshot(ctx, row.Room, q.Actor, policy.Needs(q), true)
 	if err != nil {
 		return end
@@ -195,26 +214,32 @@ func (d *Delivery) refusal(ctx context.Context, row invites.Change, q policy.Que
 		// Dendrite answers so when the target's server can't be reached, which passes.
 		return d.failure(row, refused)
 	case decision.Verdict == room.Deny && (code == "M_FORBIDDEN" || code == "M_BAD_STATE"):
-		end.Code, end.Detail, end.Policy = string(decision.Code), policy.Explain(q, decision).String(), decision.Policy
+		end.Code, end.Detail, end.Policy = string(decision.Code), policy.Explain(q, decision).Phrase(), decision.Policy
 	}
 	return end
 }
 
 // failure turns an error into a time to try again, or into giving up.
 func (d *Delivery) failure(row invites.Change, err error) invites.Outcome {
-	now := d.Clock.Now()
+	now, server := d.Clock.Now(), invites.Unreachable(err)
 	end := invites.Outcome{Status: invites.StatusOpen, Code: "M_UNKNOWN", At: now.Add(backoff(row.Attempt))}
 	switch wait, limited := invites.Limited(err); {
 	case limited:
 		end.Code, end.At = invites.CodeLimited, now.Add(max(wait, time.Second))
 	case invites.Stopped(err):
 		end.Code, end.At = invites.CodeStopped, now.Add(time.Minute)
+	case server != "":
+		end.Code, end.Detail = invites.CodeServer, room.Say("detail.unreachable", "server", server)
 	case invites.Refused(err) || invites.Errcode(err) != "":
 		end.Code = invites.Errcode(err)
 	}
-	if now.Sub(row.CreatedAt) >= d.Limits.GiveUpAfter {
+	switch late := now.Sub(row.CreatedAt) >= d.Limits.GiveUpAfter; {
+	case late && server != "":
+		return invites.Outcome{Status: invites.StatusRefused, Code: invites.CodeServer,
+			Detail: room.Say("detail.unreachable.gave_up", "server", server, "within", d.Limits.GiveUpAfter)}
+	case late:
 		return invites.Outcome{Status: invites.StatusRefused, Code: invites.CodeGaveUp,
-			Detail: "The homeserver could not be brought to do it in " + d.Limits.GiveUpAfter.String() + "."}
+			Detail: room.Say("detail.gave_up", "within", d.Limits.GiveUpAfter)}
 	}
 	return end
 }

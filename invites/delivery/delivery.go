@@ -47,7 +47,13 @@ type Approvals interface {
 // Check knows whether the rows of one origin are still wanted.
 type Check interface {
 	// Wanted returns no code where the row is to be carried out, else the reason code and the sentence with which the row ends.
-	Wanted(ctx context.Context, row invites.Change) (code, detail string, err error)
+	Wanted(ctx context.Context, row invites.Change) (code string, detail room.Phrase, err error)
+}
+
+// HistorySharing gives users the keys of an encrypted room's past.
+type HistorySharing interface {
+	// Invited has a user get the keys soon: the bot itself has just invited the user to the room.
+	Invited(r id.RoomID, user id.UserID)
 }
 
 // Limits of delivery.
@@ -56,7 +62,7 @@ type Limits struct {
 	GiveUpAfter time.Duration // age at which a failing row is given up
 }
 
-// Delivery carries rows out. All fields are required; Checks has an entry for each origin that the table of origins calls checked.
+// Delivery carries rows out. All fields but History are required; Checks has an entry for each origin that the table of origins calls checked.
 type Delivery struct {
 	Store      Store
 	Homeserver Homeserver
@@ -67,6 +73,7 @@ type Delivery struct {
 	Judge      *judge.Judge
 	Approvals  Approvals
 	Checks     map[invites.Origin]Check
+	History    HistorySharing // nil: none is shared
 
 	pace pacer
 }

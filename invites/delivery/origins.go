@@ -1,6 +1,9 @@
 package delivery
 
-import "usher/invites"
+import (
+	"usher/invites"
+	"usher/room"
+)
 
 // origin says how the rows of one origin are carried out.
 type origin struct {
@@ -28,4 +31,17 @@ func originOf(row invites.Change) (o origin, known bool) {
 		return origin{checked: true}, true
 	}
 	return origin{}, false
+}
+
+// because is the reason that the bot itself gives for a change that nobody asked for.
+func because(row invites.Change) (p room.Phrase) {
+	switch {
+	case row.Origin == invites.OriginExpiry:
+		p = room.Say("because.expired")
+	case row.Origin == invites.OriginGuard && row.Action == room.Kick:
+		p = room.Say("because.intruder")
+	case row.Origin == invites.OriginGuard:
+		p = room.Say("because.by_hand")
+	}
+	return p
 }

@@ -36,7 +36,7 @@ func (g *Guard) joined(ctx context.Context, ev invites.Received, p *policy.InFor
 	report := Report{Kind: ReportIntruder, Part: "intruder", Event: ev.Event, Who: target, Target: target, At: ev.SentAt}
 	return g.remove(ctx, ev, p, report, removal{
 		path: "guard.intruders", wanted: guard.Intruders == policy.Kick, membership: "join",
-		reason: "You joined without an invitation.", code: "guard.intruder",
+		code: "guard.intruder",
 	})
 }
 
@@ -51,7 +51,7 @@ func (g *Guard) vouched(ctx context.Context, ev invites.Received) (bool, error) 
 	if err != nil {
 		return false, err
 	}
-	rules, _ := snap.Event(room.Key{Type: "m.room.join_rules"})
+	rules, _ := snap.Event(room.Key{Type: room.TypeJoinRules})
 	if result := room.Vouched(snap, user, content); result.Verdict == room.Deny || rules == nil {
 		return result.Verdict == room.Unknown, nil
 	}
@@ -91,10 +91,10 @@ func (g *Guard) byHand(ctx context.Context, ev invites.Received, p *policy.InFor
 		return nil // accepted by now: they are one of those who are counted
 	}
 	report := Report{Kind: ReportByHand, Part: "by_hand", Event: ev.Event, Who: ev.Sender, Target: target, At: ev.SentAt,
-		Code: string(d.Code), Because: policy.Explain(q, d).Sentence.String()}
+		Code: string(d.Code), Because: policy.Explain(q, d).Sentence}
 	return g.remove(ctx, ev, p, report, removal{
 		path: "guard.by_hand", wanted: guard.ByHand == policy.Withdraw, membership: "invite",
-		reason: "The room's policy does not allow this invitation.", code: string(d.Code),
+		code: string(d.Code),
 	})
 }
 
@@ -103,7 +103,6 @@ type removal struct {
 	path       string // field of the policy that says so
 	wanted     bool   // else it is only reported
 	membership string // as long as the user has that
-	reason     string
 	code       string // of the audit's decision
 }
 
@@ -139,7 +138,7 @@ func (g *Guard) remove(ctx context.Context, ev invites.Received, p *policy.InFor
 	}
 	now := g.Clock.Now()
 	row := invites.Change{Origin: invites.OriginGuard, Request: string(ev.Event), Command: ev.Event, CommandRoom: ev.Room, Action: room.Kick, Room: ev.Room, Target: report.Target,
-		Actor: g.Self.Bot, Performer: g.Self.Bot, Reason: r.reason, Status: invites.StatusOpen, Code: r.code, CreatedAt: now, DueAt: now}
+		Actor: g.Self.Bot, Performer: g.Self.Bot, Status: invites.StatusOpen, Code: r.code, CreatedAt: now, DueAt: now}
 	rows, err = g.Store.Record(ctx, []invites.Change{row}, []invites.Audit{invites.AuditOf(row, invites.AuditDecision, room.Allow.String(), r.code, p.Event(), now)})
 	if err != nil {
 		return err
@@ -154,12 +153,12 @@ func (g *Guard) remove(ctx context.Context, ev invites.Received, p *policy.InFor
 const codeOver = "guard.over"
 
 // Wanted implements delivery.Check: the policy wants the removal and may have it, and its cause stands.
-func (g *Guard) Wanted(ctx context.Context, row invites.Change) (code, detail string, err error) {
+func (g *Guard) Wanted(ctx context.Context, row invites.Change) (code string, detail room.Phrase, err error) {
 	wanted, err := g.wanted(ctx, row)
 	if wanted || err != nil {
-		return "", "", err
+		return "", detail, err
 	}
-	return codeOver, "The room's policy does not want it any more.", nil
+	return codeOver, room.Say("detail.over"), nil
 }
 
 func (g *Guard) wanted(ctx context.Context, row invites.Change) (bool, error) {

@@ -31,7 +31,7 @@ type Report struct {
 	At      time.Time     // when the event was sent, as its server says; zero: not known
 	Acts    bool          // it is set back, kicked or withdrawn
 	Code    string        // why not, or why an invitation is refused; empty: only watching
-	Because string        // the same for people, or the objection of the policy to an invitation; may be empty
+	Because room.Phrase   // the same for people, or the objection of the policy to an invitation; may be empty
 	Rule    string        // for CodeGuardPower: the rule that the bot fails by
 	Late    bool          // an invitation was accepted before it could be withdrawn
 	Call    []id.UserID   // people to call for help

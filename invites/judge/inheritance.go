@@ -15,8 +15,8 @@ import (
 	"usher/room"
 )
 
-// maxAbove is how many spaces, one in the other, a room inherits from.
-const maxAbove = 4
+// MaxAbove is the number of spaces, one in the other, from which a room inherits.
+const MaxAbove = 4
 
 // Policies reads the policies in force.
 type Policies struct {
@@ -91,7 +91,7 @@ var errUnseen = errors.New("invites: what a room inherits is not known")
 func (s *Policies) above(ctx context.Context, chain []id.RoomID, viewer id.UserID, sources []policy.Source) ([]policy.Source, error) {
 	r := chain[len(chain)-1]
 	claims := s.homeserver.Spaces(r)
-	if len(claims) == 0 || len(chain) > maxAbove {
+	if len(claims) == 0 || len(chain) > MaxAbove {
 		return sources, nil
 	}
 	parents, err := s.parents(ctx, r, viewer, claims)
@@ -130,7 +130,7 @@ func (s *Policies) inherited(ctx context.Context, space id.RoomID, event *room.E
 		source.Lapsed = true
 		return source, nil
 	}
-	needs := []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}, room.MemberKey(person)}
+	needs := []room.Key{{Type: room.TypeCreate}, {Type: room.TypePowerLevels}, room.MemberKey(person)}
 	snap, err := s.homeserver.Snapshot(ctx, space, s.self.Bot, needs, false)
 	if err != nil {
 		return source, fmt.Errorf("reading who may write the space's policy: %w", err)
@@ -148,9 +148,9 @@ func (s *Policies) inherited(ctx context.Context, space id.RoomID, event *room.E
 // say so: no room is put under a stranger's policy, nor takes one that is not meant for it. And since naming a parent
 // changes the policy, it counts only where it takes as much power as writing the policy does.
 func (s *Policies) parents(ctx context.Context, r id.RoomID, viewer id.UserID, claims []id.RoomID) ([]id.RoomID, error) {
-	needs := []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}}
+	needs := []room.Key{{Type: room.TypeCreate}, {Type: room.TypePowerLevels}}
 	for _, space := range claims {
-		needs = append(needs, room.Key{Type: "m.space.parent", StateKey: string(space)})
+		needs = append(needs, room.Key{Type: room.TypeSpaceParent, StateKey: string(space)})
 	}
 	snap, err := s.homeserver.Snapshot(ctx, r, viewer, needs, false)
 	if err != nil {
@@ -159,14 +159,14 @@ func (s *Policies) parents(ctx context.Context, r id.RoomID, viewer id.UserID, c
 	if !tells(snap, needs) {
 		return nil, errUnseen
 	}
-	naming, known := snap.NeededToSend("m.space.parent")
+	naming, known := snap.NeededToSend(room.TypeSpaceParent)
 	writing, knows := snap.NeededToSend(policy.EventType)
 	if !known || !knows || naming < writing {
 		return nil, nil
 	}
 	var canonical, others []id.RoomID
 	for _, space := range claims {
-		event, _ := snap.Event(room.Key{Type: "m.space.parent", StateKey: string(space)})
+		event, _ := snap.Event(room.Key{Type: room.TypeSpaceParent, StateKey: string(space)})
 		switch {
 		case !links(event):
 		case string(exactjson.Find(event.Content, "canonical")) == "true":
@@ -182,8 +182,8 @@ func (s *Policies) parents(ctx context.Context, r id.RoomID, viewer id.UserID, c
 
 // space shows a space if it holds a room as its child and the bot can read it, else nil.
 func (s *Policies) space(ctx context.Context, space, child id.RoomID) (*room.Snapshot, error) {
-	claim := room.Key{Type: "m.space.child", StateKey: string(child)}
-	create := room.Key{Type: "m.room.create"}
+	claim := room.Key{Type: room.TypeSpaceChild, StateKey: string(child)}
+	create := room.Key{Type: room.TypeCreate}
 	needs := []room.Key{create, claim, policy.Key()}
 	snap, err := s.homeserver.Snapshot(ctx, space, s.self.Bot, needs, false)
 	if errors.Is(err, invites.ErrNoView) {

@@ -38,7 +38,7 @@ func (s *Reach) Reaches(ctx context.Context, r, other id.RoomID, speak bool) (bo
 	if r == other {
 		return true, nil
 	}
-	create, levels := room.Key{Type: "m.room.create"}, room.Key{Type: "m.room.power_levels"}
+	create, levels := room.Key{Type: room.TypeCreate}, room.Key{Type: room.TypePowerLevels}
 	here, err := s.homeserver.Snapshot(ctx, r, s.self.Bot, []room.Key{create, levels}, false)
 	if err != nil {
 		return false, unlessNoView(err)
@@ -58,7 +58,7 @@ func (s *Reach) Reaches(ctx context.Context, r, other id.RoomID, speak bool) (bo
 	for _, user := range keepers {
 		membership, known := there.Membership(user)
 		writes := here.CanSend(user, policy.EventType, true).Verdict == room.Allow
-		speaks := !speak || there.CanSend(user, "m.room.message", false).Verdict == room.Allow
+		speaks := !speak || there.CanSend(user, room.TypeMessage, false).Verdict == room.Allow
 		if known && membership == "join" && writes && speaks {
 			return true, nil
 		}
@@ -69,8 +69,8 @@ func (s *Reach) Reaches(ctx context.Context, r, other id.RoomID, speak bool) (bo
 // mayRead tells whether a user may read a room's state themselves, by the state that the bot sees: as a member, or because anybody
 // may. The bot lends its view to nobody else.
 func (s *Reach) mayRead(ctx context.Context, r id.RoomID, user id.UserID) (bool, error) {
-	member, visibility := room.MemberKey(user), room.Key{Type: "m.room.history_visibility"}
-	snap, err := s.homeserver.Snapshot(ctx, r, s.self.Bot, []room.Key{member, visibility, {Type: "m.room.join_rules"}}, false)
+	member, visibility := room.MemberKey(user), room.Key{Type: room.TypeHistoryVisibility}
+	snap, err := s.homeserver.Snapshot(ctx, r, s.self.Bot, []room.Key{member, visibility, {Type: room.TypeJoinRules}}, false)
 	if err != nil {
 		return false, unlessNoView(err)
 	}

@@ -1,20 +1,22 @@
 package judge
 
-// Meaning words the errcodes that a homeserver answers an invitation or a join with.
-func Meaning(code string) string {
+import "usher/room"
+
+// Meaning says what an errcode means with which a homeserver answers an invitation or a join.
+func Meaning(code string) room.Phrase {
 	switch code {
 	case "M_INVITE_BLOCKED", "ORG.MATRIX.MSC4155.INVITE_BLOCKED":
-		return "this person takes no invitations from you (" + code + ")"
+		return room.Say("meaning.blocked", "code", code)
 	case "M_USER_LIMIT_EXCEEDED":
-		return "a limit of the server is reached (" + code + ")"
+		return room.Say("meaning.limit", "code", code)
 	case "M_USER_SUSPENDED", "M_USER_LOCKED":
-		return "the account that would do it is suspended or locked (" + code + ")"
+		return room.Say("meaning.suspended", "code", code)
 	case "M_UNSUPPORTED_ROOM_VERSION", "M_INCOMPATIBLE_ROOM_VERSION":
-		return "the room has a version that a server involved does not support (" + code + ")"
+		return room.Say("meaning.version", "code", code)
 	case "M_NOT_FOUND":
-		return "the room or the user was not found (" + code + ")"
+		return room.Say("meaning.not_found", "code", code)
 	case "":
-		return "it gave no reason"
+		return room.Say("meaning.none")
 	}
-	return code
+	return room.Say(room.KeyText, "text", code)
 }

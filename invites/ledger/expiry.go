@@ -137,7 +137,7 @@ func (s *Expiries) record(ctx context.Context, overdue []invites.Invitation, now
 	for i, e := range overdue {
 		rows[i] = invites.Change{
 			Origin: invites.OriginExpiry, Request: requestFor(e, now), CommandRoom: e.Room, Action: policy.ActionExpire, Room: e.Room, Target: e.Target, Actor: s.Self.Bot, Performer: s.Self.Bot,
-			Reason: "The invitation was not answered in time.", Status: invites.StatusOpen, Code: "expired", CreatedAt: now, DueAt: now,
+			Status: invites.StatusOpen, Code: "expired", CreatedAt: now, DueAt: now,
 		}
 		audit[i] = invites.AuditOf(rows[i], invites.AuditDecision, room.Allow.String(), "expired", "", now)
 		tried[i] = e.ID
@@ -156,13 +156,13 @@ func (s *Expiries) record(ctx context.Context, overdue []invites.Invitation, now
 }
 
 // Wanted implements delivery.Check.
-func (s *Expiries) Wanted(ctx context.Context, row invites.Change) (code, detail string, err error) {
+func (s *Expiries) Wanted(ctx context.Context, row invites.Change) (code string, detail room.Phrase, err error) {
 	if stands, err := s.stands(ctx, row); err != nil || !stands {
-		return "", "", err
+		return "", detail, err
 	}
 	q := policy.Question{Action: row.Action, Actor: row.Actor, Performer: row.Performer, Target: row.Target}
 	d := policy.Decision{Code: policy.CodeStands, Side: policy.SidePolicy}
-	return string(d.Code), policy.Explain(q, d).String(), nil
+	return string(d.Code), policy.Explain(q, d).Phrase(), nil
 }
 
 // stands reports whether an invitation whose withdrawal was recorded is to stand after all: it was answered or renewed, or the policy has

@@ -44,12 +44,12 @@ type Editor struct {
 
 // Refusal is why a policy could not be written, for people.
 type Refusal struct {
-	Code string
-	Text string
+	Code   string
+	Phrase room.Phrase
 }
 
 // Error implements error.
-func (r Refusal) Error() string { return r.Text }
+func (r Refusal) Error() string { return "policy: " + string(r.Code) }
 
 // Reason codes of edits.
 const (
@@ -68,7 +68,7 @@ const (
 func (s *Editor) Write(ctx context.Context, command id.EventID, r id.RoomID, actor id.UserID, layer policy.Layer) (by id.UserID, err error) {
 	content := layer.ContentFor(actor)
 	if len(content) > maxContent {
-		return "", Refusal{CodeEditLarge, "That is more than a policy event can hold. Keep long lists in a policy list (!lists)."}
+		return "", Refusal{CodeEditLarge, room.Say("edit.large")}
 	}
 	by, err = s.writer(ctx, r, actor)
 	if err != nil {
@@ -79,7 +79,7 @@ func (s *Editor) Write(ctx context.Context, command id.EventID, r id.RoomID, act
 	}
 	event, err := s.Homeserver.SendState(ctx, r, by, policy.Key(), content)
 	if invites.Refused(err) {
-		return "", Refusal{CodeEditServer, "The homeserver refused it: " + judge.Meaning(invites.Errcode(err)) + "."}
+		return "", Refusal{CodeEditServer, room.Say("edit.server").Holding(judge.Meaning(invites.Errcode(err)))}
 	}
 	if err != nil {
 		return "", fmt.Errorf("writing the policy: %w", err)
@@ -93,10 +93,10 @@ func (s *Editor) Write(ctx context.Context, command id.EventID, r id.RoomID, act
 
 // writer chooses who sends the policy event, by the current state.
 func (s *Editor) writer(ctx context.Context, r id.RoomID, actor id.UserID) (id.UserID, error) {
-	needs := []room.Key{{Type: "m.room.create"}, {Type: "m.room.power_levels"}, room.MemberKey(actor), room.MemberKey(s.Self.Bot)}
+	needs := []room.Key{{Type: room.TypeCreate}, {Type: room.TypePowerLevels}, room.MemberKey(actor), room.MemberKey(s.Self.Bot)}
 	snap, err := s.Homeserver.Snapshot(ctx, r, actor, needs, true)
 	if errors.Is(err, invites.ErrNoView) {
-		return "", Refusal{CodeEditView, "I can't see that room."}
+		return "", Refusal{CodeEditView, room.Say("edit.no_view")}
 	}
 	if err != nil {
 		return "", err
@@ -106,9 +106,9 @@ func (s *Editor) writer(ctx context.Context, r id.RoomID, actor id.UserID) (id.U
 	case may.Verdict == room.Unknown:
 		return "", fmt.Errorf("reading who may write the policy: %v unknown", may.Evidence.Key)
 	case may.Rule == room.RuleStatePower:
-		return "", Refusal{CodeEditPower, fmt.Sprintf("The policy is for those with power level %d here, and you have %d.", may.Evidence.Needed, may.Evidence.Had)}
+		return "", Refusal{CodeEditPower, room.Say("edit.power", "needed", int64(may.Evidence.Needed), "had", int64(may.Evidence.Had))}
 	case may.Verdict != room.Allow:
-		return "", Refusal{CodeEditView, "You are not in that room."}
+		return "", Refusal{CodeEditView, room.Say("edit.outside")}
 	case s.Self.MayAssert(actor):
 		return actor, nil
 	}
@@ -116,7 +116,7 @@ func (s *Editor) writer(ctx context.Context, r id.RoomID, actor id.UserID) (id.U
 	if can.Verdict == room.Allow {
 		return s.Self.Bot, nil
 	}
-	return "", Refusal{CodeEditBot, fmt.Sprintf("You may write the policy, but I can't do it for you: I can't act as you, and I need power level %d myself.", can.Evidence.Needed)}
+	return "", Refusal{CodeEditBot, room.Say("edit.bot", "needed", int64(can.Evidence.Needed))}
 }
 
 // Revision is one version of a room's policy.

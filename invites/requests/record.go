@@ -105,11 +105,11 @@ func (s *Requests) rows(req Request, judged []judge.Judgement) ([]invites.Change
 		}
 		switch {
 		case d.Code == policy.CodeAlready || d.Code == policy.CodeAlreadyJoined:
-			row.Status, row.SettledAt, row.Detail = invites.StatusDone, now, j.Explain().String()
+			row.Status, row.SettledAt, row.Detail = invites.StatusDone, now, j.Explain().Phrase()
 		case d.Code == policy.CodeApproval:
-			row.Status, row.Detail = invites.StatusWaiting, j.Explain().String()
+			row.Status, row.Detail = invites.StatusWaiting, j.Explain().Phrase()
 		case !mayTry(q, d):
-			row.Status, row.SettledAt, row.Detail = invites.StatusRefused, now, j.Explain().String()
+			row.Status, row.SettledAt, row.Detail = invites.StatusRefused, now, j.Explain().Phrase()
 		}
 		rows[i] = row
 		audit[i] = invites.AuditOf(row, invites.AuditDecision, d.Verdict.String(), string(d.Code), d.Policy, now)

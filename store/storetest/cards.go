@@ -27,7 +27,7 @@ func testCardKeepsEverything(t *testing.T, s Store) {
 	ctx := t.Context()
 	full := invites.Card{
 		Kind: invites.CardApproval, Room: "!r", ShownIn: "!s", Event: "$shown", Command: "$c", Home: "!h", Action: room.Invite,
-		Actor: "@a:x", Target: "@t:x", Performer: "@p:x", Reason: "why\x00", Remark: "mind", Policy: "$p", Votes: 3, Level: room.Infinite,
+		Actor: "@a:x", Target: "@t:x", Performer: "@p:x", Reason: "why\x00", Remark: room.Say("text", "text", "mind"), Policy: "$p", Votes: 3, Level: room.Infinite,
 		CreatedAt: epoch, ExpiresAt: epoch.Add(time.Hour), State: invites.CardDeclined, Code: "code", ClosedBy: "@b:x", Answer: "no",
 		ClosedAt: epoch.Add(time.Minute), Told: true,
 	}
@@ -58,6 +58,38 @@ func testCardKeepsEverything(t *testing.T, s Store) {
 	}
 	if todo := must(s.CardsTodo(ctx))(t); len(todo) != 0 {
 		t.Errorf("there is nothing to do about %+v", todo)
+	}
+}
+
+// testOpenCards selects and counts open cards by what they are about.
+func testOpenCards(t *testing.T, s Store) {
+	ctx := t.Context()
+	for n := range 6 {
+		c := card(n)
+		if n >= 3 {
+			c.Kind = invites.CardApproval
+		}
+		if n%2 == 1 {
+			c.Room, c.ShownIn, c.Actor = "!elsewhere", "!office2", "@other:x"
+		}
+		must(s.OpenCard(ctx, c))(t)
+	}
+	closed := card(6)
+	closed.State = invites.CardExpired
+	must(s.OpenCard(ctx, closed))(t)
+	for _, tt := range []struct {
+		q    invites.CardQuery
+		want int
+	}{
+		{invites.CardQuery{Kind: invites.CardKnock}, 3}, {invites.CardQuery{Kind: invites.CardApproval}, 3},
+		{invites.CardQuery{Kind: invites.CardKnock, Room: "!room"}, 2}, {invites.CardQuery{Kind: invites.CardApproval, Room: "!room"}, 1},
+		{invites.CardQuery{Kind: invites.CardKnock, ShownIn: "!office2"}, 1}, {invites.CardQuery{Kind: invites.CardApproval, Actor: "@other:x"}, 2},
+		{invites.CardQuery{Kind: invites.CardKnock, Room: "!room", Actor: "@other:x"}, 0},
+	} {
+		list, n := must(s.OpenCards(ctx, tt.q))(t), must(s.CountCards(ctx, tt.q))(t)
+		if len(list) != tt.want || n != tt.want || !slices.IsSortedFunc(list, func(a, b invites.Card) int { return int(a.ID - b.ID) }) {
+			t.Errorf("%+v: %d cards, counted %d, want %d", tt.q, len(list), n, tt.want)
+		}
 	}
 }
 

@@ -39,7 +39,7 @@ func testHostileText(t *testing.T, s Store) {
 		check(t, s.Handled(ctx, e.Event))
 
 		i := invites.Change{Request: string(e.Event), Command: e.Event, Action: room.ActionType(text), Room: id.RoomID(text), Target: id.UserID(text),
-			Actor: id.UserID(text), Performer: id.UserID(text), Reason: text, Status: invites.StatusOpen, Code: text, Detail: text}
+			Actor: id.UserID(text), Performer: id.UserID(text), Reason: text, Status: invites.StatusOpen, Code: text, Detail: room.Say("text", "text", text)}
 		a := invites.Audit{Kind: "decision", Action: i.Action, Room: i.Room, Actor: i.Actor, Performer: i.Performer, Target: i.Target,
 			Verdict: text, Code: text, Policy: id.EventID(text), Request: string(i.Command)}
 		row := must(s.Record(ctx, []invites.Change{i}, []invites.Audit{a, a}))(t)[0]
@@ -48,7 +48,7 @@ func testHostileText(t *testing.T, s Store) {
 			t.Errorf("%.20q: invitation changed", text)
 		}
 		claim(t, s, epoch, row)
-		check(t, s.Settle(ctx, invites.Settlement{ID: row.ID, Attempt: 1, Status: invites.StatusRefused, Code: text, Detail: text, At: epoch}))
+		check(t, s.Settle(ctx, invites.Settlement{ID: row.ID, Attempt: 1, Status: invites.StatusRefused, Code: text, Detail: room.Say("text", "text", text), At: epoch}))
 		got := must(s.Audit(ctx, string(e.Event)))(t)
 		if len(got) != 1 {
 			t.Fatalf("%.20q: %d audit rows", text, len(got))

@@ -164,6 +164,27 @@ func testRedact(t *testing.T, s Store) {
 	if !must(s.Redact(ctx, "$event0", "@alice:example.org"))(t) || !must(s.Received(ctx, "$event0"))(t).Redacted {
 		t.Error("a command is not redacted once it is handled, though its invitations may wait")
 	}
+	testRedactEdit(t, s)
+}
+
+// testRedactEdit: a message that is redacted takes the edit that ran instead of it along, if that is by the same sender.
+func testRedactEdit(t *testing.T, s Store) {
+	ctx := t.Context()
+	list := events(10, 15)
+	list[3].Sender = "@bob:example.org"
+	check(t, first(s.Receive(ctx, list)))
+	check(t, s.SetAnswer(ctx, "$event10", "$event11"))
+	check(t, s.SetAnswer(ctx, "$event12", "$event13"))
+	for _, event := range []id.EventID{"$event10", "$event12"} {
+		if !must(s.Redact(ctx, event, "@alice:example.org"))(t) {
+			t.Errorf("%s is not redacted", event)
+		}
+	}
+	for n, want := range []bool{true, true, true, false, false} {
+		if got := must(s.Received(ctx, event(10+n).Event))(t).Redacted; got != want {
+			t.Errorf("event %d: redacted is %v", n, got)
+		}
+	}
 }
 
 func testAnswer(t *testing.T, s Store) {

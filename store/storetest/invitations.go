@@ -14,8 +14,8 @@ import (
 
 func testRecordKeepsEverything(t *testing.T, s Store) {
 	ctx := t.Context()
-	full := invites.Change{Request: "$c", Command: "$c", CommandRoom: "!c", Action: room.Join, Room: "!r", Via: []string{"a.example", "b.example"},
-		Target: "@t:x", Actor: "@a:x", Performer: "@p:x", Reason: "why", Status: invites.StatusRefused, Code: "CODE", Detail: "detail",
+	full := invites.Change{Origin: invites.OriginCard, Request: "$c", Command: "$e", CommandRoom: "!c", Action: room.Join, Room: "!r", Via: []string{"a.example", "b.example"},
+		Target: "@t:x", Actor: "@a:x", Performer: "@p:x", Reason: "why", Status: invites.StatusRefused, Code: "CODE", Detail: room.Say("text", "text", "detail"),
 		Attempt: 3, DueAt: epoch, LeasedUntil: epoch.Add(time.Second), CreatedAt: epoch.Add(2 * time.Second), SettledAt: epoch.Add(3 * time.Second)}
 	bare := invites.Change{Request: "$c", Command: "$c", Status: invites.StatusOpen}
 	stored := must(s.Record(ctx, []invites.Change{full, bare}, nil))(t)
@@ -159,14 +159,14 @@ func testSettle(t *testing.T, s Store) {
 	check(t, s.Settle(ctx))
 	check(t, s.Settle(ctx,
 		invites.Settlement{ID: rows[0].ID, Attempt: 1, Status: invites.StatusDone, At: at, Audit: []invites.Audit{effect}},
-		invites.Settlement{ID: rows[1].ID, Attempt: 1, Status: invites.StatusRefused, Code: "M_FORBIDDEN", Detail: "No.", At: at},
+		invites.Settlement{ID: rows[1].ID, Attempt: 1, Status: invites.StatusRefused, Code: "M_FORBIDDEN", Detail: room.Say("text", "text", "No."), At: at},
 		invites.Settlement{ID: rows[2].ID, Attempt: 1, Status: invites.StatusOpen, Code: "M_LIMIT_EXCEEDED", DueAt: due, At: at}))
 	want := slices.Clone(rows)
 	for i := range want {
 		want[i].LeasedUntil, want[i].DueAt = time.Time{}, time.Time{}
 	}
 	want[0].Status, want[0].SettledAt = invites.StatusDone, at
-	want[1].Status, want[1].SettledAt, want[1].Code, want[1].Detail = invites.StatusRefused, at, "M_FORBIDDEN", "No."
+	want[1].Status, want[1].SettledAt, want[1].Code, want[1].Detail = invites.StatusRefused, at, "M_FORBIDDEN", room.Say("text", "text", "No.")
 	want[2].DueAt, want[2].Code = due, "M_LIMIT_EXCEEDED"
 	if got := must(s.ChangesOf(ctx, "$command"))(t); !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -56,7 +56,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"Release", testRelease},
 		{"Due", testDue},
 		{"CardKeepsEverything", testCardKeepsEverything},
-		{"CardNumbers", testCardNumbers},
+		{"CardNumbers", testCardNumbers}, {"OpenCards", testOpenCards},
 		{"Votes", testVotes},
 		{"CloseCard", testCloseCard},
 		{"CloseWaiting", testCloseWaiting},

@@ -1,0 +1,70 @@
+package bot
+
+import (
+	"context"
+	"time"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/metrics"
+	"usher/store"
+)
+
+// stored is the store without logs and metrics.
+type stored struct{ *store.Store }
+
+// loggedStore is the store for the intake and the use cases: the calls of metrics.Store are measured, and the life of a row is logged. With
+// the intake's lines, which pair transactions and events, the ids of event, room and row tell a story from arrival to act. It never logs
+// reasons, texts or links.
+type loggedStore struct {
+	stored
+	metrics.Store
+	log zerolog.Logger
+}
+
+// Record logs decided rows.
+func (l loggedStore) Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, spend ...invites.Charge) ([]invites.Change, error) {
+	stored, err := l.Store.Record(ctx, rows, audit, spend...)
+	for _, row := range stored {
+		l.about(l.log.Info(), row).Stringer("actor", row.Actor).Stringer("performer", row.Performer).
+			Str("status", string(row.Status)).Str("code", row.Code).Msg("Decided")
+	}
+	return stored, err
+}
+
+// Claim logs attempts.
+func (l loggedStore) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]invites.Change, error) {
+	claimed, err := l.Store.Claim(ctx, rows, now, lease)
+	for _, row := range claimed {
+		l.about(l.log.Debug(), row).Int("attempt", row.Attempt).Msg("Attempt")
+	}
+	return claimed, err
+}
+
+// Settle logs outcomes.
+func (l loggedStore) Settle(ctx context.Context, settlements ...invites.Settlement) error {
+	err := l.Store.Settle(ctx, settlements...)
+	for _, s := range settlements {
+		line := l.log.Info().Err(err).Int64("invitation", s.ID).Int("attempt", s.Attempt).Str("status", string(s.Status)).Str("code", s.Code)
+		if s.Status == invites.StatusOpen {
+			line = line.Time("again_at", s.DueAt)
+		}
+		line.Msg("Settled")
+	}
+	return err
+}
+
+// Handled logs ended events.
+func (l loggedStore) Handled(ctx context.Context, event id.EventID) error {
+	err := l.Store.Handled(ctx, event)
+	l.log.Debug().Err(err).Stringer("event", event).Msg("Handled")
+	return err
+}
+
+// about adds a row's ids to a line.
+func (l loggedStore) about(line *zerolog.Event, row invites.Change) *zerolog.Event {
+	return line.Int64("invitation", row.ID).Str("event", row.Request).Stringer("room", row.Room).
+		Str("action", string(row.Action)).Stringer("target", row.Target)
+}

@@ -1,0 +1,41 @@
+package bot
+
+import (
+	"io"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"usher/invites"
+	"usher/metrics"
+	"usher/store"
+)
+
+// TestStoreWatched: what is recorded through the ports shows in the metrics.
+func TestStoreWatched(t *testing.T) {
+	db, err := store.Open(t.Context(), store.Config{Type: "sqlite", URI: filepath.Join(t.TempDir(), "usher.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	m := metrics.New("test", clock{})
+	port := loggedStore{stored{db}, m.Store(db), zerolog.New(io.Discard)}
+	rows, err := port.Record(t.Context(), []invites.Change{{Command: "$c", Target: "@a:b", Status: invites.StatusOpen}}, []invites.Audit{{Kind: "decision", Verdict: "allow"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if claimed, err := port.Claim(t.Context(), []int64{rows[0].ID}, clock{}.Now(), lease); len(claimed) != 1 || err != nil {
+		t.Fatal(claimed, err)
+	}
+	if err := port.Settle(t.Context(), invites.Settlement{ID: rows[0].ID, Attempt: 1, Status: invites.StatusDone, Code: "done"}); err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
+	if !strings.Contains(w.Body.String(), `usher_deliveries_total{code="done",outcome="done"} 1`) {
+		t.Error(w.Body.String())
+	}
+}

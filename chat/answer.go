@@ -1,0 +1,95 @@
+package chat
+
+import (
+	"context"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/commands"
+	"usher/invites"
+	"usher/room"
+)
+
+// Answers is the part of the inbox for answered events.
+type Answers interface {
+	// Handled ends an event.
+	Handled(ctx context.Context, event id.EventID) error
+	// SetAnswer keeps the answer to an event, to be edited later.
+	SetAnswer(ctx context.Context, event, answer id.EventID) error
+}
+
+// Replies sends the replies to events.
+type Replies struct {
+	*ender
+	inbox   Answers
+	sender  *Sender
+	limits  *Limits
+	edits   *editTimes
+	confirm *Confirmations
+}
+
+// answer sends a reply, and ends the event unless the reply is to be edited later. Transaction ids come from the event's id: an
+// answer sent again after a crash is the same answer.
+func (a *Replies) answer(ctx context.Context, ev invites.Received, m commands.Message, reply commands.Reply) error {
+	if allowed, tell := a.limits.mayAnswer(ev, reply); !allowed {
+		if reply = (commands.Reply{}); tell {
+			reply = commands.Quiet()
+		}
+	}
+	if content := reply.Reaction(m); content != nil {
+		if _, err := a.sender.send(ctx, ev.Room, transaction(ev.Event, "reaction"), room.TypeReaction, content); err != nil {
+			return err
+		}
+	}
+	if !reply.Text.Empty() {
+		if err := a.notice(ctx, ev, m, reply); err != nil {
+			return err
+		}
+	}
+	if reply.Image != nil {
+		if err := a.sender.attach(ctx, ev, m, reply); err != nil {
+			return err
+		}
+	}
+	if reply.Progress || reply.Card {
+		return nil
+	}
+	if ev.Answer != "" {
+		a.confirm.close(ev.Answer)
+		return a.inbox.Handled(ctx, ev.Event) // at once: the workers of the queue look whether the last edit is out
+	}
+	a.end(ev.Event)
+	return nil
+}
+
+// notice sends the notice of a reply, or edits the earlier one.
+func (a *Replies) notice(ctx context.Context, ev invites.Received, m commands.Message, reply commands.Reply) error {
+	if ev.Answer != "" && reply.Card {
+		a.confirm.await(ev, ev.Answer) // after a restart: the card stands
+		return nil
+	}
+	if ev.Answer != "" {
+		part := reply.Text.String()
+		if reply.Progress {
+			part += time.Now().String() // a later edit may have the same text as an earlier one
+		}
+		_, err := a.sender.message(ctx, ev.Room, transaction(ev.Event, part), reply.Edit(m, ev.Answer))
+		return err
+	}
+	answer, err := a.sender.message(ctx, ev.Room, transaction(ev.Event, "notice"), reply.Notice(m))
+	if err != nil || !(reply.Progress || reply.Card) {
+		return err
+	}
+	if answer == "" {
+		return a.inbox.Handled(ctx, ev.Event) // there will be nothing to edit
+	}
+	if reply.Progress {
+		a.edits.due(ev.Event, time.Now()) // the notice is up to date: the first edit has time
+	}
+	if err := a.inbox.SetAnswer(ctx, ev.Event, answer); err != nil || !reply.Card {
+		return err
+	}
+	a.confirm.await(ev, answer)
+	return nil
+}

@@ -1,0 +1,310 @@
+package chat
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
+
+	"usher/commands"
+	"usher/exactjson"
+	"usher/invites"
+	"usher/invites/cards"
+	"usher/room"
+)
+
+// CardStore is the part of the store for cards. Its methods return invites.ErrNotFound where there is no such card.
+type CardStore interface {
+	// CardsTodo returns the open cards, and closed ones until their outcome is told, by ID.
+	CardsTodo(ctx context.Context) ([]invites.Card, error)
+	// CardShown returns the card with an event as its notice.
+	CardShown(ctx context.Context, notice id.EventID) (invites.Card, error)
+	// CardVoted returns the card on which an event is a vote.
+	CardVoted(ctx context.Context, vote id.EventID) (invites.Card, error)
+	// PostedCard keeps the notice of a card.
+	PostedCard(ctx context.Context, card int64, notice id.EventID) error
+	// Votes returns the votes on a card, in the order of voting.
+	Votes(ctx context.Context, card int64) ([]invites.Vote, error)
+	// ToldCard ends the work on a closed card.
+	ToldCard(ctx context.Context, card int64) error
+	// OpenAnswers returns the answers to commands which are not at their end.
+	OpenAnswers(ctx context.Context) ([]id.EventID, error)
+}
+
+// CardCases are the use cases of cards.
+type CardCases interface {
+	// Review closes a card if its question is gone or its time is over. A thorough review reads the room anew.
+	Review(ctx context.Context, c invites.Card, thorough bool) (invites.Card, error)
+	Cancel(ctx context.Context, c invites.Card, code string) (invites.Card, error)
+	Vote(ctx context.Context, c invites.Card, v invites.Vote) (cards.Ballot, error)
+	// Tally counts the votes on a card. Recount reads each at the homeserver before.
+	Tally(ctx context.Context, c invites.Card) (cards.Ballot, error)
+	Recount(ctx context.Context, c invites.Card) (cards.Ballot, error)
+	// CarryOut carries out the decision of a closed card, once, and returns the row of the change.
+	CarryOut(ctx context.Context, c invites.Card) (invites.Change, error)
+}
+
+// KnockCase receives knocks.
+type KnockCase interface {
+	Receive(ctx context.Context, k cards.Knock) (cards.Reception, error)
+}
+
+// CardDesk shows cards in rooms, counts reactions on them, and tells their outcome.
+type CardDesk struct {
+	store  CardStore
+	cases  CardCases
+	knocks KnockCase
+	runner *commands.Runner
+	open   OpenCards
+	sender *Sender
+	status *StatusMessages
+	log    zerolog.Logger
+}
+
+// Load tells the intake which cards are open: cards with votes, and the answers to commands which are not at their end, since an answer
+// may be a confirmation.
+func (d *CardDesk) Load(ctx context.Context) error {
+	todo, err := d.store.CardsTodo(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range todo {
+		if c.Event == "" || c.State != invites.CardOpen {
+			continue
+		}
+		votes, err := d.store.Votes(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		cast := make([]id.EventID, len(votes))
+		for i := range votes {
+			cast[i] = votes[i].Event
+		}
+		d.open.Open(c.Event, cast...)
+	}
+	answers, err := d.store.OpenAnswers(ctx)
+	for _, answer := range answers {
+		d.open.Open(answer)
+	}
+	return err
+}
+
+// postOf shows the cards of a command.
+func (d *CardDesk) postOf(ctx context.Context, command id.EventID) error {
+	todo, err := d.store.CardsTodo(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range todo {
+		if c.Command != command || c.State != invites.CardOpen || c.Event != "" {
+			continue
+		}
+		if err := d.post(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// part names a part of a card, for transaction ids of its own.
+func part(c invites.Card, name string) string { return fmt.Sprintf("card %d %s", c.ID, name) }
+
+// post shows one card. Where its room does not let the bot speak, nobody can decide it, so it is cancelled.
+func (d *CardDesk) post(ctx context.Context, c invites.Card) error {
+	var notice id.EventID
+	var err error
+	if c.Code != invites.CodeNoRoom {
+		content := d.runner.Card(c, 0, 0).Notice(commands.Message{})
+		if notice, err = d.sender.message(ctx, c.ShownIn, transaction(c.Command, part(c, "notice")), content); err != nil {
+			return err
+		}
+	}
+	if notice == "" {
+		if c, err = d.cases.Cancel(ctx, c, invites.CodeNoRoom); err != nil {
+			return err
+		}
+		return d.Show(ctx, cards.Ballot{Card: c})
+	}
+	if err := d.store.PostedCard(ctx, c.ID, notice); err != nil {
+		return err
+	}
+	d.open.Open(notice)
+	for _, key := range commands.Reactions(c) {
+		content := &event.ReactionEventContent{RelatesTo: event.RelatesTo{Type: event.RelAnnotation, EventID: notice, Key: key}}
+		if _, err := d.sender.send(ctx, c.ShownIn, transaction(notice, key), room.TypeReaction, content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// react handles a reaction on a card with votes, and reports whether it was one.
+func (d *CardDesk) react(ctx context.Context, ev invites.Received) (bool, error) {
+	card, key := commands.Reaction(ev.Raw)
+	c, err := d.store.CardShown(ctx, card)
+	if err != nil || c.ShownIn != ev.Room {
+		return false, invites.UnlessNone(err)
+	}
+	return true, d.vote(ctx, ev, c, key)
+}
+
+// redact handles the redaction of a card, or of a vote.
+func (d *CardDesk) redact(ctx context.Context, ev invites.Received) error {
+	for _, gone := range []string{exactjson.Text(ev.Raw, "redacts"), exactjson.Text(ev.Raw, "content", "redacts")} {
+		if err := invites.UnlessNone(d.gone(ctx, id.EventID(gone))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gone handles the redaction of one event, maybe a card or a vote. The state at the homeserver counts, not the redaction.
+func (d *CardDesk) gone(ctx context.Context, gone id.EventID) error {
+	c, err := d.store.CardShown(ctx, gone)
+	if err == nil {
+		if c, err = d.cases.Review(ctx, c, true); err != nil {
+			return err
+		}
+		return d.Show(ctx, cards.Ballot{Card: c})
+	}
+	if c, err = d.store.CardVoted(ctx, gone); err != nil || c.State != invites.CardOpen {
+		return err
+	}
+	ballot, err := d.cases.Recount(ctx, c)
+	if err != nil {
+		return err
+	}
+	ballot.After = gone
+	return d.Show(ctx, ballot)
+}
+
+// vote counts a reaction. The voter hears nothing of a vote without effect: others see the reaction too.
+func (d *CardDesk) vote(ctx context.Context, ev invites.Received, c invites.Card, key string) error {
+	choice, known := invites.ChoiceOf(key)
+	if !known || ev.Redacted || d.runner.Level(ev.Sender) == commands.Nobody {
+		return nil
+	}
+	ballot, err := d.cases.Vote(ctx, c, invites.Vote{Voter: ev.Sender, Choice: choice, Room: ev.Room, Event: ev.Event, At: ev.ReceivedAt})
+	if err != nil {
+		return err
+	}
+	return d.Show(ctx, ballot)
+}
+
+// Show brings the notice of a card up to date after a vote: with the votes so far, or with the outcome, which is carried out first. A call
+// after a crash completes an earlier one.
+func (d *CardDesk) Show(ctx context.Context, ballot cards.Ballot) error {
+	c := ballot.Card
+	if c.State == invites.CardOpen {
+		if ballot.Code != "" || c.Votes == 1 {
+			return nil
+		}
+		return d.redraw(ctx, c, ballot.After, d.runner.Card(c, ballot.For, ballot.Against))
+	}
+	if c.Told {
+		return nil
+	}
+	row, err := d.cases.CarryOut(ctx, c)
+	if err != nil {
+		return err
+	}
+	if err := d.redraw(ctx, c, "", d.runner.Closed(c, row)); err != nil {
+		return err
+	}
+	if reply := d.runner.Verdict(c, row); !reply.Text.Empty() {
+		m := commands.Message{Event: c.Command, Room: c.Home, Sender: c.Actor}
+		if _, err := d.sender.message(ctx, c.Home, transaction(c.Command, part(c, "verdict")), reply.Notice(m)); err != nil {
+			return err
+		}
+	}
+	if c.Kind == invites.CardApproval {
+		if err := d.status.report(ctx, c.Command, settled); err != nil {
+			return err
+		}
+	}
+	d.open.Close(c.Event)
+	return d.store.ToldCard(ctx, c.ID)
+}
+
+// redraw edits a card's notice after a vote. A later edit may have the same text as an earlier one, so the transaction id names the vote.
+func (d *CardDesk) redraw(ctx context.Context, c invites.Card, vote id.EventID, reply commands.Reply) error {
+	if c.Event == "" {
+		return nil
+	}
+	_, err := d.sender.message(ctx, c.ShownIn, transaction(c.Event, string(vote)+reply.Text.String()), reply.Edit(commands.Message{}, c.Event))
+	return err
+}
+
+// knocked receives a knock, and shows its card.
+func (d *CardDesk) knocked(ctx context.Context, ev invites.Received) error {
+	got, err := d.knocks.Receive(ctx, cards.Knock{Event: ev.Event, Room: ev.Room, User: ev.Sender, Reason: exactjson.Text(ev.Raw, "content", "reason")})
+	if err != nil || got.Card == nil {
+		return err
+	}
+	c := *got.Card
+	if got.Paused {
+		if _, err := d.sender.message(ctx, c.ShownIn, transaction(ev.Event, "paused"), d.runner.Paused(c).Notice(commands.Message{})); err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.State != invites.CardOpen:
+		return d.Show(ctx, cards.Ballot{Card: c})
+	case c.Event != "":
+		return nil
+	}
+	return d.post(ctx, c)
+}
+
+// postAfter is the age from which on the sweep shows a card if its lane has not.
+const postAfter = time.Minute
+
+// Sweep does the work on cards that lanes have left, and closes cards when their time is over. After a failure, the next sweep tries
+// again.
+func (d *CardDesk) Sweep(ctx context.Context) { d.review(ctx, "") }
+
+// review looks after the cards about one room, thoroughly, or, with an empty id, after all cards.
+func (d *CardDesk) review(ctx context.Context, r id.RoomID) {
+	todo, err := d.store.CardsTodo(ctx)
+	if err != nil {
+		d.log.Warn().Err(err).Msg("Cards can't be read")
+		return
+	}
+	for _, c := range todo {
+		if r != "" && c.Room != r {
+			continue
+		}
+		if err := d.reviewOne(ctx, c, r != ""); err != nil && ctx.Err() == nil {
+			d.log.Warn().Err(err).Int64("card", c.ID).Msg("Review of a card failed")
+		}
+	}
+}
+
+// reviewOne looks after one card.
+func (d *CardDesk) reviewOne(ctx context.Context, c invites.Card, thorough bool) error {
+	if c.State != invites.CardOpen {
+		if time.Since(c.ClosedAt) < postAfter && !thorough {
+			return nil // its lane tells the outcome
+		}
+		return d.Show(ctx, cards.Ballot{Card: c})
+	}
+	c, err := d.cases.Review(ctx, c, thorough)
+	switch {
+	case err != nil:
+		return err
+	case c.State != invites.CardOpen:
+		return d.Show(ctx, cards.Ballot{Card: c})
+	case c.Event == "" && time.Since(c.CreatedAt) > postAfter:
+		return d.post(ctx, c)
+	case c.Event == "":
+		return nil
+	}
+	ballot, err := d.cases.Tally(ctx, c)
+	if err != nil || ballot.Card.State == invites.CardOpen {
+		return err
+	}
+	return d.Show(ctx, ballot)
+}

@@ -1,0 +1,199 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/id"
+
+	"usher/commands"
+	"usher/invites"
+	"usher/invites/cards"
+)
+
+// Inbox is the part of the store for events.
+type Inbox interface {
+	Backlog
+	Received
+	Answers
+	Asked
+	// Dismiss ends chat, many events in one commit.
+	Dismiss(ctx context.Context, events []id.EventID) error
+	// Inviting reports whether a command has open rows.
+	Inviting(ctx context.Context, command id.EventID) (bool, error)
+}
+
+// Stores are the parts of the store for chat.
+type Stores struct {
+	Inbox Inbox
+	Cards CardStore
+	Rooms RoomStore
+}
+
+// Homeserver is the requests of the bot itself.
+type Homeserver interface {
+	Token
+	Timeline
+	AccountData
+	Occupancy
+	Invitees
+}
+
+// State is the state of rooms as the homeserver has it, with a cache.
+type State interface {
+	StateReader
+	RoomState
+	SpaceCache
+}
+
+// Cases are the use cases.
+type Cases struct {
+	Cards    CardCases
+	Knocks   KnockCase
+	Guard    Guard
+	Expiries Expiries
+	Requests Progress
+	Delivery Delivery
+}
+
+// Device is the bot's device in encrypted rooms.
+type Device interface {
+	Opener
+	Sealer
+	KeySharer
+}
+
+// Index is the intake's memory of events to which later events may refer.
+type Index struct {
+	Cards   OpenCards
+	Pending Pending
+}
+
+// Settings are the settings of chat.
+type Settings struct {
+	WaitForKeys       time.Duration // how long an encrypted event waits for its key
+	CommandsPerMinute int           // of one user; 0: no limit
+	AnswersPerMinute  int           // in one room; 0: no limit
+}
+
+// Options are the parts for New. All are required except Device.
+type Options struct {
+	Self       invites.Identity
+	Runner     *commands.Runner // New sets its Chat and its Limit
+	Stores     Stores
+	Homeserver Homeserver
+	State      State
+	Cases      Cases
+	Queue      invites.Queue
+	Index      Index
+	Device     Device // nil: encryption is off
+	Settings   Settings
+	Counters   Counters
+	Log        zerolog.Logger
+}
+
+// Chat is the way from an event of the inbox to its reply.
+type Chat struct {
+	*Feed
+	Lanes   *Lanes
+	Status  *StatusMessages
+	Cards   *CardDesk
+	Members *Memberships
+	Rooms   *Rooms
+	Direct  *DirectChats
+	History *HistorySharing // nil: encryption is off
+
+	handler    *Handler
+	waiting    *waitingForKeys
+	background *Background
+}
+
+// New puts a Chat together. Nothing runs yet.
+func New(o Options) *Chat {
+	lanes, background := NewLanes(o.Self.Bot, parallelLanes, mostInLanes/2), NewBackground()
+	c := &Chat{
+		Lanes: lanes, Feed: NewFeed(o.Stores.Inbox, lanes, mostInLanes, o.Log), Direct: NewDirectChats(o.Homeserver),
+		waiting: newWaitingForKeys(lanes), background: background,
+	}
+	limits := NewLimits(o.Settings.CommandsPerMinute, o.Settings.AnswersPerMinute, o.Counters)
+	end := &ender{inbox: o.Stores.Inbox, waiting: c.waiting, background: background, counters: o.Counters, log: o.Log}
+	sender := NewSender(o.Homeserver, o.State, nil, o.Log)
+	encrypted := &EncryptedRooms{
+		bot: o.Self.Bot, inbox: o.Stores.Inbox, open: o.Index.Cards, runner: o.Runner, waiting: c.waiting, background: background,
+		patience: o.Settings.WaitForKeys, log: o.Log, told: map[id.RoomID]bool{},
+	}
+	if o.Device != nil {
+		sender.sealer, encrypted.opener = o.Device, o.Device
+		c.History = NewHistorySharing(o.Device, background, o.Log)
+	}
+	edits, confirmations := newEditTimes(), &Confirmations{open: o.Index.Cards, lanes: lanes, background: background}
+	replies := &Replies{ender: end, inbox: o.Stores.Inbox, sender: sender, limits: limits, edits: edits, confirm: confirmations}
+	encrypted.replies = replies
+	c.Status = &StatusMessages{
+		ender: end, inbox: o.Stores.Inbox, delivery: o.Cases.Delivery, requests: o.Cases.Requests, token: o.Homeserver, replies: replies,
+		encrypted: encrypted, edits: edits, log: o.Log,
+	}
+	c.Cards = &CardDesk{
+		store: o.Stores.Cards, cases: o.Cases.Cards, knocks: o.Cases.Knocks, runner: o.Runner, open: o.Index.Cards, sender: sender,
+		status: c.Status, log: o.Log,
+	}
+	c.Rooms = &Rooms{
+		store: o.Stores.Rooms, spaces: o.State, invitees: o.Homeserver, pending: o.Index.Pending, guard: o.Cases.Guard,
+		expiries: o.Cases.Expiries, queue: o.Queue, runner: o.Runner, sender: sender, feed: c.Feed, log: o.Log,
+	}
+	c.Members = &Memberships{
+		ender: end, self: o.Self, runner: o.Runner, state: o.State, occupancy: o.Homeserver, direct: c.Direct, sender: sender,
+		cards: c.Cards, rooms: c.Rooms, log: o.Log, checking: map[id.RoomID]bool{},
+	}
+	c.handler = &Handler{
+		ender: end, inbox: o.Stores.Inbox, token: o.Homeserver, bot: o.Self.Bot, runner: o.Runner, limits: limits, encrypted: encrypted,
+		replies: replies, status: c.Status, cards: c.Cards, members: c.Members, rooms: c.Rooms, log: o.Log,
+		confirm: &Confirmer{
+			inbox: o.Stores.Inbox, runner: o.Runner, confirm: confirmations, encrypted: encrypted, replies: replies, status: c.Status, log: o.Log,
+		},
+	}
+	o.Runner.Chat, o.Runner.Limit = forCommands{c.Direct, c.Cards}, limits.MayCommand
+	return c
+}
+
+// forCommands implements commands.Chat.
+type forCommands struct {
+	direct *DirectChats
+	cards  *CardDesk
+}
+
+// Direct implements commands.Chat.
+func (c forCommands) Direct(r id.RoomID) bool { return c.direct.has(r) }
+
+// Voted implements commands.Chat.
+func (c forCommands) Voted(ctx context.Context, b cards.Ballot) error { return c.cards.Show(ctx, b) }
+
+// Load reads the state in memory from the store, and has the feed bring the waiting events of the inbox to the lanes.
+func (c *Chat) Load(ctx context.Context) error {
+	if err := errors.Join(c.Rooms.Load(ctx), c.Cards.Load(ctx)); err != nil {
+		return err
+	}
+	c.Recover()
+	return nil
+}
+
+// Run handles events until ctx ends, which ends all work at once.
+func (c *Chat) Run(ctx context.Context) {
+	var parts sync.WaitGroup
+	parts.Go(func() { c.background.Run(ctx) })
+	parts.Go(func() { c.Feed.Run(ctx) })
+	parts.Go(func() { c.Lanes.Run(ctx, c.handler) })
+	parts.Wait()
+}
+
+// Stop begins no more events and waits for the events under way, as long as ctx lasts. Their notes may last longer: see Settle.
+func (c *Chat) Stop(ctx context.Context) error { return c.Lanes.Stop(ctx) }
+
+// Settle waits for the work beside the lanes, such as the notes on answered events, as long as ctx lasts.
+func (c *Chat) Settle(ctx context.Context) error { return c.background.Wait(ctx) }
+
+// KeysArrived has encrypted events of a room, of all rooms for an empty id, go on: room keys have arrived.
+func (c *Chat) KeysArrived(r id.RoomID) { c.waiting.release(r) }

@@ -1,0 +1,93 @@
+package chat
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"sync"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
+)
+
+// AccountData reads and writes the bot's own account data at the homeserver.
+type AccountData interface {
+	AccountData(ctx context.Context, kind string) (json.RawMessage, error)
+	SetAccountData(ctx context.Context, kind string, content any) error
+}
+
+// DirectChats knows which rooms are direct chats with the bot. The record is the bot's m.direct account data
+// (https://spec.matrix.org/latest/client-server-api/#direct-messaging), since a room itself does not tell.
+type DirectChats struct {
+	homeserver AccountData
+
+	adding sync.Mutex // held while the homeserver stores the record: no addition overwrites another
+	mu     sync.Mutex
+	byUser map[id.UserID][]id.RoomID
+	rooms  map[id.RoomID]bool
+}
+
+// NewDirectChats makes an empty set.
+func NewDirectChats(homeserver AccountData) *DirectChats {
+	return &DirectChats{homeserver: homeserver, byUser: map[id.UserID][]id.RoomID{}, rooms: map[id.RoomID]bool{}}
+}
+
+// Load adds the rooms of the record.
+func (d *DirectChats) Load(ctx context.Context) error {
+	raw, err := d.homeserver.AccountData(ctx, "m.direct")
+	if err != nil {
+		return err
+	}
+	for user, rooms := range exactjson.Members(raw) { // the next direct chat overwrites all else
+		for r := range exactjson.Items(rooms) {
+			if r := exactjson.Text(r); r != "" {
+				d.note(id.UserID(user), id.RoomID(r))
+			}
+		}
+	}
+	return nil
+}
+
+// note adds a direct chat on record.
+func (d *DirectChats) note(with id.UserID, r id.RoomID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !slices.Contains(d.byUser[with], r) {
+		d.byUser[with] = append(d.byUser[with], r)
+	}
+	d.rooms[r] = true
+}
+
+// has reports whether a room is a direct chat.
+func (d *DirectChats) has(r id.RoomID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.rooms[r]
+}
+
+// add records a direct chat.
+func (d *DirectChats) add(ctx context.Context, with id.UserID, r id.RoomID) error {
+	d.adding.Lock()
+	defer d.adding.Unlock()
+	if d.has(r) {
+		return nil
+	}
+	if err := d.homeserver.SetAccountData(ctx, "m.direct", d.and(with, r)); err != nil {
+		return err
+	}
+	d.note(with, r)
+	return nil
+}
+
+// and returns the record with one direct chat more.
+func (d *DirectChats) and(with id.UserID, r id.RoomID) map[id.UserID][]id.RoomID {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	next := maps.Clone(d.byUser)
+	if !slices.Contains(next[with], r) {
+		next[with] = append(slices.Clone(next[with]), r)
+	}
+	return next
+}

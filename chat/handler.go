@@ -1,0 +1,153 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/id"
+
+	"usher/commands"
+	"usher/events"
+	"usher/invites"
+	"usher/room"
+)
+
+// Pauses of an event after trouble inside, and how long it is tried.
+const (
+	firstPause     = time.Second
+	lastPause      = 30 * time.Second
+	patience       = 10 * time.Minute // then a command is answered as failed
+	answerPatience = time.Hour        // then an event ends without its answer
+	tokenPause     = time.Second      // while the homeserver refuses the bot's token
+)
+
+// Received returns an event as the inbox has it by now.
+type Received interface {
+	Received(ctx context.Context, event id.EventID) (invites.Received, error)
+}
+
+// Handler handles the events of lanes: it opens an event, calls the part for its type, and sends the reply.
+type Handler struct {
+	*ender
+	inbox     Received
+	token     Token
+	bot       id.UserID
+	runner    *commands.Runner
+	limits    *Limits
+	encrypted *EncryptedRooms
+	replies   *Replies
+	status    *StatusMessages
+	cards     *CardDesk
+	confirm   *Confirmer
+	members   *Memberships
+	rooms     *Rooms
+	log       zerolog.Logger
+}
+
+// Handle implements EventHandler. While the store or the homeserver is down, the event is handled again, to keep the order of its lane.
+// At shutdown it stays in the inbox.
+func (h *Handler) Handle(ctx context.Context, turn Turn) (again time.Time) {
+	ev, now := turn.Event, time.Now()
+	if turn.Tries == 0 {
+		h.counters.LaneWait(now.Sub(ev.ReceivedAt))
+	}
+	if h.token.TokenRefused() { // the bot can do nothing, so it begins nothing
+		return now.Add(tokenPause)
+	}
+	tried := now.Sub(turn.Since)
+	err := h.once(ctx, ev, tried < patience)
+	if err == nil {
+		h.limits.over(ev.Event)
+		return time.Time{}
+	}
+	log := h.log.With().Stringer("room", ev.Room).Stringer("event", ev.Event).Logger()
+	if under := new(invites.UnderWayError); errors.As(err, &under) {
+		return under.Until.Add(time.Millisecond)
+	}
+	if tried > answerPatience && ctx.Err() == nil && h.ender.inbox.Handled(ctx, ev.Event) == nil {
+		log.Err(err).Msg("Event given up")
+		h.limits.over(ev.Event)
+		return time.Time{}
+	}
+	pause := min(firstPause<<min(turn.Tries, 10), lastPause)
+	log.Err(err).Dur("again_in", pause).Msg("Event handled again")
+	return now.Add(pause)
+}
+
+// once tries to handle an event. After an error, the event is to be handled again.
+func (h *Handler) once(ctx context.Context, ev invites.Received, patient bool) error {
+	defer h.recoverPanic(ev)
+	now, err := h.inbox.Received(ctx, ev.Event)
+	if errors.Is(err, invites.ErrNotFound) || now.Handled {
+		h.waiting.leave(ev)
+		return nil
+	} else if err != nil {
+		return err
+	}
+	arrived := now.Type
+	now, goOn, err := h.encrypted.openEvent(ctx, now, patient)
+	if err != nil || !goOn {
+		return err
+	}
+	m, reply, err := h.dispatch(ctx, now)
+	if err != nil && (patient || ctx.Err() != nil) {
+		return err
+	}
+	if err != nil {
+		h.log.Err(err).Stringer("event", ev.Event).Msg("Command given up")
+		reply = commands.Failed()
+	}
+	if arrived == room.TypeEncrypted && now.Type == room.TypeMessage && reply.Empty() {
+		h.encrypted.dropChat(ev.Event)
+		return nil
+	}
+	if err := h.replies.answer(ctx, now, m, reply); err != nil || !reply.Progress {
+		return err
+	}
+	if err := h.cards.postOf(ctx, ev.Event); err != nil {
+		return err
+	}
+	// The queue may have finished before there was a message to edit.
+	return h.status.report(ctx, ev.Event, finished)
+}
+
+// dispatch runs an event, and turns a panic into an answer: the next event works.
+func (h *Handler) dispatch(ctx context.Context, ev invites.Received) (m commands.Message, reply commands.Reply, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			h.panicked(ev, cause)
+			m = commands.Message{Event: ev.Event, Room: ev.Room, Sender: ev.Sender}
+			reply, err = commands.Panicked(), nil
+		}
+	}()
+	switch events.Route(ev, h.bot).Handler {
+	case events.ToCommands:
+		return h.runner.Dispatch(ctx, ev)
+	case events.ToCards:
+		if voted, err := h.cards.react(ctx, ev); voted || err != nil {
+			return m, reply, err
+		}
+		err = h.confirm.react(ctx, ev)
+	case events.ToRedacted:
+		err = h.cards.redact(ctx, ev) // the inbox has marked the redacted command
+	case events.ToOwn:
+		err = h.members.handle(ctx, ev)
+	case events.ToKnocks:
+		err = h.cards.knocked(ctx, ev)
+	case events.ToGuard:
+		err = h.rooms.guarded(ctx, ev)
+	case events.ToLevels:
+		err = h.rooms.recheckLevels(ctx, ev)
+	case events.ToPolicy:
+		err = h.rooms.policyChanged(ctx, ev)
+	case events.ToSpaces:
+		err = h.rooms.recheckSpace(ctx, ev)
+	case events.ToReread:
+		err = h.members.reread(ctx, ev)
+	case events.ToFollow:
+		err = h.members.follow(ctx, ev)
+	}
+	return m, reply, err
+}

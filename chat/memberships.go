@@ -1,0 +1,153 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/id"
+
+	"usher/commands"
+	"usher/exactjson"
+	"usher/invites"
+	"usher/policy"
+	"usher/room"
+)
+
+// RoomState reads and changes rooms for the bot, as invites.Homeserver does.
+type RoomState interface {
+	Act(ctx context.Context, e invites.Effect) error
+	CurrentEvent(ctx context.Context, r id.RoomID, viewer id.UserID, k room.Key) (invites.StateEvent, error)
+	Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error)
+}
+
+// Occupancy tells which rooms the bot is in, and whether it is alone in one.
+type Occupancy interface {
+	JoinedRooms(ctx context.Context) ([]id.RoomID, error)
+	Alone(ctx context.Context, r id.RoomID) (bool, error)
+}
+
+// Memberships takes the bot into rooms and out of them: on invitations, after upgrades, and when all others have left.
+type Memberships struct {
+	*ender
+	self      invites.Identity
+	runner    *commands.Runner
+	state     RoomState
+	occupancy Occupancy
+	direct    *DirectChats
+	sender    *Sender
+	cards     *CardDesk
+	rooms     *Rooms
+	log       zerolog.Logger
+
+	mu       sync.Mutex
+	checking map[id.RoomID]bool // rooms with a call of leaveIfAlone ahead
+}
+
+// handle handles a change of the bot's own membership.
+func (m *Memberships) handle(ctx context.Context, ev invites.Received) error {
+	switch exactjson.Text(ev.Raw, "content", "membership") {
+	case "invite":
+		return m.invited(ctx, ev, exactjson.Get(ev.Raw, "content", "is_direct").Kind == exactjson.True)
+	case "join":
+		if stays(ev.Raw) {
+			return nil
+		}
+		if old, led := strings.CutPrefix(exactjson.Text(ev.Raw, "content", "reason"), following); led {
+			if may, err := m.mayStay(ctx, ev.Room, id.RoomID(old)); err != nil || !may {
+				return err
+			}
+		}
+		m.runner.Advertiser.Look(ev.Room)
+		return m.rooms.joined(ctx, ev.Room)
+	case "leave", "ban":
+		return m.rooms.left(ctx, ev.Room)
+	}
+	return nil
+}
+
+// stays reports whether a join event only changes the name or avatar of a member. Such events come for all rooms at once and need no
+// work.
+func stays(raw []byte) bool {
+	return exactjson.Text(raw, "unsigned", "prev_content", "membership") == "join"
+}
+
+// invited accepts an invitation by a user with permission, and declines others.
+func (m *Memberships) invited(ctx context.Context, ev invites.Received, direct bool) error {
+	log := m.log.With().Stringer("room", ev.Room).Stringer("sender", ev.Sender).Logger()
+	if m.runner.Level(ev.Sender) == commands.Nobody {
+		log.Info().Msg("Invitation declined: no permission")
+		return invites.UnlessRefused(m.move(ctx, room.Leave, ev.Room, nil))
+	}
+	if direct {
+		if err := m.direct.add(ctx, ev.Sender, ev.Room); err != nil {
+			return err
+		}
+	}
+	err := m.move(ctx, room.Join, ev.Room, []string{ev.Sender.Homeserver()})
+	if invites.Refused(err) {
+		log.Warn().Err(err).Msg("Invitation not accepted")
+		return nil
+	} else if err != nil {
+		return err
+	}
+	log.Info().Msg("Room joined")
+	_, err = m.sender.message(ctx, ev.Room, transaction(ev.Event, "greeting"), m.greeting(ctx, ev.Room, direct))
+	return err
+}
+
+// greeting names in one line the uses of Usher in a room, and the power it lacks.
+func (m *Memberships) greeting(ctx context.Context, r id.RoomID, direct bool) any {
+	if direct {
+		return m.runner.Greeting(direct, policy.Question{}, policy.Decision{})
+	}
+	// The target is surely not there: the decision depends on the bot's own standing.
+	q := policy.Question{Action: room.Invite, Actor: m.self.Bot, Performer: m.self.Bot, Target: id.NewUserID("nobody/usher", m.self.Domain)}
+	snap, err := m.state.Snapshot(ctx, r, m.self.Bot, policy.Needs(q), false)
+	if err != nil {
+		m.log.Warn().Err(err).Stringer("room", r).Msg("Room state unreadable")
+		return m.runner.Greeting(direct, q, policy.Decision{Verdict: room.Unknown})
+	}
+	return m.runner.Greeting(direct, q, policy.Decide(snap, q, policy.Merge(), policy.Facts{}))
+}
+
+// move has the bot itself join or leave a room.
+func (m *Memberships) move(ctx context.Context, action room.ActionType, r id.RoomID, via []string) error {
+	return m.state.Act(ctx, invites.Effect{Action: action, Room: r, Via: via, Performer: m.self.Bot, Target: m.self.Bot})
+}
+
+// leftPause is the pause after somebody left until the bot looks whether anybody is still there: people leave in groups.
+const leftPause = 2 * time.Second
+
+// noteLeft has the bot look soon whether anybody is still in a room.
+func (m *Memberships) noteLeft(r id.RoomID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.checking[r] {
+		return
+	}
+	m.checking[r] = true
+	m.background.After(leftPause, func(ctx context.Context) { m.leaveIfAlone(ctx, r) })
+}
+
+// leaveIfAlone reviews the cards about a room after somebody left, and leaves the room if nobody else is there.
+func (m *Memberships) leaveIfAlone(ctx context.Context, r id.RoomID) {
+	defer m.recoverPanic(invites.Received{Room: r})
+	m.mu.Lock()
+	delete(m.checking, r)
+	m.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	m.cards.review(ctx, r)
+	alone, err := m.occupancy.Alone(ctx, r)
+	if err == nil && alone {
+		m.log.Info().Stringer("room", r).Msg("Room left: nobody else there")
+		err = errors.Join(m.runner.Advertiser.Withdraw(ctx, r), m.move(ctx, room.Leave, r, nil))
+	}
+	if invites.UnlessRefused(err) != nil && ctx.Err() == nil {
+		m.log.Warn().Err(err).Stringer("room", r).Msg("Members unreadable")
+	}
+}

@@ -1,0 +1,69 @@
+package chat
+
+import (
+	"context"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/invites/guard"
+	"usher/room"
+)
+
+// GuardReport sends a report of the guard to its room. After a crash, the guard reports again.
+func (r *Rooms) GuardReport(ctx context.Context, in id.RoomID, report guard.Report) error {
+	part := "guard " + report.Part + " " + report.Key.Type + " " + string(in)
+	_, err := r.sender.message(ctx, in, transaction(report.Event, part), r.runner.GuardNotice(report))
+	r.log.Info().Stringer("room", in).Stringer("event", report.Event).Str("kind", string(report.Kind)).Str("part", report.Part).
+		Str("code", report.Code).Bool("acts", report.Acts).Msg("Guard report")
+	return err
+}
+
+// guarded hands an event to the guard of its room, if there is one.
+func (r *Rooms) guarded(ctx context.Context, ev invites.Received) error {
+	if !r.guard.Watches(ev.Room) {
+		return nil
+	}
+	return r.guard.Handle(ctx, ev)
+}
+
+// recheckSpace rechecks the guards of a room after a space claimed it or gave it up, or after the room's own word on its space changed,
+// and the guards of the rooms below it.
+func (r *Rooms) recheckSpace(ctx context.Context, ev invites.Received) error {
+	r.expiriesChanged.Store(true)
+	if ev.Type == room.TypeSpaceParent {
+		return r.recheck(ctx, ev.Room)
+	}
+	child := id.RoomID(*ev.StateKey)
+	// The intake hands events on before it keeps their claims.
+	if err := r.linked(ctx, []invites.SpaceChild{{Space: ev.Room, Child: child}}); err != nil {
+		return err
+	}
+	return r.recheck(ctx, child)
+}
+
+// recheckLevels has the guard handle new power levels. In a room under a space, power levels also decide whether the room's own
+// word on the spaces above it counts, for itself and for the rooms below it.
+func (r *Rooms) recheckLevels(ctx context.Context, ev invites.Received) error {
+	watched := r.guard.Watches(ev.Room)
+	if watched { // one round of a fight, if it is one; a recheck would not count it
+		if err := r.guard.Handle(ctx, ev); err != nil {
+			return err
+		}
+	}
+	if !r.claimed(ev.Room) {
+		return nil
+	}
+	if watched {
+		return r.guard.RefreshBelow(ctx, ev.Room)
+	}
+	return r.recheck(ctx, ev.Room)
+}
+
+// recheck rechecks the guards of a room, and of all rooms below it, which may inherit from it.
+func (r *Rooms) recheck(ctx context.Context, in id.RoomID) error {
+	if err := r.guard.Refresh(ctx, in); err != nil {
+		return err
+	}
+	return r.guard.RefreshBelow(ctx, in)
+}

@@ -1,0 +1,159 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/id"
+
+	"usher/commands"
+	"usher/events"
+	"usher/exactjson"
+	"usher/invites"
+	"usher/policy"
+	"usher/room"
+)
+
+// RoomStore is the part of the store for spaces and invitations seen in rooms.
+type RoomStore interface {
+	SpaceChildren(ctx context.Context) ([]invites.SpaceChild, error)
+	SaveSpaceChildren(ctx context.Context, claims []invites.SpaceChild) error
+	// Complete brings the open invitations of a room into line with its state.
+	Complete(ctx context.Context, r id.RoomID, invited []invites.MemberEvent, asked time.Time) error
+	// EachPending calls found for every open invitation.
+	EachPending(ctx context.Context, found func(id.RoomID, id.UserID)) error
+	// Reminded marks invitations as reminded of.
+	Reminded(ctx context.Context, invitations ...int64) error
+	// ForgetExpiries has the rules of expiry of all rooms read anew.
+	ForgetExpiries(ctx context.Context) error
+	// PendingOf returns the open invitation of a user in a room, or invites.ErrNotFound.
+	PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (invites.Invitation, error)
+	// Receive adds events to the inbox and returns those that are new, with Seq set.
+	Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) ([]invites.Received, error)
+}
+
+// SpaceCache knows which spaces claim a room as their child.
+type SpaceCache interface {
+	Spaces(r id.RoomID) []id.RoomID
+	Link(claims []invites.SpaceChild) (fresh []invites.SpaceChild)
+	// Children returns the claims of a space, none of another room.
+	Children(ctx context.Context, r id.RoomID) ([]invites.SpaceChild, error)
+}
+
+// Invitees reads the open invitations of a room from its state.
+type Invitees interface {
+	InvitedMembers(ctx context.Context, r id.RoomID, now time.Time) ([]invites.MemberEvent, error)
+}
+
+// Pending is the intake's index of open invitations, by which it finds the member events at their end.
+type Pending interface {
+	Add(r id.RoomID, user id.UserID)
+}
+
+// Guard keeps rooms as their policies say.
+type Guard interface {
+	Load(ctx context.Context) error
+	Watches(r id.RoomID) bool
+	Handle(ctx context.Context, ev invites.Received) error
+	// Refresh reads the policy of a room anew, and starts or ends its guard.
+	Refresh(ctx context.Context, r id.RoomID) error
+	// RefreshBelow refreshes all rooms that may inherit from a room.
+	RefreshBelow(ctx context.Context, r id.RoomID) error
+}
+
+// Expiries are the use cases of unanswered invitations.
+type Expiries interface {
+	// Expire records the withdrawal of overdue invitations. It returns the rows to wake, and the invitations to remind of.
+	Expire(ctx context.Context) (due []int64, remind []invites.Invitation, err error)
+	// Rule returns the rule of expiry of a room.
+	Rule(ctx context.Context, r id.RoomID) (invites.ExpiryRule, error)
+}
+
+// Rooms follows the state of rooms: policies, spaces, the guard, and the ledger of invitations.
+type Rooms struct {
+	store    RoomStore
+	spaces   SpaceCache
+	invitees Invitees
+	pending  Pending
+	guard    Guard
+	expiries Expiries
+	queue    invites.Queue
+	runner   *commands.Runner
+	sender   *Sender
+	feed     *Feed
+	log      zerolog.Logger
+
+	expiriesChanged atomic.Bool // in some room, since the last sweep
+}
+
+// Load reads the memory of the cache, the intake and the guard from the store.
+func (r *Rooms) Load(ctx context.Context) error {
+	claims, err := r.store.SpaceChildren(ctx)
+	r.spaces.Link(claims)
+	return errors.Join(err, r.store.EachPending(ctx, r.pending.Add), r.guard.Load(ctx))
+}
+
+// Changed invalidates the caches in chat after a change of a room's state.
+func (r *Rooms) Changed(in id.RoomID, k room.Key) {
+	caches := events.Invalidated(k)
+	if caches&events.Rules != 0 {
+		r.expiriesChanged.Store(true) // in any room: spaces pass their rules on
+	}
+	if caches&events.Power != 0 {
+		r.runner.Advertiser.Look(in)
+	}
+}
+
+// Invalidate drops what the caches in chat hold of a room, or of every room for an empty id.
+func (r *Rooms) Invalidate(in id.RoomID) {
+	r.expiriesChanged.Store(true)
+	if in != "" {
+		r.runner.Advertiser.Look(in)
+	}
+}
+
+// linked keeps claims of spaces on rooms.
+func (r *Rooms) linked(ctx context.Context, claims []invites.SpaceChild) error {
+	// The store goes first: it has every claim of the cache.
+	if err := r.store.SaveSpaceChildren(ctx, claims); err != nil {
+		return err
+	}
+	r.spaces.Link(claims)
+	return nil
+}
+
+// claimed reports whether a space claims a room: then the room's power levels decide about its inheritance.
+func (r *Rooms) claimed(in id.RoomID) bool { return len(r.spaces.Spaces(in)) > 0 }
+
+// joined completes the ledger of a newly joined room, and starts its guard. A space may have a policy for its children.
+func (r *Rooms) joined(ctx context.Context, in id.RoomID) error {
+	claims, err := r.spaces.Children(ctx, in)
+	if err == nil {
+		err = r.linked(ctx, claims)
+	}
+	if err != nil {
+		r.log.Warn().Err(err).Stringer("room", in).Msg("Children of a space unreadable")
+	}
+	return errors.Join(r.completeLedger(ctx, in), r.recheck(ctx, in))
+}
+
+// left ends the guard of a room after the bot left, and the room's open invitations in the ledger.
+func (r *Rooms) left(ctx context.Context, in id.RoomID) error {
+	return errors.Join(r.store.Complete(ctx, in, nil, time.Now()), r.recheck(ctx, in))
+}
+
+// policyChanged rechecks the guards of a room whose policy changed. It tells the author of an unreadable policy about the fault, once,
+// since an event is handled once.
+func (r *Rooms) policyChanged(ctx context.Context, ev invites.Received) error {
+	_, err := policy.Parse(exactjson.Find(ev.Raw, "content"))
+	var malformed policy.Malformed
+	if !errors.As(err, &malformed) {
+		return r.recheck(ctx, ev.Room)
+	}
+	r.log.Warn().Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("Policy can't be read")
+	_, err = r.sender.message(ctx, ev.Room, transaction(ev.Event, "malformed"), r.runner.Malformed(ev.Sender, malformed))
+	return errors.Join(err, r.recheck(ctx, ev.Room))
+}

@@ -1,0 +1,136 @@
+package chat
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"usher/commands"
+	"usher/invites"
+	"usher/invites/cards"
+	"usher/picture"
+	"usher/room"
+)
+
+// TestEncryptionOff: where the bot can't encrypt, it says nothing in encrypted rooms, and ends what it would have answered.
+func TestEncryptionOff(t *testing.T) {
+	var log bytes.Buffer
+	b, s := newChat(t, logTo(&log))
+	s.secret = true
+	for _, ev := range put(t, b, "@alice:here", 3, "!r:here") {
+		b.handle(t, ev)
+	}
+	if waiting, err := b.store.WaitingAfter(t.Context(), 0, 10000); err != nil || len(waiting) != 0 {
+		t.Errorf("%d wait, %v", len(waiting), err)
+	}
+	m, image := commands.Message{}, commands.Reply{Image: &commands.Image{Picture: picture.Picture{PNG: []byte("picture")}, Name: "tree.png"}}
+	if err := b.Cards.sender.attach(t.Context(), invites.Received{Event: "$picture", Room: "!r:here"}, m, image); err != nil {
+		t.Error(err)
+	}
+	if len(s.bodies) != 0 {
+		t.Errorf("sent %q to %q", s.bodies, s.paths)
+	}
+	if n := strings.Count(log.String(), "encryption is off"); n != 1 {
+		t.Errorf("logged %d times: %s", n, &log)
+	}
+}
+
+// TestCardInVain: a card or a status message that the room does not take ends its event, which would wait for ever otherwise.
+func TestCardInVain(t *testing.T) {
+	for name, reply := range map[string]commands.Reply{"card": {Card: true}, "progress": {Progress: true}} {
+		t.Run(name, func(t *testing.T) {
+			b, s := newChat(t)
+			s.secret = true
+			ev := receive(t, b, "!ping")
+			reply.Text.Say("So?")
+			if err := b.handler.replies.answer(t.Context(), ev, commands.Message{}, reply); err != nil {
+				t.Fatal(err)
+			}
+			if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled || after.Answer != "" {
+				t.Errorf("%+v %v", after, err)
+			}
+		})
+	}
+}
+
+// TestCardIsOver: a command whose card nobody answered in time is run again as the inbox has it by then, so that it can say so.
+func TestCardIsOver(t *testing.T) {
+	b, _ := newChat(t)
+	again := make(chan invites.Received, 1)
+	go b.Lanes.Run(t.Context(), handlerFunc(func(turn Turn) (later time.Time) {
+		again <- turn.Event
+		return later
+	}))
+	ev := receive(t, b, "!ping")
+	ev.ReceivedAt = ev.ReceivedAt.Add(-time.Hour)
+	reply := commands.Reply{Card: true}
+	reply.Text.Say("So?")
+	if err := b.handler.replies.answer(t.Context(), ev, commands.Message{}, reply); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case got := <-again:
+		if got.Event != ev.Event {
+			t.Errorf("got %+v", got)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing")
+	}
+}
+
+// TestPlainRoomIsAskedOnce: with encryption off, answers cost no request, until the stream says that the room turned it on.
+// What can't be known is not sent.
+func TestPlainRoomIsAskedOnce(t *testing.T) {
+	b, s := newChat(t)
+	say := func(txn string) error {
+		_, err := b.Cards.sender.send(t.Context(), "!r:here", txn, "m.room.message", map[string]any{"body": txn})
+		return err
+	}
+	err := errors.Join(say("1"), say("2"), say("3"))
+	looks := s.looks
+	if err = errors.Join(err, say("4")); err != nil || len(s.bodies) != 4 || s.looks != looks {
+		t.Errorf("sent %q, looked %d and %d times: %v", s.bodies, looks, s.looks, err)
+	}
+	s.secret = true
+	b.state.Changed("!r:here", room.Key{Type: "m.room.encryption"})
+	if err := say("5"); err != nil || len(s.bodies) != 4 {
+		t.Errorf("sent %q: %v", s.bodies, err)
+	}
+	looks = s.looks
+	b.state.InvalidateAll()
+	s.secret = false // whatever it says now
+	if err := say("6"); err != nil || len(s.bodies) != 4 || s.looks != looks {
+		t.Errorf("an encrypted room was taken for a plain one: sent %q, looked %d times more: %v", s.bodies, s.looks-looks, err)
+	}
+	s.status = http.StatusBadGateway
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := b.Cards.sender.send(ctx, "!other:here", "7", "m.room.message", map[string]any{}); err == nil || strings.Contains(strings.Join(s.paths[4:], " "), "/send/") {
+		t.Errorf("a room whose state can't be read was answered: %q %v", s.paths[4:], err)
+	}
+}
+
+// TestCardShowsEachCount: a vote that is taken back and cast again shows, though the card said the same before: a homeserver takes the
+// same transaction id for the same event. The same vote handled again is the same event.
+func TestCardShowsEachCount(t *testing.T) {
+	b, s := newChat(t)
+	c := invites.Card{ID: 1, Number: 1, State: invites.CardOpen, Event: "$card", ShownIn: "!r:here", Room: "!r:here", Votes: 2}
+	for _, one := range []cards.Ballot{
+		{Card: c, For: 1, After: "$a"}, {Card: c, After: "$a"}, {Card: c, For: 1, After: "$b"}, {Card: c, After: "$b"}, {Card: c, After: "$b"},
+	} {
+		if err := b.Cards.Show(t.Context(), one); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[string]bool{}
+	for _, path := range s.paths {
+		seen[path] = true
+	}
+	if len(s.paths) != 5 || len(seen) != 4 {
+		t.Errorf("%d of %q", len(seen), s.paths)
+	}
+}

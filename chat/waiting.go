@@ -1,0 +1,114 @@
+package chat
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+)
+
+// grace is how long an event without its key holds up its whole room: keys mostly come a moment before or after. Later the event
+// holds up only the later events of its own sender: no user can stop a room for others.
+const grace = 5 * time.Second
+
+// waitingForKeys keeps, for each room, the ids of events without their key, and of events behind these. The inbox has their content. They go back to their lane when a room key or their time comes.
+type waitingForKeys struct {
+	lanes interface{ Push(...invites.Received) }
+
+	mu    sync.Mutex
+	rooms map[id.RoomID][]*waiter // by Seq
+}
+
+// waiter is a waiting event.
+type waiter struct {
+	ev      invites.Received
+	keyless bool // waits for its key, not only behind another event
+	lane    bool // in its lane again
+	timer   *time.Timer
+}
+
+func newWaitingForKeys(lanes interface{ Push(...invites.Received) }) *waitingForKeys {
+	return &waitingForKeys{lanes: lanes, rooms: map[id.RoomID][]*waiter{}}
+}
+
+// blocked reports whether an event has to wait behind an earlier one, and keeps it if so.
+func (w *waitingForKeys) blocked(ev invites.Received, now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, other := range w.rooms[ev.Room] {
+		holds := other.ev.Sender == ev.Sender || other.keyless && now.Before(other.ev.ReceivedAt.Add(grace))
+		if holds && other.ev.Seq < ev.Seq {
+			e := w.put(ev)
+			e.keyless, e.lane = false, false
+			return true
+		}
+	}
+	return false
+}
+
+// wait keeps an event without its key, until the given time at the latest.
+func (w *waitingForKeys) wait(ev invites.Received, now, until time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := w.put(ev)
+	e.keyless, e.lane = true, false
+	if end := ev.ReceivedAt.Add(grace); now.Before(end) && end.Before(until) {
+		until = end
+	}
+	if e.timer != nil {
+		e.timer.Stop()
+	}
+	e.timer = time.AfterFunc(until.Sub(now), func() { w.release(ev.Room) })
+}
+
+// put finds or makes the place of an event. w.mu is held.
+func (w *waitingForKeys) put(ev invites.Received) *waiter {
+	list := w.rooms[ev.Room]
+	i, found := slices.BinarySearchFunc(list, ev.Seq, func(e *waiter, seq int64) int { return cmp.Compare(e.ev.Seq, seq) })
+	if !found {
+		ev.Raw = nil // read from the inbox again when the event goes on
+		w.rooms[ev.Room] = slices.Insert(list, i, &waiter{ev: ev})
+	}
+	return w.rooms[ev.Room][i]
+}
+
+// leave takes an event out, and sends the events of its room back to their lane: they may have waited behind it.
+func (w *waitingForKeys) leave(ev invites.Received) {
+	w.mu.Lock()
+	list := w.rooms[ev.Room]
+	i := slices.IndexFunc(list, func(e *waiter) bool { return e.ev.Event == ev.Event })
+	if i < 0 {
+		w.mu.Unlock()
+		return
+	}
+	if timer := list[i].timer; timer != nil {
+		timer.Stop()
+	}
+	if w.rooms[ev.Room] = slices.Delete(list, i, i+1); len(list) == 1 {
+		delete(w.rooms, ev.Room)
+	}
+	w.mu.Unlock()
+	w.release(ev.Room)
+}
+
+// release sends the events of a room, of all rooms for an empty id, back to their lanes, in order. An event comes back here
+// if it still can't go on.
+func (w *waitingForKeys) release(r id.RoomID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for in, list := range w.rooms {
+		if r != "" && in != r {
+			continue
+		}
+		for _, e := range list {
+			if !e.lane {
+				e.lane = true
+				w.lanes.Push(e.ev)
+			}
+		}
+	}
+}

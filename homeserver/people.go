@@ -1,0 +1,39 @@
+package homeserver
+
+import (
+	"context"
+	"net/http"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
+)
+
+// People answers questions about users, as the bot.
+type People struct{ Client *Client }
+
+// Exists reports whether the homeserver has a profile of one of its users
+// (https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3profileuserid). A profile that may not be read exists.
+func (p People) Exists(ctx context.Context, user id.UserID) (bool, error) {
+	_, err := p.Client.do(ctx, request{name: "profile", method: http.MethodGet, path: path("v3", "profile", user)})
+	if denied(err) {
+		return forbidden(err), nil
+	}
+	return err == nil, err
+}
+
+// Members returns the display names of the joined members of a room, by their ids. A name may be empty.
+func (p People) Members(ctx context.Context, r id.RoomID) (map[id.UserID]string, error) {
+	body, err := p.Client.do(ctx, request{name: "joined_members", method: http.MethodGet, path: path("v3", "rooms", r, "joined_members")})
+	names := map[id.UserID]string{}
+	for user, profile := range exactjson.Members(exactjson.Find(body, "joined")) {
+		names[id.UserID(user)] = exactjson.Text(profile, "display_name")
+	}
+	return names, err
+}
+
+// Author returns the sender of an event.
+func (p People) Author(ctx context.Context, r id.RoomID, event id.EventID) (id.UserID, error) {
+	raw, err := p.Client.Event(ctx, r, event, "")
+	return id.UserID(exactjson.Text(raw, "sender")), err
+}

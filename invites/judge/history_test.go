@@ -1,0 +1,71 @@
+package judge_test
+
+import (
+	"testing"
+	"time"
+
+	"usher/invites/invitestest"
+)
+
+// TestHiddenHistory: what the bot may not see is no reason to allow, and none to shut out who is there for long.
+func TestHiddenHistory(t *testing.T) {
+	w := newWorld(t)
+	w.Power(50)
+	w.Govern(object{"ask": object{"joined_for": "1h"}, "whom": object{"cooldown": object{"kick": "1d"}}})
+	w.HS.Member(lobby, carol, "join")
+	w.HS.Member(lobby, bob, "leave")
+	w.HS.Hide = true
+	if got := invitestest.Outcomes(w.MustAsk(t, w.Request(t, carol, "@new:here"))); got != "refused policy.ask.joined_for" {
+		t.Errorf("just joined, as far as can be seen: %s", got)
+	}
+	w.Clock.Advance(time.Hour)
+	if got := invitestest.Outcomes(w.MustAsk(t, w.Request(t, carol, "@new:here", bob))); got != "done done, refused policy.unknown" {
+		t.Errorf("got %s", got)
+	}
+	w.Clock.Advance(24 * time.Hour)
+	if got := invitestest.Outcomes(w.MustAsk(t, w.Request(t, carol, bob))); got != "done done" {
+		t.Errorf("gone for longer than it matters: %s", got)
+	}
+}
+
+// backdated is a clock for the dates that a member's own server gives.
+type backdated struct{}
+
+func (backdated) Now() time.Time { return time.UnixMilli(1) }
+
+// TestCooldownsByOthersDates: whoever was kicked, or declined, gets round no cooldown by events that their own server dates into the past.
+func TestCooldownsByOthersDates(t *testing.T) {
+	for name, tt := range map[string]struct {
+		last func(w *world)
+		code string
+	}{
+		"a knock after a kick": {func(w *world) {
+			w.HS.Member(lobby, bob, "join")
+			w.HS.Set(lobby, "m.room.member", string(bob), alice, object{"membership": "leave"})
+			w.HS.Clock = backdated{}
+			w.HS.Member(lobby, bob, "knock")
+		}, "refused policy.whom.cooldown.kick"},
+		"a declined invitation": {func(w *world) {
+			w.HS.Set(lobby, "m.room.member", string(bob), alice, object{"membership": "invite"})
+			w.HS.Clock = backdated{}
+			w.HS.Member(lobby, bob, "leave")
+		}, "refused policy.whom.cooldown.decline"},
+		"nothing of the kind": {func(w *world) {
+			w.HS.Clock = backdated{}
+			w.HS.Member(lobby, bob, "knock")
+		}, "done done"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.Power(50)
+			w.Govern(object{"whom": object{"cooldown": object{"decline": "1d", "kick": "30d"}}})
+			w.HS.Clock = w.Clock
+			tt.last(w)
+			w.HS.Clock = w.Clock
+			w.Clock.Advance(time.Minute)
+			if got := invitestest.Outcomes(w.MustAsk(t, w.Request(t, carol, bob))); got != tt.code {
+				t.Errorf("got %s", got)
+			}
+		})
+	}
+}

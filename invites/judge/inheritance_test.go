@@ -1,0 +1,99 @@
+package judge_test
+
+import (
+	"strings"
+	"testing"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/policy"
+)
+
+// TestInheritance: who may put a room under whose policy.
+func TestInheritance(t *testing.T) {
+	const space, other = id.RoomID("!space:here"), id.RoomID("!other:here")
+	via := object{"via": []string{"here"}}
+	parent := func(w *world, of id.RoomID, content object) {
+		w.HS.Set(lobby, "m.space.parent", string(of), alice, content)
+	}
+	child := func(w *world, in id.RoomID, content object) {
+		w.HS.Set(in, "m.space.child", string(lobby), alice, content)
+		w.HS.Claim(in, lobby)
+	}
+	tests := []struct {
+		name string
+		set  func(*world)
+		from string // rooms that the policy comes from
+	}{
+		{"both say so", func(w *world) { parent(w, space, via); child(w, space, via) }, "!space:here"},
+		{"only the space says so", func(w *world) { child(w, space, via) }, ""},
+		{"only the room says so", func(w *world) { parent(w, space, via); w.HS.Claim(space, lobby) }, ""},
+		{"the space took it back", func(w *world) { parent(w, space, via); child(w, space, via); child(w, space, object{}) }, ""},
+		{"the room took it back", func(w *world) { parent(w, space, object{}); child(w, space, via) }, ""},
+		{"its own comes first", func(w *world) { parent(w, space, via); child(w, space, via); w.Govern(object{"ask": object{}}) }, "!lobby:here !space:here"},
+		{"no space", func(w *world) { parent(w, bystander, via); child(w, bystander, via) }, ""},
+		{"a space that can't be read", func(w *world) { parent(w, "!hidden:here", via); w.HS.Claim("!hidden:here", lobby) }, ""},
+		{"the canonical one", func(w *world) {
+			parent(w, other, via)
+			child(w, other, via)
+			parent(w, space, object{"via": []string{"here"}, "canonical": true})
+			child(w, space, via)
+		}, "!space:here"},
+		{"the first by name", func(w *world) {
+			parent(w, other, via)
+			child(w, other, via)
+			parent(w, space, via)
+			child(w, space, via)
+		}, "!other:here"},
+		{"spaces in spaces", func(w *world) {
+			parent(w, space, via)
+			child(w, space, via)
+			w.HS.Set(space, "m.space.parent", string(other), alice, via)
+			w.HS.Set(other, "m.space.child", string(space), alice, via)
+			w.HS.Claim(other, space)
+		}, "!space:here !other:here"},
+		{"a circle", func(w *world) {
+			parent(w, space, via)
+			child(w, space, via)
+			w.HS.Set(space, "m.space.parent", string(space), alice, via)
+			w.HS.Set(space, "m.space.child", string(space), alice, via)
+			w.HS.Claim(space, space)
+		}, "!space:here"},
+		{"parents are for anybody to name", func(w *world) {
+			parent(w, space, via)
+			child(w, space, via)
+			w.HS.Set(lobby, "m.room.power_levels", "", alice, object{"users": object{string(alice): 100}, "events": object{"m.space.parent": 49}})
+		}, ""},
+		{"parents take more than the policy", func(w *world) {
+			parent(w, space, via)
+			child(w, space, via)
+			w.HS.Set(lobby, "m.room.power_levels", "", alice, object{"users": object{string(alice): 100}, "events": object{"m.space.parent": 80, policy.EventType: 70}})
+		}, "!space:here"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			for _, r := range []id.RoomID{space, other} {
+				w.HS.Create(r, "11", alice, bot)
+				w.HS.Set(r, "m.room.create", "", alice, object{"room_version": "11", "type": "m.space"})
+				w.Govern(object{"ask": object{"level": 30}}, r)
+			}
+			w.HS.Create(bystander, "11", alice, bot)
+			w.Govern(object{"ask": object{"level": 30}}, bystander)
+			tt.set(w)
+			p, err := w.Judge.Policies.Of(t.Context(), lobby, alice)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var from []string
+			for _, source := range p.Sources {
+				from = append(from, string(source.Room))
+			}
+			if got := strings.Join(from, " "); got != tt.from {
+				t.Errorf("comes from %q, want %q", got, tt.from)
+			}
+		})
+	}
+}
+
+const bystander = id.RoomID("!bystander:here")

@@ -1,0 +1,5 @@
+//go:build !race
+
+package powertest
+
+const raceDetector = false

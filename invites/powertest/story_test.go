@@ -1,0 +1,579 @@
+package powertest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/invites/cards"
+	"usher/invites/guard"
+	"usher/invites/invitestest"
+	"usher/invites/requests"
+	"usher/policy"
+	"usher/room"
+	"usher/store"
+)
+
+const bot = invitestest.Bot
+
+// cast are the people of the stories; the bot is among those who may be invited, kicked or banned. The first creates the rooms.
+var cast = []id.UserID{"@olga:here", "@bela:here", "@caro:here", "@dino:there", "@edda:there", "@ivan:10.0.0.1", bot}
+
+// asked is a command as the oracle remembers it.
+type asked struct {
+	actor     id.UserID
+	action    room.ActionType
+	room      id.RoomID
+	targets   []id.UserID
+	takenBack bool
+	knock     bool      // it came of a knock
+	at        time.Time // asked for
+	number    int       // in order
+	law       law       // at the time
+}
+
+// question is what a card asks.
+type question struct {
+	command id.EventID
+	action  room.ActionType
+	room    id.RoomID
+	target  id.UserID
+}
+
+// story is one world in which a script plays.
+type story struct {
+	*invitestest.Domain
+	t     *testing.T
+	hs    *watched
+	clock *invitestest.Clock
+	queue *invitestest.Queue
+	db    *store.Store
+	rooms []id.RoomID
+	name  string
+
+	spaces   []id.RoomID
+	list     id.RoomID             // a policy list
+	members  []invites.MemberEvent // that the ledger has not heard of yet
+	expiries map[int64]bool        // rows of what expired
+	said     map[id.EventID]*asked
+	last     []id.EventID // commands, in order
+	cards    []question   // that may be open
+	guard    *guard.Guard
+	inbox    []invites.Received // for the guard, that may be behind
+	then     func()             // happens while the guard reports; nil: nothing
+	told     []string
+	tally    tally
+}
+
+// newStory makes rooms that differ with the seed. Its names are its own, so that all stories share one store.
+func newStory(t *testing.T, db *store.Store, seed uint64) *story {
+	stories := storyNumber(t, db)
+	w := &story{t: t, db: db, clock: invitestest.NewClock(), queue: &invitestest.Queue{}, name: fmt.Sprintf("%d-%d", seed, stories),
+		said: map[id.EventID]*asked{}, expiries: map[int64]bool{}}
+	w.hs = &watched{Homeserver: &invitestest.Homeserver{Name: w.name + "-e", Clock: w.clock}, w: w, written: map[id.EventID]bool{}, came: map[id.RoomID]map[id.UserID]bool{},
+		approved: map[question]bool{}, people: map[id.RoomID]map[id.UserID]*standing{}, rules: map[room.Key]json.RawMessage{}}
+	w.Domain = invitestest.New(db, invitestest.Surroundings{
+		Homeserver: w.hs, Queue: w.queue, Clock: w.clock,
+		Self: invites.Identity{Bot: bot, Domain: "here", Assert: seed%2 == 0,
+			AutoJoin: func(user id.UserID) bool { return user == "@caro:here" }},
+		AtOnce: 2, Lease: 30 * time.Second, GiveUp: time.Hour,
+	})
+	w.guard = w.Guard
+	w.guard.Tell = func(_ context.Context, _ id.RoomID, r guard.Report) error {
+		w.say("the guard reports: %s %s about %s %s", r.Kind, r.Part, r.Who, r.Code)
+		w.meantime()
+		return nil
+	}
+	for i := range 2 {
+		r := id.RoomID(fmt.Sprintf("!%d-%s:here", i, w.name))
+		version := fmt.Sprint(1 + (seed*2+uint64(i)*5)%12)
+		w.hs.Create(r, version, cast[0], bot)
+		users := map[string]any{}
+		if version != "12" {
+			users[cast[0].String()] = 100
+		}
+		if level := (seed / 3 % 4) * 50; level > 0 {
+			users[bot.String()] = min(level, 100)
+		}
+		w.hs.Set(r, "m.room.power_levels", "", cast[0], map[string]any{"invite": 50, "users": users})
+		w.rooms = append(w.rooms, r)
+		w.enter(r, cast[0], bot, cast[1], cast[3])
+	}
+	w.furnish()
+	return w
+}
+
+// storyNumber counts the stories played on a store.
+func storyNumber(t *testing.T, db *store.Store) int64 {
+	t.Helper()
+	event := id.EventID(fmt.Sprintf("$story-%d", time.Now().UnixNano()))
+	got, err := db.Receive(t.Context(), []invites.Received{{Event: event, Raw: []byte("{}")}})
+	if err != nil || len(got) != 1 {
+		t.Fatal(err, len(got))
+	}
+	if err := db.Handled(t.Context(), event); err != nil {
+		t.Fatal(err)
+	}
+	return got[0].Seq
+}
+
+// play plays a script and returns what went wrong, if anything.
+func (w *story) play(script []op) string {
+	defer w.clear()
+	for _, o := range script {
+		w.tally.steps++
+		w.clock.Advance(time.Duration(o.e%20) * time.Second)
+		w.step(o)
+		if o.e%3 > 0 {
+			w.heard()
+			w.guarding()
+		}
+		if w.hs.wrong != "" {
+			return w.hs.wrong
+		}
+	}
+	return ""
+}
+
+// kinds is how many kinds of steps there are; some are several of these.
+const kinds = 139
+
+func (w *story) step(o op) {
+	r, who, whom := w.rooms[o.a%len(w.rooms)], cast[o.b%len(cast)], cast[o.c%len(cast)]
+	if o.a/8%8 == 0 {
+		r = w.spaces[o.a%len(w.spaces)]
+	}
+	if o.e%2 == 0 {
+		who = privileged(o)
+	}
+	switch {
+	case o.kind < 22:
+		if o.e/8%4 > 0 {
+			who, whom = w.oneOf(r, o.b, who, "join"), w.oneOf(r, o.c, whom, "leave", "")
+		}
+		w.ask(o, room.Invite, r, who, whom, cast[o.d%len(cast)])
+	case o.kind < 27:
+		if o.d%4 > 0 {
+			whom = who
+		}
+		w.ask(o, room.Join, r, who, whom)
+	case o.kind < 37:
+		w.ask(o, pick(o.d, room.Kick, room.Ban, room.Unban, room.Leave), r, who, whom)
+	case o.kind < 42:
+		w.deliver(o)
+	case o.kind < 47:
+		w.vote(o, who)
+	case o.kind < 66:
+		action := pick(o.d, room.Invite, room.Invite, room.Join, room.Join, room.Join, room.Leave, room.Leave, room.Kick, room.Ban, room.Unban, room.Knock, room.Knock)
+		if action == room.Join || action == room.Leave || action == room.Knock {
+			whom = who
+		}
+		if w.hs.direct(invites.Effect{Action: action, Room: r, Performer: who, Target: whom}) && action == room.Knock {
+			w.knocked(r, who)
+		}
+	case o.kind < 74:
+		w.hs.state(r, privileged(o), room.Key{Type: "m.room.power_levels"}, w.levels(o, r))
+	case o.kind < 79:
+		rule := pick(o.d, "public", "public", "knock", "knock", "invite", "knock", "restricted", "knock_restricted", "odd")
+		w.hs.state(r, privileged(o), room.Key{Type: "m.room.join_rules"}, map[string]any{"join_rule": rule})
+	case o.kind < 86:
+		if o.a/64%3 == 0 {
+			r = w.spaces[o.b%len(w.spaces)]
+		}
+		w.hs.state(r, privileged(o), policy.Key(), w.document(o))
+	case o.kind < 88:
+		w.scene(o, r, who, whom)
+	case o.kind < 90:
+		w.court(o, r, who, whom)
+	case o.kind < 94:
+		w.hs.fault = pick(o.d, invites.ClassFailed+1, invites.ClassLater+1, invites.ClassRefused+1, invites.ClassStopped+1, lostAnswer)
+		w.say("the homeserver will fail (%d)", w.hs.fault)
+	case o.kind < 97:
+		w.hs.hidden, w.hs.hide = 1+o.d%6, 1+o.e%12
+		w.say("the homeserver will keep something back (%d)", w.hs.hidden)
+	case o.kind < 100:
+		w.takeBack(o)
+	case o.kind >= kinds-6 && o.kind < kinds-4:
+		w.demotion(o, w.rooms[o.a%len(w.rooms)])
+	case o.kind >= kinds-4:
+		w.lockdown(o, w.rooms[o.a%len(w.rooms)], whom)
+	default:
+		w.later(o, r, who, whom)
+	}
+}
+
+func pick[T any](n int, from ...T) T { return from[n%len(from)] }
+
+// privileged is somebody who is likelier to have power than others.
+func privileged(o op) id.UserID { return cast[min(o.b%len(cast), o.c%len(cast), o.e%len(cast))] }
+
+// ask has somebody give a command.
+func (w *story) ask(o op, action room.ActionType, r id.RoomID, actor id.UserID, targets ...id.UserID) {
+	command := id.EventID(fmt.Sprintf("$%s-%d", w.name, len(w.last)))
+	at := w.clock.Now()
+	_, err := w.db.Receive(w.t.Context(), []invites.Received{{Event: command, Room: r, Sender: actor, Type: "m.room.message", Raw: []byte("{}"), SentAt: at, ReceivedAt: at}})
+	w.must(err)
+	if o.e%3 > 0 {
+		targets = targets[:1]
+	}
+	w.said[command] = &asked{actor: actor, action: action, room: r, targets: targets, at: at, number: len(w.last), law: w.hs.law(r)}
+	w.last = append(w.last, command)
+	w.say("%s asks to %s %v in %s", actor, action, targets, r)
+	w.hs.serving = command
+	rows, err := w.Ask(w.t.Context(), requests.Request{
+		Command: command, CommandRoom: r, Actor: actor, Action: action, Room: r, Targets: targets, AsBot: o.e%5 == 0,
+	})
+	w.hs.serving = ""
+	var act *invites.ActError
+	if err != nil && !errors.As(err, &act) {
+		w.must(err)
+	}
+	for _, row := range rows {
+		w.say("  → %s: %s %s", row.Target, row.Status, row.Code)
+		switch row.Status {
+		case invites.StatusRefused:
+			w.tally.add("refused %s %s", action, row.Code)
+		case invites.StatusWaiting:
+			w.tally.add("refused %s %s", action, row.Code)
+			w.cards = append(w.cards, question{command, action, r, row.Target})
+		}
+	}
+}
+
+// vote has somebody vote on one of the last cards, and carries out what that decides.
+func (w *story) vote(o op, voter id.UserID) {
+	if len(w.cards) == 0 {
+		return
+	}
+	about := w.cards[max(0, len(w.cards)-1-o.d%3)]
+	card, err := w.db.CardOf(w.t.Context(), about.command, about.action, about.room, about.target)
+	w.must(err)
+	choice := pick(o.c, invites.Accept, invites.Accept, invites.Decline, invites.BanThem)
+	needed := room.Level(50)
+	if about.action == room.Knock {
+		needed = card.Level
+	}
+	truth := w.hs.truth(about.room)
+	membership, _ := truth.Membership(voter)
+	if power, _ := truth.Power(voter); choice == invites.Accept && power >= needed && membership == "join" && voter != w.actorOf(about) {
+		w.hs.approved[about] = true
+	}
+	event := id.EventID(fmt.Sprintf("$%s-vote-%d", w.name, w.tally.steps))
+	ballot, err := w.Cards.Vote(w.t.Context(), card, invites.Vote{Voter: voter, Choice: choice, Room: card.ShownIn, Event: event, At: w.clock.Now()})
+	if unreachable(err) {
+		return
+	}
+	w.must(err)
+	w.say("%s votes to %s %s of %s: %s %s", voter, choice, about.action, about.target, ballot.Card.State, ballot.Code)
+	w.decided(about, ballot.Card)
+}
+
+// decided carries out what was decided about a card.
+func (w *story) decided(about question, card invites.Card) {
+	if card.State == invites.CardOpen {
+		return
+	}
+	w.tally.add("card %s", card.State)
+	if about.action == room.Knock { // whoever decided is who asks
+		action := map[invites.CardState]room.ActionType{invites.CardAccepted: room.Invite, invites.CardDeclined: room.Kick, invites.CardBanned: room.Ban}[card.State]
+		w.said[about.command] = &asked{actor: card.ClosedBy, action: action, room: about.room, targets: []id.UserID{about.target}, knock: true}
+	}
+	w.hs.serving = about.command
+	_, err := w.Cards.CarryOut(w.t.Context(), card)
+	w.hs.serving = ""
+	if !unreachable(err) {
+		w.must(err)
+	}
+}
+
+// actorOf returns who asks what a card is about.
+func (w *story) actorOf(about question) id.UserID {
+	if about.action == room.Knock {
+		return about.target
+	}
+	return w.said[about.command].actor
+}
+
+// knocked brings a knock before the desk.
+func (w *story) knocked(r id.RoomID, user id.UserID) {
+	event, _ := w.hs.truth(r).Event(room.MemberKey(user))
+	key := user.String()
+	_, err := w.db.Receive(w.t.Context(), []invites.Received{{Event: event.ID, Room: r, Sender: user, Type: "m.room.member", StateKey: &key, Raw: []byte("{}"),
+		SentAt: w.clock.Now(), ReceivedAt: w.clock.Now()}})
+
+	w.must(err)
+	reception, err := w.Knocks.Receive(w.t.Context(), cards.Knock{Event: event.ID, Room: r, User: user})
+	if unreachable(err) || err == nil && reception.Card == nil {
+		return
+	}
+	w.must(err)
+	about := question{event.ID, room.Knock, r, user}
+	w.last, w.cards = append(w.last, event.ID), append(w.cards, about)
+	w.say("%s knocks at %s: %s", user, r, reception.Card.State)
+	if reception.Card.State == invites.CardAccepted {
+		w.hs.approved[about] = true
+	}
+	w.decided(about, *reception.Card)
+}
+
+// unreachable tells whether the homeserver failed, as it was told to.
+func unreachable(err error) bool {
+	var act *invites.ActError
+	return errors.As(err, &act)
+}
+
+// deliver does what the queue was asked for, at its time or, now and then, too early.
+func (w *story) deliver(o op) {
+	for _, wake := range w.queue.Take() {
+		if late := wake.At.Sub(w.clock.Now()); late > 0 && o.d%4 > 0 {
+			w.clock.Advance(late)
+		}
+		w.row(wake.Row)
+	}
+}
+
+func (w *story) row(row int64) {
+	command, ok := w.commandOf(row)
+	if !ok && !w.expiries[row] {
+		return
+	}
+	w.hs.serving, w.hs.again, w.hs.expiring = command, true, w.expiries[row]
+	w.hs.guarding = w.said[command] == nil
+	outcome, err := invitestest.One(w.Delivery.Deliver(w.t.Context(), row))
+	w.hs.serving, w.hs.again, w.hs.guarding, w.hs.expiring = "", false, false, false
+	w.must(err)
+	w.say("later, for %s: %s %s", command, outcome.Status, outcome.Code)
+	if outcome.Status == invites.StatusRefused && w.expiries[row] {
+		w.tally.add("refused expire %s", outcome.Code)
+	}
+	if outcome.Status == invites.StatusOpen {
+		w.must(w.queue.Wake(w.t.Context(), outcome.At, row))
+	}
+}
+
+// commandOf finds what a row belongs to: a command, or an event that the guard saw.
+func (w *story) commandOf(row int64) (id.EventID, bool) {
+	for i := len(w.last) - 1; i >= 0; i-- {
+		rows, err := w.db.ChangesOf(w.t.Context(), string(w.last[i]))
+		w.must(err)
+		for _, have := range rows {
+			if have.ID == row {
+				return w.last[i], true
+			}
+		}
+	}
+	return "", false
+}
+
+// happened puts a state event into the inbox, if the guard wants it.
+func (w *story) happened(r id.RoomID, k room.Key) {
+	event, _ := w.hs.truth(r).Event(k)
+	if event == nil || r == w.list {
+		return
+	}
+	if k.Type == "m.room.member" {
+		w.hears(r, k, event)
+	}
+	if !passesOn(k.Type) && !w.guard.Watches(r) {
+		return
+	}
+	raw, err := json.Marshal(map[string]any{"content": event.Content})
+	w.must(err)
+	w.inbox = append(w.inbox, invites.Received{
+		Event: event.ID, Room: r, Sender: event.Sender, Type: k.Type, StateKey: &k.StateKey, Raw: raw, SentAt: w.clock.Now(), ReceivedAt: w.clock.Now(),
+	})
+}
+
+// guarding has the guard look at what is in its inbox, as the lane would.
+func (w *story) guarding() {
+	w.hs.guarding = true
+	defer func() { w.hs.guarding = false }()
+	for len(w.inbox) > 0 {
+		ev := w.inbox[0]
+		_, err := w.db.Receive(w.t.Context(), []invites.Received{ev})
+		w.must(err)
+		w.last, w.hs.serving = append(w.last, ev.Event), ev.Event
+		if passesOn(ev.Type) {
+			err = w.regard()
+		} else if w.guard.Watches(ev.Room) {
+			err = w.guard.Handle(w.t.Context(), ev)
+		}
+		var act *invites.ActError
+		if errors.As(err, &act) {
+			w.say("the guard will try again: %v", err)
+			return // it stays first
+		}
+		w.must(err)
+		w.inbox = w.inbox[1:]
+	}
+}
+
+// takeBack redacts one of the last commands.
+func (w *story) takeBack(o op) {
+	if len(w.last) == 0 {
+		return
+	}
+	command := w.last[max(0, len(w.last)-1-o.d%4)]
+	c := w.said[command]
+	w.tally.add("taken back")
+	if c == nil {
+		_, err := w.db.Redact(w.t.Context(), command, cast[o.b%len(cast)])
+		w.must(err)
+		return
+	}
+	w.say("%s takes %s back", c.actor, command)
+	w.hs.Redact(command)
+	if o.e%2 == 0 { // else the homeserver does not say so by itself, as Dendrite's does not
+		_, err := w.db.Redact(w.t.Context(), command, c.actor)
+		w.must(err)
+		c.takenBack = true
+	}
+}
+
+// levels changes the power levels of a room a little.
+func (w *story) levels(o op, r id.RoomID) map[string]any {
+	content := map[string]any{}
+	snap := w.hs.truth(r)
+	if event, _ := snap.Event(room.Key{Type: "m.room.power_levels"}); event != nil {
+		w.must(json.Unmarshal(event.Content, &content))
+	}
+	level := pick(o.c/8, 0, 50, 50, 100, 25)
+	if o.d%2 == 0 {
+		users, _ := content["users"].(map[string]any)
+		users[cast[o.a/2%len(cast)].String()] = level
+		return content
+	}
+	if o.d%10 == 1 {
+		events, _ := content["events"].(map[string]any)
+		if events == nil {
+			events = map[string]any{}
+			content["events"] = events
+		}
+		events[pick(o.a, "m.space.parent", policy.EventType)] = level
+		return content
+	}
+	content[pick(o.d/2, "invite", "kick", "ban", "users_default", "state_default")] = level
+	return content
+}
+
+// scene makes work for the guard, which seldom comes about by chance: the bot has power, the door stands open, and people come
+// and are invited past it.
+func (w *story) scene(o op, r id.RoomID, who, whom id.UserID) {
+	levels := w.levels(op{d: 1, c: 8, e: o.e}, r)
+	users, _ := levels["users"].(map[string]any)
+	users[bot.String()], users[cast[1].String()] = pick(o.d, 50, 100), 50
+	if delete(levels, "events"); o.d%3 == 0 {
+		levels["events"] = map[string]any{"m.room.power_levels": 100}
+	}
+	w.hs.state(r, cast[0], room.Key{Type: "m.room.power_levels"}, levels)
+	w.hs.state(r, cast[0], room.Key{Type: "m.room.join_rules"}, map[string]any{"join_rule": "public"})
+	doc := w.document(o)
+	guard := map[string]any{"mode": pick(o.a, "watch", "enforce"), "join_rule": "invite", "intruders": "kick", "by_hand": "withdraw",
+		"levels": pick(o.e/4, map[string]any{"users_default": 75}, map[string]any{"ban": 25}, map[string]any{"events.m.room.name": 60}, map[string]any{})}
+	if doc["version"] != nil {
+		doc["guard"] = guard
+	}
+	w.hs.state(r, cast[o.b%2], policy.Key(), doc)
+	if o.c%2 == 0 {
+		w.guarding()
+	}
+	w.hs.direct(invites.Effect{Action: room.Join, Room: r, Performer: who, Target: who})
+	w.hs.direct(invites.Effect{Action: room.Invite, Room: r, Performer: cast[0], Target: whom})
+}
+
+// lockdown has somebody write a policy that lends power, and then takes from them what they did it by: the policy's level is raised, or
+// theirs is lowered.
+func (w *story) lockdown(o op, r id.RoomID, whom id.UserID) {
+	in := r
+	if o.c%2 == 0 {
+		in = w.spaces[o.c/2%len(w.spaces)]
+		w.under(in, r)
+		w.hs.state(r, cast[0], policy.Key(), map[string]any{})
+	}
+	set := func(in id.RoomID, writer, writing int) {
+		levels := w.levels(op{d: 1, c: 8, e: o.e}, in)
+		users, _ := levels["users"].(map[string]any)
+		users[bot.String()], users[cast[1].String()] = 100, writer
+		levels["invite"], levels["kick"], levels["events"] = pick(o.d, 25, 50, 75), 25, map[string]any{policy.EventType: writing, "m.space.parent": 100}
+		w.hs.state(in, cast[0], room.Key{Type: "m.room.power_levels"}, levels)
+	}
+	set(r, 50, 50)
+	set(in, 50, 50)
+	w.hs.direct(invites.Effect{Action: room.Join, Room: in, Performer: cast[1], Target: cast[1]})
+	w.hs.state(in, cast[1], policy.Key(), map[string]any{"version": 1, "delegate": true, "knocks": map[string]any{"desk": true, "accept_users": []string{"*"}},
+		"guard": map[string]any{"mode": "enforce", "by_hand": "withdraw", "levels": map[string]any{"ban": 25}}, "whom": map[string]any{"deny_users": []string{"@d*:*"}}})
+	if o.b%2 == 0 {
+		set(in, 50, 100)
+	} else {
+		set(in, pick(o.b/2, 40, 0, 50), 50)
+	}
+	w.ask(op{e: o.e | 1}, room.Invite, r, w.oneOf(r, o.a, cast[3], "join"), whom)
+	w.hs.direct(invites.Effect{Action: room.Invite, Room: r, Performer: cast[0], Target: whom})
+}
+
+// meantime has happen what was to happen while the bot is at work.
+func (w *story) meantime() {
+	if then := w.then; then != nil {
+		w.then = nil
+		then()
+	}
+}
+
+// demotion has somebody change what a guard keeps, and loses power while the guard is at it.
+func (w *story) demotion(o op, r id.RoomID) {
+	set := func(by id.UserID, level, ban int) {
+		levels := w.levels(op{d: 1, c: 8, e: o.e}, r)
+		users, _ := levels["users"].(map[string]any)
+		users[bot.String()], users[cast[1].String()], levels["ban"] = 100, level, ban
+		delete(levels, "events")
+		w.hs.state(r, by, room.Key{Type: room.TypePowerLevels}, levels)
+	}
+	set(cast[0], 90, 50)
+	w.hs.direct(invites.Effect{Action: room.Join, Room: r, Performer: cast[1], Target: cast[1]})
+	w.hs.state(r, cast[0], policy.Key(), map[string]any{"version": 1, "guard": map[string]any{"mode": "enforce", "levels": map[string]any{"ban": 50}}})
+	w.guarding()
+	set(cast[1], 90, pick(o.a, 25, 75))
+	w.then = func() {
+		w.tally.add("demoted in mid-act")
+		set(cast[0], pick(o.b, 0, 50), pick(o.c, 25, 75, 50))
+	}
+	w.guarding()
+	w.then = nil
+}
+
+// court makes work for those who decide: an invitation that needs approval, a knock, and votes, not all of them good.
+func (w *story) court(o op, r id.RoomID, who, whom id.UserID) {
+	levels := w.levels(op{d: 1, c: 8, e: o.e}, r)
+	users, _ := levels["users"].(map[string]any)
+	users[bot.String()], users[cast[1].String()] = pick(o.d, 0, 50, 100), 50
+	levels["invite"] = pick(o.d/3, 0, 50)
+	w.hs.state(r, cast[0], room.Key{Type: "m.room.power_levels"}, levels)
+	w.hs.state(r, cast[0], room.Key{Type: "m.room.join_rules"}, map[string]any{"join_rule": "knock"})
+	in := r
+	if o.c/4%3 == 0 { // the space decides
+		in = w.spaces[o.c/16%len(w.spaces)]
+		w.under(in, r)
+		w.hs.state(r, cast[0], policy.Key(), map[string]any{})
+	}
+	w.hs.state(in, cast[o.b%2], policy.Key(), map[string]any{"version": 1, "delegate": o.d%2 == 0, "approval": map[string]any{"required": true, "expires": "30d"},
+		"knocks": map[string]any{"desk": true, "level": pick(o.a, 0, 50), "accept_users": pick(o.e/2, []string{}, []string{"@d*:*"})}})
+	w.ask(op{e: o.e | 1}, room.Invite, r, cast[pick(o.a/2, 0, 1, 3)], whom)
+	w.vote(op{d: 0, c: o.c}, cast[o.e%4])
+	if w.hs.direct(invites.Effect{Action: room.Knock, Room: r, Performer: who, Target: who}) {
+		w.knocked(r, who)
+		w.vote(op{d: 0, c: o.c}, cast[o.b%4])
+	}
+}
+
+func (w *story) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}

@@ -1,5 +1,0 @@
-//go:build race
-
-package invites_test
-
-const raceDetector = true
