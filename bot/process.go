@@ -36,6 +36,8 @@ type process struct {
 	metrics *metrics.Metrics
 	health  *operator.Health
 	standby *appservice.Standby
+	hearing *appservice.Hearing
+	waker   *waker
 	acting  atomic.Pointer[bot] // nil: this process stands by
 	stopBy  func() time.Time    // when the process has to have stopped, counted from the first call
 }
@@ -75,14 +77,25 @@ func run(ctx context.Context, cfg *config.Config, version string, log zerolog.Lo
 	}
 	p.stopBy = sync.OnceValue(func() time.Time { return time.Now().Add(cfg.ShutdownTimeout) })
 	p.health = &operator.Health{Database: p.store, Tokens: p.client, Device: p, Peer: p}
+	p.hearing = &appservice.Hearing{}
+	p.waker = newWaker(p.client, cfg.Appservice.ID, p.hearing, log)
 	p.standby = appservice.NewStandby(appservice.StandbyOptions{
-		Token: cfg.Appservice.HSToken.Reveal(), Active: p.store.ActiveAddress, MaxBody: int64(cfg.Appservice.MaxBodySize),
+		Tokens: tokens(cfg), Active: p.store.ActiveAddress, MaxBody: int64(cfg.Appservice.MaxBodySize),
 		ReadTimeout: cfg.Appservice.RequestTimeout, Ready: p.health.Reasons, Log: log,
 	})
 	if err := p.meet(ctx); err != nil {
 		return err
 	}
 	return p.serve(ctx)
+}
+
+// tokens returns the secrets of the homeserver's requests.
+func tokens(cfg *config.Config) appservice.Tokens {
+	tokens := appservice.Tokens{HS: cfg.Appservice.HSToken.Reveal(), Query: cfg.Appservice.QueryToken}
+	if cfg.Puppet.Enabled {
+		tokens.Other = cfg.Puppet.HSToken.Reveal()
+	}
+	return tokens
 }
 
 // meet makes the bot known to the homeserver, and finds out early whether the homeserver takes the token.
@@ -133,7 +146,7 @@ func (p *process) serve(ctx context.Context) error {
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	server := &http.Server{Handler: p, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	server := connect.Server(p)
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("%w: %w", connect.ErrListen, err))
@@ -221,6 +234,7 @@ func (p *process) act(ctx context.Context, active *store.Active, listening net.A
 	err = b.start(held, work)
 	address := advertised(p.cfg.Appservice, listening, active.LocalAddr())
 	if err == nil {
+		p.hearing.Able(time.Now())
 		p.acting.Store(b)
 		err = active.Announce(held, address)
 	}
@@ -231,8 +245,10 @@ func (p *process) act(ctx context.Context, active *store.Active, listening net.A
 		return err
 	}
 	p.log.Info().Str("address", address).Msg("Ready")
+	go p.waker.Run(held)
 	<-held.Done()
 	b.intake.Drain()
+	p.hearing.Unable()
 	if ctx.Err() == nil {
 		p.log.Warn().Msg("Active session lost: stopping")
 		p.acting.Store(nil)

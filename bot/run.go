@@ -54,7 +54,8 @@ func (p *process) build(ctx context.Context) (*bot, error) {
 		return nil, fmt.Errorf("%w: the queue: %w", connect.ErrDatabase, err)
 	}
 	b.compose(p.cfg, p.version)
-	b.intake = b.newIntake(p.cfg, p.health.Reasons)
+	b.runner.Age.Hearing = p.hearing
+	b.intake = b.newIntake(p)
 	return b, nil
 }
 
@@ -116,7 +117,7 @@ func identity(cfg *config.Config) invites.Identity {
 
 func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 	return &commands.Runner{
-		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self}, UseCases: b.domain.useCases(), MaxAge: cfg.Commands.MaxAge, Version: version,
+		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self}, UseCases: b.domain.useCases(), Age: commands.Age{Max: cfg.Commands.MaxAge}, Version: version,
 		Names: []string{cfg.Appservice.Bot.Displayname}, People: homeserver.People{Client: b.client}, Inbox: b.store,
 		Level: func(user id.UserID) commands.Level {
 			switch cfg.Permissions.Level(user.String()) {
@@ -165,7 +166,7 @@ func (b *bot) start(ctx, work context.Context) error {
 	if err := b.jobs.Start(work); err != nil {
 		return fmt.Errorf("%w: the queue: %w", connect.ErrDatabase, err)
 	}
-	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run}
+	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run}
 	if b.device != nil {
 		parts = append(parts, b.device.Run)
 	}
@@ -226,13 +227,15 @@ func (b *bot) finish(ctx context.Context, others ...func(context.Context) error)
 	}
 }
 
-func (b *bot) newIntake(cfg *config.Config, ready func() []string) *appservice.Intake {
+func (b *bot) newIntake(p *process) *appservice.Intake {
+	cfg := p.cfg
 	return appservice.NewIntake(appservice.IntakeOptions{
-		Inbox: b.store, Watcher: watchers{b}, Sink: b.chat, Pending: b.pending, Cards: b.cards, Encrypted: b.device != nil,
-		Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
+		Hearing: p.hearing, Health: wakingHealth{p.health, p.waker}, Tokens: tokens(cfg),
+		Inbox: b.store, Watcher: watchers{b}, Sink: b.chat, Index: appservice.Index{Pending: b.pending, Cards: b.cards}, Encrypted: b.device != nil,
+		Bot:         b.self.Bot,
 		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: b.runner.Known,
-		Limits: appservice.Limits{Body: int64(cfg.Appservice.MaxBodySize), Read: cfg.Appservice.RequestTimeout},
-		Ready:  ready, Counters: b.metrics, Log: b.log,
+		Limits:   appservice.Limits{Body: int64(cfg.Appservice.MaxBodySize), Read: cfg.Appservice.RequestTimeout},
+		Counters: b.metrics, Log: b.log,
 	})
 }
 
