@@ -123,7 +123,7 @@ func New(o Options) *Chat {
 	sender := NewSender(o.Homeserver, o.State, nil, o.Log)
 	encrypted := &EncryptedRooms{
 		bot: o.Self.Bot, inbox: o.Stores.Inbox, open: o.Index.Cards, runner: o.Runner, waiting: c.waiting, background: background,
-		patience: o.Settings.WaitForKeys, log: o.Log, told: map[id.RoomID]bool{},
+		patience: o.Settings.WaitForKeys, started: time.Now(), log: o.Log, told: map[id.RoomID]bool{},
 	}
 	if o.Device != nil {
 		sender.sealer, encrypted.opener = o.Device, o.Device
