@@ -44,7 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"RecordAudit", testRecordAudit},
 		{"Claim", testClaim},
 		{"ClaimConcurrently", testClaimConcurrently},
-		{"ClaimMany", testClaimMany},
+		{"ClaimMany", testClaimMany}, {"ClockSetBack", testClockSetBack},
 		{"Settle", testSettle},
 		{"SettleFenced", testSettleFenced},
 		{"SettleMany", testSettleMany},
