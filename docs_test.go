@@ -207,8 +207,8 @@ func TestDesignNamesWhatIsThere(t *testing.T) {
 			return true
 		})
 	}
-	owner := regexp.MustCompile("`([A-Z]\\w+|bot|commands|encryption|feed|invites(?:/\\w+)?|policy|room|store)\\.(?:\\w+\\.)?([A-Za-z]+)`")
-	for _, file := range []string{"docs/design.md", "SECURITY.md"} {
+	owner := regexp.MustCompile("`([A-Z]\\w+|appservice|bot|commands|encryption|homeserver|invites(?:/\\w+)?|policy|room|store)\\.(?:\\w+\\.)?([A-Za-z]+)`")
+	for _, file := range []string{"docs/design.md", "docs/reading.md", "SECURITY.md"} {
 		for _, named := range owner.FindAllStringSubmatch(page(t, file), -1) {
 			name := named[1] + "." + named[2]
 			if _, err := os.Stat(named[1]); err != nil { // a type: its package is not named

@@ -16,7 +16,7 @@ var mayImport = map[string][]string{
 	".":          {"bot", "config", "check", "connect", "operator", "words"},
 	"bot":        {"appservice", "chat", "commands", "config", "connect", "encryption", "events", "homeserver", "invites", "invites/cards", "invites/delivery", "invites/guard", "invites/judge", "invites/ledger", "invites/requests", "jobs", "loop", "metrics", "operator", "room", "store", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
 	"chat":       {"commands", "events", "exactjson", "invites", "invites/cards", "invites/guard", "policy", "room", mautrix + "/event", mautrix + "/id", zerolog, "github.com/hashicorp/golang-lru/v2/simplelru", "golang.org/x/time/rate"},
-	"operator":   {"appservice", "commands", "config", "connect", "homeserver", "invites", "metrics", "room", "store", "words", mautrix + "/id", zerolog},
+	"operator":   {"appservice", "commands", "config", "connect", "exactjson", "homeserver", "invites", "metrics", "room", "store", "words", mautrix + "/id", zerolog},
 	"connect":    {"config", "homeserver", "store", mautrix + "/id", zerolog},
 	"config":     {"room", "gopkg.in/yaml.v3"},
 	"commands":   {"exactjson", "invites", "invites/cards", "invites/guard", "invites/judge", "invites/ledger", "invites/requests", "picture", "policy", "room", "words", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
@@ -112,6 +112,60 @@ func TestDesignHasTheImportTable(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestReadingDrawsTheHouse compares the drawing of docs/reading.md with the table: the arrows lead from each package to the packages that
+// it imports, directly or through others, and to no other package.
+func TestReadingDrawsTheHouse(t *testing.T) {
+	_, drawing, _ := strings.Cut(page(t, "docs/reading.md"), "```mermaid\n")
+	drawing, _, _ = strings.Cut(drawing, "```")
+	drawn, want := map[string][]string{}, map[string][]string{}
+	for line := range strings.Lines(drawing) {
+		if from, to, isArrow := strings.Cut(strings.TrimSpace(line), " --> "); isArrow {
+			drawn[from] = append(drawn[from], strings.Split(to, " & ")...)
+		}
+	}
+	for row, allowed := range mayImport {
+		if row == "invites/invitestest" {
+			continue
+		}
+		if row == "." {
+			row = "main"
+		}
+		want[row] = slices.DeleteFunc(slices.Clone(allowed), func(name string) bool { _, own := mayImport[name]; return !own })
+		if !strings.Contains(drawing, "\n    "+row+"\n") {
+			t.Errorf("%s is in no layer of the drawing", row)
+		}
+	}
+	for row := range want {
+		got, need := reached(drawn, row), reached(want, row)
+		for name := range need {
+			if !got[name] {
+				t.Errorf("no way of arrows leads from %s to %s", row, name)
+			}
+		}
+		for name := range got {
+			if !need[name] {
+				t.Errorf("arrows lead from %s to %s, which it does not import", row, name)
+			}
+		}
+	}
+}
+
+// reached returns all ends of ways from a start.
+func reached(arrows map[string][]string, start string) map[string]bool {
+	all := map[string]bool{}
+	var walk func(string)
+	walk = func(from string) {
+		for _, to := range arrows[from] {
+			if !all[to] {
+				all[to] = true
+				walk(to)
+			}
+		}
+	}
+	walk(start)
+	return all
 }
 
 // imports keeps the import table.

@@ -91,7 +91,7 @@ func (noSink) Left(id.RoomID)           {}
 func benchIntake() *Intake {
 	return NewIntake(IntakeOptions{
 		Inbox: noInbox{}, Watcher: noWatcher{}, Sink: noSink{},
-		Token: "hush", Bot: "@usher:example.org", DisplayName: "Usher", Prefix: "!", Log: zerolog.Nop(),
+		Tokens: Tokens{HS: "hush"}, Bot: "@usher:example.org", DisplayName: "Usher", Prefix: "!", Log: zerolog.Nop(),
 	})
 }
 

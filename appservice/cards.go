@@ -92,7 +92,7 @@ func (n *Intake) reaction(t *work, e *rawEvent) (kind, string) {
 	card, okCard := exactjson.Unquote(e.content.relEvent)
 	key, okKey := exactjson.Unquote(e.content.relKey)
 	event, okEvent := exactjson.Unquote(e.id)
-	if !okCard || !okKey || !okEvent || !isVote(key) || !n.o.Cards.Vote(id.EventID(card), id.EventID(event)) {
+	if !okCard || !okKey || !okEvent || !isVote(key) || !n.o.Index.Cards.Vote(id.EventID(card), id.EventID(event)) {
 		return ignored, ""
 	}
 	return t.collect(e, vote)
@@ -106,7 +106,7 @@ func (n *Intake) sealedReaction(e *rawEvent) bool {
 	}
 	card, okCard := exactjson.Unquote(e.content.relEvent)
 	event, okEvent := exactjson.Unquote(e.id)
-	return okCard && okEvent && n.o.Cards.Vote(id.EventID(card), id.EventID(event))
+	return okCard && okEvent && n.o.Index.Cards.Vote(id.EventID(card), id.EventID(event))
 }
 
 // redaction collects what an event takes back, and the event itself where that is a card or a vote.
@@ -120,7 +120,7 @@ func (n *Intake) redaction(t *work, e *rawEvent) (kind, string) {
 		}
 	}
 	for _, r := range t.redactions[before:] {
-		if n.o.Cards.has(r.event) {
+		if n.o.Index.Cards.has(r.event) {
 			return t.collect(e, k)
 		}
 	}

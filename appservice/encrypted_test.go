@@ -31,7 +31,7 @@ func TestEncrypted(t *testing.T) {
 			d := new(desk)
 			intake := d.intake()
 			intake.o.Encrypted = true
-			intake.o.Cards.Open("$card")
+			intake.o.Index.Cards.Open("$card")
 			if status, body := put(intake, batch(c.event)); status != http.StatusOK {
 				t.Errorf("answered %d %s", status, body)
 			}

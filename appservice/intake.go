@@ -3,13 +3,11 @@ package appservice
 import (
 	"cmp"
 	"context"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,15 +64,23 @@ type Limits struct {
 	Commit time.Duration // time to commit a transaction; 10 s if 0
 }
 
-// IntakeOptions are the parts and settings of an intake. Inbox, Watcher, Sink, Token and Bot are required.
+// Index is what the intake knows by heart, so that it keeps few events of the many that come.
+type Index struct {
+	Pending *Pending // open invitations; starts empty if nil
+	Cards   *Cards   // open cards; none if nil
+}
+
+// IntakeOptions are the parts and settings of an intake. Inbox, Watcher, Sink, Tokens.HS and Bot are required.
 type IntakeOptions struct {
 	Inbox   Inbox
 	Watcher Watcher
 	Sink    Sink
-	Pending *Pending // open invitations; starts empty if nil
-	Cards   *Cards   // open cards; none if nil
+	Index   Index
 
-	Token       string // hs_token, which the homeserver sends
+	Hearing *Hearing // starts empty if nil
+	Health  Health   // always ready if nil
+
+	Tokens      Tokens
 	Bot         id.UserID
 	DisplayName string                 // of the bot; a message that begins with it addresses the bot
 	Prefix      string                 // of commands
@@ -82,7 +88,6 @@ type IntakeOptions struct {
 	Encrypted   bool                   // keep encrypted events, which may be commands
 	Limits      Limits
 
-	Ready    func() []string  // reasons why Usher can't work; nil: none
 	Now      func() time.Time // time.Now if nil
 	Counters Counters
 	Log      zerolog.Logger
@@ -96,8 +101,10 @@ type Intake struct {
 	own       string        // the bot's id as a JSON string
 	turn      chan struct{} // held while committing and delivering, so that both have one order
 	mu        sync.Mutex
-	waiting   []*arrival  // for the next commit
-	doubt     atomic.Bool // a commit failed that may have taken effect
+	waiting   []*arrival           // for the next commit
+	doubt     atomic.Bool          // a commit failed that may have taken effect
+	failed    atomic.Pointer[work] // the last transaction whose commit failed, until it is committed
+	gate      gate
 	draining  atomic.Bool
 	buffers   sync.Pool // of *work
 	routes    http.ServeMux
@@ -120,15 +127,21 @@ func NewIntake(o IntakeOptions) *Intake {
 	if o.Counters == nil {
 		o.Counters = nobody{}
 	}
-	if o.Pending == nil {
-		o.Pending = NewPending()
+	if o.Index.Pending == nil {
+		o.Index.Pending = NewPending()
 	}
-	if o.Cards == nil {
-		o.Cards = NewCards()
+	if o.Index.Cards == nil {
+		o.Index.Cards = NewCards()
+	}
+	if o.Hearing == nil {
+		o.Hearing = &Hearing{}
+	}
+	if o.Health == nil {
+		o.Health = healthy{}
 	}
 	n := &Intake{
 		o: o, addressed: newAddressing(o.Prefix, o.Bot, o.DisplayName, o.Known), own: `"` + o.Bot.String() + `"`, turn: make(chan struct{}, 1),
-		buffers: sync.Pool{New: func() any { return new(work) }},
+		buffers: sync.Pool{New: func() any { return new(work) }}, gate: gate{Tokens: o.Tokens, log: o.Log},
 	}
 	n.Register(&n.routes)
 	return n
@@ -166,11 +179,9 @@ func (n *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) { n.routes.Se
 // authorized lets only the homeserver's requests through to a handler.
 func (n *Intake) authorized(handler http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if status, code := authorize(r, n.o.Token); status != http.StatusOK {
-			refuse(w, status, code)
-			return
+		if n.gate.open(w, r) {
+			handler(w, r)
 		}
-		handler(w, r)
 	}
 }
 
@@ -189,27 +200,8 @@ func (n *Intake) user(w http.ResponseWriter, r *http.Request) {
 	refuse(w, http.StatusNotFound, "M_NOT_FOUND")
 }
 
-// authorize checks the hs_token, in the header or, as homeservers of old do, in the query
-// (https://spec.matrix.org/latest/application-service-api/#authorization).
-func authorize(r *http.Request, hsToken string) (status int, errcode string) {
-	token, found := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !found && r.URL.RawQuery != "" {
-		token = r.URL.Query().Get("access_token")
-	}
-	switch {
-	case token == "":
-		return http.StatusUnauthorized, "M_MISSING_TOKEN"
-	case hsToken == "" || subtle.ConstantTimeCompare([]byte(token), []byte(hsToken)) != 1:
-		return http.StatusForbidden, "M_FORBIDDEN"
-	}
-	return http.StatusOK, ""
-}
-
 func (n *Intake) ready(w http.ResponseWriter, _ *http.Request) {
-	var reasons []string
-	if n.o.Ready != nil {
-		reasons = n.o.Ready()
-	}
+	reasons := n.o.Health.Reasons()
 	if n.draining.Load() {
 		reasons = append(reasons, "shutting down")
 	}
@@ -272,11 +264,12 @@ func (n *Intake) take(w http.ResponseWriter, r *http.Request, t *work, txn strin
 		return http.StatusBadRequest, "M_NOT_JSON"
 	}
 	if t.quiet() {
+		n.o.Hearing.heard(t.now)
 		return http.StatusOK, ""
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), n.o.Limits.Commit)
 	defer cancel()
-	if err := n.commit(ctx, t); err != nil {
+	if err := n.commitFirst(ctx, t); err != nil {
 		n.o.Log.Error().Err(err).Str("transaction_id", room.Shorten(txn, 64)).Msg("Transaction not committed")
 		return http.StatusServiceUnavailable, "M_UNKNOWN"
 	}

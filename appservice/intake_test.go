@@ -30,9 +30,10 @@ type desk struct {
 	delivered  []invites.Received
 	broken     []invites.Undecodable
 	notReady   []string
-	guarded    bool // every room
-	claimed    bool // every room
-	wide       bool // note claims and redactions too
+	commits    []bool // in turn, whether they went well
+	guarded    bool   // every room
+	claimed    bool   // every room
+	wide       bool   // note claims and redactions too
 	failLinked error
 }
 
@@ -105,12 +106,15 @@ func (d *desk) Claimed(r id.RoomID) bool { return d.claimed && r == "!r" }
 
 func (d *desk) Addressed(r id.RoomID) bool { return r == "!direct" }
 
+func (d *desk) Reasons() []string   { return d.notReady }
+func (d *desk) Committed(err error) { d.commits = append(d.commits, err == nil) }
+
 func (d *desk) intake() *Intake {
 	d.seen = map[id.EventID]bool{}
 	return NewIntake(IntakeOptions{
-		Inbox: d, Watcher: d, Sink: d, Token: "hush", Bot: "@usher:example.org", DisplayName: "Usher", Prefix: "!",
+		Inbox: d, Watcher: d, Sink: d, Tokens: Tokens{HS: "hush"}, Bot: "@usher:example.org", DisplayName: "Usher", Prefix: "!",
 		Limits: Limits{Body: 1 << 20},
-		Ready:  func() []string { return d.notReady },
+		Health: d,
 		Now:    func() time.Time { return time.UnixMilli(1000) },
 		Log:    zerolog.Nop(),
 	})
@@ -230,7 +234,7 @@ func TestPending(t *testing.T) {
 	d := new(desk)
 	n := d.intake()
 	n.o.Watcher = noWatcher{}
-	n.o.Pending.Add("!r", "@b:x")
+	n.o.Index.Pending.Add("!r", "@b:x")
 	join := event("m.room.member", "$j", `{"membership":"join"}`, `,"state_key":"@b:x"`)
 	d.fail = errors.New("disk full")
 	if status, _ := put(n, batch(join)); status != http.StatusServiceUnavailable {
@@ -249,7 +253,7 @@ func TestCards(t *testing.T) {
 	d := new(desk)
 	n := d.intake()
 	n.o.Encrypted = true
-	n.o.Cards.Open("$card", "$old")
+	n.o.Index.Cards.Open("$card", "$old")
 	sealed := func(eventID, on string) string {
 		return event("m.room.encrypted", eventID, fmt.Sprintf(`{"algorithm":"m.megolm.v1.aes-sha2","m.relates_to":{"rel_type":"m.annotation","event_id":%q}}`, on), "")
 	}
@@ -279,7 +283,7 @@ func TestCards(t *testing.T) {
 			t.Errorf("%s: answered %d, called %q, want %q", step.name, status, d.log, step.want)
 		}
 	}
-	n.o.Cards.Close("$card")
+	n.o.Index.Cards.Close("$card")
 	d.log = nil
 	put(n, batch(reaction("$10", "$card", invites.ReactDecline), event("m.room.redaction", "$11", `{}`, `,"redacts":"$5"`)))
 	if want := []string{"redact $5 @a:x"}; !slices.Equal(d.log, want) {
@@ -342,11 +346,12 @@ func TestEndpoints(t *testing.T) {
 		answer                          string
 	}{
 		{"legacy path", "PUT", "/transactions/1", "{}", token, 200, "{}"},
-		{"token in the query", "PUT", v1 + "/transactions/1?access_token=hush", "{}", "", 200, "{}"},
+		{"token in the query alone", "PUT", v1 + "/transactions/1?access_token=hush", "{}", "", 401, "M_MISSING_TOKEN"},
+		{"token in the query too", "PUT", v1 + "/transactions/1?access_token=hush", "{}", token, 200, "{}"},
 		{"no token", "PUT", v1 + "/transactions/1", "{}", "", 401, "M_MISSING_TOKEN"},
 		{"empty token", "PUT", v1 + "/transactions/1", "{}", "Bearer ", 401, "M_MISSING_TOKEN"},
 		{"wrong token", "PUT", v1 + "/transactions/1", "{}", "Bearer hust", 403, "M_FORBIDDEN"},
-		{"wrong token in the query", "PUT", v1 + "/transactions/1?access_token=a", "{}", "", 403, "M_FORBIDDEN"},
+		{"wrong token in the query", "PUT", v1 + "/transactions/1?access_token=a", "{}", "", 401, "M_MISSING_TOKEN"},
 		{"wrong token beside a right one", "PUT", v1 + "/transactions/1?access_token=hush", "{}", "Bearer a", 403, "M_FORBIDDEN"},
 		{"other method", "POST", v1 + "/transactions/1", "{}", token, 405, "M_UNRECOGNIZED"},
 		{"not JSON", "PUT", v1 + "/transactions/1", "hello", token, 400, "M_NOT_JSON"},

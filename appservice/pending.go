@@ -62,7 +62,7 @@ func (n *Intake) member(t *work, e *rawEvent, in id.RoomID, user id.UserID) (fau
 	default:
 		return ""
 	}
-	if m.Membership != "invite" && !n.o.Pending.has(in, user) {
+	if m.Membership != "invite" && !n.o.Index.Pending.has(in, user) {
 		return ""
 	}
 	event, okID := exactjson.Unquote(e.id)
@@ -80,7 +80,7 @@ func (n *Intake) member(t *work, e *rawEvent, in id.RoomID, user id.UserID) (fau
 	}
 	m.Event, m.Sender, m.SentAt = id.EventID(event), id.UserID(sender), time.UnixMilli(ts)
 	if m.Membership == "invite" {
-		n.o.Pending.Add(in, user) // before the commit: what ends it may follow in the same transaction
+		n.o.Index.Pending.Add(in, user) // before the commit: what ends it may follow in the same transaction
 	}
 	t.members = append(t.members, m)
 	return ""
@@ -90,9 +90,9 @@ func (n *Intake) member(t *work, e *rawEvent, in id.RoomID, user id.UserID) (fau
 func (n *Intake) settled(members []invites.MemberEvent) {
 	for i := range members {
 		if m := &members[i]; m.Membership == "invite" {
-			n.o.Pending.Add(m.Room, m.Target)
+			n.o.Index.Pending.Add(m.Room, m.Target)
 		} else {
-			n.o.Pending.remove(m.Room, m.Target)
+			n.o.Index.Pending.remove(m.Room, m.Target)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func TestArrivalsShareCommits(t *testing.T) {
 	inbox := slowInbox{commits: make(chan []invites.Received), end: make(chan error)}
 	var d desk
 	n := NewIntake(IntakeOptions{
-		Inbox: inbox, Watcher: noWatcher{}, Sink: &d, Token: "hush", Bot: "@usher:example.org", Prefix: "!", Log: zerolog.Nop(),
+		Inbox: inbox, Watcher: noWatcher{}, Sink: &d, Tokens: Tokens{HS: "hush"}, Bot: "@usher:example.org", Prefix: "!", Log: zerolog.Nop(),
 	})
 	answers := make([]int, 4)
 	var sending sync.WaitGroup

@@ -17,9 +17,9 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// StandbyOptions configures a Standby. Only Token and Active are required.
+// StandbyOptions configures a Standby. Only Tokens.HS and Active are required.
 type StandbyOptions struct {
-	Token       string                                // hs_token of the registration
+	Tokens      Tokens
 	Active      func(context.Context) (string, error) // address of the active process, host:port or unix:/path; empty: none at the moment
 	MaxBody     int64                                 // bytes of one request; 50 MiB if 0
 	ReadTimeout time.Duration                         // for reading one, and for the answer of the active process; 30 s if 0
@@ -36,6 +36,7 @@ type Standby struct {
 	drained chan struct{}     // closed by Drain
 	direct  http.RoundTripper // to the address that a URL's host names, see hostOf
 	routes  http.ServeMux
+	gate    gate
 }
 
 // forwarded marks requests that come from another process. They are never forwarded again.
@@ -55,7 +56,7 @@ func NewStandby(o StandbyOptions) *Standby {
 	if o.Hold == 0 {
 		o.Hold = 10 * time.Second
 	}
-	s := &Standby{o: o, drained: make(chan struct{})}
+	s := &Standby{o: o, drained: make(chan struct{}), gate: gate{Tokens: o.Tokens, log: o.Log}}
 	s.direct = &http.Transport{
 		DialContext:           s.dial,
 		ResponseHeaderTimeout: o.ReadTimeout,
@@ -97,8 +98,7 @@ func (s *Standby) ready(w http.ResponseWriter, _ *http.Request) {
 
 // forward sends a request of the homeserver to the active process.
 func (s *Standby) forward(w http.ResponseWriter, r *http.Request) {
-	if status, code := authorize(r, s.o.Token); status != http.StatusOK {
-		refuse(w, status, code)
+	if !s.gate.open(w, r) {
 		return
 	}
 	if r.Header.Get(forwarded) != "" { // another process takes this one for the active one

@@ -48,7 +48,7 @@ func newStandby(hold time.Duration) *standby {
 	s := &standby{}
 	s.address.Store("")
 	s.Standby = NewStandby(StandbyOptions{
-		Token: "hush", Active: func(context.Context) (string, error) { return s.address.Load().(string), nil }, MaxBody: 1000, Hold: hold,
+		Tokens: Tokens{HS: "hush", Query: true}, Active: func(context.Context) (string, error) { return s.address.Load().(string), nil }, MaxBody: 1000, Hold: hold,
 		Ready: func() []string { return []string{"a fault"} }, Log: zerolog.New(&s.log),
 	})
 	return s
@@ -142,7 +142,7 @@ func TestStandbyHolds(t *testing.T) {
 // TestStandbyWithoutDatabase: while the database can't be asked for the active process, the answer is 503 at once.
 func TestStandbyWithoutDatabase(t *testing.T) {
 	s := NewStandby(StandbyOptions{
-		Token: "hush", Active: func(context.Context) (string, error) { return "", io.ErrUnexpectedEOF }, Hold: time.Hour, Log: zerolog.Nop(),
+		Tokens: Tokens{HS: "hush", Query: true}, Active: func(context.Context) (string, error) { return "", io.ErrUnexpectedEOF }, Hold: time.Hour, Log: zerolog.Nop(),
 	})
 	r := httptest.NewRequest("PUT", "/_matrix/app/v1/transactions/1", strings.NewReader("{}"))
 	r.Header.Set("Authorization", "Bearer hush")

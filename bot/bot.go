@@ -17,7 +17,7 @@ import (
 	"usher/metrics"
 )
 
-// Errors of Run that have a remedy of their own, besides those of package connect. The operator's manual lists them with their exit codes.
+// Errors of Run with a remedy of their own, besides the errors of package connect. The operator's manual lists them with their exit codes.
 var (
 	ErrTokenRefused          = errors.New("the homeserver refuses the as_token")
 	ErrHomeserverUnreachable = errors.New("the homeserver can't be reached")

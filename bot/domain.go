@@ -16,7 +16,7 @@ import (
 // reads is the homeserver without counting.
 type reads struct{ *homeserver.State }
 
-// watchedHomeserver is the homeserver for the use cases, whose acts go through actor.
+// watchedHomeserver is the homeserver for the use cases. Its acts go through actor.
 type watchedHomeserver struct {
 	reads
 	metrics.Actor
@@ -51,7 +51,7 @@ func newDomain(db loggedStore, hs watchedHomeserver, queue invites.Queue, self i
 	}
 }
 
-// useCases are the parts that commands call.
+// useCases are the parts for commands.
 func (d *domain) useCases() commands.UseCases {
 	return commands.UseCases{
 		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Judge: d.judge, Clock: clock{},

@@ -36,6 +36,8 @@ type process struct {
 	metrics *metrics.Metrics
 	health  *operator.Health
 	standby *appservice.Standby
+	hearing *appservice.Hearing
+	waker   *waker
 	acting  atomic.Pointer[bot] // nil: this process stands by
 	stopBy  func() time.Time    // when the process has to have stopped, counted from the first call
 }
@@ -71,18 +73,29 @@ func run(ctx context.Context, cfg *config.Config, version string, log zerolog.Lo
 			Msg("There was no database at this place: a new, empty one was made. If Usher ran before, look for its volume or database.uri")
 	}
 	if n := p.store.Ahead(); n > 0 {
-		log.Info().Int("upgrades", n).Msg("the database was upgraded by a newer version, with which this one can go on")
+		log.Info().Int("upgrades", n).Msg("Database of a newer version")
 	}
 	p.stopBy = sync.OnceValue(func() time.Time { return time.Now().Add(cfg.ShutdownTimeout) })
 	p.health = &operator.Health{Database: p.store, Tokens: p.client, Device: p, Peer: p}
+	p.hearing = &appservice.Hearing{}
+	p.waker = newWaker(p.client, cfg.Appservice.ID, p.hearing, log)
 	p.standby = appservice.NewStandby(appservice.StandbyOptions{
-		Token: cfg.Appservice.HSToken.Reveal(), Active: p.store.ActiveAddress, MaxBody: int64(cfg.Appservice.MaxBodySize),
+		Tokens: tokens(cfg), Active: p.store.ActiveAddress, MaxBody: int64(cfg.Appservice.MaxBodySize),
 		ReadTimeout: cfg.Appservice.RequestTimeout, Ready: p.health.Reasons, Log: log,
 	})
 	if err := p.meet(ctx); err != nil {
 		return err
 	}
 	return p.serve(ctx)
+}
+
+// tokens returns the secrets of the homeserver's requests.
+func tokens(cfg *config.Config) appservice.Tokens {
+	tokens := appservice.Tokens{HS: cfg.Appservice.HSToken.Reveal(), Query: cfg.Appservice.QueryToken}
+	if cfg.Puppet.Enabled {
+		tokens.Other = cfg.Puppet.HSToken.Reveal()
+	}
+	return tokens
 }
 
 // meet makes the bot known to the homeserver, and finds out early whether the homeserver takes the token.
@@ -101,17 +114,17 @@ func (p *process) meet(ctx context.Context) error {
 		return fmt.Errorf("%w: it takes me for %s, but the config says %s", ErrTokenRefused, me, bot)
 	}
 	if err := p.client.SetProfile(ctx, p.cfg.Appservice.Bot.Displayname, p.cfg.Appservice.Bot.Avatar); err != nil {
-		p.log.Warn().Err(err).Msg("the profile could not be set")
+		p.log.Warn().Err(err).Msg("Profile not set")
 	}
 	rooms, err := p.client.JoinedRooms(ctx)
 	if err != nil {
 		return unwelcome("listing joined rooms", err)
 	}
-	p.log.Info().Stringer("user", me).Int("rooms", len(rooms)).Bool("puppet", p.cfg.Puppet.Enabled).Msg("met the homeserver")
+	p.log.Info().Stringer("user", me).Int("rooms", len(rooms)).Bool("puppet", p.cfg.Puppet.Enabled).Msg("Homeserver met")
 	return nil
 }
 
-// unwelcome tells a refused token from a homeserver that is not there.
+// unwelcome tells a refused token from an unreachable homeserver.
 func unwelcome(doing string, err error) error {
 	if invites.Stopped(err) || invites.Refused(err) {
 		return fmt.Errorf("%w while %s: %w", ErrTokenRefused, doing, err)
@@ -133,13 +146,13 @@ func (p *process) serve(ctx context.Context) error {
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	server := &http.Server{Handler: p, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	server := connect.Server(p)
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("%w: %w", connect.ErrListen, err))
 		}
 	}()
-	p.log.Info().Stringer("address", listener.Addr()).Msg("listening")
+	p.log.Info().Stringer("address", listener.Addr()).Msg("Listening")
 	go loop.Every(ctx, recheckEvery, p.client.Recheck)
 	err = p.actInTurn(ctx, listener.Addr())
 	if cause := context.Cause(ctx); err == nil && errors.Is(cause, connect.ErrListen) {
@@ -149,7 +162,7 @@ func (p *process) serve(ctx context.Context) error {
 	deadline, done := context.WithDeadline(context.WithoutCancel(ctx), p.stopBy())
 	defer done()
 	if late := server.Shutdown(deadline); late != nil {
-		p.log.Warn().Err(late).Msg("not every request was answered in time")
+		p.log.Warn().Err(late).Msg("Requests unanswered")
 	}
 	return err
 }
@@ -178,7 +191,7 @@ func (p *process) actInTurn(ctx context.Context, listening net.Addr) error {
 		if err == nil {
 			err = p.act(ctx, active, listening)
 			if left := active.Close(); left != nil {
-				p.log.Warn().Err(left).Msg("the session of the active process could not be closed")
+				p.log.Warn().Err(left).Msg("Session not closed")
 			}
 			if err != nil && first {
 				return err
@@ -192,7 +205,7 @@ func (p *process) actInTurn(ctx context.Context, listening net.Addr) error {
 			pause.Reset()
 		}
 		wait := pause.Next()
-		p.log.Warn().Err(err).Dur("again_in", wait).Msg("this process does not act; it tries to become the active one")
+		p.log.Warn().Err(err).Dur("again_in", wait).Msg("Not the active process")
 		loop.Sleep(ctx, wait)
 	}
 	return nil
@@ -221,6 +234,7 @@ func (p *process) act(ctx context.Context, active *store.Active, listening net.A
 	err = b.start(held, work)
 	address := advertised(p.cfg.Appservice, listening, active.LocalAddr())
 	if err == nil {
+		p.hearing.Able(time.Now())
 		p.acting.Store(b)
 		err = active.Announce(held, address)
 	}
@@ -230,17 +244,19 @@ func (p *process) act(ctx context.Context, active *store.Active, listening net.A
 		b.halt()
 		return err
 	}
-	p.log.Info().Str("address", address).Msg("ready")
+	p.log.Info().Str("address", address).Msg("Ready")
+	go p.waker.Run(held)
 	<-held.Done()
 	b.intake.Drain()
+	p.hearing.Unable()
 	if ctx.Err() == nil {
-		p.log.Warn().Msg("the session that makes this process the active one is gone: all work stops")
+		p.log.Warn().Msg("Active session lost: stopping")
 		p.acting.Store(nil)
 		stopWork()
 		b.halt()
 		return nil
 	}
-	p.log.Info().Msg("stopping: what is under way is finished")
+	p.log.Info().Msg("Stopping")
 	p.health.Stop()
 	deadline, done := context.WithDeadline(context.WithoutCancel(ctx), p.stopBy().Add(-reserve(p.cfg.ShutdownTimeout)))
 	defer done()

@@ -10,8 +10,8 @@ import (
 // takes longer than two only where a remote server is slow.
 const latePause = 2 * time.Second
 
-// resume releases the rows that were leased when an earlier process ended, and wakes them after a pause, while work lasts. No other
-// process can hold a lease on a database that this one has to itself. If this process ends before the pause is over, the sweep of the next
+// resume releases the rows with a lease of an earlier process, and wakes them after a pause, while work lasts. No other
+// process can hold a lease now. If this process ends before the pause is over, the sweep of the next
 // one finds the rows.
 func (b *bot) resume(ctx, work context.Context) error {
 	at := time.Now().Add(latePause)

@@ -54,7 +54,8 @@ func (p *process) build(ctx context.Context) (*bot, error) {
 		return nil, fmt.Errorf("%w: the queue: %w", connect.ErrDatabase, err)
 	}
 	b.compose(p.cfg, p.version)
-	b.intake = b.newIntake(p.cfg, p.health.Reasons)
+	b.runner.Age.Hearing = p.hearing
+	b.intake = b.newIntake(p)
 	return b, nil
 }
 
@@ -116,7 +117,7 @@ func identity(cfg *config.Config) invites.Identity {
 
 func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 	return &commands.Runner{
-		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self}, UseCases: b.domain.useCases(), MaxAge: cfg.Commands.MaxAge, Version: version,
+		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self}, UseCases: b.domain.useCases(), Age: commands.Age{Max: cfg.Commands.MaxAge}, Version: version,
 		Names: []string{cfg.Appservice.Bot.Displayname}, People: homeserver.People{Client: b.client}, Inbox: b.store,
 		Level: func(user id.UserID) commands.Level {
 			switch cfg.Permissions.Level(user.String()) {
@@ -153,7 +154,7 @@ func (s roomState) SendState(ctx context.Context, r id.RoomID, as id.UserID, k r
 	return s.state.SendState(ctx, r, as, k, content)
 }
 
-// start loads into memory what the database and the homeserver keep, and begins to work until work ends. It fails early when ctx ends:
+// start loads the state of the database and of the homeserver into memory, and begins to work until work ends. It fails early when ctx ends:
 // the process stops, or lost the right to act.
 func (b *bot) start(ctx, work context.Context) error {
 	if err := b.loadDirectChats(ctx); err != nil {
@@ -165,7 +166,7 @@ func (b *bot) start(ctx, work context.Context) error {
 	if err := b.jobs.Start(work); err != nil {
 		return fmt.Errorf("%w: the queue: %w", connect.ErrDatabase, err)
 	}
-	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run}
+	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run}
 	if b.device != nil {
 		parts = append(parts, b.device.Run)
 	}
@@ -199,7 +200,7 @@ func (b *bot) loadDirectChats(ctx context.Context) error {
 	}
 }
 
-// halt waits a moment for work that was told to end at once.
+// halt waits a moment for cancelled work.
 func (b *bot) halt() {
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -212,10 +213,10 @@ func (b *bot) halt() {
 // reserve is the part of shutdown_timeout that is kept for deliveries that have to be cancelled.
 func reserve(shutdown time.Duration) time.Duration { return min(2*time.Second, shutdown/4) }
 
-// haltTime bounds the wait for work that was told to end at once.
+// haltTime bounds the wait for cancelled work.
 const haltTime = 5 * time.Second
 
-// finish waits for the work under way, in the lanes first, and for the notes that events are answered, as long as ctx lasts.
+// finish waits for the work under way, in the lanes first, and for the notes on answered events, as long as ctx lasts.
 func (b *bot) finish(ctx context.Context, others ...func(context.Context) error) {
 	late := b.chat.Stop(ctx)
 	for _, stop := range append(others, b.chat.Settle) {
@@ -226,13 +227,15 @@ func (b *bot) finish(ctx context.Context, others ...func(context.Context) error)
 	}
 }
 
-func (b *bot) newIntake(cfg *config.Config, ready func() []string) *appservice.Intake {
+func (b *bot) newIntake(p *process) *appservice.Intake {
+	cfg := p.cfg
 	return appservice.NewIntake(appservice.IntakeOptions{
-		Inbox: b.store, Watcher: watchers{b}, Sink: b.chat, Pending: b.pending, Cards: b.cards, Encrypted: b.device != nil,
-		Token: cfg.Appservice.HSToken.Reveal(), Bot: b.self.Bot,
+		Hearing: p.hearing, Health: wakingHealth{p.health, p.waker}, Tokens: tokens(cfg),
+		Inbox: b.store, Watcher: watchers{b}, Sink: b.chat, Index: appservice.Index{Pending: b.pending, Cards: b.cards}, Encrypted: b.device != nil,
+		Bot:         b.self.Bot,
 		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: b.runner.Known,
-		Limits: appservice.Limits{Body: int64(cfg.Appservice.MaxBodySize), Read: cfg.Appservice.RequestTimeout},
-		Ready:  ready, Counters: b.metrics, Log: b.log,
+		Limits:   appservice.Limits{Body: int64(cfg.Appservice.MaxBodySize), Read: cfg.Appservice.RequestTimeout},
+		Counters: b.metrics, Log: b.log,
 	})
 }
 
@@ -241,7 +244,7 @@ func (b *bot) deliver(ctx context.Context, rows ...int64) ([]invites.Outcome, er
 	return b.chat.Status.Deliver(ctx, rows...)
 }
 
-// sweep does regular work, and lists the rows that are due and may have no job.
+// sweep does regular work, and lists the due rows: some may have no job.
 func (b *bot) sweep(ctx context.Context) ([]int64, error) {
 	b.chat.Cards.Sweep(ctx)
 	if err := b.chat.Rooms.Expire(ctx); err != nil && ctx.Err() == nil {
@@ -250,7 +253,7 @@ func (b *bot) sweep(ctx context.Context) ([]int64, error) {
 	return b.store.Due(ctx, time.Now(), sweepLimit)
 }
 
-// clean deletes rows that are no longer needed.
+// clean deletes rows after their time.
 func (b *bot) clean(ctx context.Context) error {
 	return b.store.Clean(ctx, time.Now().Add(-keepHandled))
 }

@@ -7,7 +7,7 @@ import (
 	"usher/room"
 )
 
-// watchers are the caches that follow the changes in rooms.
+// watchers are the caches of rooms.
 type watchers struct{ *bot }
 
 // Changed implements appservice.Watcher.

@@ -11,11 +11,11 @@ import (
 	"usher/room"
 )
 
-// Answers is the part of the inbox that knows which events are answered.
+// Answers is the part of the inbox for answered events.
 type Answers interface {
 	// Handled ends an event.
 	Handled(ctx context.Context, event id.EventID) error
-	// SetAnswer keeps the message that answers an event and is edited later.
+	// SetAnswer keeps the answer to an event, to be edited later.
 	SetAnswer(ctx context.Context, event, answer id.EventID) error
 }
 
@@ -28,8 +28,8 @@ type Replies struct {
 	edits  *editTimes
 }
 
-// answer sends a reply, and ends the event unless the reply is to be edited later. Transaction ids come from the event's id, so that
-// an answer sent again after a crash is the same answer.
+// answer sends a reply, and ends the event unless the reply is to be edited later. Transaction ids come from the event's id: an
+// answer sent again after a crash is the same answer.
 func (a *Replies) answer(ctx context.Context, ev invites.Received, m commands.Message, reply commands.Reply) error {
 	if allowed, tell := a.limits.mayAnswer(ev, reply); !allowed {
 		if reply = (commands.Reply{}); tell {
@@ -61,7 +61,7 @@ func (a *Replies) answer(ctx context.Context, ev invites.Received, m commands.Me
 	return nil
 }
 
-// notice sends the notice of a reply, or edits the one that stands already.
+// notice sends the notice of a reply, or edits the earlier one.
 func (a *Replies) notice(ctx context.Context, ev invites.Received, m commands.Message, reply commands.Reply) error {
 	if ev.Answer != "" {
 		part := reply.Text.String()

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Background runs jobs outside of the call that asks for them: beside a lane, or after a pause. Run gives them their context.
+// Background runs jobs outside of their callers: beside a lane, or after a pause. Run gives them their context.
 type Background struct {
 	jobs    chan func(context.Context)
 	over    chan struct{} // closed at the end of Run
@@ -49,5 +49,5 @@ func (b *Background) After(pause time.Duration, job func(context.Context)) {
 	time.AfterFunc(pause, func() { b.Do(job) })
 }
 
-// Wait waits for the jobs that have begun, or for ctx.
+// Wait waits for all begun jobs, or for ctx.
 func (b *Background) Wait(ctx context.Context) error { return wait(ctx, &b.working) }

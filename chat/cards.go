@@ -16,11 +16,11 @@ import (
 	"usher/room"
 )
 
-// CardStore is the part of the store that keeps cards. Its methods return invites.ErrNotFound for a card that there is not.
+// CardStore is the part of the store for cards. Its methods return invites.ErrNotFound where there is no such card.
 type CardStore interface {
-	// CardsTodo returns the cards that are open, or whose outcome is not told yet, by ID.
+	// CardsTodo returns the open cards, and closed ones until their outcome is told, by ID.
 	CardsTodo(ctx context.Context) ([]invites.Card, error)
-	// CardShown returns the card whose notice is an event.
+	// CardShown returns the card with an event as its notice.
 	CardShown(ctx context.Context, notice id.EventID) (invites.Card, error)
 	// CardVoted returns the card on which an event is a vote.
 	CardVoted(ctx context.Context, vote id.EventID) (invites.Card, error)
@@ -32,26 +32,27 @@ type CardStore interface {
 	ToldCard(ctx context.Context, card int64) error
 }
 
-// OpenCards is the intake's index of open cards. Of all reactions, the intake keeps the ones on an open card.
+// OpenCards is the intake's index of cards, on which users decide by a reaction. Of all reactions, the intake keeps reactions on an
+// open card.
 type OpenCards interface {
-	// Open opens a card, with the reactions that are votes on it already.
+	// Open opens a card, with the votes on it.
 	Open(card id.EventID, votes ...id.EventID)
 	// Close forgets a card. It reports whether the card was open.
 	Close(card id.EventID) bool
-	// Vote notes a reaction, if it is on an open card, so that its redaction is kept for the inbox.
+	// Vote notes a reaction, if it is on an open card: the intake will keep its redaction.
 	Vote(card, reaction id.EventID) bool
 }
 
 // CardCases are the use cases of cards.
 type CardCases interface {
-	// Review closes a card whose question is gone or whose time is over. A thorough review reads the room anew.
+	// Review closes a card if its question is gone or its time is over. A thorough review reads the room anew.
 	Review(ctx context.Context, c invites.Card, thorough bool) (invites.Card, error)
 	Cancel(ctx context.Context, c invites.Card, code string) (invites.Card, error)
 	Vote(ctx context.Context, c invites.Card, v invites.Vote) (cards.Ballot, error)
-	// Tally counts the votes that a card has. Recount reads each at the homeserver before.
+	// Tally counts the votes on a card. Recount reads each at the homeserver before.
 	Tally(ctx context.Context, c invites.Card) (cards.Ballot, error)
 	Recount(ctx context.Context, c invites.Card) (cards.Ballot, error)
-	// CarryOut does what a closed card decided, once, and returns the row of the change.
+	// CarryOut carries out the decision of a closed card, once, and returns the row of the change.
 	CarryOut(ctx context.Context, c invites.Card) (invites.Change, error)
 }
 
@@ -95,7 +96,7 @@ func (d *CardDesk) Load(ctx context.Context) error {
 	return nil
 }
 
-// postOf shows the cards that a command has led to.
+// postOf shows the cards of a command.
 func (d *CardDesk) postOf(ctx context.Context, command id.EventID) error {
 	todo, err := d.store.CardsTodo(ctx)
 	if err != nil {
@@ -112,7 +113,7 @@ func (d *CardDesk) postOf(ctx context.Context, command id.EventID) error {
 	return nil
 }
 
-// part names a part of a card, so that its transaction ids differ from others.
+// part names a part of a card, for transaction ids of its own.
 func part(c invites.Card, name string) string { return fmt.Sprintf("card %d %s", c.ID, name) }
 
 // post shows one card. Where its room does not let the bot speak, nobody can decide it, so it is cancelled. The notice of a confirmation is
@@ -151,7 +152,7 @@ func (d *CardDesk) post(ctx context.Context, c invites.Card) error {
 	return nil
 }
 
-// react counts a reaction on a card. A voter whose vote does not count is not told: others see the reaction too.
+// react counts a reaction on a card. The voter hears nothing of a vote without effect: others see the reaction too.
 func (d *CardDesk) react(ctx context.Context, ev invites.Received) error {
 	card, key := commands.Reaction(ev.Raw)
 	choice, known := invites.ChoiceOf(key)
@@ -179,7 +180,7 @@ func (d *CardDesk) redact(ctx context.Context, ev invites.Received) error {
 	return nil
 }
 
-// gone handles the redaction of one event that may be a card or a vote. The state at the homeserver counts, not the redaction.
+// gone handles the redaction of one event, maybe a card or a vote. The state at the homeserver counts, not the redaction.
 func (d *CardDesk) gone(ctx context.Context, gone id.EventID) error {
 	c, err := d.store.CardShown(ctx, gone)
 	if err == nil {
@@ -275,11 +276,11 @@ func (d *CardDesk) knocked(ctx context.Context, ev invites.Received) error {
 	return d.post(ctx, c)
 }
 
-// postAfter is the age from which on the sweep shows a card that its lane has not shown.
+// postAfter is the age from which on the sweep shows a card if its lane has not.
 const postAfter = time.Minute
 
-// Sweep shows cards and tells outcomes that lanes have left, and closes cards whose time is over. A card that fails is left to the next
-// sweep.
+// Sweep does the work on cards that lanes have left, and closes cards when their time is over. After a failure, the next sweep tries
+// again.
 func (d *CardDesk) Sweep(ctx context.Context) { d.review(ctx, "") }
 
 // review looks after the cards about one room, thoroughly, or, with an empty id, after all cards.

@@ -14,18 +14,18 @@ import (
 	"usher/invites/cards"
 )
 
-// Inbox is the part of the store that keeps events.
+// Inbox is the part of the store for events.
 type Inbox interface {
 	Backlog
 	Received
 	Answers
-	// Dismiss ends events that are no commands, many in one commit.
+	// Dismiss ends chat, many events in one commit.
 	Dismiss(ctx context.Context, events []id.EventID) error
 	// Inviting reports whether a command has open rows.
 	Inviting(ctx context.Context, command id.EventID) (bool, error)
 }
 
-// Stores are the parts of the store that chat uses.
+// Stores are the parts of the store for chat.
 type Stores struct {
 	Inbox Inbox
 	Cards CardStore
@@ -65,7 +65,7 @@ type Device interface {
 	KeySharer
 }
 
-// Index is the intake's memory of events that later events may refer to.
+// Index is the intake's memory of events to which later events may refer.
 type Index struct {
 	Cards   OpenCards
 	Pending Pending
@@ -78,7 +78,7 @@ type Settings struct {
 	AnswersPerMinute  int           // in one room; 0: no limit
 }
 
-// Options are the parts that New puts together. All are required except Device.
+// Options are the parts for New. All are required except Device.
 type Options struct {
 	Self       invites.Identity
 	Runner     *commands.Runner // New sets its Chat and its Limit
@@ -96,8 +96,8 @@ type Options struct {
 
 // Chat is the way from an event of the inbox to its reply.
 type Chat struct {
+	*Feed
 	Lanes   *Lanes
-	Feed    *Feed
 	Status  *StatusMessages
 	Cards   *CardDesk
 	Members *Memberships
@@ -167,12 +167,12 @@ func (c forCommands) Direct(r id.RoomID) bool { return c.direct.has(r) }
 // Voted implements commands.Chat.
 func (c forCommands) Voted(ctx context.Context, b cards.Ballot) error { return c.cards.Show(ctx, b) }
 
-// Load reads from the store the state that is kept in memory, and has the feed bring the events that wait in the inbox to the lanes.
+// Load reads the state in memory from the store, and has the feed bring the waiting events of the inbox to the lanes.
 func (c *Chat) Load(ctx context.Context) error {
 	if err := errors.Join(c.Rooms.Load(ctx), c.Cards.Load(ctx)); err != nil {
 		return err
 	}
-	c.Feed.Rewind()
+	c.Recover()
 	return nil
 }
 
@@ -185,10 +185,10 @@ func (c *Chat) Run(ctx context.Context) {
 	parts.Wait()
 }
 
-// Stop begins no more events and waits for those under way, as long as ctx lasts. Their notes may last longer: see Settle.
+// Stop begins no more events and waits for the events under way, as long as ctx lasts. Their notes may last longer: see Settle.
 func (c *Chat) Stop(ctx context.Context) error { return c.Lanes.Stop(ctx) }
 
-// Settle waits for the work beside the lanes, such as the notes that events are answered, as long as ctx lasts.
+// Settle waits for the work beside the lanes, such as the notes on answered events, as long as ctx lasts.
 func (c *Chat) Settle(ctx context.Context) error { return c.background.Wait(ctx) }
 
 // KeysArrived has encrypted events of a room, of all rooms for an empty id, go on: room keys have arrived.

@@ -23,7 +23,7 @@ type AccountData interface {
 type DirectChats struct {
 	homeserver AccountData
 
-	adding sync.Mutex // held while the homeserver stores the record, so that no addition overwrites another
+	adding sync.Mutex // held while the homeserver stores the record: no addition overwrites another
 	mu     sync.Mutex
 	byUser map[id.UserID][]id.RoomID
 	rooms  map[id.RoomID]bool
@@ -50,7 +50,7 @@ func (d *DirectChats) Load(ctx context.Context) error {
 	return nil
 }
 
-// note adds a direct chat that is on record.
+// note adds a direct chat on record.
 func (d *DirectChats) note(with id.UserID, r id.RoomID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

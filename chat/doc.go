@@ -3,12 +3,11 @@
 // The intake (package appservice) commits events to the inbox and pushes them to the Feed, which brings them to the Lanes. A lane runs
 // the events of one room in order, one at a time. The Handler takes an event of a lane: EncryptedRooms opens it, then commands.Runner
 // runs a command, CardDesk counts a reaction on a card, Confirmer hands a reaction to its command, Memberships takes the bot into rooms
-// and out of them, and Rooms follows policies, spaces, the guard and the ledger. Replies sends what a command answers through the
-// Sender, which encrypts it where the room is encrypted. StatusMessages edits the message of a command whose work goes on in the queue.
+// and out of them, and Rooms follows policies, spaces, the guard and the ledger. Replies sends the answer of a command through
+// the Sender, which encrypts it where the room is encrypted. StatusMessages edits the answer while work goes on in the queue.
 //
-// New builds all of these. Load reads from the store the state that they keep in memory, Run runs them, and Stop lets events under way
-// finish.
+// New builds all of these. Load reads their state from the store, Run runs them, and Stop lets events under way finish.
 //
-// The package declares the ports that it needs, next to their users; package bot passes the implementations. It makes no decision about
+// The package declares its ports, next to their users; package bot passes the implementations. It makes no decision about
 // an invitation (package invites) and no sentence (package commands), and it knows neither SQL nor HTTP.
 package chat

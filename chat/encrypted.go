@@ -18,21 +18,21 @@ import (
 
 // Opener decrypts events for the bot's device.
 type Opener interface {
-	// CaughtUp reports whether the keys that waited at the homeserver have arrived.
+	// CaughtUp reports whether all keys from before the start have arrived.
 	CaughtUp() bool
 	// Open returns an event as its sender encrypted it. Errors wrap invites.ErrNoKey, invites.ErrUnreadable or invites.ErrReplay; after
 	// any other error, the event is to be opened again.
 	Open(ctx context.Context, ev invites.Received) (invites.Received, error)
 }
 
-// EncryptedInbox is the part of the inbox that ends encrypted events.
+// EncryptedInbox is the part of the inbox for ending encrypted events.
 type EncryptedInbox interface {
 	Handled(ctx context.Context, event id.EventID) error
-	// Dismiss ends events that are no commands, many in one commit.
+	// Dismiss ends chat, many events in one commit.
 	Dismiss(ctx context.Context, events []id.EventID) error
 }
 
-// EncryptedRooms opens encrypted events. An event whose key has not come waits for it, outside of its lane.
+// EncryptedRooms opens encrypted events. An event without its key waits for it, outside of its lane.
 type EncryptedRooms struct {
 	opener     Opener // nil: encryption is off
 	bot        id.UserID
@@ -46,12 +46,12 @@ type EncryptedRooms struct {
 	log        zerolog.Logger
 
 	mu   sync.Mutex
-	told map[id.RoomID]bool // rooms that were told of an unreadable event, and had no readable one since
-	chat []id.EventID       // opened events that are no commands, to be dropped from the inbox soon
+	told map[id.RoomID]bool // rooms with a notice of an unreadable event, and no readable event since
+	chat []id.EventID       // opened events without a command, to be dropped from the inbox soon
 }
 
 // openEvent returns an event as its sender meant it. goOn is false where the event has to wait, or was brought to its end. A patient call
-// returns internal errors, so that the event is tried again; else such an event counts as unreadable.
+// returns internal errors, to be tried again; else such an event counts as unreadable.
 func (e *EncryptedRooms) openEvent(ctx context.Context, ev invites.Received, patient bool) (opened invites.Received, goOn bool, err error) {
 	switch {
 	case ev.StateKey != nil, e.opener == nil && ev.Type != room.TypeEncrypted:
@@ -100,7 +100,7 @@ func (e *EncryptedRooms) openEvent(ctx context.Context, ev invites.Received, pat
 	return opened, goOn, err
 }
 
-// mayVote reports whether an opened reaction is a vote by its key, and notes it with its card, if that is open.
+// mayVote reports whether an opened reaction is a vote by its key, and notes it if its card is open.
 func (e *EncryptedRooms) mayVote(opened invites.Received) bool {
 	card, key := commands.Reaction(opened.Raw)
 	if _, votes := invites.ChoiceOf(key); !votes {
@@ -123,8 +123,8 @@ func (e *EncryptedRooms) noteTold(r id.RoomID, told bool) (before bool) {
 	return before
 }
 
-// unreadable ends an event that can't be read. Such an event may have been a command, so its room is told once, and again only after
-// the room had a readable event. Users who may not use the bot are not told.
+// unreadable ends an unreadable event. It may have been a command, so its room gets one notice, and another only after a readable event.
+// Users without permission get none.
 func (e *EncryptedRooms) unreadable(ctx context.Context, ev invites.Received, cause error) error {
 	e.log.Info().AnErr("cause", cause).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("Event can't be read")
 	if e.runner.Level(ev.Sender) == commands.Nobody || e.noteTold(ev.Room, true) {
@@ -137,13 +137,13 @@ func (e *EncryptedRooms) unreadable(ctx context.Context, ev invites.Received, ca
 	return err
 }
 
-// Bounds of the time that opened chat stays in the inbox, so that many events share one commit.
+// Bounds of the time for which opened chat stays in the inbox, to share one commit.
 const (
 	dropPause = 2 * time.Second
 	dropMany  = 100
 )
 
-// dropChat drops an opened event that is no command from the inbox, a little later. If the event comes up again before that, it is opened
+// dropChat drops an opened event without a command from the inbox, a little later. If the event comes up again before that, it is opened
 // again.
 func (e *EncryptedRooms) dropChat(ev id.EventID) {
 	e.mu.Lock()
@@ -158,7 +158,7 @@ func (e *EncryptedRooms) dropChat(ev id.EventID) {
 	}
 }
 
-// dropAll drops the events that dropChat collected.
+// dropAll drops the events from dropChat.
 func (e *EncryptedRooms) dropAll(ctx context.Context) {
 	e.mu.Lock()
 	list := e.chat
@@ -172,10 +172,10 @@ func (e *EncryptedRooms) dropAll(ctx context.Context) {
 	}
 }
 
-// errOff says that an event can't be opened since encryption is off.
+// errOff is the error of opening an event while encryption is off.
 var errOff = errors.New("encryption is off")
 
-// reopen opens an event, encrypted or not, that was opened before. After an error, the returned event has its identifiers only.
+// reopen opens an event again, encrypted or not. After an error, the returned event has its identifiers only.
 func (e *EncryptedRooms) reopen(ctx context.Context, ev invites.Received) (invites.Received, error) {
 	if ev.Type != room.TypeEncrypted {
 		return ev, nil

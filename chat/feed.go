@@ -10,18 +10,18 @@ import (
 	"usher/invites"
 )
 
-// Backlog is the part of the inbox that the feed reads.
+// Backlog is the part of the inbox for the feed.
 type Backlog interface {
-	// WaitingAfter returns up to limit events that are not handled, with a Seq above seq, by Seq.
+	// WaitingAfter returns up to limit unhandled events with a Seq above seq, by Seq.
 	WaitingAfter(ctx context.Context, seq int64, limit int) ([]invites.Received, error)
 }
 
-// Feed brings events from the inbox to the lanes. The intake pushes new events. Events that are too many for the memory stay in the
-// inbox until the lanes have room, as do the events that an earlier process left there.
+// Feed brings events from the inbox to the lanes. The intake pushes new events. Events beyond the bound of the memory stay in
+// the inbox until the lanes have room, as do the events of an earlier process.
 type Feed struct {
 	inbox Backlog
 	lanes *Lanes
-	most  int // events that lanes may have before more stay in the inbox
+	most  int // events in lanes; more stay in the inbox
 	log   zerolog.Logger
 
 	mu     sync.Mutex
@@ -37,13 +37,13 @@ const (
 	feedEvery   = 5 * time.Second // pause after which the feed tries again to read the inbox
 )
 
-// NewFeed makes a feed that leaves events in the inbox beyond most in the lanes.
+// NewFeed makes a feed. Beyond most events in the lanes, it leaves events in the inbox.
 func NewFeed(inbox Backlog, lanes *Lanes, most int, log zerolog.Logger) *Feed {
 	return &Feed{inbox: inbox, lanes: lanes, most: most, log: log}
 }
 
-// Push hands over events that have just been committed, in order, or leaves them in the inbox.
-func (f *Feed) Push(events []invites.Received) {
+// Deliver hands over newly committed events, in order, or leaves them in the inbox.
+func (f *Feed) Deliver(events []invites.Received) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, waiting := f.lanes.Depth(); f.behind || waiting+len(events) > f.most {
@@ -54,9 +54,9 @@ func (f *Feed) Push(events []invites.Received) {
 	f.lanes.Push(events...)
 }
 
-// Rewind has the feed bring all events that wait in the inbox to the lanes. An event that is in a lane already comes there once more
-// and is found handled.
-func (f *Feed) Rewind() {
+// Recover has the feed bring all waiting events of the inbox to the lanes. An event from a lane comes there once more and is found
+// handled.
+func (f *Feed) Recover() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last, f.behind, f.more = 0, true, true
@@ -104,12 +104,12 @@ func (f *Feed) fill(ctx context.Context) error {
 	}
 }
 
-// bring pushes a page that was read after last and reports whether to read on.
+// bring pushes a page, read after last, and reports whether to read on.
 func (f *Feed) bring(last int64, page []invites.Received) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.last != last {
-		return true // rewound meanwhile
+		return true // Recover was called meanwhile
 	}
 	if len(page) > 0 {
 		f.lanes.Push(page...)

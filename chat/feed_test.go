@@ -42,9 +42,9 @@ func TestFeed(t *testing.T) {
 	if fresh := put(t, b, "@early:here", total/2, names...); len(fresh) != total/2 { // as an earlier process left them
 		t.Fatal(len(fresh))
 	}
-	feed.Rewind()
+	feed.Recover()
 	for i := range 30 {
-		feed.Push(put(t, b, id.UserID(fmt.Sprintf("@u%d:here", i)), total/2/30, names...))
+		feed.Deliver(put(t, b, id.UserID(fmt.Sprintf("@u%d:here", i)), total/2/30, names...))
 	}
 	if _, waiting := lanes.Depth(); waiting > 2000 {
 		t.Errorf("%d in lanes", waiting)

@@ -11,12 +11,12 @@ import (
 	"usher/room"
 )
 
-// following begins the reason of a join by which the bot followed a tombstone; the id of the old room is the rest. So the event of that
-// join itself says what is still to be checked, also after a crash.
+// following begins the reason of a join by which the bot followed a tombstone; the id of the old room is the rest. So the event of the
+// join itself names the old room for the check after it, also after a crash.
 const following = "Following the upgrade of "
 
-// follow joins the room that replaces another, as the current tombstone of the other names it. A room that the bot is in already is left
-// alone: anybody's tombstone may name it. The new room itself shows whether it is the successor only after the join (mayStay).
+// follow joins the successor of a room, as the room's current tombstone names it. The bot leaves rooms alone in which it is already:
+// anybody's tombstone may name them. The new room itself shows whether it is the successor only after the join (mayStay).
 func (m *Memberships) follow(ctx context.Context, ev invites.Received) error {
 	log := m.log.With().Stringer("room", ev.Room).Logger()
 	now, err := m.state.CurrentEvent(ctx, ev.Room, m.self.Bot, room.Key{Type: room.TypeTombstone})
@@ -39,7 +39,7 @@ func (m *Memberships) follow(ctx context.Context, ev invites.Received) error {
 	return invites.UnlessRefused(err)
 }
 
-// mayStay checks whether a room that a tombstone led to replaces the old room: its create event must name the old room as its predecessor
+// mayStay checks whether the room from a tombstone replaces the old room: its create event must name the old room as its predecessor
 // (https://spec.matrix.org/latest/client-server-api/#room-upgrades). The bot leaves any other room at once, before it does anything there.
 func (m *Memberships) mayStay(ctx context.Context, r, old id.RoomID) (bool, error) {
 	log := m.log.With().Stringer("room", old).Stringer("successor", r).Logger()

@@ -14,7 +14,7 @@ import (
 	"usher/room"
 )
 
-// Pauses of an event that meets trouble inside, and how long it is tried.
+// Pauses of an event after trouble inside, and how long it is tried.
 const (
 	firstPause     = time.Second
 	lastPause      = 30 * time.Second
@@ -28,7 +28,7 @@ type Received interface {
 	Received(ctx context.Context, event id.EventID) (invites.Received, error)
 }
 
-// Handler handles the events of lanes: it opens an event, finds the part that acts on it, and sends the reply.
+// Handler handles the events of lanes: it opens an event, calls the part for its type, and sends the reply.
 type Handler struct {
 	*ender
 	inbox     Received
@@ -45,8 +45,8 @@ type Handler struct {
 	log       zerolog.Logger
 }
 
-// Handle implements EventHandler. An event that can't be ended, because the store or the homeserver is down, is handled again, so that the
-// order of its lane holds. At shutdown it stays in the inbox.
+// Handle implements EventHandler. While the store or the homeserver is down, the event is handled again, to keep the order of its lane.
+// At shutdown it stays in the inbox.
 func (h *Handler) Handle(ctx context.Context, turn Turn) (again time.Time) {
 	ev, now := turn.Event, time.Now()
 	if turn.Tries == 0 {
@@ -75,7 +75,7 @@ func (h *Handler) Handle(ctx context.Context, turn Turn) (again time.Time) {
 	return now.Add(pause)
 }
 
-// once tries to handle an event. An error means that the event is to be handled again.
+// once tries to handle an event. After an error, the event is to be handled again.
 func (h *Handler) once(ctx context.Context, ev invites.Received, patient bool) error {
 	defer h.recoverPanic(ev)
 	now, err := h.inbox.Received(ctx, ev.Event)
@@ -112,7 +112,7 @@ func (h *Handler) once(ctx context.Context, ev invites.Received, patient bool) e
 	return h.status.report(ctx, ev.Event, finished)
 }
 
-// dispatch runs an event, and turns a panic into an answer, so that the next event works.
+// dispatch runs an event, and turns a panic into an answer: the next event works.
 func (h *Handler) dispatch(ctx context.Context, ev invites.Received) (m commands.Message, reply commands.Reply, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {

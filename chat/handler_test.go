@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -56,5 +57,26 @@ func TestRefusedTokenStopsEverything(t *testing.T) {
 	}
 	if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled || len(health.Reasons()) != 0 {
 		t.Errorf("%+v %v %q", after, err, health.Reasons())
+	}
+}
+
+// TestTroubleHasAnEnd: an event that meets trouble is handled again later, after growing pauses. Its answer is given up after an hour, so
+// that its lane goes on.
+func TestTroubleHasAnEnd(t *testing.T) {
+	b, s := newChat(t)
+	s.status = http.StatusBadGateway
+	ev := receive(t, b, "!ping")
+	for tries, pause := range map[int]time.Duration{0: time.Second, 3: 8 * time.Second, 100: 30 * time.Second} {
+		now := time.Now()
+		again := b.handler.Handle(t.Context(), Turn{Event: ev, Since: now.Add(-answerPatience + time.Minute), Tries: tries})
+		if wait := again.Sub(now); wait < pause || wait > pause+5*time.Second {
+			t.Errorf("after %d tries again in %s, want %s", tries, wait, pause)
+		}
+	}
+	if again := b.handler.Handle(t.Context(), Turn{Event: ev, Since: time.Now().Add(-answerPatience - time.Minute), Tries: 100}); !again.IsZero() {
+		t.Errorf("again at %s", again)
+	}
+	if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled {
+		t.Errorf("%+v %v: it would be tried for ever", after, err)
 	}
 }

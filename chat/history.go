@@ -13,11 +13,11 @@ import (
 
 // KeySharer shares the keys of a room's past with users.
 type KeySharer interface {
-	// ShareHistory returns the number of devices that got the keys.
+	// ShareHistory returns the number of devices with the keys.
 	ShareHistory(ctx context.Context, r id.RoomID, users []id.UserID) (devices int, err error)
 }
 
-// HistorySharing gives the users whom the bot itself has invited the keys of a room's past. Clients take such keys from their inviter
+// HistorySharing gives users the keys of a room's past after an invitation by the bot itself. Clients take such keys from their inviter
 // alone (MSC4268). It keeps its users in memory only: an invitation is good without the keys.
 type HistorySharing struct {
 	keys       KeySharer
@@ -25,7 +25,7 @@ type HistorySharing struct {
 	log        zerolog.Logger
 
 	mu      sync.Mutex
-	waiting map[id.RoomID][]id.UserID // those of one room get the same bundle
+	waiting map[id.RoomID][]id.UserID // users of one room get the same bundle
 	busy    bool
 }
 
@@ -77,7 +77,7 @@ func (h *HistorySharing) shareAll(ctx context.Context) {
 	}
 }
 
-// share shares a room's keys, again if no device got any for a reason that may pass.
+// share shares a room's keys, again if no device got any for a passing reason.
 func (h *HistorySharing) share(ctx context.Context, r id.RoomID, users []id.UserID) (devices int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, shareTime)
 	defer cancel()

@@ -15,14 +15,14 @@ import (
 const parallelLanes = 64
 
 // Lanes run the events of one lane in order, and lanes side by side up to a bound. Each room has two lanes: one for messages and the
-// bot's own memberships, and one for all other state, so that the guard and the knock desk wait for no command. Where lanes wait for a
-// slot, senders take turns, and no sender has more than a share of the slots, so that a flood delays its sender alone.
+// bot's own memberships, and one for all other state: the guard and the knock desk wait for no command. Where lanes wait for a
+// slot, senders take turns, and no sender has more than a share of the slots: a flood delays its sender alone.
 //
-// Lanes never sleep inside a slot: an event that has to be handled again gives its slot back, and its lane waits. Lanes keep the keys
+// Lanes never sleep inside a slot: an event gives its slot back before it is handled again, and its lane waits. Lanes keep the keys
 // of events; the inbox has their content.
 type Lanes struct {
 	bot    id.UserID
-	share  int           // slots that one sender may have
+	share  int           // slots of one sender, at most
 	low    int           // fewer waiting events than this signal refill
 	refill chan struct{} // received from by the feed
 	wake   chan struct{} // received from by Run: a lane is ready, or a slot is free
@@ -30,10 +30,10 @@ type Lanes struct {
 	mu      sync.Mutex
 	free    int // slots
 	lanes   map[laneKey]*lane
-	queued  map[eventKey]bool     // events that wait
-	senders map[id.UserID]*sender // those with a lane ready or at work
+	queued  map[eventKey]bool     // waiting events
+	senders map[id.UserID]*sender // senders with a lane ready or at work
 	turns   []id.UserID           // senders with a lane ready, next first
-	events  int                   // in all lanes, without those being handled
+	events  int                   // in all lanes, without events being handled
 	closed  bool
 	working sync.WaitGroup
 }
@@ -71,13 +71,13 @@ type lane struct {
 	busy  bool
 }
 
-// sender is a user whose event is the first of lanes.
+// sender is the user of the first event of lanes.
 type sender struct {
 	ready []*lane
 	slots int
 }
 
-// NewLanes makes lanes of which at most parallel run at a time, a quarter of those for one sender. Fewer waiting events than low
+// NewLanes makes lanes of which at most parallel run at a time, a quarter of them for one sender. Fewer waiting events than low
 // signal the feed.
 func NewLanes(bot id.UserID, parallel, low int) *Lanes {
 	return &Lanes{
@@ -134,7 +134,7 @@ func (l *Lanes) ready(in *lane) {
 	signal(l.wake)
 }
 
-// signal leaves a signal in a channel that holds one.
+// signal leaves a signal in a channel with room for one.
 func signal(to chan<- struct{}) {
 	select {
 	case to <- struct{}{}:
@@ -180,16 +180,11 @@ func (l *Lanes) begin(ctx context.Context, handler EventHandler) {
 		l.events--
 		l.free--
 		s.slots++
-		l.working.Go(func() { l.end(in, turn, l.handle(ctx, handler, &turn)) })
+		if turn.Since.IsZero() {
+			turn.Since = time.Now()
+		}
+		l.working.Go(func() { l.end(in, turn, handler.Handle(ctx, turn)) })
 	}
-}
-
-// handle makes one try at an event.
-func (l *Lanes) handle(ctx context.Context, handler EventHandler, turn *Turn) (again time.Time) {
-	if turn.Since.IsZero() {
-		turn.Since = time.Now()
-	}
-	return handler.Handle(ctx, *turn)
 }
 
 // end gives a slot back. The lane goes on with its next event, or waits for the time to handle this one again.

@@ -11,7 +11,7 @@ import (
 	"usher/invites"
 )
 
-// completeLedger completes the ledger of a room that the bot has joined: one request returns all open invitations.
+// completeLedger completes the ledger of a newly joined room: one request returns all open invitations.
 func (r *Rooms) completeLedger(ctx context.Context, in id.RoomID) error {
 	asked := time.Now()
 	found, err := r.invitees.InvitedMembers(ctx, in, asked)
@@ -26,7 +26,7 @@ func (r *Rooms) completeLedger(ctx context.Context, in id.RoomID) error {
 	return r.store.Complete(ctx, in, found, asked)
 }
 
-// Expire withdraws invitations that nobody answered in time, and reminds rooms of those that expire soon.
+// Expire withdraws overdue invitations, and reminds rooms of invitations shortly before they expire.
 func (r *Rooms) Expire(ctx context.Context) error {
 	if r.expiriesChanged.Swap(false) {
 		if err := r.store.ForgetExpiries(ctx); err != nil {
@@ -54,7 +54,7 @@ func (r *Rooms) Expire(ctx context.Context) error {
 	return nil
 }
 
-// remind sends one notice about all invitations of a room that expire soon. It mentions their inviters.
+// remind sends one notice about all invitations of a room shortly before they expire. It mentions their inviters.
 func (r *Rooms) remind(ctx context.Context, in id.RoomID, list []invites.Invitation) error {
 	rule, err := r.expiries.Rule(ctx, in)
 	if err != nil {

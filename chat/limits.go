@@ -27,7 +27,7 @@ type meter struct {
 	last time.Time // when the key was last counted
 }
 
-// maxMeters bounds the memory of a limit. The key that was counted longest ago is forgotten first and may start anew.
+// maxMeters bounds the memory of a limit. The key with the oldest count is forgotten first and may start anew.
 const maxMeters = 10000
 
 // newLimit makes a limit.
@@ -49,7 +49,7 @@ func (l *limit[K]) take(key K, at time.Time) (allowed, tell bool) {
 		l.meters.Add(key, m)
 	}
 	if at.Before(m.last) {
-		at = m.last // an event that waited in another lane comes late and is no flood
+		at = m.last // an event from a slow lane comes late and is no flood
 	}
 	m.last = at
 	if m.TokensAt(at) >= float64(l.perMinute) {
@@ -67,7 +67,7 @@ func (l *limit[K]) take(key K, at time.Time) (allowed, tell bool) {
 type Limits struct {
 	commands *limit[id.UserID]
 	answers  *limit[id.RoomID]
-	admitted sync.Map // ids of events being handled whose command may run, so that another try costs the sender nothing
+	admitted sync.Map // ids of admitted commands being handled: another try costs the sender nothing
 	counters Counters
 }
 
@@ -76,7 +76,7 @@ func NewLimits(commandsPerMinute, answersPerMinute int, counters Counters) *Limi
 	return &Limits{commands: newLimit[id.UserID](commandsPerMinute), answers: newLimit[id.RoomID](answersPerMinute), counters: counters}
 }
 
-// MayCommand implements commands.Limit. A command that is tried again, or goes on after its card or a restart, was counted before.
+// MayCommand implements commands.Limit. A command was counted before if it is tried again, or goes on after its card or a restart.
 func (l *Limits) MayCommand(ev invites.Received) (run, tell bool) {
 	if _, admitted := l.admitted.Load(ev.Event); admitted || ev.Answer != "" {
 		return true, false
@@ -89,7 +89,7 @@ func (l *Limits) MayCommand(ev invites.Received) (run, tell bool) {
 	return run, tell
 }
 
-// over forgets an event that is at its end.
+// over forgets an event at its end.
 func (l *Limits) over(event id.EventID) { l.admitted.Delete(event) }
 
 // mayAnswer reports whether a room may get one answer more, and if not, whether to tell the room so. Status messages always pass: they

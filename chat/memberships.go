@@ -44,7 +44,7 @@ type Memberships struct {
 	log       zerolog.Logger
 
 	mu       sync.Mutex
-	checking map[id.RoomID]bool // rooms that leaveIfAlone looks at soon
+	checking map[id.RoomID]bool // rooms with a call of leaveIfAlone ahead
 }
 
 // handle handles a change of the bot's own membership.
@@ -75,7 +75,7 @@ func stays(raw []byte) bool {
 	return exactjson.Text(raw, "unsigned", "prev_content", "membership") == "join"
 }
 
-// invited accepts an invitation by a user who may use Usher, and declines others.
+// invited accepts an invitation by a user with permission, and declines others.
 func (m *Memberships) invited(ctx context.Context, ev invites.Received, direct bool) error {
 	log := m.log.With().Stringer("room", ev.Room).Stringer("sender", ev.Sender).Logger()
 	if m.runner.Level(ev.Sender) == commands.Nobody {
@@ -99,12 +99,12 @@ func (m *Memberships) invited(ctx context.Context, ev invites.Received, direct b
 	return err
 }
 
-// greeting says in one line what Usher can do in a room, and which power it lacks.
+// greeting names in one line the uses of Usher in a room, and the power it lacks.
 func (m *Memberships) greeting(ctx context.Context, r id.RoomID, direct bool) any {
 	if direct {
 		return m.runner.Greeting(direct, policy.Question{}, policy.Decision{})
 	}
-	// The target is surely not there, so that the decision depends on the bot's own standing.
+	// The target is surely not there: the decision depends on the bot's own standing.
 	q := policy.Question{Action: room.Invite, Actor: m.self.Bot, Performer: m.self.Bot, Target: id.NewUserID("nobody/usher", m.self.Domain)}
 	snap, err := m.state.Snapshot(ctx, r, m.self.Bot, policy.Needs(q), false)
 	if err != nil {
@@ -133,7 +133,7 @@ func (m *Memberships) noteLeft(r id.RoomID) {
 	m.background.After(leftPause, func(ctx context.Context) { m.leaveIfAlone(ctx, r) })
 }
 
-// leaveIfAlone reviews the cards about a room that somebody left, and leaves the room if nobody else is there.
+// leaveIfAlone reviews the cards about a room after somebody left, and leaves the room if nobody else is there.
 func (m *Memberships) leaveIfAlone(ctx context.Context, r id.RoomID) {
 	defer m.recoverPanic(invites.Received{Room: r})
 	m.mu.Lock()

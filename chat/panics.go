@@ -30,7 +30,7 @@ type ender struct {
 	log        zerolog.Logger
 }
 
-// end notes beside the lane that the reply to an event is out. Nothing waits for that note, so that it can share a commit. After a crash
+// end marks an event as handled, beside the lane, once its reply is out. Nothing waits for that commit, so it can be shared. After a crash
 // before it, the next start sends the same answer under the same transaction id.
 func (e *ender) end(event id.EventID) {
 	e.background.Do(func(ctx context.Context) {
@@ -40,8 +40,8 @@ func (e *ender) end(event id.EventID) {
 	})
 }
 
-// recoverPanic is deferred where a panic would end the process. The event that met it ends without an answer, so that it can't meet
-// it again. The event may have some fields only, or none.
+// recoverPanic is deferred where a panic would end the process. The event ends without an answer, so it can't meet the
+// panic again. The event may have some fields only, or none.
 func (e *ender) recoverPanic(ev invites.Received) {
 	cause := recover()
 	if cause == nil {

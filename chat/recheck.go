@@ -27,22 +27,22 @@ func (r *Rooms) guarded(ctx context.Context, ev invites.Received) error {
 	return r.guard.Handle(ctx, ev)
 }
 
-// recheckSpace rechecks the guards of a room that a space claimed or gave up, or whose own word on its space changed, and of the rooms
-// below it.
+// recheckSpace rechecks the guards of a room after a space claimed it or gave it up, or after the room's own word on its space changed,
+// and the guards of the rooms below it.
 func (r *Rooms) recheckSpace(ctx context.Context, ev invites.Received) error {
 	r.expiriesChanged.Store(true)
 	if ev.Type == room.TypeSpaceParent {
 		return r.recheck(ctx, ev.Room)
 	}
 	child := id.RoomID(*ev.StateKey)
-	// The intake hands events on before it keeps the claims that they make.
+	// The intake hands events on before it keeps their claims.
 	if err := r.linked(ctx, []invites.SpaceChild{{Space: ev.Room, Child: child}}); err != nil {
 		return err
 	}
 	return r.recheck(ctx, child)
 }
 
-// recheckLevels has the guard handle new power levels. In a room that a space claims, power levels also decide whether the room's own
+// recheckLevels has the guard handle new power levels. In a room under a space, power levels also decide whether the room's own
 // word on the spaces above it counts, for itself and for the rooms below it.
 func (r *Rooms) recheckLevels(ctx context.Context, ev invites.Received) error {
 	watched := r.guard.Watches(ev.Room)
@@ -55,48 +55,15 @@ func (r *Rooms) recheckLevels(ctx context.Context, ev invites.Received) error {
 		return nil
 	}
 	if watched {
-		return r.recheckBelow(ctx, ev.Room)
+		return r.guard.RefreshBelow(ctx, ev.Room)
 	}
 	return r.recheck(ctx, ev.Room)
 }
 
-// maxBelow is the number of spaces, one in the other, through which a policy is inherited.
-const maxBelow = 4
-
-// recheck rechecks the guards of a room, whose policy or membership of the bot changed, and of all rooms that may inherit from it.
+// recheck rechecks the guards of a room, and of all rooms below it, which may inherit from it.
 func (r *Rooms) recheck(ctx context.Context, in id.RoomID) error {
 	if err := r.guard.Refresh(ctx, in); err != nil {
 		return err
 	}
-	return r.recheckBelow(ctx, in)
-}
-
-// recheckBelow rechecks the guards of all rooms that may inherit from one.
-func (r *Rooms) recheckBelow(ctx context.Context, in id.RoomID) error {
-	claims, err := r.store.SpaceChildren(ctx)
-	if err != nil {
-		return err
-	}
-	children := map[id.RoomID][]id.RoomID{}
-	for _, claim := range claims {
-		children[claim.Space] = append(children[claim.Space], claim.Child)
-	}
-	seen := map[id.RoomID]bool{in: true}
-	for depth, level := 0, []id.RoomID{in}; depth < maxBelow && len(level) > 0; depth++ {
-		var below []id.RoomID
-		for _, space := range level {
-			for _, child := range children[space] {
-				if seen[child] {
-					continue
-				}
-				if err := r.guard.Refresh(ctx, child); err != nil {
-					return err
-				}
-				seen[child] = true
-				below = append(below, child)
-			}
-		}
-		level = below
-	}
-	return nil
+	return r.guard.RefreshBelow(ctx, in)
 }

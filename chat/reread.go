@@ -80,7 +80,7 @@ func (r *Rooms) takeMissed(ctx context.Context, in id.RoomID) error {
 	}
 	fresh, err := r.store.Receive(ctx, missed, members...)
 	if err == nil && len(fresh) > 0 {
-		r.feed.Rewind() // the intake pushes the events of the stream at the same time, in its own order
+		r.feed.Recover() // the intake pushes the events of the stream at the same time, in its own order
 	}
 	return err
 }

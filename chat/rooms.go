@@ -17,11 +17,11 @@ import (
 	"usher/room"
 )
 
-// RoomStore is the part of the store that keeps spaces and invitations seen in rooms.
+// RoomStore is the part of the store for spaces and invitations seen in rooms.
 type RoomStore interface {
 	SpaceChildren(ctx context.Context) ([]invites.SpaceChild, error)
 	SaveSpaceChildren(ctx context.Context, claims []invites.SpaceChild) error
-	// Complete brings the open invitations of a room into line with those that its state shows.
+	// Complete brings the open invitations of a room into line with its state.
 	Complete(ctx context.Context, r id.RoomID, invited []invites.MemberEvent, asked time.Time) error
 	// EachPending calls found for every open invitation.
 	EachPending(ctx context.Context, found func(id.RoomID, id.UserID)) error
@@ -48,7 +48,7 @@ type Invitees interface {
 	InvitedMembers(ctx context.Context, r id.RoomID, now time.Time) ([]invites.MemberEvent, error)
 }
 
-// Pending is the intake's index of open invitations. Of all member events, it keeps those that end one.
+// Pending is the intake's index of open invitations, by which it finds the member events at their end.
 type Pending interface {
 	Add(r id.RoomID, user id.UserID)
 }
@@ -60,9 +60,11 @@ type Guard interface {
 	Handle(ctx context.Context, ev invites.Received) error
 	// Refresh reads the policy of a room anew, and starts or ends its guard.
 	Refresh(ctx context.Context, r id.RoomID) error
+	// RefreshBelow refreshes all rooms that may inherit from a room.
+	RefreshBelow(ctx context.Context, r id.RoomID) error
 }
 
-// Expiries are the use cases of invitations that nobody answers.
+// Expiries are the use cases of unanswered invitations.
 type Expiries interface {
 	// Expire records the withdrawal of overdue invitations. It returns the rows to wake, and the invitations to remind of.
 	Expire(ctx context.Context) (due []int64, remind []invites.Invitation, err error)
@@ -87,14 +89,14 @@ type Rooms struct {
 	expiriesChanged atomic.Bool // in some room, since the last sweep
 }
 
-// Load reads from the store what the cache, the intake and the guard keep in memory.
+// Load reads the memory of the cache, the intake and the guard from the store.
 func (r *Rooms) Load(ctx context.Context) error {
 	claims, err := r.store.SpaceChildren(ctx)
 	r.spaces.Link(claims)
 	return errors.Join(err, r.store.EachPending(ctx, r.pending.Add), r.guard.Load(ctx))
 }
 
-// Changed drops from the caches in chat what a change of a room's state makes untrue.
+// Changed invalidates the caches in chat after a change of a room's state.
 func (r *Rooms) Changed(in id.RoomID, k room.Key) {
 	caches := events.Invalidated(k)
 	if caches&events.Rules != 0 {
@@ -115,7 +117,7 @@ func (r *Rooms) Invalidate(in id.RoomID) {
 
 // linked keeps claims of spaces on rooms.
 func (r *Rooms) linked(ctx context.Context, claims []invites.SpaceChild) error {
-	// The store goes first: it has every claim that the cache has.
+	// The store goes first: it has every claim of the cache.
 	if err := r.store.SaveSpaceChildren(ctx, claims); err != nil {
 		return err
 	}
@@ -123,11 +125,10 @@ func (r *Rooms) linked(ctx context.Context, claims []invites.SpaceChild) error {
 	return nil
 }
 
-// claimed reports whether a space claims a room, so that the room's power levels decide what it inherits.
+// claimed reports whether a space claims a room: then the room's power levels decide about its inheritance.
 func (r *Rooms) claimed(in id.RoomID) bool { return len(r.spaces.Spaces(in)) > 0 }
 
-// joined completes the ledger of a room that the bot has joined, and starts its guard. If the room is a space, it may have a policy for the
-// rooms that it claims.
+// joined completes the ledger of a newly joined room, and starts its guard. A space may have a policy for its children.
 func (r *Rooms) joined(ctx context.Context, in id.RoomID) error {
 	claims, err := r.spaces.Children(ctx, in)
 	if err == nil {
@@ -139,13 +140,13 @@ func (r *Rooms) joined(ctx context.Context, in id.RoomID) error {
 	return errors.Join(r.completeLedger(ctx, in), r.recheck(ctx, in))
 }
 
-// left ends the guard of a room that the bot has left, and what the ledger can't follow any more.
+// left ends the guard of a room after the bot left, and the room's open invitations in the ledger.
 func (r *Rooms) left(ctx context.Context, in id.RoomID) error {
 	return errors.Join(r.store.Complete(ctx, in, nil, time.Now()), r.recheck(ctx, in))
 }
 
-// policyChanged rechecks the guards of a room whose policy changed. It tells the author of a policy that can't be read about the fault,
-// once, since an event is handled once.
+// policyChanged rechecks the guards of a room whose policy changed. It tells the author of an unreadable policy about the fault, once,
+// since an event is handled once.
 func (r *Rooms) policyChanged(ctx context.Context, ev invites.Received) error {
 	_, err := policy.Parse(exactjson.Find(ev.Raw, "content"))
 	var malformed policy.Malformed

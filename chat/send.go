@@ -28,16 +28,16 @@ type StateReader interface {
 	Content(ctx context.Context, r id.RoomID, eventType string) (json.RawMessage, error)
 }
 
-// Sealer encrypts events for rooms that are encrypted.
+// Sealer encrypts events for encrypted rooms.
 type Sealer interface {
-	// Seal returns the type and content to send. An error means that nothing may be sent.
+	// Seal returns the type and content to send. After an error, nothing may be sent.
 	Seal(ctx context.Context, r id.RoomID, eventType string, content any) (string, any, error)
-	// SealFile encrypts a file in place and returns what its readers need, nil where the room is not encrypted. An error means that the
-	// file may not be uploaded.
+	// SealFile encrypts a file in place and returns its key for the readers, nil where the room is not encrypted. After an error, the file
+	// may not be uploaded.
 	SealFile(ctx context.Context, r id.RoomID, data []byte) (*event.EncryptedFileInfo, error)
 }
 
-// errMute says that a room is encrypted and the bot can't encrypt, so that nothing may be sent there.
+// errMute forbids to send: the room is encrypted and the bot can't encrypt.
 var errMute = errors.New("the room is encrypted and encryption is off")
 
 // Sender sends the bot's events, encrypted where the room is.
@@ -89,7 +89,7 @@ func (s *Sender) sealFile(ctx context.Context, r id.RoomID, data []byte) (*event
 	return s.sealer.SealFile(ctx, r, data)
 }
 
-// plain makes sure that an event may go to a room unencrypted. It asks the cache, so that an answer costs no request. No room ever
+// plain checks whether an event may go to a room unencrypted. It asks the cache, so an answer costs no request. No room ever
 // ceases to be encrypted, so an encrypted one is remembered.
 func (s *Sender) plain(ctx context.Context, r id.RoomID) error {
 	s.mu.Lock()
@@ -111,7 +111,7 @@ func (s *Sender) plain(ctx context.Context, r id.RoomID) error {
 	return errMute
 }
 
-// transaction derives a transaction id from the event that is answered and the part of the answer.
+// transaction derives a transaction id from the answered event and the part of the answer.
 func transaction(event id.EventID, part string) string {
 	sum := sha256.Sum256([]byte(event.String() + "\x00" + part))
 	return "usher-" + base64.RawURLEncoding.EncodeToString(sum[:15])

@@ -8,19 +8,14 @@ import (
 	"usher/invites"
 )
 
-// Deliver takes the new events of the inbox, in order. With Recover, Linked, Left, Guarded, Claimed and Addressed, it makes Chat the sink of the
-// intake.
-func (c *Chat) Deliver(fresh []invites.Received) { c.Feed.Push(fresh) }
-
-// Recover has the feed read the inbox again: it may hold events that were not delivered.
-func (c *Chat) Recover() { c.Feed.Rewind() }
+// The methods here, with Deliver and Recover of the Feed, make Chat the sink of the intake.
 
 // Linked keeps claims of spaces on rooms.
 func (c *Chat) Linked(ctx context.Context, claims []invites.SpaceChild) error {
 	return c.Rooms.linked(ctx, claims)
 }
 
-// Left notes that a user left a room.
+// Left notes the leaving of a user.
 func (c *Chat) Left(r id.RoomID) { c.Members.noteLeft(r) }
 
 // Guarded reports whether a guard watches a room.

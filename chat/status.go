@@ -21,7 +21,7 @@ const editPause = 2 * time.Second
 type editTimes struct {
 	mu     sync.Mutex
 	edited map[id.EventID]time.Time // by command
-	soon   map[id.EventID]bool      // commands whose message is to be edited when a pause is over
+	soon   map[id.EventID]bool      // commands with an edit ahead, when a pause is over
 }
 
 // newEditTimes makes an editTimes.
@@ -75,7 +75,7 @@ func (s *striped) of(command id.EventID) *sync.Mutex {
 	return &s[h.Sum32()%uint32(len(s))]
 }
 
-// StatusInbox is the part of the store that status messages need.
+// StatusInbox is the part of the store for status messages.
 type StatusInbox interface {
 	Received(ctx context.Context, event id.EventID) (invites.Received, error)
 	// Inviting reports whether a command has open rows.
@@ -95,7 +95,7 @@ type Delivery interface {
 // Token tells whether the homeserver refuses the bot's token.
 type Token interface{ TokenRefused() bool }
 
-// StatusMessages keeps the messages that show how far the work of a command is. The queue calls Deliver.
+// StatusMessages keeps the messages with the progress of commands. The queue calls Deliver.
 type StatusMessages struct {
 	*ender
 	inbox     StatusInbox
@@ -147,7 +147,7 @@ func (s *StatusMessages) Deliver(ctx context.Context, rows ...int64) ([]invites.
 	return outcomes, nil
 }
 
-// reportOrRetry reports, and again after a pause where that fails: the report may be the last one of the command.
+// reportOrRetry reports, and again after a pause if the report fails: it may be the last one of the command.
 func (s *StatusMessages) reportOrRetry(ctx context.Context, command id.EventID, why occasion, pause time.Duration) {
 	if err := s.report(ctx, command, why); err != nil {
 		s.log.Warn().Err(err).Stringer("event", command).Dur("again_in", pause).Msg("Status message not edited")
@@ -156,7 +156,7 @@ func (s *StatusMessages) reportOrRetry(ctx context.Context, command id.EventID, 
 	}
 }
 
-// reportLater reports when a pause is over. Of many rows that have to wait, the first is reported at once, and the others together.
+// reportLater reports when a pause is over. Of many waiting rows, the first is reported at once, and the others together.
 func (s *StatusMessages) reportLater(pause time.Duration, command id.EventID) {
 	if !s.edits.schedule(command) {
 		return
@@ -200,7 +200,7 @@ func (s *StatusMessages) report(ctx context.Context, command id.EventID, why occ
 	if !more {
 		s.edits.forget(command)
 	}
-	// One report at a time, so that two deliveries which finish together don't both send the last one.
+	// One report at a time: two deliveries which finish together don't both send the last one.
 	lock := s.reporting.of(command)
 	lock.Lock()
 	defer lock.Unlock()

@@ -12,11 +12,10 @@ import (
 )
 
 // grace is how long an event without its key holds up its whole room: keys mostly come a moment before or after. Later the event
-// holds up only the later events of its own sender, so that no user can stop a room for others.
+// holds up only the later events of its own sender: no user can stop a room for others.
 const grace = 5 * time.Second
 
-// waitingForKeys keeps, for each room, the keys of events that can't be opened yet, or wait behind such an event. The inbox has their
-// content. They go back to their lane when a room key or their time comes.
+// waitingForKeys keeps, for each room, the ids of events without their key, and of events behind these. The inbox has their content. They go back to their lane when a room key or their time comes.
 type waitingForKeys struct {
 	lanes interface{ Push(...invites.Received) }
 
@@ -24,7 +23,7 @@ type waitingForKeys struct {
 	rooms map[id.RoomID][]*waiter // by Seq
 }
 
-// waiter is an event that waits.
+// waiter is a waiting event.
 type waiter struct {
 	ev      invites.Received
 	keyless bool // waits for its key, not only behind another event
@@ -51,7 +50,7 @@ func (w *waitingForKeys) blocked(ev invites.Received, now time.Time) bool {
 	return false
 }
 
-// wait keeps an event whose key has not come, until the given time at the latest.
+// wait keeps an event without its key, until the given time at the latest.
 func (w *waitingForKeys) wait(ev invites.Received, now, until time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -96,8 +95,8 @@ func (w *waitingForKeys) leave(ev invites.Received) {
 	w.release(ev.Room)
 }
 
-// release sends the events of a room, of all rooms for an empty id, back to their lanes, in order. An event that still can't go on comes
-// back here.
+// release sends the events of a room, of all rooms for an empty id, back to their lanes, in order. An event comes back here
+// if it still can't go on.
 func (w *waitingForKeys) release(r id.RoomID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

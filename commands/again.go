@@ -29,7 +29,7 @@ func (r *Runner) again(ctx context.Context, ev invites.Received, m Message) (boo
 		return false, nil
 	}
 	if err != nil || first.Sender != ev.Sender || first.Room != ev.Room || first.Redacted || first.Answer != "" && first.Answer != ev.Event ||
-		r.MaxAge > 0 && ev.SentAt.Sub(first.SentAt) > r.MaxAge {
+		r.Age.Max > 0 && ev.SentAt.Sub(first.SentAt) > r.Age.Max {
 		return false, err
 	}
 	if failed, err := r.failed(ctx, first); !failed || err != nil {

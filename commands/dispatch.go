@@ -41,13 +41,34 @@ type Runner struct {
 	People     People // nil: nobody is looked up
 	Inbox      Inbox  // nil: no edit runs
 	Version    string
-	Advertiser *Advertiser   // nil: none
-	MaxAge     time.Duration // commands older than this when they first arrive are not run
-	Drawing    sync.Mutex    // a large picture takes some 20 MB: one at a time
+	Advertiser *Advertiser // nil: none
+	Age        Age
+	Drawing    sync.Mutex // a large picture takes some 20 MB: one at a time
 
-	named     map[string]*Command // Table by name and alias
+	indexed   *index // see the method index
 	built     sync.Once
 	directory directory
+}
+
+// Age tells which commands are too old to be run: people do not expect an old command to be carried out all at once.
+type Age struct {
+	Max     time.Duration // commands older than this when they arrive are not run; 0: no limit
+	Hearing Hearing       // nil: each delay counts
+}
+
+// Hearing knows when the homeserver held commands back although Usher could take them.
+type Hearing interface {
+	// Unheard returns how much of the time between sending and arrival that was.
+	Unheard(sent, arrived time.Time) time.Duration
+}
+
+// of returns the age of a command when it arrived, without the time for which the homeserver held it back after an outage.
+func (a Age) of(ev invites.Received) time.Duration {
+	age := ev.ReceivedAt.Sub(ev.SentAt)
+	if a.Hearing != nil {
+		age -= a.Hearing.Unheard(ev.SentAt, ev.ReceivedAt)
+	}
+	return age
 }
 
 // UseCases are the parts of the domain that commands call. Each use case checks the rights of its asker.
@@ -103,6 +124,7 @@ func (r *Runner) newCall(ev invites.Received, m Message, command *Command) *Call
 		Runner: r, Message: m, Event: ev, Level: r.Level(ev.Sender),
 		arguments: arguments{
 			form: form{command, nil}, prefix: r.Prefix, asker: m.Sender, words: map[string][]word{}, persons: map[string]id.UserID{}, reply: m.ReplyTo != "",
+			known: func(name string) bool { return r.find(name) != nil },
 		},
 	}
 }
@@ -189,7 +211,7 @@ func (c *Call) refuse() (reply Reply, refused bool) {
 		reply.Text.Say("refuse.nobody").Reason("permissions")
 	case c.Level < c.form.Level:
 		reply.Text.Say("refuse.operators", "command", c.Prefix+c.form.Name).Reason("permissions")
-	case c.MaxAge > 0 && c.Event.ReceivedAt.Sub(c.Event.SentAt) > c.MaxAge:
+	case c.Age.Max > 0 && c.Age.of(c.Event) > c.Age.Max:
 		age := c.Event.ReceivedAt.Sub(c.Event.SentAt).Round(time.Minute)
 		reply.Text.Say("refuse.old", "age", age).Reason("too_old")
 	default:

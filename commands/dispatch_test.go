@@ -51,7 +51,7 @@ func newRunnerOver(t *testing.T, hs *invitestest.Homeserver, through invitestest
 		UseCases: UseCases{
 			Requests: domain.Requests, Policies: domain.Editor, Ledger: domain.Ledger, Cards: domain.Cards, Judge: domain.Judge, Clock: clock,
 		},
-		Version: "v1", MaxAge: 10 * time.Minute,
+		Version: "v1", Age: Age{Max: 10 * time.Minute},
 		Names: []string{"Usher"},
 		Level: func(u id.UserID) Level {
 			return map[id.UserID]Level{admin: Operator, "@eve:there": Nobody}[u] + levelOf(u)
@@ -100,6 +100,27 @@ func say(t *testing.T, d *Runner, in id.RoomID, sender id.UserID, text string, c
 		t.Fatal(err)
 	}
 	return m, reply
+}
+
+// paused is a homeserver that held everything back for a while.
+type paused time.Duration
+
+func (p paused) Unheard(time.Time, time.Time) time.Duration { return time.Duration(p) }
+
+// TestAgeOfCommand: a command that was sent in an outage of Usher's is too old after max_age; the time for which the homeserver held it
+// back after the outage does not count.
+func TestAgeOfCommand(t *testing.T) {
+	for _, c := range []struct {
+		minutes, held time.Duration
+		runs          bool
+	}{{9, 0, true}, {11, 0, false}, {15, 6, true}, {15, 4, false}, {7 * 24 * 60, 10, false}} {
+		d, _ := newRunner(t)
+		d.Age.Hearing = paused(c.held * time.Minute)
+		_, reply := say(t, d, lobby, alice, "!invite @bob:here", func(ev *invites.Received) { ev.SentAt = ev.SentAt.Add(-c.minutes * time.Minute) })
+		if runs := reply.React == "✅"; runs != c.runs {
+			t.Errorf("%+v: %+v", c, reply)
+		}
+	}
 }
 
 func TestDispatchAnswers(t *testing.T) {

@@ -26,18 +26,12 @@ type People interface {
 
 // directory answers questions about users from memory where it can.
 type directory struct {
-	mu      sync.Mutex
-	exists  map[id.UserID]existence
-	members map[id.RoomID]membership
+	mu     sync.Mutex
+	exists map[id.UserID]existence
 }
 
 type existence struct {
 	found bool
-	until time.Time
-}
-
-type membership struct {
-	names map[id.UserID]string
 	until time.Time
 }
 
@@ -46,9 +40,7 @@ type membership struct {
 const (
 	believeFound   = 10 * time.Minute
 	believeMissing = 20 * time.Second
-	believeMembers = 20 * time.Second
 	maxExistences  = 10_000
-	maxMemberships = 16
 	lookupsAtOnce  = 8
 	lookupsTake    = 10 * time.Second
 )
@@ -60,13 +52,14 @@ type lookup struct {
 	self  invites.Identity
 	clock invites.Clock
 	asker id.UserID
-	in    id.RoomID  // the room of the command
-	reply id.EventID // the message that it replies to
+	in    id.RoomID            // the room of the command
+	reply id.EventID           // the message that it replies to
+	names map[id.UserID]string // of the people in the room, once they have been asked for
 }
 
 // recognize finds the people of the words that are names, and refuses people of the bot's own server who do not exist.
 func (c *Call) recognize(ctx context.Context) error {
-	l := &lookup{c.People, &c.directory, c.Self, c.Clock, c.asker, c.Message.Room, c.Message.ReplyTo}
+	l := &lookup{c.People, &c.directory, c.Self, c.Clock, c.asker, c.Message.Room, c.Message.ReplyTo, nil}
 	for _, p := range c.form.params() {
 		if p.class != classPerson {
 			continue
@@ -277,27 +270,12 @@ func (l *lookup) known(ctx context.Context, user id.UserID) (found, asked bool) 
 
 // membersHere returns the display names of the people in the room of the command.
 func (l *lookup) membersHere(ctx context.Context) (map[id.UserID]string, error) {
-	if l.People == nil {
-		return nil, nil
-	}
-	d, now := l.directory, l.clock.Now()
-	d.mu.Lock()
-	kept, is := d.members[l.in]
-	d.mu.Unlock()
-	if is && now.Before(kept.until) {
-		return kept.names, nil
+	if l.People == nil || l.names != nil {
+		return l.names, nil
 	}
 	names, err := l.People.Members(ctx, l.in)
-	if err != nil {
-		return nil, err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.members == nil || len(d.members) >= maxMemberships {
-		d.members = map[id.RoomID]membership{}
-	}
-	d.members[l.in] = membership{names, now.Add(believeMembers)}
-	return names, nil
+	l.names = names
+	return names, err
 }
 
 // meant says whom the names in a command mean.

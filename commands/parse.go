@@ -25,6 +25,7 @@ type arguments struct {
 	prefix  string
 	asker   id.UserID            // a name without a server is on the asker's
 	words   map[string][]word    // by the parameter's key
+	known   func(string) bool    // whether a word names a command
 	reply   bool                 // the command replies to a message
 	data    bool                 // they came as data, not as text
 	help    bool                 // a flag asks for help
@@ -103,9 +104,12 @@ func (a *arguments) part(words []word) (f form, rest []word) {
 
 // oneCommand refuses a second command in the same message: its name looks like a room where the prefix is an exclamation mark.
 func (a *arguments) oneCommand(words []word) error {
+	if a.form.Name == "help" {
+		return nil
+	}
 	for _, w := range words {
 		name, prefixed := strings.CutPrefix(w.text, a.prefix)
-		if prefixed && !w.quoted && a.form.Name != "help" && isCommand(commandName(name)) {
+		if prefixed && !w.quoted && a.known != nil && a.known(commandName(name)) {
 			return fault(room.Say("usage.one_command", "command", w.text))
 		}
 	}

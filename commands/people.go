@@ -38,10 +38,13 @@ func (w word) is(list []string) bool {
 // marks reports whether a word is the mark of an item in a list.
 func (w word) marks() bool { return !w.quoted && listMark.MatchString(w.text) }
 
+// maxFillers bounds the words before an identifier.
+const maxFillers = 6
+
 // fillers counts the words of a list at the start of words, if a word of the class follows them.
 func fillers(words []word, list []string, c class, asker id.UserID) int {
 	n := 0
-	for n < len(words) && (words[n].is(list) || words[n].marks()) {
+	for n < len(words) && n < maxFillers && (words[n].is(list) || words[n].marks()) {
 		n++
 	}
 	if n == len(words) || words[n].class(asker) != c {
@@ -101,7 +104,7 @@ func (r *people) identifier() bool {
 // label counts the words of a name before an identifier in brackets.
 func (r *people) label() int {
 	n := 0
-	for n < len(r.words) && r.words[n].class(r.asker) == classText && !r.words[n].comma {
+	for n < len(r.words) && n < maxFillers && r.partOfName(r.words[n]) && !r.words[n].comma {
 		n++
 	}
 	if n == 0 || n == len(r.words) || r.words[n].class(r.asker) != classPerson || !strings.ContainsAny(r.words[n].raw[:1], "(<[") {
@@ -184,45 +187,38 @@ func (a *arguments) takeNumbers(words []word) (taken, rest []word) {
 	}
 }
 
-// pullRoom takes the room of a command out of the words. In a command with free text, only people and numbers may stand before it.
+// pullRoom takes the room of a command out of the words. In a command with a text for people, only people, numbers or a name may stand
+// before it.
 func (a *arguments) pullRoom(words []word) (rest []word, err error) {
 	p, prose, ok := a.form.freeRoom()
 	if !ok {
 		return words, nil
 	}
-	given := a.has(p.Key)
+	given, known, text := a.has(p.Key), false, false
 	for i := 0; i < len(words); i++ {
 		n := fillers(words[i:], toward, classRoom, a.asker)
 		w := words[i+n]
-		if w.class(a.asker) != classRoom {
-			if prose && !a.mayPrecedeRoom(words[:i+1]) {
-				return words, nil
-			}
-			continue
-		}
-		if given {
+		c := w.class(a.asker)
+		switch {
+		case c == classPerson || c == classNumber:
+			known = true
+		case c != classRoom:
+			text = text || !w.is(joining) && !w.is(before) && !w.is(toward) && !w.marks()
+		case given:
 			return nil, a.usage(room.Say("usage.two_rooms", "room", w.read(a.asker).place.name()))
+		default:
+			if err := a.set(p, []word{w}); err != nil {
+				return nil, err
+			}
+			given = true
+			words = append(slices.Clone(words[:i]), words[i+n+1:]...)
+			i--
 		}
-		if err := a.set(p, []word{w}); err != nil {
-			return nil, err
+		if prose && known && text {
+			break // the reason begins; without people before it, the text may be the name of one
 		}
-		given = true
-		words = append(slices.Clone(words[:i]), words[i+n+1:]...)
-		i--
 	}
 	return words, nil
-}
-
-// mayPrecedeRoom reports whether words before a room are no reason: people, numbers, or a name alone.
-func (a *arguments) mayPrecedeRoom(words []word) bool {
-	known := slices.ContainsFunc(words, func(w word) bool {
-		c := w.class(a.asker)
-		return c == classPerson || c == classNumber
-	})
-	return !known || !slices.ContainsFunc(words, func(w word) bool {
-		c := w.class(a.asker)
-		return c != classPerson && c != classNumber && !w.is(joining) && !w.is(before) && !w.is(toward) && !w.marks()
-	})
 }
 
 // freeRoom is the parameter of the command's room where it may stand at any place, and whether the command has a text for people.
@@ -248,9 +244,17 @@ func (a *arguments) plain(words []word) error {
 	if len(words) == 1 && words[0].quoted && words[0].class(a.asker) == classText {
 		return nil
 	}
+	flags := map[string]string{} // names by the words that people may mean by them
+	for _, p := range a.form.params() {
+		if p.class == classFlag && strings.Contains(p.Key, "-") {
+			flags[p.Key], flags[strings.ReplaceAll(p.Key, "-", "")] = p.Key, p.Key
+		}
+	}
 	for i, w := range words {
-		r := w.read(a.asker)
+		r, name := w.read(a.asker), flags[strings.ToLower(w.text)]
 		switch {
+		case name != "" && !w.quoted:
+			return a.usage(room.Sentences(room.Say("usage.word", "word", w.text), room.Say("suggest", "name", "--"+name)))
 		case w.class(a.asker) == classNumber:
 			continue
 		case r.class == classRoom && a.has("room"):
@@ -263,11 +267,6 @@ func (a *arguments) plain(words []word) error {
 			return a.usage(room.Sentences(r.wrong, room.Say("usage.quote")))
 		case w.marks() && i == 0 && len(words) == 1:
 			return a.usage(room.Say("usage.word", "word", w.text))
-		}
-		for _, p := range a.form.params() {
-			if p.class == classFlag && !w.quoted && (w.text == p.Key && strings.Contains(p.Key, "-") || strings.ReplaceAll(p.Key, "-", "") == w.text && strings.Contains(p.Key, "-")) {
-				return a.usage(room.Sentences(room.Say("usage.word", "word", w.text), room.Say("suggest", "name", "--"+p.Key)))
-			}
 		}
 	}
 	return a.towardRoom(words)

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -144,22 +145,36 @@ func (c *Command) partOf(words []word) (form, []word) {
 	return form{c, nil}, words
 }
 
-// find looks a command up by its name or an alias.
-func (r *Runner) find(name string) *Command {
-	r.built.Do(func() {
-		r.named = map[string]*Command{}
-		for _, c := range Table() {
-			for _, name := range append(slices.Clone(c.Aliases), c.Name) {
-				r.named[name] = &c
-			}
-		}
-	})
-	return r.named[name]
+// index is Table by the words that people use.
+type index struct {
+	named map[string]*Command // by name and alias
+	words map[string]string   // names by other words, which no other bot has
+	loose map[string]string   // names by further words
 }
 
-func isCommand(name string) bool {
-	return slices.ContainsFunc(Table(), func(c Command) bool { return c.Name == name || slices.Contains(c.Aliases, name) })
+// index builds the index once.
+func (r *Runner) index() *index {
+	r.built.Do(func() {
+		i := &index{map[string]*Command{}, map[string]string{}, map[string]string{}}
+		for _, c := range Table() {
+			i.named[c.Name] = &c
+			for _, name := range c.Aliases {
+				i.named[name] = &c
+			}
+			for _, word := range c.Words {
+				i.words[word] = c.Name
+			}
+			for _, word := range c.Loose {
+				i.loose[word] = c.Name
+			}
+		}
+		r.indexed = i
+	})
+	return r.indexed
 }
+
+// find looks a command up by its name or an alias.
+func (r *Runner) find(name string) *Command { return r.index().named[name] }
 
 // names lists the commands of a level.
 func (r *Runner) names(l Level) (list []string) {
@@ -184,15 +199,17 @@ func commandName(word string) string { return strings.ToLower(strings.TrimRight(
 // near finds the command that a word nearly is. A person who addresses the bot gets a guess by looser rules: behind the prefix alone, the
 // word may be another bot's.
 func (r *Runner) near(name string, addressed bool) string {
-	for _, c := range Table() {
-		if slices.Contains(c.Words, name) || addressed && slices.Contains(c.Loose, name) {
-			return c.Name
-		}
+	known := r.index()
+	if found := known.words[name]; found != "" {
+		return found
 	}
+	if found := known.loose[name]; addressed && found != "" {
+		return found
+	}
+	found := nearest(name, slices.Sorted(maps.Keys(known.named)))
 	if addressed {
-		return nearest(name, r.names(Operator))
+		return found
 	}
-	found := nearest(name, r.names(User))
 	d := distance([]rune(name), []rune(found))
 	if found == "" || slices.Contains(otherBots, name) || len(found) < 4 || d > 1 && len(found) < 6 {
 		return ""

@@ -47,6 +47,7 @@ type Appservice struct {
 	Advertise      string        `yaml:"advertise"` // address of this process for the others on the same database, as in Listen; empty: derived
 	ASToken        Secret        `yaml:"as_token"`
 	HSToken        Secret        `yaml:"hs_token"`
+	QueryToken     bool          `yaml:"query_token"` // take hs_token from the query of a request, too
 	Bot            Bot           `yaml:"bot"`
 	MaxBodySize    Size          `yaml:"max_body_size"`   // largest accepted transaction, in bytes
 	RequestTimeout time.Duration `yaml:"request_timeout"` // deadline of one call, in either direction

@@ -69,6 +69,7 @@ appservice:
   advertise: door.example:29339
   as_token: aaaaaaaaaaaaaaaaaaaaaaaa
   hs_token: hhhhhhhhhhhhhhhhhhhhhhhh
+  query_token: true
   bot: {username: door, displayname: "Door", avatar: "mxc://hs.example/abc"}
   max_body_size: 64 MB
   request_timeout: 45s
@@ -97,7 +98,7 @@ logging:
 	want := &Config{
 		Homeserver: Homeserver{"https://hs.example", "localhost:8448"},
 		Appservice: Appservice{"door", "unix:///run/door.sock", "unix:/run/door.sock", "door.example:29339", "aaaaaaaaaaaaaaaaaaaaaaaa",
-			"hhhhhhhhhhhhhhhhhhhhhhhh", Bot{"door", "Door", "mxc://hs.example/abc"}, 64e6, 45 * time.Second},
+			"hhhhhhhhhhhhhhhhhhhhhhhh", true, Bot{"door", "Door", "mxc://hs.example/abc"}, 64e6, 45 * time.Second},
 		Puppet:          Puppet{true, "door-puppet", "pppppppppppppppppppppppp", "qqqqqqqqqqqqqqqqqqqqqqqq", []string{"@*:localhost:8448"}},
 		Commands:        Commands{"?", time.Hour, 5, 0, true},
 		Permissions:     Permissions{"*": LevelUser, "@a:b": LevelOperator},

@@ -11,9 +11,11 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
@@ -83,6 +85,17 @@ func Place(at store.Config) string {
 	}
 	return whole
 }
+
+// Server makes the HTTP server of a listening socket. It closes connections that are too slow with a request; a handler that
+// knows its client may set a later deadline for the body.
+func Server(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: slowest, ReadTimeout: slowest, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	}
+}
+
+// slowest is the longest time of a request of a client that has shown no token.
+const slowest = 10 * time.Second
 
 // socketMode lets the user and the group of the process connect to a Unix socket. The group is the homeserver's, if it runs as
 // another user.

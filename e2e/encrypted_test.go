@@ -53,7 +53,7 @@ func TestEncryptedInvite(t *testing.T) {
 			s.refused(t, s.owner, s.room, "!invite "+string(s.owner.ID), "already")
 			s.guest.Join(s.room)
 			s.owner.AwaitMember(s.room, s.guest.ID, "join")
-			s.refused(t, s.guest, s.room, "!invite nobody", "Usage")
+			s.refused(t, s.guest, s.room, "!invite", "Usage")
 			s.allSecret(t, s.room)
 		})
 	}

@@ -87,7 +87,7 @@ func TestRollingUpgrade(t *testing.T) {
 	old.Kill()
 	f.say()
 	start(old)
-	if log := old.Tail(1000); !strings.Contains(log, "upgraded by a newer version, with which this one can go on") {
+	if log := old.Tail(1000); !strings.Contains(log, "Database of a newer version") {
 		t.Error("an old one that starts on the newer database does not say so")
 	}
 	f.say()

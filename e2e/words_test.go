@@ -13,7 +13,7 @@ func TestHelpPingWhy(t *testing.T) {
 	answer := func(command string) string {
 		return s.owner.AwaitReply(s.owner.Say(s.room, command), s.Usher.Bot).Field("body")
 	}
-	for _, word := range []string{"!invite", "!join", "!why", "<user>", "[room]"} {
+	for _, word := range []string{"!invite", "!join", "!why", "<user>", "!help invite"} {
 		if help := answer("!help"); !strings.Contains(help, word) {
 			t.Errorf("!help does not show %s: %s", word, help)
 		}

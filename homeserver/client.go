@@ -160,7 +160,7 @@ func (c *connection) do(ctx context.Context, r request) ([]byte, error) {
 		raw = c.anybody
 	}
 	free := r.open || r.name == "whoami" // asked whatever the homeserver thinks of the token
-	if !free && c.standingOf(raw).again() != nil {
+	if !free && c.standingOf(raw).refused.Load() {
 		return nil, &invites.ActError{Class: invites.ClassStopped, Code: mautrix.MUnknownToken.ErrCode, Err: errNotAsked}
 	}
 	body, err := c.ask(ctx, raw, r)

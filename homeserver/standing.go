@@ -4,66 +4,29 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"sync"
+	"sync/atomic"
 
 	"maunium.net/go/mautrix"
 
 	"usher/invites"
 )
 
-// standing remembers whether the homeserver takes a token. Once it was refused nothing is asked with it but who it belongs to.
-type standing struct {
-	mu      sync.Mutex
-	refused chan struct{} // closed when the token is taken again; nil: it is taken
-}
+// standing remembers whether the homeserver refuses a token. After a refusal, only whoami is asked with it.
+type standing struct{ refused atomic.Bool }
 
-// set notes what the homeserver thinks of the token and reports whether that is new.
-func (s *standing) set(refused bool) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if refused == (s.refused != nil) {
-		return false
-	}
-	if refused {
-		s.refused = make(chan struct{})
-		return true
-	}
-	close(s.refused)
-	s.refused = nil
-	return true
-}
-
-// again is nil, or is closed when the token is taken again.
-func (s *standing) again() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.refused
-}
+// set notes whether the homeserver refuses the token and reports whether that is new.
+func (s *standing) set(refused bool) bool { return s.refused.Swap(refused) != refused }
 
 // TokenRefused tells whether the homeserver refuses the bot's token.
-func (c *connection) TokenRefused() bool { return c.botStanding.again() != nil }
+func (c *connection) TokenRefused() bool { return c.botStanding.refused.Load() }
 
 // PuppetRefused tells whether the homeserver refuses the second registration's token.
-func (c *connection) PuppetRefused() bool { return c.puppetStanding.again() != nil }
-
-// AwaitToken waits until the homeserver takes the bot's token, or for ctx.
-func (c *connection) AwaitToken(ctx context.Context) error {
-	again := c.botStanding.again()
-	if again == nil {
-		return nil
-	}
-	select {
-	case <-again:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+func (c *connection) PuppetRefused() bool { return c.puppetStanding.refused.Load() }
 
 // Recheck asks whether tokens that were refused are taken again. Nothing else finds that out.
 func (c *connection) Recheck(ctx context.Context) {
 	for _, raw := range []*mautrix.Client{c.bot, c.puppet} {
-		if raw != nil && c.standingOf(raw).again() != nil {
+		if raw != nil && c.standingOf(raw).refused.Load() {
 			c.judge(ctx, raw)
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"time"
 
@@ -58,6 +57,9 @@ func Doctor(ctx context.Context, cfg *config.Config, out io.Writer) error {
 	d.say("config", finding{well: true, found: room.Say("doctor.config")})
 	d.say("database", d.database(ctx))
 	d.say("keys", d.keys(ctx))
+	if running, found := d.running(ctx); found {
+		d.say("usher", running)
+	}
 	reachable := d.homeserver(ctx)
 	d.say("homeserver", reachable)
 	if reachable.well {
@@ -98,6 +100,9 @@ func (d *doctor) database(ctx context.Context) finding {
 		return unopened(at, "database.type and database.uri", err)
 	}
 	defer func() { _ = s.Close() }()
+	if damaged := s.Check(ctx); damaged != nil {
+		return finding{found: room.Say("doctor.damaged", "place", connect.Place(at), "error", damaged), remedy: room.Say("remedy.damaged")}
+	}
 	return committed(at, s.Ping(ctx))
 }
 
@@ -182,9 +187,9 @@ func (d *doctor) puppet(ctx context.Context) finding {
 // wayBack asks the homeserver to call Usher. If no Usher is running, doctor itself answers the call.
 func (d *doctor) wayBack(ctx context.Context) finding {
 	if listener, err := connect.Listen(d.cfg.Appservice.Listen); err == nil {
-		intake := appservice.NewIntake(appservice.IntakeOptions{Token: d.cfg.Appservice.HSToken.Reveal(), Log: zerolog.Nop()})
+		intake := appservice.NewIntake(appservice.IntakeOptions{Tokens: appservice.Tokens{HS: d.cfg.Appservice.HSToken.Reveal(), Query: d.cfg.Appservice.QueryToken}, Log: zerolog.Nop()})
 		intake.Drain() // the homeserver keeps its transactions for a running Usher
-		server := &http.Server{Handler: intake, ReadHeaderTimeout: 10 * time.Second}
+		server := connect.Server(intake)
 		go func() { _ = server.Serve(listener) }()
 		defer func() { _ = server.Close() }()
 	}

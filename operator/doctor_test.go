@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"usher/config"
+	"usher/store"
+	"usher/words"
 )
 
 // answers are the bodies of a stub homeserver, by the end of the path. A body with an errcode is an answer with status 401 for
@@ -91,5 +94,57 @@ func TestDoctor(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestDoctorAsksTheRunningUsher: doctor says why the Usher that runs with the config is not ready. Another program on its port is not Usher.
+func TestDoctorAsksTheRunningUsher(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"ready":false,"reasons":["the database can't take transactions"]}`: "✗ usher       the Usher that runs here is not ready: the database can't take transactions",
+		`{"ready":true,"reasons":[]}`:                                        "✓ usher ",
+		`hello`:                                                              "",
+	} {
+		usher := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }))
+		defer usher.Close()
+		hs := httptest.NewServer(answers{"/versions": `{}`})
+		defer hs.Close()
+		cfg := config.Default()
+		cfg.Homeserver = config.Homeserver{Address: hs.URL, Domain: "example.org"}
+		cfg.Appservice.Listen = usher.Listener.Addr().String()
+		cfg.Database.URI = config.Secret(filepath.Join(t.TempDir(), "usher.db"))
+		var out bytes.Buffer
+		if err := Doctor(t.Context(), cfg, &out); !errors.Is(err, ErrUnwell) {
+			t.Error(err)
+		}
+		if !strings.Contains(out.String(), want) || want == "" && strings.Contains(out.String(), " usher ") {
+			t.Errorf("%s: %s", body, out.String())
+		}
+	}
+}
+
+// TestDoctorFindsDamage: in whichever table or index it is.
+func TestDoctorFindsDamage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "usher.db")
+	s, err := store.Open(t.Context(), store.Config{Type: "sqlite", URI: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var page, size int64
+	err = errors.Join(s.SQL().QueryRow(`SELECT rootpage FROM sqlite_master WHERE name = 'ledger_inviter'`).Scan(&page), s.SQL().QueryRow(`PRAGMA page_size`).Scan(&size), s.Close())
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = file.WriteAt(bytes.Repeat([]byte{0xAA}, int(size)), (page-1)*size); err != nil {
+		t.Fatal(err)
+	}
+	_ = file.Close()
+	d := &doctor{cfg: config.Default()}
+	d.cfg.Database.URI = config.Secret(path)
+	if f := d.database(t.Context()); f.well || !strings.Contains(words.For("").Text(f.found), "damaged") {
+		t.Errorf("%+v", f)
 	}
 }

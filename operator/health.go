@@ -2,6 +2,7 @@ package operator
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 // Names of faults, as the metrics show them.
 const (
 	faultDatabase = "database"
+	faultCommits  = "transactions"
 	faultToken    = "as_token"
 	faultPuppet   = "puppet_token"
 	faultDevice   = "device"
@@ -26,6 +28,7 @@ var faultReasons = []struct {
 	reason room.Phrase
 }{
 	{faultDatabase, room.Say("ready.database")},
+	{faultCommits, room.Say("ready.transactions")},
 	{faultToken, room.Say("ready.as_token")},
 	{faultDevice, room.Say("ready.device")},
 	{faultPeer, room.Say("ready.peer")},
@@ -61,21 +64,52 @@ type Health struct {
 	Peer     Peer   // nil: there is only this process
 
 	stopping atomic.Bool
+	failing  atomic.Bool // the last transaction could not be committed
+
+	mu    sync.Mutex
+	asked time.Time // when the answers below were found
+	lost  bool      // the database can't commit
+	alone bool      // the active process can't be reached
+}
+
+// freshFor is how long an answer of the database and of the active process counts: anybody may ask for /ready, and asking
+// costs a commit.
+const freshFor = time.Second
+
+// Committed notes whether a transaction of the homeserver could be committed. It implements appservice.Health. Ping alone does not tell:
+// one table may be damaged while another one is not.
+func (h *Health) Committed(err error) { h.failing.Store(err != nil) }
+
+// Failing reports whether the last transaction could not be committed.
+func (h *Health) Failing() bool { return h.failing.Load() }
+
+// probe asks the database and the active process, at most once in freshFor, however many ask at the same time.
+func (h *Health) probe() (lost, alone bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.asked.IsZero() || time.Since(h.asked) >= freshFor {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		h.lost = h.Database.Ping(ctx) != nil
+		h.alone = h.Peer != nil && h.Peer.Unreachable(ctx)
+		h.asked = time.Now()
+	}
+	return h.lost, h.alone
 }
 
 // Stop makes /ready answer 503 from now on: the process shuts down.
 func (h *Health) Stop() { h.stopping.Store(true) }
 
-// Faults tells for each known fault, by its name in the metrics, whether it is present now.
+// Faults tells for each known fault, by its name in the metrics, whether it is present now, or was within the last second.
 func (h *Health) Faults() map[string]bool {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
+	lost, alone := h.probe()
 	return map[string]bool{
-		faultDatabase: h.Database.Ping(ctx) != nil,
+		faultDatabase: lost,
+		faultCommits:  h.failing.Load(),
 		faultToken:    h.Tokens.TokenRefused(),
 		faultPuppet:   h.Tokens.PuppetRefused(),
 		faultDevice:   h.Device != nil && !h.Device.Ready(),
-		faultPeer:     h.Peer != nil && h.Peer.Unreachable(ctx),
+		faultPeer:     alone,
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/pprof"
-	"time"
 
 	"github.com/rs/zerolog"
 
@@ -34,7 +33,7 @@ func (m Monitor) Start(cfg config.Metrics) (stop func(), err error) {
 		return nil, fmt.Errorf("%w: metrics: %w", connect.ErrListen, err)
 	}
 	m.watch()
-	server := &http.Server{Handler: m.handler(cfg.Pprof), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	server := connect.Server(m.handler(cfg.Pprof))
 	go func() { _ = server.Serve(listener) }() // returns when the server is closed
 	m.Log.Info().Stringer("address", listener.Addr()).Bool("pprof", cfg.Pprof).Msg("Metrics listener started")
 	return func() { _ = server.Close() }, nil

@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,6 +67,8 @@ func TestMonitor(t *testing.T) {
 			t.Errorf("%s (profiles %v): %d %.200s", c.path, c.profiles, status, body)
 		}
 	}
+	next := func() { time.Sleep(freshFor) } // an answer counts for a second
+	next()
 	m.Health.Peer = unreachable{}
 	if status, body := get(false, "/ready"); status != 503 || !strings.Contains(body, "no other process is active") {
 		t.Errorf("while no process is active: %d %s", status, body)
@@ -77,6 +81,7 @@ func TestMonitor(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
+	next()
 	if status, body := get(false, "/ready"); status != 503 || !strings.Contains(body, "database") {
 		t.Errorf("without a database: %d %s", status, body)
 	}
@@ -95,5 +100,53 @@ func TestMonitorStarts(t *testing.T) {
 	}
 	if _, err := m.Start(config.Metrics{Enabled: true, Listen: "no address"}); !errors.Is(err, connect.ErrListen) {
 		t.Error(err)
+	}
+}
+
+// counted counts the commits that health causes.
+type counted struct {
+	Database
+	pings atomic.Int32
+}
+
+func (c *counted) Ping(context.Context) error {
+	c.pings.Add(1)
+	time.Sleep(10 * time.Millisecond)
+	return nil
+}
+
+// TestReadyIsCached: anybody may ask whether Usher is ready, and causes no more than one commit in a second.
+func TestReadyIsCached(t *testing.T) {
+	db := &counted{}
+	h := &Health{Database: db, Tokens: taken{}}
+	var asking sync.WaitGroup
+	for range 200 {
+		asking.Go(func() {
+			if reasons := h.Reasons(); len(reasons) > 0 {
+				t.Error(reasons)
+			}
+		})
+	}
+	asking.Wait()
+	if n := db.pings.Load(); n != 1 {
+		t.Errorf("%d commits", n)
+	}
+	time.Sleep(freshFor)
+	h.Reasons()
+	if n := db.pings.Load(); n != 2 {
+		t.Errorf("%d commits after a second", n)
+	}
+}
+
+// TestReadyKnowsTransactions: a database that commits, but not what transactions bring, is not ready, and the metrics say so.
+func TestReadyKnowsTransactions(t *testing.T) {
+	h := &Health{Database: &counted{}, Tokens: taken{}}
+	h.Committed(errors.New("database disk image is malformed"))
+	if reasons := h.Reasons(); len(reasons) != 1 || !strings.Contains(reasons[0], "transactions") || !h.Faults()["transactions"] {
+		t.Error(reasons, h.Faults())
+	}
+	h.Committed(nil)
+	if reasons := h.Reasons(); len(reasons) != 0 || h.Faults()["transactions"] {
+		t.Error(reasons, h.Faults())
 	}
 }

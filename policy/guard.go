@@ -124,6 +124,34 @@ func (g *Guard) Mend(s *room.Snapshot, d *Drift, before json.RawMessage) {
 	}
 }
 
+// Remains reports whether the room still differs in something of a drift, and keeps of the drift what it still differs in.
+func (g *Guard) Remains(s *room.Snapshot, d *Drift) bool {
+	var what []Difference
+	for _, now := range g.Drifts(s) {
+		for _, one := range now.What {
+			if now.Key == d.Key && slices.ContainsFunc(d.What, func(old Difference) bool { return old.Path == one.Path }) {
+				what = append(what, one)
+			}
+		}
+	}
+	d.What = what
+	return len(what) > 0
+}
+
+// Over returns the content that sets a drift back in an event that somebody sent at the same time: the content of that event, without the
+// differences of the drift.
+func (g *Guard) Over(s *room.Snapshot, d *Drift, theirs room.Event, before json.RawMessage) json.RawMessage {
+	create := room.Key{Type: room.TypeCreate}
+	event, _ := s.Event(create)
+	then := room.NewSnapshot(room.State{Events: map[room.Key]*room.Event{create: event, d.Key: &theirs}})
+	over := Drift{Key: d.Key, What: d.What}
+	if !g.Remains(then, &over) {
+		return theirs.Content
+	}
+	g.Mend(then, &over, before)
+	return over.Content
+}
+
 // withLevels returns the content of a power levels event with the differences as they are wanted, and the rest as it is, all levels as
 // integers. It returns nil where there is no content to change: content made of nothing would take everybody's power away.
 func withLevels(s *room.Snapshot, event *room.Event, what []Difference) json.RawMessage {

@@ -208,6 +208,21 @@ func (s *db) SQL() *sql.DB {
 // Pool returns the connections to PostgreSQL, or nil on SQLite.
 func (s *db) Pool() *pgxpool.Pool { return s.pool }
 
+// Check looks for damage in the whole database, which takes some seconds for a large one. PostgreSQL is not checked.
+func (s *db) Check(ctx context.Context) error {
+	if s.dialect != dbutil.SQLite {
+		return nil
+	}
+	var found string // the first finding
+	if err := s.reads.db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&found); err != nil {
+		return err
+	}
+	if found != "ok" {
+		return errors.New(found)
+	}
+	return nil
+}
+
 // Ping commits a row. It fails on a full disk, a read-only file or a lost server.
 func (s *db) Ping(ctx context.Context) error {
 	return s.write.commit(ctx, single, func(t *tx) error {

@@ -2,13 +2,11 @@ package guard
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
-	"usher/invites/judge"
 	"usher/policy"
 	"usher/room"
 )
@@ -97,25 +95,7 @@ func (g *Guard) drifted(ctx context.Context, r id.RoomID, p *policy.InForce, d p
 	if err := g.Tell(ctx, r, report); err != nil {
 		return err
 	}
-	return g.setBack(ctx, r, p, d, report)
-}
-
-// setBack sets a drift back.
-func (g *Guard) setBack(ctx context.Context, r id.RoomID, p *policy.InForce, d policy.Drift, report Report) error {
-	_, err := g.Homeserver.SendState(ctx, r, g.Self.Bot, d.Key, d.Content)
-	audit := invites.Audit{At: g.Clock.Now(), Kind: invites.AuditEffect, Action: d.Action("").Type, Room: r, Actor: g.Self.Bot, Performer: g.Self.Bot,
-		Target: d.Changer, Verdict: string(invites.StatusDone), Code: "guard.set_back", Policy: p.Event(), Request: string(d.Event)}
-	if invites.Refused(err) {
-		code := invites.Errcode(err)
-		audit.Verdict, audit.Code = string(invites.StatusRefused), code
-		report.Acts, report.Part, report.Code, report.Because = false, "refused", code, judge.Meaning(code)
-		err = g.tellOnce(ctx, r, p, report)
-	}
-	if err != nil {
-		return fmt.Errorf("setting %s back: %w", d.Key.Type, err)
-	}
-	_, err = g.Store.Record(ctx, nil, []invites.Audit{audit})
-	return err
+	return g.setBack(ctx, r, p, d, cause.Before, report)
 }
 
 // maxTold bounds the memory of reports.

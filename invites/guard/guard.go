@@ -41,6 +41,8 @@ type Store interface {
 	ChangesOf(ctx context.Context, request string) ([]invites.Change, error)
 	// Received returns an event of the inbox, or ErrNotFound.
 	Received(ctx context.Context, event id.EventID) (invites.Received, error)
+	// SpaceChildren returns all claims of spaces on rooms.
+	SpaceChildren(ctx context.Context) ([]invites.SpaceChild, error)
 }
 
 // Homeserver shows and sets state. Errors are those of judge.Homeserver.

@@ -15,8 +15,8 @@ import (
 	"usher/room"
 )
 
-// maxAbove is how many spaces, one in the other, a room inherits from.
-const maxAbove = 4
+// MaxAbove is the number of spaces, one in the other, from which a room inherits.
+const MaxAbove = 4
 
 // Policies reads the policies in force.
 type Policies struct {
@@ -91,7 +91,7 @@ var errUnseen = errors.New("invites: what a room inherits is not known")
 func (s *Policies) above(ctx context.Context, chain []id.RoomID, viewer id.UserID, sources []policy.Source) ([]policy.Source, error) {
 	r := chain[len(chain)-1]
 	claims := s.homeserver.Spaces(r)
-	if len(claims) == 0 || len(chain) > maxAbove {
+	if len(claims) == 0 || len(chain) > MaxAbove {
 		return sources, nil
 	}
 	parents, err := s.parents(ctx, r, viewer, claims)

@@ -66,6 +66,7 @@ type story struct {
 	cards    []question   // that may be open
 	guard    *guard.Guard
 	inbox    []invites.Received // for the guard, that may be behind
+	then     func()             // happens while the guard reports; nil: nothing
 	told     []string
 	tally    tally
 }
@@ -86,6 +87,7 @@ func newStory(t *testing.T, db *store.Store, seed uint64) *story {
 	w.guard = w.Guard
 	w.guard.Tell = func(_ context.Context, _ id.RoomID, r guard.Report) error {
 		w.say("the guard reports: %s %s about %s %s", r.Kind, r.Part, r.Who, r.Code)
+		w.meantime()
 		return nil
 	}
 	for i := range 2 {
@@ -140,7 +142,7 @@ func (w *story) play(script []op) string {
 }
 
 // kinds is how many kinds of steps there are; some are several of these.
-const kinds = 137
+const kinds = 139
 
 func (w *story) step(o op) {
 	r, who, whom := w.rooms[o.a%len(w.rooms)], cast[o.b%len(cast)], cast[o.c%len(cast)]
@@ -197,6 +199,8 @@ func (w *story) step(o op) {
 		w.say("the homeserver will keep something back (%d)", w.hs.hidden)
 	case o.kind < 100:
 		w.takeBack(o)
+	case o.kind >= kinds-6 && o.kind < kinds-4:
+		w.demotion(o, w.rooms[o.a%len(w.rooms)])
 	case o.kind >= kinds-4:
 		w.lockdown(o, w.rooms[o.a%len(w.rooms)], whom)
 	default:
@@ -511,6 +515,36 @@ func (w *story) lockdown(o op, r id.RoomID, whom id.UserID) {
 	}
 	w.ask(op{e: o.e | 1}, room.Invite, r, w.oneOf(r, o.a, cast[3], "join"), whom)
 	w.hs.direct(invites.Effect{Action: room.Invite, Room: r, Performer: cast[0], Target: whom})
+}
+
+// meantime has happen what was to happen while the bot is at work.
+func (w *story) meantime() {
+	if then := w.then; then != nil {
+		w.then = nil
+		then()
+	}
+}
+
+// demotion has somebody change what a guard keeps, and loses power while the guard is at it.
+func (w *story) demotion(o op, r id.RoomID) {
+	set := func(by id.UserID, level, ban int) {
+		levels := w.levels(op{d: 1, c: 8, e: o.e}, r)
+		users, _ := levels["users"].(map[string]any)
+		users[bot.String()], users[cast[1].String()], levels["ban"] = 100, level, ban
+		delete(levels, "events")
+		w.hs.state(r, by, room.Key{Type: room.TypePowerLevels}, levels)
+	}
+	set(cast[0], 90, 50)
+	w.hs.direct(invites.Effect{Action: room.Join, Room: r, Performer: cast[1], Target: cast[1]})
+	w.hs.state(r, cast[0], policy.Key(), map[string]any{"version": 1, "guard": map[string]any{"mode": "enforce", "levels": map[string]any{"ban": 50}}})
+	w.guarding()
+	set(cast[1], 90, pick(o.a, 25, 75))
+	w.then = func() {
+		w.tally.add("demoted in mid-act")
+		set(cast[0], pick(o.b, 0, 50), pick(o.c, 25, 75, 50))
+	}
+	w.guarding()
+	w.then = nil
 }
 
 // court makes work for those who decide: an invitation that needs approval, a knock, and votes, not all of them good.

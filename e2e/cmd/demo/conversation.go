@@ -9,13 +9,10 @@ import (
 	"usher/e2e/harness"
 )
 
-// stranger is somebody whom carol would like to bring.
-const stranger = "@dave:localhost"
-
 // conversation is what the demo shows.
 func (s *show) conversation() {
-	alice, bob, carol := s.account("alice"), s.account("bob"), s.account("carol")
-	s.step("", "accounts @alice, @bob and @carol")
+	alice, bob, carol, dave := s.account("alice"), s.account("bob"), s.account("carol"), s.account("dave")
+	s.step("", "accounts @alice, @bob, @carol and @dave")
 	room := alice.CreateRoom(harness.RoomOptions{Name: "The Salon", Invite: []id.UserID{carol.ID}, Power: map[string]any{"invite": 50}})
 	carol.Join(room)
 	s.step("", "a private room of alice's, “The Salon”, with carol in it; to invite there takes power 50")
@@ -41,9 +38,9 @@ func (s *show) conversation() {
 	alice.AwaitMember(room, bob.ID, "join")
 	s.step("bob", s.act("joins"))
 
-	s.answered(carol, room, "!invite "+stranger, "invite.power")
-	s.answered(carol, room, "!why "+stranger, "invite.power")
-	s.answered(alice, room, "!why "+stranger, "Allowed")
+	s.answered(carol, room, "!invite "+string(dave.ID), "invite.power")
+	s.answered(carol, room, "!why "+string(dave.ID), "invite.power")
+	s.answered(alice, room, "!why "+string(dave.ID), "Allowed")
 	s.answered(alice, room, "!invite "+string(bob.ID), "already")
 	s.answered(alice, room, "!ping", "Usher")
 }

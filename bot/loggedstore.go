@@ -25,29 +25,29 @@ type loggedStore struct {
 }
 
 // Record logs decided rows.
-func (j loggedStore) Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, spend ...invites.Charge) ([]invites.Change, error) {
-	stored, err := j.Store.Record(ctx, rows, audit, spend...)
+func (l loggedStore) Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, spend ...invites.Charge) ([]invites.Change, error) {
+	stored, err := l.Store.Record(ctx, rows, audit, spend...)
 	for _, row := range stored {
-		j.about(j.log.Info(), row).Stringer("actor", row.Actor).Stringer("performer", row.Performer).
+		l.about(l.log.Info(), row).Stringer("actor", row.Actor).Stringer("performer", row.Performer).
 			Str("status", string(row.Status)).Str("code", row.Code).Msg("Decided")
 	}
 	return stored, err
 }
 
 // Claim logs attempts.
-func (j loggedStore) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]invites.Change, error) {
-	claimed, err := j.Store.Claim(ctx, rows, now, lease)
+func (l loggedStore) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]invites.Change, error) {
+	claimed, err := l.Store.Claim(ctx, rows, now, lease)
 	for _, row := range claimed {
-		j.about(j.log.Debug(), row).Int("attempt", row.Attempt).Msg("Attempt")
+		l.about(l.log.Debug(), row).Int("attempt", row.Attempt).Msg("Attempt")
 	}
 	return claimed, err
 }
 
 // Settle logs outcomes.
-func (j loggedStore) Settle(ctx context.Context, settlements ...invites.Settlement) error {
-	err := j.Store.Settle(ctx, settlements...)
+func (l loggedStore) Settle(ctx context.Context, settlements ...invites.Settlement) error {
+	err := l.Store.Settle(ctx, settlements...)
 	for _, s := range settlements {
-		line := j.log.Info().Err(err).Int64("invitation", s.ID).Int("attempt", s.Attempt).Str("status", string(s.Status)).Str("code", s.Code)
+		line := l.log.Info().Err(err).Int64("invitation", s.ID).Int("attempt", s.Attempt).Str("status", string(s.Status)).Str("code", s.Code)
 		if s.Status == invites.StatusOpen {
 			line = line.Time("again_at", s.DueAt)
 		}
@@ -57,14 +57,14 @@ func (j loggedStore) Settle(ctx context.Context, settlements ...invites.Settleme
 }
 
 // Handled logs ended events.
-func (j loggedStore) Handled(ctx context.Context, event id.EventID) error {
-	err := j.Store.Handled(ctx, event)
-	j.log.Debug().Err(err).Stringer("event", event).Msg("Handled")
+func (l loggedStore) Handled(ctx context.Context, event id.EventID) error {
+	err := l.Store.Handled(ctx, event)
+	l.log.Debug().Err(err).Stringer("event", event).Msg("Handled")
 	return err
 }
 
 // about adds a row's ids to a line.
-func (j loggedStore) about(line *zerolog.Event, row invites.Change) *zerolog.Event {
+func (l loggedStore) about(line *zerolog.Event, row invites.Change) *zerolog.Event {
 	return line.Int64("invitation", row.ID).Str("event", row.Request).Stringer("room", row.Room).
 		Str("action", string(row.Action)).Stringer("target", row.Target)
 }

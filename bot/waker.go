@@ -1,0 +1,133 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"usher/appservice"
+	"usher/homeserver"
+	"usher/invites"
+	"usher/loop"
+	"usher/operator"
+)
+
+// pinger asks the homeserver to call the application service of a registration.
+type pinger interface {
+	Ping(ctx context.Context, appservice, txn string) error
+}
+
+// waker has the homeserver call Usher, by an appservice ping, when transactions may have piled up there. A homeserver whose
+// transactions failed waits longer and longer before it tries again, Synapse up to 512 s. A ping that reaches Usher ends this wait.
+//
+// It pings when this process becomes the active one, when transactions can be committed again, and when no transaction has come for
+// a while: then either nobody speaks, or the homeserver can't reach Usher, which the ping finds out. Where the homeserver has no ping,
+// as Dendrite, it does nothing.
+type waker struct {
+	homeserver pinger
+	id         string // of the registration
+	hearing    *appservice.Hearing
+	log        zerolog.Logger
+	now        chan struct{} // has a value when a ping is wanted at once
+}
+
+func newWaker(homeserver pinger, id string, hearing *appservice.Hearing, log zerolog.Logger) *waker {
+	return &waker{homeserver: homeserver, id: id, hearing: hearing, log: log, now: make(chan struct{}, 1)}
+}
+
+// Wake asks for a ping at once. It does not block.
+func (w *waker) Wake() {
+	select {
+	case w.now <- struct{}{}:
+	default:
+	}
+}
+
+const (
+	quietFor  = time.Minute // without a transaction, before a ping
+	againLast = time.Minute // longest pause between two pings that fail
+)
+
+// Run pings until ctx ends, once at the beginning.
+func (w *waker) Run(ctx context.Context) {
+	pause, deaf := loop.Backoff{First: firstPause, Last: againLast}, false
+	for n := 0; ctx.Err() == nil; n++ {
+		asked := time.Now()
+		err := w.homeserver.Ping(ctx, w.id, fmt.Sprintf("usher-%d-%d", asked.UnixMilli(), n))
+		switch {
+		case err == nil:
+			w.hearing.Called(time.Now())
+			if deaf {
+				w.log.Info().Msg("The homeserver reaches Usher again")
+			}
+			deaf = false
+			pause.Reset()
+			w.await(ctx, func() time.Duration { return quietFor - time.Since(later(asked, w.hearing.Last())) })
+			continue
+		case errors.Is(err, homeserver.ErrUnsupported):
+			w.await(ctx, nil)
+			continue
+		case unreached(err):
+			w.hearing.Unable()
+			if !deaf {
+				w.log.Warn().Err(err).Msg("The homeserver can't reach Usher, so Usher hears nothing: usher doctor finds out more")
+			}
+			deaf = true
+		}
+		at := time.Now().Add(pause.Next())
+		w.await(ctx, func() time.Duration { return time.Until(at) })
+	}
+}
+
+// await waits until Wake is called, or until left says that no time is left; nil: for ever.
+func (w *waker) await(ctx context.Context, left func() time.Duration) {
+	for ctx.Err() == nil {
+		var over <-chan time.Time
+		if left != nil {
+			wait := left()
+			if wait <= 0 {
+				return
+			}
+			over = time.After(wait)
+		}
+		select {
+		case <-over:
+		case <-w.now:
+			return
+		case <-ctx.Done():
+		}
+	}
+}
+
+// unreached reports whether the homeserver answered that it could not call Usher.
+func unreached(err error) bool {
+	code := invites.Errcode(err)
+	return code == "M_URL_NOT_SET" || strings.HasSuffix(code, "CONNECTION_FAILED") || strings.HasSuffix(code, "CONNECTION_TIMEOUT") ||
+		strings.HasSuffix(code, "BAD_STATUS")
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// wakingHealth is the health of the process, and wakes the homeserver when transactions can be committed again.
+type wakingHealth struct {
+	*operator.Health
+	waker *waker
+}
+
+// Committed implements appservice.Health.
+func (h wakingHealth) Committed(err error) {
+	failed := h.Failing()
+	h.Health.Committed(err)
+	if failed && err == nil {
+		h.waker.Wake()
+	}
+}

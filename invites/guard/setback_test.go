@@ -1,0 +1,86 @@
+package guard_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites/guard"
+	"usher/policy"
+	"usher/room"
+)
+
+// TestGuardSetBackDemotion: a set-back undoes no demotion that happens while the guard is at it, before it reads the state or after.
+func TestGuardSetBackDemotion(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		t.Run(map[bool]string{false: "before it is read", true: "after it is read"}[after], func(t *testing.T) {
+			w := newWatch(t, `{"version":1,"guard":{"mode":"enforce","levels":{"kick":50}}}`)
+			levels := func(by id.UserID, carols, kick int) {
+				w.HS.Set(lobby, room.TypePowerLevels, "", by, object{"kick": kick, "invite": 50, "users": object{alice.String(): 100, bot.String(): 100, carol.String(): carols}})
+			}
+			levels(alice, 90, 50)
+			demote := func() error {
+				w.HS.BeforeState, w.crash = nil, nil
+				levels(alice, 0, 10)
+				return nil
+			}
+			if after {
+				w.HS.BeforeState = demote
+			} else {
+				w.crash = func(guard.Report) error { return demote() }
+			}
+			levels(carol, 90, 10)
+			if err := w.see(t, room.TypePowerLevels, ""); err != nil {
+				t.Fatal(err)
+			}
+			snap, err := w.HS.Snapshot(t.Context(), lobby, "", nil, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			power, _ := snap.Power(carol)
+			if kick, _ := snap.NamedLevel("kick"); power != 0 || kick != 50 {
+				t.Errorf("carol has %d, kick takes %d", power, kick)
+			}
+		})
+	}
+}
+
+// TestGuardSetBackMeanwhile: what somebody else has put right, and what the policy does not want any more, is left as it is.
+func TestGuardSetBackMeanwhile(t *testing.T) {
+	for name, now := range map[string]func(w *watch){
+		"put right": func(w *watch) {
+			w.HS.Set(lobby, room.TypeJoinRules, "", alice, object{"join_rule": "invite", "by": "alice"})
+		},
+		"not wanted": func(w *watch) { w.HS.Set(lobby, policy.EventType, "", alice, json.RawMessage(`{}`)) },
+		"off": func(w *watch) {
+			w.HS.Set(lobby, policy.EventType, "", alice, json.RawMessage(`{"version":1,"guard":{"mode":"watch","join_rule":"invite"}}`))
+		},
+		"put right in the last moment": func(w *watch) {
+			w.HS.BeforeState = func() error {
+				w.HS.BeforeState = nil
+				w.HS.Set(lobby, room.TypeJoinRules, "", alice, object{"join_rule": "invite", "by": "alice"})
+				return nil
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWatch(t, door)
+			w.crash = func(guard.Report) error {
+				now(w)
+				return nil
+			}
+			if err := w.set(t, carol, "public"); err != nil {
+				t.Fatal(err)
+			}
+			snap, err := w.HS.Snapshot(t.Context(), lobby, "", nil, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			event, _ := snap.Event(room.Key{Type: room.TypeJoinRules})
+			if rule, _ := snap.JoinRule(); rule == "invite" && string(event.Content) != `{"by":"alice","join_rule":"invite"}` || rule != "invite" && event.Sender != carol {
+				t.Errorf("%s by %s", event.Content, event.Sender)
+			}
+		})
+	}
+}
