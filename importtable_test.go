@@ -30,7 +30,7 @@ var mayImport = map[string][]string{
 	"appservice": {"events", "exactjson", "invites", "room", mautrix + "/id", zerolog},
 	"homeserver": {"exactjson", "invites", "room", "words", mautrix, mautrix + "/...", zerolog},
 	"store":      {"invites", "room", mautrix + "/id", "database/sql", "go.mau.fi/util/dbutil", "github.com/jackc/pgx/v5/...", "modernc.org/sqlite/..."},
-	"jobs":       {"invites", "loop", "store", "github.com/riverqueue/river/..."},
+	"jobs":       {"invites", "loop", mautrix + "/id"},
 	"loop":       {},
 	"metrics":    {"invites", mautrix + "/id", "github.com/prometheus/client_golang/..."},
 

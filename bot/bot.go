@@ -37,6 +37,7 @@ type bot struct {
 	domain  *domain
 	runner  *commands.Runner
 	jobs    *jobs.Queue
+	swept   int // due rows that the last sweeps have listed
 	chat    *chat.Chat
 	intake  *appservice.Intake
 	closers []func()

@@ -44,15 +44,10 @@ func (p *process) build(ctx context.Context) (*bot, error) {
 		b.close()
 		return nil, fmt.Errorf("%w: that of the keys: %w", connect.ErrDatabase, err)
 	}
-	var err error
-	b.jobs, err = jobs.New(ctx, jobs.Config{
-		Store: p.store, Deliver: b.deliver, Sweep: b.sweep, SweepEvery: sweepEvery, Clean: b.clean, Workers: p.cfg.Delivery.Workers,
+	b.jobs = jobs.New(jobs.Config{
+		Deliver: b.deliver, Turns: turns{b.store, b.self.Domain}, Sweep: b.sweep, SweepEvery: sweepEvery, Clean: b.clean, Workers: p.cfg.Delivery.Workers,
 		HardStop: reserve(p.cfg.ShutdownTimeout), Logger: slogger(b.log), Clock: clock{},
 	})
-	if err != nil {
-		b.close()
-		return nil, fmt.Errorf("%w: the queue: %w", connect.ErrDatabase, err)
-	}
 	b.compose(p.cfg, p.version)
 	b.runner.Age.Hearing = p.hearing
 	b.intake = b.newIntake(p)
@@ -163,9 +158,7 @@ func (b *bot) start(ctx, work context.Context) error {
 	if err := errors.Join(b.resume(ctx, work), b.chat.Load(ctx)); err != nil {
 		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
-	if err := b.jobs.Start(work); err != nil {
-		return fmt.Errorf("%w: the queue: %w", connect.ErrDatabase, err)
-	}
+	b.jobs.Start()
 	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run}
 	if b.device != nil {
 		parts = append(parts, b.device.Run)
@@ -244,13 +237,29 @@ func (b *bot) deliver(ctx context.Context, rows ...int64) ([]invites.Outcome, er
 	return b.chat.Status.Deliver(ctx, rows...)
 }
 
-// sweep does regular work, and lists the due rows: some may have no job.
+// sweep does regular work, and lists rows that are due, one part after the other.
 func (b *bot) sweep(ctx context.Context) ([]int64, error) {
 	b.chat.Cards.Sweep(ctx)
 	if err := b.chat.Rooms.Expire(ctx); err != nil && ctx.Err() == nil {
 		b.log.Warn().Err(err).Msg("Expired invitations not withdrawn")
 	}
-	return b.store.Due(ctx, time.Now(), sweepLimit)
+	due, err := b.store.Due(ctx, time.Now(), b.swept, sweepLimit)
+	if b.swept += sweepLimit; len(due) < sweepLimit {
+		b.swept = 0
+	}
+	return due, err
+}
+
+// turns implements jobs.Turns.
+type turns struct {
+	store  loggedStore
+	domain string
+}
+
+// Turns implements jobs.Turns.
+func (t turns) Turns(ctx context.Context, rows []int64) ([]invites.Turn, error) {
+	waiting, err := t.store.Waiting(ctx, rows)
+	return delivery.Turns(t.domain, waiting), err
 }
 
 // clean deletes rows after their time.

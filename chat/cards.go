@@ -69,6 +69,7 @@ type CardDesk struct {
 	runner *commands.Runner
 	open   OpenCards
 	sender *Sender
+	limits *Limits
 	status *StatusMessages
 	log    zerolog.Logger
 }
@@ -116,8 +117,8 @@ func (d *CardDesk) postOf(ctx context.Context, command id.EventID) error {
 // part names a part of a card, for transaction ids of its own.
 func part(c invites.Card, name string) string { return fmt.Sprintf("card %d %s", c.ID, name) }
 
-// post shows one card. Where its room does not let the bot speak, nobody can decide it, so it is cancelled. The notice of a confirmation is
-// the answer to its command.
+// post shows one card, at a later review if its room has had enough answers for now. Where its room does not let the bot speak, nobody can
+// decide it, so it is cancelled. The notice of a confirmation is the answer to its command.
 func (d *CardDesk) post(ctx context.Context, c invites.Card) error {
 	var notice id.EventID
 	var err error
@@ -128,6 +129,9 @@ func (d *CardDesk) post(ctx context.Context, c invites.Card) error {
 		}
 		notice = ev.Answer
 	} else if c.Code != invites.CodeNoRoom {
+		if !d.limits.mayPost(c.ShownIn) {
+			return nil
+		}
 		content := d.runner.Card(c, 0, 0).Notice(commands.Message{})
 		if notice, err = d.sender.message(ctx, c.ShownIn, transaction(c.Command, part(c, "notice")), content); err != nil {
 			return err

@@ -137,7 +137,7 @@ func New(o Options) *Chat {
 	}
 	c.Cards = &CardDesk{
 		store: o.Stores.Cards, cases: o.Cases.Cards, knocks: o.Cases.Knocks, runner: o.Runner, open: o.Index.Cards, sender: sender,
-		status: c.Status, log: o.Log,
+		limits: limits, status: c.Status, log: o.Log,
 	}
 	c.Rooms = &Rooms{
 		store: o.Stores.Rooms, spaces: o.State, invitees: o.Homeserver, pending: o.Index.Pending, guard: o.Cases.Guard,

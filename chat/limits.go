@@ -103,3 +103,12 @@ func (l *Limits) mayAnswer(ev invites.Received, reply commands.Reply) (allowed, 
 	}
 	return allowed, tell
 }
+
+// mayPost reports whether a room may get a card now. Cards count as answers.
+func (l *Limits) mayPost(r id.RoomID) bool {
+	allowed, _ := l.answers.take(r, time.Now())
+	if !allowed {
+		l.counters.Limited("answer")
+	}
+	return allowed
+}

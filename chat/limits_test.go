@@ -119,3 +119,16 @@ func TestTryingAgainIsNoFlood(t *testing.T) {
 		t.Error("one whose card waited is limited by what came after it")
 	}
 }
+
+// TestCardsAreAnswers: cards spend the answers of the room that shows them.
+func TestCardsAreAnswers(t *testing.T) {
+	l := NewLimits(0, 2, metrics.New("test", clock{}))
+	if !l.mayPost("!office:here") || !l.mayPost("!office:here") || l.mayPost("!office:here") || !l.mayPost("!other:here") {
+		t.Error("cards are not counted, or not by room")
+	}
+	var reply commands.Reply
+	reply.Text.Say("done")
+	if allowed, _ := l.mayAnswer(invites.Received{Room: "!office:here"}, reply); allowed {
+		t.Error("an answer beyond the limit")
+	}
+}

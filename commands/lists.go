@@ -21,8 +21,8 @@ func listsCommand() Command {
 		Before: []Param{inRoom()},
 		Parts: []Part{
 			{Name: "show", Run: inPolicyRoom(showLists)},
-			{Name: "watch", Params: []Param{list}, Run: inPolicyRoom(watchList)},
-			{Name: "unwatch", Params: []Param{list}, Run: inPolicyRoom(unwatchList)},
+			{Name: "watch", Params: []Param{list, takeOver()}, Run: inPolicyRoom(watchList)},
+			{Name: "unwatch", Params: []Param{list, takeOver()}, Run: inPolicyRoom(unwatchList)},
 		},
 		Run: inPolicyRoom(showLists),
 	}

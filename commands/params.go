@@ -113,6 +113,8 @@ func flag(key string, about room.Phrase) Param {
 
 func dryRun() Param { return flag("dry-run", room.Say("param.dry_run")) }
 
+func takeOver() Param { return flag("take-over", room.Say("param.take_over")) }
+
 func asBot() Param { return flag("as-bot", room.Say("param.as_bot")) }
 
 func (p Param) optional() Param {

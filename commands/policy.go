@@ -27,15 +27,15 @@ func policyCommand() Command {
 		Before: []Param{inRoom()},
 		Parts: []Part{
 			{Name: "show", Run: inPolicyRoom(showPolicy)},
-			{Name: "set", Params: []Param{change, line("value", room.Say("param.value"), change.missing)}, Run: inPolicyRoom(setPolicy)},
-			{Name: "unset", Params: []Param{field}, Run: inPolicyRoom(unsetPolicy)},
+			{Name: "set", Params: []Param{change, line("value", room.Say("param.value"), change.missing), takeOver()}, Run: inPolicyRoom(setPolicy)},
+			{Name: "unset", Params: []Param{field, takeOver()}, Run: inPolicyRoom(unsetPolicy)},
 			{Name: "reset", Run: inPolicyRoom(resetPolicy)},
 			{Name: "history", Run: inPolicyRoom(policyHistory)},
 			{Name: "test", Params: testParams(), Run: inPolicyRoom(testPolicy)},
 			{Name: "copy",
-				Params: []Param{other}, Run: inPolicyRoom(copyPolicy)},
+				Params: []Param{other, takeOver()}, Run: inPolicyRoom(copyPolicy)},
 			{Name: "preset",
-				Params: []Param{aWord("name", room.Say("param.preset"), room.Phrase{}).optional()}, Run: inPolicyRoom(presetPolicy)},
+				Params: []Param{aWord("name", room.Say("param.preset"), room.Phrase{}).optional(), takeOver()}, Run: inPolicyRoom(presetPolicy)},
 			{Name: "fields", Params: []Param{aWord("part", room.Say("param.part"), room.Phrase{}).optional()}, Run: inPolicyRoom(policyFields)},
 		},
 		Run: inPolicyRoom(showPolicy),
@@ -149,7 +149,13 @@ func (c *Call) own(ctx context.Context, in id.RoomID) (policy.Layer, error) {
 
 // write sets the room's policy and says so.
 func (c *Call) write(ctx context.Context, in id.RoomID, layer policy.Layer, say room.Phrase) (reply Reply, err error) {
-	by, err := c.Policies.Write(ctx, c.Message.Event, in, c.Message.Sender, layer)
+	return c.edit(ctx, requests.Edit{Room: in, Layer: layer}, say)
+}
+
+// edit carries out a change of a policy for the sender of the command.
+func (c *Call) edit(ctx context.Context, e requests.Edit, say room.Phrase) (reply Reply, err error) {
+	e.Command, e.Actor, e.TakeOver = c.Message.Event, c.Message.Sender, c.has("take-over")
+	by, err := c.Policies.Write(ctx, e)
 	if err != nil {
 		return reply, err
 	}
@@ -184,7 +190,7 @@ func setPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	}
 	field, _ := policy.Lookup(path)
 	doc := policy.Merge(policy.Source{Layer: layer}).Document
-	return c.write(ctx, in, layer, field.Phrase(&doc))
+	return c.edit(ctx, requests.Edit{Room: in, Layer: layer, Field: path}, field.Phrase(&doc))
 }
 
 func unsetPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
@@ -238,7 +244,11 @@ func copyPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	if layer.Empty() {
 		return Reply{}, fault(room.Say("policy.empty", "room", from))
 	}
-	return c.write(ctx, in, layer, room.Say("policy.copied", "room", from))
+	source, err := c.Judge.Policies.Own(ctx, from, c.Message.Sender)
+	if err != nil {
+		return Reply{}, err
+	}
+	return c.edit(ctx, requests.Edit{Room: in, Layer: source.Layer, From: &source}, room.Say("policy.copied", "room", from))
 }
 
 func policyHistory(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err error) {

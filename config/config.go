@@ -168,7 +168,7 @@ func Default() *Config {
 		Commands:        Commands{Prefix: "!", MaxAge: 10 * time.Minute, PerMinute: 30, AnswersPerMinute: 60},
 		Database:        Database{Type: TypeSQLite, URI: "file:usher.db", MaxOpenConns: 8, MaxIdleConns: 2},
 		Encryption:      Encryption{Enabled: true, ShareKeysWith: ShareAll, WaitForKeys: 10 * time.Minute},
-		Delivery:        Delivery{AtOnce: 5, Workers: 4, GiveUpAfter: 24 * time.Hour},
+		Delivery:        Delivery{AtOnce: 5, Workers: 16, GiveUpAfter: 24 * time.Hour},
 		ShutdownTimeout: 10 * time.Second,
 		Metrics:         Metrics{Listen: "127.0.0.1:9339"},
 		Logging: Logging{

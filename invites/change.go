@@ -139,6 +139,7 @@ const (
 	CodeStopped  = "token_refused"      // the homeserver refuses Usher's own token
 	CodeAutoJoin = "join.auto"          // the invitee's operator configured that they join at once
 	CodeLimited  = "M_LIMIT_EXCEEDED"   // open: the homeserver named a time to wait
+	CodeTrouble  = "M_UNKNOWN"          // open: the homeserver has trouble of its own
 	CodeServer   = "server.unreachable" // the homeserver can't reach the other server that the change needs
 	CodeTurn     = "limit.turn"         // open: other rows wait for the same limit before this one; nothing was sent
 )

@@ -1,16 +1,17 @@
-// Package jobs wakes delivery: at once, at a later time, and again after a crash. It is River on the store's database, and a
-// sweep.
+// Package jobs wakes delivery: at once, at a later time, and again after a crash. It shares the attempts at rows fairly.
 //
-// The row of a change is the truth, and a job is a wake-up: it carries ids of rows and no facts. One wake-up too many is harmless,
-// because delivery claims a row before it acts. A lost wake-up is a delay: the sweep asks the store for due rows every
-// Config.SweepEvery and wakes the rows without a job.
+// The row of a change is the truth, and the queue keeps ids of rows in memory only. One wake-up too many is harmless, because
+// delivery claims a row before it acts. A lost wake-up is a delay: the sweep asks the store for due rows every Config.SweepEvery.
 //
-//	q, err := jobs.New(ctx, jobs.Config{Store: s, Deliver: deliver, Sweep: due, Clean: clean, Logger: log, Clock: clock})
-//	err = q.Wake(ctx, at, rows...) // works from here on
-//	err = q.Start(ctx)             // Deliver is called from here on
+//	q := jobs.New(jobs.Config{Deliver: deliver, Turns: store, Sweep: due, Clean: clean, Logger: log, Clock: clock})
+//	err := q.Wake(ctx, at, rows...) // works from here on
+//	q.Start()                       // Deliver is called from here on
 //	err = q.Stop(ctx)
 //
-// Only one process may start a Queue on a database. The package knows no Matrix, and nothing of a row but its id.
+// Rows take turns by priority, then by actor, then by the other server that a change needs. See turns for the shares. So one user who
+// invites thousands of people of a server that does not answer delays nobody else.
+//
+// Only one process may start a Queue on a database. The package knows no Matrix, and nothing of a row but its turn.
 package jobs
 
 import (
@@ -18,29 +19,25 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
-
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
-	"github.com/riverqueue/river/riverdriver/riversqlite"
 
 	"usher/invites"
 	"usher/loop"
-	"usher/store"
 )
 
 // Config is the settings of a Queue. Fields without a default are required.
 type Config struct {
-	Store *store.Store
 	// Deliver works on some rows and returns one outcome for each. The queue logs an error or a panic and tries the rows again
 	// later.
 	Deliver func(ctx context.Context, rows ...int64) ([]invites.Outcome, error)
-	// Sweep returns due rows, a bounded number, the oldest first. The queue wakes each row without a job.
+	Turns   Turns
+	// Sweep returns due rows, a bounded number. The queue leaves out rows that it has.
 	Sweep func(ctx context.Context) ([]int64, error)
 	// Clean deletes old rows.
 	Clean   func(ctx context.Context) error
-	Workers int           // Deliver calls at the same time; 0: 4
+	Workers int           // Deliver calls at the same time; 0: 16
 	Timeout time.Duration // of one Deliver call; 0: 2 minutes
 	Logger  *slog.Logger
 	Clock   invites.Clock // of Outcome.At and of the time given to Wake
@@ -50,22 +47,48 @@ type Config struct {
 	CleanEvery time.Duration // 0: 1 hour
 }
 
+// Turns knows the turns of rows.
+type Turns interface {
+	// Turns returns the turns of those rows that are open.
+	Turns(ctx context.Context, rows []int64) ([]invites.Turn, error)
+}
+
 // Queue runs deliveries. It implements invites.Queue.
 type Queue struct {
-	cfg    Config
-	client client
+	cfg Config
 
-	stopSweeper context.CancelFunc
-	sweeper     sync.WaitGroup
-	stopping    atomic.Bool // workers begin no further delivery
+	ctx     context.Context // of deliveries, sweeps and later wake-ups
+	cancel  context.CancelFunc
+	working sync.WaitGroup // deliveries
+
+	mu      sync.Mutex
+	turns   *turns
+	rows    map[int64]stage
+	free    int // workers
+	begun   bool
+	ended   bool // no further delivery begins
+	outages outages
 }
+
+// stage is where a row is in the queue.
+type stage uint8
+
+// The stages. A row without one is not in the queue.
+const (
+	waits    stage = iota + 1
+	runs           // an attempt is under way
+	runAgain       // and the row was woken again meanwhile
+)
 
 var _ invites.Queue = (*Queue)(nil)
 
-// New upgrades the tables of the queue. Wake works from then on. Deliveries begin with Start.
-func New(ctx context.Context, cfg Config) (*Queue, error) {
+// maxRows bounds the rows in memory. The sweep brings the others when there is room.
+const maxRows = 100_000
+
+// New makes a queue. Wake works from then on. Deliveries begin with Start.
+func New(cfg Config) *Queue {
 	if cfg.Workers <= 0 {
-		cfg.Workers = 4
+		cfg.Workers = 16
 	}
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = 2 * time.Minute
@@ -79,91 +102,55 @@ func New(ctx context.Context, cfg Config) (*Queue, error) {
 	if cfg.CleanEvery <= 0 {
 		cfg.CleanEvery = time.Hour
 	}
-	q := &Queue{cfg: cfg, stopSweeper: func() {}}
-	err := cfg.Store.Exclusively(ctx, func(ctx context.Context) (err error) {
-		if pool := cfg.Store.Pool(); pool != nil {
-			q.client, err = newClient(ctx, riverpgxv5.New(pool), q)
-		} else {
-			q.client, err = newClient(ctx, riversqlite.New(cfg.Store.SQL()), q)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("jobs: %w", err)
-	}
-	return q, nil
+	q := &Queue{cfg: cfg, turns: newTurns(cfg.Workers), rows: map[int64]stage{}, free: cfg.Workers}
+	q.ctx, q.cancel = context.WithCancel(context.Background())
+	return q
 }
 
-// clearStaleJobs deletes jobs in the state running and the leadership in River, both left by a killed process.
-//
-// River takes such a job for running until RescueStuckJobsAfter. A row that was under way at several kills has such a job in each
-// slot, so nothing could wake the row. The sweep finds the rows of the deleted jobs. A dead leader would delay scheduled
-// jobs until its term ends.
-func (q *Queue) clearStaleJobs(ctx context.Context) error {
-	for _, query := range []string{`DELETE FROM river_job WHERE state = 'running'`, `DELETE FROM river_leader`} {
-		var err error
-		if pool := q.cfg.Store.Pool(); pool != nil {
-			_, err = pool.Exec(ctx, query)
-		} else {
-			_, err = q.cfg.Store.SQL().ExecContext(ctx, query)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+// Start starts the workers and the sweeper. The caller makes sure that no other process delivers on the same database.
+func (q *Queue) Start() {
+	q.mu.Lock()
+	q.begun = true
+	q.mu.Unlock()
+	go func() {
+		q.sweep(q.ctx)
+		loop.Every(q.ctx, q.cfg.SweepEvery, q.sweep)
+	}()
+	go func() {
+		q.clean(q.ctx)
+		loop.Every(q.ctx, q.cfg.CleanEvery, q.clean)
+	}()
+	q.begin()
 }
 
-// Start starts the workers and the sweeper. The caller makes sure that no other process delivers on the same database. ctx
-// bounds the start, not the work.
-func (q *Queue) Start(ctx context.Context) error {
-	if err := q.clearStaleJobs(ctx); err != nil {
-		return fmt.Errorf("jobs: clearing stale jobs: %w", err)
-	}
-	if err := q.client.Start(context.WithoutCancel(ctx)); err != nil {
-		return fmt.Errorf("jobs: %w", err)
-	}
-	var sweeping context.Context
-	sweeping, q.stopSweeper = context.WithCancel(context.WithoutCancel(ctx))
-	q.sweeper.Go(func() {
-		q.sweep(sweeping)
-		loop.Every(sweeping, q.cfg.SweepEvery, q.sweep)
-	})
-	q.sweeper.Go(func() {
-		q.clean(sweeping)
-		loop.Every(sweeping, q.cfg.CleanEvery, q.clean)
-	})
-	return nil
-}
-
-// Stop lets the deliveries under way end, and cancels them when ctx ends. It returns at most Config.HardStop after the end of ctx.
-// Unfinished jobs stay in the queue.
+// Stop lets the deliveries under way end, and cancels them when ctx ends. It returns at most Config.HardStop after the end of ctx. It does
+// not wait for a sweep, whose query may hang on a dead disk.
 func (q *Queue) Stop(ctx context.Context) error {
-	q.stopping.Store(true)
-	q.stopSweeper()
-	swept := make(chan struct{})
-	go func() { q.sweeper.Wait(); close(swept) }() // a query may hang on a dead disk
+	q.mu.Lock()
+	q.ended = true
+	q.mu.Unlock()
+	done := make(chan struct{})
+	go func() { q.working.Wait(); close(done) }()
 	select {
-	case <-swept:
+	case <-done:
+		q.cancel()
+		return nil
 	case <-ctx.Done():
 	}
-	err := q.client.Stop(ctx)
-	if ctx.Err() == nil {
-		return err
+	q.cancel()
+	select {
+	case <-done:
+		return nil
+	case <-time.After(q.cfg.HardStop):
+		return errors.New("jobs: deliveries are still running")
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), q.cfg.HardStop)
-	defer cancel()
-	if err := q.client.StopAndCancel(ctx); err != nil {
-		return errors.Join(errors.New("jobs: deliveries are still running"), err)
-	}
-	return nil
 }
 
-// sweep wakes due rows, whose wake-up was lost or never written.
+// sweep wakes due rows, whose wake-ups were lost.
 func (q *Queue) sweep(ctx context.Context) {
 	rows, err := q.cfg.Sweep(ctx)
 	if err == nil {
-		err = q.wake(ctx, q.cfg.Clock.Now(), rows, 1) // one row a job, so River finds the job of the last sweep
+		err = q.add(ctx, rows, false)
 	}
 	if err != nil && ctx.Err() == nil {
 		q.cfg.Logger.WarnContext(ctx, "Sweep failed", slog.Any("error", err))
@@ -174,4 +161,159 @@ func (q *Queue) clean(ctx context.Context) {
 	if err := q.cfg.Clean(ctx); err != nil && ctx.Err() == nil {
 		q.cfg.Logger.WarnContext(ctx, "Cleaning failed", slog.Any("error", err))
 	}
+}
+
+// horizon is how far ahead a wake-up is kept. The sweep finds a row that is due later, up to SweepEvery late.
+const horizon = time.Minute
+
+// Wake implements invites.Queue. A row woken again before its attempt begins is delivered once.
+func (q *Queue) Wake(ctx context.Context, at time.Time, rows ...int64) error {
+	wait := at.Sub(q.cfg.Clock.Now())
+	switch {
+	case at.IsZero() || wait <= 0:
+		if err := q.add(ctx, rows, true); err != nil {
+			return fmt.Errorf("jobs: waking %d rows: %w", len(rows), err)
+		}
+	case wait <= horizon:
+		time.AfterFunc(wait, func() {
+			if err := q.add(q.ctx, rows, true); err != nil && q.ctx.Err() == nil {
+				q.cfg.Logger.WarnContext(q.ctx, "Turns unreadable", slog.Any("error", err))
+			}
+		})
+	}
+	return nil
+}
+
+// maxRead is how many turns are read at a time.
+const maxRead = 500
+
+// add queues rows. If a row runs, again has it run once more.
+func (q *Queue) add(ctx context.Context, rows []int64, again bool) error {
+	fresh := q.fresh(rows, again)
+	for len(fresh) > 0 {
+		part := fresh[:min(len(fresh), maxRead)]
+		fresh = fresh[len(part):]
+		turns, err := q.cfg.Turns.Turns(ctx, part)
+		if err != nil {
+			return err
+		}
+		q.push(turns)
+		q.begin()
+	}
+	return nil
+}
+
+// fresh returns the rows that are not in the queue.
+func (q *Queue) fresh(rows []int64, again bool) (fresh []int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, row := range rows {
+		switch at := q.rows[row]; {
+		case at == 0 && len(q.rows)+len(fresh) < maxRows:
+			fresh = append(fresh, row)
+		case at == runs && again:
+			q.rows[row] = runAgain
+		}
+	}
+	return fresh
+}
+
+// push queues turns.
+func (q *Queue) push(turns []invites.Turn) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, t := range turns {
+		if q.rows[t.Row] == 0 {
+			q.rows[t.Row] = waits
+			q.turns.push(t)
+		}
+	}
+}
+
+// begin gives work to the free workers.
+func (q *Queue) begin() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.begun && !q.ended && q.free > 0 {
+		next := q.turns.next()
+		if len(next.rows) == 0 {
+			return
+		}
+		q.free--
+		for _, t := range next.rows {
+			q.rows[t.Row] = runs
+		}
+		q.working.Go(func() { q.run(next) })
+	}
+}
+
+// faultPause is how long rows are left alone after an error or a panic: a fault of the program or of the database. A refusal of the
+// homeserver is an outcome, which has a time of its own.
+const faultPause = 10 * time.Second
+
+// run makes an attempt at each row of a batch, and queues the rows that are to be tried again.
+func (q *Queue) run(b batch) {
+	start, ids := time.Now(), make([]int64, len(b.rows))
+	for i, t := range b.rows {
+		ids[i] = t.Row
+	}
+	outcomes, err := q.deliver(ids)
+	q.mu.Lock()
+	q.turns.done(b, time.Since(start))
+	q.free++
+	var again []int64
+	for _, row := range ids {
+		if q.rows[row] == runAgain {
+			again = append(again, row)
+		}
+		delete(q.rows, row)
+	}
+	again = append(again, q.outages.after(ids, outcomes)...)
+	q.mu.Unlock()
+	q.begin()
+	if q.ctx.Err() != nil {
+		return
+	}
+	q.later(ids, outcomes, err)
+	if err := q.add(q.ctx, again, true); err != nil {
+		q.cfg.Logger.WarnContext(q.ctx, "Turns unreadable", slog.Any("error", err))
+	}
+}
+
+// later wakes the rows that are to be tried again, at their times.
+func (q *Queue) later(rows []int64, outcomes []invites.Outcome, fault error) {
+	now, again := q.cfg.Clock.Now(), map[time.Time][]int64{}
+	if fault != nil {
+		again[now.Add(faultPause)] = rows
+	}
+	for i, outcome := range outcomes {
+		if outcome.Status == invites.StatusOpen {
+			at := outcome.At.Add(time.Second - 1).Truncate(time.Second)
+			if soonest := now.Add(time.Second); at.Before(soonest) {
+				at = soonest
+			}
+			again[at] = append(again[at], rows[i])
+		}
+	}
+	for at, rows := range again {
+		_ = q.Wake(q.ctx, at, rows...) // later: nothing is read now
+	}
+}
+
+// deliver calls Deliver within Config.Timeout, and turns a panic into an error.
+func (q *Queue) deliver(rows []int64) (o []invites.Outcome, err error) {
+	ctx, cancel := context.WithTimeout(q.ctx, q.cfg.Timeout)
+	defer cancel()
+	log := q.cfg.Logger.With(slog.Any("rows", rows))
+	defer func() {
+		if p := recover(); p != nil {
+			log.ErrorContext(ctx, "Delivery panicked", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			o, err = nil, fmt.Errorf("rows %d: panic: %v", rows, p)
+		}
+	}()
+	o, err = q.cfg.Deliver(ctx, rows...)
+	if err != nil && !errors.Is(err, context.Canceled) {
+		log.WarnContext(ctx, "Delivery failed", slog.Any("error", err))
+	}
+	return o, err
 }

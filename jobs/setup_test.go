@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -13,20 +11,7 @@ import (
 
 	"usher/invites"
 	"usher/jobs"
-	"usher/store"
-	"usher/store/pgtest"
 )
-
-// server is the PostgreSQL server of this test binary.
-var server = sync.OnceValues(pgtest.Start)
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if s, err := server(); err == nil {
-		s.Stop()
-	}
-	os.Exit(code)
-}
 
 // patience is how long a test waits for what must happen, and enough is how long it watches what must not.
 const (
@@ -42,39 +27,30 @@ type bench struct {
 	log       *safeBuffer
 }
 
+// sameTurns puts all rows into one share.
+type sameTurns struct{}
+
+func (sameTurns) Turns(_ context.Context, rows []int64) (turns []invites.Turn, err error) {
+	for _, row := range rows {
+		turns = append(turns, invites.Turn{Row: row})
+	}
+	return turns, nil
+}
+
 type wallClock struct{}
 
 func (wallClock) Now() time.Time { return time.Now() }
 
-// onBoth runs a test on both databases.
-func onBoth(t *testing.T, run func(t *testing.T, b *bench)) {
-	for _, name := range []string{"sqlite", "postgres"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			run(t, newBench(t, openStore(t, name)))
-		})
-	}
+// alone runs a test beside others.
+func alone(t *testing.T, run func(t *testing.T, b *bench)) {
+	t.Parallel()
+	run(t, newBench(t))
 }
 
-func openStore(t testing.TB, name string) *store.Store {
-	cfg := store.Config{Type: name, URI: filepath.Join(t.TempDir(), "usher.db")}
-	if name == "postgres" {
-		s, err := server()
-		pgtest.Need(t, err)
-		cfg.URI = s.Database(t)
-	}
-	s, err := store.Open(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s
-}
-
-func newBench(t testing.TB, s *store.Store) *bench {
+func newBench(t testing.TB) *bench {
 	b := &bench{t: t, delivered: make(chan int64, 10_000), log: &safeBuffer{}}
 	b.Config = jobs.Config{
-		Store:  s,
+		Turns:  sameTurns{},
 		Sweep:  func(context.Context) ([]int64, error) { return nil, nil },
 		Clean:  func(context.Context) error { return nil },
 		Logger: slog.New(slog.NewTextHandler(b.log, nil)),
@@ -116,18 +92,12 @@ func (b *bench) queue() *jobs.Queue {
 
 func (b *bench) idle() *jobs.Queue {
 	b.t.Helper()
-	q, err := jobs.New(b.t.Context(), b.Config)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return q
+	return jobs.New(b.Config)
 }
 
 func (b *bench) start(q *jobs.Queue) {
 	b.t.Helper()
-	if err := q.Start(b.t.Context()); err != nil {
-		b.t.Fatal(err)
-	}
+	q.Start()
 	b.t.Cleanup(func() { b.stop(q, patience) })
 }
 

@@ -135,7 +135,7 @@ func BenchmarkFull(b *testing.B) {
 				})
 				b.Run("due", func(b *testing.B) {
 					for b.Loop() {
-						if _, err := s.Due(b.Context(), start, 10); err != nil {
+						if _, err := s.Due(b.Context(), start, 0, 10); err != nil {
 							b.Fatal(err)
 						}
 					}

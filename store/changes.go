@@ -18,7 +18,7 @@ const (
 	selectChangeOf = `SELECT ` + changeColumns + ` FROM invitation WHERE cmd = $1 AND part = $2`
 	selectInviting = `SELECT EXISTS (SELECT 1 FROM invitation WHERE cmd = $1 AND command = $2 AND status IN ('open', 'waiting') AND action <> 'join')`
 	selectDue      = `SELECT id FROM invitation
-		WHERE status = 'open' AND due_at <= $1 AND leased_until <= $1 ORDER BY due_at, id LIMIT $2`
+		WHERE status = 'open' AND due_at <= $1 AND leased_until <= $1 ORDER BY due_at, id LIMIT $2 OFFSET $3`
 	updateReleased = `UPDATE invitation SET leased_until = $1, attempt = attempt + 1 WHERE status = 'open' AND leased_until > $1 RETURNING id`
 	updateClaimed  = `UPDATE invitation SET attempt = attempt + 1, leased_until = $3
 		WHERE id = $1 AND status = 'open' AND leased_until <= $2 RETURNING ` + changeColumns
@@ -204,9 +204,4 @@ func (s Changes) Release(ctx context.Context, at time.Time) (rows []int64, err e
 		return nil, err
 	}
 	return rows, nil
-}
-
-// Due returns up to limit open rows that are not leased and were due at or before now, the oldest first.
-func (s Changes) Due(ctx context.Context, now time.Time, limit int) ([]int64, error) {
-	return all(ctx, s.db, value[int64], selectDue, now, limit)
 }

@@ -2,6 +2,7 @@ package cards_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -166,7 +167,7 @@ func TestApprovalIsPaidFor(t *testing.T) {
 	}
 }
 
-// TestReach: a policy names no room that none of its writers is in, so that the bot neither writes nor looks there for them.
+// TestReach: a policy names no room that its author is not in, so that the bot neither writes nor looks there for them.
 func TestReach(t *testing.T) {
 	const office = id.RoomID("!office:here")
 	tests := []struct {
@@ -178,6 +179,9 @@ func TestReach(t *testing.T) {
 	}{
 		{"an admin of the lobby is in the office", []id.UserID{alice}, nil, office, ""},
 		{"only somebody with too little power is", []id.UserID{fritz}, nil, lobby, invites.CodeNoRoom},
+		{"another admin of the lobby is, who has not written it", []id.UserID{dora}, func(w *world) {
+			w.Give(map[string]any{alice.String(): 100, dora.String(): 100})
+		}, lobby, invites.CodeNoRoom},
 		{"nobody is", nil, nil, lobby, invites.CodeNoRoom},
 		{"an admin who may not speak there", []id.UserID{alice}, func(w *world) {
 			w.HS.Set(office, "m.room.power_levels", "", fritz, map[string]any{"events_default": 50})
@@ -200,7 +204,7 @@ func TestReach(t *testing.T) {
 			if got := w.knock(t, "@guest:there"); got.Card.ShownIn != tt.shown {
 				t.Errorf("the knock is shown in %s, want %s", got.Card.ShownIn, tt.shown)
 			}
-			welcome := tt.shown == office || tt.change != nil // who looks need not speak
+			welcome := tt.shown == office || slices.Contains(tt.members, alice) // to look, the author need not speak
 			if got := w.knock(t, "@boss:there"); (got.Card.State == invites.CardAccepted) != welcome {
 				t.Errorf("a member of the office is %s", got.Card.State)
 			}

@@ -71,7 +71,7 @@ func (s *Knocks) Receive(ctx context.Context, k Knock) (Reception, error) {
 		Kind: invites.CardKnock, Room: k.Room, ShownIn: cmp.Or(d.Room, k.Room), Command: k.Event, Home: k.Room, Action: room.Knock, Actor: k.User, Target: k.User,
 		Reason: k.Reason, Policy: p.Event(), Votes: 1, Level: d.Level, CreatedAt: now, State: invites.CardOpen,
 	}
-	if within, err := s.Cards.Judge.Reach.Reaches(ctx, k.Room, card.ShownIn, true); err != nil {
+	if within, err := s.Cards.Judge.Reach.Reaches(ctx, k.Room, card.ShownIn, p, "knocks.room", true); err != nil {
 		return Reception{}, err
 	} else if !within {
 		card.ShownIn = k.Room
@@ -199,7 +199,7 @@ func (s *Knocks) welcome(ctx context.Context, k Knock, p *policy.InForce) (welco
 		return listed, remark, nil
 	}
 	for _, other := range p.Document.Knocks.AcceptMembersOf {
-		if within, err := s.Cards.Judge.Reach.Reaches(ctx, k.Room, other, false); err != nil {
+		if within, err := s.Cards.Judge.Reach.Reaches(ctx, k.Room, other, p, "knocks.accept_members_of", false); err != nil {
 			return false, remark, err
 		} else if listed || !within {
 			continue

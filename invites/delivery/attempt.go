@@ -222,7 +222,7 @@ func (d *Delivery) refusal(ctx context.Context, row invites.Change, q policy.Que
 // failure turns an error into a time to try again, or into giving up.
 func (d *Delivery) failure(row invites.Change, err error) invites.Outcome {
 	now, server := d.Clock.Now(), invites.Unreachable(err)
-	end := invites.Outcome{Status: invites.StatusOpen, Code: "M_UNKNOWN", At: now.Add(backoff(row.Attempt))}
+	end := invites.Outcome{Status: invites.StatusOpen, Code: invites.CodeTrouble, At: now.Add(backoff(row.Attempt))}
 	switch wait, limited := invites.Limited(err); {
 	case limited:
 		end.Code, end.At = invites.CodeLimited, now.Add(max(wait, time.Second))

@@ -84,7 +84,7 @@ func (d *Delivery) Deliver(ctx context.Context, rows ...int64) ([]invites.Outcom
 	if err != nil {
 		return nil, err
 	}
-	delivered, _, err := d.deliver(ctx, claimed)
+	delivered, _, err := d.deliver(ctx, claimed, queuePatience)
 	if err != nil {
 		return nil, err
 	}
@@ -97,9 +97,15 @@ func (d *Delivery) Deliver(ctx context.Context, rows ...int64) ([]invites.Outcom
 	return outcomes, nil
 }
 
+// Times after which no further attempt begins in one call: a worker of the queue, or a lane, is not held by many slow attempts.
+const (
+	queuePatience = time.Second
+	lanePatience  = 3 * time.Second
+)
+
 // deliver makes an attempt at each of some claimed rows, and returns the rows as they are after it. No attempt lasts longer than the
-// lease, and none begins that could not last long enough.
-func (d *Delivery) deliver(ctx context.Context, claimed []invites.Change) ([]invites.Outcome, []invites.Change, error) {
+// lease. Rows whose attempt has not begun when patience is over are let go of.
+func (d *Delivery) deliver(ctx context.Context, claimed []invites.Change, patience time.Duration) ([]invites.Outcome, []invites.Change, error) {
 	start, left := d.Clock.Now(), d.Limits.Lease
 	for _, row := range claimed {
 		left = min(left, row.LeasedUntil.Sub(start)) // the commit that claimed it took its time
@@ -109,7 +115,7 @@ func (d *Delivery) deliver(ctx context.Context, claimed []invites.Change) ([]inv
 	ends := make([]invites.Outcome, len(claimed))
 	for i, row := range claimed {
 		now := d.Clock.Now()
-		if i > 0 && (ctx.Err() != nil || now.Sub(start) > d.Limits.Lease/3) {
+		if i > 0 && (ctx.Err() != nil || now.Sub(start) > patience) {
 			ends[i] = invites.Outcome{Status: invites.StatusOpen, Code: row.Code, Detail: row.Detail, At: now, Quiet: true}
 			continue
 		}
@@ -168,7 +174,7 @@ func (d *Delivery) deliverMine(ctx context.Context, rows []*invites.Change, mine
 	if len(mine) == 0 {
 		return nil
 	}
-	outcomes, after, err := d.deliver(ctx, mine)
+	outcomes, after, err := d.deliver(ctx, mine, lanePatience)
 	if err != nil {
 		return err
 	}

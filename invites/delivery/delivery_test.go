@@ -20,7 +20,7 @@ func TestShutdownLetsGoOfTheRow(t *testing.T) {
 	if _, err := invitestest.One(w.Delivery.Deliver(ctx, rows[0].ID)); err != nil {
 		t.Fatal(err)
 	}
-	if due, err := w.DB.Due(t.Context(), w.Clock.Now(), 10); err != nil || len(due) != 1 {
+	if due, err := w.DB.Due(t.Context(), w.Clock.Now(), 0, 10); err != nil || len(due) != 1 {
 		t.Errorf("due %v %v, want the row at once", due, err)
 	}
 }

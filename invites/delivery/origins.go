@@ -12,6 +12,7 @@ type origin struct {
 	admitted   bool // the policy itself let in a user who knocked: its ask rules do not apply while the knock's card stands accepted
 	charged    bool // the row may have been charged to quotas
 	announced  bool // the status message of the command tells of the outcome
+	urgent     bool // the row goes before those that a command asked for
 }
 
 // originOf returns how a row is carried out. It is unknown for rows that a newer version recorded.
@@ -24,13 +25,37 @@ func originOf(row invites.Change) (o origin, known bool) {
 	case invites.OriginAutoJoin:
 		return origin{redactable: true, announced: true}, true
 	case invites.OriginCard:
-		return origin{}, true
+		return origin{urgent: true}, true
 	case invites.OriginKnock:
-		return origin{admitted: true}, true
-	case invites.OriginGuard, invites.OriginExpiry:
+		return origin{admitted: true, urgent: true}, true
+	case invites.OriginGuard:
+		return origin{checked: true, urgent: true}, true
+	case invites.OriginExpiry:
 		return origin{checked: true}, true
 	}
 	return origin{}, false
+}
+
+// Turns returns the turns of rows that wait. domain is the homeserver's own name.
+func Turns(domain string, waiting []invites.Waiting) []invites.Turn {
+	turns := make([]invites.Turn, len(waiting))
+	for i, w := range waiting {
+		origin, _ := originOf(invites.Change{Origin: w.Origin})
+		turns[i] = invites.Turn{Row: w.ID, Actor: w.Actor, Priority: invites.PriorityBulk}
+		switch {
+		case origin.urgent:
+			turns[i].Priority = invites.PriorityUrgent
+		case w.Size <= invites.FewRows && w.Origin != invites.OriginExpiry:
+			turns[i].Priority = invites.PriorityFew
+		}
+		switch other := w.Target.Homeserver(); {
+		case w.Action == room.Invite && other != domain:
+			turns[i].Server = other
+		case w.Action == room.Join && len(w.Via) > 0 && w.Via[0] != domain:
+			turns[i].Server = w.Via[0]
+		}
+	}
+	return turns
 }
 
 // because is the reason that the bot itself gives for a change that nobody asked for.

@@ -104,7 +104,7 @@ func (q *queued) invited(t *testing.T, n int) {
 			t.Errorf("%s: %d times", who, times)
 		}
 	}
-	if rows, err := q.DB.Due(t.Context(), q.Clock.Now().Add(48*time.Hour), 1000); err != nil || len(rows) > 0 {
+	if rows, err := q.DB.Due(t.Context(), q.Clock.Now().Add(48*time.Hour), 0, 1000); err != nil || len(rows) > 0 {
 		t.Errorf("still open: %v %v", rows, err)
 	}
 }
@@ -272,7 +272,7 @@ func (o *outage) Redacted(ctx context.Context, r id.RoomID, viewer id.UserID, ev
 func (q *queued) sweep(t *testing.T, end time.Time) {
 	t.Helper()
 	for ; q.Clock.Now().Before(end); q.Clock.Advance(5 * time.Second) {
-		rows, err := q.DB.Due(t.Context(), q.Clock.Now(), 1000)
+		rows, err := q.DB.Due(t.Context(), q.Clock.Now(), 0, 1000)
 		if err != nil {
 			t.Fatal(err)
 		}

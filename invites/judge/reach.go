@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"maunium.net/go/mautrix/id"
 
@@ -28,42 +27,34 @@ var (
 	ErrKickPower = errors.New("judge: the asker lacks the power to kick")
 )
 
-// maxKeepers bounds how many of a room's people are looked for in another room.
-const maxKeepers = 20
-
-// Reaches tells whether a room's policy may name another room: somebody who may write the policy must be a member there, and
-// may speak there, if the bot is to speak. Else anybody could make a room of their own to have the bot write into, or look into,
-// rooms that they are not in.
-func (s *Reach) Reaches(ctx context.Context, r, other id.RoomID, speak bool) (bool, error) {
+// Reaches reports whether a field of a room's policy may name another room. The author of the field must be a member there, who may speak
+// there if the bot is to speak, and may still write the policy: otherwise anybody could make a room of their own to have the bot write into,
+// or look into, rooms that they are not in.
+func (s *Reach) Reaches(ctx context.Context, r, other id.RoomID, p *policy.InForce, path string, speak bool) (bool, error) {
 	if r == other {
 		return true, nil
 	}
-	create, levels := room.Key{Type: room.TypeCreate}, room.Key{Type: room.TypePowerLevels}
-	here, err := s.homeserver.Snapshot(ctx, r, s.self.Bot, []room.Key{create, levels}, false)
-	if err != nil {
-		return false, unlessNoView(err)
+	source, set := p.From(path)
+	person := source.Person(s.self.Bot)
+	if !set || source.Fault != nil || source.Lapsed || person == "" {
+		return false, nil
 	}
-	keepers := keepersOf(here, s.self.Bot)
-	members := make([]room.Key, len(keepers))
-	for i, user := range keepers {
-		members[i] = room.MemberKey(user)
-	}
-	if here, err = s.homeserver.Snapshot(ctx, r, s.self.Bot, append(members, create, levels), false); err != nil {
-		return false, unlessNoView(err)
-	}
-	there, err := s.homeserver.Snapshot(ctx, other, s.self.Bot, append(members, create, levels), false)
-	if err != nil {
-		return false, unlessNoView(err)
-	}
-	for _, user := range keepers {
-		membership, known := there.Membership(user)
-		writes := here.CanSend(user, policy.EventType, true).Verdict == room.Allow
-		speaks := !speak || there.CanSend(user, room.TypeMessage, false).Verdict == room.Allow
-		if known && membership == "join" && writes && speaks {
-			return true, nil
+	needs := []room.Key{{Type: room.TypeCreate}, {Type: room.TypePowerLevels}, room.MemberKey(person)}
+	if !source.Inherited { // of a space, Lapsed tells
+		here, err := s.homeserver.Snapshot(ctx, r, s.self.Bot, needs, false)
+		if err != nil {
+			return false, unlessNoView(err)
+		}
+		if here.CanSend(person, policy.EventType, true).Verdict != room.Allow {
+			return false, nil
 		}
 	}
-	return false, nil
+	there, err := s.homeserver.Snapshot(ctx, other, s.self.Bot, needs, false)
+	if err != nil {
+		return false, unlessNoView(err)
+	}
+	membership, known := there.Membership(person)
+	return known && membership == "join" && (!speak || there.CanSend(person, room.TypeMessage, false).Verdict == room.Allow), nil
 }
 
 // mayRead tells whether a user may read a room's state themselves, by the state that the bot sees: as a member, or because anybody
@@ -90,12 +81,6 @@ func unlessNoView(err error) error {
 		return nil
 	}
 	return fmt.Errorf("reading a room's state: %w", err)
-}
-
-// keepersOf lists the users whom a room gives power by name, but the bot, the strongest first: a crowd with little power hides nobody.
-func keepersOf(s *room.Snapshot, bot id.UserID) []id.UserID {
-	all := slices.DeleteFunc(s.Named(), func(user id.UserID) bool { return user == bot })
-	return all[:min(len(all), maxKeepers)]
 }
 
 // Member returns nil where the asker is in the room, as far as that can be seen on their behalf, else ErrNotJoined.

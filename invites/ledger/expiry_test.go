@@ -135,7 +135,7 @@ func TestExpirySurvives(t *testing.T) {
 	if again, _, err := w.Ledger.Expiries.Expire(t.Context()); err != nil || len(again) != 0 {
 		t.Errorf("recorded twice: %v %v", again, err)
 	}
-	due, err := w.DB.Due(t.Context(), w.Clock.Now(), 10)
+	due, err := w.DB.Due(t.Context(), w.Clock.Now(), 0, 10)
 	if err != nil || len(due) != 1 {
 		t.Errorf("the sweep finds %v %v", due, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -53,25 +54,42 @@ func (r Refusal) Error() string { return "policy: " + string(r.Code) }
 
 // Reason codes of edits.
 const (
-	CodeEditPower  = "policy.edit.power"       // the actor may not send the policy event
-	CodeEditBot    = "policy.edit.performer"   // the actor may, but the bot can't act for them and lacks the power itself
-	CodeEditView   = "policy.edit.no_view"     // the room can't be seen, or the actor is not in it
-	CodeEditServer = "policy.edit.homeserver"  // the homeserver refused it
-	CodeEditLarge  = "policy.edit.too_large"   // more than an event holds
-	actionPolicy   = room.ActionType("policy") // in the audit
-	maxContent     = 60_000                    // bytes: an event holds 65,536 in all
-	codeEdited     = "policy.edited"           // of an audit row
+	CodeEditPower   = "policy.edit.power"       // the actor may not send the policy event
+	CodeEditBot     = "policy.edit.performer"   // the actor may, but the bot can't act for them and lacks the power itself
+	CodeEditDormant = "policy.edit.dormant"     // fields of somebody weaker would take effect
+	CodeEditView    = "policy.edit.no_view"     // the room can't be seen, or the actor is not in it
+	CodeEditServer  = "policy.edit.homeserver"  // the homeserver refused it
+	CodeEditLarge   = "policy.edit.too_large"   // more than an event holds
+	actionPolicy    = room.ActionType("policy") // in the audit
+	maxContent      = 60_000                    // bytes: an event holds 65,536 in all
+	codeEdited      = "policy.edited"           // of an audit row
 )
 
+// Edit is a change of a room's own policy.
+type Edit struct {
+	Command  id.EventID
+	Room     id.RoomID
+	Actor    id.UserID
+	Layer    policy.Layer   // the whole new policy
+	Field    string         // the actor names this field; empty: none
+	From     *policy.Source // the layer is a copy of this policy of another room; nil: it is not
+	TakeOver bool           // the actor also means fields that have no effect yet, since their author lacks the power
+}
+
 // Write sets a room's own policy for an actor whom the room's power levels let send that event: as the actor where Usher may, else as the
-// bot, if it has the power too. The error is a Refusal where it is not to be.
-func (s *Editor) Write(ctx context.Context, command id.EventID, r id.RoomID, actor id.UserID, layer policy.Layer) (by id.UserID, err error) {
+// bot, if it has the power too. The actor becomes the author of all fields, so fields that would take effect by that have to be meant: see
+// Edit.TakeOver. The error is a Refusal where the policy is not to be written.
+func (s *Editor) Write(ctx context.Context, e Edit) (by id.UserID, err error) {
+	command, r, actor, layer := e.Command, e.Room, e.Actor, e.Layer
 	content := layer.ContentFor(actor)
 	if len(content) > maxContent {
 		return "", Refusal{CodeEditLarge, room.Say("edit.large")}
 	}
 	by, err = s.writer(ctx, r, actor)
 	if err != nil {
+		return "", err
+	}
+	if err := s.meant(ctx, e); err != nil {
 		return "", err
 	}
 	if by != s.Self.Bot {
@@ -89,6 +107,39 @@ func (s *Editor) Write(ctx context.Context, command id.EventID, r id.RoomID, act
 		Verdict: string(invites.StatusDone), Code: codeEdited, Policy: event, Request: string(command),
 	}})
 	return by, err
+}
+
+// meant refuses an edit that would give effect to fields of somebody weaker than the actor, unless the actor says so.
+func (s *Editor) meant(ctx context.Context, e Edit) error {
+	if e.TakeOver {
+		return nil
+	}
+	needs := []room.Key{{Type: room.TypeCreate}, {Type: room.TypePowerLevels}, policy.Key(), room.MemberKey(e.Actor), room.MemberKey(s.Self.Bot)}
+	snap, err := s.Homeserver.Snapshot(ctx, e.Room, e.Actor, needs, false)
+	if err != nil {
+		return err
+	}
+	var sources []policy.Source
+	if event, _ := snap.Event(policy.Key()); event != nil {
+		sources = append(sources, policy.Read(e.Room, event))
+	}
+	if e.From != nil {
+		sources = append(sources, *e.From)
+	}
+	for _, source := range sources {
+		author := source.Person(s.Self.Bot)
+		if author != "" {
+			if snap, err = s.Homeserver.Snapshot(ctx, e.Room, e.Actor, append(needs, room.MemberKey(author)), false); err != nil {
+				return err
+			}
+		}
+		paths := policy.Rearmed(snap, source, e.Layer, e.Actor, s.Self.Bot)
+		paths = slices.DeleteFunc(paths, func(path string) bool { return path == e.Field })
+		if len(paths) > 0 {
+			return Refusal{CodeEditDormant, room.Say("edit.dormant", "fields", strings.Join(paths, ", "), "author", author)}
+		}
+	}
+	return nil
 }
 
 // writer chooses who sends the policy event, by the current state.

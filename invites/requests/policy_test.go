@@ -1,6 +1,7 @@
 package requests_test
 
 import (
+	"cmp"
 	"errors"
 	"testing"
 
@@ -36,7 +37,7 @@ func TestWritePolicy(t *testing.T) {
 			w.In.Self.Assert = tt.assert
 			w.Build()
 			w.HS.Set(lobby, "m.room.power_levels", "", alice, object{"users": object{string(alice): 100, string(remote): 50, string(bot): tt.bots}})
-			by, err := w.Editor.Write(t.Context(), "$cmd", lobby, tt.actor, layer)
+			by, err := w.Editor.Write(t.Context(), requests.Edit{Command: "$cmd", Room: lobby, Actor: tt.actor, Layer: layer})
 			var refusal requests.Refusal
 			errors.As(err, &refusal)
 			if by != tt.by || refusal.Code != tt.code || (err != nil && tt.code == "") {
@@ -51,6 +52,58 @@ func TestWritePolicy(t *testing.T) {
 			}
 			if audit, err := w.DB.Audit(t.Context(), "$cmd"); err != nil || len(audit) != 1 || audit[0].Actor != tt.actor || audit[0].Performer != tt.by {
 				t.Errorf("audit: %+v %v", audit, err)
+			}
+		})
+	}
+}
+
+// TestWritePolicyOfOthers: whoever writes one field does not put into effect, without knowing, what somebody weaker wrote in the others, in
+// this room or in the room that the policy is copied from.
+func TestWritePolicyOfOthers(t *testing.T) {
+	layer := func(fields ...string) (l policy.Layer) {
+		for i := 0; i < len(fields); i += 2 {
+			var err error
+			if l, err = l.With(fields[i], fields[i+1]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return l
+	}
+	weak := layer("guard.levels.users_default", "60", "delegate", "true", "quota.room.count", "5")
+	for name, tt := range map[string]struct {
+		old, from policy.Layer // of carol
+		edit      requests.Edit
+		code      string
+	}{
+		"one field":                   {old: weak, edit: requests.Edit{Layer: layer("guard.levels.users_default", "60", "delegate", "true", "quota.room.count", "20")}, code: requests.CodeEditDormant},
+		"meant":                       {old: weak, edit: requests.Edit{Layer: weak, TakeOver: true}},
+		"the field itself":            {old: layer("delegate", "true"), edit: requests.Edit{Layer: layer("delegate", "true"), Field: "delegate"}},
+		"the field itself and others": {old: weak, edit: requests.Edit{Layer: weak, Field: "delegate"}, code: requests.CodeEditDormant},
+		"without them":                {old: weak, edit: requests.Edit{Layer: layer("quota.room.count", "20")}},
+		"nothing at all":              {old: weak, edit: requests.Edit{}},
+		"another value":               {old: layer("delegate", "false"), edit: requests.Edit{Layer: layer("delegate", "true")}},
+		"a copy":                      {from: weak, edit: requests.Edit{Layer: weak}, code: requests.CodeEditDormant},
+		"a copy, meant":               {from: weak, edit: requests.Edit{Layer: weak, TakeOver: true}},
+		"their own":                   {old: weak, edit: requests.Edit{Layer: weak, Actor: carol}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.HS.Set(lobby, "m.room.power_levels", "", alice, object{
+				"invite": 100, "users": object{string(alice): 100, string(carol): 50, string(bot): 100}, "events": object{policy.EventType: 50},
+			})
+			w.HS.Set(lobby, policy.EventType, "", carol, tt.old.Content())
+			if !tt.from.Empty() {
+				tt.edit.From = &policy.Source{Room: "!other:here", Author: carol, Layer: tt.from}
+			}
+			tt.edit.Room, tt.edit.Actor, tt.edit.Command = lobby, cmp.Or(tt.edit.Actor, alice), "$cmd"
+			_, err := w.Editor.Write(t.Context(), tt.edit)
+			var refusal requests.Refusal
+			errors.As(err, &refusal)
+			if refusal.Code != tt.code || err != nil && tt.code == "" {
+				t.Errorf("%v", err)
+			}
+			if history, err := w.Editor.History(t.Context(), lobby, alice, 5); err != nil || (len(history) > 1) != (tt.code == "") {
+				t.Errorf("%d versions, %v", len(history), err)
 			}
 		})
 	}

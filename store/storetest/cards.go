@@ -203,7 +203,7 @@ func testCloseWaiting(t *testing.T, s Store) {
 		spent := must(s.Spent(ctx, row.Room, invites.SpentBy{}, time.Time{}))(t)
 		charge := invites.Charge{Room: row.Room, Version: spent.Version, Server: "x", At: epoch, For: []invites.Change{row}}
 		row = must(s.Record(ctx, []invites.Change{row}, nil, charge))(t)[0]
-		if due := must(s.Due(ctx, epoch.Add(time.Hour), 10))(t); slices.Contains(due, row.ID) {
+		if due := must(s.Due(ctx, epoch.Add(time.Hour), 0, 10))(t); slices.Contains(due, row.ID) {
 			t.Error("a row that waits is due")
 		}
 		if _, claimed, err := claimOne(ctx, s, row.ID, epoch, time.Minute); claimed || err != nil {

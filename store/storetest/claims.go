@@ -87,7 +87,7 @@ func testClaimMany(t *testing.T, s Store) {
 	if none := must(s.Claim(ctx, nil, epoch, time.Minute))(t); len(none) != 0 {
 		t.Errorf("got %+v of nothing", none)
 	}
-	if due := must(s.Due(ctx, epoch, 10))(t); len(due) != 1 || due[0] != rows[2].ID {
+	if due := must(s.Due(ctx, epoch, 0, 10))(t); len(due) != 1 || due[0] != rows[2].ID {
 		t.Errorf("%v are due, want row 2", due)
 	}
 }

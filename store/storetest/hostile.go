@@ -80,7 +80,7 @@ func testCancelled(t *testing.T, s Store) {
 		"Handled":     s.Handled(ctx, "$event0"),
 		"Record":      first(s.Record(ctx, invitations(0, 1), nil)),
 		"Invitations": first(s.ChangesOf(ctx, "$command")),
-		"Due":         first(s.Due(ctx, epoch, 1)),
+		"Due":         first(s.Due(ctx, epoch, 0, 1)),
 		"Clean":       s.Clean(ctx, epoch),
 		"Ping":        s.Ping(ctx),
 	} {

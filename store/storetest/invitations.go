@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"sync"
@@ -37,7 +38,7 @@ func testRecordClaimed(t *testing.T, s Store) {
 	row := invitation(0)
 	row.Attempt, row.LeasedUntil = 1, epoch.Add(time.Minute)
 	stored := must(s.Record(ctx, []invites.Change{row}, nil))(t)[0]
-	if due := must(s.Due(ctx, epoch, 10))(t); len(due) != 0 {
+	if due := must(s.Due(ctx, epoch, 0, 10))(t); len(due) != 0 {
 		t.Errorf("%v are due, though leased", due)
 	}
 	if _, ok, err := claimOne(ctx, s, stored.ID, epoch, time.Minute); ok || err != nil {
@@ -269,13 +270,13 @@ func testRelease(t *testing.T, s Store) {
 	if got := must(s.Release(ctx, soon))(t); !slices.Equal(got, ids(rows[1:])) {
 		t.Errorf("released %v, want the open rows", got)
 	}
-	if got := must(s.Due(ctx, epoch, 10))(t); len(got) > 0 {
+	if got := must(s.Due(ctx, epoch, 0, 10))(t); len(got) > 0 {
 		t.Errorf("due are %v before the time", got)
 	}
 	if got := must(s.Release(ctx, soon.Add(time.Second)))(t); len(got) > 0 {
 		t.Errorf("released %v again, which were under way no more", got)
 	}
-	if got := must(s.Due(ctx, soon, 10))(t); !slices.Equal(got, ids(rows[1:])) {
+	if got := must(s.Due(ctx, soon, 0, 10))(t); !slices.Equal(got, ids(rows[1:])) {
 		t.Errorf("due are %v, want the open rows", got)
 	}
 	done.ID = rows[1].ID
@@ -313,8 +314,24 @@ func testDue(t *testing.T, s Store) {
 		for _, i := range tt.want {
 			want = append(want, rows[i].ID)
 		}
-		if got := must(s.Due(ctx, epoch.Add(tt.now), tt.limit))(t); !slices.Equal(got, want) {
+		if got := must(s.Due(ctx, epoch.Add(tt.now), 0, tt.limit))(t); !slices.Equal(got, want) {
 			t.Errorf("%s: got %v, want %v", tt.name, got, want)
+		}
+		if len(want) > 1 {
+			if got := must(s.Due(ctx, epoch.Add(tt.now), 1, tt.limit))(t); !slices.Equal(got[:len(want)-1], want[1:]) {
+				t.Errorf("%s: got %v after the first, want %v", tt.name, got, want[1:])
+			}
+		}
+	}
+	waiting := must(s.Waiting(ctx, append(ids(rows), 99, 98, 97)))(t)
+	if len(waiting) != len(rows)-1 {
+		t.Fatalf("%d rows wait: %v", len(waiting), waiting)
+	}
+	for _, w := range waiting {
+		i := slices.Index(ids(rows), w.ID)
+		want := invites.Waiting{ID: w.ID, Origin: rows[i].Origin, Action: rows[i].Action, Target: rows[i].Target, Actor: rows[i].Actor, Via: rows[i].Via, Size: w.Size}
+		if fmt.Sprint(w) != fmt.Sprint(want) || w.Size < 1 || w.Size > invites.FewRows+1 {
+			t.Errorf("waits %v, want %v", w, want)
 		}
 	}
 }

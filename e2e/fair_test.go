@@ -1,0 +1,117 @@
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"usher/e2e/stub"
+)
+
+// times runs commands, one after the other each half a second, and returns how long each takes until all its targets are invited and it is
+// answered, the longest last.
+func (q *quick) times(name string, n, targets int, owner string) (took []time.Duration) {
+	q.t.Helper()
+	type command struct {
+		in, said string
+		guests   []string
+		at       time.Time
+	}
+	var open []command
+	for i := range n {
+		c := command{in: q.Room(fmt.Sprint(name, i), owner), at: time.Now()}
+		for g := range targets {
+			c.guests = append(c.guests, fmt.Sprintf("@%s%d-%d:%s", name, i, g, q.Domain))
+		}
+		c.said = q.Say(c.in, owner, "!invite "+strings.Join(c.guests, " "))
+		open = append(open, c)
+		for end := c.at.Add(300 * time.Millisecond); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+			open = slices.DeleteFunc(open, func(c command) bool {
+				done := q.done(c.in, c.said, c.guests)
+				if done {
+					took = append(took, time.Since(c.at))
+				}
+				return done
+			})
+		}
+	}
+	for _, c := range open {
+		q.await(name+"'s command", time.Minute, func() bool { return q.done(c.in, c.said, c.guests) })
+		took = append(took, time.Since(c.at))
+	}
+	slices.Sort(took)
+	return took
+}
+
+// done reports whether a command has its reaction and its guests are invited.
+func (q *quick) done(in, said string, guests []string) bool {
+	for _, guest := range guests {
+		if m, _ := q.Membership(in, guest); m != "invite" {
+			return false
+		}
+	}
+	reactions, _ := q.answers(in, said)
+	return reactions > 0
+}
+
+// TestBulkOfDeadServer: while one user invites 500 people of a server that does not answer, others' commands for ten people take at most
+// twice the time that they take without it.
+func TestBulkOfDeadServer(t *testing.T) {
+	q := newQuick(t, nil)
+	owner, bulk := "@owner:"+q.Domain, "@bulk:"+q.Domain
+	in := q.Room("bulk", bulk)
+	q.start()
+	q.Script(stub.Fault{Latency: 20 * time.Millisecond, Serve: true})
+	alone := q.times("alone", 12, 10, owner)
+	q.Script(
+		stub.Fault{In: in, Suffix: "/invite", Latency: 10 * time.Second, Status: 502, Body: `{"errcode":"M_UNKNOWN","error":"Failed to send invite"}`},
+		stub.Fault{Latency: 20 * time.Millisecond, Serve: true},
+	)
+	var dead []string
+	for i := range 500 {
+		dead = append(dead, fmt.Sprintf("@d%d:dead.example", i))
+	}
+	said := q.Say(in, bulk, "!invite "+strings.Join(dead, " "))
+	time.Sleep(time.Second)
+	beside := q.times("beside", 12, 10, owner)
+	t.Logf("p50 %s, longest %s; beside 500 people of a dead server p50 %s, longest %s", alone[6], alone[11], beside[6], beside[11])
+	if limit := 2*alone[11] + 200*time.Millisecond; beside[11] > limit {
+		t.Errorf("the longest takes %s, more than %s", beside[11], limit)
+	}
+	q.await("the name of the server that does not answer", 30*time.Second, func() bool {
+		for _, e := range q.Events(in, func(e stub.Event) bool { return e.Sender == string(q.Usher.Bot) }) {
+			if strings.Contains(string(e.Content), "dead.example does not answer yet") {
+				return true
+			}
+		}
+		return false
+	})
+	if reactions, _ := q.answers(in, said); reactions > 0 {
+		t.Error("the command of the dead server has a reaction")
+	}
+}
+
+// TestForbiddenPages: whatever a proxy answers with 403 for a while, no command is lost, and the room is not held for closed afterwards.
+func TestForbiddenPages(t *testing.T) {
+	q := newQuick(t, nil)
+	owner := "@owner:" + q.Domain
+	for name, body := range map[string]string{"a page": "<html>", "nothing": "", "unknown": `{"errcode":"M_UNKNOWN"}`} {
+		in := q.Room(strings.ReplaceAll(name, " ", ""), owner)
+		if !q.Usher.Running() {
+			q.start()
+		}
+		q.Script(stub.Fault{In: in, Status: 403, Body: body})
+		var said, guests []string
+		for i := range 5 {
+			guests = append(guests, fmt.Sprintf("@%s%d:%s", strings.ReplaceAll(name, " ", ""), i, q.Domain))
+			said = append(said, q.Say(in, owner, "!invite "+guests[i]))
+		}
+		time.Sleep(2 * time.Second)
+		q.Script()
+		for i := range said {
+			q.await(name+": the answer", time.Minute, func() bool { return q.done(in, said[i], guests[i:i+1]) })
+		}
+	}
+}
