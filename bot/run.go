@@ -68,7 +68,7 @@ func (b *bot) openDevice(ctx context.Context, cfg *config.Config, version string
 		Homeserver: cfg.Homeserver.Address, Bot: b.self.Bot, Token: cfg.Appservice.ASToken.Reveal(), UserAgent: "usher/" + version,
 		PickleKey: cfg.Encryption.PickleKey.Reveal(), RecoveryKey: cfg.Encryption.RecoveryKey.Reveal(),
 		SignedOnly: cfg.Encryption.ShareKeysWith == config.ShareSigned, History: cfg.Encryption.HistorySharing,
-		Keys: keys, Rooms: b.state, Log: b.log, Arrived: func(r id.RoomID) { b.chat.KeysArrived(r) },
+		Keys: keys, Rooms: b.state, Log: b.log, Now: time.Now, Arrived: func(r id.RoomID) { b.chat.KeysArrived(r) },
 	})
 	return err
 }
