@@ -70,7 +70,6 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"Expiries", testExpiries},
 		{"Tree", testTree},
 		{"Tallies", testTallies},
-		{"Answered", testAnswered},
 		{"HostileText", testHostileText},
 		{"Cancelled", testCancelled},
 		{"Guard", testGuard},
