@@ -41,7 +41,7 @@ func (m *Memberships) follow(ctx context.Context, ev invites.Received) error {
 		log.Warn().Stringer("sender", ev.Sender).Msg("Tombstone ignored: its sender may not lead the bot")
 		return nil
 	}
-	err = m.state.Act(ctx, invites.Effect{
+	err = m.act(ctx, invites.Effect{
 		Action: room.Join, Room: successor, Via: []string{ev.Sender.Homeserver()}, Performer: m.self.Bot, Target: m.self.Bot,
 		Reason: following + ev.Room.String(),
 	})

@@ -2,7 +2,6 @@ package chat
 
 import (
 	"context"
-	"errors"
 	"hash/fnv"
 	"slices"
 	"sync"
@@ -132,6 +131,12 @@ func (s *StatusMessages) Deliver(ctx context.Context, rows ...int64) ([]invites.
 	if err != nil {
 		return nil, err
 	}
+	s.Delivered(ctx, outcomes)
+	return outcomes, nil
+}
+
+// Delivered edits the status messages of the commands of some attempts. It implements delivery.Beside.
+func (s *StatusMessages) Delivered(ctx context.Context, outcomes []invites.Outcome) {
 	occasions := map[id.EventID]occasion{}
 	for _, outcome := range outcomes {
 		switch outcome.Status {
@@ -145,7 +150,6 @@ func (s *StatusMessages) Deliver(ctx context.Context, rows ...int64) ([]invites.
 	for command, why := range occasions {
 		s.reportOrRetry(ctx, command, why, editPause)
 	}
-	return outcomes, nil
 }
 
 // reportOrRetry reports, and again after a pause if the report fails: it may be the last one of the command.
@@ -165,6 +169,14 @@ func (s *StatusMessages) reportLater(pause time.Duration, command id.EventID) {
 	s.background.After(pause, func(ctx context.Context) {
 		s.edits.begin(command)
 		s.reportOrRetry(ctx, command, delayed, min(2*pause, lastPause))
+	})
+}
+
+// Do runs a job beside its caller. It implements delivery.Beside.
+func (s *StatusMessages) Do(job func(context.Context)) {
+	s.background.Do(func(ctx context.Context) {
+		defer s.recoverPanic(invites.Received{})
+		job(ctx)
 	})
 }
 
@@ -205,20 +217,22 @@ func (s *StatusMessages) report(ctx context.Context, command id.EventID, why occ
 	lock := s.reporting.of(command)
 	lock.Lock()
 	defer lock.Unlock()
-	ev, err := s.inbox.Received(ctx, command)
-	if errors.Is(err, invites.ErrNotFound) {
-		return nil // the rows came of no message
+	reply := commands.Outcome(rows, time.Now())
+	if reply.Text.Empty() {
+		reply.Text.Say("progress.all", "n", len(rows))
 	}
+	return s.conclude(ctx, command, reply)
+}
+
+// conclude edits a command's status message, and ends the command unless the reply is to be edited again.
+func (s *StatusMessages) conclude(ctx context.Context, command id.EventID, reply commands.Reply) error {
+	ev, err := s.inbox.Received(ctx, command)
 	if err != nil || ev.Answer == "" || ev.Handled {
-		return err // there is no message to edit: the lane has answered, or is about to
+		return invites.UnlessNone(err) // there is no message to edit, or not yet: the lane has answered, or is about to
 	}
 	m, err := s.encrypted.command(ctx, ev)
 	if err != nil {
 		return err
-	}
-	reply := commands.Outcome(rows, time.Now())
-	if reply.Text.Empty() {
-		reply.Text.Say("progress.all", "n", len(rows))
 	}
 	return s.replies.answer(ctx, ev, m, reply)
 }
