@@ -139,14 +139,18 @@ func (d *Delivery) deliver(ctx context.Context, claimed []invites.Change, patien
 const awaitable = 3 * time.Second
 
 // Now delivers rows before it returns, and updates them to their state after it; rows that can't be carried out now are left to the
-// queue. Rows not in claimed are claimed here. The error is an *UnderWayError where another attempt at one of them ends in a moment.
+// queue. Rows that need another server go through the queue, where they take their turn, and Now waits for them no longer than
+// lanePatience. Other rows not in claimed are claimed here. The error is an *UnderWayError where another attempt at one of them ends in a moment.
 func (d *Delivery) Now(ctx context.Context, rows []*invites.Change, claimed map[int64]bool) error {
 	var mine []invites.Change
-	var others []int64
+	var others, remote []int64
 	for _, row := range rows {
-		if claimed[row.ID] {
+		switch {
+		case claimed[row.ID]:
 			mine = append(mine, *row)
-		} else {
+		case d.Remote(*row):
+			remote = append(remote, row.ID)
+		default:
 			others = append(others, row.ID)
 		}
 	}
@@ -161,10 +165,45 @@ func (d *Delivery) Now(ctx context.Context, rows []*invites.Change, claimed map[
 	if err := d.deliverMine(ctx, rows, mine); err != nil {
 		return err
 	}
+	if err := d.awaitRemote(ctx, rows, remote); err != nil {
+		return err
+	}
 	for _, row := range rows {
 		if row.Status == invites.StatusOpen && row.LeasedUntil.After(now) && row.LeasedUntil.Before(now.Add(awaitable)) {
 			return &invites.UnderWayError{Until: row.LeasedUntil}
 		}
+	}
+	return nil
+}
+
+// Remote reports whether the homeserver needs another server to carry a row out, and so may take long.
+func (d *Delivery) Remote(row invites.Change) bool {
+	return otherServer(d.Self.Domain, row.Action, row.Target, row.Via) != ""
+}
+
+// awaitRemote waits for the queue to attempt some of the rows, and updates them. A row whose attempt goes on says for people that the
+// server does not answer yet.
+func (d *Delivery) awaitRemote(ctx context.Context, rows []*invites.Change, remote []int64) error {
+	if len(remote) == 0 {
+		return nil
+	}
+	if err := d.Queue.Await(ctx, lanePatience, remote...); err != nil {
+		return fmt.Errorf("queueing: %w", err)
+	}
+	stored, err := d.Store.ChangesOf(ctx, rows[0].Request)
+	if err != nil {
+		return err
+	}
+	for _, now := range stored {
+		i := slices.IndexFunc(rows, func(row *invites.Change) bool { return row.ID == now.ID })
+		if i < 0 || !slices.Contains(remote, now.ID) {
+			continue
+		}
+		if now.Status == invites.StatusOpen && !now.LeasedUntil.IsZero() {
+			server := otherServer(d.Self.Domain, now.Action, now.Target, now.Via)
+			now.Code, now.Detail = invites.CodeServer, room.Say("detail.unreachable", "server", server)
+		}
+		*rows[i] = now
 	}
 	return nil
 }
