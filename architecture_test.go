@@ -23,8 +23,8 @@ var linkerVars = []string{"main.version"}
 // mayDecode are the files that may decode JSON with encoding/json: none of them reads the content of events. Package exactjson reads
 // that, since encoding/json folds the case of keys.
 var mayDecode = []string{
-	"encryption/open.go",                                                     // the ciphertext, as the encryption library takes it
-	"encryption/dropunreadable.go",                                           // answers that only the encryption library reads
+	"encryption/open.go",                                    // the ciphertext, as the encryption library takes it
+	"encryption/dropunreadable.go", "encryption/offline.go", // answers that only the encryption library reads
 	"homeserver/collect.go", "homeserver/members.go", "homeserver/stream.go", // streams of answers, token by token
 	"commands/advertise.go", "room/phrase.go", "store/guard.go", "store/values.go", // values that Usher wrote
 }

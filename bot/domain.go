@@ -43,10 +43,11 @@ func newDomain(db loggedStore, hs watchedHomeserver, queue invites.Queue, self i
 	l := &ledger.Ledger{Store: db, Judge: j, Expiries: &ledger.Expiries{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}}
 	d.Approvals = c
 	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries}
+	r := &requests.Requests{Store: db, Homeserver: hs, Queue: queue, Clock: clock{}, Self: self, Judge: j, Delivery: d, Cards: c}
+	c.Confirmed = r
 	return &domain{
-		judge: j, delivery: d, cards: c, knocks: &cards.Knocks{Cards: c, Store: db}, guard: g, ledger: l,
-		requests: &requests.Requests{Store: db, Homeserver: hs, Queue: queue, Clock: clock{}, Self: self, Judge: j, Delivery: d, Cards: c},
-		editor:   &requests.Editor{Store: db, Homeserver: hs, Clock: clock{}, Self: self},
+		judge: j, delivery: d, cards: c, knocks: &cards.Knocks{Cards: c, Store: db}, guard: g, ledger: l, requests: r,
+		editor: &requests.Editor{Store: db, Homeserver: hs, Clock: clock{}, Self: self},
 	}
 }
 

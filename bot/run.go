@@ -68,7 +68,7 @@ func (b *bot) openDevice(ctx context.Context, cfg *config.Config, version string
 		Homeserver: cfg.Homeserver.Address, Bot: b.self.Bot, Token: cfg.Appservice.ASToken.Reveal(), UserAgent: "usher/" + version,
 		PickleKey: cfg.Encryption.PickleKey.Reveal(), RecoveryKey: cfg.Encryption.RecoveryKey.Reveal(),
 		SignedOnly: cfg.Encryption.ShareKeysWith == config.ShareSigned, History: cfg.Encryption.HistorySharing,
-		Keys: keys, Rooms: b.state, Log: b.log, Arrived: func(r id.RoomID) { b.chat.KeysArrived(r) },
+		Keys: keys, Rooms: b.state, Log: b.log, Now: time.Now, Arrived: func(r id.RoomID) { b.chat.KeysArrived(r) },
 	})
 	return err
 }
@@ -155,11 +155,11 @@ func (b *bot) start(ctx, work context.Context) error {
 	if err := b.loadDirectChats(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(b.resume(ctx, work), b.chat.Load(ctx)); err != nil {
+	if err := errors.Join(b.recallClock(ctx), b.resume(ctx, work), b.chat.Load(ctx)); err != nil {
 		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
 	b.jobs.Start()
-	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run}
+	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run, b.watchClock}
 	if b.device != nil {
 		parts = append(parts, b.device.Run)
 	}

@@ -22,11 +22,10 @@ type Answers interface {
 // Replies sends the replies to events.
 type Replies struct {
 	*ender
-	inbox   Answers
-	sender  *Sender
-	limits  *Limits
-	edits   *editTimes
-	confirm *Confirmations
+	inbox  Answers
+	sender *Sender
+	limits *Limits
+	edits  *editTimes
 }
 
 // answer sends a reply, and ends the event unless the reply is to be edited later. Transaction ids come from the event's id: an
@@ -52,11 +51,10 @@ func (a *Replies) answer(ctx context.Context, ev invites.Received, m commands.Me
 			return err
 		}
 	}
-	if reply.Progress || reply.Card {
+	if reply.Progress {
 		return nil
 	}
 	if ev.Answer != "" {
-		a.confirm.close(ev.Answer)
 		return a.inbox.Handled(ctx, ev.Event) // at once: the workers of the queue look whether the last edit is out
 	}
 	a.end(ev.Event)
@@ -65,10 +63,6 @@ func (a *Replies) answer(ctx context.Context, ev invites.Received, m commands.Me
 
 // notice sends the notice of a reply, or edits the earlier one.
 func (a *Replies) notice(ctx context.Context, ev invites.Received, m commands.Message, reply commands.Reply) error {
-	if ev.Answer != "" && reply.Card {
-		a.confirm.await(ev, ev.Answer) // after a restart: the card stands
-		return nil
-	}
 	if ev.Answer != "" {
 		part := reply.Text.String()
 		if reply.Progress {
@@ -78,18 +72,12 @@ func (a *Replies) notice(ctx context.Context, ev invites.Received, m commands.Me
 		return err
 	}
 	answer, err := a.sender.message(ctx, ev.Room, transaction(ev.Event, "notice"), reply.Notice(m))
-	if err != nil || !(reply.Progress || reply.Card) {
+	if err != nil || !reply.Progress {
 		return err
 	}
 	if answer == "" {
 		return a.inbox.Handled(ctx, ev.Event) // there will be nothing to edit
 	}
-	if reply.Progress {
-		a.edits.due(ev.Event, time.Now()) // the notice is up to date: the first edit has time
-	}
-	if err := a.inbox.SetAnswer(ctx, ev.Event, answer); err != nil || !reply.Card {
-		return err
-	}
-	a.confirm.await(ev, answer)
-	return nil
+	a.edits.due(ev.Event, time.Now()) // the notice is up to date: the first edit has time
+	return a.inbox.SetAnswer(ctx, ev.Event, answer)
 }

@@ -30,8 +30,17 @@ type CardStore interface {
 	Votes(ctx context.Context, card int64) ([]invites.Vote, error)
 	// ToldCard ends the work on a closed card.
 	ToldCard(ctx context.Context, card int64) error
-	// OpenAnswers returns the answers to commands which are not at their end.
-	OpenAnswers(ctx context.Context) ([]id.EventID, error)
+}
+
+// OpenCards is the intake's index of cards, on which users decide by a reaction. Of all reactions, the intake keeps reactions on an
+// open card.
+type OpenCards interface {
+	// Open opens a card, with the votes on it.
+	Open(card id.EventID, votes ...id.EventID)
+	// Close forgets a card. It reports whether the card was open.
+	Close(card id.EventID) bool
+	// Vote notes a reaction, if it is on an open card: the intake will keep its redaction.
+	Vote(card, reaction id.EventID) bool
 }
 
 // CardCases are the use cases of cards.
@@ -65,8 +74,7 @@ type CardDesk struct {
 	log    zerolog.Logger
 }
 
-// Load tells the intake which cards are open: cards with votes, and the answers to commands which are not at their end, since an answer
-// may be a confirmation.
+// Load tells the intake which cards are open.
 func (d *CardDesk) Load(ctx context.Context) error {
 	todo, err := d.store.CardsTodo(ctx)
 	if err != nil {
@@ -86,11 +94,7 @@ func (d *CardDesk) Load(ctx context.Context) error {
 		}
 		d.open.Open(c.Event, cast...)
 	}
-	answers, err := d.store.OpenAnswers(ctx)
-	for _, answer := range answers {
-		d.open.Open(answer)
-	}
-	return err
+	return nil
 }
 
 // postOf shows the cards of a command.
@@ -113,11 +117,18 @@ func (d *CardDesk) postOf(ctx context.Context, command id.EventID) error {
 // part names a part of a card, for transaction ids of its own.
 func part(c invites.Card, name string) string { return fmt.Sprintf("card %d %s", c.ID, name) }
 
-// post shows one card, at a later review if its room has had enough answers for now. Where its room does not let the bot speak, nobody can decide it, so it is cancelled.
+// post shows one card, at a later review if its room has had enough answers for now. Where its room does not let the bot speak, nobody can
+// decide it, so it is cancelled. The notice of a confirmation is the answer to its command.
 func (d *CardDesk) post(ctx context.Context, c invites.Card) error {
 	var notice id.EventID
 	var err error
-	if c.Code != invites.CodeNoRoom {
+	if c.Kind == invites.CardConfirm {
+		ev, err := d.status.inbox.Received(ctx, c.Command)
+		if err != nil || ev.Answer == "" && !ev.Handled {
+			return invites.UnlessNone(err) // the lane of the command answers it
+		}
+		notice = ev.Answer
+	} else if c.Code != invites.CodeNoRoom {
 		if !d.limits.mayPost(c.ShownIn) {
 			return nil
 		}
@@ -145,14 +156,22 @@ func (d *CardDesk) post(ctx context.Context, c invites.Card) error {
 	return nil
 }
 
-// react handles a reaction on a card with votes, and reports whether it was one.
-func (d *CardDesk) react(ctx context.Context, ev invites.Received) (bool, error) {
+// react counts a reaction on a card. The voter hears nothing of a vote without effect: others see the reaction too.
+func (d *CardDesk) react(ctx context.Context, ev invites.Received) error {
 	card, key := commands.Reaction(ev.Raw)
+	choice, known := invites.ChoiceOf(key)
+	if !known || ev.Redacted || d.runner.Level(ev.Sender) == commands.Nobody {
+		return nil
+	}
 	c, err := d.store.CardShown(ctx, card)
 	if err != nil || c.ShownIn != ev.Room {
-		return false, invites.UnlessNone(err)
+		return invites.UnlessNone(err)
 	}
-	return true, d.vote(ctx, ev, c, key)
+	ballot, err := d.cases.Vote(ctx, c, invites.Vote{Voter: ev.Sender, Choice: choice, Room: ev.Room, Event: ev.Event, At: ev.ReceivedAt})
+	if err != nil {
+		return err
+	}
+	return d.Show(ctx, ballot)
 }
 
 // redact handles the redaction of a card, or of a vote.
@@ -185,19 +204,6 @@ func (d *CardDesk) gone(ctx context.Context, gone id.EventID) error {
 	return d.Show(ctx, ballot)
 }
 
-// vote counts a reaction. The voter hears nothing of a vote without effect: others see the reaction too.
-func (d *CardDesk) vote(ctx context.Context, ev invites.Received, c invites.Card, key string) error {
-	choice, known := invites.ChoiceOf(key)
-	if !known || ev.Redacted || d.runner.Level(ev.Sender) == commands.Nobody {
-		return nil
-	}
-	ballot, err := d.cases.Vote(ctx, c, invites.Vote{Voter: ev.Sender, Choice: choice, Room: ev.Room, Event: ev.Event, At: ev.ReceivedAt})
-	if err != nil {
-		return err
-	}
-	return d.Show(ctx, ballot)
-}
-
 // Show brings the notice of a card up to date after a vote: with the votes so far, or with the outcome, which is carried out first. A call
 // after a crash completes an earlier one.
 func (d *CardDesk) Show(ctx context.Context, ballot cards.Ballot) error {
@@ -215,8 +221,22 @@ func (d *CardDesk) Show(ctx context.Context, ballot cards.Ballot) error {
 	if err != nil {
 		return err
 	}
-	if err := d.redraw(ctx, c, "", d.runner.Closed(c, row)); err != nil {
+	if err := d.tell(ctx, c, row); err != nil {
 		return err
+	}
+	d.open.Close(c.Event)
+	return d.store.ToldCard(ctx, c.ID)
+}
+
+// tell shows the outcome of a closed card in its notice, and to its asker.
+func (d *CardDesk) tell(ctx context.Context, c invites.Card, row invites.Change) error {
+	if c.Kind == invites.CardConfirm && c.State != invites.CardAccepted {
+		return d.status.conclude(ctx, c.Command, d.runner.Closed(c, row))
+	}
+	if c.Kind != invites.CardConfirm {
+		if err := d.redraw(ctx, c, "", d.runner.Closed(c, row)); err != nil {
+			return err
+		}
 	}
 	if reply := d.runner.Verdict(c, row); !reply.Text.Empty() {
 		m := commands.Message{Event: c.Command, Room: c.Home, Sender: c.Actor}
@@ -224,13 +244,10 @@ func (d *CardDesk) Show(ctx context.Context, ballot cards.Ballot) error {
 			return err
 		}
 	}
-	if c.Kind == invites.CardApproval {
-		if err := d.status.report(ctx, c.Command, settled); err != nil {
-			return err
-		}
+	if c.Kind == invites.CardKnock {
+		return nil
 	}
-	d.open.Close(c.Event)
-	return d.store.ToldCard(ctx, c.ID)
+	return d.status.report(ctx, c.Command, settled)
 }
 
 // redraw edits a card's notice after a vote. A later edit may have the same text as an earlier one, so the transaction id names the vote.

@@ -19,7 +19,6 @@ type Inbox interface {
 	Backlog
 	Received
 	Answers
-	Asked
 	// Dismiss ends chat, many events in one commit.
 	Dismiss(ctx context.Context, events []id.EventID) error
 	// Inviting reports whether a command has open rows.
@@ -123,14 +122,14 @@ func New(o Options) *Chat {
 	sender := NewSender(o.Homeserver, o.State, nil, o.Log)
 	encrypted := &EncryptedRooms{
 		bot: o.Self.Bot, inbox: o.Stores.Inbox, open: o.Index.Cards, runner: o.Runner, waiting: c.waiting, background: background,
-		patience: o.Settings.WaitForKeys, log: o.Log, told: map[id.RoomID]bool{},
+		patience: o.Settings.WaitForKeys, started: time.Now(), log: o.Log, told: map[id.RoomID]bool{},
 	}
 	if o.Device != nil {
 		sender.sealer, encrypted.opener = o.Device, o.Device
 		c.History = NewHistorySharing(o.Device, background, o.Log)
 	}
-	edits, confirmations := newEditTimes(), &Confirmations{open: o.Index.Cards, lanes: lanes, background: background}
-	replies := &Replies{ender: end, inbox: o.Stores.Inbox, sender: sender, limits: limits, edits: edits, confirm: confirmations}
+	edits := newEditTimes()
+	replies := &Replies{ender: end, inbox: o.Stores.Inbox, sender: sender, limits: limits, edits: edits}
 	encrypted.replies = replies
 	c.Status = &StatusMessages{
 		ender: end, inbox: o.Stores.Inbox, delivery: o.Cases.Delivery, requests: o.Cases.Requests, token: o.Homeserver, replies: replies,
@@ -151,9 +150,6 @@ func New(o Options) *Chat {
 	c.handler = &Handler{
 		ender: end, inbox: o.Stores.Inbox, token: o.Homeserver, bot: o.Self.Bot, runner: o.Runner, limits: limits, encrypted: encrypted,
 		replies: replies, status: c.Status, cards: c.Cards, members: c.Members, rooms: c.Rooms, log: o.Log,
-		confirm: &Confirmer{
-			inbox: o.Stores.Inbox, runner: o.Runner, confirm: confirmations, encrypted: encrypted, replies: replies, status: c.Status, log: o.Log,
-		},
 	}
 	o.Runner.Chat, o.Runner.Limit = forCommands{c.Direct, c.Cards}, limits.MayCommand
 	return c

@@ -40,7 +40,6 @@ type Handler struct {
 	replies   *Replies
 	status    *StatusMessages
 	cards     *CardDesk
-	confirm   *Confirmer
 	members   *Memberships
 	rooms     *Rooms
 	log       zerolog.Logger
@@ -126,10 +125,7 @@ func (h *Handler) dispatch(ctx context.Context, ev invites.Received) (m commands
 	case events.ToCommands:
 		return h.runner.Dispatch(ctx, ev)
 	case events.ToCards:
-		if voted, err := h.cards.react(ctx, ev); voted || err != nil {
-			return m, reply, err
-		}
-		err = h.confirm.react(ctx, ev)
+		err = h.cards.react(ctx, ev)
 	case events.ToRedacted:
 		err = h.cards.redact(ctx, ev) // the inbox has marked the redacted command
 	case events.ToOwn:

@@ -9,10 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"maunium.net/go/mautrix/id"
+
 	"usher/commands"
 	"usher/invites"
 	"usher/invites/cards"
+	"usher/invites/requests"
 	"usher/picture"
+	"usher/policy"
 	"usher/room"
 )
 
@@ -41,44 +45,61 @@ func TestEncryptionOff(t *testing.T) {
 
 // TestCardInVain: a card or a status message that the room does not take ends its event, which would wait for ever otherwise.
 func TestCardInVain(t *testing.T) {
-	for name, reply := range map[string]commands.Reply{"card": {Card: true}, "progress": {Progress: true}} {
-		t.Run(name, func(t *testing.T) {
-			b, s := newChat(t)
-			s.secret = true
-			ev := receive(t, b, "!ping")
-			reply.Text.Say("So?")
-			if err := b.handler.replies.answer(t.Context(), ev, commands.Message{}, reply); err != nil {
-				t.Fatal(err)
-			}
-			if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled || after.Answer != "" {
-				t.Errorf("%+v %v", after, err)
-			}
-		})
+	b, s := newChat(t)
+	s.secret = true
+	ev := receive(t, b, "!ping")
+	propose(t, b, ev, time.Now().Add(time.Hour))
+	reply := commands.Reply{Progress: true}
+	reply.Text.Say("So?")
+	if err := errors.Join(b.handler.replies.answer(t.Context(), ev, commands.Message{}, reply), b.Cards.postOf(t.Context(), ev.Event)); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled || after.Answer != "" {
+		t.Errorf("%+v %v", after, err)
+	}
+	if todo, err := b.store.CardsTodo(t.Context()); err != nil || len(todo) != 0 {
+		t.Errorf("a card that can't be shown stays open: %+v %v", todo, err)
 	}
 }
 
-// TestCardIsOver: a command whose card nobody answered in time is run again as the inbox has it by then, so that it can say so.
-func TestCardIsOver(t *testing.T) {
-	b, _ := newChat(t)
-	again := make(chan invites.Received, 1)
-	go b.Lanes.Run(t.Context(), handlerFunc(func(turn Turn) (later time.Time) {
-		again <- turn.Event
-		return later
-	}))
-	ev := receive(t, b, "!ping")
-	ev.ReceivedAt = ev.ReceivedAt.Add(-time.Hour)
-	reply := commands.Reply{Card: true}
-	reply.Text.Say("So?")
-	if err := b.handler.replies.answer(t.Context(), ev, commands.Message{}, reply); err != nil {
+// propose opens a confirmation for a command.
+func propose(t *testing.T, b *fixture, ev invites.Received, until time.Time) {
+	t.Helper()
+	err := b.runner.Requests.Propose(t.Context(), requests.Request{
+		Command: ev.Event, CommandRoom: ev.Room, Actor: ev.Sender, Action: policy.ActionWithdraw, Room: ev.Room, Targets: []id.UserID{"@bob:here"},
+	}, until)
+	if err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case got := <-again:
-		if got.Event != ev.Event {
-			t.Errorf("got %+v", got)
-		}
-	case <-time.After(20 * time.Second):
-		t.Fatal("nothing")
+}
+
+// TestConfirmationIsOver: the card of a command is the answer to the command, also if an older version gave that answer. Without a vote in
+// time, the answer says so, and the command is at its end.
+func TestConfirmationIsOver(t *testing.T) {
+	b, s := newChat(t)
+	ev := receive(t, b, "!ping")
+	propose(t, b, ev, time.Now().Add(time.Hour))
+	if err := b.Cards.postOf(t.Context(), ev.Event); err != nil || len(s.bodies) != 0 {
+		t.Fatalf("posted before its command is answered: %q %v", s.bodies, err)
+	}
+	if err := errors.Join(b.store.SetAnswer(t.Context(), ev.Event, "$standing"), b.Cards.postOf(t.Context(), ev.Event)); err != nil {
+		t.Fatal(err)
+	}
+	c, err := b.store.CardShown(t.Context(), "$standing")
+	if err != nil || c.Kind != invites.CardConfirm || len(s.bodies) != 2 || !strings.Contains(s.bodies[0], "✅") || !strings.Contains(s.bodies[1], "❌") {
+		t.Fatalf("%+v %v, sent %q", c, err, s.bodies)
+	}
+	c.ExpiresAt = time.Now().Add(-time.Second)
+	if err := b.Cards.reviewOne(t.Context(), c, true); err != nil {
+		t.Fatal(err)
+	}
+	if last := s.bodies[len(s.bodies)-1]; !strings.Contains(last, "Nobody confirmed") || !strings.Contains(last, "$standing") {
+		t.Errorf("sent %q", last)
+	}
+	after, err := b.store.Received(t.Context(), ev.Event)
+	todo, err2 := b.store.CardsTodo(t.Context())
+	if err = errors.Join(err, err2); err != nil || !after.Handled || len(todo) != 0 {
+		t.Errorf("%+v %+v %v", after, todo, err)
 	}
 }
 

@@ -2,7 +2,6 @@ package chat
 
 import (
 	"context"
-	"errors"
 	"hash/fnv"
 	"slices"
 	"sync"
@@ -205,20 +204,22 @@ func (s *StatusMessages) report(ctx context.Context, command id.EventID, why occ
 	lock := s.reporting.of(command)
 	lock.Lock()
 	defer lock.Unlock()
-	ev, err := s.inbox.Received(ctx, command)
-	if errors.Is(err, invites.ErrNotFound) {
-		return nil // the rows came of no message
+	reply := commands.Outcome(rows, time.Now())
+	if reply.Text.Empty() {
+		reply.Text.Say("progress.all", "n", len(rows))
 	}
+	return s.conclude(ctx, command, reply)
+}
+
+// conclude edits a command's status message, and ends the command unless the reply is to be edited again.
+func (s *StatusMessages) conclude(ctx context.Context, command id.EventID, reply commands.Reply) error {
+	ev, err := s.inbox.Received(ctx, command)
 	if err != nil || ev.Answer == "" || ev.Handled {
-		return err // there is no message to edit: the lane has answered, or is about to
+		return invites.UnlessNone(err) // there is no message to edit, or not yet: the lane has answered, or is about to
 	}
 	m, err := s.encrypted.command(ctx, ev)
 	if err != nil {
 		return err
-	}
-	reply := commands.Outcome(rows, time.Now())
-	if reply.Text.Empty() {
-		reply.Text.Say("progress.all", "n", len(rows))
 	}
 	return s.replies.answer(ctx, ev, m, reply)
 }

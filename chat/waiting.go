@@ -15,7 +15,8 @@ import (
 // holds up only the later events of its own sender: no user can stop a room for others.
 const grace = 5 * time.Second
 
-// waitingForKeys keeps, for each room, the ids of events without their key, and of events behind these. The inbox has their content. They go back to their lane when a room key or their time comes.
+// waitingForKeys keeps, for each room, the ids of events without their key, and of events behind these. The inbox has their content.
+// They go back to their lane when a room key or their time comes.
 type waitingForKeys struct {
 	lanes interface{ Push(...invites.Received) }
 
@@ -27,6 +28,7 @@ type waitingForKeys struct {
 type waiter struct {
 	ev      invites.Received
 	keyless bool // waits for its key, not only behind another event
+	aside   bool // its time is over, so no event waits behind it
 	lane    bool // in its lane again
 	timer   *time.Timer
 }
@@ -40,6 +42,9 @@ func (w *waitingForKeys) blocked(ev invites.Received, now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, other := range w.rooms[ev.Room] {
+		if other.aside {
+			continue
+		}
 		holds := other.ev.Sender == ev.Sender || other.keyless && now.Before(other.ev.ReceivedAt.Add(grace))
 		if holds && other.ev.Seq < ev.Seq {
 			e := w.put(ev)
@@ -62,7 +67,16 @@ func (w *waitingForKeys) wait(ev invites.Received, now, until time.Time) {
 	if e.timer != nil {
 		e.timer.Stop()
 	}
-	e.timer = time.AfterFunc(until.Sub(now), func() { w.release(ev.Room) })
+	e.timer = time.AfterFunc(until.Sub(now), func() { w.goOn(ev.Room) })
+}
+
+// setAside keeps an event whose time is over until keys arrive for all rooms. The events behind it go on.
+func (w *waitingForKeys) setAside(ev invites.Received) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := w.put(ev)
+	e.keyless, e.aside, e.lane = false, true, false
+	w.push(ev.Room, false)
 }
 
 // put finds or makes the place of an event. w.mu is held.
@@ -92,7 +106,14 @@ func (w *waitingForKeys) leave(ev invites.Received) {
 		delete(w.rooms, ev.Room)
 	}
 	w.mu.Unlock()
-	w.release(ev.Room)
+	w.goOn(ev.Room)
+}
+
+// goOn sends the events of a room back to their lane, except events set aside.
+func (w *waitingForKeys) goOn(r id.RoomID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.push(r, false)
 }
 
 // release sends the events of a room, of all rooms for an empty id, back to their lanes, in order. An event comes back here
@@ -100,15 +121,21 @@ func (w *waitingForKeys) leave(ev invites.Received) {
 func (w *waitingForKeys) release(r id.RoomID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for in, list := range w.rooms {
-		if r != "" && in != r {
-			continue
-		}
-		for _, e := range list {
-			if !e.lane {
-				e.lane = true
-				w.lanes.Push(e.ev)
-			}
+	if r != "" {
+		w.push(r, true)
+		return
+	}
+	for in := range w.rooms {
+		w.push(in, true)
+	}
+}
+
+// push sends the events of a room back to their lane. w.mu is held.
+func (w *waitingForKeys) push(r id.RoomID, aside bool) {
+	for _, e := range w.rooms[r] {
+		if !e.lane && (aside || !e.aside) {
+			e.lane = true
+			w.lanes.Push(e.ev)
 		}
 	}
 }

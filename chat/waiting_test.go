@@ -142,3 +142,26 @@ func TestWaitingKeepsKeysOnly(t *testing.T) {
 		}
 	}
 }
+
+// TestSetAside: nothing waits behind an event whose time is over, and the event itself goes on only when keys arrive.
+func TestSetAside(t *testing.T) {
+	y, now := newYard(), time.Now()
+	first, second := waitingEvent(1, "$1", "@a:x", now), waitingEvent(2, "$2", "@a:x", now)
+	y.wait(first, now, now.Add(time.Hour))
+	if !y.blocked(second, now) {
+		t.Fatal("the second does not wait")
+	}
+	y.setAside(first)
+	if got := y.took(); !slices.Equal(got, []id.EventID{"$2"}) {
+		t.Errorf("went on: %s", got)
+	}
+	if y.blocked(second, now) {
+		t.Error("the second waits behind an event set aside")
+	}
+	y.leave(second)
+	y.took()
+	y.release("")
+	if got := y.took(); !slices.Equal(got, []id.EventID{"$1"}) {
+		t.Errorf("went on with the keys: %s", got)
+	}
+}

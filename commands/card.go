@@ -1,9 +1,13 @@
 package commands
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 
+	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
 	"usher/invites"
 	"usher/invites/cards"
 	"usher/room"
@@ -63,10 +67,25 @@ func question(t *Text, c invites.Card) {
 	}
 }
 
-// Closed words a closed card, with the row that came of it, if any.
+// Reaction returns the event that an m.reaction event is on, and its key.
+func Reaction(raw json.RawMessage) (on id.EventID, key string) {
+	relation := exactjson.Get(raw, "content", "m.relates_to")
+	return id.EventID(relation.Get("event_id").Text()), relation.Get("key").Text()
+}
+
+// Closed words a closed card, with its row, if any.
 func (n Notices) Closed(c invites.Card, row invites.Change) (reply Reply) {
-	question(&reply.Text, c)
-	reply.Text.Line()
+	switch {
+	case c.Kind != invites.CardConfirm:
+		question(&reply.Text, c)
+		reply.Text.Line()
+	case c.State == invites.CardDeclined:
+		reply.Text.Say("prune.left")
+		return reply
+	case c.State == invites.CardExpired:
+		reply.Text.Say("prune.late")
+		return reply
+	}
 	verdict(&reply.Text, c, row)
 	return reply
 }

@@ -121,7 +121,7 @@ func TestPruneHostile(t *testing.T) {
 	for n := range 40 {
 		seen(t, d, hs, id.UserID(fmt.Sprintf("@%s%d:there", strings.Repeat("\u200b", 70), n)), bob, time.Hour)
 	}
-	if _, reply := say(t, d, lobby, alice, "!prune @bob"); !reply.Card || !strings.Contains(reply.Text.String(), "React with ✅") {
+	if _, reply := say(t, d, lobby, alice, "!prune @bob"); !reply.Progress || !strings.Contains(reply.Text.String(), "React with ✅") {
 		t.Errorf("got %q", reply.Text.String())
 	}
 }

@@ -82,6 +82,9 @@ func mark(v room.Verdict) string {
 	return "❌"
 }
 
+// partly is the reaction on a command of which only some changes were made.
+const partly = "⚠️"
+
 // Outcome words the rows of one command as they stand: ✅ if all are done, ⚠️ if only some are, and then a line for each failed row, and the
 // number of rows under way. It serves the first answer and every edit of it.
 func Outcome(rows []invites.Change, now time.Time) Reply {
@@ -100,10 +103,11 @@ func Outcome(rows []invites.Change, now time.Time) Reply {
 			told = append(told, row)
 		}
 	}
-	if len(open) == 0 && done > 0 && done+len(told) == len(rows) {
+	failed := slices.DeleteFunc(slices.Clone(told), func(row invites.Change) bool { return row.Status == invites.StatusDone })
+	if len(open) == 0 && len(failed) < len(rows) && done+len(told) == len(rows) {
 		reply.React = "✅"
-		if slices.ContainsFunc(told, func(row invites.Change) bool { return row.Status != invites.StatusDone }) {
-			reply.React = "⚠️"
+		if len(failed) > 0 {
+			reply.React = partly
 		}
 	}
 	if len(open) == 0 && len(told) == 0 && waiting == 0 {
@@ -114,8 +118,8 @@ func Outcome(rows []invites.Change, now time.Time) Reply {
 	} else if len(open) > 0 {
 		reply.Progress = true
 		reply.Text.Tell(room.Say("progress.open", "done", len(rows)-len(open), "all", len(rows)).Holding(wait(open, now)))
-	} else if done > 0 {
-		reply.Text.Say("progress.done", "done", done, "all", len(rows))
+	} else if reply.React == partly {
+		reply.Text.Say("progress.done", "done", len(rows)-len(failed), "all", len(rows))
 	}
 	reply.Mention = done == 0 && len(open) == 0 && waiting == 0
 	for i, row := range told {

@@ -30,6 +30,7 @@ var clientPages = []string{"room", "rooms", "user", "home", "direct"}
 // readLink reads a link to a user, a room or an event, whose room it then names. ok is false for every other text.
 // The parts of a link are separated before they are decoded, so that an identifier may contain slashes.
 func readLink(text string) (l link, ok bool) {
+	text = strings.TrimPrefix(text, "web+")
 	if len(text) > len("matrix:") && strings.EqualFold(text[:len("matrix:")], "matrix:") {
 		return readURI(text[len("matrix:"):]), true
 	}
@@ -41,14 +42,14 @@ func readLink(text string) (l link, ok bool) {
 	if err != nil {
 		return l, strings.Contains(address, "/"+matrixHost+"/#/")
 	}
-	if u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+	if u.Host == "" || u.Scheme != "https" && u.Scheme != "http" && u.Scheme != "element" {
 		return l, false
 	}
 	host, path := strings.ToLower(u.Host), strings.TrimPrefix(u.EscapedFragment(), "/")
 	if host == matrixHost {
 		return readPath(path), true
 	}
-	known := slices.Contains(clientHosts, host)
+	known := slices.Contains(clientHosts, host) || u.Scheme == "element"
 	if path == "" && known { // app.cinny.in has no fragment
 		path = strings.TrimPrefix(u.EscapedPath(), "/")
 	}

@@ -85,7 +85,7 @@ func (a *arguments) parse(words []word) error {
 	if words, err = a.fill(a.form.after(), words); err != nil {
 		return err
 	}
-	if len(words) > 0 {
+	if slices.ContainsFunc(words, func(w word) bool { return !w.is(polite) }) {
 		return a.puzzled(words[0])
 	}
 	return nil
@@ -94,7 +94,7 @@ func (a *arguments) parse(words []word) error {
 // part finds the part of the command by the first words, also behind a room.
 func (a *arguments) part(words []word) (f form, rest []word) {
 	n := fillers(words, toward, classRoom, a.asker)
-	if n < len(words) && words[n].class(a.asker) == classRoom {
+	if n < len(words) && words[n].class(a.asker) == classRoom && a.form.Before == nil {
 		if f, rest = a.form.partOf(words[n+1:]); f.part != nil {
 			return f, append(slices.Clone(rest), words[:n+1]...)
 		}
@@ -251,7 +251,7 @@ func (a *arguments) text(key string) string {
 	for i, w := range a.words[key] {
 		words[i] = w.text
 	}
-	if !slices.ContainsFunc(a.words[key], func(w word) bool { return !w.is(polite) }) {
+	if !slices.ContainsFunc(a.words[key], func(w word) bool { return !w.is(polite) && !w.is(joining) }) {
 		return ""
 	}
 	all := strings.ToValidUTF8(strings.Join(words, " "), "")

@@ -21,10 +21,14 @@ var (
 		"to", "in", "into", "at", "@", "->", "→", "=>", "the", "room", "channel", "chat", "nach", "zu", "zum", "zur", "ins", "im", "den", "dem", "der", "raum", "kanal",
 		"à", "dans", "au", "le", "la", "salon", "a", "al", "en", "el", "sala", "naar", "kamer", "till", "в",
 	}
+	// prepositions are the words of these that make a single word after them a room.
+	prepositions = []string{"to", "in", "into", "->", "→", "=>", "room", "channel", "nach", "zum", "zur", "ins", "im", "raum", "kanal", "dans", "au", "naar", "till", "в"}
 	// before stand before the first person.
 	before = []string{"user", "users", "member", "person", "people", "please", "pls", "bitte", "nutzer", "benutzer", "the", "with", "mit", "von", "by", "for", "für"}
 	// polite words are no reason.
 	polite = []string{"please", "pls", "plz", "bitte", "thanks", "thank", "you", "thx", "danke", "merci", "gracias", "svp", "tack", "🙏"}
+	// choosing begin a condition on the people, which no command has.
+	choosing = []string{"or", "oder", "ou", "eller", "lub", "или", "except", "but", "without", "außer", "ausser", "ohne", "sauf", "excepto", "not", "nicht"}
 	// listMark begins an item of a list.
 	listMark = regexp.MustCompile(`^(?:[-*•·–—]|[0-9]{1,3}[.)]|\[[ x]?\])$`)
 )
@@ -59,12 +63,13 @@ type people struct {
 	stops []string // words that begin the next parameter
 	taken []word
 	words []word // not yet read
+	list  bool   // each person stands behind a list mark
 }
 
 // takePeople reads the people at the start of a list: identifiers, names after a joining word, and a name in the first place. Joining words,
 // list marks and labels, as in Bob (@bob:server.org), are passed over.
 func (a *arguments) takePeople(p Param, next []Param, words []word) (taken, rest []word) {
-	r := &people{asker: a.asker, words: words}
+	r := &people{asker: a.asker, words: words, list: len(words) > 0 && words[0].marks()}
 	bare := true
 	for _, n := range next {
 		r.stops = append(r.stops, n.choices...)
@@ -116,7 +121,7 @@ func (r *people) label() int {
 // nameNext takes the next words if they are the name of a person: at the start, or after a joining word or a comma.
 func (r *people) nameNext() bool {
 	i, joined := 0, len(r.taken) == 0
-	for i < len(r.words) && len(r.taken) > 0 && r.words[i].is(joining) {
+	for i < len(r.words) && (len(r.taken) > 0 && r.words[i].is(joining) || r.list && r.words[i].marks()) {
 		i, joined = i+1, true
 	}
 	after := len(r.taken) > 0 && r.taken[len(r.taken)-1].comma
@@ -142,7 +147,7 @@ func (r *people) nameNext() bool {
 		return r.identifier()
 	}
 	for _, text := range strings.FieldsFunc(wordsText(r.words[i:end]), func(c rune) bool { return strings.ContainsRune(",;，、；", c) }) {
-		if text = strings.Trim(strings.TrimSpace(text), "!?."); text != "" {
+		if text = strings.Trim(strings.TrimSpace(text), "!?.:\"'“”„"); text != "" {
 			r.taken = append(r.taken, word{text: text, raw: text, name: true})
 		}
 	}
@@ -265,8 +270,8 @@ func (a *arguments) plain(words []word) error {
 			return a.usage(room.Say("usage.late_person", "user", r.user))
 		case r.class != classText:
 			return a.usage(room.Sentences(r.wrong, room.Say("usage.quote")))
-		case w.marks() && i == 0 && len(words) == 1:
-			return a.usage(room.Say("usage.word", "word", w.text))
+		case i == 0 && (w.marks() && len(words) == 1 || a.form.has(classPerson) && w.is(choosing) || w.is(joining) && len(words) == 1 && !a.has("room")):
+			return a.usage(room.Sentences(room.Say("usage.word", "word", w.text), room.Say("usage.quote")))
 		}
 	}
 	return a.towardRoom(words)
@@ -278,7 +283,7 @@ func (a *arguments) towardRoom(words []word) error {
 	for n < len(words) && words[n].is(toward) && !words[n].quoted {
 		n++
 	}
-	if n == 0 || n != len(words)-1 || a.has("room") || words[n].quoted || !a.form.has(classRoom) {
+	if n == 0 || !words[0].is(prepositions) || n != len(words)-1 || a.has("room") || words[n].quoted || !a.form.has(classRoom) {
 		return nil
 	}
 	p := room.Say("no.room", "text", words[n].text)

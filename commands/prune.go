@@ -7,7 +7,6 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
-	"usher/invites"
 	"usher/invites/judge"
 	"usher/invites/requests"
 	"usher/policy"
@@ -20,7 +19,7 @@ func pruneCommand() Command {
 		Loose:  []string{"withdrawall", "purge"},
 		See:    []string{"tree", "uninvite"},
 		Params: []Param{oneBranch(), inRoom(), asBot()},
-		Run:    runPrune, Decide: decidePrune,
+		Run:    runPrune,
 	}
 }
 
@@ -33,19 +32,18 @@ func oneBranch() Param {
 // ConfirmWithin limits the time for the sender's reaction to a card.
 const ConfirmWithin = 15 * time.Minute
 
-func runPrune(ctx context.Context, c *Call) (Reply, error) {
-	req, more, err := c.prune(ctx)
-	if err != nil {
-		return Reply{}, err
+// runPrune asks for a confirmation. The card does the rest: see requests.Propose.
+func runPrune(ctx context.Context, c *Call) (reply Reply, err error) {
+	req, seen, err := c.Requests.Proposed(ctx, c.Message.Event)
+	if err != nil || seen {
+		return Reply{Progress: true}, err // after a restart: the card stands
 	}
-	rows, err := c.Requests.Progress(ctx, c.Message.Event)
-	if err != nil {
-		return Reply{}, err
+	more := false
+	if len(req.Targets) == 0 {
+		if req, more, err = c.prune(ctx); err != nil {
+			return reply, err
+		}
 	}
-	if len(rows) > 0 { // it was confirmed before a restart
-		return c.resume(ctx, req, rows)
-	}
-	var reply Reply
 	switch {
 	case c.Clock.Now().Sub(c.Event.ReceivedAt) >= ConfirmWithin:
 		reply.Text.Say("prune.late")
@@ -56,9 +54,13 @@ func runPrune(ctx context.Context, c *Call) (Reply, error) {
 	}
 	judged, err := c.Requests.DryRun(ctx, req)
 	if err != nil {
-		return Reply{}, err
+		return reply, err
 	}
-	return pruneCard(judged, more), nil
+	reply = pruneCard(judged, more)
+	if reply.Progress {
+		err = c.Requests.Propose(ctx, req, c.Event.ReceivedAt.Add(ConfirmWithin))
+	}
+	return reply, err
 }
 
 // pruneCard asks for a confirmation, and lists the invitations that would stay, with reasons. If all would stay, nothing is
@@ -73,8 +75,8 @@ func pruneCard(judged []judge.Judgement, more bool) Reply {
 			goes = append(goes, j.Question.Target)
 		}
 	}
-	reply := Reply{Mention: true, Card: len(goes) > 0}
-	if !reply.Card {
+	reply := Reply{Mention: true, Progress: len(goes) > 0}
+	if !reply.Progress {
 		reply.Text.Say("prune.nothing", "n", len(stays))
 		tellStays(&reply.Text, stays)
 		return reply
@@ -123,41 +125,6 @@ func tellSome(t *Text, n int, one func(i int)) {
 		}
 		one(i)
 	}
-}
-
-// decidePrune withdraws the invitations of a confirmed card. Invitations made after the command stay.
-func decidePrune(ctx context.Context, c *Call, yes bool) (Reply, error) {
-	if !yes {
-		var reply Reply
-		reply.Text.Say("prune.left")
-		return reply, nil
-	}
-	req, _, err := c.prune(ctx)
-	if err != nil {
-		return Reply{}, err
-	}
-	rows, err := c.Requests.Progress(ctx, c.Message.Event)
-	if err != nil {
-		return Reply{}, err
-	}
-	if len(rows) > 0 {
-		return c.resume(ctx, req, rows)
-	}
-	if len(req.Targets) == 0 {
-		var reply Reply
-		reply.Text.Say("prune.gone")
-		return reply, nil
-	}
-	return c.ask(ctx, req)
-}
-
-// resume goes on with rows recorded before.
-func (c *Call) resume(ctx context.Context, req requests.Request, rows []invites.Change) (Reply, error) {
-	req.Targets = nil
-	for _, row := range rows {
-		req.Targets = append(req.Targets, row.Target)
-	}
-	return c.ask(ctx, req)
 }
 
 // prune reads the command and finds the invitations of the branch.

@@ -20,7 +20,6 @@ type Reply struct {
 	Text     Text   // notice in reply; empty: none
 	Mention  bool   // the notice mentions the asker
 	Progress bool   // work goes on: the notice is edited as it does
-	Card     bool   // the notice asks for a reaction by the asker; the command stays open until then
 	Image    *Image // picture in reply; nil: none
 	Lang     string // language of the text (BCP 47); empty: English
 }

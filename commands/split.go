@@ -154,7 +154,7 @@ func apart(s string) (parts []string) {
 		case strings.ContainsRune("&+|/", r) && (isLink || s[0] != '@' || !strings.HasPrefix(next, "@")):
 			continue
 		case strings.HasPrefix(next, "https://"), strings.HasPrefix(next, "matrix:"):
-		case next == "" || strings.IndexByte("@#!", next[0]) < 0 && !numbers:
+		case next == "" || strings.IndexByte("@#!", next[0]) < 0 && !numbers && !strings.HasPrefix(next, "＠"):
 			continue
 		}
 		end := i + size

@@ -159,18 +159,17 @@ func TestStructuredLimit(t *testing.T) {
 	}
 }
 
-// TestStructuredConfirmation: the reaction to the card of a structured command runs that command.
+// TestStructuredConfirmation: the vote on the card of a structured command carries that command out.
 func TestStructuredConfirmation(t *testing.T) {
 	d, hs := newRunner(t)
 	seen(t, d, hs, "@dora:here", bob, 0)
-	ev := invites.Received{Event: "$e", Room: lobby, Sender: alice, SentAt: d.Clock.Now(), ReceivedAt: d.Clock.Now()}
-	asData(t, "prune", `{"user":["@nobody:here"]}`)(&ev)
-	if _, reply, decided, err := d.Decide(t.Context(), ev, alice, true); err != nil || !decided || !strings.Contains(reply.Text.String(), "wrong type") {
-		t.Errorf("got %q, %v, %v", reply.Text.String(), decided, err)
+	if _, reply := say(t, d, lobby, alice, "structured", asData(t, "prune", `{"user":["@nobody:here"]}`)); !strings.Contains(reply.Text.String(), "wrong type") {
+		t.Errorf("got %q", reply.Text.String())
 	}
-	asData(t, "prune", `{"user":"@bob:here"}`)(&ev)
-	if _, reply, decided, err := d.Decide(t.Context(), ev, alice, true); err != nil || !decided || reply.React != "✅" {
-		t.Errorf("got %q, %v, %v", reply.Text.String(), decided, err)
+	say(t, d, lobby, alice, "structured", asData(t, "prune", `{"user":"@bob:here"}`))
+	confirm(t, d, confirmation(t, d), alice, invites.Accept)
+	if acts := hs.Acts(); len(acts) != 1 || acts[0].Target != "@dora:here" {
+		t.Errorf("got %v", acts)
 	}
 }
 

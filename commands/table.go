@@ -33,7 +33,6 @@ type Command struct {
 	Params  []Param  // parameters after the name of a part
 	Records bool     // Run records each of its changes before it makes one
 	Run     run      // of the command without a part
-	Decide  decide   // runs on the reaction to a card of Run; nil: Run makes no card
 }
 
 // Part declares a command within a command, such as "set" in "!policy set". Its parameters are Command.Before, its own, and
@@ -44,10 +43,7 @@ type Part struct {
 	Run    run
 }
 
-type (
-	run    func(ctx context.Context, c *Call) (Reply, error)
-	decide func(ctx context.Context, c *Call, yes bool) (Reply, error)
-)
+type run func(ctx context.Context, c *Call) (Reply, error)
 
 // Table lists the commands in the order of !help.
 func Table() []Command {

@@ -9,6 +9,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/cards"
 	"usher/invites/invitestest"
 )
 
@@ -78,12 +79,12 @@ func TestPrune(t *testing.T) {
 	d, hs := newRunner(t)
 	hs.Set(lobby, "m.room.power_levels", "", alice, map[string]any{"users": map[string]any{alice.String(): 100}})
 	grow(t, d, hs)
-	if _, reply := say(t, d, lobby, carol, "!prune @bob"); reply.Card || !strings.Contains(reply.Text.String(), "kick.power") {
+	if _, reply := say(t, d, lobby, carol, "!prune @bob"); reply.Progress || !strings.Contains(reply.Text.String(), "kick.power") {
 		t.Errorf("without the power: %q", reply.Text.String())
 	}
 	var asked invites.Received
 	_, reply := say(t, d, lobby, alice, "!prune  @bob", func(ev *invites.Received) { asked = *ev })
-	if want := "This withdraws 3 invitations:\n@open1:here\n@open2:here\n@open3:there\nReact with ✅ within 15 minutes"; !reply.Card || !strings.HasPrefix(reply.Text.String(), want) {
+	if want := "This withdraws 3 invitations:\n@open1:here\n@open2:here\n@open3:there\nReact with ✅ within 15 minutes"; !reply.Progress || !strings.HasPrefix(reply.Text.String(), want) {
 		t.Errorf("got %q", reply.Text.String())
 	}
 	if len(hs.Acts()) != 0 {
@@ -91,18 +92,72 @@ func TestPrune(t *testing.T) {
 	}
 	d.Clock.(*invitestest.Clock).Advance(time.Minute)
 	seen(t, d, hs, "@later:here", bob, 0)
-	if _, _, decided, err := d.Decide(t.Context(), asked, carol, true); err != nil || decided {
-		t.Errorf("somebody else decides: %v %v", decided, err)
+	card := confirmation(t, d)
+	if ballot := confirm(t, d, card, carol, invites.Accept); ballot.Code != cards.CodeVoteOther || len(hs.Acts()) != 0 {
+		t.Errorf("somebody else decides: %+v", ballot)
 	}
-	_, reply, decided, err := d.Decide(t.Context(), asked, alice, true)
-	if err != nil || !decided || reply.React != "✅" || len(hs.Acts()) != 3 {
-		t.Errorf("got %+v %v %v and %d acts", reply, decided, err, len(hs.Acts()))
+	hs.Create("!elsewhere:here", "11", alice)
+	var again invites.Received
+	if _, reply = say(t, d, lobby, alice, "!prune  @bob", func(ev *invites.Received) { ev.Event = asked.Event; again = *ev }); !strings.Contains(reply.Text.String(), "withdraws 3") {
+		t.Errorf("given again before its card is shown: %q", reply.Text.String())
 	}
-	if _, reply, _, err = d.Decide(t.Context(), asked, alice, true); err != nil || len(hs.Acts()) != 3 {
-		t.Errorf("again: %v and %d acts", err, len(hs.Acts()))
+	if got := confirmation(t, d); got.ID != card.ID || len(got.Targets) != 3 || got.Room != lobby || again.Event != asked.Event {
+		t.Errorf("got %+v", got)
 	}
-	if _, reply, _, err = d.Decide(t.Context(), asked, alice, false); err != nil || reply.Text.String() != "Left as it is." {
-		t.Errorf("got %q %v", reply.Text.String(), err)
+	if ballot := confirm(t, d, card, alice, invites.Accept); ballot.Card.State != invites.CardAccepted || len(hs.Acts()) != 3 {
+		t.Errorf("got %+v and %d acts", ballot, len(hs.Acts()))
+	}
+	if confirm(t, d, card, alice, invites.Accept); len(hs.Acts()) != 3 {
+		t.Errorf("again: %d acts", len(hs.Acts()))
+	}
+	if _, reply = say(t, d, lobby, alice, "!prune  @bob", func(ev *invites.Received) { ev.Event = asked.Event }); !reply.Progress || !reply.Empty() {
+		t.Errorf("given again after the confirmation: %+v", reply)
+	}
+}
+
+// confirmation returns the one open confirmation.
+func confirmation(t *testing.T, d *Runner) invites.Card {
+	t.Helper()
+	open, err := d.Cards.Store.OpenCards(t.Context(), invites.CardQuery{Kind: invites.CardConfirm})
+	if err != nil || len(open) != 1 {
+		t.Fatalf("%d confirmations: %v", len(open), err)
+	}
+	return open[0]
+}
+
+// confirm votes on a confirmation and carries it out.
+func confirm(t *testing.T, d *Runner, card invites.Card, voter id.UserID, choice invites.Choice) cards.Ballot {
+	t.Helper()
+	ballot, err := d.Cards.Vote(t.Context(), card, invites.Vote{Voter: voter, Choice: choice, Room: lobby, Event: id.EventID("$vote" + voter), At: d.Clock.Now()})
+	if err == nil {
+		_, err = d.Cards.CarryOut(t.Context(), ballot.Card)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ballot
+}
+
+// TestPruneDeclined: a declined confirmation and one of a redacted command do nothing.
+func TestPruneDeclined(t *testing.T) {
+	d, hs := newRunner(t)
+	grow(t, d, hs)
+	say(t, d, lobby, alice, "!prune @bob")
+	ballot := confirm(t, d, confirmation(t, d), alice, invites.Decline)
+	if reply := d.Closed(ballot.Card, invites.Change{}); reply.Text.String() != "Left as it is." || len(hs.Acts()) != 0 {
+		t.Errorf("got %q and %d acts", reply.Text.String(), len(hs.Acts()))
+	}
+	say(t, d, lobby, alice, "!prune @bob", func(ev *invites.Received) { ev.Event = "$second" })
+	hs.Redact("$second")
+	ballot = confirm(t, d, confirmation(t, d), alice, invites.Accept)
+	if reply := d.Closed(ballot.Card, invites.Change{}); ballot.Card.State != invites.CardCancelled || !strings.Contains(reply.Text.String(), "taken back") || len(hs.Acts()) != 0 {
+		t.Errorf("got %q and %d acts", reply.Text.String(), len(hs.Acts()))
+	}
+	say(t, d, lobby, alice, "!prune @bob", func(ev *invites.Received) { ev.Event = "$third" })
+	d.Clock.(*invitestest.Clock).Advance(time.Hour)
+	ballot = confirm(t, d, confirmation(t, d), alice, invites.Accept)
+	if reply := d.Closed(ballot.Card, invites.Change{}); ballot.Card.State != invites.CardExpired || !strings.Contains(reply.Text.String(), "Nobody confirmed") || len(hs.Acts()) != 0 {
+		t.Errorf("got %q and %d acts", reply.Text.String(), len(hs.Acts()))
 	}
 }
 
@@ -140,8 +195,8 @@ func TestPruneSaysWhoStays(t *testing.T) {
 			if tt.left != "" {
 				hs.Member(lobby, tt.left, "leave")
 			}
-			if _, reply := say(t, d, lobby, tt.sender, "!prune @bob"); reply.Card != tt.card || !strings.HasPrefix(reply.Text.String(), tt.want) {
-				t.Errorf("card %t: %q\nwant %q", reply.Card, reply.Text.String(), tt.want)
+			if _, reply := say(t, d, lobby, tt.sender, "!prune @bob"); reply.Progress != tt.card || !strings.HasPrefix(reply.Text.String(), tt.want) {
+				t.Errorf("card %t: %q\nwant %q", reply.Progress, reply.Text.String(), tt.want)
 			}
 			if len(hs.Acts()) != 0 {
 				t.Error("it did not wait")
@@ -154,12 +209,12 @@ func TestPruneInVain(t *testing.T) {
 	d, hs := newRunner(t)
 	grow(t, d, hs)
 	for text, want := range map[string]string{"!prune @nobody": "No invitation of that branch is open.", "!prune @bob @carol": "One branch", "!prune": "Whom?"} {
-		if _, reply := say(t, d, lobby, alice, text); reply.Card || !strings.HasPrefix(reply.Text.String(), want) {
+		if _, reply := say(t, d, lobby, alice, text); reply.Progress || !strings.HasPrefix(reply.Text.String(), want) {
 			t.Errorf("%s: %q", text, reply.Text.String())
 		}
 	}
 	late := func(ev *invites.Received) { ev.ReceivedAt = ev.ReceivedAt.Add(-time.Hour); ev.SentAt = ev.ReceivedAt }
-	if _, reply := say(t, d, lobby, alice, "!prune  @bob", late); reply.Card || !strings.Contains(reply.Text.String(), "Nobody confirmed") {
+	if _, reply := say(t, d, lobby, alice, "!prune  @bob", late); reply.Progress || !strings.Contains(reply.Text.String(), "Nobody confirmed") {
 		t.Errorf("got %q", reply.Text.String())
 	}
 }

@@ -91,7 +91,7 @@ func cardNumbers(words []word) (numbers []int64, ok bool) {
 
 // fromTo reads "3", "#3" or "3-7".
 func fromTo(text string) (from, to int64, ok bool) {
-	first, last, ranged := strings.Cut(strings.TrimRight(strings.TrimPrefix(text, "#"), ",;"), "-")
+	first, last, ranged := strings.Cut(strings.TrimRight(strings.TrimPrefix(text, "#"), ",;:.!"), "-")
 	from, err := strconv.ParseInt(first, 10, 64)
 	if err != nil || from < 1 {
 		return 0, 0, false

@@ -186,7 +186,7 @@ func TestPrune(t *testing.T) {
 	}
 	s.is(t, s.room, spared.ID, "invite", "")
 	s.owner.Await("the card edited", func(e harness.Event) bool {
-		return e.Sender == string(s.Usher.Bot) && strings.Contains(string(e.Content), "m.replace") && strings.Contains(string(e.Content), "Done.")
+		return e.Sender == string(s.Usher.Bot) && strings.Contains(string(e.Content), "m.replace") && strings.Contains(string(e.Content), "All 3 done.")
 	})
 	has(t, s.says(t, s.owner, "!pending"), "1 invitation open", string(spared.ID))
 

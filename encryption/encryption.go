@@ -13,9 +13,12 @@
 //
 // The types, from the outside in:
 //
-//   - Device is the API. Its mutex is held while keys are read or written.
+//   - Device is the API. sharer sends keys of the bot's sessions to other devices, intake takes in messages to the device. All use core:
+//     its lock is held while keys are read or written, and never while the homeserver is asked.
 //   - session is the device as one login has set it up: the library's machine, its key store and the position in /sync. setup makes it.
 //   - rooms knows which rooms are encrypted, and which users have the key of the bot's outbound session of a room.
+//   - fetcher asks the homeserver for other users' keys, and offline gives them to the library under the lock.
+//   - senders bounds the messages to the device that a user, a server and all strangers together may send.
 //   - keyStore is the library's store, which here reports errors that the library only logs.
 //   - dropUnreadable removes from the homeserver's answers the parts that the library can't read.
 //
@@ -66,6 +69,7 @@ type Options struct {
 	Keys        *store.Keys
 	Rooms       Rooms
 	Log         zerolog.Logger
+	Now         func() time.Time
 
 	// Arrived is called with a room when keys for it arrived, and with "" when events of every room are worth another try. It may
 	// be nil.
@@ -74,18 +78,40 @@ type Options struct {
 
 // Device is the bot's device. Run sets it up and keeps it so. The other methods may be called at any time, from any goroutine.
 type Device struct {
+	*core
+	http   *http.Client
+	sharer *sharer
+	intake *intake
+}
+
+// core is the session of the device and the lock to use it.
+type core struct {
 	o     Options
 	log   zerolog.Logger
-	http  *http.Client
 	rooms *rooms
 
-	// mu is held while the session works with keys: the library's locks and the database's would deadlock otherwise.
-	mu      sync.Mutex
+	// turns is held while the session works with keys: the library's locks and the database's would deadlock otherwise. No request to
+	// the homeserver is made under it, see step.
+	turns   turns
 	session *session // nil: not set up
 
 	state    sync.Mutex // guards the fields below
 	ready    bool       // the device is set up
 	caughtUp bool       // the messages that waited at the homeserver have arrived
+}
+
+// sharer sends the keys of the bot's outbound sessions to other users' devices.
+type sharer struct {
+	*core
+	late lateShares
+}
+
+// intake takes in the messages to the device.
+type intake struct {
+	*core
+	sharer  *sharer
+	senders *senders
+	repairs repairs
 }
 
 // New returns a device. It reads the database, and makes no request to the homeserver.
@@ -94,17 +120,21 @@ func New(ctx context.Context, o Options) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	log := o.Log.With().Str("component", "encryption").Logger()
+	c := &core{o: o, log: o.Log.With().Str("component", "encryption").Logger()}
+	c.rooms = &rooms{
+		source: o.Rooms, keys: o.Keys, history: o.History, log: c.log, encrypted: encrypted, outbound: map[id.RoomID]*outbound{},
+	}
+	share := &sharer{core: c}
 	return &Device{
-		o: o, log: log,
+		core: c, sharer: share,
+		intake: &intake{
+			core: c, sharer: share, senders: newSenders(o.Bot),
+			repairs: repairs{wanted: make(chan wedge, 100), at: map[wedge]time.Time{}},
+		},
 		http: &http.Client{
-			Transport:     dropUnreadable{http.DefaultTransport, log},
+			Transport:     dropUnreadable{http.DefaultTransport, c.log},
 			Timeout:       pollTime + requestTime, // bounds every request of the library
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		rooms: &rooms{
-			source: o.Rooms, keys: o.Keys, history: o.History, log: log,
-			encrypted: encrypted, outbound: map[id.RoomID]*outbound{},
 		},
 	}, nil
 }
@@ -138,13 +168,17 @@ var errGone = errors.New("the homeserver does not know the device any more")
 // Run sets the device up and receives keys until ctx ends. It tries again after a failure, and replaces a device deleted at
 // the homeserver.
 func (d *Device) Run(ctx context.Context) {
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	parts.Go(func() { d.sharer.shareLate(ctx) })
+	parts.Go(func() { d.intake.repairSessions(ctx) })
 	defer d.setSession(nil) // the next process loads the keys from the database
 	for pause := (loop.Backoff{First: firstPause, Last: lastPause}); ctx.Err() == nil; {
 		err := d.establish(ctx)
 		if err == nil {
 			pause.Reset()
 			d.setState(true, false)
-			err = d.follow(ctx)
+			err = d.intake.follow(ctx)
 			d.setState(false, false)
 		}
 		if ctx.Err() != nil {
@@ -170,24 +204,45 @@ func (d *Device) establish(ctx context.Context) error {
 }
 
 // setSession waits for the step under way, which ends soon once the context of Run has ended.
-func (d *Device) setSession(s *session) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+func (d *core) setSession(s *session) {
+	_ = d.turns.lock(context.Background(), "")
+	defer d.turns.unlock()
 	d.session = s
 }
 
 // currentSession returns the session, for requests without keys, or ErrNotReady.
-func (d *Device) currentSession() (*session, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+func (d *core) currentSession(ctx context.Context) (s *session, err error) {
+	if err := d.turns.lock(ctx, ""); err != nil {
+		return nil, err
+	}
+	defer d.turns.unlock()
 	if d.session == nil {
 		return nil, ErrNotReady
 	}
 	return d.session, nil
 }
 
+// step runs fn under the device's lock, as a turn of the room of answers. Requests of the library in fn get these answers only. The
+// step ends with Run.
+func (d *core) step(ctx context.Context, answers *offline, fn func(context.Context, *session) error) error {
+	if err := d.turns.lock(ctx, answers.room); err != nil {
+		return err
+	}
+	defer d.turns.unlock()
+	s := d.session
+	if s == nil {
+		return ErrNotReady
+	}
+	ctx, done := s.bound(ctx)
+	defer done()
+	s.wire.answers = answers
+	defer func() { s.wire.answers = &offline{} }()
+	_ = s.keys.takeFault()
+	return fn(ctx, s)
+}
+
 // setState records the state of the device. A change to ready makes the events of every room worth another try.
-func (d *Device) setState(ready, caughtUp bool) {
+func (d *core) setState(ready, caughtUp bool) {
 	d.state.Lock()
 	changed := d.ready != ready || d.caughtUp != caughtUp
 	d.ready, d.caughtUp = ready, caughtUp
@@ -198,7 +253,7 @@ func (d *Device) setState(ready, caughtUp bool) {
 }
 
 // arrived calls Options.Arrived.
-func (d *Device) arrived(r id.RoomID) {
+func (d *core) arrived(r id.RoomID) {
 	if d.o.Arrived != nil {
 		d.o.Arrived(r)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix"
@@ -21,11 +22,22 @@ type setup struct {
 	log  zerolog.Logger
 	http *http.Client
 	keys *keyStore
+
+	quiet zerolog.Logger // for the library, which writes lines for each malformed message of a stranger
 }
 
+// libraryLines is how many lines of the library are logged in libraryPause.
+const (
+	libraryLines = 20
+	libraryPause = time.Minute
+)
+
 // run logs the device in, makes sure that the homeserver has its keys, and signs it. ctx is that of Device.Run.
-func (s *setup) run(ctx context.Context, rooms crypto.StateStore) (*session, error) {
-	s.keys = newKeyStore(s.o.Keys, s.o.PickleKey)
+func (s *setup) run(ctx context.Context, rooms *rooms) (*session, error) {
+	s.quiet = s.log.Sample(&zerolog.LevelSampler{
+		WarnSampler: &zerolog.BurstSampler{Burst: libraryLines, Period: libraryPause}, ErrorSampler: &zerolog.BurstSampler{Burst: libraryLines, Period: libraryPause},
+	})
+	s.keys = newKeyStore(s.o.Keys, s.o.PickleKey, s.o.Now)
 	if err := s.keys.DB.Upgrade(ctx); err != nil {
 		return nil, fmt.Errorf("the database of keys: %w", err)
 	}
@@ -41,16 +53,17 @@ func (s *setup) run(ctx context.Context, rooms crypto.StateStore) (*session, err
 		return nil, fmt.Errorf("logging the device in: %w", err)
 	}
 	s.keys.DeviceID = client.DeviceID
-	machine := crypto.NewOlmMachine(client, &s.log, s.keys, rooms)
-	made := &session{machine: machine, keys: s.keys, log: s.log}
-	made.atEnd = func(f func()) func() bool { return context.AfterFunc(ctx, f) }
-	machine.DisableRatchetTracking = true
-	machine.IgnorePostDecryptionParseErrors = true // the caller of Open reads the content
-	machine.SessionReceived = made.keyReceived
-	machine.SetBackgroundCtx(ctx)
-	if s.o.SignedOnly {
-		machine.SendKeysMinTrust = id.TrustStateCrossSignedTOFU
+	inner, err := s.client(client.AccessToken)
+	if err != nil {
+		return nil, err
 	}
+	inner.DeviceID = client.DeviceID
+	inner.SetAppServiceUserID, inner.SetAppServiceDeviceID = client.SetAppServiceUserID, client.SetAppServiceDeviceID
+	made := &session{keys: s.keys, log: s.log, wire: &wire{next: s.http.Transport}, fetch: &fetcher{client: client, now: s.o.Now}}
+	made.atEnd = func(f func()) func() bool { return context.AfterFunc(ctx, f) }
+	made.newMachine = func() *crypto.OlmMachine { return s.machine(ctx, inner, made, rooms) }
+	machine := made.newMachine()
+	made.machine = machine
 	if err := machine.Load(ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w", errPickleKey, err)
 	}
@@ -60,8 +73,25 @@ func (s *setup) run(ctx context.Context, rooms crypto.StateStore) (*session, err
 	if err := s.ensureIdentity(ctx, machine); err != nil {
 		return nil, fmt.Errorf("cross-signing: %w", err)
 	}
-	made.since = s.keys.SyncToken
+	made.wire.answers = &offline{}
+	made.since, made.identity = s.keys.SyncToken, machine.OwnIdentity().IdentityKey
 	return made, nil
+}
+
+// machine returns a machine of the library for the device.
+func (s *setup) machine(ctx context.Context, client *mautrix.Client, made *session, rooms *rooms) *crypto.OlmMachine {
+	client.Client = &http.Client{Transport: made.wire, Timeout: s.http.Timeout, CheckRedirect: s.http.CheckRedirect}
+	machine := crypto.NewOlmMachine(client, &s.quiet, s.keys, machineRooms{rooms, made.wire})
+	machine.DisableRatchetTracking = true
+	machine.DisableDecryptKeyFetching = true         // a step under the lock makes no requests
+	machine.DisableSharedGroupSessionTracking = true // other users' requests for keys are dropped
+	machine.IgnorePostDecryptionParseErrors = true   // the caller of Open reads the content
+	machine.SessionReceived = made.keyReceived
+	machine.SetBackgroundCtx(ctx)
+	if s.o.SignedOnly {
+		machine.SendKeysMinTrust = id.TrustStateCrossSignedTOFU
+	}
+	return machine
 }
 
 // errPickleKey means the keys in the database can't be read.
@@ -114,7 +144,7 @@ func (s *setup) forget(ctx context.Context) error {
 	if err := s.o.Keys.ForgetDevice(ctx); err != nil {
 		return err
 	}
-	s.keys = newKeyStore(s.o.Keys, s.o.PickleKey)
+	s.keys = newKeyStore(s.o.Keys, s.o.PickleKey, s.o.Now)
 	return nil
 }
 

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
+	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/crypto"
 	"maunium.net/go/mautrix/crypto/attachment"
 	"maunium.net/go/mautrix/event"
@@ -27,72 +29,76 @@ func (d *Device) ShareHistory(ctx context.Context, r id.RoomID, users []id.UserI
 	if err != nil || !open {
 		return 0, err
 	}
-	s, err := d.currentSession()
+	s, err := d.currentSession(ctx)
 	if err != nil {
 		return 0, err
 	}
-	found, err := s.machine.FetchKeys(ctx, users, true)
+	users = slices.DeleteFunc(slices.Clone(users), func(user id.UserID) bool { return user == d.o.Bot })
+	found, _, err := s.fetch.devices(ctx, users, lateTime)
 	if err != nil {
 		return 0, fmt.Errorf("fetching devices: %w", cause(err))
 	}
-	delete(found, d.o.Bot)
-	recipients, keys, err := d.historyKeys(ctx, s, r, found)
+	if err := d.sharer.saveDevices(ctx, r, users, found); err != nil {
+		return 0, err
+	}
+	recipients, keys, err := d.historyKeys(ctx, r, users)
 	if err != nil || len(recipients) == 0 || len(keys.Keys) == 0 {
 		return 0, err
 	}
-	content, err := upload(ctx, s.machine, r, keys)
+	content, err := upload(ctx, s.fetch.client, r, keys)
 	if err != nil {
 		return 0, fmt.Errorf("uploading keys: %w", cause(err))
 	}
-	return d.sendHistory(ctx, s, recipients, content)
+	return d.sendHistory(ctx, r, recipients, content)
 }
 
 // historyKeys returns the devices that may get the keys of a room, and the keys.
-func (d *Device) historyKeys(ctx context.Context, s *session, r id.RoomID, found map[id.UserID]map[id.DeviceID]*id.Device) (recipients []*id.Device, keys *bundle, err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.session != s {
-		return nil, nil, ErrNotReady
-	}
-	for _, devices := range found {
-		for _, device := range devices {
-			trust, err := s.machine.ResolveTrustContext(ctx, device)
+func (d *Device) historyKeys(ctx context.Context, r id.RoomID, users []id.UserID) (recipients []*id.Device, keys *bundle, err error) {
+	keys = newBundle()
+	err = d.step(ctx, &offline{room: r}, func(ctx context.Context, s *session) error {
+		for _, user := range users {
+			devices, err := s.keys.GetDevices(ctx, user)
 			if err != nil {
-				return nil, nil, err
+				return err
 			}
-			if trust >= id.TrustStateCrossSignedTOFU {
-				recipients = append(recipients, device)
+			for _, device := range devices {
+				trust, err := s.machine.ResolveTrustContext(ctx, device)
+				if err != nil {
+					return err
+				}
+				if trust >= id.TrustStateCrossSignedTOFU {
+					recipients = append(recipients, device)
+				}
 			}
 		}
-	}
-	if len(recipients) == 0 {
-		return nil, nil, nil
-	}
-	keys = newBundle()
-	return recipients, keys, s.keys.GetGroupSessionsForRoom(ctx, r).Iter(func(key *crypto.InboundGroupSession) (bool, error) {
-		return true, keys.add(key)
+		if len(recipients) == 0 {
+			return nil
+		}
+		return s.keys.GetGroupSessionsForRoom(ctx, r).Iter(func(key *crypto.InboundGroupSession) (bool, error) {
+			return true, keys.add(key)
+		})
 	})
+	return recipients, keys, err
 }
 
 // sendHistory sends the address of a bundle to devices. A device without one-time keys gets nothing, and the others get theirs.
-func (d *Device) sendHistory(ctx context.Context, s *session, recipients []*id.Device, content *event.RoomKeyBundleEventContent) (devices int, err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.session != s {
-		return 0, ErrNotReady
-	}
-	ctx, done := s.bound(ctx)
-	defer done()
-	_ = s.keys.takeFault()
-	for _, device := range recipients {
-		failed := s.machine.SendEncryptedToDevice(ctx, device, event.ToDeviceRoomKeyBundle, event.Content{Parsed: content})
+func (d *Device) sendHistory(ctx context.Context, r id.RoomID, recipients []*id.Device, content *event.RoomKeyBundleEventContent) (devices int, err error) {
+	bundle := toDevices{room: r, kind: event.ToDeviceRoomKeyBundle, content: event.Content{Parsed: content}}
+	for chunk := range slices.Chunk(recipients, shareChunk) {
+		sent, _, failed := d.sharer.sealForDevices(ctx, bundle, chunk, lateTime)
 		if failed != nil {
-			err = errors.Join(err, fmt.Errorf("%s of %s: %w", device.DeviceID, device.UserID, cause(failed)))
+			err = errors.Join(err, cause(failed))
 			continue
 		}
-		devices++
+		for _, device := range chunk {
+			if sent.Messages[device.UserID][device.DeviceID] != nil {
+				devices++
+			} else {
+				err = errors.Join(err, fmt.Errorf("%s of %s: no one-time key", device.DeviceID, device.UserID))
+			}
+		}
 	}
-	return devices, errors.Join(err, s.keys.takeFault())
+	return devices, err
 }
 
 // bundle is the keys of a room to share. Unlike the library's type it encodes empty fields, because matrix-rust-sdk requires them.
@@ -125,14 +131,14 @@ func (b *bundle) add(s *crypto.InboundGroupSession) error {
 }
 
 // upload encrypts a bundle as a file and uploads it.
-func upload(ctx context.Context, machine *crypto.OlmMachine, r id.RoomID, keys *bundle) (*event.RoomKeyBundleEventContent, error) {
+func upload(ctx context.Context, client *mautrix.Client, r id.RoomID, keys *bundle) (*event.RoomKeyBundleEventContent, error) {
 	data, err := json.Marshal(keys)
 	if err != nil {
 		return nil, err
 	}
 	file := attachment.NewEncryptedFile()
 	file.EncryptInPlace(data)
-	resp, err := machine.Client.UploadBytes(ctx, data, "application/octet-stream")
+	resp, err := client.UploadBytes(ctx, data, "application/octet-stream")
 	if err != nil {
 		return nil, err
 	}

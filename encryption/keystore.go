@@ -18,15 +18,74 @@ import (
 type keyStore struct {
 	*crypto.SQLCryptoStore
 	keys *store.Keys
+	now  func() time.Time
 
 	mu    sync.Mutex
 	fault error
+
+	// The fields below belong to the step under the device's lock.
+	replaced map[id.IdentityKey]bool     // devices to make a new Olm session with, though there is one
+	olm      struct{ read, opened bool } // of the last Olm message: it is no repetition; it was decrypted
+	stranger id.UserID                   // sender of the message, if a stranger: the rows that it causes are kept as store.Stray
 }
 
 var _ crypto.Store = (*keyStore)(nil)
 
-func newKeyStore(keys *store.Keys, pickleKey string) *keyStore {
-	return &keyStore{SQLCryptoStore: crypto.NewSQLCryptoStore(keys.DB, nil, "", "", []byte(pickleKey)), keys: keys}
+func newKeyStore(keys *store.Keys, pickleKey string, now func() time.Time) *keyStore {
+	return &keyStore{
+		SQLCryptoStore: crypto.NewSQLCryptoStore(keys.DB, nil, "", "", []byte(pickleKey)), keys: keys, now: now, replaced: map[id.IdentityKey]bool{},
+	}
+}
+
+// replace has the next message to a device sent by a new Olm session.
+func (s *keyStore) replace(key id.IdentityKey) {
+	if len(s.replaced) >= maxRepairs {
+		clear(s.replaced)
+	}
+	s.replaced[key] = true
+}
+
+// Bounds of rows that are no acquaintance's.
+var strayLimits = map[store.StrayKind]store.StrayLimits{
+	store.StrayKey:      {Sender: 10, Server: 50, All: 1000},
+	store.StrayOlm:      {Sender: 5, Server: 50, All: 1000},
+	store.StrayWithheld: {Sender: 100, Server: 1000, All: 5000},
+}
+
+// How long such rows are kept.
+var strayAge = map[store.StrayKind]time.Duration{
+	store.StrayKey: time.Hour, store.StrayOlm: 24 * time.Hour, store.StrayWithheld: 7 * 24 * time.Hour,
+}
+
+// noteStray records a row that a stranger's message caused.
+func (s *keyStore) noteStray(ctx context.Context, kind store.StrayKind, session id.SessionID, sender id.UserID) error {
+	return s.noteFault(s.keys.SaveStray(ctx, store.Stray{Kind: kind, ID: session, Sender: sender, ReceivedAt: s.now()}, strayLimits[kind]))
+}
+
+// dropStrays deletes the rows that are too old.
+func (s *keyStore) dropStrays(ctx context.Context, now time.Time) error {
+	for kind, age := range strayAge {
+		if err := s.keys.DropStrays(ctx, kind, now.Add(-age)); err != nil {
+			return err
+		}
+	}
+	s.InitFields() // the library's cache of Olm sessions has dropped ones
+	return nil
+}
+
+// HasSession implements crypto.Store. The library's method trusts its cache, which may have a deleted session.
+func (s *keyStore) HasSession(ctx context.Context, key id.SenderKey) bool {
+	if s.replaced[key] {
+		return false
+	}
+	session, err := s.SQLCryptoStore.GetLatestSession(ctx, key)
+	return s.noteFault(err) == nil && session != nil
+}
+
+// GetNewestSessionCreationTS implements crypto.Store. The library calls it from a goroutine of its own before it repairs an Olm session
+// outside of the device's lock. The answer keeps it from that: Device.repair does it.
+func (s *keyStore) GetNewestSessionCreationTS(context.Context, id.SenderKey) (time.Time, error) {
+	return s.now(), nil
 }
 
 // noteFault collects an error, and returns it.
@@ -76,11 +135,13 @@ func (s *keyStore) GetOlmHash(ctx context.Context, hash [32]byte) (time.Time, er
 		return time.Time{}, err
 	}
 	at, err := s.SQLCryptoStore.GetOlmHash(ctx, hash)
+	s.olm.read = err == nil && at.IsZero()
 	return at, s.noteFault(err)
 }
 
 // PutOlmHash implements crypto.Store.
 func (s *keyStore) PutOlmHash(ctx context.Context, hash [32]byte, at time.Time) error {
+	s.olm.opened = true
 	return s.noteFault(s.SQLCryptoStore.PutOlmHash(ctx, hash, at))
 }
 
@@ -92,7 +153,12 @@ func (s *keyStore) GetSessions(ctx context.Context, key id.SenderKey) (crypto.Ol
 
 // AddSession implements crypto.Store.
 func (s *keyStore) AddSession(ctx context.Context, key id.SenderKey, session *crypto.OlmSession) error {
-	return s.noteFault(s.SQLCryptoStore.AddSession(ctx, key, session))
+	delete(s.replaced, key)
+	err := s.noteFault(s.SQLCryptoStore.AddSession(ctx, key, session))
+	if s.stranger != "" && err == nil {
+		err = s.noteStray(ctx, store.StrayOlm, session.ID(), s.stranger)
+	}
+	return err
 }
 
 // UpdateSession implements crypto.Store.
@@ -102,7 +168,11 @@ func (s *keyStore) UpdateSession(ctx context.Context, key id.SenderKey, session 
 
 // PutGroupSession implements crypto.Store.
 func (s *keyStore) PutGroupSession(ctx context.Context, session *crypto.InboundGroupSession) error {
-	return s.noteFault(s.SQLCryptoStore.PutGroupSession(ctx, session))
+	err := s.noteFault(s.SQLCryptoStore.PutGroupSession(ctx, session))
+	if s.stranger != "" && err == nil && session.SourceUser == s.stranger {
+		err = s.noteStray(ctx, store.StrayKey, session.ID(), s.stranger)
+	}
+	return err
 }
 
 // GetGroupSession implements crypto.Store.

@@ -16,42 +16,49 @@ import (
 )
 
 // Open decrypts an event. The returned event has the type and, in Raw, the content that its sender encrypted. The errors are
-// invites.ErrNoKey, invites.ErrUnreadable, invites.ErrReplay, or internal errors, after which the caller should try again. The same event may be opened any
-// number of times.
+// invites.ErrNoKey, invites.ErrUnreadable, invites.ErrReplay, or internal errors, after which the caller should try again. The same event
+// may be opened any number of times.
 func (d *Device) Open(ctx context.Context, ev invites.Received) (invites.Received, error) {
 	sealed, err := parse(ev)
 	if err != nil {
 		return ev, err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s := d.session
-	if s == nil {
-		return ev, fmt.Errorf("%w: %w", invites.ErrNoKey, ErrNotReady)
+	var clear *event.Event
+	err = d.step(ctx, &offline{room: ev.Room}, func(ctx context.Context, s *session) error {
+		clear, err = s.decrypt(ctx, ev, sealed)
+		return err
+	})
+	if errors.Is(err, ErrNotReady) {
+		err = fmt.Errorf("%w: %w", invites.ErrNoKey, err)
 	}
-	ctx, done := s.bound(ctx)
-	defer done()
-	_ = s.keys.takeFault()
-	clear, err := s.machine.DecryptMegolmEvent(ctx, sealed)
-	if fault := errors.Join(s.keys.takeFault(), ctx.Err()); store.Unfit(fault) {
-		return ev, fmt.Errorf("%w: %w", invites.ErrUnreadable, fault)
-	} else if fault != nil {
-		return ev, fault
+	if err != nil {
+		return ev, err
 	}
-	switch {
-	case errors.Is(err, crypto.ErrNoSessionFound), errors.Is(err, crypto.ErrGroupSessionWithheld), errors.Is(err, olm.ErrUnknownMessageIndex):
-		return ev, fmt.Errorf("%w: %w", invites.ErrNoKey, err)
-	case errors.Is(err, crypto.ErrDuplicateMessageIndex):
-		return ev, fmt.Errorf("%w: %w", invites.ErrReplay, err)
-	case err != nil:
-		return ev, fmt.Errorf("%w: %w", invites.ErrUnreadable, err)
-	}
-	if err := s.checkSender(ctx, ev, sealed.Content.AsEncrypted().SessionID); err != nil {
+	if err := d.intake.meet(ctx, ev.Sender); err != nil {
 		return ev, err
 	}
 	ev.Type = clear.Type.Type
 	ev.Raw, err = json.Marshal(map[string]any{"type": clear.Type.Type, "content": clear.Content.VeryRaw})
 	return ev, err
+}
+
+// decrypt decrypts an event and checks that its key is the sender's own. The errors are those of Open.
+func (s *session) decrypt(ctx context.Context, ev invites.Received, sealed *event.Event) (*event.Event, error) {
+	clear, err := s.machine.DecryptMegolmEvent(ctx, sealed)
+	if fault := errors.Join(s.keys.takeFault(), ctx.Err()); store.Unfit(fault) {
+		return nil, fmt.Errorf("%w: %w", invites.ErrUnreadable, fault)
+	} else if fault != nil {
+		return nil, fault
+	}
+	switch {
+	case errors.Is(err, crypto.ErrNoSessionFound), errors.Is(err, crypto.ErrGroupSessionWithheld), errors.Is(err, olm.ErrUnknownMessageIndex):
+		return nil, fmt.Errorf("%w: %w", invites.ErrNoKey, err)
+	case errors.Is(err, crypto.ErrDuplicateMessageIndex):
+		return nil, fmt.Errorf("%w: %w", invites.ErrReplay, err)
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", invites.ErrUnreadable, err)
+	}
+	return clear, s.checkSender(ctx, ev, sealed.Content.AsEncrypted().SessionID)
 }
 
 // parse turns an event of the inbox into an event of the library. Sender, room and id are those of the inbox.

@@ -30,12 +30,30 @@ type rooms struct {
 	outbound  map[id.RoomID]*outbound
 }
 
-var _ crypto.StateStore = (*rooms)(nil)
+// machineRooms is rooms for the library's machine.
+type machineRooms struct {
+	*rooms
+	wire *wire
+}
+
+var _ crypto.StateStore = machineRooms{}
+
+// FindSharedRooms implements crypto.StateStore. The library calls it for a user with a new or lost device, to end the outbound sessions
+// of the returned rooms. It returns none and marks these sessions as stale, except the session that is being made with these devices.
+func (m machineRooms) FindSharedRooms(_ context.Context, user id.UserID) ([]id.RoomID, error) {
+	var making id.RoomID
+	if m.wire.answers != nil {
+		making = m.wire.answers.room
+	}
+	m.devicesChanged([]id.UserID{user}, making)
+	return nil, nil
+}
 
 // outbound is the outbound Megolm session of a room, with the users holding its key.
 type outbound struct {
 	holders    map[id.UserID]bool
 	visibility *event.HistoryVisibilityEventContent
+	key        event.Content // m.room_key content with the key from the session's first event on
 	stale      bool          // the room has changed, so the next event needs a new session
 	made       chan struct{} // closed once the session is there, or could not be made
 }
@@ -47,6 +65,13 @@ func (s *rooms) invalidate(r id.RoomID) {
 	if o := s.outbound[r]; o != nil {
 		o.stale = true
 	}
+}
+
+// spoil marks a session as stale.
+func (s *rooms) spoil(o *outbound) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o.stale = true
 }
 
 // invalidateAll marks the sessions of all rooms as stale.
@@ -72,10 +97,10 @@ func (s *rooms) isLatest(r id.RoomID, o *outbound) bool {
 	return s.outbound[r] == o
 }
 
-// renew returns nil if the session of a room is fit. Else it returns the next session, which is registered at once, so a change
-// of the room from then on makes it stale. If another goroutine is making a session, renew waits for it: until then there is only the
-// session before, whose key other users may have.
-func (s *rooms) renew(ctx context.Context, r id.RoomID) (*outbound, error) {
+// renew returns the session of a room if it is fit. Else it returns the next session with ours set: the caller makes the session and
+// closes made. The next session is registered at once, so a change of the room from then on makes it stale. If another goroutine is
+// making a session, renew waits for it: until then there is only the session before, whose key other users may have.
+func (s *rooms) renew(ctx context.Context, r id.RoomID) (o *outbound, ours bool, err error) {
 	for {
 		s.mu.Lock()
 		now := s.outbound[r]
@@ -83,19 +108,19 @@ func (s *rooms) renew(ctx context.Context, r id.RoomID) (*outbound, error) {
 			next := &outbound{made: make(chan struct{})}
 			s.outbound[r] = next
 			s.mu.Unlock()
-			return next, nil
+			return next, true, nil
 		}
 		s.mu.Unlock()
 		select {
 		case <-now.made:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, false, ctx.Err()
 		}
 		s.mu.Lock()
 		fit := s.outbound[r] == now && !now.stale
 		s.mu.Unlock()
 		if fit {
-			return nil, nil
+			return now, false, nil
 		}
 	}
 }
@@ -179,10 +204,7 @@ func (s *rooms) historyOpen(ctx context.Context, r id.RoomID) (bool, error) {
 
 // IsEncrypted implements crypto.StateStore.
 func (s *rooms) IsEncrypted(_ context.Context, r id.RoomID) (bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, known := s.encrypted[r]
-	return known, nil
+	return s.isEncrypted(r), nil
 }
 
 // GetEncryptionEvent implements crypto.StateStore.
@@ -210,15 +232,33 @@ func (s *rooms) GetHistoryVisibility(_ context.Context, r id.RoomID) (*event.His
 	return nil, nil
 }
 
-// FindSharedRooms implements crypto.StateStore: the rooms whose outbound session a new or lost device of the user ends.
-func (s *rooms) FindSharedRooms(_ context.Context, user id.UserID) ([]id.RoomID, error) {
+// devicesChanged marks the sessions whose key one of the users has as stale, except the session of one room.
+func (s *rooms) devicesChanged(users []id.UserID, except id.RoomID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var found []id.RoomID
 	for r, o := range s.outbound {
-		if o.holders[user] {
-			found = append(found, r)
+		if r != except && slices.ContainsFunc(users, func(user id.UserID) bool { return o.holders[user] }) {
+			o.stale = true
 		}
 	}
-	return found, nil
+}
+
+// mayRead reports whether a user may have the key of an outbound session.
+func (s *rooms) mayRead(user id.UserID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.outbound {
+		if o.holders[user] {
+			return true
+		}
+	}
+	return false
+}
+
+// isEncrypted reports whether a room is known to be encrypted.
+func (s *rooms) isEncrypted(r id.RoomID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, known := s.encrypted[r]
+	return known
 }

@@ -30,85 +30,63 @@ func (d *Device) Seal(ctx context.Context, r id.RoomID, eventType string, conten
 		return "", nil, err
 	}
 	sealed, err := d.seal(ctx, r, eventType, raw)
-	if errors.Is(err, crypto.ErrSessionExpired) || errors.Is(err, crypto.ErrNoGroupSession) || errors.Is(err, crypto.ErrSessionNotShared) {
-		d.Invalidate(r)
-		sealed, err = d.seal(ctx, r, eventType, raw)
-	}
 	if err != nil {
 		return "", nil, err
 	}
 	return event.EventEncrypted.Type, sealed, nil
 }
 
+// maxTries is how often an event is encrypted with a new session because the session before is expired or gone.
+const maxTries = 5
+
 // seal encrypts, with a new session if the last one is not fit any more.
 func (d *Device) seal(ctx context.Context, r id.RoomID, eventType string, raw json.RawMessage) (*event.EncryptedEventContent, error) {
-	for {
-		next, users, err := d.recipients(ctx, r)
-		if err != nil {
-			return nil, fmt.Errorf("finding the users that may read it: %w", cause(err))
+	for tries := 1; ; {
+		o, err := d.fitSession(ctx, r)
+		var sealed *event.EncryptedEventContent
+		if err == nil {
+			sealed, err = d.encrypt(ctx, r, o, eventType, raw)
 		}
-		if sealed, err := d.sealFor(ctx, r, next, users, eventType, raw); !errors.Is(err, errSuperseded) {
+		switch {
+		case errors.Is(err, errSuperseded) && ctx.Err() == nil:
+		case lost(err) && tries < maxTries:
+			tries++
+			d.rooms.spoil(o)
+		default:
 			return sealed, err
 		}
 	}
 }
 
-// errSuperseded means the room has changed since its members were read, and that another goroutine makes the next session.
-var errSuperseded = errors.New("encryption: the members of the room are read again")
-
-// sealFor encrypts. If next is not nil, it first makes that session and sends its key to users.
-func (d *Device) sealFor(
-	ctx context.Context, r id.RoomID, next *outbound, users []id.UserID, eventType string, raw json.RawMessage,
-) (sealed *event.EncryptedEventContent, err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if next != nil {
-		defer close(next.made)
-		if !d.rooms.isLatest(r, next) {
-			return nil, errSuperseded
-		}
-		defer func() {
-			if err != nil {
-				d.Invalidate(r)
-			}
-		}()
-	}
-	s := d.session
-	if s == nil {
-		return nil, ErrNotReady
-	}
-	ctx, done := s.bound(ctx)
-	defer done()
-	if next != nil {
-		err := s.keys.RemoveOutboundGroupSession(ctx, r)
-		if err == nil {
-			err = s.machine.ShareGroupSession(ctx, r, users)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("sharing keys: %w", cause(err))
-		}
-	}
-	return s.machine.EncryptMegolmEvent(ctx, r, event.Type{Type: eventType, Class: event.MessageEventType}, raw)
+// lost reports whether an error means that a session is expired or gone.
+func lost(err error) bool {
+	return errors.Is(err, crypto.ErrSessionExpired) || errors.Is(err, crypto.ErrNoGroupSession) || errors.Is(err, crypto.ErrSessionNotShared)
 }
 
-// recipients returns the next session and the users to send its key to, if the room needs a new session. The caller then makes the
-// session and closes next.made.
-func (d *Device) recipients(ctx context.Context, r id.RoomID) (next *outbound, users []id.UserID, err error) {
-	s, err := d.currentSession()
-	if err != nil {
-		return nil, nil, err
+// errSuperseded means that another goroutine makes the next session of the room.
+var errSuperseded = errors.New("encryption: the room gets another session")
+
+// fitSession returns the session of a room, and makes it if the room needs a new one.
+func (d *Device) fitSession(ctx context.Context, r id.RoomID) (*outbound, error) {
+	o, ours, err := d.rooms.renew(ctx, r)
+	if err != nil || !ours {
+		return o, err
 	}
-	if next, err = d.rooms.renew(ctx, r); err != nil || next == nil {
-		return nil, nil, err
+	if err = d.sharer.prepare(ctx, r, o); err != nil {
+		d.rooms.spoil(o)
 	}
-	if users, err = d.rooms.findHolders(ctx, r, next); err == nil {
-		// Queried for each session: the list of changed devices in /sync leaves out users that shared no room for a while.
-		_, err = s.machine.FetchKeys(ctx, users, true)
-	}
-	if err != nil {
-		d.Invalidate(r)
-		close(next.made)
-		return nil, nil, err
-	}
-	return next, users, nil
+	close(o.made)
+	return o, err
+}
+
+// encrypt encrypts with the session o, unless the room has another session by now.
+func (d *Device) encrypt(ctx context.Context, r id.RoomID, o *outbound, eventType string, raw json.RawMessage) (sealed *event.EncryptedEventContent, err error) {
+	err = d.step(ctx, &offline{room: r}, func(ctx context.Context, s *session) error {
+		if !d.rooms.isLatest(r, o) {
+			return errSuperseded
+		}
+		sealed, err = s.machine.EncryptMegolmEvent(ctx, r, event.Type{Type: eventType, Class: event.MessageEventType}, raw)
+		return err
+	})
+	return sealed, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -16,15 +17,24 @@ import (
 	"usher/store"
 )
 
-// session is the device as one login has set it up. Device.mu is held while its methods run, but for poll.
+// session is the device as one login has set it up. Its methods run under the device's lock, but for poll.
 type session struct {
 	machine *crypto.OlmMachine
 	keys    *keyStore
 	log     zerolog.Logger
 	atEnd   func(f func()) (stop func() bool) // has f called at the end of Run, unless stop is called before
 
-	since   string      // position in /sync; all messages before it are processed
-	newKeys []id.RoomID // rooms that got keys, to be reported
+	wire       *wire // of machine's client
+	fetch      *fetcher
+	identity   id.IdentityKey // the device's public key
+	newMachine func() *crypto.OlmMachine
+
+	since    string      // position in /sync; all messages before it are processed
+	newKeys  []id.RoomID // rooms that got keys, to be reported
+	failures int         // messages that could not be decrypted, since machine was made
+	refilled time.Time   // the last one-time keys were made
+	fellBack time.Time   // the last fallback key was made
+	cleaned  time.Time   // old rows of strangers were deleted
 }
 
 // bound ends a step with Run. The caller calls done.
@@ -38,66 +48,88 @@ func (s *session) bound(ctx context.Context) (bounded context.Context, done func
 func (s *session) poll(ctx context.Context, timeout time.Duration) (*mautrix.RespSync, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout+requestTime-time.Second)
 	defer cancel()
-	return s.machine.Client.FullSyncRequest(ctx, mautrix.ReqSync{
+	return s.fetch.client.FullSyncRequest(ctx, mautrix.ReqSync{
 		Timeout: int(timeout.Milliseconds()), Since: s.since, FilterID: syncFilter, SetPresence: event.PresenceOffline,
 	})
 }
 
-// minOneTimeKeys is the number of one-time keys below which the library is asked to upload more. It keeps 50 of the 100 that a device
-// may have.
-const minOneTimeKeys = 50
+// strayPause is how often old rows of strangers are deleted.
+const strayPause = 10 * time.Minute
 
-// process takes in one answer of /sync and saves the position after it.
-func (s *session) process(ctx context.Context, resp *mautrix.RespSync) error {
-	if changed := resp.DeviceLists.Changed; len(changed) > 0 {
-		if _, err := s.machine.FetchKeys(ctx, changed, false); err != nil {
-			return err
-		}
-	}
-	for _, ev := range resp.ToDevice.Events {
-		ev.Type.Class = event.ToDeviceEventType
-		if err := ev.Content.ParseRaw(ev.Type); err != nil {
-			s.log.Debug().Err(err).Str("type", ev.Type.Type).Stringer("sender", ev.Sender).Msg("dropped an unreadable message to the device")
-			continue
-		}
-		if err := s.processMessage(ctx, ev); err != nil {
-			return err
-		}
-	}
-	if resp.DeviceOTKCount.SignedCurve25519 < minOneTimeKeys {
-		s.machine.HandleOTKCounts(ctx, &resp.DeviceOTKCount)
-	}
+// save saves the position after a batch.
+func (s *session) save(ctx context.Context, b *batch) error {
 	s.machine.MarkOlmHashSavePoint(ctx)
+	if now := s.keys.now(); now.Sub(s.cleaned) >= strayPause {
+		if err := s.keys.dropStrays(ctx, now); err != nil {
+			return err
+		}
+		s.cleaned = now
+	}
 	// After an empty answer the position need not be saved: from the position before, a restart gets the same answer.
-	if len(resp.ToDevice.Events) > 0 || len(resp.DeviceLists.Changed) > 0 || s.since == "" {
-		if err := s.keys.PutNextBatch(ctx, resp.NextBatch); err != nil {
+	if !b.empty || len(b.changed) > 0 || s.since == "" {
+		if err := s.keys.PutNextBatch(ctx, b.next); err != nil {
 			return err
 		}
 	}
-	s.since = resp.NextBatch
+	s.since = b.next
 	return nil
 }
 
-// processMessage takes in one message to the device.
-func (s *session) processMessage(ctx context.Context, ev *event.Event) error {
+// maxReason is the number of bytes kept of the reason for which a key is withheld.
+const maxReason = 200
+
+// processMessage takes in one message to the device. wedged is the key of a device whose message could not be decrypted.
+func (s *session) processMessage(ctx context.Context, ev *event.Event) (wedged id.IdentityKey, err error) {
 	switch content := ev.Content.Parsed.(type) {
 	case *event.EncryptedEventContent:
+		s.keys.olm.read, s.keys.olm.opened = false, false
 		// One transaction saves both the ratchet of the Olm session and the key in the message, or neither.
 		err := s.keys.inTransaction(ctx, func(ctx context.Context) { s.machine.HandleToDeviceEvent(ctx, ev) })
 		if err != nil {
 			s.newKeys = nil
 			if store.Unfit(err) { // another try would fail again and hold up all later messages
 				s.log.Warn().Err(err).Stringer("sender", ev.Sender).Msg("dropped a message to the device that the database can't take")
-				return s.machine.Load(ctx)
+				return "", s.machine.Load(ctx)
 			}
-			return errors.Join(err, s.machine.Load(ctx))
+			return "", errors.Join(err, s.machine.Load(ctx))
 		}
-		return ctx.Err()
-	case *event.RoomKeyRequestEventContent:
-		s.machine.HandleRoomKeyRequest(ctx, ev.Sender, content) // HandleToDeviceEvent would start a goroutine for it
+		if s.keys.olm.read && !s.keys.olm.opened {
+			return content.SenderKey, errors.Join(ctx.Err(), s.countFailure(ctx))
+		}
+		return "", ctx.Err()
 	case *event.RoomKeyWithheldEventContent:
-		s.machine.HandleToDeviceEvent(ctx, ev)
+		content.Reason = strings.ToValidUTF8(content.Reason[:min(len(content.Reason), maxReason)], "")
+		return "", s.saveWithheld(ctx, ev.Sender, content)
 	}
+	return "", nil
+}
+
+// saveWithheld keeps a notice that a key is withheld, for a time.
+func (s *session) saveWithheld(ctx context.Context, sender id.UserID, content *event.RoomKeyWithheldEventContent) error {
+	err := s.keys.inTransaction(ctx, func(ctx context.Context) {
+		if s.keys.PutWithheldGroupSession(ctx, *content) == nil {
+			_ = s.keys.noteStray(ctx, store.StrayWithheld, content.SessionID, sender)
+		}
+	})
+	if store.Unfit(err) {
+		return nil
+	}
+	return err
+}
+
+// maxFailures is the number of undecryptable messages after which the library's machine is made anew: it remembers each sender for good.
+const maxFailures = 1000
+
+func (s *session) countFailure(ctx context.Context) error {
+	if s.failures++; s.failures < maxFailures {
+		return nil
+	}
+	next := s.newMachine()
+	next.CrossSigningKeys = s.machine.CrossSigningKeys
+	if err := next.Load(ctx); err != nil {
+		return err
+	}
+	s.machine, s.failures = next, 0
 	return nil
 }
 

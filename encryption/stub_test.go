@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,13 +28,15 @@ type m = map[string]any
 
 // stub is a homeserver for keys only. A token is a user id and a device id with a space between.
 type stub struct {
-	t   testing.TB
-	url string
+	t      testing.TB
+	url    string // of the homeserver, or of a proxy before it
+	direct string // of the homeserver
 
 	mu       sync.Mutex
 	arrived  *sync.Cond                      // something is in an inbox
 	keys     map[id.UserID]map[id.DeviceID]m // device keys
 	oneTime  map[id.UserID]map[id.DeviceID]map[id.KeyID]m
+	fallback map[id.UserID]map[id.DeviceID]map[id.KeyID]m
 	signing  map[id.UserID]m            // what was uploaded of cross-signing
 	data     map[string]json.RawMessage // account data
 	inbox    map[string][]m             // by token: messages to the device
@@ -45,11 +48,12 @@ type stub struct {
 
 func newStub(t testing.TB) *stub {
 	s := &stub{t: t, keys: map[id.UserID]map[id.DeviceID]m{}, oneTime: map[id.UserID]map[id.DeviceID]map[id.KeyID]m{},
-		signing: map[id.UserID]m{}, data: map[string]json.RawMessage{}, inbox: map[string][]m{}, position: map[string]int{}}
+		fallback: map[id.UserID]map[id.DeviceID]map[id.KeyID]m{},
+		signing:  map[id.UserID]m{}, data: map[string]json.RawMessage{}, inbox: map[string][]m{}, position: map[string]int{}}
 	s.arrived = sync.NewCond(&s.mu)
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
-	s.url = server.URL
+	s.url, s.direct = server.URL, server.URL
 	return s
 }
 
@@ -127,8 +131,13 @@ func (s *stub) upload(user id.UserID, device id.DeviceID, body []byte) any {
 	var req struct {
 		Device  m              `json:"device_keys"`
 		OneTime map[id.KeyID]m `json:"one_time_keys"`
+
+		Fallback map[id.KeyID]m `json:"fallback_keys"`
 	}
 	_ = json.Unmarshal(body, &req)
+	if len(req.Fallback) > 0 {
+		s.fallback[user] = map[id.DeviceID]map[id.KeyID]m{device: req.Fallback}
+	}
 	if s.keys[user] == nil {
 		s.keys[user], s.oneTime[user] = map[id.DeviceID]m{}, map[id.DeviceID]map[id.KeyID]m{}
 	}
@@ -193,6 +202,11 @@ func (s *stub) claim(body []byte) any {
 				claimed[user][device] = m{string(name): key}
 				break
 			}
+			if claimed[user][device] == nil {
+				for name, key := range s.fallback[user][device] {
+					claimed[user][device] = m{string(name): key}
+				}
+			}
 		}
 	}
 	return m{"one_time_keys": claimed}
@@ -227,6 +241,8 @@ type fakeRooms struct {
 	off bool  // the secret room's event is gone
 
 	visibility string // content of m.room.history_visibility
+
+	also []id.UserID // more members
 }
 
 func (f *fakeRooms) Content(_ context.Context, r id.RoomID, eventType string) (json.RawMessage, error) {
@@ -243,7 +259,7 @@ func (f *fakeRooms) Content(_ context.Context, r id.RoomID, eventType string) (j
 
 func (f *fakeRooms) Members(_ context.Context, _ id.RoomID, membership string) ([]id.UserID, error) {
 	if membership == "join" {
-		return []id.UserID{bot, alice, bob}, nil
+		return append([]id.UserID{bot, alice, bob}, f.also...), nil
 	}
 	return nil, nil
 }
@@ -256,7 +272,7 @@ func newDevice(t testing.TB, s *stub, rooms *fakeRooms, dir string, change func(
 		t.Fatal(err)
 	}
 	came = make(chan id.RoomID, 1000)
-	o := Options{Homeserver: s.url, Bot: bot, Token: "as", PickleKey: "pickle", Keys: keys, Rooms: rooms, Log: zerolog.Nop(),
+	o := Options{Homeserver: s.url, Bot: bot, Token: "as", PickleKey: "pickle", Keys: keys, Rooms: rooms, Log: zerolog.Nop(), Now: time.Now,
 		Arrived: func(r id.RoomID) { came <- r }}
 	if change != nil {
 		change(&o)
@@ -303,6 +319,15 @@ func (personRooms) GetHistoryVisibility(context.Context, id.RoomID) (*event.Hist
 	return nil, nil
 }
 func (personRooms) FindSharedRooms(context.Context, id.UserID) ([]id.RoomID, error) { return nil, nil }
+
+// newPersonDirect is newPerson for a user whose requests do not pass the proxy before the stub.
+func newPersonDirect(t testing.TB, s *stub, user id.UserID) *person {
+	t.Helper()
+	proxy := s.url
+	s.url = s.direct
+	defer func() { s.url = proxy }()
+	return newPerson(t, s, user)
+}
 
 func newPerson(t testing.TB, s *stub, user id.UserID) *person {
 	t.Helper()
@@ -372,4 +397,42 @@ func text(ev invites.Received) string {
 	var e struct{ Content struct{ Body string } }
 	_ = json.Unmarshal(ev.Raw, &e)
 	return e.Content.Body
+}
+
+// slowFor puts a proxy before the stub that answers requests about a user's keys only once release is closed, as a homeserver does whose
+// peer does not answer. It counts these requests.
+func slowFor(t *testing.T, s *stub, path, user string) (asked *atomic.Int64, release func()) {
+	asked, released := new(atomic.Int64), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if strings.HasSuffix(r.URL.Path, path) && strings.Contains(string(body), user) {
+			asked.Add(1)
+			select {
+			case <-released:
+			case <-r.Context().Done():
+			}
+		}
+		r.Body = io.NopCloser(strings.NewReader(string(body)))
+		s.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	s.url = server.URL
+	return asked, func() { close(released) }
+}
+
+// settled waits until the device has processed all messages in its inbox.
+func (s *stub) settled(t *testing.T, d *Device) {
+	t.Helper()
+	token := string(bot) + " " + string(d.session.fetch.client.DeviceID)
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		s.mu.Lock()
+		done := s.position[token] == len(s.inbox[token])
+		s.mu.Unlock()
+		if done {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("messages to the device are not processed")
+		}
+	}
 }

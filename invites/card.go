@@ -16,6 +16,7 @@ type CardKind string
 const (
 	CardApproval CardKind = "approval" // may this invitation be sent?
 	CardKnock    CardKind = "knock"    // may this person come in?
+	CardConfirm  CardKind = "confirm"  // does the actor of a command mean it?
 )
 
 // CardState is where a card stands.
@@ -48,6 +49,7 @@ type Card struct {
 	Performer id.UserID // would send it; empty for a knock: the voter or the bot
 	Reason    string
 	Remark    room.Phrase // a hint for the voters; may be empty
+	Targets   []id.UserID // of a confirmation: the users that the command acts on
 	Policy    id.EventID  // policy that was in force
 	Votes     int64       // so many that agree decide
 	Level     room.Level  // power level in Room that a vote needs

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	askedColumns = `kind, room_id, shown_in, event_id, command, home, action, actor, target, performer, reason, remark, policy,
+	askedColumns = `kind, room_id, shown_in, event_id, command, home, action, actor, target, performer, reason, remark, targets, policy,
 		votes, level, created_at, expires_at, state, code, closed_by, answer, closed_at, told`
 	cardColumns = `id, number, ` + askedColumns
 	voteColumns = `voter, choice, room_id, event_id, reason, at`
@@ -19,7 +19,7 @@ const (
 	// insertCard returns the card if it exists: the update without effect makes RETURNING return it.
 	insertCard = `INSERT INTO card (part, number, ` + askedColumns + `)
 		SELECT $1, coalesce((SELECT max(number) FROM card WHERE shown_in = $4), 0) + 1,
-			$2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24
+			$2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25
 		ON CONFLICT (part) DO UPDATE SET part = excluded.part RETURNING ` + cardColumns
 	// lockShown keeps two cards of one room from getting the same number on PostgreSQL. SQLite has one writer.
 	lockShown      = `SELECT pg_advisory_xact_lock($1)`
@@ -55,7 +55,7 @@ func asked(command id.EventID, action room.ActionType, r id.RoomID, target id.Us
 // cardFields are the fields of cardColumns.
 func cardFields(c *invites.Card) []any {
 	return []any{&c.ID, &c.Number, &c.Kind, &c.Room, &c.ShownIn, &c.Event, &c.Command, &c.Home, &c.Action, &c.Actor, &c.Target,
-		&c.Performer, &c.Reason, &c.Remark, &c.Policy, &c.Votes, &c.Level, &c.CreatedAt, &c.ExpiresAt, &c.State, &c.Code, &c.ClosedBy,
+		&c.Performer, &c.Reason, &c.Remark, &c.Targets, &c.Policy, &c.Votes, &c.Level, &c.CreatedAt, &c.ExpiresAt, &c.State, &c.Code, &c.ClosedBy,
 		&c.Answer, &c.ClosedAt, &c.Told}
 }
 

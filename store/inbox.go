@@ -15,8 +15,6 @@ const (
 	inboxColumns = `seq, event_id, room_id, sender, type, state_key, raw, sent_at, received_at, redacted, answer, handled`
 
 	selectReceived = `SELECT ` + inboxColumns + ` FROM inbox WHERE event_id = $1`
-	selectAnswered = `SELECT ` + inboxColumns + ` FROM inbox WHERE answer = $1 AND answer <> '' AND length(answer) < 256`
-	selectAnswers  = `SELECT answer FROM inbox WHERE NOT handled AND answer <> ''`
 	selectRedacted = `SELECT redacted, state_key IS NOT NULL FROM inbox WHERE event_id = $1`
 	updateRedacted = `UPDATE inbox SET redacted = true WHERE (event_id = $1 OR event_id = (SELECT answer FROM inbox WHERE event_id = $1)) AND sender = $2`
 	updateAnswer   = `UPDATE inbox SET answer = $2 WHERE event_id = $1`
@@ -109,16 +107,6 @@ func (s Inbox) Received(ctx context.Context, event id.EventID) (invites.Received
 func (s Inbox) Redacted(ctx context.Context, event id.EventID) (redacted, state bool, err error) {
 	m, err := one(ctx, s.db, func(m *[2]bool) []any { return []any{&m[0], &m[1]} }, selectRedacted, event)
 	return m[0], m[1], err
-}
-
-// Answered returns the event that has a status message, or ErrNotFound.
-func (s Inbox) Answered(ctx context.Context, answer id.EventID) (invites.Received, error) {
-	return one(ctx, s.db, inboxFields, selectAnswered, answer)
-}
-
-// OpenAnswers returns the answers of unhandled events: cards and status messages.
-func (s Inbox) OpenAnswers(ctx context.Context) ([]id.EventID, error) {
-	return all(ctx, s.db, value[id.EventID], selectAnswers)
 }
 
 // Redact marks an event as redacted, and the edit that is its answer, if sender is the sender in the inbox, and reports whether it did. It reports true again for an event

@@ -168,9 +168,12 @@ func (k *Keys) SaveEncryptedRoom(ctx context.Context, r id.RoomID, settings json
 	return err
 }
 
-// ForgetSessions deletes all outbound sessions. Rooms get new ones.
+// ForgetSessions deletes all outbound sessions, and the list of devices that got keys of such sessions. Rooms get new ones.
 func (k *Keys) ForgetSessions(ctx context.Context) error {
 	_, err := k.DB.Exec(ctx, `DELETE FROM crypto_megolm_outbound_session`)
+	if err == nil {
+		_, err = k.DB.Exec(ctx, `DELETE FROM crypto_megolm_outbound_session_shared`)
+	}
 	return err
 }
 

@@ -23,7 +23,7 @@ import (
 //   - strings of any type, in a text column. PostgreSQL refuses NUL and invalid UTF-8 in a text, so such a string is kept in
 //     hexadecimal behind hexMark. Equal strings stay equal, different strings stay different;
 //   - *string, as text or NULL;
-//   - []string, as JSON in a text column, the empty text for an empty list;
+//   - []string and []id.UserID, as JSON in a text column, the empty text for an empty list;
 //   - room.Phrase, as JSON in a text column, the empty text for one that says nothing; any other text is shown as it is;
 //   - time.Time, in milliseconds since 1970 UTC, 0 for the zero time;
 //   - []byte, never NULL;
@@ -63,6 +63,8 @@ func encode(v any) any {
 		return encodeText(string(*v))
 	case []string:
 		return encodeList(v)
+	case []id.UserID:
+		return encodeList(v)
 	case room.Phrase:
 		return encodeText(v.String())
 	case []byte:
@@ -90,7 +92,7 @@ func encodeText(s string) string {
 	return hexMark + hex.EncodeToString([]byte(s))
 }
 
-func encodeList(list []string) string {
+func encodeList[S ~string](list []S) string {
 	if len(list) == 0 {
 		return ""
 	}
@@ -111,7 +113,9 @@ func (r row) Scan(dest ...any) error {
 		case *time.Time:
 			dest[i] = moment{d}
 		case *[]string:
-			dest[i] = list{d}
+			dest[i] = list[string]{d}
+		case *[]id.UserID:
+			dest[i] = list[id.UserID]{d}
 		case *room.Phrase:
 			dest[i] = phrase{d}
 		case *id.EventID:
@@ -162,10 +166,10 @@ func decodeString(s *string) error {
 }
 
 // list scans a column of encodeList.
-type list struct{ to *[]string }
+type list[S ~string] struct{ to *[]S }
 
 // Scan implements sql.Scanner.
-func (l list) Scan(src any) error {
+func (l list[S]) Scan(src any) error {
 	var s sql.NullString
 	err := s.Scan(src)
 	if err == nil {

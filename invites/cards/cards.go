@@ -59,6 +59,13 @@ type Cards struct {
 	Self       invites.Identity
 	Judge      *judge.Judge
 	Delivery   *delivery.Delivery
+	Confirmed  Confirmed
+}
+
+// Confirmed carries out confirmed commands.
+type Confirmed interface {
+	// Confirmed does the work of a confirmed command as its card has it. A second call goes on where the first one ended.
+	Confirmed(ctx context.Context, c invites.Card) error
 }
 
 // rules returns the policy that governs a room; nil where it can't be seen.
@@ -141,9 +148,15 @@ func (s *Cards) row(ctx context.Context, c invites.Card) (invites.Change, error)
 	return invites.Change{}, err
 }
 
-// CarryOut does what a closed card leads to, as far as it can be done at once, and returns the row after it. A zero row says that nothing
-// came of the card.
+// CarryOut does the work that a closed card leads to, as far as possible at once, and returns the row after it. The row is zero if the card
+// leads to none, or is a confirmation.
 func (s *Cards) CarryOut(ctx context.Context, c invites.Card) (invites.Change, error) {
+	if c.Kind == invites.CardConfirm {
+		if c.State != invites.CardAccepted {
+			return invites.Change{}, nil
+		}
+		return invites.Change{}, s.Confirmed.Confirmed(ctx, c)
+	}
 	row, err := s.row(ctx, c)
 	if errors.Is(err, invites.ErrNotFound) {
 		return invites.Change{}, nil
@@ -160,9 +173,10 @@ func (s *Cards) CarryOut(ctx context.Context, c invites.Card) (invites.Change, e
 // close ends a card and commits what follows from it. It returns the card after it, whoever closed it.
 func (s *Cards) close(ctx context.Context, c invites.Card, end invites.Closing) (invites.Card, error) {
 	end.Card, end.At = c.ID, s.Clock.Now()
-	if c.Kind == invites.CardKnock {
+	switch c.Kind {
+	case invites.CardKnock:
 		end.Row = s.admission(c, end)
-	} else {
+	case invites.CardApproval:
 		row, err := s.row(ctx, c)
 		if err != nil {
 			return c, err
@@ -255,7 +269,7 @@ func (s *Cards) Review(ctx context.Context, c invites.Card, thorough bool) (invi
 func (s *Cards) moot(ctx context.Context, c invites.Card, thorough bool) (code string, err error) {
 	ev, err := s.Store.Received(ctx, c.Command)
 	switch {
-	case err == nil && ev.Redacted && c.Kind == invites.CardApproval:
+	case err == nil && ev.Redacted && c.Kind != invites.CardKnock:
 		return invites.CodeRedacted, nil
 	case err != nil && !errors.Is(err, invites.ErrNotFound):
 		return "", err
@@ -270,14 +284,14 @@ func (s *Cards) moot(ctx context.Context, c invites.Card, thorough bool) (code s
 		switch {
 		case known && c.Kind == invites.CardKnock && membership != "knock":
 			return invites.CodeKnockGone, nil
-		case known && c.Kind == invites.CardApproval && membership != "join":
+		case known && c.Kind != invites.CardKnock && membership != "join":
 			return invites.CodeAskerLeft, nil
 		}
 	}
 	if !thorough {
 		return "", nil
 	}
-	if c.Kind == invites.CardApproval {
+	if c.Kind != invites.CardKnock {
 		if gone, err := s.redacted(ctx, c.Home, c.Command); err != nil || gone {
 			return invites.CodeRedacted, err
 		}

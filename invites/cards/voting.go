@@ -18,6 +18,7 @@ const (
 	CodeVotePower  = "vote.power"  // too little power in the room that the card is about, or not in it
 	CodeVoteClosed = "vote.closed" // decided already
 	CodeVoteBan    = "vote.ban"    // only users who knock can be banned by a card
+	CodeVoteOther  = "vote.other"  // a confirmation, and the voter did not give the command
 )
 
 // Ballot is the result of a vote.
@@ -82,8 +83,11 @@ func (s *Cards) late(ctx context.Context, c invites.Card, v invites.Vote) (Ballo
 	return Ballot{Card: c, Code: CodeVoteClosed, Sentence: room.Say("vote.closed")}, nil
 }
 
-// electorate reads the state that says who may vote on a card.
+// electorate reads the state that decides whose votes on a card count. A confirmation needs none.
 func (s *Cards) electorate(ctx context.Context, c invites.Card, voters ...id.UserID) (*room.Snapshot, error) {
+	if c.Kind == invites.CardConfirm {
+		return nil, nil
+	}
 	needs := []room.Key{{Type: room.TypeCreate}, {Type: room.TypePowerLevels}}
 	for _, voter := range voters {
 		needs = append(needs, room.MemberKey(voter))
@@ -100,10 +104,14 @@ func (s *Cards) electorate(ctx context.Context, c invites.Card, voters ...id.Use
 
 // mayVote says why a vote does not count; an empty code: it does. A room that can't be seen gives nobody a vote.
 func mayVote(s *room.Snapshot, c invites.Card, voter id.UserID) (code string, sentence room.Phrase) {
-	switch voter {
-	case c.Actor:
+	switch {
+	case c.Kind == invites.CardConfirm && voter == c.Actor:
+		return "", sentence
+	case c.Kind == invites.CardConfirm:
+		return CodeVoteOther, room.Say("vote.other")
+	case voter == c.Actor:
 		return CodeVoteOwn, room.Say("vote.own")
-	case c.Target:
+	case voter == c.Target:
 		return CodeVoteTarget, room.Say("vote.target")
 	}
 	if s == nil {

@@ -75,12 +75,15 @@ type Delivery struct {
 	Checks     map[invites.Origin]Check
 	History    HistorySharing // nil: none is shared
 
-	pace pacer
+	pace     pacer
+	underWay underWay
 }
 
 // Deliver makes one attempt at each of some rows. The outcomes are in the order of the rows. An error is the store's.
 func (d *Delivery) Deliver(ctx context.Context, rows ...int64) ([]invites.Outcome, error) {
-	claimed, err := d.Store.Claim(ctx, rows, d.Clock.Now(), d.Limits.Lease)
+	free := d.underWay.begin(rows...)
+	defer d.underWay.end(free...)
+	claimed, err := d.Store.Claim(ctx, free, d.Clock.Now(), d.Limits.Lease)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +158,9 @@ func (d *Delivery) Now(ctx context.Context, rows []*invites.Change, claimed map[
 		}
 	}
 	now := d.Clock.Now()
-	if len(others) > 0 {
+	defer d.underWay.end(d.underWay.begin(idsOf(mine)...)...)
+	if others = d.underWay.begin(others...); len(others) > 0 {
+		defer d.underWay.end(others...)
 		more, err := d.Store.Claim(ctx, others, now, d.Limits.Lease)
 		if err != nil {
 			return err

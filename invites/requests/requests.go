@@ -23,6 +23,10 @@ type Store interface {
 	// they are, and an audit row of a decision is added only once for each. It returns the rows as stored, in the order given. ErrSpent
 	// says that the quotas of a charge have changed since they were read, and nothing was recorded.
 	Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, charges ...invites.Charge) ([]invites.Change, error)
+	// OpenCard adds a card, unless its question has one already, and returns it as stored.
+	OpenCard(ctx context.Context, c invites.Card) (invites.Card, error)
+	// CardsTodo returns the cards that are open, or whose outcome is not told yet, by ID.
+	CardsTodo(ctx context.Context) ([]invites.Card, error)
 }
 
 // Homeserver finds and enters rooms. Errors are *ActError.

@@ -27,7 +27,7 @@ func testCardKeepsEverything(t *testing.T, s Store) {
 	ctx := t.Context()
 	full := invites.Card{
 		Kind: invites.CardApproval, Room: "!r", ShownIn: "!s", Event: "$shown", Command: "$c", Home: "!h", Action: room.Invite,
-		Actor: "@a:x", Target: "@t:x", Performer: "@p:x", Reason: "why\x00", Remark: room.Say("text", "text", "mind"), Policy: "$p", Votes: 3, Level: room.Infinite,
+		Actor: "@a:x", Target: "@t:x", Performer: "@p:x", Reason: "why\x00", Remark: room.Say("text", "text", "mind"), Targets: []id.UserID{"@t:x", "@u:x"}, Policy: "$p", Votes: 3, Level: room.Infinite,
 		CreatedAt: epoch, ExpiresAt: epoch.Add(time.Hour), State: invites.CardDeclined, Code: "code", ClosedBy: "@b:x", Answer: "no",
 		ClosedAt: epoch.Add(time.Minute), Told: true,
 	}

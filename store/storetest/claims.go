@@ -105,3 +105,32 @@ func claim(t *testing.T, s Store, now time.Time, rows ...invites.Change) (claime
 	}
 	return claimed
 }
+
+// testClockSetBack: rows due after now become due earlier, others stay. The last time of writing comes from the audit and the inbox.
+func testClockSetBack(t *testing.T, s Store) {
+	ctx := t.Context()
+	if last := must(s.LastWritten(ctx))(t); !last.IsZero() {
+		t.Errorf("an empty database was written at %v", last)
+	}
+	rows := must(s.Record(ctx, invitations(0, 3), []invites.Audit{{At: epoch.Add(time.Hour)}}))(t)
+	claim(t, s, epoch, rows...)
+	for i, due := range []time.Duration{-time.Minute, time.Hour + time.Minute, time.Hour} {
+		check(t, s.Settle(ctx, invites.Settlement{ID: rows[i].ID, Attempt: 1, Status: invites.StatusOpen, DueAt: epoch.Add(due), At: epoch}))
+	}
+	if last := must(s.LastWritten(ctx))(t); !last.Equal(epoch.Add(time.Hour)) {
+		t.Errorf("written at %v", last)
+	}
+	must(s.Receive(ctx, []invites.Received{{Event: "$late", Room: "!r", SentAt: epoch, ReceivedAt: epoch.Add(2 * time.Hour)}}))(t)
+	if last := must(s.LastWritten(ctx))(t); !last.Equal(epoch.Add(2 * time.Hour)) {
+		t.Errorf("written at %v", last)
+	}
+	if n := must(s.Sooner(ctx, epoch, time.Hour))(t); n != 2 {
+		t.Errorf("%d rows are due earlier", n)
+	}
+	for i, due := range []time.Duration{-time.Minute, time.Minute, 0} {
+		row := must(s.ChangesOf(ctx, rows[i].Request))(t)[i]
+		if !row.DueAt.Equal(epoch.Add(due)) {
+			t.Errorf("row %d is due at %v", i, row.DueAt)
+		}
+	}
+}

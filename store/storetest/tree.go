@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -71,26 +70,4 @@ func testTallies(t *testing.T, s Store) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-}
-
-func testAnswered(t *testing.T, s Store) {
-	open := func(want ...id.EventID) {
-		t.Helper()
-		if got := must(s.OpenAnswers(t.Context()))(t); !slices.Equal(got, want) {
-			t.Errorf("open are %v, want %v", got, want)
-		}
-	}
-	must(s.Receive(t.Context(), events(0, 2)))(t)
-	check(t, s.SetAnswer(t.Context(), event(1).Event, "$card"))
-	if got := must(s.Answered(t.Context(), "$card"))(t); got.Event != event(1).Event {
-		t.Errorf("got %+v", got)
-	}
-	for _, none := range []id.EventID{"", "$other"} {
-		if _, err := s.Answered(t.Context(), none); !errors.Is(err, invites.ErrNotFound) {
-			t.Errorf("%q: %v", none, err)
-		}
-	}
-	open("$card")
-	check(t, s.Handled(t.Context(), event(1).Event))
-	open()
 }

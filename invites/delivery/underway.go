@@ -1,0 +1,47 @@
+package delivery
+
+import (
+	"sync"
+
+	"usher/invites"
+)
+
+// underWay is the rows that this process attempts now. A lease ends by the wall clock, which may be set; as long as the process lives, its
+// memory tells which attempts have ended.
+type underWay struct {
+	mu   sync.Mutex
+	rows map[int64]bool
+}
+
+// begin adds rows, and returns the rows that were not there. The caller ends these.
+func (u *underWay) begin(rows ...int64) (added []int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.rows == nil {
+		u.rows = map[int64]bool{}
+	}
+	for _, row := range rows {
+		if !u.rows[row] {
+			u.rows[row] = true
+			added = append(added, row)
+		}
+	}
+	return added
+}
+
+// end removes rows.
+func (u *underWay) end(rows ...int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, row := range rows {
+		delete(u.rows, row)
+	}
+}
+
+func idsOf(rows []invites.Change) []int64 {
+	ids := make([]int64, len(rows))
+	for i, row := range rows {
+		ids[i] = row.ID
+	}
+	return ids
+}

@@ -1,0 +1,57 @@
+package requests
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+)
+
+// Propose opens the card on which the actor of a request confirms it, until a time. The card keeps the room and the targets: at the
+// confirmation, an alias may name another room.
+func (s *Requests) Propose(ctx context.Context, req Request, until time.Time) error {
+	_, err := s.Store.OpenCard(ctx, invites.Card{
+		Kind: invites.CardConfirm, Room: req.Room, ShownIn: req.CommandRoom, Command: req.Command, Home: req.CommandRoom, Action: req.Action,
+		Actor: req.Actor, Performer: s.Self.Performer(req.Action, req.Actor, "", req.AsBot), Targets: req.Targets, Reason: req.Reason,
+		Votes: 1, Level: math.MaxInt64, // an older version, which judges votes by power, counts none
+		CreatedAt: s.Clock.Now(), ExpiresAt: until, State: invites.CardOpen,
+	})
+	if err != nil {
+		return fmt.Errorf("opening a confirmation: %w", err)
+	}
+	return nil
+}
+
+// Proposed returns the request that a command has proposed, and whether its actor has seen the card or has confirmed the command. Without
+// a card the request is zero.
+func (s *Requests) Proposed(ctx context.Context, command id.EventID) (req Request, seen bool, err error) {
+	todo, err := s.Store.CardsTodo(ctx)
+	if err != nil {
+		return Request{}, false, err
+	}
+	for _, c := range todo {
+		if c.Kind == invites.CardConfirm && c.Command == command {
+			return s.confirmed(c), c.Event != "" || c.State != invites.CardOpen, nil
+		}
+	}
+	begun, err := s.Begun(ctx, command)
+	return Request{}, begun, err
+}
+
+// Confirmed implements cards.Confirmed.
+func (s *Requests) Confirmed(ctx context.Context, c invites.Card) error {
+	_, err := s.Ask(ctx, s.confirmed(c))
+	return err
+}
+
+// confirmed is the request on a card.
+func (s *Requests) confirmed(c invites.Card) Request {
+	return Request{
+		Command: c.Command, CommandRoom: c.Home, Actor: c.Actor, Action: c.Action, Room: c.Room, Targets: c.Targets, Reason: c.Reason,
+		AsBot: c.Performer == s.Self.Bot,
+	}
+}
