@@ -133,7 +133,9 @@ func TestSilentServerDoesNotHoldTheRoom(t *testing.T) {
 		t.Errorf("%d answers to the one who asked", n)
 	}
 	q.await("the name of the server", time.Second, func() bool {
-		return len(q.Events(in, func(e stub.Event) bool { return strings.Contains(string(e.Content), "silent.example does not answer yet") })) > 0
+		return len(q.Events(in, func(e stub.Event) bool {
+			return strings.Contains(string(e.Content), "silent.example does not answer yet")
+		})) > 0
 	})
 }
 
