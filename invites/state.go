@@ -17,8 +17,6 @@ type Clock interface{ Now() time.Time }
 type Queue interface {
 	// Wake asks for the delivery of each row at the given time or soon after.
 	Wake(ctx context.Context, at time.Time, rows ...int64) error
-	// Await asks for the delivery of each row now, and returns when an attempt at each has ended, or after patience.
-	Await(ctx context.Context, patience time.Duration, rows ...int64) error
 }
 
 // Identity says which users Usher may act as.

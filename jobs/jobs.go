@@ -68,8 +68,6 @@ type Queue struct {
 	begun   bool
 	ended   bool // no further delivery begins
 	outages outages
-
-	batchEnd chan struct{} // closed and replaced when a batch ends
 }
 
 // stage is where a row is in the queue.
@@ -104,7 +102,7 @@ func New(cfg Config) *Queue {
 	if cfg.CleanEvery <= 0 {
 		cfg.CleanEvery = time.Hour
 	}
-	q := &Queue{cfg: cfg, turns: newTurns(cfg.Workers), rows: map[int64]stage{}, free: cfg.Workers, batchEnd: make(chan struct{})}
+	q := &Queue{cfg: cfg, turns: newTurns(cfg.Workers), rows: map[int64]stage{}, free: cfg.Workers}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	return q
 }
@@ -184,38 +182,6 @@ func (q *Queue) Wake(ctx context.Context, at time.Time, rows ...int64) error {
 		})
 	}
 	return nil
-}
-
-// Await implements invites.Queue.
-func (q *Queue) Await(ctx context.Context, patience time.Duration, rows ...int64) error {
-	if err := q.Wake(ctx, time.Time{}, rows...); err != nil {
-		return err
-	}
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	for {
-		ended, has := q.has(rows)
-		if !has {
-			return nil
-		}
-		select {
-		case <-ended:
-		case <-timer.C:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// has reports whether some of the rows wait or run. The channel is closed when the next batch ends.
-func (q *Queue) has(rows []int64) (ended <-chan struct{}, has bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, row := range rows {
-		has = has || q.rows[row] != 0
-	}
-	return q.batchEnd, has
 }
 
 // maxRead is how many turns are read at a time.
@@ -303,8 +269,6 @@ func (q *Queue) run(b batch) {
 		delete(q.rows, row)
 	}
 	again = append(again, q.outages.after(ids, outcomes)...)
-	close(q.batchEnd)
-	q.batchEnd = make(chan struct{})
 	q.mu.Unlock()
 	q.begin()
 	if q.ctx.Err() != nil {

@@ -350,32 +350,3 @@ func testCrashedOften(t *testing.T, b *bench) {
 	b.queue()
 	b.wants(1)
 }
-
-// TestAwait waits for rows until they are delivered, and no longer than its patience.
-func TestAwait(t *testing.T) {
-	alone(t, func(t *testing.T, b *bench) {
-		hold := make(chan struct{})
-		b.ends(func(row int64) (invites.Outcome, error) {
-			if row == 2 {
-				<-hold
-			}
-			return invites.Outcome{Status: invites.StatusDone}, nil
-		})
-		q := b.queue()
-		start := time.Now()
-		if err := q.Await(t.Context(), patience, 1, 3); err != nil || time.Since(start) > patience/2 {
-			t.Error(err, time.Since(start))
-		}
-		b.wants(1, 3)
-		if err := q.Await(t.Context(), enough, 2); err != nil || time.Since(start) < enough {
-			t.Error(err, time.Since(start))
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if err := q.Await(ctx, patience, 2); !errors.Is(err, context.Canceled) {
-			t.Error(err)
-		}
-		close(hold)
-		b.wants(2)
-	})
-}

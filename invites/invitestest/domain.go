@@ -71,9 +71,6 @@ func New[Store interface {
 	j := judge.New(db, hs, w.Clock, w.Self)
 	d := &delivery.Delivery{Store: db, Homeserver: hs, Queue: w.Queue, Clock: w.Clock, Self: w.Self, Judge: j,
 		Limits: delivery.Limits{Lease: w.Lease, GiveUpAfter: w.GiveUp}}
-	if q, is := w.Queue.(*Queue); is {
-		q.Deliver = d.Deliver
-	}
 	c := &cards.Cards{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d}
 	g := &guard.Guard{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d}
 	l := &ledger.Ledger{Store: db, Judge: j, Expiries: &ledger.Expiries{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j}}

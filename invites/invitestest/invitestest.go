@@ -193,25 +193,8 @@ type Wake struct {
 
 // Queue remembers what it was asked to wake.
 type Queue struct {
-	// Deliver delivers what is awaited; nil: nothing is delivered.
-	Deliver func(ctx context.Context, rows ...int64) ([]invites.Outcome, error)
-
 	mu    sync.Mutex
 	wakes []Wake
-}
-
-// Await implements invites.Queue. It has the rows delivered at once, and wakes those that are to be tried again.
-func (q *Queue) Await(ctx context.Context, _ time.Duration, rows ...int64) error {
-	if q.Deliver == nil {
-		return nil
-	}
-	outcomes, err := q.Deliver(ctx, rows...)
-	for i, o := range outcomes {
-		if o.Status == invites.StatusOpen {
-			_ = q.Wake(ctx, o.At, rows[i])
-		}
-	}
-	return err
 }
 
 // Wake implements invites.Queue.

@@ -62,7 +62,7 @@ func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool)
 			return nil, nil, err
 		}
 		for i, left := 0, s.AtOnce; claim && i < len(rows) && left > 0; i++ {
-			if row := &rows[i]; row.Status == invites.StatusOpen && !s.Delivery.Remote(*row) {
+			if row := &rows[i]; row.Status == invites.StatusOpen {
 				row.Attempt, row.LeasedUntil = 1, row.CreatedAt.Add(s.Delivery.Limits.Lease)
 				left--
 			}
