@@ -181,6 +181,7 @@ func (c *Chat) Load(ctx context.Context) error {
 func (c *Chat) Run(ctx context.Context) {
 	var parts sync.WaitGroup
 	parts.Go(func() { c.background.Run(ctx) })
+	parts.Go(func() { c.Rooms.dropStrangers(ctx) })
 	parts.Go(func() { c.Feed.Run(ctx) })
 	parts.Go(func() { c.Lanes.Run(ctx, c.handler) })
 	parts.Wait()

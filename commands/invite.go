@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -71,6 +72,9 @@ func (c *Call) ask(ctx context.Context, req requests.Request) (Reply, error) {
 // judge words the decisions on a request, and does nothing.
 func (c *Call) judge(ctx context.Context, req requests.Request) (Reply, error) {
 	judged, err := c.Requests.DryRun(ctx, req)
+	if errors.Is(err, requests.ErrDryRun) {
+		return Reply{}, fault(room.Say("many.questions", "n", len(req.Targets), "most", requests.MaxDryRun))
+	}
 	if err != nil {
 		return Reply{}, err
 	}
