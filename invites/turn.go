@@ -17,7 +17,7 @@ const (
 	Priorities                     // how many there are
 )
 
-// Turn names the owners of the share of delivery taken by an open row.
+// Turn tells from which shares of delivery an open row takes.
 type Turn struct {
 	Row      int64
 	Priority Priority
