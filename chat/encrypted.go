@@ -76,8 +76,7 @@ func (e *EncryptedRooms) openEvent(ctx context.Context, ev invites.Received, pat
 	end := e.waitEnd(ev)
 	inVain := err != nil && !patient && ctx.Err() == nil && !errors.Is(err, context.Canceled) // the device may just have moved on
 	switch {
-	case errors.Is(err, invites.ErrNoKey) && now.Before(end):
-		e.waiting.wait(ev, now, end)
+	case errors.Is(err, invites.ErrNoKey) && now.Before(end) && e.waiting.wait(ev, now, end):
 		return ev, false, nil
 	case errors.Is(err, invites.ErrReplay):
 		e.log.Warn().Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("Replayed event ignored")

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -163,5 +164,58 @@ func TestSetAside(t *testing.T) {
 	y.release("")
 	if got := y.took(); !slices.Equal(got, []id.EventID{"$1"}) {
 		t.Errorf("went on with the keys: %s", got)
+	}
+}
+
+// TestWaitingReleasesTheHeldOnly: an event that leaves sends back the next event that waited behind it, not the whole room.
+func TestWaitingReleasesTheHeldOnly(t *testing.T) {
+	y, now := newYard(), time.Now()
+	y.came = make(chan struct{}, 1000)
+	old := now.Add(-time.Minute)
+	for i, sender := range []id.UserID{"@a:x", "@b:x", "@c:x"} {
+		if !y.wait(waitingEvent(int64(i+1), id.EventID("$junk"+sender), sender, old), now, now.Add(time.Hour)) {
+			t.Fatal("it does not wait")
+		}
+	}
+	for i, ev := range []invites.Received{waitingEvent(11, "$a1", "@a:x", old), waitingEvent(12, "$a2", "@a:x", old), waitingEvent(13, "$b1", "@b:x", old)} {
+		if !y.blocked(ev, now) {
+			t.Errorf("event %d does not wait", i)
+		}
+	}
+	y.leave(waitingEvent(1, "$junk@a:x", "@a:x", old))
+	if got := y.took(); !slices.Equal(got, []id.EventID{"$a1"}) {
+		t.Errorf("%v went to the lane, want the event that waited behind the one that left", got)
+	}
+	y.leave(waitingEvent(11, "$a1", "@a:x", old))
+	if got := y.took(); !slices.Equal(got, []id.EventID{"$a2"}) {
+		t.Errorf("%v went to the lane, want the next event of the same sender", got)
+	}
+}
+
+// TestWaitingIsBounded: beyond the bound of a sender, and of a room, no event waits, and events of other senders still do.
+func TestWaitingIsBounded(t *testing.T) {
+	y, now := newYard(), time.Now()
+	seq := int64(0)
+	junk := func(sender id.UserID) bool {
+		seq++
+		return y.wait(waitingEvent(seq, id.EventID(fmt.Sprint("$", seq)), sender, now.Add(-time.Minute)), now, now.Add(time.Hour))
+	}
+	for range 2 * mostWaitingOfUser {
+		junk("@flood:x")
+	}
+	if n := len(y.rooms["!r"]); n != mostWaitingOfUser {
+		t.Errorf("%d events of one sender wait", n)
+	}
+	if !junk("@b:x") {
+		t.Error("the event of another sender does not wait")
+	}
+	if y.blocked(waitingEvent(seq+1, "$plain", "@flood:x", now), now) {
+		t.Error("one more event of the sender waits")
+	}
+	for i := range 2 * mostWaiting {
+		junk(id.UserID(fmt.Sprint("@sock", i, ":x")))
+	}
+	if n := len(y.rooms["!r"]); n != mostWaiting {
+		t.Errorf("%d events of one room wait", n)
 	}
 }
