@@ -137,7 +137,7 @@ func TestWaitingKeepsKeysOnly(t *testing.T) {
 	if len(lane) != 1 || lane[0].Event != "$2" || lane[0].Raw != nil {
 		t.Errorf("goes on as %+v", lane)
 	}
-	for _, e := range p.rooms["!r"] {
+	for _, e := range p.rooms["!r"].list {
 		if e.ev.Raw != nil {
 			t.Errorf("keeps %s", e.ev.Raw)
 		}
@@ -167,55 +167,67 @@ func TestSetAside(t *testing.T) {
 	}
 }
 
-// TestWaitingReleasesTheHeldOnly: an event that leaves sends back the next event that waited behind it, not the whole room.
-func TestWaitingReleasesTheHeldOnly(t *testing.T) {
+// TestWaitingCost: an event that goes on has only the events behind it tried again, however many wait in the room.
+func TestWaitingCost(t *testing.T) {
 	y, now := newYard(), time.Now()
-	y.came = make(chan struct{}, 1000)
-	old := now.Add(-time.Minute)
-	for i, sender := range []id.UserID{"@a:x", "@b:x", "@c:x"} {
-		if !y.wait(waitingEvent(int64(i+1), id.EventID("$junk"+sender), sender, old), now, now.Add(time.Hour)) {
-			t.Fatal("it does not wait")
+	y.came = make(chan struct{}, 1_000_000)
+	const members, each = 400, 100
+	long, seq := now.Add(-time.Hour), int64(0)
+	var keyless []invites.Received
+	refused := 0
+	for range each {
+		for m := range members {
+			seq++
+			ev := waitingEvent(seq, id.EventID(fmt.Sprint("$", seq)), id.UserID(fmt.Sprintf("@m%d:evil", m)), long)
+			if y.blocked(ev, now) {
+				continue
+			}
+			if !y.wait(ev, now, now.Add(time.Hour)) {
+				refused++
+				continue
+			}
+			keyless = append(keyless, ev)
 		}
 	}
-	for i, ev := range []invites.Received{waitingEvent(11, "$a1", "@a:x", old), waitingEvent(12, "$a2", "@a:x", old), waitingEvent(13, "$b1", "@b:x", old)} {
-		if !y.blocked(ev, now) {
-			t.Errorf("event %d does not wait", i)
+	if len(keyless) != members || refused != 0 {
+		t.Fatalf("%d wait for keys, %d were refused", len(keyless), refused)
+	}
+	for i, ev := range keyless[:10] {
+		y.leave(ev)
+		if got := y.took(); len(got) != 1 || got[0] != id.EventID(fmt.Sprint("$", members+i+1)) {
+			t.Fatalf("%d events are tried again after one has gone on: %.5v", len(got), got)
 		}
-	}
-	y.leave(waitingEvent(1, "$junk@a:x", "@a:x", old))
-	if got := y.took(); !slices.Equal(got, []id.EventID{"$a1"}) {
-		t.Errorf("%v went to the lane, want the event that waited behind the one that left", got)
-	}
-	y.leave(waitingEvent(11, "$a1", "@a:x", old))
-	if got := y.took(); !slices.Equal(got, []id.EventID{"$a2"}) {
-		t.Errorf("%v went to the lane, want the next event of the same sender", got)
 	}
 }
 
-// TestWaitingIsBounded: beyond the bound of a sender, and of a room, no event waits, and events of other senders still do.
+// TestWaitingIsBounded: one sender, and one room, has only so many events without their keys.
 func TestWaitingIsBounded(t *testing.T) {
 	y, now := newYard(), time.Now()
 	seq := int64(0)
-	junk := func(sender id.UserID) bool {
+	wait := func(sender id.UserID) bool {
 		seq++
-		return y.wait(waitingEvent(seq, id.EventID(fmt.Sprint("$", seq)), sender, now.Add(-time.Minute)), now, now.Add(time.Hour))
+		return y.wait(waitingEvent(seq, id.EventID(fmt.Sprint("$", seq)), sender, now.Add(-time.Hour)), now, now.Add(time.Hour))
 	}
-	for range 2 * mostWaitingOfUser {
-		junk("@flood:x")
+	for i := range maxKeylessOfSender + 1 {
+		if got := wait("@one:x"); got != (i < maxKeylessOfSender) {
+			t.Fatalf("event %d of one sender waits: %v", i, got)
+		}
 	}
-	if n := len(y.rooms["!r"]); n != mostWaitingOfUser {
-		t.Errorf("%d events of one sender wait", n)
+	kept := maxKeylessOfSender
+	for i := range 2 * maxKeylessOfRoom {
+		if wait(id.UserID(fmt.Sprintf("@m%d:x", i))) {
+			kept++
+		}
 	}
-	if !junk("@b:x") {
-		t.Error("the event of another sender does not wait")
+	if kept != maxKeylessOfRoom {
+		t.Errorf("%d events wait for keys in one room", kept)
 	}
-	if y.blocked(waitingEvent(seq+1, "$plain", "@flood:x", now), now) {
-		t.Error("one more event of the sender waits")
+	first := waitingEvent(1, "$1", "@one:x", now.Add(-time.Hour))
+	if !y.wait(first, now, now.Add(time.Hour)) {
+		t.Error("an event that waits already has lost its place")
 	}
-	for i := range 2 * mostWaiting {
-		junk(id.UserID(fmt.Sprint("@sock", i, ":x")))
-	}
-	if n := len(y.rooms["!r"]); n != mostWaiting {
-		t.Errorf("%d events of one room wait", n)
+	y.leave(first)
+	if !wait("@one:x") {
+		t.Error("there is no place after one has gone on")
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"maunium.net/go/mautrix/id"
+
 	"usher/invites"
 	"usher/invites/requests"
 	"usher/room"
@@ -28,6 +30,9 @@ const maxTargets = 5000
 func change(action room.ActionType) func(context.Context, *Call) (Reply, error) {
 	return func(ctx context.Context, c *Call) (Reply, error) {
 		in, via, err := c.room(ctx, "room")
+		if err == nil && action == room.Invite {
+			err = whichRoom(ctx, c, in)
+		}
 		if err != nil {
 			return Reply{}, err
 		}
@@ -40,6 +45,18 @@ func change(action room.ActionType) func(context.Context, *Call) (Reply, error) 
 		}
 		return c.ask(ctx, req)
 	}
+}
+
+// whichRoom asks for the room of a command that names none, where the room was replaced.
+func whichRoom(ctx context.Context, c *Call, in id.RoomID) error {
+	if c.has("room") {
+		return nil
+	}
+	next, err := c.Judge.Reach.ReplacedBy(ctx, in, c.Message.Sender)
+	if err != nil || next == "" {
+		return err
+	}
+	return fault(room.Say("room.replaced", "here", in, "next", next))
 }
 
 // ask carries a request out and words its outcome.

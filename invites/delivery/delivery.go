@@ -278,15 +278,5 @@ func (d *Delivery) finish(ctx context.Context, over <-chan attempts) {
 
 // serverOf returns the other server that a change needs; empty for none.
 func (d *Delivery) serverOf(row invites.Change) string {
-	server := ""
-	switch {
-	case row.Action == room.Invite:
-		server = row.Target.Homeserver()
-	case row.Action == room.Join && len(row.Via) > 0:
-		server = row.Via[0]
-	}
-	if server == d.Self.Domain {
-		return ""
-	}
-	return server
+	return otherServer(d.Self.Domain, row.Action, row.Target, row.Via)
 }
