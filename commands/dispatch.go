@@ -187,6 +187,31 @@ func (c *Call) run(ctx context.Context, g given) (Reply, error) {
 	return reply, err
 }
 
+// maxTargets is how many people one command may name: no more fit into a message.
+const maxTargets = 5000
+
+// change runs a command for one action on some people.
+func change(action room.ActionType) func(context.Context, *Call) (Reply, error) {
+	return func(ctx context.Context, c *Call) (Reply, error) {
+		in, via, err := c.room(ctx, "room")
+		if err != nil {
+			return Reply{}, err
+		}
+		req := requests.Request{
+			Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: action,
+			Room: in, Via: via, Targets: c.people("user"), Reason: c.text("reason"), AsBot: c.has("as-bot"),
+		}
+		if c.has("dry-run") {
+			return c.judge(ctx, req)
+		}
+		rows, err := c.Requests.Ask(ctx, req)
+		if err != nil {
+			return Reply{}, err
+		}
+		return Outcome(rows, c.Clock.Now()), nil
+	}
+}
+
 // faultless turns a fault into a reply, and so the refusal of a question about a room.
 func faultless(reply Reply, err error) (Reply, error) {
 	switch {
