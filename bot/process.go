@@ -254,6 +254,7 @@ func (p *process) act(ctx context.Context, active *store.Active, listening net.A
 		p.acting.Store(nil)
 		stopWork()
 		b.halt()
+		p.health.Committed(nil) // the next active process commits the transactions
 		return nil
 	}
 	p.log.Info().Msg("Stopping")

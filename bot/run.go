@@ -96,6 +96,7 @@ func (b *bot) compose(cfg *config.Config, version string) {
 		o.Device = b.device
 	}
 	b.chat = chat.New(o)
+	b.domain.delivery.Beside = b.chat.Status
 	b.domain.guard.Tell = b.chat.Rooms.GuardReport
 	if b.device != nil && cfg.Encryption.HistorySharing {
 		b.domain.delivery.History = b.chat.History

@@ -122,7 +122,7 @@ func New(o Options) *Chat {
 	sender := NewSender(o.Homeserver, o.State, nil, o.Log)
 	encrypted := &EncryptedRooms{
 		bot: o.Self.Bot, inbox: o.Stores.Inbox, open: o.Index.Cards, runner: o.Runner, waiting: c.waiting, background: background,
-		patience: o.Settings.WaitForKeys, log: o.Log, told: map[id.RoomID]bool{},
+		patience: o.Settings.WaitForKeys, started: time.Now(), log: o.Log, told: map[id.RoomID]bool{},
 	}
 	if o.Device != nil {
 		sender.sealer, encrypted.opener = o.Device, o.Device
@@ -145,7 +145,7 @@ func New(o Options) *Chat {
 	}
 	c.Members = &Memberships{
 		ender: end, self: o.Self, runner: o.Runner, state: o.State, occupancy: o.Homeserver, direct: c.Direct, sender: sender,
-		cards: c.Cards, rooms: c.Rooms, log: o.Log, checking: map[id.RoomID]bool{},
+		cards: c.Cards, rooms: c.Rooms, log: o.Log, checking: map[id.RoomID]bool{}, moving: map[string]chan error{},
 	}
 	c.handler = &Handler{
 		ender: end, inbox: o.Stores.Inbox, token: o.Homeserver, bot: o.Self.Bot, runner: o.Runner, limits: limits, encrypted: encrypted,

@@ -52,6 +52,18 @@ func (s *sent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"event_id":"$answer"}`)
 }
 
+// count returns the number of requests whose path has a part.
+func (s *sent) count(part string) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, path := range s.paths {
+		if strings.Contains(path, part) {
+			n++
+		}
+	}
+	return n
+}
+
 // state shows a room of which little is known.
 func (s *sent) state(w http.ResponseWriter, path string) {
 	s.looks++

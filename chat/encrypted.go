@@ -43,6 +43,7 @@ type EncryptedRooms struct {
 	waiting    *waitingForKeys
 	background *Background
 	patience   time.Duration // how long an event waits for its key
+	started    time.Time     // while keys from before the start may arrive, an event waits that long from the start on
 	log        zerolog.Logger
 
 	mu   sync.Mutex
@@ -72,20 +73,20 @@ func (e *EncryptedRooms) openEvent(ctx context.Context, ev invites.Received, pat
 		return ev, false, e.inbox.Handled(ctx, ev.Event)
 	}
 	opened, err = e.opener.Open(ctx, ev)
-	end := ev.ReceivedAt.Add(e.patience)
+	end := e.waitEnd(ev)
 	inVain := err != nil && !patient && ctx.Err() == nil && !errors.Is(err, context.Canceled) // the device may just have moved on
 	switch {
-	case errors.Is(err, invites.ErrNoKey) && (now.Before(end) || !e.opener.CaughtUp()):
-		if !now.Before(end) {
-			end = now.Add(time.Minute) // released earlier, once the device has caught up
-		}
-		e.waiting.wait(ev, now, end)
+	case errors.Is(err, invites.ErrNoKey) && now.Before(end) && e.waiting.wait(ev, now, end):
 		return ev, false, nil
 	case errors.Is(err, invites.ErrReplay):
 		e.log.Warn().Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("Replayed event ignored")
 		err = e.inbox.Handled(ctx, ev.Event)
 	case errors.Is(err, invites.ErrNoKey), errors.Is(err, invites.ErrUnreadable), inVain:
-		err = e.unreadable(ctx, ev, err)
+		if err = e.unreadable(ctx, ev, err); err != nil && !e.opener.CaughtUp() {
+			// Without the device nothing can be sent to an encrypted room. The event is opened again once the device is there.
+			e.waiting.setAside(ev)
+			return ev, false, nil
+		}
 	case err == nil:
 		e.noteTold(ev.Room, false)
 		row := events.Route(opened, e.bot)
@@ -98,6 +99,22 @@ func (e *EncryptedRooms) openEvent(ctx context.Context, ev invites.Received, pat
 		e.waiting.leave(ev)
 	}
 	return opened, goOn, err
+}
+
+// catchUpTime is the shortest time for which an event waits for the device.
+const catchUpTime = time.Minute
+
+// waitEnd returns the time until which an event waits for its key. Until all keys from before the start have arrived, the event waits
+// from the start on, but no longer: the device may never be set up.
+func (e *EncryptedRooms) waitEnd(ev invites.Received) time.Time {
+	if e.opener.CaughtUp() {
+		return ev.ReceivedAt.Add(e.patience)
+	}
+	since := e.started
+	if ev.ReceivedAt.After(since) {
+		since = ev.ReceivedAt
+	}
+	return since.Add(max(e.patience, catchUpTime))
 }
 
 // mayVote reports whether an opened reaction is a vote by its key, and notes it if its card is open.

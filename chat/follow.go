@@ -32,7 +32,7 @@ func (m *Memberships) follow(ctx context.Context, ev invites.Received) error {
 	if err != nil || slices.Contains(in, successor) {
 		return invites.UnlessRefused(err)
 	}
-	err = m.state.Act(ctx, invites.Effect{
+	err = m.act(ctx, invites.Effect{
 		Action: room.Join, Room: successor, Via: []string{ev.Sender.Homeserver()}, Performer: m.self.Bot, Target: m.self.Bot,
 		Reason: following + ev.Room.String(),
 	})

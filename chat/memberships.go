@@ -44,7 +44,8 @@ type Memberships struct {
 	log       zerolog.Logger
 
 	mu       sync.Mutex
-	checking map[id.RoomID]bool // rooms with a call of leaveIfAlone ahead
+	checking map[id.RoomID]bool    // rooms with a call of leaveIfAlone ahead
+	moving   map[string]chan error // the answers to joins and leaves under way, by action and room
 }
 
 // handle handles a change of the bot's own membership.
@@ -116,7 +117,40 @@ func (m *Memberships) greeting(ctx context.Context, r id.RoomID, direct bool) an
 
 // move has the bot itself join or leave a room.
 func (m *Memberships) move(ctx context.Context, action room.ActionType, r id.RoomID, via []string) error {
-	return m.state.Act(ctx, invites.Effect{Action: action, Room: r, Via: via, Performer: m.self.Bot, Target: m.self.Bot})
+	return m.act(ctx, invites.Effect{Action: action, Room: r, Via: via, Performer: m.self.Bot, Target: m.self.Bot})
+}
+
+// moveTakes is how long one try at an event waits for the bot's own join or leave, which may need a server that an inviter chose.
+const moveTakes = 3 * time.Second
+
+// errMoving says that the bot's own join or leave is still under way.
+var errMoving = errors.New("the homeserver has not answered yet")
+
+// act makes a change of the bot's own membership, and waits for moveTakes. Later the error is errMoving, and the next call for the same
+// change waits for the same request.
+func (m *Memberships) act(ctx context.Context, e invites.Effect) error {
+	key := string(e.Action) + " " + e.Room.String()
+	m.mu.Lock()
+	moved := m.moving[key]
+	if moved == nil {
+		moved = make(chan error, 1)
+		m.moving[key] = moved
+		go func() { moved <- m.state.Act(context.WithoutCancel(ctx), e) }()
+	}
+	m.mu.Unlock()
+	patience := time.NewTimer(moveTakes)
+	defer patience.Stop()
+	select {
+	case err := <-moved:
+		m.mu.Lock()
+		delete(m.moving, key)
+		m.mu.Unlock()
+		return err
+	case <-patience.C:
+		return errMoving
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // leftPause is the pause after somebody left until the bot looks whether anybody is still there: people leave in groups.

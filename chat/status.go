@@ -131,6 +131,12 @@ func (s *StatusMessages) Deliver(ctx context.Context, rows ...int64) ([]invites.
 	if err != nil {
 		return nil, err
 	}
+	s.Delivered(ctx, outcomes)
+	return outcomes, nil
+}
+
+// Delivered edits the status messages of the commands of some attempts. It implements delivery.Beside.
+func (s *StatusMessages) Delivered(ctx context.Context, outcomes []invites.Outcome) {
 	occasions := map[id.EventID]occasion{}
 	for _, outcome := range outcomes {
 		switch outcome.Status {
@@ -144,7 +150,6 @@ func (s *StatusMessages) Deliver(ctx context.Context, rows ...int64) ([]invites.
 	for command, why := range occasions {
 		s.reportOrRetry(ctx, command, why, editPause)
 	}
-	return outcomes, nil
 }
 
 // reportOrRetry reports, and again after a pause if the report fails: it may be the last one of the command.
@@ -164,6 +169,14 @@ func (s *StatusMessages) reportLater(pause time.Duration, command id.EventID) {
 	s.background.After(pause, func(ctx context.Context) {
 		s.edits.begin(command)
 		s.reportOrRetry(ctx, command, delayed, min(2*pause, lastPause))
+	})
+}
+
+// Do runs a job beside its caller. It implements delivery.Beside.
+func (s *StatusMessages) Do(job func(context.Context)) {
+	s.background.Do(func(ctx context.Context) {
+		defer s.recoverPanic(invites.Received{})
+		job(ctx)
 	})
 }
 

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -136,9 +137,97 @@ func TestWaitingKeepsKeysOnly(t *testing.T) {
 	if len(lane) != 1 || lane[0].Event != "$2" || lane[0].Raw != nil {
 		t.Errorf("goes on as %+v", lane)
 	}
-	for _, e := range p.rooms["!r"] {
+	for _, e := range p.rooms["!r"].list {
 		if e.ev.Raw != nil {
 			t.Errorf("keeps %s", e.ev.Raw)
 		}
+	}
+}
+
+// TestSetAside: nothing waits behind an event whose time is over, and the event itself goes on only when keys arrive.
+func TestSetAside(t *testing.T) {
+	y, now := newYard(), time.Now()
+	first, second := waitingEvent(1, "$1", "@a:x", now), waitingEvent(2, "$2", "@a:x", now)
+	y.wait(first, now, now.Add(time.Hour))
+	if !y.blocked(second, now) {
+		t.Fatal("the second does not wait")
+	}
+	y.setAside(first)
+	if got := y.took(); !slices.Equal(got, []id.EventID{"$2"}) {
+		t.Errorf("went on: %s", got)
+	}
+	if y.blocked(second, now) {
+		t.Error("the second waits behind an event set aside")
+	}
+	y.leave(second)
+	y.took()
+	y.release("")
+	if got := y.took(); !slices.Equal(got, []id.EventID{"$1"}) {
+		t.Errorf("went on with the keys: %s", got)
+	}
+}
+
+// TestWaitingCost: an event that goes on has only the events behind it tried again, however many wait in the room.
+func TestWaitingCost(t *testing.T) {
+	y, now := newYard(), time.Now()
+	y.came = make(chan struct{}, 1_000_000)
+	const members, each = 400, 100
+	long, seq := now.Add(-time.Hour), int64(0)
+	var keyless []invites.Received
+	refused := 0
+	for range each {
+		for m := range members {
+			seq++
+			ev := waitingEvent(seq, id.EventID(fmt.Sprint("$", seq)), id.UserID(fmt.Sprintf("@m%d:evil", m)), long)
+			if y.blocked(ev, now) {
+				continue
+			}
+			if !y.wait(ev, now, now.Add(time.Hour)) {
+				refused++
+				continue
+			}
+			keyless = append(keyless, ev)
+		}
+	}
+	if len(keyless) != members || refused != 0 {
+		t.Fatalf("%d wait for keys, %d were refused", len(keyless), refused)
+	}
+	for i, ev := range keyless[:10] {
+		y.leave(ev)
+		if got := y.took(); len(got) != 1 || got[0] != id.EventID(fmt.Sprint("$", members+i+1)) {
+			t.Fatalf("%d events are tried again after one has gone on: %.5v", len(got), got)
+		}
+	}
+}
+
+// TestWaitingIsBounded: one sender, and one room, has only so many events without their keys.
+func TestWaitingIsBounded(t *testing.T) {
+	y, now := newYard(), time.Now()
+	seq := int64(0)
+	wait := func(sender id.UserID) bool {
+		seq++
+		return y.wait(waitingEvent(seq, id.EventID(fmt.Sprint("$", seq)), sender, now.Add(-time.Hour)), now, now.Add(time.Hour))
+	}
+	for i := range maxKeylessOfSender + 1 {
+		if got := wait("@one:x"); got != (i < maxKeylessOfSender) {
+			t.Fatalf("event %d of one sender waits: %v", i, got)
+		}
+	}
+	kept := maxKeylessOfSender
+	for i := range 2 * maxKeylessOfRoom {
+		if wait(id.UserID(fmt.Sprintf("@m%d:x", i))) {
+			kept++
+		}
+	}
+	if kept != maxKeylessOfRoom {
+		t.Errorf("%d events wait for keys in one room", kept)
+	}
+	first := waitingEvent(1, "$1", "@one:x", now.Add(-time.Hour))
+	if !y.wait(first, now, now.Add(time.Hour)) {
+		t.Error("an event that waits already has lost its place")
+	}
+	y.leave(first)
+	if !wait("@one:x") {
+		t.Error("there is no place after one has gone on")
 	}
 }

@@ -94,6 +94,7 @@ type Call struct {
 	Message Message
 	Event   invites.Received
 	Level   Level
+	until   time.Time // when requests that need other servers have to be over; zero: none was made yet
 }
 
 // given is the command in a message.

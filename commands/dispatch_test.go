@@ -300,3 +300,37 @@ func TestListsAreNotLent(t *testing.T) {
 		})
 	}
 }
+
+// silent is a homeserver with a server that does not answer look-ups of its aliases: they end with their context. The homeserver itself
+// answers for another one at once that it can't be reached.
+type silent struct{ *invitestest.Homeserver }
+
+// Resolve implements requests.Homeserver.
+func (silent) Resolve(ctx context.Context, alias id.RoomAlias) (id.RoomID, []string, error) {
+	if server := id.UserID(alias).Homeserver(); server == "gone.example" {
+		return "", nil, &invites.ActError{Class: invites.ClassFailed, Code: "M_UNKNOWN", Status: 502, Server: server, Err: errors.New("unreachable")}
+	}
+	<-ctx.Done()
+	return "", nil, ctx.Err()
+}
+
+// TestAliasOfSilentServer: a look-up at a server that does not answer ends within three seconds, with an answer that names the server.
+func TestAliasOfSilentServer(t *testing.T) {
+	t.Parallel()
+	hs := &invitestest.Homeserver{}
+	r := newRunnerOver(t, hs, silent{hs})
+	for text, server := range map[string]string{
+		"!join #x:gone.example": "gone.example", "!why @x:here invite #x:gone.example": "gone.example",
+		"!join #x:silent.example": "silent.example",
+		"!policy set knocks.accept_members_of #a:silent.example #b:silent.example": "silent.example",
+	} {
+		start := time.Now()
+		_, reply := say(t, r, lobby, alice, text)
+		if took := time.Since(start); took > lookupsTake+time.Second {
+			t.Errorf("%s took %s", text, took)
+		}
+		if got := reply.Text.String(); !strings.Contains(got, server+" does not answer") {
+			t.Errorf("%s: %q", text, got)
+		}
+	}
+}

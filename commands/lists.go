@@ -63,7 +63,8 @@ func watchList(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	}
 	rules, err := c.Judge.Lists.Readable(ctx, list, c.Message.Sender)
 	if errors.Is(err, invites.ErrNoView) && c.Level >= Operator {
-		if err = c.Requests.Enter(ctx, list, via); err == nil {
+		enter := func(ctx context.Context) error { return c.Requests.Enter(ctx, list, via) }
+		if err = elsewhere(ctx, c, strings.Join(via[:min(1, len(via))], ""), enter); err == nil {
 			rules, err = c.Judge.Lists.Readable(ctx, list, c.Message.Sender)
 		}
 	}

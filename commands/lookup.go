@@ -35,14 +35,14 @@ type existence struct {
 	until time.Time
 }
 
-// How long answers of the homeserver are believed, how many are kept, how many users are asked for at the same time, and how long all
-// questions of one command may take.
+// How long answers of the homeserver are believed, how many are kept, how many users are asked for at the same time, and how long the
+// questions of one command about users, and its requests that need other servers, may take.
 const (
 	believeFound   = 10 * time.Minute
 	believeMissing = 20 * time.Second
 	maxExistences  = 10_000
 	lookupsAtOnce  = 8
-	lookupsTake    = 10 * time.Second
+	lookupsTake    = 3 * time.Second
 )
 
 // lookup finds people for one command.

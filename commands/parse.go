@@ -278,11 +278,37 @@ func (c *Call) resolve(ctx context.Context, p place) (id.RoomID, []string, error
 	if p.alias == "" {
 		return p.room, p.via, nil
 	}
-	r, via, err := c.Requests.Resolve(ctx, p.alias)
+	var r id.RoomID
+	var via []string
+	err := elsewhere(ctx, c, id.UserID(p.alias).Homeserver(), func(ctx context.Context) (err error) {
+		r, via, err = c.Requests.Resolve(ctx, p.alias)
+		return err
+	})
 	if invites.Refused(err) {
 		return "", nil, fault(room.Say("unknown.room", "room", p.alias))
 	}
 	return r, append(p.via, via...), err
+}
+
+// elsewhere makes a request that may need another server, as the asker named it. All such requests of one command together take three
+// seconds at most. Where the server does not answer by then, the error is a fault that names the server: its lane waits no longer.
+func elsewhere(ctx context.Context, c *Call, server string, request func(context.Context) error) error {
+	bounded, cancel := context.WithTimeout(ctx, lookupsTake)
+	defer cancel()
+	if c.until.IsZero() {
+		c.until, _ = bounded.Deadline()
+	}
+	bounded, end := context.WithDeadline(bounded, c.until)
+	defer end()
+	err := request(bounded)
+	silent := invites.Unreachable(err)
+	if err != nil && ctx.Err() == nil && bounded.Err() != nil && server != c.Self.Domain {
+		silent = server
+	}
+	if silent == "" {
+		return err
+	}
+	return fault(room.Say("unreachable.server", "server", silent))
 }
 
 // joinedRoom resolves the argument "room". The asker must be in that room.

@@ -21,6 +21,8 @@ var (
 		"to", "in", "into", "at", "@", "->", "→", "=>", "the", "room", "channel", "chat", "nach", "zu", "zum", "zur", "ins", "im", "den", "dem", "der", "raum", "kanal",
 		"à", "dans", "au", "le", "la", "salon", "a", "al", "en", "el", "sala", "naar", "kamer", "till", "в",
 	}
+	// prepositions are the words of these that make a single word after them a room.
+	prepositions = []string{"to", "in", "into", "->", "→", "=>", "room", "channel", "nach", "zum", "zur", "ins", "im", "raum", "kanal", "dans", "au", "naar", "till", "в"}
 	// before stand before the first person.
 	before = []string{"user", "users", "member", "person", "people", "please", "pls", "bitte", "nutzer", "benutzer", "the", "with", "mit", "von", "by", "for", "für"}
 	// polite words are no reason.
@@ -281,7 +283,7 @@ func (a *arguments) towardRoom(words []word) error {
 	for n < len(words) && words[n].is(toward) && !words[n].quoted {
 		n++
 	}
-	if n == 0 || n != len(words)-1 || a.has("room") || words[n].quoted || !a.form.has(classRoom) {
+	if n == 0 || !words[0].is(prepositions) || n != len(words)-1 || a.has("room") || words[n].quoted || !a.form.has(classRoom) {
 		return nil
 	}
 	p := room.Say("no.room", "text", words[n].text)

@@ -15,6 +15,7 @@ import (
 
 	"usher/e2e/child"
 	"usher/e2e/harness"
+	"usher/e2e/homeserver"
 )
 
 // smallDisk mounts a disk of so many bytes at a folder of its own.
@@ -218,4 +219,27 @@ func TestPostgresTrouble(t *testing.T) {
 	if again := q.SentAgain(); len(again) > 0 {
 		t.Errorf("sent again: %v", again)
 	}
+}
+
+// TestBackAfterFullDisk: Usher's disk is full for 70 s, so that it answers 503 and Synapse waits longer and longer. When there is room, Usher
+// finds that out by itself, and makes Synapse try at once.
+func TestBackAfterFullDisk(t *testing.T) {
+	if harness.Kind() != homeserver.Synapse {
+		t.Skip("about Synapse: Dendrite has no ping")
+	}
+	small := smallDisk(t, 48<<20)
+	s := newStageOf(t, harness.Options{Puppet: true, Set: m{"database.uri": "file:" + small + "/usher.db"}})
+	empty := fill(t, small)
+	said := s.owner.Say(s.room, "!invite "+string(s.guest.ID))
+	time.Sleep(70 * time.Second)
+	if got, _ := s.owner.Membership(s.room, s.guest.ID); got == "invite" {
+		t.Error("invited, and nothing of it is on record")
+	}
+	empty()
+	free := time.Now()
+	s.owner.AwaitReaction(said, s.Usher.Bot, done)
+	if took := time.Since(free); took > 15*time.Second {
+		t.Errorf("answered %v after there was room", took)
+	}
+	s.is(t, s.room, s.guest.ID, "invite", s.owner.ID)
 }

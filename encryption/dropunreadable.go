@@ -66,7 +66,7 @@ func (d dropUnreadable) member(name string, filter func(json.RawMessage) json.Ra
 	}
 }
 
-// each returns a function to filter all members of an object and drops the empty ones. It drops a value that is no object.
+// each returns a function to filter all members of an object and drops the empty ones. It drops other values.
 func (d dropUnreadable) each(filter func(json.RawMessage) json.RawMessage) func(json.RawMessage) json.RawMessage {
 	return func(raw json.RawMessage) json.RawMessage {
 		var object map[string]json.RawMessage

@@ -4,7 +4,7 @@
 //
 //	d, err := encryption.New(ctx, options)
 //	go d.Run(ctx)                                   // sets the device up and receives keys until ctx ends
-//	ev, err = d.Open(ctx, ev)                       // an m.room.encrypted event → the event that its sender encrypted
+//	ev, err = d.Open(ctx, ev)                       // an m.room.encrypted event → the event as encrypted by its sender
 //	kind, content, err = d.Seal(ctx, r, kind, content) // the same event in a plain room, m.room.encrypted in an encrypted one
 //	d.Invalidate(r)                                 // when its members, history visibility or encryption change: they decide who gets the next key
 //
@@ -18,9 +18,9 @@
 //   - session is the device as one login has set it up: the library's machine, its key store and the position in /sync. setup makes it.
 //   - rooms knows which rooms are encrypted, and which users have the key of the bot's outbound session of a room.
 //   - fetcher asks the homeserver for other users' keys, and offline gives them to the library under the lock.
-//   - senders bounds the messages to the device that a user, a server and all strangers together may send.
-//   - keyStore is the library's store, which here reports errors that the library only logs.
-//   - dropUnreadable removes from the homeserver's answers the parts that the library can't read.
+//   - senders bounds the messages to the device, for a user, for a server and for all strangers together.
+//   - keyStore is the library's store, which here reports errors; the library only logs them.
+//   - dropUnreadable removes from the homeserver's answers the parts unreadable for the library.
 //
 // The package knows no commands, no policy and no room state but by the port Rooms.
 package encryption
@@ -97,7 +97,7 @@ type core struct {
 
 	state    sync.Mutex // guards the fields below
 	ready    bool       // the device is set up
-	caughtUp bool       // the messages that waited at the homeserver have arrived
+	caughtUp bool       // the messages from before the login have arrived
 }
 
 // sharer sends the keys of the bot's outbound sessions to other users' devices.
@@ -146,7 +146,7 @@ func (d *Device) Ready() bool {
 	return d.ready
 }
 
-// CaughtUp reports whether the keys that waited at the homeserver have arrived. Before that, invites.ErrNoKey says nothing about the sender.
+// CaughtUp reports whether the keys waiting at the homeserver have arrived. Before that, invites.ErrNoKey says nothing about the sender.
 func (d *Device) CaughtUp() bool {
 	d.state.Lock()
 	defer d.state.Unlock()

@@ -32,7 +32,7 @@ const (
 	libraryPause = time.Minute
 )
 
-// run logs the device in, makes sure that the homeserver has its keys, and signs it. ctx is that of Device.Run.
+// run logs the device in, uploads its keys, and signs it. ctx is the context of Device.Run.
 func (s *setup) run(ctx context.Context, rooms *rooms) (*session, error) {
 	s.quiet = s.log.Sample(&zerolog.LevelSampler{
 		WarnSampler: &zerolog.BurstSampler{Burst: libraryLines, Period: libraryPause}, ErrorSampler: &zerolog.BurstSampler{Burst: libraryLines, Period: libraryPause},
@@ -84,7 +84,7 @@ func (s *setup) machine(ctx context.Context, client *mautrix.Client, made *sessi
 	machine := crypto.NewOlmMachine(client, &s.quiet, s.keys, machineRooms{rooms, made.wire})
 	machine.DisableRatchetTracking = true
 	machine.DisableDecryptKeyFetching = true         // a step under the lock makes no requests
-	machine.DisableSharedGroupSessionTracking = true // other users' requests for keys are dropped
+	machine.DisableSharedGroupSessionTracking = true // key requests of other users are dropped
 	machine.IgnorePostDecryptionParseErrors = true   // the caller of Open reads the content
 	machine.SessionReceived = made.keyReceived
 	machine.SetBackgroundCtx(ctx)

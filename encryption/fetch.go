@@ -33,7 +33,7 @@ type fetcher struct {
 	slow map[string]time.Time // by server: when it may be asked again
 }
 
-// devices returns the devices and identities of users, and the servers that did not answer within bound. It fails if the homeserver
+// devices returns the devices and identities of users, and the servers without an answer within bound. It fails if the homeserver
 // can't be asked.
 func (f *fetcher) devices(ctx context.Context, users []id.UserID, bound time.Duration) (all keyAnswer, silent map[string]bool, err error) {
 	all = keyAnswer{
@@ -103,10 +103,10 @@ func (f *fetcher) post(ctx context.Context, what string, req, resp any) error {
 	return err
 }
 
-// patience returns the time, in milliseconds, that the homeserver shall wait for another server.
+// patience returns the time, in milliseconds, for which the homeserver shall wait for another server.
 func patience(bound time.Duration) int64 { return (bound - bound/5).Milliseconds() }
 
-// each calls ask for servers side by side, and returns the servers without an answer. A server that was silent before is asked only
+// each calls ask for servers side by side, and returns the servers without an answer. A server silent before is asked only
 // if no event waits. A failure other than the end of the time is returned.
 func (f *fetcher) each(
 	ctx context.Context, servers []string, bound time.Duration, ask func(ctx context.Context, server string) (answered bool, err error),

@@ -61,7 +61,7 @@ type batch struct {
 	messages  []message
 	empty     bool // the homeserver had no messages
 	next      string
-	changed   []id.UserID       // users whose devices have changed
+	changed   []id.UserID       // users with changed devices
 	oneTime   int               // one-time keys left at the homeserver
 	fallbacks []id.KeyAlgorithm // fallback keys not used yet; nil: the homeserver does not say
 }
@@ -107,7 +107,7 @@ func (d *intake) poll(ctx context.Context, s *session, timeout time.Duration) (*
 }
 
 // matters reads a message, and reports whether the device has a use for it. Only other devices of the bot may ask for keys. Only
-// acquaintances may say that a key is withheld, in rooms known to be encrypted.
+// acquaintances may send notices of withheld keys, in rooms known to be encrypted.
 func (d *intake) matters(ev *event.Event, acquainted bool) bool {
 	ev.Type.Class = event.ToDeviceEventType
 	if err := ev.Content.ParseRaw(ev.Type); err != nil {

@@ -14,12 +14,12 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
-// notShared is the code of keys whose senders did not agree to sharing.
+// notShared is the code of keys not meant for sharing by their senders.
 const notShared event.RoomKeyWithheldCode = "m.history_not_shared"
 
-// ShareHistory sends invited users the keys of earlier events of a room, as far as the senders of those events agreed and the room's
-// history is open to later members (MSC4268). It returns the number of devices that got the keys: those signed by the identity of
-// their owner that the bot saw first. It does nothing if Options.History is off.
+// ShareHistory sends invited users the keys of earlier events of a room, as far as the senders of these events agreed and the room's
+// history is open to later members (MSC4268). It returns the number of devices with the keys: devices signed by the first identity
+// of their owner known to the bot. It does nothing if Options.History is off.
 func (d *Device) ShareHistory(ctx context.Context, r id.RoomID, users []id.UserID) (devices int, err error) {
 	settings, err := d.rooms.settings(ctx, r)
 	if err != nil || settings == nil || !d.o.History {
@@ -52,7 +52,7 @@ func (d *Device) ShareHistory(ctx context.Context, r id.RoomID, users []id.UserI
 	return d.sendHistory(ctx, r, recipients, content)
 }
 
-// historyKeys returns the devices that may get the keys of a room, and the keys.
+// historyKeys returns the devices allowed to get the keys of a room, and the keys.
 func (d *Device) historyKeys(ctx context.Context, r id.RoomID, users []id.UserID) (recipients []*id.Device, keys *bundle, err error) {
 	keys = newBundle()
 	err = d.step(ctx, &offline{room: r}, func(ctx context.Context, s *session) error {
@@ -111,7 +111,7 @@ func newBundle() *bundle {
 	return &bundle{Keys: []*crypto.ExportedSession{}, Withheld: []*event.RoomKeyWithheldEventContent{}}
 }
 
-// add puts a key into a bundle, or notes in it that the key is withheld. Only a key received from its sender is shared.
+// add puts a key into a bundle, or a notice that the key is withheld. Only a key received from its sender is shared.
 func (b *bundle) add(s *crypto.InboundGroupSession) error {
 	if s.SharedHistory == nil || !*s.SharedHistory || s.KeySource != id.KeySourceDirect || len(s.ForwardingChains) > 0 {
 		b.Withheld = append(b.Withheld, &event.RoomKeyWithheldEventContent{

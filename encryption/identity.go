@@ -15,7 +15,7 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
-// ensureIdentity makes sure that the device is signed by the bot's cross-signing identity, and makes the identity if there is none
+// ensureIdentity has the device signed by the bot's cross-signing identity, and makes the identity if there is none
 // (https://spec.matrix.org/latest/client-server-api/#cross-signing). The private keys of the identity are in the bot's account data,
 // encrypted with the recovery key, so a new device gets signed even after the loss of the database.
 func (s *setup) ensureIdentity(ctx context.Context, machine *crypto.OlmMachine) error {
@@ -66,7 +66,7 @@ func signed(uploaded *mautrix.RespQueryKeys, machine *crypto.OlmMachine) bool {
 	return ok && err == nil
 }
 
-// recoveryKey returns the key that encrypts the private keys of the identity.
+// recoveryKey returns the key for encrypting the private keys of the identity.
 func (s *setup) recoveryKey() ([]byte, error) {
 	if s.o.RecoveryKey == "" {
 		mac := hmac.New(sha256.New, []byte(s.o.PickleKey))
@@ -87,7 +87,7 @@ func temporary(err error) bool {
 }
 
 // createIdentity makes an identity. It publishes the public keys after it has saved the private keys, so a published identity
-// can be recovered. To replace an identity it publishes first: the homeserver may refuse that, and the saved keys then stay.
+// can be recovered. To replace an identity it publishes first: the homeserver may refuse it, and the saved keys then stay.
 func createIdentity(ctx context.Context, machine *crypto.OlmMachine, recovery []byte, replace bool) error {
 	key, err := ssss.WrapKey(recovery, nil)
 	if err != nil {

@@ -26,7 +26,7 @@ type keyStore struct {
 	// The fields below belong to the step under the device's lock.
 	replaced map[id.IdentityKey]bool     // devices to make a new Olm session with, though there is one
 	olm      struct{ read, opened bool } // of the last Olm message: it is no repetition; it was decrypted
-	stranger id.UserID                   // sender of the message, if a stranger: the rows that it causes are kept as store.Stray
+	stranger id.UserID                   // sender of the message, if a stranger: its rows are kept as store.Stray
 }
 
 var _ crypto.Store = (*keyStore)(nil)
@@ -45,7 +45,7 @@ func (s *keyStore) replace(key id.IdentityKey) {
 	s.replaced[key] = true
 }
 
-// Bounds of rows that are no acquaintance's.
+// Bounds of the rows of strangers.
 var strayLimits = map[store.StrayKind]store.StrayLimits{
 	store.StrayKey:      {Sender: 10, Server: 50, All: 1000},
 	store.StrayOlm:      {Sender: 5, Server: 50, All: 1000},
@@ -57,12 +57,12 @@ var strayAge = map[store.StrayKind]time.Duration{
 	store.StrayKey: time.Hour, store.StrayOlm: 24 * time.Hour, store.StrayWithheld: 7 * 24 * time.Hour,
 }
 
-// noteStray records a row that a stranger's message caused.
+// noteStray records a row caused by a stranger's message.
 func (s *keyStore) noteStray(ctx context.Context, kind store.StrayKind, session id.SessionID, sender id.UserID) error {
 	return s.noteFault(s.keys.SaveStray(ctx, store.Stray{Kind: kind, ID: session, Sender: sender, ReceivedAt: s.now()}, strayLimits[kind]))
 }
 
-// dropStrays deletes the rows that are too old.
+// dropStrays deletes the old rows of strangers.
 func (s *keyStore) dropStrays(ctx context.Context, now time.Time) error {
 	for kind, age := range strayAge {
 		if err := s.keys.DropStrays(ctx, kind, now.Add(-age)); err != nil {
@@ -83,7 +83,7 @@ func (s *keyStore) HasSession(ctx context.Context, key id.SenderKey) bool {
 }
 
 // GetNewestSessionCreationTS implements crypto.Store. The library calls it from a goroutine of its own before it repairs an Olm session
-// outside of the device's lock. The answer keeps it from that: Device.repair does it.
+// outside of the device's lock. The answer prevents this: intake.repair makes repairs.
 func (s *keyStore) GetNewestSessionCreationTS(context.Context, id.SenderKey) (time.Time, error) {
 	return s.now(), nil
 }
@@ -121,7 +121,7 @@ func (s *keyStore) inTransaction(ctx context.Context, step func(context.Context)
 	return err
 }
 
-// The methods below are those of the library, with errors collected.
+// The methods below are the library's, with errors collected.
 
 // PutAccount implements crypto.Store.
 func (s *keyStore) PutAccount(ctx context.Context, account *crypto.OlmAccount) error {

@@ -20,13 +20,13 @@ type lateShare struct {
 	session *outbound
 	server  string // of the users, if they are of one server
 	users   []id.UserID
-	done    map[deviceOf]bool // devices that need no key any more
+	done    map[deviceOf]bool // devices with the key, or with a notice
 
 	next  time.Time // when the server is asked again
 	pause loop.Backoff
 }
 
-// Bounds of keys that follow later.
+// Bounds of late keys.
 const (
 	firstLate    = 5 * time.Second
 	lastLate     = 10 * time.Minute
@@ -34,7 +34,7 @@ const (
 	parallelLate = 4 // servers asked at a time
 )
 
-// lateShares is the keys that follow later, because a server did not answer when the session was made.
+// lateShares is the keys still to be sent, because a server did not answer when the session was made.
 type lateShares struct {
 	mu   sync.Mutex
 	list []*lateShare
@@ -70,7 +70,7 @@ func (l *lateShares) due(now time.Time) (due []*lateShare) {
 // latePoll is how often due keys are looked for.
 const latePoll = time.Second
 
-// shareLate sends keys that follow later until ctx ends.
+// shareLate sends late keys until ctx ends.
 func (d *sharer) shareLate(ctx context.Context) {
 	loop.Every(ctx, latePoll, func(ctx context.Context) {
 		var tries sync.WaitGroup
@@ -89,7 +89,7 @@ func (d *sharer) shareLate(ctx context.Context) {
 	})
 }
 
-// tryLate sends a key to the devices that lack it. A session that the room uses no more needs none. silent means that the server still
+// tryLate sends a key to the devices without it. A session no longer in use needs none. silent means: the server still
 // does not answer.
 func (d *sharer) tryLate(ctx context.Context, o *lateShare) (silent bool, err error) {
 	if !d.rooms.isLatest(o.room, o.session) {
@@ -111,7 +111,7 @@ func (d *sharer) tryLate(ctx context.Context, o *lateShare) (silent bool, err er
 	return len(mute) > 0 || len(result.silent) > 0, err
 }
 
-// wedge is a device whose Olm message could not be decrypted.
+// wedge is the device of an undecryptable Olm message.
 type wedge struct {
 	user id.UserID
 	key  id.IdentityKey
@@ -155,7 +155,7 @@ func (r *repairs) ask(w wedge, now time.Time) {
 	}
 }
 
-// repairSessions makes new Olm sessions with devices whose messages can't be decrypted, one after the other, until ctx ends. The devices
+// repairSessions makes new Olm sessions with the devices of undecryptable messages, one after the other, until ctx ends. The devices
 // then use these sessions (https://spec.matrix.org/latest/client-server-api/#recovering-from-undecryptable-messages).
 func (d *intake) repairSessions(ctx context.Context) {
 	for {

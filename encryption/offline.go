@@ -15,7 +15,7 @@ import (
 // to devices, in the middle of its work. Under the lock a request to the homeserver would stop all rooms, so the keys are fetched
 // before the step, and every other request fails.
 type offline struct {
-	room    id.RoomID // the room that the step works for, if any
+	room    id.RoomID // the room of the step, if any
 	devices keyAnswer
 	oneTime claimAnswer
 }
@@ -35,10 +35,10 @@ type claimAnswer struct {
 	Failures map[string]json.RawMessage                    `json:"failures,omitempty"` // by server
 }
 
-// errOffline means the library asked for something that was not fetched before the step.
+// errOffline means the library asked for something not fetched before the step.
 var errOffline = errors.New("encryption: no request to the homeserver under the device's lock")
 
-// wire is the HTTP transport of the library's machine. It passes requests on while the device is set up. After that it answers them from
+// wire is the HTTP transport of the library's machine. It passes requests on while the device is set up. Later it answers them from
 // the answers of the step under way, and refuses all others.
 type wire struct {
 	next    http.RoundTripper
@@ -68,7 +68,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// answer returns the answer to a request, or nil. It has the requested users and devices only: the library takes in all that it gets.
+// answer returns the answer to a request, or nil. It has the requested users and devices only: the library takes in whole answers.
 func (o *offline) answer(path string, body []byte) []byte {
 	switch {
 	case strings.HasSuffix(path, "/keys/query"):
@@ -102,7 +102,7 @@ func (o *offline) answer(path string, body []byte) []byte {
 	return nil
 }
 
-// only returns the members of m that are wanted.
+// only returns the wanted members of m.
 func only[K comparable, V, W any](m map[K]V, wanted map[K]W) map[K]V {
 	found := map[K]V{}
 	for key := range wanted {

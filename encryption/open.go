@@ -15,7 +15,7 @@ import (
 	"usher/store"
 )
 
-// Open decrypts an event. The returned event has the type and, in Raw, the content that its sender encrypted. The errors are
+// Open decrypts an event. The returned event has the type and, in Raw, the content as encrypted by its sender. The errors are
 // invites.ErrNoKey, invites.ErrUnreadable, invites.ErrReplay, or internal errors, after which the caller should try again. The same event
 // may be opened any number of times.
 func (d *Device) Open(ctx context.Context, ev invites.Received) (invites.Received, error) {
@@ -42,7 +42,7 @@ func (d *Device) Open(ctx context.Context, ev invites.Received) (invites.Receive
 	return ev, err
 }
 
-// decrypt decrypts an event and checks that its key is the sender's own. The errors are those of Open.
+// decrypt decrypts an event and checks the owner of its key. The errors are as for Open.
 func (s *session) decrypt(ctx context.Context, ev invites.Received, sealed *event.Event) (*event.Event, error) {
 	clear, err := s.machine.DecryptMegolmEvent(ctx, sealed)
 	if fault := errors.Join(s.keys.takeFault(), ctx.Err()); store.Unfit(fault) {
@@ -61,7 +61,7 @@ func (s *session) decrypt(ctx context.Context, ev invites.Received, sealed *even
 	return clear, s.checkSender(ctx, ev, sealed.Content.AsEncrypted().SessionID)
 }
 
-// parse turns an event of the inbox into an event of the library. Sender, room and id are those of the inbox.
+// parse turns an event of the inbox into an event of the library. Sender, room and id are from the inbox.
 func parse(ev invites.Received) (*event.Event, error) {
 	sealed := &event.Event{
 		ID: ev.Event, RoomID: ev.Room, Sender: ev.Sender, Type: event.EventEncrypted, Timestamp: ev.SentAt.UnixMilli(),

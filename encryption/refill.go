@@ -11,14 +11,14 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
-// Bounds of the keys that other devices begin Olm sessions with.
+// Bounds of the keys for beginning Olm sessions with the bot's device.
 const (
-	minOneTimeKeys = 50          // at the homeserver, of the 100 that a device may have
-	refillPause    = time.Minute // between two uploads. Who claims many keys must not drive out keys whose messages are on their way
-	fallbackPause  = time.Hour   // between two fallback keys. Messages that use the key before the last are unreadable
+	minOneTimeKeys = 50          // at the homeserver, of at most 100
+	refillPause    = time.Minute // between two uploads. Many claims must not drive out keys of messages on their way
+	fallbackPause  = time.Hour   // between two fallback keys. Messages by the key before the last are unreadable
 )
 
-// fallbackAccount is the part of an Olm account that the library's interface leaves out.
+// fallbackAccount is the part of an Olm account missing in the library's interface.
 type fallbackAccount interface {
 	GenFallbackKey() error
 	FallbackKey() map[string]id.Curve25519
@@ -56,7 +56,7 @@ func (d *intake) refill(ctx context.Context, b *batch) error {
 	})
 }
 
-// generate makes the missing keys, and returns all keys that are not uploaded yet. They are saved first: an upload may arrive though
+// generate makes the missing keys, and returns all keys not uploaded yet. They are saved first: an upload may arrive though
 // its answer does not.
 func (s *session) generate(ctx context.Context, b *batch, now time.Time) (upload keyUpload, err error) {
 	account := s.machine.GetAccount()

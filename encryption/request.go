@@ -7,7 +7,7 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
-// answerRequest sends a key to another device of the bot that asks for it and is trusted. Requests of other users never come here.
+// answerRequest sends a key to another, trusted device of the bot on its request. Requests of other users never come here.
 func (d *intake) answerRequest(ctx context.Context, request *event.RoomKeyRequestEventContent) error {
 	if request.Action != event.KeyRequestActionRequest {
 		return nil

@@ -17,7 +17,7 @@ import (
 	"usher/store"
 )
 
-// rooms knows which rooms are encrypted, and who has the key of the bot's outbound session in a room. It is the library's state
+// rooms knows which rooms are encrypted, and which users have the key of the bot's outbound session in a room. It is the library's state
 // store, too.
 type rooms struct {
 	source  Rooms
@@ -39,7 +39,7 @@ type machineRooms struct {
 var _ crypto.StateStore = machineRooms{}
 
 // FindSharedRooms implements crypto.StateStore. The library calls it for a user with a new or lost device, to end the outbound sessions
-// of the returned rooms. It returns none and marks these sessions as stale, except the session that is being made with these devices.
+// of the returned rooms. It returns none and marks these sessions as stale, except the session under way with these devices.
 func (m machineRooms) FindSharedRooms(_ context.Context, user id.UserID) ([]id.RoomID, error) {
 	var making id.RoomID
 	if m.wire.answers != nil {
@@ -99,7 +99,7 @@ func (s *rooms) isLatest(r id.RoomID, o *outbound) bool {
 
 // renew returns the session of a room if it is fit. Else it returns the next session with ours set: the caller makes the session and
 // closes made. The next session is registered at once, so a change of the room from then on makes it stale. If another goroutine is
-// making a session, renew waits for it: until then there is only the session before, whose key other users may have.
+// making a session, renew waits for it: until then there is only the session before, and other users may have its key.
 func (s *rooms) renew(ctx context.Context, r id.RoomID) (o *outbound, ours bool, err error) {
 	for {
 		s.mu.Lock()
@@ -150,7 +150,7 @@ func (s *rooms) settings(ctx context.Context, r id.RoomID) (json.RawMessage, err
 // invitedTime bounds the request for the list of invited users.
 const invitedTime = 3 * time.Second
 
-// findHolders sets the users that may have the key of a session: the members, and the invited users if the room lets them see events
+// findHolders sets the users allowed to have the key of a session: the members, and the invited users if the room lets them see events
 // from before they join (https://spec.matrix.org/latest/client-server-api/#room-history-visibility). It returns them sorted.
 func (s *rooms) findHolders(ctx context.Context, r id.RoomID, o *outbound) ([]id.UserID, error) {
 	raw, err := s.source.Content(ctx, r, "m.room.history_visibility")
@@ -180,7 +180,7 @@ func (s *rooms) findHolders(ctx context.Context, r id.RoomID, o *outbound) ([]id
 	return slices.Sorted(maps.Keys(holders)), nil
 }
 
-// invited returns the invited users. An event of the bot neither fails nor waits long for users that are not in the room yet.
+// invited returns the invited users. An event of the bot neither fails nor waits long for users not in the room yet.
 func (s *rooms) invited(ctx context.Context, r id.RoomID) []id.UserID {
 	ctx, cancel := context.WithTimeout(ctx, invitedTime)
 	defer cancel()
@@ -191,7 +191,7 @@ func (s *rooms) invited(ctx context.Context, r id.RoomID) []id.UserID {
 	return users
 }
 
-// historyOpen reports whether later members may see earlier events. A visibility that Usher does not know counts as closed, though
+// historyOpen reports whether later members may see earlier events. An unknown visibility counts as closed, though
 // the specification and the library take it for open.
 func (s *rooms) historyOpen(ctx context.Context, r id.RoomID) (bool, error) {
 	raw, err := s.source.Content(ctx, r, "m.room.history_visibility")
@@ -232,7 +232,7 @@ func (s *rooms) GetHistoryVisibility(_ context.Context, r id.RoomID) (*event.His
 	return nil, nil
 }
 
-// devicesChanged marks the sessions whose key one of the users has as stale, except the session of one room.
+// devicesChanged marks the sessions with a key held by one of the users as stale, except the session of one room.
 func (s *rooms) devicesChanged(users []id.UserID, except id.RoomID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

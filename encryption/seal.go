@@ -58,12 +58,12 @@ func (d *Device) seal(ctx context.Context, r id.RoomID, eventType string, raw js
 	}
 }
 
-// lost reports whether an error means that a session is expired or gone.
+// lost reports whether an error means an expired or missing session.
 func lost(err error) bool {
 	return errors.Is(err, crypto.ErrSessionExpired) || errors.Is(err, crypto.ErrNoGroupSession) || errors.Is(err, crypto.ErrSessionNotShared)
 }
 
-// errSuperseded means that another goroutine makes the next session of the room.
+// errSuperseded means another goroutine makes the next session of the room.
 var errSuperseded = errors.New("encryption: the room gets another session")
 
 // fitSession returns the session of a room, and makes it if the room needs a new one.

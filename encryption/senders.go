@@ -8,11 +8,11 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
-// rate is the messages that may come at once, and the messages a minute after that.
+// rate is the messages allowed at once, and the messages a minute later on.
 type rate struct{ burst, perMinute float64 }
 
-// Messages to the device. An acquaintance is a user whose encrypted event the bot has read, or to whom it sends keys; every other user
-// is a stranger. A stranger may be a member whose first event is still on its way, so a few messages are taken in.
+// Messages to the device. An acquaintance is a user with a decrypted event, or with keys from the bot; every other user
+// is a stranger. A stranger may be a member with the first event still on its way, so a few messages are taken in.
 var (
 	rateAcquaintance = rate{600, 120} // of each
 	rateStranger     = rate{30, 10}   // of each
@@ -21,7 +21,7 @@ var (
 	rateStrangers    = rate{600, 300} // of all strangers of other servers
 )
 
-// bucket is the messages that may still come.
+// bucket is the messages still allowed.
 type bucket struct {
 	left float64
 	at   time.Time
@@ -32,7 +32,7 @@ type senders struct {
 	bot id.UserID
 
 	mu      sync.Mutex
-	met     map[id.UserID]bool // users whose events were read
+	met     map[id.UserID]bool // senders of decrypted events
 	buckets map[string]*bucket // by user id, by server, and "" for all strangers of other servers
 	sweepAt int                // number of buckets at which full ones are removed
 }
@@ -117,7 +117,7 @@ func (s *senders) take(now time.Time, limits ...limit) bool {
 // longestRefill is the time after which every bucket is full again.
 const longestRefill = 5 * time.Minute
 
-// meet makes the sender of a decrypted event an acquaintance: the keys that the sender has sent stay.
+// meet makes the sender of a decrypted event an acquaintance: the sender's keys stay.
 func (d *intake) meet(ctx context.Context, user id.UserID) error {
 	if d.senders.knows(user) {
 		return nil

@@ -30,8 +30,8 @@ type session struct {
 	newMachine func() *crypto.OlmMachine
 
 	since    string      // position in /sync; all messages before it are processed
-	newKeys  []id.RoomID // rooms that got keys, to be reported
-	failures int         // messages that could not be decrypted, since machine was made
+	newKeys  []id.RoomID // rooms with new keys, to be reported
+	failures int         // undecryptable messages since machine was made
 	refilled time.Time   // the last one-time keys were made
 	fellBack time.Time   // the last fallback key was made
 	cleaned  time.Time   // old rows of strangers were deleted
@@ -78,7 +78,7 @@ func (s *session) save(ctx context.Context, b *batch) error {
 // maxReason is the number of bytes kept of the reason for which a key is withheld.
 const maxReason = 200
 
-// processMessage takes in one message to the device. wedged is the key of a device whose message could not be decrypted.
+// processMessage takes in one message to the device. wedged is the device's key of an undecryptable message.
 func (s *session) processMessage(ctx context.Context, ev *event.Event) (wedged id.IdentityKey, err error) {
 	switch content := ev.Content.Parsed.(type) {
 	case *event.EncryptedEventContent:
@@ -104,7 +104,7 @@ func (s *session) processMessage(ctx context.Context, ev *event.Event) (wedged i
 	return "", nil
 }
 
-// saveWithheld keeps a notice that a key is withheld, for a time.
+// saveWithheld keeps a notice of a withheld key, for a time.
 func (s *session) saveWithheld(ctx context.Context, sender id.UserID, content *event.RoomKeyWithheldEventContent) error {
 	err := s.keys.inTransaction(ctx, func(ctx context.Context) {
 		if s.keys.PutWithheldGroupSession(ctx, *content) == nil {
@@ -133,13 +133,13 @@ func (s *session) countFailure(ctx context.Context) error {
 	return nil
 }
 
-// keyReceived is called by the library for each key that it saves.
+// keyReceived is called by the library for each saved key.
 func (s *session) keyReceived(_ context.Context, r id.RoomID, megolm id.SessionID, _ uint32) {
 	s.log.Debug().Stringer("room", r).Stringer("session", megolm).Msg("received a key")
 	s.newKeys = append(s.newKeys, r)
 }
 
-// checkSender checks that the key of an event came from the event's sender. With the key of another user, or a key passed on, users
+// checkSender checks the key of an event: it must come from the event's sender. With the key of another user, or a key passed on, users
 // could speak in the sender's name.
 func (s *session) checkSender(ctx context.Context, ev invites.Received, megolm id.SessionID) error {
 	key, err := s.keys.GetGroupSession(ctx, ev.Room, megolm)

@@ -14,11 +14,11 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
-// shareChunk is the number of users, or devices, that one step under the device's lock deals with.
+// shareChunk is the number of users, or devices, in one step under the device's lock.
 const shareChunk = 50
 
-// prepare makes the outbound session o of a room and sends its key to the devices of the users that may have it. The key follows later
-// for devices of servers that do not answer in time.
+// prepare makes the outbound session o of a room and sends its key to the devices of the holders. The key follows later
+// for devices of servers without an answer in time.
 func (d *sharer) prepare(ctx context.Context, r id.RoomID, o *outbound) error {
 	s, err := d.currentSession(ctx)
 	if err != nil {
@@ -28,7 +28,7 @@ func (d *sharer) prepare(ctx context.Context, r id.RoomID, o *outbound) error {
 	if err != nil {
 		return fmt.Errorf("finding the users that may read it: %w", cause(err))
 	}
-	// Fetched for each session: the list of changed devices in /sync leaves out users that shared no room for a while.
+	// Fetched for each session: the list of changed devices in /sync leaves out users without a shared room for a while.
 	found, silent, err := s.fetch.devices(ctx, users, keyTime)
 	if err != nil {
 		return fmt.Errorf("fetching devices: %w", cause(err))
@@ -105,11 +105,11 @@ type deviceOf struct {
 
 // shared is the outcome of sharing a key.
 type shared struct {
-	done   map[deviceOf]bool // devices that got the key, or a notice that they do not get it
-	silent map[string]bool   // servers that gave no one-time keys in time
+	done   map[deviceOf]bool // devices with the key, or with a notice
+	silent map[string]bool   // servers without one-time keys in time
 }
 
-// share sends the key of a session to the known devices of users, but not to the devices that need no key any more.
+// share sends the key of a session to the known devices of users, except to the devices in done.
 func (d *sharer) share(ctx context.Context, o *lateShare, bound time.Duration) (shared, error) {
 	result := shared{done: maps.Clone(o.done), silent: map[string]bool{}}
 	if result.done == nil {
@@ -135,7 +135,7 @@ func (d *sharer) share(ctx context.Context, o *lateShare, bound time.Duration) (
 	return result, nil
 }
 
-// recipients returns the devices of users that may get a key, and those that may not.
+// recipients returns the devices of users allowed to get a key, and the other devices.
 func (d *sharer) recipients(ctx context.Context, o *lateShare, users []id.UserID, done map[deviceOf]bool) (recipients, refused []*id.Device, err error) {
 	err = d.step(ctx, &offline{room: o.room}, func(ctx context.Context, s *session) error {
 		for _, user := range users {
@@ -163,7 +163,7 @@ func (d *sharer) recipients(ctx context.Context, o *lateShare, users []id.UserID
 	return recipients, refused, err
 }
 
-// shareWith sends the key of a session to devices. A device without a one-time key at a server that answers gets a notice.
+// shareWith sends the key of a session to devices. A device without a one-time key at an answering server gets a notice.
 func (d *sharer) shareWith(ctx context.Context, o *lateShare, devices []*id.Device, bound time.Duration, result *shared) error {
 	m := toDevices{room: o.room, kind: event.ToDeviceRoomKey, content: o.session.key, session: o.session}
 	sealed, silent, err := d.sealForDevices(ctx, m, devices, bound)
@@ -187,14 +187,14 @@ func (d *sharer) shareWith(ctx context.Context, o *lateShare, devices []*id.Devi
 
 // toDevices is a message to devices.
 type toDevices struct {
-	room    id.RoomID // whose turns the encryption takes, if any
+	room    id.RoomID // the encryption takes turns of this room, if any
 	kind    event.Type
 	content event.Content
 	session *outbound // nothing is sent if the room has another session by now; may be nil
 }
 
-// sealForDevices encrypts a message for devices and sends it. It returns the sent messages, and the servers that gave no one-time keys
-// within bound.
+// sealForDevices encrypts a message for devices and sends it. It returns the sent messages, and the servers without
+// one-time keys within bound.
 func (d *sharer) sealForDevices(
 	ctx context.Context, m toDevices, devices []*id.Device, bound time.Duration,
 ) (sealed *mautrix.ReqSendToDevice, silent map[string]bool, err error) {
@@ -240,7 +240,7 @@ func (d *sharer) sealForDevices(
 	return sealed, silent, err
 }
 
-// sendWithheld tells devices that they get no key of a session.
+// sendWithheld tells devices about a key withheld from them.
 func (d *sharer) sendWithheld(ctx context.Context, o *lateShare, devices []*id.Device, code event.RoomKeyWithheldCode) error {
 	if len(devices) == 0 {
 		return nil

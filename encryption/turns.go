@@ -8,7 +8,7 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
-// turns is a lock that rooms take in turns: if goroutines of several rooms wait, each room gets the lock once before any room gets it
+// turns is a lock taken by rooms in turns: if goroutines of several rooms wait, each room gets the lock once before any room gets it
 // again. So many events of one room do not delay the events of other rooms. The zero value is unlocked.
 type turns struct {
 	mu      sync.Mutex

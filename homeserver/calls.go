@@ -63,7 +63,7 @@ func (c *Client) change(e invites.Effect) (request, error) {
 		return request{}, &invites.ActError{Class: invites.ClassRefused, Err: errors.New("no membership change: " + string(e.Action))}
 	}
 	return request{
-		name: string(e.Action), remote: remote, as: e.Performer, method: http.MethodPost, path: path("v3", "rooms", e.Room, string(e.Action)),
+		name: string(e.Action), remote: remote, actor: e.Actor, as: e.Performer, method: http.MethodPost, path: path("v3", "rooms", e.Room, string(e.Action)),
 		body: withReason(cmp.Or(e.Reason, words.For("").Text(e.Because)), target),
 	}, nil
 }

@@ -24,7 +24,7 @@ type ClientOptions struct {
 	Token       string        // as_token of the bot's registration
 	PuppetToken string        // as_token of the identity assertion registration; empty: nobody is asserted
 	Timeout     time.Duration // of one request; 30 s if 0
-	Connections int           // kept open to the homeserver, and at most so many at once; 32 if 0
+	Connections int           // kept open to the homeserver, and at most so many at once; 64 if 0
 	UserAgent   string
 	Counters    Counters // may be nil
 	Log         zerolog.Logger
@@ -45,6 +45,7 @@ type connection struct {
 	user        id.UserID
 	domain      string
 	timeout     time.Duration
+	shares      *shares
 	counters    Counters
 	log         zerolog.Logger
 
@@ -57,12 +58,12 @@ func NewClient(o ClientOptions) (*Client, error) {
 		o.Timeout = 30 * time.Second
 	}
 	if o.Connections == 0 {
-		o.Connections = 32
+		o.Connections = 64
 	}
 	if o.Counters == nil {
 		o.Counters = nobody{}
 	}
-	c := &connection{user: o.Bot, domain: o.Domain, timeout: o.Timeout, counters: o.Counters, log: o.Log}
+	c := &connection{user: o.Bot, domain: o.Domain, timeout: o.Timeout, shares: newShares(o.Connections), counters: o.Counters, log: o.Log}
 	pool := &http.Client{Transport: transport(o.Connections), CheckRedirect: noRedirect}
 	var err error
 	if c.bot, err = newRaw(o, o.Token, pool); err != nil {
@@ -129,6 +130,7 @@ type request struct {
 	name        string    // for counters
 	remote      string    // the other server without which the homeserver can't answer; empty: none
 	as          id.UserID // empty: the bot
+	actor       id.UserID // the user who asks for it; empty: the user that it is as
 	puppet      bool      // by the second registration's token, whoever it is as
 	open        bool      // without a token: for what everybody may ask, also before the bot's user exists
 	method      string
@@ -185,7 +187,15 @@ func (c *connection) ask(ctx context.Context, raw *mautrix.Client, r request) ([
 	if r.data != nil {
 		full.Headers = http.Header{"Content-Type": {r.contentType}}
 	}
+	claim := r.claim()
+	if crowded, err := c.shares.take(deadline, claim); err != nil {
+		if !crowded {
+			r.remote = ""
+		}
+		return nil, answerError(ctx, err, r.remote, nil, nil, time.Now())
+	}
 	start := time.Now()
+	defer func() { c.shares.give(claim, time.Since(start)) }()
 	body, resp, err := raw.MakeFullRequestWithResp(deadline, full)
 	end := time.Now()
 	c.counters.Call(r.name, status(resp), end.Sub(start))

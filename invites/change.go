@@ -115,6 +115,7 @@ type Effect struct {
 	Via       []string
 	Performer id.UserID // a local user, by identity assertion, or the bot
 	Target    id.UserID
+	Actor     id.UserID   // asks for it; empty: the performer
 	Reason    string      // a person's
 	Because   room.Phrase // the bot's, where there is no Reason
 }

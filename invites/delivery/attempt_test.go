@@ -1,7 +1,10 @@
 package delivery_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -204,5 +207,51 @@ func TestPolicyChangesBeforeDelivery(t *testing.T) {
 	}
 	if lines, err := w.Judge.Quotas(t.Context(), lobby, carol); err != nil || lines[0].Left != 5 {
 		t.Errorf("not given back: %+v %v", lines, err)
+	}
+}
+
+// heard is a delivery.Beside that hands outcomes on.
+type heard chan []invites.Outcome
+
+func (h heard) Do(job func(context.Context)) { go job(context.Background()) }
+
+func (h heard) Delivered(_ context.Context, outcomes []invites.Outcome) { h <- outcomes }
+
+// TestSlowFirstAttempt: a command waits three seconds for a server that does not answer, and names it. The attempt goes on with its lease,
+// beside which nothing else invites the target, and its end is told.
+func TestSlowFirstAttempt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	answer, late := make(chan struct{}), make(heard, 1)
+	w.Delivery.Beside = late
+	w.HS.Before = func(invites.Effect) error {
+		<-answer
+		return nil
+	}
+	req, start := w.Request(t, alice, "@x:silent.example"), time.Now()
+	row := w.MustAsk(t, req)[0]
+	if took := time.Since(start); took > 4*time.Second {
+		t.Errorf("the command waited %s", took)
+	}
+	if row.Status != invites.StatusOpen || row.Code != invites.CodeServer || !strings.Contains(fmt.Sprint(row.Detail), "silent.example") {
+		t.Errorf("got %+v, want an open row that names the server", row)
+	}
+	if outcomes, err := w.Delivery.Deliver(t.Context(), row.ID); err != nil || outcomes[0].Status != "" {
+		t.Errorf("%+v %v: a second attempt beside the first one", outcomes, err)
+	}
+	if again := w.MustAsk(t, req)[0]; again.Status != invites.StatusOpen || again.Attempt != 1 {
+		t.Errorf("asked again: %+v, want the row of the first attempt", again)
+	}
+	close(answer)
+	select {
+	case outcomes := <-late:
+		if len(outcomes) != 1 || outcomes[0].Status != invites.StatusDone || outcomes[0].Command != req.Command {
+			t.Errorf("told of %+v", outcomes)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("nobody hears of the end of the attempt")
+	}
+	if acts := w.HS.Acts(); len(acts) != 1 {
+		t.Errorf("%d acts, want one", len(acts))
 	}
 }

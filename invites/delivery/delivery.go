@@ -56,13 +56,21 @@ type HistorySharing interface {
 	Invited(r id.RoomID, user id.UserID)
 }
 
+// Beside carries on with attempts that outlast the patience of a lane.
+type Beside interface {
+	// Do runs a job beside its caller.
+	Do(job func(context.Context))
+	// Delivered receives the outcomes of attempts that went on after Now returned, once they are settled.
+	Delivered(ctx context.Context, outcomes []invites.Outcome)
+}
+
 // Limits of delivery.
 type Limits struct {
 	Lease       time.Duration // longest time of an attempt; after it another one may start
 	GiveUpAfter time.Duration // age at which a failing row is given up
 }
 
-// Delivery carries rows out. All fields but History are required; Checks has an entry for each origin that the table of origins calls checked.
+// Delivery carries rows out. All fields but History and Beside are required; Checks has an entry for each origin that the table of origins calls checked.
 type Delivery struct {
 	Store      Store
 	Homeserver Homeserver
@@ -74,6 +82,7 @@ type Delivery struct {
 	Approvals  Approvals
 	Checks     map[invites.Origin]Check
 	History    HistorySharing // nil: none is shared
+	Beside     Beside         // nil: Now waits for all attempts
 
 	pace     pacer
 	underWay underWay
@@ -142,7 +151,8 @@ func (d *Delivery) deliver(ctx context.Context, claimed []invites.Change, patien
 const awaitable = 3 * time.Second
 
 // Now delivers rows before it returns, and updates them to their state after it; rows that can't be carried out now are left to the
-// queue. Rows not in claimed are claimed here. The error is an *UnderWayError where another attempt at one of them ends in a moment.
+// queue. An attempt that takes longer than lanePatience goes on in the background with its lease, since a second one beside it could
+// invite a user twice; its row stays open, with the name of the silent server. Rows not in claimed are claimed here. The error is an *UnderWayError where another attempt at one of them ends in a moment.
 func (d *Delivery) Now(ctx context.Context, rows []*invites.Change, claimed map[int64]bool) error {
 	var mine []invites.Change
 	var others []int64
@@ -174,22 +184,99 @@ func (d *Delivery) Now(ctx context.Context, rows []*invites.Change, claimed map[
 	return nil
 }
 
-// deliverMine delivers the claimed ones of some rows.
+// attempts are the results of deliver.
+type attempts struct {
+	outcomes []invites.Outcome
+	rows     []invites.Change
+	err      error
+	panicked any
+}
+
+// deliverMine delivers the claimed ones of some rows, and waits for lanePatience at most.
 func (d *Delivery) deliverMine(ctx context.Context, rows []*invites.Change, mine []invites.Change) error {
 	if len(mine) == 0 {
 		return nil
 	}
-	outcomes, after, err := d.deliver(ctx, mine, lanePatience)
-	if err != nil {
-		return err
+	if d.Beside == nil {
+		var a attempts
+		a.outcomes, a.rows, a.err = d.deliver(ctx, mine, lanePatience)
+		return d.update(ctx, rows, a)
 	}
-	for i, row := range after {
+	over := make(chan attempts, 1)
+	d.Beside.Do(func(ctx context.Context) {
+		var a attempts
+		defer func() {
+			a.panicked = recover()
+			over <- a
+		}()
+		a.outcomes, a.rows, a.err = d.deliver(ctx, mine, lanePatience)
+	})
+	patience := time.NewTimer(lanePatience)
+	defer patience.Stop()
+	select {
+	case a := <-over:
+		return d.update(ctx, rows, a)
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-patience.C:
+	}
+	d.Beside.Do(func(ctx context.Context) { d.finish(ctx, over) })
+	waiting := slices.Clone(mine)
+	for i := range waiting {
+		if server := d.serverOf(waiting[i]); server != "" {
+			waiting[i].Code, waiting[i].Detail = invites.CodeServer, room.Say("detail.unreachable", "server", server)
+		}
+	}
+	replace(rows, waiting)
+	return nil
+}
+
+// update puts the results of attempts into the rows of a command. A panic of an attempt is one of the caller.
+func (d *Delivery) update(ctx context.Context, rows []*invites.Change, a attempts) error {
+	if a.panicked != nil {
+		panic(a.panicked)
+	}
+	if a.err != nil {
+		return a.err
+	}
+	replace(rows, a.rows)
+	return d.wakeOpen(ctx, a)
+}
+
+// replace puts newer rows in the places of rows with the same ids.
+func replace(rows []*invites.Change, newer []invites.Change) {
+	for _, row := range newer {
 		*rows[slices.IndexFunc(rows, func(one *invites.Change) bool { return one.ID == row.ID })] = row
-		if outcomes[i].Status == invites.StatusOpen {
-			if err := d.Queue.Wake(ctx, outcomes[i].At, row.ID); err != nil {
+	}
+}
+
+// wakeOpen hands the rows that are still open to the queue.
+func (d *Delivery) wakeOpen(ctx context.Context, a attempts) error {
+	for i, row := range a.rows {
+		if a.outcomes[i].Status == invites.StatusOpen {
+			if err := d.Queue.Wake(ctx, a.outcomes[i].At, row.ID); err != nil {
 				return fmt.Errorf("queueing: %w", err)
 			}
 		}
 	}
 	return nil
+}
+
+// finish ends attempts that outlast the patience of their lane. After an error the sweep finds the rows once their leases are over.
+func (d *Delivery) finish(ctx context.Context, over <-chan attempts) {
+	select {
+	case a := <-over:
+		if a.panicked != nil {
+			panic(a.panicked)
+		}
+		if a.err == nil && d.wakeOpen(ctx, a) == nil {
+			d.Beside.Delivered(ctx, a.outcomes)
+		}
+	case <-ctx.Done():
+	}
+}
+
+// serverOf returns the other server that a change needs; empty for none.
+func (d *Delivery) serverOf(row invites.Change) string {
+	return otherServer(d.Self.Domain, row.Action, row.Target, row.Via)
 }

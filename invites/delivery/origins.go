@@ -1,6 +1,8 @@
 package delivery
 
 import (
+	"maunium.net/go/mautrix/id"
+
 	"usher/invites"
 	"usher/room"
 )
@@ -48,14 +50,24 @@ func Turns(domain string, waiting []invites.Waiting) []invites.Turn {
 		case w.Size <= invites.FewRows && w.Origin != invites.OriginExpiry:
 			turns[i].Priority = invites.PriorityFew
 		}
-		switch other := w.Target.Homeserver(); {
-		case w.Action == room.Invite && other != domain:
-			turns[i].Server = other
-		case w.Action == room.Join && len(w.Via) > 0 && w.Via[0] != domain:
-			turns[i].Server = w.Via[0]
-		}
+		turns[i].Server = otherServer(domain, w.Action, w.Target, w.Via)
 	}
 	return turns
+}
+
+// otherServer returns the server without which a homeserver can't make a change; empty without one. domain is the homeserver's own name.
+func otherServer(domain string, action room.ActionType, target id.UserID, via []string) string {
+	other := ""
+	switch {
+	case action == room.Invite:
+		other = target.Homeserver()
+	case action == room.Join && len(via) > 0:
+		other = via[0]
+	}
+	if other == domain {
+		return ""
+	}
+	return other
 }
 
 // because is the reason that the bot itself gives for a change that nobody asked for.
