@@ -145,7 +145,8 @@ func New(o Options) *Chat {
 	}
 	c.Members = &Memberships{
 		ender: end, self: o.Self, runner: o.Runner, state: o.State, occupancy: o.Homeserver, direct: c.Direct, sender: sender,
-		cards: c.Cards, rooms: c.Rooms, log: o.Log, checking: map[id.RoomID]bool{}, moving: map[string]chan error{},
+		cards: c.Cards, rooms: c.Rooms, log: o.Log, joins: newJoinLimit(),
+		checking: map[id.RoomID]bool{}, moving: map[string]chan error{},
 	}
 	c.handler = &Handler{
 		ender: end, inbox: o.Stores.Inbox, token: o.Homeserver, bot: o.Self.Bot, runner: o.Runner, limits: limits, encrypted: encrypted,

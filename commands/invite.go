@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"maunium.net/go/mautrix/id"
+
 	"usher/invites"
 	"usher/invites/requests"
 	"usher/room"
@@ -19,6 +21,18 @@ func inviteCommand() Command {
 		Records: true,
 		Run:     change(room.Invite),
 	}
+}
+
+// whichRoom asks for the room of a command that names none, where the room was replaced.
+func whichRoom(ctx context.Context, c *Call, in id.RoomID) error {
+	if c.has("room") {
+		return nil
+	}
+	next, err := c.Judge.Reach.ReplacedBy(ctx, in, c.Message.Sender)
+	if err != nil || next == "" {
+		return err
+	}
+	return fault(room.Say("room.replaced", "here", in, "next", next))
 }
 
 // judge words the decisions on a request, and does nothing.

@@ -17,6 +17,7 @@ type Source struct {
 	Fault  Malformed // why the event can't be read; nil where it can
 
 	Inherited bool // a space sets it
+	Carried   bool // inherited from the room that this room replaces
 	Lapsed    bool // inherited, and its author may not write it any more
 }
 

@@ -71,6 +71,11 @@ func (s *Knocks) Receive(ctx context.Context, k Knock) (Reception, error) {
 		Kind: invites.CardKnock, Room: k.Room, ShownIn: cmp.Or(d.Room, k.Room), Command: k.Event, Home: k.Room, Action: room.Knock, Actor: k.User, Target: k.User,
 		Reason: k.Reason, Policy: p.Event(), Votes: 1, Level: d.Level, CreatedAt: now, State: invites.CardOpen,
 	}
+	if card.ShownIn != k.Room {
+		if card.ShownIn, err = s.Cards.Judge.Reach.Current(ctx, card.ShownIn); err != nil {
+			return Reception{}, err
+		}
+	}
 	if within, err := s.Cards.Judge.Reach.Reaches(ctx, k.Room, card.ShownIn, p, "knocks.room", true); err != nil {
 		return Reception{}, err
 	} else if !within {
@@ -199,6 +204,10 @@ func (s *Knocks) welcome(ctx context.Context, k Knock, p *policy.InForce) (welco
 		return listed, remark, nil
 	}
 	for _, other := range p.Document.Knocks.AcceptMembersOf {
+		other, err := s.Cards.Judge.Reach.Current(ctx, other)
+		if err != nil {
+			return false, remark, err
+		}
 		if within, err := s.Cards.Judge.Reach.Reaches(ctx, k.Room, other, p, "knocks.accept_members_of", false); err != nil {
 			return false, remark, err
 		} else if listed || !within {
