@@ -160,32 +160,69 @@ func (r *Runner) Dispatch(ctx context.Context, ev invites.Received) (Message, Re
 	if !unknown.Empty() {
 		return m, unknown, nil
 	}
-	if reply, refused := c.refuse(); refused {
+	reply, refused := c.refuse()
+	if refused {
 		return m, reply, nil
 	}
-	reply, err := faultless(c.run(ctx, g))
+	err = c.prepare(ctx, g)
+	switch {
+	case err == nil && c.help:
+		reply = c.explained()
+	case err == nil:
+		if reply, err = c.form.run()(ctx, c); err == nil {
+			reply.Text = c.withMeant(reply.Text)
+		}
+	}
+	reply, err = faultless(reply, err)
 	return m, reply, err
 }
 
-// run reads the arguments of a command and carries it out.
-func (c *Call) run(ctx context.Context, g given) (Reply, error) {
-	if err := c.read(g); err != nil {
-		return Reply{}, err
+// prepare reads the arguments of a command, and looks people up unless help is asked for.
+func (c *Call) prepare(ctx context.Context, g given) error {
+	if err := c.read(g); err != nil || c.help {
+		return err
 	}
-	if c.help {
-		return c.explained(), nil
+	return c.recognize(ctx)
+}
+
+// withMeant puts the meaning of the arguments before a text, where they needed guessing.
+func (c *Call) withMeant(text Text) Text {
+	meant := c.meant()
+	if meant.Empty() {
+		return text
 	}
-	if err := c.recognize(ctx); err != nil {
-		return Reply{}, err
+	if !text.Empty() {
+		meant.Line().Append(text)
 	}
-	reply, err := c.form.run()(ctx, c)
-	if meant := c.meant(); err == nil && !meant.Empty() {
-		if !reply.Text.Empty() {
-			meant.Line().Append(reply.Text)
+	return meant
+}
+
+// maxTargets is how many people one command may name: no more fit into a message.
+const maxTargets = 5000
+
+// change runs a command for one action on some people.
+func change(action room.ActionType) func(context.Context, *Call) (Reply, error) {
+	return func(ctx context.Context, c *Call) (Reply, error) {
+		in, via, err := c.room(ctx, "room")
+		if err == nil && action == room.Invite {
+			err = whichRoom(ctx, c, in)
 		}
-		reply.Text = meant
+		if err != nil {
+			return Reply{}, err
+		}
+		req := requests.Request{
+			Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: action,
+			Room: in, Via: via, Targets: c.people("user"), Reason: c.text("reason"), AsBot: c.has("as-bot"),
+		}
+		if c.has("dry-run") {
+			return c.judge(ctx, req)
+		}
+		rows, err := c.Requests.Ask(ctx, req)
+		if err != nil {
+			return Reply{}, err
+		}
+		return Outcome(rows, c.Clock.Now()), nil
 	}
-	return reply, err
 }
 
 // faultless turns a fault into a reply, and so the refusal of a question about a room.

@@ -48,6 +48,9 @@ func showLists(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err err
 			continue
 		}
 		reply.Text.Line().Say("lists.row", "room", line.Room, "n", line.Rules)
+		if line.Replaced != "" {
+			reply.Text.Say("lists.replaced", "prefix", c.Prefix, "next", line.Replaced, "followed", line.Followed)
+		}
 	}
 	return reply, nil
 }

@@ -121,19 +121,6 @@ func (f form) usage(prefix string) string {
 	return strings.Join(append(words, usages(f.after())...), " ")
 }
 
-// usage is the command with all its parts as people type it.
-func (c *Command) usage(prefix string) string {
-	words := append([]string{prefix + c.Name}, usages(c.Before)...)
-	var parts []string
-	for _, p := range c.Parts {
-		parts = append(parts, strings.Join(append([]string{p.Name}, usages(p.Params)...), " "))
-	}
-	if parts != nil {
-		words = append(words, "["+strings.Join(parts, " | ")+"]")
-	}
-	return strings.Join(append(words, usages(c.Params)...), " ")
-}
-
 // partOf finds the part by the first words, and returns the words behind its name.
 func (c *Command) partOf(words []word) (form, []word) {
 	for i, p := range c.Parts {
@@ -175,16 +162,6 @@ func (r *Runner) index() *index {
 
 // find looks a command up by its name or an alias.
 func (r *Runner) find(name string) *Command { return r.index().named[name] }
-
-// names lists the commands of a level.
-func (r *Runner) names(l Level) (list []string) {
-	for _, c := range Table() {
-		if c.Level <= l {
-			list = append(list, c.Name)
-		}
-	}
-	return list
-}
 
 // Known reports whether a word behind the prefix may concern the bot: it is the name of a command, or nearly one, or the bot's own. The
 // intake drops messages beginning with the prefix and another word.

@@ -35,18 +35,6 @@ const (
 	CodeApproval    room.Rule = "policy.approval.required"     // it waits for approval; the last check of all
 )
 
-// Own reads a room's own policy, without inherited fields; nil where the snapshot does not know it.
-func Own(s *room.Snapshot, r id.RoomID) *InForce {
-	event, known := s.Event(Key())
-	switch {
-	case !known:
-		return nil
-	case event == nil:
-		return Merge()
-	}
-	return Merge(Read(r, event))
-}
-
 // Read reads one policy event.
 func Read(r id.RoomID, event *room.Event) Source {
 	s := Source{Room: r, Event: event.ID, Author: event.Sender, For: writtenFor(event.Content), Size: len(event.Content)}

@@ -6,12 +6,9 @@ import (
 	"usher/room"
 )
 
-// Match reports whether a glob matches a whole text: * stands for any number of bytes, ? for one character
-// (https://spec.matrix.org/latest/appendices/#glob-style-matching). The time is bounded by the length of the glob times one 64th of the
-// length of the text: nothing is tried twice.
-func Match(glob, text string) bool { return newSubject(text).match(glob) }
-
-// subject is a text, prepared for matching many globs against it. A set of positions in the text is a bit mask of 64 positions a
+// subject is a text, prepared for matching many globs against it: * stands for any number of bytes, ? for one character
+// (https://spec.matrix.org/latest/appendices/#glob-style-matching). The time of a match is bounded by the length of the glob times one 64th of
+// the length of the text: nothing is tried twice. A set of positions in the text is a bit mask of 64 positions a
 // word; position i is before byte i, and the last one is behind the text. It is not safe for concurrent use.
 type subject struct {
 	text  string

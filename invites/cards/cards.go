@@ -109,6 +109,12 @@ func (s *Cards) openCard(ctx context.Context, row invites.Change, rule *policy.I
 		Action: row.Action, Actor: row.Actor, Target: row.Target, Performer: row.Performer, Reason: row.Reason, Policy: rule.Event(),
 		Votes: max(a.Votes, 1), Level: a.Level, CreatedAt: now, State: invites.CardOpen,
 	}
+	if card.ShownIn != row.Room {
+		var err error
+		if card.ShownIn, err = s.Judge.Reach.Current(ctx, card.ShownIn); err != nil {
+			return err
+		}
+	}
 	within, err := s.Judge.Reach.Reaches(ctx, row.Room, card.ShownIn, rule, "approval.room", true)
 	if err != nil {
 		return err

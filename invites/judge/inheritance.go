@@ -22,6 +22,7 @@ const MaxAbove = 4
 type Policies struct {
 	homeserver Homeserver
 	self       invites.Identity
+	upgrades   upgrades
 	sources    cache[eventKey, policy.Source]
 	merged     cache[string, *policy.InForce]
 }
@@ -43,10 +44,15 @@ func (s *Policies) inForce(ctx context.Context, r id.RoomID, viewer id.UserID, s
 		return nil, nil
 	}
 	var sources []policy.Source
+	var err error
 	if event != nil {
 		sources = append(sources, s.source(r, event))
+	} else {
+		sources, err = s.carried(ctx, r, snap, maxUpgrades-1)
 	}
-	sources, err := s.above(ctx, []id.RoomID{r}, viewer, sources)
+	if err == nil {
+		sources, err = s.above(ctx, []id.RoomID{r}, viewer, sources)
+	}
 	if errors.Is(err, errUnseen) {
 		return nil, nil
 	}
@@ -106,10 +112,16 @@ func (s *Policies) above(ctx context.Context, chain []id.RoomID, viewer id.UserI
 		if err != nil {
 			return sources, err
 		}
+		if snap != nil {
+			if space, snap, err = s.moved(ctx, space, r, snap); err != nil {
+				return sources, err
+			}
+		}
 		if snap == nil {
 			continue
 		}
-		if event, _ := snap.Event(policy.Key()); event != nil {
+		had := slices.ContainsFunc(sources, func(s policy.Source) bool { return s.Room == space }) // the replaced room has it, too
+		if event, _ := snap.Event(policy.Key()); event != nil && !had {
 			source, err := s.inherited(ctx, space, event)
 			if err != nil {
 				return sources, err

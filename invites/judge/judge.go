@@ -56,10 +56,10 @@ type Judge struct {
 
 // New puts a Judge together.
 func New(store Store, homeserver Homeserver, clock invites.Clock, self invites.Identity) *Judge {
-	reach := &Reach{homeserver: homeserver, self: self}
+	reach, up := &Reach{homeserver: homeserver, self: self}, upgrades{homeserver, self}
 	return &Judge{
-		Policies: &Policies{homeserver: homeserver, self: self}, History: &History{homeserver: homeserver},
-		Lists: &Lists{homeserver: homeserver, self: self, reach: reach}, Reach: reach,
+		Policies: &Policies{homeserver: homeserver, self: self, upgrades: up}, History: &History{homeserver: homeserver},
+		Lists: &Lists{homeserver: homeserver, self: self, reach: reach, upgrades: up}, Reach: reach,
 		store: store, homeserver: homeserver, clock: clock, self: self,
 	}
 }

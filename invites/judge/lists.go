@@ -2,6 +2,7 @@ package judge
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"maunium.net/go/mautrix/id"
@@ -15,6 +16,7 @@ type Lists struct {
 	homeserver Homeserver
 	self       invites.Identity
 	reach      *Reach
+	upgrades   upgrades
 
 	mu   sync.Mutex
 	kept map[id.RoomID]*list // as many as policies name
@@ -42,7 +44,11 @@ func (s *Lists) of(r id.RoomID) *list {
 
 // find returns the first rule of the lists found by match, or nil. The text of the rule is for users who may read the list.
 func (s *Lists) find(ctx context.Context, lists []id.RoomID, asker id.UserID, match func(*policy.List) *policy.Hit) (*policy.Hit, error) {
-	for _, r := range lists {
+	current, err := s.current(ctx, lists)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range current {
 		hit, _, err := s.lookUp(ctx, r, match)
 		if err != nil {
 			return nil, err
@@ -57,6 +63,22 @@ func (s *Lists) find(ctx context.Context, lists []id.RoomID, asker id.UserID, ma
 		return hit, err
 	}
 	return nil, nil
+}
+
+// current lists the rooms of some lists, with the rooms that have replaced them: both count.
+func (s *Lists) current(ctx context.Context, lists []id.RoomID) (all []id.RoomID, err error) {
+	for _, r := range lists {
+		next, err := s.upgrades.successors(ctx, r, policy.ListTypes()[0])
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range append([]id.RoomID{r}, next...) {
+			if !slices.Contains(all, one) {
+				all = append(all, one)
+			}
+		}
+	}
+	return all, nil
 }
 
 // lookUp brings a list up to date and looks a rule up in it. It returns the number of its rules, too.
@@ -90,9 +112,11 @@ func (s *Lists) lookUp(ctx context.Context, r id.RoomID, match func(*policy.List
 
 // ListLine is a policy list watched by a room.
 type ListLine struct {
-	Room  id.RoomID
-	Rules int
-	Err   error // the list can't be read
+	Room     id.RoomID
+	Rules    int
+	Err      error     // the list can't be read
+	Replaced id.RoomID // the room that its tombstone names; empty: none
+	Followed bool      // the bot reads that room, too
 }
 
 // Of describes the policy lists watched by a policy, as far as the asker may know (Readable).
@@ -101,6 +125,14 @@ func (s *Lists) Of(ctx context.Context, p *policy.InForce, asker id.UserID) []Li
 	for i, r := range p.Document.Whom.Lists {
 		lines[i].Room = r
 		lines[i].Rules, lines[i].Err = s.Readable(ctx, r, asker)
+		if lines[i].Err != nil {
+			continue
+		}
+		var next []id.RoomID
+		if lines[i].Replaced, lines[i].Err = s.reach.ReplacedBy(ctx, r, s.self.Bot); lines[i].Err == nil && lines[i].Replaced != "" {
+			next, lines[i].Err = s.upgrades.successors(ctx, r, policy.ListTypes()[0])
+		}
+		lines[i].Followed = len(next) > 0
 	}
 	return lines
 }

@@ -41,6 +41,7 @@ type Editor struct {
 	Homeserver EditorHomeserver
 	Clock      invites.Clock
 	Self       invites.Identity
+	Judge      *judge.Judge
 }
 
 // Refusal is why a policy could not be written, for people.
