@@ -121,3 +121,32 @@ func withReason(reason string, target id.UserID) map[string]string {
 	}
 	return body
 }
+
+// Bounds of the annotations of one event that are read.
+const (
+	annotationPages = 5
+	annotationPage  = "100"
+)
+
+// Annotations returns the last annotations of an event, the oldest first (https://spec.matrix.org/latest/client-server-api/#relationships-api).
+func (c *Client) Annotations(ctx context.Context, r id.RoomID, event id.EventID) (list []json.RawMessage, err error) {
+	from := ""
+	for range annotationPages {
+		query := url.Values{"limit": {annotationPage}, "dir": {"b"}}
+		if from != "" {
+			query.Set("from", from)
+		}
+		body, err := c.do(ctx, request{name: "relations", method: http.MethodGet, path: path("v1", "rooms", r, "relations", event, "m.annotation"), query: query})
+		if err != nil {
+			return nil, err
+		}
+		for raw := range exactjson.Items(body, "chunk") {
+			list = append(list, raw)
+		}
+		if from = exactjson.Text(body, "next_batch"); from == "" {
+			break
+		}
+	}
+	slices.Reverse(list)
+	return list, nil
+}

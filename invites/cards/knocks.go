@@ -68,8 +68,8 @@ func (s *Knocks) Receive(ctx context.Context, k Knock) (Reception, error) {
 		return Reception{}, err
 	}
 	card := invites.Card{
-		Kind: invites.CardKnock, Room: k.Room, ShownIn: cmp.Or(d.Room, k.Room), Command: k.Event, Home: k.Room, Action: room.Knock, Actor: k.User, Target: k.User,
-		Reason: k.Reason, Policy: p.Event(), Votes: 1, Level: d.Level, CreatedAt: now, State: invites.CardOpen,
+		Kind: invites.CardKnock, ExpiresAt: now.Add(knocksWait), Room: k.Room, ShownIn: cmp.Or(d.Room, k.Room), Command: k.Event, Home: k.Room, Action: room.Knock, Actor: k.User, Target: k.User,
+		Reason: room.Shorten(k.Reason, maxReason), Policy: p.Event(), Votes: 1, Level: d.Level, CreatedAt: now, State: invites.CardOpen,
 	}
 	if card.ShownIn != k.Room {
 		if card.ShownIn, err = s.Cards.Judge.Reach.Current(ctx, card.ShownIn); err != nil {
@@ -113,6 +113,12 @@ const (
 	knocksEach = 3
 	knocksSeen = 500
 	knocksOpen = 200
+)
+
+// Bounds of one knock: how much of its reason a card keeps, in bytes, and how long its card waits for a decision.
+const (
+	maxReason  = 500
+	knocksWait = 7 * 24 * time.Hour
 )
 
 // knockedOften tells whether a user has knocked, and gone, so often of late that people need not be asked again.
