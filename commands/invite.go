@@ -24,30 +24,6 @@ func inviteCommand() Command {
 	}
 }
 
-// maxTargets is how many people one command may name: no more fit into a message.
-const maxTargets = 5000
-
-// change runs a command for one action on some people.
-func change(action room.ActionType) func(context.Context, *Call) (Reply, error) {
-	return func(ctx context.Context, c *Call) (Reply, error) {
-		in, via, err := c.room(ctx, "room")
-		if err == nil && action == room.Invite {
-			err = whichRoom(ctx, c, in)
-		}
-		if err != nil {
-			return Reply{}, err
-		}
-		req := requests.Request{
-			Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: action,
-			Room: in, Via: via, Targets: c.people("user"), Reason: c.text("reason"), AsBot: c.has("as-bot"),
-		}
-		if c.has("dry-run") {
-			return c.judge(ctx, req)
-		}
-		return c.ask(ctx, req)
-	}
-}
-
 // whichRoom asks for the room of a command that names none, where the room was replaced.
 func whichRoom(ctx context.Context, c *Call, in id.RoomID) error {
 	if c.has("room") {
@@ -58,15 +34,6 @@ func whichRoom(ctx context.Context, c *Call, in id.RoomID) error {
 		return err
 	}
 	return fault(room.Say("room.replaced", "here", in, "next", next))
-}
-
-// ask carries a request out and words its outcome.
-func (c *Call) ask(ctx context.Context, req requests.Request) (Reply, error) {
-	rows, err := c.Requests.Ask(ctx, req)
-	if err != nil {
-		return Reply{}, err
-	}
-	return Outcome(rows, c.Clock.Now()), nil
 }
 
 // judge words the decisions on a request, and does nothing.

@@ -14,7 +14,7 @@ import (
 type Reader struct {
 	Viewer  id.UserID // read as this user where the bot can't; empty: as the actor. Set where somebody only asks
 	Bounded bool      // read at most maxAsked events of the past: somebody only asks
-	Version int64     // names the quotas that were read, for a Charge
+	Version int64     // names the quotas read, for a Charge
 
 	read  bool
 	spent policy.Spent
@@ -83,7 +83,7 @@ type QuotaLine struct {
 	Grows time.Time // when the next invitation comes back; zero: nothing is spent
 }
 
-// Quotas returns the quotas that bind a user in a room.
+// Quotas returns the quotas binding a user in a room.
 func (s *Judge) Quotas(ctx context.Context, r id.RoomID, actor id.UserID) ([]QuotaLine, error) {
 	p, err := s.Policies.Of(ctx, r, actor)
 	if err != nil || p == nil {
