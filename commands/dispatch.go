@@ -58,7 +58,7 @@ type Age struct {
 
 // Hearing knows when the homeserver held commands back although Usher could take them.
 type Hearing interface {
-	// Unheard returns how much of the time between sending and arrival that was.
+	// Unheard returns how much of the time between sending and arrival the bot could not hear.
 	Unheard(sent, arrived time.Time) time.Duration
 }
 
@@ -71,7 +71,7 @@ func (a Age) of(ev invites.Received) time.Duration {
 	return age
 }
 
-// UseCases are the parts of the domain that commands call. Each use case checks the rights of its asker.
+// UseCases are the parts of the domain called by commands. Each use case checks the rights of its asker.
 type UseCases struct {
 	Requests *requests.Requests
 	Policies *requests.Editor
@@ -94,7 +94,7 @@ type Call struct {
 	Message Message
 	Event   invites.Received
 	Level   Level
-	until   time.Time // when requests that need other servers have to be over; zero: none was made yet
+	until   time.Time // when requests to other servers have to be over; zero: none was made yet
 }
 
 // given is the command in a message.
@@ -103,8 +103,8 @@ type given struct {
 	structured *structured // nil: typed
 }
 
-// given reads the command in a message. ok is false if the message does not address the bot. A structured command counts instead
-// of the message's text; it addresses the bot if the message mentions the bot and nobody else. In a direct chat each message addresses the bot.
+// given reads the command in a message. ok is false if the message does not address the bot. A structured command counts instead of the
+// message's text; it addresses the bot if the message mentions the bot and nobody else. In a direct chat each message addresses the bot.
 func (r *Runner) given(m Message) (g given, ok bool) {
 	if s := m.structured; s != nil {
 		g.name, _ = s.split()
@@ -241,7 +241,7 @@ func faultless(reply Reply, err error) (Reply, error) {
 	return reply, err
 }
 
-// refuse answers a command from a sender without permission, and a command that arrived late.
+// refuse answers a command from a sender without permission, and a late command.
 func (c *Call) refuse() (reply Reply, refused bool) {
 	reply.Mention = true
 	switch {
@@ -258,7 +258,7 @@ func (c *Call) refuse() (reply Reply, refused bool) {
 	return reply, true
 }
 
-// unknown answers a word that is no command. Other bots share the prefix: behind the prefix alone, only a near miss gets an answer.
+// unknown answers an unknown command. Other bots share the prefix: behind the prefix alone, only a near miss gets an answer.
 func (r *Runner) unknown(g given) (reply Reply) {
 	near := r.near(g.name, g.mentioned)
 	if g.spaced {

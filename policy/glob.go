@@ -148,7 +148,7 @@ func matchAny(globs []string, text string) (glob string, ok bool) {
 // ServerName returns the server of a user ID in its canonical form (room.CanonicalServer).
 func ServerName(user id.UserID) string { return room.CanonicalServer(user.Homeserver()) }
 
-// spellings are the forms of a name for rules that deny: canonical and, where it differs, as written in lower case.
+// spellings are the forms of a name for denying rules: canonical and, where it differs, as written in lower case.
 type spellings []*subject
 
 func spell(written, canonical string) spellings {

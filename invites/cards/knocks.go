@@ -14,18 +14,18 @@ import (
 	"usher/room"
 )
 
-// KnockStore is the part of the store that knows of knocks.
+// KnockStore is the part of the store with the knocks.
 type KnockStore interface {
-	// OpenCard and CardOf are those of Store.
+	// OpenCard and CardOf are as in Store.
 	OpenCard(ctx context.Context, c invites.Card) (invites.Card, error)
 	CardOf(ctx context.Context, command id.EventID, action room.ActionType, r id.RoomID, target id.UserID) (invites.Card, error)
 	// CountCards counts open cards.
 	CountCards(ctx context.Context, q invites.CardQuery) (int, error)
-	// Knocked returns the knock cards of a room that were made after since, open or not, the newest first.
+	// Knocked returns the knock cards of a room made after since, open or not, the newest first.
 	Knocked(ctx context.Context, r id.RoomID, since time.Time, limit int) ([]invites.Card, error)
 }
 
-// Knocks receives users who knock, as the room's policy says.
+// Knocks receives knocking users, as the room's policy says.
 type Knocks struct {
 	Cards *Cards
 	Store KnockStore
@@ -125,7 +125,7 @@ const (
 	knocksWait = 7 * 24 * time.Hour
 )
 
-// knockedOften tells whether a user has knocked, and gone, so often of late that people need not be asked again.
+// knockedOften tells whether a user has knocked, and gone, too often of late to ask people again.
 func knockedOften(k Knock, recent []invites.Card) bool {
 	theirs := 0
 	for _, c := range recent {
@@ -152,7 +152,7 @@ func (s *Knocks) tooFast(k Knock, recent []invites.Card) bool {
 	return all >= knocksHour || server >= knocksServer
 }
 
-// crowded tells whether people are asked about so many knocks at a room that they would not see one more. A knock whose card is open
+// crowded tells whether people are asked about too many knocks at a room to see one more. A knock whose card is open
 // already does not count.
 func (s *Knocks) crowded(ctx context.Context, k Knock, recent []invites.Card, open bool) (bool, error) {
 	if !open && s.tooFast(k, recent) {
@@ -178,7 +178,7 @@ func (s *Knocks) knocks(ctx context.Context, r id.RoomID, user id.UserID) (bool,
 	return membership == "knock", nil
 }
 
-// maxBreaker is the most knocks that a breaker lets pass: so many are read for each.
+// maxBreaker is the most knocks let through by a breaker: so many are read for each.
 const maxBreaker = 1000
 
 // breaker tells whether letting in at once is paused for a knock, and whether the knock is the first one.
@@ -208,7 +208,7 @@ func breaks(rate policy.Rate, knock id.EventID, recent []invites.Card) (paused, 
 	return paused, paused && before[0].Code != invites.CodeBreaker
 }
 
-// welcome tells whether a policy lets a user in at once. The rest of the policy about invited users comes first; the remark says what is
+// welcome tells whether a policy lets a user in at once. The rest of the policy about invited users comes first; the remark tells the reasons
 // against the user.
 func (s *Knocks) welcome(ctx context.Context, k Knock, p *policy.InForce) (welcome bool, remark room.Phrase, err error) {
 	q := policy.Question{Action: room.Invite, Actor: s.Cards.Self.Bot, Performer: s.Cards.Self.Bot, Target: k.User}
@@ -254,7 +254,7 @@ func (s *Knocks) welcome(ctx context.Context, k Knock, p *policy.InForce) (welco
 	return listed, remark, nil
 }
 
-// admission is the row that a closed knock card leads to: the deciding voter is the actor, and the performer where Usher may act for
+// admission is the row made by a closed knock card: the deciding voter is the actor, and the performer where Usher may act for
 // them. Where the policy itself decides, it is the bot.
 func (s *Cards) admission(c invites.Card, end invites.Closing) *invites.Change {
 	action := room.Invite
