@@ -24,7 +24,7 @@ func inviteCommand() Command {
 	}
 }
 
-// whichRoom asks for the room of a command that names none, where the room was replaced.
+// whichRoom asks for the room of a command without one, where the room was replaced.
 func whichRoom(ctx context.Context, c *Call, in id.RoomID) error {
 	if c.has("room") {
 		return nil
