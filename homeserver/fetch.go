@@ -61,7 +61,7 @@ func (s *State) start(ctx context.Context, c *cached, fetches []*fetch) {
 }
 
 // fetchers bounds how many requests one decision has under way.
-const fetchers = 8
+const fetchers = perRoom
 
 // each does work on every fetch, several side by side, and does not wait for it.
 func each(fetches []*fetch, work func(*fetch)) {

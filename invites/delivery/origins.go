@@ -1,6 +1,8 @@
 package delivery
 
 import (
+	"maunium.net/go/mautrix/id"
+
 	"usher/invites"
 	"usher/room"
 )
@@ -9,15 +11,15 @@ import (
 type origin struct {
 	redactable bool // the command may be taken back by redacting it
 	checked    bool // Delivery.Checks tells whether the row is still wanted
-	admitted   bool // the policy itself let in a user who knocked: its ask rules do not apply while the knock's card stands accepted
+	admitted   bool // the policy admitted the knocking user: its ask rules do not apply while the knock's card stands accepted
 	charged    bool // the row may have been charged to quotas
 	announced  bool // the status message of the command tells of the outcome
-	urgent     bool // the row goes before those that a command asked for
+	urgent     bool // the row goes before the rows of commands
 }
 
-// originOf returns how a row is carried out. It is unknown for rows that a newer version recorded.
+// originOf returns how a row is carried out. It is unknown for rows recorded by a newer version.
 //
-// Each origin is a line here. All else is the same for all rows: the actor is judged, except that a join is judged as the joiner's own.
+// Each origin is a line here. All else is the same for all rows: the actor is judged, and for a join the joiner.
 func originOf(row invites.Change) (o origin, known bool) {
 	switch row.Origin {
 	case invites.OriginCommand:
@@ -36,7 +38,7 @@ func originOf(row invites.Change) (o origin, known bool) {
 	return origin{}, false
 }
 
-// Turns returns the turns of rows that wait. domain is the homeserver's own name.
+// Turns returns the turns of waiting rows. domain is the homeserver's own name.
 func Turns(domain string, waiting []invites.Waiting) []invites.Turn {
 	turns := make([]invites.Turn, len(waiting))
 	for i, w := range waiting {
@@ -48,17 +50,27 @@ func Turns(domain string, waiting []invites.Waiting) []invites.Turn {
 		case w.Size <= invites.FewRows && w.Origin != invites.OriginExpiry:
 			turns[i].Priority = invites.PriorityFew
 		}
-		switch other := w.Target.Homeserver(); {
-		case w.Action == room.Invite && other != domain:
-			turns[i].Server = other
-		case w.Action == room.Join && len(w.Via) > 0 && w.Via[0] != domain:
-			turns[i].Server = w.Via[0]
-		}
+		turns[i].Server = otherServer(domain, w.Action, w.Target, w.Via)
 	}
 	return turns
 }
 
-// because is the reason that the bot itself gives for a change that nobody asked for.
+// otherServer returns the server without which a homeserver can't make a change; empty without one. domain is the homeserver's own name.
+func otherServer(domain string, action room.ActionType, target id.UserID, via []string) string {
+	other := ""
+	switch {
+	case action == room.Invite:
+		other = target.Homeserver()
+	case action == room.Join && len(via) > 0:
+		other = via[0]
+	}
+	if other == domain {
+		return ""
+	}
+	return other
+}
+
+// because is the bot's own reason for a change without an asking user.
 func because(row invites.Change) (p room.Phrase) {
 	switch {
 	case row.Origin == invites.OriginExpiry:
