@@ -25,8 +25,8 @@ type Store interface {
 	Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, charges ...invites.Charge) ([]invites.Change, error)
 	// OpenCard adds a card, unless its question has one already, and returns it as stored.
 	OpenCard(ctx context.Context, c invites.Card) (invites.Card, error)
-	// CardsTodo returns the open cards, and the cards with an outcome not told yet, by ID.
-	CardsTodo(ctx context.Context) ([]invites.Card, error)
+	// CardsTodo returns open cards, and cards with an outcome not told yet, by ID.
+	CardsTodo(ctx context.Context, q invites.CardTodo) ([]invites.Card, error)
 }
 
 // Homeserver finds and enters rooms. Errors are *ActError.
