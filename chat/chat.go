@@ -38,6 +38,7 @@ type Homeserver interface {
 	Timeline
 	AccountData
 	Occupancy
+	OwnInvitations
 	Invitees
 }
 
@@ -101,6 +102,7 @@ type Chat struct {
 	Status  *StatusMessages
 	Cards   *CardDesk
 	Members *Memberships
+	Invited *Invited
 	Rooms   *Rooms
 	Direct  *DirectChats
 	History *HistorySharing // nil: encryption is off
@@ -147,19 +149,24 @@ func New(o Options) *Chat {
 		ender: end, self: o.Self, runner: o.Runner, state: o.State, occupancy: o.Homeserver, direct: c.Direct, sender: sender,
 		cards: c.Cards, rooms: c.Rooms, log: o.Log, checking: map[id.RoomID]bool{}, moving: map[string]chan error{},
 	}
+	c.Invited = &Invited{source: o.Homeserver, members: c.Members, log: o.Log, hurry: make(chan struct{}, 1), open: map[id.RoomID]*standing{}}
 	c.handler = &Handler{
 		ender: end, inbox: o.Stores.Inbox, token: o.Homeserver, bot: o.Self.Bot, runner: o.Runner, limits: limits, encrypted: encrypted,
 		replies: replies, status: c.Status, cards: c.Cards, members: c.Members, rooms: c.Rooms, log: o.Log,
 	}
-	o.Runner.Chat, o.Runner.Limit = forCommands{c.Direct, c.Cards}, limits.MayCommand
+	o.Runner.Chat, o.Runner.Limit = forCommands{c.Direct, c.Cards, c.Invited}, limits.MayCommand
 	return c
 }
 
 // forCommands implements commands.Chat.
 type forCommands struct {
-	direct *DirectChats
-	cards  *CardDesk
+	direct  *DirectChats
+	cards   *CardDesk
+	invited *Invited
 }
+
+// Retry implements commands.Chat.
+func (c forCommands) Retry(r id.RoomID) bool { return c.invited.Retry(r) }
 
 // Direct implements commands.Chat.
 func (c forCommands) Direct(r id.RoomID) bool { return c.direct.has(r) }
@@ -182,6 +189,7 @@ func (c *Chat) Run(ctx context.Context) {
 	parts.Go(func() { c.background.Run(ctx) })
 	parts.Go(func() { c.Feed.Run(ctx) })
 	parts.Go(func() { c.Lanes.Run(ctx, c.handler) })
+	parts.Go(func() { c.Invited.Run(ctx) })
 	parts.Wait()
 }
 

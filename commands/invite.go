@@ -7,6 +7,7 @@ import (
 
 	"usher/invites"
 	"usher/invites/requests"
+	"usher/policy"
 	"usher/room"
 )
 
@@ -48,7 +49,15 @@ func (c *Call) ask(ctx context.Context, req requests.Request) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	return Outcome(rows, c.Clock.Now()), nil
+	reply := Outcome(rows, c.Clock.Now())
+	invited := func(row invites.Change) bool {
+		return row.Target == c.Self.Bot && row.Code == string(policy.CodeAlready)
+	}
+	if slices.ContainsFunc(rows, invited) && c.Chat.Retry(req.Room) {
+		reply.Text.Line()
+		reply.Text.Say("invite.again")
+	}
+	return reply, nil
 }
 
 // judge words the decisions on a request, and does nothing.
