@@ -293,3 +293,28 @@ func TestReliabilityNamesTests(t *testing.T) {
 		}
 	}
 }
+
+// TestWalkExists: each function in the list of calls from the socket to /invite is in its file.
+func TestWalkExists(t *testing.T) {
+	page, err := os.ReadFile("docs/reading.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := regexp.MustCompile("(?m)^\\| \\d+ \\| \\[([^]]+)\\]\\([^)]+\\) \\| `(?:(\\w+)\\.)?(\\w+)` \\|").FindAllStringSubmatch(string(page), -1)
+	if len(steps) == 0 || len(steps) > 20 {
+		t.Errorf("%d calls", len(steps))
+	}
+	for _, step := range steps {
+		source, err := os.ReadFile(step[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		receiver := ""
+		if step[2] != "" {
+			receiver = `\(\w+ \*?` + step[2] + `\) `
+		}
+		if !regexp.MustCompile(`(?m)^func ` + receiver + step[3] + `\(`).Match(source) {
+			t.Errorf("%s has no %s %s", step[1], step[2], step[3])
+		}
+	}
+}

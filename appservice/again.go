@@ -53,22 +53,20 @@ func (n *Intake) again(ctx context.Context) {
 	}
 }
 
-// commitFirst commits a transaction that the homeserver sent. It keeps a failed one for Run.
-func (n *Intake) commitFirst(ctx context.Context, t *work) error {
-	err := n.commit(ctx, t)
+// noteCommit notes the result of the commit of a transaction from the homeserver. It keeps a failed transaction for Run.
+func (n *Intake) noteCommit(t *work, err error) {
 	if err != nil {
 		kept := *t
 		kept.body = nil // the buffer serves the next transaction
 		n.failed.Store(&kept)
 		n.o.Hearing.Unable()
 		n.o.Health.Committed(err)
-		return err
+		return
 	}
 	n.failed.Store(nil) // the homeserver sends its transactions in order, so it is past the failed one
 	n.o.Hearing.Able(n.o.Now())
 	n.o.Hearing.heard(n.o.Now())
 	n.o.Health.Committed(nil)
-	return nil
 }
 
 // healthy is always ready.

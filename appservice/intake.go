@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -143,7 +142,7 @@ func NewIntake(o IntakeOptions) *Intake {
 		o: o, addressed: newAddressing(o.Prefix, o.Bot, o.DisplayName, o.Known), own: `"` + o.Bot.String() + `"`, turn: make(chan struct{}, 1),
 		buffers: sync.Pool{New: func() any { return new(work) }}, gate: gate{Tokens: o.Tokens, log: o.Log},
 	}
-	n.Register(&n.routes)
+	n.route()
 	return n
 }
 
@@ -156,31 +155,19 @@ const (
 	pathReady = "/_matrix/mau/ready"
 )
 
-// Register adds the routes of the application service API to a mux, with and without the prefix that old homeservers leave out, and
-// the answer to all paths that have no other route.
-func (n *Intake) Register(mux *http.ServeMux) {
-	mux.HandleFunc(pathLive, empty)
-	mux.HandleFunc(pathReady, n.ready)
-	mux.HandleFunc("/", n.authorized(refusal(http.StatusNotFound, "M_UNRECOGNIZED")))
+// route adds the routes of the application service API, with and without the prefix that old homeservers leave out, and the answer to all
+// other paths.
+func (n *Intake) route() {
+	n.routes.HandleFunc(pathLive, empty)
+	n.routes.HandleFunc(pathReady, n.ready)
+	n.routes.HandleFunc("/", refusal(http.StatusNotFound, "M_UNRECOGNIZED"))
 	for _, prefix := range []string{"/_matrix/app/v1", ""} {
-		mux.HandleFunc("PUT "+prefix+"/transactions/{txn...}", n.authorized(n.transaction))
-		mux.HandleFunc("GET "+prefix+"/users/{user...}", n.authorized(n.user))
-		mux.HandleFunc("GET "+prefix+"/rooms/{alias...}", n.authorized(refusal(http.StatusNotFound, "M_NOT_FOUND")))
-		mux.HandleFunc("POST "+prefix+"/ping", n.authorized(empty))
+		n.routes.HandleFunc("PUT "+prefix+"/transactions/{txn...}", n.transaction)
+		n.routes.HandleFunc("GET "+prefix+"/users/{user...}", n.user)
+		n.routes.HandleFunc("GET "+prefix+"/rooms/{alias...}", refusal(http.StatusNotFound, "M_NOT_FOUND"))
+		n.routes.HandleFunc("POST "+prefix+"/ping", empty)
 		for _, path := range []string{"/transactions/", "/users/", "/rooms/", "/ping"} {
-			mux.HandleFunc(prefix+path, n.authorized(refusal(http.StatusMethodNotAllowed, "M_UNRECOGNIZED")))
-		}
-	}
-}
-
-// ServeHTTP implements http.Handler with the routes of the application service API alone.
-func (n *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) { n.routes.ServeHTTP(w, r) }
-
-// authorized lets only the homeserver's requests through to a handler.
-func (n *Intake) authorized(handler http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if n.gate.open(w, r) {
-			handler(w, r)
+			n.routes.HandleFunc(prefix+path, refusal(http.StatusMethodNotAllowed, "M_UNRECOGNIZED"))
 		}
 	}
 }
@@ -219,84 +206,6 @@ func answerReady(w http.ResponseWriter, reasons []string) {
 		status = http.StatusInternalServerError
 	}
 	reply(w, status, body)
-}
-
-// transaction takes one transaction in and answers it.
-func (n *Intake) transaction(w http.ResponseWriter, r *http.Request) {
-	txn := r.PathValue("txn")
-	start := n.o.Now()
-	t := n.buffers.Get().(*work)
-	t.reset(start)
-	t.txn = txn
-	status, code := n.take(w, r, t, txn)
-	if status == http.StatusOK {
-		reply(w, status, emptyJSON)
-	} else {
-		refuse(w, status, code)
-	}
-	n.o.Counters.Transaction(status, t.events, len(t.body), n.o.Now().Sub(start))
-	if cap(t.body) <= maxPooled {
-		n.buffers.Put(t)
-	}
-}
-
-func (n *Intake) take(w http.ResponseWriter, r *http.Request, t *work, txn string) (status int, errcode string) {
-	if n.draining.Load() {
-		return http.StatusServiceUnavailable, "M_UNKNOWN"
-	}
-	if r.ContentLength > n.o.Limits.Body {
-		return http.StatusRequestEntityTooLarge, "M_TOO_LARGE"
-	}
-	// A connection without deadlines, as in tests, is fine.
-	_ = http.NewResponseController(w).SetReadDeadline(t.now.Add(n.o.Limits.Read))
-	err := t.read(r.Body, r.ContentLength, n.o.Limits.Body)
-	switch {
-	case errors.Is(err, errTooLarge):
-		return http.StatusRequestEntityTooLarge, "M_TOO_LARGE"
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return http.StatusRequestTimeout, "M_UNKNOWN"
-	case err != nil:
-		return http.StatusBadRequest, "M_UNKNOWN"
-	}
-	// What is no JSON is sent again for ever; but nothing of it can be kept, and a 200 would lose it in silence.
-	if err := n.sort(t, txn); err != nil {
-		n.o.Log.Error().Err(err).Str("transaction_id", room.Shorten(txn, 64)).Int("bytes", len(t.body)).Msg("Transaction refused")
-		return http.StatusBadRequest, "M_NOT_JSON"
-	}
-	if t.quiet() {
-		n.o.Hearing.heard(t.now)
-		return http.StatusOK, ""
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), n.o.Limits.Commit)
-	defer cancel()
-	if err := n.commitFirst(ctx, t); err != nil {
-		n.o.Log.Error().Err(err).Str("transaction_id", room.Shorten(txn, 64)).Msg("Transaction not committed")
-		return http.StatusServiceUnavailable, "M_UNKNOWN"
-	}
-	return http.StatusOK, ""
-}
-
-// commit makes durable what a transaction brought, then hands it on.
-func (n *Intake) commit(ctx context.Context, t *work) error {
-	if len(t.received)+len(t.members)+len(t.redactions) > 0 {
-		if err := n.receive(ctx, &arrival{txn: t.txn, received: t.received, members: t.members, redactions: t.redactions}); err != nil {
-			return err
-		}
-	}
-	if len(t.claims) > 0 {
-		if err := n.o.Sink.Linked(ctx, t.claims); err != nil {
-			return fmt.Errorf("spaces: %w", err)
-		}
-	}
-	if len(t.broken) > 0 {
-		if err := n.o.Inbox.Quarantine(ctx, t.broken); err != nil {
-			n.o.Log.Error().Err(err).Int("events", len(t.broken)).Msg("Undecodable events not kept")
-		}
-	}
-	for _, r := range t.left {
-		n.o.Sink.Left(r)
-	}
-	return nil
 }
 
 var (

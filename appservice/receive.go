@@ -2,7 +2,10 @@ package appservice
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
+	"os"
 
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
@@ -11,7 +14,94 @@ import (
 	"usher/room"
 )
 
-// arrival is what a transaction brings for the inbox.
+// ServeHTTP implements http.Handler. Only the homeserver gets past the gate; the health of the process is for anybody.
+func (n *Intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == pathLive || r.URL.Path == pathReady || n.gate.open(w, r) {
+		n.routes.ServeHTTP(w, r)
+	}
+}
+
+// transaction takes one transaction in and answers it.
+func (n *Intake) transaction(w http.ResponseWriter, r *http.Request) {
+	txn := r.PathValue("txn")
+	start := n.o.Now()
+	t := n.buffers.Get().(*work)
+	t.reset(start)
+	t.txn = txn
+	status, code := n.take(w, r, t, txn)
+	if status == http.StatusOK {
+		reply(w, status, emptyJSON)
+	} else {
+		refuse(w, status, code)
+	}
+	n.o.Counters.Transaction(status, t.events, len(t.body), n.o.Now().Sub(start))
+	if cap(t.body) <= maxPooled {
+		n.buffers.Put(t)
+	}
+}
+
+func (n *Intake) take(w http.ResponseWriter, r *http.Request, t *work, txn string) (status int, errcode string) {
+	if n.draining.Load() {
+		return http.StatusServiceUnavailable, "M_UNKNOWN"
+	}
+	if r.ContentLength > n.o.Limits.Body {
+		return http.StatusRequestEntityTooLarge, "M_TOO_LARGE"
+	}
+	// A connection without deadlines, as in tests, is fine.
+	_ = http.NewResponseController(w).SetReadDeadline(t.now.Add(n.o.Limits.Read))
+	err := t.read(r.Body, r.ContentLength, n.o.Limits.Body)
+	switch {
+	case errors.Is(err, errTooLarge):
+		return http.StatusRequestEntityTooLarge, "M_TOO_LARGE"
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return http.StatusRequestTimeout, "M_UNKNOWN"
+	case err != nil:
+		return http.StatusBadRequest, "M_UNKNOWN"
+	}
+	// What is no JSON is sent again for ever; but nothing of it can be kept, and a 200 would lose it in silence.
+	if err := n.sort(t, txn); err != nil {
+		n.o.Log.Error().Err(err).Str("transaction_id", room.Shorten(txn, 64)).Int("bytes", len(t.body)).Msg("Transaction refused")
+		return http.StatusBadRequest, "M_NOT_JSON"
+	}
+	if t.quiet() {
+		n.o.Hearing.heard(t.now)
+		return http.StatusOK, ""
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), n.o.Limits.Commit)
+	defer cancel()
+	err = n.commit(ctx, t)
+	n.noteCommit(t, err)
+	if err != nil {
+		n.o.Log.Error().Err(err).Str("transaction_id", room.Shorten(txn, 64)).Msg("Transaction not committed")
+		return http.StatusServiceUnavailable, "M_UNKNOWN"
+	}
+	return http.StatusOK, ""
+}
+
+// commit makes durable what a transaction brought, then hands it on.
+func (n *Intake) commit(ctx context.Context, t *work) error {
+	if len(t.received)+len(t.members)+len(t.redactions) > 0 {
+		if err := n.receive(ctx, &arrival{txn: t.txn, received: t.received, members: t.members, redactions: t.redactions}); err != nil {
+			return err
+		}
+	}
+	if len(t.claims) > 0 {
+		if err := n.o.Sink.Linked(ctx, t.claims); err != nil {
+			return fmt.Errorf("spaces: %w", err)
+		}
+	}
+	if len(t.broken) > 0 {
+		if err := n.o.Inbox.Quarantine(ctx, t.broken); err != nil {
+			n.o.Log.Error().Err(err).Int("events", len(t.broken)).Msg("Undecodable events not kept")
+		}
+	}
+	for _, r := range t.left {
+		n.o.Sink.Left(r)
+	}
+	return nil
+}
+
+// arrival is the part of a transaction for the inbox.
 type arrival struct {
 	txn        string
 	received   []invites.Received
@@ -21,8 +111,8 @@ type arrival struct {
 	done       chan struct{} // closed when err is final
 }
 
-// receive commits an arrival. Those that come while one commits share the next commit: the first of them that gets the turn
-// commits for all.
+// receive commits an arrival, and delivers the new events in one order. Arrivals that come during a commit share the next commit: the first
+// one to get the turn commits for all.
 func (n *Intake) receive(ctx context.Context, a *arrival) error {
 	a.done = make(chan struct{})
 	n.mu.Lock()
@@ -40,8 +130,14 @@ func (n *Intake) receive(ctx context.Context, a *arrival) error {
 	batch := n.waiting
 	n.waiting = nil
 	n.mu.Unlock()
-	if len(batch) > 0 {
-		n.receiveAll(ctx, batch)
+	if fresh, err := n.keep(ctx, batch); err == nil {
+		// Committed events are delivered even if a redaction failed: they are not new when they come again.
+		if len(fresh) > 0 {
+			n.o.Sink.Deliver(fresh)
+		}
+		if n.doubt.CompareAndSwap(true, false) {
+			n.o.Sink.Recover()
+		}
 	}
 	for _, of := range batch {
 		close(of.done)
@@ -50,9 +146,9 @@ func (n *Intake) receive(ctx context.Context, a *arrival) error {
 	return a.err
 }
 
-// receiveAll commits arrivals and hands on what is new, in one order. It runs one at a time.
-func (n *Intake) receiveAll(ctx context.Context, batch []*arrival) {
-	var kept, fresh []invites.Received
+// keep commits arrivals and returns the new events. After an error no arrival is committed.
+func (n *Intake) keep(ctx context.Context, batch []*arrival) (fresh []invites.Received, err error) {
+	var kept []invites.Received
 	var members []invites.MemberEvent
 	from := map[id.EventID]string{}
 	for _, a := range batch {
@@ -62,13 +158,12 @@ func (n *Intake) receiveAll(ctx context.Context, batch []*arrival) {
 		}
 	}
 	if len(kept)+len(members) > 0 {
-		var err error
 		if fresh, err = n.o.Inbox.Receive(ctx, kept, members...); err != nil {
 			n.doubt.Store(true)
 			for _, a := range batch {
 				a.err = fmt.Errorf("inbox: %w", err)
 			}
-			return
+			return nil, err
 		}
 		n.settled(members)
 	}
@@ -93,11 +188,5 @@ func (n *Intake) receiveAll(ctx context.Context, batch []*arrival) {
 		n.o.Log.WithLevel(level).Str("transaction_id", room.Shorten(from[e.Event], 64)).Stringer("event", e.Event).Stringer("room", e.Room).
 			Stringer("sender", e.Sender).Str("type", room.Shorten(e.Type, 64)).Msg("Event kept")
 	}
-	// What is committed is handed on even if a redaction failed: it is not new when it comes again.
-	if len(fresh) > 0 {
-		n.o.Sink.Deliver(fresh)
-	}
-	if n.doubt.CompareAndSwap(true, false) {
-		n.o.Sink.Recover()
-	}
+	return fresh, nil
 }

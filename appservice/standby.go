@@ -74,18 +74,13 @@ func NewStandby(o StandbyOptions) *Standby {
 			refuse(w, http.StatusServiceUnavailable, "M_UNKNOWN")
 		},
 	}
-	s.Register(&s.routes)
+	s.routes.HandleFunc(pathLive, empty)
+	s.routes.HandleFunc(pathReady, s.ready)
+	s.routes.HandleFunc("/", s.forward)
 	return s
 }
 
-// Register adds the routes of a standby process to a mux: it forwards all requests but those about its own health.
-func (s *Standby) Register(mux *http.ServeMux) {
-	mux.HandleFunc(pathLive, empty)
-	mux.HandleFunc(pathReady, s.ready)
-	mux.HandleFunc("/", s.forward)
-}
-
-// ServeHTTP implements http.Handler with the routes that Register adds.
+// ServeHTTP implements http.Handler: it forwards all requests except for those about the health of the process.
 func (s *Standby) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.routes.ServeHTTP(w, r) }
 
 func (s *Standby) ready(w http.ResponseWriter, _ *http.Request) {

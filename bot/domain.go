@@ -10,17 +10,7 @@ import (
 	"usher/invites/judge"
 	"usher/invites/ledger"
 	"usher/invites/requests"
-	"usher/metrics"
 )
-
-// reads is the homeserver without counting.
-type reads struct{ *homeserver.State }
-
-// watchedHomeserver is the homeserver for the use cases. Its acts go through actor.
-type watchedHomeserver struct {
-	reads
-	metrics.Actor
-}
 
 // domain is the use cases, put together.
 type domain struct {
@@ -35,7 +25,7 @@ type domain struct {
 }
 
 // newDomain puts the use cases together, except for the guard's Tell and the requests' AtOnce.
-func newDomain(db loggedStore, hs watchedHomeserver, queue invites.Queue, self invites.Identity, limits delivery.Limits) *domain {
+func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self invites.Identity, limits delivery.Limits) *domain {
 	j := judge.New(db, hs, clock{}, self)
 	d := &delivery.Delivery{Store: db, Homeserver: hs, Queue: queue, Clock: clock{}, Self: self, Limits: limits, Judge: j}
 	c := &cards.Cards{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j, Delivery: d}
@@ -47,7 +37,7 @@ func newDomain(db loggedStore, hs watchedHomeserver, queue invites.Queue, self i
 	c.Confirmed = r
 	return &domain{
 		judge: j, delivery: d, cards: c, knocks: &cards.Knocks{Cards: c, Store: db}, guard: g, ledger: l, requests: r,
-		editor: &requests.Editor{Store: db, Homeserver: hs, Clock: clock{}, Self: self},
+		editor: &requests.Editor{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j},
 	}
 }
 

@@ -75,9 +75,8 @@ func (b *bot) openDevice(ctx context.Context, cfg *config.Config, version string
 
 // compose makes the use cases and the ways in.
 func (b *bot) compose(cfg *config.Config, version string) {
-	homeserver := watchedHomeserver{reads{b.state}, b.metrics.Actor(b.state)}
 	limits := delivery.Limits{Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter}
-	b.domain = newDomain(b.store, homeserver, b.metrics.Queue(b.jobs), b.self, limits)
+	b.domain = newDomain(b.store, b.state, b.metrics.Queue(b.jobs), b.self, limits)
 	b.domain.requests.AtOnce = cfg.Delivery.AtOnce
 	b.runner = b.newRunner(cfg, version)
 	o := chat.Options{

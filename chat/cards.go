@@ -71,6 +71,7 @@ type CardDesk struct {
 	sender *Sender
 	limits *Limits
 	status *StatusMessages
+	missed *MissedVotes
 	log    zerolog.Logger
 }
 
@@ -80,7 +81,7 @@ func (d *CardDesk) Load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range todo {
+	for i, c := range todo {
 		if c.Event == "" || c.State != invites.CardOpen {
 			continue
 		}
@@ -93,6 +94,9 @@ func (d *CardDesk) Load(ctx context.Context) error {
 			cast[i] = votes[i].Event
 		}
 		d.open.Open(c.Event, cast...)
+		if i >= len(todo)-maxMissed {
+			d.missed.note(c.ShownIn, c.Event)
+		}
 	}
 	return nil
 }
@@ -147,6 +151,8 @@ func (d *CardDesk) post(ctx context.Context, c invites.Card) error {
 		return err
 	}
 	d.open.Open(notice)
+	d.missed.note(c.ShownIn, notice)
+	defer d.missed.collect(ctx, c.ShownIn, notice)
 	for _, key := range commands.Reactions(c) {
 		content := &event.ReactionEventContent{RelatesTo: event.RelatesTo{Type: event.RelAnnotation, EventID: notice, Key: key}}
 		if _, err := d.sender.send(ctx, c.ShownIn, transaction(notice, key), room.TypeReaction, content); err != nil {
@@ -285,7 +291,10 @@ const postAfter = time.Minute
 
 // Sweep does the work on cards that lanes have left, and closes cards when their time is over. After a failure, the next sweep tries
 // again.
-func (d *CardDesk) Sweep(ctx context.Context) { d.review(ctx, "") }
+func (d *CardDesk) Sweep(ctx context.Context) {
+	d.missed.collectAll(ctx)
+	d.review(ctx, "")
+}
 
 // review looks after the cards about one room, thoroughly, or, with an empty id, after all cards.
 func (d *CardDesk) review(ctx context.Context, r id.RoomID) {

@@ -19,6 +19,7 @@ type Inbox interface {
 	Backlog
 	Received
 	Answers
+	VoteInbox
 	// Dismiss ends chat, many events in one commit.
 	Dismiss(ctx context.Context, events []id.EventID) error
 	// Inviting reports whether a command has open rows.
@@ -36,6 +37,7 @@ type Stores struct {
 type Homeserver interface {
 	Token
 	Timeline
+	Annotations
 	AccountData
 	Occupancy
 	OwnInvitations
@@ -140,6 +142,9 @@ func New(o Options) *Chat {
 	c.Cards = &CardDesk{
 		store: o.Stores.Cards, cases: o.Cases.Cards, knocks: o.Cases.Knocks, runner: o.Runner, open: o.Index.Cards, sender: sender,
 		limits: limits, status: c.Status, log: o.Log,
+		missed: &MissedVotes{
+			annotations: o.Homeserver, inbox: o.Stores.Inbox, lanes: lanes, bot: o.Self.Bot, open: o.Index.Cards, log: o.Log, cards: map[id.EventID]id.RoomID{},
+		},
 	}
 	c.Rooms = &Rooms{
 		store: o.Stores.Rooms, spaces: o.State, invitees: o.Homeserver, pending: o.Index.Pending, guard: o.Cases.Guard,
@@ -147,7 +152,8 @@ func New(o Options) *Chat {
 	}
 	c.Members = &Memberships{
 		ender: end, self: o.Self, runner: o.Runner, state: o.State, occupancy: o.Homeserver, direct: c.Direct, sender: sender,
-		cards: c.Cards, rooms: c.Rooms, log: o.Log, checking: map[id.RoomID]bool{}, moving: map[string]chan error{},
+		cards: c.Cards, rooms: c.Rooms, log: o.Log, joins: newJoinLimit(),
+		checking: map[id.RoomID]bool{}, moving: map[string]chan error{},
 	}
 	c.Invited = &Invited{source: o.Homeserver, members: c.Members, log: o.Log, hurry: make(chan struct{}, 1), open: map[id.RoomID]*standing{}}
 	c.handler = &Handler{

@@ -43,6 +43,10 @@ func (s *sent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.state(w, state)
 		return
 	}
+	if strings.Contains(r.URL.Path, "/relations/") && s.status == 0 {
+		_, _ = io.WriteString(w, `{"chunk":[]}`)
+		return
+	}
 	s.bodies, s.paths = append(s.bodies, string(body)), append(s.paths, r.URL.Path)
 	if s.status != 0 {
 		w.WriteHeader(s.status)

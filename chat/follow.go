@@ -7,6 +7,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/commands"
 	"usher/exactjson"
 	"usher/invites"
 	"usher/room"
@@ -30,8 +31,15 @@ func (m *Memberships) follow(ctx context.Context, ev invites.Received) error {
 		return nil
 	}
 	in, err := m.occupancy.JoinedRooms(ctx)
-	if err != nil || slices.Contains(in, successor) {
+	if err != nil {
 		return invites.UnlessRefused(err)
+	}
+	if slices.Contains(in, successor) {
+		return m.rooms.upgraded(ctx, ev.Event, successor)
+	}
+	if m.runner.Level(ev.Sender) == commands.Nobody || !m.joins.allow(ev.Sender, m.self.Domain, time.Now()) {
+		log.Warn().Stringer("sender", ev.Sender).Msg("Tombstone ignored: its sender may not lead the bot")
+		return nil
 	}
 	err = m.act(ctx, invites.Effect{
 		Action: room.Join, Room: successor, Via: []string{ev.Sender.Homeserver()}, Performer: m.self.Bot, Target: m.self.Bot,

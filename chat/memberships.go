@@ -41,6 +41,7 @@ type Memberships struct {
 	sender    *Sender
 	cards     *CardDesk
 	rooms     *Rooms
+	joins     *joinLimit
 	log       zerolog.Logger
 
 	mu       sync.Mutex
@@ -63,7 +64,7 @@ func (m *Memberships) handle(ctx context.Context, ev invites.Received) error {
 			}
 		}
 		m.runner.Advertiser.Look(ev.Room)
-		return m.rooms.joined(ctx, ev.Room)
+		return errors.Join(m.rooms.joined(ctx, ev.Room), m.rooms.upgraded(ctx, ev.Event, ev.Room))
 	case "leave", "ban":
 		return m.rooms.left(ctx, ev.Room)
 	}
@@ -85,6 +86,10 @@ func (m *Memberships) invited(ctx context.Context, ev invites.Received, direct b
 	log := m.log.With().Stringer("room", ev.Room).Stringer("sender", ev.Sender).Logger()
 	if m.runner.Level(ev.Sender) == commands.Nobody {
 		log.Info().Msg("Invitation declined: no permission")
+		return invites.UnlessRefused(m.move(ctx, room.Leave, ev.Room, nil))
+	}
+	if !m.joins.allow(ev.Sender, m.self.Domain, time.Now()) {
+		log.Warn().Msg("Invitation declined: too many from this server")
 		return invites.UnlessRefused(m.move(ctx, room.Leave, ev.Room, nil))
 	}
 	if direct {
@@ -182,6 +187,10 @@ func (m *Memberships) leaveIfAlone(ctx context.Context, r id.RoomID) {
 	m.cards.review(ctx, r)
 	alone, err := m.occupancy.Alone(ctx, r)
 	if err == nil && alone {
+		var needed bool
+		if needed, err = m.rooms.governs(ctx, r); err != nil || needed {
+			return
+		}
 		m.log.Info().Stringer("room", r).Msg("Room left: nobody else there")
 		err = errors.Join(m.runner.Advertiser.Withdraw(ctx, r), m.move(ctx, room.Leave, r, nil))
 	}

@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -138,6 +139,32 @@ func (r *Rooms) joined(ctx context.Context, in id.RoomID) error {
 		r.log.Warn().Err(err).Stringer("room", in).Msg("Children of a space unreadable")
 	}
 	return errors.Join(r.completeLedger(ctx, in), r.recheck(ctx, in))
+}
+
+// upgraded carries the policy of the room that a room replaces over to it, or tells the room which policy counts until it has one. cause is
+// the event that led to it.
+func (r *Rooms) upgraded(ctx context.Context, cause id.EventID, in id.RoomID) error {
+	carried, err := r.runner.Policies.CarryOver(ctx, cause, in)
+	if err != nil || carried.From == "" {
+		return err
+	}
+	// The same words are said once, whatever leads here again.
+	_, err = r.sender.message(ctx, in, transaction(id.EventID(carried.From), "upgraded to "+string(in)), r.runner.Upgraded(carried))
+	return err
+}
+
+// governs reports whether the policy of a room counts in the room that replaces it and has none, so that the bot has to stay.
+func (r *Rooms) governs(ctx context.Context, in id.RoomID) (bool, error) {
+	j, bot := r.runner.Judge, r.runner.Self.Bot
+	next, err := j.Reach.ReplacedBy(ctx, in, bot)
+	if err != nil || next == "" {
+		return false, err
+	}
+	p, err := j.Policies.Of(ctx, next, bot)
+	if err != nil || p == nil {
+		return false, invites.UnlessUnseen(err)
+	}
+	return slices.ContainsFunc(p.Sources, func(s policy.Source) bool { return s.Carried && s.Room == in }), nil
 }
 
 // left ends the guard of a room after the bot left, and the room's open invitations in the ledger.

@@ -17,7 +17,7 @@ import (
 	"usher/words"
 )
 
-// maxLine is the longest line, in bytes, that Check reads.
+// maxLine is the longest line read by Check, in bytes.
 const maxLine = 4 << 20
 
 // Check judges the case on each line and answers it with a line. It answers a malformed line with its number and its fault, and
@@ -58,7 +58,7 @@ func Check(in io.Reader, out io.Writer, voice *words.Voice) (malformed int, err 
 
 var errLong = fmt.Errorf("line longer than %d bytes", maxLine)
 
-// readLine reads a line without its end. Of a line that is too long it returns errLong and the part that fits. The
+// readLine reads a line without its end. Of an overlong line it returns errLong and the part within the limit. The
 // last line may come with io.EOF.
 func readLine(r *bufio.Reader) (line []byte, err error) {
 	long := false
@@ -98,11 +98,11 @@ type answer struct {
 	Verdict string          `json:"verdict"`
 	Rule    room.Rule       `json:"rule"`
 	Reasons []reason        `json:"reasons"`
-	// ClientAPI has the homeservers whose client API is known to answer otherwise.
+	// ClientAPI has the homeservers with a client API known to answer otherwise.
 	ClientAPI map[room.Homeserver]apiAnswer `json:"client_api,omitempty"`
 }
 
-// apiAnswer is what a client API answers where that is not the verdict of the rules.
+// apiAnswer is the answer of a client API where it differs from the verdict of the rules.
 type apiAnswer struct {
 	Verdict string    `json:"verdict"`
 	Rule    room.Rule `json:"rule"`
@@ -140,7 +140,7 @@ func (c question) answer(voice *words.Voice) answer {
 	return answer{c.id, r.Verdict.String(), r.Rule, []reason{because}, otherwise(snapshot, c.action, r)}
 }
 
-// otherwise lists the client APIs that answer otherwise than r.
+// otherwise lists the client APIs with another answer than r.
 func otherwise(s *room.Snapshot, a room.Action, r room.Result) map[room.Homeserver]apiAnswer {
 	var apis map[room.Homeserver]apiAnswer
 	for _, hs := range [...]room.Homeserver{room.Synapse, room.Dendrite} {
@@ -164,7 +164,7 @@ func power(l room.Level) any {
 	return int64(l)
 }
 
-// parseCase reads a line; err is what reading it gave.
+// parseCase reads a line; err is the error of reading it.
 func parseCase(line []byte, err error) (question, error) {
 	var c question
 	if errors.Is(err, errLong) {
@@ -196,7 +196,7 @@ func (r *reader) fail(err error) {
 	}
 }
 
-// want returns a member that must be there and be of one kind.
+// want returns a required member of one kind.
 func (r *reader) want(n exactjson.Value, key string, k exactjson.Kind) exactjson.Value {
 	v := n.Get(key)
 	switch {
@@ -242,7 +242,7 @@ func (r *reader) action(n exactjson.Value) room.Action {
 	return a
 }
 
-// events collects that state which the action needs. What the case does not mention stays unknown.
+// events collects the state needed for the action. State missing from the case stays unknown.
 func (r *reader) events(state exactjson.Value, a room.Action) map[room.Key]*room.Event {
 	events := make(map[room.Key]*room.Event)
 	for _, key := range room.Needs(a) {

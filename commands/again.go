@@ -9,17 +9,17 @@ import (
 	"usher/invites"
 )
 
-// Inbox is the commands' port to the events that the intake has kept.
+// Inbox is the commands' port to the events kept by the intake.
 type Inbox interface {
 	// Received returns an event, or invites.ErrNotFound.
 	Received(ctx context.Context, event id.EventID) (invites.Received, error)
-	// SetAnswer notes the answer to an event; of a command that failed, the edit that ran instead. A redaction of the event then also
-	// redacts that edit.
+	// SetAnswer notes the answer to an event; of a failed command, the edit which ran instead. A redaction of the event then also
+	// redacts the edit.
 	SetAnswer(ctx context.Context, event, answer id.EventID) error
 }
 
-// again reports whether an edit may run, and notes it, so that no other edit of the same message does. Its sender must be the author of the
-// message, which must have been a command that failed before it did anything, and not longer ago than commands may be old.
+// again reports whether an edit may run, and notes it, so no other edit of the same message runs. Its sender must be the author of the
+// message, which must have been a command which failed before it did anything, and not longer ago than commands may be old.
 func (r *Runner) again(ctx context.Context, ev invites.Received, m Message) (bool, error) {
 	if r.Inbox == nil {
 		return false, nil
@@ -38,7 +38,7 @@ func (r *Runner) again(ctx context.Context, ev invites.Received, m Message) (boo
 	return true, r.Inbox.SetAnswer(ctx, first.Event, ev.Event)
 }
 
-// failed reports whether a message was a command that did nothing: it could not be read, or it was refused before anything was recorded.
+// failed reports whether a message was a command without effect: it could not be read, or it was refused before anything was recorded.
 func (r *Runner) failed(ctx context.Context, ev invites.Received) (bool, error) {
 	m, err := parseMessage(ev.Event, ev.Room, ev.Sender, ev.Raw)
 	if err != nil || m.Edits != "" || m.kind != "m.text" {

@@ -67,7 +67,7 @@ func question(t *Text, c invites.Card) {
 	}
 }
 
-// Reaction returns the event that an m.reaction event is on, and its key.
+// Reaction returns the target event of an m.reaction event, and its key.
 func Reaction(raw json.RawMessage) (on id.EventID, key string) {
 	relation := exactjson.Get(raw, "content", "m.relates_to")
 	return id.EventID(relation.Get("event_id").Text()), relation.Get("key").Text()

@@ -58,7 +58,7 @@ type Age struct {
 
 // Hearing knows when the homeserver held commands back although Usher could take them.
 type Hearing interface {
-	// Unheard returns how much of the time between sending and arrival that was.
+	// Unheard returns how much of the time between sending and arrival the bot could not hear.
 	Unheard(sent, arrived time.Time) time.Duration
 }
 
@@ -71,7 +71,7 @@ func (a Age) of(ev invites.Received) time.Duration {
 	return age
 }
 
-// UseCases are the parts of the domain that commands call. Each use case checks the rights of its asker.
+// UseCases are the parts of the domain called by commands. Each use case checks the rights of its asker.
 type UseCases struct {
 	Requests *requests.Requests
 	Policies *requests.Editor
@@ -95,7 +95,7 @@ type Call struct {
 	Message Message
 	Event   invites.Received
 	Level   Level
-	until   time.Time // when requests that need other servers have to be over; zero: none was made yet
+	until   time.Time // when requests to other servers have to be over; zero: none was made yet
 }
 
 // given is the command in a message.
@@ -104,8 +104,8 @@ type given struct {
 	structured *structured // nil: typed
 }
 
-// given reads the command in a message. ok is false if the message does not address the bot. A structured command counts instead
-// of the message's text; it addresses the bot if the message mentions the bot and nobody else. In a direct chat each message addresses the bot.
+// given reads the command in a message. ok is false if the message does not address the bot. A structured command counts instead of the
+// message's text; it addresses the bot if the message mentions the bot and nobody else. In a direct chat each message addresses the bot.
 func (r *Runner) given(m Message) (g given, ok bool) {
 	if s := m.structured; s != nil {
 		g.name, _ = s.split()
@@ -161,32 +161,69 @@ func (r *Runner) Dispatch(ctx context.Context, ev invites.Received) (Message, Re
 	if !unknown.Empty() {
 		return m, unknown, nil
 	}
-	if reply, refused := c.refuse(); refused {
+	reply, refused := c.refuse()
+	if refused {
 		return m, reply, nil
 	}
-	reply, err := faultless(c.run(ctx, g))
+	err = c.prepare(ctx, g)
+	switch {
+	case err == nil && c.help:
+		reply = c.explained()
+	case err == nil:
+		if reply, err = c.form.run()(ctx, c); err == nil {
+			reply.Text = c.withMeant(reply.Text)
+		}
+	}
+	reply, err = faultless(reply, err)
 	return m, reply, err
 }
 
-// run reads the arguments of a command and carries it out.
-func (c *Call) run(ctx context.Context, g given) (Reply, error) {
-	if err := c.read(g); err != nil {
-		return Reply{}, err
+// prepare reads the arguments of a command, and looks people up unless help is asked for.
+func (c *Call) prepare(ctx context.Context, g given) error {
+	if err := c.read(g); err != nil || c.help {
+		return err
 	}
-	if c.help {
-		return c.explained(), nil
+	return c.recognize(ctx)
+}
+
+// withMeant puts the meaning of the arguments before a text, where they needed guessing.
+func (c *Call) withMeant(text Text) Text {
+	meant := c.meant()
+	if meant.Empty() {
+		return text
 	}
-	if err := c.recognize(ctx); err != nil {
-		return Reply{}, err
+	if !text.Empty() {
+		meant.Line().Append(text)
 	}
-	reply, err := c.form.run()(ctx, c)
-	if meant := c.meant(); err == nil && !meant.Empty() {
-		if !reply.Text.Empty() {
-			meant.Line().Append(reply.Text)
+	return meant
+}
+
+// maxTargets is how many people one command may name: no more fit into a message.
+const maxTargets = 5000
+
+// change runs a command for one action on some people.
+func change(action room.ActionType) func(context.Context, *Call) (Reply, error) {
+	return func(ctx context.Context, c *Call) (Reply, error) {
+		in, via, err := c.room(ctx, "room")
+		if err == nil && action == room.Invite {
+			err = whichRoom(ctx, c, in)
 		}
-		reply.Text = meant
+		if err != nil {
+			return Reply{}, err
+		}
+		req := requests.Request{
+			Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: action,
+			Room: in, Via: via, Targets: c.people("user"), Reason: c.text("reason"), AsBot: c.has("as-bot"),
+		}
+		if c.has("dry-run") {
+			return c.judge(ctx, req)
+		}
+		rows, err := c.Requests.Ask(ctx, req)
+		if err != nil {
+			return Reply{}, err
+		}
+		return c.retried(Outcome(rows, c.Clock.Now()), rows), nil
 	}
-	return reply, err
 }
 
 // faultless turns a fault into a reply, and so the refusal of a question about a room.
@@ -205,7 +242,7 @@ func faultless(reply Reply, err error) (Reply, error) {
 	return reply, err
 }
 
-// refuse answers a command from a sender without permission, and a command that arrived late.
+// refuse answers a command from a sender without permission, and a late command.
 func (c *Call) refuse() (reply Reply, refused bool) {
 	reply.Mention = true
 	switch {
@@ -222,7 +259,7 @@ func (c *Call) refuse() (reply Reply, refused bool) {
 	return reply, true
 }
 
-// unknown answers a word that is no command. Other bots share the prefix: behind the prefix alone, only a near miss gets an answer.
+// unknown answers an unknown command. Other bots share the prefix: behind the prefix alone, only a near miss gets an answer.
 func (r *Runner) unknown(g given) (reply Reply) {
 	near := r.near(g.name, g.mentioned)
 	if g.spaced {

@@ -62,3 +62,16 @@ func TestTableIsValid(t *testing.T) {
 		}
 	}
 }
+
+// usage is the command with all its parts as people type it.
+func (c *Command) usage(prefix string) string {
+	words := append([]string{prefix + c.Name}, usages(c.Before)...)
+	var parts []string
+	for _, p := range c.Parts {
+		parts = append(parts, strings.Join(append([]string{p.Name}, usages(p.Params)...), " "))
+	}
+	if parts != nil {
+		words = append(words, "["+strings.Join(parts, " | ")+"]")
+	}
+	return strings.Join(append(words, usages(c.Params)...), " ")
+}

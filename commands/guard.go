@@ -33,7 +33,7 @@ func (n Notices) GuardNotice(r guard.Report) *event.MessageEventContent {
 	return notice
 }
 
-// moment is when an event was sent, by its server's clock; empty where that is not known.
+// moment is when an event was sent, by its server's clock; empty where it is not known.
 func moment(at time.Time) string {
 	if at.IsZero() {
 		return ""

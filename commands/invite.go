@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"maunium.net/go/mautrix/id"
+
 	"usher/invites"
 	"usher/invites/requests"
 	"usher/policy"
@@ -22,42 +24,27 @@ func inviteCommand() Command {
 	}
 }
 
-// maxTargets is how many people one command may name: no more fit into a message.
-const maxTargets = 5000
-
-// change runs a command for one action on some people.
-func change(action room.ActionType) func(context.Context, *Call) (Reply, error) {
-	return func(ctx context.Context, c *Call) (Reply, error) {
-		in, via, err := c.room(ctx, "room")
-		if err != nil {
-			return Reply{}, err
-		}
-		req := requests.Request{
-			Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: action,
-			Room: in, Via: via, Targets: c.people("user"), Reason: c.text("reason"), AsBot: c.has("as-bot"),
-		}
-		if c.has("dry-run") {
-			return c.judge(ctx, req)
-		}
-		return c.ask(ctx, req)
+// whichRoom asks for the room of a command that names none, where the room was replaced.
+func whichRoom(ctx context.Context, c *Call, in id.RoomID) error {
+	if c.has("room") {
+		return nil
 	}
+	next, err := c.Judge.Reach.ReplacedBy(ctx, in, c.Message.Sender)
+	if err != nil || next == "" {
+		return err
+	}
+	return fault(room.Say("room.replaced", "here", in, "next", next))
 }
 
-// ask carries a request out and words its outcome.
-func (c *Call) ask(ctx context.Context, req requests.Request) (Reply, error) {
-	rows, err := c.Requests.Ask(ctx, req)
-	if err != nil {
-		return Reply{}, err
+// retried has the bot ask again to join a room to which it is invited already, if the command invites the bot there.
+func (c *Call) retried(reply Reply, rows []invites.Change) Reply {
+	for _, row := range rows {
+		if row.Target == c.Self.Bot && row.Code == string(policy.CodeAlready) && c.Chat.Retry(row.Room) {
+			reply.Text.Line()
+			reply.Text.Say("invite.again")
+		}
 	}
-	reply := Outcome(rows, c.Clock.Now())
-	invited := func(row invites.Change) bool {
-		return row.Target == c.Self.Bot && row.Code == string(policy.CodeAlready)
-	}
-	if slices.ContainsFunc(rows, invited) && c.Chat.Retry(req.Room) {
-		reply.Text.Line()
-		reply.Text.Say("invite.again")
-	}
-	return reply, nil
+	return reply
 }
 
 // judge words the decisions on a request, and does nothing.

@@ -40,5 +40,9 @@ func runJoin(ctx context.Context, c *Call) (Reply, error) {
 	if c.has("dry-run") {
 		return c.judge(ctx, req)
 	}
-	return c.ask(ctx, req)
+	rows, err := c.Requests.Ask(ctx, req)
+	if err != nil {
+		return Reply{}, err
+	}
+	return Outcome(rows, c.Clock.Now()), nil
 }

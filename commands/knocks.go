@@ -75,7 +75,7 @@ func (c *Call) listKnocks(ctx context.Context, accept bool) (reply Reply, err er
 	return reply, nil
 }
 
-// openKnocks returns the open knock cards of a room, and has the room shown those that were found to stand no more.
+// openKnocks returns the open knock cards of a room, and has the room shown the cards found to stand no more.
 func (c *Call) openKnocks(ctx context.Context, in id.RoomID) ([]invites.Card, error) {
 	open, closed, err := c.Cards.OpenKnocks(ctx, c.Message.Sender, in)
 	for _, card := range closed {

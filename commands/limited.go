@@ -9,7 +9,7 @@ import (
 // Limit tells whether a command may run, and, if not, whether its sender is to hear of it.
 type Limit func(ev invites.Received) (run, tell bool)
 
-// limited answers a command beyond its sender's limit. A command that has begun goes on.
+// limited answers a command beyond its sender's limit. A begun command goes on.
 func (c *Call) limited(ctx context.Context) (reply Reply, refused bool, err error) {
 	if c.Limit == nil {
 		return reply, false, nil

@@ -13,13 +13,13 @@ import (
 type link struct {
 	full    string // with its sigil; empty: the link has the form of a Matrix link but names no user and no room
 	via     []string
-	foreign bool // the host is none whose links are known: the identifier can be suggested, not taken
+	foreign bool // the host's links are not known: the identifier can be suggested, not taken
 }
 
 // matrixHost is the host of matrix.to links (https://spec.matrix.org/latest/appendices/#matrixto-navigation).
 const matrixHost = "matrix.to"
 
-// clientHosts are the hosts of clients whose links are read like those of matrix.to.
+// clientHosts are the hosts of clients with links read like the links of matrix.to.
 var clientHosts = []string{
 	"app.element.io", "develop.element.io", "staging.element.io", "riot.im", "app.schildi.chat", "app.cinny.in", "dev.cinny.in", "fluffychat.im",
 }
@@ -27,8 +27,8 @@ var clientHosts = []string{
 // clientPages are the words before the identifier in links of clients, such as https://app.element.io/#/room/!id.
 var clientPages = []string{"room", "rooms", "user", "home", "direct"}
 
-// readLink reads a link to a user, a room or an event, whose room it then names. ok is false for every other text.
-// The parts of a link are separated before they are decoded, so that an identifier may contain slashes.
+// readLink reads a link to a user, a room or an event; it names the room of an event. ok is false for every other text.
+// The parts of a link are separated before they are decoded, so an identifier may contain slashes.
 func readLink(text string) (l link, ok bool) {
 	text = strings.TrimPrefix(text, "web+")
 	if len(text) > len("matrix:") && strings.EqualFold(text[:len("matrix:")], "matrix:") {
@@ -96,8 +96,8 @@ func readURI(path string) (l link) {
 	return l
 }
 
-// leading decodes the parts of a path and returns the identifier that they begin with. The next part is an event or empty. An identifier
-// that was not encoded may contain slashes: it goes up to the part with its server.
+// leading decodes the parts of a path and returns the identifier at its beginning. The next part is an event or empty. An identifier
+// not encoded may contain slashes: it goes up to the part with its server.
 func leading(parts []string) string {
 	var full string
 	for i, part := range parts {
@@ -130,7 +130,8 @@ func vias(query string) []string {
 	return slices.DeleteFunc(values["via"], func(server string) bool { return !validServer(server) })
 }
 
-// validServer reports whether a server name follows the grammar (https://spec.matrix.org/latest/appendices/#server-name) and has no empty label.
+// validServer reports whether a server name follows the grammar (https://spec.matrix.org/latest/appendices/#server-name) and has no empty
+// label.
 func validServer(name string) bool {
 	host, port, hasPort := strings.Cut(name, ":")
 	if end := strings.IndexByte(name, ']'); strings.HasPrefix(name, "[") && end > 0 {

@@ -48,6 +48,9 @@ func showLists(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err err
 			continue
 		}
 		reply.Text.Line().Say("lists.row", "room", line.Room, "n", line.Rules)
+		if line.Replaced != "" {
+			reply.Text.Say("lists.replaced", "prefix", c.Prefix, "next", line.Replaced, "followed", line.Followed)
+		}
 	}
 	return reply, nil
 }
@@ -110,7 +113,7 @@ func unwatchList(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	return c.write(ctx, in, layer, room.Say("lists.unwatched"))
 }
 
-// watchedLists are the lists in force, with the lists of spaces: a room that adds its own keeps these.
+// watchedLists are the lists in force, with the lists of spaces: a room which adds lists of its own keeps the lists of the spaces.
 func watchedLists(ctx context.Context, c *Call, in id.RoomID) ([]string, error) {
 	p, err := c.Judge.Policies.Of(ctx, in, c.Message.Sender)
 	if err != nil || p == nil {

@@ -14,13 +14,13 @@ import (
 	"usher/room"
 )
 
-// People is the commands' port to the users whom the homeserver knows.
+// People is the commands' port to the users known to the homeserver.
 type People interface {
 	// Exists reports whether the homeserver has a user. It is called for users of the bot's own server only.
 	Exists(ctx context.Context, user id.UserID) (bool, error)
-	// Members returns the display names of the people in a room that the bot is in, by their ids.
+	// Members returns the display names of the people in a room joined by the bot, by their ids.
 	Members(ctx context.Context, in id.RoomID) (map[id.UserID]string, error)
-	// Author returns the sender of an event in a room that the bot is in.
+	// Author returns the sender of an event in a room joined by the bot.
 	Author(ctx context.Context, in id.RoomID, event id.EventID) (id.UserID, error)
 }
 
@@ -36,7 +36,7 @@ type existence struct {
 }
 
 // How long answers of the homeserver are believed, how many are kept, how many users are asked for at the same time, and how long the
-// questions of one command about users, and its requests that need other servers, may take.
+// questions of one command about users, and its requests to other servers, may take.
 const (
 	believeFound   = 10 * time.Minute
 	believeMissing = 20 * time.Second
@@ -53,11 +53,11 @@ type lookup struct {
 	clock invites.Clock
 	asker id.UserID
 	in    id.RoomID            // the room of the command
-	reply id.EventID           // the message that it replies to
+	reply id.EventID           // the message replied to
 	names map[id.UserID]string // of the people in the room, once they have been asked for
 }
 
-// recognize finds the people of the words that are names, and refuses people of the bot's own server who do not exist.
+// recognize finds the people behind the names in words, and refuses missing people of the bot's own server.
 func (c *Call) recognize(ctx context.Context) error {
 	l := &lookup{c.People, &c.directory, c.Self, c.Clock, c.asker, c.Message.Room, c.Message.ReplyTo, nil}
 	for _, p := range c.form.params() {
@@ -85,7 +85,7 @@ func (c *Call) recognize(ctx context.Context) error {
 	return nil
 }
 
-// personOf returns the person of a word that is a name or a reply, empty for every other word.
+// personOf returns the person of a name or a reply, empty for every other word.
 func (l *lookup) personOf(ctx context.Context, w word) (id.UserID, error) {
 	switch {
 	case w.reply:
@@ -98,7 +98,7 @@ func (l *lookup) personOf(ctx context.Context, w word) (id.UserID, error) {
 	return l.byName(ctx, w.text)
 }
 
-// author is the sender of the message that the command replies to, empty where that is the bot or can't be found.
+// author is the sender of the message replied to, empty where the sender is the bot or can't be found.
 func (l *lookup) author(ctx context.Context) id.UserID {
 	if l.People == nil {
 		return ""
@@ -110,7 +110,7 @@ func (l *lookup) author(ctx context.Context) id.UserID {
 	return author
 }
 
-// byName finds the one person who is meant by a name: the display name or the localpart of somebody in the room, or the localpart of
+// byName finds the one person meant by a name: the display name or the localpart of somebody in the room, or the localpart of
 // somebody on the asker's server. Where several people fit, or nobody does, the command is refused.
 func (l *lookup) byName(ctx context.Context, name string) (id.UserID, error) {
 	members, err := l.membersHere(ctx)
@@ -156,7 +156,7 @@ func tidy(name string) string {
 	return strings.Join(strings.Fields(name), " ")
 }
 
-// guess suggests the person in the room whose name is nearest to a mistyped one, also to one of several words.
+// guess suggests the person in the room with the name nearest to a mistyped one, also to one of several words.
 func (l *lookup) guess(name string, members map[id.UserID]string) room.Phrase {
 	users := map[string]id.UserID{}
 	for user, shown := range members {
@@ -180,8 +180,8 @@ func (l *lookup) guess(name string, members map[id.UserID]string) room.Phrase {
 	return room.Say("suggest", "name", users[found])
 }
 
-// allExist refuses users of the bot's own server whom the homeserver does not know. Only people of that server get the answer: for others
-// it would tell who has an account here. A homeserver that does not answer is believed to have them all.
+// allExist refuses users of the bot's own server unknown to the homeserver. Only people of the same server get the answer: for others
+// it would tell which accounts exist here. A homeserver which does not answer is believed to have them all.
 func (l *lookup) allExist(ctx context.Context, users []id.UserID) error {
 	var missing []id.UserID
 	ctx, cancel := context.WithTimeout(ctx, lookupsTake)
@@ -208,7 +208,7 @@ func (l *lookup) allExist(ctx context.Context, users []id.UserID) error {
 	return l.nobody(ctx, missing)
 }
 
-// nobody refuses a command that names people who do not exist.
+// nobody refuses a command with people missing on the server.
 func (l *lookup) nobody(ctx context.Context, missing []id.UserID) error {
 	named := missing[:min(len(missing), maxCandidates)]
 	p := room.Say("unknown.user", "n", len(missing), "users", strings.Join(texts(named), " "))
@@ -237,8 +237,8 @@ func (l *lookup) nobody(ctx context.Context, missing []id.UserID) error {
 	return fault(p)
 }
 
-// known reports whether a user exists. asked is false where that can't be asked: for users of other servers, by people of other servers,
-// and for users of bridges, whose names begin with "_" and who exist once they are needed.
+// known reports whether a user exists. asked is false where the bot can't ask: for users of other servers, by people of other servers,
+// and for users of bridges, which have names beginning with "_" and exist once they are needed.
 func (l *lookup) known(ctx context.Context, user id.UserID) (found, asked bool) {
 	domain := l.self.Domain
 	if l.People == nil || user.Homeserver() != domain || l.asker.Homeserver() != domain || strings.HasPrefix(user.Localpart(), "_") {
@@ -278,7 +278,7 @@ func (l *lookup) membersHere(ctx context.Context) (map[id.UserID]string, error) 
 	return names, err
 }
 
-// meant says whom the names in a command mean.
+// meant tells the users meant by the names in a command.
 func (c *Call) meant() (t Text) {
 	for _, name := range slices.Sorted(maps.Keys(c.persons)) {
 		if name != "" {

@@ -11,16 +11,16 @@ import (
 	"usher/exactjson"
 )
 
-// Message is the part of a room message that commands need.
+// Message is the part of a room message needed by commands.
 type Message struct {
 	Event  id.EventID
 	Room   id.RoomID
 	Sender id.UserID
 	Text   string     // words, with each pill replaced by the identifier it links to
 	Thread id.EventID // root of the thread it stands in, empty if none
-	// ReplyTo is the message that this one replies to, empty if none.
+	// ReplyTo is the message replied to, empty if none.
 	ReplyTo id.EventID
-	// Edits is the message that this one edits, empty if none.
+	// Edits is the edited message, empty if none.
 	Edits id.EventID
 	kind  string
 
@@ -78,12 +78,12 @@ func withoutQuote(body string) string {
 }
 
 // htmlText returns the words of an HTML message. A link to a Matrix identifier becomes the link's address: the
-// address counts, not the text of the link. The quote of a reply is left out. A text that begins with a quotation or with code begins with
-// its sign in plain text, so that a quoted command does not run.
+// address counts, not the text of the link. The quote of a reply is left out. A text beginning with a quotation or with code begins with
+// its sign in plain text, so a quoted command does not run.
 func htmlText(source string) string {
 	var out strings.Builder
 	tokens := html.NewTokenizer(strings.NewReader(source))
-	skip, link := 0, "" // link is the address of the Matrix link that is open
+	skip, link := 0, "" // link is the address of the open Matrix link
 	var label strings.Builder
 	for {
 		switch tokens.Next() {
@@ -131,7 +131,7 @@ func htmlText(source string) string {
 	}
 }
 
-// linkText is the address of a link. A link that shows another identifier than its own is written in Markdown, so that it is refused.
+// linkText is the address of a link. A link with another identifier in its text is written in Markdown, so it is refused.
 func linkText(label, address string) string {
 	if shown := misleading(label, address); shown != "" {
 		return "[" + peel(shown) + "](" + address + ")"

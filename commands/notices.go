@@ -5,6 +5,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/requests"
 	"usher/policy"
 	"usher/room"
 )
@@ -52,4 +53,17 @@ func (n Notices) Malformed(author id.UserID, fault policy.Malformed) *event.Mess
 	reply := Reply{Mention: true}
 	reply.Text.Tell(room.Say("policy.malformed", "author", author, "prefix", n.Prefix).Holding(fault.Phrase())).Reason(string(policy.CodeMalformed))
 	return reply.Notice(Message{Sender: author})
+}
+
+// Upgraded tells a room which policy counts in it since it replaces another. Its admins are called where they have to decide.
+func (n Notices) Upgraded(c requests.Carried) *event.MessageEventContent {
+	reply := Reply{}
+	if c.By != "" {
+		reply.Text.Say("policy.carried", "from", c.From, "by", c.By)
+		return reply.Notice(Message{})
+	}
+	reply.Text.Say("policy.not_carried", "from", c.From, "prefix", n.Prefix)
+	content := reply.Notice(Message{})
+	content.Mentions = &event.Mentions{UserIDs: c.Admins}
+	return content
 }

@@ -44,7 +44,7 @@ func users() Param {
 	return p
 }
 
-// guests are people who must exist, as far as that can be asked.
+// guests are people required to exist, as far as the bot can ask.
 func guests() Param {
 	p := users()
 	p.known = true

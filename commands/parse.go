@@ -29,7 +29,7 @@ type arguments struct {
 	reply   bool                 // the command replies to a message
 	data    bool                 // they came as data, not as text
 	help    bool                 // a flag asks for help
-	persons map[string]id.UserID // the people of words that are names
+	persons map[string]id.UserID // the people of names
 }
 
 // read reads the arguments, typed or structured.
@@ -290,8 +290,8 @@ func (c *Call) resolve(ctx context.Context, p place) (id.RoomID, []string, error
 	return r, append(p.via, via...), err
 }
 
-// elsewhere makes a request that may need another server, as the asker named it. All such requests of one command together take three
-// seconds at most. Where the server does not answer by then, the error is a fault that names the server: its lane waits no longer.
+// elsewhere makes a request which may need another server, as the asker named it. All such requests of one command together take three
+// seconds at most. Where the server does not answer by then, the error is a fault with the name of the server: its lane waits no longer.
 func elsewhere(ctx context.Context, c *Call, server string, request func(context.Context) error) error {
 	bounded, cancel := context.WithTimeout(ctx, lookupsTake)
 	defer cancel()
@@ -311,7 +311,7 @@ func elsewhere(ctx context.Context, c *Call, server string, request func(context
 	return fault(room.Say("unreachable.server", "server", silent))
 }
 
-// joinedRoom resolves the argument "room". The asker must be in that room.
+// joinedRoom resolves the argument "room". The asker must be in the room.
 func (c *Call) joinedRoom(ctx context.Context) (id.RoomID, error) {
 	in, _, err := c.room(ctx, "room")
 	if err == nil && in != c.Message.Room {

@@ -58,7 +58,7 @@ func runPending(ctx context.Context, c *Call) (Reply, error) {
 	return reply, nil
 }
 
-// Reminder is the content of the notice about invitations that expire soon. It mentions their inviters.
+// Reminder is the content of the notice about invitations soon to expire. It mentions their inviters.
 func Reminder(entries []invites.Invitation, rule invites.ExpiryRule, now time.Time) *event.MessageEventContent {
 	var reply Reply
 	inviters := []id.UserID{}

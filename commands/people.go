@@ -10,7 +10,7 @@ import (
 	"usher/room"
 )
 
-// Words that people write around names and that mean nothing by themselves.
+// Words written around names, without a meaning of their own.
 var (
 	// joining words stand between two people.
 	joining = []string{
@@ -21,7 +21,7 @@ var (
 		"to", "in", "into", "at", "@", "->", "→", "=>", "the", "room", "channel", "chat", "nach", "zu", "zum", "zur", "ins", "im", "den", "dem", "der", "raum", "kanal",
 		"à", "dans", "au", "le", "la", "salon", "a", "al", "en", "el", "sala", "naar", "kamer", "till", "в",
 	}
-	// prepositions are the words of these that make a single word after them a room.
+	// prepositions are the words among these after which a single word is a room.
 	prepositions = []string{"to", "in", "into", "->", "→", "=>", "room", "channel", "nach", "zum", "zur", "ins", "im", "raum", "kanal", "dans", "au", "naar", "till", "в"}
 	// before stand before the first person.
 	before = []string{"user", "users", "member", "person", "people", "please", "pls", "bitte", "nutzer", "benutzer", "the", "with", "mit", "von", "by", "for", "für"}
@@ -60,7 +60,7 @@ func fillers(words []word, list []string, c class, asker id.UserID) int {
 // people collects the words of one parameter of people.
 type people struct {
 	asker id.UserID
-	stops []string // words that begin the next parameter
+	stops []string // words at the beginning of the next parameter
 	taken []word
 	words []word // not yet read
 	list  bool   // each person stands behind a list mark
@@ -243,13 +243,13 @@ func (f form) freeRoom() (p Param, prose, ok bool) {
 	return p, prose, rooms == 1
 }
 
-// plain refuses a reason with a word that was meant for something else: a person or a room left over, a flag without its dashes, a room
+// plain refuses a reason with a word meant for something else: a person or a room left over, a flag without its dashes, a room
 // without its sigil.
 func (a *arguments) plain(words []word) error {
 	if len(words) == 1 && words[0].quoted && words[0].class(a.asker) == classText {
 		return nil
 	}
-	flags := map[string]string{} // names by the words that people may mean by them
+	flags := map[string]string{} // names by the words used for them
 	for _, p := range a.form.params() {
 		if p.class == classFlag && strings.Contains(p.Key, "-") {
 			flags[p.Key], flags[strings.ReplaceAll(p.Key, "-", "")] = p.Key, p.Key
@@ -277,7 +277,7 @@ func (a *arguments) plain(words []word) error {
 	return a.towardRoom(words)
 }
 
-// towardRoom refuses a reason that consists of a preposition and a single name, such as "to lobby".
+// towardRoom refuses a reason of only a preposition and a single name, such as "to lobby".
 func (a *arguments) towardRoom(words []word) error {
 	n := 0
 	for n < len(words) && words[n].is(toward) && !words[n].quoted {
@@ -293,7 +293,7 @@ func (a *arguments) towardRoom(words []word) error {
 	return a.usage(room.Sentences(p, room.Say("usage.quote")))
 }
 
-// noRoom refuses a word that is no room, with a guess.
+// noRoom refuses a word which names no room, with a guess.
 func (a *arguments) noRoom(w word) error {
 	r := w.read(a.asker)
 	if !r.wrong.Empty() {

@@ -105,7 +105,7 @@ func showPolicy(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err er
 	return reply, nil
 }
 
-// policyFields lists the fields of a policy, or those whose path contains a word.
+// policyFields lists the fields of a policy, or the fields with a word in their path.
 func policyFields(_ context.Context, c *Call, _ id.RoomID) (reply Reply, err error) {
 	part := strings.ToLower(c.text("part"))
 	reply.Text.Say("policy.fields")
@@ -126,7 +126,7 @@ func policyFields(_ context.Context, c *Call, _ id.RoomID) (reply Reply, err err
 	return reply, nil
 }
 
-// noField refuses the path of a field that does not exist.
+// noField refuses the path of an unknown field.
 func noField(path string) error {
 	var known []string
 	for _, f := range policy.Fields() {

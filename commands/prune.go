@@ -63,7 +63,7 @@ func runPrune(ctx context.Context, c *Call) (reply Reply, err error) {
 	return reply, err
 }
 
-// pruneCard asks for a confirmation, and lists the invitations that would stay, with reasons. If all would stay, nothing is
+// pruneCard asks for a confirmation, and lists the invitations to stay, with reasons. If all would stay, nothing is
 // asked. Unknown verdicts are decided after the confirmation.
 func pruneCard(judged []judge.Judgement, more bool) Reply {
 	var goes []id.UserID
@@ -94,7 +94,7 @@ func pruneCard(judged []judge.Judgement, more bool) Reply {
 	return reply
 }
 
-// tellStays lists the invitations that would stay, each reason once.
+// tellStays lists the invitations to stay, each reason once.
 func tellStays(t *Text, stays []judge.Judgement) {
 	var reasons []string
 	whose := map[string][]judge.Judgement{}

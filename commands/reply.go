@@ -93,7 +93,7 @@ func (t *Text) in(lang string) *message {
 	return m
 }
 
-// message is a text as it is sent: as plain text and as HTML. All that is added is escaped.
+// message is a text as it is sent: as plain text and as HTML. Every added text is escaped.
 type message struct {
 	voice       *words.Voice
 	plain, html []byte
@@ -177,7 +177,7 @@ func sent(s string) (n int) {
 // Say adds words. They may come from people.
 const maxText = 1000
 
-// visible makes a text safe to show: it spells out characters that hide or reorder others, "@room" can't ring a bell, and a
+// visible makes a text safe to show: it spells out characters which hide or reorder others, "@room" can't ring a bell, and a
 // long text is cut.
 func visible(s string) string {
 	if len(s) > maxText {
@@ -215,7 +215,7 @@ func (r Reply) Notice(m Message) *event.MessageEventContent {
 	return c
 }
 
-// shown is the event that clients show for the message: of an edit, the edited one.
+// shown is the event shown by clients for the message: of an edit, the edited one.
 func (m Message) shown() id.EventID {
 	if m.Edits != "" {
 		return m.Edits

@@ -12,12 +12,12 @@ type word struct {
 	raw    string // as typed
 	quoted bool
 	comma  bool   // a comma or a semicolon stands behind it
-	shows  string // the text of a link, where that is an identifier too
+	shows  string // the text of a link, where it is an identifier too
 	name   bool   // it stands where a person is expected, and is no identifier
-	reply  bool   // it stands for the author of the message that the command replies to
+	reply  bool   // it stands for the author of the message replied to
 }
 
-// quotes are the pairs of quotes that hold words together.
+// quotes are the pairs of quotes around words.
 var quotes = [...][2]string{
 	{`"`, `"`}, {"“", "”"}, {"„", "“"}, {"„", "”"}, {"„", `"`}, {"”", "”"}, {"«", "»"}, {"»", "«"}, {"‹", "›"}, {"›", "‹"}, {"‘", "’"}, {"‚", "‘"}, {"‚", "’"},
 	{"'", "'"}, {"「", "」"}, {"『", "』"}, {"《", "》"}, {"＂", "＂"},
@@ -119,7 +119,7 @@ func markdownLink(s string) (w word, rest string, ok bool) {
 	return word{text: address, raw: raw, comma: endsInComma(raw), shows: misleading(label, address)}, behind, true
 }
 
-// misleading returns the text of a link if that is an identifier other than the one it links to.
+// misleading returns the text of a link if the text is another identifier than the link's own.
 func misleading(label, address string) string {
 	shown := word{text: label}.read("")
 	if shown.class == classText || shown.bare {
@@ -140,7 +140,7 @@ func endsInComma(s string) bool {
 	return strings.ContainsRune(",;，、；", last)
 }
 
-// apart splits what people write without spaces: identifiers and numbers with a comma or another sign between them.
+// apart splits text written without spaces: identifiers and numbers with a comma or another sign between them.
 func apart(s string) (parts []string) {
 	isLink, numbers := strings.Contains(s, "/#/") || strings.HasPrefix(s, "matrix:"), isNumbers(s)
 	start := 0
@@ -180,8 +180,8 @@ var wrappers = append([][2]string{
 // maxPeels bounds the layers around an identifier.
 const maxPeels = 8
 
-// peel removes what stands around an identifier and is no part of it: brackets, quotes, list marks, the punctuation of a sentence, invisible
-// characters that programs add when they copy.
+// peel removes the signs around an identifier: brackets, quotes, list marks, the punctuation of a sentence, invisible
+// characters added by programs when they copy.
 func peel(s string) string {
 	for range maxPeels {
 		before := s

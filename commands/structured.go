@@ -71,7 +71,7 @@ func (a *arguments) take(s *structured) error {
 		if !ok || len(words) == 0 && !p.Optional {
 			return a.usage(room.Say("usage.type", "argument", p.Key))
 		}
-		if len(words) == 0 { // a flag that is off
+		if len(words) == 0 { // a flag set to off
 			continue
 		}
 		if err := a.set(p, words); err != nil {
@@ -115,7 +115,7 @@ func (p Param) decode(v exactjson.Value) (words []word, ok bool) {
 	return words, true
 }
 
-// typed returns one value as text. Identifiers must be complete: the tolerance towards people who type does not serve clients.
+// typed returns one value as text. Identifiers must be complete: the tolerance towards typing people does not serve clients.
 func (p Param) typed(v exactjson.Value) (text string, ok bool) {
 	switch text, isText := v.Str(); p.class {
 	case classNumber:
@@ -134,7 +134,7 @@ func (p Param) typed(v exactjson.Value) (text string, ok bool) {
 	}
 }
 
-// roomValue reads a room id with the servers that know the room, and writes it as a link.
+// roomValue reads a room id with the servers in the room, and writes it as a link.
 func roomValue(v exactjson.Value) (link string, ok bool) {
 	via, valid := v.Get("via").Texts()
 	if v.Get("via").Exists() && !valid {

@@ -25,7 +25,7 @@ type Command struct {
 	Name    string
 	Aliases []string
 	Words   []string // other words for it, which no other bot has: answered with a suggestion
-	Loose   []string // other words for it: suggested to people who address the bot
+	Loose   []string // other words for it: suggested to people addressing the bot
 	See     []string // commands to read about next
 	Level   Level    // the lowest level with permission
 	Before  []Param  // parameters before the name of a part
@@ -79,7 +79,7 @@ func (f form) name() string {
 	return f.Name + " " + f.part.Name
 }
 
-// about says in one sentence what the form is for. Its key is "command." with the names of the command and of its part.
+// about tells the purpose of the form in one sentence. Its key is "command." with the names of the command and of its part.
 func (f form) about() room.Phrase {
 	key := "command." + f.Name
 	if f.part != nil {
@@ -121,19 +121,6 @@ func (f form) usage(prefix string) string {
 	return strings.Join(append(words, usages(f.after())...), " ")
 }
 
-// usage is the command with all its parts as people type it.
-func (c *Command) usage(prefix string) string {
-	words := append([]string{prefix + c.Name}, usages(c.Before)...)
-	var parts []string
-	for _, p := range c.Parts {
-		parts = append(parts, strings.Join(append([]string{p.Name}, usages(p.Params)...), " "))
-	}
-	if parts != nil {
-		words = append(words, "["+strings.Join(parts, " | ")+"]")
-	}
-	return strings.Join(append(words, usages(c.Params)...), " ")
-}
-
 // partOf finds the part by the first words, and returns the words behind its name.
 func (c *Command) partOf(words []word) (form, []word) {
 	for i, p := range c.Parts {
@@ -145,7 +132,7 @@ func (c *Command) partOf(words []word) (form, []word) {
 	return form{c, nil}, words
 }
 
-// index is Table by the words that people use.
+// index is Table by the words of its commands.
 type index struct {
 	named map[string]*Command // by name and alias
 	words map[string]string   // names by other words, which no other bot has
@@ -176,18 +163,8 @@ func (r *Runner) index() *index {
 // find looks a command up by its name or an alias.
 func (r *Runner) find(name string) *Command { return r.index().named[name] }
 
-// names lists the commands of a level.
-func (r *Runner) names(l Level) (list []string) {
-	for _, c := range Table() {
-		if c.Level <= l {
-			list = append(list, c.Name)
-		}
-	}
-	return list
-}
-
-// Known reports whether a word behind the prefix may concern the bot: it is the name of a command, or nearly one, or the bot's own. The intake
-// drops messages that begin with the prefix and another word.
+// Known reports whether a word behind the prefix may concern the bot: it is the name of a command, or nearly one, or the bot's own. The
+// intake drops messages beginning with the prefix and another word.
 func (r *Runner) Known(name string) bool {
 	name = commandName(name)
 	return r.find(name) != nil || name == strings.ToLower(r.Self.Bot.Localpart()) || r.near(name, false) != ""
@@ -196,7 +173,7 @@ func (r *Runner) Known(name string) bool {
 // commandName is a word as commands are named: without the punctuation of a sentence, in lower case.
 func commandName(word string) string { return strings.ToLower(strings.TrimRight(word, ".,:;!?…")) }
 
-// near finds the command that a word nearly is. A person who addresses the bot gets a guess by looser rules: behind the prefix alone, the
+// near finds the command closest to a word. A person addressing the bot gets a guess by looser rules: behind the prefix alone, the
 // word may be another bot's.
 func (r *Runner) near(name string, addressed bool) string {
 	known := r.index()
@@ -217,5 +194,5 @@ func (r *Runner) near(name string, addressed bool) string {
 	return found
 }
 
-// otherBots are commands of other bots that are nearly one of ours.
+// otherBots are commands of other bots, close to one of ours.
 var otherBots = []string{"quote", "quotes", "pong", "poll", "pin", "pins", "free", "state", "start", "list", "status", "who", "coin", "king", "sing"}

@@ -32,6 +32,9 @@ func runWhy(ctx context.Context, c *Call) (Reply, error) {
 		action = room.ActionType(strings.ToLower(c.text("action")))
 	}
 	in, err := c.joinedRoom(ctx)
+	if err == nil && action == room.Invite {
+		err = whichRoom(ctx, c, in)
+	}
 	if err != nil {
 		return Reply{}, err
 	}

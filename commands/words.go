@@ -103,7 +103,7 @@ func (w word) read(asker id.UserID) reading {
 	return r
 }
 
-// maxWord is the length in bytes of the longest word that can be a link.
+// maxWord is the length in bytes of the longest possible link.
 const maxWord = 2048
 
 // Forms of identifiers without their sigil.
@@ -114,7 +114,7 @@ var (
 	topLevel = regexp.MustCompile(`\.[A-Za-z-]{2,}(?::[0-9]+)?$`)
 )
 
-// readTyped reads an identifier that is no link.
+// readTyped reads an identifier outside of a link.
 func readTyped(core string, asker id.UserID) reading {
 	if core == "" {
 		return reading{}
@@ -235,7 +235,7 @@ func readAlias(full string, asker id.UserID) reading {
 // maxID is the length of an identifier in bytes (https://spec.matrix.org/latest/appendices/#common-identifier-format).
 const maxID = 255
 
-// noUser refuses a text that can be no user id, and suggests one if a guess is given.
+// noUser refuses a text unfit for a user id, and suggests one if a guess is given.
 func noUser(text, guess string) room.Phrase {
 	p := room.Say("no.user", "text", text)
 	if guess == "" {

@@ -1,8 +1,8 @@
-// Package events is the table of event types that Usher works with. Each row says for one kind of event when the intake keeps it in the
+// Package events is the table of the event types used by Usher. Each row says for one kind of event when the intake keeps it in the
 // inbox, which handler gets it, whether an encrypted event may turn out to be one, and which caches it invalidates.
 //
-// The intake asks Find for each event of a transaction. The bot asks Route for each event that leaves the inbox, and switches on the
-// handler once. An event type without a row matters to nobody: the intake only tells the state cache that it changed.
+// The intake asks Find for each event of a transaction. The bot asks Route for each event from the inbox, and switches on the
+// handler once. An event type without a row matters to nobody: the intake only tells the state cache of the change.
 //
 // To add an event type, add a row, and a handler if none fits. This package holds no logic of any handler.
 package events
@@ -41,27 +41,27 @@ const (
 	Nobody     Handler = iota
 	ToCommands         // runs a command
 	ToCards            // counts a vote on a card
-	ToRedacted         // looks at the card, or the vote on one, that was redacted
+	ToRedacted         // looks at the redacted card, or the redacted vote on a card
 	ToOwn              // follows the memberships of the bot
 	ToKnocks           // answers a knock
 	ToGuard            // defends the room
 	ToLevels           // looks at the power levels of a guarded or claimed room
 	ToPolicy           // reads a policy again
-	ToSpaces           // looks at the policies that a room inherits
+	ToSpaces           // looks at the policies inherited by a room
 	ToFollow           // follows a room to its successor
-	ToReread           // looks at a room anew after an event that can't be read
+	ToReread           // looks at a room anew after an unreadable event
 )
 
-// Unreadable is the type of the events that the intake itself puts into the inbox where it can't tell which state of a room has changed.
-// The room is empty where not even that is known. The stream's events of this type are ignored.
+// Unreadable is the type of the events put into the inbox by the intake itself where it can't tell which state of a room has changed.
+// The room is empty where not even the room is known. The stream's events of this type are ignored.
 const Unreadable = "chat.usher.unreadable"
 
 // Caches is a set of caches.
 type Caches uint8
 
-// The caches that an event may invalidate, besides the state cache, which every state event does.
+// The caches which an event may invalidate, besides the state cache, which every state event invalidates.
 const (
-	Keys  Caches = 1 << iota // users who have the keys of the bot's encrypted events
+	Keys  Caches = 1 << iota // users with the keys of the bot's encrypted events
 	Rules                    // rules of expiry, which rooms inherit
 	Power                    // power levels, by which the bot may advertise its commands
 )
@@ -80,7 +80,7 @@ type Row struct {
 	Invalidates Caches
 }
 
-// table lists all kinds of events. The first row that fits an event counts.
+// table lists all kinds of events. The first row fitting an event counts.
 var table = []Row{
 	{Type: room.TypeMessage, Keep: IfAddressed, Handler: ToCommands, Opens: true},
 	{Type: room.TypeEncrypted, Keep: IfSecret},
@@ -146,7 +146,7 @@ func Route(ev invites.Received, bot id.UserID) Row {
 	return Find(e, bot)
 }
 
-// Invalidated returns the caches that a change of a piece of state invalidates.
+// Invalidated returns the caches invalidated by a change of a piece of state.
 func Invalidated(k room.Key) (caches Caches) {
 	for i := range table {
 		if r := table[i]; r.Type == k.Type && r.State && (!r.EmptyKey || k.StateKey == "") {

@@ -4,16 +4,16 @@
 // Three rules hold for every function here:
 //
 //   - Keys are compared byte by byte, after their escapes are decoded.
-//   - An object that has a key twice has no value for that key: Find returns nil, Parse fails.
-//   - Text that is no JSON (RFC 8259), or no UTF-8, has no values. Depth does not matter: nothing here recurses.
+//   - An object with a key twice has no value for the key: Find returns nil, Parse fails.
+//   - Text other than JSON (RFC 8259), or in invalid UTF-8, has no values. Depth does not matter: nothing here recurses.
 //
 // There are three ways to read:
 //
-//   - Get and Text look up one value by its path, for example Text(event, "content", "membership"). Find returns the bytes of that
+//   - Get and Text look up one value by its path, for example Text(event, "content", "membership"). Find returns the bytes of the
 //     value, Items and Members iterate over an array or an object. They copy nothing except the value.
 //   - Parse builds a tree of Values in one pass and tells whether canonical JSON can hold it. Package room checks events with it.
 //   - Walk and the Skip functions scan a text in place, with indexes into it. The intake takes transactions apart with them, and
-//     SkipBalanced finds the end of an event that is malformed, so that the event after it can be read.
+//     SkipBalanced finds the end of a malformed event, so the event after it can be read.
 //
 // This package knows nothing of Matrix events.
 package exactjson

@@ -59,7 +59,7 @@ func Items(raw []byte, path ...string) iter.Seq[[]byte] {
 	}
 }
 
-// Members iterates over the object at a path of keys, in the order written, a key that is there twice included. The bytes of a value
+// Members iterates over the object at a path of keys, in the order written, including a key present twice. The bytes of a value
 // are part of raw.
 func Members(raw []byte, path ...string) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
@@ -74,7 +74,7 @@ func Members(raw []byte, path ...string) iter.Seq2[string, []byte] {
 	}
 }
 
-// Set returns the object raw with the value at a path of keys replaced or added, and all else as it was. Along the path, values that
+// Set returns the object raw with the value at a path of keys replaced or added, and all else as it was. Along the path, values which
 // are no objects are replaced by objects. It returns nil where raw is no object or a key of the path is there twice.
 func Set(raw, value []byte, path ...string) []byte {
 	if raw = Find(raw); !IsObject(raw) {

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Parse reads a JSON value that fills all of raw. ok is false on a syntax error, on bytes that are no UTF-8, and where an object has
-// a key twice. canonical is false where canonical JSON can't hold the value, so that no event in room versions 6 and up has it: a
-// number that is no integer of at most 53 bits, or half of a surrogate pair
+// Parse reads a JSON value which fills all of raw. ok is false on a syntax error, on invalid UTF-8, and where an object has
+// a key twice. canonical is false where canonical JSON can't hold the value, so no event in room versions 6 and up has it: a
+// number other than an integer of at most 53 bits, or half of a surrogate pair
 // (https://spec.matrix.org/latest/appendices/#canonical-json).
 func Parse(raw []byte) (v Value, canonical, ok bool) {
 	// At most as many members as there are commas wait for their object to end, so the stack rarely grows.
@@ -25,12 +25,12 @@ type parser struct {
 	b         []byte
 	s         string // the same text, which the values share
 	canonical bool
-	key       string   // of the value that comes next
-	done      []Member // values that are complete, whose object or array is not
+	key       string   // of the next value
+	done      []Member // complete values of an incomplete object or array
 	open      []level
 }
 
-// level is an object or array that is open.
+// level is an open object or array.
 type level struct {
 	kind  Kind
 	key   string
@@ -70,7 +70,7 @@ func (p *parser) value(i int) int {
 	return i
 }
 
-// ends closes the objects and arrays that end at b[i], and returns the index of the next value, or after the last one.
+// ends closes the objects and arrays ending at b[i], and returns the index of the next value, or after the last one.
 func (p *parser) ends(i int) int {
 	for len(p.open) > 0 {
 		top := &p.open[len(p.open)-1]
@@ -98,7 +98,7 @@ func (p *parser) ends(i int) int {
 	return i
 }
 
-// begin reads the key of the next value, if that is in an object, and returns the index of the value.
+// begin reads the key of the next value, if the value is in an object, and returns the index of the value.
 func (p *parser) begin(in Kind, i int) int {
 	p.key = ""
 	if in == Array {
@@ -128,7 +128,7 @@ func (p *parser) close(end int) (ok bool) {
 	return ok
 }
 
-// kindOf returns the kind of the value that begins with c.
+// kindOf returns the kind of the value beginning with c.
 func kindOf(c byte) Kind {
 	switch c {
 	case '{':

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// Bad is the index that the functions below return for malformed text.
+// Bad is the index returned by the functions below for malformed text.
 const Bad = -1
 
 // Valid reports whether b is exactly one JSON value in valid UTF-8.
@@ -16,7 +16,7 @@ func Valid(b []byte) bool {
 	return i != Bad && SkipSpace(b, i) == len(b)
 }
 
-// SkipSpace returns the index of the first byte from b[i] on that is not white space.
+// SkipSpace returns the index of the first byte from b[i] on other than white space.
 func SkipSpace(b []byte, i int) int {
 	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
 		i++
@@ -87,7 +87,7 @@ func SkipContainer(b []byte, i int) int {
 	}
 }
 
-// SkipKey returns the index after the object key at b[i], and that of the value that follows, or Bad.
+// SkipKey returns the index after the object key at b[i], and the index of the value after it, or Bad.
 func SkipKey(b []byte, i int) (end, value int) {
 	if i >= len(b) || b[i] != '"' {
 		return Bad, Bad
@@ -163,7 +163,7 @@ func skipDigits(b []byte, i int) int {
 	return i
 }
 
-// SkipString returns the index after the string whose opening quote is b[i], or Bad.
+// SkipString returns the index after the string with the opening quote b[i], or Bad.
 func SkipString(b []byte, i int) int {
 	i++
 	for {
@@ -199,7 +199,7 @@ func SkipString(b []byte, i int) int {
 	}
 }
 
-// special sets the high bit of each byte of a word that needs a closer look in a string: a quote, a backslash, a control character
+// special sets the high bit of each byte of a word in need of a closer look in a string: a quote, a backslash, a control character
 // or a byte beyond ASCII. The lowest bit set is right, higher bits may be wrong.
 func special(word uint64) uint64 {
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
@@ -224,7 +224,7 @@ func skipEscape(b []byte, i int) int {
 }
 
 // SkipBalanced returns the index after the value at b[i] by counting quotes and brackets, or Bad where they don't match. It finds the
-// end of a value that SkipValue rejects.
+// end of a value rejected by SkipValue.
 func SkipBalanced(b []byte, i int) int {
 	depth := 0
 	for i = SkipSpace(b, i); i < len(b); i++ {
@@ -300,7 +300,7 @@ func WalkArray(b []byte, i int, item func(i int) int) int {
 	}
 }
 
-// next reads the comma before the next item, or the bracket that closes the object or array, and returns the index after either.
+// next reads the comma before the next item, or the closing bracket of the object or array, and returns the index after either.
 func next(b []byte, i int, bracket byte) (after int, closed bool) {
 	i = SkipSpace(b, i)
 	switch {

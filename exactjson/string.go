@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// Unquote decodes a JSON string that a scan has accepted. ok is false for any other value, for a string with NUL and for one with an
+// Unquote decodes a JSON string accepted by a scan. ok is false for any other value, for a string with NUL and for one with an
 // escaped half of a surrogate pair: no Matrix identifier has either, and databases disagree on how to store them.
 func Unquote(quoted []byte) (s string, ok bool) {
 	if len(quoted) < 2 || quoted[0] != '"' {
@@ -101,7 +101,7 @@ func wholePairs(s string) bool {
 	}
 }
 
-// AppendQuoted appends a JSON string with the escapes that canonical JSON asks for, and no others
+// AppendQuoted appends a JSON string with the escapes of canonical JSON, and no others
 // (https://spec.matrix.org/latest/appendices/#canonical-json).
 func AppendQuoted(out []byte, s string) []byte {
 	out = append(out, '"')

@@ -5,7 +5,7 @@ import "strconv"
 // Kind is the kind of a JSON value.
 type Kind uint8
 
-// The kinds. None is the kind of a value that is not there.
+// The kinds. None is the kind of an absent value.
 const (
 	None Kind = iota
 	Null
@@ -17,7 +17,7 @@ const (
 	Object
 )
 
-// Value is one JSON value as a tree. The zero Value, of kind None, stands for a value that is not there.
+// Value is one JSON value as a tree. The zero Value, of kind None, stands for an absent value.
 type Value struct {
 	Kind  Kind
 	Raw   string   // the value as it was written, without space around it
@@ -96,7 +96,7 @@ func (v Value) Int() int64 {
 // largeObject is the number of members from which on an object gets an index.
 const largeObject = 16
 
-// index finds the members of a large object by key. It is nil for a small object, whose members are searched in turn.
+// index finds the members of a large object by key. It is nil for a small object: its members are searched in turn.
 type index map[string]int32
 
 // newIndex indexes members. ok is false if a key is there twice.
@@ -118,7 +118,7 @@ func newIndex(items []Member) (x index, ok bool) {
 	return x, len(x) == len(items)
 }
 
-// find returns the index of a key in the members that x was made of, or -1.
+// find returns the index of a key in the members behind x, or -1.
 func (x index) find(items []Member, key string) int {
 	if x != nil {
 		if i, ok := x[key]; ok {

@@ -50,8 +50,8 @@ func (c *Client) join(ctx context.Context, roomOrAlias string, via []string, as 
 	return joined, shows(joined.String(), err)
 }
 
-// change makes one membership change other than a join.
-func (c *Client) change(ctx context.Context, e invites.Effect) error {
+// change is the request of a membership change other than a join.
+func (c *Client) change(e invites.Effect) (request, error) {
 	target, remote := e.Target, ""
 	switch e.Action {
 	case room.Invite:
@@ -60,13 +60,12 @@ func (c *Client) change(ctx context.Context, e invites.Effect) error {
 	case room.Leave:
 		target = "" // it is the performer
 	default:
-		return &invites.ActError{Class: invites.ClassRefused, Err: errors.New("no membership change: " + string(e.Action))}
+		return request{}, &invites.ActError{Class: invites.ClassRefused, Err: errors.New("no membership change: " + string(e.Action))}
 	}
-	_, err := c.do(ctx, request{
+	return request{
 		name: string(e.Action), remote: remote, actor: e.Actor, as: e.Performer, method: http.MethodPost, path: path("v3", "rooms", e.Room, string(e.Action)),
 		body: withReason(cmp.Or(e.Reason, words.For("").Text(e.Because)), target),
-	})
-	return err
+	}, nil
 }
 
 // Send sends an event as the bot. txn makes it idempotent: the same one again returns the event already sent
@@ -121,4 +120,33 @@ func withReason(reason string, target id.UserID) map[string]string {
 		body["user_id"] = target.String()
 	}
 	return body
+}
+
+// Bounds of the annotations of one event that are read.
+const (
+	annotationPages = 5
+	annotationPage  = "100"
+)
+
+// Annotations returns the last annotations of an event, the oldest first (https://spec.matrix.org/latest/client-server-api/#relationships-api).
+func (c *Client) Annotations(ctx context.Context, r id.RoomID, event id.EventID) (list []json.RawMessage, err error) {
+	from := ""
+	for range annotationPages {
+		query := url.Values{"limit": {annotationPage}, "dir": {"b"}}
+		if from != "" {
+			query.Set("from", from)
+		}
+		body, err := c.do(ctx, request{name: "relations", method: http.MethodGet, path: path("v1", "rooms", r, "relations", event, "m.annotation"), query: query})
+		if err != nil {
+			return nil, err
+		}
+		for raw := range exactjson.Items(body, "chunk") {
+			list = append(list, raw)
+		}
+		if from = exactjson.Text(body, "next_batch"); from == "" {
+			break
+		}
+	}
+	slices.Reverse(list)
+	return list, nil
 }

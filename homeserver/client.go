@@ -1,6 +1,7 @@
 package homeserver
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -143,50 +144,38 @@ type request struct {
 	reader      mautrix.ClientResponseHandler // nil: the whole answer, which must be valid JSON
 }
 
-// do makes one request and returns the body of a 2xx answer.
-func (c *connection) do(ctx context.Context, r request) ([]byte, error) {
-	raw := c.bot
-	if r.as == "" {
-		r.as = c.user
-	}
-	if r.as != c.user {
-		if !c.CanAssert(r.as) {
-			return nil, &invites.ActError{Class: invites.ClassRefused, Err: fmt.Errorf("%s can't be asserted", r.as)}
-		}
-		raw = c.puppet
-	}
+// clientFor returns the client to make a request with.
+func (c *connection) clientFor(r request) (*mautrix.Client, error) {
 	switch {
-	case r.puppet:
-		raw = c.puppet
+	case r.as != c.user && !c.CanAssert(r.as):
+		return nil, &invites.ActError{Class: invites.ClassRefused, Err: fmt.Errorf("%s can't be asserted", r.as)}
 	case r.open:
-		raw = c.anybody
+		return c.anybody, nil
+	case r.puppet || r.as != c.user:
+		return c.puppet, nil
 	}
-	free := r.open || r.name == "whoami" // asked whatever the homeserver thinks of the token
-	if !free && c.standingOf(raw).refused.Load() {
-		return nil, &invites.ActError{Class: invites.ClassStopped, Code: mautrix.MUnknownToken.ErrCode, Err: errNotAsked}
-	}
-	body, err := c.ask(ctx, raw, r)
-	if !free && invites.Stopped(err) {
-		c.judge(ctx, raw)
-	}
-	return body, err
+	return c.bot, nil
 }
 
-// ask makes the request itself.
-func (c *connection) ask(ctx context.Context, raw *mautrix.Client, r request) ([]byte, error) {
+// do makes one request and returns the body of a 2xx answer.
+func (c *connection) do(ctx context.Context, r request) (body []byte, err error) {
+	r.as = cmp.Or(r.as, c.user)
+	raw, err := c.clientFor(r)
+	if err != nil {
+		return nil, err
+	}
+	if r.name != "whoami" && !r.open { // asked for whatever the homeserver thinks of the token
+		if c.standingOf(raw).refused.Load() {
+			return nil, &invites.ActError{Class: invites.ClassStopped, Code: mautrix.MUnknownToken.ErrCode, Err: errNotAsked}
+		}
+		defer func() {
+			if invites.Stopped(err) {
+				c.judge(ctx, raw)
+			}
+		}()
+	}
 	deadline, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	full := mautrix.FullRequest{
-		Method:       r.method,
-		URL:          raw.BuildURLWithFullQuery(r.below(), r.asserted),
-		RequestJSON:  r.body,
-		RequestBytes: r.data,
-		MaxAttempts:  1,
-		Handler:      r.reader,
-	}
-	if r.data != nil {
-		full.Headers = http.Header{"Content-Type": {r.contentType}}
-	}
 	claim := r.claim()
 	if crowded, err := c.shares.take(deadline, claim); err != nil {
 		if !crowded {
@@ -196,7 +185,7 @@ func (c *connection) ask(ctx context.Context, raw *mautrix.Client, r request) ([
 	}
 	start := time.Now()
 	defer func() { c.shares.give(claim, time.Since(start)) }()
-	body, resp, err := raw.MakeFullRequestWithResp(deadline, full)
+	body, resp, err := raw.MakeFullRequestWithResp(deadline, r.full(raw))
 	end := time.Now()
 	c.counters.Call(r.name, status(resp), end.Sub(start))
 	c.log.Debug().Str("call", r.name).Stringer("as", r.as).Int("status", status(resp)).Dur("took", end.Sub(start)).Msg("Homeserver called")
@@ -208,6 +197,18 @@ func (c *connection) ask(ctx context.Context, raw *mautrix.Client, r request) ([
 		return nil, answerError(ctx, err, r.remote, resp, body, end)
 	}
 	return body, nil
+}
+
+// full is the request as mautrix makes it.
+func (r request) full(raw *mautrix.Client) mautrix.FullRequest {
+	full := mautrix.FullRequest{
+		Method: r.method, URL: raw.BuildURLWithFullQuery(r.below(), r.asserted), RequestJSON: r.body, RequestBytes: r.data,
+		MaxAttempts: 1, Handler: r.reader,
+	}
+	if r.data != nil {
+		full.Headers = http.Header{"Content-Type": {r.contentType}}
+	}
+	return full
 }
 
 // asserted fills the query. user_id is always set: the registration's sender is another user than the bot.

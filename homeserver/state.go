@@ -180,15 +180,20 @@ func (s *State) snapshotAs(ctx context.Context, r id.RoomID, viewer id.UserID, n
 }
 
 // Act makes one change, once, without retries of its own. A success, or an outcome unknown, makes the cache forget the target's membership.
-func (s *State) Act(ctx context.Context, e invites.Effect) error {
-	switch e.Action {
-	case room.Join:
-		_, err := s.Join(ctx, e.Room.String(), e.Via, e.Performer, e.Reason)
+func (s *State) Act(ctx context.Context, e invites.Effect) (err error) {
+	defer func() { s.client.counters.Act(string(e.Action), err) }()
+	if e.Action == room.Join {
+		_, err = s.Join(ctx, e.Room.String(), e.Via, e.Performer, e.Reason)
 		return err
-	case room.Leave:
+	}
+	r, err := s.client.change(e)
+	if err != nil {
+		return err
+	}
+	if e.Action == room.Leave {
 		e.Target = e.Performer
 	}
-	err := s.client.change(ctx, e)
+	_, err = s.client.do(ctx, r)
 	if !invites.IsClass(err, invites.ClassRefused, invites.ClassLater, invites.ClassStopped) {
 		s.Changed(e.Room, room.MemberKey(e.Target))
 	}

@@ -9,7 +9,7 @@ import (
 	"usher/room"
 )
 
-// CardKind says what a card asks.
+// CardKind is the kind of question on a card.
 type CardKind string
 
 // The kinds.
@@ -32,34 +32,34 @@ const (
 	CardCancelled CardState = "cancelled" // the question is gone; Code says why
 )
 
-// Card is a question to the users who may decide it, shown to them as a notice in a room. It is unique by (Command, Action, Room,
+// Card is a question to the users with the right to decide it, shown to them as a notice in a room. It is unique by (Command, Action, Room,
 // Target).
 type Card struct {
 	ID        int64
 	Number    int64 // counts the cards shown in a room, from 1
 	Kind      CardKind
-	Room      id.RoomID  // room that it is about
-	ShownIn   id.RoomID  // room that it is shown in
+	Room      id.RoomID  // room of the question
+	ShownIn   id.RoomID  // room showing the card
 	Event     id.EventID // the notice; empty until it is sent
-	Command   id.EventID // the command or the knock that asks
-	Home      id.RoomID  // room that event stands in
+	Command   id.EventID // the asking command or knock
+	Home      id.RoomID  // room of the event Command
 	Action    room.ActionType
-	Actor     id.UserID // asks; for a knock, the user who knocks
+	Actor     id.UserID // asks; for a knock, the knocking user
 	Target    id.UserID
 	Performer id.UserID // would send it; empty for a knock: the voter or the bot
 	Reason    string
 	Remark    room.Phrase // a hint for the voters; may be empty
-	Targets   []id.UserID // of a confirmation: the users that the command acts on
-	Policy    id.EventID  // policy that was in force
-	Votes     int64       // so many that agree decide
-	Level     room.Level  // power level in Room that a vote needs
+	Targets   []id.UserID // of a confirmation: the targets of the command
+	Policy    id.EventID  // policy in force
+	Votes     int64       // number of agreeing votes needed
+	Level     room.Level  // power level in Room needed for a vote
 	CreatedAt time.Time
 	ExpiresAt time.Time // zero: never
 
 	State    CardState
 	Code     string    // reason code, where State alone does not say it
 	ClosedBy id.UserID // voter of the deciding vote; may be empty
-	Answer   string    // reason of that vote
+	Answer   string    // reason given with the vote
 	ClosedAt time.Time
 	Told     bool // its outcome is carried out and told
 }
@@ -82,14 +82,14 @@ const (
 	BanThem Choice = "ban" // decline a knock, and ban
 )
 
-// The reactions that are votes. Clients may add a variation selector.
+// The reactions counted as votes. Clients may add a variation selector.
 const (
 	ReactAccept  = "✅"
 	ReactDecline = "❌"
 	ReactBan     = "🚫"
 )
 
-// ChoiceOf reads a reaction on a card. It is unknown for a reaction that is no vote.
+// ChoiceOf reads a reaction on a card. It is unknown for any other reaction.
 func ChoiceOf(reaction string) (c Choice, known bool) {
 	switch variationselector.Remove(reaction) {
 	case ReactAccept:
@@ -125,12 +125,12 @@ type Closing struct {
 	Audit  []Audit
 }
 
-// Reason codes of cards that were closed, and of rows that waited for them.
+// Reason codes of closed cards, and of the rows waiting for them.
 const (
 	CodeDenied    = "approval.denied"       // the voters said no
 	CodeExpired   = "approval.expired"      // nobody decided in time
 	CodeRemoved   = "approval.removed"      // the card was redacted
-	CodeAskerLeft = "approval.asker_left"   // the user who asked has left the room
+	CodeAskerLeft = "approval.asker_left"   // the asking user has left the room
 	CodeNoRoom    = "approval.no_room"      // the card can't be shown where the policy wants it
 	CodeAsked     = "approval.asked"        // somebody else's card asks the same
 	CodeTooMany   = "approval.too_many"     // more than one command may ask for

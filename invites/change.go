@@ -27,23 +27,23 @@ type Origin string
 const (
 	OriginCommand  Origin = "command"   // a message asked for it
 	OriginCard     Origin = "card"      // people decided a knock: the voter is the actor
-	OriginKnock    Origin = "knock"     // the room's policy itself let in a user who knocked
+	OriginKnock    Origin = "knock"     // the room's policy admitted a knocking user
 	OriginGuard    Origin = "guard"     // the guard removes an intruder or an invitation made past the bot
 	OriginExpiry   Origin = "expiry"    // an invitation was not answered in time
 	OriginAutoJoin Origin = "auto_join" // the operator lets the invitee join at once
 )
 
-// Change is an intended membership change and its outcome: the row that delivery works from. It is unique by (Request, Action,
+// Change is an intended membership change and its outcome: the row for delivery. It is unique by (Request, Action,
 // Room, Target).
 type Change struct {
 	ID          int64
 	Origin      Origin
-	Request     string     // the id of the event that led to it, as it was seen; else a key with a prefix, such as "expire:"
-	Command     id.EventID // that event: a command, a knock, or the event that the guard acts on; empty: no event led to it
-	CommandRoom id.RoomID  // room of that event
+	Request     string     // the id of the event behind it, as it was seen; else a key with a prefix, such as "expire:"
+	Command     id.EventID // the event behind it: a command, a knock, or an event handled by the guard; empty: none
+	CommandRoom id.RoomID  // room of the event Command
 	Action      room.ActionType
 	Room        id.RoomID
-	Via         []string // servers that know Room, for joins
+	Via         []string // servers in Room, for joins
 	Target      id.UserID
 	Actor       id.UserID // asks for it; power and policy are judged for the actor
 	Performer   id.UserID // sends it: the actor or the bot
@@ -51,14 +51,14 @@ type Change struct {
 	Status      Status
 	Code        string      // reason code or errcode of a refusal, or of the last failure
 	Detail      room.Phrase // for people; may be empty
-	Attempt     int         // fences leases: a settlement names the attempt that it claimed
+	Attempt     int         // fences leases: a settlement names its attempt
 	DueAt       time.Time   // not before
 	LeasedUntil time.Time   // zero: no attempt is under way
 	CreatedAt   time.Time
 	SettledAt   time.Time // zero while open
 }
 
-// AuditKind says what an audit row records.
+// AuditKind is the kind of an audit row.
 type AuditKind string
 
 // The kinds of audit rows.
@@ -68,7 +68,7 @@ const (
 	AuditVote     AuditKind = "vote"   // a card was closed
 )
 
-// VerdictRetry is the verdict of an effect that is tried again.
+// VerdictRetry is the verdict of an effect to be tried again.
 const VerdictRetry = "retry"
 
 // Audit is one append-only row: a decision or an effect.
@@ -84,7 +84,7 @@ type Audit struct {
 	Verdict   string     // allow, deny, unknown; for effects a Status or VerdictRetry
 	Code      string     // reason code or errcode
 	Policy    id.EventID // policy in force; empty: none
-	Request   string     // of the change that it is about, or the event that led to it
+	Request   string     // of the change, or the event behind it
 }
 
 // AuditQuery selects audit rows.
@@ -105,7 +105,7 @@ type Settlement struct {
 	At      time.Time
 	Audit   []Audit
 	Refund  bool     // gives back the quotas charged for the row
-	Then    []Change // rows that follow from the outcome, recorded in the same commit as by Store.Record
+	Then    []Change // rows following from the outcome, recorded in the same commit as by Store.Record
 }
 
 // Effect is one membership change for the homeserver to make.
@@ -126,22 +126,22 @@ type Outcome struct {
 	At      time.Time   // for StatusOpen
 	Code    string      // reason code or errcode
 	Detail  room.Phrase // for people; may be empty
-	Command id.EventID  // command whose answer may want an update
+	Command id.EventID  // command with an answer which may want an update
 	Policy  id.EventID  // policy in force
-	Quiet   bool        // nothing was sent, so that the audit gets no row of an effect
+	Quiet   bool        // nothing was sent, so the audit gets no row of an effect
 }
 
-// Codes of outcomes that no rule gives.
+// Codes of outcomes without a rule.
 const (
 	CodeDone     = "done"               // it took effect
 	CodeGaveUp   = "gave_up"            // it failed until it was too old
 	CodeRedacted = "redacted"           // the command was taken back
 	CodeNoEffect = "no_effect"          // the homeserver said yes, but the room does not show it
 	CodeStopped  = "token_refused"      // the homeserver refuses Usher's own token
-	CodeAutoJoin = "join.auto"          // the invitee's operator configured that they join at once
+	CodeAutoJoin = "join.auto"          // the invitee joins at once by their operator's configuration
 	CodeLimited  = "M_LIMIT_EXCEEDED"   // open: the homeserver named a time to wait
 	CodeTrouble  = "M_UNKNOWN"          // open: the homeserver has trouble of its own
-	CodeServer   = "server.unreachable" // the homeserver can't reach the other server that the change needs
+	CodeServer   = "server.unreachable" // the homeserver can't reach the other server needed
 	CodeTurn     = "limit.turn"         // open: other rows wait for the same limit before this one; nothing was sent
 )
 

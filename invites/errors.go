@@ -8,29 +8,29 @@ import (
 
 // Errors of the store.
 var (
-	// ErrFenced says that another attempt has claimed the row in the meantime.
+	// ErrFenced means: another attempt has claimed the row in the meantime.
 	ErrFenced = errors.New("invites: claimed by another attempt")
-	// ErrNotFound says that no such row exists.
+	// ErrNotFound means: no such row exists.
 	ErrNotFound = errors.New("invites: not found")
-	// ErrSpent says that another request charged the same quotas since they were read.
+	// ErrSpent means: another request charged the same quotas since they were read.
 	ErrSpent = errors.New("invites: quotas were charged meanwhile")
 )
 
-// ErrNoView says that neither the bot nor the viewer can see the room.
+// ErrNoView means: neither the bot nor the viewer can see the room.
 var ErrNoView = errors.New("invites: the room's state can't be read")
 
 // Errors of opening an encrypted event.
 var (
-	// ErrNoKey says that the room key of the event has not arrived. It may arrive later.
+	// ErrNoKey means: the room key of the event has not arrived. It may arrive later.
 	ErrNoKey = errors.New("invites: the key has not arrived")
-	// ErrUnreadable says that the event can never be decrypted, or that its key is not its sender's own.
+	// ErrUnreadable means: the event can never be decrypted, or its key is not its sender's own.
 	ErrUnreadable = errors.New("invites: unreadable")
-	// ErrReplay says that the event repeats the ciphertext of another event.
+	// ErrReplay means: the event repeats the ciphertext of another event.
 	ErrReplay = errors.New("invites: a replay")
 )
 var errUnderWay = errors.New("invites: an attempt is under way")
 
-// UnderWayError says that an earlier attempt at a row of the command ends in a moment, as after a crash. The command is to be run
+// UnderWayError means: an earlier attempt at a row of the command ends in a moment, as after a crash. The command is to be run
 // again at Until.
 type UnderWayError struct{ Until time.Time }
 
@@ -42,7 +42,7 @@ type Class uint8
 
 // The classes of failure.
 const (
-	ClassFailed  Class = iota // trouble that passes, no verdict: try again with backoff
+	ClassFailed  Class = iota // passing trouble, no verdict: try again with backoff
 	ClassRefused              // final: the homeserver will not
 	ClassLater                // rate limited: not before RetryAfter
 	ClassStopped              // the homeserver refuses Usher's own token: stop acting, the row stays open
@@ -54,7 +54,7 @@ type ActError struct {
 	Code       string        // errcode such as "M_FORBIDDEN"; empty without one
 	Status     int           // HTTP status; 0 without an answer
 	RetryAfter time.Duration // for ClassLater
-	Server     string        // for ClassFailed: the other server that could not be reached; empty: the homeserver's own trouble
+	Server     string        // for ClassFailed: the other server out of reach; empty: the homeserver's own trouble
 	Err        error
 }
 
@@ -82,10 +82,10 @@ func Refused(err error) bool { return IsClass(err, ClassRefused) }
 // Stopped reports whether the homeserver refuses Usher's own token.
 func Stopped(err error) bool { return IsClass(err, ClassStopped) }
 
-// Unseen reports whether err says that a room or an event can't be read, by anybody whom Usher may read as.
+// Unseen reports whether err means: no user whom Usher may read as can read the room or the event.
 func Unseen(err error) bool { return errors.Is(err, ErrNoView) || Refused(err) }
 
-// Unreachable returns the name of the other server that the homeserver could not reach; empty for every other error.
+// Unreachable returns the name of the other server out of the homeserver's reach; empty for every other error.
 func Unreachable(err error) string {
 	if act := answered(err); act != nil {
 		return act.Server
@@ -137,7 +137,7 @@ func UnlessRefused(err error) error {
 	return err
 }
 
-// UnlessUnseen drops an error that says that a room or an event can't be read.
+// UnlessUnseen drops an error for which Unseen is true.
 func UnlessUnseen(err error) error {
 	if Unseen(err) {
 		return nil

@@ -12,7 +12,7 @@ type Way string
 // The ways.
 const (
 	WayBot        Way = "bot"         // through a command, sent by the bot
-	WayActor      Way = "actor"       // through a command, sent as the user who asked
+	WayActor      Way = "actor"       // through a command, sent as the asking user
 	WayHand       Way = "hand"        // past the bot
 	WayThirdParty Way = "third_party" // by e-mail or telephone number
 )
@@ -39,31 +39,31 @@ type Invitation struct {
 	Room     id.RoomID
 	Target   id.UserID
 	Sender   id.UserID // of the event
-	Inviter  id.UserID // the user who asked the bot for it, else the sender
+	Inviter  id.UserID // the user behind the bot's invitation, else the sender
 	Way      Way
 	Command  id.EventID // empty: none
 	At       time.Time  // when it was sent; never later than when it was seen
 	Fate     Fate
 	EndedAt  time.Time  // zero while pending
-	EndedBy  id.UserID  // the invitee, or the user who withdrew or banned
-	Ending   id.EventID // the event that ended it; empty while pending, and where it was not seen
+	EndedBy  id.UserID  // the invitee, or the withdrawing or banning user
+	Ending   id.EventID // the ending event; empty while pending, and where it was not seen
 	Reminded bool       // the inviter was reminded of it
 }
 
 // Tally counts the invitations of one week, inviter and fate.
 type Tally struct {
-	Week    time.Time // the Monday that it begins with, UTC
+	Week    time.Time // its Monday, UTC
 	Inviter id.UserID
 	Fate    Fate
 	Count   int
 }
 
-// ExpiryRule is the part of a room's policy about invitations that nobody answers.
+// ExpiryRule is the part of a room's policy about unanswered invitations.
 type ExpiryRule struct {
 	After     time.Duration // age at which one is withdrawn; 0: never
-	Remind    time.Duration // how long before that its inviter is reminded; 0: not at all
+	Remind    time.Duration // how long before the end its inviter is reminded; 0: not at all
 	Powerless bool          // the bot lacks the power to withdraw
-	Lends     bool          // the policy's author lacks the power to withdraw, so that nothing is withdrawn
+	Lends     bool          // the policy's author lacks the power to withdraw, so nothing is withdrawn
 }
 
 // OwnInvitation is an open invitation of the bot itself.

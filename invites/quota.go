@@ -6,7 +6,7 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
-// Spending is one invitation that counts against quotas.
+// Spending is one invitation counted against quotas.
 type Spending struct {
 	Actor  id.UserID
 	Server string // the actor's
@@ -19,16 +19,16 @@ type SpentBy struct {
 	Server string
 }
 
-// Spent lists the invitations that count in a room, the oldest first.
+// Spent lists the invitations counted in a room, the oldest first.
 type Spent struct {
 	Version int64 // names it in a Charge
 	List    []Spending
 }
 
-// Charge counts invitations against quotas, in the commit that records them.
+// Charge counts invitations against quotas, in the commit with their rows.
 type Charge struct {
 	Room    id.RoomID
-	Version int64 // of the Spent that it was judged on
+	Version int64 // of the Spent used for the judgement
 	Server  string
 	At      time.Time
 	For     []Change

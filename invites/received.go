@@ -7,11 +7,11 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
-// Received is an event that the inbox keeps: a command, or a change in the bot's own life (an invitation to it, a tombstone).
+// Received is an event kept by the inbox: a command, or a change in the bot's own life (an invitation to it, a tombstone).
 type Received struct {
 	Seq        int64           // order of arrival, set by Store.Receive
 	Event      id.EventID      // unique: an event acts once
-	Room       id.RoomID       // room that it came from
+	Room       id.RoomID       // room of the event
 	Sender     id.UserID       // as the homeserver vouches for it
 	Type       string          // event type
 	StateKey   *string         // nil: no state event
@@ -20,10 +20,10 @@ type Received struct {
 	ReceivedAt time.Time       // when the transaction arrived
 	Redacted   bool            // taken back by its sender before it ran
 	Handled    bool            // its reply is out, nothing is left to do
-	Answer     id.EventID      // status message that is edited as the work goes on; empty: none
+	Answer     id.EventID      // status message, edited as the work goes on; empty: none
 }
 
-// Undecodable is an event, or bytes sent in place of one, that could not be read. It is kept for the operator.
+// Undecodable is an event, or bytes sent in place of one, which could not be read. It is kept for the operator.
 type Undecodable struct {
 	Transaction string
 	Raw         []byte // at most the first 64 KiB
@@ -31,14 +31,14 @@ type Undecodable struct {
 	ReceivedAt  time.Time
 }
 
-// MemberEvent is the part of an m.room.member event that the ledger needs.
+// MemberEvent is the part of an m.room.member event needed by the ledger.
 type MemberEvent struct {
 	Event      id.EventID
 	Room       id.RoomID
-	Target     id.UserID // whose membership it is
+	Target     id.UserID // the user of the membership
 	Sender     id.UserID
 	Membership string    // "invite", "join", "leave" or "ban"
-	ThirdParty bool      // an invitation by e-mail or telephone number that was claimed
+	ThirdParty bool      // an invitation by e-mail or telephone number, since claimed
 	SentAt     time.Time // origin_server_ts
 	SeenAt     time.Time // by our own clock
 }

@@ -24,7 +24,7 @@ type Identity struct {
 	Bot      id.UserID
 	Domain   string               // server name of the homeserver
 	Assert   bool                 // a second registration allows acting as local users
-	AutoJoin func(id.UserID) bool // local users who join as soon as they are invited; nil: nobody
+	AutoJoin func(id.UserID) bool // local users joining as soon as they are invited; nil: nobody
 }
 
 // MayAssert reports whether Usher may act as a user by identity assertion.
@@ -44,7 +44,7 @@ func (i Identity) Performer(action room.ActionType, actor, target id.UserID, asB
 	return i.Bot
 }
 
-// SpaceChild is the claim of a space that a room belongs to it.
+// SpaceChild is the claim of a space to a room.
 type SpaceChild struct{ Space, Child id.RoomID }
 
 // StateEvent is a state event with the event before it.
@@ -52,8 +52,8 @@ type StateEvent struct {
 	room.Key
 	room.Event
 	SentAt   time.Time       // origin_server_ts, by the clock of the sender's server
-	Before   json.RawMessage // content of the event that it replaced; nil: none, or unknown
-	Replaces id.EventID      // that event; empty: none, or unknown
+	Before   json.RawMessage // content of the replaced event; nil: none, or unknown
+	Replaces id.EventID      // the replaced event; empty: none, or unknown
 	Hidden   bool            // nothing before it can be seen
 }
 

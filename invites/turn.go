@@ -17,15 +17,15 @@ const (
 	Priorities                     // how many there are
 )
 
-// Turn says whose share of delivery an open row takes.
+// Turn tells from which shares of delivery an open row takes.
 type Turn struct {
 	Row      int64
 	Priority Priority
 	Actor    id.UserID
-	Server   string // the other server that the homeserver needs for the change; empty: none
+	Server   string // the other server needed for the change; empty: none
 }
 
-// Waiting is the part of an open row that its turn depends on.
+// Waiting is the part of an open row which decides its turn.
 type Waiting struct {
 	ID     int64
 	Origin Origin

@@ -8,8 +8,8 @@
 //	q.Start()                       // Deliver is called from here on
 //	err = q.Stop(ctx)
 //
-// Rows take turns by priority, then by actor, then by the other server that a change needs. See turns for the shares. So one user who
-// invites thousands of people of a server that does not answer delays nobody else.
+// Rows take turns by priority, then by actor, then by the other server needed for a change. See turns for the shares. So one user who
+// invites thousands of people of a silent server delays nobody else.
 //
 // Only one process may start a Queue on a database. The package knows no Matrix, and nothing of a row but its turn.
 package jobs
@@ -33,7 +33,7 @@ type Config struct {
 	// later.
 	Deliver func(ctx context.Context, rows ...int64) ([]invites.Outcome, error)
 	Turns   Turns
-	// Sweep returns due rows, a bounded number. The queue leaves out rows that it has.
+	// Sweep returns due rows, a bounded number. The queue leaves out its own rows.
 	Sweep func(ctx context.Context) ([]int64, error)
 	// Clean deletes old rows.
 	Clean   func(ctx context.Context) error
@@ -49,7 +49,7 @@ type Config struct {
 
 // Turns knows the turns of rows.
 type Turns interface {
-	// Turns returns the turns of those rows that are open.
+	// Turns returns the turns of the open ones among the rows.
 	Turns(ctx context.Context, rows []int64) ([]invites.Turn, error)
 }
 
@@ -107,7 +107,7 @@ func New(cfg Config) *Queue {
 	return q
 }
 
-// Start starts the workers and the sweeper. The caller makes sure that no other process delivers on the same database.
+// Start starts the workers and the sweeper. The caller ensures: no other process delivers on the same database.
 func (q *Queue) Start() {
 	q.mu.Lock()
 	q.begun = true
@@ -124,7 +124,7 @@ func (q *Queue) Start() {
 }
 
 // Stop lets the deliveries under way end, and cancels them when ctx ends. It returns at most Config.HardStop after the end of ctx. It does
-// not wait for a sweep, whose query may hang on a dead disk.
+// not wait for a sweep: its query may hang on a dead disk.
 func (q *Queue) Stop(ctx context.Context) error {
 	q.mu.Lock()
 	q.ended = true
@@ -146,7 +146,7 @@ func (q *Queue) Stop(ctx context.Context) error {
 	}
 }
 
-// sweep wakes due rows, whose wake-ups were lost.
+// sweep wakes due rows after lost wake-ups.
 func (q *Queue) sweep(ctx context.Context) {
 	rows, err := q.cfg.Sweep(ctx)
 	if err == nil {
@@ -163,7 +163,7 @@ func (q *Queue) clean(ctx context.Context) {
 	}
 }
 
-// horizon is how far ahead a wake-up is kept. The sweep finds a row that is due later, up to SweepEvery late.
+// horizon is how far ahead a wake-up is kept. The sweep finds a row due later, up to SweepEvery late.
 const horizon = time.Minute
 
 // Wake implements invites.Queue. A row woken again before its attempt begins is delivered once.
@@ -203,7 +203,7 @@ func (q *Queue) add(ctx context.Context, rows []int64, again bool) error {
 	return nil
 }
 
-// fresh returns the rows that are not in the queue.
+// fresh returns the rows outside of the queue.
 func (q *Queue) fresh(rows []int64, again bool) (fresh []int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -251,7 +251,7 @@ func (q *Queue) begin() {
 // homeserver is an outcome, which has a time of its own.
 const faultPause = 10 * time.Second
 
-// run makes an attempt at each row of a batch, and queues the rows that are to be tried again.
+// run makes an attempt at each row of a batch, and queues the rows to be tried again.
 func (q *Queue) run(b batch) {
 	start, ids := time.Now(), make([]int64, len(b.rows))
 	for i, t := range b.rows {
@@ -280,7 +280,7 @@ func (q *Queue) run(b batch) {
 	}
 }
 
-// later wakes the rows that are to be tried again, at their times.
+// later wakes the rows to be tried again, at their times.
 func (q *Queue) later(rows []int64, outcomes []invites.Outcome, fault error) {
 	now, again := q.cfg.Clock.Now(), map[time.Time][]int64{}
 	if fault != nil {

@@ -12,17 +12,17 @@ import (
 // Bounds of batches.
 const (
 	maxBatch   = 8           // rows of one Deliver call: they share their commits, and after a crash all of them are checked again
-	quickTime  = time.Second // a server that needs no longer for a row is quick
-	maxQuick   = 10_000      // servers that are remembered
+	quickTime  = time.Second // a server taking no longer for a row is quick
+	maxQuick   = 10_000      // servers remembered
 	perServer  = 4           // attempts at one other server at the same time
-	upsideDown = 4           // each fourth turn begins with the least urgent rows, so that these go on, too
+	upsideDown = 4           // each fourth turn begins with the least urgent rows, so these go on, too
 )
 
-// turns is the order of the rows that wait, and the shares of the attempts under way.
+// turns is the order of the waiting rows, and the shares of the attempts under way.
 //
-// Priorities go first, then actors take turns, and the servers of one actor. An actor has three quarters of the workers at most. What may
-// take long is an attempt that needs another server which is not known to be quick: each is a batch of its own, and there are perServer at
-// most for one server, a quarter of the workers for one actor, as much for all bulk, and half of them in all.
+// Priorities go first, then actors take turns, and the servers of one actor. An actor has three quarters of the workers at most. Attempts
+// which may take long need another server, not known to be quick: each is a batch of its own, and there are perServer at most for one
+// server, a quarter of the workers for one actor, as much for all bulk, and half of them in all.
 type turns struct {
 	workers int
 	waiting [invites.Priorities][]*share
@@ -41,7 +41,7 @@ type share struct {
 	flows []*flow
 }
 
-// flow is the rows of a share that need the same server.
+// flow is the rows of a share in need of the same server.
 type flow struct {
 	server string
 	rows   []invites.Turn
@@ -171,10 +171,10 @@ func add[K comparable](counts map[K]int, of K, n int) {
 	}
 }
 
-// outages finds the end of an outage of the homeserver, at which the rows that it kept from being carried out need not wait any longer.
+// outages finds the end of an outage of the homeserver, at which the rows held up by it need not wait any longer.
 type outages struct {
-	streak int     // attempts in a row that met trouble
-	rows   []int64 // those rows
+	streak int     // failed attempts in a row
+	rows   []int64 // the rows of these attempts
 }
 
 // Bounds of outages.

@@ -82,7 +82,6 @@ func (p port) Record(context.Context, []invites.Change, []invites.Audit, ...invi
 }
 func (p port) Settle(context.Context, ...invites.Settlement) error          { return p.err }
 func (p port) Quarantine(context.Context, []invites.Undecodable) error      { return p.err }
-func (p world) Act(context.Context, invites.Effect) error                   { return p.err }
 func (p world) Wake(_ context.Context, _ time.Time, _ ...int64) (err error) { return p.err }
 
 func TestPorts(t *testing.T) {
@@ -95,7 +94,6 @@ func TestPorts(t *testing.T) {
 		s.Settle(t.Context(), invites.Settlement{Status: invites.StatusDone, Code: "done"},
 			invites.Settlement{Status: invites.StatusOpen, Code: "M_LIMIT_EXCEEDED", At: at, DueAt: at.Add(20 * time.Second)}),
 		s.Quarantine(t.Context(), make([]invites.Undecodable, 2)),
-		m.Actor(world{}).Act(t.Context(), invites.Effect{Action: room.Invite}),
 		m.Queue(world{}).Wake(t.Context(), at, 1, 2, 3),
 	} {
 		if err != nil {
@@ -103,8 +101,9 @@ func TestPorts(t *testing.T) {
 		}
 	}
 	for _, class := range []invites.Class{invites.ClassFailed, invites.ClassRefused, invites.ClassLater, invites.ClassStopped} {
-		_ = m.Actor(world{err: &invites.ActError{Class: class}}).Act(t.Context(), invites.Effect{Action: room.Kick})
+		m.Act("kick", &invites.ActError{Class: class})
 	}
+	m.Act("invite", nil)
 	_ = m.Store(port{err: errors.New("disk full")}).Settle(t.Context())
 	_ = m.Store(port{err: invites.ErrFenced}).Settle(t.Context())
 	shows(t, m, `usher_decisions_total{action="invite",code="policy.no",verdict="deny"} 1`,

@@ -10,25 +10,8 @@ import (
 	"usher/invites"
 )
 
-// Actor changes memberships.
-type Actor interface {
-	Act(ctx context.Context, e invites.Effect) error
-}
-
-// Actor counts the acts of a. Reads show in the calls of the client.
-func (m *Metrics) Actor(a Actor) Actor { return actor{a, m} }
-
-type actor struct {
-	Actor
-	m *Metrics
-}
-
 // Act counts an act.
-func (h actor) Act(ctx context.Context, e invites.Effect) error {
-	err := h.Actor.Act(ctx, e)
-	h.m.acts.WithLabelValues(string(e.Action), result(err)).Inc()
-	return err
-}
+func (m *Metrics) Act(action string, err error) { m.acts.WithLabelValues(action, result(err)).Inc() }
 
 // result is the label for the result of an act.
 func result(err error) string {

@@ -6,7 +6,7 @@ import (
 	"usher/room"
 )
 
-// argument is a value of a decision, by the name that sentences have for it.
+// argument is a value of a decision, by its name in sentences.
 func argument(name string, q Question, d Decision) string {
 	switch name {
 	case "action":
@@ -41,7 +41,7 @@ func argument(name string, q Question, d Decision) string {
 	return d.Hit.argument(name, q)
 }
 
-// argument is a value of a rule that bans somebody. The entity is left out where it is the user's own id.
+// argument is a value of a banning rule. The entity is left out where it is the user's own id.
 func (h *Hit) argument(name string, q Question) string {
 	switch {
 	case h == nil:
@@ -56,7 +56,7 @@ func (h *Hit) argument(name string, q Question) string {
 	return h.Entity
 }
 
-// first names one fact of a set, the one that a sentence tells of.
+// first names one fact of a set, for a sentence.
 func (f Fact) first() string {
 	for _, k := range [...]struct {
 		fact Fact

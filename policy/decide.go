@@ -14,8 +14,8 @@ const (
 	CodeMalformed   room.Rule = "policy.malformed"             // the policy event can't be read
 	CodeFacts       room.Rule = "policy.unknown"               // a fact needed by the policy is not known
 	CodeDelegate    room.Rule = "policy.delegate"              // allowed, since the policy lets the bot do it for members
-	CodeNoDelegate  room.Rule = "policy.delegate.author"       // the author of the field lacks the power that it lends
-	CodeNoAdmission room.Rule = "policy.knocks.author"         // the same for the fields that admit people who knock
+	CodeNoDelegate  room.Rule = "policy.delegate.author"       // the author of the field lacks the power lent by it
+	CodeNoAdmission room.Rule = "policy.knocks.author"         // the same for the fields which admit knocking users
 	CodeAskLevel    room.Rule = "policy.ask.level"             // too little power to ask
 	CodeAskWho      room.Rule = "policy.ask.who"               // neither ask.users nor ask.servers matches
 	CodeAskJoined   room.Rule = "policy.ask.joined_for"        // not long enough in the room
@@ -35,18 +35,6 @@ const (
 	CodeApproval    room.Rule = "policy.approval.required"     // it waits for approval; the last check of all
 )
 
-// Own reads a room's own policy, without inherited fields; nil where the snapshot does not know it.
-func Own(s *room.Snapshot, r id.RoomID) *InForce {
-	event, known := s.Event(Key())
-	switch {
-	case !known:
-		return nil
-	case event == nil:
-		return Merge()
-	}
-	return Merge(Read(r, event))
-}
-
 // Read reads one policy event.
 func Read(r id.RoomID, event *room.Event) Source {
 	s := Source{Room: r, Event: event.ID, Author: event.Sender, For: writtenFor(event.Content), Size: len(event.Content)}
@@ -57,8 +45,8 @@ func Read(r id.RoomID, event *room.Event) Source {
 	return s
 }
 
-// Decide judges the actor by the rules of the room, then the performer, then the room's policy. Usher does nothing for an actor that the
-// actor could not do, except that a policy may delegate the power to invite. Only members of the room learn about faults of its policy
+// Decide judges the actor by the rules of the room, then the performer, then the room's policy. Usher does nothing for an actor beyond the
+// actor's own power, except where a policy delegates the power to invite. Only members of the room learn about faults of its policy
 // and about open invitations. A nil policy is unknown.
 func Decide(s *room.Snapshot, q Question, p *InForce, f Facts) Decision {
 	if p == nil {
@@ -103,7 +91,7 @@ func Decide(s *room.Snapshot, q Question, p *InForce, f Facts) Decision {
 	return c.delegating(d)
 }
 
-// delegating puts the policy event that delegates into a decision.
+// delegating puts the delegating policy event into a decision.
 func (c check) delegating(d Decision) Decision {
 	if from, set := c.p.From("delegate"); set && d.Code == CodeDelegate {
 		d.Policy = from.Event
@@ -135,7 +123,7 @@ func (c check) lent(paths ...string) *Decision {
 	return no
 }
 
-// admitted judges whether the policy may admit a user who knocks.
+// admitted judges whether the policy may admit a knocking user.
 func (c check) admitted() *Decision {
 	if !c.f.Itself || c.q.Action != room.Invite {
 		return nil
@@ -162,7 +150,7 @@ func standings(s *room.Snapshot, q Question, delegate bool) Decision {
 	return Decision{Verdict: result.Verdict, Code: code, Side: side, Evidence: result.Evidence}
 }
 
-// lends reports whether delegation makes up for the power that the actor lacks.
+// lends reports whether delegation makes up for the actor's missing power.
 func lends(q Question, actor room.Result) bool {
 	if q.Action == ActionWithdraw {
 		return LacksKick(actor.Verdict, actor.Rule)
@@ -210,7 +198,7 @@ func (c check) ask() *Decision {
 	return &Decision{Code: CodeAskWho, Field: either(len(c.d.Ask.Users) > 0, "ask.users", "ask.servers")}
 }
 
-// facts asks for all facts that the later checks need, at once.
+// facts asks for all facts for the later checks, at once.
 func (c check) facts() *Decision {
 	missing := c.p.Requires(c.q.Action) &^ c.f.Have
 	if c.f.Paid {

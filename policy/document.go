@@ -8,8 +8,8 @@ import (
 	"usher/room"
 )
 
-// Document is a policy in force: the fields of version 1 with their values, as set or by default. The JSON behind it and
-// the meaning of each field are in docs/policies.md; the path tags are the names in the JSON. The zero value of a limit or a list means: no such rule.
+// Document is a policy in force: the fields of version 1 with their values, as set or by default. The JSON behind it and the meaning of
+// each field are in docs/policies.md; the path tags are the names in the JSON. The zero value of a limit or a list means: no such rule.
 type Document struct {
 	Delegate bool     `path:"delegate"` // the bot invites for people below the room's invite level
 	Ask      Ask      `path:"ask"`
@@ -21,7 +21,7 @@ type Document struct {
 	Pending  Pending  `path:"pending"`
 }
 
-// Ask restricts the users who may ask for invitations. All of it must hold.
+// Ask restricts the users with the right to ask for invitations. All of it must hold.
 type Ask struct {
 	Level     room.Level    `path:"level"`      // at least
 	Users     []string      `path:"users"`      // user globs; with Servers: one of both must match, if either names anybody
@@ -29,7 +29,7 @@ type Ask struct {
 	JoinedFor time.Duration `path:"joined_for"` // how long they must have been in the room
 }
 
-// Whom restricts the users who may be invited.
+// Whom restricts the users to be invited.
 type Whom struct {
 	AllowUsers   []string    `path:"allow_users"` // user globs; with AllowServers: one of both must match, if either names anybody
 	DenyUsers    []string    `path:"deny_users"`
@@ -65,7 +65,7 @@ type Quota struct {
 	Server Rate `path:"server"` // by the people of one server in the room
 }
 
-// Approval is the consent that an invitation needs.
+// Approval is the consent needed for an invitation.
 type Approval struct {
 	Required bool          `path:"required"`
 	Votes    int64         `path:"votes"`
@@ -74,7 +74,7 @@ type Approval struct {
 	Expires  time.Duration `path:"expires"` // how long a card stays open
 }
 
-// Knocks is the policy for people who knock.
+// Knocks is the policy for knocking users.
 type Knocks struct {
 	Desk            bool        `path:"desk"`
 	Room            id.RoomID   `path:"room"`           // where the card is shown; empty: the room itself
@@ -96,12 +96,12 @@ const (
 	Withdraw = "withdraw"
 )
 
-// Guard names the state that the room is to keep, and the reaction to people who come in without the bot.
+// Guard names the state to keep in the room, and the reaction to users coming in without the bot.
 type Guard struct {
 	Mode      string                `path:"mode"`      // Off, Watch or Enforce
 	JoinRule  string                `path:"join_rule"` // empty: not kept
 	Levels    map[string]room.Level `path:"levels"`    // by the name in m.room.power_levels, "events.<type>" and "notifications.room" too
-	Intruders string                `path:"intruders"` // Ignore, Report or Kick: people who joined uninvited while the door stood open
+	Intruders string                `path:"intruders"` // Ignore, Report or Kick: users joined uninvited while the door stood open
 	ByHand    string                `path:"by_hand"`   // Ignore, Report or Withdraw: invitations made without the bot against this policy
 }
 

@@ -6,7 +6,7 @@ import (
 	"usher/room"
 )
 
-// Explanation is a decision as phrases: what rules it, and what would change it.
+// Explanation is a decision as phrases: its reason, and its remedy.
 type Explanation struct {
 	Sentence room.Phrase
 	Fix      room.Phrase // empty when nothing would help, or nothing needs to
@@ -16,7 +16,7 @@ type Explanation struct {
 func (e Explanation) Phrase() room.Phrase { return room.Sentences(e.Sentence, e.Fix) }
 
 // Explain explains a decision to the actor. The keys of its phrases are "why." with the reason code, and "fix." with the name of
-// a remedy; where the bot's standing decided and the words differ for that, ".performer" follows.
+// a remedy; where the bot's standing decided and the words differ then, ".performer" follows.
 func Explain(q Question, d Decision) Explanation {
 	if d.Verdict == room.Allow {
 		return Explanation{Sentence: allowed(q, d)}
@@ -35,12 +35,12 @@ func Explain(q Question, d Decision) Explanation {
 	return e
 }
 
-// explanation is what a sentence takes: the names of its arguments, with commas between, and the name of its remedy, if it has one.
+// explanation lists the inputs of a sentence: the names of its arguments, with commas between, and the name of its remedy, if it has one.
 type explanation struct{ args, fix string }
 
-// explanations are the sentences by key: reason codes, and a few keys that several codes share.
+// explanations are the sentences by key: reason codes, and a few keys shared by several codes.
 var explanations = map[string]explanation{
-	"rules": {args: "action"}, "rules.performer": {args: "action"}, // any code that is not listed
+	"rules": {args: "action"}, "rules.performer": {args: "action"}, // any other code
 	"power": {"action,needed,had", "raise"}, "power.performer": {"action,needed,had", "raise"},
 	"outranked": {"action,target,needed,had", "stronger"}, "outranked.performer": {"action,target,needed,had", "stronger"},
 	"unseen":         {fix: "again"},
@@ -112,7 +112,7 @@ var remedies = map[string]string{
 	"change_policy": "field", "you_in": "wait", "they_in": "wait", "next_in": "wait",
 }
 
-// sided is the key for the side that decided, where a table has one for it.
+// sided is the key for the deciding side, where a table has one for it.
 func sided[V any](key string, table map[string]V, d Decision) string {
 	if _, has := table[key+".performer"]; has && d.Side == SidePerformer {
 		return key + ".performer"
@@ -120,7 +120,7 @@ func sided[V any](key string, table map[string]V, d Decision) string {
 	return key
 }
 
-// explanationKey finds the sentence of a decision that does not allow.
+// explanationKey finds the sentence of a decision without permission.
 func explanationKey(q Question, d Decision) string {
 	code := string(d.Code)
 	_, own := explanations[code]
@@ -141,7 +141,7 @@ func explanationKey(q Question, d Decision) string {
 	return sided(code, explanations, d)
 }
 
-// said makes a phrase with the arguments that its sentence takes.
+// said makes a phrase with the arguments of its sentence.
 func said(kind, key, args string, q Question, d Decision) room.Phrase {
 	p := room.Phrase{Key: kind + key}
 	for name := range strings.FieldsFuncSeq(args, func(r rune) bool { return r == ',' }) {
@@ -150,7 +150,7 @@ func said(kind, key, args string, q Question, d Decision) room.Phrase {
 	return p
 }
 
-// allowed explains an action that is allowed, or was done already.
+// allowed explains an allowed action, or one done already.
 func allowed(q Question, d Decision) room.Phrase {
 	switch {
 	case d.Code == CodeAlready || d.Code == CodeAlreadyJoined:

@@ -9,7 +9,7 @@ import (
 	"usher/room"
 )
 
-// Fact is a set of kinds of knowledge, besides the room's state, that a policy may depend on.
+// Fact is a set of kinds of knowledge, besides the room's state, which a policy may depend on.
 type Fact uint8
 
 // The facts.
@@ -18,11 +18,11 @@ const (
 	FactPast                     // when the target last left, declined or was kicked
 	FactMembers                  // how many members the room has
 	FactLists                    // the rules of policy lists against the target and the room
-	FactSpent                    // the invitations that count towards the quotas
+	FactSpent                    // the invitations counted towards the quotas
 	FactAuthors                  // the memberships in InForce.AuthorKeys; they belong into the snapshot
 )
 
-// Facts are the knowledge that a decision uses besides the room's state. A fact that Have does not name is unknown.
+// Facts are the knowledge used by a decision besides the room's state. A fact missing from Have is unknown.
 type Facts struct {
 	Now      time.Time
 	Have     Fact
@@ -33,7 +33,7 @@ type Facts struct {
 	RoomHit  *Hit      // FactLists: nil where no list bans the room
 	Spent    Spent     // FactSpent
 	Paid     bool      // the quotas were charged for this already
-	Approved bool      // the approval that the policy asks for was given
+	Approved bool      // the approval asked for by the policy was given
 	Itself   bool      // no user asks: the policy itself has the bot do it, so the fields below ask do not matter
 	Theirs   bool      // of a withdrawal: the bot sent the invitation for the actor
 }
@@ -56,7 +56,7 @@ func (s Spent) With(at time.Time) Spent {
 	return Spent{append(slices.Clip(s.Person), at), append(slices.Clip(s.Room), at), append(slices.Clip(s.Server), at)}
 }
 
-// Requires names the facts that a decision on an action needs under the policy.
+// Requires names the facts needed for a decision on an action under the policy.
 func (p *InForce) Requires(action room.ActionType) (need Fact) {
 	d := &p.Document
 	if d.Ask.JoinedFor > 0 {

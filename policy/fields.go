@@ -26,7 +26,7 @@ const (
 	rooms    kind = "rooms"
 )
 
-// Field is one field of the document: what !policy set takes and !policy shows.
+// Field is one field of the document, as !policy set takes it and !policy shows it.
 type Field struct {
 	Path    string // as in "ask.level"; the path tags of Document lead to its value
 	kind    kind
@@ -51,7 +51,7 @@ const (
 // levelsPath is the object whose members are fields of their own, by the names of m.room.power_levels.
 const levelsPath = "guard.levels"
 
-// fieldTable has the fields in the order of the document. Those of guard.levels are found by Lookup.
+// fieldTable has the fields in the order of the document. Lookup finds the fields of guard.levels.
 var fieldTable = []Field{
 	{Path: "delegate", kind: boolean},
 	{Path: "ask.level", kind: integer, least: -maxLevel, most: maxLevel},
@@ -116,7 +116,7 @@ func indexed(t reflect.Type, prefix string, at []int) map[string][]int {
 	return all
 }
 
-// Fields lists the fields in the order of the document. Those of guard.levels are found by Lookup.
+// Fields lists the fields in the order of the document. Lookup finds the fields of guard.levels.
 func Fields() []Field { return slices.Clone(fieldTable) }
 
 // Lookup finds a field by its path.
@@ -162,7 +162,7 @@ func (f Field) assign(d *Document, value any) {
 	at.Set(reflect.ValueOf(value).Convert(at.Type()))
 }
 
-// value returns the value that a document has in the field, as With takes it; empty where it is the zero value.
+// value returns the document's value in the field, as With takes it; empty where it is the zero value.
 func (f Field) value(d *Document) string {
 	at := reflect.ValueOf(d).Elem().FieldByIndex(places[f.Path])
 	switch value := at.Interface().(type) {
@@ -175,7 +175,7 @@ func (f Field) value(d *Document) string {
 	}
 }
 
-// Phrase says what the document has in this field. Its key is "field." with the path; ".none" follows where the field sets no
+// Phrase tells the document's value in this field. Its key is "field." with the path; ".none" follows where the field sets no
 // limit and names nobody.
 func (f Field) Phrase(d *Document) room.Phrase {
 	if name, isLevel := strings.CutPrefix(f.Path, levelsPath+"."); isLevel {
@@ -199,7 +199,7 @@ func (f Field) Phrase(d *Document) room.Phrase {
 	return room.Say(key, "value", value)
 }
 
-// ratePhrase is the sentence that the two fields of a rate share.
+// ratePhrase is the sentence shared by the two fields of a rate.
 func ratePhrase(key string, r Rate) room.Phrase {
 	if r.Count == 0 {
 		return room.Phrase{Key: key + ".none"}
@@ -207,7 +207,7 @@ func ratePhrase(key string, r Rate) room.Phrase {
 	return room.Say(key, "n", r.Count, "per", Span(r.Per))
 }
 
-// About says what the field is for, in a few words.
+// About tells the purpose of the field in a few words.
 func (f Field) About() room.Phrase { return room.Phrase{Key: "about." + f.Path} }
 
 // Takes says which values the field takes.

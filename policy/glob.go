@@ -6,12 +6,9 @@ import (
 	"usher/room"
 )
 
-// Match reports whether a glob matches a whole text: * stands for any number of bytes, ? for one character
-// (https://spec.matrix.org/latest/appendices/#glob-style-matching). The time is bounded by the length of the glob times one 64th of the
-// length of the text: nothing is tried twice.
-func Match(glob, text string) bool { return newSubject(text).match(glob) }
-
-// subject is a text, prepared for matching many globs against it. A set of positions in the text is a bit mask of 64 positions a
+// subject is a text, prepared for matching many globs against it: * stands for any number of bytes, ? for one character
+// (https://spec.matrix.org/latest/appendices/#glob-style-matching). The time of a match is bounded by the length of the glob times one 64th of
+// the length of the text: nothing is tried twice. A set of positions in the text is a bit mask of 64 positions a
 // word; position i is before byte i, and the last one is behind the text. It is not safe for concurrent use.
 type subject struct {
 	text  string
@@ -151,7 +148,7 @@ func matchAny(globs []string, text string) (glob string, ok bool) {
 // ServerName returns the server of a user ID in its canonical form (room.CanonicalServer).
 func ServerName(user id.UserID) string { return room.CanonicalServer(user.Homeserver()) }
 
-// spellings are the forms of a name for rules that deny: canonical and, where it differs, as written in lower case.
+// spellings are the forms of a name for denying rules: canonical and, where it differs, as written in lower case.
 type spellings []*subject
 
 func spell(written, canonical string) spellings {

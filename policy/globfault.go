@@ -71,7 +71,7 @@ func serverGlobFault(glob string) (meant string, faulty bool) {
 	return meant, true
 }
 
-// mayMatchServer reports whether a glob can match a server name (https://spec.matrix.org/latest/appendices/#server-name) that a server may
+// mayMatchServer reports whether a glob can match a server name (https://spec.matrix.org/latest/appendices/#server-name) as a server may
 // have: no label of a name is empty.
 func mayMatchServer(glob string) bool {
 	only := func(text, others string) bool {

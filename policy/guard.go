@@ -20,7 +20,7 @@ var (
 	powerLevels = room.Key{Type: room.TypePowerLevels}
 )
 
-// Reason codes of drifts that a guard does not set back.
+// Reason codes of drifts not set back by a guard.
 const (
 	CodeGuardAbove   room.Rule = "guard.above"   // whoever changed it has more power than the bot
 	CodeGuardPower   room.Rule = "guard.power"   // the bot lacks the power
@@ -29,19 +29,19 @@ const (
 	CodeGuardStopped room.Rule = "guard.stopped" // it was set back often enough
 )
 
-// Difference is one value in a room's state that differs from the room's policy.
+// Difference is one value in a room's state which differs from the room's policy.
 type Difference struct {
 	Path          string // of the policy's field
 	Found, Wanted string
 }
 
-// Drift is a state event that differs from the room's policy.
+// Drift is a state event which differs from the room's policy.
 type Drift struct {
 	Key     room.Key
 	Event   id.EventID // empty where there is none
 	Changer id.UserID  // its sender; empty where there is none
 	What    []Difference
-	Content json.RawMessage // the content that sets it back; nil where none can
+	Content json.RawMessage // the content to set it back; nil where none can
 }
 
 // Action is the action of setting the drift back.
@@ -53,7 +53,7 @@ func (d *Drift) Action(by id.UserID) room.Action {
 	return a
 }
 
-// GuardNeeds names the state that a guard watches and judges by, with the memberships of the users.
+// GuardNeeds names the state watched and judged by a guard, with the memberships of the users.
 func GuardNeeds(users ...id.UserID) []room.Key {
 	needs := []room.Key{{Type: room.TypeCreate}, powerLevels, joinRules, Key()}
 	for _, user := range users {
@@ -62,7 +62,7 @@ func GuardNeeds(users ...id.UserID) []room.Key {
 	return needs
 }
 
-// Drifts lists what a room has otherwise than a guard says: at most one for each state event, and without Content. What is not
+// Drifts lists the room's differences from a guard's policy: at most one drift for each state event, and without Content. State not
 // known has not drifted.
 func (g *Guard) Drifts(s *room.Snapshot) (list []Drift) {
 	if rule, known := s.JoinRule(); known && g.JoinRule != "" && rule != g.JoinRule {
@@ -110,8 +110,8 @@ func (g *Guard) Had(s *room.Snapshot, k room.Key, before json.RawMessage, what D
 	return false
 }
 
-// Mend finds the content that sets a drift back. A join rule is restored from the content before the change where that agreed with the
-// policy, because it has the rooms of a restricted rule.
+// Mend finds the content to set a drift back. A join rule is restored from the content before the change where the old content agreed with
+// the policy, because it has the rooms of a restricted rule.
 func (g *Guard) Mend(s *room.Snapshot, d *Drift, before json.RawMessage) {
 	if d.Key == powerLevels {
 		event, _ := s.Event(powerLevels)
@@ -124,7 +124,7 @@ func (g *Guard) Mend(s *room.Snapshot, d *Drift, before json.RawMessage) {
 	}
 }
 
-// Remains reports whether the room still differs in something of a drift, and keeps of the drift what it still differs in.
+// Remains reports whether the room still differs in something of a drift, and keeps only the remaining differences of the drift.
 func (g *Guard) Remains(s *room.Snapshot, d *Drift) bool {
 	var what []Difference
 	for _, now := range g.Drifts(s) {
@@ -138,7 +138,7 @@ func (g *Guard) Remains(s *room.Snapshot, d *Drift) bool {
 	return len(what) > 0
 }
 
-// Over returns the content that sets a drift back in an event that somebody sent at the same time: the content of that event, without the
+// Over returns the content to set a drift back in an event sent by somebody at the same time: the content of the event, without the
 // differences of the drift.
 func (g *Guard) Over(s *room.Snapshot, d *Drift, theirs room.Event, before json.RawMessage) json.RawMessage {
 	create := room.Key{Type: room.TypeCreate}
@@ -168,7 +168,7 @@ func withLevels(s *room.Snapshot, event *room.Event, what []Difference) json.Raw
 	return content
 }
 
-// MaySetBack judges setting a drift back as the bot. The user who made the change must not have more power than the bot, the bot must be
+// MaySetBack judges setting a drift back as the bot. The changing user must not have more power than the bot, the bot must be
 // able to set it back, and so must be the author of the policy (Entitled). The zero code allows.
 func (p *InForce) MaySetBack(s *room.Snapshot, d *Drift, bot id.UserID) (code room.Rule, because room.Result) {
 	if d.Content == nil {
@@ -191,7 +191,7 @@ func (p *InForce) MaySetBack(s *room.Snapshot, d *Drift, bot id.UserID) (code ro
 	return "", because
 }
 
-// IsIntruder reports whether somebody who joined without an invitation came in by a door that stood open against the policy.
+// IsIntruder reports whether somebody who joined without an invitation came in by a door left open against the policy.
 // vouched: another member's server vouched for them, as for a restricted join rule.
 func (g *Guard) IsIntruder(vouched bool) bool {
 	switch g.JoinRule {

@@ -11,22 +11,23 @@ type Source struct {
 	Room   id.RoomID
 	Event  id.EventID
 	Author id.UserID // sender of the event
-	For    id.UserID // where the bot sent the event: the user for whom the bot wrote it
+	For    id.UserID // where the bot sent the event: the user behind the bot's event
 	Size   int       // bytes of its content: a redaction changes it, but not Event
 	Layer  Layer
 	Fault  Malformed // why the event can't be read; nil where it can
 
 	Inherited bool // a space sets it
+	Carried   bool // inherited from the room that this room replaces
 	Lapsed    bool // inherited, and its author may not write it any more
 }
 
-// InForce is the policy that governs a room: its own fields, and each other field from the nearest space that sets it. The zero value is
+// InForce is the policy in force for a room: its own fields, and each other field from the nearest space which sets it. The zero value is
 // no policy at all.
 type InForce struct {
 	Document Document
-	Sources  []Source // nearest first: the room itself, then the spaces above it; without rooms that have no policy event
+	Sources  []Source // nearest first: the room itself, then the spaces above it; without rooms lacking a policy event
 
-	denyUsers, denyServers []denying // of Document.Whom, prepared
+	denyUsers, denyServers []denying // of the field whom of Document, prepared
 }
 
 // Merge puts sources together, nearest first, field by field.
@@ -53,7 +54,7 @@ func (p *InForce) From(path string) (Source, bool) {
 	return Source{}, false
 }
 
-// Paths lists the fields that are set anywhere, in the order of the document.
+// Paths lists the fields set anywhere, in the order of the document.
 func (p *InForce) Paths() []string {
 	var all Layer
 	for _, s := range p.Sources {

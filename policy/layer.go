@@ -55,7 +55,8 @@ func (m Malformed) Phrase() room.Phrase {
 // head returns the first n characters of a text.
 func head(text string, n int) string { return fmt.Sprintf("%.*s", n, text) }
 
-// Parse reads a policy event strictly: an unknown field is a fault. An empty object, the rest of a redacted event, is no policy. The error is Malformed.
+// Parse reads a policy event strictly: an unknown field is a fault. An empty object, the rest of a redacted event, is no policy. The error
+// is Malformed.
 func Parse(content json.RawMessage) (Layer, error) {
 	var l Layer
 	fields, _, ok := exactjson.Parse(content)
@@ -83,7 +84,7 @@ func Parse(content json.RawMessage) (Layer, error) {
 	return l, nil
 }
 
-// writtenFor returns the user for whom the bot wrote a policy event. In an event of anybody else it means nothing.
+// writtenFor returns the user behind a policy event of the bot. In an event of anybody else it means nothing.
 func writtenFor(content json.RawMessage) id.UserID {
 	if user := exactjson.Text(content, "for"); strings.HasPrefix(user, "@") {
 		return id.UserID(user)
@@ -101,7 +102,7 @@ func (l Layer) ContentFor(user id.UserID) json.RawMessage {
 	return append(append(content, ','), l.Content()[1:]...)
 }
 
-// sections are the paths of the objects that hold fields.
+// sections are the paths of the objects with fields.
 func sections() map[string]bool {
 	all := map[string]bool{levelsPath: true}
 	for _, f := range Fields() {
@@ -149,7 +150,7 @@ func (l *Layer) read(prefix string, object exactjson.Value, sections map[string]
 	}
 }
 
-// decode reads a value of the field's kind from JSON, or says what is wrong with it.
+// decode reads a value of the field's kind from JSON, or returns its fault.
 func (f Field) decode(v exactjson.Value) (value any, wrong *room.Phrase) {
 	switch {
 	case f.kind == boolean && (v.Kind == exactjson.True || v.Kind == exactjson.False):
@@ -171,13 +172,13 @@ func (f Field) denies() bool { return strings.HasPrefix(f.Path, "whom.deny_") }
 
 func (f Field) isList() bool { return f.kind == userList || f.kind == servers || f.kind == rooms }
 
-// refuses says which values the field takes, of one that it does not.
+// refuses returns the fault of a wrong value: it names the values which the field takes.
 func (f Field) refuses() *room.Phrase {
 	p := room.Say("fault.takes").Holding(f.Takes())
 	return &p
 }
 
-// parse reads a value of the field's kind from text, or says what is wrong with it. For lists, items are apart by spaces or commas.
+// parse reads a value of the field's kind from text, or returns its fault. For lists, items are apart by spaces or commas.
 func (f Field) parse(text string) (value any, wrong *room.Phrase) {
 	switch f.kind {
 	case boolean:
@@ -344,7 +345,7 @@ func (l Layer) Text(path string) string {
 	}
 }
 
-// Content returns the layer as the content of a policy event; that of an empty one is an empty object.
+// Content returns the layer as the content of a policy event; an empty layer gives an empty object.
 func (l Layer) Content() json.RawMessage {
 	if l.Empty() {
 		return json.RawMessage("{}")

@@ -317,3 +317,6 @@ func FuzzParse(f *testing.F) {
 		_ = Merge(Source{Layer: l}).Document.Ask.Level > room.Infinite
 	})
 }
+
+// Match reports whether a glob matches a whole text.
+func Match(glob, text string) bool { return newSubject(text).match(glob) }

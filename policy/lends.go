@@ -9,7 +9,7 @@ import (
 	"usher/room"
 )
 
-// Lends names the action for which a field lends the bot's power to people who may lack it; empty for a field that lends nothing. A lending
+// Lends names the action for which a field lends the bot's power to users without it; empty for a field which lends nothing. A lending
 // field counts only as far as its author could do the same: see Entitled.
 func Lends(path string) room.ActionType {
 	switch path {
@@ -26,13 +26,13 @@ func Lends(path string) room.ActionType {
 	return ""
 }
 
-// admitting lists the fields by which the bot admits people who knock, without anybody's decision.
+// admitting lists the fields by which the bot admits knocking users, without anybody's decision.
 func admitting() []string {
 	return []string{"knocks.accept_users", "knocks.accept_servers", "knocks.accept_members_of"}
 }
 
 // Person returns the author of a source, whose power limits the lending fields: the sender of the event or, where the bot sent it, the user
-// for whom the bot wrote it. It is empty where the bot's event names nobody.
+// behind the bot's event. It is empty where the bot's event names nobody.
 func (s Source) Person(bot id.UserID) id.UserID {
 	if s.Author == bot {
 		return s.For
@@ -40,7 +40,7 @@ func (s Source) Person(bot id.UserID) id.UserID {
 	return s.Author
 }
 
-// AuthorKeys names the memberships that Entitled needs: one for each author of a lending field.
+// AuthorKeys names the memberships needed by Entitled: one for each author of a lending field.
 func (p *InForce) AuthorKeys(bot id.UserID) (keys []room.Key) {
 	for _, source := range p.Sources {
 		lends := slices.ContainsFunc(source.Layer.Paths(), func(path string) bool { return Lends(path) != "" })
@@ -51,7 +51,7 @@ func (p *InForce) AuthorKeys(bot id.UserID) (keys []room.Key) {
 	return keys
 }
 
-// Entitled judges whether a field gives the bot, the action's sender, the right to do the action in the room that the snapshot shows. It
+// Entitled judges whether a field gives the bot, the action's sender, the right to do the action in the room of the snapshot. It
 // does if the author of the field could do the action now, and may still write the policy. A denial names the rule, an unknown result the
 // missing state.
 func (p *InForce) Entitled(s *room.Snapshot, path string, a room.Action) room.Result {
@@ -69,7 +69,7 @@ func (p *InForce) Entitled(s *room.Snapshot, path string, a room.Action) room.Re
 	return room.Authorize(s, a)
 }
 
-// Rearmed lists the fields of a room's own policy that have no effect because their author lacks the power, and would have an effect if
+// Rearmed lists the fields of a room's own policy which have no effect because their author lacks the power, and would have an effect if
 // another user wrote them anew in the next version of the policy. The snapshot knows the power levels and both memberships.
 func Rearmed(s *room.Snapshot, old Source, next Layer, by, bot id.UserID) (paths []string) {
 	person := old.Person(bot)

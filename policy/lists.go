@@ -13,7 +13,7 @@ import (
 	"usher/room"
 )
 
-// List is a policy list (https://spec.matrix.org/latest/client-server-api/#moderation-policy-lists): the rules of one room that ban
+// List is a policy list (https://spec.matrix.org/latest/client-server-api/#moderation-policy-lists): the rules of one room which ban
 // users, servers or rooms. Names are compared without regard to case, servers in their canonical form.
 // The zero value is empty. It is not safe for concurrent use.
 type List struct {
@@ -36,7 +36,7 @@ type listRule struct {
 	reason string
 }
 
-// ListTypes are the event types that a List reads, today's and the former ones.
+// ListTypes are the event types read by a List, today's and the former ones.
 func ListTypes() []string {
 	return []string{
 		"m.policy.rule.user", "m.room.rule.user", "org.matrix.mjolnir.rule.user",

@@ -1,4 +1,4 @@
-// Package policy joins what the Matrix rules say of two people, the actor who asks and the performer who would act, with
+// Package policy joins the verdicts of the Matrix rules on two users, the asking actor and the acting performer, with
 // the room's own policy, and explains the outcome. It is pure.
 package policy
 
@@ -10,32 +10,32 @@ import (
 	"usher/room"
 )
 
-// EventType is the type of the state event that holds a room's policy; its state key is empty.
+// EventType is the type of the state event with a room's policy; its state key is empty.
 const EventType = "chat.usher.policy"
 
 // Key is where a room's policy stands in its state.
 func Key() room.Key { return room.Key{Type: EventType} }
 
-// Side says whose standing decided.
+// Side names the side whose standing decided.
 type Side string
 
 // The sides of a decision.
 const (
 	SideNone      Side = ""          // nobody's: it is allowed
-	SideActor     Side = "actor"     // the one who asks
-	SidePerformer Side = "performer" // the one who would send it, where that is the bot
+	SideActor     Side = "actor"     // the asking user
+	SidePerformer Side = "performer" // the sending user, where it is the bot
 	SidePolicy    Side = "policy"    // the room's policy
 )
 
-// Reason codes beyond those of the Matrix rules.
+// Reason codes beyond the codes of the Matrix rules.
 const (
-	CodeNoView        room.Rule = "unknown.no_view"        // nobody whom Usher may read as sees the room
+	CodeNoView        room.Rule = "unknown.no_view"        // no user whom Usher may read as sees the room
 	CodeNoAssertion   room.Rule = "performer.no_assertion" // Usher may not act as this user
 	CodeAlready       room.Rule = "invite.already"         // the invitation stands already
 	CodeAlreadyJoined room.Rule = "join.already"           // the user is in the room already
 )
 
-// Question is what is to be decided: an action that Actor asks for and Performer would carry out.
+// Question is the action to decide on: Actor asks for it, and Performer would carry it out.
 type Question struct {
 	Action    room.ActionType
 	Actor     id.UserID
@@ -51,9 +51,9 @@ func (q Question) actions() (actor, performer room.Action) {
 	return actor, performer
 }
 
-// Own reports whether somebody asks for a change of their own membership that they would send themselves. There is no power
-// to borrow in it, so that the homeserver may be asked even where the state is unknown; save for a withdrawal, which must not put
-// somebody out who is in.
+// Own reports whether somebody asks for a change of their own membership, and would send it themselves. There is no power
+// to borrow in it, so the homeserver may be asked even where the state is unknown; save for a withdrawal, which must not remove
+// a joined user.
 func (q Question) Own() bool {
 	return q.Actor == q.Performer && q.Performer == q.Target && !Withdraws(q.Action)
 }
@@ -62,22 +62,22 @@ func (q Question) Own() bool {
 type Decision struct {
 	Verdict  room.Verdict
 	Code     room.Rule
-	Side     Side          // whose standing decided, when not allowed
-	Evidence room.Evidence // of the rule that decided
-	Policy   id.EventID    // policy event that decided, else the nearest in force; empty if there is none
+	Side     Side          // the side of the reason, when not allowed
+	Evidence room.Evidence // of the deciding rule
+	Policy   id.EventID    // deciding policy event, else the nearest in force; empty if there is none
 
 	// Where the policy decided:
 	Field   string        // path of its field
-	From    id.RoomID     // room that sets it: the room itself, or a space above it
-	Fault   Malformed     // what is wrong with a malformed policy
-	Missing Fact          // what would have to be known
-	Match   string        // glob that matched
-	Hit     *Hit          // rule of a policy list that matched
+	From    id.RoomID     // room with the policy: the room itself, or a space above it
+	Fault   Malformed     // fault of a malformed policy
+	Missing Fact          // the facts still to be known
+	Match   string        // matching glob
+	Hit     *Hit          // matching rule of a policy list
 	Wait    time.Duration // when it would pass
-	Rate    Rate          // quota that is used up
+	Rate    Rate          // used-up quota
 }
 
-// Needs names the state that a decision on q depends on.
+// Needs names the state needed for a decision on q.
 func Needs(q Question) []room.Key {
 	actor, performer := q.actions()
 	needs := append(room.Needs(actor), Key())
@@ -101,10 +101,10 @@ func contains(keys []room.Key, key room.Key) bool {
 	return false
 }
 
-// standing judges one side: the rules of the room, and what every homeserver refuses besides.
+// standing judges one side: the rules of the room, and the further refusals of every homeserver.
 func standing(s *room.Snapshot, a room.Action) room.Result {
 	if a.Type == room.Invite {
-		// Whoever can't join a room that is closed to other servers is not invited either, whether the homeserver minds or not.
+		// A user unable to join a room closed to other servers is not invited either, whether the homeserver minds or not.
 		if r := room.ClientAPI(s, a, room.Synapse).Result; r.Rule == room.RuleAPIFederateTarget {
 			return r
 		}
@@ -112,7 +112,7 @@ func standing(s *room.Snapshot, a room.Action) room.Result {
 	return room.ClientAPI(s, a, room.AnyHomeserver).Result
 }
 
-// alreadyTrue gives a code when the room shows what is asked for, to somebody who may see it. A second invitation would
+// alreadyTrue gives a code when the room shows the wanted change already, to somebody with the right to see it. A second invitation would
 // change nothing and notify nobody, so none is sent.
 func alreadyTrue(s *room.Snapshot, q Question) room.Rule {
 	target, known := s.Membership(q.Target)
@@ -130,7 +130,7 @@ func alreadyTrue(s *room.Snapshot, q Question) room.Rule {
 	return ""
 }
 
-// Took reports whether the room shows that an action took effect.
+// Took reports whether the room shows the effect of an action.
 func Took(s *room.Snapshot, action room.ActionType, target id.UserID) bool {
 	membership, known := s.Membership(target)
 	if !known {

@@ -167,3 +167,15 @@ func TestEveryCodeHasWords(t *testing.T) {
 		}
 	}
 }
+
+// Own reads a room's own policy, without inherited fields; nil where the snapshot does not know it.
+func Own(s *room.Snapshot, r id.RoomID) *InForce {
+	event, known := s.Event(Key())
+	switch {
+	case !known:
+		return nil
+	case event == nil:
+		return Merge()
+	}
+	return Merge(Read(r, event))
+}

@@ -8,7 +8,7 @@ type Preset struct {
 	fields [][2]string
 }
 
-// About says in a few words what the preset is for.
+// About tells the purpose of the preset in a few words.
 func (p Preset) About() room.Phrase { return room.Phrase{Key: "preset." + p.Name} }
 
 // Layer returns the preset as a layer.

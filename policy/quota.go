@@ -2,8 +2,8 @@ package policy
 
 import "time"
 
-// Take checks a rate against the spendings, oldest first, and spends one more: a sliding window that remembers each
-// spending, so that no window of the length Per ever holds more than Count. It returns how many are left afterwards, or
+// Take checks a rate against the spendings, oldest first, and spends one more: a sliding window which remembers each
+// spending, so no window of the length Per ever holds more than Count. It returns how many are left afterwards, or
 // before where none may be spent (ok is false), and when the next one comes back (zero: nothing is spent).
 func (r Rate) Take(spent []time.Time, now time.Time) (left int64, grows time.Time, ok bool) {
 	if r.Count == 0 {
@@ -23,7 +23,7 @@ func (r Rate) Take(spent []time.Time, now time.Time) (left int64, grows time.Tim
 		}
 		return left - 1, grows, true
 	default:
-		// The one that must lapse before another fits; more than that when the quota was lowered.
+		// The spending to lapse before another fits. It is a later one when the quota was lowered.
 		return 0, within[-left].Add(r.Per), false
 	}
 }

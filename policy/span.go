@@ -18,7 +18,7 @@ func ParseSpan(text string) (time.Duration, bool) {
 		return 0, true
 	}
 	var total time.Duration
-	next := 0 // first unit that may follow
+	next := 0 // first unit allowed to follow
 	for text != "" {
 		end := 0
 		for end < len(text) && text[end] >= '0' && text[end] <= '9' {
@@ -43,7 +43,7 @@ func ParseSpan(text string) (time.Duration, bool) {
 	return total, total > 0 || next > 0
 }
 
-// Span words a duration in the largest unit that it is a whole number of, weeks left out: "7d", "36h", "90s". Parts of a
+// Span words a duration in the largest unit which divides it, weeks left out: "7d", "36h", "90s". Parts of a
 // second are dropped.
 func Span(d time.Duration) string {
 	for _, u := range units[1:] {

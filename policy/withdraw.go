@@ -43,8 +43,8 @@ func LacksKick(v room.Verdict, rule room.Rule) bool {
 	return v == room.Deny && (rule == room.RuleKickPower || rule == room.RuleKickOutranked)
 }
 
-// withdrawal decides on taking an invitation back. A policy that delegates has the bot invite for somebody, and so take back again
-// exactly what it sent for them, as long as they might still ask. It denies nobody anything: where it can't be read, or does not
+// withdrawal decides on taking an invitation back. A delegating policy has the bot invite for somebody, and so take back again
+// exactly its invitations for them, as long as they might still ask. It denies nobody anything: where it can't be read, or does not
 // let them ask, all is as without it.
 func (c check) withdrawal() Decision {
 	plain := standings(c.s, c.q, false)

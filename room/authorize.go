@@ -9,12 +9,12 @@ import (
 )
 
 // The rules are cited by their numbers in room version 12, which has them all. Earlier versions count otherwise: v12's
-// rule 2 is new, so that rule 5 (m.room.member) is rule 4 in v6–v11, where m.room.aliases is gone, and 5 in v1–v5. What
-// some versions lack is asked of the version's traits.
+// rule 2 is new, so rule 5 (m.room.member) is rule 4 in v6–v11, where m.room.aliases is gone, and 5 in v1–v5. Rules which
+// some versions lack are asked of the version's traits.
 
 // Authorize judges an action by the authorization rules of the snapshot's room version
 // (https://spec.matrix.org/latest/rooms/v12/#authorisation-rules). It goes through them from the top, and the first
-// that decides gives the result; a rule that reads state which the snapshot does not know ends in Unknown.
+// deciding rule gives the result; a rule which reads state which the snapshot does not know ends in Unknown.
 func Authorize(snap *Snapshot, a Action) (r Result) {
 	s := rules{snap}
 	var content parsedContent
@@ -41,7 +41,7 @@ func Authorize(snap *Snapshot, a Action) (r Result) {
 // rules applies the authorization rules to a snapshot, one method for each rule or part of one.
 type rules struct{ *Snapshot }
 
-// membership returns the membership that an action results in, empty for those that are no membership change.
+// membership returns the membership after an action, empty for an action without a membership change.
 func (t ActionType) Membership() string {
 	switch t {
 	case Join:
@@ -58,7 +58,7 @@ func (t ActionType) Membership() string {
 	return ""
 }
 
-// eventType returns the type of the event that an action sends, empty for unknown actions.
+// eventType returns the type of the event sent by an action, empty for unknown actions.
 func (t ActionType) EventType() string {
 	switch t {
 	case SetJoinRules:
@@ -91,8 +91,8 @@ func (a *Action) parse(c *parsedContent) bool {
 	return ok && c.Kind == exactjson.Object
 }
 
-// checkFormat refuses what no homeserver would take for an event, before the rules
-// (https://spec.matrix.org/latest/server-server-api/#checks-performed-on-receipt-of-a-pdu). It reports whether that
+// checkFormat refuses content which no homeserver would take for an event, before the rules
+// (https://spec.matrix.org/latest/server-server-api/#checks-performed-on-receipt-of-a-pdu). It reports whether the format
 // decided; the result is r then.
 func (s rules) checkFormat(a *Action, content *parsedContent, isObject bool, r *Result) (decided bool) {
 	membership := a.Type.Membership()
@@ -115,21 +115,21 @@ func (s rules) checkFormat(a *Action, content *parsedContent, isObject bool, r *
 	return true
 }
 
-// checkRoom applies the rules that come before the event's type matters. It reports whether they decided; the result
+// checkRoom applies the rules before the event's type matters. It reports whether they decided; the result
 // is r then.
 func (s rules) checkRoom(sender id.UserID, r *Result) (decided bool) {
 	create := Key{Type: TypeCreate}
 	switch {
 	case !s.knowsCreate:
 		*r = unknown(create)
-	// 2, and 2.4 of v1–v11: there must be an m.room.create event that was not rejected.
+	// 2, and 2.4 of v1–v11: there must be an m.room.create event, not rejected.
 	case !s.create.exists:
 		*r = deny(RuleCreateMissing, Evidence{Key: create})
 	case !s.supported:
 		*r = Result{Unknown, RuleUnknownVersion, Evidence{Key: create, Found: string(s.version)}}
 	case !s.create.valid:
 		*r = deny(RuleCreateMissing, Evidence{Key: create, Found: foundMalformed})
-	// 4. m.federate is false, and the sender's domain is not that of the create event's sender: reject.
+	// 4. m.federate is false, and the domains of the sender and of the create event's sender differ: reject.
 	case !s.create.federates && domain(string(sender)) != s.create.server:
 		*r = deny(RuleFederate, Evidence{Key: create, User: sender, Found: domain(string(sender)), Wanted: s.create.server})
 	default:
@@ -138,7 +138,7 @@ func (s rules) checkRoom(sender id.UserID, r *Result) (decided bool) {
 	return true
 }
 
-// authorizeState applies rules 6 to 11 to the state events that are actions.
+// authorizeState applies rules 6 to 11 to the state events of actions.
 func (s rules) authorizeState(a *Action, content *parsedContent) Result {
 	stateKey := ""
 	r := s.authorizeSend(a.Sender, a.Type.EventType(), &stateKey)
@@ -173,7 +173,7 @@ func (s *Snapshot) CanSend(user id.UserID, eventType string, isState bool) Resul
 
 // authorizeSend applies the rules for any event but m.room.create and m.room.member, up to the one for power levels.
 func (s rules) authorizeSend(sender id.UserID, eventType string, stateKey *string) Result {
-	// 4 of v1–v5. m.room.aliases is for the server that it is about, in the room or not.
+	// 4 of v1–v5. m.room.aliases is for the server in its state key, in the room or not.
 	if s.traits.aliases && eventType == TypeAliases {
 		if stateKey == nil || *stateKey != domain(string(sender)) {
 			return deny(RuleStateKey, Evidence{User: sender, Wanted: domain(string(sender))})
@@ -205,7 +205,7 @@ func (s rules) authorizeSend(sender id.UserID, eventType string, stateKey *strin
 	if !power.reaches(required) {
 		return deny(RuleStatePower, e)
 	}
-	// 9. A state key that starts with @ and is not the sender: reject.
+	// 9. The state key starts with @ and is not the sender: reject.
 	if stateKey != nil && strings.HasPrefix(*stateKey, "@") && *stateKey != string(sender) {
 		return deny(RuleStateKey, Evidence{User: sender, Found: *stateKey, Wanted: string(sender)})
 	}
@@ -213,7 +213,7 @@ func (s rules) authorizeSend(sender id.UserID, eventType string, stateKey *strin
 	return allow(RuleState, e)
 }
 
-// NeededToSend returns the power level that a state event of a type needs at least, and whether it is known.
+// NeededToSend returns the least power level needed for a state event of a type, and whether it is known.
 func (s *Snapshot) NeededToSend(eventType string) (needed Level, known bool) {
 	if !s.knowsLevels || !s.supported {
 		return 0, false

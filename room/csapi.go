@@ -1,22 +1,22 @@
 package room
 
-// Homeserver is a homeserver whose client API is known to answer otherwise than the authorization rules.
+// Homeserver is a homeserver with known differences between its client API and the authorization rules.
 type Homeserver string
 
-// The homeservers whose differences are known.
+// The homeservers with known differences.
 const (
-	AnyHomeserver Homeserver = "" // only what all of them do
+	AnyHomeserver Homeserver = "" // only the behaviour of all homeservers
 	Synapse       Homeserver = "synapse"
 	Dendrite      Homeserver = "dendrite"
 )
 
 // The rule codes of client APIs.
 const (
-	// RuleAPIKickAbsent: Kick is refused for people who are not in the room, though the rules allow it.
+	// RuleAPIKickAbsent: Kick is refused for users not in the room, though the rules allow it.
 	RuleAPIKickAbsent Rule = "api.kick_absent"
-	// RuleAPIUnbanNotBanned: Unban is refused for people who are not banned, though to the rules it is a kick.
+	// RuleAPIUnbanNotBanned: Unban is refused for users without a ban, though to the rules it is a kick.
 	RuleAPIUnbanNotBanned Rule = "api.unban_not_banned"
-	// RuleAPIKnock: Dendrite does not let a knock be refused or taken back, nor who knocked join a room that became public.
+	// RuleAPIKnock: Dendrite does not let a knock be refused or taken back, nor a knocking user join a room made public.
 	RuleAPIKnock Rule = "api.knock"
 	// RuleAPIFederateTarget: with m.federate false, Synapse refuses targets on other servers too.
 	RuleAPIFederateTarget Rule = "api.federate_target"
@@ -24,7 +24,7 @@ const (
 	RuleAPIRepeat Rule = "api.repeat"
 )
 
-// The errcodes that refusals come with (https://spec.matrix.org/latest/client-server-api/#standard-error-response).
+// The errcodes of refusals (https://spec.matrix.org/latest/client-server-api/#standard-error-response).
 const (
 	codeForbidden = "M_FORBIDDEN"
 	codeBadState  = "M_BAD_STATE"
@@ -32,14 +32,14 @@ const (
 	codeUnknown   = "M_UNKNOWN"
 )
 
-// Answer is what a client API is expected to answer.
+// Answer is the expected answer of a client API.
 type Answer struct {
 	Result
 	Errcode string // of a refusal; empty unless the verdict is Deny
 }
 
-// ClientAPI predicts what a homeserver's client API answers when the sender asks for an action by the endpoint made for
-// it (/invite, /kick, …): the verdict of Authorize, except where that homeserver is known to be stricter or laxer.
+// ClientAPI predicts the answer of a homeserver's client API when the sender asks for an action by the endpoint made for
+// it (/invite, /kick, …): the verdict of Authorize, except where the homeserver is known to be stricter or laxer.
 func ClientAPI(s *Snapshot, a Action, hs Homeserver) Answer {
 	r := Authorize(s, a)
 	if r.Verdict == Unknown || a.Type.Membership() == "" {
@@ -58,9 +58,9 @@ func ClientAPI(s *Snapshot, a Action, hs Homeserver) Answer {
 	return answer(r)
 }
 
-// synapse applies what Synapse does before and besides the rules.
+// synapse applies Synapse's checks before and besides the rules.
 func (s *Snapshot) synapse(a Action, r Result) Answer {
-	m, _ := s.Membership(a.Target) // leave if unknown, which only happens to actions that it is nothing to
+	m, _ := s.Membership(a.Target) // leave if unknown, which only happens to actions for which it does not matter
 	e := membershipEvidence(a.Target, m, "")
 	event := s.events[MemberKey(a.Target)]
 	switch {
@@ -81,7 +81,7 @@ func (s *Snapshot) synapse(a Action, r Result) Answer {
 	return answer(r)
 }
 
-// dendrite applies what Dendrite does before and besides the rules. Where it is laxer than the rules (an unban needs the
+// dendrite applies Dendrite's checks before and besides the rules. Where it is laxer than the rules (an unban needs the
 // ban level alone, for one) it is not followed: other servers would reject the event.
 func (s *Snapshot) dendrite(a Action, r Result) Answer {
 	m, _ := s.Membership(a.Target)
@@ -93,7 +93,7 @@ func (s *Snapshot) dendrite(a Action, r Result) Answer {
 	case m == knock && r.Rule == RuleJoinPublic:
 		return Answer{deny(RuleAPIKnock, e), codeForbidden}
 	case a.Type == Kick && a.Sender == a.Target && m != join:
-		return Answer{deny(RuleKickSenderNotJoined, e), codeForbidden} // one who is invited may decline by /leave only
+		return Answer{deny(RuleKickSenderNotJoined, e), codeForbidden} // an invited user may decline by /leave only
 	case a.Type == Kick && m != join && m != invite:
 		return Answer{deny(RuleAPIKickAbsent, e), codeUnknown}
 	case a.Type == Unban && m != ban:
@@ -102,7 +102,7 @@ func (s *Snapshot) dendrite(a Action, r Result) Answer {
 	return answer(r)
 }
 
-// answer is a result with the errcode that refusals usually have.
+// answer is a result with the usual errcode of refusals.
 func answer(r Result) Answer {
 	switch {
 	case r.Verdict != Deny:

@@ -2,7 +2,7 @@ package room
 
 import "strconv"
 
-// Phrase says what decided. The keys are "check." with the shape of the evidence; the words for the rule itself are under
+// Phrase tells the reason of the verdict. The keys are "check." with the shape of the evidence; the words for the rule itself are under
 // "rule." with its code. It holds identifiers from the room as they are.
 func (r Result) Phrase() Phrase {
 	e := r.Evidence
@@ -25,7 +25,7 @@ func (r Result) Phrase() Phrase {
 	return Say("check.plain", "rule", r.Rule)
 }
 
-// comparison is the phrase of a rule that compared two power levels.
+// comparison is the phrase of a rule comparing two power levels.
 func (r Result) comparison() Phrase {
 	e := r.Evidence
 	switch r.Rule {

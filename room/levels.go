@@ -14,7 +14,7 @@ import (
 type level struct {
 	state levelState
 	value Level    // saturates within (-2⁶³, 2⁶³-1): Infinite is a creator's alone
-	exact *big.Int // the value where value is saturated, so that comparing stays exact; else nil
+	exact *big.Int // the value where value is saturated, so comparing stays exact; else nil
 }
 
 type levelState uint8
@@ -124,7 +124,7 @@ func floatLevel(s string) level {
 	return bigLevel(i)
 }
 
-// integerLevel reads digits with an optional sign, up to what a binary64 holds.
+// integerLevel reads digits with an optional sign, up to the range of a binary64.
 func integerLevel(s string) level {
 	if v, err := strconv.ParseInt(s, 10, 64); err == nil && v > math.MinInt64 && v < math.MaxInt64 {
 		return exactly(Level(v))
@@ -149,7 +149,7 @@ func bigLevel(i *big.Int) level {
 	return level{state: given, value: math.MaxInt64 - 1, exact: i}
 }
 
-// The levels that m.room.power_levels names, in the specification's order.
+// The levels named by m.room.power_levels, in the specification's order.
 const (
 	usersDefault = iota
 	eventsDefault
@@ -165,7 +165,7 @@ func levelName(i int) string {
 	return [namedLevels]string{"users_default", "events_default", "state_default", "ban", "redact", "kick", "invite"}[i]
 }
 
-// defaultLevel is what a named level is when the event, or the whole event, is missing
+// defaultLevel is the value of a named level when the event, or the whole event, is missing
 // (https://spec.matrix.org/latest/client-server-api/#mroompower_levels).
 func defaultLevel(i int) Level {
 	return [namedLevels]Level{stateDefault: 50, banLevel: 50, redactLevel: 50, kickLevel: 50}[i]
@@ -220,13 +220,13 @@ func (t *table) find(key string) level {
 	return level{}
 }
 
-// A change is an entry that two tables do not have alike. Its levels are absent where it was added or removed.
+// A change is an entry with a difference between two tables. Its levels are absent where it was added or removed.
 type change struct {
 	key      string
 	old, new level
 }
 
-// changes lists what differs between two tables. A malformed table counts as one changed entry without a key.
+// changes lists the differences between two tables. A malformed table counts as one changed entry without a key.
 func changes(old, new *table) []change {
 	if old.state == malformed || new.state == malformed {
 		return []change{{"", level{state: malformed}, level{state: malformed}}}

@@ -8,7 +8,7 @@ import (
 
 // Rule 5: m.room.member. 5.2, the signature of the authorising server, is assumed to be valid: a homeserver adds it.
 
-// isBanned reads a membership. A malformed one counts as a ban, so that it opens nothing.
+// isBanned reads a membership. A malformed one counts as a ban, so it opens nothing.
 func isBanned(membership string) bool { return membership == ban || membership == "" }
 
 // authorizeJoin is 5.3: membership is join.
@@ -57,7 +57,7 @@ func (s rules) authorizeJoin(a *Action, content *parsedContent) Result {
 	return deny(RuleJoinRuleUnknown, Evidence{Key: Key{Type: TypeJoinRules}, Found: orMalformed(rule), Wanted: public, User: a.Sender})
 }
 
-// authoriser returns the user in whose name a server vouches for a restricted join; empty: nobody.
+// authoriser returns the user in the name of whom a server vouches for a restricted join; empty: nobody.
 func authoriser(content exactjson.Value) id.UserID {
 	user, _ := content.Get("join_authorised_via_users_server").Str()
 	return id.UserID(user)
@@ -93,14 +93,14 @@ func (s rules) requirePower(user id.UserID, named int, allowed, denied Rule, r *
 	return r.comparePower(user, power, needed, power.reaches(needed), allowed, denied)
 }
 
-// requireRank checks that the sender outranks the target, as requirePower does. The power levels must be known.
+// requireRank checks whether the sender outranks the target, as requirePower does. The power levels must be known.
 func (s rules) requireRank(a *Action, allowed, denied Rule, r *Result) bool {
 	power, _ := s.power(a.Sender)
 	rank, _ := s.power(a.Target)
 	return r.comparePower(a.Target, power, rank, power.outranks(rank), allowed, denied)
 }
 
-// requireJoined checks that a user is in the room, and returns whether they are; if not, the result is r.
+// requireJoined checks whether a user is in the room, and returns the answer; if not, the result is r.
 func (s rules) requireJoined(user id.UserID, denied Rule, r *Result) bool {
 	m, known := s.Membership(user)
 	switch {
@@ -138,7 +138,7 @@ func (s rules) authorizeInvite(a *Action, content *parsedContent, r *Result) {
 }
 
 // authorizeLeave is 5.5: membership is leave, which a kick, an unban and the refusal of a knock are too. The codes go
-// by what it is to the target, whatever the action was called.
+// by the effect on the target, not by the name of the action.
 func (s rules) authorizeLeave(a *Action) (r Result) {
 	// 5.5.1. One's own: allow if and only if one is invited, joined or (v7 and up) knocking.
 	if a.Sender == a.Target {

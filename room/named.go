@@ -8,7 +8,7 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
-// NamedLevel returns the power level that m.room.power_levels gives under a name, or its default: one of the levels that the
+// NamedLevel returns the power level under a name in m.room.power_levels, or its default: one of the levels that the
 // event names ("invite", "users_default", …), "events.<type>" for a state event's type, or "notifications.<key>". known is
 // false where the level, or the whole event, is malformed or not known.
 func (s *Snapshot) NamedLevel(name string) (value Level, known bool) {
@@ -35,8 +35,8 @@ func (s *Snapshot) NamedLevel(name string) (value Level, known bool) {
 	return l.value, l.state == given
 }
 
-// Named returns the users whom the room gives power by name: its creators, and the users in its power levels. The strongest come
-// first, equal ones by user id. Users whose power is malformed are among them, with the power 0.
+// Named returns the users with power by name in the room: its creators, and the users in its power levels. The strongest come
+// first, equal ones by user id. Users with malformed power are among them, with the power 0.
 func (s *Snapshot) Named() []id.UserID {
 	var all []id.UserID
 	if s.create.exists {

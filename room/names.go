@@ -36,7 +36,7 @@ func CanonicalID(full string) string {
 	return FoldCase(local) + ":" + CanonicalServer(server)
 }
 
-// FoldCase returns text in lower case, so texts that differ in case only become the same, in every script.
+// FoldCase returns text in lower case, so texts different in case only become the same, in every script.
 func FoldCase(text string) string {
 	for i := range len(text) {
 		if text[i] >= 0x80 {

@@ -1,6 +1,6 @@
 package room
 
-// Needs names the state that the verdict on an action depends on, no more: what Authorize may read of a room of any
+// Needs names the state needed for the verdict on an action, no more: the state which Authorize may read of a room of any
 // version, given this action.
 func Needs(a Action) []Key {
 	create, joinRules, levels := Key{Type: TypeCreate}, Key{Type: TypeJoinRules}, Key{Type: TypePowerLevels}

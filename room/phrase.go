@@ -7,13 +7,13 @@ import (
 )
 
 // Phrase is a sentence without its words: a key and named arguments. Package words has the words for each key, in each
-// language. Rows keep phrases as JSON, so that a sentence that a row was given years ago can still be translated.
+// language. Rows keep phrases as JSON, so the sentence of a row of years ago can still be translated.
 //
 // A phrase with parts and without a key is its parts, one after the other. The zero value says nothing.
 type Phrase struct {
 	Key   string            `json:"key,omitempty"`
 	Args  map[string]string `json:"args,omitempty"`
-	Parts []Phrase          `json:"parts,omitempty"` // phrases that the sentence contains
+	Parts []Phrase          `json:"parts,omitempty"` // phrases within the sentence
 }
 
 // maxArgument is the length in bytes to which an argument is kept. Arguments hold text by rooms and by policy lists, and a row
@@ -29,7 +29,7 @@ func Say(key string, pairs ...any) Phrase {
 	return p
 }
 
-// With sets an argument. It changes the arguments that p has.
+// With sets an argument. It changes the arguments of p.
 func (p Phrase) With(name, value string) Phrase {
 	if len(value) > maxArgument {
 		value = strings.ToValidUTF8(value[:maxArgument], "") + "…"
@@ -42,13 +42,13 @@ func (p Phrase) With(name, value string) Phrase {
 	return p
 }
 
-// Holding returns the phrase with the phrases that its sentence contains.
+// Holding returns the phrase with the phrases within its sentence.
 func (p Phrase) Holding(parts ...Phrase) Phrase {
 	p.Parts = parts
 	return p
 }
 
-// Sentences makes one phrase of several; those that say nothing are left out.
+// Sentences makes one phrase of several, without the empty ones.
 func Sentences(all ...Phrase) Phrase {
 	var said []Phrase
 	for _, p := range all {
@@ -65,7 +65,7 @@ func Sentences(all ...Phrase) Phrase {
 // Empty reports whether the phrase says nothing.
 func (p Phrase) Empty() bool { return p.Key == "" && len(p.Parts) == 0 }
 
-// KeyText is the key of a phrase whose words are its argument "text": an old row's, or a person's.
+// KeyText is the key of a phrase with its words in the argument "text": an old row's, or a person's.
 const KeyText = "text"
 
 // String returns the phrase as JSON, as rows keep it; empty where it says nothing.
@@ -80,7 +80,7 @@ func (p Phrase) String() string {
 	return string(raw)
 }
 
-// ReadPhrase reads a phrase that String wrote. Any other text, such as a sentence of a row that an older version wrote, is
+// ReadPhrase reads a phrase written by String. Any other text, such as a sentence of a row written by an older version, is
 // shown as it is.
 func ReadPhrase(text string) Phrase {
 	var p Phrase

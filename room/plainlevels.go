@@ -8,7 +8,7 @@ import (
 )
 
 // PlainLevels returns the content of a power levels event with each level as an integer. Old room versions also let levels be strings or
-// floats, but homeservers refuse to send such an event anew. Levels that can't be read stay as they are. It returns nil where the content
+// floats, but homeservers refuse to send such an event anew. Unreadable levels stay as they are. It returns nil where the content
 // is no object or has a key twice.
 func (s *Snapshot) PlainLevels(content json.RawMessage) json.RawMessage {
 	all, _, ok := exactjson.Parse(content)

@@ -18,7 +18,7 @@ func (s rules) authorizePowerLevels(a *Action, content exactjson.Value) Result {
 	}
 	power, _ := s.power(a.Sender)
 	p := levelChange{a.Sender, power}
-	// 10.6. Named levels that are added, changed or removed: neither the current nor the new value may be above the
+	// 10.6. Named levels added, changed or removed: neither the current nor the new value may be above the
 	// sender's power.
 	for i, current := range s.levels.named {
 		if current.same(next.named[i]) {
@@ -42,7 +42,7 @@ func (s rules) authorizePowerLevels(a *Action, content exactjson.Value) Result {
 }
 
 // checkLevels is 10.1 to 10.4: the form of the new content. Before v10 the specification names users only; homeservers
-// refuse what is no integer anywhere in all versions, and so does this. The zero result says that the form is good.
+// refuse every other value but an integer in all versions, and so does checkLevels. The zero result means: the form is good.
 func (s rules) checkLevels(next *powerLevels, content exactjson.Value) Result {
 	// 10.1. A named level is present and not an integer: reject.
 	for i := range next.named {
@@ -85,13 +85,13 @@ func (s rules) checkLevels(next *powerLevels, content exactjson.Value) Result {
 	return Result{}
 }
 
-// levelChange is who changes power levels, and with what power.
+// levelChange is a user changing power levels, with their power.
 type levelChange struct {
 	sender id.UserID
 	power  level
 }
 
-// above denies a value that is above the sender's power. The zero result says that it is not.
+// above denies a value above the sender's power. The zero result means: it is not above.
 func (c levelChange) above(rule Rule, value level, user id.UserID) Result {
 	if value.state == absent || c.power.reaches(value) {
 		return Result{}

@@ -9,10 +9,10 @@ func allow(rule Rule, e Evidence) Result { return Result{Allow, rule, e} }
 
 func deny(rule Rule, e Evidence) Result { return Result{Deny, rule, e} }
 
-// unknown is the result of a rule that reads state which the snapshot was not given.
+// unknown is the result of a rule which reads state missing from the snapshot.
 func unknown(k Key) Result { return Result{Unknown, RuleUnknown, Evidence{Key: k}} }
 
-// powerEvidence says what power a user had and what power was needed.
+// powerEvidence tells the power of a user and the power needed.
 func powerEvidence(user id.UserID, had, needed level) Evidence {
 	e := Evidence{Key: Key{Type: TypePowerLevels}, Had: had.value, Needed: needed.value, User: user}
 	if had.state == malformed || needed.state == malformed {
@@ -21,7 +21,7 @@ func powerEvidence(user id.UserID, had, needed level) Evidence {
 	return e
 }
 
-// comparePower allows or denies, with what power a user had and what power was needed.
+// comparePower allows or denies, with the power of a user and the power needed.
 func (r *Result) comparePower(user id.UserID, had, needed level, ok bool, allowed, denied Rule) bool {
 	r.Verdict, r.Rule = Deny, denied
 	if ok {
@@ -31,7 +31,7 @@ func (r *Result) comparePower(user id.UserID, had, needed level, ok bool, allowe
 	return ok
 }
 
-// membershipEvidence says what membership a user had and what would have passed.
+// membershipEvidence tells the membership of a user and the membership needed.
 func membershipEvidence(user id.UserID, found, wanted string) Evidence {
 	return Evidence{Key: MemberKey(user), Found: orMalformed(found), Wanted: wanted, User: user}
 }

@@ -1,6 +1,6 @@
-// Package room judges what a Matrix room allows: the authorization rules of room versions 1 to 12
+// Package room judges whether a Matrix room allows an action: the authorization rules of room versions 1 to 12
 // (https://spec.matrix.org/latest/rooms/), pure and without a network. A caller collects the state
-// that Needs names, builds a Snapshot of it, and asks Authorize.
+// named by Needs, builds a Snapshot of it, and asks Authorize.
 package room
 
 import (
@@ -33,7 +33,7 @@ type Event struct {
 	Content json.RawMessage
 }
 
-// State is what is known of a room. A key that is absent is unknown, unless Complete; a key with a nil event is
+// State is the known state of a room. An absent key is unknown, unless Complete; a key with a nil event is
 // known to have no such state event.
 type State struct {
 	Version  id.RoomVersion // empty: taken from the create event
@@ -47,10 +47,10 @@ type Level int64
 // Infinite is the power of a room creator from room version 12 on.
 const Infinite Level = math.MaxInt64
 
-// ActionType is what somebody wants to do.
+// ActionType is the kind of an action.
 type ActionType string
 
-// The actions that Authorize judges.
+// The actions judged by Authorize.
 const (
 	Invite         ActionType = "invite"
 	Join           ActionType = "join"
@@ -64,7 +64,7 @@ const (
 	SetPowerLevels ActionType = "set_power_levels"
 )
 
-// Action is one thing that Sender wants to do to Target (the sender itself for join, knock, leave).
+// Action is one change by Sender to Target (the sender itself for join, knock, leave).
 type Action struct {
 	Type           ActionType
 	Sender, Target id.UserID
@@ -72,11 +72,11 @@ type Action struct {
 	PrevIsCreate   bool            // the only previous event is the create event
 }
 
-// Evidence says which state event decided and what was had against what was needed.
+// Evidence tells which state event decided, with the value found and the value needed.
 type Evidence struct {
-	Key           Key    // state event that decided; zero when none did
+	Key           Key    // deciding state event; zero when none did
 	Had, Needed   Level  // power levels; both zero when power did not decide
-	Found, Wanted string // membership or join rule found, and what would have passed; empty when not relevant
+	Found, Wanted string // membership or join rule found, and the one needed; empty when not relevant
 	User          id.UserID
 }
 

@@ -1,13 +1,13 @@
 package room
 
-// The rule codes. Each names the first rule that decided; docs/check.md explains them to people.
+// The rule codes. Each names the first deciding rule; docs/check.md explains them to people.
 const (
-	// RuleUnknown: the verdict depends on state that the snapshot was not given; Evidence.Key names it.
+	// RuleUnknown: the verdict depends on state missing from the snapshot; Evidence.Key names it.
 	RuleUnknown Rule = "unknown"
 	// RuleUnknownVersion: the room version is not one of 1 to 12; Evidence.Found names it.
 	RuleUnknownVersion Rule = "unknown.version"
 
-	// RuleFormatAction: the action is none that can be judged.
+	// RuleFormatAction: the action can't be judged.
 	RuleFormatAction Rule = "format.action"
 	// RuleFormatContent: the content is no JSON object, has a key twice, or contradicts the action.
 	RuleFormatContent Rule = "format.content"
@@ -16,7 +16,7 @@ const (
 	// RuleFormatCanonicalJSON: the content can't be canonical JSON (v6 and up).
 	RuleFormatCanonicalJSON Rule = "format.canonical_json"
 
-	RuleCreateMissing Rule = "create.missing" // no m.room.create event, or one that rule 1 rejects
+	RuleCreateMissing Rule = "create.missing" // no m.room.create event, or one rejected by rule 1
 	RuleFederate      Rule = "federate"       // m.federate is false and the sender is on another server
 
 	RuleInvite                Rule = "invite" // allowed

@@ -24,14 +24,14 @@ const (
 // MemberKey returns the key of a user's member event.
 func MemberKey(user id.UserID) Key { return Key{TypeMember, string(user)} }
 
-// creation is what m.room.create says.
+// creation is the content of m.room.create.
 type creation struct {
 	exists    bool
 	valid     bool // rule 1 accepts it
 	server    string
 	federates bool
-	creator   id.UserID   // who may join first, and has power 100 without power levels (v1–v11)
-	creators  []id.UserID // who has infinite power (v12)
+	creator   id.UserID   // may join first, and has power 100 without power levels (v1–v11)
+	creators  []id.UserID // the users with infinite power (v12)
 }
 
 // Snapshot is an immutable view of a room's state, parsed once. It is safe for concurrent use.
@@ -40,7 +40,7 @@ type Snapshot struct {
 	complete  bool
 	version   id.RoomVersion
 	supported bool   // the version is one of 1 to 12
-	traits    traits // of that version
+	traits    traits // of the version
 
 	create   creation
 	levels   *powerLevels         // nil: no such event, or not known
@@ -50,8 +50,8 @@ type Snapshot struct {
 	knowsCreate, knowsLevels, knowsJoinRule bool
 }
 
-// NewSnapshot parses state by the room version's rules. It never fails: what is malformed is kept as such and makes
-// the verdicts that depend on it deny. The events and their content must not be changed afterwards.
+// NewSnapshot parses state by the room version's rules. It never fails: malformed state is kept as such and makes
+// the verdicts depending on it deny. The events and their content must not be changed afterwards.
 func NewSnapshot(state State) *Snapshot {
 	s := &Snapshot{
 		events:   maps.Clone(state.Events),
@@ -100,7 +100,7 @@ func membershipIn(e *Event) string {
 	return membership
 }
 
-// parseContent returns an event's content, or a value that is no object if it is malformed.
+// parseContent returns an event's content, or a value other than an object if it is malformed.
 func parseContent(e *Event) exactjson.Value {
 	if e == nil {
 		return exactjson.Value{}
@@ -126,7 +126,7 @@ func versionIn(create exactjson.Value) id.RoomVersion {
 func (t *traits) creation(e *Event, content exactjson.Value) creation {
 	c := creation{exists: true, valid: content.Kind == exactjson.Object && ValidUserID(string(e.Sender)), creator: e.Sender}
 	c.server = domain(string(e.Sender))
-	// "the property m.federate set to false": anything that is not true counts, as Synapse has it.
+	// "the property m.federate set to false": any value but true counts, as Synapse has it.
 	federate := content.Get("m.federate")
 	c.federates = !federate.Exists() || federate.Kind == exactjson.True
 	if t.creatorInContent { // 1.4 of v1–v10: no creator, reject
@@ -147,8 +147,8 @@ func (t *traits) creation(e *Event, content exactjson.Value) creation {
 	return c
 }
 
-// Event returns a piece of the state that the snapshot was built from, auth-relevant or not. known is false where
-// nothing is known of it; a nil event that is known does not exist in the room.
+// Event returns a piece of the state of the snapshot, auth-relevant or not. known is false where
+// nothing is known of it; a known nil event does not exist in the room.
 func (s *Snapshot) Event(k Key) (e *Event, known bool) {
 	e, known = s.events[k]
 	return e, known || s.complete
@@ -159,7 +159,7 @@ func (s *Snapshot) knows(k Key) bool {
 	return known
 }
 
-// Membership returns a user's membership, "leave" for somebody who never had any, and an empty string if their member
+// Membership returns a user's membership, "leave" for somebody without one, and an empty string if their member
 // event is malformed.
 func (s *Snapshot) Membership(user id.UserID) (membership string, known bool) {
 	if m, ok := s.members[user]; ok {
@@ -205,7 +205,7 @@ func (s *Snapshot) power(user id.UserID) (l level, known bool) {
 	return s.levels.named[usersDefault].or(defaultLevel(usersDefault)), true
 }
 
-// named returns one of the levels that m.room.power_levels names. The event must be known.
+// named returns one of the levels named by m.room.power_levels. The event must be known.
 func (s *Snapshot) named(i int) level {
 	if s.levels == nil {
 		return exactly(defaultLevel(i))

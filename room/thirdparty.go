@@ -12,7 +12,7 @@ import (
 // thirdPartyToken returns the token in third_party_invite.signed, and whether it is a string.
 func thirdPartyToken(tpi exactjson.Value) (string, bool) { return tpi.Get("signed").Get("token").Str() }
 
-// authorizeThirdParty is 5.4.1: an invitation that somebody with a third-party identifier takes up.
+// authorizeThirdParty is 5.4.1: an invitation taken up by somebody with a third-party identifier.
 func (s rules) authorizeThirdParty(a *Action, tpi exactjson.Value) Result {
 	// 5.4.1.1. The target is banned: reject.
 	m, known := s.Membership(a.Target)
@@ -48,7 +48,7 @@ func (s rules) authorizeThirdParty(a *Action, tpi exactjson.Value) Result {
 	if e == nil {
 		return deny(RuleThirdPartyTokenUnknown, Evidence{Key: key})
 	}
-	// 5.4.1.6. The sender is not that event's sender: reject.
+	// 5.4.1.6. The sender is not the sender of the m.room.third_party_invite event: reject.
 	if e.Sender != a.Sender {
 		return deny(RuleThirdPartySenderMismatch, Evidence{Key: key, User: a.Sender, Found: string(a.Sender), Wanted: string(e.Sender)})
 	}
@@ -59,7 +59,7 @@ func (s rules) authorizeThirdParty(a *Action, tpi exactjson.Value) Result {
 	return allow(RuleThirdParty, Evidence{Key: key, User: a.Target})
 }
 
-// publicKeys collects public_key and public_keys, without those that are no Ed25519 key.
+// publicKeys collects public_key and public_keys, without keys of other kinds than Ed25519.
 func publicKeys(content exactjson.Value) []ed25519.PublicKey {
 	candidates := []exactjson.Value{content.Get("public_key")}
 	if list := content.Get("public_keys"); list.Kind == exactjson.Array {
@@ -77,7 +77,7 @@ func publicKeys(content exactjson.Value) []ed25519.PublicKey {
 }
 
 // signedByAny checks a signed JSON object (https://spec.matrix.org/latest/appendices/#checking-for-a-signature), whoever
-// the servers are that signed it: the keys tell who was trusted.
+// the signing servers are: the keys tell which servers were trusted.
 func signedByAny(signed exactjson.Value, keys []ed25519.PublicKey) bool {
 	body := signed
 	body.Items = slices.DeleteFunc(slices.Clone(signed.Items), func(m exactjson.Member) bool {

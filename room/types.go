@@ -1,6 +1,6 @@
 package room
 
-// The event types that Usher reads or sends: the state that authorization reads, other state, messages.
+// The event types that Usher reads or sends: the state read by authorization, other state, messages.
 const (
 	TypeCreate      = "m.room.create"
 	TypeMember      = "m.room.member"

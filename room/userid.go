@@ -62,7 +62,7 @@ func isIPv6Char(c byte) bool {
 // MaxID is the greatest length of an identifier in bytes (https://spec.matrix.org/latest/appendices/#common-identifier-format).
 const MaxID = 255
 
-// Shorten cuts a text to at most n bytes, between two characters, and drops bytes that are no UTF-8.
+// Shorten cuts a text to at most n bytes, between two characters, and drops bytes of invalid UTF-8.
 func Shorten(s string, n int) string {
 	if len(s) > n {
 		s = s[:n]

@@ -6,7 +6,7 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
-// traits is what the authorization rules of a room version differ in.
+// traits are the differences in the authorization rules of a room version.
 type traits struct {
 	aliases            bool // rule 4 of v1–v5 for m.room.aliases
 	floats             bool // power levels may be floats: v1–v5

@@ -11,7 +11,7 @@ func VouchedNeeds(user id.UserID, content json.RawMessage) []Key {
 	return append(Needs(joinOf(user, content)), Key{Type: TypePowerLevels})
 }
 
-// Vouched judges whether a user who was not invited may have joined by a restricted join rule: the rule in the snapshot is a restricted
+// Vouched judges whether an uninvited user may have joined by a restricted join rule: the rule in the snapshot is a restricted
 // one, and the user in the join's join_authorised_via_users_server is in the room and has the power to invite.
 // Homeservers check this user only while the rule is restricted, so a join under any other rule is vouched for by nobody.
 func Vouched(s *Snapshot, user id.UserID, content json.RawMessage) Result {

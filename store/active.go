@@ -10,16 +10,16 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ErrNotActive says that another process has become the active one: nothing was committed.
+// ErrNotActive means: another process has become the active one, and nothing was committed.
 var ErrNotActive = errors.New("another process is active")
 
 const (
 	activeSpace = 0x7575                 // the first key of the lock of the active process; the second is a hash of the schema's name
 	activePoll  = 250 * time.Millisecond // pause between two tries to take the lock
-	activeCheck = time.Second            // pause between two checks of the session that holds the lock
-	sessionTime = 3 * time.Second        // bound of one statement of that session
+	activeCheck = time.Second            // pause between two checks of the session with the lock
+	sessionTime = 3 * time.Second        // bound of one statement of the session
 	// takeoverPause is the time between the end of one active process and the begin of the next one. A process that loses its
-	// session, but lives, needs a moment to notice that and to stop.
+	// session, but lives, needs a moment to notice the loss and to stop.
 	takeoverPause = time.Second
 )
 
@@ -38,7 +38,7 @@ type Active struct {
 }
 
 // AwaitActive waits until no other process acts on the database, and makes this process the active one. The caller calls Close
-// when it has stopped to act. An error means that the database can't be asked.
+// when it has stopped to act. An error means: the database can't be asked.
 //
 // A process of a release before this one never acts beside the active one: it does not get past its start while there is an
 // active process (sharingLock), and none becomes active while such a process is connected (sharingName).
@@ -105,7 +105,7 @@ func tryLock(ctx context.Context, conn *pgx.Conn) (held bool, err error) {
 	return false, err
 }
 
-// Watch watches the session that holds the lock. It returns ErrNotActive as soon as another process may be active: then this one
+// Watch watches the session with the lock. It returns ErrNotActive as soon as another process may be active: then this one
 // has to stop at once. When ctx ends, it returns nil. One call at a time.
 func (a *Active) Watch(ctx context.Context) error {
 	if a.conn == nil {
@@ -135,7 +135,7 @@ func (a *Active) LocalAddr() net.Addr {
 	return a.conn.PgConn().Conn().LocalAddr()
 }
 
-// Announce publishes the address of this process, to which the others forward requests. ErrNotActive means that this process is
+// Announce publishes the address of this process, to which the others forward requests. ErrNotActive means: this process is
 // not the active one any more.
 func (a *Active) Announce(ctx context.Context, address string) error {
 	n, err := a.db.change(ctx, `UPDATE active_process SET address = $2 WHERE id = 1 AND term = $1`, a.db.term.Load(), address)
@@ -155,16 +155,16 @@ func (a *Active) Close() error {
 	return a.conn.Close(ctx) // and with the session, the lock
 }
 
-// ActiveAddress returns the address of the active process, empty while there is none. That process may have died since.
+// ActiveAddress returns the address of the active process, empty while there is none. The process may have died since.
 func (s *Store) ActiveAddress(ctx context.Context) (string, error) {
 	return one(ctx, s.db, value[string], `SELECT address FROM active_process WHERE id = 1`)
 }
 
-// fence fails a commit of a process that was the active one and is not any more, and keeps the next one from becoming active until
+// fence fails a commit of a formerly active process, and keeps the next one from becoming active until
 // the commit is over.
 func (d *db) fence(t *tx) error {
 	term := d.term.Load()
-	if term == 0 { // SQLite, or a process that never was active
+	if term == 0 { // SQLite, or a process which never was active
 		return nil
 	}
 	err := ErrNotActive

@@ -64,7 +64,7 @@ func voteFields(v *invites.Vote) []any {
 	return []any{&v.Voter, &v.Choice, &v.Room, &v.Event, &v.Reason, &v.At}
 }
 
-// OpenCard adds a card, with the next number of the room that shows it, unless its question has one already, and returns
+// OpenCard adds a card, with the next number of its room, unless its question has one already, and returns
 // it as stored.
 func (s Cards) OpenCard(ctx context.Context, c invites.Card) (stored invites.Card, err error) {
 	err = s.write.commit(ctx, plain, func(t *tx) error {
@@ -84,7 +84,7 @@ func (s Cards) PostedCard(ctx context.Context, card int64, notice id.EventID) er
 	return found(s.change(ctx, updatePosted, card, notice))
 }
 
-// CardShown returns the card whose notice is an event.
+// CardShown returns the card by the event of its notice.
 func (s Cards) CardShown(ctx context.Context, notice id.EventID) (invites.Card, error) {
 	return one(ctx, s.db, cardFields, selectShown, notice)
 }
@@ -94,7 +94,7 @@ func (s Cards) CardVoted(ctx context.Context, vote id.EventID) (invites.Card, er
 	return one(ctx, s.db, cardFields, selectVoted, vote)
 }
 
-// CardNumbered returns a card by the room that shows it and its number there.
+// CardNumbered returns a card by its room and its number there.
 func (s Cards) CardNumbered(ctx context.Context, shownIn id.RoomID, number int64) (invites.Card, error) {
 	return one(ctx, s.db, cardFields, selectNumbered, shownIn, number)
 }
@@ -104,7 +104,7 @@ func (s Cards) CardOf(ctx context.Context, command id.EventID, action room.Actio
 	return one(ctx, s.db, cardFields, selectCardOf, asked(command, action, r, target))
 }
 
-// CardsTodo returns the cards that are open, or whose outcome is still to be told, by ID.
+// CardsTodo returns the open cards, and the cards with an outcome still to be told, by ID.
 func (s Cards) CardsTodo(ctx context.Context) ([]invites.Card, error) {
 	return all(ctx, s.db, cardFields, selectTodo)
 }
@@ -119,7 +119,7 @@ func (s Cards) CountCards(ctx context.Context, q invites.CardQuery) (int, error)
 	return one(ctx, s.db, value[int], countOpen, q.Kind, q.Room, q.ShownIn, q.Actor)
 }
 
-// Knocked returns the knock cards of a room that were made after since, open or not, the newest first.
+// Knocked returns the knock cards of a room made after since, open or not, the newest first.
 func (s Cards) Knocked(ctx context.Context, r id.RoomID, since time.Time, limit int) ([]invites.Card, error) {
 	return all(ctx, s.db, cardFields, selectKnocked, r, since, limit)
 }
@@ -141,7 +141,7 @@ func (s Cards) Votes(ctx context.Context, card int64) ([]invites.Vote, error) {
 	return all(ctx, s.db, voteFields, selectVotes, card)
 }
 
-// CloseCard ends a card. False: it was closed before, and nothing was changed. A row that it names but that waits no longer is left as it is.
+// CloseCard ends a card. False: it was closed before, and nothing was changed. Its row is left as it is if it waits no longer.
 func (s Cards) CloseCard(ctx context.Context, c invites.Closing) (closed bool, err error) {
 	err = s.write.commit(ctx, plain, func(t *tx) error {
 		n, err := t.exec(updateClosed, c.Card, c.State, c.Code, c.By, c.Answer, c.At, c.Told)
@@ -168,7 +168,7 @@ func (s Cards) CloseCard(ctx context.Context, c invites.Closing) (closed bool, e
 	return closed && err == nil, err
 }
 
-// ToldCard ends what is to be done about a closed card.
+// ToldCard ends the work on a closed card.
 func (s Cards) ToldCard(ctx context.Context, card int64) error {
 	return found(s.change(ctx, updateTold, card))
 }

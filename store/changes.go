@@ -44,7 +44,7 @@ func keyOf(i *invites.Change) key {
 	return key{digest(i.Request), digest(string(i.Action), string(i.Room), string(i.Target))}
 }
 
-// Record adds rows, audit and charges in one commit. Rows that exist already (same request, action, room, target) are left as they
+// Record adds rows, audit and charges in one commit. Existing rows (same request, action, room, target) are left as they
 // are. It returns the rows as stored, in the order given, or ErrSpent where the quotas have changed since they were read.
 func (s Changes) Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, charges ...invites.Charge) (stored []invites.Change, err error) {
 	if len(rows)+len(audit) == 0 {
@@ -132,12 +132,12 @@ func (s Changes) ChangesOf(ctx context.Context, request string) ([]invites.Chang
 	return all(ctx, s.db, changeFields, selectChanges, digest(request), request)
 }
 
-// Inviting reports whether a command has rows that are open or wait for approval. Joins do not count.
+// Inviting reports whether a command has open rows or rows waiting for approval. Joins do not count.
 func (s Changes) Inviting(ctx context.Context, command id.EventID) (bool, error) {
 	return one(ctx, s.db, value[bool], selectInviting, digest(string(command)), command)
 }
 
-// Claim leases open rows whose leases are over and adds one to their attempts. It does not ask whether the rows are due.
+// Claim leases open rows without a current lease and adds one to their attempts. It does not ask whether the rows are due.
 func (s Changes) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) (claimed []invites.Change, err error) {
 	k := plain
 	if len(rows) == 1 {
@@ -193,8 +193,8 @@ func (s Changes) Settle(ctx context.Context, settlements ...invites.Settlement) 
 	})
 }
 
-// Release ends the attempts that are under way, for a start at which no other process can make one. Their leases last until at, at the
-// latest. It returns the rows whose leases it has shortened to that.
+// Release ends the attempts under way, for a start at which no other process can make one. Their leases last until at, at the
+// latest. It returns the rows with leases shortened to at.
 func (s Changes) Release(ctx context.Context, at time.Time) (rows []int64, err error) {
 	err = s.write.commit(ctx, single, func(t *tx) error {
 		rows = nil

@@ -28,7 +28,7 @@ func (s Changes) LastWritten(ctx context.Context) (last time.Time, err error) {
 	return last, nil
 }
 
-// Sooner makes the open rows that are due after now due earlier by a time, for a clock that was set back by it.
+// Sooner makes the open rows due after now due earlier by a time, for a clock set back by the same time.
 func (s Changes) Sooner(ctx context.Context, now time.Time, by time.Duration) (rows int64, err error) {
 	return s.change(ctx, updateDue, now, by.Milliseconds())
 }

@@ -28,7 +28,7 @@ const (
 	updateTried    = `UPDATE ledger SET tried_at = $2 WHERE id = $1`
 )
 
-// Unchecked returns up to limit rooms with pending entries whose rule was last set before a time, or never.
+// Unchecked returns up to limit rooms with pending entries and a rule last set before a time, or never.
 func (s Expiries) Unchecked(ctx context.Context, before time.Time, limit int) ([]id.RoomID, error) {
 	return all(ctx, s.db, value[id.RoomID], selectUnchecked, before, limit)
 }
@@ -45,12 +45,12 @@ func (s Expiries) ForgetExpiries(ctx context.Context) error {
 	return err
 }
 
-// Overdue returns up to limit pending entries that should have expired by now, but for those tried after a time.
+// Overdue returns up to limit pending entries due to expire by now, without the entries tried after a time.
 func (s Expiries) Overdue(ctx context.Context, now, tried time.Time, limit int) ([]invites.Invitation, error) {
 	return all(ctx, s.db, entryFields, selectOverdue, now, tried, limit)
 }
 
-// ToRemind returns up to limit open invitations of whose expiry their inviters should be reminded by now, and were not.
+// ToRemind returns up to limit open invitations with a reminder to the inviter due by now and not yet sent.
 func (s Expiries) ToRemind(ctx context.Context, now time.Time, limit int) ([]invites.Invitation, error) {
 	return all(ctx, s.db, entryFields, selectToRemind, now, limit)
 }

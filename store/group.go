@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// group is SQLite's committer. A durable commit costs the same for one write as for a hundred. So the writes that arrive during
+// group is SQLite's committer. A durable commit costs the same for one write as for a hundred. So the writes arriving during
 // a commit share the next one: the first of their callers leads, runs all of these writes, each apart, and commits.
 type group struct {
 	handle

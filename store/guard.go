@@ -17,7 +17,7 @@ const (
 	deleteWatch = `DELETE FROM guard WHERE room_id = $1`
 )
 
-// Guarded lists the rooms that are guarded.
+// Guarded lists the guarded rooms.
 func (s Guards) Guarded(ctx context.Context) ([]id.RoomID, error) {
 	return all(ctx, s.db, value[id.RoomID], selectGuarded)
 }

@@ -24,7 +24,7 @@ const (
 	deleteHandled  = `DELETE FROM inbox WHERE seq IN (SELECT seq FROM inbox WHERE handled AND seq < $1 ORDER BY seq LIMIT $2)`
 )
 
-// insertInbox skips events that the inbox has.
+// insertInbox skips events already in the inbox.
 var insertInbox = newMulti(
 	`INSERT INTO inbox (event_id, room_id, sender, type, state_key, raw, sent_at, received_at, redacted, answer) VALUES `,
 	` ON CONFLICT DO NOTHING RETURNING seq, event_id`,
@@ -109,8 +109,8 @@ func (s Inbox) Redacted(ctx context.Context, event id.EventID) (redacted, state 
 	return m[0], m[1], err
 }
 
-// Redact marks an event as redacted, and the edit that is its answer, if sender is the sender in the inbox, and reports whether it did. It reports true again for an event
-// that the sender has redacted before.
+// Redact marks an event as redacted, and the edit recorded as its answer, if sender is the sender in the inbox, and reports whether it did.
+// It reports true again for an event redacted by the sender before.
 func (s Inbox) Redact(ctx context.Context, event id.EventID, sender id.UserID) (bool, error) {
 	var n int64
 	err := s.write.commit(ctx, single, func(t *tx) (err error) {
@@ -120,12 +120,12 @@ func (s Inbox) Redact(ctx context.Context, event id.EventID, sender id.UserID) (
 	return n > 0, err
 }
 
-// SetAnswer remembers the status message of a command. It returns ErrNotFound for a command that the inbox does not have.
+// SetAnswer remembers the status message of a command. It returns ErrNotFound for a command missing from the inbox.
 func (s Inbox) SetAnswer(ctx context.Context, command, answer id.EventID) error {
 	return found(s.change(ctx, updateAnswer, command, answer))
 }
 
-// Handled ends an inbox event: its reply is out. It returns ErrNotFound for an event that the inbox does not have.
+// Handled ends an inbox event: its reply is out. It returns ErrNotFound for an event missing from the inbox.
 func (s Inbox) Handled(ctx context.Context, event id.EventID) error {
 	return found(s.change(ctx, updateHandled, event))
 }
@@ -157,7 +157,7 @@ func (s Inbox) Clean(ctx context.Context, before time.Time) error {
 	return err
 }
 
-// deleteAll runs a statement that deletes up to cleanStep rows below a bound, until no such row is left.
+// deleteAll runs a statement to delete up to cleanStep rows below a bound, until no such row is left.
 func (s *db) deleteAll(ctx context.Context, query string, below any) error {
 	for n := int64(cleanStep); n == cleanStep; {
 		var err error

@@ -21,7 +21,7 @@ import (
 //go:embed keyupgrades/*.sql
 var keyUpgrades embed.FS
 
-// keySchema is the PostgreSQL schema that keys live in, unless the URI names another by search_path.
+// keySchema is the PostgreSQL schema of the keys, unless the URI names another by search_path.
 const keySchema = "usher_keys"
 
 // Keys is the database of encryption keys. It is apart from Store because its transactions may wait for the homeserver, and a commit
@@ -168,7 +168,7 @@ func (k *Keys) SaveEncryptedRoom(ctx context.Context, r id.RoomID, settings json
 	return err
 }
 
-// ForgetSessions deletes all outbound sessions, and the list of devices that got keys of such sessions. Rooms get new ones.
+// ForgetSessions deletes all outbound sessions, and the list of devices with keys of such sessions. Rooms get new ones.
 func (k *Keys) ForgetSessions(ctx context.Context) error {
 	_, err := k.DB.Exec(ctx, `DELETE FROM crypto_megolm_outbound_session`)
 	if err == nil {

@@ -28,7 +28,7 @@ const (
 	selectEnding = `SELECT id FROM ledger WHERE room_id = $1 AND target = $2 AND ending = $3`
 
 	// The command through which an invitation came: one carried out by the invitation's sender, and not yet of another entry. Of
-	// several, as after a delay of the homeserver, the one that ended nearest to the invitation's time. Rows that wait for another
+	// several, as after a delay of the homeserver, the one with its end nearest to the invitation's time. Rows waiting for another
 	// attempt come last.
 	selectAsked = `SELECT i.command, i.actor FROM invitation i
 		WHERE i.part = $4 AND i.room_id = $1 AND i.target = $2 AND i.action = 'invite' AND i.performer = $3 AND i.attempt > 0 AND i.status IN ('open', 'done')
@@ -104,7 +104,7 @@ func partOf(m *invites.MemberEvent, action string) int64 {
 	return digest(action, string(m.Room), string(m.Target))
 }
 
-// earlier returns the earlier time. A server whose clock is ahead can thus date nothing into the future.
+// earlier returns the earlier time. A server with a fast clock can thus date nothing into the future.
 func earlier(a, b time.Time) time.Time {
 	if a.After(b) {
 		return b
@@ -147,8 +147,8 @@ func ended(t *tx, m *invites.MemberEvent, open invites.Invitation) error {
 	return err
 }
 
-// Complete brings the open invitations of a room into line with the invitations in its state: new ones are added, and those that were
-// seen before asked and are gone end as FateUnseen. None at all stands for a room that the bot left.
+// Complete brings the open invitations of a room into line with the invitations in its state: new ones are added, and entries
+// seen before asked and now gone end as FateUnseen. None at all stands for a room left by the bot.
 func (s Ledger) Complete(ctx context.Context, r id.RoomID, found []invites.MemberEvent, asked time.Time) error {
 	shown := make(map[id.EventID]bool, len(found))
 	for _, m := range found {

@@ -2,9 +2,9 @@ package store
 
 import "usher/invites"
 
-// Versions before the seventh schema wrote no origin. They told the origins apart by what a row looks like, and so does updateOrigin, once
-// a row is claimed: withdrawals that expired had an action of their own, an automatic join stands beside its invitation, the answer to a
-// knock has a card, and a removal by the guard belongs to a state event. A knock that people decided has the vote of the actor.
+// Versions before the seventh schema wrote no origin. They told the origins apart by the shape of a row, and so does updateOrigin, once
+// a row is claimed: withdrawals by expiry had an action of their own, an automatic join stands beside its invitation, the answer to a
+// knock has a card, and a removal by the guard belongs to a state event. A knock decided by vote has the vote of the actor.
 const (
 	updateOrigin = `UPDATE invitation SET event_id = CASE WHEN action = 'expire' THEN '' ELSE command END, origin = CASE
 		WHEN action = 'expire' THEN 'expiry'
@@ -19,7 +19,7 @@ const (
 	selectChange = `SELECT ` + changeColumns + ` FROM invitation WHERE id = $1`
 )
 
-// withOrigins gives an origin to claimed rows that an older version recorded.
+// withOrigins gives an origin to claimed rows recorded by an older version.
 func withOrigins(t *tx, rows []invites.Change) error {
 	for i := range rows {
 		if rows[i].Origin != "" {

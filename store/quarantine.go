@@ -22,7 +22,7 @@ const (
 
 var insertQuarantine = newMulti(`INSERT INTO quarantine (txn, raw, fault, received_at) VALUES `, ``, make([]string, 4)...)
 
-// Quarantine keeps events that could not be decoded: the newest 1,000, each up to 64 KiB.
+// Quarantine keeps undecodable events: the newest 1,000, each up to 64 KiB.
 func (s Inbox) Quarantine(ctx context.Context, bad []invites.Undecodable) error {
 	if len(bad) == 0 {
 		return nil
@@ -48,7 +48,7 @@ func quarantineFields(u *invites.Undecodable) []any {
 // head returns the first n bytes of s.
 func head[T ~string | ~[]byte](s T, n int) T { return s[:min(len(s), n)] }
 
-// Quarantined returns up to limit events that failed to decode, newest first.
+// Quarantined returns up to limit undecodable events, newest first.
 func (s Inbox) Quarantined(ctx context.Context, limit int) ([]invites.Undecodable, error) {
 	return all(ctx, s.db, quarantineFields, selectQuarantined, limit)
 }

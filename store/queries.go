@@ -38,7 +38,7 @@ func found(n int64, err error) error {
 // A function of fields returns pointers to the values of a T in the order of the columns of a statement. Where T is a row
 // of a table, the first column is the key given by the database, and the other pointers are also the values to insert.
 
-// value is the fields of a T that is one column.
+// value is the fields of a T in one column.
 func value[T any](v *T) []any { return []any{v} }
 
 // into returns a function to scan a row into v.

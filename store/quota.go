@@ -23,10 +23,10 @@ const (
 
 var insertSpending = newMulti(`INSERT INTO spending (cmd, part, room_id, actor, server, at) VALUES `, ` ON CONFLICT DO NOTHING`, "", "", "", "", "", "")
 
-// longestQuota is the longest time that a quota may count.
+// longestQuota is the longest time counted by a quota.
 const longestQuota = 367 * 24 * time.Hour
 
-// Spent returns the invitations that count in a room after a time.
+// Spent returns the invitations counted in a room after a time.
 func (s Quotas) Spent(ctx context.Context, r id.RoomID, by invites.SpentBy, since time.Time) (invites.Spent, error) {
 	var spent invites.Spent
 	// The version is read first: a charge with it fails if anything is spent in between.

@@ -29,12 +29,12 @@ func (s Rooms) SaveCreateEvent(ctx context.Context, room id.RoomID, raw json.Raw
 
 func spaceFields(c *invites.SpaceChild) []any { return []any{&c.Child, &c.Space} }
 
-// SpaceChildren returns the rooms that spaces claim as their children, by child.
+// SpaceChildren returns the rooms claimed by spaces as their children, by child.
 func (s Rooms) SpaceChildren(ctx context.Context) ([]invites.SpaceChild, error) {
 	return all(ctx, s.db, spaceFields, selectSpaces)
 }
 
-// SaveSpaceChildren remembers that spaces claim rooms as their children. The user of such a claim asks whether it still holds.
+// SaveSpaceChildren remembers the rooms claimed by spaces as their children. The user of such a claim asks whether it still holds.
 func (s Rooms) SaveSpaceChildren(ctx context.Context, children []invites.SpaceChild) error {
 	if len(children) == 0 {
 		return nil

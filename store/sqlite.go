@@ -176,7 +176,7 @@ func (f sqliteFile) dsn(a access) string {
 	if a == patient {
 		wait = "busy_timeout(60000)"
 	}
-	// A checkpoint after 32 MiB instead of 4 MiB writes pages back once that change often, such as indexes.
+	// A checkpoint after 32 MiB instead of 4 MiB writes often changed pages back once, such as indexes.
 	for _, p := range []string{"foreign_keys(1)", "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(8000)", wait} {
 		q.Add("_pragma", p)
 	}

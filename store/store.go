@@ -1,5 +1,5 @@
 // Package store is the database, on SQLite or PostgreSQL: the inbox of events, membership changes and their audit, the ledger of
-// invitations seen, cards, quotas, guarded rooms, and events that failed to decode. One SQL serves both databases, and one suite
+// invitations seen, cards, quotas, guarded rooms, and undecodable events. One SQL serves both databases, and one suite
 // (storetest) tests both.
 //
 // Open returns a Store, which embeds one type a subject: Inbox, Changes, Cards and so on. They share one db. Each method is one
@@ -16,7 +16,7 @@
 //
 // To change a table: add a file to upgrades. CONTRIBUTING.md, "Change the database", says which changes an older version survives.
 //
-// On SQLite one connection writes, and concurrent writers share a commit (group.go). On PostgreSQL the server does that.
+// On SQLite one connection writes, and concurrent writers share a commit (group.go). On PostgreSQL the server does both.
 //
 // Keys is another database, for encryption keys. Reader reads a database opened by another process.
 package store
@@ -61,12 +61,12 @@ type Config struct {
 	MaxIdleConns int    // 0: 2; SQLite keeps connections used within the last minute
 }
 
-// db is an open database, shared by the types that read and write the tables of one subject each.
+// db is an open database, shared by the types for the tables of one subject each.
 type db struct {
 	dialect dbutil.Dialect
 	write   committer
 	reads   handle
-	raw     *sql.DB       // the connection pool that writes
+	raw     *sql.DB       // the writing connection pool
 	pool    *pgxpool.Pool // PostgreSQL only
 	term    atomic.Int64  // of the active process: see fence
 	ahead   int
@@ -76,19 +76,19 @@ type db struct {
 
 // The tables by subject. Each type shares the database of its Store.
 type (
-	// Inbox is the events received, until Clean, and the events that failed to decode.
+	// Inbox is the events received, until Clean, and the undecodable events.
 	Inbox struct{ *db }
 	// Changes is the membership changes to be made, with their audit.
 	Changes struct{ *db }
-	// Cards is the approvals and knocks that members vote on.
+	// Cards is the approvals and knocks put to a vote of members.
 	Cards struct{ *db }
 	// Ledger is the invitations seen in rooms.
 	Ledger struct{ *db }
 	// Expiries is the rules by which invitations of the ledger expire.
 	Expiries struct{ *db }
-	// Guards is the rooms that the guard watches.
+	// Guards is the rooms watched by the guard.
 	Guards struct{ *db }
-	// Quotas is the invitations that count against quotas.
+	// Quotas is the invitations counted against quotas.
 	Quotas struct{ *db }
 	// Rooms is create events, which never change, and children of spaces, as hints.
 	Rooms struct{ *db }
@@ -110,7 +110,7 @@ type Store struct {
 	AuditLog
 }
 
-// newStore returns a Store whose subjects share d.
+// newStore returns a Store with subjects sharing d.
 func newStore(d *db) *Store {
 	return &Store{
 		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Rooms{d}, AuditLog{d},
@@ -142,7 +142,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return newStore(d), nil
 }
 
-// schema returns the upgrades that make the tables.
+// schema returns the upgrades for making the tables.
 func schema() dbutil.WIPUpgradeTable {
 	return dbutil.BuildUpgradeTable().WithFSPath(upgrades, "upgrades")
 }
@@ -197,7 +197,7 @@ func (s *db) Close() error {
 
 func (s *db) onClose(f func() error) { s.closers = append(s.closers, f) }
 
-// SQL returns the pool of the one connection that writes to SQLite, or nil on PostgreSQL.
+// SQL returns the pool of the one writing connection to SQLite, or nil on PostgreSQL.
 func (s *db) SQL() *sql.DB {
 	if s.dialect != dbutil.SQLite {
 		return nil

@@ -10,14 +10,14 @@ import (
 // StrayKind is a kind of rows in the library's tables of keys.
 type StrayKind string
 
-// Kinds of rows that users cause who may share no room with the bot.
+// Kinds of rows caused by users, who may share no room with the bot.
 const (
 	StrayKey      StrayKind = "key"      // a Megolm key, by the session's id
 	StrayOlm      StrayKind = "olm"      // an Olm session, by its id
-	StrayWithheld StrayKind = "withheld" // a notice that a Megolm key is withheld, by the session's id
+	StrayWithheld StrayKind = "withheld" // a notice of a withheld Megolm key, by the session's id
 )
 
-// Stray is a row in the library's tables of keys that is kept for a time, and only so many.
+// Stray is a row in the library's tables of keys, kept for a time and up to a number.
 type Stray struct {
 	Kind       StrayKind
 	ID         id.SessionID
@@ -25,7 +25,7 @@ type Stray struct {
 	ReceivedAt time.Time
 }
 
-// StrayLimits is the number of rows of one kind that are kept of one sender, of one server, and in all.
+// StrayLimits is the number of rows of one kind kept of one sender, of one server, and in all.
 type StrayLimits struct{ Sender, Server, All int }
 
 // SaveStray records a row, and deletes the oldest rows beyond the limits.
@@ -48,7 +48,7 @@ func (k *Keys) SaveStray(ctx context.Context, s Stray, limits StrayLimits) error
 	})
 }
 
-// DropStrays deletes the rows of a kind that were received before a time. Keys and Olm sessions of users whose devices the bot has
+// DropStrays deletes the rows of a kind received before a time. Keys and Olm sessions of users with devices which the bot has
 // fetched stay for good.
 func (k *Keys) DropStrays(ctx context.Context, kind StrayKind, before time.Time) error {
 	return k.Transaction(ctx, func(ctx context.Context) error {
@@ -60,7 +60,7 @@ func (k *Keys) DropStrays(ctx context.Context, kind StrayKind, before time.Time)
 	})
 }
 
-// dropStrays deletes the rows of a kind that a condition on usher_stray selects.
+// dropStrays deletes the rows of a kind selected by a condition on usher_stray.
 func (k *Keys) dropStrays(ctx context.Context, kind StrayKind, condition string, args ...any) error {
 	chosen := `(SELECT object FROM usher_stray WHERE kind = $1 AND ` + condition + `)`
 	args = append([]any{string(kind)}, args...)

@@ -14,7 +14,7 @@ const (
 		WHERE NOT EXISTS (SELECT 1 FROM ledger p WHERE p.room_id = $1 AND p.target = g.inviter AND p.id < g.first)
 		ORDER BY g.first LIMIT $2`
 
-	// An entry counts if it is older than the first entry that its target made: a user with invitations of others was a member already.
+	// An entry counts if it is older than the first entry made by its target: a user with invitations of others was a member already.
 	selectChildren = `SELECT ` + entryColumns + ` FROM ledger l WHERE room_id = $1 AND inviter = $2
 			AND id < COALESCE((SELECT min(c.id) FROM ledger c WHERE c.room_id = $1 AND c.inviter = l.target), l.id + 1)
 			AND NOT EXISTS (SELECT 1 FROM ledger n WHERE n.room_id = $1 AND n.target = l.target AND n.id > l.id
@@ -26,13 +26,13 @@ const (
 		WHERE room_id = $1 AND at >= $2 GROUP BY week, inviter, fate ORDER BY week`
 )
 
-// Roots returns up to limit users who invited others in a room and were not invited before that, by their first invitation.
+// Roots returns up to limit users who invited others in a room and had no invitation before, by their first invitation.
 func (s Ledger) Roots(ctx context.Context, r id.RoomID, limit int) ([]id.UserID, error) {
 	return all(ctx, s.db, value[id.UserID], selectRoots, r, limit)
 }
 
-// Children returns up to limit invitations, the oldest first, of users who are in a room through an inviter: those whose newest
-// invitation, of those before they invited anybody themselves, is by the inviter. So nobody is their own ancestor.
+// Children returns up to limit invitations, the oldest first, of users in a room through an inviter: their newest
+// invitation before they invited anybody themselves is by the inviter. So nobody is their own ancestor.
 func (s Ledger) Children(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]invites.Invitation, error) {
 	return all(ctx, s.db, entryFields, selectChildren, r, inviter, limit)
 }

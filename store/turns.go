@@ -8,12 +8,12 @@ import (
 	"usher/invites"
 )
 
-// selectWaiting returns what the turns of open rows depend on.
+// selectWaiting returns the columns for the turns of open rows.
 var selectWaiting = newMulti(`SELECT id, origin, action, target, actor, via,
 		(SELECT COUNT(*) FROM (SELECT 1 FROM invitation o WHERE o.cmd = invitation.cmd LIMIT `+fmt.Sprint(invites.FewRows+1)+`) few)
 	FROM invitation WHERE status = 'open' AND id IN (VALUES `, `)`, "BIGINT")
 
-// Waiting returns those of some rows that are open, in any order.
+// Waiting returns the open rows among some rows, in any order.
 func (s Changes) Waiting(ctx context.Context, rows []int64) (list []invites.Waiting, err error) {
 	ids := make([][]any, len(rows))
 	for i, row := range rows {
@@ -28,7 +28,7 @@ func (s Changes) Waiting(ctx context.Context, rows []int64) (list []invites.Wait
 	return list, err
 }
 
-// Due returns up to limit open rows that are not leased and were due at or before now, the oldest first, without the first skip of them.
+// Due returns up to limit open rows without a lease and due at or before now, the oldest first, without the first skip of them.
 func (s Changes) Due(ctx context.Context, now time.Time, skip, limit int) ([]int64, error) {
 	return all(ctx, s.db, value[int64], selectDue, now, limit, skip)
 }

@@ -17,7 +17,7 @@ const (
 )
 
 // committer runs fn and commits. fn may run again after a temporary failure, so it starts anew each time. After nil the writes of fn
-// are durable. After an error none of them is, except that a commit whose answer was lost may have happened.
+// are durable. After an error none of them is, but a commit with a lost answer may have happened.
 type committer interface {
 	commit(ctx context.Context, k kind, fn func(*tx) error) error
 }

@@ -24,7 +24,7 @@ import (
 //     hexadecimal behind hexMark. Equal strings stay equal, different strings stay different;
 //   - *string, as text or NULL;
 //   - []string and []id.UserID, as JSON in a text column, the empty text for an empty list;
-//   - room.Phrase, as JSON in a text column, the empty text for one that says nothing; any other text is shown as it is;
+//   - room.Phrase, as JSON in a text column, the empty text for an empty phrase; any other text is shown as it is;
 //   - time.Time, in milliseconds since 1970 UTC, 0 for the zero time;
 //   - []byte, never NULL;
 //   - pointers to such values, which stand for the value.
@@ -223,8 +223,8 @@ func fromMilliseconds(ms int64) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// digest returns a number that stands for strings in an index: PostgreSQL refuses index rows of more than 2,704 bytes, and a
-// target that somebody types may be longer.
+// digest returns a number standing for strings in an index: PostgreSQL refuses index rows of more than 2,704 bytes, and a
+// typed target may be longer.
 func digest(parts ...string) int64 {
 	var b []byte
 	for _, p := range parts {

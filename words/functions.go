@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// vocabularies are the kinds of codes that an argument may be. {{verb .action}} is the entry "verb.invite" where .action is
+// vocabularies are the kinds of codes in arguments. {{verb .action}} is the entry "verb.invite" where .action is
 // "invite", or the argument itself where there is no such entry.
 var vocabularies = [...]string{"verb", "deed", "level", "rule", "fact", "mode", "done", "fate", "way", "outcome", "whose"}
 
-// functions are what a template may call, besides those of text/template.
+// functions are the functions for templates, besides the ones of text/template.
 func (v *Voice) functions() template.FuncMap {
 	all := template.FuncMap{
 		"about":      v.about,
@@ -38,7 +38,7 @@ func (v *Voice) functions() template.FuncMap {
 	return all
 }
 
-// about says how long a time is (as time.Duration writes it), rounded up to what matters: "3 hours".
+// about says how long a time is (as time.Duration writes it), rounded up to a coarse unit: "3 hours".
 func (v *Voice) about(length string) (string, error) {
 	d, err := time.ParseDuration(length)
 	if err != nil {
@@ -112,7 +112,7 @@ func (v *Voice) short(length string) (string, error) {
 	return d.Round(time.Millisecond).String(), nil
 }
 
-// clock says when a moment is (RFC 3339), in the form that the language has for it.
+// clock says when a moment is (RFC 3339), in the form of the language.
 func (v *Voice) clock(moment string) (string, error) {
 	at, err := time.Parse(time.RFC3339Nano, moment)
 	if err != nil {

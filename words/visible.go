@@ -14,7 +14,7 @@ func obeyed(r rune) bool {
 	return r != '\n' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co)
 }
 
-// Visible returns text fit for a terminal: it writes each character that a terminal obeys or hides, and each byte that is not
+// Visible returns text fit for a terminal: it writes each character which a terminal obeys or hides, and each byte of invalid
 // UTF-8, as an escape such as \u001b or \x9b. Line feeds stay.
 func Visible(text string) string {
 	if utf8.ValidString(text) && !strings.ContainsFunc(text, obeyed) {

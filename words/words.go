@@ -1,24 +1,24 @@
-// Package words has every sentence that people read in chats.
+// Package words has every sentence shown in chats.
 //
-// The packages that decide and act hold no English. They make a room.Phrase: a key such as "why.invite.power" and named
+// The deciding and acting packages hold no English. They make a room.Phrase: a key such as "why.invite.power" and named
 // arguments. A Voice puts a phrase into the words of one language when it is shown.
 //
 // # Catalogues
 //
-// Each language is one YAML file of this folder, named by its tag; en.yaml is complete, and a key that another file lacks is said in
+// Each language is one YAML file of this folder, named by its tag; en.yaml is complete, and a key missing from another file is said in
 // English. To add a language, add a file. A catalogue maps keys to templates (text/template):
 //
 //	why.invite.power: "Inviting needs power level {{level .needed}} here, and you have {{level .had}}."
 //	time.minutes: {one: "1 minute", other: "{{.n}} minutes"}
 //
-// The arguments are strings. The argument n chooses the plural form (the forms of the language are those of CLDR), .parts is the list
-// of the phrases that the phrase holds. Words between backticks are shown in fixed width, and \n ends a line; an argument can do neither.
-// The functions that a template may call are in functions.go.
+// The arguments are strings. The argument n chooses the plural form (the forms of a language are from CLDR), .parts is the list
+// of the phrases within the phrase. Words between backticks are shown in fixed width, and \n ends a line; an argument can do neither.
+// The functions for templates are in functions.go.
 //
 // # Tests
 //
-// words_test.go in the root folder reads the source of all packages: each key that is said is in en.yaml and takes the arguments
-// that it is given, each entry is used, and no other package has sentences.
+// words_test.go in the root folder reads the source of all packages: each key in use is in en.yaml and takes the arguments
+// given to it, each entry is used, and no other package has sentences.
 package words
 
 import (
@@ -40,10 +40,10 @@ import (
 //go:embed *.yaml
 var catalogues embed.FS
 
-// english is the language whose catalogue is complete.
+// english is the language with the complete catalogue.
 const english = "en"
 
-// voices has each language by its tag. The catalogues are part of the program, so that a fault in one is a bug; a test reads all.
+// voices has each language by its tag. The catalogues are part of the program, so a fault in one is a bug; a test reads all.
 var voices = sync.OnceValue(load)
 
 // Voice puts phrases into the words of one language. It is safe for concurrent use.
@@ -52,7 +52,7 @@ type Voice struct {
 	parser    template.Parser
 }
 
-// For returns the voice of a language, by its tag (BCP 47, as in "de-AT"), or the one that is nearest to it: English where none is.
+// For returns the voice of a language, by its tag (BCP 47, as in "de-AT"), or the nearest voice: English where none is near.
 func For(tag string) *Voice {
 	all := voices()
 	tags := []language.Tag{language.English}
@@ -96,13 +96,13 @@ func voice(tag string) *Voice {
 	return v
 }
 
-// parser is a TextParser whose templates may be kept, since its functions never change.
+// parser is a TextParser. Its templates may be kept, since its functions never change.
 type parser struct{ template.TextParser }
 
 // Cacheable implements template.Parser.
 func (*parser) Cacheable() bool { return true }
 
-// Run is a piece of a sentence that is shown in one way.
+// Run is a piece of a sentence, shown in one way.
 type Run struct {
 	Text string
 	Code bool // in fixed width
@@ -121,7 +121,7 @@ func (v *Voice) Text(p room.Phrase) string {
 	return out.String()
 }
 
-// Runs returns a phrase in words, with the pieces that are shown in fixed width apart. Arguments are as they are: escape each
+// Runs returns a phrase in words, with the pieces in fixed width apart. Arguments are as they are: escape each
 // piece before it is shown.
 func (v *Voice) Runs(p room.Phrase) (runs []Run) {
 	for i, piece := range strings.Split(v.render(p), "`") {
@@ -137,7 +137,7 @@ func (v *Voice) Runs(p room.Phrase) (runs []Run) {
 	return runs
 }
 
-// protect takes from an argument the characters that mean something in a catalogue; restore gives them back. The bytes that
+// protect takes from an argument the characters with a meaning in a catalogue; restore gives them back. The bytes that
 // stand for them meanwhile are none of UTF-8.
 func protect(argument string) string {
 	return strings.NewReplacer("`", "\xff", "\n", "\xfe").Replace(strings.ToValidUTF8(argument, "\uFFFD"))
@@ -173,6 +173,6 @@ func (v *Voice) find(key string, data map[string]any) (text string, found bool) 
 			c.PluralCount = count
 		}
 	}
-	text, _ = v.localizer.Localize(c) // the error also tells of a plural form that is not there
+	text, _ = v.localizer.Localize(c) // the error also tells of a missing plural form
 	return text, text != ""
 }

@@ -16,14 +16,14 @@ import (
 	"usher/room"
 )
 
-// Store is the part of the store that keeps cards. Its methods return ErrNotFound for a card that does not exist.
+// Store is the part of the store with the cards. Its methods return ErrNotFound for a missing card.
 type Store interface {
-	// OpenCard adds a card, with the next number of the room that shows it, unless its question has one already, and returns
+	// OpenCard adds a card, with the next number of its room, unless its question has one already, and returns
 	// it as stored.
 	OpenCard(ctx context.Context, c invites.Card) (invites.Card, error)
 	// CardOf returns the card of a question.
 	CardOf(ctx context.Context, command id.EventID, action room.ActionType, r id.RoomID, target id.UserID) (invites.Card, error)
-	// CardNumbered returns a card by the room that shows it and its number there.
+	// CardNumbered returns a card by its room and its number there.
 	CardNumbered(ctx context.Context, shownIn id.RoomID, number int64) (invites.Card, error)
 	// OpenCards returns open cards, by ID.
 	OpenCards(ctx context.Context, q invites.CardQuery) ([]invites.Card, error)
@@ -68,7 +68,7 @@ type Confirmed interface {
 	Confirmed(ctx context.Context, c invites.Card) error
 }
 
-// rules returns the policy that governs a room; nil where it can't be seen.
+// rules returns the policy in force for a room; nil where it can't be seen.
 func (s *Cards) rules(ctx context.Context, r id.RoomID, viewer id.UserID) (*policy.InForce, error) {
 	p, err := s.Judge.Policies.Of(ctx, r, viewer)
 	if errors.Is(err, invites.ErrNoView) {
@@ -77,7 +77,7 @@ func (s *Cards) rules(ctx context.Context, r id.RoomID, viewer id.UserID) (*poli
 	return p, err
 }
 
-// Open makes sure that each row that waits has its card. The rows are committed already: called again after a crash, it makes the
+// Open makes a card for each waiting row without one. The rows are committed already: called again after a crash, it makes the
 // missing cards.
 func (s *Cards) Open(ctx context.Context, rows []invites.Change) error {
 	var rule *policy.InForce
@@ -101,13 +101,19 @@ func (s *Cards) Open(ctx context.Context, rows []invites.Change) error {
 	return nil
 }
 
-// openCard makes the card of a row. In a room that the policy may not name, the card can only be cancelled.
+// openCard makes the card of a row. In a room which the policy may not name, the card can only be cancelled.
 func (s *Cards) openCard(ctx context.Context, row invites.Change, rule *policy.InForce) error {
 	a, now := rule.Document.Approval, s.Clock.Now()
 	card := invites.Card{
 		Kind: invites.CardApproval, Room: row.Room, ShownIn: cmp.Or(a.Room, row.Room), Command: row.Command, Home: row.CommandRoom,
 		Action: row.Action, Actor: row.Actor, Target: row.Target, Performer: row.Performer, Reason: row.Reason, Policy: rule.Event(),
 		Votes: max(a.Votes, 1), Level: a.Level, CreatedAt: now, State: invites.CardOpen,
+	}
+	if card.ShownIn != row.Room {
+		var err error
+		if card.ShownIn, err = s.Judge.Reach.Current(ctx, card.ShownIn); err != nil {
+			return err
+		}
 	}
 	within, err := s.Judge.Reach.Reaches(ctx, row.Room, card.ShownIn, rule, "approval.room", true)
 	if err != nil {
@@ -134,7 +140,7 @@ func (s *Cards) Accepted(ctx context.Context, row invites.Change, action room.Ac
 	return err == nil && card.State == invites.CardAccepted, err
 }
 
-// row returns the row that a card is about, or that came of it; ErrNotFound where there is none (yet).
+// row returns the row of a card: the one in question, or the one made by its outcome; ErrNotFound where there is none (yet).
 func (s *Cards) row(ctx context.Context, c invites.Card) (invites.Change, error) {
 	rows, err := s.Store.ChangesOf(ctx, string(c.Command))
 	for _, row := range rows {
@@ -148,7 +154,7 @@ func (s *Cards) row(ctx context.Context, c invites.Card) (invites.Change, error)
 	return invites.Change{}, err
 }
 
-// CarryOut does the work that a closed card leads to, as far as possible at once, and returns the row after it. The row is zero if the card
+// CarryOut does the work after a closed card, as far as possible at once, and returns the row after it. The row is zero if the card
 // leads to none, or is a confirmation.
 func (s *Cards) CarryOut(ctx context.Context, c invites.Card) (invites.Change, error) {
 	if c.Kind == invites.CardConfirm {
@@ -170,7 +176,7 @@ func (s *Cards) CarryOut(ctx context.Context, c invites.Card) (invites.Change, e
 	return s.row(ctx, c)
 }
 
-// close ends a card and commits what follows from it. It returns the card after it, whoever closed it.
+// close ends a card and commits its consequences. It returns the card after it, whoever closed it.
 func (s *Cards) close(ctx context.Context, c invites.Card, end invites.Closing) (invites.Card, error) {
 	end.Card, end.At = c.ID, s.Clock.Now()
 	switch c.Kind {
@@ -305,7 +311,7 @@ func (s *Cards) moot(ctx context.Context, c invites.Card, thorough bool) (code s
 }
 
 // redacted asks the homeserver whether an event was redacted, since not every homeserver tells application services. It reads as the bot:
-// the sender of the event is not the user whose vote is counted. An event that can't be seen does not count as redacted.
+// the sender of the event is not the voting user. An event out of sight does not count as redacted.
 func (s *Cards) redacted(ctx context.Context, r id.RoomID, event id.EventID) (bool, error) {
 	is, err := s.Homeserver.Redacted(ctx, r, s.Self.Bot, event)
 	if invites.Unseen(err) {
@@ -314,7 +320,7 @@ func (s *Cards) redacted(ctx context.Context, r id.RoomID, event id.EventID) (bo
 	return is, err
 }
 
-// OpenKnocks returns the open knock cards that a room shows, for an asker in that room, and the cards that were found to stand no
+// OpenKnocks returns the open knock cards of a room, for an asker in the room, and the cards found to stand no
 // more, which were closed and are to be shown so.
 func (s *Cards) OpenKnocks(ctx context.Context, asker id.UserID, shownIn id.RoomID) (open, closed []invites.Card, err error) {
 	if err := s.Judge.Reach.Member(ctx, shownIn, asker); err != nil {

@@ -14,18 +14,18 @@ import (
 	"usher/room"
 )
 
-// KnockStore is the part of the store that knows of knocks.
+// KnockStore is the part of the store with the knocks.
 type KnockStore interface {
-	// OpenCard and CardOf are those of Store.
+	// OpenCard and CardOf are as in Store.
 	OpenCard(ctx context.Context, c invites.Card) (invites.Card, error)
 	CardOf(ctx context.Context, command id.EventID, action room.ActionType, r id.RoomID, target id.UserID) (invites.Card, error)
 	// CountCards counts open cards.
 	CountCards(ctx context.Context, q invites.CardQuery) (int, error)
-	// Knocked returns the knock cards of a room that were made after since, open or not, the newest first.
+	// Knocked returns the knock cards of a room made after since, open or not, the newest first.
 	Knocked(ctx context.Context, r id.RoomID, since time.Time, limit int) ([]invites.Card, error)
 }
 
-// Knocks receives users who knock, as the room's policy says.
+// Knocks receives knocking users, as the room's policy says.
 type Knocks struct {
 	Cards *Cards
 	Store KnockStore
@@ -68,8 +68,13 @@ func (s *Knocks) Receive(ctx context.Context, k Knock) (Reception, error) {
 		return Reception{}, err
 	}
 	card := invites.Card{
-		Kind: invites.CardKnock, Room: k.Room, ShownIn: cmp.Or(d.Room, k.Room), Command: k.Event, Home: k.Room, Action: room.Knock, Actor: k.User, Target: k.User,
-		Reason: k.Reason, Policy: p.Event(), Votes: 1, Level: d.Level, CreatedAt: now, State: invites.CardOpen,
+		Kind: invites.CardKnock, ExpiresAt: now.Add(knocksWait), Room: k.Room, ShownIn: cmp.Or(d.Room, k.Room), Command: k.Event, Home: k.Room, Action: room.Knock, Actor: k.User, Target: k.User,
+		Reason: room.Shorten(k.Reason, maxReason), Policy: p.Event(), Votes: 1, Level: d.Level, CreatedAt: now, State: invites.CardOpen,
+	}
+	if card.ShownIn != k.Room {
+		if card.ShownIn, err = s.Cards.Judge.Reach.Current(ctx, card.ShownIn); err != nil {
+			return Reception{}, err
+		}
 	}
 	if within, err := s.Cards.Judge.Reach.Reaches(ctx, k.Room, card.ShownIn, p, "knocks.room", true); err != nil {
 		return Reception{}, err
@@ -110,7 +115,13 @@ const (
 	knocksOpen = 200
 )
 
-// knockedOften tells whether a user has knocked, and gone, so often of late that people need not be asked again.
+// Bounds of one knock: how much of its reason a card keeps, in bytes, and how long its card waits for a decision.
+const (
+	maxReason  = 500
+	knocksWait = 7 * 24 * time.Hour
+)
+
+// knockedOften tells whether a user has knocked, and gone, too often of late to ask people again.
 func (s *Knocks) knockedOften(ctx context.Context, k Knock, now time.Time) (bool, error) {
 	recent, err := s.Store.Knocked(ctx, k.Room, now.Add(-time.Hour), knocksSeen)
 	theirs := 0
@@ -122,7 +133,7 @@ func (s *Knocks) knockedOften(ctx context.Context, k Knock, now time.Time) (bool
 	return theirs >= knocksEach, err
 }
 
-// crowded tells whether people are asked about so many knocks at a room that they would not see one more. A knock whose card is open
+// crowded tells whether people are asked about too many knocks at a room to see one more. A knock whose card is open
 // already does not count.
 func (s *Knocks) crowded(ctx context.Context, k Knock, open bool) (bool, error) {
 	n, err := s.Store.CountCards(ctx, invites.CardQuery{Kind: invites.CardKnock, Room: k.Room})
@@ -145,7 +156,7 @@ func (s *Knocks) knocks(ctx context.Context, r id.RoomID, user id.UserID) (bool,
 	return membership == "knock", nil
 }
 
-// maxBreaker is the most knocks that a breaker lets pass: so many are read for each.
+// maxBreaker is the most knocks let through by a breaker: so many are read for each.
 const maxBreaker = 1000
 
 // breaker tells whether letting in at once is paused for a knock, and whether the knock is the first one.
@@ -175,7 +186,7 @@ func breaks(rate policy.Rate, knock id.EventID, recent []invites.Card) (paused, 
 	return paused, paused && before[0].Code != invites.CodeBreaker
 }
 
-// welcome tells whether a policy lets a user in at once. The rest of the policy about invited users comes first; the remark says what is
+// welcome tells whether a policy lets a user in at once. The rest of the policy about invited users comes first; the remark tells the reasons
 // against the user.
 func (s *Knocks) welcome(ctx context.Context, k Knock, p *policy.InForce) (welcome bool, remark room.Phrase, err error) {
 	q := policy.Question{Action: room.Invite, Actor: s.Cards.Self.Bot, Performer: s.Cards.Self.Bot, Target: k.User}
@@ -199,6 +210,10 @@ func (s *Knocks) welcome(ctx context.Context, k Knock, p *policy.InForce) (welco
 		return listed, remark, nil
 	}
 	for _, other := range p.Document.Knocks.AcceptMembersOf {
+		other, err := s.Cards.Judge.Reach.Current(ctx, other)
+		if err != nil {
+			return false, remark, err
+		}
 		if within, err := s.Cards.Judge.Reach.Reaches(ctx, k.Room, other, p, "knocks.accept_members_of", false); err != nil {
 			return false, remark, err
 		} else if listed || !within {
@@ -217,7 +232,7 @@ func (s *Knocks) welcome(ctx context.Context, k Knock, p *policy.InForce) (welco
 	return listed, remark, nil
 }
 
-// admission is the row that a closed knock card leads to: the deciding voter is the actor, and the performer where Usher may act for
+// admission is the row made by a closed knock card: the deciding voter is the actor, and the performer where Usher may act for
 // them. Where the policy itself decides, it is the bot.
 func (s *Cards) admission(c invites.Card, end invites.Closing) *invites.Change {
 	action := room.Invite

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -225,5 +226,23 @@ func TestBreakerOfMany(t *testing.T) {
 		if !paused || !first || err != nil {
 			t.Errorf("%d: %t %t %v", count, paused, first, err)
 		}
+	}
+}
+
+// TestKnockIsBounded: a card keeps a part of a long reason, and expires.
+func TestKnockIsBounded(t *testing.T) {
+	w := newWorld(t)
+	w.court(1, map[string]any{"knocks": map[string]any{"desk": true}})
+	w.HS.Member(lobby, bob, "knock")
+	got, err := w.Knocks.Receive(t.Context(), cards.Knock{Event: "$long", Room: lobby, User: bob, Reason: strings.Repeat("é", 30_000)})
+	if err != nil || got.Card == nil || len(got.Card.Reason) != 500 {
+		t.Fatalf("%+v %v, want a card with 500 bytes of the reason", got.Card, err)
+	}
+	w.Clock.Advance(7*24*time.Hour + time.Second)
+	if c, err := w.Cards.Review(t.Context(), *got.Card, false); err != nil || c.State != invites.CardExpired {
+		t.Errorf("%+v %v after a week, want it expired", c, err)
+	}
+	if acts := w.HS.Acts(); len(acts) != 0 {
+		t.Errorf("the end of the card sent %+v", acts)
 	}
 }

@@ -8,14 +8,14 @@ import (
 	"usher/room"
 )
 
-// Bounds of approval: how many invitations that need it one command may ask for, since each becomes a card, and how many cards a user
+// Bounds of approval: how many invitations in need of it one command may ask for, since each becomes a card, and how many cards a user
 // may have open in all rooms, since all open cards are looked after every few seconds.
 const (
 	maxAsked = 20
 	maxOpen  = 100
 )
 
-// Limit refuses, of the rows that would wait for approval, those that are asked for already, and those that are too many.
+// Limit refuses, among the rows about to wait for approval, the rows asked for already, and the rows beyond the limits.
 func (s *Cards) Limit(ctx context.Context, rows []invites.Change) error {
 	if !slices.ContainsFunc(rows, func(row invites.Change) bool { return row.Status == invites.StatusWaiting }) {
 		return nil

@@ -11,13 +11,13 @@ import (
 	"usher/room"
 )
 
-// Reason codes of votes that do not count.
+// Reason codes of votes which do not count.
 const (
 	CodeVoteOwn    = "vote.own"    // the voter asks
 	CodeVoteTarget = "vote.target" // the card is about the voter
-	CodeVotePower  = "vote.power"  // too little power in the room that the card is about, or not in it
+	CodeVotePower  = "vote.power"  // too little power in the room of the question, or not in it
 	CodeVoteClosed = "vote.closed" // decided already
-	CodeVoteBan    = "vote.ban"    // only users who knock can be banned by a card
+	CodeVoteBan    = "vote.ban"    // only knocking users can be banned by a card
 	CodeVoteOther  = "vote.other"  // a confirmation, and the voter did not give the command
 )
 
@@ -26,7 +26,7 @@ type Ballot struct {
 	Card         invites.Card // as it is after the vote
 	Code         string       // why the vote does not count; empty: it counts
 	Sentence     room.Phrase  // the same for people
-	For, Against int64        // votes that count so far
+	For, Against int64        // valid votes so far
 	After        id.EventID   // the vote, cast or withdrawn, after which it was counted; may be empty
 }
 
@@ -60,7 +60,7 @@ func (s *Cards) Vote(ctx context.Context, c invites.Card, v invites.Vote) (Ballo
 	return ballot, err
 }
 
-// VoteNumber votes on the card with a number in a room that shows it; ErrNotFound where there is none.
+// VoteNumber votes on the card with a number in its room; ErrNotFound where there is none.
 func (s *Cards) VoteNumber(ctx context.Context, shownIn id.RoomID, number int64, v invites.Vote) (Ballot, error) {
 	card, err := s.Store.CardNumbered(ctx, shownIn, number)
 	if err != nil {
@@ -69,7 +69,7 @@ func (s *Cards) VoteNumber(ctx context.Context, shownIn id.RoomID, number int64,
 	return s.Vote(ctx, card, v)
 }
 
-// late counts a vote on a closed card: after a crash, perhaps the very one that closed it.
+// late counts a vote on a closed card: after a crash, perhaps the very vote which closed it.
 func (s *Cards) late(ctx context.Context, c invites.Card, v invites.Vote) (Ballot, error) {
 	votes, err := s.Store.Votes(ctx, c.ID)
 	if err != nil {
@@ -83,7 +83,7 @@ func (s *Cards) late(ctx context.Context, c invites.Card, v invites.Vote) (Ballo
 	return Ballot{Card: c, Code: CodeVoteClosed, Sentence: room.Say("vote.closed")}, nil
 }
 
-// electorate reads the state that decides whose votes on a card count. A confirmation needs none.
+// electorate reads the state which decides on the votes to count. A confirmation needs none.
 func (s *Cards) electorate(ctx context.Context, c invites.Card, voters ...id.UserID) (*room.Snapshot, error) {
 	if c.Kind == invites.CardConfirm {
 		return nil, nil
@@ -102,7 +102,7 @@ func (s *Cards) electorate(ctx context.Context, c invites.Card, voters ...id.Use
 	return snap, nil
 }
 
-// mayVote says why a vote does not count; an empty code: it does. A room that can't be seen gives nobody a vote.
+// mayVote says why a vote does not count; an empty code: it does. A room out of sight gives nobody a vote.
 func mayVote(s *room.Snapshot, c invites.Card, voter id.UserID) (code string, sentence room.Phrase) {
 	switch {
 	case c.Kind == invites.CardConfirm && voter == c.Actor:
@@ -177,7 +177,7 @@ func (s *Cards) Recount(ctx context.Context, c invites.Card) (Ballot, error) {
 	return s.Tally(ctx, c)
 }
 
-// standing returns the votes that were not withdrawn, and forgets the others.
+// standing returns the votes without the withdrawn ones, and forgets the others.
 func (s *Cards) standing(ctx context.Context, c invites.Card, votes []invites.Vote) ([]invites.Vote, error) {
 	var standing []invites.Vote
 	for _, v := range votes {
@@ -205,7 +205,7 @@ func (s *Cards) decided(ctx context.Context, c invites.Card, t tally) (invites.C
 	return s.close(ctx, c, invites.Closing{State: t.state, By: t.last.Voter, Answer: t.last.Reason})
 }
 
-// withdrawn tells whether the event of a vote was redacted. It is read as the bot, since another user's vote is counted. An event that
+// withdrawn tells whether the event of a vote was redacted. It is read as the bot, since another user's vote is counted. An event which
 // can't be read again does not count.
 func (s *Cards) withdrawn(ctx context.Context, v invites.Vote) (bool, error) {
 	ev, err := s.Store.Received(ctx, v.Event)
@@ -231,7 +231,7 @@ type tally struct {
 
 func (t tally) ballot(c invites.Card) Ballot { return Ballot{Card: c, For: t.yes, Against: t.no} }
 
-// count counts votes in their order: the choice that first has as many votes as the card needs is decided. Where both have, as after the
+// count counts votes in their order: the first choice with as many votes as the card needs is decided. Where both have, as after the
 // withdrawal of others, the card is declined.
 func count(c invites.Card, votes []invites.Vote) (t tally) {
 	for i := range votes {

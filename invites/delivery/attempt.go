@@ -13,7 +13,7 @@ import (
 	"usher/room"
 )
 
-// question is what is decided again. A join is always the joiner's own wish, also where an operator sends the bot.
+// question returns the question to decide anew. A join is always the joiner's own wish, also where an operator sends the bot.
 func question(row invites.Change) policy.Question {
 	q := policy.Question{Action: row.Action, Actor: row.Actor, Performer: row.Performer, Target: row.Target}
 	if row.Action == room.Join {
@@ -70,7 +70,7 @@ func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outc
 }
 
 // takenBack tells whether the command was redacted while its row waited. The inbox knows of redactions by the sender at once. With ask,
-// the homeserver is asked, which knows of redactions by others, and of those that were missed.
+// the homeserver is asked, which knows of redactions by others, and of redactions missed by the inbox.
 func (d *Delivery) takenBack(ctx context.Context, row invites.Change, ask bool) (bool, error) {
 	redacted, state, err := d.Store.Redacted(ctx, row.Command)
 	if err == nil && (redacted || state) {
@@ -86,7 +86,7 @@ func (d *Delivery) takenBack(ctx context.Context, row invites.Change, ask bool) 
 // newest is how many of a user's last invitations are looked through for one.
 const newest = 16
 
-// seen reports whether the ledger knows an invitation that came of the row.
+// seen reports whether the ledger knows an invitation made by the row.
 func (d *Delivery) seen(ctx context.Context, row invites.Change) (bool, error) {
 	if row.Action != room.Invite {
 		return false, nil
@@ -108,11 +108,11 @@ func (d *Delivery) judge(ctx context.Context, row invites.Change, q policy.Quest
 		return invites.Outcome{Status: invites.StatusRefused, Code: row.Code, Detail: row.Detail}, true
 	}
 	if again {
-		// An earlier attempt may have gone through before a crash: the room shows it, and that is the idempotency.
+		// An earlier attempt may have gone through before a crash: the room shows the change then, and the row counts as done.
 		if snap, err := d.Homeserver.Snapshot(ctx, row.Room, q.Actor, policy.Needs(q), true); err == nil && policy.Took(snap, row.Action, row.Target) {
 			return done, true
 		}
-		// Or the ledger has seen the invitation, and its end: nobody is invited again who declined meanwhile.
+		// Or the ledger has seen the invitation, and its end: a user who declined meanwhile is not invited again.
 		if seen, err := d.seen(ctx, row); err != nil {
 			return d.failure(row, err), true
 		} else if seen {
@@ -139,7 +139,7 @@ func (d *Delivery) judge(ctx context.Context, row invites.Change, q policy.Quest
 	}, true
 }
 
-// decideAgain decides on a row by the current state. Approval is the last thing that a decision looks at: its card is read only where
+// decideAgain decides on a row by the current state. A decision looks at the approval last: its card is read only where
 // nothing else stands in the way.
 func (d *Delivery) decideAgain(ctx context.Context, row invites.Change, q policy.Question) (policy.Decision, error) {
 	f := policy.Facts{Paid: true}
@@ -165,10 +165,10 @@ func (d *Delivery) decideAgain(ctx context.Context, row invites.Change, q policy
 	return j.Decision, err
 }
 
-// secondLook is the pause before a room is looked at once more that does not show a change which the homeserver accepted.
+// secondLook is the pause before a room is looked at once more if it does not show an accepted change.
 const secondLook = 2 * time.Second
 
-// confirm looks whether a change took effect: the 200 of a shadow-banned sender means nothing. A room that does not show the change is
+// confirm looks whether a change took effect: the 200 of a shadow-banned sender means nothing. A room without the change is
 // looked at once more after a pause, because a homeserver of several processes may show a change late.
 func (d *Delivery) confirm(ctx context.Context, row invites.Change) invites.Outcome {
 	if d.confirmed(ctx, row, false) {
@@ -178,8 +178,8 @@ func (d *Delivery) confirm(ctx context.Context, row invites.Change) invites.Outc
 		Detail: room.Say("detail.no_effect", "target", row.Target)}
 }
 
-// confirmed reports whether nothing speaks against an accepted change. The bot's own invitations are not looked at, nor joins, whose answer
-// names the room.
+// confirmed reports whether nothing speaks against an accepted change. It does not look at the bot's own invitations,
+// nor at joins: the answer to a join names the room.
 func (d *Delivery) confirmed(ctx context.Context, row invites.Change, fresh bool) bool {
 	if row.Action == room.Join || row.Action == room.Invite && row.Performer == d.Self.Bot {
 		return true
@@ -192,11 +192,11 @@ func (d *Delivery) confirmed(ctx context.Context, row invites.Change, fresh bool
 	return !known || policy.Took(snap, row.Action, row.Target)
 }
 
-// remoteTries is how often an invitation to another server is tried against a refusal that the rules do not explain.
+// remoteTries is how often an invitation to another server is tried after a refusal without a reason in the rules.
 const remoteTries = 6
 
-// refusal handles a homeserver that refuses a change that the rules allow: its answer is final, but the state is read again, to find
-// the reason, and to count as done a change that the room shows already.
+// refusal handles a refusal by the homeserver of a change allowed by the rules: the refusal is final, but the state is read again, to find
+// the reason, and to count a change as done if the room shows it already.
 func (d *Delivery) refusal(ctx context.Context, row invites.Change, q policy.Question, refused error) invites.Outcome {
 	code := invites.Errcode(refused)
 	end := invites.Outcome{Status: invites.StatusRefused, Code: code, Detail: room.Say("detail.refused").Holding(judge.Meaning(code))}

@@ -13,10 +13,10 @@ import (
 	"usher/room"
 )
 
-// Store is the part of the store that delivery works on. Every method is one commit, durable when it returns.
+// Store is delivery's part of the store. Every method is one commit, durable when it returns.
 type Store interface {
 	// Claim leases open rows whose leases are over and adds one to their attempts. It returns these rows, in the order given, without
-	// rows that are settled or leased by another attempt.
+	// settled rows and rows leased by another attempt.
 	Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]invites.Change, error)
 	// Settle ends claimed attempts, all in one commit, and releases their leases. ErrFenced: none of them is settled.
 	Settle(ctx context.Context, s ...invites.Settlement) error
@@ -40,7 +40,7 @@ type Homeserver interface {
 
 // Approvals knows the decisions of people.
 type Approvals interface {
-	// Accepted reports whether people accepted the card that asks about an action on the row's target, for the row's request.
+	// Accepted reports whether people accepted the card about an action on the row's target, for the row's request.
 	Accepted(ctx context.Context, row invites.Change, action room.ActionType) (bool, error)
 }
 
@@ -56,11 +56,11 @@ type HistorySharing interface {
 	Invited(r id.RoomID, user id.UserID)
 }
 
-// Beside carries on with attempts that outlast the patience of a lane.
+// Beside carries on with attempts longer than the patience of a lane.
 type Beside interface {
 	// Do runs a job beside its caller.
 	Do(job func(context.Context))
-	// Delivered receives the outcomes of attempts that went on after Now returned, once they are settled.
+	// Delivered receives the settled outcomes of attempts which Now left to Beside.
 	Delivered(ctx context.Context, outcomes []invites.Outcome)
 }
 
@@ -70,7 +70,8 @@ type Limits struct {
 	GiveUpAfter time.Duration // age at which a failing row is given up
 }
 
-// Delivery carries rows out. All fields but History and Beside are required; Checks has an entry for each origin that the table of origins calls checked.
+// Delivery carries rows out. All fields but History and Beside are required; Checks has an entry for each origin called checked in
+// the table of origins.
 type Delivery struct {
 	Store      Store
 	Homeserver Homeserver
@@ -115,12 +116,12 @@ const (
 	lanePatience  = 3 * time.Second
 )
 
-// deliver makes an attempt at each of some claimed rows, and returns the rows as they are after it. No attempt lasts longer than the
+// deliver makes an attempt at each of some claimed rows, and returns the rows in their state after it. No attempt lasts longer than the
 // lease. Rows whose attempt has not begun when patience is over are let go of.
 func (d *Delivery) deliver(ctx context.Context, claimed []invites.Change, patience time.Duration) ([]invites.Outcome, []invites.Change, error) {
 	start, left := d.Clock.Now(), d.Limits.Lease
 	for _, row := range claimed {
-		left = min(left, row.LeasedUntil.Sub(start)) // the commit that claimed it took its time
+		left = min(left, row.LeasedUntil.Sub(start)) // the claiming commit took its time
 	}
 	leased, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
@@ -150,9 +151,10 @@ func (d *Delivery) deliver(ctx context.Context, claimed []invites.Change, patien
 // awaitable is how near the end of another attempt must be, for a command to wait for it before it answers.
 const awaitable = 3 * time.Second
 
-// Now delivers rows before it returns, and updates them to their state after it; rows that can't be carried out now are left to the
-// queue. An attempt that takes longer than lanePatience goes on in the background with its lease, since a second one beside it could
-// invite a user twice; its row stays open, with the name of the silent server. Rows not in claimed are claimed here. The error is an *UnderWayError where another attempt at one of them ends in a moment.
+// Now delivers rows before it returns, and updates them to their state after it; the queue gets the rows which can't be carried out now.
+// An attempt longer than lanePatience goes on in the background with its lease, since a second one beside it could invite a user twice;
+// its row stays open, with the name of the silent server. Rows not in claimed are claimed here. The error is an *UnderWayError where
+// another attempt at one of the rows ends in a moment.
 func (d *Delivery) Now(ctx context.Context, rows []*invites.Change, claimed map[int64]bool) error {
 	var mine []invites.Change
 	var others []int64
@@ -250,7 +252,7 @@ func replace(rows []*invites.Change, newer []invites.Change) {
 	}
 }
 
-// wakeOpen hands the rows that are still open to the queue.
+// wakeOpen hands the rows still open to the queue.
 func (d *Delivery) wakeOpen(ctx context.Context, a attempts) error {
 	for i, row := range a.rows {
 		if a.outcomes[i].Status == invites.StatusOpen {
@@ -262,7 +264,7 @@ func (d *Delivery) wakeOpen(ctx context.Context, a attempts) error {
 	return nil
 }
 
-// finish ends attempts that outlast the patience of their lane. After an error the sweep finds the rows once their leases are over.
+// finish ends attempts longer than the patience of their lane. After an error the sweep finds the rows once their leases are over.
 func (d *Delivery) finish(ctx context.Context, over <-chan attempts) {
 	select {
 	case a := <-over:
@@ -276,7 +278,7 @@ func (d *Delivery) finish(ctx context.Context, over <-chan attempts) {
 	}
 }
 
-// serverOf returns the other server that a change needs; empty for none.
+// serverOf returns the other server needed for a change; empty for none.
 func (d *Delivery) serverOf(row invites.Change) string {
 	return otherServer(d.Self.Domain, row.Action, row.Target, row.Via)
 }

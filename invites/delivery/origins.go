@@ -11,15 +11,15 @@ import (
 type origin struct {
 	redactable bool // the command may be taken back by redacting it
 	checked    bool // Delivery.Checks tells whether the row is still wanted
-	admitted   bool // the policy itself let in a user who knocked: its ask rules do not apply while the knock's card stands accepted
+	admitted   bool // the policy admitted the knocking user: its ask rules do not apply while the knock's card stands accepted
 	charged    bool // the row may have been charged to quotas
 	announced  bool // the status message of the command tells of the outcome
-	urgent     bool // the row goes before those that a command asked for
+	urgent     bool // the row goes before the rows of commands
 }
 
-// originOf returns how a row is carried out. It is unknown for rows that a newer version recorded.
+// originOf returns how a row is carried out. It is unknown for rows recorded by a newer version.
 //
-// Each origin is a line here. All else is the same for all rows: the actor is judged, except that a join is judged as the joiner's own.
+// Each origin is a line here. All else is the same for all rows: the actor is judged, and for a join the joiner.
 func originOf(row invites.Change) (o origin, known bool) {
 	switch row.Origin {
 	case invites.OriginCommand:
@@ -38,7 +38,7 @@ func originOf(row invites.Change) (o origin, known bool) {
 	return origin{}, false
 }
 
-// Turns returns the turns of rows that wait. domain is the homeserver's own name.
+// Turns returns the turns of waiting rows. domain is the homeserver's own name.
 func Turns(domain string, waiting []invites.Waiting) []invites.Turn {
 	turns := make([]invites.Turn, len(waiting))
 	for i, w := range waiting {
@@ -70,7 +70,7 @@ func otherServer(domain string, action room.ActionType, target id.UserID, via []
 	return other
 }
 
-// because is the reason that the bot itself gives for a change that nobody asked for.
+// because is the bot's own reason for a change without an asking user.
 func because(row invites.Change) (p room.Phrase) {
 	switch {
 	case row.Origin == invites.OriginExpiry:

@@ -10,19 +10,19 @@ import (
 	"usher/room"
 )
 
-// sharedWait is the longest wait that is taken for a limit of the room or of its sender (3.3 s by Synapse's defaults). A longer
-// one is taken for the invitee's own (5.5 minutes), which is nobody else's business. A homeserver does not say which it is.
+// sharedWait is the longest wait taken for a limit of the room or of its sender (3.3 s by Synapse's defaults). A longer
+// one is taken for the invitee's own (5.5 minutes), which is nobody else's business. A homeserver does not say which limit it is.
 const sharedWait = 30 * time.Second
 
-// pacer has those who wait for the same rate limit ask one after the other, each when it can be expected to pass. A homeserver
-// only tells each of them how long until one of them passes: left to that, all would come back together, and all but one in vain.
+// pacer has the rows waiting for the same rate limit ask one after the other, each when it can be expected to pass. A homeserver
+// only tells each row how long until one row passes. Without turns all rows would come back together, and all but one in vain.
 // Nothing of this outlives a restart but the rows' own due times, which are turns; the next 429 tells the rest anew.
 type pacer struct {
 	mu    sync.Mutex
 	gates map[limit]*gate
 }
 
-// limit is what may be limited: acts of a user in a room; with no room all acts of a user, or those on one.
+// limit names the acts under a limit: acts of a user in a room; with no room all acts of a user, or all acts on a user.
 type limit struct {
 	action room.ActionType
 	room   id.RoomID
@@ -30,26 +30,26 @@ type limit struct {
 	on     bool
 }
 
-// gate is a limit that was met.
+// gate is a limit met by a row.
 type gate struct {
-	gap    time.Duration // between two who pass; 0: only suspected
-	floor  time.Duration // gap is not less than this: the longest wait named, then what was measured
-	sure   time.Duration // what was measured last
+	gap    time.Duration // between two rows passing; 0: only suspected
+	floor  time.Duration // gap is not less than this: the longest wait named, then the time measured
+	sure   time.Duration // the last time measured
 	next   time.Time     // when the next one may ask
 	tail   time.Time     // the next turn to be given
-	again  time.Time     // the next turn for one that had one, which somebody else used or which came too early
+	again  time.Time     // the next turn of a row whose turn was used by another row, or came too early
 	from   time.Time     // when one could pass, by the homeserver's last word
 	passed int           // how many did since
-	met    string        // what was told to wait last: who, or for all acts of a user where
+	met    string        // the user last told to wait; for all acts of a user, the room
 }
 
-// gates are those of one row. Any may be nil.
+// gates are the gates of one row. Any may be nil.
 type gates struct{ here, everywhere, own *gate }
 
-// maxGates bounds what is kept. A full pacer forgets all, and learns again.
+// maxGates bounds the gates kept. A full pacer forgets all, and learns again.
 const maxGates = 10_000
 
-// turn tells whether a row may ask now, else when its turn is. One that may ask has used up its turn.
+// turn tells whether a row may ask now, else when its turn is. A row allowed to ask has used up its turn.
 func (p *pacer) turn(inv *invites.Change, now time.Time) (at time.Time, wait bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -69,7 +69,7 @@ func (p *pacer) turn(inv *invites.Change, now time.Time) (at time.Time, wait boo
 	}
 	switch jumps := !had && !g.here.paces(); {
 	case g.everywhere.free(now, had || jumps):
-	case jumps: // those in another room are not behind a long line in this one
+	case jumps: // rows in another room are not behind a long line in this one
 		at, wait = later(at, g.everywhere.next), true
 	default:
 		at, wait = later(at, g.everywhere.give(had)), true
@@ -82,7 +82,7 @@ func (p *pacer) turn(inv *invites.Change, now time.Time) (at time.Time, wait boo
 	return at, wait
 }
 
-// limited notes that a row was told to wait.
+// limited notes the wait told to a row.
 func (p *pacer) limited(inv *invites.Change, now time.Time, wait time.Duration) {
 	if wait <= 0 {
 		wait = time.Second
@@ -95,7 +95,7 @@ func (p *pacer) limited(inv *invites.Change, now time.Time, wait time.Duration) 
 		p.made(own, g.own).close(passes, wait)
 		return
 	}
-	// One alone may be at the end of a wait of their own. Two, or one who has waited as they were told, speak of others.
+	// One user alone may be at the limit of their own. Two users, or one after the wait they were told, show a shared limit.
 	kept := inv.Code == invites.CodeLimited && !now.Before(inv.DueAt)
 	if e := p.made(everywhere, g.everywhere); e.meets(string(inv.Room)) {
 		e.close(passes, wait)
@@ -110,7 +110,7 @@ func (p *pacer) limited(inv *invites.Change, now time.Time, wait time.Duration) 
 	}
 }
 
-// answered notes that a row that asked was not told to wait.
+// answered notes an answer without a wait to a row.
 func (p *pacer) answered(inv *invites.Change, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -142,7 +142,7 @@ func (p *pacer) gate(l limit, now time.Time) *gate {
 	return g
 }
 
-// made returns the gate that was found, or makes one.
+// made returns the gate found, or makes one.
 func (p *pacer) made(l limit, found *gate) *gate {
 	if found != nil {
 		return found
@@ -157,12 +157,12 @@ func (p *pacer) made(l limit, found *gate) *gate {
 
 func (g *gate) paces() bool { return g != nil && g.gap > 0 }
 
-// free tells whether one may ask now. Who has not had a turn comes after those who have.
+// free tells whether a row may ask now. A row without a turn comes after the rows with one.
 func (g *gate) free(now time.Time, had bool) bool {
 	return !g.paces() || (!now.Before(g.next) && (had || !now.Before(g.tail)))
 }
 
-// take is called for one who asks. The homeserver's clock runs by the turns, not by when they are used.
+// take is called for an asking row. The homeserver's clock runs by the turns, not by when they are used.
 func (g *gate) take() {
 	if g.paces() {
 		g.next = g.next.Add(g.gap)
@@ -170,8 +170,8 @@ func (g *gate) take() {
 	}
 }
 
-// give gives a turn: to who had none, the last one; to who had one, the next: should nobody come to it, the limit would be left
-// unused, and of two who come to it one comes again.
+// give gives a turn: the last turn to a new row, the next turn to a row which had one. If no row came to it, the limit would be left
+// unused; if two rows come to it, one comes again.
 func (g *gate) give(had bool) time.Time {
 	line := &g.tail
 	if had {
@@ -183,18 +183,18 @@ func (g *gate) give(had bool) time.Time {
 	return at
 }
 
-// meets notes what was told to wait, and tells whether the limit concerns others as well.
+// meets notes the user or room told to wait, and tells whether the limit concerns others as well.
 func (g *gate) meets(what string) bool {
 	shared := g.paces() || (g.met != "" && g.met != what)
 	g.met = what
 	return shared
 }
 
-// suspect remembers the homeserver's word of what may be a shared limit.
+// suspect remembers the homeserver's word of a limit, which may be shared.
 func (g *gate) suspect(passes time.Time) { g.from, g.passed = passes, 0 }
 
-// close takes the homeserver's word for when the next one passes. From one such word to another it let pass who passed, which
-// tells how far apart they are, and how much of the limit others leave.
+// close takes the homeserver's word for when the next one passes. The rows passing between two such words
+// tell how far apart rows may pass, and how much of the limit others leave.
 func (g *gate) close(passes time.Time, wait time.Duration) {
 	g.floor = max(g.floor, wait)
 	since := passes.Sub(g.from)
@@ -212,8 +212,8 @@ func (g *gate) close(passes time.Time, wait time.Duration) {
 	g.tail = later(g.tail, passes.Add(g.gap))
 }
 
-// measured takes a measurement. One alone may be far too long: Synapse counts against the room what it refuses for the sender's sake,
-// and others may have been at it. The shorter of two is taken for the limit.
+// measured takes a measurement. One alone may be far too long: Synapse counts refusals for the sender's sake against the room, too,
+// and others may have used the limit. The shorter of two is taken for the limit.
 func (g *gate) measured(gap time.Duration) {
 	if g.sure > 0 {
 		g.floor = max(g.floor, min(g.sure, gap))
@@ -222,7 +222,7 @@ func (g *gate) measured(gap time.Duration) {
 	g.gap = min(gap, g.floor*3/2)
 }
 
-// pass counts one who passed. As long as they do, the gap shrinks to what it is at least.
+// pass counts a passing row. As long as rows pass, the gap shrinks towards its floor.
 func (g *gate) pass() {
 	g.passed++
 	g.gap -= max(0, g.gap-g.floor) / 4

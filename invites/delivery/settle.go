@@ -9,7 +9,7 @@ import (
 	"usher/room"
 )
 
-// settle commits outcomes with their audit, and the automatic joins that follow from them, together.
+// settle commits outcomes with their audit and their automatic joins, together.
 func (d *Delivery) settle(ctx context.Context, rows []invites.Change, ends []invites.Outcome) ([]invites.Outcome, error) {
 	now := d.Clock.Now()
 	all := make([]invites.Settlement, len(rows))
@@ -58,7 +58,7 @@ func (d *Delivery) settlement(row invites.Change, end invites.Outcome, now time.
 	unsent := end.Status == invites.StatusRefused || end.Status == invites.StatusCancelled || (end.Status == invites.StatusDone && end.Quiet)
 	settled := invites.Settlement{
 		ID: row.ID, Attempt: row.Attempt, Status: end.Status, Code: end.Code, Detail: end.Detail, DueAt: end.At, At: now,
-		// An invitation that was not sent counts against nobody's quota.
+		// An unsent invitation counts against nobody's quota.
 		Refund: origin.charged && row.Action == room.Invite && unsent,
 	}
 	if !end.Quiet {

@@ -6,14 +6,14 @@ import (
 	"usher/invites"
 )
 
-// underWay is the rows that this process attempts now. A lease ends by the wall clock, which may be set; as long as the process lives, its
+// underWay is the rows attempted now by this process. A lease ends by the wall clock, which may be set; as long as the process lives, its
 // memory tells which attempts have ended.
 type underWay struct {
 	mu   sync.Mutex
 	rows map[int64]bool
 }
 
-// begin adds rows, and returns the rows that were not there. The caller ends these.
+// begin adds rows, and returns the rows not there before. The caller ends these.
 func (u *underWay) begin(rows ...int64) (added []int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

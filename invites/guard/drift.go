@@ -11,10 +11,10 @@ import (
 	"usher/room"
 )
 
-// maxBack is how many events are gone back to find the one that changed something.
+// maxBack is how many events are gone back to find the changing one.
 const maxBack = 16
 
-// causes takes a drift apart by the events that brought it about: somebody else may have changed other things since.
+// causes takes a drift apart by the events behind it: somebody else may have changed other things since.
 func (g *Guard) causes(ctx context.Context, r id.RoomID, guard *policy.Guard, snap *room.Snapshot, d policy.Drift) (list []policy.Drift, at map[id.EventID]invites.StateEvent, err error) {
 	at = map[id.EventID]invites.StateEvent{}
 	for _, what := range d.What {
@@ -36,7 +36,7 @@ func (g *Guard) causes(ctx context.Context, r id.RoomID, guard *policy.Guard, sn
 	return list, at, nil
 }
 
-// cause follows a state event back to the event that brought a difference about, and adds the content before it. It is empty where
+// cause follows a state event back to the event behind a difference, and adds the content before it. It is empty where
 // nothing can be read.
 func (g *Guard) cause(ctx context.Context, r id.RoomID, guard *policy.Guard, snap *room.Snapshot, d policy.Drift, what policy.Difference) (cause invites.StateEvent, err error) {
 	next := d.Event
@@ -101,7 +101,7 @@ func (g *Guard) drifted(ctx context.Context, r id.RoomID, p *policy.InForce, d p
 // maxTold bounds the memory of reports.
 const maxTold = 32
 
-// tellOnce tells of a drift that is left as it is, once under one policy.
+// tellOnce tells of a drift left as it is, once under one policy.
 func (g *Guard) tellOnce(ctx context.Context, r id.RoomID, p *policy.InForce, report Report) error {
 	w, err := g.watch(ctx, r, p)
 	if err != nil {
@@ -161,7 +161,7 @@ func (g *Guard) fight(ctx context.Context, r id.RoomID, p *policy.InForce, event
 // maxCalled bounds how many users are called.
 const maxCalled = 10
 
-// admins lists the users whom the room gives power by name, its creators included, and who may change the policy: at most maxCalled,
+// admins lists the users with power by name in the room, its creators included, and with the right to change the policy: at most maxCalled,
 // the strongest.
 func (g *Guard) admins(snap *room.Snapshot) (list []id.UserID) {
 	needed, known := snap.NeededToSend(policy.EventType)

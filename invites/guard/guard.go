@@ -17,15 +17,15 @@ import (
 	"usher/room"
 )
 
-// A guard that has set a room back so often within the window stops.
+// A guard stops after setting a room back so often within the window.
 const (
 	guardRounds = 3
 	guardWindow = time.Hour
 )
 
-// Store is the part of the store that the guard needs.
+// Store is the part of the store needed by the guard.
 type Store interface {
-	// Guarded lists the rooms that are guarded.
+	// Guarded lists the guarded rooms.
 	Guarded(ctx context.Context) ([]id.RoomID, error)
 	// Watch returns the memory of a room, or ErrNotFound where it is not guarded.
 	Watch(ctx context.Context, r id.RoomID) (invites.Watch, error)
@@ -33,7 +33,7 @@ type Store interface {
 	SetWatch(ctx context.Context, w invites.Watch) error
 	// EndWatch forgets a room.
 	EndWatch(ctx context.Context, r id.RoomID) error
-	// Record adds rows that do not exist yet, and their audit, in one commit. It returns the rows as stored.
+	// Record adds new rows, and their audit, in one commit. It returns the rows as stored.
 	Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, charges ...invites.Charge) ([]invites.Change, error)
 	// EntriesOf returns up to limit invitations of a user in a room, the newest first.
 	EntriesOf(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]invites.Invitation, error)
@@ -45,7 +45,7 @@ type Store interface {
 	SpaceChildren(ctx context.Context) ([]invites.SpaceChild, error)
 }
 
-// Homeserver shows and sets state. Errors are those of judge.Homeserver.
+// Homeserver shows and sets state. Errors are as in judge.Homeserver.
 type Homeserver interface {
 	// Snapshot returns the known state of a room, as judge.Homeserver does.
 	Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error)
@@ -103,7 +103,7 @@ func (g *Guard) turn(r id.RoomID) *sync.Mutex {
 	return g.rooms[r]
 }
 
-// Refresh reads the policy of a room, starts or ends its guard, and looks at the door. Call it when the policy, or the policies that the
+// Refresh reads the policy of a room, starts or ends its guard, and looks at the door. Call it when the policy, or the policies which the
 // room inherits, may have changed.
 func (g *Guard) Refresh(ctx context.Context, r id.RoomID) error {
 	p, err := g.Judge.Policies.Of(ctx, r, "")
@@ -157,7 +157,7 @@ func (g *Guard) watch(ctx context.Context, r id.RoomID, p *policy.InForce) (invi
 func (g *Guard) Handle(ctx context.Context, ev invites.Received) error {
 	p, err := g.Judge.Policies.Of(ctx, ev.Room, "")
 	if errors.Is(err, invites.ErrNoView) || err == nil && (p == nil || p.Fault() != nil) {
-		return nil // whoever wrote a policy that can't be read is told so
+		return nil // the author of an unreadable policy is told so
 	}
 	if err != nil || p.Document.Guard.Mode == policy.Off {
 		return err
@@ -179,7 +179,7 @@ func (g *Guard) Handle(ctx context.Context, ev invites.Received) error {
 	return nil
 }
 
-// door looks whether the room's state is as the policy says. It acts on the state, not on an event, so that doing it again is harmless.
+// door looks whether the room's state is as the policy says. It acts on the state, not on an event, so doing it again is harmless.
 // Drifts found when the policy changes are set back without counting: nobody fights yet.
 func (g *Guard) door(ctx context.Context, r id.RoomID, p *policy.InForce, first bool) error {
 	turn := g.turn(r)

@@ -13,7 +13,7 @@ import (
 	"usher/room"
 )
 
-// joined looks at a user who came in: uninvited, by a door that should be shut?
+// joined looks at a user after a join: uninvited, by a door meant to be shut?
 func (g *Guard) joined(ctx context.Context, ev invites.Received, p *policy.InForce, target id.UserID) error {
 	guard := &p.Document.Guard
 	if guard.Intruders == policy.Ignore || !guard.IsIntruder(false) {
@@ -40,10 +40,10 @@ func (g *Guard) joined(ctx context.Context, ev invites.Received, p *policy.InFor
 	})
 }
 
-// membershipOf returns the membership that a member event sets.
+// membershipOf returns the membership set by a member event.
 func membershipOf(ev invites.Received) string { return exactjson.Text(ev.Raw, "content", "membership") }
 
-// vouched reports whether a restricted join rule let the user join (room.Vouched). A rule that was set after the join arrived does not
+// vouched reports whether a restricted join rule let the user join (room.Vouched). A rule set after the join arrived does not
 // count: homeservers do not check the voucher while a room is public. Where the room's state is not known, nobody is accused.
 func (g *Guard) vouched(ctx context.Context, ev invites.Received) (bool, error) {
 	content, user := exactjson.Find(ev.Raw, "content"), id.UserID(*ev.StateKey)
@@ -66,7 +66,7 @@ func (g *Guard) vouched(ctx context.Context, ev invites.Received) (bool, error) 
 // newest is how many of a user's last invitations are looked through for one.
 const newest = 16
 
-// byHand judges an invitation that was not made through the bot as if the bot had been asked for it.
+// byHand judges an invitation made past the bot as if the bot had been asked for it.
 func (g *Guard) byHand(ctx context.Context, ev invites.Received, p *policy.InForce, target id.UserID) error {
 	guard := &p.Document.Guard
 	if guard.ByHand == policy.Ignore {
@@ -88,7 +88,7 @@ func (g *Guard) byHand(ctx context.Context, ev invites.Received, p *policy.InFor
 		return nil
 	}
 	if now, _ := snap.Membership(target); now == "join" && d.Code == policy.CodeFull {
-		return nil // accepted by now: they are one of those who are counted
+		return nil // accepted by now: they are one of the users counted
 	}
 	report := Report{Kind: ReportByHand, Part: "by_hand", Event: ev.Event, Who: ev.Sender, Target: target, At: ev.SentAt,
 		Code: string(d.Code), Because: policy.Explain(q, d).Sentence}
@@ -98,11 +98,11 @@ func (g *Guard) byHand(ctx context.Context, ev invites.Received, p *policy.InFor
 	})
 }
 
-// removal is what is to be done about a user.
+// removal describes the action to take against a user.
 type removal struct {
-	path       string // field of the policy that says so
+	path       string // field of the policy behind it
 	wanted     bool   // else it is only reported
-	membership string // as long as the user has that
+	membership string // as long as the user has it
 	code       string // of the audit's decision
 }
 
@@ -149,7 +149,7 @@ func (g *Guard) remove(ctx context.Context, ev invites.Received, p *policy.InFor
 	return g.Delivery.Now(ctx, []*invites.Change{&rows[0]}, nil)
 }
 
-// codeOver is the outcome of a removal that waited until the policy did not want it any more.
+// codeOver is the outcome of a removal which waited until the policy did not want it any more.
 const codeOver = "guard.over"
 
 // Wanted implements delivery.Check: the policy wants the removal and may have it, and its cause stands.
@@ -187,7 +187,7 @@ func (g *Guard) wanted(ctx context.Context, row invites.Change) (bool, error) {
 		}
 		wants = doc.IsIntruder(vouched)
 	}
-	if membershipOf(ev) == "invite" { // as long as that invitation stands: a user who accepted it is no intruder
+	if membershipOf(ev) == "invite" { // as long as the invitation stands: a user who accepted it is no intruder
 		path, wants = "guard.by_hand", doc.Mode != policy.Off && doc.ByHand == policy.Withdraw && invites.MemberEventID(snap, row.Target) == row.Command
 	}
 	return wants && p.Entitled(snap, path, room.Action{Type: room.Kick, Sender: g.Self.Bot, Target: row.Target}).Verdict == room.Allow, nil

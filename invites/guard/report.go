@@ -9,7 +9,7 @@ import (
 	"usher/room"
 )
 
-// ReportKind says what a guard reports.
+// ReportKind is the kind of a guard's report.
 type ReportKind string
 
 // The kinds of reports.
@@ -19,12 +19,12 @@ const (
 	ReportByHand   ReportKind = "by_hand"
 )
 
-// Report is what a guard has seen, and what it does about it. It may be told again, with the same Event and Part, after a crash.
+// Report is a finding of a guard, with its reaction. It may be told again, with the same Event and Part, after a crash.
 type Report struct {
 	Kind    ReportKind
 	Part    string     // tells reports on one event apart
 	Event   id.EventID // the report is about it; empty where a state event is missing
-	Who     id.UserID  // sender of that event
+	Who     id.UserID  // sender of the event
 	Target  id.UserID  // intruder or invitee
 	Key     room.Key   // of a drift
 	What    []policy.Difference
@@ -32,7 +32,7 @@ type Report struct {
 	Acts    bool          // it is set back, kicked or withdrawn
 	Code    string        // why not, or why an invitation is refused; empty: only watching
 	Because room.Phrase   // the same for people, or the objection of the policy to an invitation; may be empty
-	Rule    string        // for CodeGuardPower: the rule that the bot fails by
+	Rule    string        // for CodeGuardPower: the rule against the bot
 	Late    bool          // an invitation was accepted before it could be withdrawn
 	Call    []id.UserID   // people to call for help
 	Window  time.Duration // for CodeGuardStopped

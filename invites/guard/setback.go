@@ -43,7 +43,7 @@ func (g *Guard) setBack(ctx context.Context, r id.RoomID, p *policy.InForce, d p
 	return g.audit(ctx, r, p, d, invites.StatusRefused, code)
 }
 
-// anew reads the room past the cache, and the policy that is in force by that. The snapshot is nil where no policy enforces anything.
+// anew reads the room past the cache, and the policy in force by it. The snapshot is nil where no policy enforces anything.
 func (g *Guard) anew(ctx context.Context, r id.RoomID, p *policy.InForce) (*policy.InForce, *room.Snapshot, error) {
 	if _, err := g.Homeserver.Snapshot(ctx, r, "", policy.GuardNeeds(g.Self.Bot), true); err != nil {
 		return p, nil, invites.UnlessUnseen(err)
@@ -56,8 +56,8 @@ func (g *Guard) anew(ctx context.Context, r id.RoomID, p *policy.InForce) (*poli
 	return p, snap, err
 }
 
-// write sends the content of a drift. Where the new event replaces another one than the event that was read, somebody was faster: the
-// content is made anew of theirs, so that the set-back undoes nothing else.
+// write sends the content of a drift. Where the new event replaces another one than the event read, somebody was faster: the
+// content is made anew of theirs, so the set-back undoes nothing else.
 func (g *Guard) write(ctx context.Context, r id.RoomID, p *policy.InForce, snap *room.Snapshot, d policy.Drift, before json.RawMessage) error {
 	var read id.EventID
 	if event, _ := snap.Event(d.Key); event != nil {

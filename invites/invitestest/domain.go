@@ -80,7 +80,7 @@ func New[Store interface {
 	c.Confirmed = r
 	return &Domain{
 		Requests: r,
-		Editor:   &requests.Editor{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self},
+		Editor:   &requests.Editor{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j},
 		Judge:    j, Delivery: d, Cards: c, Knocks: &cards.Knocks{Cards: c, Store: db}, Guard: g, Ledger: l,
 	}
 }

@@ -17,7 +17,7 @@ type eventKey struct {
 // maxCached bounds a cache; a full one is forgotten.
 const maxCached = 4096
 
-// cache keeps values that never change under a key: events, and results that follow from events.
+// cache keeps values which never change under a key: events, and results following from events.
 type cache[K comparable, V any] struct {
 	mu   sync.Mutex
 	kept map[K]V

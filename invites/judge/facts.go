@@ -10,7 +10,7 @@ import (
 	"usher/room"
 )
 
-// facts finds out the facts that a policy asks for. A fact that can't be found out is left unknown; an error says that the homeserver or
+// facts finds out the facts for a policy. A fact stays unknown if it can't be found out; an error means: the homeserver or
 // the store does not answer.
 func (s *Judge) facts(ctx context.Context, r id.RoomID, q policy.Question, p *policy.InForce, snap *room.Snapshot, f policy.Facts, w *Reader) (policy.Facts, error) {
 	doc, viewer := &p.Document, w.viewer(q)

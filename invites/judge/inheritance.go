@@ -22,11 +22,12 @@ const MaxAbove = 4
 type Policies struct {
 	homeserver Homeserver
 	self       invites.Identity
+	upgrades   upgrades
 	sources    cache[eventKey, policy.Source]
 	merged     cache[string, *policy.InForce]
 }
 
-// Of returns the policy that governs a room: its own, and the policies that it inherits from the spaces above it. It is nil where the
+// Of returns the policy that governs a room: its own, and the policies inherited from the spaces above it. It is nil where the
 // state does not tell.
 func (s *Policies) Of(ctx context.Context, r id.RoomID, viewer id.UserID) (*policy.InForce, error) {
 	snap, err := s.homeserver.Snapshot(ctx, r, viewer, []room.Key{policy.Key()}, false)
@@ -43,10 +44,15 @@ func (s *Policies) inForce(ctx context.Context, r id.RoomID, viewer id.UserID, s
 		return nil, nil
 	}
 	var sources []policy.Source
+	var err error
 	if event != nil {
 		sources = append(sources, s.source(r, event))
+	} else {
+		sources, err = s.carried(ctx, r, snap, maxUpgrades-1)
 	}
-	sources, err := s.above(ctx, []id.RoomID{r}, viewer, sources)
+	if err == nil {
+		sources, err = s.above(ctx, []id.RoomID{r}, viewer, sources)
+	}
 	if errors.Is(err, errUnseen) {
 		return nil, nil
 	}
@@ -63,7 +69,7 @@ func (s *Policies) inForce(ctx context.Context, r id.RoomID, viewer id.UserID, s
 	return s.merged.get(key.String(), func() (*policy.InForce, error) { return policy.Merge(sources...), nil })
 }
 
-// Own returns the layer that a room's own policy sets. Its Fault tells why it can't be read; its event is empty where the room has none.
+// Own returns the layer of a room's own policy. Its Fault tells why it can't be read; its event is empty where the room has none.
 func (s *Policies) Own(ctx context.Context, r id.RoomID, viewer id.UserID) (policy.Source, error) {
 	snap, err := s.homeserver.Snapshot(ctx, r, viewer, []room.Key{policy.Key()}, true)
 	if err != nil {
@@ -84,10 +90,10 @@ func (s *Policies) source(r id.RoomID, event *room.Event) policy.Source {
 	return source
 }
 
-// errUnseen says that a snapshot does not tell which policies a room inherits: it may inherit some.
+// errUnseen means: a snapshot does not tell which policies a room inherits; it may inherit some.
 var errUnseen = errors.New("invites: what a room inherits is not known")
 
-// above adds the policies of the spaces that the last room of a chain belongs to, nearest first.
+// above adds the policies of the spaces above the last room of a chain, nearest first.
 func (s *Policies) above(ctx context.Context, chain []id.RoomID, viewer id.UserID, sources []policy.Source) ([]policy.Source, error) {
 	r := chain[len(chain)-1]
 	claims := s.homeserver.Spaces(r)
@@ -106,10 +112,16 @@ func (s *Policies) above(ctx context.Context, chain []id.RoomID, viewer id.UserI
 		if err != nil {
 			return sources, err
 		}
+		if snap != nil {
+			if space, snap, err = s.moved(ctx, space, r, snap); err != nil {
+				return sources, err
+			}
+		}
 		if snap == nil {
 			continue
 		}
-		if event, _ := snap.Event(policy.Key()); event != nil {
+		had := slices.ContainsFunc(sources, func(s policy.Source) bool { return s.Room == space }) // the replaced room has it, too
+		if event, _ := snap.Event(policy.Key()); event != nil && !had {
 			source, err := s.inherited(ctx, space, event)
 			if err != nil {
 				return sources, err
@@ -121,7 +133,7 @@ func (s *Policies) above(ctx context.Context, chain []id.RoomID, viewer id.UserI
 	return sources, nil
 }
 
-// inherited reads the policy of a space, and whether the person who wrote it may still write it.
+// inherited reads the policy of a space, and whether its author may still write it.
 func (s *Policies) inherited(ctx context.Context, space id.RoomID, event *room.Event) (policy.Source, error) {
 	source := s.source(space, event)
 	source.Inherited = true
@@ -143,9 +155,9 @@ func (s *Policies) inherited(ctx context.Context, space id.RoomID, event *room.E
 	return source, nil
 }
 
-// parents lists which of the spaces that claim a room the room names as its own, the canonical ones first, then by id
+// parents lists the spaces which claim a room and are named by the room, too, the canonical ones first, then by id
 // (https://spec.matrix.org/latest/client-server-api/#mspaceparent-relationships). A room belongs to a space only if both
-// say so: no room is put under a stranger's policy, nor takes one that is not meant for it. And since naming a parent
+// say so: no room is put under a stranger's policy, nor takes a policy meant for other rooms. And since naming a parent
 // changes the policy, it counts only where it takes as much power as writing the policy does.
 func (s *Policies) parents(ctx context.Context, r id.RoomID, viewer id.UserID, claims []id.RoomID) ([]id.RoomID, error) {
 	needs := []room.Key{{Type: room.TypeCreate}, {Type: room.TypePowerLevels}}
@@ -211,7 +223,7 @@ func tells(snap *room.Snapshot, needs []room.Key) bool {
 	})
 }
 
-// links reports whether an m.space.parent or m.space.child event links two rooms: one that names no server does not.
+// links reports whether an m.space.parent or m.space.child event links two rooms: an event without servers does not.
 func links(event *room.Event) bool {
 	if event == nil {
 		return false

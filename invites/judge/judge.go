@@ -13,9 +13,9 @@ import (
 	"usher/room"
 )
 
-// Store is the part of the store that decisions read.
+// Store is the part of the store read by decisions.
 type Store interface {
-	// Spent returns the invitations that count in a room after a time.
+	// Spent returns the invitations counting in a room after a time.
 	Spent(ctx context.Context, r id.RoomID, by invites.SpentBy, since time.Time) (invites.Spent, error)
 	// PendingOf returns the open invitation of a user in a room, or ErrNotFound.
 	PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (invites.Invitation, error)
@@ -23,7 +23,7 @@ type Store interface {
 	ChangesOf(ctx context.Context, request string) ([]invites.Change, error)
 }
 
-// Homeserver shows what decisions depend on. All errors but ErrNoView and context errors are *ActError.
+// Homeserver shows the facts of decisions. All errors but ErrNoView and context errors are *ActError.
 type Homeserver interface {
 	// Snapshot returns the known state of a room, with at least needs in it, read as the bot where it is in the room, else
 	// as viewer by identity assertion, else ErrNoView. fresh bypasses the cache.
@@ -32,12 +32,12 @@ type Homeserver interface {
 	StateEvent(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (invites.StateEvent, error)
 	// CurrentEvent returns the current event of a piece of state, also where the bot can't see the room's history; with Hidden set.
 	CurrentEvent(ctx context.Context, r id.RoomID, viewer id.UserID, k room.Key) (invites.StateEvent, error)
-	// MemberCount returns how many users are joined to a room, or, where that is cheaper, an upper bound below enough.
+	// MemberCount returns how many users are joined to a room, or, where cheaper, an upper bound below enough.
 	MemberCount(ctx context.Context, r id.RoomID, viewer id.UserID, enough int64) (int64, error)
-	// Collect returns the state events of some types in a room that the bot is in: all of them where whole is true, else
-	// the changes since the last call for the same room, whose result the caller must have. Calls for one room must not overlap.
+	// Collect returns the state events of some types in a room joined by the bot: all of them where whole is true, else
+	// the changes since the last call for the same room. The caller must have the result of the last call. Calls for one room must not overlap.
 	Collect(ctx context.Context, r id.RoomID, types []string, have bool) (changes []invites.StateChange, whole bool, err error)
-	// Spaces returns the rooms that claimed a room as their child. Their state tells whether they still do.
+	// Spaces returns the rooms claiming a room as their child. Their state tells whether they still do.
 	Spaces(r id.RoomID) []id.RoomID
 }
 
@@ -56,10 +56,10 @@ type Judge struct {
 
 // New puts a Judge together.
 func New(store Store, homeserver Homeserver, clock invites.Clock, self invites.Identity) *Judge {
-	reach := &Reach{homeserver: homeserver, self: self}
+	reach, up := &Reach{homeserver: homeserver, self: self}, upgrades{homeserver, self}
 	return &Judge{
-		Policies: &Policies{homeserver: homeserver, self: self}, History: &History{homeserver: homeserver},
-		Lists: &Lists{homeserver: homeserver, self: self, reach: reach}, Reach: reach,
+		Policies: &Policies{homeserver: homeserver, self: self, upgrades: up}, History: &History{homeserver: homeserver},
+		Lists: &Lists{homeserver: homeserver, self: self, reach: reach, upgrades: up}, Reach: reach,
 		store: store, homeserver: homeserver, clock: clock, self: self,
 	}
 }
@@ -77,8 +77,8 @@ func (j Judgement) Explain() policy.Explanation { return policy.Explain(j.Questi
 // maxPrefetched is for how many targets the state is read at a time, fewer than the cache keeps.
 const maxPrefetched = 5000
 
-// prefetch reads the state that the decisions on some targets depend on side by side, where the bot may read it: one after the
-// other, each decision would wait for the homeserver. A read that fails is left to the decision.
+// prefetch reads the state for the decisions on some targets side by side, where the bot may read it: one after the
+// other, each decision would wait for the homeserver. The decision deals with a failed read.
 func (s *Judge) prefetch(ctx context.Context, r id.RoomID, questions []policy.Question) {
 	var needs []room.Key
 	seen := map[room.Key]bool{}
@@ -93,8 +93,8 @@ func (s *Judge) prefetch(ctx context.Context, r id.RoomID, questions []policy.Qu
 	_, _ = s.homeserver.Snapshot(ctx, r, "", needs, false)
 }
 
-// Each decides on the questions of one request in order, each after the quotas that those before it spend. Where an actor lacks only the
-// power to send an invitation, or to take one back, the bot is judged as the performer: a policy may delegate that.
+// Each decides on the questions of one request in order, each after the quotas spent by the questions before it. Where an actor lacks only the
+// power to send an invitation, or to take one back, the bot is judged as the performer: a policy may delegate this.
 func (s *Judge) Each(ctx context.Context, r id.RoomID, questions []policy.Question, w *Reader) ([]Judgement, error) {
 	out := make([]Judgement, len(questions))
 	for i, q := range questions {
@@ -116,7 +116,7 @@ func (s *Judge) Each(ctx context.Context, r id.RoomID, questions []policy.Questi
 	return out, nil
 }
 
-// lacksPower reports whether an invitation, or taking one back, fails for nothing but the power of the actor, who would send it.
+// lacksPower reports whether an invitation, or taking one back, fails only for the power of the actor as its sender.
 func lacksPower(j Judgement) bool {
 	if j.Question.Performer != j.Question.Actor {
 		return false
@@ -125,7 +125,7 @@ func lacksPower(j Judgement) bool {
 		j.Question.Action == policy.ActionWithdraw && policy.LacksKick(j.Decision.Verdict, j.Decision.Code)
 }
 
-// delegated decides again with the bot as the performer, as a policy that delegates means.
+// delegated decides again with the bot as the performer, for a delegating policy.
 func (s *Judge) delegated(ctx context.Context, r id.RoomID, own Judgement, w *Reader) (Judgement, error) {
 	q := own.Question
 	q.Performer = s.self.Bot
@@ -136,7 +136,7 @@ func (s *Judge) delegated(ctx context.Context, r id.RoomID, own Judgement, w *Re
 	return j, nil
 }
 
-// Decide reads the state and the facts that the question depends on, and decides it. Facts in f are not looked for. w may be nil.
+// Decide reads the state and the facts for the question, and decides it. Facts in f are not looked for. w may be nil.
 func (s *Judge) Decide(ctx context.Context, r id.RoomID, q policy.Question, f policy.Facts, w *Reader) (Judgement, error) {
 	j := Judgement{Question: q}
 	if q.Performer != s.self.Bot && !s.self.MayAssert(q.Performer) && !(q.Own() && w.asks()) {
@@ -183,7 +183,7 @@ func (s *Judge) Decide(ctx context.Context, r id.RoomID, q policy.Question, f po
 	return j, nil
 }
 
-// mayBeTheirs reports whether a withdrawal by the bot fails for nothing but the actor's power, so that it matters who asked for the
+// mayBeTheirs reports whether a withdrawal by the bot fails only for the actor's power, so it matters which user asked for the
 // invitation.
 func (s *Judge) mayBeTheirs(j Judgement) bool {
 	q, d := j.Question, j.Decision
@@ -191,9 +191,9 @@ func (s *Judge) mayBeTheirs(j Judgement) bool {
 		d.Side == policy.SideActor && policy.LacksKick(d.Verdict, d.Code)
 }
 
-// theirs reports whether the actor had the bot send the open invitation that a withdrawal is about: by the ledger, if it knows the very
-// event in the room's state, and by the row that was carried out. It returns the room's policy, too, which may let the actor take the
-// invitation back; a policy that can't be read lets nobody.
+// theirs reports whether the actor had the bot send the open invitation to be withdrawn: by the ledger, if it knows the very
+// event in the room's state, and by the row of the invitation. It returns the room's policy, too, which may let the actor take the
+// invitation back; an unreadable policy lets nobody.
 func (s *Judge) theirs(ctx context.Context, r id.RoomID, q policy.Question, w *Reader, snap *room.Snapshot) (*policy.InForce, bool, error) {
 	entry, err := s.store.PendingOf(ctx, r, q.Target)
 	if errors.Is(err, invites.ErrNotFound) {
@@ -219,7 +219,7 @@ func (s *Judge) theirs(ctx context.Context, r id.RoomID, q policy.Question, w *R
 	return nil, false, nil
 }
 
-// ByHand decides on an invitation that its sender made past the bot, as if they had asked the bot for it, by the policy p. The room is as
+// ByHand decides on an invitation made by its sender past the bot, as if they had asked the bot for it, by the policy p. The room is as
 // the snapshot shows it.
 func (s *Judge) ByHand(ctx context.Context, r id.RoomID, q policy.Question, p *policy.InForce) (policy.Decision, *room.Snapshot, error) {
 	snap, err := s.homeserver.Snapshot(ctx, r, "", policy.Needs(q), false)

@@ -2,6 +2,7 @@ package judge
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"maunium.net/go/mautrix/id"
@@ -10,11 +11,12 @@ import (
 	"usher/policy"
 )
 
-// Lists looks users up in policy lists: rooms whose state bans users by rules.
+// Lists looks users up in policy lists: rooms with rules in their state which ban users.
 type Lists struct {
 	homeserver Homeserver
 	self       invites.Identity
 	reach      *Reach
+	upgrades   upgrades
 
 	mu   sync.Mutex
 	kept map[id.RoomID]*list // as many as policies name
@@ -40,9 +42,13 @@ func (s *Lists) of(r id.RoomID) *list {
 	return s.kept[r]
 }
 
-// find returns the first rule of the lists that match finds, or nil. The text of the rule is for users who may read the list.
+// find returns the first rule of the lists found by match, or nil. The text of the rule is for users who may read the list.
 func (s *Lists) find(ctx context.Context, lists []id.RoomID, asker id.UserID, match func(*policy.List) *policy.Hit) (*policy.Hit, error) {
-	for _, r := range lists {
+	current, err := s.current(ctx, lists)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range current {
 		hit, _, err := s.lookUp(ctx, r, match)
 		if err != nil {
 			return nil, err
@@ -59,10 +65,26 @@ func (s *Lists) find(ctx context.Context, lists []id.RoomID, asker id.UserID, ma
 	return nil, nil
 }
 
+// current lists the rooms of some lists, with the rooms that have replaced them: both count.
+func (s *Lists) current(ctx context.Context, lists []id.RoomID) (all []id.RoomID, err error) {
+	for _, r := range lists {
+		next, err := s.upgrades.successors(ctx, r, policy.ListTypes()[0])
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range append([]id.RoomID{r}, next...) {
+			if !slices.Contains(all, one) {
+				all = append(all, one)
+			}
+		}
+	}
+	return all, nil
+}
+
 // lookUp brings a list up to date and looks a rule up in it. It returns the number of its rules, too.
 func (s *Lists) lookUp(ctx context.Context, r id.RoomID, match func(*policy.List) *policy.Hit) (*policy.Hit, int, error) {
 	if _, err := s.homeserver.Snapshot(ctx, r, "", nil, false); err != nil {
-		return nil, 0, err // policies name any room: only rooms that can be read are remembered
+		return nil, 0, err // policies name any room: only readable rooms are remembered
 	}
 	w := s.of(r)
 	w.mu.Lock()
@@ -88,24 +110,34 @@ func (s *Lists) lookUp(ctx context.Context, r id.RoomID, match func(*policy.List
 	return hit, w.rules.Len(), nil
 }
 
-// ListLine is a policy list that a room watches.
+// ListLine is a policy list watched by a room.
 type ListLine struct {
-	Room  id.RoomID
-	Rules int
-	Err   error // the list can't be read
+	Room     id.RoomID
+	Rules    int
+	Err      error     // the list can't be read
+	Replaced id.RoomID // the room that its tombstone names; empty: none
+	Followed bool      // the bot reads that room, too
 }
 
-// Of describes the policy lists that a policy watches, as far as the asker may know (Readable).
+// Of describes the policy lists watched by a policy, as far as the asker may know (Readable).
 func (s *Lists) Of(ctx context.Context, p *policy.InForce, asker id.UserID) []ListLine {
 	lines := make([]ListLine, len(p.Document.Whom.Lists))
 	for i, r := range p.Document.Whom.Lists {
 		lines[i].Room = r
 		lines[i].Rules, lines[i].Err = s.Readable(ctx, r, asker)
+		if lines[i].Err != nil {
+			continue
+		}
+		var next []id.RoomID
+		if lines[i].Replaced, lines[i].Err = s.reach.ReplacedBy(ctx, r, s.self.Bot); lines[i].Err == nil && lines[i].Replaced != "" {
+			next, lines[i].Err = s.upgrades.successors(ctx, r, policy.ListTypes()[0])
+		}
+		lines[i].Followed = len(next) > 0
 	}
 	return lines
 }
 
-// Readable counts the rules of a policy list that the bot can read, for a user who could read it, too. ErrNoView says that one of both
+// Readable counts the rules of a policy list readable for the bot and for a user. ErrNoView means: one of both
 // can't, and not which.
 func (s *Lists) Readable(ctx context.Context, r id.RoomID, asker id.UserID) (rules int, err error) {
 	may, err := s.reach.mayRead(ctx, r, asker)

@@ -13,7 +13,7 @@ import (
 // Reader reads for one request: with it, the decisions of the request see the same spent quotas. The zero value is ready.
 type Reader struct {
 	Viewer  id.UserID // read as this user where the bot can't; empty: as the actor. Set where somebody only asks
-	Version int64     // names the quotas that were read, for a Charge
+	Version int64     // names the quotas read, for a Charge
 
 	read  bool
 	spent policy.Spent
@@ -69,7 +69,7 @@ type QuotaLine struct {
 	Grows time.Time // when the next invitation comes back; zero: nothing is spent
 }
 
-// Quotas returns the quotas that bind a user in a room.
+// Quotas returns the quotas binding a user in a room.
 func (s *Judge) Quotas(ctx context.Context, r id.RoomID, actor id.UserID) ([]QuotaLine, error) {
 	p, err := s.Policies.Of(ctx, r, actor)
 	if err != nil || p == nil {

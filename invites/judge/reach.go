@@ -19,17 +19,17 @@ type Reach struct {
 	self       invites.Identity
 }
 
-// Errors of those who may not ask about a room.
+// Errors for users who may not ask about a room.
 var (
-	// ErrNotJoined says that the asker is not in the room: its invitations are its members' business.
+	// ErrNotJoined means: the asker is not in the room; its invitations are its members' business.
 	ErrNotJoined = errors.New("judge: the asker is not in the room")
-	// ErrKickPower says that the asker lacks the power to kick.
+	// ErrKickPower means: the asker lacks the power to kick.
 	ErrKickPower = errors.New("judge: the asker lacks the power to kick")
 )
 
 // Reaches reports whether a field of a room's policy may name another room. The author of the field must be a member there, who may speak
 // there if the bot is to speak, and may still write the policy: otherwise anybody could make a room of their own to have the bot write into,
-// or look into, rooms that they are not in.
+// or look into, rooms without them as a member.
 func (s *Reach) Reaches(ctx context.Context, r, other id.RoomID, p *policy.InForce, path string, speak bool) (bool, error) {
 	if r == other {
 		return true, nil
@@ -57,7 +57,7 @@ func (s *Reach) Reaches(ctx context.Context, r, other id.RoomID, p *policy.InFor
 	return known && membership == "join" && (!speak || there.CanSend(person, room.TypeMessage, false).Verdict == room.Allow), nil
 }
 
-// mayRead tells whether a user may read a room's state themselves, by the state that the bot sees: as a member, or because anybody
+// mayRead tells whether a user may read a room's state themselves, by the state seen by the bot: as a member, or because anybody
 // may. The bot lends its view to nobody else.
 func (s *Reach) mayRead(ctx context.Context, r id.RoomID, user id.UserID) (bool, error) {
 	member, visibility := room.MemberKey(user), room.Key{Type: room.TypeHistoryVisibility}
@@ -83,7 +83,7 @@ func unlessNoView(err error) error {
 	return fmt.Errorf("reading a room's state: %w", err)
 }
 
-// Member returns nil where the asker is in the room, as far as that can be seen on their behalf, else ErrNotJoined.
+// Member returns nil where the asker is in the room, as far as their membership can be seen on their behalf, else ErrNotJoined.
 func (s *Reach) Member(ctx context.Context, r id.RoomID, asker id.UserID) error {
 	snap, err := s.homeserver.Snapshot(ctx, r, asker, []room.Key{room.MemberKey(asker)}, false)
 	if errors.Is(err, invites.ErrNoView) {
@@ -98,7 +98,7 @@ func (s *Reach) Member(ctx context.Context, r id.RoomID, asker id.UserID) error 
 	return nil
 }
 
-// MayKick returns nil where the asker's power in the room suffices to kick users who have none, else ErrKickPower.
+// MayKick returns nil where the asker's power in the room suffices to kick users without power, else ErrKickPower.
 func (s *Reach) MayKick(ctx context.Context, r id.RoomID, asker id.UserID) error {
 	kick := KickAnybody(asker)
 	snap, err := s.homeserver.Snapshot(ctx, r, asker, room.Needs(kick), false)
@@ -114,7 +114,7 @@ func (s *Reach) MayKick(ctx context.Context, r id.RoomID, asker id.UserID) error
 	return nil
 }
 
-// KickAnybody is the kick of a user who is surely not there: the sender's own standing decides.
+// KickAnybody is the kick of a user surely not there: the sender's own standing decides.
 func KickAnybody(sender id.UserID) room.Action {
 	return room.Action{Type: room.Kick, Sender: sender, Target: id.NewUserID("nobody", "invalid")}
 }

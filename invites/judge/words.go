@@ -2,7 +2,7 @@ package judge
 
 import "usher/room"
 
-// Meaning says what an errcode means with which a homeserver answers an invitation or a join.
+// Meaning explains the errcode of a homeserver's answer to an invitation or a join.
 func Meaning(code string) room.Phrase {
 	switch code {
 	case "M_INVITE_BLOCKED", "ORG.MATRIX.MSC4155.INVITE_BLOCKED":

@@ -15,21 +15,21 @@ import (
 	"usher/room"
 )
 
-// ExpiryStore is the part of the store that knows when open invitations are due to expire.
+// ExpiryStore is the part of the store with the times when open invitations expire.
 type ExpiryStore interface {
-	// Unchecked returns up to limit rooms with open invitations whose rule was last set before a time, or never.
+	// Unchecked returns up to limit rooms with open invitations and a rule last set before a time, or never.
 	Unchecked(ctx context.Context, before time.Time, limit int) ([]id.RoomID, error)
 	// SetExpiry keeps a room's rule.
 	SetExpiry(ctx context.Context, r id.RoomID, rule invites.ExpiryRule, now time.Time) error
-	// Overdue returns up to limit open invitations that should have expired by now, but for those tried after a time.
+	// Overdue returns up to limit open invitations due to expire by now, without the invitations tried after a time.
 	Overdue(ctx context.Context, now, tried time.Time, limit int) ([]invites.Invitation, error)
 	// Tried marks invitations as tried at a time.
 	Tried(ctx context.Context, at time.Time, entries ...int64) error
-	// ToRemind returns up to limit open invitations of whose expiry their inviters should be reminded by now, and were not.
+	// ToRemind returns up to limit open invitations with a reminder to the inviter due by now and not yet sent.
 	ToRemind(ctx context.Context, now time.Time, limit int) ([]invites.Invitation, error)
 	// PendingOf returns the open invitation of a user in a room, or ErrNotFound.
 	PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (invites.Invitation, error)
-	// Record adds rows that do not exist yet, and their audit, in one commit. It returns the rows as stored.
+	// Record adds new rows, and their audit, in one commit. It returns the rows as stored.
 	Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, charges ...invites.Charge) ([]invites.Change, error)
 }
 
@@ -38,7 +38,7 @@ type Homeserver interface {
 	Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error)
 }
 
-// Expiries withdraws invitations that nobody has answered in time. All fields are required.
+// Expiries withdraws invitations without an answer in time. All fields are required.
 type Expiries struct {
 	Store      ExpiryStore
 	Homeserver Homeserver
@@ -51,8 +51,8 @@ type Expiries struct {
 const (
 	expiryRooms   = 20
 	expiryEntries = 100
-	recheckEvery  = time.Hour      // a policy that changed unseen
-	retryEvery    = 24 * time.Hour // an expiry that was refused
+	recheckEvery  = time.Hour      // a policy changed unseen
+	retryEvery    = 24 * time.Hour // a refused expiry
 )
 
 // Rule returns a room's rule. Where the policy can't be seen or read there is none.
@@ -81,7 +81,7 @@ func (s *Expiries) rule(ctx context.Context, r id.RoomID, kick room.Action) (rul
 	}, nil
 }
 
-// Expire finds expired invitations, records their withdrawal, and returns the rows to deliver, and the invitations of whose expiry somebody
+// Expire finds expired invitations, records their withdrawal, and returns the rows to deliver, and the invitations about which somebody
 // is to be reminded. Its work is bounded; the next call goes on.
 func (s *Expiries) Expire(ctx context.Context) (due []int64, remind []invites.Invitation, err error) {
 	now := s.Clock.Now()
@@ -165,7 +165,7 @@ func (s *Expiries) Wanted(ctx context.Context, row invites.Change) (code string,
 	return string(d.Code), policy.Explain(q, d).Phrase(), nil
 }
 
-// stands reports whether an invitation whose withdrawal was recorded is to stand after all: it was answered or renewed, or the policy has
+// stands reports whether an invitation with a recorded withdrawal is to stand after all: it was answered or renewed, or the policy has
 // changed.
 func (s *Expiries) stands(ctx context.Context, row invites.Change) (bool, error) {
 	entry, err := s.Store.PendingOf(ctx, row.Room, row.Target)

@@ -10,7 +10,7 @@ import (
 	"usher/invites/judge"
 )
 
-// Store is the part of the store that remembers invitations.
+// Store is the part of the store with the invitations seen.
 type Store interface {
 	// Pending returns up to limit open invitations of a room, the oldest first, and how many there are.
 	Pending(ctx context.Context, r id.RoomID, limit int) ([]invites.Invitation, int, error)
@@ -20,10 +20,10 @@ type Store interface {
 	PendingBy(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]invites.Invitation, error)
 	// EntriesOf returns up to limit invitations of a user in a room, the newest first.
 	EntriesOf(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]invites.Invitation, error)
-	// Roots returns up to limit users who invited others in a room and were not invited before that, by their first invitation.
+	// Roots returns up to limit users who invited others in a room and had no invitation before, by their first invitation.
 	Roots(ctx context.Context, r id.RoomID, limit int) ([]id.UserID, error)
-	// Children returns up to limit invitations, the oldest first, of users who are in a room through an inviter: those whose newest
-	// invitation, of those before they invited anybody themselves, is by the inviter. So nobody is their own ancestor.
+	// Children returns up to limit invitations, the oldest first, of users in a room through an inviter: their newest
+	// invitation before they invited anybody themselves is by the inviter. So nobody is their own ancestor.
 	Children(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]invites.Invitation, error)
 	// Tallies counts a room's invitations since a time.
 	Tallies(ctx context.Context, r id.RoomID, since time.Time) ([]invites.Tally, error)

@@ -16,7 +16,7 @@ type Node struct {
 	Depth int                // 0 for a root
 }
 
-// Tree is who invited whom, each user after their inviter.
+// Tree lists users with their inviters, each user after their inviter.
 type Tree struct {
 	Nodes []Node
 	More  bool // there are more users than asked for, or deeper ones
@@ -25,8 +25,8 @@ type Tree struct {
 // maxDepth bounds how deep a tree is shown.
 const maxDepth = 32
 
-// Tree returns up to limit people of a room's tree: the branch of one user, or the whole room where root is empty. Those near the root
-// come before those far from it.
+// Tree returns up to limit people of a room's tree: the branch of one user, or the whole room where root is empty. Users near the root
+// come before users far from it.
 func (s *Ledger) Tree(ctx context.Context, asker id.UserID, r id.RoomID, root id.UserID, limit int) (Tree, error) {
 	if err := s.Judge.Reach.Member(ctx, r, asker); err != nil {
 		return Tree{}, err
@@ -90,7 +90,7 @@ func appendBranch(list []Node, node Node, children map[id.UserID][]Node) []Node 
 	return list
 }
 
-// Branch returns up to limit open invitations of a branch: the root's own, and those by the root or by anybody below it.
+// Branch returns up to limit open invitations of a branch: the root's own, and the invitations by the root or by anybody below it.
 func (s *Ledger) Branch(ctx context.Context, asker id.UserID, r id.RoomID, root id.UserID, limit int) (entries []invites.Invitation, more bool, err error) {
 	tree, err := s.Tree(ctx, asker, r, root, limit)
 	if err != nil {

@@ -29,7 +29,7 @@ type law struct {
 // law reads the policy of a room and, field by field, those of the spaces above it.
 func (h *watched) law(r id.RoomID) law {
 	l := law{values: map[string]json.RawMessage{}, from: map[string]*room.Event{}, own: map[string]bool{}, in: map[string]id.RoomID{}, room: r, none: true}
-	for i, source := range slices.Backward(h.above(r)) {
+	for _, source := range slices.Backward(h.governing(r, 4)) {
 		event, _ := h.truth(source).Event(room.Key{Type: policy.EventType})
 		if event == nil {
 			continue
@@ -44,10 +44,49 @@ func (h *watched) law(r id.RoomID) law {
 			if strings.HasPrefix(path, "whom_ever") {
 				l.broken = true
 			}
-			l.values[path], l.from[path], l.own[path], l.in[path] = value, event, i == 0, source
+			l.values[path], l.from[path], l.own[path], l.in[path] = value, event, source == r, source
 		}
 	}
 	return l
+}
+
+// governing lists the rooms whose policies count in a room, nearest first: its own and the spaces above it or, until the room has a policy
+// event, the rooms that govern the room that it replaces, before the spaces.
+func (h *watched) governing(r id.RoomID, depth int) []id.RoomID {
+	list := h.above(r)
+	if event, _ := h.truth(r).Event(room.Key{Type: policy.EventType}); event != nil || depth == 0 {
+		return list
+	}
+	if old := h.replaces(r); old != "" {
+		before := h.governing(old, depth-1)
+		list = append(before, slices.DeleteFunc(list[1:], func(space id.RoomID) bool { return slices.Contains(before, space) })...)
+		h.w.tally.add("judged by the policy of a replaced room")
+	}
+	return list
+}
+
+// replaces returns the room that a room replaces, by the word of both.
+func (h *watched) replaces(r id.RoomID) id.RoomID {
+	var created struct {
+		Predecessor struct {
+			Room id.RoomID `json:"room_id"`
+		}
+	}
+	var stone struct {
+		Room id.RoomID `json:"replacement_room"`
+	}
+	create, _ := h.truth(r).Event(room.Key{Type: room.TypeCreate})
+	h.w.must(json.Unmarshal(create.Content, &created))
+	if created.Predecessor.Room == "" {
+		return ""
+	}
+	if event, _ := h.truth(created.Predecessor.Room).Event(room.Key{Type: room.TypeTombstone}); event != nil {
+		h.w.must(json.Unmarshal(event.Content, &stone))
+	}
+	if stone.Room != r {
+		return ""
+	}
+	return created.Predecessor.Room
 }
 
 // flatten lists the values in an object by their paths.

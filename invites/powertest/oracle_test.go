@@ -284,3 +284,9 @@ func (h *watched) judgeExpiry(before *room.Snapshot, l law, e invites.Effect) {
 	}
 	h.w.tally.add("act expire%s", where(l, "pending.expire_after"))
 }
+
+// creator returns who made a room.
+func (h *watched) creator(r id.RoomID) id.UserID {
+	create, _ := h.truth(r).Event(room.Key{Type: room.TypeCreate})
+	return create.Sender
+}

@@ -161,7 +161,7 @@ func occurrences() (list []string) {
 		"act expire by a space", "act by the queue", "guard sets back", "guard sets back by a space", "guard kicks intruder", "guard kicks by_hand",
 		"guard kicks by a space", "card accepted", "card declined", "card banned", "prune", "expiry reminds",
 		"refused withdraw kick.power", "refused withdraw withdraw.not_invited", "refused expire withdraw.stands", "refused invite invite.power",
-		"state kept back", "space kept back", "lost answer", "taken back", "demoted in mid-act",
+		"state kept back", "space kept back", "lost answer", "taken back", "demoted in mid-act", "upgrade", "judged by the policy of a replaced room",
 	}
 	for _, code := range policy.Refusals() {
 		if code == policy.CodeNoAdmission { // the knock becomes a card, which no invitation is refused by

@@ -142,7 +142,7 @@ func (w *story) play(script []op) string {
 }
 
 // kinds is how many kinds of steps there are; some are several of these.
-const kinds = 139
+const kinds = 141
 
 func (w *story) step(o op) {
 	r, who, whom := w.rooms[o.a%len(w.rooms)], cast[o.b%len(cast)], cast[o.c%len(cast)]
@@ -199,6 +199,8 @@ func (w *story) step(o op) {
 		w.say("the homeserver will keep something back (%d)", w.hs.hidden)
 	case o.kind < 100:
 		w.takeBack(o)
+	case o.kind >= kinds-8 && o.kind < kinds-6:
+		w.upgrade(o, w.rooms[o.a%len(w.rooms)], whom)
 	case o.kind >= kinds-6 && o.kind < kinds-4:
 		w.demotion(o, w.rooms[o.a%len(w.rooms)])
 	case o.kind >= kinds-4:

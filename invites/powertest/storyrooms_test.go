@@ -388,3 +388,34 @@ func (w *story) document(o op) map[string]any {
 	}
 	return doc
 }
+
+// upgrade replaces a room, or has a new room claim to replace one, and has people invite there.
+func (w *story) upgrade(o op, r id.RoomID, whom id.UserID) {
+	if len(w.rooms) == 5 {
+		return
+	}
+	next := id.RoomID(fmt.Sprintf("!%d-%s:here", len(w.rooms), w.name))
+	w.hs.Create(next, "11", cast[0], bot)
+	w.hs.Set(next, "m.room.create", "", cast[0], map[string]any{"room_version": "11", "creator": cast[0], "predecessor": map[string]any{"room_id": r}})
+	users := map[string]any{cast[0].String(): 100, bot.String(): 100, cast[1].String(): pick(o.b, 0, 50)}
+	w.hs.Set(next, "m.room.power_levels", "", cast[0], map[string]any{"invite": pick(o.c, 0, 50), "users": users})
+	w.enter(next, cast[0], bot, cast[1], cast[3])
+	w.rooms = append(w.rooms, next)
+	w.tally.add("upgrade")
+	if o.d%4 > 0 {
+		w.hs.state(r, w.hs.creator(r), room.Key{Type: room.TypeTombstone}, map[string]any{"replacement_room": pick(o.e, next, next, next, r)})
+	}
+	if o.d%3 > 0 {
+		w.hs.state(r, cast[o.b%2], policy.Key(), w.document(o))
+	}
+	key := ""
+	w.inbox = append(w.inbox, invites.Received{Event: id.EventID(fmt.Sprintf("$%s-upgrade-%d", w.name, len(w.rooms))), Room: next, Type: policy.EventType,
+		StateKey: &key, Raw: json.RawMessage(`{}`), SentAt: w.clock.Now(), ReceivedAt: w.clock.Now()})
+	if o.a%2 == 0 {
+		w.guarding()
+	}
+	w.ask(op{e: o.e}, room.Invite, next, cast[pick(o.a, 0, 1, 3)], w.oneOf(next, o.b, whom, "leave"), cast[o.c%len(cast)])
+	if o.e%3 == 0 {
+		w.hs.direct(invites.Effect{Action: room.Invite, Room: next, Performer: cast[0], Target: whom})
+	}
+}

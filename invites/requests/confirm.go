@@ -26,7 +26,7 @@ func (s *Requests) Propose(ctx context.Context, req Request, until time.Time) er
 	return nil
 }
 
-// Proposed returns the request that a command has proposed, and whether its actor has seen the card or has confirmed the command. Without
+// Proposed returns the request proposed by a command, and whether its actor has seen the card or has confirmed the command. Without
 // a card the request is zero.
 func (s *Requests) Proposed(ctx context.Context, command id.EventID) (req Request, seen bool, err error) {
 	todo, err := s.Store.CardsTodo(ctx)

@@ -17,7 +17,7 @@ import (
 	"usher/room"
 )
 
-// EditorStore is the part of the store that records who had a policy written.
+// EditorStore is the part of the store with the records of users who had a policy written.
 type EditorStore interface {
 	// Record adds audit rows.
 	Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, charges ...invites.Charge) ([]invites.Change, error)
@@ -25,7 +25,7 @@ type EditorStore interface {
 	RecentAudit(ctx context.Context, q invites.AuditQuery, limit int) ([]invites.Audit, error)
 }
 
-// EditorHomeserver reads and sets policy events. Errors are those of judge.Homeserver.
+// EditorHomeserver reads and sets policy events. Errors are as in judge.Homeserver.
 type EditorHomeserver interface {
 	// Snapshot returns the known state of a room, as judge.Homeserver does.
 	Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error)
@@ -41,6 +41,7 @@ type Editor struct {
 	Homeserver EditorHomeserver
 	Clock      invites.Clock
 	Self       invites.Identity
+	Judge      *judge.Judge
 }
 
 // Refusal is why a policy could not be written, for people.
@@ -73,12 +74,12 @@ type Edit struct {
 	Layer    policy.Layer   // the whole new policy
 	Field    string         // the actor names this field; empty: none
 	From     *policy.Source // the layer is a copy of this policy of another room; nil: it is not
-	TakeOver bool           // the actor also means fields that have no effect yet, since their author lacks the power
+	TakeOver bool           // the actor also means fields without effect so far, since their author lacks the power
 }
 
-// Write sets a room's own policy for an actor whom the room's power levels let send that event: as the actor where Usher may, else as the
-// bot, if it has the power too. The actor becomes the author of all fields, so fields that would take effect by that have to be meant: see
-// Edit.TakeOver. The error is a Refusal where the policy is not to be written.
+// Write sets a room's own policy for an actor with the power level to send it: as the actor where Usher may, else as the
+// bot, if it has the power too. The actor becomes the author of all fields, so fields which would take effect now have to be meant: see
+// Edit.TakeOver. The error is a Refusal where the policy must not be written.
 func (s *Editor) Write(ctx context.Context, e Edit) (by id.UserID, err error) {
 	command, r, actor, layer := e.Command, e.Room, e.Actor, e.Layer
 	content := layer.ContentFor(actor)
@@ -109,7 +110,7 @@ func (s *Editor) Write(ctx context.Context, e Edit) (by id.UserID, err error) {
 	return by, err
 }
 
-// meant refuses an edit that would give effect to fields of somebody weaker than the actor, unless the actor says so.
+// meant refuses an edit which would give effect to fields of somebody weaker than the actor, unless the actor says so.
 func (s *Editor) meant(ctx context.Context, e Edit) error {
 	if e.TakeOver {
 		return nil
@@ -142,7 +143,7 @@ func (s *Editor) meant(ctx context.Context, e Edit) error {
 	return nil
 }
 
-// writer chooses who sends the policy event, by the current state.
+// writer chooses the sender of the policy event, by the current state.
 func (s *Editor) writer(ctx context.Context, r id.RoomID, actor id.UserID) (id.UserID, error) {
 	needs := []room.Key{{Type: room.TypeCreate}, {Type: room.TypePowerLevels}, room.MemberKey(actor), room.MemberKey(s.Self.Bot)}
 	snap, err := s.Homeserver.Snapshot(ctx, r, actor, needs, true)
@@ -176,7 +177,7 @@ type Revision struct {
 	For    id.UserID // had the bot write it; empty: nobody, or unknown by now
 	At     time.Time
 	Event  id.EventID
-	Before policy.Layer // empty without one that could be read
+	Before policy.Layer // empty without a readable one
 	After  policy.Layer
 	Fault  error // why it could not be read
 }
@@ -202,10 +203,10 @@ func (s *Editor) History(ctx context.Context, r id.RoomID, viewer id.UserID, lim
 	return list, s.askers(ctx, r, list)
 }
 
-// maxTraced is how many audit rows are looked through for the actors for whom the bot wrote.
+// maxTraced is how many audit rows are looked through for the actors behind the bot's policy events.
 const maxTraced = 1000
 
-// askers fills in who asked for the versions that the bot wrote.
+// askers fills in the actors behind the versions written by the bot.
 func (s *Editor) askers(ctx context.Context, r id.RoomID, list []Revision) error {
 	if !slices.ContainsFunc(list, func(rev Revision) bool { return rev.By == s.Self.Bot }) {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"usher/room"
 )
 
-// record decides on the targets that have no row yet, and commits rows and audit together. The commit also claims the rows to deliver at
+// record decides on the targets without a row, and commits rows and audit together. The commit also claims the rows to deliver at
 // once, which saves nearly every command a commit.
 func (s *Requests) record(ctx context.Context, req Request) (all []invites.Change, claimed map[int64]bool, err error) {
 	known, err := s.Store.ChangesOf(ctx, string(req.Command))
@@ -39,7 +39,7 @@ func (s *Requests) record(ctx context.Context, req Request) (all []invites.Chang
 	return append(known, stored...), claimed, err
 }
 
-// claims reports whether a row was stored with the lease that it was given. Another process may have stored it before.
+// claims reports whether a row was stored with the lease given to it. Another process may have stored it before.
 func claims(given, stored invites.Change) bool {
 	return given.Attempt == 1 && stored.Attempt == 1 && stored.Status == invites.StatusOpen &&
 		stored.LeasedUntil.UnixMilli() == given.LeasedUntil.UnixMilli()
@@ -48,7 +48,7 @@ func claims(given, stored invites.Change) bool {
 // spendTries is how often a decision is made again because other requests charged the same quotas meanwhile.
 const spendTries = 20
 
-// decideAndRecord decides on all targets and records the rows, with the quotas that they spend, in one commit. With claim, that commit
+// decideAndRecord decides on all targets and records the rows, with the quotas spent by them, in one commit. With claim, the commit
 // also claims the rows to deliver at once.
 func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool) (stored []invites.Change, claimed map[int64]bool, err error) {
 	for try := 1; ; try++ {
@@ -78,7 +78,7 @@ func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool)
 	}
 }
 
-// charges are the quotas that rows spend.
+// charges are the quotas spent by rows.
 func (s *Requests) charges(req Request, rows []invites.Change, judged []judge.Judgement, w *judge.Reader) []invites.Charge {
 	c := invites.Charge{Room: req.Room, Version: w.Version, Server: policy.ServerName(req.Actor), At: s.Clock.Now()}
 	for i := range rows {

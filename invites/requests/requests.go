@@ -15,17 +15,17 @@ import (
 	"usher/room"
 )
 
-// Store is the part of the store that requests need.
+// Store is the part of the store needed by requests.
 type Store interface {
 	// ChangesOf returns the rows of one request, by ID.
 	ChangesOf(ctx context.Context, request string) ([]invites.Change, error)
-	// Record adds rows, audit and charges in one commit. Rows that exist already (same request, action, room, target) are left as
+	// Record adds rows, audit and charges in one commit. Existing rows (same request, action, room, target) are left as
 	// they are, and an audit row of a decision is added only once for each. It returns the rows as stored, in the order given. ErrSpent
-	// says that the quotas of a charge have changed since they were read, and nothing was recorded.
+	// means: the quotas of a charge have changed since they were read, and nothing was recorded.
 	Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, charges ...invites.Charge) ([]invites.Change, error)
 	// OpenCard adds a card, unless its question has one already, and returns it as stored.
 	OpenCard(ctx context.Context, c invites.Card) (invites.Card, error)
-	// CardsTodo returns the cards that are open, or whose outcome is not told yet, by ID.
+	// CardsTodo returns the open cards, and the cards with an outcome not told yet, by ID.
 	CardsTodo(ctx context.Context) ([]invites.Card, error)
 }
 
@@ -33,7 +33,7 @@ type Store interface {
 type Homeserver interface {
 	// Act makes one change, once.
 	Act(ctx context.Context, e invites.Effect) error
-	// Resolve looks an alias up, and servers that know the room.
+	// Resolve looks an alias up, and servers in the room.
 	Resolve(ctx context.Context, alias id.RoomAlias) (id.RoomID, []string, error)
 }
 
@@ -53,7 +53,7 @@ type Requests struct {
 // Request is one action on some targets in one room, asked for by one actor.
 type Request struct {
 	Origin      invites.Origin
-	Command     id.EventID // event that asks
+	Command     id.EventID // asking event
 	CommandRoom id.RoomID
 	Actor       id.UserID // verified sender of the command
 	Action      room.ActionType
@@ -66,7 +66,7 @@ type Request struct {
 	Viewer      id.UserID // read as this user where the bot can't, since they only ask; empty: as the actor
 }
 
-// questions are what a request asks of the judge, one for each target.
+// questions are the questions of a request to the judge, one for each target.
 func (s *Requests) questions(req Request) []policy.Question {
 	list := make([]policy.Question, len(req.Targets))
 	for i, target := range req.Targets {
@@ -115,7 +115,7 @@ func (s *Requests) Ask(ctx context.Context, req Request) ([]invites.Change, erro
 	return slices.DeleteFunc(rows, func(row invites.Change) bool { return row.Action != req.Action }), nil
 }
 
-// Progress returns the rows that a command asked for, without the automatic joins that followed.
+// Progress returns the rows of a command, without the automatic joins after them.
 func (s *Requests) Progress(ctx context.Context, command id.EventID) ([]invites.Change, error) {
 	rows, err := s.Store.ChangesOf(ctx, string(command))
 	return slices.DeleteFunc(rows, func(row invites.Change) bool { return row.Action != rows[0].Action }), err
@@ -132,7 +132,7 @@ func (s *Requests) Enter(ctx context.Context, r id.RoomID, via []string) error {
 	return s.Homeserver.Act(ctx, invites.Effect{Action: room.Join, Room: r, Via: via, Performer: s.Self.Bot, Target: s.Self.Bot})
 }
 
-// Resolve finds the room of an alias, and servers that know it. The error is Refused where there is none.
+// Resolve finds the room of an alias, and servers in it. The error is Refused where there is none.
 func (s *Requests) Resolve(ctx context.Context, alias id.RoomAlias) (id.RoomID, []string, error) {
 	return s.Homeserver.Resolve(ctx, alias)
 }

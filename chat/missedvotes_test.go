@@ -1,0 +1,95 @@
+package chat
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/commands"
+	"usher/invites"
+	"usher/room"
+)
+
+// reacted is the annotations of every event: alice's vote, and events that are no votes.
+type reacted struct{}
+
+func (reacted) Annotations(context.Context, id.RoomID, id.EventID) (list []json.RawMessage, err error) {
+	for _, raw := range []string{
+		`{"type":"m.reaction","event_id":"$own","sender":"@usher:here","content":{"m.relates_to":{"rel_type":"m.annotation","event_id":"$answer","key":"✅"}}}`,
+		`{"type":"m.reaction","event_id":"$heart","sender":"@alice:here","content":{"m.relates_to":{"rel_type":"m.annotation","event_id":"$answer","key":"❤"}}}`,
+		`{"type":"m.reaction","event_id":"$vote","sender":"@alice:here","content":{"m.relates_to":{"rel_type":"m.annotation","event_id":"$answer","key":"❌"}}}`,
+	} {
+		list = append(list, json.RawMessage(raw))
+	}
+	return list, nil
+}
+
+// TestVoteBeforeTheCardIsKnown: alice votes on a card whose event Usher does not know yet. The vote is found once Usher knows the event, and
+// counts.
+func TestVoteBeforeTheCardIsKnown(t *testing.T) {
+	for name, begin := range map[string]func(*testing.T, *fixture, *sent, invites.Card){
+		"the answer to the card was lost": func(t *testing.T, b *fixture, s *sent, c invites.Card) {
+			if err := b.Cards.sender.plain(t.Context(), c.ShownIn); err != nil { // reads the room's state into the cache
+				t.Fatal(err)
+			}
+			s.paths, s.status = nil, http.StatusBadGateway // it took effect all the same
+			if err := b.Cards.postOf(t.Context(), c.Command); err == nil {
+				t.Fatal("no error")
+			}
+			s.status = 0
+			if err := b.Cards.postOf(t.Context(), c.Command); err != nil {
+				t.Fatal(err)
+			}
+			if s.paths[0] != s.paths[1] {
+				t.Errorf("posted under two transaction ids: %q", s.paths)
+			}
+		},
+		"the process ended before it kept the answer": func(t *testing.T, b *fixture, _ *sent, c invites.Card) {
+			if err := b.Cards.Load(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Cards.postOf(t.Context(), c.Command); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"the process ended before it read the reactions": func(t *testing.T, b *fixture, _ *sent, c invites.Card) {
+			if err := b.store.PostedCard(t.Context(), c.ID, "$answer"); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Cards.Load(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			b.Cards.Sweep(t.Context())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, s := newChat(t)
+			b.level = commands.User
+			b.Cards.missed.annotations = reacted{}
+			const r, command = id.RoomID("!r:here"), id.EventID("$command")
+			c, err := b.store.OpenCard(t.Context(), invites.Card{
+				Kind: invites.CardApproval, Room: r, ShownIn: r, Command: command, Home: r, Action: room.Invite, Actor: "@carol:here", Target: "@bob:there",
+				Votes: 2, CreatedAt: time.Now(), State: invites.CardOpen,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			begin(t, b, s, c)
+			waiting, err := b.store.WaitingAfter(t.Context(), 0, 10)
+			if err != nil || len(waiting) != 1 || waiting[0].Event != "$vote" {
+				t.Fatalf("%+v %v in the inbox, want the vote", waiting, err)
+			}
+			if _, events := b.Lanes.Depth(); events != 1 {
+				t.Errorf("%d events in lanes, want the vote", events)
+			}
+			b.handle(t, waiting[0])
+			if votes, err := b.store.Votes(t.Context(), c.ID); err != nil || len(votes) != 1 || votes[0].Voter != "@alice:here" || votes[0].Choice != invites.Decline {
+				t.Errorf("%+v %v: the vote does not count", votes, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,179 @@
+package judge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
+	"usher/invites"
+	"usher/policy"
+	"usher/room"
+)
+
+// upgrades tells which room replaces which (https://spec.matrix.org/latest/client-server-api/#room-upgrades): the tombstone of the old room
+// names the new one, and the create event of the new room names the old one. One of both alone is anybody's word.
+type upgrades struct {
+	homeserver Homeserver
+	self       invites.Identity
+}
+
+// look shows state of a room as the bot sees it, nil where the bot does not.
+func (s upgrades) look(ctx context.Context, r id.RoomID, types ...string) (*room.Snapshot, error) {
+	needs := make([]room.Key, len(types))
+	for i, kind := range types {
+		needs[i].Type = kind
+	}
+	snap, err := s.homeserver.Snapshot(ctx, r, s.self.Bot, needs, false)
+	if invites.Unseen(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the upgrade of a room: %w", err)
+	}
+	return snap, nil
+}
+
+// named returns the room that a tombstone names.
+func named(snap *room.Snapshot) id.RoomID {
+	event, _ := snap.Event(room.Key{Type: room.TypeTombstone})
+	if event == nil {
+		return ""
+	}
+	return roomIn(exactjson.Text(event.Content, "replacement_room"))
+}
+
+// predecessor returns the room that a create event names.
+func predecessor(snap *room.Snapshot) id.RoomID {
+	event, _ := snap.Event(room.Key{Type: room.TypeCreate})
+	if event == nil {
+		return ""
+	}
+	return roomIn(exactjson.Text(event.Content, "predecessor", "room_id"))
+}
+
+// roomIn returns a text as the id of a room, empty if it is none.
+func roomIn(text string) id.RoomID {
+	if len(text) < 2 || text[0] != '!' || len(text) > room.MaxID {
+		return ""
+	}
+	return id.RoomID(text)
+}
+
+// successor returns the room that replaces a room, empty if none does, or if the bot does not see it. Events of a type count from there: the
+// tombstone must take as much power as such an event does in the old room.
+func (s upgrades) successor(ctx context.Context, r id.RoomID, kind string) (id.RoomID, error) {
+	old, err := s.look(ctx, r, room.TypeTombstone, room.TypeCreate, room.TypePowerLevels)
+	if err != nil || old == nil {
+		return "", err
+	}
+	next := named(old)
+	ending, known := old.NeededToSend(room.TypeTombstone)
+	writing, knows := old.NeededToSend(kind)
+	if next == "" || next == r || !known || !knows || ending < writing {
+		return "", nil
+	}
+	created, err := s.look(ctx, next, room.TypeCreate)
+	if err != nil || created == nil || predecessor(created) != r {
+		return "", err
+	}
+	return next, nil
+}
+
+// maxUpgrades is how many upgrades of one room are followed.
+const maxUpgrades = 4
+
+// successors lists the rooms that have replaced a room, one after the other.
+func (s upgrades) successors(ctx context.Context, r id.RoomID, kind string) (list []id.RoomID, err error) {
+	for range maxUpgrades {
+		next, err := s.successor(ctx, r, kind)
+		if err != nil || next == "" || slices.Contains(list, next) {
+			return list, err
+		}
+		list = append(list, next)
+		r = next
+	}
+	return list, nil
+}
+
+// replaced shows the room that the room in snap replaces. It is nil where there is none, or the bot does not see it.
+func (s upgrades) replaced(ctx context.Context, r id.RoomID, snap *room.Snapshot) (old id.RoomID, then *room.Snapshot, err error) {
+	if old = predecessor(snap); old == "" || old == r {
+		return "", nil, nil
+	}
+	then, err = s.look(ctx, old, room.TypeTombstone, room.TypeCreate, policy.EventType)
+	if err != nil || then == nil {
+		return "", nil, err
+	}
+	if !tells(then, []room.Key{{Type: room.TypeTombstone}, policy.Key()}) {
+		return "", nil, errUnseen
+	}
+	if named(then) != r {
+		return "", nil, nil
+	}
+	return old, then, nil
+}
+
+// carried reads the policies that govern a room without a policy event as long as it has none: those of the room that it replaces. So a
+// policy does not end with an upgrade by which the homeserver does not copy it.
+func (s *Policies) carried(ctx context.Context, r id.RoomID, snap *room.Snapshot, depth int) (sources []policy.Source, err error) {
+	old, then, err := s.upgrades.replaced(ctx, r, snap)
+	if err != nil || old == "" {
+		return nil, err
+	}
+	if event, _ := then.Event(policy.Key()); event != nil {
+		source, err := s.inherited(ctx, old, event)
+		if err != nil {
+			return nil, err
+		}
+		source.Carried = true
+		sources = append(sources, source)
+	} else if depth > 0 {
+		if sources, err = s.carried(ctx, old, then, depth-1); err != nil {
+			return nil, err
+		}
+	}
+	return s.above(ctx, []id.RoomID{old}, s.self.Bot, sources)
+}
+
+// ReplacedBy returns the room that the tombstone of a room names, as a user sees the room; empty if none, or if the user does not see it.
+func (s *Reach) ReplacedBy(ctx context.Context, r id.RoomID, asker id.UserID) (id.RoomID, error) {
+	snap, err := s.homeserver.Snapshot(ctx, r, asker, []room.Key{{Type: room.TypeTombstone}}, false)
+	if errors.Is(err, invites.ErrNoView) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading whether the room was replaced: %w", err)
+	}
+	return named(snap), nil
+}
+
+// Current returns the room that has replaced a room that a policy names, or the room itself.
+func (s *Reach) Current(ctx context.Context, r id.RoomID) (id.RoomID, error) {
+	list, err := upgrades{s.homeserver, s.self}.successors(ctx, r, room.TypeTombstone)
+	if err != nil || len(list) == 0 {
+		return r, err
+	}
+	return list[len(list)-1], nil
+}
+
+// moved returns the space that has replaced a space, if it holds the room too and has a policy, else the space itself.
+func (s *Policies) moved(ctx context.Context, space, child id.RoomID, snap *room.Snapshot) (id.RoomID, *room.Snapshot, error) {
+	list, err := s.upgrades.successors(ctx, space, policy.EventType)
+	for _, next := range slices.Backward(list) {
+		then, err := s.space(ctx, next, child)
+		if err != nil {
+			return "", nil, err
+		}
+		if then == nil {
+			continue
+		}
+		if event, _ := then.Event(policy.Key()); event != nil {
+			return next, then, nil
+		}
+	}
+	return space, snap, err
+}
