@@ -45,7 +45,7 @@ func (p *process) build(ctx context.Context) (*bot, error) {
 		return nil, fmt.Errorf("%w: that of the keys: %w", connect.ErrDatabase, err)
 	}
 	b.jobs = jobs.New(jobs.Config{
-		Deliver: b.deliver, Turns: turns{b.store, b.self.Domain}, Sweep: b.sweep, SweepEvery: sweepEvery, Clean: b.clean, Workers: p.cfg.Delivery.Workers,
+		Deliver: b.deliver, Turns: turns{b.store, b.self.Domain}, Sweep: b.sweep, SweepEvery: sweepEvery, Clean: func(ctx context.Context) error { return b.clean(ctx, p.cfg.Database) }, Workers: p.cfg.Delivery.Workers,
 		HardStop: reserve(p.cfg.ShutdownTimeout), Logger: slogger(b.log), Clock: clock{},
 	})
 	b.compose(p.cfg, p.version)
@@ -263,8 +263,9 @@ func (t turns) Turns(ctx context.Context, rows []int64) ([]invites.Turn, error) 
 }
 
 // clean deletes rows after their time.
-func (b *bot) clean(ctx context.Context) error {
-	return b.store.Clean(ctx, time.Now().Add(-keepHandled))
+func (b *bot) clean(ctx context.Context, keep config.Database) error {
+	now := time.Now()
+	return errors.Join(b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
 }
 
 // close closes the parts, the last one opened first.

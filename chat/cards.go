@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -18,8 +19,8 @@ import (
 
 // CardStore is the part of the store for cards. Its methods return invites.ErrNotFound where there is no such card.
 type CardStore interface {
-	// CardsTodo returns the open cards, and closed ones until their outcome is told, by ID.
-	CardsTodo(ctx context.Context) ([]invites.Card, error)
+	// CardsTodo returns open cards, and closed ones until their outcome is told, by ID.
+	CardsTodo(ctx context.Context, q invites.CardTodo) ([]invites.Card, error)
 	// CardShown returns the card with an event as its notice.
 	CardShown(ctx context.Context, notice id.EventID) (invites.Card, error)
 	// CardVoted returns the card on which an event is a vote.
@@ -72,43 +73,69 @@ type CardDesk struct {
 	limits *Limits
 	status *StatusMessages
 	missed *MissedVotes
+	full   *limit[id.RoomID] // notes that a room's desk shows no more knocks
+	swept  int64             // ID of the card at which the last sweep ended
 	log    zerolog.Logger
 }
 
-// Load tells the intake which cards are open.
+// Bounds of the cards that are read at a time: in one turn of a sweep those that are due, and some of the others in turn; of one command or
+// about one room; and in a part of all.
+const (
+	sweptDue   = 100
+	sweptOther = 20
+	cardsOfOne = 500
+	cardsPart  = 500
+)
+
+// Load tells the intake which cards are open. It reads them in parts.
 func (d *CardDesk) Load(ctx context.Context) error {
-	todo, err := d.store.CardsTodo(ctx)
-	if err != nil {
-		return err
-	}
-	for i, c := range todo {
-		if c.Event == "" || c.State != invites.CardOpen {
-			continue
-		}
-		votes, err := d.store.Votes(ctx, c.ID)
+	var last []invites.Card
+	for after, more := int64(0), true; more; {
+		part, err := d.store.CardsTodo(ctx, invites.CardTodo{After: after, Limit: cardsPart})
 		if err != nil {
 			return err
 		}
-		cast := make([]id.EventID, len(votes))
-		for i := range votes {
-			cast[i] = votes[i].Event
+		for _, c := range part {
+			after = c.ID
+			if c.Event == "" || c.State != invites.CardOpen {
+				continue
+			}
+			if err := d.load(ctx, c); err != nil {
+				return err
+			}
+			last = append(last, c)
 		}
-		d.open.Open(c.Event, cast...)
-		if i >= len(todo)-maxMissed {
-			d.missed.note(c.ShownIn, c.Event)
-		}
+		last = slices.Clone(last[max(0, len(last)-maxMissed):])
+		more = len(part) == cardsPart
 	}
+	for _, c := range last {
+		d.missed.note(c.ShownIn, c.Event)
+	}
+	return nil
+}
+
+// load tells the intake of one open card and the votes on it.
+func (d *CardDesk) load(ctx context.Context, c invites.Card) error {
+	votes, err := d.store.Votes(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	cast := make([]id.EventID, len(votes))
+	for i := range votes {
+		cast[i] = votes[i].Event
+	}
+	d.open.Open(c.Event, cast...)
 	return nil
 }
 
 // postOf shows the cards of a command.
 func (d *CardDesk) postOf(ctx context.Context, command id.EventID) error {
-	todo, err := d.store.CardsTodo(ctx)
+	todo, err := d.store.CardsTodo(ctx, invites.CardTodo{Command: command, Limit: cardsOfOne})
 	if err != nil {
 		return err
 	}
 	for _, c := range todo {
-		if c.Command != command || c.State != invites.CardOpen || c.Event != "" {
+		if c.State != invites.CardOpen || c.Event != "" {
 			continue
 		}
 		if err := d.post(ctx, c); err != nil {
@@ -268,6 +295,9 @@ func (d *CardDesk) redraw(ctx context.Context, c invites.Card, vote id.EventID, 
 // knocked receives a knock, and shows its card.
 func (d *CardDesk) knocked(ctx context.Context, ev invites.Received) error {
 	got, err := d.knocks.Receive(ctx, cards.Knock{Event: ev.Event, Room: ev.Room, User: ev.Sender, Reason: exactjson.Text(ev.Raw, "content", "reason")})
+	if err == nil && got.Full != "" {
+		return d.tellFull(ctx, got.Full)
+	}
 	if err != nil || got.Card == nil {
 		return err
 	}
@@ -286,31 +316,49 @@ func (d *CardDesk) knocked(ctx context.Context, ev invites.Received) error {
 	return d.post(ctx, c)
 }
 
+// tellFull tells a room, once in an hour, that more users knock than cards show. The transaction id names the hour.
+func (d *CardDesk) tellFull(ctx context.Context, r id.RoomID) error {
+	now := time.Now()
+	if first, _ := d.full.take(r, now); !first {
+		return nil
+	}
+	txn := transaction(id.EventID(r), "full "+now.Truncate(time.Hour).Format(time.RFC3339))
+	_, err := d.sender.message(ctx, r, txn, d.runner.KnocksFull().Notice(commands.Message{}))
+	return err
+}
+
 // postAfter is the age from which on the sweep shows a card if its lane has not.
 const postAfter = time.Minute
 
-// Sweep does the work on cards that lanes have left, and closes cards when their time is over. After a failure, the next sweep tries
-// again.
+// Sweep does the work on cards that lanes have left, and closes cards when their time is over: on cards that are due, and on some others
+// in turn. After a failure, a later sweep tries again.
 func (d *CardDesk) Sweep(ctx context.Context) {
 	d.missed.collectAll(ctx)
-	d.review(ctx, "")
+	d.review(ctx, invites.CardTodo{Due: time.Now(), Limit: sweptDue}, false)
+	d.swept = d.review(ctx, invites.CardTodo{After: d.swept, Limit: sweptOther}, false)
 }
 
-// review looks after the cards about one room, thoroughly, or, with an empty id, after all cards.
-func (d *CardDesk) review(ctx context.Context, r id.RoomID) {
-	todo, err := d.store.CardsTodo(ctx)
+// reviewRoom looks after the cards about a room, thoroughly.
+func (d *CardDesk) reviewRoom(ctx context.Context, r id.RoomID) {
+	d.review(ctx, invites.CardTodo{Room: r, Limit: cardsOfOne}, true)
+}
+
+// review looks after some cards, and returns the ID of the last one, or 0 where there are no more.
+func (d *CardDesk) review(ctx context.Context, q invites.CardTodo, thorough bool) (last int64) {
+	todo, err := d.store.CardsTodo(ctx, q)
 	if err != nil {
 		d.log.Warn().Err(err).Msg("Cards can't be read")
-		return
+		return q.After
 	}
 	for _, c := range todo {
-		if r != "" && c.Room != r {
-			continue
-		}
-		if err := d.reviewOne(ctx, c, r != ""); err != nil && ctx.Err() == nil {
+		if err := d.reviewOne(ctx, c, thorough); err != nil && ctx.Err() == nil {
 			d.log.Warn().Err(err).Int64("card", c.ID).Msg("Review of a card failed")
 		}
 	}
+	if len(todo) < q.Limit {
+		return 0
+	}
+	return todo[len(todo)-1].ID
 }
 
 // reviewOne looks after one card.

@@ -142,6 +142,7 @@ func New(o Options) *Chat {
 	c.Cards = &CardDesk{
 		store: o.Stores.Cards, cases: o.Cases.Cards, knocks: o.Cases.Knocks, runner: o.Runner, open: o.Index.Cards, sender: sender,
 		limits: limits, status: c.Status, log: o.Log,
+		full: newLimit[id.RoomID](1),
 		missed: &MissedVotes{
 			annotations: o.Homeserver, inbox: o.Stores.Inbox, lanes: lanes, bot: o.Self.Bot, open: o.Index.Cards, log: o.Log, cards: map[id.EventID]id.RoomID{},
 		},
@@ -193,6 +194,7 @@ func (c *Chat) Load(ctx context.Context) error {
 func (c *Chat) Run(ctx context.Context) {
 	var parts sync.WaitGroup
 	parts.Go(func() { c.background.Run(ctx) })
+	parts.Go(func() { c.Rooms.dropStrangers(ctx) })
 	parts.Go(func() { c.Feed.Run(ctx) })
 	parts.Go(func() { c.Lanes.Run(ctx, c.handler) })
 	parts.Go(func() { c.Invited.Run(ctx) })

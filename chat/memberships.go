@@ -184,7 +184,7 @@ func (m *Memberships) leaveIfAlone(ctx context.Context, r id.RoomID) {
 	m.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	m.cards.review(ctx, r)
+	m.cards.reviewRoom(ctx, r)
 	alone, err := m.occupancy.Alone(ctx, r)
 	if err == nil && alone {
 		var needed bool

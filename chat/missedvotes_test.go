@@ -3,7 +3,9 @@ package chat
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,5 +93,63 @@ func TestVoteBeforeTheCardIsKnown(t *testing.T) {
 				t.Errorf("%+v %v: the vote does not count", votes, err)
 			}
 		})
+	}
+}
+
+// swept counts the cards that sweeps read.
+type swept struct {
+	CardStore
+	read int
+	seen map[int64]bool
+}
+
+func (s *swept) CardsTodo(ctx context.Context, q invites.CardTodo) ([]invites.Card, error) {
+	list, err := s.CardStore.CardsTodo(ctx, q)
+	for _, c := range list {
+		s.seen[c.ID] = true
+	}
+	s.read += len(list)
+	return list, err
+}
+
+// TestSweepIsBounded: one sweep reads a few of very many open cards, and several sweeps read all.
+func TestSweepIsBounded(t *testing.T) {
+	b, _ := newChat(t)
+	const n = 150
+	for i := range n {
+		c, err := b.store.OpenCard(t.Context(), invites.Card{
+			Kind: invites.CardApproval, Room: "!r:here", ShownIn: "!r:here", Command: id.EventID(fmt.Sprint("$c", i)), Home: "!r:here", Action: room.Invite,
+			Actor: "@carol:here", Target: "@bob:there", Votes: 2, CreatedAt: time.Now(), State: invites.CardOpen,
+		})
+		if err == nil {
+			err = b.store.PostedCard(t.Context(), c.ID, id.EventID(fmt.Sprint("$n", i)))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	count := &swept{CardStore: b.Cards.store, seen: map[int64]bool{}}
+	b.Cards.store = count
+	for range n/20 + 1 {
+		count.read = 0
+		if b.Cards.Sweep(t.Context()); count.read > 20 {
+			t.Fatalf("a sweep read %d cards", count.read)
+		}
+	}
+	if len(count.seen) != n {
+		t.Errorf("sweeps read %d cards of %d", len(count.seen), n)
+	}
+}
+
+// TestFullDeskIsTold: a room is told once that more knock than cards show.
+func TestFullDeskIsTold(t *testing.T) {
+	b, s := newChat(t)
+	for range 3 {
+		if err := b.Cards.tellFull(t.Context(), "!r:here"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(s.bodies) != 1 || !strings.Contains(s.bodies[0], "More people knock") {
+		t.Errorf("sent %q, want one note", s.bodies)
 	}
 }

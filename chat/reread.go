@@ -40,7 +40,7 @@ func (m *Memberships) rereadRoom(ctx context.Context, ev invites.Received) error
 	if err := m.rooms.takeMissed(ctx, ev.Room); err != nil {
 		return err
 	}
-	m.cards.review(ctx, ev.Room)
+	m.cards.reviewRoom(ctx, ev.Room)
 	return m.rooms.joined(ctx, ev.Room)
 }
 

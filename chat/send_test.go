@@ -57,7 +57,7 @@ func TestCardInVain(t *testing.T) {
 	if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled || after.Answer != "" {
 		t.Errorf("%+v %v", after, err)
 	}
-	if todo, err := b.store.CardsTodo(t.Context()); err != nil || len(todo) != 0 {
+	if todo, err := b.store.CardsTodo(t.Context(), invites.CardTodo{Limit: 1000}); err != nil || len(todo) != 0 {
 		t.Errorf("a card that can't be shown stays open: %+v %v", todo, err)
 	}
 }
@@ -97,7 +97,7 @@ func TestConfirmationIsOver(t *testing.T) {
 		t.Errorf("sent %q", last)
 	}
 	after, err := b.store.Received(t.Context(), ev.Event)
-	todo, err2 := b.store.CardsTodo(t.Context())
+	todo, err2 := b.store.CardsTodo(t.Context(), invites.CardTodo{Limit: 1000})
 	if err = errors.Join(err, err2); err != nil || !after.Handled || len(todo) != 0 {
 		t.Errorf("%+v %+v %v", after, todo, err)
 	}

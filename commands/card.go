@@ -134,3 +134,9 @@ func (n Notices) Paused(c invites.Card) (reply Reply) {
 	reply.Text.Say("card.breaker", "prefix", n.Prefix).Reason(invites.CodeBreaker)
 	return reply
 }
+
+// KnocksFull tells moderators that more users knock than cards show.
+func (n Notices) KnocksFull() (reply Reply) {
+	reply.Text.Say("card.full", "prefix", n.Prefix).Reason("knock.full")
+	return reply
+}

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -24,7 +25,7 @@ func inviteCommand() Command {
 	}
 }
 
-// whichRoom asks for the room of a command that names none, where the room was replaced.
+// whichRoom asks for the room of a command without one, where the room was replaced.
 func whichRoom(ctx context.Context, c *Call, in id.RoomID) error {
 	if c.has("room") {
 		return nil
@@ -50,6 +51,9 @@ func (c *Call) retried(reply Reply, rows []invites.Change) Reply {
 // judge words the decisions on a request, and does nothing.
 func (c *Call) judge(ctx context.Context, req requests.Request) (Reply, error) {
 	judged, err := c.Requests.DryRun(ctx, req)
+	if errors.Is(err, requests.ErrDryRun) {
+		return Reply{}, fault(room.Say("many.questions", "n", len(req.Targets), "most", requests.MaxDryRun))
+	}
 	if err != nil {
 		return Reply{}, err
 	}

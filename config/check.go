@@ -183,6 +183,8 @@ func (k checker) checkDatabase(db *Database) {
 	}
 	k.checkRange("database.max_open_conns", db.MaxOpenConns, 1, 1000)
 	k.checkRange("database.max_idle_conns", db.MaxIdleConns, 0, db.MaxOpenConns)
+	k.checkLength("database.keep_refused", db.KeepRefused, 7*24*time.Hour, 100*365*24*time.Hour)
+	k.checkLength("database.keep_audit", db.KeepAudit, 7*24*time.Hour, 100*365*24*time.Hour)
 }
 
 func (k checker) checkNumbers(c *Config) {

@@ -86,6 +86,9 @@ type Database struct {
 	URI          Secret `yaml:"uri"`  // may contain a password
 	MaxOpenConns int    `yaml:"max_open_conns"`
 	MaxIdleConns int    `yaml:"max_idle_conns"`
+
+	KeepRefused time.Duration `yaml:"keep_refused"`
+	KeepAudit   time.Duration `yaml:"keep_audit"`
 }
 
 // The database types.
@@ -166,7 +169,7 @@ func Default() *Config {
 		},
 		Puppet:          Puppet{ID: "usher-puppet"},
 		Commands:        Commands{Prefix: "!", MaxAge: 10 * time.Minute, PerMinute: 30, AnswersPerMinute: 60},
-		Database:        Database{Type: TypeSQLite, URI: "file:usher.db", MaxOpenConns: 8, MaxIdleConns: 2},
+		Database:        Database{Type: TypeSQLite, URI: "file:usher.db", MaxOpenConns: 8, MaxIdleConns: 2, KeepRefused: 30 * 24 * time.Hour, KeepAudit: 365 * 24 * time.Hour},
 		Encryption:      Encryption{Enabled: true, ShareKeysWith: ShareAll, WaitForKeys: 10 * time.Minute},
 		Delivery:        Delivery{AtOnce: 5, Workers: 16, GiveUpAfter: 24 * time.Hour},
 		ShutdownTimeout: 10 * time.Second,

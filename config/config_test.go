@@ -80,7 +80,7 @@ puppet:
   auto_join: ["@*:localhost:8448"]
 commands: {prefix: "?", max_age: 1h, per_minute: 5, answers_per_minute: 0, advertise: true}
 permissions: {"*": user, "@a:b": operator}
-database: {type: postgres, uri: "postgres://u:p@h/d", max_open_conns: 20, max_idle_conns: 5}
+database: {type: postgres, uri: "postgres://u:p@h/d", max_open_conns: 20, max_idle_conns: 5, keep_refused: 168h, keep_audit: 169h}
 encryption: {enabled: false, pickle_key: kkkkkkkkkkkkkkkkkkkkkkkk, recovery_key: r, database_uri: "postgres://u:p@h/k", share_keys_with: cross-signed, wait_for_keys: 1m, history_sharing: true}
 delivery: {at_once: 1, workers: 2, give_up_after: 48h}
 shutdown_timeout: 20s
@@ -102,7 +102,7 @@ logging:
 		Puppet:          Puppet{true, "door-puppet", "pppppppppppppppppppppppp", "qqqqqqqqqqqqqqqqqqqqqqqq", []string{"@*:localhost:8448"}},
 		Commands:        Commands{"?", time.Hour, 5, 0, true},
 		Permissions:     Permissions{"*": LevelUser, "@a:b": LevelOperator},
-		Database:        Database{"postgres", "postgres://u:p@h/d", 20, 5},
+		Database:        Database{"postgres", "postgres://u:p@h/d", 20, 5, 168 * time.Hour, 169 * time.Hour},
 		Encryption:      Encryption{false, "kkkkkkkkkkkkkkkkkkkkkkkk", "r", "postgres://u:p@h/k", ShareSigned, time.Minute, true},
 		Delivery:        Delivery{1, 2, 48 * time.Hour},
 		ShutdownTimeout: 20 * time.Second,

@@ -72,6 +72,15 @@ type CardQuery struct {
 	Actor   id.UserID
 }
 
+// CardTodo selects cards that are open, or whose outcome is not told yet. A zero field other than Limit selects all.
+type CardTodo struct {
+	Command id.EventID
+	Room    id.RoomID
+	After   int64     // only cards with a larger ID
+	Due     time.Time // only cards that are closed, not shown yet, or expired by then
+	Limit   int
+}
+
 // Choice is a vote's content.
 type Choice string
 

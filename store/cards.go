@@ -29,11 +29,12 @@ const (
 	selectVoted    = `SELECT ` + cardColumns + ` FROM card WHERE id = (SELECT max(card) FROM vote WHERE event_id = $1)`
 	selectNumbered = `SELECT ` + cardColumns + ` FROM card WHERE shown_in = $1 AND number = $2`
 	selectCardOf   = `SELECT ` + cardColumns + ` FROM card WHERE part = $1`
-	selectTodo     = `SELECT ` + cardColumns + ` FROM card WHERE NOT told ORDER BY id`
-	ofOpen         = ` FROM card WHERE NOT told AND state = 'open' AND kind = $1 AND ($2 = '' OR room_id = $2) AND ($3 = '' OR shown_in = $3) AND ($4 = '' OR actor = $4)`
-	selectOpen     = `SELECT ` + cardColumns + ofOpen + ` ORDER BY id`
-	countOpen      = `SELECT count(*)` + ofOpen
-	selectKnocked  = `SELECT ` + cardColumns + ` FROM card WHERE room_id = $1 AND kind = 'knock' AND created_at > $2
+	selectTodo     = `SELECT ` + cardColumns + ` FROM card WHERE NOT told AND id > $1 AND ($2 = '' OR command = $2) AND ($3 = '' OR room_id = $3)
+		AND ($4 = 0 OR state <> 'open' OR event_id = '' OR (expires_at <> 0 AND expires_at <= $4)) ORDER BY id LIMIT $5`
+	ofOpen        = ` FROM card WHERE NOT told AND state = 'open' AND kind = $1 AND ($2 = '' OR room_id = $2) AND ($3 = '' OR shown_in = $3) AND ($4 = '' OR actor = $4)`
+	selectOpen    = `SELECT ` + cardColumns + ofOpen + ` ORDER BY id`
+	countOpen     = `SELECT count(*)` + ofOpen
+	selectKnocked = `SELECT ` + cardColumns + ` FROM card WHERE room_id = $1 AND kind = 'knock' AND created_at > $2
 		ORDER BY created_at DESC, id DESC LIMIT $3`
 	updateClosed = `UPDATE card SET state = $2, code = $3, closed_by = $4, answer = $5, closed_at = $6, told = $7
 		WHERE id = $1 AND state = 'open'`
@@ -104,9 +105,9 @@ func (s Cards) CardOf(ctx context.Context, command id.EventID, action room.Actio
 	return one(ctx, s.db, cardFields, selectCardOf, asked(command, action, r, target))
 }
 
-// CardsTodo returns the open cards, and the cards with an outcome still to be told, by ID.
-func (s Cards) CardsTodo(ctx context.Context) ([]invites.Card, error) {
-	return all(ctx, s.db, cardFields, selectTodo)
+// CardsTodo returns open cards, and cards with an outcome still to be told, by ID.
+func (s Cards) CardsTodo(ctx context.Context, q invites.CardTodo) ([]invites.Card, error) {
+	return all(ctx, s.db, cardFields, selectTodo, q.After, q.Command, q.Room, q.Due, q.Limit)
 }
 
 // OpenCards returns open cards, by ID.

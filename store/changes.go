@@ -205,3 +205,16 @@ func (s Changes) Release(ctx context.Context, at time.Time) (rows []int64, err e
 	}
 	return rows, nil
 }
+
+const (
+	deleteRefused = `DELETE FROM invitation WHERE id IN (SELECT id FROM invitation WHERE status = 'refused' AND settled_at < $1 ORDER BY id LIMIT $2)`
+	deleteAudit   = `DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY id LIMIT $2)`
+)
+
+// CleanRecords deletes rows refused before one time, and audit written before another, in several commits when there is much to delete.
+func (s Changes) CleanRecords(ctx context.Context, refused, audit time.Time) error {
+	if err := s.deleteAll(ctx, deleteRefused, refused); err != nil {
+		return err
+	}
+	return s.deleteAll(ctx, deleteAudit, audit)
+}

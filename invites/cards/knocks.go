@@ -43,6 +43,7 @@ type Knock struct {
 type Reception struct {
 	Card   *invites.Card // nil: the room's policy has no knock desk, or the user does not knock any more
 	Paused bool          // this very knock has paused letting in at once
+	Full   id.RoomID     // the room whose desk shows no more cards for now, instead of a card for this knock; mostly empty
 }
 
 // Receive turns a knock into a card, or accepts it at once, as the room's policy says. Called again after a crash, it goes on where it
@@ -64,7 +65,8 @@ func (s *Knocks) Receive(ctx context.Context, k Knock) (Reception, error) {
 		return Reception{}, err
 	}
 	now := s.Cards.Clock.Now()
-	if many, err := s.knockedOften(ctx, k, now); err != nil || many {
+	recent, err := s.Store.Knocked(ctx, k.Room, now.Add(-time.Hour), knocksSeen)
+	if err != nil || knockedOften(k, recent) {
 		return Reception{}, err
 	}
 	card := invites.Card{
@@ -93,8 +95,8 @@ func (s *Knocks) Receive(ctx context.Context, k Knock) (Reception, error) {
 		return Reception{}, err
 	}
 	if !welcome || paused {
-		if crowded, err := s.crowded(ctx, k, old.ID != 0); err != nil || crowded {
-			return Reception{}, err
+		if crowded, err := s.crowded(ctx, k, recent, old.ID != 0); err != nil || crowded {
+			return Reception{Full: card.ShownIn}, err
 		}
 	}
 	card.Remark = remark
@@ -107,12 +109,14 @@ func (s *Knocks) Receive(ctx context.Context, k Knock) (Reception, error) {
 	return Reception{Card: &card, Paused: first && welcome}, err
 }
 
-// Bounds of knocks: how many of one user become cards within an hour, among how many of the room's last ones theirs are looked for, and
-// how many of a room's may be open.
+// Bounds of knocks: how many of one user become cards within an hour, of the users of one server, and of all; among how many of the room's
+// last ones these are counted; and how many of a room's may be open. Knocks that the policy accepts itself count for their user only.
 const (
-	knocksEach = 3
-	knocksSeen = 500
-	knocksOpen = 200
+	knocksEach   = 3
+	knocksServer = 20
+	knocksHour   = 60
+	knocksSeen   = 500
+	knocksOpen   = 200
 )
 
 // Bounds of one knock: how much of its reason a card keeps, in bytes, and how long its card waits for a decision.
@@ -122,20 +126,38 @@ const (
 )
 
 // knockedOften tells whether a user has knocked, and gone, too often of late to ask people again.
-func (s *Knocks) knockedOften(ctx context.Context, k Knock, now time.Time) (bool, error) {
-	recent, err := s.Store.Knocked(ctx, k.Room, now.Add(-time.Hour), knocksSeen)
+func knockedOften(k Knock, recent []invites.Card) bool {
 	theirs := 0
 	for _, c := range recent {
 		if c.Actor == k.User && c.Command != k.Event {
 			theirs++
 		}
 	}
-	return theirs >= knocksEach, err
+	return theirs >= knocksEach
+}
+
+// tooFast tells whether people have been asked about so many knocks of late, of the user's server or of all, that they are not asked about
+// one more.
+func (s *Knocks) tooFast(k Knock, recent []invites.Card) bool {
+	all, server := 0, 0
+	for _, c := range recent {
+		if c.Command == k.Event || c.ClosedBy == s.Cards.Self.Bot {
+			continue
+		}
+		all++
+		if policy.ServerName(c.Actor) == policy.ServerName(k.User) {
+			server++
+		}
+	}
+	return all >= knocksHour || server >= knocksServer
 }
 
 // crowded tells whether people are asked about too many knocks at a room to see one more. A knock whose card is open
 // already does not count.
-func (s *Knocks) crowded(ctx context.Context, k Knock, open bool) (bool, error) {
+func (s *Knocks) crowded(ctx context.Context, k Knock, recent []invites.Card, open bool) (bool, error) {
+	if !open && s.tooFast(k, recent) {
+		return true, nil
+	}
 	n, err := s.Store.CountCards(ctx, invites.CardQuery{Kind: invites.CardKnock, Room: k.Room})
 	if open {
 		n--

@@ -191,7 +191,10 @@ func TestManyKnock(t *testing.T) {
 	w.court(1, map[string]any{"knocks": map[string]any{"desk": true, "accept_users": []string{"@friend:*"}}})
 	var first invites.Card
 	for n := range most + 5 {
-		got := w.knock(t, id.UserID(fmt.Sprintf("@guest%d:there", n)))
+		if n%50 == 0 {
+			w.Clock.Advance(time.Hour) // slow enough for the rates
+		}
+		got := w.knock(t, id.UserID(fmt.Sprintf("@guest%d:s%d.example", n, n/10)))
 		if shown := got.Card != nil; shown != (n < most) {
 			t.Fatalf("knock %d is shown: %t", n, shown)
 		}
@@ -244,5 +247,38 @@ func TestKnockIsBounded(t *testing.T) {
 	}
 	if acts := w.HS.Acts(); len(acts) != 0 {
 		t.Errorf("the end of the card sent %+v", acts)
+	}
+}
+
+// TestKnockRates: the knocks of one server, and of all, become so many cards an hour. Then the desk is full.
+func TestKnockRates(t *testing.T) {
+	w := newWorld(t)
+	w.court(1, map[string]any{"knocks": map[string]any{"desk": true}})
+	shown := func(server string, n int) (open int) {
+		for i := range n {
+			got := w.knock(t, id.UserID(fmt.Sprintf("@sock%d:%s", i, server)))
+			if got.Card != nil {
+				open++
+			} else if got.Full != lobby {
+				t.Errorf("neither a card nor a full desk: %+v", got)
+			}
+		}
+		return open
+	}
+	if n := shown("flood.example", 30); n != 20 {
+		t.Errorf("%d cards for one server, want 20", n)
+	}
+	if n := shown("other.example", 1); n != 1 {
+		t.Error("the knock of another server has no card")
+	}
+	for i := range 50 {
+		shown(fmt.Sprintf("s%d.example", i), 1)
+	}
+	if n, err := w.DB.CountCards(t.Context(), invites.CardQuery{Kind: invites.CardKnock, Room: lobby}); err != nil || n != 60 {
+		t.Errorf("%d cards %v, want 60 within the hour", n, err)
+	}
+	w.Clock.Advance(time.Hour)
+	if n := shown("later.example", 1); n != 1 {
+		t.Error("no card an hour later")
 	}
 }

@@ -26,15 +26,18 @@ func (s *Requests) Propose(ctx context.Context, req Request, until time.Time) er
 	return nil
 }
 
+// proposals is how many cards of one command are read. One of them at most asks its actor.
+const proposals = 100
+
 // Proposed returns the request proposed by a command, and whether its actor has seen the card or has confirmed the command. Without
 // a card the request is zero.
 func (s *Requests) Proposed(ctx context.Context, command id.EventID) (req Request, seen bool, err error) {
-	todo, err := s.Store.CardsTodo(ctx)
+	todo, err := s.Store.CardsTodo(ctx, invites.CardTodo{Command: command, Limit: proposals})
 	if err != nil {
 		return Request{}, false, err
 	}
 	for _, c := range todo {
-		if c.Kind == invites.CardConfirm && c.Command == command {
+		if c.Kind == invites.CardConfirm {
 			return s.confirmed(c), c.Event != "" || c.State != invites.CardOpen, nil
 		}
 	}

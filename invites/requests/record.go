@@ -61,6 +61,7 @@ func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool)
 		if err := s.Cards.Limit(ctx, rows); err != nil {
 			return nil, nil, err
 		}
+		shorten(rows)
 		for i, left := 0, s.AtOnce; claim && i < len(rows) && left > 0; i++ {
 			if row := &rows[i]; row.Status == invites.StatusOpen {
 				row.Attempt, row.LeasedUntil = 1, row.CreatedAt.Add(s.Delivery.Limits.Lease)
@@ -121,4 +122,22 @@ func (s *Requests) rows(req Request, judged []judge.Judgement) ([]invites.Change
 // membership and sends it themselves: then no power is lent, and the homeserver knows best.
 func mayTry(q policy.Question, d policy.Decision) bool {
 	return d.Verdict == room.Allow || (d.Verdict == room.Unknown && q.Own())
+}
+
+// fullRefusals is how many refused rows of one command keep the reason that the asker gave, and the detail of the refusal. The answer tells
+// of no more; the code stays with each row.
+const fullRefusals = 30
+
+// shorten drops the repeated parts of refused rows: one command may name thousands of users who are all refused.
+func shorten(rows []invites.Change) {
+	refused := 0
+	for i := range rows {
+		row := &rows[i]
+		if row.Status != invites.StatusRefused {
+			continue
+		}
+		if refused++; refused > fullRefusals {
+			row.Reason, row.Detail, row.Via = "", room.Phrase{}, nil
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -107,5 +108,37 @@ func TestQuotaOfManyAtOnce(t *testing.T) {
 	all.Wait()
 	if n := len(w.HS.Acts()); n != 4 {
 		t.Errorf("%d were sent of 4", n)
+	}
+}
+
+// TestRefusalsAreShort: of a command that names thousands who are all refused, a few rows keep the reason and the detail.
+func TestRefusalsAreShort(t *testing.T) {
+	w := newWorld(t)
+	w.Govern(map[string]any{"whom": map[string]any{"deny_servers": []string{"bad.example"}}})
+	var targets []id.UserID
+	for i := range 200 {
+		targets = append(targets, id.UserID(fmt.Sprintf("@x%d:bad.example", i)))
+	}
+	req := w.Request(t, alice, targets...)
+	req.Reason = strings.Repeat("r", 1000)
+	w.MustAsk(t, req)
+	rows, err := w.Progress(t.Context(), req.Command)
+	if err != nil || len(rows) != len(targets) {
+		t.Fatalf("%d rows %v", len(rows), err)
+	}
+	long := 0
+	for _, row := range rows {
+		if row.Status != invites.StatusRefused || row.Code == "" {
+			t.Fatalf("got %+v, want it refused, with a code", row)
+		}
+		if row.Reason != "" || !row.Detail.Empty() {
+			long++
+		}
+	}
+	if long != 30 {
+		t.Errorf("%d rows keep the reason, want 30", long)
+	}
+	if again := w.MustAsk(t, req); len(again) != len(targets) || len(w.HS.Acts()) != 0 {
+		t.Errorf("asked again: %d rows, %d acts", len(again), len(w.HS.Acts()))
 	}
 }

@@ -2,6 +2,7 @@ package requests
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -25,8 +26,8 @@ type Store interface {
 	Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, charges ...invites.Charge) ([]invites.Change, error)
 	// OpenCard adds a card, unless its question has one already, and returns it as stored.
 	OpenCard(ctx context.Context, c invites.Card) (invites.Card, error)
-	// CardsTodo returns the open cards, and the cards with an outcome not told yet, by ID.
-	CardsTodo(ctx context.Context) ([]invites.Card, error)
+	// CardsTodo returns open cards, and cards with an outcome not told yet, by ID.
+	CardsTodo(ctx context.Context, q invites.CardTodo) ([]invites.Card, error)
 }
 
 // Homeserver finds and enters rooms. Errors are *ActError.
@@ -75,10 +76,19 @@ func (s *Requests) questions(req Request) []policy.Question {
 	return list
 }
 
+// MaxDryRun is about how many people one question may be: each may take many requests, and no quota bounds questions.
+const MaxDryRun = 20
+
+// ErrDryRun says that a question is about more than MaxDryRun people.
+var ErrDryRun = errors.New("requests: a question about too many people")
+
 // DryRun decides on each target without doing anything: !why and --dry-run show it, and Ask acts on it. It fails where the homeserver does
 // not answer.
 func (s *Requests) DryRun(ctx context.Context, req Request) ([]judge.Judgement, error) {
-	return s.Judge.Each(ctx, req.Room, s.questions(req), &judge.Reader{Viewer: req.Viewer})
+	if req.Action == room.Invite && len(req.Targets) > MaxDryRun {
+		return nil, ErrDryRun
+	}
+	return s.Judge.Each(ctx, req.Room, s.questions(req), &judge.Reader{Viewer: req.Viewer, Bounded: true})
 }
 
 // Ask decides on every target, records the rows with their audit in one commit, delivers the first few at once and queues the rest. It

@@ -13,6 +13,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/room"
 )
 
 func testReceiveOnce(t *testing.T, s Store) {
@@ -263,5 +264,30 @@ func testCreateEvent(t *testing.T, s Store) {
 	check(t, s.SaveCreateEvent(ctx, "!r", json.RawMessage(`{}`)))
 	if got := must(s.CreateEvent(ctx, "!r"))(t); string(got) != string(raw) {
 		t.Errorf("got %q, want the first one kept", got)
+	}
+}
+
+func testCleanRecords(t *testing.T, s Store) {
+	ctx := t.Context()
+	row := func(command id.EventID, status invites.Status, at time.Time) invites.Change {
+		return invites.Change{Origin: invites.OriginCommand, Request: string(command), Command: command, Action: room.Invite, Room: "!r", Target: "@t:x", Actor: "@a:x",
+			Status: status, CreatedAt: at, SettledAt: at, DueAt: at}
+	}
+	late := epoch.Add(time.Hour)
+	rows := []invites.Change{
+		row("$old", invites.StatusRefused, epoch), row("$new", invites.StatusRefused, late), row("$done", invites.StatusDone, epoch),
+	}
+	for i := range rows {
+		a := invites.AuditOf(rows[i], invites.AuditDecision, "deny", "code", "", rows[i].CreatedAt)
+		if _, err := s.Record(ctx, rows[i:i+1], []invites.Audit{a}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(t, s.CleanRecords(ctx, epoch.Add(time.Minute), epoch.Add(time.Minute)))
+	for request, want := range map[string][2]int{"$old": {0, 0}, "$new": {1, 1}, "$done": {1, 0}} {
+		kept, audit := must(s.ChangesOf(ctx, request))(t), must(s.Audit(ctx, request))(t)
+		if len(kept) != want[0] || len(audit) != want[1] {
+			t.Errorf("%s: %d rows and %d of the audit, want %v", request, len(kept), len(audit), want)
+		}
 	}
 }

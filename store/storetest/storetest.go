@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"Redact", testRedact},
 		{"Answer", testAnswer},
 		{"Clean", testClean},
+		{"CleanRecords", testCleanRecords},
 		{"Quarantine", testQuarantine},
 		{"CreateEvent", testCreateEvent},
 		{"RecordKeepsEverything", testRecordKeepsEverything},
