@@ -182,7 +182,7 @@ func (r *Runner) Dispatch(ctx context.Context, ev invites.Received) (Message, Re
 	if refused {
 		return m, reply, nil
 	}
-	if reply, refused, err = c.unprotected(ctx); refused || err != nil {
+	if reply, refused, err = r.Protected.refuse(ctx, ev); refused || err != nil {
 		return m, reply, err
 	}
 	err = c.prepare(ctx, g)
@@ -279,17 +279,17 @@ func (c *Call) refuse() (reply Reply, refused bool) {
 	return reply, true
 }
 
-// unprotected answers a command with too little protection for its room: a homeserver could have invented it.
-func (c *Call) unprotected(ctx context.Context) (reply Reply, refused bool, err error) {
-	if c.Protected.Rooms == nil || c.Event.Protection >= c.Protected.Least {
+// refuse answers a command with too little protection for its room: a homeserver could have invented it.
+func (p Protected) refuse(ctx context.Context, ev invites.Received) (reply Reply, refused bool, err error) {
+	if p.Rooms == nil || ev.Protection >= p.Least {
 		return reply, false, nil
 	}
-	encrypted, err := c.Protected.Rooms.Encrypted(ctx, c.Event.Room)
+	encrypted, err := p.Rooms.Encrypted(ctx, ev.Room)
 	if err != nil || !encrypted {
 		return reply, false, err
 	}
 	reply.Mention = true
-	if c.Event.Protection == invites.Plain {
+	if ev.Protection == invites.Plain {
 		reply.Text.Say("refuse.plain").Reason("not_encrypted")
 	} else {
 		reply.Text.Say("refuse.unverified").Reason("not_verified")
