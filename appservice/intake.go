@@ -44,13 +44,11 @@ type Sink interface {
 	Deliver(fresh []invites.Received)
 	// Recover is called after a commit of unknown outcome: the inbox may hold events that were not delivered.
 	Recover()
-	// Linked gets the rooms that spaces claim. An error keeps the transaction with the homeserver.
-	Linked(ctx context.Context, claims []invites.SpaceChild) error
 	// Left says that a user left a room or was banned from it. Calls may come more than once, or be lost.
 	Left(r id.RoomID)
 	// Guarded reports whether a guard watches a room.
 	Guarded(r id.RoomID) bool
-	// Claimed reports whether a space claims a room.
+	// Claimed reports whether a room names a space.
 	Claimed(r id.RoomID) bool
 	// Addressed reports whether each message in a room concerns the bot, since the room is a direct chat with it.
 	Addressed(r id.RoomID) bool

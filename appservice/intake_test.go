@@ -34,7 +34,6 @@ type desk struct {
 	guarded    bool   // every room
 	claimed    bool   // every room
 	wide       bool   // note claims and redactions too
-	failLinked error
 }
 
 func (d *desk) note(format string, args ...any) { d.log = append(d.log, fmt.Sprintf(format, args...)) }
@@ -90,13 +89,6 @@ func (d *desk) Forget(r id.RoomID, e id.EventID) {
 func (d *desk) Deliver(fresh []invites.Received) {
 	d.note("deliver %d", len(fresh))
 	d.delivered = append(d.delivered, fresh...)
-}
-
-func (d *desk) Linked(_ context.Context, claims []invites.SpaceChild) error {
-	if d.wide {
-		d.note("linked %v", claims)
-	}
-	return d.failLinked
 }
 
 func (d *desk) Recover()                 { d.note("recover") }
@@ -433,8 +425,7 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
-// TestIntakeOfPolicies: a policy event and both sides of a link to a space are kept for the inbox, a space's claim before the answer,
-// a redaction told.
+// TestIntakeOfPolicies: a policy event and both sides of a link to a space are kept for the inbox, and a redaction is told.
 func TestIntakeOfPolicies(t *testing.T) {
 	d := &desk{}
 	n := d.intake()
@@ -452,14 +443,10 @@ func TestIntakeOfPolicies(t *testing.T) {
 	if status != 200 || !slices.Equal(delivered, []id.EventID{"$p", "$c", "$d"}) {
 		t.Errorf("got %d, delivered %q", status, delivered)
 	}
-	for _, want := range []string{"linked [{!r !child}]", "redacted !r $x"} {
+	for _, want := range []string{"redacted !r $x"} {
 		if !slices.Contains(d.log, want) {
 			t.Errorf("no %q in %q", want, d.log)
 		}
-	}
-	d.failLinked = errors.New("no disk")
-	if status, _ := put(n, `{"events":[`+events+`]}`); status != 503 {
-		t.Errorf("a claim that can't be kept: %d", status)
 	}
 }
 

@@ -85,11 +85,6 @@ func (n *Intake) commit(ctx context.Context, t *work) error {
 			return err
 		}
 	}
-	if len(t.claims) > 0 {
-		if err := n.o.Sink.Linked(ctx, t.claims); err != nil {
-			return fmt.Errorf("spaces: %w", err)
-		}
-	}
 	if len(t.broken) > 0 {
 		if err := n.o.Inbox.Quarantine(ctx, t.broken); err != nil {
 			n.o.Log.Error().Err(err).Int("events", len(t.broken)).Msg("Undecodable events not kept")

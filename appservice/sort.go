@@ -25,7 +25,6 @@ type work struct {
 	broken     []invites.Undecodable
 	redactions []redaction
 	left       []id.RoomID
-	claims     []invites.SpaceChild
 	kinds      [len(kinds)]int
 }
 
@@ -61,7 +60,7 @@ func (t *work) reset(now time.Time) { *t = work{now: now, body: t.body[:0]} }
 
 // quiet tells whether a transaction brought nothing to be done.
 func (t *work) quiet() bool {
-	return len(t.received)+len(t.members) == 0 && len(t.redactions) == 0 && len(t.broken) == 0 && len(t.left) == 0 && len(t.claims) == 0
+	return len(t.received)+len(t.members) == 0 && len(t.redactions) == 0 && len(t.broken) == 0 && len(t.left) == 0
 }
 
 // read reads a body of the length announced, -1 if none was, into the buffer.
@@ -163,8 +162,6 @@ func (n *Intake) stateEvent(t *work, e *rawEvent) (kind, string) {
 				return 0, fault
 			}
 		}
-	case room.TypeSpaceChild:
-		t.claims = append(t.claims, invites.SpaceChild{Space: r, Child: id.RoomID(key)})
 	}
 	if n.keeps(r, events.Find(about, n.o.Bot).Keep) {
 		return t.collect(e, life)

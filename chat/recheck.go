@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"slices"
 
 	"maunium.net/go/mautrix/id"
 
@@ -32,14 +33,15 @@ func (r *Rooms) guarded(ctx context.Context, ev invites.Received) error {
 func (r *Rooms) recheckSpace(ctx context.Context, ev invites.Received) error {
 	r.expiriesChanged.Store(true)
 	if ev.Type == room.TypeSpaceParent {
+		if err := r.relink(ctx, ev.Room, id.RoomID(*ev.StateKey)); err != nil {
+			return err
+		}
 		return r.recheck(ctx, ev.Room)
 	}
-	child := id.RoomID(*ev.StateKey)
-	// The intake hands events on before it keeps their claims.
-	if err := r.linked(ctx, []invites.SpaceChild{{Space: ev.Room, Child: child}}); err != nil {
-		return err
+	if child := id.RoomID(*ev.StateKey); slices.Contains(r.spaces.Spaces(child), ev.Room) {
+		return r.recheck(ctx, child)
 	}
-	return r.recheck(ctx, child)
+	return nil
 }
 
 // recheckLevels has the guard handle new power levels. In a room under a space, power levels also decide whether the room's own

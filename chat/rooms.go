@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -21,7 +22,8 @@ import (
 // RoomStore is the part of the store for spaces and invitations seen in rooms.
 type RoomStore interface {
 	SpaceChildren(ctx context.Context) ([]invites.SpaceChild, error)
-	SaveSpaceChildren(ctx context.Context, claims []invites.SpaceChild) error
+	SaveSpaceChildren(ctx context.Context, links []invites.SpaceChild) error
+	DeleteSpaceChild(ctx context.Context, child, space id.RoomID) error
 	// Complete brings the open invitations of a room into line with its state.
 	Complete(ctx context.Context, r id.RoomID, invited []invites.MemberEvent, asked time.Time) error
 	// EachPending calls found for every open invitation.
@@ -39,14 +41,18 @@ type RoomStore interface {
 // SpaceCache knows which spaces claim a room as their child.
 type SpaceCache interface {
 	Spaces(r id.RoomID) []id.RoomID
-	Link(claims []invites.SpaceChild) (fresh []invites.SpaceChild)
-	// Children returns the claims of a space, none of another room.
-	Children(ctx context.Context, r id.RoomID) ([]invites.SpaceChild, error)
+	Link(links []invites.SpaceChild) (fresh []invites.SpaceChild)
+	// Unlink forgets a link, or all links of a room for an empty space.
+	Unlink(child, space id.RoomID)
+	// Names reports whether a room of the bot names a space as its own.
+	Names(ctx context.Context, r, space id.RoomID) (bool, error)
 }
 
-// Invitees reads the open invitations of a room from its state.
+// Invitees reads the open invitations of a room, and the spaces that it names, from its state.
 type Invitees interface {
 	InvitedMembers(ctx context.Context, r id.RoomID, now time.Time) ([]invites.MemberEvent, error)
+	// Parents returns the links of a room to the spaces that it names.
+	Parents(ctx context.Context, r id.RoomID) ([]invites.SpaceChild, error)
 }
 
 // Pending is the intake's index of open invitations, by which it finds the member events at their end.
@@ -92,8 +98,8 @@ type Rooms struct {
 
 // Load reads the memory of the cache, the intake and the guard from the store.
 func (r *Rooms) Load(ctx context.Context) error {
-	claims, err := r.store.SpaceChildren(ctx)
-	r.spaces.Link(claims)
+	links, err := r.store.SpaceChildren(ctx)
+	r.spaces.Link(links)
 	return errors.Join(err, r.store.EachPending(ctx, r.pending.Add), r.guard.Load(ctx))
 }
 
@@ -116,27 +122,59 @@ func (r *Rooms) Invalidate(in id.RoomID) {
 	}
 }
 
-// linked keeps claims of spaces on rooms.
-func (r *Rooms) linked(ctx context.Context, claims []invites.SpaceChild) error {
-	// The store goes first: it has every claim of the cache.
-	if err := r.store.SaveSpaceChildren(ctx, claims); err != nil {
+// relink brings a link of a room to a space into line with the room's own word. The claim of the space is asked for by decisions.
+func (r *Rooms) relink(ctx context.Context, child, space id.RoomID) error {
+	names, err := r.spaces.Names(ctx, child, space)
+	if err != nil {
 		return err
 	}
-	r.spaces.Link(claims)
+	if names {
+		return r.linked(ctx, []invites.SpaceChild{{Space: space, Child: child}})
+	}
+	r.spaces.Unlink(child, space)
+	return r.store.DeleteSpaceChild(ctx, child, space)
+}
+
+// linked keeps links of rooms to spaces, as many as the cache takes.
+func (r *Rooms) linked(ctx context.Context, links []invites.SpaceChild) error {
+	fresh := r.spaces.Link(links)
+	if len(fresh) == 0 {
+		return nil
+	}
+	if err := r.store.SaveSpaceChildren(ctx, fresh); err != nil {
+		for _, link := range fresh {
+			r.spaces.Unlink(link.Child, link.Space)
+		}
+		return err
+	}
 	return nil
 }
 
-// claimed reports whether a space claims a room: then the room's power levels decide about its inheritance.
+// dropStrangers forgets links that rooms do not confirm: earlier versions kept the claims of any space.
+func (r *Rooms) dropStrangers(ctx context.Context) {
+	links, err := r.store.SpaceChildren(ctx)
+	for _, link := range links {
+		if err != nil || ctx.Err() != nil {
+			break
+		}
+		err = r.relink(ctx, link.Child, link.Space)
+	}
+	if err != nil && ctx.Err() == nil {
+		r.log.Warn().Err(err).Msg("Links to spaces not checked")
+	}
+}
+
+// claimed reports whether a room names a space: then the room's power levels decide about its inheritance.
 func (r *Rooms) claimed(in id.RoomID) bool { return len(r.spaces.Spaces(in)) > 0 }
 
-// joined completes the ledger of a newly joined room, and starts its guard. A space may have a policy for its children.
+// joined completes the ledger of a newly joined room, learns its spaces, and starts its guard.
 func (r *Rooms) joined(ctx context.Context, in id.RoomID) error {
-	claims, err := r.spaces.Children(ctx, in)
+	links, err := r.invitees.Parents(ctx, in)
 	if err == nil {
-		err = r.linked(ctx, claims)
+		err = r.linked(ctx, links)
 	}
-	if err != nil {
-		r.log.Warn().Err(err).Stringer("room", in).Msg("Children of a space unreadable")
+	if invites.UnlessRefused(err) != nil {
+		return fmt.Errorf("reading the spaces of a room: %w", err)
 	}
 	return errors.Join(r.completeLedger(ctx, in), r.recheck(ctx, in))
 }
@@ -169,7 +207,8 @@ func (r *Rooms) governs(ctx context.Context, in id.RoomID) (bool, error) {
 
 // left ends the guard of a room after the bot left, and the room's open invitations in the ledger.
 func (r *Rooms) left(ctx context.Context, in id.RoomID) error {
-	return errors.Join(r.store.Complete(ctx, in, nil, time.Now()), r.recheck(ctx, in))
+	r.spaces.Unlink(in, "")
+	return errors.Join(r.store.DeleteSpaceChild(ctx, in, ""), r.store.Complete(ctx, in, nil, time.Now()), r.recheck(ctx, in))
 }
 
 // policyChanged rechecks the guards of a room whose policy changed. It tells the author of an unreadable policy about the fault, once,

@@ -84,6 +84,7 @@ type UseCases struct {
 // Chat is the commands' port to rooms.
 type Chat interface {
 	Direct(id.RoomID) bool                           // whether a room is a direct chat with the bot
+	Retry(id.RoomID) bool                            // has the bot ask to join again; false: it has no open invitation there
 	Voted(ctx context.Context, b cards.Ballot) error // shows the result of a vote on its card and carries it out
 }
 
@@ -221,7 +222,7 @@ func change(action room.ActionType) func(context.Context, *Call) (Reply, error) 
 		if err != nil {
 			return Reply{}, err
 		}
-		return Outcome(rows, c.Clock.Now()), nil
+		return c.retried(Outcome(rows, c.Clock.Now()), rows), nil
 	}
 }
 

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"usher/invites"
 	"usher/invites/requests"
+	"usher/policy"
 	"usher/room"
 )
 
@@ -23,7 +25,7 @@ func inviteCommand() Command {
 	}
 }
 
-// whichRoom asks for the room of a command that names none, where the room was replaced.
+// whichRoom asks for the room of a command without one, where the room was replaced.
 func whichRoom(ctx context.Context, c *Call, in id.RoomID) error {
 	if c.has("room") {
 		return nil
@@ -35,9 +37,23 @@ func whichRoom(ctx context.Context, c *Call, in id.RoomID) error {
 	return fault(room.Say("room.replaced", "here", in, "next", next))
 }
 
+// retried has the bot ask again to join a room to which it is invited already, if the command invites the bot there.
+func (c *Call) retried(reply Reply, rows []invites.Change) Reply {
+	for _, row := range rows {
+		if row.Target == c.Self.Bot && row.Code == string(policy.CodeAlready) && c.Chat.Retry(row.Room) {
+			reply.Text.Line()
+			reply.Text.Say("invite.again")
+		}
+	}
+	return reply
+}
+
 // judge words the decisions on a request, and does nothing.
 func (c *Call) judge(ctx context.Context, req requests.Request) (Reply, error) {
 	judged, err := c.Requests.DryRun(ctx, req)
+	if errors.Is(err, requests.ErrDryRun) {
+		return Reply{}, fault(room.Say("many.questions", "n", len(req.Targets), "most", requests.MaxDryRun))
+	}
 	if err != nil {
 		return Reply{}, err
 	}

@@ -221,33 +221,42 @@ func TestSendState(t *testing.T) {
 	}
 }
 
+// TestSpaces: which spaces a room is in is the room's own word. Nothing is kept of others.
 func TestSpaces(t *testing.T) {
 	s := new(stub)
-	s.state("m.room.create", "", "@a:x", `{"room_version":"11","type":"m.space"}`)
-	s.state("m.room.member", "@usher:x", "@usher:x", `{"membership":"join"}`)
-	s.set("GET /v3/rooms/!r/state", 200, "["+stateEvent("m.space.child", "!c", "@a:x", `{}`)+"]")
-	state := NewState(s.client(t, 0), StateOptions{})
-	children, err := state.Children(t.Context(), "!r")
-	if want := []invites.SpaceChild{{Space: "!r", Child: "!c"}}; err != nil || !slices.Equal(children, want) {
-		t.Errorf("got %v %v", children, err)
+	s.inRoom()
+	s.set("GET /v3/rooms/!r/state", 200, "["+stateEvent("m.space.parent", "!s", "@a:x", `{"via":["x"]}`)+","+
+		stateEvent("m.space.parent", "!gone", "@a:x", `{}`)+","+stateEvent("m.space.child", "!c", "@a:x", `{"via":["x"]}`)+"]")
+	s.state("m.space.parent", "!s", "@a:x", `{"via":["x"]}`)
+	s.state("m.space.parent", "!gone", "@a:x", `{"via":[]}`)
+	state := NewState(s.client(t, time.Minute), StateOptions{})
+	links, err := s.client(t, time.Minute).Parents(t.Context(), "!r")
+	if want := []invites.SpaceChild{{Space: "!s", Child: "!r"}}; err != nil || !slices.Equal(links, want) {
+		t.Errorf("got %v %v", links, err)
 	}
-	if fresh := state.Link(append(children, children...)); len(fresh) != 1 || len(state.Link(children)) != 0 {
+	for space, want := range map[id.RoomID]bool{"!s": true, "!gone": false, "!stranger": false} {
+		if names, err := state.Names(t.Context(), "!r", space); err != nil || names != want {
+			t.Errorf("names %s: %t %v", space, names, err)
+		}
+	}
+	if fresh := state.Link(append(links, links...)); len(fresh) != 1 || len(state.Link(links)) != 0 {
 		t.Errorf("fresh: %v", fresh)
 	}
-	if got := state.Spaces("!c"); !slices.Equal(got, []id.RoomID{"!r"}) || state.Spaces("!none") != nil {
+	if got := state.Spaces("!r"); !slices.Equal(got, []id.RoomID{"!s"}) || state.Spaces("!none") != nil {
 		t.Errorf("got %v", got)
 	}
-	for n := range 1000 { // anybody may claim any room: that must not keep its own space out
-		state.Link([]invites.SpaceChild{{Space: id.RoomID(fmt.Sprintf("!stranger%d", n)), Child: "!c2"}})
+	state.Link([]invites.SpaceChild{{Space: "!t", Child: "!r"}})
+	if state.Unlink("!r", "!s"); !slices.Equal(state.Spaces("!r"), []id.RoomID{"!t"}) {
+		t.Errorf("got %v", state.Spaces("!r"))
 	}
-	state.Link([]invites.SpaceChild{{Space: "!r", Child: "!c2"}})
-	if !slices.Contains(state.Spaces("!c2"), "!r") {
-		t.Error("strangers' claims keep a space out")
+	if state.Unlink("!r", ""); state.Spaces("!r") != nil {
+		t.Errorf("got %v", state.Spaces("!r"))
 	}
-	plain := new(stub)
-	plain.inRoom()
-	if children, err := NewState(plain.client(t, 0), StateOptions{}).Children(t.Context(), "!r"); err != nil || children != nil {
-		t.Errorf("of a room that is no space: %v %v", children, err)
+	outside := new(stub)
+	outside.set(stateRequest("m.room.create", ""), 403, `{"errcode":"M_FORBIDDEN"}`)
+	outside.set(stateRequest("m.space.parent", "!s"), 403, `{"errcode":"M_FORBIDDEN"}`)
+	if names, err := NewState(outside.client(t, 0), StateOptions{}).Names(t.Context(), "!r", "!s"); names || err != nil {
+		t.Errorf("in a room without the bot: %t %v", names, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package homeserver
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 
@@ -12,29 +13,29 @@ import (
 	"usher/room"
 )
 
-// spaces remembers which spaces claim a room as their child.
+// spaces remembers which spaces a room names as its own. Anybody may claim a room as the child of a space, so claims are not kept: whoever
+// wants to know asks the state of the named spaces whether they claim the room.
 type spaces struct {
 	mu      sync.Mutex
 	byChild map[id.RoomID][]id.RoomID
 }
 
-// maxSpaces bounds the number of spaces that may claim one room, and so the state that a decision reads of it. Further claims do not
-// count. Anybody may make claims: the bound is far beyond the number of spaces that somebody could bring the bot into, so that nobody
-// can keep a room from the policy of its own space.
-const maxSpaces = 4096
+// maxSpaces bounds the number of spaces that one room names, and so the state that a decision reads of it. It takes power in the room to
+// name one.
+const maxSpaces = 64
 
-// Spaces returns the rooms that claimed a room as their child. Their state tells whether they still do.
+// Spaces returns the spaces that a room named as its own. Their state, and the room's, tells whether that still holds.
 func (s *spaces) Spaces(r id.RoomID) []id.RoomID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.byChild[r]
 }
 
-// Link remembers claims of spaces and returns the new ones.
-func (s *spaces) Link(claims []invites.SpaceChild) (fresh []invites.SpaceChild) {
+// Link remembers that rooms name spaces, and returns the new links.
+func (s *spaces) Link(links []invites.SpaceChild) (fresh []invites.SpaceChild) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, c := range claims {
+	for _, c := range links {
 		if known := s.byChild[c.Child]; len(known) < maxSpaces && !slices.Contains(known, c.Space) {
 			s.byChild[c.Child] = append(slices.Clip(known), c.Space)
 			fresh = append(fresh, c)
@@ -43,19 +44,43 @@ func (s *spaces) Link(claims []invites.SpaceChild) (fresh []invites.SpaceChild) 
 	return fresh
 }
 
-// Children returns the claims that a room makes if it is a space. The bot asks for them when it joins a room.
-func (s *State) Children(ctx context.Context, r id.RoomID) ([]invites.SpaceChild, error) {
-	snap, err := s.snapshotAsBot(ctx, r, nil, false)
+// Unlink forgets that a room names a space, or any space for an empty id.
+func (s *spaces) Unlink(child, space id.RoomID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	left := slices.DeleteFunc(slices.Clone(s.byChild[child]), func(known id.RoomID) bool { return space == "" || known == space })
+	if s.byChild[child] = left; len(left) == 0 {
+		delete(s.byChild, child)
+	}
+}
+
+// Names reports whether a room that the bot is in names a space as its own.
+func (s *State) Names(ctx context.Context, r, space id.RoomID) (bool, error) {
+	k := room.Key{Type: room.TypeSpaceParent, StateKey: string(space)}
+	snap, err := s.snapshotAsBot(ctx, r, []room.Key{k}, false)
+	if errors.Is(err, invites.ErrNoView) {
+		return false, nil
+	}
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	if create, _ := snap.Event(createKey); create == nil || exactjson.Text(create.Content, "type") != "m.space" {
-		return nil, nil
+	event, _ := snap.Event(k)
+	return event != nil && hasServers(event), nil
+}
+
+// Parents returns the spaces that a room names as its own, at most maxSpaces. The bot asks for them when it joins a room.
+func (c *Client) Parents(ctx context.Context, r id.RoomID) (links []invites.SpaceChild, err error) {
+	events, err := c.StateOf(ctx, r, []string{room.TypeSpaceParent})
+	for _, e := range events {
+		if e.Event != nil && hasServers(e.Event) && len(links) < maxSpaces && len(e.Key.StateKey) <= room.MaxID {
+			links = append(links, invites.SpaceChild{Space: id.RoomID(e.Key.StateKey), Child: r})
+		}
 	}
-	events, err := s.client.StateOf(ctx, r, []string{room.TypeSpaceChild})
-	children := make([]invites.SpaceChild, len(events))
-	for i, e := range events {
-		children[i] = invites.SpaceChild{Space: r, Child: id.RoomID(e.Key.StateKey)}
-	}
-	return children, err
+	return links, err
+}
+
+// hasServers reports whether an m.space.parent event names a server: one that does not is none.
+func hasServers(e *room.Event) bool {
+	servers, ok := exactjson.Get(e.Content, "via").Texts()
+	return ok && len(servers) > 0
 }

@@ -11,13 +11,13 @@ type Source struct {
 	Room   id.RoomID
 	Event  id.EventID
 	Author id.UserID // sender of the event
-	For    id.UserID // where the bot sent the event: the user behind the bot's event
+	For    id.UserID // where the bot sent the event: the user for whom the bot wrote it
 	Size   int       // bytes of its content: a redaction changes it, but not Event
 	Layer  Layer
 	Fault  Malformed // why the event can't be read; nil where it can
 
 	Inherited bool // a space sets it
-	Carried   bool // inherited from the room that this room replaces
+	Carried   bool // inherited from the replaced room
 	Lapsed    bool // inherited, and its author may not write it any more
 }
 
@@ -27,7 +27,7 @@ type InForce struct {
 	Document Document
 	Sources  []Source // nearest first: the room itself, then the spaces above it; without rooms lacking a policy event
 
-	denyUsers, denyServers []denying // of the field whom of Document, prepared
+	denyUsers, denyServers []denying // of Document.Whom, prepared
 }
 
 // Merge puts sources together, nearest first, field by field.

@@ -84,7 +84,7 @@ func Parse(content json.RawMessage) (Layer, error) {
 	return l, nil
 }
 
-// writtenFor returns the user behind a policy event of the bot. In an event of anybody else it means nothing.
+// writtenFor returns the user for whom the bot wrote a policy event. In an event of anybody else it means nothing.
 func writtenFor(content json.RawMessage) id.UserID {
 	if user := exactjson.Text(content, "for"); strings.HasPrefix(user, "@") {
 		return id.UserID(user)

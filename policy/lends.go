@@ -32,7 +32,7 @@ func admitting() []string {
 }
 
 // Person returns the author of a source, whose power limits the lending fields: the sender of the event or, where the bot sent it, the user
-// behind the bot's event. It is empty where the bot's event names nobody.
+// for whom the bot wrote it. It is empty where the bot's event names nobody.
 func (s Source) Person(bot id.UserID) id.UserID {
 	if s.Author == bot {
 		return s.For

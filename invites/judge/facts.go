@@ -20,11 +20,11 @@ func (s *Judge) facts(ctx context.Context, r id.RoomID, q policy.Question, p *po
 		find func() (bool, error)
 	}{
 		{policy.FactJoined, func() (ok bool, err error) {
-			f.Joined, ok, err = s.History.joinedSince(ctx, r, viewer, q.Actor, invites.MemberEventID(snap, q.Actor), f.Now.Add(-doc.Ask.JoinedFor))
+			f.Joined, ok, err = s.History.joinedSince(ctx, r, viewer, q.Actor, invites.MemberEventID(snap, q.Actor), f.Now.Add(-doc.Ask.JoinedFor), w)
 			return ok, err
 		}},
 		{policy.FactPast, func() (ok bool, err error) {
-			f.Past, ok, err = s.History.past(ctx, r, viewer, q.Target, invites.MemberEventID(snap, q.Target), f.Now, doc.Whom.Cooldown.Longest())
+			f.Past, ok, err = s.History.past(ctx, r, viewer, q.Target, invites.MemberEventID(snap, q.Target), f.Now, doc.Whom.Cooldown.Longest(), w)
 			return ok, err
 		}},
 		{policy.FactMembers, func() (ok bool, err error) {

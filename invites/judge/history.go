@@ -61,10 +61,10 @@ func (s *History) Before(ctx context.Context, r id.RoomID, viewer id.UserID, e i
 
 // joinedSince follows a member event back to the join, since a new display name is a new event. It stops at a time long enough
 // ago, and where the history can't be seen. Times are by the clocks of the members' servers.
-func (s *History) joinedSince(ctx context.Context, r id.RoomID, viewer, user id.UserID, event id.EventID, enough time.Time) (since time.Time, known bool, err error) {
+func (s *History) joinedSince(ctx context.Context, r id.RoomID, viewer, user id.UserID, event id.EventID, enough time.Time, w *Reader) (since time.Time, known bool, err error) {
 	read := s.memberNow
 	for range maxSteps {
-		if event == "" {
+		if event == "" || !w.mayStep() {
 			return since, false, nil
 		}
 		e, err := read(ctx, r, viewer, user, event)
@@ -85,13 +85,16 @@ func (s *History) joinedSince(ctx context.Context, r id.RoomID, viewer, user id.
 
 // past follows a member event back to when the user last left, declined and was kicked, for as far back as matters. A user's own server
 // dates the user's events, so such a date ends the search only where the history before it can't be seen.
-func (s *History) past(ctx context.Context, r id.RoomID, viewer, user id.UserID, event id.EventID, now time.Time, matters time.Duration) (past policy.Past, known bool, err error) {
+func (s *History) past(ctx context.Context, r id.RoomID, viewer, user id.UserID, event id.EventID, now time.Time, matters time.Duration, w *Reader) (past policy.Past, known bool, err error) {
 	read, oldest := s.memberNow, now.Add(-matters)
 	var trail policy.Trail
 	last := now // date of the last event read
 	for range maxSteps {
 		if event == "" {
 			return trail.Past(now), true, nil
+		}
+		if !w.mayStep() {
+			return trail.Past(now), false, nil
 		}
 		e, err := read(ctx, r, viewer, user, event)
 		if err != nil {

@@ -65,7 +65,7 @@ func (s *Lists) find(ctx context.Context, lists []id.RoomID, asker id.UserID, ma
 	return nil, nil
 }
 
-// current lists the rooms of some lists, with the rooms that have replaced them: both count.
+// current lists the rooms of some lists, with their replacements: both count.
 func (s *Lists) current(ctx context.Context, lists []id.RoomID) (all []id.RoomID, err error) {
 	for _, r := range lists {
 		next, err := s.upgrades.successors(ctx, r, policy.ListTypes()[0])
@@ -115,8 +115,8 @@ type ListLine struct {
 	Room     id.RoomID
 	Rules    int
 	Err      error     // the list can't be read
-	Replaced id.RoomID // the room that its tombstone names; empty: none
-	Followed bool      // the bot reads that room, too
+	Replaced id.RoomID // the room in its tombstone; empty: none
+	Followed bool      // the bot reads the room Replaced, too
 }
 
 // Of describes the policy lists watched by a policy, as far as the asker may know (Readable).

@@ -13,10 +13,24 @@ import (
 // Reader reads for one request: with it, the decisions of the request see the same spent quotas. The zero value is ready.
 type Reader struct {
 	Viewer  id.UserID // read as this user where the bot can't; empty: as the actor. Set where somebody only asks
+	Bounded bool      // read at most maxAsked events of the past: somebody only asks
 	Version int64     // names the quotas read, for a Charge
 
 	read  bool
 	spent policy.Spent
+	steps int // of histories read by somebody who only asks
+}
+
+// maxAsked bounds the events of the past that are read for somebody who only asks, about all people of the question.
+const maxAsked = 300
+
+// mayStep counts one event of the past, and reports whether the request may read it.
+func (w *Reader) mayStep() bool {
+	if w == nil || !w.Bounded {
+		return true
+	}
+	w.steps++
+	return w.steps <= maxAsked
 }
 
 // asks reports whether a user only wants to know: nothing is going to be sent.

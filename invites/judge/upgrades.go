@@ -37,7 +37,7 @@ func (s upgrades) look(ctx context.Context, r id.RoomID, types ...string) (*room
 	return snap, nil
 }
 
-// named returns the room that a tombstone names.
+// named returns the room in a tombstone.
 func named(snap *room.Snapshot) id.RoomID {
 	event, _ := snap.Event(room.Key{Type: room.TypeTombstone})
 	if event == nil {
@@ -46,7 +46,7 @@ func named(snap *room.Snapshot) id.RoomID {
 	return roomIn(exactjson.Text(event.Content, "replacement_room"))
 }
 
-// predecessor returns the room that a create event names.
+// predecessor returns the replaced room in a create event.
 func predecessor(snap *room.Snapshot) id.RoomID {
 	event, _ := snap.Event(room.Key{Type: room.TypeCreate})
 	if event == nil {
@@ -63,7 +63,7 @@ func roomIn(text string) id.RoomID {
 	return id.RoomID(text)
 }
 
-// successor returns the room that replaces a room, empty if none does, or if the bot does not see it. Events of a type count from there: the
+// successor returns the replacement of a room, empty if none does, or if the bot does not see it. Events of a type count from there: the
 // tombstone must take as much power as such an event does in the old room.
 func (s upgrades) successor(ctx context.Context, r id.RoomID, kind string) (id.RoomID, error) {
 	old, err := s.look(ctx, r, room.TypeTombstone, room.TypeCreate, room.TypePowerLevels)
@@ -86,7 +86,7 @@ func (s upgrades) successor(ctx context.Context, r id.RoomID, kind string) (id.R
 // maxUpgrades is how many upgrades of one room are followed.
 const maxUpgrades = 4
 
-// successors lists the rooms that have replaced a room, one after the other.
+// successors lists the replacements of a room, one after the other.
 func (s upgrades) successors(ctx context.Context, r id.RoomID, kind string) (list []id.RoomID, err error) {
 	for range maxUpgrades {
 		next, err := s.successor(ctx, r, kind)
@@ -99,7 +99,7 @@ func (s upgrades) successors(ctx context.Context, r id.RoomID, kind string) (lis
 	return list, nil
 }
 
-// replaced shows the room that the room in snap replaces. It is nil where there is none, or the bot does not see it.
+// replaced shows the room replaced by the room in snap. It is nil where there is none, or the bot does not see it.
 func (s upgrades) replaced(ctx context.Context, r id.RoomID, snap *room.Snapshot) (old id.RoomID, then *room.Snapshot, err error) {
 	if old = predecessor(snap); old == "" || old == r {
 		return "", nil, nil
@@ -117,7 +117,7 @@ func (s upgrades) replaced(ctx context.Context, r id.RoomID, snap *room.Snapshot
 	return old, then, nil
 }
 
-// carried reads the policies that govern a room without a policy event as long as it has none: those of the room that it replaces. So a
+// carried reads the policies in force for a room as long as it has no policy event: the policies of the replaced room. So a
 // policy does not end with an upgrade by which the homeserver does not copy it.
 func (s *Policies) carried(ctx context.Context, r id.RoomID, snap *room.Snapshot, depth int) (sources []policy.Source, err error) {
 	old, then, err := s.upgrades.replaced(ctx, r, snap)
@@ -139,7 +139,7 @@ func (s *Policies) carried(ctx context.Context, r id.RoomID, snap *room.Snapshot
 	return s.above(ctx, []id.RoomID{old}, s.self.Bot, sources)
 }
 
-// ReplacedBy returns the room that the tombstone of a room names, as a user sees the room; empty if none, or if the user does not see it.
+// ReplacedBy returns the room in the tombstone of a room, as a user sees the room; empty if none, or if the user does not see it.
 func (s *Reach) ReplacedBy(ctx context.Context, r id.RoomID, asker id.UserID) (id.RoomID, error) {
 	snap, err := s.homeserver.Snapshot(ctx, r, asker, []room.Key{{Type: room.TypeTombstone}}, false)
 	if errors.Is(err, invites.ErrNoView) {
@@ -151,7 +151,7 @@ func (s *Reach) ReplacedBy(ctx context.Context, r id.RoomID, asker id.UserID) (i
 	return named(snap), nil
 }
 
-// Current returns the room that has replaced a room that a policy names, or the room itself.
+// Current returns the replacement of a room named in a policy, or the room itself.
 func (s *Reach) Current(ctx context.Context, r id.RoomID) (id.RoomID, error) {
 	list, err := upgrades{s.homeserver, s.self}.successors(ctx, r, room.TypeTombstone)
 	if err != nil || len(list) == 0 {
@@ -160,7 +160,7 @@ func (s *Reach) Current(ctx context.Context, r id.RoomID) (id.RoomID, error) {
 	return list[len(list)-1], nil
 }
 
-// moved returns the space that has replaced a space, if it holds the room too and has a policy, else the space itself.
+// moved returns the replacement of a space, if it holds the room too and has a policy, else the space itself.
 func (s *Policies) moved(ctx context.Context, space, child id.RoomID, snap *room.Snapshot) (id.RoomID, *room.Snapshot, error) {
 	list, err := s.upgrades.successors(ctx, space, policy.EventType)
 	for _, next := range slices.Backward(list) {

@@ -161,8 +161,8 @@ func (h *watched) state(r id.RoomID, sender id.UserID, k room.Key, content any) 
 	switch {
 	case k.Type == policy.EventType:
 		h.written[event] = true
-	case k.Type == "m.space.child":
-		h.Claim(r, id.RoomID(k.StateKey))
+	case k.Type == "m.space.parent":
+		h.Claim(id.RoomID(k.StateKey), r)
 	case r == h.w.list:
 		h.rules[k] = raw
 	}

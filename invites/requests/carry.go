@@ -12,20 +12,20 @@ import (
 	"usher/room"
 )
 
-// codeCarried is the code of the audit row of a policy that was carried over to a new room.
+// codeCarried is the code of the audit row of a policy carried over to a new room.
 const codeCarried = "policy.carried"
 
-// Carried is how the policy of a replaced room came to the room that replaces it.
+// Carried is how the policy of a replaced room came to its replacement.
 type Carried struct {
-	From   id.RoomID   // room that has the policy; empty: no policy of a replaced room governs the room
+	From   id.RoomID   // room with the policy; empty: no policy of a replaced room governs the room
 	By     id.UserID   // sender of the policy event in the new room; empty: nobody may send it yet, and the old policy counts until somebody does
-	Admins []id.UserID // users by whose power the policy may be set, at most maxAdmins
+	Admins []id.UserID // users with the power to set the policy, at most maxAdmins
 }
 
 // maxAdmins bounds how many users are named.
 const maxAdmins = 10
 
-// CarryOver writes the policy of a replaced room into the room that replaces it, if its author may write it there: as the author where Usher
+// CarryOver writes the policy of a replaced room into its replacement, if its author may write it there: as the author where Usher
 // may act for them, else as the bot for the author, if it has the power too. Until then the old policy governs the new room as it is.
 func (s *Editor) CarryOver(ctx context.Context, command id.EventID, r id.RoomID) (c Carried, err error) {
 	p, err := s.Judge.Policies.Of(ctx, r, s.Self.Bot)
@@ -74,7 +74,7 @@ func (s *Editor) CarryOver(ctx context.Context, command id.EventID, r id.RoomID)
 	return c, err
 }
 
-// admins lists the users whom a room gives by name the power to set its policy.
+// admins lists the users with the power, by name in a room, to set its policy.
 func admins(snap *room.Snapshot, bot id.UserID) (list []id.UserID) {
 	needed, known := snap.NeededToSend(policy.EventType)
 	for _, user := range snap.Named() {

@@ -2,6 +2,7 @@ package requests
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -75,10 +76,19 @@ func (s *Requests) questions(req Request) []policy.Question {
 	return list
 }
 
+// MaxDryRun is about how many people one question may be: each may take many requests, and no quota bounds questions.
+const MaxDryRun = 20
+
+// ErrDryRun says that a question is about more than MaxDryRun people.
+var ErrDryRun = errors.New("requests: a question about too many people")
+
 // DryRun decides on each target without doing anything: !why and --dry-run show it, and Ask acts on it. It fails where the homeserver does
 // not answer.
 func (s *Requests) DryRun(ctx context.Context, req Request) ([]judge.Judgement, error) {
-	return s.Judge.Each(ctx, req.Room, s.questions(req), &judge.Reader{Viewer: req.Viewer})
+	if req.Action == room.Invite && len(req.Targets) > MaxDryRun {
+		return nil, ErrDryRun
+	}
+	return s.Judge.Each(ctx, req.Room, s.questions(req), &judge.Reader{Viewer: req.Viewer, Bounded: true})
 }
 
 // Ask decides on every target, records the rows with their audit in one commit, delivers the first few at once and queues the rest. It

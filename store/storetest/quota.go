@@ -130,4 +130,12 @@ func testSpaceChildren(t *testing.T, s Store) {
 	if got := must(s.SpaceChildren(ctx))(t); !slices.Equal(got, want) {
 		t.Errorf("got %v", got)
 	}
+	check(t, s.DeleteSpaceChild(ctx, "!a", "!s"))
+	if got := must(s.SpaceChildren(ctx))(t); !slices.Equal(got, want[1:]) {
+		t.Errorf("without !s: %v", got)
+	}
+	check(t, s.DeleteSpaceChild(ctx, "!a", ""))
+	if got := must(s.SpaceChildren(ctx))(t); !slices.Equal(got, want[2:]) {
+		t.Errorf("without those of !a: %v", got)
+	}
 }
