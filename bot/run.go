@@ -36,7 +36,7 @@ const (
 // build puts together a bot, for the time for which this process is the active one. Nothing runs yet.
 func (p *process) build(ctx context.Context) (*bot, error) {
 	b := &bot{
-		log: p.log, self: identity(p.cfg), store: loggedStore{stored{p.store}, p.metrics.Store(p.store), p.log}, metrics: p.metrics,
+		log: p.log, self: identity(p.cfg), store: loggedStore{p.store, p.metrics, p.log}, metrics: p.metrics,
 		client: p.client, pending: appservice.NewPending(), cards: appservice.NewCards(),
 	}
 	b.state = homeserver.NewState(b.client, homeserver.StateOptions{Creates: b.store, Log: b.log})
