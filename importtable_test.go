@@ -32,7 +32,7 @@ var mayImport = map[string][]string{
 	"store":      {"invites", "room", mautrix + "/id", "database/sql", "go.mau.fi/util/dbutil", "github.com/jackc/pgx/v5/...", "modernc.org/sqlite/..."},
 	"jobs":       {"invites", "loop", mautrix + "/id"},
 	"loop":       {},
-	"metrics":    {"invites", mautrix + "/id", "github.com/prometheus/client_golang/..."},
+	"metrics":    {"invites", "github.com/prometheus/client_golang/..."},
 
 	"encryption": {"exactjson", "invites", "loop", "store", mautrix, mautrix + "/...", zerolog},
 

@@ -36,7 +36,7 @@ func TestClockSetBackOverRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	b := &bot{log: zerolog.Nop(), store: loggedStore{stored: stored{db}}}
+	b := &bot{log: zerolog.Nop(), store: loggedStore{Store: db}}
 	now := time.Now()
 	row := func(request string, due time.Time) invites.Change {
 		return invites.Change{Request: request, Origin: invites.OriginCommand, Action: "invite", Room: "!r", Target: "@b:x", Status: invites.StatusOpen, CreatedAt: now, DueAt: due}

@@ -12,31 +12,56 @@ import (
 	"usher/store"
 )
 
-// stored is the store without logs and metrics.
-type stored struct{ *store.Store }
-
-// loggedStore is the store for the intake and the use cases: the calls of metrics.Store are measured, and the life of a row is logged. With
+// loggedStore is the store for the intake and the use cases: its frequent calls are timed and counted, and the life of a row is logged. With
 // the intake's lines, which pair transactions and events, the ids of event, room and row tell a story from arrival to act. It never logs
 // reasons, texts or links.
 type loggedStore struct {
-	stored
-	metrics.Store
-	log zerolog.Logger
+	*store.Store
+	metrics *metrics.Metrics
+	log     zerolog.Logger
+}
+
+func (l loggedStore) Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) (fresh []invites.Received, err error) {
+	done := l.metrics.Timed("receive")
+	defer func() { done(err) }()
+	return l.Store.Receive(ctx, events, members...)
+}
+
+func (l loggedStore) Received(ctx context.Context, event id.EventID) (ev invites.Received, err error) {
+	done := l.metrics.Timed("received")
+	defer func() { done(err) }()
+	return l.Store.Received(ctx, event)
+}
+
+func (l loggedStore) Quarantine(ctx context.Context, bad []invites.Undecodable) (err error) {
+	done := l.metrics.Timed("quarantine")
+	defer func() { done(err) }()
+	if err = l.Store.Quarantine(ctx, bad); err == nil {
+		l.metrics.Quarantined(len(bad))
+	}
+	return err
 }
 
 // Record logs decided rows.
-func (l loggedStore) Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, spend ...invites.Charge) ([]invites.Change, error) {
-	stored, err := l.Store.Record(ctx, rows, audit, spend...)
+func (l loggedStore) Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, spend ...invites.Charge) (stored []invites.Change, err error) {
+	done := l.metrics.Timed("record")
+	defer func() { done(err) }()
+	if stored, err = l.Store.Record(ctx, rows, audit, spend...); err != nil {
+		return nil, err
+	}
+	l.metrics.Decided(audit)
 	for _, row := range stored {
 		l.about(l.log.Info(), row).Stringer("actor", row.Actor).Stringer("performer", row.Performer).
 			Str("status", string(row.Status)).Str("code", row.Code).Msg("Decided")
 	}
-	return stored, err
+	return stored, nil
 }
 
 // Claim logs attempts.
-func (l loggedStore) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]invites.Change, error) {
-	claimed, err := l.Store.Claim(ctx, rows, now, lease)
+func (l loggedStore) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) (claimed []invites.Change, err error) {
+	done := l.metrics.Timed("claim")
+	defer func() { done(err) }()
+	claimed, err = l.Store.Claim(ctx, rows, now, lease)
 	for _, row := range claimed {
 		l.about(l.log.Debug(), row).Int("attempt", row.Attempt).Msg("Attempt")
 	}
@@ -44,8 +69,12 @@ func (l loggedStore) Claim(ctx context.Context, rows []int64, now time.Time, lea
 }
 
 // Settle logs outcomes.
-func (l loggedStore) Settle(ctx context.Context, settlements ...invites.Settlement) error {
-	err := l.Store.Settle(ctx, settlements...)
+func (l loggedStore) Settle(ctx context.Context, settlements ...invites.Settlement) (err error) {
+	done := l.metrics.Timed("settle")
+	defer func() { done(err) }()
+	if err = l.Store.Settle(ctx, settlements...); err == nil {
+		l.metrics.Settled(settlements)
+	}
 	for _, s := range settlements {
 		line := l.log.Info().Err(err).Int64("invitation", s.ID).Int("attempt", s.Attempt).Str("status", string(s.Status)).Str("code", s.Code)
 		if s.Status == invites.StatusOpen {
@@ -57,8 +86,10 @@ func (l loggedStore) Settle(ctx context.Context, settlements ...invites.Settleme
 }
 
 // Handled logs ended events.
-func (l loggedStore) Handled(ctx context.Context, event id.EventID) error {
-	err := l.Store.Handled(ctx, event)
+func (l loggedStore) Handled(ctx context.Context, event id.EventID) (err error) {
+	done := l.metrics.Timed("handled")
+	defer func() { done(err) }()
+	err = l.Store.Handled(ctx, event)
 	l.log.Debug().Err(err).Stringer("event", event).Msg("Handled")
 	return err
 }

@@ -22,7 +22,7 @@ func TestStoreWatched(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	m := metrics.New("test", clock{})
-	port := loggedStore{stored{db}, m.Store(db), zerolog.New(io.Discard)}
+	port := loggedStore{db, m, zerolog.New(io.Discard)}
 	rows, err := port.Record(t.Context(), []invites.Change{{Command: "$c", Target: "@a:b", Status: invites.StatusOpen}}, []invites.Audit{{Kind: "decision", Verdict: "allow"}})
 	if err != nil {
 		t.Fatal(err)
@@ -37,5 +37,10 @@ func TestStoreWatched(t *testing.T) {
 	m.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
 	if !strings.Contains(w.Body.String(), `usher_deliveries_total{code="done",outcome="done"} 1`) {
 		t.Error(w.Body.String())
+	}
+	for _, operation := range []string{"record", "claim", "settle"} {
+		if !strings.Contains(w.Body.String(), `usher_store_seconds_count{operation="`+operation+`"} 1`) {
+			t.Errorf("%s is not timed", operation)
+		}
 	}
 }

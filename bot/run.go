@@ -36,7 +36,7 @@ const (
 // build puts together a bot, for the time for which this process is the active one. Nothing runs yet.
 func (p *process) build(ctx context.Context) (*bot, error) {
 	b := &bot{
-		log: p.log, self: identity(p.cfg), store: loggedStore{stored{p.store}, p.metrics.Store(p.store), p.log}, metrics: p.metrics,
+		log: p.log, self: identity(p.cfg), store: loggedStore{p.store, p.metrics, p.log}, metrics: p.metrics,
 		client: p.client, pending: appservice.NewPending(), cards: appservice.NewCards(),
 	}
 	b.state = homeserver.NewState(b.client, homeserver.StateOptions{Creates: b.store, Log: b.log})
@@ -67,7 +67,7 @@ func (b *bot) openDevice(ctx context.Context, cfg *config.Config, version string
 	b.device, err = encryption.New(ctx, encryption.Options{
 		Homeserver: cfg.Homeserver.Address, Bot: b.self.Bot, Token: cfg.Appservice.ASToken.Reveal(), UserAgent: "usher/" + version,
 		PickleKey: cfg.Encryption.PickleKey.Reveal(), RecoveryKey: cfg.Encryption.RecoveryKey.Reveal(),
-		SignedOnly: cfg.Encryption.ShareKeysWith == config.ShareSigned, History: cfg.Encryption.HistorySharing,
+		SignedOnly: cfg.Encryption.ShareKeysWith == config.ShareSigned, Verify: cfg.Encryption.Commands == config.CommandsVerified, History: cfg.Encryption.HistorySharing,
 		Keys: keys, Rooms: b.state, Log: b.log, Now: time.Now, Arrived: func(r id.RoomID) { b.chat.KeysArrived(r) },
 	})
 	return err
@@ -112,8 +112,9 @@ func identity(cfg *config.Config) invites.Identity {
 
 func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 	return &commands.Runner{
-		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self}, UseCases: b.domain.useCases(), Age: commands.Age{Max: cfg.Commands.MaxAge}, Version: version,
-		Names: []string{cfg.Appservice.Bot.Displayname}, People: homeserver.People{Client: b.client}, Inbox: b.store,
+		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self}, UseCases: b.domain.useCases(), Version: version,
+		Conditions: commands.Conditions{Age: commands.Age{Max: cfg.Commands.MaxAge}, Protected: b.protected(cfg)},
+		Names:      []string{cfg.Appservice.Bot.Displayname}, People: homeserver.People{Client: b.client}, Inbox: b.store,
 		Level: func(user id.UserID) commands.Level {
 			switch cfg.Permissions.Level(user.String()) {
 			case config.LevelUser:
@@ -131,6 +132,21 @@ func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 			b.log.Warn().Err(err).Stringer("room", r).Msg("Descriptions of commands not updated")
 		}),
 	}
+}
+
+// protected returns the least protection of commands in encrypted rooms.
+func (b *bot) protected(cfg *config.Config) commands.Protected {
+	if b.device == nil {
+		return commands.Protected{}
+	}
+	least := invites.Encrypted
+	switch cfg.Encryption.Commands {
+	case config.CommandsAny:
+		least = invites.Plain
+	case config.CommandsVerified:
+		least = invites.Verified
+	}
+	return commands.Protected{Least: least, Rooms: b.device}
 }
 
 // roomState is the homeserver as the advertiser of commands sees it.

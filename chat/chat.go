@@ -40,6 +40,7 @@ type Homeserver interface {
 	Annotations
 	AccountData
 	Occupancy
+	OwnInvitations
 	Invitees
 }
 
@@ -103,6 +104,7 @@ type Chat struct {
 	Status  *StatusMessages
 	Cards   *CardDesk
 	Members *Memberships
+	Invited *Invited
 	Rooms   *Rooms
 	Direct  *DirectChats
 	History *HistorySharing // nil: encryption is off
@@ -154,19 +156,24 @@ func New(o Options) *Chat {
 		cards: c.Cards, rooms: c.Rooms, log: o.Log, joins: newJoinLimit(),
 		checking: map[id.RoomID]bool{}, moving: map[string]chan error{},
 	}
+	c.Invited = &Invited{source: o.Homeserver, members: c.Members, log: o.Log, hurry: make(chan struct{}, 1), open: map[id.RoomID]*standing{}}
 	c.handler = &Handler{
 		ender: end, inbox: o.Stores.Inbox, token: o.Homeserver, bot: o.Self.Bot, runner: o.Runner, limits: limits, encrypted: encrypted,
 		replies: replies, status: c.Status, cards: c.Cards, members: c.Members, rooms: c.Rooms, log: o.Log,
 	}
-	o.Runner.Chat, o.Runner.Limit = forCommands{c.Direct, c.Cards}, limits.MayCommand
+	o.Runner.Chat, o.Runner.Limit = forCommands{c.Direct, c.Cards, c.Invited}, limits.MayCommand
 	return c
 }
 
 // forCommands implements commands.Chat.
 type forCommands struct {
-	direct *DirectChats
-	cards  *CardDesk
+	direct  *DirectChats
+	cards   *CardDesk
+	invited *Invited
 }
+
+// Retry implements commands.Chat.
+func (c forCommands) Retry(r id.RoomID) bool { return c.invited.Retry(r) }
 
 // Direct implements commands.Chat.
 func (c forCommands) Direct(r id.RoomID) bool { return c.direct.has(r) }
@@ -190,6 +197,7 @@ func (c *Chat) Run(ctx context.Context) {
 	parts.Go(func() { c.Rooms.dropStrangers(ctx) })
 	parts.Go(func() { c.Feed.Run(ctx) })
 	parts.Go(func() { c.Lanes.Run(ctx, c.handler) })
+	parts.Go(func() { c.Invited.Run(ctx) })
 	parts.Wait()
 }
 

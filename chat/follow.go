@@ -45,7 +45,10 @@ func (m *Memberships) follow(ctx context.Context, ev invites.Received) error {
 		Action: room.Join, Room: successor, Via: []string{ev.Sender.Homeserver()}, Performer: m.self.Bot, Target: m.self.Bot,
 		Reason: following + ev.Room.String(),
 	})
-	return invites.UnlessRefused(err)
+	if time.Since(ev.ReceivedAt) > joinPatience {
+		err = invites.UnlessRefused(err)
+	}
+	return err
 }
 
 // mayStay checks whether the room from a tombstone replaces the old room: its create event must name the old room as its predecessor

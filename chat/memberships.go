@@ -77,6 +77,10 @@ func stays(raw []byte) bool {
 	return exactjson.Text(raw, "unsigned", "prev_content", "membership") == "join"
 }
 
+// joinPatience is how long the event of an invitation, or of an upgrade, is handled again after a refusal: a homeserver may learn only in a
+// moment that it is to let the bot in.
+const joinPatience = 30 * time.Second
+
 // invited accepts an invitation by a user with permission, and declines others.
 func (m *Memberships) invited(ctx context.Context, ev invites.Received, direct bool) error {
 	log := m.log.With().Stringer("room", ev.Room).Stringer("sender", ev.Sender).Logger()
@@ -94,9 +98,9 @@ func (m *Memberships) invited(ctx context.Context, ev invites.Received, direct b
 		}
 	}
 	err := m.move(ctx, room.Join, ev.Room, []string{ev.Sender.Homeserver()})
-	if invites.Refused(err) {
-		log.Warn().Err(err).Msg("Invitation not accepted")
-		return nil
+	if invites.Refused(err) && time.Since(ev.ReceivedAt) > joinPatience {
+		log.Warn().Err(err).Msg("Invitation not accepted: the homeserver is asked now and then")
+		return nil // Invited has it
 	} else if err != nil {
 		return err
 	}

@@ -42,12 +42,29 @@ type Runner struct {
 	Inbox      Inbox  // nil: no edit runs
 	Version    string
 	Advertiser *Advertiser // nil: none
-	Age        Age
-	Drawing    sync.Mutex // a large picture takes some 20 MB: one at a time
+	Conditions
+	Drawing sync.Mutex // a large picture takes some 20 MB: one at a time
 
 	indexed   *index // see the method index
 	built     sync.Once
 	directory directory
+}
+
+// Conditions are the conditions on a command, besides its sender's.
+type Conditions struct {
+	Age       Age
+	Protected Protected
+}
+
+// Protected is the least protection of commands in encrypted rooms.
+type Protected struct {
+	Least invites.Protection
+	Rooms EncryptedRooms // nil: encryption is off, and each command counts
+}
+
+// EncryptedRooms tells which rooms are encrypted.
+type EncryptedRooms interface {
+	Encrypted(ctx context.Context, r id.RoomID) (bool, error)
 }
 
 // Age tells which commands are too old to be run: people do not expect an old command to be carried out all at once.
@@ -84,6 +101,7 @@ type UseCases struct {
 // Chat is the commands' port to rooms.
 type Chat interface {
 	Direct(id.RoomID) bool                           // whether a room is a direct chat with the bot
+	Retry(id.RoomID) bool                            // has the bot ask to join again; false: it has no open invitation there
 	Voted(ctx context.Context, b cards.Ballot) error // shows the result of a vote on its card and carries it out
 }
 
@@ -164,6 +182,9 @@ func (r *Runner) Dispatch(ctx context.Context, ev invites.Received) (Message, Re
 	if refused {
 		return m, reply, nil
 	}
+	if reply, refused, err = r.Protected.refuse(ctx, ev); refused || err != nil {
+		return m, reply, err
+	}
 	err = c.prepare(ctx, g)
 	switch {
 	case err == nil && c.help:
@@ -221,7 +242,7 @@ func change(action room.ActionType) func(context.Context, *Call) (Reply, error) 
 		if err != nil {
 			return Reply{}, err
 		}
-		return Outcome(rows, c.Clock.Now()), nil
+		return c.retried(Outcome(rows, c.Clock.Now()), rows), nil
 	}
 }
 
@@ -256,6 +277,24 @@ func (c *Call) refuse() (reply Reply, refused bool) {
 		return Reply{}, false
 	}
 	return reply, true
+}
+
+// refuse answers a command with too little protection for its room: a homeserver could have invented it.
+func (p Protected) refuse(ctx context.Context, ev invites.Received) (reply Reply, refused bool, err error) {
+	if p.Rooms == nil || ev.Protection >= p.Least {
+		return reply, false, nil
+	}
+	encrypted, err := p.Rooms.Encrypted(ctx, ev.Room)
+	if err != nil || !encrypted {
+		return reply, false, err
+	}
+	reply.Mention = true
+	if ev.Protection == invites.Plain {
+		reply.Text.Say("refuse.plain").Reason("not_encrypted")
+	} else {
+		reply.Text.Say("refuse.unverified").Reason("not_verified")
+	}
+	return reply, true, nil
 }
 
 // unknown answers an unknown command. Other bots share the prefix: behind the prefix alone, only a near miss gets an answer.

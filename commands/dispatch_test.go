@@ -51,7 +51,7 @@ func newRunnerOver(t *testing.T, hs *invitestest.Homeserver, through invitestest
 		UseCases: UseCases{
 			Requests: domain.Requests, Policies: domain.Editor, Ledger: domain.Ledger, Cards: domain.Cards, Judge: domain.Judge, Clock: clock,
 		},
-		Version: "v1", Age: Age{Max: 10 * time.Minute},
+		Version: "v1", Conditions: Conditions{Age: Age{Max: 10 * time.Minute}},
 		Names: []string{"Usher"},
 		Level: func(u id.UserID) Level {
 			return map[id.UserID]Level{admin: Operator, "@eve:there": Nobody}[u] + levelOf(u)
@@ -65,6 +65,8 @@ func newRunnerOver(t *testing.T, hs *invitestest.Homeserver, through invitestest
 type chat struct{}
 
 func (chat) Direct(r id.RoomID) bool { return r == "!direct:here" }
+
+func (chat) Retry(id.RoomID) bool { return true }
 
 func (chat) Voted(context.Context, cards.Ballot) error { return nil }
 
@@ -332,5 +334,54 @@ func TestAliasOfSilentServer(t *testing.T) {
 		if got := reply.Text.String(); !strings.Contains(got, server+" does not answer") {
 			t.Errorf("%s: %q", text, got)
 		}
+	}
+}
+
+// secretRooms are encrypted rooms.
+type secretRooms map[id.RoomID]bool
+
+func (s secretRooms) Encrypted(_ context.Context, r id.RoomID) (bool, error) {
+	if encrypted, known := s[r]; known {
+		return encrypted, nil
+	}
+	return false, invites.ErrNoView
+}
+
+// TestProtectedCommands: in an encrypted room, a command with too little protection is not run, and its sender learns why. Chat, and users
+// without permission, get no such answer.
+func TestProtectedCommands(t *testing.T) {
+	for _, c := range []struct {
+		least, has invites.Protection
+		encrypted  bool
+		code       string // of the refusal; empty: it runs
+	}{
+		{invites.Plain, invites.Plain, true, ""},
+		{invites.Encrypted, invites.Plain, true, "not_encrypted"},
+		{invites.Encrypted, invites.Plain, false, ""},
+		{invites.Encrypted, invites.Encrypted, true, ""},
+		{invites.Verified, invites.Plain, true, "not_encrypted"},
+		{invites.Verified, invites.Encrypted, true, "not_verified"},
+		{invites.Verified, invites.Encrypted, false, ""},
+		{invites.Verified, invites.Verified, true, ""},
+	} {
+		d, hs := newRunner(t)
+		d.Protected = Protected{Least: c.least, Rooms: secretRooms{lobby: c.encrypted}}
+		protected := func(ev *invites.Received) { ev.Protection = c.has }
+		_, reply := say(t, d, lobby, alice, "!invite @bob:here", protected)
+		if runs := reply.React == "✅"; runs != (c.code == "") || !strings.Contains(reply.Text.String(), c.code) {
+			t.Errorf("%+v: %+v", c, reply)
+		}
+		if acted := len(hs.Acts()) > 0; acted != (c.code == "") {
+			t.Errorf("%+v: acted %v", c, acted)
+		}
+		if _, reply := say(t, d, lobby, alice, "good morning", protected); !reply.Empty() {
+			t.Errorf("chat is answered: %+v", reply)
+		}
+	}
+	d, _ := newRunner(t)
+	d.Protected = Protected{Least: invites.Encrypted, Rooms: secretRooms{}}
+	ev := invites.Received{Event: "$1", Room: lobby, Sender: alice, Type: "m.room.message", Raw: json.RawMessage(`{"content":{"msgtype":"m.text","body":"!invite @bob:here"}}`)}
+	if _, _, err := d.Dispatch(t.Context(), ev); !errors.Is(err, invites.ErrNoView) {
+		t.Errorf("a room of unknown encryption: %v", err)
 	}
 }

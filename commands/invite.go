@@ -10,6 +10,7 @@ import (
 
 	"usher/invites"
 	"usher/invites/requests"
+	"usher/policy"
 	"usher/room"
 )
 
@@ -34,6 +35,17 @@ func whichRoom(ctx context.Context, c *Call, in id.RoomID) error {
 		return err
 	}
 	return fault(room.Say("room.replaced", "here", in, "next", next))
+}
+
+// retried has the bot ask again to join a room to which it is invited already, if the command invites the bot there.
+func (c *Call) retried(reply Reply, rows []invites.Change) Reply {
+	for _, row := range rows {
+		if row.Target == c.Self.Bot && row.Code == string(policy.CodeAlready) && c.Chat.Retry(row.Room) {
+			reply.Text.Line()
+			reply.Text.Say("invite.again")
+		}
+	}
+	return reply
 }
 
 // judge words the decisions on a request, and does nothing.

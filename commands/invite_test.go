@@ -23,3 +23,14 @@ func TestReplacedRoom(t *testing.T) {
 		t.Errorf("no room replaces it: %s", reply.Text.String())
 	}
 }
+
+// TestInviteTheBotAgain: the bot asks again to join a room to which it is invited already.
+func TestInviteTheBotAgain(t *testing.T) {
+	d, hs := newRunner(t)
+	hs.Create("!far:here", "11", alice)
+	hs.Member("!far:here", "@usher:here", "invite")
+	_, reply := say(t, d, lobby, alice, "!invite @usher:here !far:here")
+	if got := reply.Text.String(); !strings.Contains(got, "(invite.already)") || !strings.Contains(got, "I ask the homeserver again") {
+		t.Errorf("answered %q", got)
+	}
+}

@@ -105,8 +105,16 @@ type Encryption struct {
 	DatabaseURI    Secret        `yaml:"database_uri"`    // database of keys, of the same type as Database; empty: beside it
 	ShareKeysWith  string        `yaml:"share_keys_with"` // ShareAll or ShareSigned
 	WaitForKeys    time.Duration `yaml:"wait_for_keys"`   // the longest wait of an encrypted event for its key
+	Commands       string        `yaml:"commands"`        // CommandsAny, CommandsEncrypted or CommandsVerified
 	HistorySharing bool          `yaml:"history_sharing"` // invited people get the keys of earlier messages (MSC4268)
 }
+
+// Values of Commands: commands in encrypted rooms that are carried out.
+const (
+	CommandsAny       = "any"       // all, also plain ones
+	CommandsEncrypted = "encrypted" // encrypted ones
+	CommandsVerified  = "verified"  // encrypted ones from devices signed by the cross-signing identity of their owner
+)
 
 // Values of ShareKeysWith: devices that get the keys of the bot's messages.
 const (
@@ -170,7 +178,7 @@ func Default() *Config {
 		Puppet:          Puppet{ID: "usher-puppet"},
 		Commands:        Commands{Prefix: "!", MaxAge: 10 * time.Minute, PerMinute: 30, AnswersPerMinute: 60},
 		Database:        Database{Type: TypeSQLite, URI: "file:usher.db", MaxOpenConns: 8, MaxIdleConns: 2, KeepRefused: 30 * 24 * time.Hour, KeepAudit: 365 * 24 * time.Hour},
-		Encryption:      Encryption{Enabled: true, ShareKeysWith: ShareAll, WaitForKeys: 10 * time.Minute},
+		Encryption:      Encryption{Enabled: true, ShareKeysWith: ShareAll, WaitForKeys: 10 * time.Minute, Commands: CommandsEncrypted},
 		Delivery:        Delivery{AtOnce: 5, Workers: 16, GiveUpAfter: 24 * time.Hour},
 		ShutdownTimeout: 10 * time.Second,
 		Metrics:         Metrics{Listen: "127.0.0.1:9339"},

@@ -81,7 +81,7 @@ puppet:
 commands: {prefix: "?", max_age: 1h, per_minute: 5, answers_per_minute: 0, advertise: true}
 permissions: {"*": user, "@a:b": operator}
 database: {type: postgres, uri: "postgres://u:p@h/d", max_open_conns: 20, max_idle_conns: 5, keep_refused: 168h, keep_audit: 169h}
-encryption: {enabled: false, pickle_key: kkkkkkkkkkkkkkkkkkkkkkkk, recovery_key: r, database_uri: "postgres://u:p@h/k", share_keys_with: cross-signed, wait_for_keys: 1m, history_sharing: true}
+encryption: {enabled: false, pickle_key: kkkkkkkkkkkkkkkkkkkkkkkk, recovery_key: r, database_uri: "postgres://u:p@h/k", share_keys_with: cross-signed, wait_for_keys: 1m, commands: verified, history_sharing: true}
 delivery: {at_once: 1, workers: 2, give_up_after: 48h}
 shutdown_timeout: 20s
 metrics: {enabled: true, listen: "[::1]:1", pprof: true}
@@ -103,7 +103,7 @@ logging:
 		Commands:        Commands{"?", time.Hour, 5, 0, true},
 		Permissions:     Permissions{"*": LevelUser, "@a:b": LevelOperator},
 		Database:        Database{"postgres", "postgres://u:p@h/d", 20, 5, 168 * time.Hour, 169 * time.Hour},
-		Encryption:      Encryption{false, "kkkkkkkkkkkkkkkkkkkkkkkk", "r", "postgres://u:p@h/k", ShareSigned, time.Minute, true},
+		Encryption:      Encryption{false, "kkkkkkkkkkkkkkkkkkkkkkkk", "r", "postgres://u:p@h/k", ShareSigned, time.Minute, CommandsVerified, true},
 		Delivery:        Delivery{1, 2, 48 * time.Hour},
 		ShutdownTimeout: 20 * time.Second,
 		Metrics:         Metrics{true, "[::1]:1", true},
@@ -148,6 +148,7 @@ func TestFaults(t *testing.T) {
 		{"float for number", "", "delivery: {workers: 1.5}\n", []string{`9 delivery.workers "1.5" is not what belongs here`}},
 		{"key database of another type", "", "encryption: {database_uri: 'postgres://h/d'}\n", []string{"9 encryption.database_uri is no database of database.type"}},
 		{"key database is the other one", "", "encryption: {database_uri: 'file:usher.db'}\n", []string{"9 encryption.database_uri is database.uri as well"}},
+		{"unknown protection", "", "encryption: {commands: some}\n", []string{`9 encryption.commands "some" is not known`}},
 		{"unknown audience", "", "encryption: {share_keys_with: some}\n", []string{`9 encryption.share_keys_with "some" is not known`}},
 		{"huge number", "", "delivery: {workers: 99999999999999999999}\n", []string{`9 delivery.workers "99999999999999999999" is not what belongs here`}},
 		{"number out of range", "", "delivery: {workers: 0}\n", []string{"9 delivery.workers 0 is out of range"}},

@@ -12,6 +12,7 @@ func (k checker) checkEncryption(c *Config) {
 	}
 	k.checkToken("encryption.pickle_key", e.PickleKey)
 	k.checkWord("encryption.share_keys_with", e.ShareKeysWith, ShareAll, ShareSigned)
+	k.checkWord("encryption.commands", e.Commands, CommandsAny, CommandsEncrypted, CommandsVerified)
 	k.checkLength("encryption.wait_for_keys", e.WaitForKeys, 0, 24*time.Hour)
 	uri, main := e.DatabaseURI.Reveal(), c.Database.URI.Reveal()
 	isURL := strings.HasPrefix(uri, "postgres://") || strings.HasPrefix(uri, "postgresql://")

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"strings"
 	"testing"
 
 	"maunium.net/go/mautrix/id"
@@ -54,6 +55,33 @@ func TestEncryptedInvite(t *testing.T) {
 			s.guest.Join(s.room)
 			s.owner.AwaitMember(s.room, s.guest.ID, "join")
 			s.refused(t, s.guest, s.room, "!invite", "Usage")
+			s.allSecret(t, s.room)
+		})
+	}
+}
+
+// TestEncryptedProtection: in an encrypted room, an unencrypted command is not carried out, and where the operator wants verified devices, neither is one
+// from an unsigned device. The sender learns why.
+func TestEncryptedProtection(t *testing.T) {
+	for _, commands := range []string{"any", "encrypted", "verified"} {
+		t.Run(commands, func(t *testing.T) {
+			s := newStageOf(t, harness.Options{Puppet: true, Encrypted: true, Set: map[string]any{"encryption.commands": commands}})
+			s.settled(s.owner, s.room)
+			forged := s.owner.SayPlain(s.room, "!invite "+string(s.guest.ID))
+			if commands == "any" {
+				s.owner.AwaitReaction(forged, s.Usher.Bot, done)
+				return
+			}
+			if reply := s.owner.AwaitReply(forged, s.Usher.Bot); !strings.Contains(reply.Field("body"), "not_encrypted") {
+				t.Errorf("the reply is %s", reply.Content)
+			}
+			if n := s.acts(s.room); n != 0 {
+				t.Error("an unencrypted command was carried out")
+			}
+			if commands == "verified" {
+				s.refused(t, s.owner.Again(), s.room, "!invite "+string(s.guest.ID), "not_verified")
+			}
+			s.succeeds(s.owner, s.room, "!invite "+string(s.guest.ID))
 			s.allSecret(t, s.room)
 		})
 	}

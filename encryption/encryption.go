@@ -64,6 +64,7 @@ type Options struct {
 	PickleKey   string    // encrypts the keys in the database
 	RecoveryKey string    // of the bot's cross-signing identity; empty: derived from PickleKey
 	SignedOnly  bool      // send keys to cross-signed devices only
+	Verify      bool      // look up the devices of senders, to tell events of verified devices
 	History     bool      // mark sent keys as fit for sharing with later members, and have ShareHistory share (MSC4268)
 	UserAgent   string
 	Keys        *store.Keys

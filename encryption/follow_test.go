@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"usher/store/pgtest"
 
 	"maunium.net/go/mautrix/crypto"
 	"maunium.net/go/mautrix/event"
@@ -178,8 +181,18 @@ func TestWithheldNotices(t *testing.T) {
 // TestKeysOfStrangers: keys and Olm sessions of users who share no room with the bot are bounded, and go after a time. Keys of a member
 // whose event was read stay.
 func TestKeysOfStrangers(t *testing.T) {
+	t.Run("sqlite", func(t *testing.T) { testKeysOfStrangers(t, nil) })
+	t.Run("postgres", func(t *testing.T) {
+		pg, err := pgtest.Start()
+		pgtest.Need(t, err)
+		t.Cleanup(func() { _ = pg.Stop() })
+		testKeysOfStrangers(t, onPostgres(t, pg.Database(t)))
+	})
+}
+
+func testKeysOfStrangers(t *testing.T, change func(*Options)) {
 	s := newStub(t)
-	d, came, _ := newDevice(t, s, &fakeRooms{}, t.TempDir(), nil)
+	d, came, _ := newDevice(t, s, &fakeRooms{}, t.TempDir(), change)
 	member := newPerson(t, s, alice)
 	ev := member.say("hello", bot)
 	await(t, came)
@@ -242,6 +255,53 @@ func TestOneTimeKeysClaimed(t *testing.T) {
 		}
 		if opened, err := d.Open(t.Context(), ev); err != nil || text(opened) != "hello" {
 			t.Errorf("%s: got %q, %v", user, text(opened), err)
+		}
+	}
+}
+
+// TestOneTimeKeysStay: an answer of /sync without the number of one-time keys does not have the account make keys until it forgets the
+// first ones.
+func TestOneTimeKeysStay(t *testing.T) {
+	s := newStub(t)
+	s.countless = true
+	var late atomic.Int64
+	d, came, _ := newDevice(t, s, &fakeRooms{}, t.TempDir(), func(o *Options) {
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(late.Load())) }
+	})
+	device := d.session.fetch.client.DeviceID
+	a := newPerson(t, s, alice)
+	for range 5 {
+		late.Add(int64(2 * refillPause))
+		ev := a.say("hello", bot)
+		for await(t, came) != secret {
+		}
+		if _, err := d.Open(t.Context(), ev); err != nil {
+			t.Error(err)
+		}
+	}
+	s.mu.Lock()
+	n := len(s.oneTime[bot][device])
+	s.mu.Unlock()
+	if n < minOneTimeKeys-1 || n > minOneTimeKeys+1 {
+		t.Errorf("%d one-time keys", n)
+	}
+	late.Add(int64(2 * refillPause))
+	s.mu.Lock()
+	for name := range s.oneTime[bot][device] {
+		if len(s.oneTime[bot][device]) > 10 {
+			delete(s.oneTime[bot][device], name) // claimed
+		}
+	}
+	s.mu.Unlock()
+	s.put(garbage(d, mallory))
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		s.mu.Lock()
+		n := len(s.oneTime[bot][device])
+		s.mu.Unlock()
+		if n == minOneTimeKeys {
+			return
+		} else if time.Now().After(end) {
+			t.Fatalf("%d one-time keys after a refill", n)
 		}
 	}
 }

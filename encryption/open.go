@@ -9,6 +9,7 @@ import (
 	"maunium.net/go/mautrix/crypto"
 	"maunium.net/go/mautrix/crypto/olm"
 	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
 
 	"usher/exactjson"
 	"usher/invites"
@@ -37,6 +38,9 @@ func (d *Device) Open(ctx context.Context, ev invites.Received) (invites.Receive
 	if err := d.intake.meet(ctx, ev.Sender); err != nil {
 		return ev, err
 	}
+	if ev.Protection, err = d.protection(ctx, ev, sealed.Content.AsEncrypted().SessionID); err != nil {
+		return ev, err
+	}
 	ev.Type = clear.Type.Type
 	ev.Raw, err = json.Marshal(map[string]any{"type": clear.Type.Type, "content": clear.Content.VeryRaw})
 	return ev, err
@@ -59,6 +63,40 @@ func (s *session) decrypt(ctx context.Context, ev invites.Received, sealed *even
 		return nil, fmt.Errorf("%w: %w", invites.ErrUnreadable, err)
 	}
 	return clear, s.checkSender(ctx, ev, sealed.Content.AsEncrypted().SessionID)
+}
+
+// protection returns the protection of a decrypted event. If verified devices are asked for, it first looks for changes of the sender's
+// devices.
+func (d *Device) protection(ctx context.Context, ev invites.Received, megolm id.SessionID) (invites.Protection, error) {
+	if !d.o.Verify {
+		return invites.Encrypted, nil
+	}
+	if err := d.sharer.lookUp(ctx, ev.Room, ev.Sender); err != nil {
+		return invites.Plain, err
+	}
+	protection := invites.Encrypted
+	err := d.step(ctx, &offline{room: ev.Room}, func(ctx context.Context, s *session) error {
+		key, err := s.keys.GetGroupSession(ctx, ev.Room, megolm)
+		if err != nil || key == nil {
+			return err
+		}
+		device, err := s.keys.FindDeviceByKey(ctx, ev.Sender, key.SenderKey)
+		if err != nil || device == nil || device.SigningKey != key.SigningKey {
+			return err
+		}
+		trust, err := s.machine.ResolveTrustContext(ctx, device)
+		if trust >= id.TrustStateCrossSignedTOFU {
+			protection = invites.Verified
+		}
+		return errors.Join(err, s.keys.takeFault())
+	})
+	return protection, err
+}
+
+// Encrypted reports whether a room is encrypted, or was once.
+func (d *Device) Encrypted(ctx context.Context, r id.RoomID) (bool, error) {
+	settings, err := d.rooms.settings(ctx, r)
+	return settings != nil, err
 }
 
 // parse turns an event of the inbox into an event of the library. Sender, room and id are from the inbox.

@@ -35,11 +35,23 @@ type keyUpload struct {
 // the one-time keys, so nobody can keep others from the device by claiming all keys. After a failure it is tried again with a later
 // answer of /sync.
 func (d *intake) refill(ctx context.Context, b *batch) error {
+	s, err := d.currentSession(ctx)
+	if err != nil {
+		return err
+	}
+	low := b.oneTime < minOneTimeKeys && d.o.Now().Sub(s.refilled) >= refillPause
+	if low {
+		// An answer of /sync may lack the number. With more than 100 keys the account would forget the oldest.
+		resp, err := s.fetch.client.UploadKeys(ctx, &mautrix.ReqUploadKeys{})
+		if err != nil {
+			d.log.Err(cause(err)).Msg("one-time keys could not be counted")
+			return ctx.Err()
+		}
+		b.oneTime = resp.OneTimeKeyCounts.SignedCurve25519
+	}
 	var upload keyUpload
-	var s *session
-	err := d.step(ctx, &offline{}, func(ctx context.Context, current *session) (err error) {
-		s = current
-		upload, err = s.generate(ctx, b, d.o.Now())
+	err = d.step(ctx, &offline{}, func(ctx context.Context, current *session) (err error) {
+		upload, err = current.generate(ctx, b, low, d.o.Now())
 		return err
 	})
 	if err != nil || len(upload.OneTime)+len(upload.Fallback) == 0 {
@@ -58,14 +70,16 @@ func (d *intake) refill(ctx context.Context, b *batch) error {
 
 // generate makes the missing keys, and returns all keys not uploaded yet. They are saved first: an upload may arrive though
 // its answer does not.
-func (s *session) generate(ctx context.Context, b *batch, now time.Time) (upload keyUpload, err error) {
+func (s *session) generate(ctx context.Context, b *batch, low bool, now time.Time) (upload keyUpload, err error) {
 	account := s.machine.GetAccount()
-	if missing := minOneTimeKeys - b.oneTime; missing > 0 && now.Sub(s.refilled) >= refillPause {
+	if low {
 		s.refilled = now
-		if err := account.Internal.GenOneTimeKeys(uint(missing)); err != nil {
-			return upload, err
+		keys, err := account.Internal.OneTimeKeys() // not uploaded yet
+		if missing := minOneTimeKeys - b.oneTime - len(keys); err == nil && missing > 0 {
+			if err = account.Internal.GenOneTimeKeys(uint(missing)); err == nil {
+				keys, err = account.Internal.OneTimeKeys()
+			}
 		}
-		keys, err := account.Internal.OneTimeKeys()
 		if err != nil {
 			return upload, err
 		}

@@ -28,6 +28,7 @@ type rooms struct {
 	mu        sync.Mutex
 	encrypted map[id.RoomID]json.RawMessage // content of m.room.encryption; a room in here is never taken for a plain room again
 	outbound  map[id.RoomID]*outbound
+	lookedUp  map[id.UserID]time.Time // when the devices of a user were looked up
 }
 
 // machineRooms is rooms for the library's machine.
@@ -236,11 +237,28 @@ func (s *rooms) GetHistoryVisibility(_ context.Context, r id.RoomID) (*event.His
 func (s *rooms) devicesChanged(users []id.UserID, except id.RoomID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, user := range users {
+		delete(s.lookedUp, user)
+	}
 	for r, o := range s.outbound {
 		if r != except && slices.ContainsFunc(users, func(user id.UserID) bool { return o.holders[user] }) {
 			o.stale = true
 		}
 	}
+}
+
+// startLookUp reports whether the devices of a user have to be looked up, and notes the look-up.
+func (s *rooms) startLookUp(user id.UserID, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Before(s.lookedUp[user].Add(lookUpPause)) {
+		return false
+	}
+	if s.lookedUp == nil || len(s.lookedUp) >= maxMet {
+		s.lookedUp = map[id.UserID]time.Time{}
+	}
+	s.lookedUp[user] = now
+	return true
 }
 
 // mayRead reports whether a user may have the key of an outbound session.

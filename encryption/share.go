@@ -72,6 +72,27 @@ func (d *sharer) saveDevices(ctx context.Context, r id.RoomID, users []id.UserID
 	return nil
 }
 
+// lookUpPause is the time for which the looked-up devices of a user are taken for true.
+const lookUpPause = time.Minute
+
+// lookUp fetches the devices of a user, unless they were fetched a moment ago and have not changed since. If the user's server does not
+// answer, the known devices stay.
+func (d *sharer) lookUp(ctx context.Context, r id.RoomID, user id.UserID) error {
+	if !d.rooms.startLookUp(user, d.o.Now()) {
+		return nil
+	}
+	s, err := d.currentSession(ctx)
+	if err != nil {
+		return err
+	}
+	found, _, err := s.fetch.devices(ctx, []id.UserID{user}, keyTime)
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+		d.rooms.devicesChanged([]id.UserID{user}, r)
+		return fmt.Errorf("fetching devices: %w", errors.Join(cause(err), ctx.Err()))
+	}
+	return d.saveDevices(ctx, r, []id.UserID{user}, found)
+}
+
 // makeSession makes the outbound session o in the database, in place of the session before. Nobody has its key yet.
 func (d *sharer) makeSession(ctx context.Context, r id.RoomID, o *outbound) error {
 	return d.step(ctx, &offline{room: r}, func(ctx context.Context, s *session) error {

@@ -32,7 +32,9 @@ type stub struct {
 	url    string // of the homeserver, or of a proxy before it
 	direct string // of the homeserver
 
-	mu       sync.Mutex
+	mu        sync.Mutex
+	countless bool // /sync does not say how many one-time keys are left
+
 	arrived  *sync.Cond                      // something is in an inbox
 	keys     map[id.UserID]map[id.DeviceID]m // device keys
 	oneTime  map[id.UserID]map[id.DeviceID]map[id.KeyID]m
@@ -223,7 +225,11 @@ func (s *stub) sync(r *http.Request, token string) any {
 		s.arrived.Wait()
 	}
 	events := append([]m{}, s.inbox[token][since:]...)
-	return m{"next_batch": fmt.Sprint(since + len(events)), "to_device": m{"events": events}, "device_one_time_keys_count": m{"signed_curve25519": 50}}
+	answer := m{"next_batch": fmt.Sprint(since + len(events)), "to_device": m{"events": events}}
+	if !s.countless {
+		answer["device_one_time_keys_count"] = m{"signed_curve25519": 50}
+	}
+	return answer
 }
 
 const (

@@ -65,3 +65,10 @@ type ExpiryRule struct {
 	Powerless bool          // the bot lacks the power to withdraw
 	Lends     bool          // the policy's author lacks the power to withdraw, so nothing is withdrawn
 }
+
+// OwnInvitation is an open invitation of the bot itself.
+type OwnInvitation struct {
+	Room   id.RoomID
+	Sender id.UserID
+	Direct bool // to a direct chat
+}

@@ -21,7 +21,19 @@ type Received struct {
 	Redacted   bool            // taken back by its sender before it ran
 	Handled    bool            // its reply is out, nothing is left to do
 	Answer     id.EventID      // status message, edited as the work goes on; empty: none
+
+	Protection Protection // of an event opened by the bot's device; not kept in the inbox
 }
+
+// Protection is the protection of an event between its sender's device and the bot's device.
+type Protection int
+
+// The protections, the weakest first.
+const (
+	Plain     Protection = iota // none: the homeservers vouch for the sender
+	Encrypted                   // by a key sent in the name of the sender
+	Verified                    // by a key of a device signed by its owner's cross-signing identity, the first one seen of this owner
+)
 
 // Undecodable is an event, or bytes sent in place of one, which could not be read. It is kept for the operator.
 type Undecodable struct {

@@ -65,47 +65,31 @@ func TestCounters(t *testing.T) {
 	}
 }
 
-// port is a store of which only what the test calls is there; world is a homeserver and queue of that kind.
-type (
-	port struct {
-		Store
-		err error
-	}
-	world struct {
-		invites.Queue
-		err error
-	}
-)
-
-func (p port) Record(context.Context, []invites.Change, []invites.Audit, ...invites.Charge) ([]invites.Change, error) {
-	return nil, p.err
+// world is a queue that answers with an error, or does nothing.
+type world struct {
+	invites.Queue
+	err error
 }
-func (p port) Settle(context.Context, ...invites.Settlement) error          { return p.err }
-func (p port) Quarantine(context.Context, []invites.Undecodable) error      { return p.err }
+
 func (p world) Wake(_ context.Context, _ time.Time, _ ...int64) (err error) { return p.err }
 
 func TestPorts(t *testing.T) {
 	m := New("v1", &ticking{})
 	at := time.Unix(1700000000, 0)
-	s := m.Store(port{})
-	decision := []invites.Audit{{Kind: "decision", Action: room.Invite, Verdict: "deny", Code: "policy.no"}}
-	for _, err := range []error{
-		func() error { _, err := s.Record(t.Context(), nil, decision); return err }(),
-		s.Settle(t.Context(), invites.Settlement{Status: invites.StatusDone, Code: "done"},
-			invites.Settlement{Status: invites.StatusOpen, Code: "M_LIMIT_EXCEEDED", At: at, DueAt: at.Add(20 * time.Second)}),
-		s.Quarantine(t.Context(), make([]invites.Undecodable, 2)),
-		m.Queue(world{}).Wake(t.Context(), at, 1, 2, 3),
-	} {
-		if err != nil {
-			t.Error(err)
-		}
+	m.Decided([]invites.Audit{{Kind: "decision", Action: room.Invite, Verdict: "deny", Code: "policy.no"}})
+	m.Settled([]invites.Settlement{{Status: invites.StatusDone, Code: "done"},
+		{Status: invites.StatusOpen, Code: "M_LIMIT_EXCEEDED", At: at, DueAt: at.Add(20 * time.Second)}})
+	m.Quarantined(2)
+	if err := m.Queue(world{}).Wake(t.Context(), at, 1, 2, 3); err != nil {
+		t.Error(err)
 	}
 	for _, class := range []invites.Class{invites.ClassFailed, invites.ClassRefused, invites.ClassLater, invites.ClassStopped} {
 		m.Act("kick", &invites.ActError{Class: class})
 	}
 	m.Act("invite", nil)
-	_ = m.Store(port{err: errors.New("disk full")}).Settle(t.Context())
-	_ = m.Store(port{err: invites.ErrFenced}).Settle(t.Context())
+	for _, err := range []error{nil, errors.New("disk full"), invites.ErrFenced} {
+		m.Timed("settle")(err)
+	}
 	shows(t, m, `usher_decisions_total{action="invite",code="policy.no",verdict="deny"} 1`,
 		`usher_deliveries_total{code="done",outcome="done"} 1`, `usher_deliveries_total{code="M_LIMIT_EXCEEDED",outcome="retry"} 1`,
 		`usher_rate_limit_wait_seconds_sum 20`, `usher_quarantined_events_total 2`, `usher_acts_total{action="invite",result="done"} 1`,

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"maunium.net/go/mautrix/id"
-
 	"usher/invites"
 )
 
@@ -44,93 +42,22 @@ func (q queue) Wake(ctx context.Context, at time.Time, rows ...int64) error {
 	return q.Queue.Wake(ctx, at, rows...)
 }
 
-// Store is the part of the store that is counted and timed.
-type Store interface {
-	Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) ([]invites.Received, error)
-	Received(ctx context.Context, event id.EventID) (invites.Received, error)
-	Handled(ctx context.Context, event id.EventID) error
-	Quarantine(ctx context.Context, bad []invites.Undecodable) error
-	Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, charges ...invites.Charge) ([]invites.Change, error)
-	Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) ([]invites.Change, error)
-	Settle(ctx context.Context, settlements ...invites.Settlement) error
-}
-
-// Store counts and times the calls of s, and counts decisions and outcomes.
-func (m *Metrics) Store(s Store) Store { return store{s, m} }
-
-type store struct {
-	Store
-	m *Metrics
-}
-
-// timed starts timing an operation. The caller calls the returned function with the operation's error.
-func (s store) timed(operation string) func(error) {
-	start := s.m.clock.Now()
+// Timed starts timing an operation of the store. The caller calls the returned function with the operation's error.
+func (m *Metrics) Timed(operation string) func(error) {
+	start := m.clock.Now()
 	return func(err error) {
-		s.m.storeTime.WithLabelValues(operation).Observe(s.m.clock.Now().Sub(start).Seconds())
+		m.storeTime.WithLabelValues(operation).Observe(m.clock.Now().Sub(start).Seconds())
 		if err != nil && !errors.Is(err, invites.ErrNotFound) && !errors.Is(err, invites.ErrFenced) && !errors.Is(err, context.Canceled) {
-			s.m.storeErrors.WithLabelValues(operation).Inc()
+			m.storeErrors.WithLabelValues(operation).Inc()
 		}
 	}
 }
 
-// Receive implements Store.
-func (s store) Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) (fresh []invites.Received, err error) {
-	done := s.timed("receive")
-	defer func() { done(err) }()
-	return s.Store.Receive(ctx, events, members...)
-}
+// Quarantined counts events put into quarantine.
+func (m *Metrics) Quarantined(events int) { m.quarantined.Add(float64(events)) }
 
-// Received implements Store.
-func (s store) Received(ctx context.Context, event id.EventID) (r invites.Received, err error) {
-	done := s.timed("received")
-	defer func() { done(err) }()
-	return s.Store.Received(ctx, event)
-}
-
-// Handled implements Store.
-func (s store) Handled(ctx context.Context, event id.EventID) (err error) {
-	done := s.timed("handled")
-	defer func() { done(err) }()
-	return s.Store.Handled(ctx, event)
-}
-
-// Quarantine implements Store.
-func (s store) Quarantine(ctx context.Context, bad []invites.Undecodable) (err error) {
-	done := s.timed("quarantine")
-	defer func() { done(err) }()
-	if err := s.Store.Quarantine(ctx, bad); err != nil {
-		return err
-	}
-	s.m.quarantined.Add(float64(len(bad)))
-	return nil
-}
-
-// Record implements Store.
-func (s store) Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, spend ...invites.Charge) (stored []invites.Change, err error) {
-	done := s.timed("record")
-	defer func() { done(err) }()
-	if stored, err = s.Store.Record(ctx, rows, audit, spend...); err != nil {
-		return nil, err
-	}
-	s.decided(audit)
-	return stored, nil
-}
-
-// Claim implements Store.
-func (s store) Claim(ctx context.Context, rows []int64, now time.Time, lease time.Duration) (claimed []invites.Change, err error) {
-	done := s.timed("claim")
-	defer func() { done(err) }()
-	return s.Store.Claim(ctx, rows, now, lease)
-}
-
-// Settle implements Store.
-func (s store) Settle(ctx context.Context, settlements ...invites.Settlement) (err error) {
-	done := s.timed("settle")
-	defer func() { done(err) }()
-	if err := s.Store.Settle(ctx, settlements...); err != nil {
-		return err
-	}
+// Settled counts committed outcomes.
+func (m *Metrics) Settled(settlements []invites.Settlement) {
 	for _, one := range settlements {
 		outcome := string(one.Status)
 		if one.Status == invites.StatusOpen {
@@ -139,20 +66,19 @@ func (s store) Settle(ctx context.Context, settlements ...invites.Settlement) (e
 			}
 			outcome = "retry"
 			if one.Code == invites.CodeLimited {
-				s.m.rateWait.Observe(max(one.DueAt.Sub(one.At), 0).Seconds())
+				m.rateWait.Observe(max(one.DueAt.Sub(one.At), 0).Seconds())
 			}
 		}
-		s.m.deliveries.WithLabelValues(outcome, s.m.codes.label(one.Code)).Inc()
-		s.decided(one.Audit)
+		m.deliveries.WithLabelValues(outcome, m.codes.label(one.Code)).Inc()
+		m.Decided(one.Audit)
 	}
-	return nil
 }
 
-// decided counts the decisions among audit rows.
-func (s store) decided(audit []invites.Audit) {
+// Decided counts the decisions among committed audit rows.
+func (m *Metrics) Decided(audit []invites.Audit) {
 	for _, a := range audit {
 		if a.Kind == invites.AuditDecision {
-			s.m.decisions.WithLabelValues(string(a.Action), a.Verdict, s.m.codes.label(a.Code)).Inc()
+			m.decisions.WithLabelValues(string(a.Action), a.Verdict, m.codes.label(a.Code)).Inc()
 		}
 	}
 }

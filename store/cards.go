@@ -30,7 +30,7 @@ const (
 	selectNumbered = `SELECT ` + cardColumns + ` FROM card WHERE shown_in = $1 AND number = $2`
 	selectCardOf   = `SELECT ` + cardColumns + ` FROM card WHERE part = $1`
 	selectTodo     = `SELECT ` + cardColumns + ` FROM card WHERE NOT told AND id > $1 AND ($2 = '' OR command = $2) AND ($3 = '' OR room_id = $3)
-		AND ($4 = 0 OR state <> 'open' OR event_id = '' OR (expires_at <> 0 AND expires_at <= $4)) ORDER BY id LIMIT $5`
+		AND (CAST($4 AS BIGINT) = 0 OR state <> 'open' OR event_id = '' OR (expires_at <> 0 AND expires_at <= $4)) ORDER BY id LIMIT $5`
 	ofOpen        = ` FROM card WHERE NOT told AND state = 'open' AND kind = $1 AND ($2 = '' OR room_id = $2) AND ($3 = '' OR shown_in = $3) AND ($4 = '' OR actor = $4)`
 	selectOpen    = `SELECT ` + cardColumns + ofOpen + ` ORDER BY id`
 	countOpen     = `SELECT count(*)` + ofOpen

@@ -141,6 +141,18 @@ func (a *Account) Say(room id.RoomID, text string) id.EventID {
 	return a.Send(room, &event.MessageEventContent{MsgType: event.MsgText, Body: text})
 }
 
+// SayPlain sends a text unencrypted, also to an encrypted room.
+func (a *Account) SayPlain(room id.RoomID, text string) id.EventID {
+	a.t.Helper()
+	ctx, cancel := context.WithTimeout(a.t.Context(), Patience)
+	defer cancel()
+	sent, err := a.Client.SendMessageEvent(ctx, room, event.EventMessage, &event.MessageEventContent{MsgType: event.MsgText, Body: text})
+	if err != nil {
+		a.t.Fatalf("%s: sending to %s: %v", a.ID, room, err)
+	}
+	return sent.EventID
+}
+
 // SayHTML sends a message with HTML.
 func (a *Account) SayHTML(room id.RoomID, text, html string) id.EventID {
 	a.t.Helper()

@@ -28,6 +28,7 @@ func (s *Server) routes() *http.ServeMux {
 		"GET " + api + "profile/{user}":                         s.profile,
 		"PUT " + api + "profile/{user}/{key}":                   nothing,
 		"GET " + api + "joined_rooms":                           s.joined,
+		"GET " + api + "sync":                                   s.sync,
 		"GET " + api + "user/{user}/account_data/{type}":        s.accountData,
 		"PUT " + api + "user/{user}/account_data/{type}":        s.setAccountData,
 		"GET " + api + "rooms/{room}/state/{type}/{key...}":     s.state,
@@ -100,6 +101,19 @@ func (s *Server) joined(user string, _ *http.Request) (int, any) {
 		}
 	}
 	return http.StatusOK, map[string]any{"joined_rooms": list}
+}
+
+// sync shows the user's open invitations, all of them at each time.
+func (s *Server) sync(user string, _ *http.Request) (int, any) {
+	open := map[string]any{}
+	for id := range s.rooms {
+		if m, sender := s.membership(id, user); m == "invite" {
+			open[id] = map[string]any{"invite_state": map[string]any{"events": []any{map[string]any{
+				"type": "m.room.member", "state_key": user, "sender": sender, "content": map[string]string{"membership": "invite"},
+			}}}}
+		}
+	}
+	return http.StatusOK, map[string]any{"next_batch": "s1", "rooms": map[string]any{"invite": open}}
 }
 
 func (s *Server) accountData(_ string, r *http.Request) (int, any) {

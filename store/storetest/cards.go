@@ -185,6 +185,9 @@ func testCloseCard(t *testing.T, s Store) {
 	if len(winners) != 1 || now.ClosedBy != winners[0] || len(rows) != 1 || rows[0].Actor != winners[0] || len(audit) != 1 {
 		t.Errorf("%v won; the card is %+v, with %d rows and %d audit rows", winners, now, len(rows), len(audit))
 	}
+	if due := must(s.CardsTodo(ctx, invites.CardTodo{Due: epoch.AddDate(100, 0, 0), Limit: 1000}))(t); len(due) != 1 {
+		t.Errorf("due: %+v", due)
+	}
 	if todo := must(s.CardsTodo(ctx, invites.CardTodo{Limit: 1000}))(t); len(todo) != 1 {
 		t.Errorf("%d cards are to be told, want 1", len(todo))
 	}

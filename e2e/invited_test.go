@@ -1,0 +1,93 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/e2e/harness"
+	"usher/e2e/homeserver"
+)
+
+// TestFirstJoinRefused: the homeserver refuses the bot's first join after an invitation, as it does when it has not stored a federated one
+// yet. The bot tries again while the invitation stands, and when somebody in the room asks for it.
+func TestFirstJoinRefused(t *testing.T) {
+	s := newStage(t, true)
+	for _, tt := range []struct {
+		status int
+		body   string
+		times  int // how often the join is refused
+	}{
+		{403, `{"errcode":"M_FORBIDDEN","error":"You are not invited to this room."}`, 1},
+		{404, `{"errcode":"M_UNKNOWN","error":"No row found"}`, 2},
+		{404, `{"errcode":"M_NOT_FOUND","error":"Can't join remote room because no servers that are in the room have been provided."}`, 1},
+		{403, `<html>`, 2},
+	} {
+		t.Run(fmt.Sprint(tt), func(t *testing.T) {
+			joins := 0
+			s.Usher.Tap.Disturb(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				if r.Method == http.MethodPost && strings.Contains(r.URL.Path, "/join") && r.URL.Query().Get("user_id") == string(s.Usher.Bot) {
+					if joins++; joins <= tt.times {
+						_, _ = io.Copy(io.Discard, r.Body)
+						w.WriteHeader(tt.status)
+						_, _ = io.WriteString(w, tt.body)
+						return
+					}
+				}
+				next.ServeHTTP(w, r)
+			})
+			defer s.Usher.Tap.Disturb(nil)
+			room := s.owner.CreateRoom(harness.RoomOptions{})
+			s.owner.Invite(room, s.Usher.Bot)
+			s.owner.AwaitMember(room, s.Usher.Bot, "join")
+		})
+	}
+}
+
+// TestInvitedUnheard: the event of the bot's invitation never reaches Usher. It finds the invitation by itself.
+func TestInvitedUnheard(t *testing.T) {
+	s := newStage(t, true)
+	s.Usher.Door.Disturb(func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, "{}") // taken, and lost
+	})
+	room := s.owner.CreateRoom(harness.RoomOptions{})
+	s.owner.Invite(room, s.Usher.Bot)
+	s.owner.AwaitMember(room, s.Usher.Bot, "join")
+}
+
+// TestInvitedFromElsewhere: somebody of another server invites the bot. Dendrite does not push that.
+func TestInvitedFromElsewhere(t *testing.T) {
+	s := &stage{World: harness.New(t, harness.Options{Puppet: true, TLSPort: tlsPort(t, 8448)})}
+	peer := harness.Peer(t, homeserver.Dendrite, tlsPort(t, 8449))
+	dave := harness.NewAccount(t, peer, "dave", "", false)
+	room := dave.CreateRoom(harness.RoomOptions{})
+	dave.Invite(room, s.Usher.Bot)
+	dave.AwaitMember(room, s.Usher.Bot, "join")
+}
+
+// TestUnreachableServer: where the server of the invitee can't be reached, the answer names it, on any homeserver.
+func TestUnreachableServer(t *testing.T) {
+	s := newStageOf(t, harness.Options{Puppet: true, TLSPort: tlsPort(t, 8448)})
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := closed.Addr().String()
+	if err := closed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	said := s.owner.Say(s.room, "!invite "+string(id.NewUserID("x", address)))
+	reply := s.owner.AwaitReply(said, s.Usher.Bot)
+	if text := reply.Field("body"); !strings.Contains(text, address+" does not answer yet") {
+		t.Errorf("answered: %s", text)
+	}
+	time.Sleep(time.Second)
+	s.succeeds(s.owner, s.room, "!invite "+string(s.guest.ID))
+}
