@@ -1,10 +1,16 @@
 package judge_test
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
+	"maunium.net/go/mautrix/id"
+
 	"usher/invites/invitestest"
+	"usher/invites/requests"
+	"usher/room"
 )
 
 // TestHiddenHistory: what the bot may not see is no reason to allow, and none to shut out who is there for long.
@@ -67,5 +73,36 @@ func TestCooldownsByOthersDates(t *testing.T) {
 				t.Errorf("got %s", got)
 			}
 		})
+	}
+}
+
+// TestQuestionsAreBounded: whoever only asks has so many events of the past read, however many people the question is about.
+func TestQuestionsAreBounded(t *testing.T) {
+	w := newWorld(t)
+	w.Govern(object{"whom": object{"cooldown": object{"kick": "30d"}}})
+	var guests []id.UserID
+	for n := range requests.MaxDryRun {
+		guest := id.UserID(fmt.Sprintf("@guest%d:there", n))
+		guests = append(guests, guest)
+		for range 15 {
+			w.HS.Member(lobby, guest, "invite")
+			w.HS.Member(lobby, guest, "leave")
+		}
+	}
+	judged, err := w.Requests.DryRun(t.Context(), w.Request(t, alice, guests...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	unknown := 0
+	for _, j := range judged {
+		if j.Decision.Verdict == room.Unknown {
+			unknown++
+		}
+	}
+	if unknown == 0 || unknown == len(judged) {
+		t.Errorf("%d of %d are unknown", unknown, len(judged))
+	}
+	if _, err := w.Requests.DryRun(t.Context(), w.Request(t, alice, append(guests, bob)...)); !errors.Is(err, requests.ErrDryRun) {
+		t.Errorf("one too many: %v", err)
 	}
 }
