@@ -20,13 +20,13 @@ func (n Notices) GuardNotice(r guard.Report) *event.MessageEventContent {
 		n.drift(t, r)
 	case guard.ReportIntruder:
 		t.Say("guard.intruder", "target", r.Target, "at", moment(r.At))
-		done(t, r, room.Say("guard.acts.intruder"))
+		n.done(t, r, room.Say("guard.acts.intruder"))
 	case guard.ReportByHand:
 		t.Tell(room.Say("guard.by_hand", "who", r.Who, "target", r.Target, "at", moment(r.At)).Holding(r.Because))
 		if r.Late {
 			t.Say("guard.late")
 		}
-		done(t, r, room.Say("guard.acts.by_hand"))
+		n.done(t, r, room.Say("guard.acts.by_hand"))
 	}
 	notice := reply.Notice(Message{})
 	notice.Mentions.UserIDs = r.Call
@@ -56,12 +56,14 @@ func (n Notices) drift(t *Text, r guard.Report) {
 		t.Say("guard.stopped", "window", policy.Span(r.Window), "prefix", n.Prefix).Reason(r.Code)
 		return
 	}
-	done(t, r, room.Say("guard.acts.drift"))
+	n.done(t, r, room.Say("guard.acts.drift"))
 }
 
 // done words the guard's action, or the reason for none.
-func done(t *Text, r guard.Report, acts room.Phrase) {
+func (n Notices) done(t *Text, r guard.Report, acts room.Phrase) {
 	switch room.Rule(r.Code) {
+	case policy.CodeGuardBrake:
+		t.Say("guard.brake", "window", policy.Span(r.Window), "prefix", n.Prefix)
 	case policy.CodeGuardAbove:
 		t.Say("guard.above")
 	case policy.CodeGuardPower:

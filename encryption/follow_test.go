@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"usher/store/pgtest"
+
 	"maunium.net/go/mautrix/crypto"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
@@ -179,8 +181,18 @@ func TestWithheldNotices(t *testing.T) {
 // TestKeysOfStrangers: keys and Olm sessions of users who share no room with the bot are bounded, and go after a time. Keys of a member
 // whose event was read stay.
 func TestKeysOfStrangers(t *testing.T) {
+	t.Run("sqlite", func(t *testing.T) { testKeysOfStrangers(t, nil) })
+	t.Run("postgres", func(t *testing.T) {
+		pg, err := pgtest.Start()
+		pgtest.Need(t, err)
+		t.Cleanup(func() { _ = pg.Stop() })
+		testKeysOfStrangers(t, onPostgres(t, pg.Database(t)))
+	})
+}
+
+func testKeysOfStrangers(t *testing.T, change func(*Options)) {
 	s := newStub(t)
-	d, came, _ := newDevice(t, s, &fakeRooms{}, t.TempDir(), nil)
+	d, came, _ := newDevice(t, s, &fakeRooms{}, t.TempDir(), change)
 	member := newPerson(t, s, alice)
 	ev := member.say("hello", bot)
 	await(t, came)

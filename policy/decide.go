@@ -66,7 +66,11 @@ func Decide(s *room.Snapshot, q Question, p *InForce, f Facts) Decision {
 	}
 	c := check{s: s, q: q, p: p, d: &p.Document, f: f}
 	if q.Action == ActionWithdraw {
-		return c.withdrawal()
+		d := c.withdrawal()
+		if code := notOpen(s, q); code != "" && d.Verdict == room.Allow { // one's own knock, which the rules let anybody take back
+			return Decision{Code: code, Side: SidePolicy, Policy: p.Event()}
+		}
+		return d
 	}
 	d := standings(s, q, governs && p.Document.Delegate && bad == nil)
 	if bad != nil && governs && d.Verdict == room.Allow { // only members may invite

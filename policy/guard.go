@@ -26,6 +26,7 @@ const (
 	CodeGuardPower   room.Rule = "guard.power"   // the bot lacks the power
 	CodeGuardAuthor  room.Rule = "guard.author"  // the policy would lend its author more power than they have
 	CodeGuardContent room.Rule = "guard.content" // the event can't be mended
+	CodeGuardBrake   room.Rule = "guard.brake"   // policy lists had enough invitations withdrawn for now
 	CodeGuardStopped room.Rule = "guard.stopped" // it was set back often enough
 )
 

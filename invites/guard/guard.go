@@ -64,8 +64,9 @@ type Guard struct {
 	// Tell sends a report to its room, and is told the same one again after a crash.
 	Tell func(ctx context.Context, r id.RoomID, report Report) error
 
-	mu    sync.RWMutex
-	rooms map[id.RoomID]*sync.Mutex // held while a room's door is looked at: the policy of a space does so from another lane
+	listed brake
+	mu     sync.RWMutex
+	rooms  map[id.RoomID]*sync.Mutex // held while a room's door is looked at: the policy of a space does so from another lane
 }
 
 // Load learns which rooms are guarded.

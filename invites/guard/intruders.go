@@ -125,12 +125,16 @@ func (g *Guard) remove(ctx context.Context, ev invites.Received, p *policy.InFor
 	}
 	kick := room.Action{Type: room.Kick, Sender: g.Self.Bot, Target: report.Target}
 	switch result := room.Authorize(snap, kick); {
-	case !r.wanted || len(rows) > 0:
+	case !r.wanted || len(rows) > 0: // decided before a crash
 	case result.Verdict != room.Allow:
 		report.Rule = string(result.Rule)
 		report.Code, r.wanted = string(policy.CodeGuardPower), false
 	case p.Entitled(snap, r.path, kick).Verdict != room.Allow:
 		report.Code, r.wanted = string(policy.CodeGuardAuthor), false
+	}
+	if r.wanted && len(rows) == 0 && r.code == string(policy.CodeListed) && !g.listed.allow(ev.Room, ev.Event, g.Clock.Now()) {
+		report.Code, r.wanted, report.Window = string(policy.CodeGuardBrake), false, guardWindow
+		report.Call = g.admins(snap)
 	}
 	report.Acts = r.wanted
 	if !r.wanted {
