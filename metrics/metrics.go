@@ -1,8 +1,7 @@
 // Package metrics counts and times Usher's work for Prometheus, in a registry of its own.
 //
-// Metrics implements the Counters ports of appservice and homeserver. Its methods Homeserver, Queue and Store wrap a port of
-// invites and count the calls. Watch registers gauges; they are read when Prometheus asks. The wrappers change no argument
-// and no result.
+// Metrics implements the Counters ports of appservice, chat and homeserver. The store's wrapper in bot calls Timed, Decided, Settled and
+// Quarantined. Queue wraps a queue and counts its calls. Watch registers gauges, read when Prometheus asks.
 package metrics
 
 import (
