@@ -7,17 +7,22 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/exactjson"
+	"usher/invites"
 )
 
 // People answers questions about users, as the bot.
 type People struct{ Client *Client }
 
 // Exists reports whether the homeserver has a profile of one of its users
-// (https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3profileuserid). A profile that may not be read exists.
+// (https://spec.matrix.org/latest/client-server-api/#get_matrixclientv3profileuserid). A profile that may not be read exists. Synapse
+// answers 404 M_UNKNOWN for a user without a profile; a 404 without an errcode is a proxy's.
 func (p People) Exists(ctx context.Context, user id.UserID) (bool, error) {
 	_, err := p.Client.do(ctx, request{name: "profile", method: http.MethodGet, path: path("v3", "profile", user)})
-	if denied(err) {
-		return forbidden(err), nil
+	switch missing := invites.HTTPStatus(err) == http.StatusNotFound && invites.Errcode(err) != ""; {
+	case missing:
+		return false, nil
+	case forbidden(err):
+		return true, nil
 	}
 	return err == nil, err
 }
