@@ -64,8 +64,10 @@ func TestSlowRoomGetsOne(t *testing.T) {
 		t.Error("a slow room has no request, or two")
 	}
 	s.give(c, time.Millisecond)
-	if !granted(s, c) || !granted(s, c) {
-		t.Error("a quick room has not two")
+	for range 2 {
+		if !granted(s, c) {
+			t.Error("a quick room has not two")
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package judge_test
 
 import (
 	"testing"
-	"time"
 
 	"usher/invites/invitestest"
 )
@@ -14,8 +13,6 @@ const (
 	carol = invitestest.Carol
 	lobby = invitestest.Lobby
 )
-
-const day = 24 * time.Hour
 
 type object = map[string]any
 
