@@ -28,6 +28,7 @@ type limit struct {
 	room   id.RoomID
 	user   id.UserID
 	on     bool
+	byBot  bool // with on: sent by the bot for somebody, whom the homeserver may exempt
 }
 
 // gate is a limit met by a row.
@@ -124,7 +125,7 @@ func (p *pacer) answered(inv *invites.Change, now time.Time) {
 
 func limitsOf(inv *invites.Change) (here, everywhere, own limit) {
 	return limit{action: inv.Action, room: inv.Room, user: inv.Performer}, limit{action: inv.Action, user: inv.Performer},
-		limit{action: inv.Action, user: inv.Target, on: true}
+		limit{action: inv.Action, user: inv.Target, on: true, byBot: inv.Performer != inv.Actor}
 }
 
 func (p *pacer) of(inv *invites.Change, now time.Time) gates {

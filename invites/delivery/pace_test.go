@@ -231,6 +231,28 @@ func TestOnesOwnLimit(t *testing.T) {
 	}
 }
 
+// TestBotIsNotQueuedBehindOthersLimit: the invitee's own limit was met by a user's invitation. The bot, which the homeserver exempts, asks at
+// once.
+func TestBotIsNotQueuedBehindOthersLimit(t *testing.T) {
+	w := newWorld(t)
+	w.Power(0)
+	w.HS.Before = func(e invites.Effect) error {
+		if e.Performer == bot {
+			return nil
+		}
+		return &invites.ActError{Class: invites.ClassLater, Code: "M_LIMIT_EXCEEDED", Status: 429, RetryAfter: 5 * time.Minute}
+	}
+	if row := w.MustAsk(t, w.Request(t, alice, bob))[0]; row.Code != invites.CodeLimited {
+		t.Fatalf("got %s %s, want a limit", row.Status, row.Code)
+	}
+	req := w.Request(t, alice, bob)
+	req.AsBot = true
+	w.HS.Set(lobby, "m.room.power_levels", "", alice, map[string]any{"users": map[string]any{string(alice): 100, string(bot): 50}})
+	if row := w.MustAsk(t, req)[0]; row.Status != invites.StatusDone {
+		t.Errorf("got %s %s, want the bot's invitation", row.Status, row.Code)
+	}
+}
+
 // outage is a homeserver that is gone until a time.
 type outage struct {
 	*invitestest.Homeserver
