@@ -25,6 +25,7 @@ import (
 	"usher/invites/cards"
 	"usher/invites/judge"
 	"usher/invites/ledger"
+	"usher/invites/links"
 	"usher/invites/requests"
 	"usher/room"
 )
@@ -94,6 +95,7 @@ type UseCases struct {
 	Policies *requests.Editor
 	Ledger   *ledger.Ledger
 	Cards    *cards.Cards
+	Links    *links.Links
 	Judge    *judge.Judge
 	Clock    invites.Clock
 }

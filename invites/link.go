@@ -6,6 +6,9 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
+// LinkRequest begins the requests of uses of links.
+const LinkRequest = "link:"
+
 // Link is an invite link. Each use is a Change in the name of its maker.
 type Link struct {
 	ID        int64
@@ -14,7 +17,7 @@ type Link struct {
 	MaxUses   int64       // 0: any number
 	Used      int64       // uses so far
 	Approve   bool        // each use is put to a vote
-	Shows     []string    // what its page shows of the rooms: LinkShows
+	Shows     []string    // what its page shows of the rooms: ShowName and so on
 	Welcome   string      // on the page and in the invitation
 	Note      string      // for the maker
 	CreatedAt time.Time
@@ -23,10 +26,7 @@ type Link struct {
 	EndedBy   id.UserID
 }
 
-// LinkShows are the facts of a room which a page may show.
-var LinkShows = []string{ShowName, ShowTopic, ShowPicture, ShowMembers}
-
-// The facts of a room.
+// The facts of a room which the page of a link may show.
 const (
 	ShowName    = "name"
 	ShowTopic   = "topic"
@@ -59,11 +59,11 @@ type LinkQuery struct {
 	Limit int
 }
 
-// Reason codes of links, for rows and pages.
+// Reason codes of links.
 const (
 	CodeLinkApproval = "link.approval" // the maker of the link wants a vote on each use
 	CodeLinkRevoked  = "link.revoked"
 	CodeLinkExpired  = "link.expired"
 	CodeLinkUsedUp   = "link.used_up"
-	CodeLinkUnknown  = "link.unknown" // no such link, or an old one that was deleted
+	CodeLinkUnknown  = "link.unknown" // no such link, or one ended long ago
 )
