@@ -38,7 +38,8 @@ const usage = `Usher keeps the doors of Matrix rooms: an application service bot
   usher                         run
   usher doctor                  check the set-up, step by step
   usher live                    ask the running Usher whether it lives (for health checks)
-  usher audit                   list what was decided and done (--room, --user, --since 7d, --format jsonl or csv)
+  usher audit                   list what was decided and done (--room, --user, --since 7d, --format jsonl or csv);
+                                with --verify see whether the list is as Usher wrote it (--head: and holds a hash from the log)
   usher quarantine              list events that could not be decoded, in lines of JSON
   usher check < cases.jsonl     judge rooms by the Matrix authorization rules (docs/check.md); needs no config
 
@@ -149,6 +150,8 @@ func parse(args []string) (options, error) {
 		text(&o.audit.User, "", "user")
 		text(&o.audit.Since, "", "since")
 		text(&o.audit.Format, "jsonl", "format")
+		text(&o.audit.Head, "", "head")
+		on(&o.audit.Verify, "verify")
 	}
 	err := flags.Parse(args)
 	switch {
@@ -209,6 +212,8 @@ func (p program) do(o options) int {
 		return exitDone
 	case errors.Is(err, operator.ErrAuditOptions):
 		return p.fail(err, exitUsage)
+	case errors.Is(err, operator.ErrAuditBroken):
+		return p.fail(err, exitAudit)
 	}
 	return p.fail(err, code)
 }
