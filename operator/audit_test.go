@@ -89,7 +89,7 @@ func TestAudit(t *testing.T) {
 	if err := Audit(t.Context(), cfg, AuditOptions{Verify: true}, &all); !errors.Is(err, ErrAuditBroken) || !strings.Contains(err.Error(), "row 2 ") {
 		t.Error(err)
 	}
-	for _, o := range []AuditOptions{{Format: "jsonl", Head: "00"}, {Verify: true, Room: "!r:x"}, {Format: "xml"}, {Format: "csv", Since: "never"}} {
+	for _, o := range []AuditOptions{{Format: "jsonl", Head: "00"}, {Verify: true, Room: "!r:x"}, {Format: "xml"}, {Format: "csv", Since: "never"}, {Format: "csv", Room: "#club:x"}, {Format: "csv", User: "bob"}} {
 		if err := Audit(t.Context(), cfg, o, &bytes.Buffer{}); !errors.Is(err, ErrAuditOptions) {
 			t.Errorf("%+v: %v", o, err)
 		}
