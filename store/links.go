@@ -39,8 +39,8 @@ const (
 	deleteLinks      = `DELETE FROM link WHERE id IN (SELECT id FROM link WHERE (ended_at <> 0 AND ended_at < $1) OR (expires_at <> 0 AND expires_at < $1) ORDER BY id LIMIT $2)`
 )
 
-// linkFields are the fields of linkColumns.
-func linkFields(l *invites.Link) []any {
+// inviteLinkFields are the fields of linkColumns.
+func inviteLinkFields(l *invites.Link) []any {
 	return []any{&l.ID, &l.Maker, &l.MaxUses, &l.Used, &l.Approve, &l.Shows, &l.Welcome, &l.Note, &l.CreatedAt, &l.ExpiresAt, &l.EndedAt, &l.EndedBy}
 }
 
@@ -52,7 +52,7 @@ func useFields(u *invites.LinkUse) []any {
 // CreateLink adds a link with its first secret, and returns it as stored.
 func (s Links) CreateLink(ctx context.Context, l invites.Link, secret invites.LinkSecret) (invites.Link, error) {
 	err := s.write.commit(ctx, plain, func(t *tx) error {
-		if err := t.query(into(&l.ID, value[int64]), insertLink, linkFields(&l)[1:]...); err != nil {
+		if err := t.query(into(&l.ID, value[int64]), insertLink, inviteLinkFields(&l)[1:]...); err != nil {
 			return err
 		}
 		for _, r := range l.Rooms {
@@ -94,7 +94,7 @@ func (s Links) LinkByCode(ctx context.Context, hash string) (invites.Link, error
 
 // link returns the link of a statement, with its rooms.
 func (s Links) link(ctx context.Context, query string, arg any) (invites.Link, error) {
-	l, err := one(ctx, s.db, linkFields, query, arg)
+	l, err := one(ctx, s.db, inviteLinkFields, query, arg)
 	if err == nil {
 		l.Rooms, err = all(ctx, s.db, value[id.RoomID], selectLinkRooms, l.ID)
 	}
@@ -107,7 +107,7 @@ func (s Links) LinksOf(ctx context.Context, q invites.LinkQuery) ([]invites.Link
 	if q.Room != "" {
 		part = digest(string(q.Room))
 	}
-	list, err := all(ctx, s.db, linkFields, selectLinks, q.Maker, part, q.Now, q.Limit)
+	list, err := all(ctx, s.db, inviteLinkFields, selectLinks, q.Maker, part, q.Now, q.Limit)
 	for i := 0; i < len(list) && err == nil; i++ {
 		list[i].Rooms, err = all(ctx, s.db, value[id.RoomID], selectLinkRooms, list[i].ID)
 	}

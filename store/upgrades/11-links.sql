@@ -1,4 +1,4 @@
--- v9 -> v10 (compatible with v5+): Invite links
+-- v10 -> v11 (compatible with v5+): Invite links
 CREATE TABLE link (
 	-- only: postgres
 	id         BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
