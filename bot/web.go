@@ -12,7 +12,18 @@ import (
 )
 
 // newSite makes the web pages and endpoints of the active process.
-func (b *bot) newSite(*config.Config) *web.Site { return web.New(web.Options{Log: b.log}) }
+func (b *bot) newSite(cfg *config.Config) *web.Site {
+	o := web.Options{Log: b.log}
+	if cfg.Web.PublicURL != "" {
+		proxies, _ := cfg.Web.Trusted() // checked with the config
+		o.Pages = web.NewPages(cfg.Web.PublicURL)
+		o.Links = web.NewLinks(web.LinkOptions{
+			Pages: o.Pages, Cases: b.domain.links, Uses: b.domain.requests, Pictures: b.client, Bot: b.self.Bot,
+			Visitors: web.Visitors{Proxies: proxies, Relay: cfg.Appservice.HSToken.Reveal()},
+		})
+	}
+	return web.New(o)
+}
 
 // webHandler serves web.listen: the active process has a site, another one passes requests on.
 type webHandler struct{ *process }
