@@ -71,7 +71,7 @@ type linkCall struct{ *Call }
 func aboutLinks(run func(context.Context, linkCall) (Reply, error)) run {
 	return func(ctx context.Context, c *Call) (Reply, error) {
 		reply, err := run(ctx, linkCall{c})
-		return reply, err
+		return reply, linkFault(err)
 	}
 }
 
