@@ -259,6 +259,7 @@ func TestExitCodes(t *testing.T) {
 		{"check", with(strings.NewReader("")), []string{"check"}, exitDone, ""},
 		{"check can't read", with(iotest.ErrReader(errors.New("read"))), []string{"check"}, exitOther, "read"},
 		{"check of malformed lines", with(strings.NewReader("{")), []string{"check"}, exitOther, ""},
+		{"a changed audit", returns(operator.ErrAuditBroken), []string{"audit", "--verify"}, exitAudit, ""},
 		{"audit with wrong options", returns(operator.ErrAuditOptions), []string{"audit", "--format", "xml"}, exitUsage, ""},
 		{"quarantine", program{environ: environ, tasks: map[string]task{
 			"quarantine": func(_ context.Context, _ *config.Config, _ options, out io.Writer) error {
