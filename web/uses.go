@@ -189,6 +189,9 @@ func readUser(typed string) (user id.UserID, wrong room.Phrase) {
 	if !found {
 		return "", room.Say("page.user.server")
 	}
+	if local == "" || strings.ContainsAny(local[:1], "!#$+") {
+		return "", room.Say("page.user.wrong")
+	}
 	user = id.UserID("@" + local + ":" + strings.ToLower(server))
 	if _, _, err := user.ParseAndValidateRelaxed(); err != nil || len(user) > maxUser || strings.ContainsFunc(string(user), unfit) {
 		return "", room.Say("page.user.wrong")

@@ -18,9 +18,10 @@ import (
 
 // Options configures a Site. A nil part is off.
 type Options struct {
-	Pages *Pages // required by the parts that make pages
-	Links *Links
-	Log   zerolog.Logger
+	Antispam *Antispam
+	Pages    *Pages // required by the parts that make pages
+	Links    *Links
+	Log      zerolog.Logger
 }
 
 // Site is all that Usher serves besides the application service API and the operator's listener.
@@ -41,6 +42,9 @@ const (
 // New makes a site.
 func New(o Options) *Site {
 	s := &Site{slots: newSlots(), log: o.Log}
+	if o.Antispam != nil {
+		o.Antispam.routes(&s.routes)
+	}
 	if o.Pages != nil {
 		o.Pages.routes(&s.routes)
 	}

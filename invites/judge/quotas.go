@@ -13,9 +13,10 @@ import (
 // Reader reads for one request: with it, the decisions of the request see the same spent quotas. The zero value is ready.
 type Reader struct {
 	Viewer  id.UserID       // read as this user where the bot can't; empty: as the actor. Set where somebody only asks
-	Link    *policy.LinkUse // the targets come by a link; nil: not
 	Bounded bool            // read at most maxAsked events of the past: somebody only asks
 	Version int64           // names the quotas read, for a Charge
+	Native  bool            // the actor's own client makes the change, so the bot need not be able to act as the actor, and lends no power
+	Link    *policy.LinkUse // the targets come by a link; nil: not
 
 	read  bool
 	spent policy.Spent
@@ -44,6 +45,9 @@ func (w *Reader) link() *policy.LinkUse {
 	}
 	return w.Link
 }
+
+// native reports whether the actor's own client makes the change.
+func (w *Reader) native() bool { return w != nil && w.Native }
 
 // viewer returns the user to read as where the bot can't.
 func (w *Reader) viewer(q policy.Question) id.UserID {
