@@ -63,11 +63,19 @@ type KnockCase interface {
 	Receive(ctx context.Context, k cards.Knock) (cards.Reception, error)
 }
 
+// LinkCase lets people in by links.
+type LinkCase interface {
+	// UseKnock uses the link whose code is the reason of a user's knock at a room. It reports whether there is such a link: else the knock is
+	// one as any other.
+	UseKnock(ctx context.Context, user id.UserID, r id.RoomID, reason string) (used bool, err error)
+}
+
 // CardDesk shows cards in rooms, counts reactions on them, and tells their outcome.
 type CardDesk struct {
 	store  CardStore
 	cases  CardCases
 	knocks KnockCase
+	links  LinkCase
 	runner *commands.Runner
 	open   OpenCards
 	sender *Sender
@@ -298,7 +306,11 @@ func (d *CardDesk) redraw(ctx context.Context, c invites.Card, vote id.EventID, 
 
 // knocked receives a knock, and shows its card.
 func (d *CardDesk) knocked(ctx context.Context, ev invites.Received) error {
-	got, err := d.knocks.Receive(ctx, cards.Knock{Event: ev.Event, Room: ev.Room, User: ev.Sender, Reason: exactjson.Text(ev.Raw, "content", "reason")})
+	reason := exactjson.Text(ev.Raw, "content", "reason")
+	if used, err := d.links.UseKnock(ctx, ev.Sender, ev.Room, reason); used || err != nil {
+		return err
+	}
+	got, err := d.knocks.Receive(ctx, cards.Knock{Event: ev.Event, Room: ev.Room, User: ev.Sender, Reason: reason})
 	if err == nil && got.Full != "" {
 		return d.tellFull(ctx, got.Full)
 	}

@@ -269,6 +269,28 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// TestKnockByLink: a knock with a code lets its user in, and nobody else.
+func TestKnockByLink(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	l, secret := makeLink(t, w)
+	w.HS.Set(lobby, "m.room.join_rules", "", alice, map[string]any{"join_rule": "knock"})
+	code := secret.KnockCode(l.ID, dora, w.Clock.Now().Add(links.KnockFor))
+	w.HS.Member(lobby, bob, "knock")
+	if used, err := w.UseKnock(ctx, bob, lobby, code); used || err != nil || w.Membership(t, bob) != "knock" {
+		t.Errorf("with somebody else's code: %v, %v", used, err)
+	}
+	w.HS.Member(lobby, dora, "knock")
+	if used, err := w.UseKnock(ctx, dora, lobby, code); !used || err != nil || w.Membership(t, dora) != "invite" {
+		t.Errorf("with the own code: %v, %v", used, err)
+	}
+	// A code that is used again, as after a kick, opens nothing more.
+	w.HS.Member(lobby, dora, "knock")
+	w.Clock.Advance(10 * time.Minute)
+	if used, err := w.UseKnock(ctx, dora, lobby, code); used || err != nil || w.Membership(t, dora) != "knock" || len(w.HS.Acts()) != 1 {
+		t.Errorf("again: %v, %v", used, err)
+	}
+}
+
 // TestWhoSeesALink: its maker, and people with the power to kick.
 func TestWhoSeesALink(t *testing.T) {
 	w := newWorld(t)
