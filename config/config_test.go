@@ -85,7 +85,7 @@ encryption: {enabled: false, pickle_key: kkkkkkkkkkkkkkkkkkkkkkkk, recovery_key:
 delivery: {at_once: 1, workers: 2, give_up_after: 48h}
 shutdown_timeout: 20s
 metrics: {enabled: true, listen: "[::1]:1", pprof: true}
-web: {listen: "[::1]:2"}
+web: {listen: "[::1]:2", public_url: "https://door.example/", proxies: [10.0.0.0/8, "::1"], links: {max_uses: 5, max_age: 48h, per_person: 2}}
 antispam: {enabled: true, at: web, token: ssssssssssssssssssssssss, timeout: 1s, fail: {accept_make_join: closed}, next: {url: "http://m/", token: nnnnnnnnnnnnnnnnnnnnnnnn}}
 logging:
   min_level: debug
@@ -109,7 +109,7 @@ logging:
 		Delivery:        Delivery{1, 2, 48 * time.Hour},
 		ShutdownTimeout: 20 * time.Second,
 		Metrics:         Metrics{true, "[::1]:1", true},
-		Web:             Web{"[::1]:2"},
+		Web:             Web{"[::1]:2", "https://door.example", []string{"10.0.0.0/8", "::1"}, Links{5, 48 * time.Hour, 2}},
 		Antispam: Antispam{true, AtWeb, "ssssssssssssssssssssssss", time.Second, map[string]string{"accept_make_join": FailClosed},
 			Next{"http://m", "nnnnnnnnnnnnnnnnnnnnnnnn"}},
 		Logging: Logging{MinLevel: "debug", Caller: true, Metadata: map[string]string{"a": "b"}, Writers: []Writer{{Type: "file",
@@ -139,6 +139,9 @@ func TestFaults(t *testing.T) {
 		{"unknown key in a section", "  domain:", "  domian:", []string{"3 homeserver.domian is not known", "1 homeserver.domain is missing"}},
 		{"web at the appservice's port", "", "web: {listen: '127.0.0.1:29339'}\n", []string{"9 web.listen is appservice.listen as well"}},
 		{"web at the port of metrics", "", "web: {listen: 'x:1'}\nmetrics: {enabled: true, listen: 'x:1'}\n", []string{"9 web.listen is metrics.listen as well"}},
+		{"pages nowhere", "", "web: {public_url: 'https://x.example'}\n", []string{"9 web.public_url has nobody to answer: web.listen is empty"}},
+		{"a proxy by name", "", "web: {proxies: [proxy.example]}\n", []string{`9 web.proxies "proxy.example" is no address`}},
+		{"no links", "", "web: {links: {max_uses: 0, max_age: 1s, per_person: 0}}\n", []string{"9 web.links.max_uses allows nothing", "9 web.links.max_age is too short", "9 web.links.per_person allows nothing"}},
 		{"web nowhere", "", "web: {listen: here}\n", []string{`9 web.listen "here" is no address to listen at`}},
 		{"antispam without a token", "", "antispam: {enabled: true}\n", []string{"9 antispam.token is missing"}},
 		{"antispam at no listener", "", "antispam: {enabled: true, token: ssssssssssssssss, at: web}\n", []string{"9 antispam.at names the listener of web.listen, which is empty"}},
