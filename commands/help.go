@@ -56,6 +56,9 @@ func runHelp(_ context.Context, c *Call) (reply Reply, err error) {
 		}
 	}
 	reply.Text.Line().Say("help.more", "prefix", c.Prefix)
+	if c.Guide != "" {
+		reply.Text.Line().Say("help.guide", "url", c.Guide)
+	}
 	return reply, nil
 }
 

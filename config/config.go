@@ -79,7 +79,8 @@ type Commands struct {
 	PerMinute        int `yaml:"per_minute"`         // commands of one user; 0: no limit
 	AnswersPerMinute int `yaml:"answers_per_minute"` // in one room; 0: no limit
 
-	Advertise bool `yaml:"advertise"` // describe the commands to clients, in the state of rooms
+	Advertise bool   `yaml:"advertise"` // describe the commands to clients, in the state of rooms
+	Guide     string `yaml:"guide"`     // address of a page for members, shown by !help; empty: none
 }
 
 // Database is the place of Usher's data.

@@ -78,7 +78,7 @@ puppet:
   as_token: pppppppppppppppppppppppp
   hs_token: qqqqqqqqqqqqqqqqqqqqqqqq
   auto_join: ["@*:localhost:8448"]
-commands: {prefix: "?", max_age: 1h, per_minute: 5, answers_per_minute: 0, advertise: true}
+commands: {prefix: "?", max_age: 1h, per_minute: 5, answers_per_minute: 0, advertise: true, guide: "https://wiki.example/usher#members"}
 permissions: {"*": user, "@a:b": operator}
 database: {type: postgres, uri: "postgres://u:p@h/d", max_open_conns: 20, max_idle_conns: 5, keep_refused: 168h, keep_audit: 169h}
 encryption: {enabled: false, pickle_key: kkkkkkkkkkkkkkkkkkkkkkkk, recovery_key: r, database_uri: "postgres://u:p@h/k", share_keys_with: cross-signed, wait_for_keys: 1m, commands: verified, history_sharing: true}
@@ -102,7 +102,7 @@ logging:
 		Appservice: Appservice{"door", "unix:///run/door.sock", "unix:/run/door.sock", "door.example:29339", "aaaaaaaaaaaaaaaaaaaaaaaa",
 			"hhhhhhhhhhhhhhhhhhhhhhhh", true, Bot{"door", "Door", "mxc://hs.example/abc"}, 64e6, 45 * time.Second},
 		Puppet:          Puppet{true, "door-puppet", "pppppppppppppppppppppppp", "qqqqqqqqqqqqqqqqqqqqqqqq", []string{"@*:localhost:8448"}},
-		Commands:        Commands{"?", time.Hour, 5, 0, true},
+		Commands:        Commands{"?", time.Hour, 5, 0, true, "https://wiki.example/usher#members"},
 		Permissions:     Permissions{"*": LevelUser, "@a:b": LevelOperator},
 		Database:        Database{"postgres", "postgres://u:p@h/d", 20, 5, 168 * time.Hour, 169 * time.Hour},
 		Encryption:      Encryption{false, "kkkkkkkkkkkkkkkkkkkkkkkk", "r", "postgres://u:p@h/k", ShareSigned, time.Minute, CommandsVerified, true},
@@ -160,6 +160,7 @@ func TestFaults(t *testing.T) {
 		{"star without quotes", "", "permissions2:\n  *: user\n", []string{"10  has a name or a value that begins with a sign of YAML's own"}},
 		{"value without quotes", "", "a: b\nc: @x\n", []string{"10  has a name or a value that begins with a sign of YAML's own"}},
 		{"list without quotes", "", "puppet:\n  auto_join: [@*:x]\n", []string{"10  has a name or a value that begins with a sign of YAML's own"}},
+		{"guide that is no page", "", "commands: {guide: docs/members.md}\n", []string{`9 commands.guide "docs/members.md" is no address of a page`}},
 		{"tab", "", "commands:\n\tprefix: x\n", []string{"10  begins with a tab, which YAML does not allow"}},
 		{"tab after spaces", "", "commands:\n  prefix: x\n\tmax_age: 1h\n", []string{"11  begins with a tab, which YAML does not allow"}},
 		{"two documents", "", "---\na: b\n", []string{"9  a second document begins here"}},
