@@ -33,6 +33,8 @@ type sent struct {
 	status int  // of the answers; 0: 200
 	secret bool // rooms are encrypted
 	looks  int  // how often state was asked for
+
+	retryAfter string // in refusals
 }
 
 func (s *sent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -43,12 +45,17 @@ func (s *sent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.state(w, state)
 		return
 	}
+	if strings.HasSuffix(r.URL.Path, "/whoami") && s.status == 0 {
+		_, _ = io.WriteString(w, `{"user_id":"@usher:here"}`)
+		return
+	}
 	if strings.Contains(r.URL.Path, "/relations/") && s.status == 0 {
 		_, _ = io.WriteString(w, `{"chunk":[]}`)
 		return
 	}
 	s.bodies, s.paths = append(s.bodies, string(body)), append(s.paths, r.URL.Path)
 	if s.status != 0 {
+		w.Header().Set("Retry-After", s.retryAfter)
 		w.WriteHeader(s.status)
 		_, _ = io.WriteString(w, `{"errcode":"M_FORBIDDEN"}`)
 		return

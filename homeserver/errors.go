@@ -22,8 +22,11 @@ var ErrUnsupported = errors.New("matrix: the homeserver does not support this")
 // errAnswer says that an answer made no sense.
 var errAnswer = errors.New("unreadable answer")
 
-// maxRetryAfter bounds what is believed of a rate limit.
-const maxRetryAfter = 24 * time.Hour
+// Bounds of what is believed of a rate limit: of the homeserver's own, and of one without an errcode, which is a proxy's.
+const (
+	maxRetryAfter  = 24 * time.Hour
+	maxProxysRetry = 5 * time.Minute
+)
 
 // answerError turns the failure of a request into an *invites.ActError. remote is the other server that the homeserver needs for the
 // request; empty: none. The result does not hold the library's error, which holds the request and with it the token.
@@ -45,6 +48,9 @@ func answerError(caller context.Context, err error, remote string, resp *http.Re
 		Status:     resp.StatusCode,
 		RetryAfter: retryAfter(resp.Header.Get("Retry-After"), body, now),
 		Err:        errors.New(text),
+	}
+	if code == "" {
+		act.RetryAfter = min(act.RetryAfter, maxProxysRetry)
 	}
 	if remote != "" && unreachable(resp.StatusCode, code, text) {
 		act.Class, act.Server = invites.ClassFailed, remote
@@ -102,18 +108,22 @@ func cause(err error) error {
 	return errAnswer
 }
 
-// retryAfter is the larger of the header, in seconds or as a date (RFC 9110, 10.2.3), and retry_after_ms in the body.
+// retryAfter is the larger of the header, in seconds or as a date (RFC 9110, 10.2.3), and retry_after_ms in the body, also as a string.
 func retryAfter(header string, body []byte, now time.Time) time.Duration {
 	longest := time.Duration(0)
-	if seconds, err := strconv.ParseFloat(header, 64); err == nil {
+	if seconds, known := number(header); known {
 		longest = duration(seconds * 1000)
 	} else if at, err := http.ParseTime(header); err == nil {
 		longest = duration(float64(at.Sub(now).Milliseconds()))
 	}
-	if ms, err := strconv.ParseFloat(string(exactjson.Find(body, "retry_after_ms")), 64); err == nil {
-		longest = max(longest, duration(ms))
-	}
-	return longest
+	ms, _ := number(strings.Trim(string(exactjson.Find(body, "retry_after_ms")), `"`))
+	return max(longest, duration(ms))
+}
+
+// number reads a number. A number beyond the range of float64 is infinite.
+func number(text string) (n float64, known bool) {
+	n, err := strconv.ParseFloat(text, 64)
+	return n, err == nil || errors.Is(err, strconv.ErrRange)
 }
 
 func duration(ms float64) time.Duration {

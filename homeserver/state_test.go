@@ -267,7 +267,7 @@ func TestJoinForgets(t *testing.T) {
 
 func TestRedacted(t *testing.T) {
 	const asBot, asViewer = "GET /v3/rooms/!r/event/$e as @usher:x", "GET /v3/rooms/!r/event/$e as @a:x"
-	const plain, gone = `{"content":{"redacted_because":1}}`, `{"content":{},"unsigned":{"redacted_because":{}}}`
+	const plain, gone = `{"type":"m.x","content":{"redacted_because":1}}`, `{"type":"m.x","content":{},"unsigned":{"redacted_because":{}}}`
 	for name, c := range map[string]struct {
 		bot, viewer  string
 		viewerStatus int
