@@ -51,6 +51,7 @@ func (p *process) build(ctx context.Context) (*bot, error) {
 	b.compose(p.cfg, p.version)
 	b.runner.Age.Hearing = p.hearing
 	b.intake = b.newIntake(p)
+	b.site = b.newSite(p.cfg)
 	return b, nil
 }
 

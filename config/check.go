@@ -39,6 +39,7 @@ func (k checker) check(c *Config) {
 	k.checkEncryption(c)
 	k.checkNumbers(c)
 	k.checkLogging(&c.Logging)
+	k.checkWeb(c)
 	if c.Metrics.Enabled {
 		k.checkListen("metrics.listen", c.Metrics.Listen)
 		if c.Metrics.Listen == c.Appservice.Listen {

@@ -85,6 +85,7 @@ encryption: {enabled: false, pickle_key: kkkkkkkkkkkkkkkkkkkkkkkk, recovery_key:
 delivery: {at_once: 1, workers: 2, give_up_after: 48h}
 shutdown_timeout: 20s
 metrics: {enabled: true, listen: "[::1]:1", pprof: true}
+web: {listen: "[::1]:2"}
 logging:
   min_level: debug
   timestamp: false
@@ -107,6 +108,7 @@ logging:
 		Delivery:        Delivery{1, 2, 48 * time.Hour},
 		ShutdownTimeout: 20 * time.Second,
 		Metrics:         Metrics{true, "[::1]:1", true},
+		Web:             Web{"[::1]:2"},
 		Logging: Logging{MinLevel: "debug", Caller: true, Metadata: map[string]string{"a": "b"}, Writers: []Writer{{Type: "file",
 			Filename: "x.log", MaxSize: 5, Compress: true, MinLevel: "warn", MaxLevel: "error", Format: "json"}}},
 	}
@@ -132,6 +134,9 @@ func TestFaults(t *testing.T) {
 	}{
 		{"unknown key", "", "colour: red\n", []string{"9 colour is not known"}},
 		{"unknown key in a section", "  domain:", "  domian:", []string{"3 homeserver.domian is not known", "1 homeserver.domain is missing"}},
+		{"web at the appservice's port", "", "web: {listen: '127.0.0.1:29339'}\n", []string{"9 web.listen is appservice.listen as well"}},
+		{"web at the port of metrics", "", "web: {listen: 'x:1'}\nmetrics: {enabled: true, listen: 'x:1'}\n", []string{"9 web.listen is metrics.listen as well"}},
+		{"web nowhere", "", "web: {listen: here}\n", []string{`9 web.listen "here" is no address to listen at`}},
 		{"key twice", "", "permissions: {}\n", []string{"9 permissions is there twice, first on line 7"}},
 		{"section is text", "", "puppet: yes\n", []string{"9 puppet is no section"}},
 		{"root is text", minimal, "hello\n", []string{"1  is no section"}},
