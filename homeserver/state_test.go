@@ -226,7 +226,8 @@ func TestOutsideIsRemembered(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := s.paths(); len(got) != 3 { // the bot's membership twice: one refusal alone does not count
+	// The bot's membership twice, since one refusal alone does not count; once where the first refusal comes before that request.
+	if got := s.paths(); len(got) < 2 || len(got) > 3 {
 		t.Errorf("asked %q", got)
 	}
 	s.inRoom()
