@@ -62,23 +62,29 @@ func (s *Sender) message(ctx context.Context, r id.RoomID, txn string, content a
 }
 
 // send sends an event. Where the bot may not speak, the returned event id is empty, without an error.
-func (s *Sender) send(ctx context.Context, r id.RoomID, txn, kind string, content any) (sent id.EventID, err error) {
+func (s *Sender) send(ctx context.Context, r id.RoomID, txn, kind string, content any) (id.EventID, error) {
+	sent, _, err := s.try(ctx, r, txn, kind, content)
+	return sent, err
+}
+
+// try sends an event, and reports whether the room takes it. An event that is there already has no id.
+func (s *Sender) try(ctx context.Context, r id.RoomID, txn, kind string, content any) (sent id.EventID, taken bool, err error) {
 	if s.sealer == nil {
 		err = s.plain(ctx, r)
 	} else {
 		kind, content, err = s.sealer.Seal(ctx, r, kind, content)
 	}
 	if errors.Is(err, errMute) {
-		return "", nil
+		return "", false, nil
 	}
 	if err == nil {
 		sent, err = s.timeline.Send(ctx, r, txn, kind, content)
 	}
 	if invites.Unseen(err) {
-		s.log.Warn().Err(err).Stringer("room", r).Msg("Answer refused by the room")
-		return "", nil
+		s.log.Warn().Err(err).Stringer("room", r).Str("homeserver_says", invites.Words(err)).Msg("Answer refused by the room")
+		return "", false, nil
 	}
-	return sent, err
+	return sent, err == nil, err
 }
 
 // sealFile is Sealer.SealFile, also while encryption is off.

@@ -37,6 +37,12 @@ var auditFields = []string{"at", "kind", "action", "room_id", "actor", "performe
 // database beside a running Usher and changes nothing. Errors wrap ErrAuditOptions or connect.ErrDatabase.
 func Audit(ctx context.Context, cfg *config.Config, o AuditOptions, out io.Writer) (err error) {
 	q := invites.AuditQuery{Room: id.RoomID(o.Room), User: id.UserID(o.User)}
+	if o.Room != "" && (o.Room[0] != '!' || len(o.Room) < 2) {
+		return fmt.Errorf("%w: --room takes the id of a room, such as !abc:example.org; clients show it among the room's advanced settings", ErrAuditOptions)
+	}
+	if local, server, err := q.User.Parse(); o.User != "" && (err != nil || local == "" || server == "") {
+		return fmt.Errorf("%w: --user takes a whole Matrix ID, such as @alice:example.org", ErrAuditOptions)
+	}
 	if o.Since != "" {
 		since, ok := commands.Since(o.Since, time.Now())
 		if !ok {

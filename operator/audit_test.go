@@ -72,7 +72,7 @@ func TestAudit(t *testing.T) {
 	if err := Audit(t.Context(), cfg, AuditOptions{Format: "jsonl"}, &all); err != nil || strings.Count(all.String(), "\n") != 3 {
 		t.Error(err, all.String())
 	}
-	for _, o := range []AuditOptions{{Format: "xml"}, {Format: "csv", Since: "never"}} {
+	for _, o := range []AuditOptions{{Format: "xml"}, {Format: "csv", Since: "never"}, {Format: "csv", Room: "#club:x"}, {Format: "csv", User: "bob"}} {
 		if err := Audit(t.Context(), cfg, o, &bytes.Buffer{}); !errors.Is(err, ErrAuditOptions) {
 			t.Errorf("%+v: %v", o, err)
 		}
