@@ -19,6 +19,8 @@ import (
 // pinger asks the homeserver to call the application service of a registration.
 type pinger interface {
 	Ping(ctx context.Context, appservice, txn string) error
+	// Acted returns when this process first changed something in a room; zero: not yet.
+	Acted() time.Time
 }
 
 // waker has the homeserver call Usher, by an appservice ping, when transactions may have piled up there. A homeserver whose
@@ -26,13 +28,14 @@ type pinger interface {
 //
 // It pings when this process becomes the active one, when transactions can be committed again, and when no transaction has come for
 // a while: then either nobody speaks, or the homeserver can't reach Usher, which the ping finds out. Where the homeserver has no ping,
-// as Dendrite, it does nothing.
+// as Dendrite, it warns if no transaction comes although the bot acts in rooms: the homeserver would send its acts back.
 type waker struct {
 	homeserver pinger
 	id         string // of the registration
 	hearing    *appservice.Hearing
 	log        zerolog.Logger
 	now        chan struct{} // has a value when a ping is wanted at once
+	warned     bool          // of a homeserver that sends nothing
 }
 
 func newWaker(homeserver pinger, id string, hearing *appservice.Hearing, log zerolog.Logger) *waker {
@@ -69,7 +72,7 @@ func (w *waker) Run(ctx context.Context) {
 			w.await(ctx, func() time.Duration { return quietFor - time.Since(later(asked, w.hearing.Last())) })
 			continue
 		case errors.Is(err, homeserver.ErrUnsupported):
-			w.await(ctx, nil)
+			w.listen(ctx)
 			continue
 		case unreached(err):
 			w.hearing.Unable()
@@ -81,6 +84,23 @@ func (w *waker) Run(ctx context.Context) {
 		at := time.Now().Add(pause.Next())
 		w.await(ctx, func() time.Duration { return time.Until(at) })
 	}
+}
+
+// echoTime is how long a homeserver may take to send an act of the bot back.
+const echoTime = 30 * time.Second
+
+// listen waits for a first transaction, or until Wake is called. It warns if none has come some time after the bot's first act in a room.
+func (w *waker) listen(ctx context.Context) {
+	for w.hearing.Last().IsZero() && !w.warned && ctx.Err() == nil {
+		if acted := w.homeserver.Acted(); !acted.IsZero() && time.Since(acted) > echoTime {
+			w.log.Warn().Time("acted", acted).Msg("The homeserver has sent Usher nothing, not even what the bot did in a room: look at url in the " +
+				"homeserver's copy of the registration, and at its log; usher doctor finds out more")
+			w.warned = true
+		}
+		at := time.Now().Add(echoTime / 3)
+		w.await(ctx, func() time.Duration { return time.Until(at) })
+	}
+	w.await(ctx, nil)
 }
 
 // await waits until Wake is called, or until left says that no time is left; nil: for ever.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -52,6 +53,8 @@ type connection struct {
 	log         zerolog.Logger
 
 	botStanding, puppetStanding standing
+
+	acted atomic.Int64 // when a room was first changed, in milliseconds; 0: not yet
 }
 
 // NewClient checks the options and makes a client. It does not talk to the homeserver yet.
@@ -197,7 +200,19 @@ func (c *connection) do(ctx context.Context, r request) (body []byte, err error)
 	if err != nil {
 		return nil, answerError(ctx, err, r.remote, resp, body, end)
 	}
+	if r.method != http.MethodGet && (r.name == "join" || claim.room != "") {
+		c.acted.CompareAndSwap(0, end.UnixMilli())
+	}
 	return body, nil
+}
+
+// Acted returns when this process first changed something in a room, the zero time if it has not. The homeserver sends such a change back
+// in a transaction.
+func (c *connection) Acted() time.Time {
+	if at := c.acted.Load(); at != 0 {
+		return time.UnixMilli(at)
+	}
+	return time.Time{}
 }
 
 // answeredBy reports whether the body of a 2xx answer can come from a homeserver that did what it was asked for: it is an object with the
