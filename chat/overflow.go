@@ -18,7 +18,8 @@ const (
 
 // left is the events of one lane that are in the inbox only.
 type left struct {
-	after int64 // they have a Seq above
+	first int64 // the first of them had a Seq above
+	after int64 // they have a Seq above; the feed has brought those between
 	more  bool  // events came during a read
 }
 
@@ -27,16 +28,15 @@ func (f *Feed) push(events []invites.Received) {
 	for _, ev := range events {
 		key := f.lanes.laneOf(ev)
 		of := f.over[key]
-		if of == nil && f.lanes.length(key) < mostInLane {
+		switch {
+		case of == nil && f.lanes.length(key) < mostInLane, of != nil && ev.Seq <= of.first:
 			f.lanes.Push(ev)
-			continue
-		}
-		if of == nil {
-			of = &left{after: ev.Seq - 1}
-			f.over[key] = of
+		case of == nil:
+			f.over[key] = &left{first: ev.Seq - 1, after: ev.Seq - 1, more: true}
 			f.lanes.setShort(key, true)
+		case ev.Seq > of.after:
+			of.more = true
 		}
-		of.after, of.more = min(of.after, ev.Seq-1), true
 	}
 }
 
@@ -77,7 +77,7 @@ func (f *Feed) fillLane(ctx context.Context, key laneKey) (again bool, err error
 	if f.over[key] != of {
 		return false, nil // Recover was called meanwhile
 	}
-	if of.after == after && len(page) > 0 {
+	if len(page) > 0 {
 		of.after = page[len(page)-1].Seq
 	}
 	for _, ev := range page {

@@ -221,12 +221,15 @@ func (r request) answeredBy(body []byte) bool {
 	if r.name == "state" && unreadable(body) { // one event, which is as it is: see parseEvent
 		return true
 	}
-	if !exactjson.Valid(body) || !exactjson.IsObject(bytes.TrimSpace(body)) {
+	if !isObject(body) {
 		return false
 	}
 	failed := r.method != http.MethodGet && (exactjson.Find(body, "errcode") != nil || exactjson.Find(body, "error") != nil)
 	return !failed && (r.must == "" || exactjson.Find(body, r.must) != nil)
 }
+
+// isObject reports whether a body is one JSON object.
+func isObject(body []byte) bool { return exactjson.Valid(body) && exactjson.IsObject(bytes.TrimSpace(body)) }
 
 // full is the request as mautrix makes it.
 func (r request) full(raw *mautrix.Client) mautrix.FullRequest {

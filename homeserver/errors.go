@@ -58,7 +58,7 @@ func answerError(caller context.Context, err error, remote string, resp *http.Re
 		act.RetryAfter = min(act.RetryAfter, maxProxysRetry)
 	}
 	act.Words = room.Shorten(act.Words, maxWords)
-	if remote != "" && unreachable(resp.StatusCode, code, text) {
+	if remote != "" && unreachable(resp.StatusCode, code, text, body) {
 		act.Class, act.Server = invites.ClassFailed, remote
 	}
 	return act
@@ -80,14 +80,18 @@ func class(status int, code string) invites.Class {
 }
 
 // unreachable reports whether an answer says that the homeserver could not reach the other server that a request needs. Synapse answers
-// 502 or 504, Dendrite 500, each with an errcode: a proxy's answer has none. To an invitation, Dendrite answers 403 M_FORBIDDEN, with
-// the reason in the text alone: the text of an answer of the other server has its status as "code=".
-func unreachable(status int, code, text string) bool {
+// 502 or 504 with an errcode: a proxy's answer has none. Dendrite answers 500, to a look-up or a join with an object without an errcode. To an
+// invitation, Dendrite answers 403 M_FORBIDDEN, with the reason in the text alone: the text of an answer of the other server has its status as
+// "code=".
+func unreachable(status int, code, text string, body []byte) bool {
 	const dendrite, answered = "failed to send invite: ", "code=4"
-	if code == mautrix.MForbidden.ErrCode {
+	switch {
+	case code == mautrix.MForbidden.ErrCode:
 		return strings.Contains(text, dendrite) && !strings.Contains(text, answered)
+	case code != "":
+		return status >= 500
 	}
-	return status >= 500 && code != ""
+	return status == http.StatusInternalServerError && isObject(body)
 }
 
 // errcode reads a standard error response (https://spec.matrix.org/latest/client-server-api/#standard-error-response).

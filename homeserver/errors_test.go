@@ -206,6 +206,7 @@ func TestOddBodies(t *testing.T) {
 			write(w, `{"errcode":"M_FORBIDDEN"}`)
 		},
 	}
+	objects := map[string]bool{"other JSON": true, "a number for code": true, "an empty code": true, "a folded key": true}
 	var body func(http.ResponseWriter)
 	status := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -234,7 +235,11 @@ func TestOddBodies(t *testing.T) {
 				if (name == "slow" || name == "endless") && what != "send" && what != "read" {
 					continue
 				}
-				if got := meaning(request.ask(t.Context(), NewState(c, StateOptions{}))); got != "passes" {
+				want := "passes"
+				if status == 500 && objects[name] && (what == "invite" || what == "join" || what == "alias") {
+					want = "server" // Dendrite says so
+				}
+				if got := meaning(request.ask(t.Context(), NewState(c, StateOptions{}))); got != want {
 					t.Errorf("%d with %s to %s is taken for: %s", status, name, what, got)
 				}
 			}
