@@ -24,7 +24,7 @@ func TestFeed(t *testing.T) {
 	lanes := NewLanes("@usher:here", 16, 1000)
 	feed := NewFeed(b.store, lanes, 2000, zerolog.Nop())
 	go feed.Run(t.Context())
-	go lanes.Run(t.Context(), handlerFunc(func(turn Turn) (again time.Time) {
+	go lanes.Run(t.Context(), handlerFunc(func(turn *Turn) (again time.Time) {
 		<-hold
 		mu.Lock()
 		defer mu.Unlock()
@@ -74,7 +74,7 @@ func TestFullLaneLeavesRoomForOthers(t *testing.T) {
 	lanes := NewLanes("@usher:here", 16, 100)
 	feed := NewFeed(b.store, lanes, 2*mostInLane, zerolog.Nop())
 	go feed.Run(t.Context())
-	go lanes.Run(t.Context(), handlerFunc(func(turn Turn) (again time.Time) {
+	go lanes.Run(t.Context(), handlerFunc(func(turn *Turn) (again time.Time) {
 		if turn.Event.Room == "!stuck" && turn.Event.StateKey == nil {
 			<-stuck
 		}
