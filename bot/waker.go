@@ -89,7 +89,10 @@ func (w *waker) Run(ctx context.Context) {
 // echoTime is how long a homeserver may take to send an act of the bot back.
 const echoTime = 30 * time.Second
 
-// listen waits for a first transaction, or until Wake is called. It warns if none has come some time after the bot's first act in a room.
+// askAgain is when a homeserver without pings is asked once more: the answer may have been a proxy's.
+const askAgain = time.Hour
+
+// listen waits for a first transaction, then for an hour, or until Wake is called. It warns if none has come some time after the bot's first act in a room.
 func (w *waker) listen(ctx context.Context) {
 	for w.hearing.Last().IsZero() && !w.warned && ctx.Err() == nil {
 		if acted := w.homeserver.Acted(); !acted.IsZero() && time.Since(acted) > echoTime {
@@ -100,22 +103,19 @@ func (w *waker) listen(ctx context.Context) {
 		at := time.Now().Add(echoTime / 3)
 		w.await(ctx, func() time.Duration { return time.Until(at) })
 	}
-	w.await(ctx, nil)
+	at := time.Now().Add(askAgain)
+	w.await(ctx, func() time.Duration { return time.Until(at) })
 }
 
-// await waits until Wake is called, or until left says that no time is left; nil: for ever.
+// await waits until Wake is called, or until left says that no time is left.
 func (w *waker) await(ctx context.Context, left func() time.Duration) {
 	for ctx.Err() == nil {
-		var over <-chan time.Time
-		if left != nil {
-			wait := left()
-			if wait <= 0 {
-				return
-			}
-			over = time.After(wait)
+		wait := left()
+		if wait <= 0 {
+			return
 		}
 		select {
-		case <-over:
+		case <-time.After(wait):
 		case <-w.now:
 			return
 		case <-ctx.Done():

@@ -68,7 +68,7 @@ func TestToDeviceFlood(t *testing.T) {
 	for range 2 {
 		stranger := s.Account("stranger")
 		flood.Go(func() {
-			for i := range scaled(150, 5000) {
+			for i := range scaled(60, 5000) {
 				kind, content := "m.room.encrypted", m{"algorithm": "m.olm.v1.curve25519-aes-sha2", "sender_key": fmt.Sprint("key", i), "ciphertext": m{"x": m{"type": 0, "body": strings.Repeat("A", 2000)}}}
 				switch i % 3 {
 				case 1:

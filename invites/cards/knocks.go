@@ -104,10 +104,8 @@ func (s *Knocks) Receive(ctx context.Context, k Knock) (Reception, error) {
 		return Reception{}, err
 	}
 	if !welcome || paused {
-		if open, crowded, err := s.crowded(ctx, k, recent, old.ID != 0); err != nil {
-			return Reception{}, err
-		} else if crowded {
-			return Reception{Full: &Crowd{card.ShownIn, open}}, nil
+		if crowd, err := s.crowded(ctx, k, recent, old.ID != 0, card.ShownIn); err != nil || crowd != nil {
+			return Reception{Full: crowd}, err
 		}
 	}
 	card.Remark = remark
@@ -163,14 +161,17 @@ func (s *Knocks) tooFast(k Knock, recent []invites.Card) bool {
 	return all >= knocksHour || server >= knocksServer
 }
 
-// crowded tells how many knock cards of a room are open, and whether people are asked about too many to see one more. A knock whose card
-// is open already does not count.
-func (s *Knocks) crowded(ctx context.Context, k Knock, recent []invites.Card, open bool) (n int, crowded bool, err error) {
-	n, err = s.Store.CountCards(ctx, invites.CardQuery{Kind: invites.CardKnock, Room: k.Room})
+// crowded returns the crowd at a room where people are asked about too many knocks to see one more, else nil. A knock whose card is open
+// already does not count. shown is where the cards are.
+func (s *Knocks) crowded(ctx context.Context, k Knock, recent []invites.Card, open bool, shown id.RoomID) (*Crowd, error) {
+	n, err := s.Store.CountCards(ctx, invites.CardQuery{Kind: invites.CardKnock, Room: k.Room})
 	if open {
 		n--
 	}
-	return n, n >= knocksOpen || !open && s.tooFast(k, recent), err
+	if err != nil || n < knocksOpen && (open || !s.tooFast(k, recent)) {
+		return nil, err
+	}
+	return &Crowd{shown, n}, nil
 }
 
 // knocks tells whether a user knocks at a room.
