@@ -216,6 +216,7 @@ func explanations(t *testing.T, phrase func(room.Phrase)) {
 		}
 	}
 	codes := append(rules, policy.Refusals()...)
+	codes = append(codes, policy.CodeLimitPerson, policy.CodeLimitServer, policy.CodeLimitAll, policy.CodeLimitJoins)
 	codes = append(codes, policy.CodeNoView, policy.CodeNoAssertion, policy.CodeAlready, policy.CodeAlreadyJoined, policy.CodeDelegate, policy.CodeNotInvited, policy.CodeStands)
 	actions := []room.ActionType{room.Invite, room.Join, room.Knock, room.Kick, room.Ban, room.Unban, room.Leave, room.SetPowerLevels, policy.ActionWithdraw}
 	_, fault := policy.Parse([]byte("[]"))

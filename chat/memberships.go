@@ -30,6 +30,12 @@ type Occupancy interface {
 	Alone(ctx context.Context, r id.RoomID) (bool, error)
 }
 
+// Joins has the operator's limits on joins.
+type Joins interface {
+	// Join counts one join of the bot at the word of a user, and reports whether it is within the limits.
+	Join(sender id.UserID) bool
+}
+
 // Memberships takes the bot into rooms and out of them: on invitations, after upgrades, and when all others have left.
 type Memberships struct {
 	*ender
@@ -41,7 +47,7 @@ type Memberships struct {
 	sender    *Sender
 	cards     *CardDesk
 	rooms     *Rooms
-	joins     *joinLimit
+	joins     Joins
 	log       zerolog.Logger
 
 	mu       sync.Mutex
@@ -88,7 +94,7 @@ func (m *Memberships) invited(ctx context.Context, ev invites.Received, direct b
 		log.Info().Msg("Invitation declined: no permission")
 		return m.decline(ctx, ev.Room, room.Say("refuse.nobody"))
 	}
-	if !m.joins.allow(ev.Sender, m.self.Domain, time.Now()) {
+	if !m.joins.Join(ev.Sender) {
 		log.Warn().Msg("Invitation declined: too many from this server")
 		return m.decline(ctx, ev.Room, room.Say("because.too_many"))
 	}

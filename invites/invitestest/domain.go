@@ -51,6 +51,7 @@ type Surroundings struct {
 	Clock      invites.Clock
 	Self       invites.Identity
 	AtOnce     int
+	Most       requests.Most
 	Lease      time.Duration
 	GiveUp     time.Duration
 }
@@ -76,7 +77,8 @@ func New[Store interface {
 	l := &ledger.Ledger{Store: db, Judge: j, Expiries: &ledger.Expiries{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j}}
 	d.Approvals = c
 	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries}
-	r := &requests.Requests{Store: db, Homeserver: hs, Queue: w.Queue, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d, Cards: c, AtOnce: w.AtOnce}
+	r := &requests.Requests{Store: db, Homeserver: hs, Queue: w.Queue, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d, Cards: c, AtOnce: w.AtOnce,
+		Limits: requests.NewLimits(w.Most, w.Self, w.Clock, nil)}
 	c.Confirmed = r
 	return &Domain{
 		Requests: r,
