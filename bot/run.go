@@ -86,7 +86,7 @@ func (b *bot) compose(cfg *config.Config, version string) {
 		Homeserver: b.client, State: b.state,
 		Cases: chat.Cases{
 			Cards: b.domain.cards, Knocks: b.domain.knocks, Guard: b.domain.guard, Expiries: b.domain.ledger.Expiries,
-			Requests: b.domain.requests, Delivery: b.domain.delivery, Joins: b.domain.requests.Limits,
+			Requests: b.domain.requests, Delivery: b.domain.delivery, Joins: b.domain.requests.Limits, Reviews: b.domain.ledger.Reviews,
 		},
 		Queue: b.jobs, Index: chat.Index{Cards: b.cards, Pending: b.pending},
 		Settings: chat.Settings{

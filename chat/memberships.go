@@ -187,7 +187,7 @@ func (m *Memberships) noteLeft(r id.RoomID) {
 	m.background.After(leftPause, func(ctx context.Context) { m.leaveIfAlone(ctx, r) })
 }
 
-// leaveIfAlone reviews the cards about a room after somebody left, and leaves the room if nobody else is there.
+// leaveIfAlone reviews the cards about a room and its open invitations after somebody left, and leaves the room if nobody else is there.
 func (m *Memberships) leaveIfAlone(ctx context.Context, r id.RoomID) {
 	defer m.recoverPanic(invites.Received{Room: r})
 	m.mu.Lock()
@@ -196,6 +196,7 @@ func (m *Memberships) leaveIfAlone(ctx context.Context, r id.RoomID) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	m.cards.reviewRoom(ctx, r)
+	m.rooms.reviews.sweep(ctx, []id.RoomID{r})
 	alone, err := m.occupancy.Alone(ctx, r)
 	if err == nil && alone {
 		var needed bool

@@ -91,6 +91,7 @@ type Rooms struct {
 	runner   *commands.Runner
 	sender   *Sender
 	feed     *Feed
+	reviews  *Reviews
 	log      zerolog.Logger
 
 	expiriesChanged atomic.Bool // in some room, since the last sweep
@@ -108,6 +109,9 @@ func (r *Rooms) Changed(in id.RoomID, k room.Key) {
 	caches := events.Invalidated(k)
 	if caches&events.Rules != 0 {
 		r.expiriesChanged.Store(true) // in any room: spaces pass their rules on
+	}
+	if caches&events.Lists != 0 && r.reviews.cases.Lists(in) {
+		r.expiriesChanged.Store(true)
 	}
 	if caches&events.Power != 0 {
 		r.runner.Advertiser.Look(in)
@@ -208,6 +212,9 @@ func (r *Rooms) governs(ctx context.Context, in id.RoomID) (bool, error) {
 // left ends the guard of a room after the bot left, and the room's open invitations in the ledger.
 func (r *Rooms) left(ctx context.Context, in id.RoomID) error {
 	r.spaces.Unlink(in, "")
+	if r.reviews.cases.Lists(in) {
+		r.expiriesChanged.Store(true) // the rooms that follow the list hear of it
+	}
 	return errors.Join(r.store.DeleteSpaceChild(ctx, in, ""), r.store.Complete(ctx, in, nil, time.Now()), r.recheck(ctx, in))
 }
 

@@ -109,7 +109,15 @@ type Guard struct {
 type Pending struct {
 	ExpireAfter  time.Duration `path:"expire_after"`
 	RemindBefore time.Duration `path:"remind_before"` // before the expiry
+	WithdrawOn   []string      `path:"withdraw_on"`   // Listed, InviterBanned and InviterLeft: what ends an open invitation
 }
+
+// Values of Pending.WithdrawOn.
+const (
+	Listed        = "listed"         // a policy list bans the invitee by now
+	InviterBanned = "inviter_banned" // the inviter was banned from the room
+	InviterLeft   = "inviter_left"   // the inviter has left the room, or was kicked
+)
 
 // defaults is the document of an empty policy.
 func defaults() Document {
@@ -120,5 +128,6 @@ func defaults() Document {
 		Approval: Approval{Votes: 1, Level: 50, Expires: 2 * day},
 		Knocks:   Knocks{Level: 50, Breaker: Rate{Per: 10 * time.Minute}},
 		Guard:    Guard{Mode: Off, Intruders: Ignore, ByHand: Ignore},
+		Pending:  Pending{WithdrawOn: []string{Listed, InviterBanned}},
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	entryColumns = `id, event_id, room_id, target, sender, inviter, way, command, at, fate, ended_at, ended_by, ending, reminded`
+	entryColumns = `id, event_id, room_id, target, sender, inviter, way, command, at, fate, ended_at, ended_by, ending, reminded, turned`
 
 	selectPendingOf = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND target = $2 AND fate = 'pending' ORDER BY id DESC LIMIT 1`
 	selectHistory   = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND target = $2 ORDER BY id DESC LIMIT $3`
@@ -44,7 +44,7 @@ const (
 // entryFields are the fields of entryColumns.
 func entryFields(e *invites.Invitation) []any {
 	return []any{&e.ID, &e.Event, &e.Room, &e.Target, &e.Sender, &e.Inviter, &e.Way, &e.Command, &e.At, &e.Fate, &e.EndedAt, &e.EndedBy,
-		&e.Ending, &e.Reminded}
+		&e.Ending, &e.Reminded, &e.Turned}
 }
 
 // observe takes member events into the ledger, in order. An event arriving again changes nothing.

@@ -42,6 +42,7 @@ type FullHomeserver interface {
 	MemberCount(ctx context.Context, r id.RoomID, viewer id.UserID, enough int64) (int64, error)
 	Collect(ctx context.Context, r id.RoomID, types []string, have bool) (changes []invites.StateChange, whole bool, err error)
 	Spaces(r id.RoomID) []id.RoomID
+	Members(ctx context.Context, r id.RoomID, membership string) ([]id.UserID, error)
 }
 
 // Surroundings are what a Domain works in.
@@ -64,7 +65,7 @@ func New[Store interface {
 	cards.KnockStore
 	guard.Store
 	ledger.Store
-	ledger.ExpiryStore
+	ledger.ReviewStore
 	requests.Store
 	requests.EditorStore
 }](db Store, w Surroundings) *Domain {
@@ -75,8 +76,9 @@ func New[Store interface {
 	c := &cards.Cards{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d}
 	g := &guard.Guard{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d}
 	l := &ledger.Ledger{Store: db, Judge: j, Expiries: &ledger.Expiries{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j}}
+	l.Reviews = &ledger.Reviews{Expiries: l.Expiries, Store: db, Members: hs}
 	d.Approvals = c
-	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries}
+	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries, invites.OriginTurned: l.Reviews}
 	r := &requests.Requests{Store: db, Homeserver: hs, Queue: w.Queue, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d, Cards: c, AtOnce: w.AtOnce,
 		Limits: requests.NewLimits(w.Most, w.Self, w.Clock, nil)}
 	c.Confirmed = r

@@ -76,6 +76,13 @@ func (h *Homeserver) Member(r id.RoomID, user id.UserID, membership string) {
 	h.Set(r, "m.room.member", user.String(), user, map[string]any{"membership": membership})
 }
 
+// Drop makes a room invisible, as after the bot was kicked.
+func (h *Homeserver) Drop(r id.RoomID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.rooms, r)
+}
+
 // Redact takes an event back.
 func (h *Homeserver) Redact(event id.EventID) {
 	h.mu.Lock()

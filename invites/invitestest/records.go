@@ -122,6 +122,23 @@ func (h *Homeserver) MemberCount(_ context.Context, r id.RoomID, _ id.UserID, _ 
 	return n, nil
 }
 
+// Members implements FullHomeserver.
+func (h *Homeserver) Members(_ context.Context, r id.RoomID, membership string) (users []id.UserID, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	snap, err := h.snapshot(r)
+	if err != nil {
+		return nil, err
+	}
+	for k := range h.rooms[r] {
+		if now, _ := snap.Membership(id.UserID(k.StateKey)); k.Type == "m.room.member" && now == membership {
+			users = append(users, id.UserID(k.StateKey))
+		}
+	}
+	slices.Sort(users)
+	return users, nil
+}
+
 // Collect implements FullHomeserver.
 func (h *Homeserver) Collect(_ context.Context, r id.RoomID, types []string, _ bool) (changes []invites.StateChange, whole bool, err error) {
 	h.mu.Lock()

@@ -132,4 +132,3 @@ func TestLimitJoins(t *testing.T) {
 		t.Error("limited for ever")
 	}
 }
-
