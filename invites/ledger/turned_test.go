@@ -117,7 +117,7 @@ func (w *world) found(t *testing.T, want string, stand int) {
 // TestTurnInviterBanned: what somebody who is banned has asked for is withdrawn, told or left, as the policy and its author may.
 func TestTurnInviterBanned(t *testing.T) {
 	on := func(words ...string) map[string]any {
-		return map[string]any{"pending": map[string]any{"withdraw_on": words}}
+		return map[string]any{"pending": map[string]any{"withdraw_on": append([]string{}, words...)}}
 	}
 	for name, tt := range map[string]struct {
 		fields map[string]any
