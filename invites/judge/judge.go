@@ -39,6 +39,9 @@ type Homeserver interface {
 	Collect(ctx context.Context, r id.RoomID, types []string, have bool) (changes []invites.StateChange, whole bool, err error)
 	// Spaces returns the rooms claiming a room as their child. Their state tells whether they still do.
 	Spaces(r id.RoomID) []id.RoomID
+	// Governs reports whether a room was last seen to inherit a policy from a space that it names. SetGoverns notes it.
+	Governs(child, space id.RoomID) bool
+	SetGoverns(child, space id.RoomID, governs bool)
 }
 
 // Judge decides. New makes one.
