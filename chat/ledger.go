@@ -33,6 +33,9 @@ func (r *Rooms) Expire(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.saveLinks(ctx); err != nil {
+		return err
+	}
 	unchecked, err := r.reviews.cases.Unchecked(ctx)
 	if err != nil {
 		return err

@@ -51,6 +51,13 @@ func (n Notices) Turned(t ledger.Turn) *event.MessageEventContent {
 	return reply.Notice(Message{})
 }
 
+// SpaceLost tells a room that the bot has left a space with a policy for it.
+func (n Notices) SpaceLost(space id.RoomID) *event.MessageEventContent {
+	var reply Reply
+	reply.Text.Say("space.lost", "space", space).Reason(string(policy.CodeMalformed))
+	return reply.Notice(Message{})
+}
+
 // Unreadable tells a room that a policy list which it follows can't be read.
 func (n Notices) Unreadable(list id.RoomID) *event.MessageEventContent {
 	var reply Reply

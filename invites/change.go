@@ -32,6 +32,8 @@ const (
 	OriginExpiry   Origin = "expiry"    // an invitation was not answered in time
 	OriginTurned   Origin = "turned"    // somebody's standing has turned since the invitation
 	OriginAutoJoin Origin = "auto_join" // the operator lets the invitee join at once
+	OriginNative   Origin = "native"    // the homeserver sends it for the actor's own client, and asked the bot before
+	OriginAsked    Origin = "asked"     // the same, and people have to agree first: then the bot sends it
 )
 
 // Change is an intended membership change and its outcome: the row for delivery. It is unique by (Request, Action,
@@ -58,6 +60,9 @@ type Change struct {
 	CreatedAt   time.Time
 	SettledAt   time.Time // zero while open
 }
+
+// NativePrefix begins the Request of changes that the homeserver asked about, in place of an event's id.
+const NativePrefix = "native:"
 
 // AuditKind is the kind of an audit row.
 type AuditKind string

@@ -42,6 +42,12 @@ type FullHomeserver interface {
 	MemberCount(ctx context.Context, r id.RoomID, viewer id.UserID, enough int64) (int64, error)
 	Collect(ctx context.Context, r id.RoomID, types []string, have bool) (changes []invites.StateChange, whole bool, err error)
 	Spaces(r id.RoomID) []id.RoomID
+}
+
+// Memory is what each FullHomeserver is besides.
+type Memory interface {
+	Governs(child, space id.RoomID) bool
+	SetGoverns(child, space id.RoomID, governs bool)
 	Members(ctx context.Context, r id.RoomID, membership string) ([]id.UserID, error)
 }
 
@@ -69,7 +75,10 @@ func New[Store interface {
 	requests.Store
 	requests.EditorStore
 }](db Store, w Surroundings) *Domain {
-	hs := w.Homeserver
+	hs := struct {
+		FullHomeserver
+		Memory
+	}{w.Homeserver, w.Homeserver.(Memory)}
 	j := judge.New(db, hs, w.Clock, w.Self)
 	d := &delivery.Delivery{Store: db, Homeserver: hs, Queue: w.Queue, Clock: w.Clock, Self: w.Self, Judge: j,
 		Limits: delivery.Limits{Lease: w.Lease, GiveUpAfter: w.GiveUp}}

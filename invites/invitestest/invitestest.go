@@ -25,6 +25,7 @@ type Homeserver struct {
 	past     map[id.EventID]invites.StateEvent
 	changed  map[id.RoomID][]room.Key
 	spaces   map[id.RoomID][]id.RoomID // by child
+	governs  map[[2]id.RoomID]bool     // by child and space
 
 	// Name begins the ids of its events, so that several can share a store.
 	Name string

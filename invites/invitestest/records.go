@@ -161,3 +161,20 @@ func (h *Homeserver) Spaces(r id.RoomID) []id.RoomID {
 	defer h.mu.Unlock()
 	return h.spaces[r]
 }
+
+// Governs implements FullHomeserver.
+func (h *Homeserver) Governs(child, space id.RoomID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.governs[[2]id.RoomID{child, space}]
+}
+
+// SetGoverns implements FullHomeserver.
+func (h *Homeserver) SetGoverns(child, space id.RoomID, governs bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.governs == nil {
+		h.governs = map[[2]id.RoomID]bool{}
+	}
+	h.governs[[2]id.RoomID{child, space}] = governs
+}

@@ -39,6 +39,9 @@ type Homeserver interface {
 	Collect(ctx context.Context, r id.RoomID, types []string, have bool) (changes []invites.StateChange, whole bool, err error)
 	// Spaces returns the rooms claiming a room as their child. Their state tells whether they still do.
 	Spaces(r id.RoomID) []id.RoomID
+	// Governs reports whether a room was last seen to inherit a policy from a space that it names. SetGoverns notes it.
+	Governs(child, space id.RoomID) bool
+	SetGoverns(child, space id.RoomID, governs bool)
 }
 
 // Judge decides. New makes one.
@@ -102,7 +105,7 @@ func (s *Judge) Each(ctx context.Context, r id.RoomID, questions []policy.Questi
 			s.prefetch(ctx, r, questions[i:min(i+maxPrefetched, len(questions))])
 		}
 		j, err := s.Decide(ctx, r, q, policy.Facts{}, w)
-		if err == nil && lacksPower(j) {
+		if err == nil && lacksPower(j) && !w.Native {
 			j, err = s.delegated(ctx, r, j, w)
 		}
 		if err != nil {
@@ -139,7 +142,7 @@ func (s *Judge) delegated(ctx context.Context, r id.RoomID, own Judgement, w *Re
 // Decide reads the state and the facts for the question, and decides it. Facts in f are not looked for. w may be nil.
 func (s *Judge) Decide(ctx context.Context, r id.RoomID, q policy.Question, f policy.Facts, w *Reader) (Judgement, error) {
 	j := Judgement{Question: q}
-	if q.Performer != s.self.Bot && !s.self.MayAssert(q.Performer) && !(q.Own() && w.asks()) {
+	if q.Performer != s.self.Bot && !s.self.MayAssert(q.Performer) && !(q.Own() && w.asks()) && !w.native() {
 		j.Decision = policy.Decision{Code: policy.CodeNoAssertion, Side: policy.SidePerformer}
 		return j, nil
 	}
