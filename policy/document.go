@@ -19,6 +19,8 @@ type Document struct {
 	Knocks   Knocks   `path:"knocks"`
 	Guard    Guard    `path:"guard"`
 	Pending  Pending  `path:"pending"`
+
+	NamedBy []id.RoomID `path:"named_by"` // rooms and spaces whose policies may name this room
 }
 
 // Ask restricts the users with the right to ask for invitations. All of it must hold.

@@ -100,6 +100,7 @@ var fieldTable = []Field{
 	{Path: "pending.expire_after", kind: span, most: maxSpan},
 	{Path: "pending.remind_before", kind: span, most: maxSpan},
 	{Path: withdrawOn, kind: choices, choices: []string{Listed, InviterBanned, InviterLeft}},
+	{Path: "named_by", kind: rooms},
 }
 
 // places are the indexes of the document's fields, by path.

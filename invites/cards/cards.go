@@ -321,6 +321,9 @@ func (s *Cards) redacted(ctx context.Context, r id.RoomID, event id.EventID) (bo
 	return is, err
 }
 
+// thoroughly is for how many cards one question asks the homeserver whether they were redacted; events tell of the others in time.
+const thoroughly = 20
+
 // OpenKnocks returns the open knock cards of a room, for an asker in the room, and the cards found to stand no
 // more, which were closed and are to be shown so.
 func (s *Cards) OpenKnocks(ctx context.Context, asker id.UserID, shownIn id.RoomID) (open, closed []invites.Card, err error) {
@@ -331,8 +334,8 @@ func (s *Cards) OpenKnocks(ctx context.Context, asker id.UserID, shownIn id.Room
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, card := range shown {
-		if card, err = s.Review(ctx, card, true); err != nil {
+	for i, card := range shown {
+		if card, err = s.Review(ctx, card, i < thoroughly); err != nil {
 			return nil, nil, err
 		}
 		if card.State == invites.CardOpen {

@@ -59,9 +59,11 @@ type Judge struct {
 
 // New puts a Judge together.
 func New(store Store, homeserver Homeserver, clock invites.Clock, self invites.Identity) *Judge {
-	reach, up := &Reach{homeserver: homeserver, self: self}, upgrades{homeserver, self}
+	up := upgrades{homeserver, self}
+	policies := &Policies{homeserver: homeserver, self: self, upgrades: up}
+	reach := &Reach{homeserver: homeserver, self: self, policies: policies}
 	return &Judge{
-		Policies: &Policies{homeserver: homeserver, self: self, upgrades: up}, History: &History{homeserver: homeserver},
+		Policies: policies, History: &History{homeserver: homeserver},
 		Lists: &Lists{homeserver: homeserver, self: self, reach: reach, upgrades: up}, Reach: reach,
 		store: store, homeserver: homeserver, clock: clock, self: self,
 	}
