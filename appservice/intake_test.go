@@ -464,7 +464,7 @@ func TestLateMembers(t *testing.T) {
 		late time.Duration
 		want []string
 	}{
-		"late":                  {"@a:x", time.Hour, []string{"join of @a:x by @a:x", "recover"}},
+		"late":                  {"@a:x", time.Hour, []string{"join of @a:x by @a:x"}},
 		"in time":               {"@a:x", 10 * time.Second, nil},
 		"of the own homeserver": {"@a:example.org", time.Hour, nil},
 	} {
