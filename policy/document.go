@@ -19,6 +19,7 @@ type Document struct {
 	Knocks   Knocks   `path:"knocks"`
 	Guard    Guard    `path:"guard"`
 	Pending  Pending  `path:"pending"`
+	Links    Links    `path:"links"`
 
 	NamedBy []id.RoomID `path:"named_by"` // rooms and spaces whose policies may name this room
 }
@@ -121,6 +122,14 @@ const (
 	InviterLeft   = "inviter_left"   // the inviter has left the room, or was kicked
 )
 
+// Links is the policy for invite links. It is judged at each use, besides the right of the link's maker to invite.
+type Links struct {
+	Allow   bool          `path:"allow"`
+	MaxUses int64         `path:"max_uses"` // of one link
+	MaxAge  time.Duration `path:"max_age"`  // of a link
+	Level   room.Level    `path:"level"`    // power level of the maker
+}
+
 // defaults is the document of an empty policy.
 func defaults() Document {
 	const day = 24 * time.Hour
@@ -131,5 +140,6 @@ func defaults() Document {
 		Knocks:   Knocks{Level: 50, Breaker: Rate{Per: 10 * time.Minute}},
 		Guard:    Guard{Mode: Off, Intruders: Ignore, ByHand: Ignore},
 		Pending:  Pending{WithdrawOn: []string{Listed, InviterBanned}},
+		Links:    Links{Allow: true},
 	}
 }

@@ -40,6 +40,8 @@ func originOf(row invites.Change) (o origin, known bool) {
 		return origin{checked: true, urgent: true}, true
 	case invites.OriginExpiry, invites.OriginTurned:
 		return origin{checked: true}, true
+	case invites.OriginLink:
+		return origin{checked: true, charged: true}, true
 	}
 	return origin{}, false
 }

@@ -13,6 +13,7 @@ import (
 	"usher/invites/guard"
 	"usher/invites/judge"
 	"usher/invites/ledger"
+	"usher/invites/links"
 	"usher/invites/requests"
 	"usher/room"
 )
@@ -27,6 +28,7 @@ type Domain struct {
 	Knocks   *cards.Knocks
 	Guard    *guard.Guard // without its Tell
 	Ledger   *ledger.Ledger
+	Links    *links.Links
 }
 
 // FullHomeserver is the homeserver for all use cases.
@@ -72,6 +74,8 @@ func New[Store interface {
 	guard.Store
 	ledger.Store
 	ledger.ReviewStore
+	links.Store
+	links.UseStore
 	requests.Store
 	requests.EditorStore
 }](db Store, w Surroundings) *Domain {
@@ -86,14 +90,16 @@ func New[Store interface {
 	g := &guard.Guard{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d}
 	l := &ledger.Ledger{Store: db, Judge: j, Expiries: &ledger.Expiries{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j}}
 	l.Reviews = &ledger.Reviews{Expiries: l.Expiries, Store: db, Members: hs}
+	k := &links.Links{Store: db, Usage: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j, Address: "https://usher.example",
+		Limits: links.Limits{MaxUses: 1000, MaxAge: 90 * 24 * time.Hour, Open: 20}}
 	d.Approvals = c
-	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries, invites.OriginTurned: l.Reviews}
-	r := &requests.Requests{Store: db, Homeserver: hs, Queue: w.Queue, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d, Cards: c, AtOnce: w.AtOnce,
+	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries, invites.OriginTurned: l.Reviews, invites.OriginLink: k}
+	r := &requests.Requests{Store: db, Homeserver: hs, Queue: w.Queue, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d, Cards: c, Links: k, AtOnce: w.AtOnce,
 		Limits: requests.NewLimits(w.Most, w.Self, w.Clock, nil)}
 	c.Confirmed = r
 	return &Domain{
 		Requests: r,
 		Editor:   &requests.Editor{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j},
-		Judge:    j, Delivery: d, Cards: c, Knocks: &cards.Knocks{Cards: c, Store: db}, Guard: g, Ledger: l,
+		Judge:    j, Delivery: d, Cards: c, Knocks: &cards.Knocks{Cards: c, Store: db}, Guard: g, Ledger: l, Links: k,
 	}
 }

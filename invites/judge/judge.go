@@ -21,6 +21,8 @@ type Store interface {
 	PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (invites.Invitation, error)
 	// ChangesOf returns the rows of one request, by ID.
 	ChangesOf(ctx context.Context, request string) ([]invites.Change, error)
+	// LateSince returns when a member event came, if its date is earlier by more than the usual delay; else the zero time.
+	LateSince(ctx context.Context, event id.EventID) (time.Time, error)
 }
 
 // Homeserver shows the facts of decisions. All errors but ErrNoView and context errors are *ActError.
@@ -63,7 +65,7 @@ func New(store Store, homeserver Homeserver, clock invites.Clock, self invites.I
 	policies := &Policies{homeserver: homeserver, self: self, upgrades: up}
 	reach := &Reach{homeserver: homeserver, self: self, policies: policies}
 	return &Judge{
-		Policies: policies, History: &History{homeserver: homeserver},
+		Policies: policies, History: &History{homeserver: homeserver, store: store, self: self},
 		Lists: &Lists{homeserver: homeserver, self: self, reach: reach, upgrades: up}, Reach: reach,
 		store: store, homeserver: homeserver, clock: clock, self: self,
 	}
@@ -162,7 +164,7 @@ func (s *Judge) Decide(ctx context.Context, r id.RoomID, q policy.Question, f po
 			return j, err
 		}
 	}
-	f.Now = s.clock.Now()
+	f.Now, f.Link = s.clock.Now(), w.link()
 	j.Decision = policy.Decide(snap, q, p, f)
 	if s.mayBeTheirs(j) {
 		if p, f.Theirs, err = s.theirs(ctx, r, q, w, snap); err != nil || !f.Theirs {

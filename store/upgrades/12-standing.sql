@@ -1,4 +1,4 @@
--- v10 -> v11 (compatible with v5+): Whose standing has turned, and which spaces govern rooms
+-- v11 -> v12 (compatible with v5+): Whose standing has turned, and which spaces govern rooms
 -- turned is the last finding about an open invitation that was acted on or told, such as withdraw.listed.
 ALTER TABLE ledger ADD COLUMN turned TEXT NOT NULL DEFAULT '';
 -- told is what a room with open invitations was told last about something that can't be read; '' for nothing.
