@@ -104,7 +104,7 @@ func TestLinkPage(t *testing.T) {
 	if w := d.ask("GET", stage, ""); w.Body.String() != "joined" {
 		t.Errorf("stage %q", w.Body)
 	}
-	if w := d.ask("GET", there, ""); !strings.Contains(w.Body.String(), "You are in") || strings.Contains(w.Body.String(), "<script") {
+	if w := d.ask("GET", there, ""); !strings.Contains(w.Body.String(), "Welcome, ") || strings.Contains(w.Body.String(), "<script") {
 		t.Errorf("after the join: %s", w.Body)
 	}
 	// Somebody who has used it comes back to the same page, and it costs no further use.
