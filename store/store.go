@@ -95,6 +95,8 @@ type (
 	Rooms struct{ *db }
 	// AuditLog is the decisions and effects of the past.
 	AuditLog struct{ *db }
+	// Links is the invite links, with their uses.
+	Links struct{ *db }
 )
 
 // Store is an open database: all subjects together. It is safe for concurrent use.
@@ -109,12 +111,13 @@ type Store struct {
 	Quotas
 	Rooms
 	AuditLog
+	Links
 }
 
 // newStore returns a Store with subjects sharing d.
 func newStore(d *db) *Store {
 	return &Store{
-		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Rooms{d}, AuditLog{d},
+		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Rooms{d}, AuditLog{d}, Links{d},
 	}
 }
 
