@@ -287,6 +287,27 @@ func TestPagesAreQuiet(t *testing.T) {
 	}
 }
 
+// TestLanguages: the person's choice counts before the browser's, and each language that there is can be chosen.
+func TestLanguages(t *testing.T) {
+	d := open(t)
+	for _, lang := range languages() {
+		chosen, asked := d.ask("GET", d.page()+"?lang="+lang, "", "Accept-Language", "fr"), d.ask("GET", d.page(), "", "Accept-Language", "fr;q=0.9, "+lang+"-AT;q=0.8, en;q=0.1")
+		for _, w := range []*httptest.ResponseRecorder{chosen, asked} {
+			if !strings.Contains(w.Body.String(), `<html lang="`+lang+`">`) {
+				t.Errorf("%s: %s", lang, w.Body.String()[:60])
+			}
+			for _, other := range languages() {
+				if other != lang && !strings.Contains(w.Body.String(), d.page()+"?lang="+other+`"`) {
+					t.Errorf("%s: no way to %s", lang, other)
+				}
+			}
+		}
+	}
+	if w := d.ask("GET", d.page()+"?lang=%22%3E%3Cscript%3E", "", "Accept-Language", "xx"); !strings.Contains(w.Body.String(), `<html lang="en">`) {
+		t.Errorf("an unknown language: %s", w.Body.String()[:60])
+	}
+}
+
 func TestReadUser(t *testing.T) {
 	for typed, want := range map[string]string{
 		"@bob:here": "@bob:here", " bob:here ": "@bob:here", "@bob:HERE.org": "@bob:here.org", "https://matrix.to/#/@bob:here": "@bob:here",
