@@ -216,7 +216,7 @@ func explanations(t *testing.T, phrase func(room.Phrase)) {
 		}
 	}
 	codes := append(rules, policy.Refusals()...)
-	codes = append(codes, policy.CodeNoView, policy.CodeNoAssertion, policy.CodeAlready, policy.CodeAlreadyJoined, policy.CodeDelegate, policy.CodeNotInvited, policy.CodeStands)
+	codes = append(codes, policy.CodeNoView, policy.CodeNoAssertion, policy.CodeAlready, policy.CodeAlreadyJoined, policy.CodeDelegate, policy.CodeNotInvited, policy.CodeUnsent, policy.CodeStands)
 	actions := []room.ActionType{room.Invite, room.Join, room.Knock, room.Kick, room.Ban, room.Unban, room.Leave, room.SetPowerLevels, policy.ActionWithdraw}
 	_, fault := policy.Parse([]byte("[]"))
 	malformed, _ := fault.(policy.Malformed)

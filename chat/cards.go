@@ -189,24 +189,6 @@ func (d *CardDesk) post(ctx context.Context, c invites.Card) error {
 	return nil
 }
 
-// react counts a reaction on a card. The voter hears nothing of a vote without effect: others see the reaction too.
-func (d *CardDesk) react(ctx context.Context, ev invites.Received) error {
-	card, key := commands.Reaction(ev.Raw)
-	choice, known := invites.ChoiceOf(key)
-	if !known || ev.Redacted || d.runner.Level(ev.Sender) == commands.Nobody {
-		return nil
-	}
-	c, err := d.store.CardShown(ctx, card)
-	if err != nil || c.ShownIn != ev.Room {
-		return invites.UnlessNone(err)
-	}
-	ballot, err := d.cases.Vote(ctx, c, invites.Vote{Voter: ev.Sender, Choice: choice, Room: ev.Room, Event: ev.Event, At: ev.ReceivedAt})
-	if err != nil {
-		return err
-	}
-	return d.Show(ctx, ballot)
-}
-
 // redact handles the redaction of a card, or of a vote.
 func (d *CardDesk) redact(ctx context.Context, ev invites.Received) error {
 	for _, gone := range []string{exactjson.Text(ev.Raw, "redacts"), exactjson.Text(ev.Raw, "content", "redacts")} {
@@ -290,6 +272,23 @@ func (d *CardDesk) redraw(ctx context.Context, c invites.Card, vote id.EventID, 
 	}
 	_, err := d.sender.message(ctx, c.ShownIn, transaction(c.Event, string(vote)+reply.Text.String()), reply.Edit(commands.Message{}, c.Event))
 	return err
+}
+
+// showClosed shows the results of closed cards.
+func (d *CardDesk) showClosed(ctx context.Context, q invites.CardTodo) error {
+	todo, err := d.store.CardsTodo(ctx, q)
+	if err != nil {
+		return err
+	}
+	for _, c := range todo {
+		if c.State == invites.CardOpen {
+			continue
+		}
+		if err := d.Show(ctx, cards.Ballot{Card: c}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // knocked receives a knock, and shows its card.

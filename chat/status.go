@@ -80,6 +80,8 @@ type StatusInbox interface {
 	Received(ctx context.Context, event id.EventID) (invites.Received, error)
 	// Inviting reports whether a command has open rows.
 	Inviting(ctx context.Context, command id.EventID) (bool, error)
+	// Answered returns the event with an answer that is still edited, or ErrNotFound.
+	Answered(ctx context.Context, answer id.EventID) (invites.Received, error)
 }
 
 // Progress returns the rows of a command as they are now.
@@ -87,9 +89,12 @@ type Progress interface {
 	Progress(ctx context.Context, command id.EventID) ([]invites.Change, error)
 }
 
-// Delivery makes one attempt at each of some rows.
+// Delivery carries rows out.
 type Delivery interface {
+	// Deliver makes one attempt at each of some rows.
 	Deliver(ctx context.Context, rows ...int64) ([]invites.Outcome, error)
+	// Stop ends the rows of a request that wait.
+	Stop(ctx context.Context, request string) error
 }
 
 // Token tells whether the homeserver refuses the bot's token.

@@ -92,7 +92,7 @@ func (n Notices) Closed(c invites.Card, row invites.Change) (reply Reply) {
 
 // Verdict tells the asker of a card its outcome. It is empty where nobody has to be told.
 func (n Notices) Verdict(c invites.Card, row invites.Change) (reply Reply) {
-	if c.Kind != invites.CardApproval || c.Code == invites.CodeRedacted || c.Code == invites.CodeAskerLeft {
+	if c.Kind != invites.CardApproval || c.Code == invites.CodeRedacted || c.Code == invites.CodeUnsent || c.Code == invites.CodeAskerLeft {
 		return reply
 	}
 	reply.Mention = true

@@ -15,6 +15,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +27,7 @@ import (
 	"usher/invites/judge"
 	"usher/invites/ledger"
 	"usher/invites/requests"
+	"usher/policy"
 	"usher/room"
 )
 
@@ -103,6 +105,7 @@ type Chat interface {
 	Direct(id.RoomID) bool                           // whether a room is a direct chat with the bot
 	Retry(id.RoomID) bool                            // has the bot ask to join again; false: it has no open invitation there
 	Voted(ctx context.Context, b cards.Ballot) error // shows the result of a vote on its card and carries it out
+	Settled(ctx context.Context, r id.RoomID) error  // shows the results of the cards about a room that a command closed
 }
 
 // Call is one command as it was given.
@@ -241,6 +244,11 @@ func change(action room.ActionType) func(context.Context, *Call) (Reply, error) 
 		rows, err := c.Requests.Ask(ctx, req)
 		if err != nil {
 			return Reply{}, err
+		}
+		if slices.ContainsFunc(rows, func(row invites.Change) bool { return row.Code == string(policy.CodeUnsent) }) {
+			if err := c.Chat.Settled(ctx, in); err != nil {
+				return Reply{}, err
+			}
 		}
 		return c.retried(Outcome(rows, c.Clock.Now()), rows), nil
 	}

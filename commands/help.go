@@ -22,7 +22,7 @@ func chapters() []chapter {
 	return []chapter{
 		{room.Say("help.inviting"), []string{"invite", "uninvite", "join", "why"}},
 		{room.Say("help.looking"), []string{"pending", "whoinvited", "tree", "stats", "quota", "audit"}},
-		{room.Say("help.deciding"), []string{"approve", "deny", "knocks", "prune"}},
+		{room.Say("help.deciding"), []string{"cards", "approve", "deny", "knocks", "prune"}},
 		{room.Say("help.rules"), []string{"policy", "lists"}},
 		{room.Say("help.me"), []string{"help", "ping"}},
 	}

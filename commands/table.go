@@ -50,7 +50,7 @@ func Table() []Command {
 	return []Command{
 		inviteCommand(), uninviteCommand(), joinCommand(), whyCommand(),
 		pendingCommand(), pruneCommand(), whoInvitedCommand(), treeCommand(), statsCommand(), auditCommand(),
-		approveCommand(), denyCommand(), knocksCommand(),
+		cardsCommand(), approveCommand(), denyCommand(), knocksCommand(),
 		policyCommand(), listsCommand(), quotaCommand(),
 		helpCommand(), pingCommand(),
 	}

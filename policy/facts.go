@@ -36,6 +36,8 @@ type Facts struct {
 	Approved bool      // the approval asked for by the policy was given
 	Itself   bool      // no user asks: the policy itself has the bot do it, so the fields below ask do not matter
 	Theirs   bool      // of a withdrawal: the bot sent the invitation for the actor
+
+	Unsent []id.UserID // of a withdrawal: the actors of invitations of the target that wait to be sent
 }
 
 // Past is when somebody last left a room, each zero where they did not, as far back as a cooldown asks.

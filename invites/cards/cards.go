@@ -140,6 +140,15 @@ func (s *Cards) Accepted(ctx context.Context, row invites.Change, action room.Ac
 	return err == nil && card.State == invites.CardAccepted, err
 }
 
+// Withdraw implements delivery.Approvals.
+func (s *Cards) Withdraw(ctx context.Context, row invites.Change) error {
+	card, err := s.Store.CardOf(ctx, row.Command, row.Action, row.Room, row.Target)
+	if err == nil && card.State == invites.CardOpen {
+		_, err = s.Cancel(ctx, card, invites.CodeUnsent)
+	}
+	return invites.UnlessNone(err)
+}
+
 // row returns the row of a card: the one in question, or the one made by its outcome; ErrNotFound where there is none (yet).
 func (s *Cards) row(ctx context.Context, c invites.Card) (invites.Change, error) {
 	rows, err := s.Store.ChangesOf(ctx, string(c.Command))
@@ -238,6 +247,8 @@ func Gone(code string) (p room.Phrase) {
 	switch code {
 	case invites.CodeRedacted:
 		p = room.Say("detail.redacted")
+	case invites.CodeUnsent:
+		p = room.Say("detail.unsent")
 	case invites.CodeRemoved:
 		p = room.Say("detail.removed")
 	case invites.CodeAskerLeft:
@@ -318,27 +329,4 @@ func (s *Cards) redacted(ctx context.Context, r id.RoomID, event id.EventID) (bo
 		return false, nil
 	}
 	return is, err
-}
-
-// OpenKnocks returns the open knock cards of a room, for an asker in the room, and the cards found to stand no
-// more, which were closed and are to be shown so.
-func (s *Cards) OpenKnocks(ctx context.Context, asker id.UserID, shownIn id.RoomID) (open, closed []invites.Card, err error) {
-	if err := s.Judge.Reach.Member(ctx, shownIn, asker); err != nil {
-		return nil, nil, err
-	}
-	shown, err := s.Store.OpenCards(ctx, invites.CardQuery{Kind: invites.CardKnock, ShownIn: shownIn})
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, card := range shown {
-		if card, err = s.Review(ctx, card, true); err != nil {
-			return nil, nil, err
-		}
-		if card.State == invites.CardOpen {
-			open = append(open, card)
-		} else {
-			closed = append(closed, card)
-		}
-	}
-	return open, closed, nil
 }
