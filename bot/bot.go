@@ -2,7 +2,6 @@
 package bot
 
 import (
-	"errors"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -16,12 +15,6 @@ import (
 	"usher/jobs"
 	"usher/metrics"
 	"usher/web"
-)
-
-// Errors of Run with a remedy of their own, besides the errors of package connect. The operator's manual lists them with their exit codes.
-var (
-	ErrTokenRefused          = errors.New("the homeserver refuses the as_token")
-	ErrHomeserverUnreachable = errors.New("the homeserver can't be reached")
 )
 
 // bot is Usher at work, for one time for which its process is the active one.
