@@ -26,14 +26,14 @@ type bot struct {
 	client  *homeserver.Client
 	state   *homeserver.State
 	device  *encryption.Device // nil: encryption is off
-	pending *appservice.Pending
-	cards   *appservice.Cards
+	index   appservice.Index
 	domain  *domain
 	runner  *commands.Runner
 	jobs    *jobs.Queue
 	swept   int // due rows that the last sweeps have listed
 	chat    *chat.Chat
 	served
+	rooms   *joinedRooms
 	closers []func()
 }
 

@@ -83,7 +83,7 @@ func run(ctx context.Context, cfg *config.Config, version string, log zerolog.Lo
 		Tokens: tokens(cfg), Active: p.store.ActiveAddress, MaxBody: int64(cfg.Appservice.MaxBodySize),
 		ReadTimeout: cfg.Appservice.RequestTimeout, Ready: p.health.Reasons, Log: log,
 	})
-	p.relay = web.NewRelay(p.standby, cfg.Appservice.HSToken.Reveal(), log)
+	p.relay = web.NewRelay(p.standby, cfg.Appservice.HSToken.Reveal(), p.antispam(nil), log)
 	if err := p.meet(ctx); err != nil {
 		return err
 	}
@@ -158,14 +158,13 @@ func (p *process) serve(ctx context.Context) error {
 func (p *process) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b := p.acting.Load()
 	switch {
-	case web.Relayed(r, p.cfg.Appservice.HSToken.Reveal()) && b != nil:
-		b.site.ServeHTTP(w, r)
-		return
+	case p.onSite(r):
+		p.serveSite(w, r)
 	case b != nil:
 		b.intake.ServeHTTP(w, r)
-		return
+	default:
+		p.standby.ServeHTTP(w, r)
 	}
-	p.standby.ServeHTTP(w, r)
 }
 
 // recheckEvery is the pause between two checks of a refused token.

@@ -28,6 +28,9 @@ func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outc
 	if !known { // recorded by a newer version, which will carry it out
 		return invites.Outcome{Status: invites.StatusOpen, Code: row.Code, Detail: row.Detail, At: d.Clock.Now().Add(time.Minute), Quiet: true}
 	}
+	if origin.watched {
+		return d.watched(ctx, row)
+	}
 	if at, limit, wait := d.pace.turn(&row, d.Clock.Now()); wait {
 		return invites.Outcome{Status: invites.StatusOpen, Code: invites.CodeTurn, Detail: limit, At: at, Quiet: true}
 	}
@@ -49,6 +52,7 @@ func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outc
 	if end, final := d.judge(ctx, row, q, again); final {
 		return end
 	}
+	defer d.sending.begin(row)()
 	err := d.Homeserver.Act(ctx, invites.Effect{
 		Action: policy.OnTheWire(row.Action), Room: row.Room, Via: row.Via, Performer: row.Performer, Target: row.Target, Actor: row.Actor, Reason: row.Reason, Because: because(row),
 	})
@@ -141,7 +145,7 @@ func (d *Delivery) judge(ctx context.Context, row invites.Change, q policy.Quest
 	case decision.Code == policy.CodeAlready:
 		return invites.Outcome{Status: invites.StatusDone, Code: string(decision.Code), Policy: decision.Policy, Quiet: true}, true
 	case decision.Verdict == room.Allow && len(unsent) > 0:
-		return d.takeBack(ctx, row, decision, unsent)
+		return takeBack(ctx, d, row, decision, unsent)
 	case decision.Verdict == room.Allow:
 		return end, false
 	case decision.Verdict == room.Unknown && (decision.Code == room.RuleUnknown || decision.Code == policy.CodeFacts):

@@ -13,7 +13,7 @@ import (
 
 // takeBack ends invitations that were not sent yet, for an allowed withdrawal: those asked for by its actor, and with the power to kick all.
 // The withdrawal is done then, unless the target is invited as well. While one of the invitations is being sent, the withdrawal waits.
-func (d *Delivery) takeBack(ctx context.Context, row invites.Change, decision policy.Decision, unsent []invites.Change) (end invites.Outcome, final bool) {
+func takeBack(ctx context.Context, d *Delivery, row invites.Change, decision policy.Decision, unsent []invites.Change) (end invites.Outcome, final bool) {
 	err := d.Judge.Reach.MayKick(ctx, row.Room, row.Actor)
 	if err != nil && !errors.Is(err, judge.ErrKickPower) {
 		return d.failure(row, err), true
@@ -21,7 +21,7 @@ func (d *Delivery) takeBack(ctx context.Context, row invites.Change, decision po
 	if err != nil {
 		unsent = slices.DeleteFunc(unsent, func(u invites.Change) bool { return u.Actor != row.Actor })
 	}
-	left, err := d.stop(ctx, unsent, room.Say("detail.withdrawn", "by", row.Actor))
+	left, err := stop(ctx, d, unsent, room.Say("detail.withdrawn", "by", row.Actor))
 	switch {
 	case err != nil:
 		return d.failure(row, err), true
@@ -42,7 +42,7 @@ func (d *Delivery) Stop(ctx context.Context, request string) error {
 	rows = slices.DeleteFunc(rows, func(row invites.Change) bool {
 		return row.Status != invites.StatusOpen && row.Status != invites.StatusWaiting
 	})
-	_, err = d.stop(ctx, rows, room.Say("detail.stopped"))
+	_, err = stop(ctx, d, rows, room.Say("detail.stopped"))
 	return err
 }
 
@@ -50,7 +50,7 @@ func (d *Delivery) Stop(ctx context.Context, request string) error {
 const stopAtOnce = 500
 
 // stop cancels rows, and closes the cards of rows that wait for approval. It returns how many go on, since an attempt is under way.
-func (d *Delivery) stop(ctx context.Context, rows []invites.Change, detail room.Phrase) (left int, err error) {
+func stop(ctx context.Context, d *Delivery, rows []invites.Change, detail room.Phrase) (left int, err error) {
 	var open []int64
 	for _, row := range rows {
 		if row.Status == invites.StatusOpen {

@@ -76,6 +76,9 @@ func (s *Requests) questions(req Request) []policy.Question {
 	list := make([]policy.Question, len(req.Targets))
 	for i, target := range req.Targets {
 		list[i] = policy.Question{Action: req.Action, Actor: req.Actor, Performer: s.Self.Performer(req.Action, req.Actor, target, req.AsBot), Target: target}
+		if req.Origin == invites.OriginNative {
+			list[i].Performer = req.Actor
+		}
 	}
 	return list
 }
