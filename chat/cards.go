@@ -56,6 +56,8 @@ type CardCases interface {
 	Recount(ctx context.Context, c invites.Card) (cards.Ballot, error)
 	// CarryOut carries out the decision of a closed card, once, and returns the row of the change.
 	CarryOut(ctx context.Context, c invites.Card) (invites.Change, error)
+	// Deciders returns the people to call to a card.
+	Deciders(ctx context.Context, c invites.Card) ([]id.UserID, error)
 }
 
 // KnockCase receives knocks.
@@ -75,6 +77,7 @@ type CardDesk struct {
 	status *StatusMessages
 	missed *MissedVotes
 	full   *limit[id.RoomID] // notes that a room's desk shows no more knocks
+	called *limit[id.RoomID] // cards that call people
 	swept  int64             // ID of the card at which the last sweep ended
 	log    zerolog.Logger
 }
@@ -164,8 +167,11 @@ func (d *CardDesk) post(ctx context.Context, c invites.Card) error {
 		if !d.limits.mayPost(c.ShownIn) {
 			return nil
 		}
-		content := d.runner.Card(c, 0, 0).Notice(commands.Message{})
-		if notice, err = d.sender.message(ctx, c.ShownIn, transaction(c.Command, part(c, "notice")), content); err != nil {
+		card := d.runner.Card(c, 0, 0)
+		if card.Call, err = d.call(ctx, c); err != nil {
+			return err
+		}
+		if notice, err = d.sender.message(ctx, c.ShownIn, transaction(c.Command, part(c, "notice")), card.Notice(commands.Message{})); err != nil {
 			return err
 		}
 	}
@@ -188,6 +194,18 @@ func (d *CardDesk) post(ctx context.Context, c invites.Card) error {
 		}
 	}
 	return nil
+}
+
+// call returns the people to mention in a card: none where another card of the room has called somebody within the last minute.
+func (d *CardDesk) call(ctx context.Context, c invites.Card) ([]id.UserID, error) {
+	people, err := d.cases.Deciders(ctx, c)
+	if err != nil || len(people) == 0 {
+		return nil, err
+	}
+	if first, _ := d.called.take(c.ShownIn, time.Now()); !first {
+		return nil, nil
+	}
+	return people, nil
 }
 
 // redact handles the redaction of a card, or of a vote.
@@ -247,7 +265,7 @@ func (d *CardDesk) Show(ctx context.Context, ballot cards.Ballot) error {
 // tell shows the outcome of a closed card in its notice, and to its asker.
 func (d *CardDesk) tell(ctx context.Context, c invites.Card, row invites.Change) error {
 	if c.Kind == invites.CardConfirm && c.State != invites.CardAccepted {
-		return d.status.conclude(ctx, c.Command, d.runner.Closed(c, row))
+		return d.status.conclude(ctx, c.Command, d.runner.Closed(c, row), false, false)
 	}
 	if c.Kind != invites.CardConfirm {
 		if err := d.redraw(ctx, c, "", d.runner.Closed(c, row)); err != nil {
@@ -266,7 +284,7 @@ func (d *CardDesk) tell(ctx context.Context, c invites.Card, row invites.Change)
 	if c.Kind == invites.CardKnock {
 		return nil
 	}
-	return d.status.report(ctx, c.Command, settled)
+	return d.status.report(ctx, c.Command, decided)
 }
 
 // redraw edits a card's notice after a vote. A later edit may have the same text as an earlier one, so the transaction id names the vote.
@@ -276,23 +294,6 @@ func (d *CardDesk) redraw(ctx context.Context, c invites.Card, vote id.EventID, 
 	}
 	_, err := d.sender.message(ctx, c.ShownIn, transaction(c.Event, string(vote)+reply.Text.String()), reply.Edit(commands.Message{}, c.Event))
 	return err
-}
-
-// showClosed shows the results of closed cards.
-func (d *CardDesk) showClosed(ctx context.Context, q invites.CardTodo) error {
-	todo, err := d.store.CardsTodo(ctx, q)
-	if err != nil {
-		return err
-	}
-	for _, c := range todo {
-		if c.State == invites.CardOpen {
-			continue
-		}
-		if err := d.Show(ctx, cards.Ballot{Card: c}); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // knocked receives a knock, and shows its card.

@@ -144,7 +144,7 @@ func New(o Options) *Chat {
 	c.Cards = &CardDesk{
 		store: o.Stores.Cards, cases: o.Cases.Cards, knocks: o.Cases.Knocks, runner: o.Runner, open: o.Index.Cards, sender: sender,
 		limits: limits, status: c.Status, log: o.Log,
-		full: newLimit[id.RoomID](1),
+		full: newLimit[id.RoomID](1), called: newLimit[id.RoomID](1),
 		missed: &MissedVotes{
 			annotations: o.Homeserver, inbox: o.Stores.Inbox, lanes: lanes, bot: o.Self.Bot, open: o.Index.Cards, log: o.Log, cards: map[id.EventID]id.RoomID{},
 		},

@@ -8,6 +8,7 @@ import (
 
 	"usher/commands"
 	"usher/invites"
+	"usher/invites/cards"
 )
 
 // react counts a reaction on a card. The voter hears nothing of a vote without effect: others see the reaction too.
@@ -44,4 +45,21 @@ func (d *CardDesk) stop(ctx context.Context, ev invites.Received, on id.EventID,
 		return err
 	}
 	return d.status.report(ctx, command.Event, finished)
+}
+
+// showClosed shows the results of closed cards.
+func (d *CardDesk) showClosed(ctx context.Context, q invites.CardTodo) error {
+	todo, err := d.store.CardsTodo(ctx, q)
+	if err != nil {
+		return err
+	}
+	for _, c := range todo {
+		if c.State == invites.CardOpen {
+			continue
+		}
+		if err := d.Show(ctx, cards.Ballot{Card: c}); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -78,6 +78,46 @@ func TestCrossStopsACommand(t *testing.T) {
 	}
 }
 
+// TestEndOfLongWork: the end of work that took long, or of many rows, is a new reply that notifies the asker; else, and where a card has told
+// the outcome, it is an edit.
+func TestEndOfLongWork(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		many  bool
+		age   time.Duration
+		told  bool
+		anew  bool
+		below bool
+	}{
+		{name: "short"},
+		{name: "many", many: true, anew: true, below: true},
+		{name: "long", age: 2 * longWork, anew: true, below: true},
+		{name: "told by a card", told: true, below: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b, s := newChat(t)
+			raw := []byte(`{"content":{"msgtype":"m.text","body":"!invite @x:here"}}`)
+			ev := invites.Received{Event: "$event", Room: "!r:here", Sender: "@alice:here", Type: "m.room.message", Raw: raw, SentAt: time.Now(), ReceivedAt: time.Now().Add(-tt.age)}
+			if _, err := b.store.Receive(t.Context(), []invites.Received{ev}); err != nil {
+				t.Fatal(err)
+			}
+			if err := b.store.SetAnswer(t.Context(), ev.Event, "$answer"); err != nil {
+				t.Fatal(err)
+			}
+			reply := commands.Reply{React: "✅"}
+			reply.Text.Say("progress.all", "n", 12)
+			if err := b.Status.conclude(t.Context(), ev.Event, reply, tt.many, tt.told); err != nil {
+				t.Fatal(err)
+			}
+			all := strings.Join(s.bodies, "\n")
+			anew := strings.Contains(s.bodies[0], `"msgtype":"m.text"`) && strings.Contains(s.bodies[0], `"user_ids":["@alice:here"]`) && strings.Contains(s.bodies[0], "All 12 done")
+			if anew != tt.anew || strings.Contains(all, "the result is below") != tt.below {
+				t.Errorf("sent %s", all)
+			}
+		})
+	}
+}
+
 // TestLastEditIsTriedAgain: a command whose last row the queue has settled while the homeserver took no edit is told of later.
 func TestLastEditIsTriedAgain(t *testing.T) {
 	b, s := newChat(t)

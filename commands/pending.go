@@ -112,9 +112,8 @@ func Reminder(entries []invites.Invitation, rule invites.ExpiryRule, now time.Ti
 			reply.Text.Line().Say("reminder.row", "target", e.Target, "inviter", e.Inviter, "left", e.At.Add(rule.After).Sub(now))
 		}
 	}
-	content := reply.Notice(Message{})
-	content.Mentions.UserIDs = inviters
-	return content
+	reply.Call, reply.Aloud = inviters, true
+	return reply.Notice(Message{})
 }
 
 // through words the way of an invitation, unless a member sent it.

@@ -70,7 +70,7 @@ type Confirmed interface {
 }
 
 // rules returns the policy in force for a room; nil where it can't be seen.
-func (s *Cards) rules(ctx context.Context, r id.RoomID, viewer id.UserID) (*policy.InForce, error) {
+func rules(ctx context.Context, s *Cards, r id.RoomID, viewer id.UserID) (*policy.InForce, error) {
 	p, err := s.Judge.Policies.Of(ctx, r, viewer)
 	if errors.Is(err, invites.ErrNoView) {
 		return nil, nil
@@ -88,7 +88,7 @@ func (s *Cards) Open(ctx context.Context, rows []invites.Change) error {
 		}
 		if rule == nil {
 			var err error
-			if rule, err = s.rules(ctx, row.Room, row.Actor); err != nil {
+			if rule, err = rules(ctx, s, row.Room, row.Actor); err != nil {
 				return err
 			}
 			if rule == nil {

@@ -9,6 +9,7 @@ import (
 
 	"usher/invites"
 	"usher/invites/judge"
+	"usher/room"
 )
 
 // OpenKnocks returns the open knock cards shown in a room, for an asker in the room, and the cards found to stand no more, which were closed
@@ -68,4 +69,23 @@ func reviewed(ctx context.Context, s *Cards, list []invites.Card, thorough bool)
 		}
 	}
 	return open, closed, nil
+}
+
+// maxDeciders bounds how many people a card calls.
+const maxDeciders = 10
+
+// Deciders returns the people to call to a card: those whom the power levels of its room name with the power to decide it, the most powerful
+// first.
+func (s *Cards) Deciders(ctx context.Context, c invites.Card) (list []id.UserID, err error) {
+	snap, err := s.Homeserver.Snapshot(ctx, c.Room, s.Self.Bot, []room.Key{{Type: room.TypeCreate}, {Type: room.TypePowerLevels}}, false)
+	if err != nil {
+		return nil, invites.UnlessUnseen(err)
+	}
+	for _, user := range snap.Named() {
+		power, known := snap.Power(user)
+		if known && power >= c.Level && user != s.Self.Bot && user != c.Actor && user != c.Target && len(list) < maxDeciders {
+			list = append(list, user)
+		}
+	}
+	return list, nil
 }
