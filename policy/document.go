@@ -19,6 +19,8 @@ type Document struct {
 	Knocks   Knocks   `path:"knocks"`
 	Guard    Guard    `path:"guard"`
 	Pending  Pending  `path:"pending"`
+
+	Invitation Invitation `path:"invitation"`
 }
 
 // Ask restricts the users with the right to ask for invitations. All of it must hold.
@@ -109,6 +111,11 @@ type Guard struct {
 type Pending struct {
 	ExpireAfter  time.Duration `path:"expire_after"`
 	RemindBefore time.Duration `path:"remind_before"` // before the expiry
+}
+
+// Invitation is the form of the invitations that the bot sends for people.
+type Invitation struct {
+	Reason string `path:"reason"` // template of their reason, see Template; empty: the default one
 }
 
 // defaults is the document of an empty policy.

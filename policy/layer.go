@@ -210,6 +210,10 @@ func (f Field) parse(text string) (value any, wrong *room.Phrase) {
 		if isRoomID(text) {
 			return text, nil
 		}
+	case template:
+		if isTemplate(text) {
+			return text, nil
+		}
 	default:
 		return f.list(strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' || r == '\n' }))
 	}

@@ -53,8 +53,12 @@ func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outc
 		return end
 	}
 	defer d.sending.begin(row)()
-	err := d.Homeserver.Act(ctx, invites.Effect{
-		Action: policy.OnTheWire(row.Action), Room: row.Room, Via: row.Via, Performer: row.Performer, Target: row.Target, Actor: row.Actor, Reason: row.Reason, Because: because(row),
+	reason, because, err := reasonOf(ctx, d, row)
+	if err != nil {
+		return d.failure(row, err)
+	}
+	err = d.Homeserver.Act(ctx, invites.Effect{
+		Action: policy.OnTheWire(row.Action), Room: row.Room, Via: row.Via, Performer: row.Performer, Target: row.Target, Actor: row.Actor, Reason: reason, Because: because,
 	})
 	if wait, limited := invites.Limited(err); limited {
 		limit := d.pace.limited(&row, d.Clock.Now(), wait)
