@@ -115,7 +115,7 @@ func TestCatalogues(t *testing.T) {
 }
 
 // vocabulary is the beginning of the keys that a template looks up itself.
-var vocabulary = regexp.MustCompile(`^(verb|deed|level|rule|fact|mode|done|time|list|fate|way|outcome|whose)\.`)
+var vocabulary = regexp.MustCompile(`^(verb|did|deed|level|rule|fact|mode|done|time|list|fate|way|outcome|whose)\.`)
 
 // TestWhatIsSaidHasWords: each key that a package says is in the catalogue and takes just the arguments that it is given, and each
 // entry is said.

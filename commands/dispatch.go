@@ -243,17 +243,22 @@ func change(action room.ActionType) func(context.Context, *Call) (Reply, error) 
 		if c.has("dry-run") {
 			return c.judge(ctx, req)
 		}
-		rows, err := c.Requests.Ask(ctx, req)
-		if err != nil {
+		return ask(ctx, c, req)
+	}
+}
+
+// ask asks for a change, and words its outcome.
+func ask(ctx context.Context, c *Call, req requests.Request) (Reply, error) {
+	rows, err := c.Requests.Ask(ctx, req)
+	if err != nil {
+		return Reply{}, err
+	}
+	if slices.ContainsFunc(rows, func(row invites.Change) bool { return row.Code == string(policy.CodeUnsent) }) {
+		if err := c.Chat.Settled(ctx, req.Room); err != nil {
 			return Reply{}, err
 		}
-		if slices.ContainsFunc(rows, func(row invites.Change) bool { return row.Code == string(policy.CodeUnsent) }) {
-			if err := c.Chat.Settled(ctx, in); err != nil {
-				return Reply{}, err
-			}
-		}
-		return retried(c, Outcome(rows, c.Clock.Now()), rows), nil
 	}
+	return retried(c, Outcome(rows, c.Clock.Now()), rows), nil
 }
 
 // faultless turns a fault into a reply, and so the refusal of a question about a room.

@@ -49,7 +49,7 @@ type run func(ctx context.Context, c *Call) (Reply, error)
 // Table lists the commands in the order of !help.
 func Table() []Command {
 	return []Command{
-		inviteCommand(), uninviteCommand(), joinCommand(), whyCommand(),
+		inviteCommand(), uninviteCommand(), undoCommand(), joinCommand(), whyCommand(),
 		pendingCommand(), pruneCommand(), whoInvitedCommand(), treeCommand(), statsCommand(), auditCommand(),
 		cardsCommand(), approveCommand(), denyCommand(), knocksCommand(),
 		policyCommand(), listsCommand(), quotaCommand(),

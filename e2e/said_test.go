@@ -7,13 +7,21 @@ import (
 	"time"
 
 	"usher/e2e/harness"
+	"usher/e2e/homeserver"
 
 	"maunium.net/go/mautrix/id"
 )
 
-// notified waits until somebody was notified of one of the bot's messages: push rules let it through.
+// notified waits until somebody was notified of one of the bot's messages: push rules let it through. Dendrite has no default rule for
+// mentions, so there the message itself has to mention them.
 func (s *stage) notified(t *testing.T, who *harness.Account, text string) {
 	t.Helper()
+	if harness.Kind() != homeserver.Synapse {
+		who.Await("a message that says "+text, func(e harness.Event) bool {
+			return e.Sender == string(s.Usher.Bot) && e.Field("msgtype") == "m.text" && strings.Contains(e.Field("body"), text) && strings.Contains(string(e.Content), `"`+string(who.ID)+`"`)
+		})
+		return
+	}
 	for deadline := time.Now().Add(harness.Patience); ; time.Sleep(100 * time.Millisecond) {
 		var page struct {
 			Notifications []struct {

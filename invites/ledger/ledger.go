@@ -10,6 +10,8 @@ import (
 
 	"usher/invites"
 	"usher/invites/judge"
+	"usher/policy"
+	"usher/room"
 )
 
 // Store is the part of the store with the invitations seen.
@@ -111,4 +113,23 @@ func (s *Ledger) Audit(ctx context.Context, asker id.UserID, q invites.AuditQuer
 		return nil, err
 	}
 	return s.Store.RecentAudit(ctx, q, limit)
+}
+
+// ownAudit is how many of a user's last audit rows are looked through for an action of theirs.
+const ownAudit = 100
+
+// LastOf returns the last thing that a user in a room did there and may want to undo: an invitation that was not refused, or a change of the
+// policy, which has the action change in the audit.
+func (s *Ledger) LastOf(ctx context.Context, asker id.UserID, r id.RoomID, change room.ActionType) (last invites.Audit, found bool, err error) {
+	if err := s.Judge.Reach.Member(ctx, r, asker); err != nil {
+		return last, false, err
+	}
+	rows, err := s.Store.RecentAudit(ctx, invites.AuditQuery{Room: r, User: asker}, ownAudit)
+	for _, row := range rows {
+		invited := row.Action == room.Invite && row.Kind == invites.AuditDecision && (row.Verdict == room.Allow.String() || row.Code == string(policy.CodeApproval))
+		if row.Actor == asker && (invited || row.Action == change && row.Verdict == string(invites.StatusDone)) {
+			return row, true, nil
+		}
+	}
+	return last, false, err
 }
