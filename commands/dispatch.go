@@ -27,6 +27,7 @@ import (
 	"usher/invites/cards"
 	"usher/invites/judge"
 	"usher/invites/ledger"
+	"usher/invites/links"
 	"usher/invites/requests"
 	"usher/policy"
 	"usher/room"
@@ -97,6 +98,7 @@ type UseCases struct {
 	Policies *requests.Editor
 	Ledger   *ledger.Ledger
 	Cards    *cards.Cards
+	Links    *links.Links
 	Judge    *judge.Judge
 	Clock    invites.Clock
 }

@@ -67,7 +67,7 @@ type scene struct {
 	now  *invitestest.Clock
 	page strings.Builder
 	said int
-	seen int // acts of the homeserver that the ledger has seen
+	seen int      // acts of the homeserver that the ledger has seen
 	told []func() // messages that follow the reply to the command
 }
 
