@@ -63,7 +63,7 @@ type Cards struct {
 	Confirmed  Confirmed
 }
 
-// Confirmed carries out confirmed commands.
+// Confirmed carries out confirmed commands, and withdrawals that somebody agreed to.
 type Confirmed interface {
 	// Confirmed does the work of a confirmed command as its card has it. A second call goes on where the first one ended.
 	Confirmed(ctx context.Context, c invites.Card) error
@@ -168,9 +168,9 @@ func (s *Cards) row(ctx context.Context, c invites.Card) (invites.Change, error)
 }
 
 // CarryOut does the work after a closed card, as far as possible at once, and returns the row after it. The row is zero if the card
-// leads to none, or is a confirmation.
+// leads to none, or is about several targets.
 func (s *Cards) CarryOut(ctx context.Context, c invites.Card) (invites.Change, error) {
-	if c.Kind == invites.CardConfirm {
+	if c.Kind == invites.CardConfirm || c.Kind == invites.CardWithdraw {
 		if c.State != invites.CardAccepted {
 			return invites.Change{}, nil
 		}
@@ -312,7 +312,7 @@ func (s *Cards) moot(ctx context.Context, c invites.Card, thorough bool) (code s
 	if !thorough {
 		return "", nil
 	}
-	if c.Kind != invites.CardKnock && !strings.HasPrefix(string(c.Command), invites.NativePrefix) && !c.ByLink() {
+	if (c.Kind == invites.CardApproval || c.Kind == invites.CardConfirm) && !strings.HasPrefix(string(c.Command), invites.NativePrefix) && !c.ByLink() {
 		if gone, err := s.redacted(ctx, c.Home, c.Command); err != nil || gone {
 			return invites.CodeRedacted, err
 		}

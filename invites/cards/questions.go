@@ -12,6 +12,9 @@ import (
 	"usher/room"
 )
 
+// thoroughly is for how many cards one question asks the homeserver whether they were redacted; events tell of the others in time.
+const thoroughly = 20
+
 // OpenKnocks returns the open knock cards shown in a room, for an asker in the room, and the cards found to stand no more, which were closed
 // and are to be shown so.
 func (s *Cards) OpenKnocks(ctx context.Context, asker id.UserID, shownIn id.RoomID) (open, closed []invites.Card, err error) {
@@ -22,7 +25,7 @@ func (s *Cards) OpenKnocks(ctx context.Context, asker id.UserID, shownIn id.Room
 	if err != nil {
 		return nil, nil, err
 	}
-	return reviewed(ctx, s, shown, true)
+	return reviewed(ctx, s, shown, thoroughly)
 }
 
 // Questions returns the open cards shown in a room, for an asker in the room, and the cards about the room that are shown elsewhere, as far as
@@ -53,13 +56,13 @@ func (s *Cards) Questions(ctx context.Context, asker id.UserID, r id.RoomID) (op
 			return nil, nil, err
 		}
 	}
-	return reviewed(ctx, s, list, false)
+	return reviewed(ctx, s, list, 0)
 }
 
-// reviewed reviews cards, and parts those that stand from those that stand no more.
-func reviewed(ctx context.Context, s *Cards, list []invites.Card, thorough bool) (open, closed []invites.Card, err error) {
-	for _, card := range list {
-		if card, err = s.Review(ctx, card, thorough); err != nil {
+// reviewed reviews cards, the first ones thoroughly, and parts those that stand from those that stand no more.
+func reviewed(ctx context.Context, s *Cards, list []invites.Card, thorough int) (open, closed []invites.Card, err error) {
+	for i, card := range list {
+		if card, err = s.Review(ctx, card, i < thorough); err != nil {
 			return nil, nil, err
 		}
 		if card.State == invites.CardOpen {

@@ -57,11 +57,13 @@ func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool)
 		if err != nil {
 			return nil, nil, err
 		}
+		giveBack := s.Limits.Take(judged)
 		rows, audit := s.rows(req, judged)
 		if err := s.refuseQueued(ctx, rows); err != nil {
 			return nil, nil, err
 		}
 		if err := s.Cards.Limit(ctx, rows); err != nil {
+			giveBack()
 			return nil, nil, err
 		}
 		shorten(rows)
@@ -73,6 +75,9 @@ func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool)
 			}
 		}
 		stored, err = s.Store.Record(ctx, rows, audit, s.charges(req, rows, judged, w)...)
+		if err != nil {
+			giveBack()
+		}
 		claimed = make(map[int64]bool, s.AtOnce)
 		for i, row := range stored {
 			claimed[row.ID] = claims(rows[i], row)
