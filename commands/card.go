@@ -47,9 +47,13 @@ func question(t *Text, c invites.Card) {
 	if c.ShownIn == c.Room {
 		elsewhere = ""
 	}
-	if c.Kind == invites.CardKnock {
+	switch c.Kind {
+	case invites.CardKnock:
 		t.Say("card.knock", "number", c.Number, "target", c.Target, "room", elsewhere)
-	} else {
+	case invites.CardWithdraw:
+		t.Say("card.withdraw", "number", c.Number, "n", len(c.Targets)).Tell(c.Remark)
+		return
+	default:
 		t.Say("card.approval", "number", c.Number, "actor", c.Actor, "target", c.Target, "room", elsewhere)
 	}
 	if c.Reason != "" {
@@ -138,7 +142,8 @@ func (n Notices) Paused(c invites.Card) (reply Reply) {
 }
 
 // KnocksFull tells moderators that more users knock than cards show.
-func (n Notices) KnocksFull() (reply Reply) {
-	reply.Text.Say("card.full", "prefix", n.Prefix).Reason("knock.full")
+func (n Notices) KnocksFull(crowd *cards.Crowd) (reply Reply) {
+	most, hour, server := crowd.Bounds()
+	reply.Text.Say("card.full", "open", crowd.Open, "most", most, "hour", hour, "server", server, "prefix", n.Prefix).Reason("knock.full")
 	return reply
 }

@@ -4,6 +4,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/policy"
 	"usher/room"
 )
 
@@ -37,7 +38,7 @@ func originOf(row invites.Change) (o origin, known bool) {
 		return origin{admitted: true, urgent: true}, true
 	case invites.OriginGuard:
 		return origin{checked: true, urgent: true}, true
-	case invites.OriginExpiry:
+	case invites.OriginExpiry, invites.OriginTurned:
 		return origin{checked: true}, true
 	case invites.OriginLink:
 		return origin{checked: true, charged: true}, true
@@ -51,10 +52,13 @@ func Turns(domain string, waiting []invites.Waiting) []invites.Turn {
 	for i, w := range waiting {
 		origin, _ := originOf(invites.Change{Origin: w.Origin})
 		turns[i] = invites.Turn{Row: w.ID, Actor: w.Actor, Priority: invites.PriorityBulk}
+		if origin.urgent || w.Origin == invites.OriginExpiry { // mostly the bot's own, of all rooms
+			turns[i].Room = w.Room
+		}
 		switch {
 		case origin.urgent:
 			turns[i].Priority = invites.PriorityUrgent
-		case w.Size <= invites.FewRows && w.Origin != invites.OriginExpiry:
+		case w.Size <= invites.FewRows && w.Origin != invites.OriginExpiry && w.Origin != invites.OriginTurned:
 			turns[i].Priority = invites.PriorityFew
 		}
 		turns[i].Server = otherServer(domain, w.Action, w.Target, w.Via)
@@ -82,6 +86,10 @@ func because(row invites.Change) (p room.Phrase) {
 	switch {
 	case row.Origin == invites.OriginExpiry:
 		p = room.Say("because.expired")
+	case row.Origin == invites.OriginTurned && row.Code == string(policy.CodeTurnListed):
+		p = room.Say("because.listed")
+	case row.Origin == invites.OriginTurned:
+		p = room.Say("because.inviter_gone")
 	case row.Origin == invites.OriginGuard && row.Action == room.Kick:
 		p = room.Say("because.intruder")
 	case row.Origin == invites.OriginGuard:
