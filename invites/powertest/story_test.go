@@ -258,7 +258,7 @@ func (w *story) ask(o op, action room.ActionType, r id.RoomID, actor id.UserID, 
 
 // vote has somebody vote on one of the last cards, and carries out what that decides.
 func (w *story) vote(o op, voter id.UserID) {
-	if len(w.cards) == 0 {
+	if len(w.cards) == 0 || voter == bot { // the bot's own reactions are no votes
 		return
 	}
 	about := w.cards[max(0, len(w.cards)-1-o.d%3)]
