@@ -38,7 +38,7 @@ test: lint unit difftest test-e2e test-postgres ## format, vet, staticcheck, uni
 
 # In CI the suites before homeservers wait for the unit tests, which need both cores; .ci/run runs them side by side.
 ifdef CI
-test-e2e test-postgres test-synapse test-clients: | lint unit difftest
+test-e2e test-postgres test-synapse test-clients test-packages: | lint unit difftest
 endif
 
 .PHONY: lint
@@ -60,7 +60,7 @@ difftest: ## the authorization rules against two other implementations
 	@[ ! -d difftest ] || { cd difftest && GOEXPERIMENT=jsonv2 go test ./...; }
 
 .PHONY: test-e2e
-test-e2e: build bin/dendrite need-promtool ## end-to-end tests on Dendrite; faults, floods and kills before a stub
+test-e2e: build bin/dendrite need-promtool need-chromium ## end-to-end tests on Dendrite; faults, floods and kills before a stub
 	cd e2e && $(E2E_ENV) go test $(TAGS) -count=1 -timeout 25m ./...
 
 .PHONY: test-postgres
@@ -68,7 +68,7 @@ test-postgres: build bin/dendrite ## the main path with PostgreSQL instead of SQ
 	cd e2e && $(E2E_ENV) go run -C .. ./store/pgtest/with go test -C e2e $(TAGS) -count=1 -timeout 10m -run 'TestInviteAsActor|TestInviteForms|TestJoin|TestDuplicateTransaction|TestTroubleAtTheHomeserver|TestEncryptedInvite|TestKeyAfterEvent|TestIdentity|TestKilledProcesses|TestTakeover|TestFrozenProcess|TestRollingUpgrade|TestProcessesInStep|TestSecretProcesses|TestPostgresTrouble' .
 
 .PHONY: test-synapse
-test-synapse: build bin/dendrite ## the same on Synapse, from Debian's packages or PATH
+test-synapse: build bin/dendrite need-chromium ## the same on Synapse, from Debian's packages or PATH
 	root="$$(e2e/synapse-sid)"; cd e2e; \
 	$(E2E_ENV) USHER_E2E_HOMESERVER=synapse USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 25m ./...
 
@@ -77,6 +77,12 @@ test-clients: build bin/dendrite ## encrypted rooms with clients of other makes:
 	root="$$(e2e/synapse-sid)"; node="$${USHER_CACHE:-$$HOME/.cache/usher}/clients"; mkdir -p "$$node"; cp e2e/clients/package.json "$$node"; \
 	npm install --prefix "$$node" --no-audit --no-fund --no-package-lock --silent; cd e2e; \
 	$(E2E_ENV) USHER_E2E_NODE="$$node" USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 15m -run TestOtherClient .
+
+.PHONY: test-packages
+test-packages: bin/dendrite ## a release built twice; its packages and image installed, run and removed: as root on Debian
+	@.ci/need buildah buildah; .ci/need systemd-analyze systemd; .ci/need rpm rpm; .ci/need ansible-playbook ansible-core
+	@.ci/need cpio cpio; .ci/need man man-db; [ -e /usr/share/bash-completion/bash_completion ] || .ci/need bash-completion bash-completion
+	go test -tags 'goolm packages' -count=1 -v -timeout 25m ./packaging
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (30s)
@@ -114,6 +120,16 @@ bench-micro: ## the benchmarks that stand beside the code
 	go test $(TAGS) -run '^$$' -bench . -benchmem ./...
 	@[ ! -d difftest ] || { cd difftest && GOEXPERIMENT=jsonv2 go test -run '^$$' -bench . -benchmem ./...; }
 
+##@ Ship
+
+.PHONY: release
+release: ## programs, packages, checksums and the list of modules of VERSION (v1.2.3), in dist/
+	packaging/release "$(VERSION)" dist
+
+.PHONY: figures
+figures: ## docs/figures.md: the bench, the rules against other implementations, promises and their tests, at this commit
+	packaging/figures
+
 ##@ Tools
 
 bin/dendrite: e2e/go.mod e2e/go.sum ## the homeserver of the demo and the tests
@@ -132,6 +148,10 @@ need-gcc:
 need-promtool:
 	@.ci/need promtool prometheus
 
+.PHONY: need-chromium
+need-chromium:
+	@.ci/need chromium chromium
+
 .PHONY: clean
 clean: ## remove what was built (the cached Synapse stays)
-	rm -rf bin .demo usher
+	rm -rf bin dist .demo usher

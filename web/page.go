@@ -26,12 +26,22 @@ type Pages struct {
 	base      string // path of the public address, without a slash at the end
 	origin    string // scheme and host of the public address
 	version   string // names the static files: it changes with them
+	mark      string // see Mark
 	templates *template.Template
 }
 
+// MarkPath is where a site shows its mark.
+const MarkPath = "/static/mark"
+
+// Mark names an Usher, so that usher doctor can tell it from another one. It does not tell the secret.
+func Mark(secret string) string {
+	sum := sha256.Sum256([]byte("usher web mark\x00" + secret))
+	return hex.EncodeToString(sum[:16])
+}
+
 // NewPages makes the pages of a public address.
-func NewPages(publicURL string) *Pages {
-	p := &Pages{templates: template.Must(template.ParseFS(files, "pages/*.html"))}
+func NewPages(publicURL, mark string) *Pages {
+	p := &Pages{mark: mark, templates: template.Must(template.ParseFS(files, "pages/*.html"))}
 	if address, err := url.Parse(publicURL); err == nil {
 		p.base, p.origin = strings.TrimRight(address.EscapedPath(), "/"), address.Scheme+"://"+address.Host
 	}
@@ -46,6 +56,11 @@ func NewPages(publicURL string) *Pages {
 
 // routes adds the static files.
 func (p *Pages) routes(mux *http.ServeMux) {
+	mux.HandleFunc("GET "+MarkPath, func(w http.ResponseWriter, _ *http.Request) {
+		guard(w.Header())
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte(p.mark))
+	})
 	for name, kind := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"} {
 		content, _ := files.ReadFile("static/" + name)
 		mux.HandleFunc("GET /static/"+name, func(w http.ResponseWriter, _ *http.Request) {
@@ -108,7 +123,7 @@ func (p *Pages) frame(r *http.Request, here string) *frame {
 	lang := preferred(r)
 	f := &frame{Base: p.base, Version: p.version, Lang: lang, voice: words.For(lang)}
 	for _, tag := range languages() {
-		f.Languages = append(f.Languages, choice{tag, words.For(tag).Text(room.Say("page.language")), p.address(here, tag), tag == lang})
+		f.Languages = append(f.Languages, choice{tag, nameOf(tag), p.address(here, tag), tag == lang})
 	}
 	return f
 }
@@ -118,8 +133,17 @@ func (p *Pages) address(path, lang string) string {
 	return p.base + path + "?lang=" + url.QueryEscape(lang)
 }
 
-// languages are the languages that pages speak.
-func languages() []string { return []string{"en"} }
+// languages are the languages that pages speak: English, and German where there is a catalogue of it.
+func languages() []string {
+	list := []string{"en"}
+	if nameOf("de") != nameOf("en") {
+		list = append(list, "de")
+	}
+	return list
+}
+
+// nameOf is the name of a language in itself.
+func nameOf(lang string) string { return words.For(lang).Text(room.Say("page.language")) }
 
 // preferred is the language of an answer: the one that the person chose, else the browser's.
 func preferred(r *http.Request) string {
