@@ -80,6 +80,9 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	limits := delivery.Limits{Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter}
 	b.domain = newDomain(b.store, b.state, b.metrics.Queue(b.jobs), b.self, limits)
 	b.domain.requests.AtOnce = cfg.Delivery.AtOnce
+	if b.domain.inbound = b.newInbound(cfg); b.domain.inbound != nil {
+		b.domain.cards.Servers = b.domain.inbound
+	}
 	b.runner = b.newRunner(cfg, version)
 	o := chat.Options{
 		Self: b.self, Runner: b.runner, Stores: chat.Stores{Inbox: b.store, Cards: b.store, Rooms: b.store},
@@ -99,6 +102,9 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	}
 	b.chat = chat.New(o)
 	b.domain.delivery.Beside = b.chat.Status
+	if b.domain.inbound != nil {
+		b.domain.inbound.Poster = b.chat.Cards
+	}
 	b.domain.guard.Tell = b.chat.Rooms.GuardReport
 	if b.device != nil && cfg.Encryption.HistorySharing {
 		b.domain.delivery.History = b.chat.History
@@ -287,7 +293,7 @@ func (b *bot) clean(ctx context.Context, keep config.Database) error {
 	if err == nil && head != "" {
 		b.log.Info().Str("head", head).Msg("Audit")
 	}
-	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
+	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanInbound(ctx, now), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
 }
 
 // close closes the parts, the last one opened first.

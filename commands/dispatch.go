@@ -24,6 +24,7 @@ import (
 
 	"usher/invites"
 	"usher/invites/cards"
+	"usher/invites/inbound"
 	"usher/invites/judge"
 	"usher/invites/ledger"
 	"usher/invites/requests"
@@ -97,6 +98,7 @@ type UseCases struct {
 	Cards    *cards.Cards
 	Judge    *judge.Judge
 	Clock    invites.Clock
+	Inbound  *inbound.Inbound // nil: off
 }
 
 // Chat is the commands' port to rooms.

@@ -51,7 +51,7 @@ func Table() []Command {
 	return []Command{
 		inviteCommand(), uninviteCommand(), joinCommand(), whyCommand(),
 		pendingCommand(), pruneCommand(), whoInvitedCommand(), treeCommand(), statsCommand(), auditCommand(),
-		approveCommand(), denyCommand(), knocksCommand(),
+		approveCommand(), denyCommand(), knocksCommand(), expectCommand(), blockedCommand(),
 		policyCommand(), listsCommand(), quotaCommand(),
 		helpCommand(), pingCommand(),
 	}

@@ -32,6 +32,7 @@ type Config struct {
 	Metrics         Metrics       `yaml:"metrics"`
 	Web             Web           `yaml:"web"`
 	Antispam        Antispam      `yaml:"antispam"`
+	Inbound         Inbound       `yaml:"inbound"`
 	Logging         Logging       `yaml:"logging"`
 }
 
@@ -184,6 +185,7 @@ func Default() *Config {
 		Delivery:        Delivery{AtOnce: 5, Workers: 16, GiveUpAfter: 24 * time.Hour},
 		ShutdownTimeout: 10 * time.Second,
 		Metrics:         Metrics{Listen: "127.0.0.1:9339"},
+		Inbound:         defaultInbound(),
 		Antispam:        Antispam{At: AtAppservice, Timeout: 2 * time.Second, Fail: map[string]string{}},
 		Logging: Logging{
 			MinLevel:  "info",

@@ -68,6 +68,7 @@ func (k checker) checkWeb(c *Config) {
 			k.fault("web.listen", wrong{"is metrics.listen as well", "give each a port of its own"})
 		}
 	}
+	k.checkInbound(c)
 	if c.Antispam.Enabled {
 		k.checkAntispam(c)
 	}

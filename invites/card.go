@@ -17,6 +17,7 @@ const (
 	CardApproval CardKind = "approval" // may this invitation be sent?
 	CardKnock    CardKind = "knock"    // may this person come in?
 	CardConfirm  CardKind = "confirm"  // does the actor of a command mean it?
+	CardServer   CardKind = "server"   // what of a server whose users send too many invitations?
 )
 
 // CardState is where a card stands.

@@ -90,6 +90,8 @@ type (
 	Guards struct{ *db }
 	// Quotas is the invitations counted against quotas.
 	Quotas struct{ *db }
+	// Inbound is the entries about invitations to local users.
+	Inbound struct{ *db }
 	// Rooms is create events, which never change, and children of spaces, as hints.
 	Rooms struct{ *db }
 	// AuditLog is the decisions and effects of the past.
@@ -106,6 +108,7 @@ type Store struct {
 	Expiries
 	Guards
 	Quotas
+	Inbound
 	Rooms
 	AuditLog
 }
@@ -113,7 +116,7 @@ type Store struct {
 // newStore returns a Store with subjects sharing d.
 func newStore(d *db) *Store {
 	return &Store{
-		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Rooms{d}, AuditLog{d},
+		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, AuditLog{d},
 	}
 }
 

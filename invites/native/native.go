@@ -41,8 +41,17 @@ type Cards interface {
 	Post(request id.EventID)
 }
 
-// Native answers callbacks. All fields are required.
+// Inbound is the operator's policy about invitations to users of the homeserver.
+type Inbound interface {
+	// Judge returns the code and the sentence of a refusal, no code where an invitation may pass. event is nil where a local user invites.
+	Judge(ctx context.Context, sender, target id.UserID, r id.RoomID, event []byte) (code string, reason room.Phrase, err error)
+	// Passed notes that an invitation from another server was let through.
+	Passed(ctx context.Context, sender id.UserID) error
+}
+
+// Native answers callbacks. All fields but Inbound are required.
 type Native struct {
+	Inbound     Inbound // nil: off
 	Rooms       Rooms
 	Invitations Invitations
 	Sending     Sending
@@ -55,14 +64,32 @@ type Native struct {
 // Answer decides on a callback. The verdict is unknown, or the error not nil, where the decision can't be made; nothing is refused or let
 // through then but by the operator's word.
 func (n *Native) Answer(ctx context.Context, q Question) (Answer, error) {
-	if q.Sender == "" || q.Room == "" && q.Callback != MayInviteFederated {
+	if q.Sender == "" || q.Room == "" {
 		return Answer{Verdict: room.Unknown, Code: CodeMalformed}, nil
 	}
 	switch q.Callback {
 	case MayInvite:
 		return n.invite(ctx, q)
+	case MayInviteFederated:
+		return n.arriving(ctx, q)
 	}
 	return allowed, nil
+}
+
+// arriving decides on an invitation of a local user by a user of another server. The homeserver asks about it by MayInvite as well, in
+// the name of the other user: then the policy of the room counts, where the bot is in it.
+func (n *Native) arriving(ctx context.Context, q Question) (Answer, error) {
+	if n.Inbound == nil {
+		return allowed, nil
+	}
+	code, reason, err := n.Inbound.Judge(ctx, q.Sender, q.Target, q.Room, q.Event)
+	switch {
+	case err != nil:
+		return Answer{Verdict: room.Unknown}, err
+	case code != "":
+		return Answer{Code: code, Reason: reason}, nil
+	}
+	return allowed, n.Inbound.Passed(ctx, q.Sender)
 }
 
 // invite decides on an invitation by a user of the homeserver.
@@ -72,6 +99,12 @@ func (n *Native) invite(ctx context.Context, q Question) (Answer, error) {
 	}
 	if q.Sender == n.Self.Bot || n.Sending.Sending(room.Invite, q.Room, q.Sender, q.Target) {
 		return allowed, nil // the homeserver asks Usher about Usher's own request
+	}
+	if n.Inbound != nil && q.Sender.Homeserver() == n.Self.Domain {
+		code, reason, err := n.Inbound.Judge(ctx, q.Sender, q.Target, q.Room, nil)
+		if code != "" || err != nil {
+			return Answer{Code: code, Reason: reason}, err
+		}
 	}
 	governed, err := n.governed(ctx, q.Room)
 	if err != nil || !governed {
