@@ -91,20 +91,23 @@ soak: build ## kills, faults and random stories about borrowed power until they 
 	USHER_STEPS=$$((150000 * $(SOAK))) USHER_FROM=$$(date +%s) go test $(TAGS) -count=1 -timeout 0 -run NoBorrowedPower ./invites/powertest
 	cd e2e && for seed in $$(seq 1 $(SOAK)); do \
 		echo "seed $$seed"; \
-		$(E2E_ENV) USHER_E2E_SEED=$$seed go test $(TAGS) -count=1 -timeout 30m \
-			-run 'TestKilled(TwoHundredTimes|DuringMigration|Processes)|TestRollingUpgrade|TestSecretProcesses|TestHomeserverFaults|TestSlowHomeserver|TestOutage|TestRateLimitOverRestart|TestHostileTransactions|TestRevokedToken|TestFlood|TestPaced|TestKilledBeforeItTookEffect|TestFullDisk|TestReadOnlyDisk' . ; \
+		$(E2E_ENV) USHER_E2E_LONG=1 USHER_E2E_SEED=$$seed go test $(TAGS) -count=1 -timeout 60m \
+			-run 'TestKilled(TwoHundredTimes|DuringMigration|Processes)|TestRollingUpgrade|TestSecretProcesses|TestHomeserverFaults|TestSlowHomeserver|TestOutage|TestRateLimitOverRestart|TestHostileTransactions|TestRevokedToken|TestFlood|TestPaced|TestKilledBeforeItTookEffect|TestFullDisk|TestReadOnlyDisk|TestBulkOfDeadServer|TestForbiddenPages|TestSilentServer|TestSlowRooms|TestUnreachableServer|TestToDeviceFlood|TestHomeserverSendsNothing' . ; \
 	done
+	root="$$(e2e/synapse-sid)"; cd e2e; \
+	$(E2E_ENV) USHER_E2E_LONG=1 USHER_E2E_HOMESERVER=synapse USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 60m \
+		-run 'TestBackAfter(Outage|Cut|FullDisk)|TestUnreachableServer|TestToDeviceFlood' .
 
 .PHONY: vuln
 vuln: ## known vulnerabilities in what is built in; asks vuln.go.dev
 	go run golang.org/x/vuln/cmd/govulncheck@v1.1.4 $(TAGS) ./...
 
 .PHONY: bench
-bench: build ## Usher beside yardsticks, a table of medians and ratios (ROUNDS=5; ONLY=regexp; PROFILES=folder): docs/performance.md
+bench: build ## Usher beside yardsticks, a table of medians and ratios (ROUNDS=5; ONLY=regexp; PROFILES=folder; BASE=another usher): docs/performance.md
 	cd e2e && $(GO_BUILD) -o ../bin/yardstick ./bench/yardstick
 	cd e2e && GOEXPERIMENT=jsonv2 $(GO_BUILD) -o ../bin/yardstick-jsonv2 ./bench/yardstick
 	cd e2e && $(GO_BUILD) $(TAGS) -o ../bin/bench ./bench
-	@bin/bench -bin bin -rounds "$(ROUNDS)" -only "$(ONLY)" -profiles "$(PROFILES)"
+	@bin/bench -bin bin -rounds "$(ROUNDS)" -only "$(ONLY)" -base "$(BASE)" -profiles "$(PROFILES)"
 
 .PHONY: bench-micro
 bench-micro: ## the benchmarks that stand beside the code

@@ -19,6 +19,7 @@ import (
 	"usher/homeserver"
 	"usher/invites"
 	"usher/invites/delivery"
+	"usher/invites/links"
 	"usher/jobs"
 	"usher/loop"
 	"usher/room"
@@ -28,7 +29,7 @@ import (
 // Bounds of the running bot.
 const (
 	lease       = 45 * time.Second // an attempt at a row ends with it
-	sweepLimit  = 1000
+	sweepLimit  = 10_000
 	sweepEvery  = 5 * time.Second
 	keepHandled = 7 * 24 * time.Hour // longer than anything is tried
 )
@@ -83,6 +84,8 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	if b.domain.inbound = b.newInbound(cfg); b.domain.inbound != nil {
 		b.domain.cards.Servers = b.domain.inbound
 	}
+	b.domain.links.Address = cfg.Web.PublicURL
+	b.domain.links.Limits = links.Limits{MaxUses: int64(cfg.Web.Links.MaxUses), MaxAge: cfg.Web.Links.MaxAge, Open: cfg.Web.Links.PerPerson}
 	b.runner = b.newRunner(cfg, version)
 	o := chat.Options{
 		Self: b.self, Runner: b.runner, Stores: chat.Stores{Inbox: b.store, Cards: b.store, Rooms: b.store},
@@ -120,7 +123,7 @@ func identity(cfg *config.Config) invites.Identity {
 
 func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 	return &commands.Runner{
-		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self}, UseCases: b.domain.useCases(), Version: version,
+		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self, Guide: cfg.Commands.Guide}, UseCases: b.domain.useCases(), Version: version,
 		Conditions: commands.Conditions{Age: commands.Age{Max: cfg.Commands.MaxAge}, Protected: b.protected(cfg)},
 		Names:      []string{cfg.Appservice.Bot.Displayname}, People: homeserver.People{Client: b.client}, Inbox: b.store,
 		Level: func(user id.UserID) commands.Level {
@@ -293,7 +296,7 @@ func (b *bot) clean(ctx context.Context, keep config.Database) error {
 	if err == nil && head != "" {
 		b.log.Info().Str("head", head).Msg("Audit")
 	}
-	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanInbound(ctx, now), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
+	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanInbound(ctx, now), b.store.CleanLinks(ctx, now.Add(-keep.KeepRefused)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
 }
 
 // close closes the parts, the last one opened first.

@@ -62,6 +62,8 @@ func question(t *Text, c invites.Card) {
 		t.Say("card.reason", "reason", c.Reason)
 	}
 	switch {
+	case c.ByLink():
+		t.Say("card.link")
 	case c.Kind == invites.CardApproval && c.Performer == c.Actor:
 		t.Say("card.theirs")
 	case c.Kind == invites.CardApproval:
@@ -98,7 +100,7 @@ func (n Notices) Closed(c invites.Card, row invites.Change) (reply Reply) {
 
 // Verdict tells the asker of a card its outcome. It is empty where nobody has to be told.
 func (n Notices) Verdict(c invites.Card, row invites.Change) (reply Reply) {
-	if c.Kind != invites.CardApproval || c.Code == invites.CodeRedacted || c.Code == invites.CodeAskerLeft {
+	if c.Kind != invites.CardApproval || c.ByLink() || c.Code == invites.CodeRedacted || c.Code == invites.CodeAskerLeft {
 		return reply
 	}
 	reply.Mention = true
@@ -142,7 +144,8 @@ func (n Notices) Paused(c invites.Card) (reply Reply) {
 }
 
 // KnocksFull tells moderators that more users knock than cards show.
-func (n Notices) KnocksFull() (reply Reply) {
-	reply.Text.Say("card.full", "prefix", n.Prefix).Reason("knock.full")
+func (n Notices) KnocksFull(crowd *cards.Crowd) (reply Reply) {
+	most, hour, server := crowd.Bounds()
+	reply.Text.Say("card.full", "open", crowd.Open, "most", most, "hour", hour, "server", server, "prefix", n.Prefix).Reason("knock.full")
 	return reply
 }

@@ -27,6 +27,7 @@ import (
 	"usher/invites/inbound"
 	"usher/invites/judge"
 	"usher/invites/ledger"
+	"usher/invites/links"
 	"usher/invites/requests"
 	"usher/room"
 )
@@ -96,6 +97,7 @@ type UseCases struct {
 	Policies *requests.Editor
 	Ledger   *ledger.Ledger
 	Cards    *cards.Cards
+	Links    *links.Links
 	Judge    *judge.Judge
 	Clock    invites.Clock
 	Inbound  *inbound.Inbound // nil: off
