@@ -55,6 +55,9 @@ func question(t *Text, c invites.Card) {
 		t.Say("card.knock", "number", c.Number, "target", c.Target, "room", elsewhere)
 	case invites.CardServer:
 		t.Say("card.server", "number", c.Number, "server", c.Target.Homeserver())
+	case invites.CardWithdraw:
+		t.Say("card.withdraw", "number", c.Number, "n", len(c.Targets)).Tell(c.Remark)
+		return
 	default:
 		t.Say("card.approval", "number", c.Number, "actor", c.Actor, "target", c.Target, "room", elsewhere)
 	}
