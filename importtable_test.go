@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 	"invites/guard":       {"exactjson", "invites", "invites/delivery", "invites/judge", "policy", "room", mautrix + "/id"},
 	"invites/ledger":      {"exactjson", "invites", "invites/judge", "policy", "room", mautrix + "/id"},
 	"invites/inbound":     {"exactjson", "invites", "policy", "room", mautrix + "/id"},
-	"invites/native":      {"invites", "invites/judge", "room", mautrix + "/id"},
+	"invites/native":      {"invites", "invites/judge", "policy", "room", mautrix + "/id"},
 	"invites/links":       {"exactjson", "invites", "invites/judge", "policy", "room", mautrix + "/id"},
 	"invites/requests":    {"invites", "invites/cards", "invites/delivery", "invites/judge", "invites/links", "policy", "room", mautrix + "/id"},
 	"invites/invitestest": {"invites", "invites/cards", "invites/delivery", "invites/guard", "invites/judge", "invites/ledger", "invites/links", "invites/requests", "policy", "room", "store", mautrix + "/id"},

@@ -3,11 +3,13 @@ package native
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
 	"usher/invites/judge"
+	"usher/policy"
 	"usher/room"
 )
 
@@ -72,6 +74,8 @@ func (n *Native) Answer(ctx context.Context, q Question) (Answer, error) {
 		return n.invite(ctx, q)
 	case MayInviteFederated:
 		return n.arriving(ctx, q)
+	case MayInviteAddress:
+		return n.address(ctx, q)
 	}
 	return allowed, nil
 }
@@ -126,6 +130,32 @@ func (n *Native) invite(ctx context.Context, q Question) (Answer, error) {
 	}
 	return Answer{Code: row.Code, Reason: row.Detail}, nil
 }
+
+// address decides on an invitation to an e-mail address or a telephone number, which nobody has on Matrix yet. The policy of the room judges it as one
+// to a user on the server that the address names; a telephone number is on no server. It spends no quota, and people can't approve it.
+func (n *Native) address(ctx context.Context, q Question) (Answer, error) {
+	governed, err := n.governed(ctx, q.Room)
+	if err != nil || !governed {
+		return allowed, err
+	}
+	server := nowhere
+	if at := strings.LastIndexByte(q.Address, '@'); at >= 0 && q.Medium == "email" {
+		server = strings.ToLower(q.Address[at+1:])
+	}
+	question := policy.Question{Action: room.Invite, Actor: q.Sender, Performer: q.Sender, Target: id.UserID("@" + q.Medium + "/address:" + server)}
+	judged, err := n.Judge.Each(ctx, q.Room, []policy.Question{question}, &judge.Reader{Native: true, Viewer: n.Self.Bot})
+	if err != nil {
+		return Answer{Verdict: room.Unknown}, err
+	}
+	d := judged[0].Decision
+	if d.Verdict == room.Allow {
+		return allowed, nil
+	}
+	return Answer{Verdict: d.Verdict, Code: string(d.Code), Reason: judged[0].Explain().Sentence}, nil
+}
+
+// nowhere is the server of addresses without one.
+const nowhere = "address.invalid"
 
 // governed reports whether a room has a policy that the bot can read.
 func (n *Native) governed(ctx context.Context, r id.RoomID) (bool, error) {
