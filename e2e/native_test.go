@@ -166,3 +166,23 @@ func (d *doors) approval(t *testing.T) {
 		t.Errorf("with Usher up again: %+v", no)
 	}
 }
+
+// TestNativeFederated: a sender of another server may invite so many different local people, and a room's policy counts for the invitations of
+// its members from elsewhere. Dendrite asks nobody.
+func TestNativeFederated(t *testing.T) {
+	if harness.Kind() == homeserver.Dendrite {
+		t.Skip("Dendrite asks nobody")
+	}
+	s := &stage{World: harness.New(t, harness.Options{TLSPort: tlsPort(t, 8448), Antispam: []string{"user_may_invite", "federated_user_may_invite"},
+		Set: m{"inbound.enabled": true, "inbound.sender": m{"people": 1, "per": "1h"}}})}
+	s.owner = s.Account("owner")
+	peer := harness.Peer(t, homeserver.Dendrite, tlsPort(t, 8449))
+	dave, first, second := harness.NewAccount(t, peer, "dave", "", false), s.Account("first"), s.Account("second")
+	for i, guest := range []*harness.Account{first, second} {
+		room := dave.CreateRoom(harness.RoomOptions{})
+		status, text := dave.Try(http.MethodPost, "/v3/rooms/"+url.PathEscape(string(room))+"/invite", m{"user_id": guest.ID})
+		if refused := status != http.StatusOK; refused != (i == 1) {
+			t.Errorf("the invitation of %s is answered %d %s", guest.ID, status, text)
+		}
+	}
+}
