@@ -260,6 +260,7 @@ var alone = map[string]string{
 	"words":                         "rules of the whole module",
 	"check/vectors":                 "runs the published test vectors",
 	"commands/hostile":              "input meant to annoy, over several commands",
+	"commands/transcript":           "a conversation of many commands",
 	"store/claims":                  "a subject of the suite for both databases",
 	"store/hostile":                 "a subject of the suite for both databases",
 	"store/suite":                   "the suite for both databases",

@@ -49,7 +49,7 @@ func newRunnerOver(t *testing.T, hs *invitestest.Homeserver, through invitestest
 	return &Runner{
 		Notices: Notices{Prefix: "!", Self: self},
 		UseCases: UseCases{
-			Requests: domain.Requests, Policies: domain.Editor, Ledger: domain.Ledger, Cards: domain.Cards, Judge: domain.Judge, Clock: clock,
+			Requests: domain.Requests, Policies: domain.Editor, Ledger: domain.Ledger, Cards: domain.Cards, Links: domain.Links, Judge: domain.Judge, Clock: clock,
 		},
 		Version: "v1", Conditions: Conditions{Age: Age{Max: 10 * time.Minute}},
 		Names: []string{"Usher"},
@@ -69,6 +69,8 @@ func (chat) Direct(r id.RoomID) bool { return r == "!direct:here" }
 func (chat) Retry(id.RoomID) bool { return true }
 
 func (chat) Voted(context.Context, cards.Ballot) error { return nil }
+
+func (chat) Settled(context.Context, id.RoomID) error { return nil }
 
 func levelOf(u id.UserID) Level {
 	if u.Homeserver() == "here" && u != admin {

@@ -49,9 +49,9 @@ type run func(ctx context.Context, c *Call) (Reply, error)
 // Table lists the commands in the order of !help.
 func Table() []Command {
 	return []Command{
-		inviteCommand(), uninviteCommand(), joinCommand(), whyCommand(),
+		inviteCommand(), uninviteCommand(), undoCommand(), joinCommand(), whyCommand(),
 		pendingCommand(), pruneCommand(), whoInvitedCommand(), treeCommand(), statsCommand(), auditCommand(),
-		approveCommand(), denyCommand(), knocksCommand(), expectCommand(), blockedCommand(),
+		cardsCommand(), approveCommand(), denyCommand(), knocksCommand(), expectCommand(), blockedCommand(),
 		linkCommand(), redeemCommand(),
 		policyCommand(), listsCommand(), quotaCommand(),
 		helpCommand(), pingCommand(),

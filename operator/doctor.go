@@ -85,6 +85,7 @@ func Doctor(ctx context.Context, cfg *config.Config, o DoctorOptions, out io.Wri
 	if d.cfg.Antispam.Enabled {
 		d.say("antispam", d.antispam(ctx))
 	}
+	d.say("pages", d.pages(ctx, runs))
 	reachable, _ := d.homeserver(ctx)
 	d.say("homeserver", reachable)
 	if reachable.mark == well {

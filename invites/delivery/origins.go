@@ -81,8 +81,8 @@ func otherServer(domain string, action room.ActionType, target id.UserID, via []
 	return other
 }
 
-// because is the bot's own reason for a change without an asking user.
-func because(row invites.Change) (p room.Phrase) {
+// ownReason is the bot's own reason for a change without an asking user.
+func ownReason(row invites.Change) (p room.Phrase) {
 	switch {
 	case row.Origin == invites.OriginExpiry:
 		p = room.Say("because.expired")
