@@ -243,6 +243,7 @@ func TestPlainComments(t *testing.T) {
 var besideNothing = map[string]string{
 	"bench":    "benchmarks",
 	"docs":     "compares a document with the code",
+	"example":  "runnable examples of the package",
 	"export":   "opens internals to tests in package x_test",
 	"fuzz":     "fuzz targets",
 	"property": "random tests of the whole package",
@@ -263,7 +264,9 @@ var alone = map[string]string{
 	"commands/transcript":           "a conversation of many commands",
 	"store/claims":                  "a subject of the suite for both databases",
 	"store/hostile":                 "a subject of the suite for both databases",
+	"packaging/packaging":           "tests the packages of a release",
 	"store/suite":                   "the suite for both databases",
+	"store/upgrades":                "the files in upgrades",
 	"invites/powertest/guardoracle": "the property test",
 	"invites/powertest/laworacle":   "the property test",
 	"invites/powertest/oracle":      "the property test",

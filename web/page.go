@@ -123,7 +123,7 @@ func (p *Pages) frame(r *http.Request, here string) *frame {
 	lang := preferred(r)
 	f := &frame{Base: p.base, Version: p.version, Lang: lang, voice: words.For(lang)}
 	for _, tag := range languages() {
-		f.Languages = append(f.Languages, choice{tag, words.For(tag).Text(room.Say("page.language")), p.address(here, tag), tag == lang})
+		f.Languages = append(f.Languages, choice{tag, nameOf(tag), p.address(here, tag), tag == lang})
 	}
 	return f
 }
@@ -133,8 +133,17 @@ func (p *Pages) address(path, lang string) string {
 	return p.base + path + "?lang=" + url.QueryEscape(lang)
 }
 
-// languages are the languages that pages speak.
-func languages() []string { return []string{"en"} }
+// languages are the languages that pages speak: English, and German where there is a catalogue of it.
+func languages() []string {
+	list := []string{"en"}
+	if nameOf("de") != nameOf("en") {
+		list = append(list, "de")
+	}
+	return list
+}
+
+// nameOf is the name of a language in itself.
+func nameOf(lang string) string { return words.For(lang).Text(room.Say("page.language")) }
 
 // preferred is the language of an answer: the one that the person chose, else the browser's.
 func preferred(r *http.Request) string {
