@@ -1,4 +1,4 @@
--- v12 -> v13 (compatible with v5+): Invitations to local users from elsewhere
+-- v13 -> v14 (compatible with v5+): Invitations to local users from elsewhere
 -- kind, who and other name an entry, such as a blocked server, and until is its end.
 CREATE TABLE inbound (
 	kind     TEXT   NOT NULL,
