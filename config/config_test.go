@@ -536,3 +536,29 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestOpenFolder: who may write the folder of the config or of the database may replace the file.
+func TestOpenFolder(t *testing.T) {
+	base := t.TempDir()
+	folder := filepath.Join(base, "open")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(folder, "usher.db")
+	for mode, want := range map[os.FileMode]int{0o700: 0, 0o755: 0, 0o775: 1, 0o777: 1, 0o777 | os.ModeSticky: 0} {
+		if err := os.Chmod(folder, mode); err != nil {
+			t.Fatal(err)
+		}
+		if got := openFolder(file); len(got) != want {
+			t.Errorf("%v: %v", mode, got)
+		}
+		config := filepath.Join(base, "config.yaml")
+		text := minimal + "database: {uri: \"file:" + file + "?_pragma=x\"}\n"
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, warnings, err := Load(config, []string{pickleKey}); err != nil || len(warnings) != want {
+			t.Errorf("%v: %v, %v", mode, err, warnings)
+		}
+	}
+}

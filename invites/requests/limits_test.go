@@ -90,17 +90,25 @@ func TestLimitInvitations(t *testing.T) {
 	check(codes(t, w, bob, false, lobby, "five.example", 0, 4), "", "", "", person)
 }
 
+// full is a store that records nothing.
+type full struct{ requests.Store }
+
+func (full) Record(context.Context, []invites.Change, []invites.Audit, ...invites.Charge) ([]invites.Change, error) {
+	return nil, errors.New("disk full")
+}
+
 // TestLimitGivenBack: what could not be recorded does not count.
 func TestLimitGivenBack(t *testing.T) {
 	w := newWorld(t)
 	limited(w, requests.Most{Person: 1})
 	w.HS.Set(lobby, "m.room.power_levels", "", alice, object{"users": object{string(bot): 100}, "invite": 0})
 	w.HS.Member(lobby, bob, "join")
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := w.Requests.Ask(ctx, requests.Request{Command: "$x", CommandRoom: lobby, Actor: bob, Action: room.Invite, Room: lobby, Targets: []id.UserID{"@x:there"}}); err == nil {
+	whole := w.Requests.Store
+	w.Requests.Store = full{whole}
+	if _, err := w.Requests.Ask(t.Context(), requests.Request{Command: "$x", CommandRoom: lobby, Actor: bob, Action: room.Invite, Room: lobby, Targets: []id.UserID{"@x:there"}}); err == nil {
 		t.Fatal("recorded")
 	}
+	w.Requests.Store = whole
 	if got := codes(t, w, bob, false, lobby, "there", 0, 1); got[0] != "" {
 		t.Errorf("refused: %s", got)
 	}
