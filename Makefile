@@ -38,7 +38,7 @@ test: lint unit difftest test-e2e test-postgres ## format, vet, staticcheck, uni
 
 # In CI the suites before homeservers wait for the unit tests, which need both cores; .ci/run runs them side by side.
 ifdef CI
-test-e2e test-postgres test-synapse test-clients: | lint unit difftest
+test-e2e test-postgres test-synapse test-clients test-packages: | lint unit difftest
 endif
 
 .PHONY: lint
@@ -60,7 +60,7 @@ difftest: ## the authorization rules against two other implementations
 	@[ ! -d difftest ] || { cd difftest && GOEXPERIMENT=jsonv2 go test ./...; }
 
 .PHONY: test-e2e
-test-e2e: build bin/dendrite need-promtool ## end-to-end tests on Dendrite; faults, floods and kills before a stub
+test-e2e: build bin/dendrite need-promtool need-chromium ## end-to-end tests on Dendrite; faults, floods and kills before a stub
 	cd e2e && $(E2E_ENV) go test $(TAGS) -count=1 -timeout 25m ./...
 
 .PHONY: test-postgres
@@ -68,7 +68,7 @@ test-postgres: build bin/dendrite ## the main path with PostgreSQL instead of SQ
 	cd e2e && $(E2E_ENV) go run -C .. ./store/pgtest/with go test -C e2e $(TAGS) -count=1 -timeout 10m -run 'TestInviteAsActor|TestInviteForms|TestJoin|TestDuplicateTransaction|TestTroubleAtTheHomeserver|TestEncryptedInvite|TestKeyAfterEvent|TestIdentity|TestKilledProcesses|TestTakeover|TestFrozenProcess|TestRollingUpgrade|TestProcessesInStep|TestSecretProcesses|TestPostgresTrouble' .
 
 .PHONY: test-synapse
-test-synapse: build bin/dendrite ## the same on Synapse, from Debian's packages or PATH
+test-synapse: build bin/dendrite need-chromium ## the same on Synapse, from Debian's packages or PATH
 	root="$$(e2e/synapse-sid)"; cd e2e; \
 	$(E2E_ENV) USHER_E2E_HOMESERVER=synapse USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 25m ./...
 
@@ -77,6 +77,12 @@ test-clients: build bin/dendrite ## encrypted rooms with clients of other makes:
 	root="$$(e2e/synapse-sid)"; node="$${USHER_CACHE:-$$HOME/.cache/usher}/clients"; mkdir -p "$$node"; cp e2e/clients/package.json "$$node"; \
 	npm install --prefix "$$node" --no-audit --no-fund --no-package-lock --silent; cd e2e; \
 	$(E2E_ENV) USHER_E2E_NODE="$$node" USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 15m -run TestOtherClient .
+
+.PHONY: test-packages
+test-packages: bin/dendrite ## a release built twice; its packages and image installed, run and removed: as root on Debian
+	@.ci/need buildah buildah; .ci/need systemd-analyze systemd; .ci/need rpm rpm; .ci/need ansible-playbook ansible-core
+	@.ci/need cpio cpio; .ci/need man man-db; [ -e /usr/share/bash-completion/bash_completion ] || .ci/need bash-completion bash-completion
+	go test -tags 'goolm packages' -count=1 -v -timeout 25m ./packaging
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (30s)
@@ -91,25 +97,38 @@ soak: build ## kills, faults and random stories about borrowed power until they 
 	USHER_STEPS=$$((150000 * $(SOAK))) USHER_FROM=$$(date +%s) go test $(TAGS) -count=1 -timeout 0 -run NoBorrowedPower ./invites/powertest
 	cd e2e && for seed in $$(seq 1 $(SOAK)); do \
 		echo "seed $$seed"; \
-		$(E2E_ENV) USHER_E2E_SEED=$$seed go test $(TAGS) -count=1 -timeout 30m \
-			-run 'TestKilled(TwoHundredTimes|DuringMigration|Processes)|TestRollingUpgrade|TestSecretProcesses|TestHomeserverFaults|TestSlowHomeserver|TestOutage|TestRateLimitOverRestart|TestHostileTransactions|TestRevokedToken|TestFlood|TestPaced|TestKilledBeforeItTookEffect|TestFullDisk|TestReadOnlyDisk' . ; \
+		$(E2E_ENV) USHER_E2E_LONG=1 USHER_E2E_SEED=$$seed go test $(TAGS) -count=1 -timeout 60m \
+			-run 'TestKilled(TwoHundredTimes|DuringMigration|Processes)|TestRollingUpgrade|TestSecretProcesses|TestHomeserverFaults|TestSlowHomeserver|TestOutage|TestRateLimitOverRestart|TestHostileTransactions|TestRevokedToken|TestFlood|TestPaced|TestKilledBeforeItTookEffect|TestFullDisk|TestReadOnlyDisk|TestBulkOfDeadServer|TestForbiddenPages|TestSilentServer|TestSlowRooms|TestUnreachableServer|TestToDeviceFlood|TestHomeserverSendsNothing' . ; \
 	done
+	root="$$(e2e/synapse-sid)"; cd e2e; \
+	$(E2E_ENV) USHER_E2E_LONG=1 USHER_E2E_HOMESERVER=synapse USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 60m \
+		-run 'TestBackAfter(Outage|Cut|FullDisk)|TestUnreachableServer|TestToDeviceFlood' .
 
 .PHONY: vuln
 vuln: ## known vulnerabilities in what is built in; asks vuln.go.dev
 	go run golang.org/x/vuln/cmd/govulncheck@v1.1.4 $(TAGS) ./...
 
 .PHONY: bench
-bench: build ## Usher beside yardsticks, a table of medians and ratios (ROUNDS=5; ONLY=regexp; PROFILES=folder): docs/performance.md
+bench: build bin/dendrite ## Usher beside yardsticks, a table of medians and ratios (ROUNDS=5; ONLY=regexp; PROFILES=folder; BASE=another usher): docs/performance.md
 	cd e2e && $(GO_BUILD) -o ../bin/yardstick ./bench/yardstick
 	cd e2e && GOEXPERIMENT=jsonv2 $(GO_BUILD) -o ../bin/yardstick-jsonv2 ./bench/yardstick
 	cd e2e && $(GO_BUILD) $(TAGS) -o ../bin/bench ./bench
-	@bin/bench -bin bin -rounds "$(ROUNDS)" -only "$(ONLY)" -profiles "$(PROFILES)"
+	@bin/bench -bin bin -rounds "$(ROUNDS)" -only "$(ONLY)" -base "$(BASE)" -profiles "$(PROFILES)"
 
 .PHONY: bench-micro
 bench-micro: ## the benchmarks that stand beside the code
 	go test $(TAGS) -run '^$$' -bench . -benchmem ./...
 	@[ ! -d difftest ] || { cd difftest && GOEXPERIMENT=jsonv2 go test -run '^$$' -bench . -benchmem ./...; }
+
+##@ Ship
+
+.PHONY: release
+release: ## programs, packages, checksums and the list of modules of VERSION (v1.2.3), in dist/
+	packaging/release "$(VERSION)" dist
+
+.PHONY: figures
+figures: ## docs/figures.md: the bench, the rules against other implementations, promises and their tests, at this commit
+	packaging/figures
 
 ##@ Tools
 
@@ -129,6 +148,10 @@ need-gcc:
 need-promtool:
 	@.ci/need promtool prometheus
 
+.PHONY: need-chromium
+need-chromium:
+	@.ci/need chromium chromium
+
 .PHONY: clean
 clean: ## remove what was built (the cached Synapse stays)
-	rm -rf bin .demo usher
+	rm -rf bin dist .demo usher

@@ -107,6 +107,8 @@ func (p program) do(o options) int {
 		return exitDone
 	case errors.Is(err, operator.ErrAuditOptions):
 		return p.fail(err, exitUsage)
+	case errors.Is(err, operator.ErrAuditBroken):
+		return p.fail(err, exitAudit)
 	}
 	return p.fail(err, code)
 }

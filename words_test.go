@@ -115,7 +115,7 @@ func TestCatalogues(t *testing.T) {
 }
 
 // vocabulary is the beginning of the keys that a template looks up itself.
-var vocabulary = regexp.MustCompile(`^(verb|deed|level|rule|fact|mode|done|time|list|fate|way|outcome|whose)\.`)
+var vocabulary = regexp.MustCompile(`^(verb|did|deed|level|rule|fact|mode|done|time|list|fate|way|outcome|whose)\.`)
 
 // TestWhatIsSaidHasWords: each key that a package says is in the catalogue and takes just the arguments that it is given, and each
 // entry is said.
@@ -148,6 +148,7 @@ func TestWhatIsSaidHasWords(t *testing.T) {
 	}
 	explanations(t, phrase)
 	policyFields(t, phrase)
+	templatesSay(t, check)
 	for _, c := range commands.Table() {
 		phrase(room.Say("command." + c.Name))
 		phrase(room.Say("brief." + c.Name))
@@ -159,6 +160,24 @@ func TestWhatIsSaidHasWords(t *testing.T) {
 	for key := range whole {
 		if !said[key] && !vocabulary.MatchString(key) {
 			t.Errorf("nobody says %s", key)
+		}
+	}
+}
+
+// templatesSay reads what the templates of pages say.
+func templatesSay(t *testing.T, check func(where, key string, given []string)) {
+	t.Helper()
+	files, err := filepath.Glob("web/pages/*.html")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		for _, said := range regexp.MustCompile(`\.Say "([a-z0-9_.]+)"((?: "[a-z]+" [.$\w]+)*)`).FindAllStringSubmatch(page(t, file), -1) {
+			given := []string{}
+			for _, name := range regexp.MustCompile(`"([a-z]+)"`).FindAllStringSubmatch(said[2], -1) {
+				given = append(given, name[1])
+			}
+			check(file, said[1], given)
 		}
 	}
 }
@@ -216,7 +235,8 @@ func explanations(t *testing.T, phrase func(room.Phrase)) {
 		}
 	}
 	codes := append(rules, policy.Refusals()...)
-	codes = append(codes, policy.CodeNoView, policy.CodeNoAssertion, policy.CodeAlready, policy.CodeAlreadyJoined, policy.CodeDelegate, policy.CodeNotInvited, policy.CodeStands)
+	codes = append(codes, policy.CodeLimitPerson, policy.CodeLimitServer, policy.CodeLimitAll, policy.CodeLimitJoins)
+	codes = append(codes, policy.CodeNoView, policy.CodeNoAssertion, policy.CodeAlready, policy.CodeAlreadyJoined, policy.CodeDelegate, policy.CodeNotInvited, policy.CodeUnsent, policy.CodeStands)
 	actions := []room.ActionType{room.Invite, room.Join, room.Knock, room.Kick, room.Ban, room.Unban, room.Leave, room.SetPowerLevels, policy.ActionWithdraw}
 	_, fault := policy.Parse([]byte("[]"))
 	malformed, _ := fault.(policy.Malformed)
@@ -249,7 +269,7 @@ func policyFields(t *testing.T, phrase func(room.Phrase)) {
 	for _, layer := range []policy.Layer{{}, set} {
 		doc := policy.Merge(policy.Source{Layer: layer}).Document
 		for _, f := range policy.Fields() {
-			for _, value := range []string{"true", "false", "5", "1h", "!r", "@u*:x", "x", "watch", "invite", "report"} {
+			for _, value := range []string{"true", "false", "5", "1h", "!r", "@u*:x", "x", "watch", "invite", "report", "listed", "nothing", "{asker}"} {
 				if one, err := (policy.Layer{}).With(f.Path, value); err == nil {
 					phrase(f.Phrase(&policy.Merge(policy.Source{Layer: one}).Document))
 				}

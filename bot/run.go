@@ -19,6 +19,8 @@ import (
 	"usher/homeserver"
 	"usher/invites"
 	"usher/invites/delivery"
+	"usher/invites/links"
+	"usher/invites/requests"
 	"usher/jobs"
 	"usher/loop"
 	"usher/room"
@@ -28,7 +30,7 @@ import (
 // Bounds of the running bot.
 const (
 	lease       = 45 * time.Second // an attempt at a row ends with it
-	sweepLimit  = 1000
+	sweepLimit  = 10_000
 	sweepEvery  = 5 * time.Second
 	keepHandled = 7 * 24 * time.Hour // longer than anything is tried
 )
@@ -37,7 +39,7 @@ const (
 func (p *process) build(ctx context.Context) (*bot, error) {
 	b := &bot{
 		log: p.log, self: identity(p.cfg), store: loggedStore{p.store, p.metrics, p.log}, metrics: p.metrics,
-		client: p.client, pending: appservice.NewPending(), cards: appservice.NewCards(),
+		client: p.client, index: appservice.Index{Pending: appservice.NewPending(), Cards: appservice.NewCards()},
 	}
 	b.state = homeserver.NewState(b.client, homeserver.StateOptions{Creates: b.store, Log: b.log})
 	if err := b.openDevice(ctx, p.cfg, p.version); err != nil {
@@ -48,10 +50,11 @@ func (p *process) build(ctx context.Context) (*bot, error) {
 		Deliver: b.deliver, Turns: turns{b.store, b.self.Domain}, Sweep: b.sweep, SweepEvery: sweepEvery, Clean: func(ctx context.Context) error { return b.clean(ctx, p.cfg.Database) }, Workers: p.cfg.Delivery.Workers,
 		HardStop: reserve(p.cfg.ShutdownTimeout), Logger: slogger(b.log), Clock: clock{},
 	})
+	b.rooms = &joinedRooms{list: b.client.JoinedRooms, state: b.state.Snapshot}
 	b.compose(p.cfg, p.version)
 	b.runner.Age.Hearing = p.hearing
 	b.intake = b.newIntake(p)
-	b.site = b.newSite(p.cfg)
+	b.site = b.newSite(p)
 	return b, nil
 }
 
@@ -77,17 +80,19 @@ func (b *bot) openDevice(ctx context.Context, cfg *config.Config, version string
 // compose makes the use cases and the ways in.
 func (b *bot) compose(cfg *config.Config, version string) {
 	limits := delivery.Limits{Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter}
-	b.domain = newDomain(b.store, b.state, b.metrics.Queue(b.jobs), b.self, limits)
+	b.domain = newDomain(b.store, b.state, b.metrics.Queue(b.jobs), b.self, limits, newLimits(cfg, b.self))
 	b.domain.requests.AtOnce = cfg.Delivery.AtOnce
+	b.domain.links.Address = cfg.Web.PublicURL
+	b.domain.links.Limits = links.Limits{MaxUses: int64(cfg.Web.Links.MaxUses), MaxAge: cfg.Web.Links.MaxAge, Open: cfg.Web.Links.PerPerson}
 	b.runner = b.newRunner(cfg, version)
 	o := chat.Options{
 		Self: b.self, Runner: b.runner, Stores: chat.Stores{Inbox: b.store, Cards: b.store, Rooms: b.store},
 		Homeserver: b.client, State: b.state,
 		Cases: chat.Cases{
-			Cards: b.domain.cards, Knocks: b.domain.knocks, Guard: b.domain.guard, Expiries: b.domain.ledger.Expiries,
-			Requests: b.domain.requests, Delivery: b.domain.delivery,
+			Cards: b.domain.cards, Knocks: b.domain.knocks, Links: b.domain.requests, Guard: b.domain.guard, Expiries: b.domain.ledger.Expiries,
+			Requests: b.domain.requests, Delivery: b.domain.delivery, Joins: b.domain.requests.Limits, Reviews: b.domain.ledger.Reviews,
 		},
-		Queue: b.jobs, Index: chat.Index{Cards: b.cards, Pending: b.pending},
+		Queue: b.jobs, Index: chat.Index{Cards: b.index.Cards, Pending: b.index.Pending},
 		Settings: chat.Settings{
 			WaitForKeys: cfg.Encryption.WaitForKeys, CommandsPerMinute: cfg.Commands.PerMinute, AnswersPerMinute: cfg.Commands.AnswersPerMinute,
 		},
@@ -104,6 +109,16 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	}
 }
 
+// newLimits makes the operator's limits.
+func newLimits(cfg *config.Config, self invites.Identity) *requests.Limits {
+	l := cfg.Limits
+	most := requests.Most{
+		Person: int64(l.InvitesPerPerson), Server: int64(l.InvitesPerServer), All: int64(l.InvitesInAll),
+		JoinsOfServer: int64(l.JoinsPerServer), JoinsOfOwn: int64(l.JoinsOfOwnServer),
+	}
+	return requests.NewLimits(most, self, clock{}, func(user id.UserID) bool { return cfg.Permissions.Level(user.String()) == config.LevelOperator })
+}
+
 func identity(cfg *config.Config) invites.Identity {
 	return invites.Identity{
 		Bot: id.UserID(cfg.BotUser()), Domain: cfg.Homeserver.Domain, Assert: cfg.Puppet.Enabled,
@@ -113,7 +128,7 @@ func identity(cfg *config.Config) invites.Identity {
 
 func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 	return &commands.Runner{
-		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self}, UseCases: b.domain.useCases(), Version: version,
+		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self, Guide: cfg.Commands.Guide}, UseCases: b.domain.useCases(), Version: version,
 		Conditions: commands.Conditions{Age: commands.Age{Max: cfg.Commands.MaxAge}, Protected: b.protected(cfg)},
 		Names:      []string{cfg.Appservice.Bot.Displayname}, People: homeserver.People{Client: b.client}, Inbox: b.store,
 		Level: func(user id.UserID) commands.Level {
@@ -172,7 +187,7 @@ func (b *bot) start(ctx, work context.Context) error {
 	if err := b.loadDirectChats(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(b.recallClock(ctx), b.resume(ctx, work), b.chat.Load(ctx)); err != nil {
+	if err := errors.Join(b.recallClock(ctx), b.resume(ctx, work), b.domain.requests.Limits.Load(ctx, b.store), b.chat.Load(ctx)); err != nil {
 		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
 	b.jobs.Start()
@@ -241,7 +256,7 @@ func (b *bot) newIntake(p *process) *appservice.Intake {
 	cfg := p.cfg
 	return appservice.NewIntake(appservice.IntakeOptions{
 		Hearing: p.hearing, Health: wakingHealth{p.health, p.waker}, Tokens: tokens(cfg),
-		Inbox: b.store, Watcher: watchers{b}, Sink: b.chat, Index: appservice.Index{Pending: b.pending, Cards: b.cards}, Encrypted: b.device != nil,
+		Inbox: b.store, Watcher: watchers{b}, Sink: b.chat, Index: b.index, Encrypted: b.device != nil,
 		Bot:         b.self.Bot,
 		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: b.runner.Known,
 		Limits:   appservice.Limits{Body: int64(cfg.Appservice.MaxBodySize), Read: cfg.Appservice.RequestTimeout},
@@ -279,10 +294,14 @@ func (t turns) Turns(ctx context.Context, rows []int64) ([]invites.Turn, error) 
 	return delivery.Turns(t.domain, waiting), err
 }
 
-// clean deletes rows after their time.
+// clean puts the head of the audit into the log, out of reach of the database, and deletes rows after their time.
 func (b *bot) clean(ctx context.Context, keep config.Database) error {
 	now := time.Now()
-	return errors.Join(b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
+	head, err := b.store.ChainHead(ctx)
+	if err == nil && head != "" {
+		b.log.Info().Str("head", head).Msg("Audit")
+	}
+	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanLinks(ctx, now.Add(-keep.KeepRefused)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
 }
 
 // close closes the parts, the last one opened first.

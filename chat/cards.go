@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -55,11 +56,8 @@ type CardCases interface {
 	Recount(ctx context.Context, c invites.Card) (cards.Ballot, error)
 	// CarryOut carries out the decision of a closed card, once, and returns the row of the change.
 	CarryOut(ctx context.Context, c invites.Card) (invites.Change, error)
-}
-
-// KnockCase receives knocks.
-type KnockCase interface {
-	Receive(ctx context.Context, k cards.Knock) (cards.Reception, error)
+	// Deciders returns the people to call to a card.
+	Deciders(ctx context.Context, c invites.Card) ([]id.UserID, error)
 }
 
 // CardDesk shows cards in rooms, counts reactions on them, and tells their outcome.
@@ -67,6 +65,7 @@ type CardDesk struct {
 	store  CardStore
 	cases  CardCases
 	knocks KnockCase
+	links  LinkCase
 	runner *commands.Runner
 	open   OpenCards
 	sender *Sender
@@ -74,6 +73,7 @@ type CardDesk struct {
 	status *StatusMessages
 	missed *MissedVotes
 	full   *limit[id.RoomID] // notes that a room's desk shows no more knocks
+	called *limit[id.RoomID] // cards that call people
 	swept  int64             // ID of the card at which the last sweep ended
 	log    zerolog.Logger
 }
@@ -163,8 +163,11 @@ func (d *CardDesk) post(ctx context.Context, c invites.Card) error {
 		if !d.limits.mayPost(c.ShownIn) {
 			return nil
 		}
-		content := d.runner.Card(c, 0, 0).Notice(commands.Message{})
-		if notice, err = d.sender.message(ctx, c.ShownIn, transaction(c.Command, part(c, "notice")), content); err != nil {
+		card := d.runner.Card(c, 0, 0)
+		if card.Call, err = d.call(ctx, c); err != nil {
+			return err
+		}
+		if notice, err = d.sender.message(ctx, c.ShownIn, transaction(c.Command, part(c, "notice")), card.Notice(commands.Message{})); err != nil {
 			return err
 		}
 	}
@@ -189,22 +192,16 @@ func (d *CardDesk) post(ctx context.Context, c invites.Card) error {
 	return nil
 }
 
-// react counts a reaction on a card. The voter hears nothing of a vote without effect: others see the reaction too.
-func (d *CardDesk) react(ctx context.Context, ev invites.Received) error {
-	card, key := commands.Reaction(ev.Raw)
-	choice, known := invites.ChoiceOf(key)
-	if !known || ev.Redacted || d.runner.Level(ev.Sender) == commands.Nobody {
-		return nil
+// call returns the people to mention in a card: none where another card of the room has called somebody within the last minute.
+func (d *CardDesk) call(ctx context.Context, c invites.Card) ([]id.UserID, error) {
+	people, err := d.cases.Deciders(ctx, c)
+	if err != nil || len(people) == 0 {
+		return nil, err
 	}
-	c, err := d.store.CardShown(ctx, card)
-	if err != nil || c.ShownIn != ev.Room {
-		return invites.UnlessNone(err)
+	if first, _ := d.called.take(c.ShownIn, time.Now()); !first {
+		return nil, nil
 	}
-	ballot, err := d.cases.Vote(ctx, c, invites.Vote{Voter: ev.Sender, Choice: choice, Room: ev.Room, Event: ev.Event, At: ev.ReceivedAt})
-	if err != nil {
-		return err
-	}
-	return d.Show(ctx, ballot)
+	return people, nil
 }
 
 // redact handles the redaction of a card, or of a vote.
@@ -264,7 +261,7 @@ func (d *CardDesk) Show(ctx context.Context, ballot cards.Ballot) error {
 // tell shows the outcome of a closed card in its notice, and to its asker.
 func (d *CardDesk) tell(ctx context.Context, c invites.Card, row invites.Change) error {
 	if c.Kind == invites.CardConfirm && c.State != invites.CardAccepted {
-		return d.status.conclude(ctx, c.Command, d.runner.Closed(c, row))
+		return d.status.conclude(ctx, c.Command, d.runner.Closed(c, row), false, false)
 	}
 	if c.Kind != invites.CardConfirm {
 		if err := d.redraw(ctx, c, "", d.runner.Closed(c, row)); err != nil {
@@ -273,14 +270,17 @@ func (d *CardDesk) tell(ctx context.Context, c invites.Card, row invites.Change)
 	}
 	if reply := d.runner.Verdict(c, row); !reply.Text.Empty() {
 		m := commands.Message{Event: c.Command, Room: c.Home, Sender: c.Actor}
+		if strings.HasPrefix(string(c.Command), invites.NativePrefix) {
+			m.Event = "" // there is no command to reply to
+		}
 		if _, err := d.sender.message(ctx, c.Home, transaction(c.Command, part(c, "verdict")), reply.Notice(m)); err != nil {
 			return err
 		}
 	}
-	if c.Kind == invites.CardKnock {
+	if c.Kind == invites.CardKnock || c.Kind == invites.CardWithdraw || c.ByLink() { // no command waits for it
 		return nil
 	}
-	return d.status.report(ctx, c.Command, settled)
+	return d.status.report(ctx, c.Command, decided)
 }
 
 // redraw edits a card's notice after a vote. A later edit may have the same text as an earlier one, so the transaction id names the vote.
@@ -289,41 +289,6 @@ func (d *CardDesk) redraw(ctx context.Context, c invites.Card, vote id.EventID, 
 		return nil
 	}
 	_, err := d.sender.message(ctx, c.ShownIn, transaction(c.Event, string(vote)+reply.Text.String()), reply.Edit(commands.Message{}, c.Event))
-	return err
-}
-
-// knocked receives a knock, and shows its card.
-func (d *CardDesk) knocked(ctx context.Context, ev invites.Received) error {
-	got, err := d.knocks.Receive(ctx, cards.Knock{Event: ev.Event, Room: ev.Room, User: ev.Sender, Reason: exactjson.Text(ev.Raw, "content", "reason")})
-	if err == nil && got.Full != "" {
-		return d.tellFull(ctx, got.Full)
-	}
-	if err != nil || got.Card == nil {
-		return err
-	}
-	c := *got.Card
-	if got.Paused {
-		if _, err := d.sender.message(ctx, c.ShownIn, transaction(ev.Event, "paused"), d.runner.Paused(c).Notice(commands.Message{})); err != nil {
-			return err
-		}
-	}
-	switch {
-	case c.State != invites.CardOpen:
-		return d.Show(ctx, cards.Ballot{Card: c})
-	case c.Event != "":
-		return nil
-	}
-	return d.post(ctx, c)
-}
-
-// tellFull tells a room, once in an hour, that more users knock than cards show. The transaction id names the hour.
-func (d *CardDesk) tellFull(ctx context.Context, r id.RoomID) error {
-	now := time.Now()
-	if first, _ := d.full.take(r, now); !first {
-		return nil
-	}
-	txn := transaction(id.EventID(r), "full "+now.Truncate(time.Hour).Format(time.RFC3339))
-	_, err := d.sender.message(ctx, r, txn, d.runner.KnocksFull().Notice(commands.Message{}))
 	return err
 }
 

@@ -24,6 +24,8 @@ type Inbox interface {
 	Dismiss(ctx context.Context, events []id.EventID) error
 	// Inviting reports whether a command has open rows.
 	Inviting(ctx context.Context, command id.EventID) (bool, error)
+	// Answered returns the event with an answer that is still edited, or ErrNotFound.
+	Answered(ctx context.Context, answer id.EventID) (invites.Received, error)
 }
 
 // Stores are the parts of the store for chat.
@@ -55,10 +57,13 @@ type State interface {
 type Cases struct {
 	Cards    CardCases
 	Knocks   KnockCase
+	Links    LinkCase
 	Guard    Guard
 	Expiries Expiries
 	Requests Progress
 	Delivery Delivery
+	Joins    Joins
+	Reviews  ReviewCases
 }
 
 // Device is the bot's device in encrypted rooms.
@@ -133,16 +138,16 @@ func New(o Options) *Chat {
 		c.History = NewHistorySharing(o.Device, background, o.Log)
 	}
 	edits := newEditTimes()
-	replies := &Replies{ender: end, inbox: o.Stores.Inbox, sender: sender, limits: limits, edits: edits}
+	replies := &Replies{ender: end, inbox: o.Stores.Inbox, sender: sender, limits: limits, edits: edits, open: o.Index.Cards}
 	encrypted.replies = replies
 	c.Status = &StatusMessages{
 		ender: end, inbox: o.Stores.Inbox, delivery: o.Cases.Delivery, requests: o.Cases.Requests, token: o.Homeserver, replies: replies,
 		encrypted: encrypted, edits: edits, log: o.Log,
 	}
 	c.Cards = &CardDesk{
-		store: o.Stores.Cards, cases: o.Cases.Cards, knocks: o.Cases.Knocks, runner: o.Runner, open: o.Index.Cards, sender: sender,
+		store: o.Stores.Cards, cases: o.Cases.Cards, knocks: o.Cases.Knocks, links: o.Cases.Links, runner: o.Runner, open: o.Index.Cards, sender: sender,
 		limits: limits, status: c.Status, log: o.Log,
-		full: newLimit[id.RoomID](1),
+		full: newLimit[id.RoomID](1), called: newLimit[id.RoomID](1),
 		missed: &MissedVotes{
 			annotations: o.Homeserver, inbox: o.Stores.Inbox, lanes: lanes, bot: o.Self.Bot, open: o.Index.Cards, log: o.Log, cards: map[id.EventID]id.RoomID{},
 		},
@@ -151,9 +156,10 @@ func New(o Options) *Chat {
 		store: o.Stores.Rooms, spaces: o.State, invitees: o.Homeserver, pending: o.Index.Pending, guard: o.Cases.Guard,
 		expiries: o.Cases.Expiries, queue: o.Queue, runner: o.Runner, sender: sender, feed: c.Feed, log: o.Log,
 	}
+	c.Rooms.reviews = &Reviews{cases: o.Cases.Reviews, cards: c.Cards, queue: o.Queue, runner: o.Runner, sender: sender, log: o.Log}
 	c.Members = &Memberships{
 		ender: end, self: o.Self, runner: o.Runner, state: o.State, occupancy: o.Homeserver, direct: c.Direct, sender: sender,
-		cards: c.Cards, rooms: c.Rooms, log: o.Log, joins: newJoinLimit(),
+		cards: c.Cards, rooms: c.Rooms, log: o.Log, joins: o.Cases.Joins,
 		checking: map[id.RoomID]bool{}, moving: map[string]chan error{},
 	}
 	c.Invited = &Invited{source: o.Homeserver, members: c.Members, log: o.Log, hurry: make(chan struct{}, 1), open: map[id.RoomID]*standing{}}
@@ -177,6 +183,11 @@ func (c forCommands) Retry(r id.RoomID) bool { return c.invited.Retry(r) }
 
 // Direct implements commands.Chat.
 func (c forCommands) Direct(r id.RoomID) bool { return c.direct.has(r) }
+
+// Settled implements commands.Chat.
+func (c forCommands) Settled(ctx context.Context, r id.RoomID) error {
+	return c.cards.showClosed(ctx, invites.CardTodo{Room: r, Limit: cardsOfOne})
+}
 
 // Voted implements commands.Chat.
 func (c forCommands) Voted(ctx context.Context, b cards.Ballot) error { return c.cards.Show(ctx, b) }

@@ -34,6 +34,8 @@ type sent struct {
 	refuse string // paths with this part are refused; empty: none
 	secret bool   // rooms are encrypted
 	looks  int    // how often state was asked for
+
+	retryAfter string // in refusals
 }
 
 func (s *sent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -42,6 +44,10 @@ func (s *sent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	if _, state, is := strings.Cut(r.URL.Path, "/state/"); is && s.status == 0 {
 		s.state(w, state)
+		return
+	}
+	if strings.HasSuffix(r.URL.Path, "/whoami") && s.status == 0 {
+		_, _ = io.WriteString(w, `{"user_id":"@usher:here"}`)
 		return
 	}
 	if strings.Contains(r.URL.Path, "/relations/") && s.status == 0 {
@@ -55,6 +61,7 @@ func (s *sent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.bodies, s.paths = append(s.bodies, string(body)), append(s.paths, r.URL.Path)
 	if s.status != 0 {
+		w.Header().Set("Retry-After", s.retryAfter)
 		w.WriteHeader(s.status)
 		_, _ = io.WriteString(w, `{"errcode":"M_FORBIDDEN"}`)
 		return
@@ -121,13 +128,13 @@ func newChat(t *testing.T, edits ...func(*Options)) (*fixture, *sent) {
 	self := invites.Identity{Bot: "@usher:here", Domain: "here"}
 	d := invitestest.New(db, invitestest.Surroundings{Homeserver: f.state, Clock: clock{}, Self: self, Lease: time.Minute})
 	f.runner = &commands.Runner{
-		UseCases: commands.UseCases{Requests: d.Requests, Policies: d.Editor, Ledger: d.Ledger, Cards: d.Cards, Judge: d.Judge, Clock: clock{}},
+		UseCases: commands.UseCases{Requests: d.Requests, Policies: d.Editor, Ledger: d.Ledger, Cards: d.Cards, Links: d.Links, Judge: d.Judge, Clock: clock{}},
 		Notices:  commands.Notices{Prefix: "!"},
 	}
 	f.runner.Level = func(id.UserID) commands.Level { return f.level }
 	o := Options{
 		Self: self, Runner: f.runner, Stores: Stores{db, db, db}, Homeserver: client, State: f.state,
-		Cases: Cases{d.Cards, d.Knocks, d.Guard, d.Ledger.Expiries, d.Requests, d.Delivery},
+		Cases: Cases{d.Cards, d.Knocks, d.Requests, d.Guard, d.Ledger.Expiries, d.Requests, d.Delivery, d.Requests.Limits, d.Ledger.Reviews},
 		Index: Index{appservice.NewCards(), appservice.NewPending()}, Counters: metrics.New("test", clock{}), Log: zerolog.Nop(),
 	}
 	for _, edit := range edits {
@@ -146,7 +153,7 @@ func logTo(log *bytes.Buffer) func(*Options) {
 // handle makes a first try at an event and waits for the notes beside the lane.
 func (f *fixture) handle(t *testing.T, ev invites.Received) (again time.Time) {
 	t.Helper()
-	again = f.handler.Handle(t.Context(), Turn{Event: ev, Since: time.Now()})
+	again = f.handler.Handle(t.Context(), &Turn{Event: ev, Since: time.Now()})
 	if err := f.Settle(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +195,7 @@ func TestAnswerHasTheSameTransactionIDAgain(t *testing.T) {
 	b, s := newChat(t)
 	ev := receive(t, b, "!ping")
 	for range 2 { // as after a crash between the answer and the note that it is out
-		m, reply, err := b.handler.dispatch(t.Context(), ev)
+		m, reply, err := b.handler.dispatch(t.Context(), &Turn{Event: ev}, ev)
 		if err != nil {
 			t.Fatal(err)
 		}

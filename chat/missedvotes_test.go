@@ -13,6 +13,7 @@ import (
 
 	"usher/commands"
 	"usher/invites"
+	"usher/invites/cards"
 	"usher/room"
 )
 
@@ -36,6 +37,9 @@ func TestVoteBeforeTheCardIsKnown(t *testing.T) {
 	for name, begin := range map[string]func(*testing.T, *fixture, *sent, invites.Card){
 		"the answer to the card was lost": func(t *testing.T, b *fixture, s *sent, c invites.Card) {
 			if err := b.Cards.sender.plain(t.Context(), c.ShownIn); err != nil { // reads the room's state into the cache
+				t.Fatal(err)
+			}
+			if _, err := b.Cards.cases.Deciders(t.Context(), c); err != nil {
 				t.Fatal(err)
 			}
 			s.paths, s.status = nil, http.StatusBadGateway // it took effect all the same
@@ -145,11 +149,11 @@ func TestSweepIsBounded(t *testing.T) {
 func TestFullDeskIsTold(t *testing.T) {
 	b, s := newChat(t)
 	for range 3 {
-		if err := b.Cards.tellFull(t.Context(), "!r:here"); err != nil {
+		if err := b.Cards.tellFull(t.Context(), &cards.Crowd{Room: "!r:here", Open: 123}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(s.bodies) != 1 || !strings.Contains(s.bodies[0], "More people knock") {
+	if len(s.bodies) != 1 || !strings.Contains(s.bodies[0], "More people knock") || !strings.Contains(s.bodies[0], "123 of at most 200") {
 		t.Errorf("sent %q, want one note", s.bodies)
 	}
 }

@@ -23,6 +23,7 @@ func Reactions(c invites.Card) []string {
 
 // Card words an open card, with the votes so far.
 func (n Notices) Card(c invites.Card, yes, no int64) (reply Reply) {
+	reply.Aloud = true
 	t := &reply.Text
 	question(t, c)
 	t.Line()
@@ -47,15 +48,21 @@ func question(t *Text, c invites.Card) {
 	if c.ShownIn == c.Room {
 		elsewhere = ""
 	}
-	if c.Kind == invites.CardKnock {
+	switch c.Kind {
+	case invites.CardKnock:
 		t.Say("card.knock", "number", c.Number, "target", c.Target, "room", elsewhere)
-	} else {
+	case invites.CardWithdraw:
+		t.Say("card.withdraw", "number", c.Number, "n", len(c.Targets)).Tell(c.Remark)
+		return
+	default:
 		t.Say("card.approval", "number", c.Number, "actor", c.Actor, "target", c.Target, "room", elsewhere)
 	}
 	if c.Reason != "" {
 		t.Say("card.reason", "reason", c.Reason)
 	}
 	switch {
+	case c.ByLink():
+		t.Say("card.link")
 	case c.Kind == invites.CardApproval && c.Performer == c.Actor:
 		t.Say("card.theirs")
 	case c.Kind == invites.CardApproval:
@@ -77,6 +84,7 @@ func Reaction(raw json.RawMessage) (on id.EventID, key string) {
 func (n Notices) Closed(c invites.Card, row invites.Change) (reply Reply) {
 	switch {
 	case c.Kind != invites.CardConfirm:
+		reply.Aloud = true // as the card was
 		question(&reply.Text, c)
 		reply.Text.Line()
 	case c.State == invites.CardDeclined:
@@ -92,10 +100,10 @@ func (n Notices) Closed(c invites.Card, row invites.Change) (reply Reply) {
 
 // Verdict tells the asker of a card its outcome. It is empty where nobody has to be told.
 func (n Notices) Verdict(c invites.Card, row invites.Change) (reply Reply) {
-	if c.Kind != invites.CardApproval || c.Code == invites.CodeRedacted || c.Code == invites.CodeAskerLeft {
+	if c.Kind != invites.CardApproval || c.ByLink() || c.Code == invites.CodeRedacted || c.Code == invites.CodeUnsent || c.Code == invites.CodeAskerLeft {
 		return reply
 	}
-	reply.Mention = true
+	reply.Mention, reply.Aloud = true, true
 	reply.Text.Say("about", "target", c.Target)
 	verdict(&reply.Text, c, row)
 	return reply
@@ -136,7 +144,8 @@ func (n Notices) Paused(c invites.Card) (reply Reply) {
 }
 
 // KnocksFull tells moderators that more users knock than cards show.
-func (n Notices) KnocksFull() (reply Reply) {
-	reply.Text.Say("card.full", "prefix", n.Prefix).Reason("knock.full")
+func (n Notices) KnocksFull(crowd *cards.Crowd) (reply Reply) {
+	most, hour, server := crowd.Bounds()
+	reply.Text.Say("card.full", "open", crowd.Open, "most", most, "hour", hour, "server", server, "prefix", n.Prefix).Reason("knock.full")
 	return reply
 }

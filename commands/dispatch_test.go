@@ -47,9 +47,9 @@ func newRunnerOver(t *testing.T, hs *invitestest.Homeserver, through invitestest
 		Homeserver: through, Queue: &invitestest.Queue{}, Clock: clock, Self: self, AtOnce: 3, Lease: time.Minute, GiveUp: time.Hour,
 	})
 	return &Runner{
-		Notices: Notices{"!", self},
+		Notices: Notices{Prefix: "!", Self: self},
 		UseCases: UseCases{
-			Requests: domain.Requests, Policies: domain.Editor, Ledger: domain.Ledger, Cards: domain.Cards, Judge: domain.Judge, Clock: clock,
+			Requests: domain.Requests, Policies: domain.Editor, Ledger: domain.Ledger, Cards: domain.Cards, Links: domain.Links, Judge: domain.Judge, Clock: clock,
 		},
 		Version: "v1", Conditions: Conditions{Age: Age{Max: 10 * time.Minute}},
 		Names: []string{"Usher"},
@@ -69,6 +69,8 @@ func (chat) Direct(r id.RoomID) bool { return r == "!direct:here" }
 func (chat) Retry(id.RoomID) bool { return true }
 
 func (chat) Voted(context.Context, cards.Ballot) error { return nil }
+
+func (chat) Settled(context.Context, id.RoomID) error { return nil }
 
 func levelOf(u id.UserID) Level {
 	if u.Homeserver() == "here" && u != admin {
@@ -97,11 +99,21 @@ func say(t *testing.T, d *Runner, in id.RoomID, sender id.UserID, text string, c
 	if _, err := inbox(d).Receive(t.Context(), []invites.Received{ev}); err != nil {
 		t.Fatal(err)
 	}
-	m, reply, err := d.Dispatch(t.Context(), ev)
+	m, reply, err := dispatch(t, d, ev)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return m, reply
+}
+
+// dispatch reads and runs the command in an event.
+func dispatch(t *testing.T, d *Runner, ev invites.Received) (Message, Reply, error) {
+	m, c, reply, err := d.Read(t.Context(), ev)
+	if c != nil {
+		c.Touches(t.Context())
+		reply, err = c.Run(t.Context())
+	}
+	return m, reply, err
 }
 
 // paused is a homeserver that held everything back for a while.
@@ -234,7 +246,7 @@ func TestInternalTroubleIsNotAReply(t *testing.T) {
 	hs.Before = func(invites.Effect) error { return nil }
 	d.RoundTrip = func(context.Context) error { return errors.New("secret detail") }
 	now := d.Clock.Now()
-	_, _, err := d.Dispatch(t.Context(), invites.Received{
+	_, _, err := dispatch(t, d, invites.Received{
 		Event: "$p", Room: lobby, Sender: alice, Raw: json.RawMessage(`{"content":{"msgtype":"m.text","body":"!ping"}}`), SentAt: now, ReceivedAt: now,
 	})
 	if err == nil {
@@ -381,7 +393,7 @@ func TestProtectedCommands(t *testing.T) {
 	d, _ := newRunner(t)
 	d.Protected = Protected{Least: invites.Encrypted, Rooms: secretRooms{}}
 	ev := invites.Received{Event: "$1", Room: lobby, Sender: alice, Type: "m.room.message", Raw: json.RawMessage(`{"content":{"msgtype":"m.text","body":"!invite @bob:here"}}`)}
-	if _, _, err := d.Dispatch(t.Context(), ev); !errors.Is(err, invites.ErrNoView) {
+	if _, _, err := dispatch(t, d, ev); !errors.Is(err, invites.ErrNoView) {
 		t.Errorf("a room of unknown encryption: %v", err)
 	}
 }

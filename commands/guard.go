@@ -28,9 +28,8 @@ func (n Notices) GuardNotice(r guard.Report) *event.MessageEventContent {
 		}
 		n.done(t, r, room.Say("guard.acts.by_hand"))
 	}
-	notice := reply.Notice(Message{})
-	notice.Mentions.UserIDs = r.Call
-	return notice
+	reply.Call, reply.Aloud = r.Call, len(r.Call) > 0
+	return reply.Notice(Message{})
 }
 
 // moment is when an event was sent, by its server's clock; empty where it is not known.

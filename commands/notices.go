@@ -14,6 +14,7 @@ import (
 type Notices struct {
 	Prefix string // of commands
 	Self   invites.Identity
+	Guide  string // address of a page for members; empty: none
 }
 
 // Greeting is the bot's first message in a room: one line about its use and its power there. The decision is on an invitation by the bot itself.
@@ -50,7 +51,7 @@ func asMine(d policy.Decision) policy.Decision {
 
 // Malformed tells the author of an unreadable policy, and the room's other admins, about its fault.
 func (n Notices) Malformed(author id.UserID, fault policy.Malformed) *event.MessageEventContent {
-	reply := Reply{Mention: true}
+	reply := Reply{Mention: true, Aloud: true}
 	reply.Text.Tell(room.Say("policy.malformed", "author", author, "prefix", n.Prefix).Holding(fault.Phrase())).Reason(string(policy.CodeMalformed))
 	return reply.Notice(Message{Sender: author})
 }
@@ -63,7 +64,6 @@ func (n Notices) Upgraded(c requests.Carried) *event.MessageEventContent {
 		return reply.Notice(Message{})
 	}
 	reply.Text.Say("policy.not_carried", "from", c.From, "prefix", n.Prefix)
-	content := reply.Notice(Message{})
-	content.Mentions = &event.Mentions{UserIDs: c.Admins}
-	return content
+	reply.Call, reply.Aloud = c.Admins, len(c.Admins) > 0
+	return reply.Notice(Message{})
 }

@@ -9,6 +9,8 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/ledger"
+	"usher/room"
 )
 
 func pendingCommand() Command {
@@ -32,11 +34,18 @@ func runPending(ctx context.Context, c *Call) (Reply, error) {
 	}
 	entries, total, rule := open.Invitations, open.Total, open.Rule
 	var reply Reply
-	if total == 0 {
+	if total+len(open.Unsent)+len(open.Asked) == 0 {
 		reply.Text.Say("pending.none")
 		return reply, nil
 	}
 	now := c.Clock.Now()
+	tellUnsent(&reply.Text, open, now, c.Prefix)
+	if total == 0 {
+		return reply, nil
+	}
+	if !reply.Text.Empty() {
+		reply.Text.Line()
+	}
 	reply.Text.Say("pending.head", "n", total)
 	for _, e := range entries {
 		left := ""
@@ -58,6 +67,35 @@ func runPending(ctx context.Context, c *Call) (Reply, error) {
 	return reply, nil
 }
 
+// tellUnsent lists the invitations that were not sent yet, each with its cause, and says what to do about them.
+func tellUnsent(t *Text, open ledger.Open, now time.Time, prefix string) {
+	if len(open.Unsent)+len(open.Asked) == 0 {
+		return
+	}
+	t.Say("pending.unsent", "n", len(open.Unsent)+len(open.Asked))
+	rows := make([]room.Phrase, 0, len(open.Unsent)+len(open.Asked))
+	for _, card := range open.Asked {
+		rows = append(rows, room.Say("pending.asked", "target", card.Target, "actor", card.Actor, "age", now.Sub(card.CreatedAt), "number", card.Number))
+	}
+	for _, row := range open.Unsent {
+		p := room.Say("pending.waits", "target", row.Target, "actor", row.Actor, "age", now.Sub(row.CreatedAt), "wait", max(0, row.DueAt.Sub(now)))
+		if !row.Detail.Empty() {
+			p = p.Holding(row.Detail)
+		}
+		rows = append(rows, p)
+	}
+	tellSome(t, len(rows), func(i int) { t.Tell(rows[i]) })
+	t.Line().Say("pending.stop", "prefix", prefix, "target", targetOf(open))
+}
+
+// targetOf is the target of one of the invitations that were not sent yet.
+func targetOf(open ledger.Open) id.UserID {
+	if len(open.Asked) > 0 {
+		return open.Asked[0].Target
+	}
+	return open.Unsent[0].Target
+}
+
 // Reminder is the content of the notice about invitations soon to expire. It mentions their inviters.
 func Reminder(entries []invites.Invitation, rule invites.ExpiryRule, now time.Time) *event.MessageEventContent {
 	var reply Reply
@@ -74,9 +112,8 @@ func Reminder(entries []invites.Invitation, rule invites.ExpiryRule, now time.Ti
 			reply.Text.Line().Say("reminder.row", "target", e.Target, "inviter", e.Inviter, "left", e.At.Add(rule.After).Sub(now))
 		}
 	}
-	content := reply.Notice(Message{})
-	content.Mentions.UserIDs = inviters
-	return content
+	reply.Call, reply.Aloud = inviters, true
+	return reply.Notice(Message{})
 }
 
 // through words the way of an invitation, unless a member sent it.

@@ -32,6 +32,7 @@ type Command struct {
 	Parts   []Part   // the first one with a fitting name is taken
 	Params  []Param  // parameters after the name of a part
 	Records bool     // Run records each of its changes before it makes one
+	Beside  bool     // calls about different users in one room may run side by side: see Call.Touches
 	Run     run      // of the command without a part
 }
 
@@ -48,9 +49,10 @@ type run func(ctx context.Context, c *Call) (Reply, error)
 // Table lists the commands in the order of !help.
 func Table() []Command {
 	return []Command{
-		inviteCommand(), uninviteCommand(), joinCommand(), whyCommand(),
+		inviteCommand(), uninviteCommand(), undoCommand(), joinCommand(), whyCommand(),
 		pendingCommand(), pruneCommand(), whoInvitedCommand(), treeCommand(), statsCommand(), auditCommand(),
-		approveCommand(), denyCommand(), knocksCommand(),
+		cardsCommand(), approveCommand(), denyCommand(), knocksCommand(),
+		linkCommand(), redeemCommand(),
 		policyCommand(), listsCommand(), quotaCommand(),
 		helpCommand(), pingCommand(),
 	}
@@ -108,7 +110,7 @@ func (f form) params() []Param { return slices.Concat(f.Before, f.after()) }
 
 // has reports whether a parameter of the form has the class.
 func (f form) has(c class) bool {
-	return slices.ContainsFunc(f.params(), func(p Param) bool { return p.class == c })
+	return slices.ContainsFunc(f.params(), func(p Param) bool { return p.class == c && !p.named })
 }
 
 // usage is the form as people type it.

@@ -139,6 +139,9 @@ func (k checker) checkCommands(c *Commands) {
 	if c.Prefix == "" || len(c.Prefix) > 16 || strings.ContainsFunc(c.Prefix, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
 		k.fault("commands.prefix", wrong{quote(c.Prefix) + " can't begin a command", "write one to sixteen characters without spaces, such as !"})
 	}
+	if u, err := url.Parse(c.Guide); c.Guide != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
+		k.fault("commands.guide", wrong{quote(c.Guide) + " is no address of a page", "write one that begins with https://, or leave it empty"})
+	}
 	k.checkLength("commands.max_age", c.MaxAge, time.Second, 7*24*time.Hour)
 }
 
@@ -196,6 +199,12 @@ func (k checker) checkNumbers(c *Config) {
 	k.checkLength("shutdown_timeout", c.ShutdownTimeout, 0, time.Hour)
 	k.checkRange("commands.per_minute", c.Commands.PerMinute, 0, 10000)
 	k.checkRange("commands.answers_per_minute", c.Commands.AnswersPerMinute, 0, 10000)
+	for path, most := range map[string]int{
+		"invites_per_person": c.Limits.InvitesPerPerson, "invites_per_server": c.Limits.InvitesPerServer, "invites_in_all": c.Limits.InvitesInAll,
+		"joins_per_server": c.Limits.JoinsPerServer, "joins_of_own_server": c.Limits.JoinsOfOwnServer,
+	} {
+		k.checkRange("limits."+path, most, 0, 1_000_000)
+	}
 	k.checkRange("delivery.at_once", c.Delivery.AtOnce, 0, 100)
 	k.checkRange("delivery.workers", c.Delivery.Workers, 1, 100)
 	k.checkLength("delivery.give_up_after", c.Delivery.GiveUpAfter, time.Minute, 30*24*time.Hour)

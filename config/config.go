@@ -24,6 +24,7 @@ type Config struct {
 	Appservice      Appservice    `yaml:"appservice"`
 	Puppet          Puppet        `yaml:"puppet"`
 	Commands        Commands      `yaml:"commands"`
+	Limits          Limits        `yaml:"limits"`
 	Permissions     Permissions   `yaml:"permissions"`
 	Database        Database      `yaml:"database"`
 	Encryption      Encryption    `yaml:"encryption"`
@@ -31,6 +32,7 @@ type Config struct {
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"` // the longest wait for running work when Usher stops
 	Metrics         Metrics       `yaml:"metrics"`
 	Web             Web           `yaml:"web"`
+	Antispam        Antispam      `yaml:"antispam"`
 	Logging         Logging       `yaml:"logging"`
 }
 
@@ -78,7 +80,17 @@ type Commands struct {
 	PerMinute        int `yaml:"per_minute"`         // commands of one user; 0: no limit
 	AnswersPerMinute int `yaml:"answers_per_minute"` // in one room; 0: no limit
 
-	Advertise bool `yaml:"advertise"` // describe the commands to clients, in the state of rooms
+	Advertise bool   `yaml:"advertise"` // describe the commands to clients, in the state of rooms
+	Guide     string `yaml:"guide"`     // address of a page for members, shown by !help; empty: none
+}
+
+// Limits bound what people make the bot do in all rooms together, whoever carries it out; 0: no limit. Operators are counted and not bound.
+type Limits struct {
+	InvitesPerPerson int `yaml:"invites_per_person"`  // asked for by one user, in 24 hours
+	InvitesPerServer int `yaml:"invites_per_server"`  // of users of one other server, in 24 hours
+	InvitesInAll     int `yaml:"invites_in_all"`      // in 24 hours
+	JoinsPerServer   int `yaml:"joins_per_server"`    // at the word of the users of one other server, in an hour
+	JoinsOfOwnServer int `yaml:"joins_of_own_server"` // at the word of the homeserver's own users, in an hour
 }
 
 // Database is the place of Usher's data.
@@ -178,11 +190,14 @@ func Default() *Config {
 		},
 		Puppet:          Puppet{ID: "usher-puppet"},
 		Commands:        Commands{Prefix: "!", MaxAge: 10 * time.Minute, PerMinute: 30, AnswersPerMinute: 60},
+		Limits:          Limits{InvitesPerPerson: 1000, InvitesPerServer: 2000, InvitesInAll: 20000, JoinsPerServer: 60, JoinsOfOwnServer: 1200},
 		Database:        Database{Type: TypeSQLite, URI: "file:usher.db", MaxOpenConns: 8, MaxIdleConns: 2, KeepRefused: 30 * 24 * time.Hour, KeepAudit: 365 * 24 * time.Hour},
 		Encryption:      Encryption{Enabled: true, ShareKeysWith: ShareAll, WaitForKeys: 10 * time.Minute, Commands: CommandsEncrypted},
 		Delivery:        Delivery{AtOnce: 5, Workers: 16, GiveUpAfter: 24 * time.Hour},
 		ShutdownTimeout: 10 * time.Second,
 		Metrics:         Metrics{Listen: "127.0.0.1:9339"},
+		Web:             Web{Proxies: []string{"127.0.0.1", "::1"}, Links: Links{MaxUses: 1000, MaxAge: 90 * 24 * time.Hour, PerPerson: 20}},
+		Antispam:        Antispam{At: AtAppservice, Timeout: 2 * time.Second, Fail: map[string]string{}},
 		Logging: Logging{
 			MinLevel:  "info",
 			Timestamp: true,

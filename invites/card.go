@@ -1,6 +1,7 @@
 package invites
 
 import (
+	"strings"
 	"time"
 
 	"go.mau.fi/util/variationselector"
@@ -17,6 +18,7 @@ const (
 	CardApproval CardKind = "approval" // may this invitation be sent?
 	CardKnock    CardKind = "knock"    // may this person come in?
 	CardConfirm  CardKind = "confirm"  // does the actor of a command mean it?
+	CardWithdraw CardKind = "withdraw" // may these open invitations be withdrawn? The voter does it
 )
 
 // CardState is where a card stands.
@@ -41,15 +43,15 @@ type Card struct {
 	Room      id.RoomID  // room of the question
 	ShownIn   id.RoomID  // room showing the card
 	Event     id.EventID // the notice; empty until it is sent
-	Command   id.EventID // the asking command or knock
-	Home      id.RoomID  // room of the event Command
+	Command   id.EventID // the asking command or knock; for a link, the request of the use
+	Home      id.RoomID  // room of the event Command; empty for a link
 	Action    room.ActionType
 	Actor     id.UserID // asks; for a knock, the knocking user
 	Target    id.UserID
 	Performer id.UserID // would send it; empty for a knock: the voter or the bot
 	Reason    string
 	Remark    room.Phrase // a hint for the voters; may be empty
-	Targets   []id.UserID // of a confirmation: the targets of the command
+	Targets   []id.UserID // of a confirmation and a withdrawal: the targets
 	Policy    id.EventID  // policy in force
 	Votes     int64       // number of agreeing votes needed
 	Level     room.Level  // power level in Room needed for a vote
@@ -63,6 +65,9 @@ type Card struct {
 	ClosedAt time.Time
 	Told     bool // its outcome is carried out and told
 }
+
+// ByLink reports whether the card is about the use of a link: no command waits for it.
+func (c Card) ByLink() bool { return strings.HasPrefix(string(c.Command), LinkRequest) }
 
 // CardQuery selects open cards of a kind. An empty field selects all.
 type CardQuery struct {

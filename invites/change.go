@@ -30,7 +30,11 @@ const (
 	OriginKnock    Origin = "knock"     // the room's policy admitted a knocking user
 	OriginGuard    Origin = "guard"     // the guard removes an intruder or an invitation made past the bot
 	OriginExpiry   Origin = "expiry"    // an invitation was not answered in time
+	OriginTurned   Origin = "turned"    // somebody's standing has turned since the invitation
 	OriginAutoJoin Origin = "auto_join" // the operator lets the invitee join at once
+	OriginLink     Origin = "link"      // the invitee used an invite link: its maker is the actor
+	OriginNative   Origin = "native"    // the homeserver sends it for the actor's own client, and asked the bot before
+	OriginAsked    Origin = "asked"     // the same, and people have to agree first: then the bot sends it
 )
 
 // Change is an intended membership change and its outcome: the row for delivery. It is unique by (Request, Action,
@@ -57,6 +61,9 @@ type Change struct {
 	CreatedAt   time.Time
 	SettledAt   time.Time // zero while open
 }
+
+// NativePrefix begins the Request of changes that the homeserver asked about, in place of an event's id.
+const NativePrefix = "native:"
 
 // AuditKind is the kind of an audit row.
 type AuditKind string
@@ -142,6 +149,8 @@ const (
 	CodeLimited  = "M_LIMIT_EXCEEDED"   // open: the homeserver named a time to wait
 	CodeTrouble  = "M_UNKNOWN"          // open: the homeserver has trouble of its own
 	CodeServer   = "server.unreachable" // the homeserver can't reach the other server needed
+	CodeQueued   = "invite.queued"      // the same invitation waits to be sent already
+	CodeUnsent   = "withdraw.in_time"   // somebody took the invitation back before it was sent
 	CodeTurn     = "limit.turn"         // open: other rows wait for the same limit before this one; nothing was sent
 )
 

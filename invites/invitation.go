@@ -13,6 +13,7 @@ type Way string
 const (
 	WayBot        Way = "bot"         // through a command, sent by the bot
 	WayActor      Way = "actor"       // through a command, sent as the asking user
+	WayNative     Way = "native"      // by the inviter's own client, judged before the homeserver sent it
 	WayHand       Way = "hand"        // past the bot
 	WayThirdParty Way = "third_party" // by e-mail or telephone number
 )
@@ -48,6 +49,7 @@ type Invitation struct {
 	EndedBy  id.UserID  // the invitee, or the withdrawing or banning user
 	Ending   id.EventID // the ending event; empty while pending, and where it was not seen
 	Reminded bool       // the inviter was reminded of it
+	Turned   string     // the last finding against it that was acted on or told
 }
 
 // Tally counts the invitations of one week, inviter and fate.

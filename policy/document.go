@@ -19,6 +19,10 @@ type Document struct {
 	Knocks   Knocks   `path:"knocks"`
 	Guard    Guard    `path:"guard"`
 	Pending  Pending  `path:"pending"`
+	Links    Links    `path:"links"`
+
+	Invitation Invitation  `path:"invitation"`
+	NamedBy    []id.RoomID `path:"named_by"` // rooms and spaces whose policies may name this room
 }
 
 // Ask restricts the users with the right to ask for invitations. All of it must hold.
@@ -109,6 +113,27 @@ type Guard struct {
 type Pending struct {
 	ExpireAfter  time.Duration `path:"expire_after"`
 	RemindBefore time.Duration `path:"remind_before"` // before the expiry
+	WithdrawOn   []string      `path:"withdraw_on"`   // Listed, InviterBanned and InviterLeft: what ends an open invitation
+}
+
+// Invitation is the form of the invitations that the bot sends for people.
+type Invitation struct {
+	Reason string `path:"reason"` // template of their reason, see Template; empty: the default one
+}
+
+// Values of Pending.WithdrawOn.
+const (
+	Listed        = "listed"         // a policy list bans the invitee by now
+	InviterBanned = "inviter_banned" // the inviter was banned from the room
+	InviterLeft   = "inviter_left"   // the inviter has left the room, or was kicked
+)
+
+// Links is the policy for invite links. It is judged at each use, besides the right of the link's maker to invite.
+type Links struct {
+	Allow   bool          `path:"allow"`
+	MaxUses int64         `path:"max_uses"` // of one link
+	MaxAge  time.Duration `path:"max_age"`  // of a link
+	Level   room.Level    `path:"level"`    // power level of the maker
 }
 
 // defaults is the document of an empty policy.
@@ -120,5 +145,7 @@ func defaults() Document {
 		Approval: Approval{Votes: 1, Level: 50, Expires: 2 * day},
 		Knocks:   Knocks{Level: 50, Breaker: Rate{Per: 10 * time.Minute}},
 		Guard:    Guard{Mode: Off, Intruders: Ignore, ByHand: Ignore},
+		Pending:  Pending{WithdrawOn: []string{Listed, InviterBanned}},
+		Links:    Links{Allow: true},
 	}
 }

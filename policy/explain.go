@@ -100,7 +100,15 @@ var explanations = map[string]explanation{
 	string(CodeQuotaPerson): {"n,per", "next_in"},
 	string(CodeQuotaServer): {"n,per", "next_in"},
 	string(CodeQuotaRoom):   {"n,per", "next_in"},
+	string(CodeLinksOff):    {fix: "change_policy"},
+	string(CodeLinksLevel):  {"needed,had", "change_policy"},
+	string(CodeLinksUses):   {"n", "change_policy"},
+	string(CodeLinksAge):    {"per", "change_policy"},
 	string(CodeApproval):    {"target", "waits"},
+	string(CodeLimitPerson): {"n,per", "next_in"},
+	string(CodeLimitServer): {"n,per,target", "next_in"},
+	string(CodeLimitAll):    {"n,per", "next_in"},
+	string(CodeLimitJoins):  {"n,per", "next_in"},
 }
 
 // remedies are the names of the arguments of each remedy.
@@ -155,6 +163,8 @@ func allowed(q Question, d Decision) room.Phrase {
 	switch {
 	case d.Code == CodeAlready || d.Code == CodeAlreadyJoined:
 		return said("why.", string(d.Code), "target", q, d)
+	case d.Code == CodeUnsent:
+		return said("allow.", "unsent", "target", q, d)
 	case q.Own():
 		return said("allow.", "self", "target,action", q, d)
 	}

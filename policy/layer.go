@@ -167,10 +167,15 @@ func (f Field) decode(v exactjson.Value) (value any, wrong *room.Phrase) {
 	return nil, f.refuses()
 }
 
+// nothing is the word for an empty list of choices.
+const nothing = "nothing"
+
 // denies reports whether the items of a list keep people out. They are compared in canonical form, and all others as they are written.
 func (f Field) denies() bool { return strings.HasPrefix(f.Path, "whom.deny_") }
 
-func (f Field) isList() bool { return f.kind == userList || f.kind == servers || f.kind == rooms }
+func (f Field) isList() bool {
+	return f.kind == userList || f.kind == servers || f.kind == rooms || f.kind == choices
+}
 
 // refuses returns the fault of a wrong value: it names the values which the field takes.
 func (f Field) refuses() *room.Phrase {
@@ -210,7 +215,14 @@ func (f Field) parse(text string) (value any, wrong *room.Phrase) {
 		if isRoomID(text) {
 			return text, nil
 		}
+	case template:
+		if isTemplate(text) {
+			return text, nil
+		}
 	default:
+		if f.kind == choices && text == nothing {
+			return []string{}, nil
+		}
 		return f.list(strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' || r == '\n' }))
 	}
 	return nil, f.refuses()
@@ -239,6 +251,8 @@ func (f Field) list(items []string) (value any, wrong *room.Phrase) {
 			}
 		case rooms:
 			faulty = !isRoomID(item)
+		case choices:
+			faulty = !slices.Contains(f.choices, item)
 		}
 		if faulty && meant != "" {
 			p := room.Say("fault.meant", "item", head(item, 80), "meant", meant).Holding(f.Takes())

@@ -2,11 +2,13 @@ package store
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/room"
 )
 
 const (
@@ -17,8 +19,12 @@ const (
 	selectChanges  = `SELECT ` + changeColumns + ` FROM invitation WHERE cmd = $1 AND command = $2 ORDER BY id`
 	selectChangeOf = `SELECT ` + changeColumns + ` FROM invitation WHERE cmd = $1 AND part = $2`
 	selectInviting = `SELECT EXISTS (SELECT 1 FROM invitation WHERE cmd = $1 AND command = $2 AND status IN ('open', 'waiting') AND action <> 'join')`
+	ofUnsent       = `SELECT ` + changeColumns + ` FROM invitation WHERE action = 'invite' AND room_id = $1`
+	selectUnsentOf = ofUnsent + ` AND part = $3 AND target = $2 AND status IN ('open', 'waiting') ORDER BY id`
+	selectUnsentIn = ofUnsent + ` AND status = 'open' ORDER BY due_at, id LIMIT $2`
 	selectDue      = `SELECT id FROM invitation
 		WHERE status = 'open' AND due_at <= $1 AND leased_until <= $1 ORDER BY due_at, id LIMIT $2 OFFSET $3`
+	selectNewest   = `SELECT id, action, actor, target, status, code, created_at FROM invitation WHERE id < $1 ORDER BY id DESC LIMIT 1000`
 	updateReleased = `UPDATE invitation SET leased_until = $1, attempt = attempt + 1 WHERE status = 'open' AND leased_until > $1 RETURNING id`
 	updateClaimed  = `UPDATE invitation SET attempt = attempt + 1, leased_until = $3
 		WHERE id = $1 AND status = 'open' AND leased_until <= $2 RETURNING ` + changeColumns
@@ -57,7 +63,8 @@ func (s Changes) Record(ctx context.Context, rows []invites.Change, audit []invi
 		if err := charge(t, charges); err != nil {
 			return err
 		}
-		return appendAudit(t, audit)
+		appendAudit(t, audit)
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -132,9 +139,42 @@ func (s Changes) ChangesOf(ctx context.Context, request string) ([]invites.Chang
 	return all(ctx, s.db, changeFields, selectChanges, digest(request), request)
 }
 
+// UnsentOf returns the invitations of a user in a room that wait to be sent, also those that need approval first.
+func (s Changes) UnsentOf(ctx context.Context, r id.RoomID, target id.UserID) ([]invites.Change, error) {
+	return all(ctx, s.db, changeFields, selectUnsentOf, r, target, digest(string(room.Invite), string(r), string(target)))
+}
+
+// UnsentIn returns up to limit invitations of a room that wait to be sent, the next first, without those that need approval first. It reads
+// all open rows of all rooms, of which there are few except in a flood.
+func (s Changes) UnsentIn(ctx context.Context, r id.RoomID, limit int) ([]invites.Change, error) {
+	return all(ctx, s.db, changeFields, selectUnsentIn, r, limit)
+}
+
 // Inviting reports whether a command has open rows or rows waiting for approval. Joins do not count.
 func (s Changes) Inviting(ctx context.Context, command id.EventID) (bool, error) {
 	return one(ctx, s.db, value[bool], selectInviting, digest(string(command)), command)
+}
+
+// EachInvitedSince calls found for each invitation asked for since a time, without those refused, the newest first.
+func (s Changes) EachInvitedSince(ctx context.Context, since time.Time, found func(actor, target id.UserID, at time.Time)) error {
+	fields := func(c *invites.Change) []any {
+		return []any{&c.ID, &c.Action, &c.Actor, &c.Target, &c.Status, &c.Code, &c.CreatedAt}
+	}
+	for before := int64(math.MaxInt64); ; {
+		rows, err := all(ctx, s.db, fields, selectNewest, before)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		for _, c := range rows {
+			if c.CreatedAt.Before(since) {
+				return nil
+			}
+			if c.Action == room.Invite && c.Status != invites.StatusRefused && c.Code != "invite.already" {
+				found(c.Actor, c.Target, c.CreatedAt)
+			}
+		}
+		before = rows[len(rows)-1].ID
+	}
 }
 
 // Claim leases open rows without a current lease and adds one to their attempts. It does not ask whether the rows are due.
@@ -189,7 +229,8 @@ func (s Changes) Settle(ctx context.Context, settlements ...invites.Settlement) 
 		if _, err := record(t, then); err != nil {
 			return err
 		}
-		return appendAudit(t, audit)
+		appendAudit(t, audit)
+		return nil
 	})
 }
 
@@ -206,15 +247,12 @@ func (s Changes) Release(ctx context.Context, at time.Time) (rows []int64, err e
 	return rows, nil
 }
 
-const (
-	deleteRefused = `DELETE FROM invitation WHERE id IN (SELECT id FROM invitation WHERE status = 'refused' AND settled_at < $1 ORDER BY id LIMIT $2)`
-	deleteAudit   = `DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY id LIMIT $2)`
-)
+const deleteRefused = `DELETE FROM invitation WHERE id IN (SELECT id FROM invitation WHERE status = 'refused' AND settled_at < $1 ORDER BY id LIMIT $2)`
 
 // CleanRecords deletes rows refused before one time, and audit written before another, in several commits when there is much to delete.
 func (s Changes) CleanRecords(ctx context.Context, refused, audit time.Time) error {
 	if err := s.deleteAll(ctx, deleteRefused, refused); err != nil {
 		return err
 	}
-	return s.deleteAll(ctx, deleteAudit, audit)
+	return s.cleanAudit(ctx, audit)
 }

@@ -15,6 +15,7 @@ const (
 	inboxColumns = `seq, event_id, room_id, sender, type, state_key, raw, sent_at, received_at, redacted, answer, handled`
 
 	selectReceived = `SELECT ` + inboxColumns + ` FROM inbox WHERE event_id = $1`
+	selectAnswered = `SELECT ` + inboxColumns + ` FROM inbox WHERE answer = $1 AND answer <> '' AND length(answer) < 256 AND NOT handled`
 	selectRedacted = `SELECT redacted, state_key IS NOT NULL FROM inbox WHERE event_id = $1`
 	updateRedacted = `UPDATE inbox SET redacted = true WHERE (event_id = $1 OR event_id = (SELECT answer FROM inbox WHERE event_id = $1)) AND sender = $2`
 	updateAnswer   = `UPDATE inbox SET answer = $2 WHERE event_id = $1`
@@ -98,6 +99,11 @@ func arrived(events []invites.Received, seqs map[id.EventID]int64) []invites.Rec
 	return fresh
 }
 
+// Answered returns the event with an answer that is still edited, or ErrNotFound.
+func (s Inbox) Answered(ctx context.Context, answer id.EventID) (invites.Received, error) {
+	return one(ctx, s.db, inboxFields, selectAnswered, answer)
+}
+
 // Received returns one inbox event, or ErrNotFound.
 func (s Inbox) Received(ctx context.Context, event id.EventID) (invites.Received, error) {
 	return one(ctx, s.db, inboxFields, selectReceived, event)
@@ -154,6 +160,9 @@ func (s Inbox) Clean(ctx context.Context, before time.Time) error {
 	if err == nil { // no quota reaches back further
 		err = s.deleteAll(ctx, deleteSpending, before.Add(-longestQuota))
 	}
+	if err == nil {
+		err = s.cleanLate(ctx, before)
+	}
 	return err
 }
 
@@ -177,6 +186,14 @@ func keyFields(e *invites.Received) []any {
 
 const selectWaitingAfter = `SELECT ` + keyColumns + ` FROM inbox
 	WHERE NOT handled AND seq > $1 ORDER BY seq LIMIT $2`
+
+const selectWaitingIn = `SELECT ` + keyColumns + ` FROM inbox
+	WHERE NOT handled AND seq > $1 AND room_id = $3 ORDER BY seq LIMIT $2`
+
+// WaitingIn is WaitingAfter for one room.
+func (s Inbox) WaitingIn(ctx context.Context, r id.RoomID, seq int64, limit int) ([]invites.Received, error) {
+	return all(ctx, s.db, keyFields, selectWaitingIn, seq, limit, r)
+}
 
 // WaitingAfter returns up to limit unhandled events and come after seq, by Seq. The events have no Raw and no SentAt.
 func (s Inbox) WaitingAfter(ctx context.Context, seq int64, limit int) ([]invites.Received, error) {

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	entryColumns = `id, event_id, room_id, target, sender, inviter, way, command, at, fate, ended_at, ended_by, ending, reminded`
+	entryColumns = `id, event_id, room_id, target, sender, inviter, way, command, at, fate, ended_at, ended_by, ending, reminded, turned`
 
 	selectPendingOf = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND target = $2 AND fate = 'pending' ORDER BY id DESC LIMIT 1`
 	selectHistory   = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND target = $2 ORDER BY id DESC LIMIT $3`
@@ -23,6 +23,12 @@ const (
 	insertEntry = `INSERT INTO ledger (event_id, room_id, target, sender, inviter, way, command, at, seen_at, fate, ended_at, ended_by, ending, reminded, tried_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 0, '', '', false, 0)
 		ON CONFLICT (event_id) DO UPDATE SET fate = 'pending', ended_at = 0 WHERE ledger.fate = 'unseen'`
+	insertLate = `INSERT INTO late_member (event_id, seen_at) VALUES ($1, $2) ON CONFLICT DO NOTHING`
+	selectLate = `SELECT seen_at FROM late_member WHERE event_id = $1`
+	deleteLate = `DELETE FROM late_member WHERE event_id IN (SELECT event_id FROM late_member WHERE seen_at < $1 ORDER BY seen_at LIMIT $2)`
+	// Of very many, the oldest go: a server could send any number.
+	selectMostLate = `SELECT seen_at FROM late_member ORDER BY seen_at DESC LIMIT 1 OFFSET $1`
+
 	endEntry = `UPDATE ledger SET fate = $2, ended_at = $3, ended_by = $4, ending = $5 WHERE id = $1 AND fate = 'pending'`
 	// The event ending an invitation may arrive again. It must not end a later invitation.
 	selectEnding = `SELECT id FROM ledger WHERE room_id = $1 AND target = $2 AND ending = $3`
@@ -30,7 +36,7 @@ const (
 	// The command through which an invitation came: one carried out by the invitation's sender, and not yet of another entry. Of
 	// several, as after a delay of the homeserver, the one with its end nearest to the invitation's time. Rows waiting for another
 	// attempt come last.
-	selectAsked = `SELECT i.command, i.actor FROM invitation i
+	selectAsked = `SELECT i.command, i.actor, i.origin FROM invitation i
 		WHERE i.part = $4 AND i.room_id = $1 AND i.target = $2 AND i.action = 'invite' AND i.performer = $3 AND i.attempt > 0 AND i.status IN ('open', 'done')
 			AND i.code <> 'invite.already' AND NOT EXISTS (SELECT 1 FROM ledger l WHERE l.room_id = $1 AND l.target = $2 AND l.command = i.command)
 		ORDER BY i.status = 'open' AND i.leased_until = 0, abs(CASE WHEN i.settled_at = 0 THEN $6 ELSE i.settled_at END - $5), i.id LIMIT 1`
@@ -44,13 +50,18 @@ const (
 // entryFields are the fields of entryColumns.
 func entryFields(e *invites.Invitation) []any {
 	return []any{&e.ID, &e.Event, &e.Room, &e.Target, &e.Sender, &e.Inviter, &e.Way, &e.Command, &e.At, &e.Fate, &e.EndedAt, &e.EndedBy,
-		&e.Ending, &e.Reminded}
+		&e.Ending, &e.Reminded, &e.Turned}
 }
 
 // observe takes member events into the ledger, in order. An event arriving again changes nothing.
 func observe(t *tx, members []invites.MemberEvent) error {
 	for i := range members {
 		m := &members[i]
+		if m.Late() {
+			if _, err := t.exec(insertLate, m.Event, m.SeenAt); err != nil {
+				return err
+			}
+		}
 		var open invites.Invitation
 		err := t.query(into(&open, entryFields), selectPendingOf, m.Room, m.Target)
 		switch {
@@ -78,9 +89,13 @@ func invited(t *tx, m *invites.MemberEvent, open invites.Invitation) error {
 	}
 	err := t.query(func(r row) error {
 		way = invites.WayBot
-		err := r.Scan(&command, &inviter)
+		var origin invites.Origin
+		err := r.Scan(&command, &inviter, &origin)
 		if inviter == m.Sender {
 			way = invites.WayActor
+		}
+		if origin == invites.OriginNative {
+			way = invites.WayNative
 		}
 		return err
 	}, selectAsked, m.Room, m.Target, m.Sender, partOf(m, "invite"), m.SentAt, m.SeenAt)
@@ -145,6 +160,29 @@ func ended(t *tx, m *invites.MemberEvent, open invites.Invitation) error {
 	}
 	_, err = t.exec(endEntry, open.ID, fate, earlier(m.SentAt, m.SeenAt), by, m.Event)
 	return err
+}
+
+// maxLate bounds the late member events that are kept, and keepLate their age: no policy looks further back.
+const (
+	maxLate  = 200_000
+	keepLate = 367 * 24 * time.Hour
+)
+
+// LateSince returns when a member event came, if its date is earlier by more than the usual delay; else the zero time.
+func (s Ledger) LateSince(ctx context.Context, event id.EventID) (time.Time, error) {
+	at, err := one(ctx, s.db, value[time.Time], selectLate, event)
+	return at, invites.UnlessNone(err)
+}
+
+// cleanLate deletes late member events that are too old or too many.
+func (s *db) cleanLate(ctx context.Context, now time.Time) error {
+	before := now.Add(-keepLate)
+	if most, err := one(ctx, s, value[time.Time], selectMostLate, maxLate); err == nil && most.After(before) {
+		before = most
+	} else if invites.UnlessNone(err) != nil {
+		return err
+	}
+	return s.deleteAll(ctx, deleteLate, before)
 }
 
 // Complete brings the open invitations of a room into line with the invitations in its state: new ones are added, and entries

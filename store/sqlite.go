@@ -39,12 +39,12 @@ func (s *db) openSQLite(ctx context.Context, cfg Config) error {
 	if err := s.upgrade(ctx, schema().Finish()); err != nil {
 		return sqliteOpenError(err)
 	}
-	g := &group{handle: handle{db: s.raw}}
+	g := &group{handle: handle{db: s.raw, costs: &s.costs}}
 	if err := g.prepare(ctx, writes()...); err != nil {
 		return sqliteOpenError(err)
 	}
 	s.write = g
-	s.reads = handle{db: s.raw}
+	s.reads = handle{db: s.raw, costs: &s.costs}
 	if file.path != "" { // a database in memory has one connection only
 		readers := max(1, cfg.MaxOpenConns-1)
 		if s.reads.db, err = s.openHandle(file.dsn(reading), readers, readers); err != nil {
@@ -52,7 +52,10 @@ func (s *db) openSQLite(ctx context.Context, cfg Config) error {
 		}
 		s.reads.db.SetConnMaxIdleTime(time.Minute) // opening a connection costs as much as many reads
 	}
-	return s.reads.prepare(ctx, reads()...)
+	if err := s.reads.prepare(ctx, reads()...); err != nil {
+		return err
+	}
+	return s.chainAll(ctx)
 }
 
 // openHandle opens a pool of connections.
@@ -196,14 +199,14 @@ func (f sqliteFile) dsn(a access) string {
 
 // reads are the statements kept compiled by the reading connections.
 func reads() []string {
-	return []string{selectWaitingAfter, selectReceived, selectRedacted, selectChanges, selectInviting, selectDue, selectCreate, selectQuota, selectPending, selectPendingOf, selectHistory,
+	return []string{selectWaitingAfter, selectWaitingIn, selectReceived, selectRedacted, selectChanges, selectInviting, selectDue, selectCreate, selectQuota, selectPending, selectPendingOf, selectHistory,
 		selectUnchecked, selectOverdue, selectToRemind, selectChildren, selectPendingBy}
 }
 
 // writes are the statements kept compiled by the writing connections.
 func writes() []string {
 	list := []string{savepoint, rollbackTo, release, updateRedacted, updateAnswer, updateHandled, updateClaimed,
-		selectPendingOf, selectAsked, selectWithdrawn, selectEnding, insertEntry, insertExpiry, endEntry}
+		selectPendingOf, selectAsked, selectWithdrawn, selectEnding, insertEntry, insertExpiry, endEntry, lockChain, moveChain, selectDecided, selectUnchained}
 	for _, m := range []multi{insertInbox, insertInvitation, insertAudit, updateSettled} {
 		for k := 0; 1<<k <= sqliteRows; k++ {
 			list = append(list, m.texts[k])

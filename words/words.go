@@ -52,16 +52,25 @@ type Voice struct {
 	parser    template.Parser
 }
 
-// For returns the voice of a language, by its tag (BCP 47, as in "de-AT"), or the nearest voice: English where none is near.
-func For(tag string) *Voice {
-	all := voices()
+// tongues are the languages of the catalogues, English first, and what finds the nearest of them. Making it costs more than a reply.
+var tongues = sync.OnceValues(func() ([]language.Tag, language.Matcher) {
 	tags := []language.Tag{language.English}
-	for name := range all {
+	for name := range voices() {
 		if name != english {
 			tags = append(tags, language.Make(name))
 		}
 	}
-	_, i, confidence := language.NewMatcher(tags).Match(language.Make(tag))
+	return tags, language.NewMatcher(tags)
+})
+
+// For returns the voice of a language, by its tag (BCP 47, as in "de-AT"), or the nearest voice: English where none is near.
+func For(tag string) *Voice {
+	all := voices()
+	if v := all[tag]; v != nil {
+		return v
+	}
+	tags, matcher := tongues()
+	_, i, confidence := matcher.Match(language.Make(tag))
 	if v := all[tags[i].String()]; v != nil && confidence > language.No {
 		return v
 	}

@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	homeservers "usher/e2e/homeserver"
 )
 
 // work is one thing to measure.
@@ -22,6 +24,9 @@ type work struct {
 
 func works() []work {
 	return []work{
+		{"cost", (*bench).costs},
+		{"real Dendrite", func(b *bench, w string) error { return b.real(w, homeservers.Dendrite) }},
+		{"real Synapse", func(b *bench, w string) error { return b.real(w, homeservers.Synapse) }},
 		{"ingest 1", func(b *bench, w string) error { return b.ingest(w, 1) }},
 		{"ingest 10", func(b *bench, w string) error { return b.ingest(w, 10) }},
 		{"ingest 100", func(b *bench, w string) error { return b.ingest(w, 100) }},
@@ -29,6 +34,7 @@ func works() []work {
 		{"command, idle", func(b *bench, w string) error { return b.commands(w, 1, 20*time.Millisecond) }},
 		{"command, back to back", func(b *bench, w string) error { return b.commands(w, 1, 0) }},
 		{"command, 32 in flight", func(b *bench, w string) error { return b.commands(w, 32, 0) }},
+		{"command, 32 in flight in one room", func(b *bench, w string) error { return b.oneRoom(w, 32) }},
 		{"5,000 invites by one command", (*bench).many},
 		{"start-up", (*bench).startUp},
 		{"room of 100,000 members", (*bench).hugeRoom},
@@ -47,6 +53,7 @@ type bench struct {
 	bin    string        // folder of the programs
 	table  *table
 
+	base     string // another usher to measure beside; empty: none
 	profiles string // folder for profiles of Usher in the last round; empty: none
 	work     string // that is measured
 }
@@ -59,13 +66,14 @@ func main() {
 	only := flag.String("only", ".", "regular expression of the works to run")
 	bin := flag.String("bin", "../bin", "folder with usher, yardstick and yardstick-jsonv2")
 	profiles := flag.String("profiles", "", "folder for profiles of Usher: CPU in its last turn at each work (take longer turns for them), memory where it might grow")
+	base := flag.String("base", "", "another version of usher, measured in turn with this one; empty: none")
 	flag.Parse()
-	if err := run(*rounds, *length, *only, *bin, *profiles); err != nil {
+	if err := run(*rounds, *length, *only, *bin, *base, *profiles); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(rounds int, length time.Duration, only, bin, profiles string) error {
+func run(rounds int, length time.Duration, only, bin, base, profiles string) error {
 	match, err := regexp.Compile(only)
 	if err != nil {
 		return err
@@ -78,8 +86,9 @@ func run(rounds int, length time.Duration, only, bin, profiles string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{rounds: rounds, length: length, dir: dir, bin: bin, table: &table{}, profiles: profiles}
-	if err := os.Setenv("USHER_E2E_USHER", b.binary("usher")); err != nil {
+	b := &bench{rounds: rounds, length: length, dir: dir, bin: bin, table: &table{}, base: base, profiles: profiles}
+	err = errors.Join(os.Setenv("USHER_E2E_USHER", b.binary("usher")), os.Setenv("USHER_E2E_DENDRITE", b.binary("dendrite")))
+	if err != nil {
 		return err
 	}
 	for _, w := range works() {

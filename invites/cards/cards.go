@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -62,14 +63,14 @@ type Cards struct {
 	Confirmed  Confirmed
 }
 
-// Confirmed carries out confirmed commands.
+// Confirmed carries out confirmed commands, and withdrawals that somebody agreed to.
 type Confirmed interface {
 	// Confirmed does the work of a confirmed command as its card has it. A second call goes on where the first one ended.
 	Confirmed(ctx context.Context, c invites.Card) error
 }
 
 // rules returns the policy in force for a room; nil where it can't be seen.
-func (s *Cards) rules(ctx context.Context, r id.RoomID, viewer id.UserID) (*policy.InForce, error) {
+func rules(ctx context.Context, s *Cards, r id.RoomID, viewer id.UserID) (*policy.InForce, error) {
 	p, err := s.Judge.Policies.Of(ctx, r, viewer)
 	if errors.Is(err, invites.ErrNoView) {
 		return nil, nil
@@ -87,7 +88,7 @@ func (s *Cards) Open(ctx context.Context, rows []invites.Change) error {
 		}
 		if rule == nil {
 			var err error
-			if rule, err = s.rules(ctx, row.Room, row.Actor); err != nil {
+			if rule, err = rules(ctx, s, row.Room, row.Actor); err != nil {
 				return err
 			}
 			if rule == nil {
@@ -105,9 +106,12 @@ func (s *Cards) Open(ctx context.Context, rows []invites.Change) error {
 func (s *Cards) openCard(ctx context.Context, row invites.Change, rule *policy.InForce) error {
 	a, now := rule.Document.Approval, s.Clock.Now()
 	card := invites.Card{
-		Kind: invites.CardApproval, Room: row.Room, ShownIn: cmp.Or(a.Room, row.Room), Command: row.Command, Home: row.CommandRoom,
+		Kind: invites.CardApproval, Room: row.Room, ShownIn: cmp.Or(a.Room, row.Room), Command: id.EventID(row.Request), Home: row.CommandRoom,
 		Action: row.Action, Actor: row.Actor, Target: row.Target, Performer: row.Performer, Reason: row.Reason, Policy: rule.Event(),
 		Votes: max(a.Votes, 1), Level: a.Level, CreatedAt: now, State: invites.CardOpen,
+	}
+	if row.Code == invites.CodeLinkApproval {
+		card.Code = row.Code
 	}
 	if card.ShownIn != row.Room {
 		var err error
@@ -133,11 +137,20 @@ func (s *Cards) openCard(ctx context.Context, row invites.Change, rule *policy.I
 
 // Accepted implements delivery.Approvals.
 func (s *Cards) Accepted(ctx context.Context, row invites.Change, action room.ActionType) (bool, error) {
-	card, err := s.Store.CardOf(ctx, row.Command, action, row.Room, row.Target)
+	card, err := s.Store.CardOf(ctx, id.EventID(row.Request), action, row.Room, row.Target)
 	if errors.Is(err, invites.ErrNotFound) {
 		return false, nil
 	}
 	return err == nil && card.State == invites.CardAccepted, err
+}
+
+// Withdraw implements delivery.Approvals.
+func (s *Cards) Withdraw(ctx context.Context, row invites.Change) error {
+	card, err := s.Store.CardOf(ctx, row.Command, row.Action, row.Room, row.Target)
+	if err == nil && card.State == invites.CardOpen {
+		_, err = s.Cancel(ctx, card, invites.CodeUnsent)
+	}
+	return invites.UnlessNone(err)
 }
 
 // row returns the row of a card: the one in question, or the one made by its outcome; ErrNotFound where there is none (yet).
@@ -155,9 +168,9 @@ func (s *Cards) row(ctx context.Context, c invites.Card) (invites.Change, error)
 }
 
 // CarryOut does the work after a closed card, as far as possible at once, and returns the row after it. The row is zero if the card
-// leads to none, or is a confirmation.
+// leads to none, or is about several targets.
 func (s *Cards) CarryOut(ctx context.Context, c invites.Card) (invites.Change, error) {
-	if c.Kind == invites.CardConfirm {
+	if c.Kind == invites.CardConfirm || c.Kind == invites.CardWithdraw {
 		if c.State != invites.CardAccepted {
 			return invites.Change{}, nil
 		}
@@ -238,6 +251,8 @@ func Gone(code string) (p room.Phrase) {
 	switch code {
 	case invites.CodeRedacted:
 		p = room.Say("detail.redacted")
+	case invites.CodeUnsent:
+		p = room.Say("detail.unsent")
 	case invites.CodeRemoved:
 		p = room.Say("detail.removed")
 	case invites.CodeAskerLeft:
@@ -297,7 +312,7 @@ func (s *Cards) moot(ctx context.Context, c invites.Card, thorough bool) (code s
 	if !thorough {
 		return "", nil
 	}
-	if c.Kind != invites.CardKnock {
+	if (c.Kind == invites.CardApproval || c.Kind == invites.CardConfirm) && !strings.HasPrefix(string(c.Command), invites.NativePrefix) && !c.ByLink() {
 		if gone, err := s.redacted(ctx, c.Home, c.Command); err != nil || gone {
 			return invites.CodeRedacted, err
 		}
@@ -318,27 +333,4 @@ func (s *Cards) redacted(ctx context.Context, r id.RoomID, event id.EventID) (bo
 		return false, nil
 	}
 	return is, err
-}
-
-// OpenKnocks returns the open knock cards of a room, for an asker in the room, and the cards found to stand no
-// more, which were closed and are to be shown so.
-func (s *Cards) OpenKnocks(ctx context.Context, asker id.UserID, shownIn id.RoomID) (open, closed []invites.Card, err error) {
-	if err := s.Judge.Reach.Member(ctx, shownIn, asker); err != nil {
-		return nil, nil, err
-	}
-	shown, err := s.Store.OpenCards(ctx, invites.CardQuery{Kind: invites.CardKnock, ShownIn: shownIn})
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, card := range shown {
-		if card, err = s.Review(ctx, card, true); err != nil {
-			return nil, nil, err
-		}
-		if card.State == invites.CardOpen {
-			open = append(open, card)
-		} else {
-			closed = append(closed, card)
-		}
-	}
-	return open, closed, nil
 }

@@ -4,6 +4,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/policy"
 	"usher/room"
 )
 
@@ -15,6 +16,7 @@ type origin struct {
 	charged    bool // the row may have been charged to quotas
 	announced  bool // the status message of the command tells of the outcome
 	urgent     bool // the row goes before the rows of commands
+	watched    bool // the homeserver makes the change for the actor's own client: the row waits until the room shows it
 }
 
 // originOf returns how a row is carried out. It is unknown for rows recorded by a newer version.
@@ -26,14 +28,20 @@ func originOf(row invites.Change) (o origin, known bool) {
 		return origin{redactable: true, charged: true, announced: true}, true
 	case invites.OriginAutoJoin:
 		return origin{redactable: true, announced: true}, true
+	case invites.OriginNative:
+		return origin{charged: true, watched: true}, true
+	case invites.OriginAsked:
+		return origin{charged: true}, true
 	case invites.OriginCard:
 		return origin{urgent: true}, true
 	case invites.OriginKnock:
 		return origin{admitted: true, urgent: true}, true
 	case invites.OriginGuard:
 		return origin{checked: true, urgent: true}, true
-	case invites.OriginExpiry:
+	case invites.OriginExpiry, invites.OriginTurned:
 		return origin{checked: true}, true
+	case invites.OriginLink:
+		return origin{checked: true, charged: true}, true
 	}
 	return origin{}, false
 }
@@ -44,10 +52,13 @@ func Turns(domain string, waiting []invites.Waiting) []invites.Turn {
 	for i, w := range waiting {
 		origin, _ := originOf(invites.Change{Origin: w.Origin})
 		turns[i] = invites.Turn{Row: w.ID, Actor: w.Actor, Priority: invites.PriorityBulk}
+		if origin.urgent || w.Origin == invites.OriginExpiry { // mostly the bot's own, of all rooms
+			turns[i].Room = w.Room
+		}
 		switch {
 		case origin.urgent:
 			turns[i].Priority = invites.PriorityUrgent
-		case w.Size <= invites.FewRows && w.Origin != invites.OriginExpiry:
+		case w.Size <= invites.FewRows && w.Origin != invites.OriginExpiry && w.Origin != invites.OriginTurned:
 			turns[i].Priority = invites.PriorityFew
 		}
 		turns[i].Server = otherServer(domain, w.Action, w.Target, w.Via)
@@ -70,11 +81,15 @@ func otherServer(domain string, action room.ActionType, target id.UserID, via []
 	return other
 }
 
-// because is the bot's own reason for a change without an asking user.
-func because(row invites.Change) (p room.Phrase) {
+// ownReason is the bot's own reason for a change without an asking user.
+func ownReason(row invites.Change) (p room.Phrase) {
 	switch {
 	case row.Origin == invites.OriginExpiry:
 		p = room.Say("because.expired")
+	case row.Origin == invites.OriginTurned && row.Code == string(policy.CodeTurnListed):
+		p = room.Say("because.listed")
+	case row.Origin == invites.OriginTurned:
+		p = room.Say("because.inviter_gone")
 	case row.Origin == invites.OriginGuard && row.Action == room.Kick:
 		p = room.Say("because.intruder")
 	case row.Origin == invites.OriginGuard:

@@ -21,6 +21,10 @@ type Store interface {
 	PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (invites.Invitation, error)
 	// ChangesOf returns the rows of one request, by ID.
 	ChangesOf(ctx context.Context, request string) ([]invites.Change, error)
+	// UnsentOf returns the invitations of a user in a room that wait to be sent.
+	UnsentOf(ctx context.Context, r id.RoomID, target id.UserID) ([]invites.Change, error)
+	// LateSince returns when a member event came, if its date is earlier by more than the usual delay; else the zero time.
+	LateSince(ctx context.Context, event id.EventID) (time.Time, error)
 }
 
 // Homeserver shows the facts of decisions. All errors but ErrNoView and context errors are *ActError.
@@ -39,6 +43,9 @@ type Homeserver interface {
 	Collect(ctx context.Context, r id.RoomID, types []string, have bool) (changes []invites.StateChange, whole bool, err error)
 	// Spaces returns the rooms claiming a room as their child. Their state tells whether they still do.
 	Spaces(r id.RoomID) []id.RoomID
+	// Governs reports whether a room was last seen to inherit a policy from a space that it names. SetGoverns notes it.
+	Governs(child, space id.RoomID) bool
+	SetGoverns(child, space id.RoomID, governs bool)
 }
 
 // Judge decides. New makes one.
@@ -56,9 +63,11 @@ type Judge struct {
 
 // New puts a Judge together.
 func New(store Store, homeserver Homeserver, clock invites.Clock, self invites.Identity) *Judge {
-	reach, up := &Reach{homeserver: homeserver, self: self}, upgrades{homeserver, self}
+	up := upgrades{homeserver, self}
+	policies := &Policies{homeserver: homeserver, self: self, upgrades: up}
+	reach := &Reach{homeserver: homeserver, self: self, policies: policies}
 	return &Judge{
-		Policies: &Policies{homeserver: homeserver, self: self, upgrades: up}, History: &History{homeserver: homeserver},
+		Policies: policies, History: &History{homeserver: homeserver, store: store, self: self},
 		Lists: &Lists{homeserver: homeserver, self: self, reach: reach, upgrades: up}, Reach: reach,
 		store: store, homeserver: homeserver, clock: clock, self: self,
 	}
@@ -102,7 +111,7 @@ func (s *Judge) Each(ctx context.Context, r id.RoomID, questions []policy.Questi
 			s.prefetch(ctx, r, questions[i:min(i+maxPrefetched, len(questions))])
 		}
 		j, err := s.Decide(ctx, r, q, policy.Facts{}, w)
-		if err == nil && lacksPower(j) {
+		if err == nil && lacksPower(j) && !w.Native {
 			j, err = s.delegated(ctx, r, j, w)
 		}
 		if err != nil {
@@ -139,7 +148,7 @@ func (s *Judge) delegated(ctx context.Context, r id.RoomID, own Judgement, w *Re
 // Decide reads the state and the facts for the question, and decides it. Facts in f are not looked for. w may be nil.
 func (s *Judge) Decide(ctx context.Context, r id.RoomID, q policy.Question, f policy.Facts, w *Reader) (Judgement, error) {
 	j := Judgement{Question: q}
-	if q.Performer != s.self.Bot && !s.self.MayAssert(q.Performer) && !(q.Own() && w.asks()) {
+	if q.Performer != s.self.Bot && !s.self.MayAssert(q.Performer) && !(q.Own() && w.asks()) && !w.native() {
 		j.Decision = policy.Decision{Code: policy.CodeNoAssertion, Side: policy.SidePerformer}
 		return j, nil
 	}
@@ -157,8 +166,18 @@ func (s *Judge) Decide(ctx context.Context, r id.RoomID, q policy.Question, f po
 			return j, err
 		}
 	}
-	f.Now = s.clock.Now()
+	f.Now, f.Link = s.clock.Now(), w.link()
 	j.Decision = policy.Decide(snap, q, p, f)
+	if q.Action == policy.ActionWithdraw && j.Decision.Code == policy.CodeNotInvited {
+		unsent, err := s.store.UnsentOf(ctx, r, q.Target)
+		if err != nil {
+			return j, err
+		}
+		for _, row := range unsent {
+			f.Unsent = append(f.Unsent, row.Actor)
+		}
+		j.Decision = policy.Decide(snap, q, p, f)
+	}
 	if s.mayBeTheirs(j) {
 		if p, f.Theirs, err = s.theirs(ctx, r, q, w, snap); err != nil || !f.Theirs {
 			return j, err

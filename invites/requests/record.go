@@ -16,7 +16,7 @@ import (
 // record decides on the targets without a row, and commits rows and audit together. The commit also claims the rows to deliver at
 // once, which saves nearly every command a commit.
 func (s *Requests) record(ctx context.Context, req Request) (all []invites.Change, claimed map[int64]bool, err error) {
-	known, err := s.Store.ChangesOf(ctx, string(req.Command))
+	known, err := s.Store.ChangesOf(ctx, req.key())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -52,16 +52,22 @@ const spendTries = 20
 // also claims the rows to deliver at once.
 func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool) (stored []invites.Change, claimed map[int64]bool, err error) {
 	for try := 1; ; try++ {
-		w := &judge.Reader{}
+		w := s.reader(req)
 		judged, err := s.Judge.Each(ctx, req.Room, s.questions(req), w)
 		if err != nil {
 			return nil, nil, err
 		}
+		giveBack := s.Limits.Take(judged)
 		rows, audit := s.rows(req, judged)
+		if err := s.refuseQueued(ctx, rows); err != nil {
+			return nil, nil, err
+		}
 		if err := s.Cards.Limit(ctx, rows); err != nil {
+			giveBack()
 			return nil, nil, err
 		}
 		shorten(rows)
+		underWay(rows)
 		for i, left := 0, s.AtOnce; claim && i < len(rows) && left > 0; i++ {
 			if row := &rows[i]; row.Status == invites.StatusOpen {
 				row.Attempt, row.LeasedUntil = 1, row.CreatedAt.Add(s.Delivery.Limits.Lease)
@@ -69,6 +75,9 @@ func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool)
 			}
 		}
 		stored, err = s.Store.Record(ctx, rows, audit, s.charges(req, rows, judged, w)...)
+		if err != nil {
+			giveBack()
+		}
 		claimed = make(map[int64]bool, s.AtOnce)
 		for i, row := range stored {
 			claimed[row.ID] = claims(rows[i], row)
@@ -100,15 +109,20 @@ func (s *Requests) rows(req Request, judged []judge.Judgement) ([]invites.Change
 	for i, j := range judged {
 		q, d := j.Question, j.Decision
 		row := invites.Change{
-			Origin: cmp.Or(req.Origin, invites.OriginCommand), Request: string(req.Command), Command: req.Command, CommandRoom: req.CommandRoom, Action: req.Action, Room: req.Room, Via: req.Via,
+			Origin: cmp.Or(req.Origin, invites.OriginCommand), Request: req.key(), Command: req.Command, CommandRoom: req.CommandRoom, Action: req.Action, Room: req.Room, Via: req.Via,
 			Target: q.Target, Actor: cmp.Or(req.Asker, q.Actor), Performer: q.Performer, Reason: req.Reason,
 			Status: invites.StatusOpen, Code: string(d.Code), CreatedAt: now, DueAt: now,
 		}
 		switch {
 		case d.Code == policy.CodeAlready || d.Code == policy.CodeAlreadyJoined:
 			row.Status, row.SettledAt, row.Detail = invites.StatusDone, now, j.Explain().Phrase()
+		case req.Approve && d.Verdict == room.Allow:
+			row.Status, row.Code, row.Detail = invites.StatusWaiting, invites.CodeLinkApproval, room.Say("link.approval")
 		case d.Code == policy.CodeApproval:
 			row.Status, row.Detail = invites.StatusWaiting, j.Explain().Phrase()
+			if req.Origin == invites.OriginNative { // the bot sends it once people have agreed
+				row.Origin, row.Performer = invites.OriginAsked, s.Self.Performer(req.Action, q.Actor, q.Target, false)
+			}
 		case !mayTry(q, d):
 			row.Status, row.SettledAt, row.Detail = invites.StatusRefused, now, j.Explain().Phrase()
 		}

@@ -1,6 +1,7 @@
 package requests
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"usher/invites/cards"
 	"usher/invites/delivery"
 	"usher/invites/judge"
+	"usher/invites/links"
 	"usher/policy"
 	"usher/room"
 )
@@ -28,6 +30,10 @@ type Store interface {
 	OpenCard(ctx context.Context, c invites.Card) (invites.Card, error)
 	// CardsTodo returns open cards, and cards with an outcome not told yet, by ID.
 	CardsTodo(ctx context.Context, q invites.CardTodo) ([]invites.Card, error)
+	// UnsentOf returns the invitations of a user in a room that wait to be sent.
+	UnsentOf(ctx context.Context, r id.RoomID, target id.UserID) ([]invites.Change, error)
+	// UnsentIn returns up to limit invitations of a room that wait to be sent, the next first, without those that need approval first.
+	UnsentIn(ctx context.Context, r id.RoomID, limit int) ([]invites.Change, error)
 }
 
 // Homeserver finds and enters rooms. Errors are *ActError.
@@ -48,13 +54,16 @@ type Requests struct {
 	Judge      *judge.Judge
 	Delivery   *delivery.Delivery
 	Cards      *cards.Cards
+	Limits     *Limits
+	Links      *links.Links
 	AtOnce     int // how many rows of one request are delivered before Ask returns; the others are queued
 }
 
 // Request is one action on some targets in one room, asked for by one actor.
 type Request struct {
 	Origin      invites.Origin
-	Command     id.EventID // asking event
+	Command     id.EventID // asking event; empty: none
+	Key         string     // of the request; empty: the command
 	CommandRoom id.RoomID
 	Actor       id.UserID // verified sender of the command
 	Action      room.ActionType
@@ -62,16 +71,24 @@ type Request struct {
 	Via         []string
 	Targets     []id.UserID
 	Reason      string
-	AsBot       bool      // the bot performs also where it could act as the actor
-	Asker       id.UserID // the actor in records, where an operator sends the bot somewhere; empty: the actor
-	Viewer      id.UserID // read as this user where the bot can't, since they only ask; empty: as the actor
+	AsBot       bool            // the bot performs also where it could act as the actor
+	Asker       id.UserID       // the actor in records, where an operator sends the bot somewhere; empty: the actor
+	Link        *policy.LinkUse // the targets come by a link; nil: not
+	Approve     bool            // put to a vote also where the policy does not ask for one
+	Viewer      id.UserID       // read as this user where the bot can't, since they only ask; empty: as the actor
 }
+
+// key is the key of the request in its rows.
+func (r Request) key() string { return cmp.Or(r.Key, string(r.Command)) }
 
 // questions are the questions of a request to the judge, one for each target.
 func (s *Requests) questions(req Request) []policy.Question {
 	list := make([]policy.Question, len(req.Targets))
 	for i, target := range req.Targets {
 		list[i] = policy.Question{Action: req.Action, Actor: req.Actor, Performer: s.Self.Performer(req.Action, req.Actor, target, req.AsBot), Target: target}
+		if req.Origin == invites.OriginNative {
+			list[i].Performer = req.Actor
+		}
 	}
 	return list
 }
@@ -88,7 +105,11 @@ func (s *Requests) DryRun(ctx context.Context, req Request) ([]judge.Judgement, 
 	if req.Action == room.Invite && len(req.Targets) > MaxDryRun {
 		return nil, ErrDryRun
 	}
-	return s.Judge.Each(ctx, req.Room, s.questions(req), &judge.Reader{Viewer: req.Viewer, Bounded: true})
+	judged, err := s.Judge.Each(ctx, req.Room, s.questions(req), &judge.Reader{Viewer: req.Viewer, Bounded: true})
+	if err == nil {
+		s.Limits.Take(judged)()
+	}
+	return judged, err
 }
 
 // Ask decides on every target, records the rows with their audit in one commit, delivers the first few at once and queues the rest. It
@@ -123,6 +144,16 @@ func (s *Requests) Ask(ctx context.Context, req Request) ([]invites.Change, erro
 		}
 	}
 	return slices.DeleteFunc(rows, func(row invites.Change) bool { return row.Action != req.Action }), nil
+}
+
+// Apart reports whether the outcome of an invitation to a room depends on no other invitation there, except one of the same user: the
+// policy in force has no quota, and no approval, whose cards are numbered.
+func (s *Requests) Apart(ctx context.Context, r id.RoomID, actor id.UserID) (bool, error) {
+	p, err := s.Judge.Policies.Of(ctx, r, actor)
+	if err != nil || p == nil {
+		return false, err
+	}
+	return p.Document.Quota.Longest() == 0 && !p.Document.Approval.Required, nil
 }
 
 // Progress returns the rows of a command, without the automatic joins after them.
