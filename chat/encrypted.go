@@ -27,7 +27,7 @@ type Opener interface {
 
 // EncryptedInbox is the part of the inbox for ending encrypted events.
 type EncryptedInbox interface {
-	Handled(ctx context.Context, event id.EventID) error
+	Handled(ctx context.Context, events ...id.EventID) error
 	// Dismiss ends chat, many events in one commit.
 	Dismiss(ctx context.Context, events []id.EventID) error
 }

@@ -25,6 +25,7 @@ import (
 
 	"usher/invites"
 	"usher/invites/cards"
+	"usher/invites/inbound"
 	"usher/invites/judge"
 	"usher/invites/ledger"
 	"usher/invites/links"
@@ -101,6 +102,7 @@ type UseCases struct {
 	Links    *links.Links
 	Judge    *judge.Judge
 	Clock    invites.Clock
+	Inbound  *inbound.Inbound // nil: off
 }
 
 // Chat is the commands' port to rooms.
@@ -270,6 +272,11 @@ func faultless(reply Reply, err error) (Reply, error) {
 		err = fault(room.Say("unknown.member"))
 	case errors.Is(err, judge.ErrKickPower):
 		err = fault(room.Say("refuse.kick"))
+	}
+	if over := new(requests.LimitError); errors.As(err, &over) {
+		reply = Reply{Mention: true}
+		reply.Text.Say("refuse.people", "most", over.Most).Reason("limit.people")
+		return reply, nil
 	}
 	var fault Fault
 	if errors.As(err, &fault) {

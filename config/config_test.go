@@ -79,7 +79,7 @@ puppet:
   hs_token: qqqqqqqqqqqqqqqqqqqqqqqq
   auto_join: ["@*:localhost:8448"]
 commands: {prefix: "?", max_age: 1h, per_minute: 5, answers_per_minute: 0, advertise: true, guide: "https://wiki.example/usher#members"}
-limits: {invites_per_person: 1, invites_per_server: 2, invites_in_all: 3, joins_per_server: 4, joins_of_own_server: 0}
+limits: {invites_per_person: 1, invites_per_server: 2, invites_in_all: 3, people_per_hour: 6, joins_per_server: 4, joins_of_own_server: 0}
 permissions: {"*": user, "@a:b": operator}
 database: {type: postgres, uri: "postgres://u:p@h/d", max_open_conns: 20, max_idle_conns: 5, keep_refused: 168h, keep_audit: 169h}
 encryption: {enabled: false, pickle_key: kkkkkkkkkkkkkkkkkkkkkkkk, recovery_key: r, database_uri: "postgres://u:p@h/k", share_keys_with: cross-signed, wait_for_keys: 1m, commands: verified, history_sharing: true}
@@ -87,6 +87,8 @@ delivery: {at_once: 1, workers: 2, give_up_after: 48h}
 shutdown_timeout: 20s
 metrics: {enabled: true, listen: "[::1]:1", pprof: true}
 web: {listen: "[::1]:2", public_url: "https://door.example/", proxies: [10.0.0.0/8, "::1"], links: {max_uses: 5, max_age: 48h, per_person: 2}}
+inbound: {enabled: true, room: "!ops:x", ban_list: "!bans:x", lists: ["!list:x"], ip_literals: true, no_create: true, sender: {people: 1, per: 1m},
+  per_room: {people: 2, per: 2m}, server: {people: 3, per: 3m}, new_sender: {people: 4, per: 4m}, rush: {people: 5, per: 5m}, breaker: {people: 6, per: 6m}, block_for: 7m}
 antispam: {enabled: true, at: web, token: ssssssssssssssssssssssss, timeout: 1s, fail: {accept_make_join: closed}, next: {url: "http://m/", token: nnnnnnnnnnnnnnnnnnnnnnnn}}
 logging:
   min_level: debug
@@ -104,7 +106,7 @@ logging:
 			"hhhhhhhhhhhhhhhhhhhhhhhh", true, Bot{"door", "Door", "mxc://hs.example/abc"}, 64e6, 45 * time.Second},
 		Puppet:          Puppet{true, "door-puppet", "pppppppppppppppppppppppp", "qqqqqqqqqqqqqqqqqqqqqqqq", []string{"@*:localhost:8448"}},
 		Commands:        Commands{"?", time.Hour, 5, 0, true, "https://wiki.example/usher#members"},
-		Limits:          Limits{1, 2, 3, 4, 0},
+		Limits:          Limits{1, 2, 3, 6, 4, 0},
 		Permissions:     Permissions{"*": LevelUser, "@a:b": LevelOperator},
 		Database:        Database{"postgres", "postgres://u:p@h/d", 20, 5, 168 * time.Hour, 169 * time.Hour},
 		Encryption:      Encryption{false, "kkkkkkkkkkkkkkkkkkkkkkkk", "r", "postgres://u:p@h/k", ShareSigned, time.Minute, CommandsVerified, true},
@@ -112,6 +114,8 @@ logging:
 		ShutdownTimeout: 20 * time.Second,
 		Metrics:         Metrics{true, "[::1]:1", true},
 		Web:             Web{"[::1]:2", "https://door.example", []string{"10.0.0.0/8", "::1"}, Links{5, 48 * time.Hour, 2}},
+		Inbound: Inbound{true, "!ops:x", "!bans:x", []string{"!list:x"}, true, true, People{1, time.Minute}, People{2, 2 * time.Minute},
+			People{3, 3 * time.Minute}, People{4, 4 * time.Minute}, People{5, 5 * time.Minute}, People{6, 6 * time.Minute}, 7 * time.Minute},
 		Antispam: Antispam{true, AtWeb, "ssssssssssssssssssssssss", time.Second, map[string]string{"accept_make_join": FailClosed},
 			Next{"http://m", "nnnnnnnnnnnnnnnnnnnnnnnn"}},
 		Logging: Logging{MinLevel: "debug", Caller: true, Metadata: map[string]string{"a": "b"}, Writers: []Writer{{Type: "file",
@@ -151,6 +155,7 @@ func TestFaults(t *testing.T) {
 		{"antispam that fails somehow", "", "antispam: {enabled: true, token: ssssssssssssssss, fail: {user_may_invite: soft, ping: open}}\n",
 			[]string{`9 antispam.fail["ping"] is no callback that Usher judges`, `9 antispam.fail["user_may_invite"] "soft" is not known`}},
 		{"antispam with a next without a token", "", "antispam: {enabled: true, token: ssssssssssssssss, next: {url: 'http://m'}}\n", []string{"9 antispam.next.token is missing"}},
+		{"inbound alone", "", "inbound: {enabled: true, room: ops}\n", []string{"9 inbound.enabled has no effect without antispam.enabled", `9 inbound.room "ops" is no room id`}},
 		{"key twice", "", "permissions: {}\n", []string{"9 permissions is there twice, first on line 7"}},
 		{"section is text", "", "puppet: yes\n", []string{"9 puppet is no section"}},
 		{"root is text", minimal, "hello\n", []string{"1  is no section"}},
@@ -530,4 +535,30 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("config %v, error %v", c, err)
 		}
 	})
+}
+
+// TestOpenFolder: who may write the folder of the config or of the database may replace the file.
+func TestOpenFolder(t *testing.T) {
+	base := t.TempDir()
+	folder := filepath.Join(base, "open")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(folder, "usher.db")
+	for mode, want := range map[os.FileMode]int{0o700: 0, 0o755: 0, 0o775: 1, 0o777: 1, 0o777 | os.ModeSticky: 0} {
+		if err := os.Chmod(folder, mode); err != nil {
+			t.Fatal(err)
+		}
+		if got := openFolder(file); len(got) != want {
+			t.Errorf("%v: %v", mode, got)
+		}
+		config := filepath.Join(base, "config.yaml")
+		text := minimal + "database: {uri: \"file:" + file + "?_pragma=x\"}\n"
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, warnings, err := Load(config, []string{pickleKey}); err != nil || len(warnings) != want {
+			t.Errorf("%v: %v, %v", mode, err, warnings)
+		}
+	}
 }
