@@ -15,6 +15,7 @@ import (
 	"usher/commands"
 	"usher/exactjson"
 	"usher/invites"
+	"usher/policy"
 	"usher/room"
 )
 
@@ -182,5 +183,34 @@ func TestEncryptedEdit(t *testing.T) {
 				before = n
 			}
 		})
+	}
+}
+
+// TestEncryptedCommandAwaitsItsCard: a command that runs again after a restart, while its card waits for a reaction, stays in the inbox: the
+// card needs it to tell the result.
+func TestEncryptedCommandAwaitsItsCard(t *testing.T) {
+	b, said := newChat(t, func(o *Options) {
+		o.Device = clearDevice{clear: map[string]string{"prune": `{"msgtype":"m.text","body":"!prune @bob:here"}`}}
+	})
+	b.level = commands.User
+	b.runner.Self.Bot = "@usher:here"
+	now := time.Now()
+	fresh, err := b.store.Receive(t.Context(), []invites.Received{{
+		Event: "$prune", Room: "!r:here", Sender: "@alice:here", Type: room.TypeEncrypted, SentAt: now, ReceivedAt: now, Raw: json.RawMessage(`{"content":{"ciphertext":"prune"}}`),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	card, err := b.store.OpenCard(t.Context(), invites.Card{
+		Kind: invites.CardConfirm, Room: "!r:here", ShownIn: "!r:here", Command: "$prune", Home: "!r:here", Action: policy.ActionWithdraw, Actor: "@alice:here",
+		Targets: []id.UserID{"@carol:here"}, Votes: 1, CreatedAt: now, ExpiresAt: now.Add(time.Hour), State: invites.CardOpen,
+	})
+	if err := errors.Join(err, b.store.PostedCard(t.Context(), card.ID, "$card"), b.store.SetAnswer(t.Context(), "$prune", "$card")); err != nil {
+		t.Fatal(err)
+	}
+	b.handle(t, fresh[0])
+	b.handler.encrypted.dropAll(t.Context())
+	if after, err := b.store.Received(t.Context(), "$prune"); err != nil || after.Handled {
+		t.Errorf("%+v %v, said %s", after, err, said.bodies)
 	}
 }
