@@ -3,9 +3,12 @@ package chat
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
 	"usher/room"
@@ -43,5 +46,37 @@ func TestSlowJoinFreesItsSlot(t *testing.T) {
 	go func() { slow.answer <- nil }()
 	if err := b.Members.move(t.Context(), room.Join, "!slow:silent.example", nil); err != nil || slow.acts.Load() != 2 {
 		t.Errorf("%v after %d requests: an old answer serves a new invitation", err, slow.acts.Load())
+	}
+}
+
+// woken is a queue that notes the rows that it is to wake.
+type woken []int64
+
+func (w *woken) Wake(_ context.Context, _ time.Time, rows ...int64) error {
+	*w = append(*w, rows...)
+	return nil
+}
+
+// TestBanned: a ban has the invitations of the banned user in the room that wait to be sent tried at once, and no others.
+func TestBanned(t *testing.T) {
+	queue := &woken{}
+	b, _ := newChat(t, func(o *Options) { o.Queue = queue })
+	row := func(in id.RoomID, target id.UserID, status invites.Status) invites.Change {
+		return invites.Change{
+			Request: "$c", Command: "$c", Action: room.Invite, Room: in, Target: target, Actor: "@alice:here", Status: status, DueAt: time.Now().Add(time.Hour),
+		}
+	}
+	rows, err := b.store.Record(t.Context(), []invites.Change{
+		row("!r:here", "@bob:far", invites.StatusOpen), row("!r:here", "@carol:far", invites.StatusOpen), row("!other:here", "@bob:far", invites.StatusOpen),
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Left("!r:here", "")
+	b.Left("!r:here", "@bob:far")
+	b.Left("!r:here", "@dora:far")
+	b.Members.leaveIfAlone(t.Context(), "!r:here")
+	if want := (woken{rows[0].ID}); !slices.Equal(*queue, want) {
+		t.Errorf("woken %v, want %v", *queue, want)
 	}
 }
