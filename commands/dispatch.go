@@ -25,6 +25,7 @@ import (
 
 	"usher/invites"
 	"usher/invites/cards"
+	"usher/invites/inbound"
 	"usher/invites/judge"
 	"usher/invites/ledger"
 	"usher/invites/links"
@@ -101,6 +102,7 @@ type UseCases struct {
 	Links    *links.Links
 	Judge    *judge.Judge
 	Clock    invites.Clock
+	Inbound  *inbound.Inbound // nil: off
 }
 
 // Chat is the commands' port to rooms.

@@ -91,6 +91,8 @@ type (
 	Guards struct{ *db }
 	// Quotas is the invitations counted against quotas.
 	Quotas struct{ *db }
+	// Inbound is the entries about invitations to local users.
+	Inbound struct{ *db }
 	// Rooms is create events, which never change, and children of spaces, as hints.
 	Rooms struct{ *db }
 	// AuditLog is the decisions and effects of the past.
@@ -109,6 +111,7 @@ type Store struct {
 	Expiries
 	Guards
 	Quotas
+	Inbound
 	Rooms
 	AuditLog
 	Links
@@ -117,7 +120,7 @@ type Store struct {
 // newStore returns a Store with subjects sharing d.
 func newStore(d *db) *Store {
 	return &Store{
-		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Rooms{d}, AuditLog{d}, Links{d},
+		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, AuditLog{d}, Links{d},
 	}
 }
 
