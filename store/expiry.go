@@ -37,15 +37,13 @@ func (s Expiries) Unchecked(ctx context.Context, before time.Time, limit int) ([
 	return all(ctx, s.db, value[id.RoomID], selectUnchecked, before, limit)
 }
 
-// SetExpiry keeps a room's rule.
-func (s Expiries) SetExpiry(ctx context.Context, r id.RoomID, rule invites.ExpiryRule, now time.Time) error {
-	_, err := s.change(ctx, updateExpiry, r, rule.After.Milliseconds(), rule.Remind.Milliseconds(), now)
-	return err
-}
-
-// PutOffExpiry keeps a room's rule as it is, as last set at a time.
-func (s Expiries) PutOffExpiry(ctx context.Context, r id.RoomID, at time.Time) error {
-	_, err := s.change(ctx, updateChecked, r, at)
+// SetExpiry keeps a room's rule, as set at a time; nil: the one there.
+func (s Expiries) SetExpiry(ctx context.Context, r id.RoomID, rule *invites.ExpiryRule, at time.Time) error {
+	if rule == nil {
+		_, err := s.change(ctx, updateChecked, r, at)
+		return err
+	}
+	_, err := s.change(ctx, updateExpiry, r, rule.After.Milliseconds(), rule.Remind.Milliseconds(), at)
 	return err
 }
 

@@ -19,10 +19,8 @@ import (
 type ExpiryStore interface {
 	// Unchecked returns up to limit rooms with open invitations and a rule last set before a time, or never.
 	Unchecked(ctx context.Context, before time.Time, limit int) ([]id.RoomID, error)
-	// SetExpiry keeps a room's rule.
-	SetExpiry(ctx context.Context, r id.RoomID, rule invites.ExpiryRule, now time.Time) error
-	// PutOffExpiry keeps a room's rule as it is, as last set at a time.
-	PutOffExpiry(ctx context.Context, r id.RoomID, at time.Time) error
+	// SetExpiry keeps a room's rule, as set at a time; nil: the one there.
+	SetExpiry(ctx context.Context, r id.RoomID, rule *invites.ExpiryRule, at time.Time) error
 	// Overdue returns up to limit open invitations due to expire by now, without the invitations tried after a time.
 	Overdue(ctx context.Context, now, tried time.Time, limit int) ([]invites.Invitation, error)
 	// Tried marks invitations as tried at a time.
@@ -111,13 +109,13 @@ func (s *Expiries) check(ctx context.Context, now time.Time) error {
 	for _, r := range rooms {
 		rule, err := s.Rule(ctx, r)
 		if err != nil {
-			failed = errors.Join(fmt.Errorf("reading the policy of %s: %w", r, err), s.Store.PutOffExpiry(ctx, r, now.Add(unreadEvery-recheckEvery)))
+			failed = errors.Join(fmt.Errorf("reading the policy of %s: %w", r, err), s.Store.SetExpiry(ctx, r, nil, now.Add(unreadEvery-recheckEvery)))
 			continue
 		}
 		if rule.Powerless || rule.Lends {
 			rule = invites.ExpiryRule{} // !pending says so; it may change
 		}
-		if err := s.Store.SetExpiry(ctx, r, rule, now); err != nil {
+		if err := s.Store.SetExpiry(ctx, r, &rule, now); err != nil {
 			return err
 		}
 	}
