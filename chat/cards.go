@@ -268,7 +268,9 @@ func (d *CardDesk) tell(ctx context.Context, c invites.Card, row invites.Change)
 			return err
 		}
 	}
+	why := settled
 	if reply := d.runner.Verdict(c, row); !reply.Text.Empty() {
+		why = decided
 		m := commands.Message{Event: c.Command, Room: c.Home, Sender: c.Actor}
 		if strings.HasPrefix(string(c.Command), invites.NativePrefix) {
 			m.Event = "" // there is no command to reply to
@@ -280,7 +282,7 @@ func (d *CardDesk) tell(ctx context.Context, c invites.Card, row invites.Change)
 	if c.Kind == invites.CardKnock || c.Kind == invites.CardWithdraw || c.ByLink() { // no command waits for it
 		return nil
 	}
-	return d.status.report(ctx, c.Command, decided)
+	return d.status.report(ctx, c.Command, why)
 }
 
 // redraw edits a card's notice after a vote. A later edit may have the same text as an earlier one, so the transaction id names the vote.

@@ -52,9 +52,9 @@ type Memberships struct {
 	log       zerolog.Logger
 
 	mu       sync.Mutex
-	checking map[id.RoomID]bool    // rooms with a call of leaveIfAlone ahead
-	leads    map[string]time.Time  // when a user first had the bot join a room, by both, until it has
-	moving   map[string]chan error // the answers to joins and leaves under way, by action and room
+	checking map[id.RoomID][]id.UserID // rooms with a call of leaveIfAlone ahead, with the users banned meanwhile
+	leads    map[string]time.Time      // when a user first had the bot join a room, by both, until it has
+	moving   map[string]chan error     // the answers to joins and leaves under way, by action and room
 }
 
 // handle handles a change of the bot's own membership.
@@ -220,26 +220,34 @@ func (m *Memberships) forget(key string, moved chan error) {
 // leftPause is the pause after somebody left until the bot looks whether anybody is still there: people leave in groups.
 const leftPause = 2 * time.Second
 
-// noteLeft has the bot look soon whether anybody is still in a room.
-func (m *Memberships) noteLeft(r id.RoomID) {
+// noteLeft has the bot look soon whether anybody is still in a room. banned is the user who was banned, empty if none was.
+func (m *Memberships) noteLeft(r id.RoomID, banned id.UserID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.checking[r] {
+	users, ahead := m.checking[r]
+	if banned != "" {
+		users = append(users, banned)
+	}
+	m.checking[r] = users
+	if ahead {
 		return
 	}
-	m.checking[r] = true
 	m.background.After(leftPause, func(ctx context.Context) { m.leaveIfAlone(ctx, r) })
 }
 
-// leaveIfAlone reviews the cards about a room and its open invitations after somebody left, and leaves the room if nobody else is there.
+// leaveIfAlone reviews the cards about a room and its invitations after somebody left, and leaves the room if nobody else is there.
 func (m *Memberships) leaveIfAlone(ctx context.Context, r id.RoomID) {
 	defer m.recoverPanic(invites.Received{Room: r})
 	m.mu.Lock()
+	banned := m.checking[r]
 	delete(m.checking, r)
 	m.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	m.cards.reviewRoom(ctx, r)
+	if err := m.rooms.banned(ctx, r, banned); err != nil && ctx.Err() == nil {
+		m.log.Warn().Err(err).Stringer("room", r).Msg("Invitations of banned users not looked at")
+	}
 	m.rooms.reviews.sweep(ctx, []id.RoomID{r})
 	alone, err := m.occupancy.Alone(ctx, r)
 	if err == nil && alone {

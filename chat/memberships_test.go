@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -132,4 +133,36 @@ type nobodyInvited struct{}
 
 func (nobodyInvited) Invitations(context.Context, string) ([]invites.OwnInvitation, []id.RoomID, string, error) {
 	return nil, nil, "", nil
+}
+
+// woken is a queue that notes the rows that it is to wake.
+type woken []int64
+
+func (w *woken) Wake(_ context.Context, _ time.Time, rows ...int64) error {
+	*w = append(*w, rows...)
+	return nil
+}
+
+// TestBanned: a ban has the invitations of the banned user in the room that wait to be sent tried at once, and no others.
+func TestBanned(t *testing.T) {
+	queue := &woken{}
+	b, _ := newChat(t, func(o *Options) { o.Queue = queue })
+	row := func(in id.RoomID, target id.UserID, status invites.Status) invites.Change {
+		return invites.Change{
+			Request: "$c", Command: "$c", Action: room.Invite, Room: in, Target: target, Actor: "@alice:here", Status: status, DueAt: time.Now().Add(time.Hour),
+		}
+	}
+	rows, err := b.store.Record(t.Context(), []invites.Change{
+		row("!r:here", "@bob:far", invites.StatusOpen), row("!r:here", "@carol:far", invites.StatusOpen), row("!other:here", "@bob:far", invites.StatusOpen),
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Left("!r:here", "")
+	b.Left("!r:here", "@bob:far")
+	b.Left("!r:here", "@dora:far")
+	b.Members.leaveIfAlone(t.Context(), "!r:here")
+	if want := (woken{rows[0].ID}); !slices.Equal(*queue, want) {
+		t.Errorf("woken %v, want %v", *queue, want)
+	}
 }
