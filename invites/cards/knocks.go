@@ -241,6 +241,16 @@ func breaks(rate policy.Rate, knock id.EventID, recent []invites.Card) (paused, 
 	return paused, paused && before[0].Code != invites.CodeBreaker
 }
 
+// Admits reports whether the policy of a room lets a user in at once, as a knock of theirs would be. The phrase says why not, where the
+// policy has something against the user.
+func (s *Knocks) Admits(ctx context.Context, r id.RoomID, user id.UserID) (bool, room.Phrase, error) {
+	p, err := rules(ctx, s.Cards, r, s.Cards.Self.Bot)
+	if err != nil || p == nil || p.Fault() != nil {
+		return false, room.Phrase{}, err
+	}
+	return s.welcome(ctx, Knock{Room: r, User: user}, p)
+}
+
 // welcome tells whether a policy lets a user in at once. The rest of the policy about invited users comes first; the remark tells the reasons
 // against the user.
 func (s *Knocks) welcome(ctx context.Context, k Knock, p *policy.InForce) (welcome bool, remark room.Phrase, err error) {
