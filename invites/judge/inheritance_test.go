@@ -141,6 +141,8 @@ func TestHeirs(t *testing.T) {
 	w.HS.Member(top, bot, "leave")
 	heirs(left, right, lobby)
 	w.HS.Set(lobby, "m.space.parent", string(left), alice, object{})
+	heirs(left, right, lobby)
+	w.HS.Set(lobby, "m.space.parent", string(right), alice, object{})
 	heirs(left, right)
 }
 
