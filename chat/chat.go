@@ -160,7 +160,7 @@ func New(o Options) *Chat {
 	c.Members = &Memberships{
 		ender: end, self: o.Self, runner: o.Runner, state: o.State, occupancy: o.Homeserver, direct: c.Direct, sender: sender,
 		cards: c.Cards, rooms: c.Rooms, log: o.Log, joins: o.Cases.Joins,
-		checking: map[id.RoomID][]id.UserID{}, moving: map[string]chan error{},
+		checking: map[id.RoomID][]id.UserID{}, moving: map[string]chan error{}, leads: map[string]time.Time{},
 	}
 	c.Invited = &Invited{source: o.Homeserver, members: c.Members, log: o.Log, hurry: make(chan struct{}, 1), open: map[id.RoomID]*standing{}}
 	c.handler = &Handler{

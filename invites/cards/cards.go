@@ -61,7 +61,14 @@ type Cards struct {
 	Judge      *judge.Judge
 	Delivery   *delivery.Delivery
 	Confirmed  Confirmed
+	Limits     Limits
 	Servers    Servers // nil: there are no cards about servers
+}
+
+// Limits are the operator's limits of invitations.
+type Limits interface {
+	// Spend counts one invitation, or returns the decision of the limit that is reached. The result takes the count back.
+	Spend(actor, target id.UserID) (no *policy.Decision, giveBack func())
 }
 
 // Servers carries out what people decided about a server.
