@@ -62,6 +62,10 @@ func (n Notices) drift(t *Text, r guard.Report) {
 func (n Notices) done(t *Text, r guard.Report, acts room.Phrase) {
 	switch room.Rule(r.Code) {
 	case policy.CodeGuardBrake:
+		if r.Window == 0 {
+			t.Say("guard.brake.most", "prefix", n.Prefix)
+			break
+		}
 		t.Say("guard.brake", "window", policy.Span(r.Window), "prefix", n.Prefix)
 	case policy.CodeGuardAbove:
 		t.Say("guard.above")

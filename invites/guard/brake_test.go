@@ -16,7 +16,7 @@ func TestListBrake(t *testing.T) {
 	const list = id.RoomID("!bans:here")
 	w := newWatch(t, `{"version":1,"guard":{"mode":"enforce","by_hand":"withdraw"},"whom":{"lists":["!bans:here"],"deny_users":["@rob:*"]}}`)
 	w.HS.Create(list, "11", alice, bot)
-	w.HS.Set(list, "m.policy.rule.user", "all", alice, object{"entity": "@*:*", "recommendation": "m.ban", "reason": "spam"})
+	w.HS.Set(list, "m.policy.rule.user", "all", alice, object{"entity": "@*:there", "recommendation": "m.ban", "reason": "spam"})
 	invite := func(user id.UserID) string {
 		w.told = nil
 		w.HS.Set(lobby, "m.room.member", user.String(), carol, object{"membership": "invite"})
@@ -44,5 +44,12 @@ func TestListBrake(t *testing.T) {
 	w.Clock.Advance(2 * time.Hour)
 	if got := invite("@later:there"); got != "leave" {
 		t.Errorf("an hour later: %s", got)
+	}
+	w.HS.Set(list, "m.policy.rule.user", "all", alice, object{"entity": "@*:*", "recommendation": "m.ban", "reason": "spam"})
+	if got := invite("@other:there"); got != "invite" || len(w.told) != 1 || !strings.Contains(w.told[0], string(policy.CodeGuardBrake)) || strings.HasSuffix(w.told[0], "calls:0") {
+		t.Errorf("with most members listed: %s, told %q", got, w.told)
+	}
+	if got := invite("@rob:further"); got != "leave" {
+		t.Errorf("whom the policy denies besides is %s", got)
 	}
 }

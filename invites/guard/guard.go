@@ -49,6 +49,8 @@ type Store interface {
 type Homeserver interface {
 	// Snapshot returns the known state of a room, as judge.Homeserver does.
 	Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error)
+	// Members lists the users with a membership in a room.
+	Members(ctx context.Context, r id.RoomID, membership string) ([]id.UserID, error)
 	// SendState sets a piece of state as a user: a local one by identity assertion, or the bot.
 	SendState(ctx context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error)
 }

@@ -133,9 +133,13 @@ func (g *Guard) remove(ctx context.Context, ev invites.Received, p *policy.InFor
 	case p.Entitled(snap, r.path, kick).Verdict != room.Allow:
 		report.Code, r.wanted = string(policy.CodeGuardAuthor), false
 	}
-	if r.wanted && len(rows) == 0 && r.code == string(policy.CodeListed) && !g.listed.allow(ev.Room, ev.Event, g.Clock.Now()) {
-		report.Code, r.wanted, report.Window = string(policy.CodeGuardBrake), false, guardWindow
-		report.Call = g.admins(snap)
+	if r.wanted && len(rows) == 0 && r.code == string(policy.CodeListed) {
+		if err := brake(ctx, g, ev, p, &report); err != nil {
+			return err
+		}
+		if r.wanted = report.Code != string(policy.CodeGuardBrake); !r.wanted {
+			report.Call = g.admins(snap)
+		}
 	}
 	report.Acts = r.wanted
 	if !r.wanted {
@@ -152,6 +156,25 @@ func (g *Guard) remove(ctx context.Context, ev invites.Received, p *policy.InFor
 		return err
 	}
 	return g.Delivery.Now(ctx, []*invites.Change{&rows[0]}, nil)
+}
+
+// brake puts into a report why an invitation is not withdrawn although a policy list bans the user: the lists ban most members of the room, or had
+// many invitations withdrawn.
+func brake(ctx context.Context, g *Guard, ev invites.Received, p *policy.InForce, report *Report) error {
+	members, err := g.Homeserver.Members(ctx, ev.Room, "join")
+	if err != nil {
+		return err
+	}
+	most, err := g.Judge.ListedMost(ctx, p, members)
+	switch {
+	case err != nil:
+		return err
+	case most:
+		report.Code = string(policy.CodeGuardBrake)
+	case !g.listed.allow(ev.Room, ev.Event, g.Clock.Now()):
+		report.Code, report.Window = string(policy.CodeGuardBrake), guardWindow
+	}
+	return nil
 }
 
 // codeOver is the outcome of a removal which waited until the policy did not want it any more.

@@ -152,6 +152,24 @@ func (s *Judge) Listed(ctx context.Context, p *policy.InForce, user id.UserID) (
 	return hit != nil, err
 }
 
+// ListedMost reports whether the policy lists of a room ban more than half of some members, which is hardly meant. The bot does not count.
+func (s *Judge) ListedMost(ctx context.Context, p *policy.InForce, members []id.UserID) (bool, error) {
+	listed, of := 0, 0
+	for _, m := range members {
+		if m == s.self.Bot {
+			continue
+		}
+		is, err := s.Listed(ctx, p, m)
+		if err != nil {
+			return false, err
+		}
+		if of++; is {
+			listed++
+		}
+	}
+	return 2*listed > of, nil
+}
+
 // ListLine is a policy list watched by a room.
 type ListLine struct {
 	Room     id.RoomID

@@ -288,18 +288,7 @@ func (s *Reviews) bansMost(ctx context.Context, v *view) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("reading the members of a room: %w", err)
 	}
-	members = slices.DeleteFunc(members, func(m id.UserID) bool { return m == s.Self.Bot })
-	banned := 0
-	for _, m := range members {
-		listed, err := s.Judge.Listed(ctx, v.p, m)
-		if err != nil {
-			return false, err
-		}
-		if listed {
-			banned++
-		}
-	}
-	return 2*banned > len(members), nil
+	return s.Judge.ListedMost(ctx, v.p, members)
 }
 
 // withdraw records the withdrawals of a turn and returns the rows that are to be delivered.
