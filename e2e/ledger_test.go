@@ -139,7 +139,7 @@ func TestAudit(t *testing.T) {
 	s := newStage(t, true)
 	s.succeeds(s.owner, s.room, "!invite "+string(s.guest.ID))
 	has(t, s.says(t, s.owner, "!audit "+string(s.guest.ID)+" 1h"),
-		fmt.Sprintf("effect: %s invite %s → done", s.owner.ID, s.guest.ID), "→ allow (invite)")
+		fmt.Sprintf("%s invited %s.", s.owner.ID, s.guest.ID), fmt.Sprintf("%s may invite %s.", s.owner.ID, s.guest.ID))
 	s.guest.Join(s.room)
 	s.refused(t, s.guest, s.room, "!audit", "kick.power")
 	out, code := s.Usher.Run(t.Context(), "audit", "-c", "config.yaml", "--room", string(s.room), "--since", "1h", "--format", "jsonl")
