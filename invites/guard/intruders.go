@@ -134,7 +134,7 @@ func (g *Guard) remove(ctx context.Context, ev invites.Received, p *policy.InFor
 		report.Code, r.wanted = string(policy.CodeGuardAuthor), false
 	}
 	if r.wanted && len(rows) == 0 && r.code == string(policy.CodeListed) {
-		if err := brake(ctx, g, ev, p, &report); err != nil {
+		if err := applyBrake(ctx, g, ev, p, &report); err != nil {
 			return err
 		}
 		if r.wanted = report.Code != string(policy.CodeGuardBrake); !r.wanted {
@@ -158,9 +158,9 @@ func (g *Guard) remove(ctx context.Context, ev invites.Received, p *policy.InFor
 	return g.Delivery.Now(ctx, []*invites.Change{&rows[0]}, nil)
 }
 
-// brake puts into a report why an invitation is not withdrawn although a policy list bans the user: the lists ban most members of the room, or had
+// applyBrake puts into a report why an invitation is not withdrawn although a policy list bans the user: the lists ban most members of the room, or had
 // many invitations withdrawn.
-func brake(ctx context.Context, g *Guard, ev invites.Received, p *policy.InForce, report *Report) error {
+func applyBrake(ctx context.Context, g *Guard, ev invites.Received, p *policy.InForce, report *Report) error {
 	members, err := g.Homeserver.Members(ctx, ev.Room, "join")
 	if err != nil {
 		return err
