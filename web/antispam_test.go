@@ -43,11 +43,15 @@ func (r *results) Callback(name, result, code string, _ time.Duration) {
 	*r = append(*r, name+" "+result+" "+code)
 }
 
-func endpoint(j Judge) (*Site, *results) {
+func endpoint(j *judge) (*Site, *results) {
 	var counted results
+	timeout := time.Minute
+	if j.wait {
+		timeout = 50 * time.Millisecond
+	}
 	fails := map[string]bool{"federated_user_may_invite": true}
 	return New(Options{Log: zerolog.Nop(), Antispam: &Antispam{
-		Token: "secret", Timeout: 50 * time.Millisecond, FailsOpen: func(callback string) bool { return fails[callback] }, Judge: j, Counters: &counted, Log: zerolog.Nop(),
+		Token: "secret", Timeout: timeout, FailsOpen: func(callback string) bool { return fails[callback] }, Judge: j, Counters: &counted, Log: zerolog.Nop(),
 	}}), &counted
 }
 
