@@ -41,7 +41,7 @@ func runSuite(t *testing.T, open func(t *testing.T) Store) {
 		{"RecordTwice", testRecordTwice},
 		{"RecordMany", testRecordMany},
 		{"RecordConcurrently", testRecordConcurrently},
-		{"RecordAudit", testRecordAudit},
+		{"RecordAudit", testRecordAudit}, {"GivenUpWrite", testGivenUpWrite},
 		{"Claim", testClaim},
 		{"ClaimConcurrently", testClaimConcurrently},
 		{"ClaimMany", testClaimMany}, {"ClockSetBack", testClockSetBack},
