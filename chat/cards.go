@@ -317,15 +317,30 @@ func (d *CardDesk) review(ctx context.Context, q invites.CardTodo, thorough bool
 		d.log.Warn().Err(err).Msg("Cards can't be read")
 		return q.After
 	}
+	trouble := map[id.RoomID]bool{} // rooms with trouble or slow answers, which hold up no others
 	for _, c := range todo {
-		if err := d.reviewOne(ctx, c, thorough); err != nil && ctx.Err() == nil {
+		if ctx.Err() != nil || trouble[c.Room] || trouble[c.ShownIn] {
+			continue
+		}
+		if err := d.reviewInTime(ctx, c, thorough); err != nil && ctx.Err() == nil {
 			d.log.Warn().Err(err).Int64("card", c.ID).Msg("Review of a card failed")
+			trouble[c.Room], trouble[c.ShownIn] = true, true
 		}
 	}
 	if len(todo) < q.Limit {
 		return 0
 	}
 	return todo[len(todo)-1].ID
+}
+
+// reviewTakes is how long the review of one card waits for the homeserver.
+const reviewTakes = 10 * time.Second
+
+// reviewInTime looks after one card, for reviewTakes at most.
+func (d *CardDesk) reviewInTime(ctx context.Context, c invites.Card, thorough bool) error {
+	ctx, cancel := context.WithTimeout(ctx, reviewTakes)
+	defer cancel()
+	return d.reviewOne(ctx, c, thorough)
 }
 
 // reviewOne looks after one card.

@@ -105,6 +105,9 @@ var explanations = map[string]explanation{
 	string(CodeLinksUses):   {"n", "change_policy"},
 	string(CodeLinksAge):    {"per", "change_policy"},
 	string(CodeApproval):    {"target", "waits"},
+	string(CodeJoinDenied):  {args: "target"},
+	string(CodeJoinFull):    {fix: "change_policy"},
+	string(CodeNotAdmitted): {"target", "member_invites"},
 	string(CodeLimitPerson): {"n,per", "next_in"},
 	string(CodeLimitServer): {"n,per,target", "next_in"},
 	string(CodeLimitAll):    {"n,per", "next_in"},
@@ -176,7 +179,7 @@ func allowed(q Question, d Decision) room.Phrase {
 		by = "delegate"
 	case q.Performer != q.Actor:
 		by = "bot"
-	case q.Performer != q.Target && q.Action != room.Join:
+	case q.Action == room.Invite || Withdraws(q.Action): // the bot has no commands for other actions
 		by = "through"
 	}
 	return said("allow.", by, "action", q, d)

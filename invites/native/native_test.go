@@ -10,6 +10,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/cards"
 	"usher/invites/invitestest"
 	"usher/invites/native"
 	"usher/policy"
@@ -50,7 +51,7 @@ func newDoor(t *testing.T, fields object) *door {
 // build makes use cases that know no more than the store.
 func (d *door) build() {
 	d.Build()
-	d.Native = &native.Native{Rooms: d, Invitations: d.World, Sending: d.Delivery, Store: d.DB, Cards: d, Judge: d.World.Judge, Self: d.World.In.Self}
+	d.Native = &native.Native{Rooms: d, Invitations: d.World, Sending: d.Delivery, Store: d.DB, Cards: d, Admissions: &cards.Knocks{Cards: d.World.Cards, Store: d.DB}, Judge: d.World.Judge, Self: d.World.In.Self}
 }
 
 func (d *door) In(context.Context, id.RoomID) (bool, error) { return !d.out, d.broken }
@@ -331,5 +332,39 @@ func TestAddress(t *testing.T) {
 		if err != nil || got.Code != tt.code || (got.Verdict == room.Allow) != (tt.code == "") || (tt.code == "") != got.Reason.Empty() {
 			t.Errorf("%+v: %+v %v", tt, got, err)
 		}
+	}
+}
+
+// TestAddressQuota: an invitation to an address spends a quota for good, beside those to users; a refused one spends nothing, opens no card and
+// keeps no address.
+func TestAddressQuota(t *testing.T) {
+	d := newDoor(t, object{"quota": object{"person": object{"count": 2, "per": "1d"}}, "whom": object{"deny_servers": []string{"evil"}}})
+	may := func(address string) string {
+		d.Clock.Advance(time.Millisecond)
+		got, err := d.Answer(t.Context(), native.Question{Callback: native.MayInviteAddress, Sender: carol, Room: lobby, Medium: "email", Address: address})
+		if err != nil || (got.Verdict == room.Allow) != (got.Code == "") {
+			t.Fatalf("%+v %v", got, err)
+		}
+		return got.Code
+	}
+	for _, tt := range []struct{ address, code string }{{"b@evil", "policy.whom.server_denied"}, {"b@good", ""}, {"c@good", ""}, {"d@good", "policy.quota.person"}} {
+		if code := may(tt.address); code != tt.code {
+			t.Errorf("%s: got %q, want %q", tt.address, code, tt.code)
+		}
+	}
+	d.lapse(t)
+	if code := d.may(t, carol, bob); code != "policy.quota.person" {
+		t.Error("given back:", code)
+	}
+	audit, err := d.DB.RecentAudit(t.Context(), invites.AuditQuery{Room: lobby, User: carol}, 10)
+	if err != nil || len(audit) != 5 || audit[1].Target != "@email/address:good" || len(d.HS.Acts()) > 0 {
+		t.Error(audit, err, d.HS.Acts())
+	}
+	d = newDoor(t, object{"approval": object{"required": true}})
+	if code := may("b@good"); code != "policy.approval.required" || len(d.posted) > 0 {
+		t.Error(code, d.posted)
+	}
+	if open, err := d.DB.OpenCards(t.Context(), invites.CardQuery{Room: lobby}); err != nil || len(open) > 0 {
+		t.Error("a card is open that nobody can carry out:", open, err)
 	}
 }
