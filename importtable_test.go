@@ -18,7 +18,7 @@ var mayImport = map[string][]string{
 	"chat":       {"commands", "events", "exactjson", "invites", "invites/cards", "invites/guard", "policy", "room", mautrix + "/event", mautrix + "/id", zerolog, "github.com/hashicorp/golang-lru/v2/simplelru", "golang.org/x/time/rate"},
 	"operator":   {"appservice", "commands", "config", "connect", "exactjson", "homeserver", "invites", "metrics", "room", "store", "words", mautrix + "/id", zerolog},
 	"connect":    {"config", "homeserver", "store", mautrix + "/id", zerolog},
-	"config":     {"room", "gopkg.in/yaml.v3"},
+	"config":     {"room", "words", "gopkg.in/yaml.v3"},
 	"commands":   {"exactjson", "invites", "invites/cards", "invites/guard", "invites/judge", "invites/ledger", "invites/requests", "picture", "policy", "room", "words", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
 	"picture":    {"golang.org/x/image/..."},
 	"invites":    {"room", mautrix + "/id", "go.mau.fi/util/variationselector"},

@@ -22,6 +22,7 @@ type domain struct {
 	ledger   *ledger.Ledger
 	requests *requests.Requests
 	editor   *requests.Editor
+	choices  commands.Choices
 }
 
 // newDomain puts the use cases together, except for the guard's Tell and the requests' AtOnce.
@@ -37,13 +38,14 @@ func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self i
 	c.Confirmed = r
 	return &domain{
 		judge: j, delivery: d, cards: c, knocks: &cards.Knocks{Cards: c, Store: db}, guard: g, ledger: l, requests: r,
-		editor: &requests.Editor{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j},
+		editor:  &requests.Editor{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j},
+		choices: db,
 	}
 }
 
 // useCases are the parts for commands.
 func (d *domain) useCases() commands.UseCases {
 	return commands.UseCases{
-		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Judge: d.judge, Clock: clock{},
+		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Judge: d.judge, Clock: clock{}, Choices: d.choices,
 	}
 }

@@ -68,10 +68,10 @@ func (a *Replies) notice(ctx context.Context, ev invites.Received, m commands.Me
 		if reply.Progress {
 			part += time.Now().String() // a later edit may have the same text as an earlier one
 		}
-		_, err := a.sender.message(ctx, ev.Room, transaction(ev.Event, part), reply.Edit(m, ev.Answer))
+		_, err := a.sender.say(ctx, ev.Room, transaction(ev.Event, part), reply, m, ev.Answer)
 		return err
 	}
-	answer, err := a.sender.message(ctx, ev.Room, transaction(ev.Event, "notice"), reply.Notice(m))
+	answer, err := a.sender.say(ctx, ev.Room, transaction(ev.Event, "notice"), reply, m, "")
 	if err != nil || !reply.Progress {
 		return err
 	}

@@ -163,8 +163,7 @@ func (d *CardDesk) post(ctx context.Context, c invites.Card) error {
 		if !d.limits.mayPost(c.ShownIn) {
 			return nil
 		}
-		content := d.runner.Card(c, 0, 0).Notice(commands.Message{})
-		if notice, err = d.sender.message(ctx, c.ShownIn, transaction(c.Command, part(c, "notice")), content); err != nil {
+		if notice, err = d.sender.say(ctx, c.ShownIn, transaction(c.Command, part(c, "notice")), d.runner.Card(c, 0, 0), commands.Message{}, ""); err != nil {
 			return err
 		}
 	}
@@ -273,7 +272,7 @@ func (d *CardDesk) tell(ctx context.Context, c invites.Card, row invites.Change)
 	}
 	if reply := d.runner.Verdict(c, row); !reply.Text.Empty() {
 		m := commands.Message{Event: c.Command, Room: c.Home, Sender: c.Actor}
-		if _, err := d.sender.message(ctx, c.Home, transaction(c.Command, part(c, "verdict")), reply.Notice(m)); err != nil {
+		if _, err := d.sender.say(ctx, c.Home, transaction(c.Command, part(c, "verdict")), reply, m, ""); err != nil {
 			return err
 		}
 	}
@@ -288,7 +287,7 @@ func (d *CardDesk) redraw(ctx context.Context, c invites.Card, vote id.EventID, 
 	if c.Event == "" {
 		return nil
 	}
-	_, err := d.sender.message(ctx, c.ShownIn, transaction(c.Event, string(vote)+reply.Text.String()), reply.Edit(commands.Message{}, c.Event))
+	_, err := d.sender.say(ctx, c.ShownIn, transaction(c.Event, string(vote)+reply.Text.String()), reply, commands.Message{}, c.Event)
 	return err
 }
 
@@ -303,7 +302,7 @@ func (d *CardDesk) knocked(ctx context.Context, ev invites.Received) error {
 	}
 	c := *got.Card
 	if got.Paused {
-		if _, err := d.sender.message(ctx, c.ShownIn, transaction(ev.Event, "paused"), d.runner.Paused(c).Notice(commands.Message{})); err != nil {
+		if _, err := d.sender.say(ctx, c.ShownIn, transaction(ev.Event, "paused"), d.runner.Paused(c), commands.Message{}, ""); err != nil {
 			return err
 		}
 	}
@@ -323,7 +322,7 @@ func (d *CardDesk) tellFull(ctx context.Context, r id.RoomID) error {
 		return nil
 	}
 	txn := transaction(id.EventID(r), "full "+now.Truncate(time.Hour).Format(time.RFC3339))
-	_, err := d.sender.message(ctx, r, txn, d.runner.KnocksFull().Notice(commands.Message{}))
+	_, err := d.sender.say(ctx, r, txn, d.runner.KnocksFull(), commands.Message{}, "")
 	return err
 }
 

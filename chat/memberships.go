@@ -105,12 +105,12 @@ func (m *Memberships) invited(ctx context.Context, ev invites.Received, direct b
 		return err
 	}
 	log.Info().Msg("Room joined")
-	_, err = m.sender.message(ctx, ev.Room, transaction(ev.Event, "greeting"), m.greeting(ctx, ev.Room, direct))
+	_, err = m.sender.say(ctx, ev.Room, transaction(ev.Event, "greeting"), m.greeting(ctx, ev.Room, direct), commands.Message{}, "")
 	return err
 }
 
 // greeting names in one line the uses of Usher in a room, and the power it lacks.
-func (m *Memberships) greeting(ctx context.Context, r id.RoomID, direct bool) any {
+func (m *Memberships) greeting(ctx context.Context, r id.RoomID, direct bool) commands.Reply {
 	if direct {
 		return m.runner.Greeting(direct, policy.Question{}, policy.Decision{})
 	}

@@ -187,7 +187,7 @@ func (r *Rooms) upgraded(ctx context.Context, cause id.EventID, in id.RoomID) er
 		return err
 	}
 	// The same words are said once, whatever leads here again.
-	_, err = r.sender.message(ctx, in, transaction(id.EventID(carried.From), "upgraded to "+string(in)), r.runner.Upgraded(carried))
+	_, err = r.sender.say(ctx, in, transaction(id.EventID(carried.From), "upgraded to "+string(in)), r.runner.Upgraded(carried), commands.Message{}, "")
 	return err
 }
 
@@ -220,6 +220,6 @@ func (r *Rooms) policyChanged(ctx context.Context, ev invites.Received) error {
 		return r.recheck(ctx, ev.Room)
 	}
 	r.log.Warn().Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("Policy can't be read")
-	_, err = r.sender.message(ctx, ev.Room, transaction(ev.Event, "malformed"), r.runner.Malformed(ev.Sender, malformed))
+	_, err = r.sender.say(ctx, ev.Room, transaction(ev.Event, "malformed"), r.runner.Malformed(ev.Sender, malformed), commands.Message{}, "")
 	return errors.Join(err, r.recheck(ctx, ev.Room))
 }

@@ -12,6 +12,7 @@ import (
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
+	"usher/commands"
 	"usher/invites"
 	"usher/room"
 )
@@ -37,6 +38,11 @@ type Sealer interface {
 	SealFile(ctx context.Context, r id.RoomID, data []byte) (*event.EncryptedFileInfo, error)
 }
 
+// Speaker knows the language of a room, as a tag.
+type Speaker interface {
+	Language(ctx context.Context, r id.RoomID) string
+}
+
 // errMute forbids to send: the room is encrypted and the bot can't encrypt.
 var errMute = errors.New("the room is encrypted and encryption is off")
 
@@ -44,7 +50,8 @@ var errMute = errors.New("the room is encrypted and encryption is off")
 type Sender struct {
 	timeline Timeline
 	state    StateReader
-	sealer   Sealer // nil: encryption is off
+	sealer   Sealer  // nil: encryption is off
+	speaker  Speaker // nil: English is spoken
 	log      zerolog.Logger
 
 	mu   sync.Mutex
@@ -54,6 +61,17 @@ type Sender struct {
 // NewSender makes a Sender. A nil sealer sends nothing to encrypted rooms.
 func NewSender(timeline Timeline, state StateReader, sealer Sealer, log zerolog.Logger) *Sender {
 	return &Sender{timeline: timeline, state: state, sealer: sealer, log: log, mute: map[id.RoomID]bool{}}
+}
+
+// say sends the text of a reply to m in the language of the room; with earlier, as an edit of that message. m may be empty.
+func (s *Sender) say(ctx context.Context, r id.RoomID, txn string, reply commands.Reply, m commands.Message, earlier id.EventID) (id.EventID, error) {
+	if s.speaker != nil {
+		reply.Lang = s.speaker.Language(ctx, r)
+	}
+	if earlier != "" {
+		return s.message(ctx, r, txn, reply.Edit(m, earlier))
+	}
+	return s.message(ctx, r, txn, reply.Notice(m))
 }
 
 // message sends a message.

@@ -46,6 +46,8 @@ type voting struct{ *Runner }
 
 func (voting) Direct(id.RoomID) bool { return false }
 
+func (voting) DirectWith(id.RoomID) id.UserID { return "" }
+
 func (voting) Retry(id.RoomID) bool { return false }
 
 func (v voting) Voted(ctx context.Context, b cards.Ballot) error {

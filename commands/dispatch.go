@@ -96,11 +96,13 @@ type UseCases struct {
 	Cards    *cards.Cards
 	Judge    *judge.Judge
 	Clock    invites.Clock
+	Choices  Choices
 }
 
 // Chat is the commands' port to rooms.
 type Chat interface {
 	Direct(id.RoomID) bool                           // whether a room is a direct chat with the bot
+	DirectWith(id.RoomID) id.UserID                  // the other person of a direct chat; empty: it is none
 	Retry(id.RoomID) bool                            // has the bot ask to join again; false: it has no open invitation there
 	Voted(ctx context.Context, b cards.Ballot) error // shows the result of a vote on its card and carries it out
 }

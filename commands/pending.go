@@ -5,16 +5,13 @@ import (
 	"slices"
 	"time"
 
-	"maunium.net/go/mautrix/event"
-	"maunium.net/go/mautrix/id"
-
 	"usher/invites"
 )
 
 func pendingCommand() Command {
 	return Command{
 		Name: "pending", Level: User,
-		Words: []string{"invitations", "einladungen"}, Loose: []string{"open", "waiting", "outstanding"},
+		Words: []string{"invitations"}, Loose: []string{"open", "waiting", "outstanding"},
 		See:    []string{"whoinvited", "prune"},
 		Params: []Param{inRoom()},
 		Run:    runPending,
@@ -58,14 +55,12 @@ func runPending(ctx context.Context, c *Call) (Reply, error) {
 	return reply, nil
 }
 
-// Reminder is the content of the notice about invitations soon to expire. It mentions their inviters.
-func Reminder(entries []invites.Invitation, rule invites.ExpiryRule, now time.Time) *event.MessageEventContent {
-	var reply Reply
-	inviters := []id.UserID{}
+// Reminder is the notice about invitations soon to expire. It mentions their inviters.
+func Reminder(entries []invites.Invitation, rule invites.ExpiryRule, now time.Time) (reply Reply) {
 	reply.Text.Say("reminder.head", "n", len(entries))
 	for i, e := range entries {
-		if !slices.Contains(inviters, e.Inviter) {
-			inviters = append(inviters, e.Inviter)
+		if !slices.Contains(reply.Call, e.Inviter) {
+			reply.Call = append(reply.Call, e.Inviter)
 		}
 		if i == maxLines {
 			reply.Text.Line().Say("more", "n", len(entries)-i)
@@ -74,9 +69,7 @@ func Reminder(entries []invites.Invitation, rule invites.ExpiryRule, now time.Ti
 			reply.Text.Line().Say("reminder.row", "target", e.Target, "inviter", e.Inviter, "left", e.At.Add(rule.After).Sub(now))
 		}
 	}
-	content := reply.Notice(Message{})
-	content.Mentions.UserIDs = inviters
-	return content
+	return reply
 }
 
 // through words the way of an invitation, unless a member sent it.

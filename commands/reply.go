@@ -16,12 +16,13 @@ import (
 
 // Reply is a command's answer: a value. The lane sends it.
 type Reply struct {
-	React    string // reaction on the command; empty: none
-	Text     Text   // notice in reply; empty: none
-	Mention  bool   // the notice mentions the asker
-	Progress bool   // work goes on: the notice is edited as it does
-	Image    *Image // picture in reply; nil: none
-	Lang     string // language of the text (BCP 47); empty: English
+	React    string      // reaction on the command; empty: none
+	Text     Text        // notice in reply; empty: none
+	Mention  bool        // the notice mentions the asker
+	Call     []id.UserID // others whom it mentions
+	Progress bool        // work goes on: the notice is edited as it does
+	Image    *Image      // picture in reply; nil: none
+	Lang     string      // tag of the text's language, set by the sender; empty: English
 }
 
 // Image is a picture to send.
@@ -208,8 +209,9 @@ func (r Reply) Notice(m Message) *event.MessageEventContent {
 		MsgType: event.MsgNotice, Body: string(text.plain), Format: event.FormatHTML, FormattedBody: string(text.html),
 		Mentions: &event.Mentions{},
 	}
+	c.Mentions.UserIDs = r.Call
 	if r.Mention {
-		c.Mentions.UserIDs = []id.UserID{m.Sender}
+		c.Mentions.UserIDs = append([]id.UserID{m.Sender}, r.Call...)
 	}
 	c.RelatesTo = m.relation()
 	return c

@@ -23,6 +23,7 @@ type Config struct {
 	Homeserver      Homeserver    `yaml:"homeserver"`
 	Appservice      Appservice    `yaml:"appservice"`
 	Puppet          Puppet        `yaml:"puppet"`
+	Language        string        `yaml:"language"` // tag of the language of the bot where nothing else is chosen
 	Commands        Commands      `yaml:"commands"`
 	Permissions     Permissions   `yaml:"permissions"`
 	Database        Database      `yaml:"database"`
@@ -176,6 +177,7 @@ func Default() *Config {
 			RequestTimeout: 30 * time.Second,
 		},
 		Puppet:          Puppet{ID: "usher-puppet"},
+		Language:        "en",
 		Commands:        Commands{Prefix: "!", MaxAge: 10 * time.Minute, PerMinute: 30, AnswersPerMinute: 60},
 		Database:        Database{Type: TypeSQLite, URI: "file:usher.db", MaxOpenConns: 8, MaxIdleConns: 2, KeepRefused: 30 * 24 * time.Hour, KeepAudit: 365 * 24 * time.Hour},
 		Encryption:      Encryption{Enabled: true, ShareKeysWith: ShareAll, WaitForKeys: 10 * time.Minute, Commands: CommandsEncrypted},

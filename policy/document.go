@@ -19,6 +19,7 @@ type Document struct {
 	Knocks   Knocks   `path:"knocks"`
 	Guard    Guard    `path:"guard"`
 	Pending  Pending  `path:"pending"`
+	Language string   `path:"language"` // tag (BCP 47) of the language the bot speaks in the room; empty: the default one
 }
 
 // Ask restricts the users with the right to ask for invitations. All of it must hold.

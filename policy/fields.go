@@ -24,6 +24,7 @@ const (
 	userList kind = "users"
 	servers  kind = "servers"
 	rooms    kind = "rooms"
+	language kind = "language"
 )
 
 // Field is one field of the document, as !policy set takes it and !policy shows it.
@@ -95,6 +96,7 @@ var fieldTable = []Field{
 	{Path: "guard.by_hand", kind: choice, choices: []string{Ignore, Report, Withdraw}},
 	{Path: "pending.expire_after", kind: span, most: maxSpan},
 	{Path: "pending.remind_before", kind: span, most: maxSpan},
+	{Path: "language", kind: language},
 }
 
 // places are the indexes of the document's fields, by path.

@@ -210,6 +210,10 @@ func (f Field) parse(text string) (value any, wrong *room.Phrase) {
 		if isRoomID(text) {
 			return text, nil
 		}
+	case language:
+		if isLanguage(text) {
+			return text, nil
+		}
 	default:
 		return f.list(strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' || r == '\n' }))
 	}
@@ -257,6 +261,21 @@ func (f Field) list(items []string) (value any, wrong *room.Phrase) {
 
 func isGlob(s string) bool {
 	return s != "" && len(s) <= maxGlob && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7F })
+}
+
+// isLanguage reports whether a text has the form of a language's tag. A language that this version does not speak is no fault: it would stop all
+// invitations in a room whose policy is of a newer version.
+func isLanguage(s string) bool {
+	parts := strings.Split(s, "-")
+	for i, part := range parts {
+		letters := strings.TrimFunc(part, func(r rune) bool {
+			return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || i > 0 && r >= '0' && r <= '9'
+		})
+		if letters != "" || part == "" || len(part) > 8 || i == 0 && len(part) < 2 {
+			return false
+		}
+	}
+	return len(parts) <= 4
 }
 
 func isRoomID(s string) bool { return isGlob(s) && len(s) > 1 && s[0] == '!' }

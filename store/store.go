@@ -92,6 +92,8 @@ type (
 	Quotas struct{ *db }
 	// Rooms is create events, which never change, and children of spaces, as hints.
 	Rooms struct{ *db }
+	// People is what people chose for themselves.
+	People struct{ *db }
 	// AuditLog is the decisions and effects of the past.
 	AuditLog struct{ *db }
 )
@@ -107,13 +109,14 @@ type Store struct {
 	Guards
 	Quotas
 	Rooms
+	People
 	AuditLog
 }
 
 // newStore returns a Store with subjects sharing d.
 func newStore(d *db) *Store {
 	return &Store{
-		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Rooms{d}, AuditLog{d},
+		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Rooms{d}, People{d}, AuditLog{d},
 	}
 }
 

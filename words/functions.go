@@ -24,6 +24,7 @@ func (v *Voice) functions() template.FuncMap {
 		"span":       v.span,
 		"ago":        v.ago,
 		"expires":    v.expires,
+		"period":     v.period,
 		"short":      v.short,
 		"clock":      v.clock,
 	}
@@ -51,8 +52,7 @@ func (v *Voice) about(length string) (string, error) {
 	case d > 2*time.Hour:
 		unit, key = time.Hour, "time.hours"
 	}
-	text, _ := v.find(key, map[string]any{"n": strconv.FormatInt(int64((d+unit-1)/unit), 10)})
-	return text, nil
+	return v.count(key, d+unit-1, unit), nil
 }
 
 // span says how long a time is by its largest unit, rounded down: "3 hours".
@@ -70,8 +70,35 @@ func (v *Voice) span(length string) (string, error) {
 	case d >= time.Minute:
 		unit, key = time.Minute, "time.minutes"
 	}
+	return v.count(key, d, unit), nil
+}
+
+// period says exactly how long a time is, as policies ("36h") or time.Duration write it, by the largest unit that divides it. Any other text stays.
+func (v *Voice) period(length string) string {
+	d, err := time.ParseDuration(length)
+	if days, found := strings.CutSuffix(length, "d"); found && err != nil {
+		d, err = time.ParseDuration(days + "h")
+		d *= 24
+	}
+	if err != nil {
+		return length
+	}
+	unit, key := time.Second, "time.seconds"
+	for _, larger := range [...]struct {
+		unit time.Duration
+		key  string
+	}{{time.Minute, "time.minutes"}, {time.Hour, "time.hours"}, {24 * time.Hour, "time.days"}} {
+		if d >= larger.unit && d%larger.unit == 0 {
+			unit, key = larger.unit, larger.key
+		}
+	}
+	return v.count(key, d, unit)
+}
+
+// count says how often a unit goes into a time, rounded down.
+func (v *Voice) count(key string, d, unit time.Duration) string {
 	text, _ := v.find(key, map[string]any{"n": strconv.FormatInt(int64(d/unit), 10)})
-	return text, nil
+	return text
 }
 
 // ago says how long ago a moment was.
@@ -119,7 +146,12 @@ func (v *Voice) clock(moment string) (string, error) {
 		return "", err
 	}
 	form, _ := v.find("time.clock", nil)
-	return at.UTC().Format(form), nil
+	months, _ := v.find("time.months", nil)
+	text, month := at.UTC().Format(form), at.UTC().Month()
+	if names := strings.Fields(months); len(names) == 12 {
+		text = strings.Replace(text, month.String(), names[month-1], 1)
+	}
+	return text, nil
 }
 
 // lower makes a sentence the continuation of another, save where it begins with the word "I".

@@ -1,8 +1,12 @@
 package words
 
 import (
+	"fmt"
+	"regexp"
 	"slices"
 	"testing"
+
+	"gopkg.in/yaml.v3"
 
 	"usher/room"
 )
@@ -84,5 +88,72 @@ func TestFor(t *testing.T) {
 		if For(tag) != voices()[want] {
 			t.Errorf("%q is not spoken as %s", tag, want)
 		}
+	}
+}
+
+// TestEveryEntryRenders: in each language, each entry makes a text of its arguments, in the singular and in the plural, and says no "1 days".
+func TestEveryEntryRenders(t *testing.T) {
+	arguments := regexp.MustCompile(`\.([a-z]+)`)
+	for _, tag := range Languages() {
+		raw, err := catalogues.ReadFile(tag + ".yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all map[string]any
+		if err := yaml.Unmarshal(raw, &all); err != nil {
+			t.Fatal(err)
+		}
+		for key, forms := range all {
+			for _, n := range []string{"0", "1", "2", "21"} {
+				p := room.Phrase{Key: key, Args: map[string]string{}, Parts: []room.Phrase{room.Say("text", "text", "x")}}
+				for _, m := range arguments.FindAllStringSubmatch(fmt.Sprint(forms), -1) {
+					p.Args[m[1]] = "1h"
+					delete(p.Args, "parts")
+				}
+				p.Args["at"], p.Args["n"] = "2026-05-04T15:04:05Z", n
+				got := For(tag).Text(p)
+				if got == key || wrongNumber.MatchString(got) && n == "1" {
+					t.Errorf("%s: %s with %s: %q", tag, key, n, got)
+				}
+			}
+		}
+	}
+}
+
+// wrongNumber finds one of many things.
+var wrongNumber = regexp.MustCompile(`\b1 (minutes|hours|days|seconds|people|invitations|cards|rules|votes|Minuten|Stunden|Tagen|Sekunden|Leute|Einladungen|Karten|Regeln|Stimmen)\b`)
+
+func TestGerman(t *testing.T) {
+	v := For("de-AT")
+	for want, p := range map[string]room.Phrase{
+		"Die nächste ist in 3 Tagen möglich.":                               room.Say("fix.next_in", "wait", "49h"),
+		"Die nächste ist in 1 Minute möglich.":                              room.Say("fix.next_in", "wait", "3s"),
+		"Bitten darf, wer seit mindestens 3 Tagen im Raum ist.":             room.Say("field.ask.joined_for", "value", "3d"),
+		"Wer gegangen ist, wird innerhalb von 36 Stunden nicht eingeladen.": room.Say("field.whom.cooldown.leave", "value", "36h"),
+		"Das erreichte mich erst nach 90 Minuten, darum habe ich es nicht ausgeführt. Wenn du es noch willst, sag es noch einmal.": room.Say("refuse.old", "age", "1h30m0s"),
+		"@x:y kam ohne Einladung (4. Mai, 15:04 UTC), während die Tür offen stand.":                                                room.Say("guard.intruder", "target", "@x:y", "at", "2026-05-04T15:04:05Z"),
+		"✅ Erledigt.":          room.Say("progress.all", "n", 1),
+		"✅ Alle 2 erledigt.":   room.Say("progress.all", "n", 2),
+		"the target is banned": room.Say("check.plain", "rule", "invite.target_banned"),
+	} {
+		if got := v.Text(p); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestMatch(t *testing.T) {
+	for tag, want := range map[string]string{"de": "de", "de-CH": "de", "en-GB": "en", "DE": "de"} {
+		if got, near := Match(tag); got != want || !near {
+			t.Errorf("%s: %s, %t", tag, got, near)
+		}
+	}
+	for _, tag := range []string{"", "tlh", "x!", "zz"} {
+		if got, near := Match(tag); near {
+			t.Errorf("%s is near to %s", tag, got)
+		}
+	}
+	if Aliases()["einladen"] != "invite" {
+		t.Errorf("got %v", Aliases())
 	}
 }

@@ -51,6 +51,7 @@ func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outc
 	}
 	err := d.Homeserver.Act(ctx, invites.Effect{
 		Action: policy.OnTheWire(row.Action), Room: row.Room, Via: row.Via, Performer: row.Performer, Target: row.Target, Actor: row.Actor, Reason: row.Reason, Because: because(row),
+		Language: d.language(ctx, row),
 	})
 	if wait, limited := invites.Limited(err); limited {
 		d.pace.limited(&row, d.Clock.Now(), wait)

@@ -1,6 +1,8 @@
 package delivery
 
 import (
+	"context"
+
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
@@ -68,6 +70,14 @@ func otherServer(domain string, action room.ActionType, target id.UserID, via []
 		return ""
 	}
 	return other
+}
+
+// language is the language of the bot's own reason for a change, if it gives one.
+func (d *Delivery) language(ctx context.Context, row invites.Change) string {
+	if because(row).Empty() {
+		return ""
+	}
+	return d.Judge.Policies.Language(ctx, row.Room)
 }
 
 // because is the bot's own reason for a change without an asking user.
