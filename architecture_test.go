@@ -15,7 +15,7 @@ import (
 )
 
 // mayWatchTheClock are the packages that may call time.Now and start goroutines.
-var mayWatchTheClock = []string{".", "bot", "chat", "operator", "appservice", "homeserver", "jobs"}
+var mayWatchTheClock = []string{".", "bot", "chat", "operator", "appservice", "homeserver", "jobs", "web"}
 
 // linkerVars are the variables that the linker sets.
 var linkerVars = []string{"main.version"}

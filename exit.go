@@ -21,6 +21,7 @@ const (
 	exitListen     = 15 // the port is taken, or the socket can't be made
 	exitFile       = 16 // a file exists already, or can't be written
 	exitDoctor     = 17 // usher doctor found something
+	exitAudit      = 18 // usher audit --verify found something
 )
 
 // fail prints the error and its remedy, and returns the exit code of the error, or code if it has none.

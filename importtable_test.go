@@ -13,9 +13,10 @@ import (
 // this module go by their folder. A folder that isn't listed has its parent's row.
 var mayImport = map[string][]string{
 	"exactjson":  {},
-	".":          {"bot", "config", "check", "connect", "operator", "words"},
-	"bot":        {"appservice", "chat", "commands", "config", "connect", "encryption", "events", "homeserver", "invites", "invites/cards", "invites/delivery", "invites/guard", "invites/judge", "invites/ledger", "invites/requests", "jobs", "loop", "metrics", "operator", "room", "store", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig"},
+	".":          {"bot", "config", "check", "connect", "operator", "words", "github.com/spf13/..."},
+	"bot":        {"appservice", "chat", "commands", "config", "connect", "encryption", "events", "homeserver", "invites", "invites/cards", "invites/delivery", "invites/guard", "invites/judge", "invites/ledger", "invites/requests", "jobs", "loop", "metrics", "operator", "room", "store", "web", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig", "github.com/mattn/go-isatty"},
 	"chat":       {"commands", "events", "exactjson", "invites", "invites/cards", "invites/guard", "policy", "room", mautrix + "/event", mautrix + "/id", zerolog, "github.com/hashicorp/golang-lru/v2/simplelru", "golang.org/x/time/rate"},
+	"web":        {zerolog},
 	"operator":   {"appservice", "commands", "config", "connect", "exactjson", "homeserver", "invites", "metrics", "room", "store", "words", mautrix + "/id", zerolog},
 	"connect":    {"config", "homeserver", "store", mautrix + "/id", zerolog},
 	"config":     {"room", "words", "gopkg.in/yaml.v3"},

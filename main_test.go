@@ -132,10 +132,20 @@ func TestSetUp(t *testing.T) {
 	if code, _, stderr := usher(t, p, "-e", "-c", "c.yaml"); code != exitFile || !strings.Contains(stderr, "c.yaml exists already") {
 		t.Error(code, stderr)
 	}
+	if code, out, stderr := usher(t, p, "-g", "-c", "c.yaml", "-r", "r.yaml"); code != 0 || !strings.Contains(out, "r.yaml is there already") || strings.Contains(out, "Wrote") {
+		t.Error(code, out, stderr)
+	}
+	if err := os.Remove("r-puppet.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, stderr := usher(t, p, "-g", "-c", "c.yaml", "-r", "r.yaml"); code != 0 || !strings.Contains(out, "Wrote r-puppet.yaml.") {
+		t.Error("the missing one:", code, out, stderr)
+	}
 	if err := os.Remove("r.yaml"); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, stderr := usher(t, p, "-g", "-c", "c.yaml", "-r", "r.yaml"); code != exitFile || !strings.Contains(stderr, "r-puppet.yaml exists already") {
+	other := program{environ: append(p.environ, "USHER_PUPPET__ID=other")}
+	if code, _, stderr := usher(t, other, "-g", "-c", "c.yaml", "-r", "r.yaml"); code != exitFile || !strings.Contains(stderr, "r-puppet.yaml exists already") {
 		t.Error(code, stderr)
 	}
 	if _, err := os.Stat("r.yaml"); err == nil {
@@ -221,12 +231,21 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"run", returns(nil), nil, exitDone, ""},
 		{"help", program{}, []string{"-h"}, exitDone, "--first-run"},
-		{"help of a subcommand", program{}, []string{"doctor", "--help"}, exitDone, "--first-run"},
+		{"help of a command", program{}, []string{"audit", "--help"}, exitDone, "--since"},
+		{"help by its word", program{}, []string{"help", "audit"}, exitDone, "--since"},
+		{"version by its word", program{}, []string{"version"}, exitDone, "usher dev"},
+		{"a shell's completion", program{}, []string{"__complete", "doc"}, exitDone, "doctor"},
+		{"completion for fish", program{}, []string{"completion", "fish"}, exitDone, "fish completion for usher"},
+		{"flags before the command", returns(nil), []string{"--config=config.yaml", "--json", "doctor"}, exitDone, ""},
+		{"values before the command", returns(nil), []string{"--since", "7d", "audit"}, exitDone, ""},
+		{"a long flag with one dash", program{}, []string{"-config", "none.yaml"}, exitConfig, "none.yaml"},
+		{"and with its value", program{}, []string{"-config=none.yaml", "doctor"}, exitConfig, "none.yaml"},
 		{"version", program{}, []string{"--version"}, exitDone, "usher dev"},
 		{"unknown flag", program{}, []string{"-x"}, exitUsage, "usher -h"},
 		{"two things at once", program{}, []string{"-e", "-g"}, exitUsage, "one thing at a time"},
-		{"a subcommand and another thing", program{}, []string{"doctor", "-g"}, exitUsage, "one thing at a time"},
-		{"unknown word", program{}, []string{"dctor"}, exitUsage, `unknown argument "dctor"`},
+		{"a command and another thing", program{}, []string{"doctor", "-g"}, exitUsage, "-g"},
+		{"unknown word", program{}, []string{"dctor"}, exitUsage, `unknown argument "dctor"; did you mean doctor?`},
+		{"word too many", program{}, []string{"doctor", "now"}, exitUsage, `unknown argument "now"`},
 		{"no config", program{}, []string{"-c", "none.yaml"}, exitConfig, "usher -e -c none.yaml"},
 		{"wrong config", program{environ: []string{"USHER_DATABASE__TYPE=x"}}, nil, exitConfig, "$USHER_DATABASE__TYPE"},
 		{"doctor with a wrong config", program{environ: []string{"USHER_DATABASE__TYPE=x"}}, []string{"doctor"}, exitConfig, "$USHER_DATABASE__TYPE"},
@@ -241,6 +260,7 @@ func TestExitCodes(t *testing.T) {
 		{"check", with(strings.NewReader("")), []string{"check"}, exitDone, ""},
 		{"check can't read", with(iotest.ErrReader(errors.New("read"))), []string{"check"}, exitOther, "read"},
 		{"check of malformed lines", with(strings.NewReader("{")), []string{"check"}, exitOther, ""},
+		{"a changed audit", returns(operator.ErrAuditBroken), []string{"audit", "--verify"}, exitAudit, ""},
 		{"audit with wrong options", returns(operator.ErrAuditOptions), []string{"audit", "--format", "xml"}, exitUsage, ""},
 		{"quarantine", program{environ: environ, tasks: map[string]task{
 			"quarantine": func(_ context.Context, _ *config.Config, _ options, out io.Writer) error {
@@ -274,7 +294,7 @@ func TestStaleRegistrationIsWarnedOf(t *testing.T) {
 		t.Error(code, stderr)
 	}
 	p.environ = append(p.environ, "USHER_APPSERVICE__ADDRESS=http://elsewhere:1")
-	if code, _, stderr := usher(t, p); code != 0 || !strings.Contains(stderr, "registration.yaml is not what usher -g writes") {
+	if code, _, stderr := usher(t, p); code != 0 || !strings.Contains(stderr, "registration.yaml differs from config.yaml in url:") {
 		t.Error(code, stderr)
 	}
 }

@@ -15,74 +15,80 @@ import (
 	"usher/config"
 )
 
+// settings are the values of a new config that the environment has.
+func (p program) settings() config.Settings {
+	return config.Settings{HomeserverAddress: p.variable("USHER_HOMESERVER__ADDRESS", ""), Domain: p.variable("USHER_HOMESERVER__DOMAIN", "")}
+}
+
 // writeExample writes the example config with fresh tokens.
 func (p program) writeExample(o options) int {
-	if err := createExample(o.config, config.Settings{}); err != nil {
-		return p.failFile(o.config, err)
+	if code := p.createExample(o.config, o.settings); code != exitDone {
+		return code
 	}
-	fmt.Fprintf(p.out, "Wrote %s. Set homeserver.address, homeserver.domain and permissions in it; then usher -g -c %s -r %s\n"+
-		"writes the registration.\n", o.config, o.config, o.registration)
+	set := []string{"permissions"}
+	if o.settings.Domain == "" {
+		set = append([]string{"homeserver.domain"}, set...)
+	}
+	if o.settings.HomeserverAddress == "" {
+		set = append([]string{"homeserver.address"}, set...)
+	}
+	fmt.Fprintf(p.out, "Wrote %s. ", o.config)
+	if o.settings.Domain != "" {
+		fmt.Fprintf(p.out, "In it, everybody of %s may use Usher, and nobody is its operator.\n", o.settings.Domain)
+	}
+	fmt.Fprintf(p.out, "Set %s in it as you need them; then usher -g -c %s -r %s\nwrites the registration.\n", strings.Join(set, ", "), o.config, o.registration)
 	return exitDone
 }
 
-func createExample(path string, s config.Settings) error {
+// createExample writes a config with some values of its own, unless they are faulty.
+func (p program) createExample(path string, s config.Settings) int {
 	text, err := config.Example(exampleConfig, rand.Reader, s)
 	if err != nil {
-		return err
+		return p.failFile(path, err)
 	}
-	return config.WriteNew(path, text)
-}
-
-// registration is one registration and the file it belongs in.
-type registration struct {
-	path string
-	file config.RegistrationFile
-}
-
-// registrations lists the registrations for a config.
-func registrations(cfg *config.Config, path string) []registration {
-	list := []registration{{path, config.Registration(cfg)}}
-	if cfg.Puppet.Enabled {
-		list = append(list, registration{config.PuppetPath(path), config.PuppetRegistration(cfg)})
+	if _, _, err := config.Parse(path, text, nil); err != nil {
+		return p.fail(err, exitConfig)
 	}
-	return list
+	if err := config.WriteNew(path, text); err != nil {
+		return p.failFile(path, err)
+	}
+	return exitDone
 }
 
-// writeRegistrations writes all registrations, or none if one of the files exists.
+// writeRegistrations writes the registrations that are missing, or none if another one differs from the config.
 func (p program) writeRegistrations(o options) int {
 	cfg, code := p.load(o)
 	if cfg == nil {
 		return code
 	}
-	list := registrations(cfg, o.registration)
-	for _, r := range list {
-		if _, err := os.Lstat(r.path); err == nil {
-			return p.failFile(r.path, fs.ErrExist)
+	var missing []config.RegistrationPath
+	for _, r := range config.Registrations(cfg, o.registration) {
+		switch differences, err := r.Differences(); {
+		case errors.Is(err, fs.ErrNotExist):
+			missing = append(missing, r)
+		case err != nil || len(differences) > 0:
+			return p.failFile(r.Path, fs.ErrExist)
+		default:
+			fmt.Fprintf(p.out, "%s is there already, as %s has it.\n", r.Path, o.config)
 		}
 	}
-	for _, r := range list {
-		if err := r.create(); err != nil {
-			return p.failFile(r.path, err)
+	for _, r := range missing {
+		if err := r.Create(); err != nil {
+			return p.failFile(r.Path, err)
 		}
 	}
-	files := " -c " + o.config + " -r " + o.registration
-	p.sayNext(list, "See whether all is well: usher doctor"+files, "Start Usher: usher"+files)
+	if len(missing) > 0 {
+		files := " -c " + o.config + " -r " + o.registration
+		p.sayNext(missing, "See whether all is well: usher doctor"+files, "Start Usher: usher"+files)
+	}
 	return exitDone
 }
 
-func (r registration) create() error {
-	text, err := r.file.YAML()
-	if err != nil {
-		return err
-	}
-	return config.WriteNew(r.path, text)
-}
-
 // sayNext prints the next steps after registrations are written; then are further steps.
-func (p program) sayNext(written []registration, then ...string) {
+func (p program) sayNext(written []config.RegistrationPath, then ...string) {
 	paths := make([]string, len(written))
 	for i, r := range written {
-		paths[i] = r.path
+		paths[i] = r.Path
 	}
 	them := "it"
 	if len(written) > 1 {
@@ -113,14 +119,11 @@ func (p program) failFile(path string, err error) int {
 func (p program) firstRun(o options) (code int, done bool) {
 	var look []string
 	if _, err := os.Lstat(o.config); errors.Is(err, fs.ErrNotExist) {
-		s := config.Settings{
-			HomeserverAddress: p.variable("USHER_HOMESERVER__ADDRESS", ""),
-			Domain:            p.variable("USHER_HOMESERVER__DOMAIN", ""),
-			Address:           p.variable("USHER_APPSERVICE__ADDRESS", "http://usher:29339"),
-			Listen:            p.variable("USHER_APPSERVICE__LISTEN", "0.0.0.0:29339"),
-		}
-		if err := createExample(o.config, s); err != nil {
-			return p.failFile(o.config, err), true
+		s := o.settings
+		s.Address = p.variable("USHER_APPSERVICE__ADDRESS", "http://usher:29339")
+		s.Listen = p.variable("USHER_APPSERVICE__LISTEN", "0.0.0.0:29339")
+		if code := p.createExample(o.config, s); code != exitDone {
+			return code, true
 		}
 		fmt.Fprintf(p.out, "Wrote %s.\n", o.config)
 		if s.Domain == "" {
@@ -134,9 +137,9 @@ func (p program) firstRun(o options) (code int, done bool) {
 		return code, true
 	}
 	unset := cfg.Homeserver.Domain == config.ExampleDomain && p.variable("USHER_HOMESERVER__DOMAIN", "") == ""
-	var written []registration
-	for _, r := range registrations(cfg, o.registration) {
-		if _, err := os.Lstat(r.path); err == nil {
+	var written []config.RegistrationPath
+	for _, r := range config.Registrations(cfg, o.registration) {
+		if _, err := os.Lstat(r.Path); err == nil {
 			continue
 		}
 		if unset { // nobody has edited the config yet: a container that restarts by itself runs again at once
@@ -144,8 +147,8 @@ func (p program) firstRun(o options) (code int, done bool) {
 			p.askForDomain()
 			return exitDone, true
 		}
-		if err := r.create(); err != nil {
-			return p.failFile(r.path, err), true
+		if err := r.Create(); err != nil {
+			return p.failFile(r.Path, err), true
 		}
 		written = append(written, r)
 	}

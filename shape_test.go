@@ -252,9 +252,6 @@ var besideNothing = map[string]string{
 	"stub":     "support of the other tests",
 }
 
-// todoAlone marks a test file that is to be renamed, divided or given a better reason.
-const todoAlone = "todo"
-
 // alone are test files that stand beside no file, with the reason.
 var alone = map[string]string{
 	"architecture":                  "rules of the whole module",
@@ -262,11 +259,10 @@ var alone = map[string]string{
 	"shape":                         "rules of the whole module",
 	"words":                         "rules of the whole module",
 	"check/vectors":                 "runs the published test vectors",
-	"appservice/encrypted":          todoAlone,
-	"appservice/guarded":            todoAlone,
-	"commands/cards":                todoAlone,
-	"commands/hostile":              todoAlone,
-	"commands/ledger":               todoAlone,
+	"commands/hostile":              "input meant to annoy, over several commands",
+	"store/claims":                  "a subject of the suite for both databases",
+	"store/hostile":                 "a subject of the suite for both databases",
+	"store/suite":                   "the suite for both databases",
 	"invites/powertest/guardoracle": "the property test",
 	"invites/powertest/laworacle":   "the property test",
 	"invites/powertest/oracle":      "the property test",

@@ -15,6 +15,7 @@ import (
 	"usher/invites"
 	"usher/jobs"
 	"usher/metrics"
+	"usher/web"
 )
 
 // Errors of Run with a remedy of their own, besides the errors of package connect. The operator's manual lists them with their exit codes.
@@ -39,8 +40,14 @@ type bot struct {
 	jobs    *jobs.Queue
 	swept   int // due rows that the last sweeps have listed
 	chat    *chat.Chat
-	intake  *appservice.Intake
+	served
 	closers []func()
+}
+
+// served are the handlers of requests.
+type served struct {
+	intake *appservice.Intake
+	site   *web.Site
 }
 
 // clock is the real one.

@@ -9,6 +9,7 @@ import (
 
 	"usher/invites"
 	"usher/metrics"
+	"usher/room"
 	"usher/store"
 )
 
@@ -80,9 +81,25 @@ func (l loggedStore) Settle(ctx context.Context, settlements ...invites.Settleme
 		if s.Status == invites.StatusOpen {
 			line = line.Time("again_at", s.DueAt)
 		}
+		if words := answerIn(s.Detail); words != "" {
+			line = line.Str("homeserver_says", words)
+		}
 		line.Msg("Settled")
 	}
 	return err
+}
+
+// answerIn finds the homeserver's words in the detail of a row.
+func answerIn(detail room.Phrase) string {
+	if words := detail.Args["words"]; words != "" {
+		return words
+	}
+	for _, part := range detail.Parts {
+		if words := answerIn(part); words != "" {
+			return words
+		}
+	}
+	return ""
 }
 
 // Handled logs ended events.

@@ -1,7 +1,7 @@
 package bot
 
 import (
-	"io"
+	"bytes"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
@@ -11,6 +11,7 @@ import (
 
 	"usher/invites"
 	"usher/metrics"
+	"usher/room"
 	"usher/store"
 )
 
@@ -22,7 +23,8 @@ func TestStoreWatched(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	m := metrics.New("test", clock{})
-	port := loggedStore{db, m, zerolog.New(io.Discard)}
+	var log bytes.Buffer
+	port := loggedStore{db, m, zerolog.New(&log)}
 	rows, err := port.Record(t.Context(), []invites.Change{{Command: "$c", Target: "@a:b", Status: invites.StatusOpen}}, []invites.Audit{{Kind: "decision", Verdict: "allow"}})
 	if err != nil {
 		t.Fatal(err)
@@ -30,8 +32,12 @@ func TestStoreWatched(t *testing.T) {
 	if claimed, err := port.Claim(t.Context(), []int64{rows[0].ID}, clock{}.Now(), lease); len(claimed) != 1 || err != nil {
 		t.Fatal(claimed, err)
 	}
-	if err := port.Settle(t.Context(), invites.Settlement{ID: rows[0].ID, Attempt: 1, Status: invites.StatusDone, Code: "done"}); err != nil {
+	detail := room.Say("detail.refused").Holding(room.Say("meaning.words", "words", "not at night"))
+	if err := port.Settle(t.Context(), invites.Settlement{ID: rows[0].ID, Attempt: 1, Status: invites.StatusDone, Code: "done", Detail: detail}); err != nil {
 		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), `"homeserver_says":"not at night"`) {
+		t.Errorf("the homeserver's words are not logged: %s", &log)
 	}
 	w := httptest.NewRecorder()
 	m.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))

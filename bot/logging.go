@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mattn/go-isatty"
 	"github.com/rs/zerolog"
 	"go.mau.fi/zeroconfig"
 
@@ -19,6 +20,11 @@ func logger(cfg *config.Config) (zerolog.Logger, error) {
 	if err := cfg.Logging.Decode(&zc); err != nil {
 		return zerolog.Nop(), err
 	}
+	for i := range zc.Writers {
+		if w := &zc.Writers[i]; w.Format == zeroconfig.LogFormatPrettyColored && !colourful(w.Type) {
+			w.Format = zeroconfig.LogFormatPretty
+		}
+	}
 	log, err := zc.Compile()
 	if err != nil {
 		return zerolog.Nop(), fmt.Errorf("logging: %w", err)
@@ -30,6 +36,12 @@ func logger(cfg *config.Config) (zerolog.Logger, error) {
 		}
 	}
 	return log.Hook(&logLimit{}), nil
+}
+
+// colourful reports whether a destination of log lines is a terminal, whose user wants colours (https://no-color.org).
+func colourful(to zeroconfig.WriterType) bool {
+	stream := map[zeroconfig.WriterType]*os.File{zeroconfig.WriterTypeStdout: os.Stdout, zeroconfig.WriterTypeStderr: os.Stderr}[to]
+	return stream != nil && os.Getenv("NO_COLOR") == "" && isatty.IsTerminal(stream.Fd())
 }
 
 // Lines of one message within a minute. Strangers cause most of the lines: each event that Usher keeps or can't read has one.

@@ -2,12 +2,14 @@ package bot
 
 import (
 	"bytes"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
+	"go.mau.fi/zeroconfig"
 )
 
 // TestFloodOfLogLines: a flood of one line says once that lines are dropped, and drops no other line.
@@ -37,4 +39,33 @@ func TestFloodOfLogLines(t *testing.T) {
 			t.Error(text)
 		}
 	})
+}
+
+// TestColoursOnATerminalOnly: lines in a file, in a pipe or for somebody who wants none have no colours.
+func TestColoursOnATerminalOnly(t *testing.T) {
+	stderr := os.Stderr
+	defer func() { os.Stderr = stderr }()
+	t.Setenv("NO_COLOR", "")
+	_, pipe, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	terminal, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skip("no terminal to be had: ", err)
+	}
+	for _, tt := range []struct {
+		stream  *os.File
+		noColor string
+		want    bool
+	}{{pipe, "", false}, {terminal, "", true}, {terminal, "1", false}} {
+		os.Stderr = tt.stream
+		t.Setenv("NO_COLOR", tt.noColor)
+		if got := colourful(zeroconfig.WriterTypeStderr); got != tt.want {
+			t.Errorf("%s, NO_COLOR=%s: %v", tt.stream.Name(), tt.noColor, got)
+		}
+	}
+	if os.Stderr = terminal; colourful(zeroconfig.WriterTypeFile) {
+		t.Error("colours in a file")
+	}
 }

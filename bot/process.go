@@ -23,6 +23,7 @@ import (
 	"usher/metrics"
 	"usher/operator"
 	"usher/store"
+	"usher/web"
 )
 
 // process is one running Usher. From its start to its end it listens, and answers for health and metrics. While it is the active
@@ -36,6 +37,7 @@ type process struct {
 	metrics *metrics.Metrics
 	health  *operator.Health
 	standby *appservice.Standby
+	relay   *web.Relay
 	hearing *appservice.Hearing
 	waker   *waker
 	acting  atomic.Pointer[bot] // nil: this process stands by
@@ -83,6 +85,7 @@ func run(ctx context.Context, cfg *config.Config, version string, log zerolog.Lo
 		Tokens: tokens(cfg), Active: p.store.ActiveAddress, MaxBody: int64(cfg.Appservice.MaxBodySize),
 		ReadTimeout: cfg.Appservice.RequestTimeout, Ready: p.health.Reasons, Log: log,
 	})
+	p.relay = web.NewRelay(p.standby, cfg.Appservice.HSToken.Reveal(), log)
 	if err := p.meet(ctx); err != nil {
 		return err
 	}
@@ -146,6 +149,10 @@ func (p *process) serve(ctx context.Context) error {
 	defer stop()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	stopWeb, err := p.serveWeb(cancel)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	server := connect.Server(p)
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -161,7 +168,7 @@ func (p *process) serve(ctx context.Context) error {
 	p.standby.Drain()
 	deadline, done := context.WithDeadline(context.WithoutCancel(ctx), p.stopBy())
 	defer done()
-	if late := server.Shutdown(deadline); late != nil {
+	if late := errors.Join(server.Shutdown(deadline), stopWeb(deadline)); late != nil {
 		p.log.Warn().Err(late).Msg("Requests unanswered")
 	}
 	return err
@@ -169,7 +176,12 @@ func (p *process) serve(ctx context.Context) error {
 
 // ServeHTTP implements http.Handler.
 func (p *process) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if b := p.acting.Load(); b != nil {
+	b := p.acting.Load()
+	switch {
+	case web.Relayed(r, p.cfg.Appservice.HSToken.Reveal()) && b != nil:
+		b.site.ServeHTTP(w, r)
+		return
+	case b != nil:
 		b.intake.ServeHTTP(w, r)
 		return
 	}
@@ -248,6 +260,7 @@ func (p *process) act(ctx context.Context, active *store.Active, listening net.A
 	go p.waker.Run(held)
 	<-held.Done()
 	b.intake.Drain()
+	b.site.Drain()
 	p.hearing.Unable()
 	if ctx.Err() == nil {
 		p.log.Warn().Msg("Active session lost: stopping")

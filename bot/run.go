@@ -51,6 +51,7 @@ func (p *process) build(ctx context.Context) (*bot, error) {
 	b.compose(p.cfg, p.version)
 	b.runner.Age.Hearing = p.hearing
 	b.intake = b.newIntake(p)
+	b.site = b.newSite(p.cfg)
 	return b, nil
 }
 
@@ -278,10 +279,14 @@ func (t turns) Turns(ctx context.Context, rows []int64) ([]invites.Turn, error) 
 	return delivery.Turns(t.domain, waiting), err
 }
 
-// clean deletes rows after their time.
+// clean puts the head of the audit into the log, out of reach of the database, and deletes rows after their time.
 func (b *bot) clean(ctx context.Context, keep config.Database) error {
 	now := time.Now()
-	return errors.Join(b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
+	head, err := b.store.ChainHead(ctx)
+	if err == nil && head != "" {
+		b.log.Info().Str("head", head).Msg("Audit")
+	}
+	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
 }
 
 // close closes the parts, the last one opened first.

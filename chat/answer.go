@@ -36,10 +36,12 @@ func (a *Replies) answer(ctx context.Context, ev invites.Received, m commands.Me
 			reply = commands.Quiet()
 		}
 	}
-	if content := reply.Reaction(m); content != nil {
-		if _, err := a.sender.send(ctx, ev.Room, transaction(ev.Event, "reaction"), room.TypeReaction, content); err != nil {
-			return err
-		}
+	reacted, err := a.react(ctx, ev, m, reply)
+	if err != nil {
+		return err
+	}
+	if !reacted && reply.Text.Empty() && reply.Image == nil && reply.React != "" {
+		reply = reply.InWords() // the room takes no reactions
 	}
 	if !reply.Text.Empty() {
 		if err := a.notice(ctx, ev, m, reply); err != nil {
@@ -61,6 +63,16 @@ func (a *Replies) answer(ctx context.Context, ev invites.Received, m commands.Me
 	return nil
 }
 
+// react sends the reaction of a reply, and reports whether the room took one.
+func (a *Replies) react(ctx context.Context, ev invites.Received, m commands.Message, reply commands.Reply) (reacted bool, err error) {
+	content := reply.Reaction(m)
+	if content == nil {
+		return false, nil
+	}
+	_, reacted, err = a.sender.try(ctx, ev.Room, transaction(ev.Event, "reaction"), room.TypeReaction, content)
+	return reacted, err
+}
+
 // notice sends the notice of a reply, or edits the earlier one.
 func (a *Replies) notice(ctx context.Context, ev invites.Received, m commands.Message, reply commands.Reply) error {
 	if ev.Answer != "" {
@@ -71,7 +83,10 @@ func (a *Replies) notice(ctx context.Context, ev invites.Received, m commands.Me
 		_, err := a.sender.say(ctx, ev.Room, transaction(ev.Event, part), reply, m, ev.Answer)
 		return err
 	}
-	answer, err := a.sender.say(ctx, ev.Room, transaction(ev.Event, "notice"), reply, m, "")
+	answer, taken, err := a.sender.try(ctx, ev.Room, transaction(ev.Event, "notice"), room.TypeMessage, a.sender.worded(ctx, ev.Room, reply).Notice(m))
+	if err == nil && !taken && reply.React == "" { // a room without notices may take reactions
+		_, err = a.react(ctx, ev, m, reply.InOneSign())
+	}
 	if err != nil || !reply.Progress {
 		return err
 	}

@@ -30,9 +30,10 @@ type sent struct {
 	mu     sync.Mutex
 	bodies []string
 	paths  []string
-	status int  // of the answers; 0: 200
-	secret bool // rooms are encrypted
-	looks  int  // how often state was asked for
+	status int    // of the answers; 0: 200
+	refuse string // paths with this part are refused; empty: none
+	secret bool   // rooms are encrypted
+	looks  int    // how often state was asked for
 }
 
 func (s *sent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -45,6 +46,11 @@ func (s *sent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if strings.Contains(r.URL.Path, "/relations/") && s.status == 0 {
 		_, _ = io.WriteString(w, `{"chunk":[]}`)
+		return
+	}
+	if s.refuse != "" && strings.Contains(r.URL.Path, s.refuse) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"errcode":"M_FORBIDDEN"}`)
 		return
 	}
 	s.bodies, s.paths = append(s.bodies, string(body)), append(s.paths, r.URL.Path)

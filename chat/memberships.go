@@ -86,11 +86,11 @@ func (m *Memberships) invited(ctx context.Context, ev invites.Received, direct b
 	log := m.log.With().Stringer("room", ev.Room).Stringer("sender", ev.Sender).Logger()
 	if m.runner.Level(ev.Sender) == commands.Nobody {
 		log.Info().Msg("Invitation declined: no permission")
-		return invites.UnlessRefused(m.move(ctx, room.Leave, ev.Room, nil))
+		return m.decline(ctx, ev.Room, room.Say("refuse.nobody"))
 	}
 	if !m.joins.allow(ev.Sender, m.self.Domain, time.Now()) {
 		log.Warn().Msg("Invitation declined: too many from this server")
-		return invites.UnlessRefused(m.move(ctx, room.Leave, ev.Room, nil))
+		return m.decline(ctx, ev.Room, room.Say("because.too_many"))
 	}
 	if direct {
 		if err := m.direct.add(ctx, ev.Sender, ev.Room); err != nil {
@@ -107,6 +107,11 @@ func (m *Memberships) invited(ctx context.Context, ev invites.Received, direct b
 	log.Info().Msg("Room joined")
 	_, err = m.sender.say(ctx, ev.Room, transaction(ev.Event, "greeting"), m.greeting(ctx, ev.Room, direct), commands.Message{}, "")
 	return err
+}
+
+// decline declines an invitation of the bot, for a reason that the inviter sees.
+func (m *Memberships) decline(ctx context.Context, r id.RoomID, reason room.Phrase) error {
+	return invites.UnlessRefused(m.act(ctx, invites.Effect{Action: room.Leave, Room: r, Performer: m.self.Bot, Target: m.self.Bot, Because: reason, Language: m.self.Language}))
 }
 
 // greeting names in one line the uses of Usher in a room, and the power it lacks.

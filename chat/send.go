@@ -63,11 +63,17 @@ func NewSender(timeline Timeline, state StateReader, sealer Sealer, log zerolog.
 	return &Sender{timeline: timeline, state: state, sealer: sealer, log: log, mute: map[id.RoomID]bool{}}
 }
 
-// say sends the text of a reply to m in the language of the room; with earlier, as an edit of that message. m may be empty.
-func (s *Sender) say(ctx context.Context, r id.RoomID, txn string, reply commands.Reply, m commands.Message, earlier id.EventID) (id.EventID, error) {
+// worded returns a reply in the language of a room.
+func (s *Sender) worded(ctx context.Context, r id.RoomID, reply commands.Reply) commands.Reply {
 	if s.speaker != nil {
 		reply.Lang = s.speaker.Language(ctx, r)
 	}
+	return reply
+}
+
+// say sends the text of a reply to m in the language of the room; with earlier, as an edit of that message. m may be empty.
+func (s *Sender) say(ctx context.Context, r id.RoomID, txn string, reply commands.Reply, m commands.Message, earlier id.EventID) (id.EventID, error) {
+	reply = s.worded(ctx, r, reply)
 	if earlier != "" {
 		return s.message(ctx, r, txn, reply.Edit(m, earlier))
 	}
@@ -80,23 +86,29 @@ func (s *Sender) message(ctx context.Context, r id.RoomID, txn string, content a
 }
 
 // send sends an event. Where the bot may not speak, the returned event id is empty, without an error.
-func (s *Sender) send(ctx context.Context, r id.RoomID, txn, kind string, content any) (sent id.EventID, err error) {
+func (s *Sender) send(ctx context.Context, r id.RoomID, txn, kind string, content any) (id.EventID, error) {
+	sent, _, err := s.try(ctx, r, txn, kind, content)
+	return sent, err
+}
+
+// try sends an event, and reports whether the room takes it. An event that is there already has no id.
+func (s *Sender) try(ctx context.Context, r id.RoomID, txn, kind string, content any) (sent id.EventID, taken bool, err error) {
 	if s.sealer == nil {
 		err = s.plain(ctx, r)
 	} else {
 		kind, content, err = s.sealer.Seal(ctx, r, kind, content)
 	}
 	if errors.Is(err, errMute) {
-		return "", nil
+		return "", false, nil
 	}
 	if err == nil {
 		sent, err = s.timeline.Send(ctx, r, txn, kind, content)
 	}
 	if invites.Unseen(err) {
-		s.log.Warn().Err(err).Stringer("room", r).Msg("Answer refused by the room")
-		return "", nil
+		s.log.Warn().Err(err).Stringer("room", r).Str("homeserver_says", invites.Words(err)).Msg("Answer refused by the room")
+		return "", false, nil
 	}
-	return sent, err
+	return sent, err == nil, err
 }
 
 // sealFile is Sealer.SealFile, also while encryption is off.

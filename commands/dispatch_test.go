@@ -264,7 +264,7 @@ func TestOutcomeOfManyTellsWhatIsLeft(t *testing.T) {
 		{"limited", []invites.Change{row(invites.StatusOpen, "M_LIMIT_EXCEEDED", "", 5*time.Minute)}, "about 5 minutes", true},
 		{"trouble", []invites.Change{row(invites.StatusOpen, "M_UNKNOWN", "", 10*time.Second)}, "trouble", true},
 		{"a server that does not answer", []invites.Change{{Status: invites.StatusOpen, Code: invites.CodeServer, Detail: room.Say("detail.unreachable", "server", "y.example"),
-			DueAt: now.Add(time.Second)}}, "⏳ 0 of 1 done; y.example does not answer yet", true},
+			DueAt: now.Add(time.Second)}}, "⏳ Not done yet: y.example does not answer yet", true},
 		{"cancelled", []invites.Change{row(invites.StatusCancelled, "redacted", "The command was taken back.", 0)}, "taken back", false},
 	}
 	for _, tt := range tests {

@@ -117,7 +117,7 @@ func Outcome(rows []invites.Change, now time.Time) Reply {
 		waits(&reply, len(rows), done, waiting)
 	} else if len(open) > 0 {
 		reply.Progress = true
-		reply.Text.Tell(room.Say("progress.open", "done", len(rows)-len(open), "all", len(rows)).Holding(wait(open, now)))
+		reply.Text.Tell(room.Say("progress.open", "n", len(rows), "done", len(rows)-len(open), "all", len(rows)).Holding(wait(open, len(rows), now)))
 	} else if reply.React == partly {
 		reply.Text.Say("progress.done", "done", len(rows)-len(failed), "all", len(rows))
 	}
@@ -164,15 +164,17 @@ func tell(t *Text, row invites.Change, named bool) {
 	}
 }
 
-// wait says when the rest may be expected.
-func wait(open []invites.Change, now time.Time) room.Phrase {
+// wait says when the open rows among all may be expected.
+func wait(open []invites.Change, all int, now time.Time) room.Phrase {
 	var last time.Duration
-	var server room.Phrase // says which server can't be reached
+	var server, trouble room.Phrase // say which server can't be reached, and what the homeserver said
 	limited := false
 	for _, row := range open {
 		last = max(last, row.DueAt.Sub(now))
 		if row.Code == invites.CodeServer {
 			server = row.Detail
+		} else {
+			trouble = row.Detail
 		}
 		limited = limited || row.Code == invites.CodeLimited || row.Code == invites.CodeTurn
 	}
@@ -180,10 +182,14 @@ func wait(open []invites.Change, now time.Time) room.Phrase {
 	switch {
 	case !server.Empty():
 		return room.Say("wait.server", "n", minutes).Holding(server)
-	case last <= 2*time.Second:
-		return room.Say("wait.soon")
+	case last <= 2*time.Second && trouble.Empty():
+		return room.Say("wait.soon", "n", all)
 	case limited:
 		return room.Say("wait.limited", "n", minutes)
 	}
-	return room.Say("wait.trouble", "n", minutes)
+	p := room.Say("wait.trouble", "n", minutes)
+	if !trouble.Empty() {
+		p = p.Holding(trouble)
+	}
+	return p
 }

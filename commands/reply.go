@@ -25,6 +25,23 @@ type Reply struct {
 	Lang     string      // tag of the text's language, set by the sender; empty: English
 }
 
+// InWords is a reply of a reaction alone, for a room without reactions.
+func (r Reply) InWords() Reply {
+	r.Text.Say("progress.all", "n", 1)
+	return r
+}
+
+// InOneSign is a reply as a reaction, for a room without notices.
+func (r Reply) InOneSign() Reply {
+	switch r.React = "🔇"; {
+	case r.Progress:
+		r.React = "⏳"
+	case r.Mention: // something is refused
+		r.React = "❌"
+	}
+	return r
+}
+
 // Image is a picture to send.
 type Image struct {
 	picture.Picture

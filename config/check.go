@@ -44,6 +44,7 @@ func (k checker) check(c *Config) {
 	k.checkEncryption(c)
 	k.checkNumbers(c)
 	k.checkLogging(&c.Logging)
+	k.checkWeb(c)
 	if c.Metrics.Enabled {
 		k.checkListen("metrics.listen", c.Metrics.Listen)
 		if c.Metrics.Listen == c.Appservice.Listen {
@@ -157,12 +158,15 @@ func (k checker) checkPermissions(c *Config) {
 			k.fault(fmt.Sprintf("permissions[%q]", key), *w)
 		}
 	}
-	if !c.Permissions.anybody() {
-		server := c.Homeserver.Domain
-		if !isServerName(server) {
-			server = "example.org"
-		}
+	server := c.Homeserver.Domain
+	if !isServerName(server) {
+		server = "example.org"
+	}
+	switch {
+	case !c.Permissions.anybody():
 		k.fault("permissions", wrong{"let nobody use Usher", "give somebody a level, such as " + quote(server) + ": user"})
+	case !c.Permissions.anybodyOf(server):
+		k.warn("permissions", "let nobody of "+server+" use Usher, which is homeserver.domain: write "+quote(server)+": user")
 	}
 }
 

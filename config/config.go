@@ -31,6 +31,7 @@ type Config struct {
 	Delivery        Delivery      `yaml:"delivery"`
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"` // the longest wait for running work when Usher stops
 	Metrics         Metrics       `yaml:"metrics"`
+	Web             Web           `yaml:"web"`
 	Logging         Logging       `yaml:"logging"`
 }
 

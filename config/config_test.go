@@ -86,6 +86,7 @@ encryption: {enabled: false, pickle_key: kkkkkkkkkkkkkkkkkkkkkkkk, recovery_key:
 delivery: {at_once: 1, workers: 2, give_up_after: 48h}
 shutdown_timeout: 20s
 metrics: {enabled: true, listen: "[::1]:1", pprof: true}
+web: {listen: "[::1]:2"}
 logging:
   min_level: debug
   timestamp: false
@@ -109,6 +110,7 @@ logging:
 		Delivery:        Delivery{1, 2, 48 * time.Hour},
 		ShutdownTimeout: 20 * time.Second,
 		Metrics:         Metrics{true, "[::1]:1", true},
+		Web:             Web{"[::1]:2"},
 		Logging: Logging{MinLevel: "debug", Caller: true, Metadata: map[string]string{"a": "b"}, Writers: []Writer{{Type: "file",
 			Filename: "x.log", MaxSize: 5, Compress: true, MinLevel: "warn", MaxLevel: "error", Format: "json"}}},
 	}
@@ -134,6 +136,9 @@ func TestFaults(t *testing.T) {
 	}{
 		{"unknown key", "", "colour: red\n", []string{"9 colour is not known"}},
 		{"unknown key in a section", "  domain:", "  domian:", []string{"3 homeserver.domian is not known", "1 homeserver.domain is missing"}},
+		{"web at the appservice's port", "", "web: {listen: '127.0.0.1:29339'}\n", []string{"9 web.listen is appservice.listen as well"}},
+		{"web at the port of metrics", "", "web: {listen: 'x:1'}\nmetrics: {enabled: true, listen: 'x:1'}\n", []string{"9 web.listen is metrics.listen as well"}},
+		{"web nowhere", "", "web: {listen: here}\n", []string{`9 web.listen "here" is no address to listen at`}},
 		{"key twice", "", "permissions: {}\n", []string{"9 permissions is there twice, first on line 7"}},
 		{"section is text", "", "puppet: yes\n", []string{"9 puppet is no section"}},
 		{"root is text", minimal, "hello\n", []string{"1  is no section"}},
@@ -141,6 +146,12 @@ func TestFaults(t *testing.T) {
 		{"empty file", minimal, "", []string{"0 appservice.as_token is missing", "0 appservice.hs_token is missing",
 			"0 homeserver.address is missing", "0 homeserver.domain is missing", "0 permissions let nobody use Usher"}},
 		{"no YAML", "", "a: b: c\n", []string{"9  is no YAML: mapping values are not allowed in this context"}},
+		{"Matrix ID without quotes", "", "permissions2:\n  \"*\": none\n  @alice:x: user\n", []string{"11  has a name or a value that begins with a sign of YAML's own"}},
+		{"star without quotes", "", "permissions2:\n  *: user\n", []string{"10  has a name or a value that begins with a sign of YAML's own"}},
+		{"value without quotes", "", "a: b\nc: @x\n", []string{"10  has a name or a value that begins with a sign of YAML's own"}},
+		{"list without quotes", "", "puppet:\n  auto_join: [@*:x]\n", []string{"10  has a name or a value that begins with a sign of YAML's own"}},
+		{"tab", "", "commands:\n\tprefix: x\n", []string{"10  begins with a tab, which YAML does not allow"}},
+		{"tab after spaces", "", "commands:\n  prefix: x\n\tmax_age: 1h\n", []string{"11  begins with a tab, which YAML does not allow"}},
 		{"two documents", "", "---\na: b\n", []string{"9  a second document begins here"}},
 		{"number for text", "as_token: aaaaaaaaaaaaaaaaaaaaaaaa", "as_token: 123456789012345678901234", []string{"5 appservice.as_token is not text as it stands"}},
 		{"list for text", "domain: matrix.example", "domain: [a]", []string{"3 homeserver.domain is no single value"}},
@@ -273,9 +284,22 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+// TestPermissionsOfNobodyHere warns where nobody of the homeserver may use Usher.
+func TestPermissionsOfNobodyHere(t *testing.T) {
+	for permissions, warned := range map[string]bool{
+		`{example.org: user}`: true, `{example.org: user, "@a:example.org": operator}`: true, `{MATRIX.example: user}`: true, `{"*": user, matrix.example: none}`: true,
+		`{"*": user}`: false, `{matrix.example: user}`: false, `{"@a:matrix.example": user}`: false, `{"*": user, "@a:matrix.example": none}`: false,
+	} {
+		_, warnings, faults := parse(t, minimal, "USHER_PERMISSIONS="+permissions)
+		if got := strings.Contains(strings.Join(warnings, "\n"), "let nobody of matrix.example use Usher"); got != warned || faults != nil {
+			t.Errorf("%s: %v %v", permissions, warnings, faults)
+		}
+	}
+}
+
 func TestEnvironmentFaults(t *testing.T) {
 	for _, tt := range []struct{ name, variable, want string }{
-		{"unknown", "USHER_HOMESERVER__ADRESS=x", "$USHER_HOMESERVER__ADRESS: matches no setting"},
+		{"unknown", "USHER_HOMESERVER__ADRESS=x", "$USHER_HOMESERVER__ADRESS: matches no setting; did you mean USHER_HOMESERVER__ADDRESS?"},
 		{"below a value", "USHER_HOMESERVER__DOMAIN__X=x", "$USHER_HOMESERVER__DOMAIN__X: matches no setting"},
 		{"wrong value", "USHER_DATABASE__TYPE=mysql", `$USHER_DATABASE__TYPE: database.type: "mysql" is no database`},
 		{"wrong type", "USHER_PUPPET__ENABLED=perhaps", "$USHER_PUPPET__ENABLED: puppet.enabled:"},

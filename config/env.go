@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding"
 	"os"
 	"reflect"
@@ -34,7 +35,7 @@ func (d *decoder) overlay(root *yaml.Node, environ []string) {
 		if target == nil {
 			// Others name their variables so too: Kubernetes sets USHER_SERVICE_HOST where a service is called usher.
 			if strings.Contains(rest, "__") {
-				d.envFault(name, "", wrong{"matches no setting", "name one of the example config, with two underscores for a dot"})
+				d.envFault(name, "", wrong{"matches no setting", cmp.Or(nearestVariable(name), "name one of the example config, with two underscores for a dot")})
 			} else {
 				ignored = append(ignored, "$"+name)
 			}
@@ -78,6 +79,26 @@ func findSetting(name string) (keys []string, target reflect.Type, fromFile bool
 		return keys, typeAt(keys), true
 	}
 	return nil, nil, false
+}
+
+// nearestVariable suggests the variable most similar to a wrong one; empty: none is.
+func nearestVariable(name string) string {
+	var known []string
+	var walk func(t reflect.Type, path string)
+	walk = func(t reflect.Type, path string) {
+		if t.Kind() != reflect.Struct {
+			known = append(known, Prefix+strings.ToUpper(path))
+			return
+		}
+		for i, key := range keysOf(t) {
+			walk(t.Field(i).Type, strings.TrimPrefix(path+"__"+key, "__"))
+		}
+	}
+	walk(reflect.TypeFor[Config](), "")
+	if guess := nearest(name, known); strings.HasPrefix(guess, "did") {
+		return guess
+	}
+	return ""
 }
 
 func typeAt(keys []string) reflect.Type {

@@ -69,12 +69,12 @@ func parseYAML(data []byte) (*yaml.Node, *Fault) {
 	if err := reader.Decode(&doc); errors.Is(err, io.EOF) {
 		return &yaml.Node{}, nil
 	} else if err != nil {
-		return nil, yamlFault(err)
+		return nil, yamlFault(err, data)
 	}
 	if err := reader.Decode(&more); err == nil {
 		return nil, &Fault{Line: more.Line, Problem: "a second document begins here", Fix: "keep the settings in one, without ---"}
 	} else if !errors.Is(err, io.EOF) {
-		return nil, yamlFault(err)
+		return nil, yamlFault(err, data)
 	}
 	return doc.Content[0], nil
 }
@@ -84,14 +84,30 @@ var (
 	quoted   = regexp.MustCompile(`'[^']*'|"[^"]*"`)
 )
 
-func yamlFault(err error) *Fault {
+func yamlFault(err error, data []byte) *Fault {
 	line := 0
 	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
 		line, _ = strconv.Atoi(m[1])
 	}
+	if signed.MatchString(err.Error()) {
+		for i, text := range bytes.Split(data, []byte("\n")) {
+			if near := line == 0 || i+1 >= line-1 && i <= line; near && unindented.Match(text) {
+				return &Fault{Line: i + 1, Problem: "begins with a tab, which YAML does not allow", Fix: "write spaces instead"}
+			} else if near && unquoted.Match(text) {
+				return &Fault{Line: i + 1, Problem: "has a name or a value that begins with a sign of YAML's own", Fix: `write it in quotes, such as "@admin:example.org" or "*"`}
+			}
+		}
+	}
 	return &Fault{Line: line, Problem: "is no YAML: " + withoutQuotes(err),
 		Fix: "look there and on the line before for indentation, a missing space after a colon, or a quote left open"}
 }
+
+// What a YAML error says of a line, and the lines with a usual mistake that such an error means. Matrix IDs and "*" begin with signs of YAML.
+var (
+	signed     = regexp.MustCompile("cannot start any token|alphabetic or numeric character|tab character|unknown anchor")
+	unindented = regexp.MustCompile(`^ *\t`)
+	unquoted   = regexp.MustCompile("^ *(?:- +)*(?:[^#\"': ]+: +)?[\\[{]? *[@*`%]")
+)
 
 // withoutQuotes removes quotations of the file from a YAML error, since they may be secrets.
 func withoutQuotes(err error) string {

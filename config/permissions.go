@@ -91,6 +91,20 @@ func (p Permissions) anybody() bool {
 	return false
 }
 
+// anybodyOf reports whether any user of a server may use Usher.
+func (p Permissions) anybodyOf(server string) bool {
+	for key := range p {
+		user := key
+		if !strings.HasPrefix(key, "@") {
+			user = "@somebody/else:" + server // whom no key names
+		}
+		if strings.HasSuffix(user, ":"+server) && p.Level(user) > LevelNone {
+			return true
+		}
+	}
+	return false
+}
+
 // splitUser cuts a Matrix ID at its first colon.
 func splitUser(user string) (local, server string, ok bool) {
 	rest, ok := strings.CutPrefix(user, "@")

@@ -1,11 +1,9 @@
 package config
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"strings"
 
@@ -88,26 +86,94 @@ func PuppetPath(registration string) string {
 	return strings.TrimSuffix(registration, ext) + "-puppet" + ext
 }
 
-// Differs tells whether the registration file at path has other content than r. An unreadable file is an error, and so is a
-// file with unknown keys.
-func (r RegistrationFile) Differs(path string) (bool, error) {
-	data, err := os.ReadFile(path)
+// RegistrationPath is a registration and the path of its file.
+type RegistrationPath struct {
+	Path string
+	File RegistrationFile
+	bot  string // its namespace must cover the bot
+	all  bool   // its namespace must cover all local users
+}
+
+// Registrations returns the registrations of a config, with the first one at the given path.
+func Registrations(c *Config, path string) []RegistrationPath {
+	list := []RegistrationPath{{path, Registration(c), c.BotUser(), false}}
+	if c.Puppet.Enabled {
+		list = append(list, RegistrationPath{PuppetPath(path), PuppetRegistration(c), c.BotUser(), true})
+	}
+	return list
+}
+
+// Create writes the file, as WriteNew does.
+func (r RegistrationPath) Create() error {
+	text, err := r.File.YAML()
 	if err != nil {
-		return false, err
+		return err
+	}
+	return WriteNew(r.Path, text)
+}
+
+// Differences names the keys in which the file differs from the registration as far as it matters to Usher. Homeservers know further
+// keys, and a namespace can be written in several ways. The error of a missing file is fs.ErrNotExist.
+func (r RegistrationPath) Differences() (keys []string, err error) {
+	data, err := os.ReadFile(r.Path)
+	if err != nil {
+		return nil, err
 	}
 	there, err := ParseRegistration(data)
 	if err != nil {
-		return false, fmt.Errorf("%s: %w", path, err)
+		return nil, err
 	}
-	return !reflect.DeepEqual(there, r), nil
+	want := r.File
+	for _, one := range []struct {
+		key  string
+		same bool
+	}{
+		{"id", there.ID == want.ID},
+		{"url", sameURL(there.URL, want.URL)},
+		{"as_token", there.ASToken == want.ASToken},
+		{"hs_token", there.HSToken == want.HSToken},
+		{"sender_localpart", there.SenderLocalpart == want.SenderLocalpart},
+		{"rate_limited", there.RateLimited == want.RateLimited},
+		{"namespaces", r.fits(there.Namespaces)},
+	} {
+		if !one.same {
+			keys = append(keys, one.key)
+		}
+	}
+	return keys, nil
 }
 
-// ParseRegistration reads a registration file strictly.
+// sameURL compares two URLs. An empty one stands for none.
+func sameURL(a, b *string) bool {
+	text := func(url *string) string {
+		if url == nil {
+			return ""
+		}
+		return strings.TrimRight(*url, "/")
+	}
+	return text(a) == text(b)
+}
+
+// fits reports whether namespaces cover all local users, or the bot and nobody else: more users bring the events of more rooms. An exclusive
+// namespace of all users keeps people from registering.
+func (r RegistrationPath) fits(n Namespaces) bool {
+	_, server, _ := splitUser(r.bot)
+	bot, other := false, false
+	for _, one := range n.Users {
+		pattern, err := regexp.Compile(one.Regex)
+		if err != nil || r.all && one.Exclusive {
+			return false
+		}
+		bot = bot || pattern.MatchString(r.bot)
+		other = other || pattern.MatchString("@somebody/else:"+server)
+	}
+	return bot && other == r.all && len(n.Aliases) == 0 && len(n.Rooms) == 0
+}
+
+// ParseRegistration reads a registration file. It leaves out unknown keys.
 func ParseRegistration(data []byte) (RegistrationFile, error) {
 	var r RegistrationFile
-	reader := yaml.NewDecoder(bytes.NewReader(data))
-	reader.KnownFields(true)
-	if err := reader.Decode(&r); err != nil {
+	if err := yaml.Unmarshal(data, &r); err != nil {
 		return RegistrationFile{}, fmt.Errorf("no registration: %s", withoutQuotes(err))
 	}
 	return r, nil

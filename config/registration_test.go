@@ -95,21 +95,52 @@ func TestWriteNew(t *testing.T) {
 	}
 }
 
-func TestDiffers(t *testing.T) {
+// TestDifferences: only what matters counts, and each key by its name.
+func TestDifferences(t *testing.T) {
 	c := sample()
+	c.Puppet.Enabled = true
 	path := filepath.Join(t.TempDir(), "registration.yaml")
-	text, _ := Registration(c).YAML()
-	if err := WriteNew(path, text); err != nil {
-		t.Fatal(err)
+	for _, tt := range []struct {
+		puppet   bool
+		old, new string
+		want     string
+	}{
+		{},
+		{false, "id: ", "# a playbook's\nde.sorunome.msc2409.push_ephemeral: true\nio.element.msc4190: true\nreceive_ephemeral: false\nprotocols: []\nid: ", ""},
+		{false, "  aliases: []\n  rooms: []\n", "", ""},
+		{false, `regex: .*`, `regex: "@.*"`, "namespaces"},
+		{false, `regex: .*`, `regex: ^@else:.*$`, "namespaces"},
+		{false, `regex: .*`, `regex: "("`, "namespaces"},
+		{false, "as_token: ", "as_token: x", "as_token"},
+		{false, "hs_token: ", "hs_token: x", "hs_token"},
+		{false, "rate_limited: false", "rate_limited: true", "rate_limited"},
+		{false, "url: .*", "url: null", "url"},
+		{false, "url: .*", "url: http://elsewhere:1", "url"},
+		{false, "sender_localpart: ", "sender_localpart: x", "sender_localpart"},
+		{false, "aliases: ..", "aliases: [{regex: '#.*', exclusive: true}]", "namespaces"},
+		{true, "", "", ""},
+		{true, "url: null", "url: ''", ""},
+		{true, "url: null", "url: http://localhost:1", "url"},
+		{true, "exclusive: false", "exclusive: true", "namespaces"},
+	} {
+		r := Registrations(c, path)[0]
+		if tt.puppet {
+			r = Registrations(c, path)[1]
+		}
+		text, err := r.File.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = regexp.MustCompile(tt.old).ReplaceAllLiteral(text, []byte(tt.new))
+		if err := os.WriteFile(r.Path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if keys, err := r.Differences(); err != nil || strings.Join(keys, ",") != tt.want {
+			t.Errorf("%q for %q: %v %v, want %s", tt.new, tt.old, keys, err, tt.want)
+		}
 	}
-	if differs, err := Registration(c).Differs(path); err != nil || differs {
-		t.Errorf("the same: %v, %v", differs, err)
-	}
-	c.Appservice.ASToken = "another"
-	if differs, err := Registration(c).Differs(path); err != nil || !differs {
-		t.Errorf("another token: %v, %v", differs, err)
-	}
-	if _, err := Registration(c).Differs(path + "x"); !errors.Is(err, fs.ErrNotExist) {
+	r := Registrations(c, path+"x")[0]
+	if _, err := r.Differences(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"strings"
 	"testing"
 
 	"maunium.net/go/mautrix/id"
@@ -24,7 +25,9 @@ func TestBotsOwnLife(t *testing.T) {
 
 	unwelcome := s.guest.CreateRoom(harness.RoomOptions{})
 	s.guest.Invite(unwelcome, bot)
-	s.guest.AwaitMember(unwelcome, bot, "leave")
+	if left := s.guest.AwaitMember(unwelcome, bot, "leave"); !strings.Contains(left.Field("reason"), "does not let you use it") {
+		t.Errorf("declined for the reason %q", left.Field("reason"))
+	}
 
 	next := s.owner.CreateRoom(harness.RoomOptions{Preset: "public_chat", Replaces: s.room})
 	s.owner.SetState(s.room, "m.room.tombstone", "", m{"body": "moved", "replacement_room": next})

@@ -93,6 +93,25 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TestWordsOfAnswer: the homeserver's words are one short line, and what terminals and chats obey or hide is spelled out.
+func TestWordsOfAnswer(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"errcode":"M_FORBIDDEN","error":"not  at\nnight"}`:                   "not at night",
+		`{"errcode":"M_FORBIDDEN","error":"a\u001b[31m\u202eb"}`:               `a\u001b[31m\u202eb`,
+		`{"errcode":"M_FORBIDDEN","error":5}`:                                  "",
+		`{"errcode":"M_FORBIDDEN"}`:                                            "",
+		`<html>`:                                                               "",
+		`{"errcode":"M_FORBIDDEN","error":"` + strings.Repeat("é", 300) + `"}`: strings.Repeat("é", maxWords/2),
+	} {
+		s := new(stub)
+		s.set("POST /v3/rooms/!r/invite", 403, body)
+		err := NewState(s.client(t, time.Minute), StateOptions{}).Act(t.Context(), invites.Effect{Action: room.Invite, Room: "!r", Performer: "@usher:x", Target: "@b:y"})
+		if got := invites.Words(err); got != want {
+			t.Errorf("%s: %q, want %q", body, got, want)
+		}
+	}
+}
+
 func TestRetryAfterDate(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	if got := retryAfter(now.Add(90*time.Second).Format(http.TimeFormat), nil, now); got != 90*time.Second {

@@ -14,6 +14,7 @@ import (
 	"usher/exactjson"
 	"usher/invites"
 	"usher/room"
+	"usher/words"
 )
 
 // ErrUnsupported says that the homeserver does not have what was asked for.
@@ -24,6 +25,9 @@ var errAnswer = errors.New("unreadable answer")
 
 // maxRetryAfter bounds what is believed of a rate limit.
 const maxRetryAfter = 24 * time.Hour
+
+// maxWords is how many bytes of a homeserver's explanation people get to read.
+const maxWords = 200
 
 // answerError turns the failure of a request into an *invites.ActError. remote is the other server that the homeserver needs for the
 // request; empty: none. The result does not hold the library's error, which holds the request and with it the token.
@@ -44,8 +48,10 @@ func answerError(caller context.Context, err error, remote string, resp *http.Re
 		Code:       code,
 		Status:     resp.StatusCode,
 		RetryAfter: retryAfter(resp.Header.Get("Retry-After"), body, now),
+		Words:      words.Visible(strings.Join(strings.Fields(exactjson.Text(body, "error")), " ")),
 		Err:        errors.New(text),
 	}
+	act.Words = room.Shorten(act.Words, maxWords)
 	if remote != "" && unreachable(resp.StatusCode, code, text) {
 		act.Class, act.Server = invites.ClassFailed, remote
 	}

@@ -55,6 +55,7 @@ type ActError struct {
 	Status     int           // HTTP status; 0 without an answer
 	RetryAfter time.Duration // for ClassLater
 	Server     string        // for ClassFailed: the other server out of reach; empty: the homeserver's own trouble
+	Words      string        // the homeserver's explanation, one short line without invisible characters; may be empty
 	Err        error
 }
 
@@ -117,6 +118,14 @@ func IsClass(err error, classes ...Class) bool {
 func Errcode(err error) string {
 	if act := answered(err); act != nil {
 		return act.Code
+	}
+	return ""
+}
+
+// Words returns the explanation in the homeserver's answer; empty without one.
+func Words(err error) string {
+	if act := answered(err); act != nil {
+		return act.Words
 	}
 	return ""
 }

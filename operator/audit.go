@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -16,6 +17,7 @@ import (
 	"usher/config"
 	"usher/connect"
 	"usher/invites"
+	"usher/room"
 	"usher/words"
 )
 
@@ -25,18 +27,33 @@ type AuditOptions struct {
 	User   string // as actor, performer or target; empty: all
 	Since  string // "7d", "2026-01-31" or a time (RFC 3339); empty: all
 	Format string // "jsonl" or "csv"
+	Verify bool   // instead of the rows: whether their chain of hashes is whole
+	Head   string // with Verify: a hash from the log, which the chain must hold; empty: none
 }
 
-// ErrAuditOptions is wrapped by errors about malformed AuditOptions.
-var ErrAuditOptions = errors.New("wrong options")
+var (
+	// ErrAuditOptions is wrapped by errors about malformed AuditOptions.
+	ErrAuditOptions = errors.New("wrong options")
+	// ErrAuditBroken is wrapped by errors about an audit that was changed past Usher.
+	ErrAuditBroken = errors.New("the audit is not as Usher wrote it")
+)
 
 // auditFields are the names of the fields in a row, in the order of the CSV columns.
 var auditFields = []string{"at", "kind", "action", "room_id", "actor", "performer", "target", "verdict", "code", "policy", "command"}
 
 // Audit writes the selected audit rows, the oldest first: JSON objects in one line each, or CSV with a header. It reads the
-// database beside a running Usher and changes nothing. Errors wrap ErrAuditOptions or connect.ErrDatabase.
+// database beside a running Usher and changes nothing. Errors wrap ErrAuditOptions, ErrAuditBroken or connect.ErrDatabase.
 func Audit(ctx context.Context, cfg *config.Config, o AuditOptions, out io.Writer) (err error) {
+	if o.Verify || o.Head != "" {
+		return verify(ctx, cfg, o, out)
+	}
 	q := invites.AuditQuery{Room: id.RoomID(o.Room), User: id.UserID(o.User)}
+	if o.Room != "" && (o.Room[0] != '!' || len(o.Room) < 2) {
+		return fmt.Errorf("%w: --room takes the id of a room, such as !abc:example.org; clients show it among the room's advanced settings", ErrAuditOptions)
+	}
+	if local, server, err := q.User.Parse(); o.User != "" && (err != nil || local == "" || server == "") {
+		return fmt.Errorf("%w: --user takes a whole Matrix ID, such as @alice:example.org", ErrAuditOptions)
+	}
 	if o.Since != "" {
 		since, ok := commands.Since(o.Since, time.Now())
 		if !ok {
@@ -61,6 +78,35 @@ func Audit(ctx context.Context, cfg *config.Config, o AuditOptions, out io.Write
 		})
 	})
 	return errors.Join(err, end(), buffered.Flush())
+}
+
+// verify writes a line about the chain of the audit.
+func verify(ctx context.Context, cfg *config.Config, o AuditOptions, out io.Writer) (err error) {
+	if !o.Verify || o.Room != "" || o.User != "" || o.Since != "" {
+		return fmt.Errorf("%w: --verify is about all rows, and takes --head only", ErrAuditOptions)
+	}
+	reader, err := connect.Reader(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	found, err := reader.VerifyAudit(ctx, o.Head)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
+	case found.Broken != 0:
+		return fmt.Errorf("%w: row %d was changed, or rows before it are missing or were added", ErrAuditBroken, found.Broken)
+	case found.Cut:
+		return fmt.Errorf("%w: the last rows are missing or were changed", ErrAuditBroken)
+	case o.Head != "" && !found.Found:
+		return fmt.Errorf("%w: no row has the hash %s", ErrAuditBroken, o.Head)
+	}
+	line := room.Say("audit.whole", "rows", found.Rows, "from", moment(found.First), "to", moment(found.Last), "head", found.Head)
+	if found.Rows == 0 {
+		line = room.Say("audit.empty")
+	}
+	_, err = fmt.Fprintln(out, words.For("").Text(line))
+	return err
 }
 
 // Quarantine writes the kept events that could not be decoded, the newest first, as JSON objects in one line each: the time
@@ -95,7 +141,7 @@ func auditWriter(format string, out io.Writer) (row func([]string) error, end fu
 		w := csv.NewWriter(out)
 		visible := func(values []string) error {
 			for i, value := range values {
-				values[i] = words.Visible(value)
+				values[i] = cell(words.Visible(value))
 			}
 			return w.Write(values)
 		}
@@ -104,6 +150,14 @@ func auditWriter(format string, out io.Writer) (row func([]string) error, end fu
 		return func(values []string) error { return writeObject(out, values) }, func() error { return nil }, nil
 	}
 	return nil, nil, fmt.Errorf("%w: --format is jsonl or csv", ErrAuditOptions)
+}
+
+// cell returns a text as a cell which no spreadsheet takes for a formula. All ids of users begin with "@", and people choose them.
+func cell(text string) string {
+	if strings.IndexAny(text, "=+-@\t\r") == 0 {
+		return "'" + text
+	}
+	return text
 }
 
 // writeObject writes a row as a JSON object in one line. The fields keep their order; empty fields are left out.

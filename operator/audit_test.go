@@ -59,8 +59,8 @@ func TestAudit(t *testing.T) {
 		{AuditOptions{Room: "!r:x", Since: "2026-01-02T03:30:00Z", Format: "jsonl"},
 			`{"at":"2026-01-02T04:04:05.000Z","kind":"effect","action":"invite","room_id":"!r:x","actor":"@a:x","performer":"@a:x","target":"@b:\"x","verdict":"deny","command":"$3"}` + "\n"},
 		{AuditOptions{Room: "!r:x", Format: "csv"}, "at,kind,action,room_id,actor,performer,target,verdict,code,policy,command\n" +
-			"2026-01-02T03:04:05.000Z,decision,invite,!r:x,@a:x,@a:x,\"@b:\"\"x\",deny,invite.power,,$1\n" +
-			"2026-01-02T04:04:05.000Z,effect,invite,!r:x,@a:x,@a:x,\"@b:\"\"x\",deny,,,$3\n"},
+			"2026-01-02T03:04:05.000Z,decision,invite,!r:x,'@a:x,'@a:x,\"'@b:\"\"x\",deny,invite.power,,$1\n" +
+			"2026-01-02T04:04:05.000Z,effect,invite,!r:x,'@a:x,'@a:x,\"'@b:\"\"x\",deny,,,$3\n"},
 		{AuditOptions{User: "@nobody:x", Format: "jsonl"}, ""},
 	} {
 		var out bytes.Buffer
@@ -72,10 +72,39 @@ func TestAudit(t *testing.T) {
 	if err := Audit(t.Context(), cfg, AuditOptions{Format: "jsonl"}, &all); err != nil || strings.Count(all.String(), "\n") != 3 {
 		t.Error(err, all.String())
 	}
-	for _, o := range []AuditOptions{{Format: "xml"}, {Format: "csv", Since: "never"}} {
+	all.Reset()
+	if err := Audit(t.Context(), cfg, AuditOptions{Verify: true}, &all); err != nil || !strings.HasPrefix(all.String(), "The audit is whole: 3 rows from 2026-01-02T03:04:05.000Z to 2026-01-02T04:04:05.000Z, head ") {
+		t.Error(err, all.String())
+	}
+	head := strings.Fields(all.String())
+	if err := Audit(t.Context(), cfg, AuditOptions{Verify: true, Head: head[len(head)-1]}, &all); err != nil {
+		t.Error(err)
+	}
+	if err := Audit(t.Context(), cfg, AuditOptions{Verify: true, Head: "00"}, &all); !errors.Is(err, ErrAuditBroken) {
+		t.Error(err)
+	}
+	if _, err := s.SQL().ExecContext(t.Context(), `UPDATE audit SET verdict = 'allow' WHERE id = 2`); err != nil {
+		t.Fatal(err)
+	}
+	if err := Audit(t.Context(), cfg, AuditOptions{Verify: true}, &all); !errors.Is(err, ErrAuditBroken) || !strings.Contains(err.Error(), "row 2 ") {
+		t.Error(err)
+	}
+	for _, o := range []AuditOptions{{Format: "jsonl", Head: "00"}, {Verify: true, Room: "!r:x"}, {Format: "xml"}, {Format: "csv", Since: "never"}, {Format: "csv", Room: "#club:x"}, {Format: "csv", User: "bob"}} {
 		if err := Audit(t.Context(), cfg, o, &bytes.Buffer{}); !errors.Is(err, ErrAuditOptions) {
 			t.Errorf("%+v: %v", o, err)
 		}
+	}
+}
+
+// TestCells: no cell of a CSV file is a formula.
+func TestCells(t *testing.T) {
+	for _, text := range []string{"=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"} {
+		if got := cell(text); got != "'"+text {
+			t.Errorf("%q", got)
+		}
+	}
+	if got := cell("!r:x"); got != "!r:x" {
+		t.Errorf("%q", got)
 	}
 }
 

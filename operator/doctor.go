@@ -44,10 +44,16 @@ type doctor struct {
 	ill    bool
 }
 
+// DoctorOptions say what Doctor compares, and how it prints.
+type DoctorOptions struct {
+	Registration string // path of the registration
+	JSON         bool   // an object a step, in one line each
+}
+
 // Doctor checks a set-up step by step and prints each step on out, with a remedy where it failed. It returns ErrUnwell if a
 // step failed. Doctor changes nothing at the homeserver. It creates or upgrades the database as a start does. It may run
 // beside a running Usher.
-func Doctor(ctx context.Context, cfg *config.Config, out io.Writer) error {
+func Doctor(ctx context.Context, cfg *config.Config, o DoctorOptions, out io.Writer) error {
 	client, err := connect.Homeserver(cfg, "doctor", nil, zerolog.Nop())
 	if err != nil {
 		return err

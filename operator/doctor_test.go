@@ -85,7 +85,7 @@ func TestDoctor(t *testing.T) {
 				tt.setting(cfg)
 			}
 			var out bytes.Buffer
-			if err := Doctor(t.Context(), cfg, &out); errors.Is(err, ErrUnwell) != tt.unwell || err != nil && !tt.unwell {
+			if err := Doctor(t.Context(), cfg, DoctorOptions{}, &out); errors.Is(err, ErrUnwell) != tt.unwell || err != nil && !tt.unwell {
 				t.Errorf("%v\n%s", err, out.String())
 			}
 			for _, text := range tt.says {
@@ -113,7 +113,7 @@ func TestDoctorAsksTheRunningUsher(t *testing.T) {
 		cfg.Appservice.Listen = usher.Listener.Addr().String()
 		cfg.Database.URI = config.Secret(filepath.Join(t.TempDir(), "usher.db"))
 		var out bytes.Buffer
-		if err := Doctor(t.Context(), cfg, &out); !errors.Is(err, ErrUnwell) {
+		if err := Doctor(t.Context(), cfg, DoctorOptions{}, &out); !errors.Is(err, ErrUnwell) {
 			t.Error(err)
 		}
 		if !strings.Contains(out.String(), want) || want == "" && strings.Contains(out.String(), " usher ") {

@@ -20,23 +20,9 @@ const (
 		ORDER BY at DESC, id DESC LIMIT $4`
 )
 
-var insertAudit = newMulti(`INSERT INTO audit (cmd, part, `+auditColumns+`) VALUES `, ` ON CONFLICT DO NOTHING`,
-	make([]string, 13)...)
-
-// appendAudit adds rows. The decision of a request on one action, room and target is added once; decisions without a
+// appendAudit adds rows at the end of the commit. The decision of a request on one action, room and target is added once; decisions without a
 // request each stand for themselves.
-func appendAudit(t *tx, audit []invites.Audit) error {
-	rows := make([][]any, len(audit))
-	for i, a := range audit {
-		var part any
-		if a.Kind == invites.AuditDecision && a.Request != "" {
-			part = digest(string(a.Action), string(a.Room), string(a.Target))
-		}
-		rows[i] = append([]any{digest(a.Request), part}, auditFields(&audit[i])[1:]...)
-	}
-	_, err := insertAudit.exec(t, rows)
-	return err
-}
+func appendAudit(t *tx, audit []invites.Audit) { t.audit = append(t.audit, audit...) }
 
 // Audit returns the decisions and effects of one request, in the order they were written.
 func (s AuditLog) Audit(ctx context.Context, request string) ([]invites.Audit, error) {

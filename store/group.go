@@ -114,6 +114,9 @@ func (g *group) try(ctx context.Context, conn *sql.Conn, batch []*write, run fun
 	if err := run(t, batch); err != nil {
 		return false, err
 	}
+	if err := t.finish(); err != nil {
+		return true, err
+	}
 	return true, sqlTx.Commit()
 }
 
@@ -158,7 +161,9 @@ func apart(t *tx, batch []*write) error {
 		if _, err := t.exec(savepoint); err != nil {
 			return err
 		}
+		audit := len(t.audit)
 		if w.err = w.fn(t); w.err != nil {
+			t.audit = t.audit[:audit]
 			if _, err := t.exec(rollbackTo); err != nil {
 				return w.err // the transaction is gone, as after a full disk
 			}

@@ -36,7 +36,10 @@ func (s *db) openPostgres(ctx context.Context, cfg Config) error {
 	s.onClose(s.raw.Close)
 	s.reads = handle{db: s.raw}
 	s.write = &postgres{s.raw}
-	return s.upgrade(ctx, schema().Finish())
+	if err := s.upgrade(ctx, schema().Finish()); err != nil {
+		return err
+	}
+	return s.chainAll(ctx)
 }
 
 // application is the name of Usher's connections at the database server.
@@ -75,7 +78,10 @@ const tries = 5
 func (p *postgres) commit(ctx context.Context, k kind, fn func(*tx) error) (err error) {
 	for range tries {
 		if k&single != 0 {
-			err = fn(&tx{ctx: ctx, on: p.db, maxRows: maxMulti})
+			t := &tx{ctx: ctx, on: p.db, maxRows: maxMulti}
+			if err = fn(t); err == nil && len(t.audit) > 0 {
+				err = errors.New("store: audit in a commit of one statement")
+			}
 		} else {
 			err = p.transaction(ctx, fn)
 		}
@@ -93,7 +99,11 @@ func (p *postgres) transaction(ctx context.Context, fn func(*tx) error) error {
 		return err
 	}
 	defer sqlTx.Rollback() // does nothing after the commit
-	if err := fn(&tx{ctx: ctx, on: sqlTx, maxRows: maxMulti}); err != nil {
+	t := &tx{ctx: ctx, on: sqlTx, maxRows: maxMulti}
+	if err := fn(t); err != nil {
+		return err
+	}
+	if err := t.finish(); err != nil {
 		return err
 	}
 	return sqlTx.Commit()

@@ -52,7 +52,10 @@ func (s *db) openSQLite(ctx context.Context, cfg Config) error {
 		}
 		s.reads.db.SetConnMaxIdleTime(time.Minute) // opening a connection costs as much as many reads
 	}
-	return s.reads.prepare(ctx, reads()...)
+	if err := s.reads.prepare(ctx, reads()...); err != nil {
+		return err
+	}
+	return s.chainAll(ctx)
 }
 
 // openHandle opens a pool of connections.
@@ -203,7 +206,7 @@ func reads() []string {
 // writes are the statements kept compiled by the writing connections.
 func writes() []string {
 	list := []string{savepoint, rollbackTo, release, updateRedacted, updateAnswer, updateHandled, updateClaimed,
-		selectPendingOf, selectAsked, selectWithdrawn, selectEnding, insertEntry, insertExpiry, endEntry}
+		selectPendingOf, selectAsked, selectWithdrawn, selectEnding, insertEntry, insertExpiry, endEntry, lockChain, moveChain, selectDecided, selectUnchained}
 	for _, m := range []multi{insertInbox, insertInvitation, insertAudit, updateSettled} {
 		for k := 0; 1<<k <= sqliteRows; k++ {
 			list = append(list, m.texts[k])

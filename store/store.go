@@ -1,6 +1,6 @@
 // Package store is the database, on SQLite or PostgreSQL: the inbox of events, membership changes and their audit, the ledger of
 // invitations seen, cards, quotas, guarded rooms, and undecodable events. One SQL serves both databases, and one suite
-// (storetest) tests both.
+// (suite_test.go) tests both.
 //
 // Open returns a Store, which embeds one type a subject: Inbox, Changes, Cards and so on. They share one db. Each method is one
 // commit, and durable when it returns.
@@ -12,7 +12,7 @@
 //   - s.write.commit, for several. Its function may run again, so it starts anew each time.
 //
 // Statements take and return plain Go values; values.go says which, and how they are kept. List a frequent statement in reads or
-// writes (sqlite.go), which keep it compiled. Then promise it in storetest.
+// writes (sqlite.go), which keep it compiled. Then promise it in suite_test.go.
 //
 // To change a table: add a file to upgrades. CONTRIBUTING.md, "Change the database", says which changes an older version survives.
 //

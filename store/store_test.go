@@ -18,7 +18,6 @@ import (
 	"usher/room"
 	"usher/store"
 	"usher/store/pgtest"
-	"usher/store/storetest"
 )
 
 // server is the PostgreSQL server of this test binary, started by its first user.
@@ -60,15 +59,15 @@ func postgresStore(t testing.TB) *store.Store {
 }
 
 func TestSQLite(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Store { return sqliteStore(t) })
+	runSuite(t, func(t *testing.T) Store { return sqliteStore(t) })
 }
 
 func TestMemory(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Store { return open(t, "sqlite", ":memory:") })
+	runSuite(t, func(t *testing.T) Store { return open(t, "sqlite", ":memory:") })
 }
 
 func TestPostgres(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Store { return postgresStore(t) })
+	runSuite(t, func(t *testing.T) Store { return postgresStore(t) })
 }
 
 func TestOpenErrors(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"math/bits"
 	"strconv"
 	"strings"
+
+	"usher/invites"
 )
 
 // kind is the kind of a commit.
@@ -16,7 +18,7 @@ const (
 	single      // one statement: PostgreSQL needs no BEGIN and COMMIT for it
 )
 
-// committer runs fn and commits. fn may run again after a temporary failure, so it starts anew each time. After nil the writes of fn
+// committer runs fn, finishes the audit and commits. fn may run again after a temporary failure, so it starts anew each time. After nil the writes of fn
 // are durable. After an error none of them is, but a commit with a lost answer may have happened.
 type committer interface {
 	commit(ctx context.Context, k kind, fn func(*tx) error) error
@@ -61,7 +63,8 @@ type tx struct {
 	ctx     context.Context
 	on      executor
 	stmts   map[string]*sql.Stmt
-	maxRows int // rows of one statement of a multi, a power of two
+	maxRows int             // rows of one statement of a multi, a power of two
+	audit   []invites.Audit // rows for finish
 }
 
 // stmt returns the prepared statement for query, or nil.

@@ -226,11 +226,15 @@ func fromMilliseconds(ms int64) time.Time {
 // digest returns a number standing for strings in an index: PostgreSQL refuses index rows of more than 2,704 bytes, and a
 // typed target may be longer.
 func digest(parts ...string) int64 {
-	var b []byte
+	sum := sha256.Sum256(prefixed(parts...))
+	return int64(binary.BigEndian.Uint64(sum[:]))
+}
+
+// prefixed joins strings, each behind its length.
+func prefixed(parts ...string) (b []byte) {
 	for _, p := range parts {
 		b = append(strconv.AppendInt(b, int64(len(p)), 10), ':')
 		b = append(b, p...)
 	}
-	sum := sha256.Sum256(b)
-	return int64(binary.BigEndian.Uint64(sum[:]))
+	return b
 }

@@ -200,7 +200,7 @@ const remoteTries = 6
 // the reason, and to count a change as done if the room shows it already.
 func (d *Delivery) refusal(ctx context.Context, row invites.Change, q policy.Question, refused error) invites.Outcome {
 	code := invites.Errcode(refused)
-	end := invites.Outcome{Status: invites.StatusRefused, Code: code, Detail: room.Say("detail.refused").Holding(judge.Meaning(code))}
+	end := invites.Outcome{Status: invites.StatusRefused, Code: code, Detail: room.Say("detail.refused").Holding(judge.Meaning(refused)...)}
 	snap, err := d.Homeserver.Snapshot(ctx, row.Room, q.Actor, policy.Needs(q), true)
 	if err != nil {
 		return end
@@ -233,6 +233,9 @@ func (d *Delivery) failure(row invites.Change, err error) invites.Outcome {
 		end.Code, end.Detail = invites.CodeServer, room.Say("detail.unreachable", "server", server)
 	case invites.Refused(err) || invites.Errcode(err) != "":
 		end.Code = invites.Errcode(err)
+		if words := invites.Words(err); words != "" {
+			end.Detail = room.Say("detail.trouble", "words", words)
+		}
 	}
 	switch late := now.Sub(row.CreatedAt) >= d.Limits.GiveUpAfter; {
 	case late && server != "":
@@ -240,7 +243,7 @@ func (d *Delivery) failure(row invites.Change, err error) invites.Outcome {
 			Detail: room.Say("detail.unreachable.gave_up", "server", server, "within", d.Limits.GiveUpAfter)}
 	case late:
 		return invites.Outcome{Status: invites.StatusRefused, Code: invites.CodeGaveUp,
-			Detail: room.Say("detail.gave_up", "within", d.Limits.GiveUpAfter)}
+			Detail: room.Say("detail.gave_up", "within", d.Limits.GiveUpAfter, "words", invites.Words(err))}
 	}
 	return end
 }

@@ -36,7 +36,7 @@ func (g *Guard) setBack(ctx context.Context, r id.RoomID, p *policy.InForce, d p
 		return fmt.Errorf("setting %s back: %w", d.Key.Type, err)
 	}
 	code := invites.Errcode(err)
-	report.Acts, report.Part, report.Code, report.Because = false, "refused", code, judge.Meaning(code)
+	report.Acts, report.Part, report.Code, report.Because = false, "refused", code, room.Sentences(judge.Meaning(err)...)
 	if err := g.tellOnce(ctx, r, p, report); err != nil {
 		return err
 	}

@@ -1,22 +1,33 @@
 package judge
 
-import "usher/room"
+import (
+	"strings"
 
-// Meaning explains the errcode of a homeserver's answer to an invitation or a join.
-func Meaning(code string) room.Phrase {
-	switch code {
-	case "M_INVITE_BLOCKED", "ORG.MATRIX.MSC4155.INVITE_BLOCKED":
-		return room.Say("meaning.blocked", "code", code)
+	"usher/invites"
+	"usher/room"
+)
+
+// Meaning explains a homeserver's refusal of an invitation, a join or an event: by its errcode where that says enough, and by the
+// homeserver's own words. It does not name the errcode.
+func Meaning(err error) (parts []room.Phrase) {
+	code := invites.Errcode(err)
+	switch code[strings.LastIndexByte(code, '.')+1:] { // codes that are not stable yet have a prefix
+	case "M_INVITE_BLOCKED", "INVITE_BLOCKED":
+		parts = append(parts, room.Say("meaning.blocked"))
 	case "M_USER_LIMIT_EXCEEDED":
-		return room.Say("meaning.limit", "code", code)
+		parts = append(parts, room.Say("meaning.limit"))
 	case "M_USER_SUSPENDED", "M_USER_LOCKED":
-		return room.Say("meaning.suspended", "code", code)
+		parts = append(parts, room.Say("meaning.suspended"))
 	case "M_UNSUPPORTED_ROOM_VERSION", "M_INCOMPATIBLE_ROOM_VERSION":
-		return room.Say("meaning.version", "code", code)
+		parts = append(parts, room.Say("meaning.version"))
 	case "M_NOT_FOUND":
-		return room.Say("meaning.not_found", "code", code)
-	case "":
-		return room.Say("meaning.none")
+		parts = append(parts, room.Say("meaning.not_found"))
 	}
-	return room.Say(room.KeyText, "text", code)
+	if words := invites.Words(err); words != "" {
+		parts = append(parts, room.Say("meaning.words", "words", words))
+	}
+	if len(parts) == 0 {
+		parts = append(parts, room.Say("meaning.none"))
+	}
+	return parts
 }

@@ -98,7 +98,7 @@ func (s *Editor) Write(ctx context.Context, e Edit) (by id.UserID, err error) {
 	}
 	event, err := s.Homeserver.SendState(ctx, r, by, policy.Key(), content)
 	if invites.Refused(err) {
-		return "", Refusal{CodeEditServer, room.Say("edit.server").Holding(judge.Meaning(invites.Errcode(err)))}
+		return "", Refusal{CodeEditServer, room.Say("edit.server", "errcode", invites.Errcode(err)).Holding(judge.Meaning(err)...)}
 	}
 	if err != nil {
 		return "", fmt.Errorf("writing the policy: %w", err)

@@ -1,8 +1,7 @@
-// Package storetest has every promise of the store as a test, to run on each database.
-//
-// A promise is a function testX(t, s) in the file of its subject and a line in Run. It uses the methods of Store only, and knows no
-// SQL.
-package storetest
+package store_test
+
+// The suite has every promise of the store as a test, to run on each database. A promise is a function testX(t, s) in the file of
+// its subject and a line in runSuite. It uses the methods of Store only, and knows no SQL.
 
 import (
 	"encoding/json"
@@ -20,8 +19,8 @@ import (
 // Store is the store under test.
 type Store = *store.Store
 
-// Run tests the stores returned by open. Each is empty, and closed at the end of its test.
-func Run(t *testing.T, open func(t *testing.T) Store) {
+// runSuite tests the stores returned by open. Each is empty, and closed at the end of its test.
+func runSuite(t *testing.T, open func(t *testing.T) Store) {
 	tests := []struct {
 		name string
 		run  func(*testing.T, Store)

@@ -1,4 +1,4 @@
-package storetest
+package store_test
 
 import (
 	"encoding/json"
@@ -291,7 +291,7 @@ func testCleanRecords(t *testing.T, s Store) {
 	}
 	late := epoch.Add(time.Hour)
 	rows := []invites.Change{
-		row("$old", invites.StatusRefused, epoch), row("$new", invites.StatusRefused, late), row("$done", invites.StatusDone, epoch),
+		row("$old", invites.StatusRefused, epoch), row("$done", invites.StatusDone, epoch), row("$new", invites.StatusRefused, late),
 	}
 	for i := range rows {
 		a := invites.AuditOf(rows[i], invites.AuditDecision, "deny", "code", "", rows[i].CreatedAt)
