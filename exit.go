@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 
-	"usher/bot"
 	"usher/connect"
+	"usher/operator"
 	"usher/words"
 )
 
@@ -32,15 +32,20 @@ func (p program) fail(err error, code int) int {
 		code   int
 		remedy string
 	}{
-		{bot.ErrTokenRefused, exitToken, "Give the homeserver the registration that usher -g writes from this config, and restart the homeserver."},
-		{bot.ErrHomeserverUnreachable, exitHomeserver, "See that the homeserver runs and that homeserver.address is right as seen from here."},
+		{operator.ErrTokenRefused, exitToken, "Give the homeserver the registration that usher -g writes from this config, and restart the homeserver."},
+		{operator.ErrHomeserverUnreachable, exitHomeserver, "See that the homeserver runs and that homeserver.address is right as seen from here."},
 		{connect.ErrDatabase, exitDatabase, "See that database.type and database.uri are right (a path counts from the current folder), and that no other Usher uses the same file."},
 		{connect.ErrListen, exitListen, "See which program has appservice.listen, or choose another there and write the registration anew."},
 	} {
-		if errors.Is(err, known.err) {
-			fmt.Fprintln(p.err, known.remedy, "usher doctor finds out more.")
-			return known.code
+		if !errors.Is(err, known.err) {
+			continue
 		}
+		var unwell *operator.Unwell
+		if errors.As(err, &unwell) {
+			known.remedy = words.Visible(unwell.Remedy())
+		}
+		fmt.Fprintln(p.err, known.remedy, "usher doctor finds out more.")
+		return known.code
 	}
 	return code
 }

@@ -22,7 +22,6 @@ import (
 
 	_ "embed"
 
-	"usher/bot"
 	"usher/config"
 	"usher/connect"
 	"usher/operator"
@@ -87,7 +86,7 @@ func TestExampleIsComplete(t *testing.T) {
 	want.Homeserver = config.Homeserver{Address: "http://localhost:8008", Domain: "example.org"}
 	want.Permissions = config.Permissions{"*": config.LevelNone, "example.org": config.LevelUser}
 	want.Appservice.ASToken, want.Appservice.HSToken = got.Appservice.ASToken, got.Appservice.HSToken
-	want.Encryption.PickleKey = got.Encryption.PickleKey
+	want.Encryption.PickleKey, want.Antispam.Token = got.Encryption.PickleKey, got.Antispam.Token
 	want.Puppet.ASToken, want.Puppet.HSToken, want.Puppet.AutoJoin = got.Puppet.ASToken, got.Puppet.HSToken, []string{}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the example says %+v, the default is %+v", got, want)
@@ -249,8 +248,8 @@ func TestExitCodes(t *testing.T) {
 		{"no config", program{}, []string{"-c", "none.yaml"}, exitConfig, "usher -e -c none.yaml"},
 		{"wrong config", program{environ: []string{"USHER_DATABASE__TYPE=x"}}, nil, exitConfig, "$USHER_DATABASE__TYPE"},
 		{"doctor with a wrong config", program{environ: []string{"USHER_DATABASE__TYPE=x"}}, []string{"doctor"}, exitConfig, "$USHER_DATABASE__TYPE"},
-		{"token", returns(fmt.Errorf("while: %w", bot.ErrTokenRefused)), nil, exitToken, "usher -g"},
-		{"homeserver", returns(bot.ErrHomeserverUnreachable), nil, exitHomeserver, "homeserver.address"},
+		{"token", returns(fmt.Errorf("while: %w", operator.ErrTokenRefused)), nil, exitToken, "usher -g"},
+		{"homeserver", returns(operator.ErrHomeserverUnreachable), nil, exitHomeserver, "homeserver.address"},
 		{"database", returns(connect.ErrDatabase), nil, exitDatabase, "database.uri"},
 		{"port", returns(connect.ErrListen), nil, exitListen, "appservice.listen"},
 		{"other", returns(errors.New("odd")), nil, exitOther, "usher: odd"},

@@ -185,21 +185,30 @@ func (n *Intake) user(w http.ResponseWriter, r *http.Request) {
 	refuse(w, http.StatusNotFound, "M_NOT_FOUND")
 }
 
-func (n *Intake) ready(w http.ResponseWriter, _ *http.Request) {
+// ready also tells who shows the hs_token when the last transaction came. Strangers do not learn it.
+func (n *Intake) ready(w http.ResponseWriter, r *http.Request) {
 	reasons := n.o.Health.Reasons()
 	if n.draining.Load() {
 		reasons = append(reasons, "shutting down")
 	}
-	answerReady(w, reasons)
+	var heard time.Time
+	if _, right := check(r, n.o.Tokens.HS, false); right {
+		heard = n.o.Hearing.Last()
+	}
+	answerReady(w, reasons, heard)
 }
 
-// answerReady answers 200, or 503 with the reasons why this process can't work.
-func answerReady(w http.ResponseWriter, reasons []string) {
+// answerReady answers 200, or 503 with the reasons why this process can't work. heard is left out when zero.
+func answerReady(w http.ResponseWriter, reasons []string, heard time.Time) {
 	status := http.StatusOK
 	if len(reasons) > 0 {
 		status = http.StatusServiceUnavailable
 	}
-	body, err := json.Marshal(map[string]any{"ready": len(reasons) == 0, "reasons": append([]string{}, reasons...)})
+	answer := map[string]any{"ready": len(reasons) == 0, "reasons": append([]string{}, reasons...)}
+	if !heard.IsZero() {
+		answer["last_transaction"] = heard.UnixMilli()
+	}
+	body, err := json.Marshal(answer)
 	if err != nil {
 		status = http.StatusInternalServerError
 	}

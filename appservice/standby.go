@@ -88,7 +88,7 @@ func (s *Standby) ready(w http.ResponseWriter, _ *http.Request) {
 	if s.o.Ready != nil {
 		reasons = s.o.Ready()
 	}
-	answerReady(w, reasons)
+	answerReady(w, reasons, time.Time{})
 }
 
 // forward sends a request of the homeserver to the active process.

@@ -2,7 +2,6 @@
 package bot
 
 import (
-	"errors"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -18,12 +17,6 @@ import (
 	"usher/web"
 )
 
-// Errors of Run with a remedy of their own, besides the errors of package connect. The operator's manual lists them with their exit codes.
-var (
-	ErrTokenRefused          = errors.New("the homeserver refuses the as_token")
-	ErrHomeserverUnreachable = errors.New("the homeserver can't be reached")
-)
-
 // bot is Usher at work, for one time for which its process is the active one.
 type bot struct {
 	log     zerolog.Logger
@@ -33,14 +26,14 @@ type bot struct {
 	client  *homeserver.Client
 	state   *homeserver.State
 	device  *encryption.Device // nil: encryption is off
-	pending *appservice.Pending
-	cards   *appservice.Cards
+	index   appservice.Index
 	domain  *domain
 	runner  *commands.Runner
 	jobs    *jobs.Queue
 	swept   int // due rows that the last sweeps have listed
 	chat    *chat.Chat
 	served
+	rooms   *joinedRooms
 	closers []func()
 }
 

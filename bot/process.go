@@ -12,13 +12,11 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"maunium.net/go/mautrix/id"
 
 	"usher/appservice"
 	"usher/config"
 	"usher/connect"
 	"usher/homeserver"
-	"usher/invites"
 	"usher/loop"
 	"usher/metrics"
 	"usher/operator"
@@ -45,7 +43,7 @@ type process struct {
 }
 
 // Run runs Usher until ctx ends, then finishes the work under way within the configured time. Its errors wrap
-// ErrTokenRefused, ErrHomeserverUnreachable, connect.ErrDatabase or connect.ErrListen where one of these is the cause. An end of ctx is
+// operator.ErrTokenRefused, operator.ErrHomeserverUnreachable, connect.ErrDatabase or connect.ErrListen where one of these is the cause. An end of ctx is
 // no error, also during the start.
 func Run(ctx context.Context, cfg *config.Config, version string) error {
 	log, err := logger(cfg)
@@ -85,7 +83,7 @@ func run(ctx context.Context, cfg *config.Config, version string, log zerolog.Lo
 		Tokens: tokens(cfg), Active: p.store.ActiveAddress, MaxBody: int64(cfg.Appservice.MaxBodySize),
 		ReadTimeout: cfg.Appservice.RequestTimeout, Ready: p.health.Reasons, Log: log,
 	})
-	p.relay = web.NewRelay(p.standby, cfg.Appservice.HSToken.Reveal(), log)
+	p.relay = web.NewRelay(p.standby, cfg.Appservice.HSToken.Reveal(), p.antispam(nil), log)
 	if err := p.meet(ctx); err != nil {
 		return err
 	}
@@ -101,38 +99,20 @@ func tokens(cfg *config.Config) appservice.Tokens {
 	return tokens
 }
 
-// meet makes the bot known to the homeserver, and finds out early whether the homeserver takes the token.
+// meet makes the bot known to the homeserver, and finds out early what keeps Usher from working.
 func (p *process) meet(ctx context.Context) error {
-	if _, err := p.client.Versions(ctx); err != nil {
-		return fmt.Errorf("%w: %w", ErrHomeserverUnreachable, err)
-	}
-	if err := p.client.Register(ctx); err != nil {
-		return unwelcome("registering the bot", err)
-	}
-	me, err := p.client.Whoami(ctx)
-	if err != nil {
-		return unwelcome("asking who I am", err)
-	}
-	if bot := id.UserID(p.cfg.BotUser()); me != bot {
-		return fmt.Errorf("%w: it takes me for %s, but the config says %s", ErrTokenRefused, me, bot)
+	if err := operator.Meet(ctx, p.cfg, p.client, p.log); err != nil {
+		return err
 	}
 	if err := p.client.SetProfile(ctx, p.cfg.Appservice.Bot.Displayname, p.cfg.Appservice.Bot.Avatar); err != nil {
 		p.log.Warn().Err(err).Msg("Profile not set")
 	}
 	rooms, err := p.client.JoinedRooms(ctx)
 	if err != nil {
-		return unwelcome("listing joined rooms", err)
+		return fmt.Errorf("%w: listing joined rooms: %w", operator.ErrHomeserverUnreachable, err)
 	}
-	p.log.Info().Stringer("user", me).Int("rooms", len(rooms)).Bool("puppet", p.cfg.Puppet.Enabled).Msg("Homeserver met")
+	p.log.Info().Str("user", p.cfg.BotUser()).Int("rooms", len(rooms)).Bool("puppet", p.cfg.Puppet.Enabled).Msg("Homeserver met")
 	return nil
-}
-
-// unwelcome tells a refused token from an unreachable homeserver.
-func unwelcome(doing string, err error) error {
-	if invites.Stopped(err) || invites.Refused(err) {
-		return fmt.Errorf("%w while %s: %w", ErrTokenRefused, doing, err)
-	}
-	return fmt.Errorf("%w: %s: %w", ErrHomeserverUnreachable, doing, err)
 }
 
 // serve listens, and acts or stands by, until ctx ends or the listener fails.
@@ -178,14 +158,13 @@ func (p *process) serve(ctx context.Context) error {
 func (p *process) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b := p.acting.Load()
 	switch {
-	case web.Relayed(r, p.cfg.Appservice.HSToken.Reveal()) && b != nil:
-		b.site.ServeHTTP(w, r)
-		return
+	case p.onSite(r):
+		p.serveSite(w, r)
 	case b != nil:
 		b.intake.ServeHTTP(w, r)
-		return
+	default:
+		p.standby.ServeHTTP(w, r)
 	}
-	p.standby.ServeHTTP(w, r)
 }
 
 // recheckEvery is the pause between two checks of a refused token.

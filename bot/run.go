@@ -37,7 +37,7 @@ const (
 func (p *process) build(ctx context.Context) (*bot, error) {
 	b := &bot{
 		log: p.log, self: identity(p.cfg), store: loggedStore{p.store, p.metrics, p.log}, metrics: p.metrics,
-		client: p.client, pending: appservice.NewPending(), cards: appservice.NewCards(),
+		client: p.client, index: appservice.Index{Pending: appservice.NewPending(), Cards: appservice.NewCards()},
 	}
 	b.state = homeserver.NewState(b.client, homeserver.StateOptions{Creates: b.store, Log: b.log})
 	if err := b.openDevice(ctx, p.cfg, p.version); err != nil {
@@ -48,10 +48,11 @@ func (p *process) build(ctx context.Context) (*bot, error) {
 		Deliver: b.deliver, Turns: turns{b.store, b.self.Domain}, Sweep: b.sweep, SweepEvery: sweepEvery, Clean: func(ctx context.Context) error { return b.clean(ctx, p.cfg.Database) }, Workers: p.cfg.Delivery.Workers,
 		HardStop: reserve(p.cfg.ShutdownTimeout), Logger: slogger(b.log), Clock: clock{},
 	})
+	b.rooms = &joinedRooms{list: b.client.JoinedRooms, state: b.state.Snapshot}
 	b.compose(p.cfg, p.version)
 	b.runner.Age.Hearing = p.hearing
 	b.intake = b.newIntake(p)
-	b.site = b.newSite(p.cfg)
+	b.site = b.newSite(p)
 	return b, nil
 }
 
@@ -87,7 +88,7 @@ func (b *bot) compose(cfg *config.Config, version string) {
 			Cards: b.domain.cards, Knocks: b.domain.knocks, Guard: b.domain.guard, Expiries: b.domain.ledger.Expiries,
 			Requests: b.domain.requests, Delivery: b.domain.delivery,
 		},
-		Queue: b.jobs, Index: chat.Index{Cards: b.cards, Pending: b.pending},
+		Queue: b.jobs, Index: chat.Index{Cards: b.index.Cards, Pending: b.index.Pending},
 		Settings: chat.Settings{
 			WaitForKeys: cfg.Encryption.WaitForKeys, CommandsPerMinute: cfg.Commands.PerMinute, AnswersPerMinute: cfg.Commands.AnswersPerMinute,
 		},
@@ -241,7 +242,7 @@ func (b *bot) newIntake(p *process) *appservice.Intake {
 	cfg := p.cfg
 	return appservice.NewIntake(appservice.IntakeOptions{
 		Hearing: p.hearing, Health: wakingHealth{p.health, p.waker}, Tokens: tokens(cfg),
-		Inbox: b.store, Watcher: watchers{b}, Sink: b.chat, Index: appservice.Index{Pending: b.pending, Cards: b.cards}, Encrypted: b.device != nil,
+		Inbox: b.store, Watcher: watchers{b}, Sink: b.chat, Index: b.index, Encrypted: b.device != nil,
 		Bot:         b.self.Bot,
 		DisplayName: cfg.Appservice.Bot.Displayname, Prefix: cfg.Commands.Prefix, Known: b.runner.Known,
 		Limits:   appservice.Limits{Body: int64(cfg.Appservice.MaxBodySize), Read: cfg.Appservice.RequestTimeout},

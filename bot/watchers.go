@@ -14,6 +14,9 @@ type watchers struct{ *bot }
 func (b watchers) Changed(r id.RoomID, k room.Key) {
 	b.state.Changed(r, k)
 	b.chat.Rooms.Changed(r, k)
+	if k == room.MemberKey(b.self.Bot) {
+		b.rooms.Changed(r)
+	}
 	if events.Invalidated(k)&events.Keys != 0 && b.device != nil {
 		b.device.Invalidate(r)
 	}
@@ -23,6 +26,7 @@ func (b watchers) Changed(r id.RoomID, k room.Key) {
 func (b watchers) Invalidate(r id.RoomID) {
 	b.state.Invalidate(r)
 	b.chat.Rooms.Invalidate(r)
+	b.rooms.Changed(r)
 	if b.device != nil {
 		b.device.Invalidate(r)
 	}
@@ -32,6 +36,7 @@ func (b watchers) Invalidate(r id.RoomID) {
 func (b watchers) InvalidateAll() {
 	b.state.InvalidateAll()
 	b.chat.Rooms.Invalidate("")
+	b.rooms.Changed("")
 	if b.device != nil {
 		b.device.InvalidateAll()
 	}

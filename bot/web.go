@@ -8,22 +8,68 @@ import (
 
 	"usher/config"
 	"usher/connect"
+	"usher/invites/native"
 	"usher/web"
 )
 
 // newSite makes the web pages and endpoints of the active process.
-func (b *bot) newSite(*config.Config) *web.Site { return web.New(web.Options{Log: b.log}) }
+func (b *bot) newSite(p *process) *web.Site {
+	return web.New(web.Options{Log: b.log, Antispam: p.antispam(b.newNative())})
+}
+
+// antispam makes the endpoint for homeservers, nil if it is off. A process that does not act judges nothing.
+func (p *process) antispam(judge web.Judge) *web.Antispam {
+	a := &p.cfg.Antispam
+	if !a.Enabled {
+		return nil
+	}
+	endpoint := &web.Antispam{Token: a.Token.Reveal(), Timeout: a.Timeout, FailsOpen: a.FailsOpen, Judge: judge, Counters: p.metrics, Log: p.log}
+	if a.Next.URL != "" {
+		endpoint.Next = &web.Next{URL: a.Next.URL, Token: a.Next.Token.Reveal(), Client: &http.Client{
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}}
+	}
+	return endpoint
+}
+
+// newNative makes the use case of callbacks.
+func (b *bot) newNative() *native.Native {
+	return &native.Native{
+		Rooms: b.rooms, Invitations: b.domain.requests, Sending: b.domain.delivery, Store: b.store, Cards: b.chat.Cards,
+		Judge: b.domain.judge, Self: b.self,
+	}
+}
 
 // webHandler serves web.listen: the active process has a site, another one passes requests on.
 type webHandler struct{ *process }
 
 // ServeHTTP implements http.Handler.
 func (p webHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if b := p.acting.Load(); b != nil {
-		b.site.ServeHTTP(w, r)
+	if web.IsAntispam(r.URL.Path) && p.cfg.Antispam.At != config.AtWeb {
+		http.NotFound(w, r)
 		return
 	}
-	p.relay.ServeHTTP(w, r)
+	p.serveSite(w, r)
+}
+
+// serveSite answers from the site of the active process.
+func (p *process) serveSite(w http.ResponseWriter, r *http.Request) {
+	b := p.acting.Load()
+	switch {
+	case b != nil:
+		b.site.ServeHTTP(w, r)
+	case web.Relayed(r, p.cfg.Appservice.HSToken.Reveal()): // another process takes this one for the active one
+		http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
+	default:
+		p.relay.ServeHTTP(w, r)
+	}
+}
+
+// onSite reports whether a request at the listener of the appservice is for the site: one that another process passes on, or a callback, if
+// the config has them there.
+func (p *process) onSite(r *http.Request) bool {
+	a := &p.cfg.Antispam
+	return a.Enabled && a.At == config.AtAppservice && web.IsAntispam(r.URL.Path) || web.Relayed(r, p.cfg.Appservice.HSToken.Reveal())
 }
 
 // serveWeb listens at web.listen, if that is set, and calls failed where the listener ends by itself. The caller calls stop, which waits for

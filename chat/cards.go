@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -272,6 +273,9 @@ func (d *CardDesk) tell(ctx context.Context, c invites.Card, row invites.Change)
 	}
 	if reply := d.runner.Verdict(c, row); !reply.Text.Empty() {
 		m := commands.Message{Event: c.Command, Room: c.Home, Sender: c.Actor}
+		if strings.HasPrefix(string(c.Command), invites.NativePrefix) {
+			m.Event = "" // there is no command to reply to
+		}
 		if _, err := d.sender.say(ctx, c.Home, transaction(c.Command, part(c, "verdict")), reply, m, ""); err != nil {
 			return err
 		}

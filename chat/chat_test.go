@@ -146,7 +146,7 @@ func logTo(log *bytes.Buffer) func(*Options) {
 // handle makes a first try at an event and waits for the notes beside the lane.
 func (f *fixture) handle(t *testing.T, ev invites.Received) (again time.Time) {
 	t.Helper()
-	again = f.handler.Handle(t.Context(), Turn{Event: ev, Since: time.Now()})
+	again = f.handler.Handle(t.Context(), &Turn{Event: ev, Since: time.Now()})
 	if err := f.Settle(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestAnswerHasTheSameTransactionIDAgain(t *testing.T) {
 	b, s := newChat(t)
 	ev := receive(t, b, "!ping")
 	for range 2 { // as after a crash between the answer and the note that it is out
-		m, reply, err := b.handler.dispatch(t.Context(), ev)
+		m, reply, err := b.handler.dispatch(t.Context(), &Turn{Event: ev}, ev)
 		if err != nil {
 			t.Fatal(err)
 		}

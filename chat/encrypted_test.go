@@ -37,10 +37,10 @@ func TestOpenedInVain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.handler.once(t.Context(), fresh[0], true); err == nil {
+	if err := b.handler.once(t.Context(), &Turn{Event: fresh[0]}, true); err == nil {
 		t.Error("not tried again")
 	}
-	if err := b.handler.once(t.Context(), fresh[0], false); err != nil {
+	if err := b.handler.once(t.Context(), &Turn{Event: fresh[0]}, false); err != nil {
 		t.Errorf("tried for ever: %v", err)
 	}
 	if after, err := b.store.Received(t.Context(), "$event"); err != nil || !after.Handled {

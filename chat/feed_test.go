@@ -21,7 +21,7 @@ func TestFeed(t *testing.T) {
 	lanes := NewLanes("@usher:here", 16, 1000)
 	feed := NewFeed(b.store, lanes, 2000, zerolog.Nop())
 	go feed.Run(t.Context())
-	go lanes.Run(t.Context(), handlerFunc(func(turn Turn) (again time.Time) {
+	go lanes.Run(t.Context(), handlerFunc(func(turn *Turn) (again time.Time) {
 		<-hold
 		mu.Lock()
 		defer mu.Unlock()

@@ -47,16 +47,19 @@ type Handler struct {
 
 // Handle implements EventHandler. While the store or the homeserver is down, the event is handled again, to keep the order of its lane.
 // At shutdown it stays in the inbox.
-func (h *Handler) Handle(ctx context.Context, turn Turn) (again time.Time) {
+func (h *Handler) Handle(ctx context.Context, turn *Turn) (again time.Time) {
 	ev, now := turn.Event, time.Now()
-	if turn.Tries == 0 {
-		h.counters.LaneWait(now.Sub(ev.ReceivedAt))
-	}
 	if h.token.TokenRefused() { // the bot can do nothing, so it begins nothing
 		return now.Add(tokenPause)
 	}
 	tried := now.Sub(turn.Since)
-	err := h.once(ctx, ev, tried < patience)
+	err := h.once(ctx, turn, tried < patience)
+	if errors.Is(err, errInTurn) {
+		return now
+	}
+	if turn.Tries == 0 {
+		h.counters.LaneWait(now.Sub(ev.ReceivedAt))
+	}
 	if err == nil {
 		h.limits.over(ev.Event)
 		return time.Time{}
@@ -75,8 +78,12 @@ func (h *Handler) Handle(ctx context.Context, turn Turn) (again time.Time) {
 	return now.Add(pause)
 }
 
+// errInTurn says that an event has to wait for events before it in its lane.
+var errInTurn = errors.New("waits for the events before it")
+
 // once tries to handle an event. After an error, the event is to be handled again.
-func (h *Handler) once(ctx context.Context, ev invites.Received, patient bool) error {
+func (h *Handler) once(ctx context.Context, turn *Turn, patient bool) error {
+	ev := turn.Event
 	defer h.recoverPanic(ev)
 	now, err := h.inbox.Received(ctx, ev.Event)
 	if errors.Is(err, invites.ErrNotFound) || now.Handled {
@@ -90,8 +97,8 @@ func (h *Handler) once(ctx context.Context, ev invites.Received, patient bool) e
 	if err != nil || !goOn {
 		return err
 	}
-	m, reply, err := h.dispatch(ctx, now)
-	if err != nil && (patient || ctx.Err() != nil) {
+	m, reply, err := h.dispatch(ctx, turn, now)
+	if err != nil && (patient || ctx.Err() != nil || errors.Is(err, errInTurn)) {
 		return err
 	}
 	if err != nil {
@@ -112,8 +119,9 @@ func (h *Handler) once(ctx context.Context, ev invites.Received, patient bool) e
 	return h.status.report(ctx, ev.Event, finished)
 }
 
-// dispatch runs an event, and turns a panic into an answer: the next event works.
-func (h *Handler) dispatch(ctx context.Context, ev invites.Received) (m commands.Message, reply commands.Reply, err error) {
+// dispatch runs an event, and turns a panic into an answer: the next event works. Each event has all of its room to itself, except
+// commands on different users.
+func (h *Handler) dispatch(ctx context.Context, turn *Turn, ev invites.Received) (m commands.Message, reply commands.Reply, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			h.panicked(ev, cause)
@@ -121,9 +129,22 @@ func (h *Handler) dispatch(ctx context.Context, ev invites.Received) (m commands
 			reply, err = commands.Panicked(), nil
 		}
 	}()
-	switch events.Route(ev, h.bot).Handler {
-	case events.ToCommands:
-		return h.runner.Dispatch(ctx, ev)
+	handler := events.Route(ev, h.bot).Handler
+	if handler == events.ToCommands {
+		m, call, reply, err := h.runner.Read(ctx, ev)
+		if err != nil || call == nil {
+			return m, reply, err
+		}
+		if !turn.Beside(call.Touches(ctx)) {
+			return m, reply, errInTurn
+		}
+		reply, err = call.Run(ctx)
+		return m, reply, err
+	}
+	if !turn.Beside(nil, true) {
+		return m, reply, errInTurn
+	}
+	switch handler {
 	case events.ToCards:
 		err = h.cards.react(ctx, ev)
 	case events.ToRedacted:

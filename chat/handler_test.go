@@ -68,12 +68,12 @@ func TestTroubleHasAnEnd(t *testing.T) {
 	ev := receive(t, b, "!ping")
 	for tries, pause := range map[int]time.Duration{0: time.Second, 3: 8 * time.Second, 100: 30 * time.Second} {
 		now := time.Now()
-		again := b.handler.Handle(t.Context(), Turn{Event: ev, Since: now.Add(-answerPatience + time.Minute), Tries: tries})
+		again := b.handler.Handle(t.Context(), &Turn{Event: ev, Since: now.Add(-answerPatience + time.Minute), Tries: tries})
 		if wait := again.Sub(now); wait < pause || wait > pause+5*time.Second {
 			t.Errorf("after %d tries again in %s, want %s", tries, wait, pause)
 		}
 	}
-	if again := b.handler.Handle(t.Context(), Turn{Event: ev, Since: time.Now().Add(-answerPatience - time.Minute), Tries: 100}); !again.IsZero() {
+	if again := b.handler.Handle(t.Context(), &Turn{Event: ev, Since: time.Now().Add(-answerPatience - time.Minute), Tries: 100}); !again.IsZero() {
 		t.Errorf("again at %s", again)
 	}
 	if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled {

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,22 +19,25 @@ const parallelLanes = 64
 // bot's own memberships, and one for all other state: the guard and the knock desk wait for no command. Where lanes wait for a
 // slot, senders take turns, and no sender has more than a share of the slots: a flood delays its sender alone.
 //
+// Events of one lane that concern different users run side by side, too, so that they share commits (Turn.Beside). No lane has more than a
+// share of the slots.
+//
 // Lanes never sleep inside a slot: an event gives its slot back before it is handled again, and its lane waits. Lanes keep the keys
 // of events; the inbox has their content.
 type Lanes struct {
 	bot    id.UserID
-	share  int           // slots of one sender, at most
+	share  int           // slots of one sender, and of one lane, at most
 	low    int           // fewer waiting events than this signal refill
 	refill chan struct{} // received from by the feed
-	wake   chan struct{} // received from by Run: a lane is ready, or a slot is free
+	wake   chan struct{} // received from by Run: an event is ready, or a slot is free
 
 	mu      sync.Mutex
 	free    int // slots
 	lanes   map[laneKey]*lane
 	queued  map[eventKey]bool     // waiting events
-	senders map[id.UserID]*sender // senders with a lane ready or at work
-	turns   []id.UserID           // senders with a lane ready, next first
-	events  int                   // in all lanes, without events being handled
+	senders map[id.UserID]*sender // senders with an event ready or running
+	turns   []id.UserID           // senders with an event ready, next first
+	events  int                   // in all lanes, without running ones
 	closed  bool
 	working sync.WaitGroup
 }
@@ -42,14 +46,74 @@ type Lanes struct {
 type EventHandler interface {
 	// Handle handles an event. A time is when the event is to be handled again; until then its lane waits, without a slot. The zero
 	// time ends the event.
-	Handle(ctx context.Context, turn Turn) (again time.Time)
+	Handle(ctx context.Context, turn *Turn) (again time.Time)
 }
 
-// Turn is one try at an event.
+// Turn is an event of a lane, and the tries at it.
 type Turn struct {
 	Event invites.Received // without Raw
 	Since time.Time        // when the first try began; zero for the first
 	Tries int              // before this one
+
+	in      *lane    // nil: none, in tests of a handler
+	touches *touched // nil: not known yet
+	granted bool     // Beside has let it go on: it keeps its place, also when it is handled again
+	state   turnState
+}
+
+// turnState is the state of an event in its lane.
+type turnState int
+
+const (
+	queued  turnState = iota // not begun
+	running                  // has a slot
+	early                    // has a slot, but has to be begun again after the events before it
+	waits                    // is to be handled again at a later time, without a slot until then
+)
+
+// touched is the users concerned by an event besides its sender, or all of the room.
+type touched struct {
+	users []id.UserID
+	all   bool
+}
+
+// Beside tells the lane which users the event concerns, besides its sender: the lane begins later events beside this one, and those that
+// concern others run to their end. all means all of the room. Without a call, all later events wait. Beside reports
+// whether this event may go on: not while an event before it concerns the same users. Then the handler has to return, having changed
+// nothing. It is called again after the events before, and needs no slot until then.
+func (t *Turn) Beside(users []id.UserID, all bool) bool {
+	if t.in == nil || t.granted {
+		return true
+	}
+	l := t.in.lanes
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t.touches = &touched{users, all}
+	for _, before := range t.in.under {
+		if before == t {
+			break
+		}
+		if t.meets(before) {
+			t.state = early
+			return false
+		}
+	}
+	t.granted = true
+	l.advance(t.in)
+	return true
+}
+
+// meets reports whether an event has to wait for one before it. An event of which nothing is known may begin, to find out.
+func (t *Turn) meets(before *Turn) bool {
+	if before.touches.all {
+		return true
+	}
+	if t.touches == nil {
+		return false
+	}
+	theirs := before.touches.users
+	return t.touches.all || slices.Contains(theirs, t.Event.Sender) || slices.Contains(t.touches.users, before.Event.Sender) ||
+		slices.ContainsFunc(t.touches.users, func(u id.UserID) bool { return slices.Contains(theirs, u) })
 }
 
 // eventKey is an event in its room.
@@ -64,16 +128,18 @@ type laneKey struct {
 	door bool // for state other than the bot's own memberships
 }
 
-// lane is a queue of events. It is ready, waits for the time of its first event, or has an event being handled.
+// lane is the events of one key.
 type lane struct {
+	lanes *Lanes
 	key   laneKey
-	queue []Turn
-	busy  bool
+	queue []*Turn // not begun
+	under []*Turn // begun and not over, in the order of their beginning
+	ready bool    // the first one of queue is with its sender
 }
 
-// sender is the user of the first event of lanes.
+// sender is the user of some events.
 type sender struct {
-	ready []*lane
+	ready []*Turn
 	slots int
 }
 
@@ -108,20 +174,31 @@ func (l *Lanes) Push(events ...invites.Received) {
 		key := l.laneOf(ev)
 		in := l.lanes[key]
 		if in == nil {
-			in = &lane{key: key}
+			in = &lane{lanes: l, key: key}
 			l.lanes[key] = in
 		}
-		in.queue = append(in.queue, Turn{Event: ev})
+		in.queue = append(in.queue, &Turn{Event: ev, in: in})
 		l.events++
-		if len(in.queue) == 1 && !in.busy {
-			l.ready(in)
-		}
+		l.advance(in)
 	}
 }
 
-// ready queues a lane with the sender of its first event. l.mu is held.
-func (l *Lanes) ready(in *lane) {
-	user := in.queue[0].Event.Sender
+// advance makes the next event of a lane ready, if the events under way let it begin. l.mu is held.
+func (l *Lanes) advance(in *lane) {
+	if in.ready || len(in.queue) == 0 || len(in.under) >= l.share {
+		return
+	}
+	next := in.queue[0]
+	if slices.ContainsFunc(in.under, func(t *Turn) bool { return !t.granted || t.state == waits || next.meets(t) }) {
+		return
+	}
+	in.ready = true
+	l.ready(next)
+}
+
+// ready queues an event with its sender. l.mu is held.
+func (l *Lanes) ready(turn *Turn) {
+	user := turn.Event.Sender
 	s := l.senders[user]
 	if s == nil {
 		s = &sender{}
@@ -130,7 +207,7 @@ func (l *Lanes) ready(in *lane) {
 	if len(s.ready) == 0 {
 		l.turns = append(l.turns, user)
 	}
-	s.ready = append(s.ready, in)
+	s.ready = append(s.ready, turn)
 	signal(l.wake)
 }
 
@@ -168,27 +245,29 @@ func (l *Lanes) begin(ctx context.Context, handler EventHandler) {
 			continue
 		}
 		passed = 0
-		in := s.ready[0]
+		turn := s.ready[0]
 		s.ready = s.ready[1:]
 		if len(s.ready) > 0 {
 			l.turns = append(l.turns, user)
 		}
-		turn := in.queue[0]
-		in.queue = in.queue[1:]
+		in := turn.in
+		if turn.state == queued {
+			in.queue, in.under, in.ready = in.queue[1:], append(in.under, turn), false
+		}
+		turn.state = running
 		delete(l.queued, eventKey{turn.Event.Room, turn.Event.Event})
-		in.busy = true
 		l.events--
 		l.free--
 		s.slots++
 		if turn.Since.IsZero() {
 			turn.Since = time.Now()
 		}
-		l.working.Go(func() { l.end(in, turn, handler.Handle(ctx, turn)) })
+		l.working.Go(func() { l.end(turn, handler.Handle(ctx, turn)) })
 	}
 }
 
-// end gives a slot back. The lane goes on with its next event, or waits for the time to handle this one again.
-func (l *Lanes) end(in *lane, turn Turn, again time.Time) {
+// end gives a slot back. The event is over, or waits for the time to be handled again, or for its turn.
+func (l *Lanes) end(turn *Turn, again time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.free++
@@ -197,17 +276,24 @@ func (l *Lanes) end(in *lane, turn Turn, again time.Time) {
 	if s.slots == 0 && len(s.ready) == 0 {
 		delete(l.senders, turn.Event.Sender)
 	}
+	in := turn.in
 	switch {
+	case turn.state == early:
+		l.leave(turn)
+		l.wait(turn, queued)
+		in.queue = append([]*Turn{turn}, in.queue...)
+		if turn.Tries == 0 {
+			turn.Since = time.Time{} // it has tried nothing
+		}
 	case !again.IsZero():
 		turn.Tries++
-		in.queue = append([]Turn{turn}, in.queue...)
-		l.queued[eventKey{turn.Event.Room, turn.Event.Event}] = true
-		l.events++
-		time.AfterFunc(time.Until(again), func() { l.resume(in) }) // in stays busy until then
-	case len(in.queue) > 0:
-		in.busy = false
-		l.ready(in)
+		l.wait(turn, waits)
+		time.AfterFunc(time.Until(again), func() { l.resume(turn) })
 	default:
+		l.leave(turn)
+	}
+	l.advance(in)
+	if len(in.queue)+len(in.under) == 0 {
 		delete(l.lanes, in.key)
 	}
 	if l.events < l.low && !l.closed {
@@ -216,12 +302,24 @@ func (l *Lanes) end(in *lane, turn Turn, again time.Time) {
 	signal(l.wake)
 }
 
-// resume ends the waiting of a lane.
-func (l *Lanes) resume(in *lane) {
+// leave removes an event from those under way in its lane. l.mu is held.
+func (l *Lanes) leave(turn *Turn) {
+	in := turn.in
+	in.under = slices.DeleteFunc(in.under, func(t *Turn) bool { return t == turn })
+}
+
+// wait counts an event among those without a slot. l.mu is held.
+func (l *Lanes) wait(turn *Turn, state turnState) {
+	turn.state = state
+	l.queued[eventKey{turn.Event.Room, turn.Event.Event}] = true
+	l.events++
+}
+
+// resume ends the waiting of an event.
+func (l *Lanes) resume(turn *Turn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	in.busy = false
-	l.ready(in)
+	l.ready(turn)
 }
 
 // Depth returns the number of lanes, and how many events wait in lanes.

@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -32,16 +33,16 @@ func empty(t *testing.T, l *Lanes) {
 }
 
 // handlerFunc is a handler that needs no context.
-type handlerFunc func(Turn) (again time.Time)
+type handlerFunc func(*Turn) (again time.Time)
 
 // Handle implements EventHandler.
-func (h handlerFunc) Handle(_ context.Context, turn Turn) time.Time { return h(turn) }
+func (h handlerFunc) Handle(_ context.Context, turn *Turn) time.Time { return h(turn) }
 
 // runLanes runs lanes whose handler never needs another try.
 func runLanes(t *testing.T, parallel int, handle func(invites.Received)) *Lanes {
 	t.Helper()
 	l := NewLanes("@usher:here", parallel, 0)
-	go l.Run(t.Context(), handlerFunc(func(turn Turn) (again time.Time) {
+	go l.Run(t.Context(), handlerFunc(func(turn *Turn) (again time.Time) {
 		handle(turn.Event)
 		return again
 	}))
@@ -189,8 +190,8 @@ func TestStopEnds(t *testing.T) {
 func TestLanesWaitWithoutASlot(t *testing.T) {
 	l := NewLanes("@usher:here", 1, 0)
 	handled, again := make(chan Turn, 10), make(chan time.Time, 10)
-	go l.Run(t.Context(), handlerFunc(func(turn Turn) time.Time {
-		handled <- turn
+	go l.Run(t.Context(), handlerFunc(func(turn *Turn) time.Time {
+		handled <- *turn
 		return <-again
 	}))
 	l.Push(inbox("a", 2)...)
@@ -234,4 +235,116 @@ func TestDoorHasALaneOfItsOwn(t *testing.T) {
 		t.Errorf("last is %s", last)
 	}
 	empty(t, l)
+}
+
+// TestEventsOfALaneRunBeside: events of one lane that concern different users run side by side, up to the lane's share; those that concern
+// the same users, or the sender of each other, run one after the other; one that concerns all runs alone.
+func TestEventsOfALaneRunBeside(t *testing.T) {
+	concerns := map[id.EventID][]id.UserID{"$1": {"@a"}, "$2": {"@b", "@c"}, "$3": {"@c"}, "$4": {"@d"}, "$6": {"@e"}, "$7": {"@ann"}, "$8": {"@f"}, "$9": {"@g"}, "$10": {"@h"}}
+	l := NewLanes("@usher:here", 16, 0)
+	started, free := make(chan id.EventID, 16), map[id.EventID]chan struct{}{}
+	for i := range 10 {
+		event := id.EventID(fmt.Sprint("$", i+1))
+		free[event] = make(chan struct{})
+		l.Push(invites.Received{Event: event, Room: "!r", Sender: "@ann"})
+	}
+	go l.Run(t.Context(), handlerFunc(func(turn *Turn) (again time.Time) {
+		users, some := concerns[turn.Event.Event]
+		if !turn.Beside(users, !some) {
+			return again
+		}
+		started <- turn.Event.Event
+		<-free[turn.Event.Event]
+		return again
+	}))
+	expect := func(want ...id.EventID) {
+		t.Helper()
+		got := map[id.EventID]bool{}
+		for range want {
+			got[<-started] = true
+		}
+		for _, event := range want {
+			if !got[event] {
+				t.Errorf("began %v, want %v", got, want)
+			}
+		}
+		select {
+		case event := <-started:
+			t.Errorf("%s began, too", event)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	expect("$1", "$2")
+	close(free["$1"])
+	expect()
+	close(free["$2"])
+	expect("$3", "$4")
+	close(free["$3"])
+	expect()
+	close(free["$4"])
+	expect("$5") // concerns all
+	close(free["$5"])
+	expect("$6")
+	close(free["$6"])
+	expect("$7") // concerns the sender of all others
+	close(free["$7"])
+	expect("$8", "$9", "$10")
+	for _, event := range []id.EventID{"$8", "$9", "$10"} {
+		close(free[event])
+	}
+	empty(t, l)
+}
+
+// TestBesideKeepsTheOrder: whatever events concern, and however often they are handled again, two that concern the same users never run at
+// the same time, nor the later one first; no lane has more than its share of slots.
+func TestBesideKeepsTheOrder(t *testing.T) {
+	const events, share = 300, 4
+	random := rand.New(rand.NewPCG(1, 2))
+	concern := make([]touched, events)
+	tries := make([]int, events)
+	for i := range concern {
+		for range random.IntN(3) {
+			concern[i].users = append(concern[i].users, id.UserID(fmt.Sprint("@", random.IntN(12))))
+		}
+		concern[i].all = random.IntN(12) == 0
+		tries[i] = random.IntN(12) / 10
+	}
+	var mu sync.Mutex
+	over, active, beside := make([]bool, events), map[int64]bool{}, 0
+	var left sync.WaitGroup
+	left.Add(events)
+	l := NewLanes("@usher:here", share*4, 0)
+	go l.Run(t.Context(), handlerFunc(func(turn *Turn) (again time.Time) {
+		n := turn.Event.Seq
+		if !turn.Beside(concern[n].users, concern[n].all) {
+			return again
+		}
+		mu.Lock()
+		for i := range n {
+			before := &Turn{Event: turn.Event, touches: &concern[i]}
+			if !over[i] && (&Turn{touches: &concern[n]}).meets(before) {
+				t.Errorf("%d %v runs before %d %v is over", n, concern[n], i, concern[i])
+			}
+		}
+		active[n] = true
+		beside = max(beside, len(active))
+		mu.Unlock()
+		time.Sleep(time.Duration(n%7) * 50 * time.Microsecond)
+		mu.Lock()
+		defer mu.Unlock()
+		delete(active, n)
+		if tries[n] > 0 {
+			tries[n]--
+			return time.Now().Add(time.Millisecond)
+		}
+		over[n] = true
+		left.Done()
+		return again
+	}))
+	l.Push(inbox("r", events)...)
+	left.Wait()
+	empty(t, l)
+	if beside < 2 || beside > share {
+		t.Errorf("%d ran side by side, want 2 to %d", beside, share)
+	}
 }

@@ -18,7 +18,7 @@ func (noHomeserver) TokenRefused() bool { return false }
 func TestPanicsAreSurvived(t *testing.T) {
 	for name, meet := range map[string]func(*fixture, invites.Received){
 		"answering": func(b *fixture, ev invites.Received) {
-			if err := b.handler.once(t.Context(), ev, true); err != nil {
+			if err := b.handler.once(t.Context(), &Turn{Event: ev}, true); err != nil {
 				t.Error(err)
 			}
 		},

@@ -7,7 +7,8 @@
 //   - message.go reads the content of the event. In a message with HTML, links count, not their text.
 //   - words.go splits a typed command into words; word.class decides the kind of each word, and no other function does.
 //   - parse.go gives the words to the parameters by their class. structured.go does so for commands sent as data (MSC4391).
-//   - Runner.Dispatch (dispatch.go) checks the sender, the age and the limits, and calls the command's function with a Call.
+//   - Runner.Read (dispatch.go) checks the sender, the age and the limits, and makes a Call. Call.Touches (beside.go) tells which users the
+//     command concerns. Call.Run calls the command's function.
 //
 // Notices words cards, reports of guards and greetings. Advertiser keeps descriptions of the commands in the state of rooms.
 package commands
@@ -150,20 +151,21 @@ func (r *Runner) newCall(ev invites.Received, m Message, command *Command) *Call
 	}
 }
 
-// Dispatch runs the command in an event and returns its message and reply. An empty reply means: the event does not concern
-// Usher. An error is an internal one: the event is to be tried again.
-func (r *Runner) Dispatch(ctx context.Context, ev invites.Received) (Message, Reply, error) {
+// Read reads the command in an event, and returns its message and its call. The events of a room are read in order, and each counts against
+// its sender's limit. Without a call, the reply is final; an empty one means: the event does not concern Usher. An error is an
+// internal one: the event is to be tried again.
+func (r *Runner) Read(ctx context.Context, ev invites.Received) (Message, *Call, Reply, error) {
 	m, err := parseMessage(ev.Event, ev.Room, ev.Sender, ev.Raw)
 	if err != nil || m.kind != "m.text" || ev.Redacted {
-		return m, Reply{}, nil
+		return m, nil, Reply{}, nil
 	}
 	g, ok := r.given(m)
 	if !ok {
-		return m, Reply{}, nil
+		return m, nil, Reply{}, nil
 	}
 	if m.Edits != "" {
 		if again, err := r.again(ctx, ev, m); !again || err != nil {
-			return m, Reply{}, err
+			return m, nil, Reply{}, err
 		}
 	}
 	command := r.find(g.name)
@@ -171,41 +173,41 @@ func (r *Runner) Dispatch(ctx context.Context, ev invites.Received) (Message, Re
 	var unknown Reply
 	if command == nil || g.spaced {
 		if unknown = r.unknown(g); unknown.Empty() {
-			return m, unknown, nil
+			return m, nil, unknown, nil
 		}
 	}
 	if reply, refused, err := c.limited(ctx); refused || err != nil {
-		return m, reply, err
+		return m, nil, reply, err
 	}
 	if !unknown.Empty() {
-		return m, unknown, nil
+		return m, nil, unknown, nil
 	}
 	reply, refused := c.refuse()
 	if refused {
-		return m, reply, nil
+		return m, nil, reply, nil
 	}
 	if reply, refused, err = r.Protected.refuse(ctx, ev); refused || err != nil {
-		return m, reply, err
+		return m, nil, reply, err
 	}
-	err = c.prepare(ctx, g)
-	switch {
-	case err == nil && c.help:
-		reply = c.explained()
-	case err == nil:
-		if reply, err = c.form.run()(ctx, c); err == nil {
-			reply.Text = c.withMeant(reply.Text)
-		}
+	if err = c.read(g); err != nil {
+		reply, err = faultless(reply, err)
+		return m, nil, reply, err
 	}
-	reply, err = faultless(reply, err)
-	return m, reply, err
+	return m, c, reply, nil
 }
 
-// prepare reads the arguments of a command, and looks people up unless help is asked for.
-func (c *Call) prepare(ctx context.Context, g given) error {
-	if err := c.read(g); err != nil || c.help {
-		return err
+// Run runs the command. An error is an internal one, as of Read.
+func (c *Call) Run(ctx context.Context) (reply Reply, err error) {
+	if c.help {
+		return c.explained(), nil
 	}
-	return c.recognize(ctx)
+	if err = c.recognize(ctx); err == nil {
+		reply, err = c.form.run()(ctx, c)
+	}
+	if err == nil {
+		reply.Text = c.withMeant(reply.Text)
+	}
+	return faultless(reply, err)
 }
 
 // withMeant puts the meaning of the arguments before a text, where they needed guessing.
@@ -244,7 +246,7 @@ func change(action room.ActionType) func(context.Context, *Call) (Reply, error) 
 		if err != nil {
 			return Reply{}, err
 		}
-		return c.retried(Outcome(rows, c.Clock.Now()), rows), nil
+		return retried(c, Outcome(rows, c.Clock.Now()), rows), nil
 	}
 }
 

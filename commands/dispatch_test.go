@@ -104,11 +104,21 @@ func say(t *testing.T, d *Runner, in id.RoomID, sender id.UserID, text string, c
 	if _, err := inbox(d).Receive(t.Context(), []invites.Received{ev}); err != nil {
 		t.Fatal(err)
 	}
-	m, reply, err := d.Dispatch(t.Context(), ev)
+	m, reply, err := dispatch(t, d, ev)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return m, reply
+}
+
+// dispatch reads and runs the command in an event.
+func dispatch(t *testing.T, d *Runner, ev invites.Received) (Message, Reply, error) {
+	m, c, reply, err := d.Read(t.Context(), ev)
+	if c != nil {
+		c.Touches(t.Context())
+		reply, err = c.Run(t.Context())
+	}
+	return m, reply, err
 }
 
 // paused is a homeserver that held everything back for a while.
@@ -241,7 +251,7 @@ func TestInternalTroubleIsNotAReply(t *testing.T) {
 	hs.Before = func(invites.Effect) error { return nil }
 	d.RoundTrip = func(context.Context) error { return errors.New("secret detail") }
 	now := d.Clock.Now()
-	_, _, err := d.Dispatch(t.Context(), invites.Received{
+	_, _, err := dispatch(t, d, invites.Received{
 		Event: "$p", Room: lobby, Sender: alice, Raw: json.RawMessage(`{"content":{"msgtype":"m.text","body":"!ping"}}`), SentAt: now, ReceivedAt: now,
 	})
 	if err == nil {
@@ -388,7 +398,7 @@ func TestProtectedCommands(t *testing.T) {
 	d, _ := newRunner(t)
 	d.Protected = Protected{Least: invites.Encrypted, Rooms: secretRooms{}}
 	ev := invites.Received{Event: "$1", Room: lobby, Sender: alice, Type: "m.room.message", Raw: json.RawMessage(`{"content":{"msgtype":"m.text","body":"!invite @bob:here"}}`)}
-	if _, _, err := d.Dispatch(t.Context(), ev); !errors.Is(err, invites.ErrNoView) {
+	if _, _, err := dispatch(t, d, ev); !errors.Is(err, invites.ErrNoView) {
 		t.Errorf("a room of unknown encryption: %v", err)
 	}
 }

@@ -20,8 +20,8 @@ func inviteCommand() Command {
 		Words: []string{"inv", "lade", "inviter", "invitar", "invita", "uitnodigen"}, Loose: []string{"add", "bring", "let", "in", "ein"},
 		See:     []string{"uninvite", "pending", "why"},
 		Params:  []Param{guests(), inRoom(), reason(), dryRun(), asBot()},
-		Records: true,
-		Run:     change(room.Invite),
+		Records: true, Beside: true,
+		Run: change(room.Invite),
 	}
 }
 
@@ -38,7 +38,7 @@ func whichRoom(ctx context.Context, c *Call, in id.RoomID) error {
 }
 
 // retried has the bot ask again to join a room to which it is invited already, if the command invites the bot there.
-func (c *Call) retried(reply Reply, rows []invites.Change) Reply {
+func retried(c *Call, reply Reply, rows []invites.Change) Reply {
 	for _, row := range rows {
 		if row.Target == c.Self.Bot && row.Code == string(policy.CodeAlready) && c.Chat.Retry(row.Room) {
 			reply.Text.Line()

@@ -33,6 +33,7 @@ type Command struct {
 	Parts   []Part   // the first one with a fitting name is taken
 	Params  []Param  // parameters after the name of a part
 	Records bool     // Run records each of its changes before it makes one
+	Beside  bool     // calls about different users in one room may run side by side: see Call.Touches
 	Run     run      // of the command without a part
 }
 

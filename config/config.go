@@ -32,6 +32,7 @@ type Config struct {
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"` // the longest wait for running work when Usher stops
 	Metrics         Metrics       `yaml:"metrics"`
 	Web             Web           `yaml:"web"`
+	Antispam        Antispam      `yaml:"antispam"`
 	Logging         Logging       `yaml:"logging"`
 }
 
@@ -185,6 +186,7 @@ func Default() *Config {
 		Delivery:        Delivery{AtOnce: 5, Workers: 16, GiveUpAfter: 24 * time.Hour},
 		ShutdownTimeout: 10 * time.Second,
 		Metrics:         Metrics{Listen: "127.0.0.1:9339"},
+		Antispam:        Antispam{At: AtAppservice, Timeout: 2 * time.Second, Fail: map[string]string{}},
 		Logging: Logging{
 			MinLevel:  "info",
 			Timestamp: true,

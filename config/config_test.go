@@ -87,6 +87,7 @@ delivery: {at_once: 1, workers: 2, give_up_after: 48h}
 shutdown_timeout: 20s
 metrics: {enabled: true, listen: "[::1]:1", pprof: true}
 web: {listen: "[::1]:2"}
+antispam: {enabled: true, at: web, token: ssssssssssssssssssssssss, timeout: 1s, fail: {accept_make_join: closed}, next: {url: "http://m/", token: nnnnnnnnnnnnnnnnnnnnnnnn}}
 logging:
   min_level: debug
   timestamp: false
@@ -111,6 +112,8 @@ logging:
 		ShutdownTimeout: 20 * time.Second,
 		Metrics:         Metrics{true, "[::1]:1", true},
 		Web:             Web{"[::1]:2"},
+		Antispam: Antispam{true, AtWeb, "ssssssssssssssssssssssss", time.Second, map[string]string{"accept_make_join": FailClosed},
+			Next{"http://m", "nnnnnnnnnnnnnnnnnnnnnnnn"}},
 		Logging: Logging{MinLevel: "debug", Caller: true, Metadata: map[string]string{"a": "b"}, Writers: []Writer{{Type: "file",
 			Filename: "x.log", MaxSize: 5, Compress: true, MinLevel: "warn", MaxLevel: "error", Format: "json"}}},
 	}
@@ -139,6 +142,12 @@ func TestFaults(t *testing.T) {
 		{"web at the appservice's port", "", "web: {listen: '127.0.0.1:29339'}\n", []string{"9 web.listen is appservice.listen as well"}},
 		{"web at the port of metrics", "", "web: {listen: 'x:1'}\nmetrics: {enabled: true, listen: 'x:1'}\n", []string{"9 web.listen is metrics.listen as well"}},
 		{"web nowhere", "", "web: {listen: here}\n", []string{`9 web.listen "here" is no address to listen at`}},
+		{"antispam without a token", "", "antispam: {enabled: true}\n", []string{"9 antispam.token is missing"}},
+		{"antispam at no listener", "", "antispam: {enabled: true, token: ssssssssssssssss, at: web}\n", []string{"9 antispam.at names the listener of web.listen, which is empty"}},
+		{"antispam with our token", "", "antispam: {enabled: true, token: aaaaaaaaaaaaaaaaaaaaaaaa}\n", []string{"9 antispam.token is one of the appservice section's as well"}},
+		{"antispam that fails somehow", "", "antispam: {enabled: true, token: ssssssssssssssss, fail: {user_may_invite: soft, ping: open}}\n",
+			[]string{`9 antispam.fail["ping"] is no callback that Usher judges`, `9 antispam.fail["user_may_invite"] "soft" is not known`}},
+		{"antispam with a next without a token", "", "antispam: {enabled: true, token: ssssssssssssssss, next: {url: 'http://m'}}\n", []string{"9 antispam.next.token is missing"}},
 		{"key twice", "", "permissions: {}\n", []string{"9 permissions is there twice, first on line 7"}},
 		{"section is text", "", "puppet: yes\n", []string{"9 puppet is no section"}},
 		{"root is text", minimal, "hello\n", []string{"1  is no section"}},

@@ -1,6 +1,7 @@
 package homeserver
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -32,12 +33,43 @@ func (c Account) SetAccountData(ctx context.Context, kind string, content any) e
 }
 
 // CheckAssertion tells whether the homeserver takes the second registration: it asks who it is by that one's token, as
-// the bot, whom both namespaces cover.
+// the bot, whom both namespaces cover. The bot must be registered.
 func (c Account) CheckAssertion(ctx context.Context) error {
 	if c.puppet == nil {
 		return ErrUnsupported
 	}
 	_, err := c.do(ctx, request{name: "whoami", puppet: true, as: c.user, method: http.MethodGet, path: path("v3", "account", "whoami")})
+	return err
+}
+
+// Sender returns the user whom a registration names as its sender, of the second registration with puppet. It shows which server the
+// homeserver is and which registration it has, also before the bot is registered.
+func (c Account) Sender(ctx context.Context, puppet bool) (id.UserID, error) {
+	body, err := c.do(ctx, request{name: "whoami", puppet: puppet, sender: true, method: http.MethodGet, path: path("v3", "account", "whoami")})
+	return id.UserID(exactjson.Text(body, "user_id")), err
+}
+
+// Devices returns the names of the bot's devices, or their ids where they have no name.
+func (c Account) Devices(ctx context.Context) (names []string, err error) {
+	body, err := c.do(ctx, request{name: "devices", method: http.MethodGet, path: path("v3", "devices")})
+	for device := range exactjson.Items(body, "devices") {
+		names = append(names, cmp.Or(exactjson.Text(device, "display_name"), exactjson.Text(device, "device_id")))
+	}
+	return names, err
+}
+
+// CreateRoom makes a room of the bot alone.
+func (c Account) CreateRoom(ctx context.Context) (id.RoomID, error) {
+	body, err := c.do(ctx, request{
+		name: "create_room", method: http.MethodPost, path: path("v3", "createRoom"), body: map[string]string{"preset": "private_chat", "visibility": "private"},
+	})
+	made := id.RoomID(exactjson.Text(body, "room_id"))
+	return made, shows(made.String(), err)
+}
+
+// LeaveRoom has the bot leave a room that it made.
+func (c Account) LeaveRoom(ctx context.Context, r id.RoomID) error {
+	_, err := c.do(ctx, request{name: "leave", method: http.MethodPost, path: path("v3", "rooms", r, "leave"), body: map[string]string{}})
 	return err
 }
 
@@ -131,8 +163,18 @@ func (c Account) JoinedRooms(ctx context.Context) ([]id.RoomID, error) {
 // Ping has the homeserver call the application service of the given registration id
 // (https://spec.matrix.org/latest/application-service-api/#pinging). ErrUnsupported where it can't.
 func (c Account) Ping(ctx context.Context, appservice, txn string) error {
+	return c.ping(ctx, appservice, txn, false)
+}
+
+// PingPuppet is Ping for the second registration. M_URL_NOT_SET is right: the homeserver has nothing to send for it.
+func (c Account) PingPuppet(ctx context.Context, appservice string) error {
+	return c.ping(ctx, appservice, "", true)
+}
+
+// ping asks as the registration's sender: the bot may not be registered yet.
+func (c Account) ping(ctx context.Context, appservice, txn string, puppet bool) error {
 	_, err := c.do(ctx, request{
-		name: "ping", method: http.MethodPost, path: path("v1", "appservice", appservice, "ping"), body: map[string]string{"transaction_id": txn},
+		name: "ping", puppet: puppet, sender: true, method: http.MethodPost, path: path("v1", "appservice", appservice, "ping"), body: map[string]string{"transaction_id": txn},
 	})
 	if status := invites.HTTPStatus(err); status == http.StatusNotFound || status == http.StatusMethodNotAllowed {
 		return ErrUnsupported

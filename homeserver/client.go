@@ -134,6 +134,7 @@ type request struct {
 	actor       id.UserID // the user who asks for it; empty: the user that it is as
 	puppet      bool      // by the second registration's token, whoever it is as
 	open        bool      // without a token: for what everybody may ask, also before the bot's user exists
+	sender      bool      // as the registration's own sender instead, who always exists
 	method      string
 	media       bool  // of the media repository, not of the client-server API
 	path        []any // below /_matrix/client, or /_matrix/media
@@ -211,12 +212,12 @@ func (r request) full(raw *mautrix.Client) mautrix.FullRequest {
 	return full
 }
 
-// asserted fills the query. user_id is always set: the registration's sender is another user than the bot.
+// asserted fills the query. user_id is set except for the registration's sender, who is another user than the bot.
 func (r request) asserted(query url.Values) {
 	for key, values := range r.query {
 		query[key] = values
 	}
-	if !r.open {
+	if !r.open && !r.sender {
 		query.Set("user_id", r.as.String())
 	}
 }

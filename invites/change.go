@@ -31,6 +31,8 @@ const (
 	OriginGuard    Origin = "guard"     // the guard removes an intruder or an invitation made past the bot
 	OriginExpiry   Origin = "expiry"    // an invitation was not answered in time
 	OriginAutoJoin Origin = "auto_join" // the operator lets the invitee join at once
+	OriginNative   Origin = "native"    // the homeserver sends it for the actor's own client, and asked the bot before
+	OriginAsked    Origin = "asked"     // the same, and people have to agree first: then the bot sends it
 )
 
 // Change is an intended membership change and its outcome: the row for delivery. It is unique by (Request, Action,
@@ -57,6 +59,9 @@ type Change struct {
 	CreatedAt   time.Time
 	SettledAt   time.Time // zero while open
 }
+
+// NativePrefix begins the Request of changes that the homeserver asked about, in place of an event's id.
+const NativePrefix = "native:"
 
 // AuditKind is the kind of an audit row.
 type AuditKind string

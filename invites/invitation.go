@@ -13,6 +13,7 @@ type Way string
 const (
 	WayBot        Way = "bot"         // through a command, sent by the bot
 	WayActor      Way = "actor"       // through a command, sent as the asking user
+	WayNative     Way = "native"      // by the inviter's own client, judged before the homeserver sent it
 	WayHand       Way = "hand"        // past the bot
 	WayThirdParty Way = "third_party" // by e-mail or telephone number
 )

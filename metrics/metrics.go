@@ -33,6 +33,8 @@ type Metrics struct {
 	cache            *prometheus.CounterVec
 	laneWait         prometheus.Histogram
 	limited          *prometheus.CounterVec
+	callbacks        *prometheus.CounterVec
+	callbackTime     *prometheus.HistogramVec
 	panics           prometheus.Counter
 
 	decisions   *prometheus.CounterVec
@@ -67,6 +69,8 @@ func New(version string, clock invites.Clock) *Metrics {
 	m.cache = m.counter("cache_total", "Looks at rooms, by whether the cache sufficed.", "result")
 	m.laneWait = m.histogram("lane_wait_seconds", "Time from an event's arrival until its room's lane took it up.", slow)
 	m.limited = m.counter("limited_total", "What was not done because somebody asked too much: commands, answers.", "what")
+	m.callbacks = m.counter("callbacks_total", "Questions of the homeserver before an invitation or a join, by result (allow, deny; open, closed: no decision in time) and reason code.", "callback", "result", "code")
+	m.callbackTime = m.histograms("callback_seconds", "Time of the answers to callbacks.", quick, "callback")
 	m.panics = m.counter("panics_total", "Commands that met a bug.").WithLabelValues()
 	m.decisions = m.counter("decisions_total", "Decisions, by action, verdict and reason code.", "action", "verdict", "code")
 	m.deliveries = m.counter("deliveries_total", "Attempts at invitations, by outcome (done, refused, cancelled, retry) and code.", "outcome", "code")
@@ -136,6 +140,12 @@ func (m *Metrics) LaneWait(waited time.Duration) { m.laneWait.Observe(max(waited
 
 // Limited counts a command or an answer beyond a limit; kind is "command" or "answer".
 func (m *Metrics) Limited(kind string) { m.limited.WithLabelValues(kind).Inc() }
+
+// Callback counts a question of the homeserver and its answer.
+func (m *Metrics) Callback(name, result, code string, took time.Duration) {
+	m.callbacks.WithLabelValues(name, result, m.codes.label(code)).Inc()
+	m.callbackTime.WithLabelValues(name).Observe(took.Seconds())
+}
 
 // Panicked counts a command that panicked.
 func (m *Metrics) Panicked() { m.panics.Inc() }

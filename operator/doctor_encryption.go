@@ -12,7 +12,7 @@ import (
 // keys checks the database of encryption keys.
 func (d *doctor) keys(ctx context.Context) finding {
 	if !d.cfg.Encryption.Enabled {
-		return finding{well: true, found: room.Say("doctor.no_encryption")}
+		return finding{mark: unchecked, found: room.Say("doctor.no_encryption")}
 	}
 	at := connect.Keys(d.cfg)
 	keys, err := store.OpenKeys(ctx, at)
@@ -26,14 +26,14 @@ func (d *doctor) keys(ctx context.Context) finding {
 // device checks in which way the bot can get a device at this homeserver.
 func (d *doctor) device(ctx context.Context) finding {
 	if !d.cfg.Encryption.Enabled {
-		return finding{well: true, found: room.Say("doctor.no_device")}
+		return finding{mark: unchecked, found: room.Say("doctor.no_device")}
 	}
 	types, err := d.client.LoginTypes(ctx)
 	switch {
 	case err != nil:
-		return finding{found: room.Say("doctor.no_login", "error", err), remedy: room.Say("remedy.log")}
+		return finding{mark: ill, found: room.Say("doctor.no_login", "error", err), remedy: room.Say("remedy.log")}
 	case slices.Contains(types, "m.login.application_service"):
-		return finding{well: true, found: room.Say("doctor.device")}
+		return finding{mark: well, found: room.Say("doctor.device")}
 	}
-	return finding{well: true, found: room.Say("doctor.msc4190"), remedy: room.Say("remedy.msc4190")}
+	return finding{mark: unchecked, found: room.Say("doctor.msc4190"), remedy: room.Say("remedy.msc4190")}
 }

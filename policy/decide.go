@@ -52,7 +52,7 @@ func Decide(s *room.Snapshot, q Question, p *InForce, f Facts) Decision {
 	if p == nil {
 		return Decision{Verdict: room.Unknown, Code: room.RuleUnknown, Side: SidePolicy, Evidence: room.Evidence{Key: Key()}}
 	}
-	governs := q.Action == room.Invite && p.governs()
+	governs := q.Action == room.Invite && p.Governs()
 	membership, _ := s.Membership(q.Actor)
 	bad := p.Fault()
 	if bad != nil && governs && membership == "join" {

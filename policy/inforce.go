@@ -75,8 +75,8 @@ func (p *InForce) Fault() *Source {
 	return nil
 }
 
-// governs reports whether there is a policy at all: an empty event is none.
-func (p *InForce) governs() bool {
+// Governs reports whether there is a policy at all: an empty event is none.
+func (p *InForce) Governs() bool {
 	return slices.ContainsFunc(p.Sources, func(s Source) bool { return s.Fault != nil || !s.Layer.Empty() })
 }
 

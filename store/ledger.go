@@ -30,7 +30,7 @@ const (
 	// The command through which an invitation came: one carried out by the invitation's sender, and not yet of another entry. Of
 	// several, as after a delay of the homeserver, the one with its end nearest to the invitation's time. Rows waiting for another
 	// attempt come last.
-	selectAsked = `SELECT i.command, i.actor FROM invitation i
+	selectAsked = `SELECT i.command, i.actor, i.origin FROM invitation i
 		WHERE i.part = $4 AND i.room_id = $1 AND i.target = $2 AND i.action = 'invite' AND i.performer = $3 AND i.attempt > 0 AND i.status IN ('open', 'done')
 			AND i.code <> 'invite.already' AND NOT EXISTS (SELECT 1 FROM ledger l WHERE l.room_id = $1 AND l.target = $2 AND l.command = i.command)
 		ORDER BY i.status = 'open' AND i.leased_until = 0, abs(CASE WHEN i.settled_at = 0 THEN $6 ELSE i.settled_at END - $5), i.id LIMIT 1`
@@ -78,9 +78,13 @@ func invited(t *tx, m *invites.MemberEvent, open invites.Invitation) error {
 	}
 	err := t.query(func(r row) error {
 		way = invites.WayBot
-		err := r.Scan(&command, &inviter)
+		var origin invites.Origin
+		err := r.Scan(&command, &inviter, &origin)
 		if inviter == m.Sender {
 			way = invites.WayActor
+		}
+		if origin == invites.OriginNative {
+			way = invites.WayNative
 		}
 		return err
 	}, selectAsked, m.Room, m.Target, m.Sender, partOf(m, "invite"), m.SentAt, m.SeenAt)

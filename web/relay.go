@@ -2,12 +2,14 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"crypto/subtle"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
+	"path"
 
 	"github.com/rs/zerolog"
 )
@@ -23,15 +25,16 @@ func Relayed(r *http.Request, secret string) bool {
 
 // Relay serves a process that does not act: it passes each request on to the active process.
 type Relay struct {
-	proxy httputil.ReverseProxy
-	slots slots
+	proxy    httputil.ReverseProxy
+	antispam *Antispam
+	slots    slots
 }
 
 var errNotTaken = errors.New("the active process takes nothing")
 
-// NewRelay makes a relay. active sends a request to the active process, whatever the host in its URL, and waits a moment while there is none.
-func NewRelay(active http.RoundTripper, secret string, log zerolog.Logger) *Relay {
-	return &Relay{slots: newSlots(), proxy: httputil.ReverseProxy{
+// NewRelay makes a relay. A callback of a homeserver that can't be passed on in time is answered as antispam has it (nil: there are none). active sends a request to the active process, whatever the host in its URL, and waits a moment while there is none.
+func NewRelay(active http.RoundTripper, secret string, antispam *Antispam, log zerolog.Logger) *Relay {
+	return &Relay{slots: newSlots(), antispam: antispam, proxy: httputil.ReverseProxy{
 		Transport: active,
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Scheme, p.Out.Host = "http", p.In.Host
@@ -46,9 +49,13 @@ func NewRelay(active http.RoundTripper, secret string, log zerolog.Logger) *Rela
 			return nil
 		},
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // errors are logged below, without the URL
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			log.Warn().Err(err).Msg("Web request not passed on to the active process")
-			unavailable(w)
+			if antispam != nil && IsAntispam(r.URL.Path) && authorized(w, r, antispam.Token) {
+				antispam.undecided(w, path.Base(r.URL.Path))
+			} else if antispam == nil || !IsAntispam(r.URL.Path) {
+				unavailable(w)
+			}
 		},
 	}}
 }
@@ -60,6 +67,11 @@ func (s *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.slots.leave()
 	limit(w, r)
+	if s.antispam != nil && IsAntispam(r.URL.Path) {
+		ctx, cancel := context.WithTimeout(r.Context(), s.antispam.Timeout)
+		defer cancel()
+		r = r.WithContext(ctx)
+	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		http.Error(w, http.StatusText(http.StatusBadRequest), http.StatusBadRequest)

@@ -34,7 +34,7 @@ func TestRelay(t *testing.T) {
 			return &http.Response{StatusCode: 503, Body: http.NoBody}, nil
 		}
 		return &http.Response{StatusCode: 418, Header: http.Header{"X-Kept": {"yes"}}, Body: io.NopCloser(strings.NewReader("tea"))}, nil
-	}), "secret", zerolog.Nop())
+	}), "secret", nil, zerolog.Nop())
 	ask := func(path string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest("POST", path, strings.NewReader("hello"))
 		r.Header.Set(RelayHeader, "a guess")

@@ -18,7 +18,8 @@ import (
 
 // Options configures a Site. A nil part is off.
 type Options struct {
-	Log zerolog.Logger
+	Antispam *Antispam
+	Log      zerolog.Logger
 }
 
 // Site is all that Usher serves besides the application service API and the operator's listener.
@@ -37,7 +38,13 @@ const (
 )
 
 // New makes a site.
-func New(o Options) *Site { return &Site{slots: newSlots(), log: o.Log} }
+func New(o Options) *Site {
+	s := &Site{slots: newSlots(), log: o.Log}
+	if o.Antispam != nil {
+		o.Antispam.routes(&s.routes)
+	}
+	return s
+}
 
 // Drain makes it answer 503 from now on: the use cases behind it end. Requests under way are finished.
 func (s *Site) Drain() { s.ended.Store(true) }

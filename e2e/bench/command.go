@@ -53,7 +53,7 @@ func (b *bench) commands(w string, flights int, pause time.Duration) error {
 	}
 	subjects := []*subject{limit, durable, usher, puppet}
 	for _, s := range subjects { // the state of the rooms is known, the connections are open
-		if err := b.flights(s, flights, 0, b.length/2, nil); err != nil {
+		if err := b.flights(s, flights, inRoomsOfItsOwn(flights), 0, b.length/2, nil); err != nil {
 			return err
 		}
 	}
@@ -64,7 +64,7 @@ func (b *bench) commands(w string, flights int, pause time.Duration) error {
 		if pause > 0 {
 			length *= 2
 		}
-		if err := b.flights(s, flights, pause, length, &took); err != nil {
+		if err := b.flights(s, flights, inRoomsOfItsOwn(flights), pause, length, &took); err != nil {
 			return err
 		}
 		seconds, commands := time.Since(start).Seconds(), float64(len(took))
@@ -78,15 +78,62 @@ func (b *bench) commands(w string, flights int, pause time.Duration) error {
 	})
 }
 
+// oneRoom measures commands in flight in a single room, beside as many in rooms of their own.
+func (b *bench) oneRoom(w string, flights int) error {
+	one, err := b.startUsher("usher", nil)
+	if err != nil {
+		return err
+	}
+	many, err := b.startUsher("many rooms", nil)
+	if err != nil {
+		return err
+	}
+	rooms := func(s *subject) rooms {
+		if s == many {
+			return inRoomsOfItsOwn(flights)
+		}
+		return func(int, int) string { return roomID(0) }
+	}
+	for _, s := range []*subject{one, many} {
+		if err := b.flights(s, flights, rooms(s), 0, b.length/2, nil); err != nil {
+			return err
+		}
+	}
+	return b.interleave([]*subject{one, many}, func(s *subject) error {
+		var took times
+		start := time.Now()
+		if err := b.flights(s, flights, rooms(s), 0, b.length, &took); err != nil {
+			return err
+		}
+		b.table.add(w, "p50", "ms", s.name, quantile(took, 0.5))
+		b.table.add(w, "p99", "ms", s.name, quantile(took, 0.99))
+		b.table.add(w, "commands/s", "", s.name, float64(len(took))/time.Since(start).Seconds())
+		return nil
+	})
+}
+
+// rooms returns the room of the nth command of a flight.
+type rooms func(flight, n int) string
+
+// roomsOfFlight is how many rooms the commands of one flight go round: the reply to the last one need not be out before the
+// next one comes.
+const roomsOfFlight = 50
+
+// inRoomsOfItsOwn has each flight go round its own rooms.
+func inRoomsOfItsOwn(flights int) rooms {
+	own := max(1, roomsOfFlight/flights)
+	return func(flight, n int) string { return roomID(flight*own + n%own) }
+}
+
 // flights keeps commands in flight for a while, and returns when all are answered.
-func (b *bench) flights(s *subject, flights int, pause, length time.Duration, took *times) error {
+func (b *bench) flights(s *subject, flights int, in rooms, pause, length time.Duration, took *times) error {
 	var mu sync.Mutex
 	var failed error
 	var flying sync.WaitGroup
 	end := time.Now().Add(length)
 	for flight := range flights {
 		flying.Go(func() {
-			own, err := b.fly(s, flight, flights, pause, end)
+			own, err := b.fly(s, flight, in, pause, end)
 			mu.Lock()
 			defer mu.Unlock()
 			if took != nil {
@@ -99,20 +146,15 @@ func (b *bench) flights(s *subject, flights int, pause, length time.Duration, to
 	return failed
 }
 
-// roomsOfFlight is how many rooms the commands of one flight go round: the reply to the last one need not be out before the
-// next one comes.
-const roomsOfFlight = 50
-
-func (b *bench) fly(s *subject, flight, flights int, pause time.Duration, end time.Time) (took times, err error) {
+func (b *bench) fly(s *subject, flight int, in rooms, pause time.Duration, end time.Time) (took times, err error) {
 	p, err := dial(s)
 	if err != nil {
 		return nil, err
 	}
 	defer p.close()
 	var answers []<-chan time.Time
-	rooms := max(1, roomsOfFlight/flights)
 	for i := 0; time.Now().Before(end); i++ {
-		text, event, target := invitation(roomID(flight*rooms + i%rooms))
+		text, event, target := invitation(in(flight, i))
 		arrives := s.home.expect(target)
 		if s.usher != nil {
 			answers = append(answers, s.home.expect(event))

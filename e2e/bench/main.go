@@ -29,6 +29,7 @@ func works() []work {
 		{"command, idle", func(b *bench, w string) error { return b.commands(w, 1, 20*time.Millisecond) }},
 		{"command, back to back", func(b *bench, w string) error { return b.commands(w, 1, 0) }},
 		{"command, 32 in flight", func(b *bench, w string) error { return b.commands(w, 32, 0) }},
+		{"command, 32 in flight in one room", func(b *bench, w string) error { return b.oneRoom(w, 32) }},
 		{"5,000 invites by one command", (*bench).many},
 		{"start-up", (*bench).startUp},
 		{"room of 100,000 members", (*bench).hugeRoom},

@@ -28,6 +28,9 @@ func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outc
 	if !known { // recorded by a newer version, which will carry it out
 		return invites.Outcome{Status: invites.StatusOpen, Code: row.Code, Detail: row.Detail, At: d.Clock.Now().Add(time.Minute), Quiet: true}
 	}
+	if origin.watched {
+		return d.watched(ctx, row)
+	}
 	if at, wait := d.pace.turn(&row, d.Clock.Now()); wait {
 		return invites.Outcome{Status: invites.StatusOpen, Code: invites.CodeTurn, At: at, Quiet: true}
 	}
@@ -49,6 +52,7 @@ func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outc
 	if end, final := d.judge(ctx, row, q, again); final {
 		return end
 	}
+	defer d.sending.begin(row)()
 	err := d.Homeserver.Act(ctx, invites.Effect{
 		Action: policy.OnTheWire(row.Action), Room: row.Room, Via: row.Via, Performer: row.Performer, Target: row.Target, Actor: row.Actor, Reason: row.Reason, Because: because(row),
 		Language: d.language(ctx, row),

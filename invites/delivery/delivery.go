@@ -87,6 +87,7 @@ type Delivery struct {
 
 	pace     pacer
 	underWay underWay
+	sending  sending
 }
 
 // Deliver makes one attempt at each of some rows. The outcomes are in the order of the rows. An error is the store's.

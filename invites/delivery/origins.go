@@ -17,6 +17,7 @@ type origin struct {
 	charged    bool // the row may have been charged to quotas
 	announced  bool // the status message of the command tells of the outcome
 	urgent     bool // the row goes before the rows of commands
+	watched    bool // the homeserver makes the change for the actor's own client: the row waits until the room shows it
 }
 
 // originOf returns how a row is carried out. It is unknown for rows recorded by a newer version.
@@ -28,6 +29,10 @@ func originOf(row invites.Change) (o origin, known bool) {
 		return origin{redactable: true, charged: true, announced: true}, true
 	case invites.OriginAutoJoin:
 		return origin{redactable: true, announced: true}, true
+	case invites.OriginNative:
+		return origin{charged: true, watched: true}, true
+	case invites.OriginAsked:
+		return origin{charged: true}, true
 	case invites.OriginCard:
 		return origin{urgent: true}, true
 	case invites.OriginKnock:

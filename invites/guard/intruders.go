@@ -76,8 +76,9 @@ func (g *Guard) byHand(ctx context.Context, ev invites.Received, p *policy.InFor
 	if err != nil {
 		return err
 	}
-	if i := slices.IndexFunc(entries, func(e invites.Invitation) bool { return e.Event == ev.Event }); i >= 0 && (entries[i].Way == invites.WayBot || entries[i].Way == invites.WayActor) {
-		return nil // made through the bot
+	judged := []invites.Way{invites.WayBot, invites.WayActor, invites.WayNative}
+	if slices.ContainsFunc(entries, func(e invites.Invitation) bool { return e.Event == ev.Event && slices.Contains(judged, e.Way) }) {
+		return nil // before it was sent
 	}
 	q := policy.Question{Action: room.Invite, Actor: ev.Sender, Performer: ev.Sender, Target: target}
 	d, snap, err := g.Judge.ByHand(ctx, ev.Room, q, p)

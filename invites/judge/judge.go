@@ -102,7 +102,7 @@ func (s *Judge) Each(ctx context.Context, r id.RoomID, questions []policy.Questi
 			s.prefetch(ctx, r, questions[i:min(i+maxPrefetched, len(questions))])
 		}
 		j, err := s.Decide(ctx, r, q, policy.Facts{}, w)
-		if err == nil && lacksPower(j) {
+		if err == nil && lacksPower(j) && !w.Native {
 			j, err = s.delegated(ctx, r, j, w)
 		}
 		if err != nil {
@@ -139,7 +139,7 @@ func (s *Judge) delegated(ctx context.Context, r id.RoomID, own Judgement, w *Re
 // Decide reads the state and the facts for the question, and decides it. Facts in f are not looked for. w may be nil.
 func (s *Judge) Decide(ctx context.Context, r id.RoomID, q policy.Question, f policy.Facts, w *Reader) (Judgement, error) {
 	j := Judgement{Question: q}
-	if q.Performer != s.self.Bot && !s.self.MayAssert(q.Performer) && !(q.Own() && w.asks()) {
+	if q.Performer != s.self.Bot && !s.self.MayAssert(q.Performer) && !(q.Own() && w.asks()) && !w.native() {
 		j.Decision = policy.Decision{Code: policy.CodeNoAssertion, Side: policy.SidePerformer}
 		return j, nil
 	}

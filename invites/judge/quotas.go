@@ -15,6 +15,7 @@ type Reader struct {
 	Viewer  id.UserID // read as this user where the bot can't; empty: as the actor. Set where somebody only asks
 	Bounded bool      // read at most maxAsked events of the past: somebody only asks
 	Version int64     // names the quotas read, for a Charge
+	Native  bool      // the actor's own client makes the change, so the bot need not be able to act as the actor, and lends no power
 
 	read  bool
 	spent policy.Spent
@@ -35,6 +36,9 @@ func (w *Reader) mayStep() bool {
 
 // asks reports whether a user only wants to know: nothing is going to be sent.
 func (w *Reader) asks() bool { return w != nil && w.Viewer != "" }
+
+// native reports whether the actor's own client makes the change.
+func (w *Reader) native() bool { return w != nil && w.Native }
 
 // viewer returns the user to read as where the bot can't.
 func (w *Reader) viewer(q policy.Question) id.UserID {

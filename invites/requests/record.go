@@ -52,7 +52,7 @@ const spendTries = 20
 // also claims the rows to deliver at once.
 func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool) (stored []invites.Change, claimed map[int64]bool, err error) {
 	for try := 1; ; try++ {
-		w := &judge.Reader{}
+		w := s.reader(req)
 		judged, err := s.Judge.Each(ctx, req.Room, s.questions(req), w)
 		if err != nil {
 			return nil, nil, err
@@ -62,6 +62,7 @@ func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool)
 			return nil, nil, err
 		}
 		shorten(rows)
+		underWay(rows)
 		for i, left := 0, s.AtOnce; claim && i < len(rows) && left > 0; i++ {
 			if row := &rows[i]; row.Status == invites.StatusOpen {
 				row.Attempt, row.LeasedUntil = 1, row.CreatedAt.Add(s.Delivery.Limits.Lease)
@@ -109,6 +110,9 @@ func (s *Requests) rows(req Request, judged []judge.Judgement) ([]invites.Change
 			row.Status, row.SettledAt, row.Detail = invites.StatusDone, now, j.Explain().Phrase()
 		case d.Code == policy.CodeApproval:
 			row.Status, row.Detail = invites.StatusWaiting, j.Explain().Phrase()
+			if req.Origin == invites.OriginNative { // the bot sends it once people have agreed
+				row.Origin, row.Performer = invites.OriginAsked, s.Self.Performer(req.Action, q.Actor, q.Target, false)
+			}
 		case !mayTry(q, d):
 			row.Status, row.SettledAt, row.Detail = invites.StatusRefused, now, j.Explain().Phrase()
 		}

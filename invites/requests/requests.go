@@ -72,6 +72,9 @@ func (s *Requests) questions(req Request) []policy.Question {
 	list := make([]policy.Question, len(req.Targets))
 	for i, target := range req.Targets {
 		list[i] = policy.Question{Action: req.Action, Actor: req.Actor, Performer: s.Self.Performer(req.Action, req.Actor, target, req.AsBot), Target: target}
+		if req.Origin == invites.OriginNative {
+			list[i].Performer = req.Actor
+		}
 	}
 	return list
 }
@@ -123,6 +126,16 @@ func (s *Requests) Ask(ctx context.Context, req Request) ([]invites.Change, erro
 		}
 	}
 	return slices.DeleteFunc(rows, func(row invites.Change) bool { return row.Action != req.Action }), nil
+}
+
+// Apart reports whether the outcome of an invitation to a room depends on no other invitation there, except one of the same user: the
+// policy in force has no quota, and no approval, whose cards are numbered.
+func (s *Requests) Apart(ctx context.Context, r id.RoomID, actor id.UserID) (bool, error) {
+	p, err := s.Judge.Policies.Of(ctx, r, actor)
+	if err != nil || p == nil {
+		return false, err
+	}
+	return p.Document.Quota.Longest() == 0 && !p.Document.Approval.Required, nil
 }
 
 // Progress returns the rows of a command, without the automatic joins after them.

@@ -1,0 +1,116 @@
+package native
+
+import (
+	"context"
+	"errors"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/invites/judge"
+	"usher/room"
+)
+
+// Rooms knows the rooms of the bot, without a request in nearly all cases.
+type Rooms interface {
+	// In reports whether the bot is in a room.
+	In(ctx context.Context, r id.RoomID) (bool, error)
+}
+
+// Invitations decides on invitations and records the decisions.
+type Invitations interface {
+	// Native decides on an invitation that the homeserver is about to send for its actor. The row is open where it may be sent.
+	Native(ctx context.Context, r id.RoomID, actor, target id.UserID) (invites.Change, error)
+}
+
+// Sending knows which changes Usher itself is sending.
+type Sending interface {
+	// Sending reports whether this process sends a change at the moment. It asks nobody.
+	Sending(action room.ActionType, r id.RoomID, performer, target id.UserID) bool
+}
+
+// Store is the part of the store read by callbacks.
+type Store interface {
+	// Leased reports whether a row of an invitation is under way, also by an earlier process. It is one indexed read.
+	Leased(ctx context.Context, r id.RoomID, performer, target id.UserID) (bool, error)
+}
+
+// Cards shows cards to people.
+type Cards interface {
+	// Post shows the cards of a request soon. It does not wait.
+	Post(request id.EventID)
+}
+
+// Native answers callbacks. All fields are required.
+type Native struct {
+	Rooms       Rooms
+	Invitations Invitations
+	Sending     Sending
+	Store       Store
+	Cards       Cards
+	Judge       *judge.Judge
+	Self        invites.Identity
+}
+
+// Answer decides on a callback. The verdict is unknown, or the error not nil, where the decision can't be made; nothing is refused or let
+// through then but by the operator's word.
+func (n *Native) Answer(ctx context.Context, q Question) (Answer, error) {
+	if q.Sender == "" || q.Room == "" && q.Callback != MayInviteFederated {
+		return Answer{Verdict: room.Unknown, Code: CodeMalformed}, nil
+	}
+	switch q.Callback {
+	case MayInvite:
+		return n.invite(ctx, q)
+	}
+	return allowed, nil
+}
+
+// invite decides on an invitation by a user of the homeserver.
+func (n *Native) invite(ctx context.Context, q Question) (Answer, error) {
+	if q.Target == "" {
+		return Answer{Verdict: room.Unknown, Code: CodeMalformed}, nil
+	}
+	if q.Sender == n.Self.Bot || n.Sending.Sending(room.Invite, q.Room, q.Sender, q.Target) {
+		return allowed, nil // the homeserver asks Usher about Usher's own request
+	}
+	governed, err := n.governed(ctx, q.Room)
+	if err != nil || !governed {
+		return allowed, err
+	}
+	if ours, err := n.Store.Leased(ctx, q.Room, q.Sender, q.Target); err != nil || ours {
+		return allowed, err
+	}
+	row, err := n.Invitations.Native(ctx, q.Room, q.Sender, q.Target)
+	if err != nil {
+		return Answer{Verdict: room.Unknown}, err
+	}
+	switch row.Status {
+	case invites.StatusOpen, invites.StatusDone:
+		return allowed, nil
+	case invites.StatusWaiting:
+		n.Cards.Post(id.EventID(row.Request))
+		return Answer{Code: row.Code, Reason: room.Say("native.asked", "target", q.Target)}, nil
+	}
+	return Answer{Code: row.Code, Reason: row.Detail}, nil
+}
+
+// governed reports whether a room has a policy that the bot can read.
+func (n *Native) governed(ctx context.Context, r id.RoomID) (bool, error) {
+	in, err := n.Rooms.In(ctx, r)
+	if err != nil || !in {
+		return false, err
+	}
+	p, err := n.Judge.Policies.Of(ctx, r, n.Self.Bot)
+	switch {
+	case errors.Is(err, invites.ErrNoView):
+		return false, nil // the bot has left
+	case err != nil:
+		return false, err
+	case p == nil:
+		return false, errUnseen
+	}
+	return p.Governs(), nil
+}
+
+// errUnseen says that the state of a room does not tell which policy is in force.
+var errUnseen = errors.New("native: the policy in force is not known")
