@@ -295,7 +295,7 @@ func policyFields(t *testing.T, phrase func(room.Phrase)) {
 	for _, layer := range []policy.Layer{{}, set} {
 		doc := policy.Merge(policy.Source{Layer: layer}).Document
 		for _, f := range policy.Fields() {
-			for _, value := range []string{"true", "false", "5", "1h", "!r", "@u*:x", "x", "watch", "invite", "report"} {
+			for _, value := range []string{"true", "false", "5", "1h", "!r", "@u*:x", "x", "dark", "watch", "invite", "report"} {
 				if one, err := (policy.Layer{}).With(f.Path, value); err == nil {
 					phrase(f.Phrase(&policy.Merge(policy.Source{Layer: one}).Document))
 				}

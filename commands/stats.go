@@ -89,7 +89,7 @@ func runStats(ctx context.Context, c *Call) (Reply, error) {
 	}
 	s := add(tallies, from)
 	if c.has("picture") {
-		return c.statsPicture(ctx, s, now)
+		return c.statsPicture(ctx, s, now, dark(ctx, c, in))
 	}
 	var reply Reply
 	reply.Text.Tell(room.Say("stats.total", "from", from.Format(time.DateOnly)).Holding(s.total.phrases()...))
@@ -132,14 +132,14 @@ func (n counts) bar(name string) picture.Bar {
 	return b
 }
 
-func (c *Call) statsPicture(ctx context.Context, s stats, now time.Time) (Reply, error) {
+func (c *Call) statsPicture(ctx context.Context, s stats, now time.Time, dark bool) (Reply, error) {
 	since := room.Say("picture.since", "from", s.from.Format(time.DateOnly)).Holding(s.total.phrases()...)
 	v := words.For(c.Language(ctx, c.Message.Room))
 	chart := picture.Chart{
-		Title: v.Text(room.Say("picture.weeks")), Subtitle: v.Text(since), ListTitle: v.Text(room.Say("picture.inviters")), Meaning: meanings(v),
+		Title: v.Text(room.Say("picture.weeks")), Subtitle: v.Text(since), ListTitle: v.Text(room.Say("picture.inviters")), Meaning: meanings(v), Dark: dark,
 	}
 	for i, n := range s.weeks {
-		chart.Columns = append(chart.Columns, n.bar(s.from.Add(time.Duration(i)*week).Format("2 Jan")))
+		chart.Columns = append(chart.Columns, n.bar(v.Text(room.Say("picture.week", "at", s.from.Add(time.Duration(i)*week).Format(time.RFC3339)))))
 	}
 	for _, inviter := range s.inviters[:min(len(s.inviters), maxInviters)] {
 		chart.List = append(chart.List, s.by[inviter].bar(visible(string(inviter))))

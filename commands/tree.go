@@ -4,9 +4,12 @@ import (
 	"context"
 	"strings"
 
+	"maunium.net/go/mautrix/id"
+
 	"usher/invites"
 	"usher/invites/ledger"
 	"usher/picture"
+	"usher/policy"
 	"usher/room"
 	"usher/words"
 )
@@ -50,7 +53,7 @@ func runTree(ctx context.Context, c *Call) (Reply, error) {
 		return reply, nil
 	}
 	if c.has("picture") {
-		return c.treePicture(ctx, tree)
+		return c.treePicture(ctx, tree, dark(ctx, c, in))
 	}
 	for i, node := range tree.Nodes {
 		if i > 0 {
@@ -85,7 +88,13 @@ func tint(f invites.Fate) picture.Tint {
 	return picture.Absent
 }
 
-func (c *Call) treePicture(ctx context.Context, tree ledger.Tree) (Reply, error) {
+// dark reports whether pictures about a room are dark.
+func dark(ctx context.Context, c *Call, in id.RoomID) bool {
+	p, err := c.Judge.Policies.Of(ctx, in, c.Message.Sender)
+	return err == nil && p != nil && p.Document.Pictures == policy.Dark
+}
+
+func (c *Call) treePicture(ctx context.Context, tree ledger.Tree, dark bool) (Reply, error) {
 	rows := make([]picture.Row, len(tree.Nodes))
 	for i, node := range tree.Nodes {
 		rows[i] = picture.Row{Name: visible(string(node.User)), Depth: node.Depth}
@@ -106,7 +115,7 @@ func (c *Call) treePicture(ctx context.Context, tree ledger.Tree) (Reply, error)
 	meaning[picture.Plain] = v.Text(room.Say("picture.plain"))
 	c.Drawing.Lock()
 	defer c.Drawing.Unlock()
-	drawn, err := picture.Tree(v.Text(room.Say("picture.tree")), v.Text(subtitle), rows, meaning)
+	drawn, err := picture.Tree{Title: v.Text(room.Say("picture.tree")), Subtitle: v.Text(subtitle), Rows: rows, Meaning: meaning, Dark: dark}.Draw()
 	if err != nil {
 		return Reply{}, err
 	}

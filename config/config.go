@@ -60,7 +60,7 @@ type Appservice struct {
 type Bot struct {
 	Username    string `yaml:"username"`    // localpart
 	Displayname string `yaml:"displayname"` // empty: not changed
-	Avatar      string `yaml:"avatar"`      // mxc:// URI; empty: not changed
+	Avatar      string `yaml:"avatar"`      // mxc:// URI; empty: not changed, except that a bot without one gets one
 }
 
 // Puppet is the optional second registration. With it Usher acts as the local user behind a command.

@@ -20,6 +20,7 @@ type Document struct {
 	Guard    Guard    `path:"guard"`
 	Pending  Pending  `path:"pending"`
 	Language string   `path:"language"` // tag (BCP 47) of the language the bot speaks in the room; empty: the default one
+	Pictures string   `path:"pictures"` // Light or Dark; empty: Light
 }
 
 // Ask restricts the users with the right to ask for invitations. All of it must hold.
@@ -85,6 +86,12 @@ type Knocks struct {
 	AcceptMembersOf []id.RoomID `path:"accept_members_of"`
 	Breaker         Rate        `path:"breaker"` // more knocks pause letting in at once
 }
+
+// Values of Pictures.
+const (
+	Light = "light"
+	Dark  = "dark"
+)
 
 // Values of Guard.Mode, Guard.Intruders and Guard.ByHand.
 const (

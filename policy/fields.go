@@ -97,6 +97,7 @@ var fieldTable = []Field{
 	{Path: "pending.expire_after", kind: span, most: maxSpan},
 	{Path: "pending.remind_before", kind: span, most: maxSpan},
 	{Path: "language", kind: language},
+	{Path: "pictures", kind: choice, choices: []string{Light, Dark}},
 }
 
 // places are the indexes of the document's fields, by path.

@@ -27,6 +27,7 @@ func (v *Voice) functions() template.FuncMap {
 		"period":     v.period,
 		"short":      v.short,
 		"clock":      v.clock,
+		"day":        v.day,
 	}
 	for _, name := range vocabularies {
 		all[name] = func(code string) string {
@@ -146,12 +147,29 @@ func (v *Voice) clock(moment string) (string, error) {
 		return "", err
 	}
 	form, _ := v.find("time.clock", nil)
-	months, _ := v.find("time.months", nil)
-	text, month := at.UTC().Format(form), at.UTC().Month()
-	if names := strings.Fields(months); len(names) == 12 {
-		text = strings.Replace(text, month.String(), names[month-1], 1)
+	month := at.UTC().Month()
+	return strings.Replace(at.UTC().Format(form), month.String(), v.month(month), 1), nil
+}
+
+// day says which day a moment is in, with the first letters of the month.
+func (v *Voice) day(moment string) (string, error) {
+	at, err := time.Parse(time.RFC3339Nano, moment)
+	if err != nil {
+		return "", err
 	}
-	return text, nil
+	const letters = 3
+	form, _ := v.find("time.day", nil)
+	month := at.UTC().Month()
+	return strings.Replace(at.UTC().Format(form), month.String()[:letters], string([]rune(v.month(month))[:letters]), 1), nil
+}
+
+// month is the name of a month in the language.
+func (v *Voice) month(m time.Month) string {
+	months, _ := v.find("time.months", nil)
+	if names := strings.Fields(months); len(names) == 12 {
+		return names[m-1]
+	}
+	return m.String()
 }
 
 // lower makes a sentence the continuation of another, save where it begins with the word "I".
