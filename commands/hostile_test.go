@@ -110,7 +110,7 @@ func TestLongAnswers(t *testing.T) {
 	for range 10_000 {
 		endless.Say("text", "text", "a < b").Line()
 	}
-	if got := endless.in(""); len(got.plain)+len(got.html) > maxMessage || !strings.HasSuffix(string(got.plain), " …") {
+	if got := endless.in("", nil); len(got.plain)+len(got.html) > maxMessage || !strings.HasSuffix(string(got.plain), " …") {
 		t.Errorf("%d and %d bytes", len(got.plain), len(got.html))
 	}
 }

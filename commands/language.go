@@ -39,6 +39,11 @@ func (r *Runner) Language(ctx context.Context, in id.RoomID) string {
 	return r.Self.Language
 }
 
+// RoomName returns the alias or the name of a room, for an asker who may read it; with an empty asker, for a message of the bot's own accord.
+func (r *Runner) RoomName(ctx context.Context, of id.RoomID, asker id.UserID) string {
+	return r.Judge.Reach.Name(ctx, of, asker)
+}
+
 // spoken finds the catalogue of a language by its tag or by one of its names, such as "german" or "Deutsch".
 func spoken(name string) (tag string, err error) {
 	all := words.Languages()

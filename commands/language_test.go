@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"maunium.net/go/mautrix/id"
+
 	"usher/words"
 )
 
@@ -11,7 +13,7 @@ import (
 func in(t *testing.T, d *Runner, r Reply, where string) string {
 	t.Helper()
 	r.Lang = where
-	return string(r.Text.in(r.Lang).plain)
+	return string(r.Text.in(r.Lang, nil).plain)
 }
 
 // TestLanguageOfAPerson: a person chooses the language of their direct chat. Others keep theirs.
@@ -63,5 +65,27 @@ func TestFurtherNames(t *testing.T) {
 		if c := d.find(alias); c == nil || c.Name != name || !d.Known(alias) {
 			t.Errorf("%s: %v", alias, c)
 		}
+	}
+}
+
+// TestMentions: people and rooms are links. A room has its name for those who may read it, and its id for others.
+func TestMentions(t *testing.T) {
+	d, hs := newRunner(t)
+	hs.Set(lobby, "m.room.name", "", admin, map[string]any{"name": "The  <Lobby>"})
+	for asker, want := range map[id.UserID]string{
+		"":          `Approval is asked for in <a href="https://matrix.to/#/%21lobby:here?via=here">“The &lt;Lobby&gt;”</a>.`,
+		alice:       `Approval is asked for in <a href="https://matrix.to/#/%21lobby:here?via=here">“The &lt;Lobby&gt;”</a>.`,
+		"@nobody:x": `Approval is asked for in <a href="https://matrix.to/#/%21lobby:here?via=here">!lobby:here</a>.`,
+	} {
+		var text Text
+		text.Say("field.approval.room", "value", lobby)
+		if got := string(text.in("", func(of id.RoomID) string { return d.RoomName(t.Context(), of, asker) }).html); got != want {
+			t.Errorf("%q: %s, want %s", asker, got, want)
+		}
+	}
+	var text Text
+	text.Say("about", "target", "@a/b:here")
+	if got, want := string(text.in("", func(id.RoomID) string { return "" }).html), `<a href="https://matrix.to/#/@a%2Fb:here">@a/b:here</a>:`; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }

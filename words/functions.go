@@ -25,6 +25,7 @@ func (v *Voice) functions() template.FuncMap {
 		"ago":        v.ago,
 		"expires":    v.expires,
 		"period":     v.period,
+		"exact":      exact,
 		"short":      v.short,
 		"clock":      v.clock,
 		"day":        v.day,

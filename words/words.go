@@ -52,7 +52,8 @@ var voices = sync.OnceValue(load)
 type Voice struct {
 	localizer *i18n.Localizer
 	parser    template.Parser
-	aliases   map[string]string // names of commands by further names
+	aliases   map[string]string      // names of commands by further names
+	names     func(id string) string // of rooms, for mentions; nil: nobody and nothing is mentioned
 }
 
 // For returns the voice of a language, by its tag (BCP 47, as in "de-AT"), or the nearest voice: English where none is near.
@@ -152,8 +153,9 @@ func (*parser) Cacheable() bool { return true }
 // Run is a piece of a sentence, shown in one way.
 type Run struct {
 	Text string
-	Code bool // in fixed width
-	Line bool // the end of a line; Text is empty
+	Code bool   // in fixed width
+	Line bool   // the end of a line; Text is empty
+	Link string // id of the user or of the room that Text mentions
 }
 
 // Text returns a phrase in words, without markup. Its arguments are as they are: escape the text before it is shown.
@@ -176,9 +178,7 @@ func (v *Voice) Runs(p room.Phrase) (runs []Run) {
 			if j > 0 {
 				runs = append(runs, Run{Line: true})
 			}
-			if line != "" {
-				runs = append(runs, Run{Text: restore(line), Code: i%2 == 1})
-			}
+			runs = append(runs, mentions(line, i%2 == 1)...)
 		}
 	}
 	return runs
@@ -203,7 +203,7 @@ func (v *Voice) render(p room.Phrase) string {
 	}
 	data := map[string]any{"parts": parts}
 	for name, value := range p.Args {
-		data[name] = protect(value)
+		data[name] = v.mention(name, protect(value))
 	}
 	text, found := v.find(p.Key, data)
 	if !found {

@@ -157,3 +157,42 @@ func TestMatch(t *testing.T) {
 		t.Errorf("got %v", Aliases())
 	}
 }
+
+func TestMentions(t *testing.T) {
+	v := For("en").Naming(func(id string) string {
+		return map[string]string{"!club:x": "#club:x", "!mods:x": "“The Mods`\n”"}[id]
+	})
+	for _, test := range []struct {
+		in   room.Phrase
+		want []Run
+	}{
+		{room.Say("why.invite.already", "target", "@a:x"), []Run{{Text: "@a:x", Link: "@a:x"}, {Text: " is invited already."}}},
+		{room.Say("about", "target", "@a:x"), []Run{{Text: "@a:x", Link: "@a:x"}, {Text: ":"}}},
+		{room.Say("field.approval.room", "value", "!mods:x"), []Run{{Text: "Approval is asked for in "}, {Text: "“The\u00A0Mods`\n”", Link: "!mods:x"}, {Text: "."}}},
+		{room.Say("field.whom.lists", "value", "!club:x !other:x"),
+			[]Run{{Text: "Nobody is invited whom these policy lists ban: "}, {Text: "#club:x", Link: "!club:x"}, {Text: ", "}, {Text: "!other:x", Link: "!other:x"}, {Text: "."}}},
+		{room.Say("policy.empty", "room", "!club:x"), []Run{{Text: "#club:x", Link: "!club:x"}, {Text: " has no policy of its own. (policy.edit.value)"}}},
+		{room.Say("card.reason", "reason", "@a:x"), []Run{{Text: "Reason: “@a:x”."}}},
+		{room.Say("why.invite.already", "target", "@a:x\"><b>"), []Run{{Text: "@a:x\"><b> is invited already."}}},
+		{room.Say("why.invite.already", "target", "@a\u202e:x"), []Run{{Text: "@a\u202e:x is invited already."}}},
+		{room.Say("why.invite.already", "target", "\xfd@a:x\xfc@b:x\xfb"), []Run{{Text: "\uFFFD@a:x\uFFFD@b:x\uFFFD is invited already."}}},
+	} {
+		if got := v.Runs(test.in); !slices.Equal(got, test.want) {
+			t.Errorf("got %+v, want %+v", got, test.want)
+		}
+	}
+	card := room.Say("card.approval", "number", 1, "actor", "@a:x", "target", "@b:x", "room", "!club:x")
+	if got, want := v.Text(card), "🗳 #1: @a:x asks to invite @b:x at the room #club:x."; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for _, r := range v.Runs(card) {
+		if r.Text == "@b:x" && (r.Link != "" || !r.Code) {
+			t.Errorf("the person to be invited is not shown by the id alone: %+v", r)
+		}
+	}
+	for _, r := range v.Runs(room.Say("policy.not_carried", "from", "!club:x", "prefix", "!")) {
+		if r.Code && r.Text != "!policy copy !club:x" && r.Text != "!policy reset" {
+			t.Errorf("a command with a name: %+v", r)
+		}
+	}
+}
