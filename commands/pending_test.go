@@ -52,8 +52,8 @@ func TestPendingAndWhoInvited(t *testing.T) {
 	observe(t, d, invites.MemberEvent{Event: "$no", Room: lobby, Target: bob, Sender: bob, Membership: "leave", SentAt: now, SeenAt: now})
 	seen(t, d, hs, bob, carol, 0)
 	_, reply := say(t, d, lobby, carol, "!whoinvited @bob @nobody")
-	want = "@bob:here: invited by @carol:here on 2026-01-02 03:04 UTC, pending.\n" +
-		"· before that, invited by @alice:here on 2025-12-30 03:04 UTC, declined on 2026-01-02 03:04 UTC.\n" +
+	want = "@bob:here: invited by @carol:here just now (2 January 2026), pending.\n" +
+		"· before that, invited by @alice:here 3 days ago (30 December 2025), declined just now (2 January 2026).\n" +
 		"@nobody:here: I have seen no invitation here."
 	if reply.Text.String() != want {
 		t.Errorf("got %q", reply.Text.String())

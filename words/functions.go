@@ -28,6 +28,7 @@ func (v *Voice) functions() template.FuncMap {
 		"exact":      exact,
 		"short":      v.short,
 		"clock":      v.clock,
+		"date":       func(moment string) (string, error) { return v.form("time.date", moment) },
 		"day":        v.day,
 	}
 	for _, name := range vocabularies {
@@ -142,12 +143,15 @@ func (v *Voice) short(length string) (string, error) {
 }
 
 // clock says when a moment is (RFC 3339), in the form of the language.
-func (v *Voice) clock(moment string) (string, error) {
+func (v *Voice) clock(moment string) (string, error) { return v.form("time.clock", moment) }
+
+// form says a moment in the form of an entry, with the name of the month in the language.
+func (v *Voice) form(key, moment string) (string, error) {
 	at, err := time.Parse(time.RFC3339Nano, moment)
 	if err != nil {
 		return "", err
 	}
-	form, _ := v.find("time.clock", nil)
+	form, _ := v.find(key, nil)
 	month := at.UTC().Month()
 	return strings.Replace(at.UTC().Format(form), month.String(), v.month(month), 1), nil
 }

@@ -110,7 +110,7 @@ func TestEveryEntryRenders(t *testing.T) {
 					p.Args[m[1]] = "1h"
 					delete(p.Args, "parts")
 				}
-				p.Args["at"], p.Args["n"] = "2026-05-04T15:04:05Z", n
+				p.Args["at"], p.Args["ended"], p.Args["n"] = "2026-05-04T15:04:05Z", "2026-05-04T15:04:05Z", n
 				got := For(tag).Text(p)
 				if got == key || wrongNumber.MatchString(got) && n == "1" {
 					t.Errorf("%s: %s with %s: %q", tag, key, n, got)
