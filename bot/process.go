@@ -287,6 +287,7 @@ func (p *process) lanes() (l metrics.Lanes) {
 		l.Active = true
 		l.Rooms, l.Events = b.chat.Lanes.Depth()
 	}
+	l.Statements, l.Commits = p.store.Costs()
 	return l
 }
 

@@ -66,6 +66,7 @@ type db struct {
 	dialect dbutil.Dialect
 	write   committer
 	reads   handle
+	costs   costs
 	raw     *sql.DB       // the writing connection pool
 	pool    *pgxpool.Pool // PostgreSQL only
 	term    atomic.Int64  // of the active process: see fence
@@ -187,6 +188,11 @@ func (s *db) Ahead() int { return s.ahead }
 
 // Created reports whether Open found no tables and made them.
 func (s *db) Created() bool { return s.created }
+
+// Costs returns how many statements the database was asked to run, and how many commits it has made durable.
+func (s *db) Costs() (statements, commits int64) {
+	return s.costs.statements.Load(), s.costs.commits.Load()
+}
 
 // Close closes the database.
 func (s *db) Close() error {
