@@ -97,6 +97,8 @@ type (
 	People struct{ *db }
 	// AuditLog is the decisions and effects of the past.
 	AuditLog struct{ *db }
+	// Links is the invite links, with their uses.
+	Links struct{ *db }
 )
 
 // Store is an open database: all subjects together. It is safe for concurrent use.
@@ -112,12 +114,13 @@ type Store struct {
 	Rooms
 	People
 	AuditLog
+	Links
 }
 
 // newStore returns a Store with subjects sharing d.
 func newStore(d *db) *Store {
 	return &Store{
-		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Rooms{d}, People{d}, AuditLog{d},
+		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d},
 	}
 }
 
