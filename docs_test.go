@@ -242,6 +242,37 @@ func TestEachCodeIsExplained(t *testing.T) {
 	}
 }
 
+// TestAuditIsExplained: each kind of an audit row, and each code made of a kind of card and of its end.
+func TestAuditIsExplained(t *testing.T) {
+	var docs strings.Builder
+	for _, text := range pages(t) {
+		docs.WriteString(text)
+	}
+	kinds := regexp.MustCompile(`\bAudit\w+ +AuditKind = "(\w+)"`).FindAllStringSubmatch(page(t, "invites/change.go"), -1)
+	_, row, _ := strings.Cut(page(t, "docs/ledger.md"), "\n| `kind` |")
+	row, _, _ = strings.Cut(row, "\n")
+	for _, kind := range kinds {
+		if !strings.Contains(row, "`"+kind[1]+"`") {
+			t.Errorf("docs/ledger.md does not explain rows of the kind %s", kind[1])
+		}
+	}
+	cards := page(t, "invites/card.go")
+	questions := regexp.MustCompile(`\bCard\w+ +CardKind = "(\w+)"`).FindAllStringSubmatch(cards, -1)
+	ends := regexp.MustCompile(`\bCard\w+ +CardState = "(\w+)"`).FindAllStringSubmatch(cards, -1)
+	for _, question := range questions {
+		for _, end := range ends {
+			code := question[1] + "." + end[1]
+			open := end[1] == "open" || end[1] == "cancelled" // a cancelled card has a code of its own
+			if banned := end[1] == "banned" && question[1] != "knock"; !open && !banned && !strings.Contains(docs.String(), "`"+code+"`") {
+				t.Errorf("no document explains %s", code)
+			}
+		}
+	}
+	if len(kinds) < 3 || len(questions) < 3 || len(ends) < 6 {
+		t.Errorf("found %d kinds of rows, %d of cards and %d ends", len(kinds), len(questions), len(ends))
+	}
+}
+
 // TestManualListsEveryAlert: and no other.
 func TestManualListsEveryAlert(t *testing.T) {
 	_, table, _ := strings.Cut(page(t, "docs/operations.md"), "| alert | what to do |")

@@ -14,14 +14,14 @@ import (
 var mayImport = map[string][]string{
 	"exactjson":  {},
 	".":          {"bot", "config", "check", "connect", "operator", "words", "github.com/spf13/..."},
-	"bot":        {"appservice", "chat", "commands", "config", "connect", "encryption", "events", "homeserver", "invites", "invites/cards", "invites/delivery", "invites/guard", "invites/judge", "invites/ledger", "invites/native", "invites/requests", "jobs", "loop", "metrics", "operator", "picture", "room", "store", "web", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig", "github.com/mattn/go-isatty"},
+	"bot":        {"appservice", "chat", "commands", "config", "connect", "encryption", "events", "homeserver", "invites", "invites/cards", "invites/delivery", "invites/guard", "invites/judge", "invites/ledger", "invites/links", "invites/native", "invites/requests", "jobs", "loop", "metrics", "operator", "picture", "room", "store", "web", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig", "github.com/mattn/go-isatty"},
 	"chat":       {"commands", "events", "exactjson", "invites", "invites/cards", "invites/guard", "policy", "room", mautrix + "/event", mautrix + "/id", zerolog, "github.com/hashicorp/golang-lru/v2/simplelru", "golang.org/x/time/rate"},
-	"web":        {"exactjson", "invites/native", "room", "words", mautrix + "/id", zerolog},
+	"web":        {"exactjson", "invites", "invites/links", "invites/native", "room", "words", mautrix + "/id", zerolog, "github.com/hashicorp/golang-lru/v2/simplelru", "golang.org/x/text/language", "golang.org/x/time/rate"},
 	"operator":   {"appservice", "commands", "config", "connect", "exactjson", "homeserver", "invites", "metrics", "room", "store", "words", mautrix + "/id", zerolog},
 	"connect":    {"config", "homeserver", "store", mautrix + "/id", zerolog},
 	"config":     {"room", "words", "gopkg.in/yaml.v3"},
-	"commands":   {"exactjson", "invites", "invites/cards", "invites/guard", "invites/judge", "invites/ledger", "invites/requests", "picture", "policy", "room", "words", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
-	"picture":    {"golang.org/x/image/..."},
+	"commands":   {"exactjson", "invites", "invites/cards", "invites/guard", "invites/judge", "invites/ledger", "invites/links", "invites/requests", "picture", "policy", "room", "words", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
+	"picture":    {"golang.org/x/image/...", "rsc.io/qr"},
 	"invites":    {"room", mautrix + "/id", "go.mau.fi/util/variationselector"},
 	"check":      {"exactjson", "room", "words", mautrix + "/id"},
 	"words":      {"room", "github.com/nicksnyder/go-i18n/v2/...", "golang.org/x/text/language", "gopkg.in/yaml.v3"},
@@ -43,8 +43,9 @@ var mayImport = map[string][]string{
 	"invites/guard":       {"exactjson", "invites", "invites/delivery", "invites/judge", "policy", "room", mautrix + "/id"},
 	"invites/ledger":      {"exactjson", "invites", "invites/judge", "policy", "room", mautrix + "/id"},
 	"invites/native":      {"invites", "invites/judge", "room", mautrix + "/id"},
-	"invites/requests":    {"invites", "invites/cards", "invites/delivery", "invites/judge", "policy", "room", mautrix + "/id"},
-	"invites/invitestest": {"invites", "invites/cards", "invites/delivery", "invites/guard", "invites/judge", "invites/ledger", "invites/requests", "policy", "room", "store", mautrix + "/id"},
+	"invites/links":       {"exactjson", "invites", "invites/judge", "policy", "room", mautrix + "/id"},
+	"invites/requests":    {"invites", "invites/cards", "invites/delivery", "invites/judge", "invites/links", "policy", "room", mautrix + "/id"},
+	"invites/invitestest": {"invites", "invites/cards", "invites/delivery", "invites/guard", "invites/judge", "invites/ledger", "invites/links", "invites/requests", "policy", "room", "store", mautrix + "/id"},
 }
 
 const (

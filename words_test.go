@@ -194,6 +194,7 @@ func TestWhatIsSaidHasWords(t *testing.T) {
 	}
 	explanations(t, phrase)
 	policyFields(t, phrase)
+	templatesSay(t, check)
 	for _, c := range commands.Table() {
 		phrase(room.Say("command." + c.Name))
 		phrase(room.Say("brief." + c.Name))
@@ -205,6 +206,24 @@ func TestWhatIsSaidHasWords(t *testing.T) {
 	for key := range whole {
 		if !said[key] && !vocabulary.MatchString(key) {
 			t.Errorf("nobody says %s", key)
+		}
+	}
+}
+
+// templatesSay reads what the templates of pages say.
+func templatesSay(t *testing.T, check func(where, key string, given []string)) {
+	t.Helper()
+	files, err := filepath.Glob("web/pages/*.html")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		for _, said := range regexp.MustCompile(`\.Say "([a-z0-9_.]+)"((?: "[a-z]+" [.$\w]+)*)`).FindAllStringSubmatch(page(t, file), -1) {
+			given := []string{}
+			for _, name := range regexp.MustCompile(`"([a-z]+)"`).FindAllStringSubmatch(said[2], -1) {
+				given = append(given, name[1])
+			}
+			check(file, said[1], given)
 		}
 	}
 }

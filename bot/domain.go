@@ -9,6 +9,7 @@ import (
 	"usher/invites/guard"
 	"usher/invites/judge"
 	"usher/invites/ledger"
+	"usher/invites/links"
 	"usher/invites/requests"
 )
 
@@ -20,32 +21,33 @@ type domain struct {
 	knocks   *cards.Knocks
 	guard    *guard.Guard
 	ledger   *ledger.Ledger
+	links    *links.Links
 	requests *requests.Requests
 	editor   *requests.Editor
 	choices  commands.Choices
 }
 
-// newDomain puts the use cases together, except for the guard's Tell and the requests' AtOnce.
+// newDomain puts the use cases together, except for the guard's Tell, the requests' AtOnce, and the limits and the address of links.
 func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self invites.Identity, limits delivery.Limits) *domain {
 	j := judge.New(db, hs, clock{}, self)
 	d := &delivery.Delivery{Store: db, Homeserver: hs, Queue: queue, Clock: clock{}, Self: self, Limits: limits, Judge: j}
 	c := &cards.Cards{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j, Delivery: d}
 	g := &guard.Guard{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j, Delivery: d}
 	l := &ledger.Ledger{Store: db, Judge: j, Expiries: &ledger.Expiries{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}}
+	k := &links.Links{Store: db, Usage: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}
 	d.Approvals = c
-	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries}
-	r := &requests.Requests{Store: db, Homeserver: hs, Queue: queue, Clock: clock{}, Self: self, Judge: j, Delivery: d, Cards: c}
+	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries, invites.OriginLink: k}
+	r := &requests.Requests{Store: db, Homeserver: hs, Queue: queue, Clock: clock{}, Self: self, Judge: j, Delivery: d, Cards: c, Links: k}
 	c.Confirmed = r
 	return &domain{
-		judge: j, delivery: d, cards: c, knocks: &cards.Knocks{Cards: c, Store: db}, guard: g, ledger: l, requests: r,
-		editor:  &requests.Editor{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j},
-		choices: db,
+		judge: j, delivery: d, cards: c, knocks: &cards.Knocks{Cards: c, Store: db}, guard: g, ledger: l, links: k, requests: r,
+		editor: &requests.Editor{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}, choices: db,
 	}
 }
 
 // useCases are the parts for commands.
 func (d *domain) useCases() commands.UseCases {
 	return commands.UseCases{
-		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Judge: d.judge, Clock: clock{}, Choices: d.choices,
+		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Links: d.links, Judge: d.judge, Clock: clock{}, Choices: d.choices,
 	}
 }

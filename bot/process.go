@@ -115,6 +115,9 @@ func (p *process) meet(ctx context.Context) error {
 		return fmt.Errorf("%w: listing joined rooms: %w", operator.ErrHomeserverUnreachable, err)
 	}
 	p.log.Info().Str("user", p.cfg.BotUser()).Int("rooms", len(rooms)).Bool("puppet", p.cfg.Puppet.Enabled).Msg("Homeserver met")
+	if len(rooms) == 0 {
+		p.log.Info().Str("user", p.cfg.BotUser()).Msg("Next: invite the bot to a room and say " + p.cfg.Commands.Prefix + "help there")
+	}
 	return nil
 }
 
@@ -287,6 +290,7 @@ func (p *process) lanes() (l metrics.Lanes) {
 		l.Active = true
 		l.Rooms, l.Events = b.chat.Lanes.Depth()
 	}
+	l.Statements, l.Commits = p.store.Costs()
 	return l
 }
 

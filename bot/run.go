@@ -19,6 +19,7 @@ import (
 	"usher/homeserver"
 	"usher/invites"
 	"usher/invites/delivery"
+	"usher/invites/links"
 	"usher/jobs"
 	"usher/loop"
 	"usher/room"
@@ -80,6 +81,8 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	limits := delivery.Limits{Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter}
 	b.domain = newDomain(b.store, b.state, b.metrics.Queue(b.jobs), b.self, limits)
 	b.domain.requests.AtOnce = cfg.Delivery.AtOnce
+	b.domain.links.Address = cfg.Web.PublicURL
+	b.domain.links.Limits = links.Limits{MaxUses: int64(cfg.Web.Links.MaxUses), MaxAge: cfg.Web.Links.MaxAge, Open: cfg.Web.Links.PerPerson}
 	b.runner = b.newRunner(cfg, version)
 	o := chat.Options{
 		Self: b.self, Runner: b.runner, Stores: chat.Stores{Inbox: b.store, Cards: b.store, Rooms: b.store},
@@ -114,7 +117,7 @@ func identity(cfg *config.Config) invites.Identity {
 
 func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 	return &commands.Runner{
-		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self}, UseCases: b.domain.useCases(), Version: version,
+		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self, Guide: cfg.Commands.Guide}, UseCases: b.domain.useCases(), Version: version,
 		Conditions: commands.Conditions{Age: commands.Age{Max: cfg.Commands.MaxAge}, Protected: b.protected(cfg)},
 		Names:      []string{cfg.Appservice.Bot.Displayname}, People: homeserver.People{Client: b.client}, Inbox: b.store,
 		Level: func(user id.UserID) commands.Level {
@@ -287,7 +290,7 @@ func (b *bot) clean(ctx context.Context, keep config.Database) error {
 	if err == nil && head != "" {
 		b.log.Info().Str("head", head).Msg("Audit")
 	}
-	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
+	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanLinks(ctx, now.Add(-keep.KeepRefused)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
 }
 
 // close closes the parts, the last one opened first.

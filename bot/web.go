@@ -14,7 +14,16 @@ import (
 
 // newSite makes the web pages and endpoints of the active process.
 func (b *bot) newSite(p *process) *web.Site {
-	return web.New(web.Options{Log: b.log, Antispam: p.antispam(b.newNative())})
+	o := web.Options{Log: b.log, Antispam: p.antispam(b.newNative())}
+	if cfg := &p.cfg.Web; cfg.PublicURL != "" {
+		proxies, _ := cfg.Trusted() // checked with the config
+		o.Pages = web.NewPages(cfg.PublicURL)
+		o.Links = web.NewLinks(web.LinkOptions{
+			Pages: o.Pages, Cases: b.domain.links, Uses: b.domain.requests, Pictures: b.client, Bot: b.self.Bot,
+			Visitors: web.Visitors{Proxies: proxies, Relay: p.cfg.Appservice.HSToken.Reveal()},
+		})
+	}
+	return web.New(o)
 }
 
 // antispam makes the endpoint for homeservers, nil if it is off. A process that does not act judges nothing.

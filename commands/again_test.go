@@ -115,6 +115,17 @@ func TestDirectChat(t *testing.T) {
 	}
 }
 
+// TestHelpLinksToTheGuide, where the operator names one.
+func TestHelpLinksToTheGuide(t *testing.T) {
+	d, _ := newRunner(t)
+	for _, d.Guide = range []string{"", "https://wiki.example/usher"} {
+		_, reply := say(t, d, lobby, alice, "!help")
+		if text := reply.Text.String(); strings.Contains(text, "A page on") != (d.Guide != "") || !strings.Contains(text, d.Guide) {
+			t.Errorf("guide %q: %s", d.Guide, text)
+		}
+	}
+}
+
 // TestHelpFitsOneScreen: a phone shows some 30 lines of some 45 characters.
 func TestHelpFitsOneScreen(t *testing.T) {
 	d, _ := newRunner(t)

@@ -56,6 +56,8 @@ func question(t *Text, c invites.Card) {
 		t.Say("card.reason", "reason", c.Reason)
 	}
 	switch {
+	case c.ByLink():
+		t.Say("card.link")
 	case c.Kind == invites.CardApproval && c.Performer == c.Actor:
 		t.Say("card.theirs")
 	case c.Kind == invites.CardApproval:
@@ -92,7 +94,7 @@ func (n Notices) Closed(c invites.Card, row invites.Change) (reply Reply) {
 
 // Verdict tells the asker of a card its outcome. It is empty where nobody has to be told.
 func (n Notices) Verdict(c invites.Card, row invites.Change) (reply Reply) {
-	if c.Kind != invites.CardApproval || c.Code == invites.CodeRedacted || c.Code == invites.CodeAskerLeft {
+	if c.Kind != invites.CardApproval || c.ByLink() || c.Code == invites.CodeRedacted || c.Code == invites.CodeAskerLeft {
 		return reply
 	}
 	reply.Mention = true

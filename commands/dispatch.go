@@ -26,6 +26,7 @@ import (
 	"usher/invites/cards"
 	"usher/invites/judge"
 	"usher/invites/ledger"
+	"usher/invites/links"
 	"usher/invites/requests"
 	"usher/room"
 )
@@ -95,6 +96,7 @@ type UseCases struct {
 	Policies *requests.Editor
 	Ledger   *ledger.Ledger
 	Cards    *cards.Cards
+	Links    *links.Links
 	Judge    *judge.Judge
 	Clock    invites.Clock
 	Choices  Choices

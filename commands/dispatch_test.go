@@ -47,7 +47,7 @@ func newRunnerOver(t *testing.T, hs *invitestest.Homeserver, through invitestest
 		Homeserver: through, Queue: &invitestest.Queue{}, Clock: clock, Self: self, AtOnce: 3, Lease: time.Minute, GiveUp: time.Hour,
 	})
 	return &Runner{
-		Notices: Notices{"!", self},
+		Notices: Notices{Prefix: "!", Self: self},
 		UseCases: UseCases{
 			Requests: domain.Requests, Policies: domain.Editor, Ledger: domain.Ledger, Cards: domain.Cards, Judge: domain.Judge, Clock: clock, Choices: db,
 		},

@@ -20,7 +20,7 @@ func helpCommand() Command {
 // chapters are the commands in the order of !help, by subject.
 func chapters() []chapter {
 	return []chapter{
-		{room.Say("help.inviting"), []string{"invite", "uninvite", "join", "why"}},
+		{room.Say("help.inviting"), []string{"invite", "uninvite", "link", "redeem", "join", "why"}},
 		{room.Say("help.looking"), []string{"pending", "whoinvited", "tree", "stats", "quota", "audit"}},
 		{room.Say("help.deciding"), []string{"approve", "deny", "knocks", "prune"}},
 		{room.Say("help.rules"), []string{"policy", "lists"}},
@@ -56,6 +56,9 @@ func runHelp(_ context.Context, c *Call) (reply Reply, err error) {
 		}
 	}
 	reply.Text.Line().Say("help.more", "prefix", c.Prefix)
+	if c.Guide != "" {
+		reply.Text.Line().Say("help.guide", "url", c.Guide)
+	}
 	return reply, nil
 }
 

@@ -13,6 +13,7 @@ import (
 type Notices struct {
 	Prefix string // of commands
 	Self   invites.Identity
+	Guide  string // address of a page for members; empty: none
 }
 
 // Greeting is the bot's first message in a room: one line about its use and its power there. The decision is on an invitation by the bot itself.

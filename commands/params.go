@@ -18,6 +18,7 @@ type Param struct {
 	choices []string // the only words allowed; nil: any of its class
 	shown   string   // in usage, instead of its key
 	prose   bool     // text for people: identifiers in it are refused
+	named   bool     // a flag with a value; see option
 	known   bool     // people of the bot's own server must exist
 
 	about   room.Phrase // its meaning, in a few words
@@ -128,6 +129,10 @@ func (p Param) usage() string {
 	switch {
 	case p.class == classFlag:
 		return "[--" + name + "]"
+	case p.named && p.many:
+		return "[--" + name + " …]…"
+	case p.named:
+		return "[--" + name + " …]"
 	case len(p.choices) == 1:
 		return p.choices[0]
 	case p.choices != nil:

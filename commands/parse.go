@@ -67,8 +67,12 @@ func (a *arguments) puzzled(w word) error {
 // parse gives the words of a typed command to the parameters. Flags stand anywhere, and so does the room of a command without free text. The
 // other parameters take their words in order.
 func (a *arguments) parse(words []word) error {
+	options, words, err := a.takeOptions(words)
+	if err != nil {
+		return err
+	}
 	flags, words := takeFlags(words)
-	words, err := a.fill(a.form.Before, words)
+	words, err = a.fill(a.form.Before, words)
 	if err != nil {
 		return err
 	}
@@ -77,6 +81,9 @@ func (a *arguments) parse(words []word) error {
 		return err
 	}
 	if err := a.setFlags(flags); err != nil || a.help {
+		return err
+	}
+	if err := a.setOptions(options); err != nil {
 		return err
 	}
 	if words, err = a.pullRoom(words); err != nil {
@@ -120,7 +127,7 @@ func (a *arguments) oneCommand(words []word) error {
 func (a *arguments) setFlags(flags []word) error {
 	var known []string
 	for _, p := range a.form.params() {
-		if p.class == classFlag {
+		if p.class == classFlag || p.named {
 			known = append(known, p.Key)
 		}
 	}
@@ -140,7 +147,7 @@ func (a *arguments) setFlags(flags []word) error {
 // fill gives words to parameters and returns the other words.
 func (a *arguments) fill(params []Param, words []word) (rest []word, err error) {
 	for i, p := range params {
-		if p.class == classFlag || a.has(p.Key) {
+		if p.class == classFlag || p.named || a.has(p.Key) {
 			continue
 		}
 		var taken []word

@@ -231,6 +231,7 @@ func (f form) freeRoom() (p Param, prose, ok bool) {
 	rooms := 0
 	for _, each := range f.params() {
 		switch {
+		case each.named:
 		case each.class == classRoom:
 			p = each
 			rooms++

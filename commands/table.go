@@ -53,6 +53,7 @@ func Table() []Command {
 		inviteCommand(), uninviteCommand(), joinCommand(), whyCommand(),
 		pendingCommand(), pruneCommand(), whoInvitedCommand(), treeCommand(), statsCommand(), auditCommand(),
 		approveCommand(), denyCommand(), knocksCommand(),
+		linkCommand(), redeemCommand(),
 		policyCommand(), listsCommand(), quotaCommand(),
 		helpCommand(), languageCommand(), pingCommand(),
 	}
@@ -110,7 +111,7 @@ func (f form) params() []Param { return slices.Concat(f.Before, f.after()) }
 
 // has reports whether a parameter of the form has the class.
 func (f form) has(c class) bool {
-	return slices.ContainsFunc(f.params(), func(p Param) bool { return p.class == c })
+	return slices.ContainsFunc(f.params(), func(p Param) bool { return p.class == c && !p.named })
 }
 
 // usage is the form as people type it.

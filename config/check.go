@@ -144,6 +144,9 @@ func (k checker) checkCommands(c *Commands) {
 	if c.Prefix == "" || len(c.Prefix) > 16 || strings.ContainsFunc(c.Prefix, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
 		k.fault("commands.prefix", wrong{quote(c.Prefix) + " can't begin a command", "write one to sixteen characters without spaces, such as !"})
 	}
+	if u, err := url.Parse(c.Guide); c.Guide != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
+		k.fault("commands.guide", wrong{quote(c.Guide) + " is no address of a page", "write one that begins with https://, or leave it empty"})
+	}
 	k.checkLength("commands.max_age", c.MaxAge, time.Second, 7*24*time.Hour)
 }
 

@@ -80,7 +80,8 @@ type Commands struct {
 	PerMinute        int `yaml:"per_minute"`         // commands of one user; 0: no limit
 	AnswersPerMinute int `yaml:"answers_per_minute"` // in one room; 0: no limit
 
-	Advertise bool `yaml:"advertise"` // describe the commands to clients, in the state of rooms
+	Advertise bool   `yaml:"advertise"` // describe the commands to clients, in the state of rooms
+	Guide     string `yaml:"guide"`     // address of a page for members, shown by !help; empty: none
 }
 
 // Database is the place of Usher's data.
@@ -186,6 +187,7 @@ func Default() *Config {
 		Delivery:        Delivery{AtOnce: 5, Workers: 16, GiveUpAfter: 24 * time.Hour},
 		ShutdownTimeout: 10 * time.Second,
 		Metrics:         Metrics{Listen: "127.0.0.1:9339"},
+		Web:             Web{Proxies: []string{"127.0.0.1", "::1"}, Links: Links{MaxUses: 1000, MaxAge: 90 * 24 * time.Hour, PerPerson: 20}},
 		Antispam:        Antispam{At: AtAppservice, Timeout: 2 * time.Second, Fail: map[string]string{}},
 		Logging: Logging{
 			MinLevel:  "info",

@@ -79,14 +79,14 @@ puppet:
   hs_token: qqqqqqqqqqqqqqqqqqqqqqqq
   auto_join: ["@*:localhost:8448"]
 language: de
-commands: {prefix: "?", max_age: 1h, per_minute: 5, answers_per_minute: 0, advertise: true}
+commands: {prefix: "?", max_age: 1h, per_minute: 5, answers_per_minute: 0, advertise: true, guide: "https://wiki.example/usher#members"}
 permissions: {"*": user, "@a:b": operator}
 database: {type: postgres, uri: "postgres://u:p@h/d", max_open_conns: 20, max_idle_conns: 5, keep_refused: 168h, keep_audit: 169h}
 encryption: {enabled: false, pickle_key: kkkkkkkkkkkkkkkkkkkkkkkk, recovery_key: r, database_uri: "postgres://u:p@h/k", share_keys_with: cross-signed, wait_for_keys: 1m, commands: verified, history_sharing: true}
 delivery: {at_once: 1, workers: 2, give_up_after: 48h}
 shutdown_timeout: 20s
 metrics: {enabled: true, listen: "[::1]:1", pprof: true}
-web: {listen: "[::1]:2"}
+web: {listen: "[::1]:2", public_url: "https://door.example/", proxies: [10.0.0.0/8, "::1"], links: {max_uses: 5, max_age: 48h, per_person: 2}}
 antispam: {enabled: true, at: web, token: ssssssssssssssssssssssss, timeout: 1s, fail: {accept_make_join: closed}, next: {url: "http://m/", token: nnnnnnnnnnnnnnnnnnnnnnnn}}
 logging:
   min_level: debug
@@ -104,14 +104,14 @@ logging:
 			"hhhhhhhhhhhhhhhhhhhhhhhh", true, Bot{"door", "Door", "mxc://hs.example/abc"}, 64e6, 45 * time.Second},
 		Puppet:          Puppet{true, "door-puppet", "pppppppppppppppppppppppp", "qqqqqqqqqqqqqqqqqqqqqqqq", []string{"@*:localhost:8448"}},
 		Language:        "de",
-		Commands:        Commands{"?", time.Hour, 5, 0, true},
+		Commands:        Commands{"?", time.Hour, 5, 0, true, "https://wiki.example/usher#members"},
 		Permissions:     Permissions{"*": LevelUser, "@a:b": LevelOperator},
 		Database:        Database{"postgres", "postgres://u:p@h/d", 20, 5, 168 * time.Hour, 169 * time.Hour},
 		Encryption:      Encryption{false, "kkkkkkkkkkkkkkkkkkkkkkkk", "r", "postgres://u:p@h/k", ShareSigned, time.Minute, CommandsVerified, true},
 		Delivery:        Delivery{1, 2, 48 * time.Hour},
 		ShutdownTimeout: 20 * time.Second,
 		Metrics:         Metrics{true, "[::1]:1", true},
-		Web:             Web{"[::1]:2"},
+		Web:             Web{"[::1]:2", "https://door.example", []string{"10.0.0.0/8", "::1"}, Links{5, 48 * time.Hour, 2}},
 		Antispam: Antispam{true, AtWeb, "ssssssssssssssssssssssss", time.Second, map[string]string{"accept_make_join": FailClosed},
 			Next{"http://m", "nnnnnnnnnnnnnnnnnnnnnnnn"}},
 		Logging: Logging{MinLevel: "debug", Caller: true, Metadata: map[string]string{"a": "b"}, Writers: []Writer{{Type: "file",
@@ -141,6 +141,9 @@ func TestFaults(t *testing.T) {
 		{"unknown key in a section", "  domain:", "  domian:", []string{"3 homeserver.domian is not known", "1 homeserver.domain is missing"}},
 		{"web at the appservice's port", "", "web: {listen: '127.0.0.1:29339'}\n", []string{"9 web.listen is appservice.listen as well"}},
 		{"web at the port of metrics", "", "web: {listen: 'x:1'}\nmetrics: {enabled: true, listen: 'x:1'}\n", []string{"9 web.listen is metrics.listen as well"}},
+		{"pages nowhere", "", "web: {public_url: 'https://x.example'}\n", []string{"9 web.public_url has nobody to answer: web.listen is empty"}},
+		{"a proxy by name", "", "web: {proxies: [proxy.example]}\n", []string{`9 web.proxies "proxy.example" is no address`}},
+		{"no links", "", "web: {links: {max_uses: 0, max_age: 1s, per_person: 0}}\n", []string{"9 web.links.max_uses allows nothing", "9 web.links.max_age is too short", "9 web.links.per_person allows nothing"}},
 		{"web nowhere", "", "web: {listen: here}\n", []string{`9 web.listen "here" is no address to listen at`}},
 		{"antispam without a token", "", "antispam: {enabled: true}\n", []string{"9 antispam.token is missing"}},
 		{"antispam at no listener", "", "antispam: {enabled: true, token: ssssssssssssssss, at: web}\n", []string{"9 antispam.at names the listener of web.listen, which is empty"}},
@@ -159,6 +162,7 @@ func TestFaults(t *testing.T) {
 		{"star without quotes", "", "permissions2:\n  *: user\n", []string{"10  has a name or a value that begins with a sign of YAML's own"}},
 		{"value without quotes", "", "a: b\nc: @x\n", []string{"10  has a name or a value that begins with a sign of YAML's own"}},
 		{"list without quotes", "", "puppet:\n  auto_join: [@*:x]\n", []string{"10  has a name or a value that begins with a sign of YAML's own"}},
+		{"guide that is no page", "", "commands: {guide: docs/members.md}\n", []string{`9 commands.guide "docs/members.md" is no address of a page`}},
 		{"tab", "", "commands:\n\tprefix: x\n", []string{"10  begins with a tab, which YAML does not allow"}},
 		{"tab after spaces", "", "commands:\n  prefix: x\n\tmax_age: 1h\n", []string{"11  begins with a tab, which YAML does not allow"}},
 		{"two documents", "", "---\na: b\n", []string{"9  a second document begins here"}},

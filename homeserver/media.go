@@ -2,6 +2,7 @@ package homeserver
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 
@@ -43,4 +44,31 @@ func named(name string) url.Values {
 		return nil
 	}
 	return url.Values{"filename": {name}}
+}
+
+// maxThumbnail bounds a small picture, in bytes.
+const maxThumbnail = 256 << 10
+
+// thumbnailSide is the side of a small picture, in pixels.
+const thumbnailSide = "96"
+
+// Thumbnail returns a small picture of the media repository with its type, which is read from the picture itself
+// (https://spec.matrix.org/latest/client-server-api/#get_matrixclientv1mediathumbnailservernamemediaid).
+func (c *Client) Thumbnail(ctx context.Context, uri id.ContentURIString) (picture []byte, contentType string, err error) {
+	parsed, err := uri.Parse()
+	if err != nil || parsed.IsEmpty() {
+		return nil, "", &invites.ActError{Class: invites.ClassRefused, Status: http.StatusNotFound, Err: errAnswer}
+	}
+	_, err = c.do(ctx, request{
+		name: "thumbnail", method: http.MethodGet, path: path("v1", "media", "thumbnail", parsed.Homeserver, parsed.FileID),
+		query: url.Values{"width": {thumbnailSide}, "height": {thumbnailSide}, "method": {"crop"}},
+		reader: func(_ *http.Request, res *http.Response, _ any, _ int64) ([]byte, error) {
+			var err error
+			if picture, err = io.ReadAll(io.LimitReader(res.Body, maxThumbnail+1)); err == nil && len(picture) > maxThumbnail {
+				err = errAnswer
+			}
+			return nil, err
+		},
+	})
+	return picture, http.DetectContentType(picture), err
 }

@@ -1,6 +1,7 @@
 package invites
 
 import (
+	"strings"
 	"time"
 
 	"go.mau.fi/util/variationselector"
@@ -41,8 +42,8 @@ type Card struct {
 	Room      id.RoomID  // room of the question
 	ShownIn   id.RoomID  // room showing the card
 	Event     id.EventID // the notice; empty until it is sent
-	Command   id.EventID // the asking command or knock
-	Home      id.RoomID  // room of the event Command
+	Command   id.EventID // the asking command or knock; for a link, the request of the use
+	Home      id.RoomID  // room of the event Command; empty for a link
 	Action    room.ActionType
 	Actor     id.UserID // asks; for a knock, the knocking user
 	Target    id.UserID
@@ -63,6 +64,9 @@ type Card struct {
 	ClosedAt time.Time
 	Told     bool // its outcome is carried out and told
 }
+
+// ByLink reports whether the card is about the use of a link: no command waits for it.
+func (c Card) ByLink() bool { return strings.HasPrefix(string(c.Command), LinkRequest) }
 
 // CardQuery selects open cards of a kind. An empty field selects all.
 type CardQuery struct {

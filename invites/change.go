@@ -31,6 +31,7 @@ const (
 	OriginGuard    Origin = "guard"     // the guard removes an intruder or an invitation made past the bot
 	OriginExpiry   Origin = "expiry"    // an invitation was not answered in time
 	OriginAutoJoin Origin = "auto_join" // the operator lets the invitee join at once
+	OriginLink     Origin = "link"      // the invitee used an invite link: its maker is the actor
 	OriginNative   Origin = "native"    // the homeserver sends it for the actor's own client, and asked the bot before
 	OriginAsked    Origin = "asked"     // the same, and people have to agree first: then the bot sends it
 )

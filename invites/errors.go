@@ -14,6 +14,8 @@ var (
 	ErrNotFound = errors.New("invites: not found")
 	// ErrSpent means: another request charged the same quotas since they were read.
 	ErrSpent = errors.New("invites: quotas were charged meanwhile")
+	// ErrUsedUp means: a link has no use left, or has ended.
+	ErrUsedUp = errors.New("invites: the link has no use left")
 )
 
 // ErrNoView means: neither the bot nor the viewer can see the room.

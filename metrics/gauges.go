@@ -16,11 +16,13 @@ type Backlog struct {
 	Quarantine int           // undecodable events kept
 }
 
-// Lanes is the work of this process.
+// Lanes is the work of this process. Statements and Commits count in each process.
 type Lanes struct {
 	Active bool // this is the process that acts; else the rest is zero
 	Rooms  int  // with a lane at work or waiting
 	Events int  // that wait in lanes
+
+	Statements, Commits int64 // of the database
 }
 
 // Sources give the values of gauges when Prometheus reads them. All are required.
@@ -36,7 +38,7 @@ func (m *Metrics) Watch(s Sources) { m.registry.MustRegister(newGauges(s)) }
 // gauges collects all gauges at once, with one read of the backlog.
 type gauges struct {
 	Sources
-	open, overdue, events, oldest, quarantine, rooms, laned, active, fault, failed *prometheus.Desc
+	open, overdue, events, oldest, quarantine, rooms, laned, active, fault, failed, statements, commits *prometheus.Desc
 }
 
 func newGauges(s Sources) *gauges {
@@ -55,12 +57,14 @@ func newGauges(s Sources) *gauges {
 		active:     desc("active", "1 while this process acts, 0 while it stands by."),
 		fault:      desc("fault", "1 while this keeps Usher from working.", "fault"),
 		failed:     desc("backlog_unreadable", "1 when the database did not tell what waits."),
+		statements: desc("store_statements_total", "Statements that the database was asked to run, those for these metrics included."),
+		commits:    desc("store_commits_total", "Commits of the database. Each makes one flush or more to the disk; on SQLite, writers share them."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.open, g.overdue, g.events, g.oldest, g.quarantine, g.rooms, g.laned, g.active, g.fault, g.failed} {
+	for _, d := range []*prometheus.Desc{g.open, g.overdue, g.events, g.oldest, g.quarantine, g.rooms, g.laned, g.active, g.fault, g.failed, g.statements, g.commits} {
 		to <- d
 	}
 }
@@ -77,6 +81,9 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 	send(g.active, flag(lanes.Active))
 	send(g.rooms, float64(lanes.Rooms))
 	send(g.laned, float64(lanes.Events))
+	for d, n := range map[*prometheus.Desc]int64{g.statements: lanes.Statements, g.commits: lanes.Commits} {
+		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n))
+	}
 	for name, on := range g.Faults() {
 		send(g.fault, flag(on), name)
 	}

@@ -102,11 +102,11 @@ func TestGauges(t *testing.T) {
 	backlog, err := Backlog{Open: 3, Overdue: time.Minute, Events: 2, Oldest: -time.Second, Quarantine: 1}, error(nil)
 	m.Watch(Sources{
 		Backlog: func(context.Context) (Backlog, error) { return backlog, err },
-		Lanes:   func() Lanes { return Lanes{Active: true, Rooms: 4, Events: 5} },
+		Lanes:   func() Lanes { return Lanes{Active: true, Rooms: 4, Events: 5, Statements: 6, Commits: 7} },
 		Faults:  func() map[string]bool { return map[string]bool{"database": true, "as_token": false} },
 	})
 	shows(t, m, `usher_queue_depth 3`, `usher_queue_overdue_seconds 60`, `usher_inbox_depth 2`, `usher_inbox_age_seconds 0`, `usher_quarantine_depth 1`,
-		`usher_lane_rooms 4`, `usher_lane_depth 5`, `usher_fault{fault="database"} 1`, `usher_fault{fault="as_token"} 0`, `usher_backlog_unreadable 0`)
+		`usher_lane_rooms 4`, `usher_store_statements_total 6`, `usher_store_commits_total 7`, `usher_lane_depth 5`, `usher_fault{fault="database"} 1`, `usher_fault{fault="as_token"} 0`, `usher_backlog_unreadable 0`)
 	err = errors.New("gone")
 	shows(t, m, `usher_backlog_unreadable 1`)
 }

@@ -32,6 +32,10 @@ const (
 	CodeQuotaPerson room.Rule = "policy.quota.person"          // asked for too many
 	CodeQuotaRoom   room.Rule = "policy.quota.room"            // too many were asked for in the room
 	CodeQuotaServer room.Rule = "policy.quota.server"          // too many were asked for by people of their server
+	CodeLinksOff    room.Rule = "policy.links.allow"           // no links into this room
+	CodeLinksLevel  room.Rule = "policy.links.level"           // the maker of the link has too little power for links
+	CodeLinksUses   room.Rule = "policy.links.max_uses"        // the link was used too often
+	CodeLinksAge    room.Rule = "policy.links.max_age"         // the link is too old
 	CodeApproval    room.Rule = "policy.approval.required"     // it waits for approval; the last check of all
 )
 
@@ -172,7 +176,7 @@ type check struct {
 }
 
 func (c check) all() *Decision {
-	for _, part := range []func() *Decision{c.admitted, c.ask, c.facts, c.joined, c.denied, c.allowed, c.listed, c.cooldown, c.size, c.quota, c.approval} {
+	for _, part := range []func() *Decision{c.admitted, c.ask, c.link, c.facts, c.joined, c.denied, c.allowed, c.listed, c.cooldown, c.size, c.quota, c.approval} {
 		if no := part(); no != nil {
 			return no
 		}
@@ -200,6 +204,25 @@ func (c check) ask() *Decision {
 		return nil
 	}
 	return &Decision{Code: CodeAskWho, Field: either(len(c.d.Ask.Users) > 0, "ask.users", "ask.servers")}
+}
+
+// link judges the link by which somebody comes in.
+func (c check) link() *Decision {
+	use, l := c.f.Link, c.d.Links
+	switch {
+	case use == nil:
+		return nil
+	case !l.Allow:
+		return &Decision{Code: CodeLinksOff, Field: "links.allow"}
+	case l.MaxUses > 0 && use.Uses >= l.MaxUses:
+		return &Decision{Code: CodeLinksUses, Field: "links.max_uses", Rate: Rate{Count: l.MaxUses}}
+	case l.MaxAge > 0 && use.Age >= l.MaxAge:
+		return &Decision{Code: CodeLinksAge, Field: "links.max_age", Rate: Rate{Per: l.MaxAge}}
+	}
+	if power, _ := c.s.Power(c.q.Actor); l.Level != 0 && power < l.Level { // ask has found the power known
+		return &Decision{Code: CodeLinksLevel, Field: "links.level", Evidence: room.Evidence{Had: power, Needed: l.Level, User: c.q.Actor}}
+	}
+	return nil
 }
 
 // facts asks for all facts for the later checks, at once.
@@ -323,5 +346,5 @@ func (c check) approval() *Decision {
 // Refusals lists the reason codes with which a policy denies.
 func Refusals() []room.Rule {
 	return []room.Rule{CodeMalformed, CodeFacts, CodeNoDelegate, CodeNoAdmission, CodeAskLevel, CodeAskWho, CodeAskJoined, CodeUserDenied, CodeHostDenied, CodeNotAllowed,
-		CodeIPLiteral, CodeListed, CodeRoomListed, CodeAfterLeave, CodeAfterNo, CodeAfterKick, CodeFull, CodeQuotaPerson, CodeQuotaRoom, CodeQuotaServer, CodeApproval}
+		CodeIPLiteral, CodeListed, CodeRoomListed, CodeAfterLeave, CodeAfterNo, CodeAfterKick, CodeFull, CodeQuotaPerson, CodeQuotaRoom, CodeQuotaServer, CodeLinksOff, CodeLinksLevel, CodeLinksUses, CodeLinksAge, CodeApproval}
 }

@@ -19,6 +19,7 @@ type Document struct {
 	Knocks   Knocks   `path:"knocks"`
 	Guard    Guard    `path:"guard"`
 	Pending  Pending  `path:"pending"`
+	Links    Links    `path:"links"`
 	Language string   `path:"language"` // tag (BCP 47) of the language the bot speaks in the room; empty: the default one
 	Pictures string   `path:"pictures"` // Light or Dark; empty: Light
 }
@@ -119,6 +120,14 @@ type Pending struct {
 	RemindBefore time.Duration `path:"remind_before"` // before the expiry
 }
 
+// Links is the policy for invite links. It is judged at each use, besides the right of the link's maker to invite.
+type Links struct {
+	Allow   bool          `path:"allow"`
+	MaxUses int64         `path:"max_uses"` // of one link
+	MaxAge  time.Duration `path:"max_age"`  // of a link
+	Level   room.Level    `path:"level"`    // power level of the maker
+}
+
 // defaults is the document of an empty policy.
 func defaults() Document {
 	const day = 24 * time.Hour
@@ -128,5 +137,6 @@ func defaults() Document {
 		Approval: Approval{Votes: 1, Level: 50, Expires: 2 * day},
 		Knocks:   Knocks{Level: 50, Breaker: Rate{Per: 10 * time.Minute}},
 		Guard:    Guard{Mode: Off, Intruders: Ignore, ByHand: Ignore},
+		Links:    Links{Allow: true},
 	}
 }

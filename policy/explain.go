@@ -100,6 +100,10 @@ var explanations = map[string]explanation{
 	string(CodeQuotaPerson): {"n,per", "next_in"},
 	string(CodeQuotaServer): {"n,per", "next_in"},
 	string(CodeQuotaRoom):   {"n,per", "next_in"},
+	string(CodeLinksOff):    {fix: "change_policy"},
+	string(CodeLinksLevel):  {"needed,had", "change_policy"},
+	string(CodeLinksUses):   {"n", "change_policy"},
+	string(CodeLinksAge):    {"per", "change_policy"},
 	string(CodeApproval):    {"target", "waits"},
 }
 

@@ -35,7 +35,14 @@ type Facts struct {
 	Paid     bool      // the quotas were charged for this already
 	Approved bool      // the approval asked for by the policy was given
 	Itself   bool      // no user asks: the policy itself has the bot do it, so the fields below ask do not matter
+	Link     *LinkUse  // the target comes by a link of the actor; nil: not
 	Theirs   bool      // of a withdrawal: the bot sent the invitation for the actor
+}
+
+// LinkUse is a link at the moment of its use.
+type LinkUse struct {
+	Uses int64 // before this one
+	Age  time.Duration
 }
 
 // Past is when somebody last left a room, each zero where they did not, as far back as a cooldown asks.

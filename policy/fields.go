@@ -96,6 +96,10 @@ var fieldTable = []Field{
 	{Path: "guard.by_hand", kind: choice, choices: []string{Ignore, Report, Withdraw}},
 	{Path: "pending.expire_after", kind: span, most: maxSpan},
 	{Path: "pending.remind_before", kind: span, most: maxSpan},
+	{Path: "links.allow", kind: boolean},
+	{Path: "links.max_uses", kind: integer, most: maxCount},
+	{Path: "links.max_age", kind: span, most: maxSpan},
+	{Path: "links.level", kind: integer, least: -maxLevel, most: maxLevel},
 	{Path: "language", kind: language},
 	{Path: "pictures", kind: choice, choices: []string{Light, Dark}},
 }
@@ -194,7 +198,7 @@ func (f Field) Phrase(d *Document) room.Phrase {
 	switch {
 	case f.kind == boolean:
 		return room.Phrase{Key: key + "." + value}
-	case value == "", f.Path == "whom.max_members" && value == "0":
+	case value == "", value == "0" && (f.Path == "whom.max_members" || f.Path == "links.max_uses"):
 		return room.Phrase{Key: key + ".none"}
 	case f.kind == integer:
 		return room.Say(key, "n", value)

@@ -110,14 +110,14 @@ func (g *group) try(ctx context.Context, conn *sql.Conn, batch []*write, run fun
 		return false, err
 	}
 	defer sqlTx.Rollback() // does nothing after the commit
-	t := &tx{ctx: ctx, on: sqlTx, stmts: g.stmts, maxRows: sqliteRows}
+	t := &tx{ctx: ctx, on: sqlTx, stmts: g.stmts, costs: g.costs, maxRows: sqliteRows}
 	if err := run(t, batch); err != nil {
 		return false, err
 	}
 	if err := t.finish(); err != nil {
 		return true, err
 	}
-	return true, sqlTx.Commit()
+	return true, g.costs.commit(sqlTx.Commit())
 }
 
 // take returns the writes of the next commit: all waiting, or w alone.

@@ -34,8 +34,8 @@ func (s *db) openPostgres(ctx context.Context, cfg Config) error {
 	}
 	s.raw = stdlib.OpenDBFromPool(s.pool)
 	s.onClose(s.raw.Close)
-	s.reads = handle{db: s.raw}
-	s.write = &postgres{s.raw}
+	s.reads = handle{db: s.raw, costs: &s.costs}
+	s.write = &postgres{s.raw, &s.costs}
 	if err := s.upgrade(ctx, schema().Finish()); err != nil {
 		return err
 	}
@@ -69,7 +69,10 @@ func (s *db) Exclusively(ctx context.Context, fn func(context.Context) error) (e
 }
 
 // postgres is PostgreSQL's committer. The server itself lets concurrent commits share a flush.
-type postgres struct{ db *sql.DB }
+type postgres struct {
+	db    *sql.DB
+	costs *costs
+}
 
 // tries bounds the attempts at a commit after conflicts with other commits.
 const tries = 5
@@ -78,8 +81,8 @@ const tries = 5
 func (p *postgres) commit(ctx context.Context, k kind, fn func(*tx) error) (err error) {
 	for range tries {
 		if k&single != 0 {
-			t := &tx{ctx: ctx, on: p.db, maxRows: maxMulti}
-			if err = fn(t); err == nil && len(t.audit) > 0 {
+			t := &tx{ctx: ctx, on: p.db, costs: p.costs, maxRows: maxMulti}
+			if err = p.costs.commit(fn(t)); err == nil && len(t.audit) > 0 {
 				err = errors.New("store: audit in a commit of one statement")
 			}
 		} else {
@@ -99,12 +102,12 @@ func (p *postgres) transaction(ctx context.Context, fn func(*tx) error) error {
 		return err
 	}
 	defer sqlTx.Rollback() // does nothing after the commit
-	t := &tx{ctx: ctx, on: sqlTx, maxRows: maxMulti}
+	t := &tx{ctx: ctx, on: sqlTx, costs: p.costs, maxRows: maxMulti}
 	if err := fn(t); err != nil {
 		return err
 	}
 	if err := t.finish(); err != nil {
 		return err
 	}
-	return sqlTx.Commit()
+	return p.costs.commit(sqlTx.Commit())
 }

@@ -39,12 +39,12 @@ func (s *db) openSQLite(ctx context.Context, cfg Config) error {
 	if err := s.upgrade(ctx, schema().Finish()); err != nil {
 		return sqliteOpenError(err)
 	}
-	g := &group{handle: handle{db: s.raw}}
+	g := &group{handle: handle{db: s.raw, costs: &s.costs}}
 	if err := g.prepare(ctx, writes()...); err != nil {
 		return sqliteOpenError(err)
 	}
 	s.write = g
-	s.reads = handle{db: s.raw}
+	s.reads = handle{db: s.raw, costs: &s.costs}
 	if file.path != "" { // a database in memory has one connection only
 		readers := max(1, cfg.MaxOpenConns-1)
 		if s.reads.db, err = s.openHandle(file.dsn(reading), readers, readers); err != nil {

@@ -66,6 +66,7 @@ type db struct {
 	dialect dbutil.Dialect
 	write   committer
 	reads   handle
+	costs   costs
 	raw     *sql.DB       // the writing connection pool
 	pool    *pgxpool.Pool // PostgreSQL only
 	term    atomic.Int64  // of the active process: see fence
@@ -96,6 +97,8 @@ type (
 	People struct{ *db }
 	// AuditLog is the decisions and effects of the past.
 	AuditLog struct{ *db }
+	// Links is the invite links, with their uses.
+	Links struct{ *db }
 )
 
 // Store is an open database: all subjects together. It is safe for concurrent use.
@@ -111,12 +114,13 @@ type Store struct {
 	Rooms
 	People
 	AuditLog
+	Links
 }
 
 // newStore returns a Store with subjects sharing d.
 func newStore(d *db) *Store {
 	return &Store{
-		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Rooms{d}, People{d}, AuditLog{d},
+		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d},
 	}
 }
 
@@ -187,6 +191,11 @@ func (s *db) Ahead() int { return s.ahead }
 
 // Created reports whether Open found no tables and made them.
 func (s *db) Created() bool { return s.created }
+
+// Costs returns how many statements the database was asked to run, and how many commits it has made durable.
+func (s *db) Costs() (statements, commits int64) {
+	return s.costs.statements.Load(), s.costs.commits.Load()
+}
 
 // Close closes the database.
 func (s *db) Close() error {

@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"usher/invites"
 )
@@ -24,10 +25,29 @@ type committer interface {
 	commit(ctx context.Context, k kind, fn func(*tx) error) error
 }
 
+// costs counts the work of the database. A nil one counts nothing.
+type costs struct{ statements, commits atomic.Int64 }
+
+// statement counts a statement.
+func (c *costs) statement() {
+	if c != nil {
+		c.statements.Add(1)
+	}
+}
+
+// commit counts a commit without an error, and returns err.
+func (c *costs) commit(err error) error {
+	if err == nil {
+		c.commits.Add(1)
+	}
+	return err
+}
+
 // handle is a database with its prepared statements.
 type handle struct {
 	db    *sql.DB
 	stmts map[string]*sql.Stmt
+	costs *costs
 }
 
 // prepare prepares statements for SQLite. pgx prepares by itself.
@@ -45,6 +65,7 @@ func (h *handle) prepare(ctx context.Context, queries ...string) error {
 
 // query runs a reading statement and calls scan for each row.
 func (h *handle) query(ctx context.Context, scan func(row) error, query string, args ...any) error {
+	h.costs.statement()
 	args = encoded(args)
 	if stmt := h.stmts[query]; stmt != nil {
 		return each(scan)(stmt.QueryContext(ctx, args...))
@@ -63,6 +84,7 @@ type tx struct {
 	ctx     context.Context
 	on      executor
 	stmts   map[string]*sql.Stmt
+	costs   *costs
 	maxRows int             // rows of one statement of a multi, a power of two
 	audit   []invites.Audit // rows for finish
 }
@@ -81,6 +103,7 @@ func (t *tx) stmt(query string) *sql.Stmt {
 func (t *tx) exec(query string, args ...any) (int64, error) {
 	var res sql.Result
 	var err error
+	t.costs.statement()
 	args = encoded(args)
 	if stmt := t.stmt(query); stmt != nil {
 		res, err = stmt.ExecContext(t.ctx, args...)
@@ -95,6 +118,7 @@ func (t *tx) exec(query string, args ...any) (int64, error) {
 
 // query runs a statement to its end and calls scan for each row.
 func (t *tx) query(scan func(row) error, query string, args ...any) error {
+	t.costs.statement()
 	args = encoded(args)
 	if stmt := t.stmt(query); stmt != nil {
 		return each(scan)(stmt.QueryContext(t.ctx, args...))

@@ -19,6 +19,8 @@ import (
 // Options configures a Site. A nil part is off.
 type Options struct {
 	Antispam *Antispam
+	Pages    *Pages // required by the parts that make pages
+	Links    *Links
 	Log      zerolog.Logger
 }
 
@@ -42,6 +44,12 @@ func New(o Options) *Site {
 	s := &Site{slots: newSlots(), log: o.Log}
 	if o.Antispam != nil {
 		o.Antispam.routes(&s.routes)
+	}
+	if o.Pages != nil {
+		o.Pages.routes(&s.routes)
+	}
+	if o.Links != nil {
+		o.Links.routes(&s.routes)
 	}
 	return s
 }

@@ -51,7 +51,10 @@ func (b *bench) commands(w string, flights int, pause time.Duration) error {
 	if err != nil {
 		return err
 	}
-	subjects := []*subject{limit, durable, usher, puppet}
+	subjects, err := b.besideBase(nil, limit, durable, usher, puppet)
+	if err != nil {
+		return err
+	}
 	for _, s := range subjects { // the state of the rooms is known, the connections are open
 		if err := b.flights(s, flights, inRoomsOfItsOwn(flights), 0, b.length/2, nil); err != nil {
 			return err
@@ -94,12 +97,16 @@ func (b *bench) oneRoom(w string, flights int) error {
 		}
 		return func(int, int) string { return roomID(0) }
 	}
-	for _, s := range []*subject{one, many} {
+	subjects, err := b.besideBase(nil, one, many)
+	if err != nil {
+		return err
+	}
+	for _, s := range subjects {
 		if err := b.flights(s, flights, rooms(s), 0, b.length/2, nil); err != nil {
 			return err
 		}
 	}
-	return b.interleave([]*subject{one, many}, func(s *subject) error {
+	return b.interleave(subjects, func(s *subject) error {
 		var took times
 		start := time.Now()
 		if err := b.flights(s, flights, rooms(s), 0, b.length, &took); err != nil {
@@ -186,11 +193,15 @@ func (b *bench) many(w string) error {
 		return err
 	}
 	poster := &subject{name: "net/http", home: home, stop: func() {}}
-	usher, err := b.startUsher("usher", map[string]any{"delivery.workers": 8})
+	usher, err := b.startUsher("usher", nil)
 	if err != nil {
 		return err
 	}
-	return b.interleave([]*subject{usher, poster}, func(s *subject) error {
+	subjects, err := b.besideBase(nil, usher, poster)
+	if err != nil {
+		return err
+	}
+	return b.interleave(subjects, func(s *subject) error {
 		start := time.Now()
 		var err error
 		if s.usher != nil {

@@ -22,12 +22,15 @@ func (b *bench) ingest(w string, size int) error {
 	if err != nil {
 		return err
 	}
+	if subjects, err = b.besideBase(nil, append(subjects, usher)...); err != nil {
+		return err
+	}
 	random := rand.New(rand.NewPCG(1, 2))
 	bodies := make([][]byte, 16)
 	for i := range bodies {
 		bodies[i] = transaction(traffic(random, size))
 	}
-	return b.interleave(append(subjects, usher), func(s *subject) error {
+	return b.interleave(subjects, func(s *subject) error {
 		return b.pour(w, s, size, func(i int) []byte { return bodies[i%len(bodies)] })
 	})
 }
@@ -67,12 +70,16 @@ func (b *bench) ingestCommands(w string) error {
 	if err != nil {
 		return err
 	}
+	subjects, err := b.besideBase(nil, durable, usher)
+	if err != nil {
+		return err
+	}
 	random := rand.New(rand.NewPCG(1, 2))
 	var chats [][]string
 	for range 16 {
 		chats = append(chats, traffic(random, 100))
 	}
-	return b.interleave([]*subject{durable, usher}, func(s *subject) error {
+	return b.interleave(subjects, func(s *subject) error {
 		var answers []<-chan time.Time
 		err := b.pour(w, s, 100, func(i int) []byte {
 			events := slices.Clone(chats[i%len(chats)])

@@ -22,6 +22,7 @@ type work struct {
 
 func works() []work {
 	return []work{
+		{"cost", (*bench).costs},
 		{"ingest 1", func(b *bench, w string) error { return b.ingest(w, 1) }},
 		{"ingest 10", func(b *bench, w string) error { return b.ingest(w, 10) }},
 		{"ingest 100", func(b *bench, w string) error { return b.ingest(w, 100) }},
@@ -48,6 +49,7 @@ type bench struct {
 	bin    string        // folder of the programs
 	table  *table
 
+	base     string // another usher to measure beside; empty: none
 	profiles string // folder for profiles of Usher in the last round; empty: none
 	work     string // that is measured
 }
@@ -60,13 +62,14 @@ func main() {
 	only := flag.String("only", ".", "regular expression of the works to run")
 	bin := flag.String("bin", "../bin", "folder with usher, yardstick and yardstick-jsonv2")
 	profiles := flag.String("profiles", "", "folder for profiles of Usher: CPU in its last turn at each work (take longer turns for them), memory where it might grow")
+	base := flag.String("base", "", "another version of usher, measured in turn with this one; empty: none")
 	flag.Parse()
-	if err := run(*rounds, *length, *only, *bin, *profiles); err != nil {
+	if err := run(*rounds, *length, *only, *bin, *base, *profiles); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(rounds int, length time.Duration, only, bin, profiles string) error {
+func run(rounds int, length time.Duration, only, bin, base, profiles string) error {
 	match, err := regexp.Compile(only)
 	if err != nil {
 		return err
@@ -79,7 +82,7 @@ func run(rounds int, length time.Duration, only, bin, profiles string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{rounds: rounds, length: length, dir: dir, bin: bin, table: &table{}, profiles: profiles}
+	b := &bench{rounds: rounds, length: length, dir: dir, bin: bin, table: &table{}, base: base, profiles: profiles}
 	if err := os.Setenv("USHER_E2E_USHER", b.binary("usher")); err != nil {
 		return err
 	}

@@ -93,8 +93,12 @@ func (b *bench) newUsher(name string, set map[string]any) (*subject, error) {
 	}
 	maps.Copy(settings, set)
 	puppet := settings["puppet.enabled"] == true
+	binary := ""
+	if name == other {
+		binary = b.base
+	}
 	usher, registrations, err := harness.NewUsher(context.Background(), harness.Setup{
-		Dir: dir, Domain: domain, Homeserver: home.url, Port: port, Puppet: puppet, Set: settings,
+		Binary: binary, Dir: dir, Domain: domain, Homeserver: home.url, Port: port, Puppet: puppet, Set: settings,
 	})
 	if err != nil {
 		return nil, err
@@ -131,6 +135,18 @@ func (b *bench) startUsher(name string, set map[string]any) (*subject, error) {
 		return nil, err
 	}
 	return s, s.start()
+}
+
+// other is the name of the other version of Usher.
+const other = "base"
+
+// besideBase starts the other version, if there is one, beside some subjects.
+func (b *bench) besideBase(set map[string]any, subjects ...*subject) ([]*subject, error) {
+	if b.base == "" {
+		return subjects, nil
+	}
+	s, err := b.startUsher(other, set)
+	return append(subjects, s), err
 }
 
 // cpu is the processor time that the process has used.
@@ -175,16 +191,11 @@ func (s *subject) ask(path string) ([]byte, error) {
 
 // metric is one of Usher's metrics, one without labels.
 func (s *subject) metric(name string) (float64, error) {
-	text, err := s.ask("/metrics")
+	values, err := s.metricsOf(name)
 	if err != nil {
 		return 0, err
 	}
-	for line := range strings.Lines(string(text)) {
-		if value, found := strings.CutPrefix(line, name+" "); found {
-			return strconv.ParseFloat(strings.TrimSpace(value), 64)
-		}
-	}
-	return 0, fmt.Errorf("no metric %s", name)
+	return values[0], nil
 }
 
 // profile has the process write down for so long where its processor time goes, and keeps that in a file. The function that it

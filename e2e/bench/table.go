@@ -91,7 +91,7 @@ func number(v float64) string {
 			digits = digits[:i] + "," + digits[i:]
 		}
 		return digits
-	case v >= 100:
+	case v >= 100 || v == math.Trunc(v):
 		return strconv.FormatFloat(v, 'f', 0, 64)
 	case v >= 10:
 		return strconv.FormatFloat(v, 'f', 1, 64)

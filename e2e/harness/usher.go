@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -35,6 +36,7 @@ type Usher struct {
 
 // Setup is what a Usher is configured with.
 type Setup struct {
+	Binary     string // default $USHER_E2E_USHER
 	Dir        string // folder of its own, there already
 	Domain     string
 	Homeserver string         // address that Usher is to use
@@ -46,7 +48,7 @@ type Setup struct {
 
 // NewUsher writes a configuration with fresh tokens and has Usher write its registrations from it, which it returns. Nothing runs yet.
 func NewUsher(ctx context.Context, s Setup) (*Usher, [][]byte, error) {
-	binary := os.Getenv("USHER_E2E_USHER")
+	binary := cmp.Or(s.Binary, os.Getenv("USHER_E2E_USHER"))
 	if binary == "" {
 		return nil, nil, errors.New("no program: set USHER_E2E_USHER, or run the tests by make")
 	}

@@ -67,15 +67,22 @@ func failure(code string) map[string]string { return map[string]string{"errcode"
 
 func nothing(string, *http.Request) (int, any) { return http.StatusOK, struct{}{} }
 
-// user tells whom a request is by: the bot's token acts for nobody else, and not without saying so.
+// user tells whom a request is by: the bot's token acts for nobody else, and not without saying so. Who it is by itself, the sender of
+// its registration, may be asked.
 func (s *Server) user(r *http.Request) (string, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	user := r.URL.Query().Get("user_id")
+	user, sender := r.URL.Query().Get("user_id"), !r.URL.Query().Has("user_id") && strings.HasSuffix(r.URL.Path, "/account/whoami")
 	switch s.tokens[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")] {
 	case "bot":
+		if sender {
+			return "@usher-sender:" + s.Domain, true
+		}
 		return user, user == s.bot
 	case "puppet":
+		if sender {
+			return "@usher-puppet:" + s.Domain, true
+		}
 		return user, strings.HasSuffix(user, ":"+s.Domain)
 	}
 	return "", false

@@ -106,9 +106,12 @@ func (s *Cards) Open(ctx context.Context, rows []invites.Change) error {
 func (s *Cards) openCard(ctx context.Context, row invites.Change, rule *policy.InForce) error {
 	a, now := rule.Document.Approval, s.Clock.Now()
 	card := invites.Card{
-		Kind: invites.CardApproval, Room: row.Room, ShownIn: cmp.Or(a.Room, row.Room), Command: row.Command, Home: row.CommandRoom,
+		Kind: invites.CardApproval, Room: row.Room, ShownIn: cmp.Or(a.Room, row.Room), Command: id.EventID(row.Request), Home: row.CommandRoom,
 		Action: row.Action, Actor: row.Actor, Target: row.Target, Performer: row.Performer, Reason: row.Reason, Policy: rule.Event(),
 		Votes: max(a.Votes, 1), Level: a.Level, CreatedAt: now, State: invites.CardOpen,
+	}
+	if row.Code == invites.CodeLinkApproval {
+		card.Code = row.Code
 	}
 	if card.ShownIn != row.Room {
 		var err error
@@ -134,7 +137,7 @@ func (s *Cards) openCard(ctx context.Context, row invites.Change, rule *policy.I
 
 // Accepted implements delivery.Approvals.
 func (s *Cards) Accepted(ctx context.Context, row invites.Change, action room.ActionType) (bool, error) {
-	card, err := s.Store.CardOf(ctx, row.Command, action, row.Room, row.Target)
+	card, err := s.Store.CardOf(ctx, id.EventID(row.Request), action, row.Room, row.Target)
 	if errors.Is(err, invites.ErrNotFound) {
 		return false, nil
 	}
@@ -298,7 +301,7 @@ func (s *Cards) moot(ctx context.Context, c invites.Card, thorough bool) (code s
 	if !thorough {
 		return "", nil
 	}
-	if c.Kind != invites.CardKnock && !strings.HasPrefix(string(c.Command), invites.NativePrefix) {
+	if c.Kind != invites.CardKnock && !strings.HasPrefix(string(c.Command), invites.NativePrefix) && !c.ByLink() {
 		if gone, err := s.redacted(ctx, c.Home, c.Command); err != nil || gone {
 			return invites.CodeRedacted, err
 		}

@@ -109,7 +109,7 @@ func mayVote(s *room.Snapshot, c invites.Card, voter id.UserID) (code string, se
 		return "", sentence
 	case c.Kind == invites.CardConfirm:
 		return CodeVoteOther, room.Say("vote.other")
-	case voter == c.Actor:
+	case voter == c.Actor && c.Code != invites.CodeLinkApproval: // the policy asks for no other opinion than the maker's
 		return CodeVoteOwn, room.Say("vote.own")
 	case voter == c.Target:
 		return CodeVoteTarget, room.Say("vote.target")

@@ -41,6 +41,8 @@ func originOf(row invites.Change) (o origin, known bool) {
 		return origin{checked: true, urgent: true}, true
 	case invites.OriginExpiry:
 		return origin{checked: true}, true
+	case invites.OriginLink:
+		return origin{checked: true, charged: true}, true
 	}
 	return origin{}, false
 }

@@ -13,6 +13,7 @@ import (
 	"usher/invites/guard"
 	"usher/invites/judge"
 	"usher/invites/ledger"
+	"usher/invites/links"
 	"usher/invites/requests"
 	"usher/room"
 )
@@ -27,6 +28,7 @@ type Domain struct {
 	Knocks   *cards.Knocks
 	Guard    *guard.Guard // without its Tell
 	Ledger   *ledger.Ledger
+	Links    *links.Links
 }
 
 // FullHomeserver is the homeserver for all use cases.
@@ -64,6 +66,8 @@ func New[Store interface {
 	guard.Store
 	ledger.Store
 	ledger.ExpiryStore
+	links.Store
+	links.UseStore
 	requests.Store
 	requests.EditorStore
 }](db Store, w Surroundings) *Domain {
@@ -74,13 +78,15 @@ func New[Store interface {
 	c := &cards.Cards{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d}
 	g := &guard.Guard{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d}
 	l := &ledger.Ledger{Store: db, Judge: j, Expiries: &ledger.Expiries{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j}}
+	k := &links.Links{Store: db, Usage: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j, Address: "https://usher.example",
+		Limits: links.Limits{MaxUses: 1000, MaxAge: 90 * 24 * time.Hour, Open: 20}}
 	d.Approvals = c
-	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries}
-	r := &requests.Requests{Store: db, Homeserver: hs, Queue: w.Queue, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d, Cards: c, AtOnce: w.AtOnce}
+	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries, invites.OriginLink: k}
+	r := &requests.Requests{Store: db, Homeserver: hs, Queue: w.Queue, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d, Cards: c, Links: k, AtOnce: w.AtOnce}
 	c.Confirmed = r
 	return &Domain{
 		Requests: r,
 		Editor:   &requests.Editor{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j},
-		Judge:    j, Delivery: d, Cards: c, Knocks: &cards.Knocks{Cards: c, Store: db}, Guard: g, Ledger: l,
+		Judge:    j, Delivery: d, Cards: c, Knocks: &cards.Knocks{Cards: c, Store: db}, Guard: g, Ledger: l, Links: k,
 	}
 }

@@ -157,7 +157,7 @@ func (s *Judge) Decide(ctx context.Context, r id.RoomID, q policy.Question, f po
 			return j, err
 		}
 	}
-	f.Now = s.clock.Now()
+	f.Now, f.Link = s.clock.Now(), w.link()
 	j.Decision = policy.Decide(snap, q, p, f)
 	if s.mayBeTheirs(j) {
 		if p, f.Theirs, err = s.theirs(ctx, r, q, w, snap); err != nil || !f.Theirs {

@@ -12,10 +12,11 @@ import (
 
 // Reader reads for one request: with it, the decisions of the request see the same spent quotas. The zero value is ready.
 type Reader struct {
-	Viewer  id.UserID // read as this user where the bot can't; empty: as the actor. Set where somebody only asks
-	Bounded bool      // read at most maxAsked events of the past: somebody only asks
-	Version int64     // names the quotas read, for a Charge
-	Native  bool      // the actor's own client makes the change, so the bot need not be able to act as the actor, and lends no power
+	Viewer  id.UserID       // read as this user where the bot can't; empty: as the actor. Set where somebody only asks
+	Bounded bool            // read at most maxAsked events of the past: somebody only asks
+	Version int64           // names the quotas read, for a Charge
+	Native  bool            // the actor's own client makes the change, so the bot need not be able to act as the actor, and lends no power
+	Link    *policy.LinkUse // the targets come by a link; nil: not
 
 	read  bool
 	spent policy.Spent
@@ -36,6 +37,14 @@ func (w *Reader) mayStep() bool {
 
 // asks reports whether a user only wants to know: nothing is going to be sent.
 func (w *Reader) asks() bool { return w != nil && w.Viewer != "" }
+
+// link returns the link by which the targets come; nil: none.
+func (w *Reader) link() *policy.LinkUse {
+	if w == nil {
+		return nil
+	}
+	return w.Link
+}
 
 // native reports whether the actor's own client makes the change.
 func (w *Reader) native() bool { return w != nil && w.Native }

@@ -114,6 +114,12 @@ func (s *Reach) MayKick(ctx context.Context, r id.RoomID, asker id.UserID) error
 	return nil
 }
 
+// InviteAnybody is the invitation of a user surely not there: the standing of actor and performer decides.
+func InviteAnybody(self invites.Identity, actor id.UserID) policy.Question {
+	nobody := id.NewUserID("nobody/usher", self.Domain)
+	return policy.Question{Action: room.Invite, Actor: actor, Performer: self.Performer(room.Invite, actor, nobody, false), Target: nobody}
+}
+
 // KickAnybody is the kick of a user surely not there: the sender's own standing decides.
 func KickAnybody(sender id.UserID) room.Action {
 	return room.Action{Type: room.Kick, Sender: sender, Target: id.NewUserID("nobody", "invalid")}

@@ -16,7 +16,7 @@ import (
 // record decides on the targets without a row, and commits rows and audit together. The commit also claims the rows to deliver at
 // once, which saves nearly every command a commit.
 func (s *Requests) record(ctx context.Context, req Request) (all []invites.Change, claimed map[int64]bool, err error) {
-	known, err := s.Store.ChangesOf(ctx, string(req.Command))
+	known, err := s.Store.ChangesOf(ctx, req.key())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -101,13 +101,15 @@ func (s *Requests) rows(req Request, judged []judge.Judgement) ([]invites.Change
 	for i, j := range judged {
 		q, d := j.Question, j.Decision
 		row := invites.Change{
-			Origin: cmp.Or(req.Origin, invites.OriginCommand), Request: string(req.Command), Command: req.Command, CommandRoom: req.CommandRoom, Action: req.Action, Room: req.Room, Via: req.Via,
+			Origin: cmp.Or(req.Origin, invites.OriginCommand), Request: req.key(), Command: req.Command, CommandRoom: req.CommandRoom, Action: req.Action, Room: req.Room, Via: req.Via,
 			Target: q.Target, Actor: cmp.Or(req.Asker, q.Actor), Performer: q.Performer, Reason: req.Reason,
 			Status: invites.StatusOpen, Code: string(d.Code), CreatedAt: now, DueAt: now,
 		}
 		switch {
 		case d.Code == policy.CodeAlready || d.Code == policy.CodeAlreadyJoined:
 			row.Status, row.SettledAt, row.Detail = invites.StatusDone, now, j.Explain().Phrase()
+		case req.Approve && d.Verdict == room.Allow:
+			row.Status, row.Code, row.Detail = invites.StatusWaiting, invites.CodeLinkApproval, room.Say("link.approval")
 		case d.Code == policy.CodeApproval:
 			row.Status, row.Detail = invites.StatusWaiting, j.Explain().Phrase()
 			if req.Origin == invites.OriginNative { // the bot sends it once people have agreed

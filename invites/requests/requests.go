@@ -1,6 +1,7 @@
 package requests
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"usher/invites/cards"
 	"usher/invites/delivery"
 	"usher/invites/judge"
+	"usher/invites/links"
 	"usher/policy"
 	"usher/room"
 )
@@ -48,13 +50,15 @@ type Requests struct {
 	Judge      *judge.Judge
 	Delivery   *delivery.Delivery
 	Cards      *cards.Cards
+	Links      *links.Links
 	AtOnce     int // how many rows of one request are delivered before Ask returns; the others are queued
 }
 
 // Request is one action on some targets in one room, asked for by one actor.
 type Request struct {
 	Origin      invites.Origin
-	Command     id.EventID // asking event
+	Command     id.EventID // asking event; empty: none
+	Key         string     // of the request; empty: the command
 	CommandRoom id.RoomID
 	Actor       id.UserID // verified sender of the command
 	Action      room.ActionType
@@ -62,10 +66,15 @@ type Request struct {
 	Via         []string
 	Targets     []id.UserID
 	Reason      string
-	AsBot       bool      // the bot performs also where it could act as the actor
-	Asker       id.UserID // the actor in records, where an operator sends the bot somewhere; empty: the actor
-	Viewer      id.UserID // read as this user where the bot can't, since they only ask; empty: as the actor
+	AsBot       bool            // the bot performs also where it could act as the actor
+	Asker       id.UserID       // the actor in records, where an operator sends the bot somewhere; empty: the actor
+	Link        *policy.LinkUse // the targets come by a link; nil: not
+	Approve     bool            // put to a vote also where the policy does not ask for one
+	Viewer      id.UserID       // read as this user where the bot can't, since they only ask; empty: as the actor
 }
+
+// key is the key of the request in its rows.
+func (r Request) key() string { return cmp.Or(r.Key, string(r.Command)) }
 
 // questions are the questions of a request to the judge, one for each target.
 func (s *Requests) questions(req Request) []policy.Question {
