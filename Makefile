@@ -91,9 +91,12 @@ soak: build ## kills, faults and random stories about borrowed power until they 
 	USHER_STEPS=$$((150000 * $(SOAK))) USHER_FROM=$$(date +%s) go test $(TAGS) -count=1 -timeout 0 -run NoBorrowedPower ./invites/powertest
 	cd e2e && for seed in $$(seq 1 $(SOAK)); do \
 		echo "seed $$seed"; \
-		$(E2E_ENV) USHER_E2E_SEED=$$seed go test $(TAGS) -count=1 -timeout 30m \
-			-run 'TestKilled(TwoHundredTimes|DuringMigration|Processes)|TestRollingUpgrade|TestSecretProcesses|TestHomeserverFaults|TestSlowHomeserver|TestOutage|TestRateLimitOverRestart|TestHostileTransactions|TestRevokedToken|TestFlood|TestPaced|TestKilledBeforeItTookEffect|TestFullDisk|TestReadOnlyDisk' . ; \
+		$(E2E_ENV) USHER_E2E_LONG=1 USHER_E2E_SEED=$$seed go test $(TAGS) -count=1 -timeout 60m \
+			-run 'TestKilled(TwoHundredTimes|DuringMigration|Processes)|TestRollingUpgrade|TestSecretProcesses|TestHomeserverFaults|TestSlowHomeserver|TestOutage|TestRateLimitOverRestart|TestHostileTransactions|TestRevokedToken|TestFlood|TestPaced|TestKilledBeforeItTookEffect|TestFullDisk|TestReadOnlyDisk|TestBulkOfDeadServer|TestForbiddenPages|TestSilentServer|TestSlowRooms|TestUnreachableServer|TestToDeviceFlood|TestHomeserverSendsNothing' . ; \
 	done
+	root="$$(e2e/synapse-sid)"; cd e2e; \
+	$(E2E_ENV) USHER_E2E_LONG=1 USHER_E2E_HOMESERVER=synapse USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 60m \
+		-run 'TestBackAfter(Outage|Cut|FullDisk)|TestUnreachableServer|TestToDeviceFlood' .
 
 .PHONY: vuln
 vuln: ## known vulnerabilities in what is built in; asks vuln.go.dev

@@ -65,7 +65,7 @@ func (n *Intake) noteCommit(t *work, err error) {
 	}
 	n.failed.Store(nil) // the homeserver sends its transactions in order, so it is past the failed one
 	n.o.Hearing.Able(n.o.Now())
-	n.o.Hearing.heard(n.o.Now())
+	n.o.Hearing.Heard(n.o.Now())
 	n.o.Health.Committed(nil)
 }
 

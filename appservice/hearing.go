@@ -57,8 +57,8 @@ func (h *Hearing) Called(now time.Time) {
 	}
 }
 
-// heard notes that a transaction has come.
-func (h *Hearing) heard(now time.Time) {
+// Heard notes that a transaction has come.
+func (h *Hearing) Heard(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.last = now

@@ -12,14 +12,14 @@ func TestHearing(t *testing.T) {
 	var h Hearing
 	h.Able(at(0)) // a start; the homeserver comes five minutes later
 	h.Able(at(2)) // changes nothing
-	h.heard(at(5))
-	h.heard(at(6))
+	h.Heard(at(5))
+	h.Heard(at(6))
 	h.Able(at(7)) // nothing was wrong
-	h.heard(at(20))
+	h.Heard(at(20))
 	h.Unable() // a full disk
-	h.heard(at(31))
+	h.Heard(at(31))
 	h.Able(at(32))
-	h.heard(at(50)) // nobody spoke meanwhile, or the longest pause
+	h.Heard(at(50)) // nobody spoke meanwhile, or the longest pause
 	h.Unable()
 	h.Able(at(60)) // and goes on
 	for _, c := range []struct {
@@ -45,14 +45,14 @@ func TestHearing(t *testing.T) {
 	}
 	h.Called(at(60.5)) // by a ping; so nothing was held back for longer than a moment
 	h.Called(at(70))
-	h.heard(at(75))
+	h.Heard(at(75))
 	if got := h.Unheard(at(55), at(75)); got != time.Minute {
 		t.Errorf("after a ping: %v", got)
 	}
 	for range 1000 {
 		h.Unable()
 		h.Able(at(70))
-		h.heard(at(71))
+		h.Heard(at(71))
 	}
 	if len(h.pauses) > maxPauses {
 		t.Error(len(h.pauses), "pauses are kept")

@@ -64,7 +64,7 @@ func (n *Intake) take(w http.ResponseWriter, r *http.Request, t *work, txn strin
 		return http.StatusBadRequest, "M_NOT_JSON"
 	}
 	if t.quiet() {
-		n.o.Hearing.heard(t.now)
+		n.o.Hearing.Heard(t.now)
 		return http.StatusOK, ""
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), n.o.Limits.Commit)

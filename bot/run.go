@@ -29,7 +29,7 @@ import (
 // Bounds of the running bot.
 const (
 	lease       = 45 * time.Second // an attempt at a row ends with it
-	sweepLimit  = 1000
+	sweepLimit  = 10_000
 	sweepEvery  = 5 * time.Second
 	keepHandled = 7 * 24 * time.Hour // longer than anything is tried
 )

@@ -19,6 +19,8 @@ import (
 // pinger asks the homeserver to call the application service of a registration.
 type pinger interface {
 	Ping(ctx context.Context, appservice, txn string) error
+	// Acted returns when this process first changed something in a room; zero: not yet.
+	Acted() time.Time
 }
 
 // waker has the homeserver call Usher, by an appservice ping, when transactions may have piled up there. A homeserver whose
@@ -26,13 +28,14 @@ type pinger interface {
 //
 // It pings when this process becomes the active one, when transactions can be committed again, and when no transaction has come for
 // a while: then either nobody speaks, or the homeserver can't reach Usher, which the ping finds out. Where the homeserver has no ping,
-// as Dendrite, it does nothing.
+// as Dendrite, it warns if no transaction comes although the bot acts in rooms: the homeserver would send its acts back.
 type waker struct {
 	homeserver pinger
 	id         string // of the registration
 	hearing    *appservice.Hearing
 	log        zerolog.Logger
 	now        chan struct{} // has a value when a ping is wanted at once
+	warned     bool          // of a homeserver that sends nothing
 }
 
 func newWaker(homeserver pinger, id string, hearing *appservice.Hearing, log zerolog.Logger) *waker {
@@ -69,7 +72,7 @@ func (w *waker) Run(ctx context.Context) {
 			w.await(ctx, func() time.Duration { return quietFor - time.Since(later(asked, w.hearing.Last())) })
 			continue
 		case errors.Is(err, homeserver.ErrUnsupported):
-			w.await(ctx, nil)
+			w.listen(ctx)
 			continue
 		case unreached(err):
 			w.hearing.Unable()
@@ -83,19 +86,36 @@ func (w *waker) Run(ctx context.Context) {
 	}
 }
 
-// await waits until Wake is called, or until left says that no time is left; nil: for ever.
+// echoTime is how long a homeserver may take to send an act of the bot back.
+const echoTime = 30 * time.Second
+
+// askAgain is when a homeserver without pings is asked once more: the answer may have been a proxy's.
+const askAgain = time.Hour
+
+// listen waits for a first transaction, then for an hour, or until Wake is called. It warns if none has come some time after the bot's first act in a room.
+func (w *waker) listen(ctx context.Context) {
+	for w.hearing.Last().IsZero() && !w.warned && ctx.Err() == nil {
+		if acted := w.homeserver.Acted(); !acted.IsZero() && time.Since(acted) > echoTime {
+			w.log.Warn().Time("acted", acted).Msg("The homeserver has sent Usher nothing, not even what the bot did in a room: look at url in the " +
+				"homeserver's copy of the registration, and at its log; usher doctor finds out more")
+			w.warned = true
+		}
+		at := time.Now().Add(echoTime / 3)
+		w.await(ctx, func() time.Duration { return time.Until(at) })
+	}
+	at := time.Now().Add(askAgain)
+	w.await(ctx, func() time.Duration { return time.Until(at) })
+}
+
+// await waits until Wake is called, or until left says that no time is left.
 func (w *waker) await(ctx context.Context, left func() time.Duration) {
 	for ctx.Err() == nil {
-		var over <-chan time.Time
-		if left != nil {
-			wait := left()
-			if wait <= 0 {
-				return
-			}
-			over = time.After(wait)
+		wait := left()
+		if wait <= 0 {
+			return
 		}
 		select {
-		case <-over:
+		case <-time.After(wait):
 		case <-w.now:
 			return
 		case <-ctx.Done():

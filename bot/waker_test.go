@@ -20,9 +20,16 @@ import (
 
 // pings is a homeserver that can be asked to call.
 type pings struct {
-	mu  sync.Mutex
-	n   int
-	err error
+	mu    sync.Mutex
+	n     int
+	err   error
+	acted time.Time
+}
+
+func (p *pings) Acted() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.acted
 }
 
 func (p *pings) Ping(context.Context, string, string) error {
@@ -89,10 +96,50 @@ func TestWaker(t *testing.T) {
 		}
 		hs.now(homeserver.ErrUnsupported)
 		hs.after(2 * time.Minute)
-		if n := hs.after(24 * time.Hour); n != 0 {
-			t.Errorf("%d pings to a homeserver without pings", n)
+		if n := hs.after(24 * time.Hour); n > 25 {
+			t.Errorf("%d pings in a day to a homeserver without pings", n)
 		}
 		cancel()
 		<-done
 	})
+}
+
+// TestSilentHomeserver: a homeserver without pings, as Dendrite, sends nothing, as with "url: null". That is found out once the bot has acted in
+// a room, and not before: perhaps nobody has said anything.
+func TestSilentHomeserver(t *testing.T) {
+	for name, tt := range map[string]struct {
+		acts, hears bool
+		warns       int
+	}{"quiet": {}, "heard": {acts: true, hears: true}, "deaf": {acts: true, warns: 1}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				hs, hearing := &pings{err: homeserver.ErrUnsupported}, &appservice.Hearing{}
+				w := newWaker(hs, "usher", hearing, zerolog.New(&log))
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan struct{})
+				go func() { defer close(done); w.Run(ctx) }()
+				hs.after(time.Hour)
+				if log.Len() > 0 {
+					t.Error("warned before anything happened: ", log.String())
+				}
+				if tt.acts {
+					hs.mu.Lock()
+					hs.acted = time.Now()
+					hs.mu.Unlock()
+				}
+				if tt.hears {
+					hearing.Heard(time.Now())
+				}
+				hs.after(time.Minute)
+				w.Wake()
+				hs.after(time.Hour)
+				if n := strings.Count(log.String(), "sent Usher nothing"); n != tt.warns {
+					t.Errorf("warned %d times: %s", n, log.String())
+				}
+				cancel()
+				<-done
+			})
+		})
+	}
 }

@@ -298,7 +298,7 @@ func (d *CardDesk) redraw(ctx context.Context, c invites.Card, vote id.EventID, 
 // knocked receives a knock, and shows its card.
 func (d *CardDesk) knocked(ctx context.Context, ev invites.Received) error {
 	got, err := d.knocks.Receive(ctx, cards.Knock{Event: ev.Event, Room: ev.Room, User: ev.Sender, Reason: exactjson.Text(ev.Raw, "content", "reason")})
-	if err == nil && got.Full != "" {
+	if err == nil && got.Full != nil {
 		return d.tellFull(ctx, got.Full)
 	}
 	if err != nil || got.Card == nil {
@@ -320,13 +320,13 @@ func (d *CardDesk) knocked(ctx context.Context, ev invites.Received) error {
 }
 
 // tellFull tells a room, once in an hour, that more users knock than cards show. The transaction id names the hour.
-func (d *CardDesk) tellFull(ctx context.Context, r id.RoomID) error {
-	now := time.Now()
+func (d *CardDesk) tellFull(ctx context.Context, crowd *cards.Crowd) error {
+	r, now := crowd.Room, time.Now()
 	if first, _ := d.full.take(r, now); !first {
 		return nil
 	}
 	txn := transaction(id.EventID(r), "full "+now.Truncate(time.Hour).Format(time.RFC3339))
-	_, err := d.sender.say(ctx, r, txn, d.runner.KnocksFull(), commands.Message{}, "")
+	_, err := d.sender.say(ctx, r, txn, d.runner.KnocksFull(crowd), commands.Message{}, "")
 	return err
 }
 

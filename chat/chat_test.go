@@ -34,6 +34,8 @@ type sent struct {
 	refuse string // paths with this part are refused; empty: none
 	secret bool   // rooms are encrypted
 	looks  int    // how often state was asked for
+
+	retryAfter string // in refusals
 }
 
 func (s *sent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -42,6 +44,10 @@ func (s *sent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	if _, state, is := strings.Cut(r.URL.Path, "/state/"); is && s.status == 0 {
 		s.state(w, state)
+		return
+	}
+	if strings.HasSuffix(r.URL.Path, "/whoami") && s.status == 0 {
+		_, _ = io.WriteString(w, `{"user_id":"@usher:here"}`)
 		return
 	}
 	if strings.Contains(r.URL.Path, "/relations/") && s.status == 0 {
@@ -55,6 +61,7 @@ func (s *sent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.bodies, s.paths = append(s.bodies, string(body)), append(s.paths, r.URL.Path)
 	if s.status != 0 {
+		w.Header().Set("Retry-After", s.retryAfter)
 		w.WriteHeader(s.status)
 		_, _ = io.WriteString(w, `{"errcode":"M_FORBIDDEN"}`)
 		return

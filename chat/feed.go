@@ -14,10 +14,11 @@ import (
 type Backlog interface {
 	// WaitingAfter returns up to limit unhandled events with a Seq above seq, by Seq.
 	WaitingAfter(ctx context.Context, seq int64, limit int) ([]invites.Received, error)
+	RoomBacklog
 }
 
 // Feed brings events from the inbox to the lanes. The intake pushes new events. Events beyond the bound of the memory stay in
-// the inbox until the lanes have room, as do the events of an earlier process.
+// the inbox until the lanes have room, as do the events of an earlier process, and those of a lane that has many already.
 type Feed struct {
 	inbox Backlog
 	lanes *Lanes
@@ -28,6 +29,7 @@ type Feed struct {
 	last   int64 // every event up to this Seq was brought to the lanes
 	behind bool  // the inbox has more
 	more   bool  // events came while behind
+	over   map[laneKey]*left
 }
 
 // Bounds of the feed.
@@ -39,7 +41,7 @@ const (
 
 // NewFeed makes a feed. Beyond most events in the lanes, it leaves events in the inbox.
 func NewFeed(inbox Backlog, lanes *Lanes, most int, log zerolog.Logger) *Feed {
-	return &Feed{inbox: inbox, lanes: lanes, most: most, log: log}
+	return &Feed{inbox: inbox, lanes: lanes, most: most, log: log, over: map[laneKey]*left{}}
 }
 
 // Deliver hands over newly committed events, in order, or leaves them in the inbox.
@@ -51,7 +53,7 @@ func (f *Feed) Deliver(events []invites.Received) {
 		return
 	}
 	f.last = max(f.last, events[len(events)-1].Seq)
-	f.lanes.Push(events...)
+	f.push(events)
 }
 
 // Recover has the feed bring all waiting events of the inbox to the lanes. An event from a lane comes there once more and is found
@@ -60,6 +62,10 @@ func (f *Feed) Recover() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last, f.behind, f.more = 0, true, true
+	for key := range f.over {
+		delete(f.over, key)
+		f.lanes.setShort(key, false)
+	}
 	signal(f.lanes.refill)
 }
 
@@ -85,6 +91,9 @@ func (f *Feed) Run(ctx context.Context) {
 
 // fill brings events until the lanes have enough or the inbox has no more.
 func (f *Feed) fill(ctx context.Context) error {
+	if err := f.fillLanes(ctx); err != nil {
+		return err
+	}
 	for {
 		f.mu.Lock()
 		if !f.behind {
@@ -112,7 +121,7 @@ func (f *Feed) bring(last int64, page []invites.Received) bool {
 		return true // Recover was called meanwhile
 	}
 	if len(page) > 0 {
-		f.lanes.Push(page...)
+		f.push(page)
 		f.last = page[len(page)-1].Seq
 	}
 	if len(page) < feedPage && !f.more {

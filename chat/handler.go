@@ -18,6 +18,7 @@ import (
 const (
 	firstPause     = time.Second
 	lastPause      = 30 * time.Second
+	lastLimit      = 5 * time.Minute  // longest pause that the homeserver may ask for
 	patience       = 10 * time.Minute // then a command is answered as failed
 	answerPatience = time.Hour        // then an event ends without its answer
 	tokenPause     = time.Second      // while the homeserver refuses the bot's token
@@ -74,6 +75,9 @@ func (h *Handler) Handle(ctx context.Context, turn *Turn) (again time.Time) {
 		return time.Time{}
 	}
 	pause := min(firstPause<<min(turn.Tries, 10), lastPause)
+	if wait, limited := invites.Limited(err); limited {
+		pause = max(pause, min(wait, lastLimit))
+	}
 	log.Err(err).Dur("again_in", pause).Msg("Event handled again")
 	return now.Add(pause)
 }

@@ -73,6 +73,12 @@ func TestTroubleHasAnEnd(t *testing.T) {
 			t.Errorf("after %d tries again in %s, want %s", tries, wait, pause)
 		}
 	}
+	s.mu.Lock()
+	s.status, s.retryAfter = http.StatusTooManyRequests, "120"
+	s.mu.Unlock()
+	if again := b.handler.Handle(t.Context(), &Turn{Event: ev, Since: time.Now()}); time.Until(again) < 110*time.Second || time.Until(again) > 2*time.Minute {
+		t.Errorf("again at %s, where the homeserver asks for two minutes", again)
+	}
 	if again := b.handler.Handle(t.Context(), &Turn{Event: ev, Since: time.Now().Add(-answerPatience - time.Minute), Tries: 100}); !again.IsZero() {
 		t.Errorf("again at %s", again)
 	}

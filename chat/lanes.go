@@ -38,6 +38,7 @@ type Lanes struct {
 	senders map[id.UserID]*sender // senders with an event ready or running
 	turns   []id.UserID           // senders with an event ready, next first
 	events  int                   // in all lanes, without running ones
+	short   map[laneKey]bool      // lanes with more events in the inbox
 	closed  bool
 	working sync.WaitGroup
 }
@@ -148,7 +149,7 @@ type sender struct {
 func NewLanes(bot id.UserID, parallel, low int) *Lanes {
 	return &Lanes{
 		bot: bot, free: parallel, share: max(1, parallel/4), low: low, refill: make(chan struct{}, 1), wake: make(chan struct{}, 1),
-		lanes: map[laneKey]*lane{}, queued: map[eventKey]bool{}, senders: map[id.UserID]*sender{},
+		lanes: map[laneKey]*lane{}, queued: map[eventKey]bool{}, senders: map[id.UserID]*sender{}, short: map[laneKey]bool{},
 	}
 }
 
@@ -296,7 +297,7 @@ func (l *Lanes) end(turn *Turn, again time.Time) {
 	if len(in.queue)+len(in.under) == 0 {
 		delete(l.lanes, in.key)
 	}
-	if l.events < l.low && !l.closed {
+	if (l.events < l.low || l.short[in.key] && len(in.queue) <= lowInLane) && !l.closed {
 		signal(l.refill)
 	}
 	signal(l.wake)

@@ -13,6 +13,7 @@ import (
 
 	"usher/commands"
 	"usher/invites"
+	"usher/invites/cards"
 	"usher/room"
 )
 
@@ -145,11 +146,11 @@ func TestSweepIsBounded(t *testing.T) {
 func TestFullDeskIsTold(t *testing.T) {
 	b, s := newChat(t)
 	for range 3 {
-		if err := b.Cards.tellFull(t.Context(), "!r:here"); err != nil {
+		if err := b.Cards.tellFull(t.Context(), &cards.Crowd{Room: "!r:here", Open: 123}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(s.bodies) != 1 || !strings.Contains(s.bodies[0], "More people knock") {
+	if len(s.bodies) != 1 || !strings.Contains(s.bodies[0], "More people knock") || !strings.Contains(s.bodies[0], "123 of at most 200") {
 		t.Errorf("sent %q, want one note", s.bodies)
 	}
 }

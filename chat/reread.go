@@ -22,13 +22,12 @@ func (m *Memberships) reread(ctx context.Context, ev invites.Received) error {
 	if err != nil {
 		return invites.UnlessRefused(err)
 	}
-	for _, r := range in {
+	var failed error
+	for _, r := range in { // trouble with one room keeps no other from its turn
 		ev.Room = r
-		if err := m.rereadRoom(ctx, ev); err != nil {
-			return err
-		}
+		failed = errors.Join(failed, m.rereadRoom(ctx, ev))
 	}
-	return nil
+	return failed
 }
 
 // rereadRoom has the guard look at the door, counted as a round of a fight if it is one, and takes in the open invitations.

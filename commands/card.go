@@ -138,7 +138,8 @@ func (n Notices) Paused(c invites.Card) (reply Reply) {
 }
 
 // KnocksFull tells moderators that more users knock than cards show.
-func (n Notices) KnocksFull() (reply Reply) {
-	reply.Text.Say("card.full", "prefix", n.Prefix).Reason("knock.full")
+func (n Notices) KnocksFull(crowd *cards.Crowd) (reply Reply) {
+	most, hour, server := crowd.Bounds()
+	reply.Text.Say("card.full", "open", crowd.Open, "most", most, "hour", hour, "server", server, "prefix", n.Prefix).Reason("knock.full")
 	return reply
 }

@@ -2,9 +2,12 @@ package e2e
 
 import (
 	"fmt"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"usher/e2e/harness"
 	"usher/e2e/stub"
 )
 
@@ -53,5 +56,45 @@ func TestFloodInManyRooms(t *testing.T) {
 	t.Logf("1,000 rooms: Alice is answered after %s, the last of the flood after %s", took, time.Since(start))
 	if n > 0 {
 		t.Error("Alice was served after the whole flood")
+	}
+}
+
+// TestToDeviceFlood: strangers send the bot's devices messages that can't be opened, requests for keys and withheld notices, as fast as the
+// homeserver takes them. Commands in an encrypted room are answered as ever meanwhile.
+func TestToDeviceFlood(t *testing.T) {
+	s := newStageOf(t, harness.Options{Puppet: true, Encrypted: true})
+	s.settled(s.owner, s.room)
+	var flood sync.WaitGroup
+	for range 2 {
+		stranger := s.Account("stranger")
+		flood.Go(func() {
+			for i := range scaled(60, 5000) {
+				kind, content := "m.room.encrypted", m{"algorithm": "m.olm.v1.curve25519-aes-sha2", "sender_key": fmt.Sprint("key", i), "ciphertext": m{"x": m{"type": 0, "body": strings.Repeat("A", 2000)}}}
+				switch i % 3 {
+				case 1:
+					kind, content = "m.room_key_request", m{"action": "request", "requesting_device_id": "D", "request_id": fmt.Sprint(i),
+						"body": m{"algorithm": "m.megolm.v1.aes-sha2", "room_id": s.room, "session_id": fmt.Sprint("s", i)}}
+				case 2:
+					kind, content = "m.room_key.withheld", m{"algorithm": "m.megolm.v1.aes-sha2", "room_id": s.room, "session_id": fmt.Sprint("s", i), "code": "m.unverified"}
+				}
+				status, _ := stranger.Try("PUT", fmt.Sprintf("/v3/sendToDevice/%s/flood%d", kind, i), m{"messages": m{string(s.Usher.Bot): m{"*": content}}})
+				if status != 200 {
+					t.Errorf("the homeserver answers %d", status)
+					return
+				}
+			}
+		})
+	}
+	var slowest time.Duration
+	for range scaled(3, 40) {
+		start := time.Now()
+		s.settled(s.owner, s.room)
+		slowest = max(slowest, time.Since(start))
+	}
+	flood.Wait()
+	s.succeeds(s.owner, s.room, "!invite "+string(s.guest.ID))
+	t.Logf("the slowest answer took %s", slowest)
+	if slowest > 10*time.Second {
+		t.Errorf("an answer took %s", slowest)
 	}
 }

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -13,6 +14,14 @@ import (
 
 // done is the reaction on a command that went well.
 const done = "✅"
+
+// scaled returns a size for CI, or, in a soak (USHER_E2E_LONG), a larger one.
+func scaled[T any](short, long T) T {
+	if os.Getenv("USHER_E2E_LONG") != "" {
+		return long
+	}
+	return short
+}
 
 // stage is the usual cast: a World with an owner, a room of the owner's with the bot in it, and somebody to invite.
 type stage struct {

@@ -88,6 +88,45 @@ func TestUnreachableServer(t *testing.T) {
 	if text := reply.Field("body"); !strings.Contains(text, address+" does not answer yet") {
 		t.Errorf("answered: %s", text)
 	}
-	time.Sleep(time.Second)
+	s.silentServer(t)
 	s.succeeds(s.owner, s.room, "!invite "+string(s.guest.ID))
+}
+
+// silentServer has somebody name people, rooms and aliases of a server that takes connections and says nothing, and of one that is not there.
+// Somebody else in the room is answered within seconds each time.
+func (s *stage) silentServer(t *testing.T) {
+	pit, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pit.Close()
+	go func() {
+		for {
+			c, err := pit.Accept()
+			if err != nil {
+				return
+			}
+			defer c.Close()
+		}
+	}()
+	other, silent := s.Account("other"), pit.Addr().String()
+	s.owner.Invite(s.room, other.ID)
+	other.Join(s.room)
+	s.owner.AwaitMember(s.room, other.ID, "join")
+	for _, command := range []string{
+		"!invite @x:" + silent,
+		"!join https://matrix.to/#/!abc:" + silent + "?via=" + silent,
+		"!join #x:" + silent,
+		"!why @x:" + silent + " invite #x:does-not-exist.invalid",
+	} {
+		start := time.Now()
+		said := s.owner.Say(s.room, command)
+		other.AwaitReply(other.Say(s.room, "!ping"), s.Usher.Bot)
+		took := time.Since(start)
+		reply := s.owner.AwaitReply(said, s.Usher.Bot)
+		t.Logf("%s: somebody else waits %s; answered: %s", command, took.Round(time.Millisecond), reply.Field("body"))
+		if took > 10*time.Second {
+			t.Errorf("%s: somebody else waits %s", command, took)
+		}
+	}
 }

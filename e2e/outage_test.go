@@ -10,8 +10,8 @@ import (
 	"usher/e2e/homeserver"
 )
 
-// TestBackAfterOutage: Usher is away for 70 s, so that Synapse's next try is at 126 s. What was said meanwhile is answered within seconds
-// of the start: the appservice ping makes Synapse try at once.
+// TestBackAfterOutage: Usher is away for 70 s, so that Synapse's next try is at 126 s; in a soak for 530 s, so that it is at 1,022 s, after a
+// pause of 512 s. What was said meanwhile is answered within seconds of the start: the appservice ping makes Synapse try at once.
 func TestBackAfterOutage(t *testing.T) {
 	if harness.Kind() != homeserver.Synapse {
 		t.Skip("about Synapse: Dendrite has no ping")
@@ -24,7 +24,7 @@ func TestBackAfterOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := s.owner.Say(s.room, "!invite "+string(s.guest.ID))
-	time.Sleep(70 * time.Second)
+	time.Sleep(scaled(70*time.Second, 530*time.Second))
 	if err := s.Usher.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +74,30 @@ func TestRefusedTransactionsAreLogged(t *testing.T) {
 	for end := time.Now().Add(20 * time.Second); !strings.Contains(s.Usher.Tail(200), "wrong_token"); time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the log says nothing of refused transactions:\n", s.Usher.Tail(50))
+		}
+	}
+}
+
+// TestHomeserverSendsNothing: Dendrite has no ping to find out with that it sends transactions elsewhere, as with "url: null" in its copy of the
+// registration. Usher finds the bot's invitation nevertheless, joins, hears nothing of that, and warns.
+func TestHomeserverSendsNothing(t *testing.T) {
+	if harness.Kind() == homeserver.Synapse || scaled(true, false) {
+		t.Skip("in a soak, on Dendrite: it takes a minute")
+	}
+	s := newStage(t, true)
+	if err := s.Usher.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	s.Usher.Door.Disturb(func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { w.WriteHeader(http.StatusBadGateway) })
+	if err := s.Usher.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	room := s.owner.CreateRoom(harness.RoomOptions{})
+	s.owner.Invite(room, s.Usher.Bot)
+	s.owner.AwaitMember(room, s.Usher.Bot, "join")
+	for end := time.Now().Add(time.Minute); !strings.Contains(s.Usher.Tail(200), "sent Usher nothing"); time.Sleep(time.Second) {
+		if time.Now().After(end) {
+			t.Fatal("the log does not say that the homeserver sends nothing:\n", s.Usher.Tail(50))
 		}
 	}
 }

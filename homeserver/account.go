@@ -38,7 +38,7 @@ func (c Account) CheckAssertion(ctx context.Context) error {
 	if c.puppet == nil {
 		return ErrUnsupported
 	}
-	_, err := c.do(ctx, request{name: "whoami", puppet: true, as: c.user, method: http.MethodGet, path: path("v3", "account", "whoami")})
+	_, err := c.do(ctx, request{name: "whoami", must: "user_id", puppet: true, as: c.user, method: http.MethodGet, path: path("v3", "account", "whoami")})
 	return err
 }
 
@@ -75,7 +75,7 @@ func (c Account) LeaveRoom(ctx context.Context, r id.RoomID) error {
 
 // LoginTypes returns the ways to log in that the homeserver offers, such as "m.login.application_service".
 func (c Account) LoginTypes(ctx context.Context) ([]string, error) {
-	body, err := c.do(ctx, request{name: "login_types", method: http.MethodGet, path: path("v3", "login")})
+	body, err := c.do(ctx, request{name: "login_types", must: "flows", method: http.MethodGet, path: path("v3", "login")})
 	var types []string
 	for flow := range exactjson.Items(body, "flows") {
 		types = append(types, exactjson.Text(flow, "type"))
@@ -85,7 +85,7 @@ func (c Account) LoginTypes(ctx context.Context) ([]string, error) {
 
 // Whoami returns the user that the homeserver takes the bot's requests for.
 func (c Account) Whoami(ctx context.Context) (id.UserID, error) {
-	body, err := c.do(ctx, request{name: "whoami", method: http.MethodGet, path: path("v3", "account", "whoami")})
+	body, err := c.do(ctx, request{name: "whoami", must: "user_id", method: http.MethodGet, path: path("v3", "account", "whoami")})
 	return id.UserID(exactjson.Text(body, "user_id")), err
 }
 
@@ -167,7 +167,7 @@ func (c Account) SetProfile(ctx context.Context, name, avatar string) error {
 
 // JoinedRooms returns the rooms that the bot is in.
 func (c Account) JoinedRooms(ctx context.Context) ([]id.RoomID, error) {
-	body, err := c.do(ctx, request{name: "joined_rooms", method: http.MethodGet, path: path("v3", "joined_rooms")})
+	body, err := c.do(ctx, request{name: "joined_rooms", must: "joined_rooms", method: http.MethodGet, path: path("v3", "joined_rooms")})
 	var rooms []id.RoomID
 	for r := range exactjson.Items(body, "joined_rooms") {
 		rooms = append(rooms, id.RoomID(exactjson.Text(r)))

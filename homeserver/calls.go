@@ -84,7 +84,7 @@ func (c *Client) Send(ctx context.Context, r id.RoomID, txn, eventType string, c
 
 // Event returns one event as a user sees it (empty: the bot).
 func (c *Client) Event(ctx context.Context, r id.RoomID, event id.EventID, as id.UserID) (json.RawMessage, error) {
-	return c.do(ctx, request{name: "event", as: as, method: http.MethodGet, path: path("v3", "rooms", r, "event", event)})
+	return c.do(ctx, request{name: "event", must: "type", as: as, method: http.MethodGet, path: path("v3", "rooms", r, "event", event)})
 }
 
 // StateEvent returns one event of a room's current state as a user sees it (empty: the bot); for somebody who has left,
@@ -136,7 +136,7 @@ func (c *Client) Annotations(ctx context.Context, r id.RoomID, event id.EventID)
 		if from != "" {
 			query.Set("from", from)
 		}
-		body, err := c.do(ctx, request{name: "relations", method: http.MethodGet, path: path("v1", "rooms", r, "relations", event, "m.annotation"), query: query})
+		body, err := c.do(ctx, request{name: "relations", must: "chunk", method: http.MethodGet, path: path("v1", "rooms", r, "relations", event, "m.annotation"), query: query})
 		if err != nil {
 			return nil, err
 		}

@@ -1,12 +1,14 @@
 package homeserver
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -51,6 +53,8 @@ type connection struct {
 	log         zerolog.Logger
 
 	botStanding, puppetStanding standing
+
+	acted atomic.Int64 // when a room was first changed, in milliseconds; 0: not yet
 }
 
 // NewClient checks the options and makes a client. It does not talk to the homeserver yet.
@@ -142,7 +146,8 @@ type request struct {
 	body        any
 	data        []byte // a body that is no JSON, of the type contentType
 	contentType string
-	reader      mautrix.ClientResponseHandler // nil: the whole answer, which must be valid JSON
+	must        string                        // the key that the answer must have; empty: any object will do
+	reader      mautrix.ClientResponseHandler // nil: the whole answer, which must be a JSON object
 }
 
 // clientFor returns the client to make a request with.
@@ -190,14 +195,43 @@ func (c *connection) do(ctx context.Context, r request) (body []byte, err error)
 	end := time.Now()
 	c.counters.Call(r.name, status(resp), end.Sub(start))
 	c.log.Debug().Str("call", r.name).Stringer("as", r.as).Int("status", status(resp)).Dur("took", end.Sub(start)).Msg("Homeserver called")
-	broken := r.name == "state" && unreadable(body) // one event, which is as it is: see parseEvent
-	if err == nil && (resp.StatusCode == http.StatusAccepted || r.reader == nil && !broken && !exactjson.Valid(body)) {
+	if err == nil && (resp.StatusCode == http.StatusAccepted || r.reader == nil && !r.answeredBy(body)) {
 		err = errAnswer
 	}
 	if err != nil {
 		return nil, answerError(ctx, err, r.remote, resp, body, end)
 	}
+	if r.method != http.MethodGet && (r.name == "join" || claim.room != "") {
+		c.acted.CompareAndSwap(0, end.UnixMilli())
+	}
 	return body, nil
+}
+
+// Acted returns when this process first changed something in a room, the zero time if it has not. The homeserver sends such a change back
+// in a transaction.
+func (c *connection) Acted() time.Time {
+	if at := c.acted.Load(); at != 0 {
+		return time.UnixMilli(at)
+	}
+	return time.Time{}
+}
+
+// answeredBy reports whether the body of a 2xx answer can come from a homeserver that did what it was asked for: it is an object with the
+// required key, and no error. Events that are read may have any key, so the answers to GET are not looked through.
+func (r request) answeredBy(body []byte) bool {
+	if r.name == "state" && unreadable(body) { // one event, which is as it is: see parseEvent
+		return true
+	}
+	if !isObject(body) {
+		return false
+	}
+	failed := r.method != http.MethodGet && (exactjson.Find(body, "errcode") != nil || exactjson.Find(body, "error") != nil)
+	return !failed && (r.must == "" || exactjson.Find(body, r.must) != nil)
+}
+
+// isObject reports whether a body is one JSON object.
+func isObject(body []byte) bool {
+	return exactjson.Valid(body) && exactjson.IsObject(bytes.TrimSpace(body))
 }
 
 // full is the request as mautrix makes it.

@@ -112,13 +112,36 @@ func TestWordsOfAnswer(t *testing.T) {
 	}
 }
 
-func TestRetryAfterDate(t *testing.T) {
+// TestRetryAfter reads limits in all forms. An unreadable one is no time, and a large one is bounded.
+func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	if got := retryAfter(now.Add(90*time.Second).Format(http.TimeFormat), nil, now); got != 90*time.Second {
-		t.Errorf("got %s", got)
+	date := func(d time.Duration) string { return now.Add(d).Format(http.TimeFormat) }
+	for _, tt := range []struct {
+		header, ms string
+		want       time.Duration
+	}{
+		{"", "", 0}, {"2", "", 2 * time.Second}, {"0.5", "", 500 * time.Millisecond}, {"-5", "", 0}, {"soon", "", 0}, {"NaN", "", 0},
+		{"1e999", "", maxRetryAfter}, {"99999999999", "", maxRetryAfter}, {date(90 * time.Second), "", 90 * time.Second}, {date(-time.Hour), "", 0},
+		{date(9000 * time.Hour), "", maxRetryAfter}, {"", "1500", 1500 * time.Millisecond}, {"", "1500.7", 1500 * time.Millisecond},
+		{"", `"1500"`, 1500 * time.Millisecond}, {"", `"soon"`, 0}, {"", "null", 0}, {"", "[1]", 0}, {"", "-1", 0}, {"", "1e400", maxRetryAfter},
+		{"", "9223372036854775808", maxRetryAfter}, {"1", "5000", 5 * time.Second}, {"9", "5000", 9 * time.Second}, {"-9", "5000", 5 * time.Second},
+	} {
+		body := "{}"
+		if tt.ms != "" {
+			body = `{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":` + tt.ms + `}`
+		}
+		if got := retryAfter(tt.header, []byte(body), now); got != tt.want {
+			t.Errorf("Retry-After %q, retry_after_ms %s: %s, want %s", tt.header, tt.ms, got, tt.want)
+		}
 	}
-	if got := retryAfter(now.Add(-time.Hour).Format(http.TimeFormat), nil, now); got != 0 {
-		t.Errorf("got %s", got)
+	s := new(stub)
+	c := s.client(t, time.Minute)
+	for body, most := range map[string]time.Duration{"<html>": maxProxysRetry, `{"errcode":"M_LIMIT_EXCEEDED"}`: maxRetryAfter} {
+		s.setHeader("GET /v3/joined_rooms", 429, body, http.Header{"Retry-After": {"999999"}})
+		_, err := c.JoinedRooms(t.Context())
+		if wait, limited := invites.Limited(err); !limited || wait != most {
+			t.Errorf("%s: %s, %v", body, wait, limited)
+		}
 	}
 }
 

@@ -23,8 +23,11 @@ var ErrUnsupported = errors.New("matrix: the homeserver does not support this")
 // errAnswer says that an answer made no sense.
 var errAnswer = errors.New("unreadable answer")
 
-// maxRetryAfter bounds what is believed of a rate limit.
-const maxRetryAfter = 24 * time.Hour
+// Bounds of what is believed of a rate limit: of the homeserver's own, and of one without an errcode, which is a proxy's.
+const (
+	maxRetryAfter  = 24 * time.Hour
+	maxProxysRetry = 5 * time.Minute
+)
 
 // maxWords is how many bytes of a homeserver's explanation people get to read.
 const maxWords = 200
@@ -51,8 +54,11 @@ func answerError(caller context.Context, err error, remote string, resp *http.Re
 		Words:      words.Visible(strings.Join(strings.Fields(exactjson.Text(body, "error")), " ")),
 		Err:        errors.New(text),
 	}
+	if code == "" {
+		act.RetryAfter = min(act.RetryAfter, maxProxysRetry)
+	}
 	act.Words = room.Shorten(act.Words, maxWords)
-	if remote != "" && unreachable(resp.StatusCode, code, text) {
+	if remote != "" && unreachable(resp.StatusCode, code, text, body) {
 		act.Class, act.Server = invites.ClassFailed, remote
 	}
 	return act
@@ -74,14 +80,18 @@ func class(status int, code string) invites.Class {
 }
 
 // unreachable reports whether an answer says that the homeserver could not reach the other server that a request needs. Synapse answers
-// 502 or 504, Dendrite 500, each with an errcode: a proxy's answer has none. To an invitation, Dendrite answers 403 M_FORBIDDEN, with
-// the reason in the text alone: the text of an answer of the other server has its status as "code=".
-func unreachable(status int, code, text string) bool {
+// 502 or 504 with an errcode: a proxy's answer has none. Dendrite answers 500, to a look-up or a join with an object without an errcode. To an
+// invitation, Dendrite answers 403 M_FORBIDDEN, with the reason in the text alone: the text of an answer of the other server has its status as
+// "code=".
+func unreachable(status int, code, text string, body []byte) bool {
 	const dendrite, answered = "failed to send invite: ", "code=4"
-	if code == mautrix.MForbidden.ErrCode {
+	switch {
+	case code == mautrix.MForbidden.ErrCode:
 		return strings.Contains(text, dendrite) && !strings.Contains(text, answered)
+	case code != "":
+		return status >= 500
 	}
-	return status >= 500 && code != ""
+	return status == http.StatusInternalServerError && isObject(body)
 }
 
 // errcode reads a standard error response (https://spec.matrix.org/latest/client-server-api/#standard-error-response).
@@ -108,18 +118,22 @@ func cause(err error) error {
 	return errAnswer
 }
 
-// retryAfter is the larger of the header, in seconds or as a date (RFC 9110, 10.2.3), and retry_after_ms in the body.
+// retryAfter is the larger of the header, in seconds or as a date (RFC 9110, 10.2.3), and retry_after_ms in the body, also as a string.
 func retryAfter(header string, body []byte, now time.Time) time.Duration {
 	longest := time.Duration(0)
-	if seconds, err := strconv.ParseFloat(header, 64); err == nil {
+	if seconds, known := number(header); known {
 		longest = duration(seconds * 1000)
 	} else if at, err := http.ParseTime(header); err == nil {
 		longest = duration(float64(at.Sub(now).Milliseconds()))
 	}
-	if ms, err := strconv.ParseFloat(string(exactjson.Find(body, "retry_after_ms")), 64); err == nil {
-		longest = max(longest, duration(ms))
-	}
-	return longest
+	ms, _ := number(strings.Trim(string(exactjson.Find(body, "retry_after_ms")), `"`))
+	return max(longest, duration(ms))
+}
+
+// number reads a number. A number beyond the range of float64 is infinite.
+func number(text string) (n float64, known bool) {
+	n, err := strconv.ParseFloat(text, 64)
+	return n, err == nil || errors.Is(err, strconv.ErrRange)
 }
 
 func duration(ms float64) time.Duration {

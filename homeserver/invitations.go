@@ -24,7 +24,7 @@ func (c Account) Invitations(ctx context.Context, since string) (open []invites.
 	if since != "" {
 		query.Set("since", since)
 	}
-	body, err := c.do(ctx, request{name: "sync", method: http.MethodGet, path: path("v3", "sync"), query: query})
+	body, err := c.do(ctx, request{name: "sync", must: "next_batch", method: http.MethodGet, path: path("v3", "sync"), query: query})
 	if err != nil {
 		return nil, nil, "", err
 	}

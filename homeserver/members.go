@@ -35,11 +35,8 @@ func (c *Client) InvitedMembers(ctx context.Context, r id.RoomID, now time.Time)
 // eachMember hands each member event of a room with a membership to f, as the bot sees the room.
 func (c *Client) eachMember(ctx context.Context, r id.RoomID, membership string, f func(raw []byte, user id.UserID)) error {
 	body, err := c.do(ctx, request{
-		name: "members", method: http.MethodGet, path: path("v3", "rooms", r, "members"), query: url.Values{"membership": {membership}},
+		name: "members", must: "chunk", method: http.MethodGet, path: path("v3", "rooms", r, "members"), query: url.Values{"membership": {membership}},
 	})
-	if err == nil && exactjson.Find(body, "chunk") == nil {
-		return &invites.ActError{Class: invites.ClassRefused, Status: http.StatusOK, Err: errAnswer}
-	}
 	for raw := range exactjson.Items(body, "chunk") {
 		user := exactjson.Text(raw, "state_key")
 		found := exactjson.Get(raw, "content", "membership") // the homeserver has chosen, also where this can't be read

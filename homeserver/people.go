@@ -29,7 +29,7 @@ func (p People) Exists(ctx context.Context, user id.UserID) (bool, error) {
 
 // Members returns the display names of the joined members of a room, by their ids. A name may be empty.
 func (p People) Members(ctx context.Context, r id.RoomID) (map[id.UserID]string, error) {
-	body, err := p.Client.do(ctx, request{name: "joined_members", method: http.MethodGet, path: path("v3", "rooms", r, "joined_members")})
+	body, err := p.Client.do(ctx, request{name: "joined_members", must: "joined", method: http.MethodGet, path: path("v3", "rooms", r, "joined_members")})
 	names := map[id.UserID]string{}
 	for user, profile := range exactjson.Members(exactjson.Find(body, "joined")) {
 		names[id.UserID(user)] = exactjson.Text(profile, "display_name")

@@ -149,6 +149,6 @@ func (c *Client) Messages(ctx context.Context, r id.RoomID, as id.UserID, eventT
 	if from != "" {
 		query.Set("from", from)
 	}
-	body, err := c.do(ctx, request{name: "messages", as: as, method: http.MethodGet, path: path("v3", "rooms", r, "messages"), query: query})
+	body, err := c.do(ctx, request{name: "messages", must: "chunk", as: as, method: http.MethodGet, path: path("v3", "rooms", r, "messages"), query: query})
 	return slices.Collect(exactjson.Items(body, "chunk")), exactjson.Text(body, "end"), err
 }

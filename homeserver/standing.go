@@ -42,7 +42,7 @@ func (c *connection) standingOf(raw *mautrix.Client) *standing {
 // judge asks whose a token is, as the bot, whom both namespaces cover: for a user whom it may not act as, Dendrite answers as
 // if the token were unknown.
 func (c *connection) judge(ctx context.Context, raw *mautrix.Client) {
-	_, err := c.do(ctx, request{name: "whoami", puppet: raw == c.puppet, method: http.MethodGet, path: path("v3", "account", "whoami")})
+	_, err := c.do(ctx, request{name: "whoami", must: "user_id", puppet: raw == c.puppet, method: http.MethodGet, path: path("v3", "account", "whoami")})
 	refused := invites.Stopped(err)
 	if err != nil && !refused {
 		return // no word on it

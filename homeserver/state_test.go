@@ -226,7 +226,8 @@ func TestOutsideIsRemembered(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := s.paths(); len(got) != 3 { // the bot's membership twice: one refusal alone does not count
+	// The bot's membership twice, since one refusal alone does not count; once where the first refusal comes before that request.
+	if got := s.paths(); len(got) < 2 || len(got) > 3 {
 		t.Errorf("asked %q", got)
 	}
 	s.inRoom()
@@ -267,7 +268,7 @@ func TestJoinForgets(t *testing.T) {
 
 func TestRedacted(t *testing.T) {
 	const asBot, asViewer = "GET /v3/rooms/!r/event/$e as @usher:x", "GET /v3/rooms/!r/event/$e as @a:x"
-	const plain, gone = `{"content":{"redacted_because":1}}`, `{"content":{},"unsigned":{"redacted_because":{}}}`
+	const plain, gone = `{"type":"m.x","content":{"redacted_because":1}}`, `{"type":"m.x","content":{},"unsigned":{"redacted_because":{}}}`
 	for name, c := range map[string]struct {
 		bot, viewer  string
 		viewerStatus int

@@ -22,7 +22,8 @@ type Turn struct {
 	Row      int64
 	Priority Priority
 	Actor    id.UserID
-	Server   string // the other server needed for the change; empty: none
+	Room     id.RoomID // where the rooms of one actor take turns, too; else empty
+	Server   string    // the other server needed for the change; empty: none
 }
 
 // Waiting is the part of an open row which decides its turn.
@@ -30,6 +31,7 @@ type Waiting struct {
 	ID     int64
 	Origin Origin
 	Action room.ActionType
+	Room   id.RoomID
 	Target id.UserID
 	Actor  id.UserID
 	Via    []string

@@ -82,8 +82,12 @@ const (
 
 var _ invites.Queue = (*Queue)(nil)
 
-// maxRows bounds the rows in memory. The sweep brings the others when there is room.
-const maxRows = 100_000
+// Bounds of the rows in memory: of all, and of the waiting ones of one actor, who so leaves room for others. The sweep brings the rows
+// beyond when there is room.
+const (
+	maxRows    = 100_000
+	maxOfActor = 10_000
+)
 
 // New makes a queue. Wake works from then on. Deliveries begin with Start.
 func New(cfg Config) *Queue {
@@ -218,12 +222,12 @@ func (q *Queue) fresh(rows []int64, again bool) (fresh []int64) {
 	return fresh
 }
 
-// push queues turns.
+// push queues turns, as far as the actors' shares of the memory go.
 func (q *Queue) push(turns []invites.Turn) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, t := range turns {
-		if q.rows[t.Row] == 0 {
+		if q.rows[t.Row] == 0 && (t.Priority == invites.PriorityUrgent || q.turns.held[t.Actor] < maxOfActor) {
 			q.rows[t.Row] = waits
 			q.turns.push(t)
 		}

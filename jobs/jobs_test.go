@@ -3,11 +3,14 @@ package jobs_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
 )
@@ -349,4 +352,45 @@ func testCrashedOften(t *testing.T, b *bench) {
 	b.Deliver = end
 	b.queue()
 	b.wants(1)
+}
+
+// byActor gives rows below a million to one actor, and the others to another.
+type byActor struct{}
+
+func (byActor) Turns(_ context.Context, rows []int64) (turns []invites.Turn, err error) {
+	for _, row := range rows {
+		turns = append(turns, invites.Turn{Row: row, Priority: invites.PriorityBulk, Actor: id.UserID(fmt.Sprintf("@a%d:x", row/1_000_000))})
+	}
+	return turns, nil
+}
+
+// TestMemoryIsShared: one actor's rows do not fill the memory of the queue. The next row of another actor is not left to the sweep.
+func TestMemoryIsShared(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.Turns, b.Workers = byActor{}, 1
+	hold, other := make(chan struct{}), make(chan struct{})
+	b.Deliver = each(func(ctx context.Context, row int64) (invites.Outcome, error) {
+		if row >= 1_000_000 {
+			close(other)
+		}
+		select {
+		case <-hold:
+		case <-ctx.Done():
+		}
+		return invites.Outcome{Status: invites.StatusDone}, nil
+	})
+	q := b.queue()
+	rows := make([]int64, 120_000)
+	for i := range rows {
+		rows[i] = int64(i + 1)
+	}
+	b.wake(q, time.Time{}, rows...)
+	b.wake(q, time.Time{}, 1_000_000)
+	close(hold)
+	select {
+	case <-other:
+	case <-time.After(patience):
+		t.Error("the other actor's row is not delivered")
+	}
 }

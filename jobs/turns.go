@@ -26,6 +26,7 @@ const (
 type turns struct {
 	workers int
 	waiting [invites.Priorities][]*share
+	held    map[id.UserID]int // waiting rows
 	picks   int
 	quick   map[string]bool
 	running struct {
@@ -35,9 +36,10 @@ type turns struct {
 	}
 }
 
-// share is the rows of one actor with one priority.
+// share is the rows of one actor with one priority, of one room where the actor's rooms take turns.
 type share struct {
 	actor id.UserID
+	room  id.RoomID
 	flows []*flow
 }
 
@@ -56,18 +58,19 @@ type batch struct {
 }
 
 func newTurns(workers int) *turns {
-	t := &turns{workers: workers, quick: map[string]bool{}}
+	t := &turns{workers: workers, quick: map[string]bool{}, held: map[id.UserID]int{}}
 	t.running.actors, t.running.slowActors, t.running.servers = map[id.UserID]int{}, map[id.UserID]int{}, map[string]int{}
 	return t
 }
 
 // push appends a row.
 func (t *turns) push(turn invites.Turn) {
+	add(t.held, turn.Actor, 1)
 	of := &t.waiting[turn.Priority]
-	i := slices.IndexFunc(*of, func(s *share) bool { return s.actor == turn.Actor })
+	i := slices.IndexFunc(*of, func(s *share) bool { return s.actor == turn.Actor && s.room == turn.Room })
 	if i < 0 {
 		i = len(*of)
-		*of = append(*of, &share{actor: turn.Actor})
+		*of = append(*of, &share{actor: turn.Actor, room: turn.Room})
 	}
 	s := (*of)[i]
 	j := slices.IndexFunc(s.flows, func(f *flow) bool { return f.server == turn.Server })
@@ -114,6 +117,7 @@ func (t *turns) take(s *share) (b batch, ok bool) {
 		}
 		b = batch{rows: slices.Clone(f.rows[:n]), actor: s.actor, server: f.server, slow: slow}
 		f.rows = f.rows[n:]
+		add(t.held, s.actor, -n)
 		s.flows = slices.Delete(s.flows, i, i+1)
 		if len(f.rows) > 0 {
 			s.flows = append(s.flows, f)

@@ -173,6 +173,27 @@ func TestUrgentGoesFirst(t *testing.T) {
 	}
 }
 
+// TestRoomsOfOneActorTakeTurns: thousands of the bot's own rows about one room keep those about another waiting for one batch.
+func TestRoomsOfOneActorTakeTurns(t *testing.T) {
+	s := newTurns(1)
+	for row := range int64(5001) {
+		in := id.RoomID("!many")
+		if row == 5000 {
+			in = "!one"
+		}
+		s.push(invites.Turn{Row: row, Priority: invites.PriorityBulk, Actor: "@usher:x", Room: in})
+	}
+	if s.held["@usher:x"] != 5001 {
+		t.Errorf("%d rows counted", s.held["@usher:x"])
+	}
+	s.done(s.next(), 0)
+	if b := s.next(); len(b.rows) != 1 || b.rows[0].Room != "!one" {
+		t.Errorf("%d rows of %s are next", len(b.rows), b.rows[0].Room)
+	} else if s.done(b, 0); s.held["@usher:x"] != 5001-1-maxBatch {
+		t.Errorf("%d rows counted", s.held["@usher:x"])
+	}
+}
+
 // TestOutageEnds: rows that an outage kept waiting are tried again as soon as the homeserver answers, a row with trouble of its own is not.
 func TestOutageEnds(t *testing.T) {
 	trouble, done := invites.Outcome{Status: invites.StatusOpen, Code: invites.CodeTrouble}, invites.Outcome{Status: invites.StatusDone}

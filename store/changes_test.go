@@ -360,7 +360,7 @@ func testDue(t *testing.T, s Store) {
 	}
 	for _, w := range waiting {
 		i := slices.Index(ids(rows), w.ID)
-		want := invites.Waiting{ID: w.ID, Origin: rows[i].Origin, Action: rows[i].Action, Target: rows[i].Target, Actor: rows[i].Actor, Via: rows[i].Via, Size: w.Size}
+		want := invites.Waiting{ID: w.ID, Origin: rows[i].Origin, Action: rows[i].Action, Room: rows[i].Room, Target: rows[i].Target, Actor: rows[i].Actor, Via: rows[i].Via, Size: w.Size}
 		if fmt.Sprint(w) != fmt.Sprint(want) || w.Size < 1 || w.Size > invites.FewRows+1 {
 			t.Errorf("waits %v, want %v", w, want)
 		}

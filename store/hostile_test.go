@@ -74,6 +74,7 @@ func testCancelled(t *testing.T, s Store) {
 		"Receive":     first(s.Receive(ctx, events(1, 2))),
 		"Quarantine":  s.Quarantine(ctx, make([]invites.Undecodable, 1)),
 		"Waiting":     first(s.WaitingAfter(ctx, 0, 1)),
+		"WaitingIn":   first(s.WaitingIn(ctx, "!r", 0, 1)),
 		"Redact":      first(s.Redact(ctx, "$event0", "@alice:example.org")),
 		"Received":    first(s.Received(ctx, "$event0")),
 		"SetAnswer":   s.SetAnswer(ctx, "$event0", "$answer"),

@@ -178,6 +178,14 @@ func keyFields(e *invites.Received) []any {
 const selectWaitingAfter = `SELECT ` + keyColumns + ` FROM inbox
 	WHERE NOT handled AND seq > $1 ORDER BY seq LIMIT $2`
 
+const selectWaitingIn = `SELECT ` + keyColumns + ` FROM inbox
+	WHERE NOT handled AND seq > $1 AND room_id = $3 ORDER BY seq LIMIT $2`
+
+// WaitingIn is WaitingAfter for one room.
+func (s Inbox) WaitingIn(ctx context.Context, r id.RoomID, seq int64, limit int) ([]invites.Received, error) {
+	return all(ctx, s.db, keyFields, selectWaitingIn, seq, limit, r)
+}
+
 // WaitingAfter returns up to limit unhandled events and come after seq, by Seq. The events have no Raw and no SentAt.
 func (s Inbox) WaitingAfter(ctx context.Context, seq int64, limit int) ([]invites.Received, error) {
 	return all(ctx, s.db, keyFields, selectWaitingAfter, seq, limit)

@@ -83,6 +83,14 @@ func testReceiveMany(t *testing.T, s Store) {
 	if waiting := waiting(t, s); !reflect.DeepEqual(waiting, fresh) {
 		t.Error("what waits is not what was received, in that order")
 	}
+	check(t, s.Handled(t.Context(), fresh[7].Event))
+	part := must(s.WaitingIn(t.Context(), fresh[0].Room, fresh[5].Seq, 2))(t)
+	if len(part) != 2 || part[0].Seq != fresh[6].Seq || part[1].Seq != fresh[8].Seq {
+		t.Errorf("of the room wait %+v", part)
+	}
+	if other := must(s.WaitingIn(t.Context(), "!other:example.org", 0, 2))(t); len(other) > 0 {
+		t.Errorf("of another room wait %+v", other)
+	}
 }
 
 func testReceiveKeepsEverything(t *testing.T, s Store) {

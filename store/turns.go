@@ -9,7 +9,7 @@ import (
 )
 
 // selectWaiting returns the columns for the turns of open rows.
-var selectWaiting = newMulti(`SELECT id, origin, action, target, actor, via,
+var selectWaiting = newMulti(`SELECT id, origin, action, room_id, target, actor, via,
 		(SELECT COUNT(*) FROM (SELECT 1 FROM invitation o WHERE o.cmd = invitation.cmd LIMIT `+fmt.Sprint(invites.FewRows+1)+`) few)
 	FROM invitation WHERE status = 'open' AND id IN (VALUES `, `)`, "BIGINT")
 
@@ -20,7 +20,7 @@ func (s Changes) Waiting(ctx context.Context, rows []int64) (list []invites.Wait
 		ids[i] = []any{row}
 	}
 	fields := func(w *invites.Waiting) []any {
-		return []any{&w.ID, &w.Origin, &w.Action, &w.Target, &w.Actor, &w.Via, &w.Size}
+		return []any{&w.ID, &w.Origin, &w.Action, &w.Room, &w.Target, &w.Actor, &w.Via, &w.Size}
 	}
 	err = selectWaiting.each(&tx{maxRows: maxMulti}, ids, func(query string, args []any) error {
 		return s.reads.query(ctx, appendTo(&list, fields), query, args...)

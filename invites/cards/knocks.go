@@ -39,11 +39,20 @@ type Knock struct {
 	Reason string
 }
 
+// Crowd is a desk that shows no more cards for now.
+type Crowd struct {
+	Room id.RoomID // where its cards are
+	Open int       // cards
+}
+
+// Bounds of a desk: open cards, new ones in an hour, and those of them for users of one server.
+func (Crowd) Bounds() (open, hour, server int) { return knocksOpen, knocksHour, knocksServer }
+
 // Reception is the result of a knock.
 type Reception struct {
 	Card   *invites.Card // nil: the room's policy has no knock desk, or the user does not knock any more
 	Paused bool          // this very knock has paused letting in at once
-	Full   id.RoomID     // the room whose desk shows no more cards for now, instead of a card for this knock; mostly empty
+	Full   *Crowd        // the desk shows no card for this knock; mostly nil
 }
 
 // Receive turns a knock into a card, or accepts it at once, as the room's policy says. Called again after a crash, it goes on where it
@@ -95,8 +104,8 @@ func (s *Knocks) Receive(ctx context.Context, k Knock) (Reception, error) {
 		return Reception{}, err
 	}
 	if !welcome || paused {
-		if crowded, err := s.crowded(ctx, k, recent, old.ID != 0); err != nil || crowded {
-			return Reception{Full: card.ShownIn}, err
+		if crowd, err := s.crowded(ctx, k, recent, old.ID != 0, card.ShownIn); err != nil || crowd != nil {
+			return Reception{Full: crowd}, err
 		}
 	}
 	card.Remark = remark
@@ -152,17 +161,17 @@ func (s *Knocks) tooFast(k Knock, recent []invites.Card) bool {
 	return all >= knocksHour || server >= knocksServer
 }
 
-// crowded tells whether people are asked about too many knocks at a room to see one more. A knock whose card is open
-// already does not count.
-func (s *Knocks) crowded(ctx context.Context, k Knock, recent []invites.Card, open bool) (bool, error) {
-	if !open && s.tooFast(k, recent) {
-		return true, nil
-	}
+// crowded returns the crowd at a room where people are asked about too many knocks to see one more, else nil. A knock whose card is open
+// already does not count. shown is where the cards are.
+func (s *Knocks) crowded(ctx context.Context, k Knock, recent []invites.Card, open bool, shown id.RoomID) (*Crowd, error) {
 	n, err := s.Store.CountCards(ctx, invites.CardQuery{Kind: invites.CardKnock, Room: k.Room})
 	if open {
 		n--
 	}
-	return n >= knocksOpen, err
+	if err != nil || n < knocksOpen && (open || !s.tooFast(k, recent)) {
+		return nil, err
+	}
+	return &Crowd{shown, n}, nil
 }
 
 // knocks tells whether a user knocks at a room.

@@ -259,7 +259,7 @@ func TestKnockRates(t *testing.T) {
 			got := w.knock(t, id.UserID(fmt.Sprintf("@sock%d:%s", i, server)))
 			if got.Card != nil {
 				open++
-			} else if got.Full != lobby {
+			} else if got.Full == nil || got.Full.Room != lobby || got.Full.Open == 0 {
 				t.Errorf("neither a card nor a full desk: %+v", got)
 			}
 		}

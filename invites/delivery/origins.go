@@ -53,6 +53,9 @@ func Turns(domain string, waiting []invites.Waiting) []invites.Turn {
 	for i, w := range waiting {
 		origin, _ := originOf(invites.Change{Origin: w.Origin})
 		turns[i] = invites.Turn{Row: w.ID, Actor: w.Actor, Priority: invites.PriorityBulk}
+		if origin.urgent || w.Origin == invites.OriginExpiry { // mostly the bot's own, of all rooms
+			turns[i].Room = w.Room
+		}
 		switch {
 		case origin.urgent:
 			turns[i].Priority = invites.PriorityUrgent
