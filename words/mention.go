@@ -11,7 +11,7 @@ const mentionStart, mentionShown, mentionEnd = "\xfd", "\xfc", "\xfb"
 
 // The arguments that name a user, or rooms. Others, such as reasons, are the words of people, and mention nobody.
 var (
-	mentionsUser  = [...]string{"target", "actor", "performer", "user", "by", "who", "inviter", "author", "for"}
+	mentionsUser  = [...]string{"target", "actor", "performer", "user", "by", "who", "inviter", "author", "for", "maker"}
 	mentionsRooms = [...]string{"room", "from", "next", "here", "list", "value"}
 	userID        = regexp.MustCompile(`^@[!-~]+:[A-Za-z0-9.:\[\]-]+$`)
 	roomID        = regexp.MustCompile(`^![!-~]+$`)
