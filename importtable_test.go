@@ -15,7 +15,7 @@ var mayImport = map[string][]string{
 	"exactjson":  {},
 	".":          {"bot", "config", "check", "connect", "operator", "words", "github.com/spf13/..."},
 	"bot":        {"appservice", "chat", "commands", "config", "connect", "encryption", "events", "homeserver", "invites", "invites/cards", "invites/delivery", "invites/guard", "invites/judge", "invites/ledger", "invites/links", "invites/native", "invites/requests", "jobs", "loop", "metrics", "operator", "picture", "room", "store", "web", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig", "github.com/mattn/go-isatty"},
-	"chat":       {"commands", "events", "exactjson", "invites", "invites/cards", "invites/guard", "policy", "room", mautrix + "/event", mautrix + "/id", zerolog, "github.com/hashicorp/golang-lru/v2/simplelru", "golang.org/x/time/rate"},
+	"chat":       {"commands", "events", "exactjson", "invites", "invites/cards", "invites/guard", "invites/ledger", "policy", "room", mautrix + "/event", mautrix + "/id", zerolog, "github.com/hashicorp/golang-lru/v2/simplelru", "golang.org/x/time/rate"},
 	"web":        {"exactjson", "invites", "invites/links", "invites/native", "room", "words", mautrix + "/id", zerolog, "github.com/hashicorp/golang-lru/v2/simplelru", "golang.org/x/text/language", "golang.org/x/time/rate"},
 	"operator":   {"appservice", "commands", "config", "connect", "exactjson", "homeserver", "invites", "metrics", "room", "store", "words", mautrix + "/id", zerolog},
 	"connect":    {"config", "homeserver", "store", mautrix + "/id", zerolog},

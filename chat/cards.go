@@ -280,7 +280,7 @@ func (d *CardDesk) tell(ctx context.Context, c invites.Card, row invites.Change)
 			return err
 		}
 	}
-	if c.Kind == invites.CardKnock || c.ByLink() { // no command waits for it
+	if c.Kind == invites.CardKnock || c.Kind == invites.CardWithdraw || c.ByLink() { // no command waits for it
 		return nil
 	}
 	return d.status.report(ctx, c.Command, settled)

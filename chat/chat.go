@@ -59,6 +59,8 @@ type Cases struct {
 	Expiries Expiries
 	Requests Progress
 	Delivery Delivery
+	Joins    Joins
+	Reviews  ReviewCases
 }
 
 // Device is the bot's device in encrypted rooms.
@@ -152,9 +154,10 @@ func New(o Options) *Chat {
 		store: o.Stores.Rooms, spaces: o.State, invitees: o.Homeserver, pending: o.Index.Pending, guard: o.Cases.Guard,
 		expiries: o.Cases.Expiries, queue: o.Queue, runner: o.Runner, sender: sender, feed: c.Feed, log: o.Log,
 	}
+	c.Rooms.reviews = &Reviews{cases: o.Cases.Reviews, cards: c.Cards, queue: o.Queue, runner: o.Runner, sender: sender, log: o.Log}
 	c.Members = &Memberships{
 		ender: end, self: o.Self, runner: o.Runner, state: o.State, occupancy: o.Homeserver, direct: c.Direct, sender: sender,
-		cards: c.Cards, rooms: c.Rooms, log: o.Log, joins: newJoinLimit(),
+		cards: c.Cards, rooms: c.Rooms, log: o.Log, joins: o.Cases.Joins,
 		checking: map[id.RoomID]bool{}, moving: map[string]chan error{},
 	}
 	c.Invited = &Invited{source: o.Homeserver, members: c.Members, log: o.Log, hurry: make(chan struct{}, 1), open: map[id.RoomID]*standing{}}
