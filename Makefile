@@ -103,7 +103,7 @@ vuln: ## known vulnerabilities in what is built in; asks vuln.go.dev
 	go run golang.org/x/vuln/cmd/govulncheck@v1.1.4 $(TAGS) ./...
 
 .PHONY: bench
-bench: build ## Usher beside yardsticks, a table of medians and ratios (ROUNDS=5; ONLY=regexp; PROFILES=folder; BASE=another usher): docs/performance.md
+bench: build bin/dendrite ## Usher beside yardsticks, a table of medians and ratios (ROUNDS=5; ONLY=regexp; PROFILES=folder; BASE=another usher): docs/performance.md
 	cd e2e && $(GO_BUILD) -o ../bin/yardstick ./bench/yardstick
 	cd e2e && GOEXPERIMENT=jsonv2 $(GO_BUILD) -o ../bin/yardstick-jsonv2 ./bench/yardstick
 	cd e2e && $(GO_BUILD) $(TAGS) -o ../bin/bench ./bench
