@@ -89,7 +89,7 @@ func (b *bot) compose(cfg *config.Config, version string) {
 		Self: b.self, Runner: b.runner, Stores: chat.Stores{Inbox: b.store, Cards: b.store, Rooms: b.store},
 		Homeserver: b.client, State: b.state,
 		Cases: chat.Cases{
-			Cards: b.domain.cards, Knocks: b.domain.knocks, Guard: b.domain.guard, Expiries: b.domain.ledger.Expiries,
+			Cards: b.domain.cards, Knocks: b.domain.knocks, Links: b.domain.requests, Guard: b.domain.guard, Expiries: b.domain.ledger.Expiries,
 			Requests: b.domain.requests, Delivery: b.domain.delivery, Joins: b.domain.requests.Limits, Reviews: b.domain.ledger.Reviews,
 		},
 		Queue: b.jobs, Index: chat.Index{Cards: b.index.Cards, Pending: b.index.Pending},

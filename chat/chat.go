@@ -55,6 +55,7 @@ type State interface {
 type Cases struct {
 	Cards    CardCases
 	Knocks   KnockCase
+	Links    LinkCase
 	Guard    Guard
 	Expiries Expiries
 	Requests Progress
@@ -143,7 +144,7 @@ func New(o Options) *Chat {
 		encrypted: encrypted, edits: edits, log: o.Log,
 	}
 	c.Cards = &CardDesk{
-		store: o.Stores.Cards, cases: o.Cases.Cards, knocks: o.Cases.Knocks, runner: o.Runner, open: o.Index.Cards, sender: sender,
+		store: o.Stores.Cards, cases: o.Cases.Cards, knocks: o.Cases.Knocks, links: o.Cases.Links, runner: o.Runner, open: o.Index.Cards, sender: sender,
 		limits: limits, status: c.Status, log: o.Log,
 		full: newLimit[id.RoomID](1),
 		missed: &MissedVotes{

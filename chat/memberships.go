@@ -90,7 +90,7 @@ const joinPatience = 30 * time.Second
 // invited accepts an invitation by a user with permission, and declines others.
 func (m *Memberships) invited(ctx context.Context, ev invites.Received, direct bool) error {
 	log := m.log.With().Stringer("room", ev.Room).Stringer("sender", ev.Sender).Logger()
-	if m.runner.Level(ev.Sender) == commands.Nobody {
+	if guest := direct && m.runner.Links.Address != ""; !guest && m.runner.Level(ev.Sender) == commands.Nobody { // a guest may redeem the code of a link
 		log.Info().Msg("Invitation declined: no permission")
 		return m.decline(ctx, ev.Room, room.Say("refuse.nobody"))
 	}

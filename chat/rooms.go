@@ -236,7 +236,7 @@ func (r *Rooms) spaceLost(ctx context.Context, cause id.EventID, space id.RoomID
 		if link.Space != space || !r.spaces.Governs(link.Child, space) {
 			continue
 		}
-		if _, err := r.sender.message(ctx, link.Child, transaction(cause, "space lost "+string(link.Child)), r.runner.SpaceLost(space)); err != nil {
+		if _, err := r.sender.say(ctx, link.Child, transaction(cause, "space lost "+string(link.Child)), r.runner.SpaceLost(space), commands.Message{}, ""); err != nil {
 			return err
 		}
 	}
