@@ -60,7 +60,7 @@ difftest: ## the authorization rules against two other implementations
 	@[ ! -d difftest ] || { cd difftest && GOEXPERIMENT=jsonv2 go test ./...; }
 
 .PHONY: test-e2e
-test-e2e: build bin/dendrite need-promtool ## end-to-end tests on Dendrite; faults, floods and kills before a stub
+test-e2e: build bin/dendrite need-promtool need-chromium ## end-to-end tests on Dendrite; faults, floods and kills before a stub
 	cd e2e && $(E2E_ENV) go test $(TAGS) -count=1 -timeout 25m ./...
 
 .PHONY: test-postgres
@@ -68,7 +68,7 @@ test-postgres: build bin/dendrite ## the main path with PostgreSQL instead of SQ
 	cd e2e && $(E2E_ENV) go run -C .. ./store/pgtest/with go test -C e2e $(TAGS) -count=1 -timeout 10m -run 'TestInviteAsActor|TestInviteForms|TestJoin|TestDuplicateTransaction|TestTroubleAtTheHomeserver|TestEncryptedInvite|TestKeyAfterEvent|TestIdentity|TestKilledProcesses|TestTakeover|TestFrozenProcess|TestRollingUpgrade|TestProcessesInStep|TestSecretProcesses|TestPostgresTrouble' .
 
 .PHONY: test-synapse
-test-synapse: build bin/dendrite ## the same on Synapse, from Debian's packages or PATH
+test-synapse: build bin/dendrite need-chromium ## the same on Synapse, from Debian's packages or PATH
 	root="$$(e2e/synapse-sid)"; cd e2e; \
 	$(E2E_ENV) USHER_E2E_HOMESERVER=synapse USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 25m ./...
 
@@ -103,7 +103,7 @@ vuln: ## known vulnerabilities in what is built in; asks vuln.go.dev
 	go run golang.org/x/vuln/cmd/govulncheck@v1.1.4 $(TAGS) ./...
 
 .PHONY: bench
-bench: build ## Usher beside yardsticks, a table of medians and ratios (ROUNDS=5; ONLY=regexp; PROFILES=folder; BASE=another usher): docs/performance.md
+bench: build bin/dendrite ## Usher beside yardsticks, a table of medians and ratios (ROUNDS=5; ONLY=regexp; PROFILES=folder; BASE=another usher): docs/performance.md
 	cd e2e && $(GO_BUILD) -o ../bin/yardstick ./bench/yardstick
 	cd e2e && GOEXPERIMENT=jsonv2 $(GO_BUILD) -o ../bin/yardstick-jsonv2 ./bench/yardstick
 	cd e2e && $(GO_BUILD) $(TAGS) -o ../bin/bench ./bench
@@ -131,6 +131,10 @@ need-gcc:
 .PHONY: need-promtool
 need-promtool:
 	@.ci/need promtool prometheus
+
+.PHONY: need-chromium
+need-chromium:
+	@.ci/need chromium chromium
 
 .PHONY: clean
 clean: ## remove what was built (the cached Synapse stays)

@@ -281,6 +281,7 @@ func explanations(t *testing.T, phrase func(room.Phrase)) {
 		}
 	}
 	codes := append(rules, policy.Refusals()...)
+	codes = append(codes, policy.CodeLimitPerson, policy.CodeLimitServer, policy.CodeLimitAll, policy.CodeLimitJoins)
 	codes = append(codes, policy.CodeNoView, policy.CodeNoAssertion, policy.CodeAlready, policy.CodeAlreadyJoined, policy.CodeDelegate, policy.CodeNotInvited, policy.CodeStands)
 	actions := []room.ActionType{room.Invite, room.Join, room.Knock, room.Kick, room.Ban, room.Unban, room.Leave, room.SetPowerLevels, policy.ActionWithdraw}
 	_, fault := policy.Parse([]byte("[]"))
@@ -314,7 +315,7 @@ func policyFields(t *testing.T, phrase func(room.Phrase)) {
 	for _, layer := range []policy.Layer{{}, set} {
 		doc := policy.Merge(policy.Source{Layer: layer}).Document
 		for _, f := range policy.Fields() {
-			for _, value := range []string{"true", "false", "5", "1h", "!r", "@u*:x", "x", "dark", "watch", "invite", "report"} {
+			for _, value := range []string{"true", "false", "5", "1h", "!r", "@u*:x", "x", "dark", "watch", "invite", "report", "listed", "nothing"} {
 				if one, err := (policy.Layer{}).With(f.Path, value); err == nil {
 					phrase(f.Phrase(&policy.Merge(policy.Source{Layer: one}).Document))
 				}

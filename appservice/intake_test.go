@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -454,4 +455,27 @@ func TestIntakeOfPolicies(t *testing.T) {
 func newStuck(start string) (body io.Reader, release func()) {
 	r, w := io.Pipe()
 	return io.MultiReader(strings.NewReader(start), r), func() { w.Close() }
+}
+
+// TestLateMembers: the intake keeps when a user's own membership came if the user's server dated it far earlier, and nothing of others.
+func TestLateMembers(t *testing.T) {
+	for name, tt := range map[string]struct {
+		user string
+		late time.Duration
+		want []string
+	}{
+		"late":                  {"@a:x", time.Hour, []string{"join of @a:x by @a:x"}},
+		"in time":               {"@a:x", 10 * time.Second, nil},
+		"of the own homeserver": {"@a:example.org", time.Hour, nil},
+	} {
+		d := new(desk)
+		join := event("m.room.member", "$j", `{"membership":"join"}`, `,"state_key":"`+tt.user+`"`)
+		join = strings.ReplaceAll(join, `"sender":"@a:x"`, `"sender":"`+tt.user+`"`)
+		join = regexp.MustCompile(`"origin_server_ts":\d+`).ReplaceAllString(join, fmt.Sprintf(`"origin_server_ts":%d`, time.Now().Add(-tt.late).UnixMilli()))
+		n := d.intake()
+		n.o.Watcher, n.o.Now = noWatcher{}, time.Now
+		if put(n, batch(join)); !slices.Equal(d.log, tt.want) {
+			t.Errorf("%s: called %q, want %q", name, d.log, tt.want)
+		}
+	}
 }

@@ -62,7 +62,7 @@ func (n *Intake) member(t *work, e *rawEvent, in id.RoomID, user id.UserID) (fau
 	default:
 		return ""
 	}
-	if m.Membership != "invite" && !n.o.Index.Pending.has(in, user) {
+	if m.Membership != "invite" && !n.o.Index.Pending.has(in, user) && !n.late(t, e, user) {
 		return ""
 	}
 	event, okID := exactjson.Unquote(e.id)
@@ -84,6 +84,15 @@ func (n *Intake) member(t *work, e *rawEvent, in id.RoomID, user id.UserID) (fau
 	}
 	t.members = append(t.members, m)
 	return ""
+}
+
+// late reports whether a user's own event came later than its server dated it, by more than the usual delay. Of the homeserver's own users
+// the dates are its own.
+func (n *Intake) late(t *work, e *rawEvent, user id.UserID) bool {
+	ts, ok := number(e.ts)
+	sender, okSender := exactjson.Unquote(e.sender)
+	m := invites.MemberEvent{Sender: id.UserID(sender), Target: user, SentAt: time.UnixMilli(ts), SeenAt: t.now}
+	return ok && okSender && m.Late() && user.Homeserver() != n.o.Bot.Homeserver()
 }
 
 // settled forgets the invitations that a committed transaction has ended.

@@ -20,6 +20,7 @@ import (
 	"usher/invites"
 	"usher/invites/delivery"
 	"usher/invites/links"
+	"usher/invites/requests"
 	"usher/jobs"
 	"usher/loop"
 	"usher/room"
@@ -79,7 +80,7 @@ func (b *bot) openDevice(ctx context.Context, cfg *config.Config, version string
 // compose makes the use cases and the ways in.
 func (b *bot) compose(cfg *config.Config, version string) {
 	limits := delivery.Limits{Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter}
-	b.domain = newDomain(b.store, b.state, b.metrics.Queue(b.jobs), b.self, limits)
+	b.domain = newDomain(b.store, b.state, b.metrics.Queue(b.jobs), b.self, limits, newLimits(cfg, b.self))
 	b.domain.requests.AtOnce = cfg.Delivery.AtOnce
 	b.domain.links.Address = cfg.Web.PublicURL
 	b.domain.links.Limits = links.Limits{MaxUses: int64(cfg.Web.Links.MaxUses), MaxAge: cfg.Web.Links.MaxAge, Open: cfg.Web.Links.PerPerson}
@@ -88,8 +89,8 @@ func (b *bot) compose(cfg *config.Config, version string) {
 		Self: b.self, Runner: b.runner, Stores: chat.Stores{Inbox: b.store, Cards: b.store, Rooms: b.store},
 		Homeserver: b.client, State: b.state,
 		Cases: chat.Cases{
-			Cards: b.domain.cards, Knocks: b.domain.knocks, Guard: b.domain.guard, Expiries: b.domain.ledger.Expiries,
-			Requests: b.domain.requests, Delivery: b.domain.delivery,
+			Cards: b.domain.cards, Knocks: b.domain.knocks, Links: b.domain.requests, Guard: b.domain.guard, Expiries: b.domain.ledger.Expiries,
+			Requests: b.domain.requests, Delivery: b.domain.delivery, Joins: b.domain.requests.Limits, Reviews: b.domain.ledger.Reviews,
 		},
 		Queue: b.jobs, Index: chat.Index{Cards: b.index.Cards, Pending: b.index.Pending},
 		Settings: chat.Settings{
@@ -106,6 +107,16 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	if b.device != nil && cfg.Encryption.HistorySharing {
 		b.domain.delivery.History = b.chat.History
 	}
+}
+
+// newLimits makes the operator's limits.
+func newLimits(cfg *config.Config, self invites.Identity) *requests.Limits {
+	l := cfg.Limits
+	most := requests.Most{
+		Person: int64(l.InvitesPerPerson), Server: int64(l.InvitesPerServer), All: int64(l.InvitesInAll),
+		JoinsOfServer: int64(l.JoinsPerServer), JoinsOfOwn: int64(l.JoinsOfOwnServer),
+	}
+	return requests.NewLimits(most, self, clock{}, func(user id.UserID) bool { return cfg.Permissions.Level(user.String()) == config.LevelOperator })
 }
 
 func identity(cfg *config.Config) invites.Identity {
@@ -176,7 +187,7 @@ func (b *bot) start(ctx, work context.Context) error {
 	if err := b.loadDirectChats(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(b.recallClock(ctx), b.resume(ctx, work), b.chat.Load(ctx)); err != nil {
+	if err := errors.Join(b.recallClock(ctx), b.resume(ctx, work), b.domain.requests.Limits.Load(ctx, b.store), b.chat.Load(ctx)); err != nil {
 		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
 	b.jobs.Start()

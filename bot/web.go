@@ -17,7 +17,7 @@ func (b *bot) newSite(p *process) *web.Site {
 	o := web.Options{Log: b.log, Antispam: p.antispam(b.newNative())}
 	if cfg := &p.cfg.Web; cfg.PublicURL != "" {
 		proxies, _ := cfg.Trusted() // checked with the config
-		o.Pages = web.NewPages(cfg.PublicURL)
+		o.Pages = web.NewPages(cfg.PublicURL, web.Mark(p.cfg.Appservice.HSToken.Reveal()))
 		o.Links = web.NewLinks(web.LinkOptions{
 			Pages: o.Pages, Cases: b.domain.links, Uses: b.domain.requests, Pictures: b.client, Bot: b.self.Bot,
 			Visitors: web.Visitors{Proxies: proxies, Relay: p.cfg.Appservice.HSToken.Reveal()},

@@ -58,16 +58,12 @@ type CardCases interface {
 	CarryOut(ctx context.Context, c invites.Card) (invites.Change, error)
 }
 
-// KnockCase receives knocks.
-type KnockCase interface {
-	Receive(ctx context.Context, k cards.Knock) (cards.Reception, error)
-}
-
 // CardDesk shows cards in rooms, counts reactions on them, and tells their outcome.
 type CardDesk struct {
 	store  CardStore
 	cases  CardCases
 	knocks KnockCase
+	links  LinkCase
 	runner *commands.Runner
 	open   OpenCards
 	sender *Sender
@@ -280,7 +276,7 @@ func (d *CardDesk) tell(ctx context.Context, c invites.Card, row invites.Change)
 			return err
 		}
 	}
-	if c.Kind == invites.CardKnock || c.ByLink() { // no command waits for it
+	if c.Kind == invites.CardKnock || c.Kind == invites.CardWithdraw || c.ByLink() { // no command waits for it
 		return nil
 	}
 	return d.status.report(ctx, c.Command, settled)
@@ -292,41 +288,6 @@ func (d *CardDesk) redraw(ctx context.Context, c invites.Card, vote id.EventID, 
 		return nil
 	}
 	_, err := d.sender.say(ctx, c.ShownIn, transaction(c.Event, string(vote)+reply.Text.String()), reply, commands.Message{}, c.Event)
-	return err
-}
-
-// knocked receives a knock, and shows its card.
-func (d *CardDesk) knocked(ctx context.Context, ev invites.Received) error {
-	got, err := d.knocks.Receive(ctx, cards.Knock{Event: ev.Event, Room: ev.Room, User: ev.Sender, Reason: exactjson.Text(ev.Raw, "content", "reason")})
-	if err == nil && got.Full != nil {
-		return d.tellFull(ctx, got.Full)
-	}
-	if err != nil || got.Card == nil {
-		return err
-	}
-	c := *got.Card
-	if got.Paused {
-		if _, err := d.sender.say(ctx, c.ShownIn, transaction(ev.Event, "paused"), d.runner.Paused(c), commands.Message{}, ""); err != nil {
-			return err
-		}
-	}
-	switch {
-	case c.State != invites.CardOpen:
-		return d.Show(ctx, cards.Ballot{Card: c})
-	case c.Event != "":
-		return nil
-	}
-	return d.post(ctx, c)
-}
-
-// tellFull tells a room, once in an hour, that more users knock than cards show. The transaction id names the hour.
-func (d *CardDesk) tellFull(ctx context.Context, crowd *cards.Crowd) error {
-	r, now := crowd.Room, time.Now()
-	if first, _ := d.full.take(r, now); !first {
-		return nil
-	}
-	txn := transaction(id.EventID(r), "full "+now.Truncate(time.Hour).Format(time.RFC3339))
-	_, err := d.sender.say(ctx, r, txn, d.runner.KnocksFull(crowd), commands.Message{}, "")
 	return err
 }
 

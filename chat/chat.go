@@ -55,10 +55,13 @@ type State interface {
 type Cases struct {
 	Cards    CardCases
 	Knocks   KnockCase
+	Links    LinkCase
 	Guard    Guard
 	Expiries Expiries
 	Requests Progress
 	Delivery Delivery
+	Joins    Joins
+	Reviews  ReviewCases
 }
 
 // Device is the bot's device in encrypted rooms.
@@ -141,7 +144,7 @@ func New(o Options) *Chat {
 		encrypted: encrypted, edits: edits, log: o.Log,
 	}
 	c.Cards = &CardDesk{
-		store: o.Stores.Cards, cases: o.Cases.Cards, knocks: o.Cases.Knocks, runner: o.Runner, open: o.Index.Cards, sender: sender,
+		store: o.Stores.Cards, cases: o.Cases.Cards, knocks: o.Cases.Knocks, links: o.Cases.Links, runner: o.Runner, open: o.Index.Cards, sender: sender,
 		limits: limits, status: c.Status, log: o.Log,
 		full: newLimit[id.RoomID](1),
 		missed: &MissedVotes{
@@ -152,9 +155,10 @@ func New(o Options) *Chat {
 		store: o.Stores.Rooms, spaces: o.State, invitees: o.Homeserver, pending: o.Index.Pending, guard: o.Cases.Guard,
 		expiries: o.Cases.Expiries, queue: o.Queue, runner: o.Runner, sender: sender, feed: c.Feed, log: o.Log,
 	}
+	c.Rooms.reviews = &Reviews{cases: o.Cases.Reviews, cards: c.Cards, queue: o.Queue, runner: o.Runner, sender: sender, log: o.Log}
 	c.Members = &Memberships{
 		ender: end, self: o.Self, runner: o.Runner, state: o.State, occupancy: o.Homeserver, direct: c.Direct, sender: sender,
-		cards: c.Cards, rooms: c.Rooms, log: o.Log, joins: newJoinLimit(),
+		cards: c.Cards, rooms: c.Rooms, log: o.Log, joins: o.Cases.Joins,
 		checking: map[id.RoomID]bool{}, moving: map[string]chan error{},
 	}
 	c.Invited = &Invited{source: o.Homeserver, members: c.Members, log: o.Log, hurry: make(chan struct{}, 1), open: map[id.RoomID]*standing{}}

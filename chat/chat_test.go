@@ -128,13 +128,13 @@ func newChat(t *testing.T, edits ...func(*Options)) (*fixture, *sent) {
 	self := invites.Identity{Bot: "@usher:here", Domain: "here"}
 	d := invitestest.New(db, invitestest.Surroundings{Homeserver: f.state, Clock: clock{}, Self: self, Lease: time.Minute})
 	f.runner = &commands.Runner{
-		UseCases: commands.UseCases{Requests: d.Requests, Policies: d.Editor, Ledger: d.Ledger, Cards: d.Cards, Judge: d.Judge, Clock: clock{}, Choices: db},
+		UseCases: commands.UseCases{Requests: d.Requests, Policies: d.Editor, Ledger: d.Ledger, Cards: d.Cards, Links: d.Links, Judge: d.Judge, Clock: clock{}, Choices: db},
 		Notices:  commands.Notices{Prefix: "!"},
 	}
 	f.runner.Level = func(id.UserID) commands.Level { return f.level }
 	o := Options{
 		Self: self, Runner: f.runner, Stores: Stores{db, db, db}, Homeserver: client, State: f.state,
-		Cases: Cases{d.Cards, d.Knocks, d.Guard, d.Ledger.Expiries, d.Requests, d.Delivery},
+		Cases: Cases{d.Cards, d.Knocks, d.Requests, d.Guard, d.Ledger.Expiries, d.Requests, d.Delivery, d.Requests.Limits, d.Ledger.Reviews},
 		Index: Index{appservice.NewCards(), appservice.NewPending()}, Counters: metrics.New("test", clock{}), Log: zerolog.Nop(),
 	}
 	for _, edit := range edits {

@@ -33,10 +33,18 @@ func (r *Rooms) Expire(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.saveLinks(ctx); err != nil {
+		return err
+	}
+	unchecked, err := r.reviews.cases.Unchecked(ctx)
+	if err != nil {
+		return err
+	}
 	due, remind, err := r.expiries.Expire(ctx)
 	if err != nil {
 		return err
 	}
+	r.reviews.sweep(ctx, unchecked)
 	if len(due) > 0 {
 		if err := r.queue.Wake(ctx, time.Now(), due...); err != nil {
 			return err

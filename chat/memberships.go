@@ -30,6 +30,12 @@ type Occupancy interface {
 	Alone(ctx context.Context, r id.RoomID) (bool, error)
 }
 
+// Joins has the operator's limits on joins.
+type Joins interface {
+	// Join counts one join of the bot at the word of a user, and reports whether it is within the limits.
+	Join(sender id.UserID) bool
+}
+
 // Memberships takes the bot into rooms and out of them: on invitations, after upgrades, and when all others have left.
 type Memberships struct {
 	*ender
@@ -41,7 +47,7 @@ type Memberships struct {
 	sender    *Sender
 	cards     *CardDesk
 	rooms     *Rooms
-	joins     *joinLimit
+	joins     Joins
 	log       zerolog.Logger
 
 	mu       sync.Mutex
@@ -66,7 +72,7 @@ func (m *Memberships) handle(ctx context.Context, ev invites.Received) error {
 		m.runner.Advertiser.Look(ev.Room)
 		return errors.Join(m.rooms.joined(ctx, ev.Room), m.rooms.upgraded(ctx, ev.Event, ev.Room))
 	case "leave", "ban":
-		return m.rooms.left(ctx, ev.Room)
+		return m.rooms.left(ctx, ev.Event, ev.Room)
 	}
 	return nil
 }
@@ -84,11 +90,11 @@ const joinPatience = 30 * time.Second
 // invited accepts an invitation by a user with permission, and declines others.
 func (m *Memberships) invited(ctx context.Context, ev invites.Received, direct bool) error {
 	log := m.log.With().Stringer("room", ev.Room).Stringer("sender", ev.Sender).Logger()
-	if m.runner.Level(ev.Sender) == commands.Nobody {
+	if guest := direct && m.runner.Links.Address != ""; !guest && m.runner.Level(ev.Sender) == commands.Nobody { // a guest may redeem the code of a link
 		log.Info().Msg("Invitation declined: no permission")
 		return m.decline(ctx, ev.Room, room.Say("refuse.nobody"))
 	}
-	if !m.joins.allow(ev.Sender, m.self.Domain, time.Now()) {
+	if !m.joins.Join(ev.Sender) {
 		log.Warn().Msg("Invitation declined: too many from this server")
 		return m.decline(ctx, ev.Room, room.Say("because.too_many"))
 	}
@@ -181,7 +187,7 @@ func (m *Memberships) noteLeft(r id.RoomID) {
 	m.background.After(leftPause, func(ctx context.Context) { m.leaveIfAlone(ctx, r) })
 }
 
-// leaveIfAlone reviews the cards about a room after somebody left, and leaves the room if nobody else is there.
+// leaveIfAlone reviews the cards about a room and its open invitations after somebody left, and leaves the room if nobody else is there.
 func (m *Memberships) leaveIfAlone(ctx context.Context, r id.RoomID) {
 	defer m.recoverPanic(invites.Received{Room: r})
 	m.mu.Lock()
@@ -190,6 +196,7 @@ func (m *Memberships) leaveIfAlone(ctx context.Context, r id.RoomID) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	m.cards.reviewRoom(ctx, r)
+	m.rooms.reviews.sweep(ctx, []id.RoomID{r})
 	alone, err := m.occupancy.Alone(ctx, r)
 	if err == nil && alone {
 		var needed bool

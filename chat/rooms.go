@@ -44,6 +44,11 @@ type SpaceCache interface {
 	Link(links []invites.SpaceChild) (fresh []invites.SpaceChild)
 	// Unlink forgets a link, or all links of a room for an empty space.
 	Unlink(child, space id.RoomID)
+	// Governs reports whether a room was last seen to inherit a policy from a space.
+	Governs(child, space id.RoomID) bool
+	// UnsavedLinks returns the links by which rooms inherit, or do not any more; SavedLinks notes that they are in the store.
+	UnsavedLinks() []invites.SpaceChild
+	SavedLinks(links []invites.SpaceChild)
 	// Names reports whether a room of the bot names a space as its own.
 	Names(ctx context.Context, r, space id.RoomID) (bool, error)
 }
@@ -91,6 +96,7 @@ type Rooms struct {
 	runner   *commands.Runner
 	sender   *Sender
 	feed     *Feed
+	reviews  *Reviews
 	log      zerolog.Logger
 
 	expiriesChanged atomic.Bool // in some room, since the last sweep
@@ -108,6 +114,9 @@ func (r *Rooms) Changed(in id.RoomID, k room.Key) {
 	caches := events.Invalidated(k)
 	if caches&events.Rules != 0 {
 		r.expiriesChanged.Store(true) // in any room: spaces pass their rules on
+	}
+	if caches&events.Lists != 0 && r.reviews.cases.Lists(in) {
+		r.expiriesChanged.Store(true)
 	}
 	if caches&events.Power != 0 {
 		r.runner.Advertiser.Look(in)
@@ -206,9 +215,42 @@ func (r *Rooms) governs(ctx context.Context, in id.RoomID) (bool, error) {
 }
 
 // left ends the guard of a room after the bot left, and the room's open invitations in the ledger.
-func (r *Rooms) left(ctx context.Context, in id.RoomID) error {
+func (r *Rooms) left(ctx context.Context, cause id.EventID, in id.RoomID) error {
+	if err := r.spaceLost(ctx, cause, in); err != nil {
+		return err
+	}
 	r.spaces.Unlink(in, "")
+	if r.reviews.cases.Lists(in) {
+		r.expiriesChanged.Store(true) // the rooms that follow the list hear of it
+	}
 	return errors.Join(r.store.DeleteSpaceChild(ctx, in, ""), r.store.Complete(ctx, in, nil, time.Now()), r.recheck(ctx, in))
+}
+
+// spaceLost tells the rooms that inherit a policy from a space that the bot is not there any more: the policy is unknown by now, and denies.
+func (r *Rooms) spaceLost(ctx context.Context, cause id.EventID, space id.RoomID) error {
+	links, err := r.store.SpaceChildren(ctx)
+	if err != nil {
+		return err
+	}
+	for _, link := range links {
+		if link.Space != space || !r.spaces.Governs(link.Child, space) {
+			continue
+		}
+		if _, err := r.sender.say(ctx, link.Child, transaction(cause, "space lost "+string(link.Child)), r.runner.SpaceLost(space), commands.Message{}, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// saveLinks keeps the links by which rooms inherit policies. Decisions notice them, and wait for no commit.
+func (r *Rooms) saveLinks(ctx context.Context) error {
+	links := r.spaces.UnsavedLinks()
+	err := r.store.SaveSpaceChildren(ctx, links)
+	if err == nil {
+		r.spaces.SavedLinks(links)
+	}
+	return err
 }
 
 // policyChanged rechecks the guards of a room whose policy changed. It tells the author of an unreadable policy about the fault, once,

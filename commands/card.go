@@ -47,9 +47,13 @@ func question(t *Text, c invites.Card) {
 	if c.ShownIn == c.Room {
 		elsewhere = ""
 	}
-	if c.Kind == invites.CardKnock {
+	switch c.Kind {
+	case invites.CardKnock:
 		t.Say("card.knock", "number", c.Number, "target", c.Target, "room", elsewhere)
-	} else {
+	case invites.CardWithdraw:
+		t.Say("card.withdraw", "number", c.Number, "n", len(c.Targets)).Tell(c.Remark)
+		return
+	default:
 		t.Say("card.approval", "number", c.Number, "actor", c.Actor, "target", c.Target, "room", elsewhere)
 	}
 	if c.Reason != "" {

@@ -204,6 +204,12 @@ func (k checker) checkNumbers(c *Config) {
 	k.checkLength("shutdown_timeout", c.ShutdownTimeout, 0, time.Hour)
 	k.checkRange("commands.per_minute", c.Commands.PerMinute, 0, 10000)
 	k.checkRange("commands.answers_per_minute", c.Commands.AnswersPerMinute, 0, 10000)
+	for path, most := range map[string]int{
+		"invites_per_person": c.Limits.InvitesPerPerson, "invites_per_server": c.Limits.InvitesPerServer, "invites_in_all": c.Limits.InvitesInAll,
+		"joins_per_server": c.Limits.JoinsPerServer, "joins_of_own_server": c.Limits.JoinsOfOwnServer,
+	} {
+		k.checkRange("limits."+path, most, 0, 1_000_000)
+	}
 	k.checkRange("delivery.at_once", c.Delivery.AtOnce, 0, 100)
 	k.checkRange("delivery.workers", c.Delivery.Workers, 1, 100)
 	k.checkLength("delivery.give_up_after", c.Delivery.GiveUpAfter, time.Minute, 30*24*time.Hour)

@@ -25,6 +25,7 @@ type Config struct {
 	Puppet          Puppet        `yaml:"puppet"`
 	Language        string        `yaml:"language"` // tag of the language of the bot where nothing else is chosen
 	Commands        Commands      `yaml:"commands"`
+	Limits          Limits        `yaml:"limits"`
 	Permissions     Permissions   `yaml:"permissions"`
 	Database        Database      `yaml:"database"`
 	Encryption      Encryption    `yaml:"encryption"`
@@ -82,6 +83,15 @@ type Commands struct {
 
 	Advertise bool   `yaml:"advertise"` // describe the commands to clients, in the state of rooms
 	Guide     string `yaml:"guide"`     // address of a page for members, shown by !help; empty: none
+}
+
+// Limits bound what people make the bot do in all rooms together, whoever carries it out; 0: no limit. Operators are counted and not bound.
+type Limits struct {
+	InvitesPerPerson int `yaml:"invites_per_person"`  // asked for by one user, in 24 hours
+	InvitesPerServer int `yaml:"invites_per_server"`  // of users of one other server, in 24 hours
+	InvitesInAll     int `yaml:"invites_in_all"`      // in 24 hours
+	JoinsPerServer   int `yaml:"joins_per_server"`    // at the word of the users of one other server, in an hour
+	JoinsOfOwnServer int `yaml:"joins_of_own_server"` // at the word of the homeserver's own users, in an hour
 }
 
 // Database is the place of Usher's data.
@@ -182,6 +192,7 @@ func Default() *Config {
 		Puppet:          Puppet{ID: "usher-puppet"},
 		Language:        "en",
 		Commands:        Commands{Prefix: "!", MaxAge: 10 * time.Minute, PerMinute: 30, AnswersPerMinute: 60},
+		Limits:          Limits{InvitesPerPerson: 1000, InvitesPerServer: 2000, InvitesInAll: 20000, JoinsPerServer: 60, JoinsOfOwnServer: 1200},
 		Database:        Database{Type: TypeSQLite, URI: "file:usher.db", MaxOpenConns: 8, MaxIdleConns: 2, KeepRefused: 30 * 24 * time.Hour, KeepAudit: 365 * 24 * time.Hour},
 		Encryption:      Encryption{Enabled: true, ShareKeysWith: ShareAll, WaitForKeys: 10 * time.Minute, Commands: CommandsEncrypted},
 		Delivery:        Delivery{AtOnce: 5, Workers: 16, GiveUpAfter: 24 * time.Hour},

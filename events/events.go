@@ -64,6 +64,7 @@ const (
 	Keys  Caches = 1 << iota // users with the keys of the bot's encrypted events
 	Rules                    // rules of expiry, which rooms inherit
 	Power                    // power levels, by which the bot may advertise its commands
+	Lists                    // rules of policy lists, by which open invitations are judged anew
 )
 
 // Row is one kind of event.
@@ -81,7 +82,7 @@ type Row struct {
 }
 
 // table lists all kinds of events. The first row fitting an event counts.
-var table = []Row{
+var table = append([]Row{
 	{Type: room.TypeMessage, Keep: IfAddressed, Handler: ToCommands, Opens: true},
 	{Type: room.TypeEncrypted, Keep: IfSecret},
 	{Type: room.TypeReaction, Keep: IfVote, Handler: ToCards, Opens: true},
@@ -101,6 +102,14 @@ var table = []Row{
 	{Type: Unreadable, State: true, EmptyKey: true, Handler: ToReread},
 	{Type: room.TypeEncryption, State: true, Invalidates: Keys},
 	{Type: room.TypeHistoryVisibility, State: true, Invalidates: Keys},
+}, lists()...)
+
+// lists has a row for each type of a rule of a policy list.
+func lists() (rows []Row) {
+	for _, kind := range policy.ListTypes() {
+		rows = append(rows, Row{Type: kind, State: true, Invalidates: Lists})
+	}
+	return rows
 }
 
 // Event is an event as the table sees it.

@@ -113,6 +113,11 @@ func (s *records) History(ctx context.Context, r id.RoomID, viewer id.UserID, k 
 	return list, err
 }
 
+// Members returns the users with a membership in a room as the bot sees it.
+func (s *records) Members(ctx context.Context, r id.RoomID, membership string) ([]id.UserID, error) {
+	return s.client.Members(ctx, r, membership)
+}
+
 // Resolve looks an alias up, and servers that know the room.
 func (s *records) Resolve(ctx context.Context, alias id.RoomAlias) (id.RoomID, []string, error) {
 	return s.client.Alias(ctx, alias)

@@ -18,7 +18,12 @@ import (
 type spaces struct {
 	mu      sync.Mutex
 	byChild map[id.RoomID][]id.RoomID
+	governs map[link]bool // the links by which rooms were seen to inherit policies
+	unsaved map[link]bool // the links whose place in governs changed
 }
+
+// link is a room and a space that it names.
+type link struct{ child, space id.RoomID }
 
 // maxSpaces bounds the number of spaces that one room names, and so the state that a decision reads of it. It takes power in the room to
 // name one.
@@ -38,6 +43,7 @@ func (s *spaces) Link(links []invites.SpaceChild) (fresh []invites.SpaceChild) {
 	for _, c := range links {
 		if known := s.byChild[c.Child]; len(known) < maxSpaces && !slices.Contains(known, c.Space) {
 			s.byChild[c.Child] = append(slices.Clip(known), c.Space)
+			s.set(link{c.Child, c.Space}, c.Governs)
 			fresh = append(fresh, c)
 		}
 	}
@@ -48,9 +54,65 @@ func (s *spaces) Link(links []invites.SpaceChild) (fresh []invites.SpaceChild) {
 func (s *spaces) Unlink(child, space id.RoomID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	left := slices.DeleteFunc(slices.Clone(s.byChild[child]), func(known id.RoomID) bool { return space == "" || known == space })
+	left := slices.DeleteFunc(slices.Clone(s.byChild[child]), func(known id.RoomID) bool {
+		gone := space == "" || known == space
+		if gone {
+			delete(s.governs, link{child, known})
+			delete(s.unsaved, link{child, known})
+		}
+		return gone
+	})
 	if s.byChild[child] = left; len(left) == 0 {
 		delete(s.byChild, child)
+	}
+}
+
+func (s *spaces) set(l link, governs bool) {
+	if s.governs == nil {
+		s.governs, s.unsaved = map[link]bool{}, map[link]bool{}
+	}
+	if governs {
+		s.governs[l] = true
+	} else {
+		delete(s.governs, l)
+	}
+}
+
+// Governs reports whether a room was last seen to inherit a policy from a space that it names.
+func (s *spaces) Governs(child, space id.RoomID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.governs[link{child, space}]
+}
+
+// SetGoverns notes whether a room inherits a policy from a space that it names.
+func (s *spaces) SetGoverns(child, space id.RoomID, governs bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := (link{child, space}); s.governs[l] != governs && slices.Contains(s.byChild[child], space) {
+		s.set(l, governs)
+		s.unsaved[l] = true
+	}
+}
+
+// UnsavedLinks returns the links by which rooms inherit, or do not any more, since the last call of SavedLinks for them.
+func (s *spaces) UnsavedLinks() (links []invites.SpaceChild) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l := range s.unsaved {
+		links = append(links, invites.SpaceChild{Space: l.space, Child: l.child, Governs: s.governs[l]})
+	}
+	return links
+}
+
+// SavedLinks notes that links are in the store.
+func (s *spaces) SavedLinks(links []invites.SpaceChild) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range links {
+		if l := (link{c.Child, c.Space}); s.governs[l] == c.Governs {
+			delete(s.unsaved, l)
+		}
 	}
 }
 

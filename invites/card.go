@@ -18,6 +18,7 @@ const (
 	CardApproval CardKind = "approval" // may this invitation be sent?
 	CardKnock    CardKind = "knock"    // may this person come in?
 	CardConfirm  CardKind = "confirm"  // does the actor of a command mean it?
+	CardWithdraw CardKind = "withdraw" // may these open invitations be withdrawn? The voter does it
 )
 
 // CardState is where a card stands.
@@ -50,7 +51,7 @@ type Card struct {
 	Performer id.UserID // would send it; empty for a knock: the voter or the bot
 	Reason    string
 	Remark    room.Phrase // a hint for the voters; may be empty
-	Targets   []id.UserID // of a confirmation: the targets of the command
+	Targets   []id.UserID // of a confirmation and a withdrawal: the targets
 	Policy    id.EventID  // policy in force
 	Votes     int64       // number of agreeing votes needed
 	Level     room.Level  // power level in Room needed for a vote

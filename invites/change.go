@@ -30,6 +30,7 @@ const (
 	OriginKnock    Origin = "knock"     // the room's policy admitted a knocking user
 	OriginGuard    Origin = "guard"     // the guard removes an intruder or an invitation made past the bot
 	OriginExpiry   Origin = "expiry"    // an invitation was not answered in time
+	OriginTurned   Origin = "turned"    // somebody's standing has turned since the invitation
 	OriginAutoJoin Origin = "auto_join" // the operator lets the invitee join at once
 	OriginLink     Origin = "link"      // the invitee used an invite link: its maker is the actor
 	OriginNative   Origin = "native"    // the homeserver sends it for the actor's own client, and asked the bot before

@@ -49,6 +49,7 @@ type Invitation struct {
 	EndedBy  id.UserID  // the invitee, or the withdrawing or banning user
 	Ending   id.EventID // the ending event; empty while pending, and where it was not seen
 	Reminded bool       // the inviter was reminded of it
+	Turned   string     // the last finding against it that was acted on or told
 }
 
 // Tally counts the invitations of one week, inviter and fate.

@@ -54,3 +54,12 @@ type MemberEvent struct {
 	SentAt     time.Time // origin_server_ts
 	SeenAt     time.Time // by our own clock
 }
+
+// lateAfter is the usual delay of an event from another server.
+const lateAfter = time.Minute
+
+// Late reports whether the server of a user dated the user's own event earlier than it came, by more than the usual delay. Then the event
+// counts from when it came: a server dates its users' events as it likes.
+func (m *MemberEvent) Late() bool {
+	return m.Sender == m.Target && m.SeenAt.Sub(m.SentAt) > lateAfter
+}

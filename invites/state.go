@@ -46,7 +46,10 @@ func (i Identity) Performer(action room.ActionType, actor, target id.UserID, asB
 }
 
 // SpaceChild is the claim of a space to a room.
-type SpaceChild struct{ Space, Child id.RoomID }
+type SpaceChild struct {
+	Space, Child id.RoomID
+	Governs      bool // the room was seen to inherit a policy from the space
+}
 
 // StateEvent is a state event with the event before it.
 type StateEvent struct {

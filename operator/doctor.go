@@ -82,6 +82,7 @@ func Doctor(ctx context.Context, cfg *config.Config, o DoctorOptions, out io.Wri
 		d.say("usher", running)
 		runs = true
 	}
+	d.say("pages", d.pages(ctx, runs))
 	reachable, _ := d.homeserver(ctx)
 	d.say("homeserver", reachable)
 	if reachable.mark == well {

@@ -287,12 +287,17 @@ func (c check) listed() *Decision {
 	case c.f.Hit == nil:
 		return nil
 	}
-	_, user := matchAny(w.ExceptUsers, string(c.q.Target))
-	_, server := matchAny(w.ExceptServers, c.q.Target.Homeserver())
-	if user || server {
+	if c.p.Exempts(c.q.Target) {
 		return nil
 	}
 	return &Decision{Code: CodeListed, Field: "whom.lists", Hit: c.f.Hit}
+}
+
+// Exempts reports whether the policy exempts a user from its policy lists.
+func (p *InForce) Exempts(target id.UserID) bool {
+	_, user := matchAny(p.Document.Whom.ExceptUsers, string(target))
+	_, server := matchAny(p.Document.Whom.ExceptServers, target.Homeserver())
+	return user || server
 }
 
 func (c check) cooldown() *Decision {

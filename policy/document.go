@@ -22,6 +22,8 @@ type Document struct {
 	Links    Links    `path:"links"`
 	Language string   `path:"language"` // tag (BCP 47) of the language the bot speaks in the room; empty: the default one
 	Pictures string   `path:"pictures"` // Light or Dark; empty: Light
+
+	NamedBy []id.RoomID `path:"named_by"` // rooms and spaces whose policies may name this room
 }
 
 // Ask restricts the users with the right to ask for invitations. All of it must hold.
@@ -118,7 +120,15 @@ type Guard struct {
 type Pending struct {
 	ExpireAfter  time.Duration `path:"expire_after"`
 	RemindBefore time.Duration `path:"remind_before"` // before the expiry
+	WithdrawOn   []string      `path:"withdraw_on"`   // Listed, InviterBanned and InviterLeft: what ends an open invitation
 }
+
+// Values of Pending.WithdrawOn.
+const (
+	Listed        = "listed"         // a policy list bans the invitee by now
+	InviterBanned = "inviter_banned" // the inviter was banned from the room
+	InviterLeft   = "inviter_left"   // the inviter has left the room, or was kicked
+)
 
 // Links is the policy for invite links. It is judged at each use, besides the right of the link's maker to invite.
 type Links struct {
@@ -137,6 +147,7 @@ func defaults() Document {
 		Approval: Approval{Votes: 1, Level: 50, Expires: 2 * day},
 		Knocks:   Knocks{Level: 50, Breaker: Rate{Per: 10 * time.Minute}},
 		Guard:    Guard{Mode: Off, Intruders: Ignore, ByHand: Ignore},
+		Pending:  Pending{WithdrawOn: []string{Listed, InviterBanned}},
 		Links:    Links{Allow: true},
 	}
 }

@@ -105,6 +105,10 @@ var explanations = map[string]explanation{
 	string(CodeLinksUses):   {"n", "change_policy"},
 	string(CodeLinksAge):    {"per", "change_policy"},
 	string(CodeApproval):    {"target", "waits"},
+	string(CodeLimitPerson): {"n,per", "next_in"},
+	string(CodeLimitServer): {"n,per,target", "next_in"},
+	string(CodeLimitAll):    {"n,per", "next_in"},
+	string(CodeLimitJoins):  {"n,per", "next_in"},
 }
 
 // remedies are the names of the arguments of each remedy.

@@ -24,6 +24,7 @@ const (
 	userList kind = "users"
 	servers  kind = "servers"
 	rooms    kind = "rooms"
+	choices  kind = "choices"
 	language kind = "language"
 )
 
@@ -33,7 +34,7 @@ type Field struct {
 	kind    kind
 	least   int64    // of integers, and of spans in seconds
 	most    int64    // the same
-	choices []string // of choice
+	choices []string // of choice and choices
 }
 
 // Bounds of values.
@@ -51,6 +52,9 @@ const (
 
 // levelsPath is the object whose members are fields of their own, by the names of m.room.power_levels.
 const levelsPath = "guard.levels"
+
+// withdrawOn is the field of Pending.WithdrawOn, the one with a default that acts.
+const withdrawOn = "pending.withdraw_on"
 
 // fieldTable has the fields in the order of the document. Lookup finds the fields of guard.levels.
 var fieldTable = []Field{
@@ -96,10 +100,12 @@ var fieldTable = []Field{
 	{Path: "guard.by_hand", kind: choice, choices: []string{Ignore, Report, Withdraw}},
 	{Path: "pending.expire_after", kind: span, most: maxSpan},
 	{Path: "pending.remind_before", kind: span, most: maxSpan},
+	{Path: withdrawOn, kind: choices, choices: []string{Listed, InviterBanned, InviterLeft}},
 	{Path: "links.allow", kind: boolean},
 	{Path: "links.max_uses", kind: integer, most: maxCount},
 	{Path: "links.max_age", kind: span, most: maxSpan},
 	{Path: "links.level", kind: integer, least: -maxLevel, most: maxLevel},
+	{Path: "named_by", kind: rooms},
 	{Path: "language", kind: language},
 	{Path: "pictures", kind: choice, choices: []string{Light, Dark}},
 }
@@ -222,6 +228,8 @@ func (f Field) Takes() room.Phrase {
 	switch {
 	case f.kind == choice:
 		return room.Say("takes.choice", "choices", strings.Join(f.choices, ", "))
+	case f.kind == choices:
+		return room.Say("takes.choices", "choices", strings.Join(f.choices, ", "), "none", nothing)
 	case f.kind == integer && f.most < maxLevel:
 		return room.Say("takes.range", "least", f.least, "most", f.most)
 	}

@@ -54,6 +54,16 @@ func (p *InForce) From(path string) (Source, bool) {
 	return Source{}, false
 }
 
+// Nearest returns the nearest policy that sets anything. Its author answers for defaults that act.
+func (p *InForce) Nearest() (Source, bool) {
+	for _, s := range p.Sources {
+		if s.Fault != nil || !s.Layer.Empty() {
+			return s, true
+		}
+	}
+	return Source{}, false
+}
+
 // Paths lists the fields set anywhere, in the order of the document.
 func (p *InForce) Paths() []string {
 	var all Layer

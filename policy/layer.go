@@ -167,10 +167,15 @@ func (f Field) decode(v exactjson.Value) (value any, wrong *room.Phrase) {
 	return nil, f.refuses()
 }
 
+// nothing is the word for an empty list of choices.
+const nothing = "nothing"
+
 // denies reports whether the items of a list keep people out. They are compared in canonical form, and all others as they are written.
 func (f Field) denies() bool { return strings.HasPrefix(f.Path, "whom.deny_") }
 
-func (f Field) isList() bool { return f.kind == userList || f.kind == servers || f.kind == rooms }
+func (f Field) isList() bool {
+	return f.kind == userList || f.kind == servers || f.kind == rooms || f.kind == choices
+}
 
 // refuses returns the fault of a wrong value: it names the values which the field takes.
 func (f Field) refuses() *room.Phrase {
@@ -215,6 +220,9 @@ func (f Field) parse(text string) (value any, wrong *room.Phrase) {
 			return text, nil
 		}
 	default:
+		if f.kind == choices && text == nothing {
+			return []string{}, nil
+		}
 		return f.list(strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' || r == '\n' }))
 	}
 	return nil, f.refuses()
@@ -243,6 +251,8 @@ func (f Field) list(items []string) (value any, wrong *room.Phrase) {
 			}
 		case rooms:
 			faulty = !isRoomID(item)
+		case choices:
+			faulty = !slices.Contains(f.choices, item)
 		}
 		if faulty && meant != "" {
 			p := room.Say("fault.meant", "item", head(item, 80), "meant", meant).Holding(f.Takes())
@@ -261,21 +271,6 @@ func (f Field) list(items []string) (value any, wrong *room.Phrase) {
 
 func isGlob(s string) bool {
 	return s != "" && len(s) <= maxGlob && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7F })
-}
-
-// isLanguage reports whether a text has the form of a language's tag. A language that this version does not speak is no fault: it would stop all
-// invitations in a room whose policy is of a newer version.
-func isLanguage(s string) bool {
-	parts := strings.Split(s, "-")
-	for i, part := range parts {
-		letters := strings.TrimFunc(part, func(r rune) bool {
-			return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || i > 0 && r >= '0' && r <= '9'
-		})
-		if letters != "" || part == "" || len(part) > 8 || i == 0 && len(part) < 2 {
-			return false
-		}
-	}
-	return len(parts) <= 4
 }
 
 func isRoomID(s string) bool { return isGlob(s) && len(s) > 1 && s[0] == '!' }

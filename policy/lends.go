@@ -15,7 +15,7 @@ func Lends(path string) room.ActionType {
 	switch path {
 	case "delegate", "knocks.accept_users", "knocks.accept_servers", "knocks.accept_members_of":
 		return room.Invite
-	case "guard.intruders", "guard.by_hand", "pending.expire_after":
+	case "guard.intruders", "guard.by_hand", "pending.expire_after", withdrawOn:
 		return room.Kick
 	case "guard.join_rule":
 		return room.SetJoinRules
@@ -56,6 +56,9 @@ func (p *InForce) AuthorKeys(bot id.UserID) (keys []room.Key) {
 // missing state.
 func (p *InForce) Entitled(s *room.Snapshot, path string, a room.Action) room.Result {
 	from, set := p.From(path)
+	if !set && path == withdrawOn { // its default acts
+		from, set = p.Nearest()
+	}
 	person := from.Person(a.Sender)
 	if !set || from.Fault != nil || from.Lapsed || person == "" {
 		return room.Result{}

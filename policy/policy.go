@@ -25,6 +25,7 @@ const (
 	SideActor     Side = "actor"     // the asking user
 	SidePerformer Side = "performer" // the sending user, where it is the bot
 	SidePolicy    Side = "policy"    // the room's policy
+	SideOperator  Side = "operator"  // the limits of Usher's operator
 )
 
 // Reason codes beyond the codes of the Matrix rules.
@@ -33,6 +34,14 @@ const (
 	CodeNoAssertion   room.Rule = "performer.no_assertion" // Usher may not act as this user
 	CodeAlready       room.Rule = "invite.already"         // the invitation stands already
 	CodeAlreadyJoined room.Rule = "join.already"           // the user is in the room already
+)
+
+// Reason codes of the operator's limits, which hold for all rooms together.
+const (
+	CodeLimitPerson room.Rule = "limit.person" // the user has asked for too many invitations
+	CodeLimitServer room.Rule = "limit.server" // too many users of one server were invited
+	CodeLimitAll    room.Rule = "limit.all"    // too many invitations were asked for
+	CodeLimitJoins  room.Rule = "limit.joins"  // too many joins at the word of the users of one server
 )
 
 // Question is the action to decide on: Actor asks for it, and Performer would carry it out.

@@ -13,7 +13,11 @@ const (
 // Reason codes of withdrawals.
 const (
 	CodeNotInvited room.Rule = "withdraw.not_invited" // there is no open invitation
-	CodeStands     room.Rule = "withdraw.stands"      // the room's policy does not let this invitation expire, or not yet
+	CodeStands     room.Rule = "withdraw.stands"      // the room's policy does not let this invitation end, or not yet
+
+	CodeTurnListed room.Rule = "withdraw.listed"         // a policy list bans the invitee by now
+	CodeTurnBanned room.Rule = "withdraw.inviter_banned" // the inviter was banned
+	CodeTurnLeft   room.Rule = "withdraw.inviter_left"   // the inviter has left
 )
 
 // Withdraws reports whether an action takes an invitation back.

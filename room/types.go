@@ -12,6 +12,7 @@ const (
 	TypeEncryption        = "m.room.encryption"
 	TypeHistoryVisibility = "m.room.history_visibility"
 	TypeTombstone         = "m.room.tombstone"
+	TypeCanonicalAlias    = "m.room.canonical_alias"
 	TypeSpaceChild        = "m.space.child"
 	TypeSpaceParent       = "m.space.parent"
 

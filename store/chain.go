@@ -18,7 +18,8 @@ import (
 // deletes a row in the middle without every later hash. The last hash stands in the log once an hour, out of reach of the database.
 //
 // A commit chains its rows at its end, when it holds the row of audit_chain: ids and hashes have the same order in all processes. Rows by
-// earlier versions have no hash. The next commit takes them into the chain.
+// earlier versions have no hash. The next commit takes them into the chain. On SQLite, where no other process writes, only the first commit reads
+// the row.
 
 const (
 	lockChain   = `UPDATE audit_chain SET id = id RETURNING last, hash, base`
@@ -80,6 +81,9 @@ func (c *chain) adopt(t *tx) (n int, err error) {
 
 // locked reads the chain and keeps other commits from it until the end of this one.
 func (t *tx) locked() (c chain, err error) {
+	if t.chain != nil {
+		return *t.chain, nil
+	}
 	err = t.query(into(&c, chainFields), lockChain)
 	for n := adoptStep; err == nil && n == adoptStep; {
 		n, err = c.adopt(t)
@@ -89,6 +93,7 @@ func (t *tx) locked() (c chain, err error) {
 
 func (t *tx) move(c chain) error {
 	_, err := t.exec(moveChain, c.last, c.hash, c.base)
+	t.chain = &c
 	return err
 }
 

@@ -2,11 +2,13 @@ package store
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/room"
 )
 
 const (
@@ -19,6 +21,7 @@ const (
 	selectInviting = `SELECT EXISTS (SELECT 1 FROM invitation WHERE cmd = $1 AND command = $2 AND status IN ('open', 'waiting') AND action <> 'join')`
 	selectDue      = `SELECT id FROM invitation
 		WHERE status = 'open' AND due_at <= $1 AND leased_until <= $1 ORDER BY due_at, id LIMIT $2 OFFSET $3`
+	selectNewest   = `SELECT id, action, actor, target, status, code, created_at FROM invitation WHERE id < $1 ORDER BY id DESC LIMIT 1000`
 	updateReleased = `UPDATE invitation SET leased_until = $1, attempt = attempt + 1 WHERE status = 'open' AND leased_until > $1 RETURNING id`
 	updateClaimed  = `UPDATE invitation SET attempt = attempt + 1, leased_until = $3
 		WHERE id = $1 AND status = 'open' AND leased_until <= $2 RETURNING ` + changeColumns
@@ -136,6 +139,28 @@ func (s Changes) ChangesOf(ctx context.Context, request string) ([]invites.Chang
 // Inviting reports whether a command has open rows or rows waiting for approval. Joins do not count.
 func (s Changes) Inviting(ctx context.Context, command id.EventID) (bool, error) {
 	return one(ctx, s.db, value[bool], selectInviting, digest(string(command)), command)
+}
+
+// EachInvitedSince calls found for each invitation asked for since a time, without those refused, the newest first.
+func (s Changes) EachInvitedSince(ctx context.Context, since time.Time, found func(actor, target id.UserID, at time.Time)) error {
+	fields := func(c *invites.Change) []any {
+		return []any{&c.ID, &c.Action, &c.Actor, &c.Target, &c.Status, &c.Code, &c.CreatedAt}
+	}
+	for before := int64(math.MaxInt64); ; {
+		rows, err := all(ctx, s.db, fields, selectNewest, before)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		for _, c := range rows {
+			if c.CreatedAt.Before(since) {
+				return nil
+			}
+			if c.Action == room.Invite && c.Status != invites.StatusRefused && c.Code != "invite.already" {
+				found(c.Actor, c.Target, c.CreatedAt)
+			}
+		}
+		before = rows[len(rows)-1].ID
+	}
 }
 
 // Claim leases open rows without a current lease and adds one to their attempts. It does not ask whether the rows are due.

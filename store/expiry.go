@@ -18,13 +18,16 @@ const (
 	forgetExpiries = `UPDATE expiry SET checked_at = 0 WHERE checked_at <> 0`
 
 	// SQLite reads a CROSS JOIN from left to right, and few rooms let invitations expire.
-	ofRooms       = `id, event_id, l.room_id, target, sender, inviter, way, command, at, fate, ended_at, ended_by, ending, reminded`
+	ofRooms       = `id, event_id, l.room_id, target, sender, inviter, way, command, at, fate, ended_at, ended_by, ending, reminded, turned`
 	selectOverdue = `SELECT ` + ofRooms + ` FROM expiry e CROSS JOIN ledger l
 		WHERE e.expire_after > 0 AND l.room_id = e.room_id AND l.fate = 'pending' AND l.at <= $1 - e.expire_after AND l.tried_at < $2 LIMIT $3`
 	selectToRemind = `SELECT ` + ofRooms + ` FROM expiry e CROSS JOIN ledger l
 		WHERE e.expire_after > 0 AND e.remind_before > 0 AND l.room_id = e.room_id AND l.fate = 'pending' AND NOT l.reminded
 			AND l.at <= $1 - e.expire_after + e.remind_before LIMIT $2`
 	updateReminded = `UPDATE ledger SET reminded = true WHERE id = $1`
+	updateTurned   = `UPDATE ledger SET turned = $2 WHERE id = $1`
+	selectTold     = `SELECT told FROM expiry WHERE room_id = $1`
+	updateRoomTold = `UPDATE expiry SET told = $2 WHERE room_id = $1`
 	updateTried    = `UPDATE ledger SET tried_at = $2 WHERE id = $1`
 )
 
@@ -58,6 +61,23 @@ func (s Expiries) ToRemind(ctx context.Context, now time.Time, limit int) ([]inv
 // Reminded marks entries as reminded of.
 func (s Expiries) Reminded(ctx context.Context, entries ...int64) error {
 	return changeEach(ctx, s.db, entries, updateReminded, func(entry int64) []any { return []any{entry} })
+}
+
+// SetTurned notes the last finding about open invitations that was acted on or told.
+func (s Expiries) SetTurned(ctx context.Context, code string, entries ...int64) error {
+	return changeEach(ctx, s.db, entries, updateTurned, func(entry int64) []any { return []any{entry, code} })
+}
+
+// Told returns what a room was told last about something that can't be read.
+func (s Expiries) Told(ctx context.Context, r id.RoomID) (string, error) {
+	told, err := one(ctx, s.db, value[string], selectTold, r)
+	return told, invites.UnlessNone(err)
+}
+
+// SetTold keeps what a room was told. Only rooms that had an invitation have a place for it.
+func (s Expiries) SetTold(ctx context.Context, r id.RoomID, what string) error {
+	_, err := s.change(ctx, updateRoomTold, r, what)
+	return err
 }
 
 // Tried marks entries as tried at a time.

@@ -39,3 +39,10 @@ func (s *Store) Commit(ctx context.Context, do func()) error {
 
 // TakeoverPause is the time that a process has to notice the loss of its session.
 const TakeoverPause = takeoverPause
+
+// ForgetChain has the next commit read the end of the audit, like the first one after a start.
+func (s *db) ForgetChain() {
+	if g, shared := s.write.(*group); shared {
+		g.chain = nil
+	}
+}

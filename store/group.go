@@ -16,6 +16,7 @@ type group struct {
 	mu      sync.Mutex
 	waiting []*write // the writes of the next commit, in the order of arrival
 	led     bool     // some caller leads
+	chain   *chain   // the end of the audit after the last commit: nobody else writes; nil: to be read
 }
 
 // maxShared bounds a commit, so the first in it does not wait long for the last.
@@ -110,14 +111,19 @@ func (g *group) try(ctx context.Context, conn *sql.Conn, batch []*write, run fun
 		return false, err
 	}
 	defer sqlTx.Rollback() // does nothing after the commit
-	t := &tx{ctx: ctx, on: sqlTx, stmts: g.stmts, costs: g.costs, maxRows: sqliteRows}
+	t := &tx{ctx: ctx, on: sqlTx, stmts: g.stmts, costs: g.costs, maxRows: sqliteRows, chain: g.chain}
+	g.chain = nil // until the end of the commit is known
 	if err := run(t, batch); err != nil {
 		return false, err
 	}
 	if err := t.finish(); err != nil {
 		return true, err
 	}
-	return true, g.costs.commit(sqlTx.Commit())
+	err = g.costs.commit(sqlTx.Commit())
+	if err == nil {
+		g.chain = t.chain
+	}
+	return true, err
 }
 
 // take returns the writes of the next commit: all waiting, or w alone.
@@ -161,9 +167,9 @@ func apart(t *tx, batch []*write) error {
 		if _, err := t.exec(savepoint); err != nil {
 			return err
 		}
-		audit := len(t.audit)
+		audit, end := len(t.audit), t.chain
 		if w.err = w.fn(t); w.err != nil {
-			t.audit = t.audit[:audit]
+			t.audit, t.chain = t.audit[:audit], end
 			if _, err := t.exec(rollbackTo); err != nil {
 				return w.err // the transaction is gone, as after a full disk
 			}

@@ -154,6 +154,9 @@ func (s Inbox) Clean(ctx context.Context, before time.Time) error {
 	if err == nil { // no quota reaches back further
 		err = s.deleteAll(ctx, deleteSpending, before.Add(-longestQuota))
 	}
+	if err == nil {
+		err = s.cleanLate(ctx, before)
+	}
 	return err
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	entryColumns = `id, event_id, room_id, target, sender, inviter, way, command, at, fate, ended_at, ended_by, ending, reminded`
+	entryColumns = `id, event_id, room_id, target, sender, inviter, way, command, at, fate, ended_at, ended_by, ending, reminded, turned`
 
 	selectPendingOf = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND target = $2 AND fate = 'pending' ORDER BY id DESC LIMIT 1`
 	selectHistory   = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND target = $2 ORDER BY id DESC LIMIT $3`
@@ -23,6 +23,12 @@ const (
 	insertEntry = `INSERT INTO ledger (event_id, room_id, target, sender, inviter, way, command, at, seen_at, fate, ended_at, ended_by, ending, reminded, tried_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 0, '', '', false, 0)
 		ON CONFLICT (event_id) DO UPDATE SET fate = 'pending', ended_at = 0 WHERE ledger.fate = 'unseen'`
+	insertLate = `INSERT INTO late_member (event_id, seen_at) VALUES ($1, $2) ON CONFLICT DO NOTHING`
+	selectLate = `SELECT seen_at FROM late_member WHERE event_id = $1`
+	deleteLate = `DELETE FROM late_member WHERE event_id IN (SELECT event_id FROM late_member WHERE seen_at < $1 ORDER BY seen_at LIMIT $2)`
+	// Of very many, the oldest go: a server could send any number.
+	selectMostLate = `SELECT seen_at FROM late_member ORDER BY seen_at DESC LIMIT 1 OFFSET $1`
+
 	endEntry = `UPDATE ledger SET fate = $2, ended_at = $3, ended_by = $4, ending = $5 WHERE id = $1 AND fate = 'pending'`
 	// The event ending an invitation may arrive again. It must not end a later invitation.
 	selectEnding = `SELECT id FROM ledger WHERE room_id = $1 AND target = $2 AND ending = $3`
@@ -44,13 +50,18 @@ const (
 // entryFields are the fields of entryColumns.
 func entryFields(e *invites.Invitation) []any {
 	return []any{&e.ID, &e.Event, &e.Room, &e.Target, &e.Sender, &e.Inviter, &e.Way, &e.Command, &e.At, &e.Fate, &e.EndedAt, &e.EndedBy,
-		&e.Ending, &e.Reminded}
+		&e.Ending, &e.Reminded, &e.Turned}
 }
 
 // observe takes member events into the ledger, in order. An event arriving again changes nothing.
 func observe(t *tx, members []invites.MemberEvent) error {
 	for i := range members {
 		m := &members[i]
+		if m.Late() {
+			if _, err := t.exec(insertLate, m.Event, m.SeenAt); err != nil {
+				return err
+			}
+		}
 		var open invites.Invitation
 		err := t.query(into(&open, entryFields), selectPendingOf, m.Room, m.Target)
 		switch {
@@ -149,6 +160,29 @@ func ended(t *tx, m *invites.MemberEvent, open invites.Invitation) error {
 	}
 	_, err = t.exec(endEntry, open.ID, fate, earlier(m.SentAt, m.SeenAt), by, m.Event)
 	return err
+}
+
+// maxLate bounds the late member events that are kept, and keepLate their age: no policy looks further back.
+const (
+	maxLate  = 200_000
+	keepLate = 367 * 24 * time.Hour
+)
+
+// LateSince returns when a member event came, if its date is earlier by more than the usual delay; else the zero time.
+func (s Ledger) LateSince(ctx context.Context, event id.EventID) (time.Time, error) {
+	at, err := one(ctx, s.db, value[time.Time], selectLate, event)
+	return at, invites.UnlessNone(err)
+}
+
+// cleanLate deletes late member events that are too old or too many.
+func (s *db) cleanLate(ctx context.Context, now time.Time) error {
+	before := now.Add(-keepLate)
+	if most, err := one(ctx, s, value[time.Time], selectMostLate, maxLate); err == nil && most.After(before) {
+		before = most
+	} else if invites.UnlessNone(err) != nil {
+		return err
+	}
+	return s.deleteAll(ctx, deleteLate, before)
 }
 
 // Complete brings the open invitations of a room into line with the invitations in its state: new ones are added, and entries

@@ -12,9 +12,9 @@ import (
 const (
 	selectCreate = `SELECT raw FROM create_event WHERE room_id = $1`
 	insertCreate = `INSERT INTO create_event (room_id, raw) VALUES ($1, $2) ON CONFLICT DO NOTHING`
-	selectSpaces = `SELECT child, space FROM space_child ORDER BY child, space`
+	selectSpaces = `SELECT child, space, governs FROM space_child ORDER BY child, space`
 	deleteSpace  = `DELETE FROM space_child WHERE child = $1 AND (space = $2 OR $2 = '')`
-	insertSpace  = `INSERT INTO space_child (child, space) VALUES ($1, $2) ON CONFLICT DO NOTHING`
+	insertSpace  = `INSERT INTO space_child (child, space, governs) VALUES ($1, $2, $3) ON CONFLICT (child, space) DO UPDATE SET governs = excluded.governs`
 )
 
 // CreateEvent returns the m.room.create event of a room as SaveCreateEvent kept it, or ErrNotFound. It never changes.
@@ -28,7 +28,7 @@ func (s Rooms) SaveCreateEvent(ctx context.Context, room id.RoomID, raw json.Raw
 	return err
 }
 
-func spaceFields(c *invites.SpaceChild) []any { return []any{&c.Child, &c.Space} }
+func spaceFields(c *invites.SpaceChild) []any { return []any{&c.Child, &c.Space, &c.Governs} }
 
 // SpaceChildren returns the links of rooms to the spaces that they name, by child.
 func (s Rooms) SpaceChildren(ctx context.Context) ([]invites.SpaceChild, error) {

@@ -87,6 +87,7 @@ type tx struct {
 	costs   *costs
 	maxRows int             // rows of one statement of a multi, a power of two
 	audit   []invites.Audit // rows for finish
+	chain   *chain          // the end of the audit, where no other process moves it; nil: to be read
 }
 
 // stmt returns the prepared statement for query, or nil.

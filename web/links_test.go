@@ -37,7 +37,7 @@ func (noPictures) Thumbnail(context.Context, id.ContentURIString) ([]byte, strin
 func open(t *testing.T, change ...func(*links.Wish)) *desk {
 	t.Helper()
 	d := &desk{World: invitestest.NewWorld(t)}
-	pages := NewPages("https://usher.example/door")
+	pages := NewPages("https://usher.example/door", "mark")
 	d.site = New(Options{Log: zerolog.Nop(), Pages: pages, Links: NewLinks(LinkOptions{
 		Pages: pages, Cases: d.Links, Uses: d.Requests, Pictures: noPictures{}, Bot: invitestest.Bot,
 		Visitors: Visitors{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Relay: "secret"},

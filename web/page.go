@@ -26,12 +26,22 @@ type Pages struct {
 	base      string // path of the public address, without a slash at the end
 	origin    string // scheme and host of the public address
 	version   string // names the static files: it changes with them
+	mark      string // see Mark
 	templates *template.Template
 }
 
+// MarkPath is where a site shows its mark.
+const MarkPath = "/static/mark"
+
+// Mark names an Usher, so that usher doctor can tell it from another one. It does not tell the secret.
+func Mark(secret string) string {
+	sum := sha256.Sum256([]byte("usher web mark\x00" + secret))
+	return hex.EncodeToString(sum[:16])
+}
+
 // NewPages makes the pages of a public address.
-func NewPages(publicURL string) *Pages {
-	p := &Pages{templates: template.Must(template.ParseFS(files, "pages/*.html"))}
+func NewPages(publicURL, mark string) *Pages {
+	p := &Pages{mark: mark, templates: template.Must(template.ParseFS(files, "pages/*.html"))}
 	if address, err := url.Parse(publicURL); err == nil {
 		p.base, p.origin = strings.TrimRight(address.EscapedPath(), "/"), address.Scheme+"://"+address.Host
 	}
@@ -46,6 +56,11 @@ func NewPages(publicURL string) *Pages {
 
 // routes adds the static files.
 func (p *Pages) routes(mux *http.ServeMux) {
+	mux.HandleFunc("GET "+MarkPath, func(w http.ResponseWriter, _ *http.Request) {
+		guard(w.Header())
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte(p.mark))
+	})
 	for name, kind := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"} {
 		content, _ := files.ReadFile("static/" + name)
 		mux.HandleFunc("GET /static/"+name, func(w http.ResponseWriter, _ *http.Request) {

@@ -58,6 +58,9 @@ type Voice struct {
 
 // For returns the voice of a language, by its tag (BCP 47, as in "de-AT"), or the nearest voice: English where none is near.
 func For(tag string) *Voice {
+	if v := voices()[tag]; v != nil {
+		return v
+	}
 	name, _ := Match(tag)
 	return voices()[name]
 }
@@ -87,7 +90,7 @@ var languages = sync.OnceValue(func() []string {
 	return slices.Insert(slices.Delete(names, i, i+1), 0, english)
 })
 
-// matcher finds the nearest of Languages.
+// matcher finds the nearest of Languages. Making it costs more than a reply.
 var matcher = sync.OnceValue(func() language.Matcher {
 	var tags []language.Tag
 	for _, name := range Languages() {

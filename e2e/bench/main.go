@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	homeservers "usher/e2e/homeserver"
 )
 
 // work is one thing to measure.
@@ -23,6 +25,8 @@ type work struct {
 func works() []work {
 	return []work{
 		{"cost", (*bench).costs},
+		{"real Dendrite", func(b *bench, w string) error { return b.real(w, homeservers.Dendrite) }},
+		{"real Synapse", func(b *bench, w string) error { return b.real(w, homeservers.Synapse) }},
 		{"ingest 1", func(b *bench, w string) error { return b.ingest(w, 1) }},
 		{"ingest 10", func(b *bench, w string) error { return b.ingest(w, 10) }},
 		{"ingest 100", func(b *bench, w string) error { return b.ingest(w, 100) }},
@@ -83,7 +87,8 @@ func run(rounds int, length time.Duration, only, bin, base, profiles string) err
 	}
 	defer os.RemoveAll(dir)
 	b := &bench{rounds: rounds, length: length, dir: dir, bin: bin, table: &table{}, base: base, profiles: profiles}
-	if err := os.Setenv("USHER_E2E_USHER", b.binary("usher")); err != nil {
+	err = errors.Join(os.Setenv("USHER_E2E_USHER", b.binary("usher")), os.Setenv("USHER_E2E_DENDRITE", b.binary("dendrite")))
+	if err != nil {
 		return err
 	}
 	for _, w := range works() {

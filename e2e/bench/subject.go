@@ -91,6 +91,13 @@ func (b *bench) newUsher(name string, set map[string]any) (*subject, error) {
 		metrics = fmt.Sprintf("127.0.0.1:%d", port)
 		settings["metrics.enabled"], settings["metrics.pprof"], settings["metrics.listen"] = true, true, metrics
 	}
+	if uri := os.Getenv("USHER_E2E_POSTGRES"); uri != "" { // processes with the same database would take turns
+		uri, err := harness.NewDatabase(uri)
+		if err != nil {
+			return nil, err
+		}
+		settings["database.uri"] = uri
+	}
 	maps.Copy(settings, set)
 	puppet := settings["puppet.enabled"] == true
 	binary := ""

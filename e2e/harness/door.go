@@ -25,6 +25,7 @@ type Transaction struct {
 	Header http.Header
 	Body   []byte
 	Status int // what it was answered
+	Came   time.Time
 }
 
 // Events returns the events in the transaction.
@@ -164,6 +165,7 @@ func (d *Door) Replay(ctx context.Context, t Transaction, id string) (int, error
 
 // ServeHTTP implements http.Handler.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	came := time.Now()
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return
@@ -186,7 +188,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if strings.Contains(r.URL.Path, "/transactions/") {
-		d.transactions.add(Transaction{ID: path.Base(r.URL.Path), Path: r.URL.Path, Header: r.Header.Clone(), Body: body, Status: status})
+		d.transactions.add(Transaction{ID: path.Base(r.URL.Path), Path: r.URL.Path, Header: r.Header.Clone(), Body: body, Status: status, Came: came})
 	}
 }
 

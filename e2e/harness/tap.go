@@ -18,6 +18,8 @@ type Request struct {
 	Path   string // without the query
 	User   string // asserted by ?user_id=, empty if none
 	Status int    // of the answer; 0 when none came
+
+	Began, Ended time.Time
 }
 
 // Acts reports whether the request is of a kind that changes a membership, in the room given (in any for "").
@@ -91,10 +93,10 @@ func (t *Tap) Await(ctx context.Context, match func(Request) bool) (Request, err
 
 // ServeHTTP implements http.Handler.
 func (t *Tap) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	seen := &statusWriter{ResponseWriter: w}
+	seen, began := &statusWriter{ResponseWriter: w}, time.Now()
 	// Deferred, since an aborted answer leaves by panic.
 	defer func() {
-		t.requests.add(Request{Method: r.Method, Path: r.URL.Path, User: r.URL.Query().Get("user_id"), Status: seen.status})
+		t.requests.add(Request{Method: r.Method, Path: r.URL.Path, User: r.URL.Query().Get("user_id"), Status: seen.status, Began: began, Ended: time.Now()})
 	}()
 	if around := t.around.Load(); around != nil {
 		(*around)(seen, r, t.proxy)

@@ -63,7 +63,7 @@ type Cards struct {
 	Confirmed  Confirmed
 }
 
-// Confirmed carries out confirmed commands.
+// Confirmed carries out confirmed commands, and withdrawals that somebody agreed to.
 type Confirmed interface {
 	// Confirmed does the work of a confirmed command as its card has it. A second call goes on where the first one ended.
 	Confirmed(ctx context.Context, c invites.Card) error
@@ -159,9 +159,9 @@ func (s *Cards) row(ctx context.Context, c invites.Card) (invites.Change, error)
 }
 
 // CarryOut does the work after a closed card, as far as possible at once, and returns the row after it. The row is zero if the card
-// leads to none, or is a confirmation.
+// leads to none, or is about several targets.
 func (s *Cards) CarryOut(ctx context.Context, c invites.Card) (invites.Change, error) {
-	if c.Kind == invites.CardConfirm {
+	if c.Kind == invites.CardConfirm || c.Kind == invites.CardWithdraw {
 		if c.State != invites.CardAccepted {
 			return invites.Change{}, nil
 		}
@@ -301,7 +301,7 @@ func (s *Cards) moot(ctx context.Context, c invites.Card, thorough bool) (code s
 	if !thorough {
 		return "", nil
 	}
-	if c.Kind != invites.CardKnock && !strings.HasPrefix(string(c.Command), invites.NativePrefix) && !c.ByLink() {
+	if (c.Kind == invites.CardApproval || c.Kind == invites.CardConfirm) && !strings.HasPrefix(string(c.Command), invites.NativePrefix) && !c.ByLink() {
 		if gone, err := s.redacted(ctx, c.Home, c.Command); err != nil || gone {
 			return invites.CodeRedacted, err
 		}
@@ -324,6 +324,9 @@ func (s *Cards) redacted(ctx context.Context, r id.RoomID, event id.EventID) (bo
 	return is, err
 }
 
+// thoroughly is for how many cards one question asks the homeserver whether they were redacted; events tell of the others in time.
+const thoroughly = 20
+
 // OpenKnocks returns the open knock cards of a room, for an asker in the room, and the cards found to stand no
 // more, which were closed and are to be shown so.
 func (s *Cards) OpenKnocks(ctx context.Context, asker id.UserID, shownIn id.RoomID) (open, closed []invites.Card, err error) {
@@ -334,8 +337,8 @@ func (s *Cards) OpenKnocks(ctx context.Context, asker id.UserID, shownIn id.Room
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, card := range shown {
-		if card, err = s.Review(ctx, card, true); err != nil {
+	for i, card := range shown {
+		if card, err = s.Review(ctx, card, i < thoroughly); err != nil {
 			return nil, nil, err
 		}
 		if card.State == invites.CardOpen {

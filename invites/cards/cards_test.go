@@ -187,10 +187,30 @@ func TestReach(t *testing.T) {
 			w.HS.Set(office, "m.room.power_levels", "", fritz, map[string]any{"events_default": 50})
 		}, lobby, invites.CodeNoRoom},
 	}
+	const boss = id.UserID("@boss:there")
+	agree := func(by id.UserID, named ...id.RoomID) func(*world) {
+		return func(w *world) {
+			w.HS.Set(office, policy.EventType, "", by, map[string]any{"version": 1, "named_by": named})
+		}
+	}
+	tests = append(tests, []struct {
+		name    string
+		members []id.UserID
+		change  func(*world)
+		shown   id.RoomID
+		code    string
+	}{
+		{"nobody is, but the office agrees", nil, agree(boss, lobby), office, ""},
+		{"the office agrees to another room", nil, agree(boss, "!other:here"), lobby, invites.CodeNoRoom},
+		{"the office agrees by somebody without power", []id.UserID{fritz}, agree(fritz, lobby), lobby, invites.CodeNoRoom},
+		{"the office agrees by a policy that can't be read", nil, func(w *world) {
+			w.HS.Set(office, policy.EventType, "", boss, map[string]any{"version": 1, "named_by": []id.RoomID{lobby}, "x": 1})
+		}, lobby, invites.CodeNoRoom},
+	}...)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
-			w.HS.Create(office, "11", "@boss:there", append(tt.members, bot)...)
+			w.HS.Create(office, "11", boss, append(tt.members, bot)...)
 			if tt.change != nil {
 				tt.change(w)
 			}

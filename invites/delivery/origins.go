@@ -6,6 +6,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/policy"
 	"usher/room"
 )
 
@@ -39,7 +40,7 @@ func originOf(row invites.Change) (o origin, known bool) {
 		return origin{admitted: true, urgent: true}, true
 	case invites.OriginGuard:
 		return origin{checked: true, urgent: true}, true
-	case invites.OriginExpiry:
+	case invites.OriginExpiry, invites.OriginTurned:
 		return origin{checked: true}, true
 	case invites.OriginLink:
 		return origin{checked: true, charged: true}, true
@@ -59,7 +60,7 @@ func Turns(domain string, waiting []invites.Waiting) []invites.Turn {
 		switch {
 		case origin.urgent:
 			turns[i].Priority = invites.PriorityUrgent
-		case w.Size <= invites.FewRows && w.Origin != invites.OriginExpiry:
+		case w.Size <= invites.FewRows && w.Origin != invites.OriginExpiry && w.Origin != invites.OriginTurned:
 			turns[i].Priority = invites.PriorityFew
 		}
 		turns[i].Server = otherServer(domain, w.Action, w.Target, w.Via)
@@ -95,6 +96,10 @@ func because(row invites.Change) (p room.Phrase) {
 	switch {
 	case row.Origin == invites.OriginExpiry:
 		p = room.Say("because.expired")
+	case row.Origin == invites.OriginTurned && row.Code == string(policy.CodeTurnListed):
+		p = room.Say("because.listed")
+	case row.Origin == invites.OriginTurned:
+		p = room.Say("because.inviter_gone")
 	case row.Origin == invites.OriginGuard && row.Action == room.Kick:
 		p = room.Say("because.intruder")
 	case row.Origin == invites.OriginGuard:

@@ -46,6 +46,13 @@ type FullHomeserver interface {
 	Spaces(r id.RoomID) []id.RoomID
 }
 
+// Memory is what each FullHomeserver is besides.
+type Memory interface {
+	Governs(child, space id.RoomID) bool
+	SetGoverns(child, space id.RoomID, governs bool)
+	Members(ctx context.Context, r id.RoomID, membership string) ([]id.UserID, error)
+}
+
 // Surroundings are what a Domain works in.
 type Surroundings struct {
 	Homeserver FullHomeserver
@@ -53,6 +60,7 @@ type Surroundings struct {
 	Clock      invites.Clock
 	Self       invites.Identity
 	AtOnce     int
+	Most       requests.Most
 	Lease      time.Duration
 	GiveUp     time.Duration
 }
@@ -65,24 +73,29 @@ func New[Store interface {
 	cards.KnockStore
 	guard.Store
 	ledger.Store
-	ledger.ExpiryStore
+	ledger.ReviewStore
 	links.Store
 	links.UseStore
 	requests.Store
 	requests.EditorStore
 }](db Store, w Surroundings) *Domain {
-	hs := w.Homeserver
+	hs := struct {
+		FullHomeserver
+		Memory
+	}{w.Homeserver, w.Homeserver.(Memory)}
 	j := judge.New(db, hs, w.Clock, w.Self)
 	d := &delivery.Delivery{Store: db, Homeserver: hs, Queue: w.Queue, Clock: w.Clock, Self: w.Self, Judge: j,
 		Limits: delivery.Limits{Lease: w.Lease, GiveUpAfter: w.GiveUp}}
 	c := &cards.Cards{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d}
 	g := &guard.Guard{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d}
 	l := &ledger.Ledger{Store: db, Judge: j, Expiries: &ledger.Expiries{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j}}
+	l.Reviews = &ledger.Reviews{Expiries: l.Expiries, Store: db, Members: hs}
 	k := &links.Links{Store: db, Usage: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j, Address: "https://usher.example",
 		Limits: links.Limits{MaxUses: 1000, MaxAge: 90 * 24 * time.Hour, Open: 20}}
 	d.Approvals = c
-	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries, invites.OriginLink: k}
-	r := &requests.Requests{Store: db, Homeserver: hs, Queue: w.Queue, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d, Cards: c, Links: k, AtOnce: w.AtOnce}
+	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries, invites.OriginTurned: l.Reviews, invites.OriginLink: k}
+	r := &requests.Requests{Store: db, Homeserver: hs, Queue: w.Queue, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d, Cards: c, Links: k, AtOnce: w.AtOnce,
+		Limits: requests.NewLimits(w.Most, w.Self, w.Clock, nil)}
 	c.Confirmed = r
 	return &Domain{
 		Requests: r,

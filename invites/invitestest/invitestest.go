@@ -25,6 +25,7 @@ type Homeserver struct {
 	past     map[id.EventID]invites.StateEvent
 	changed  map[id.RoomID][]room.Key
 	spaces   map[id.RoomID][]id.RoomID // by child
+	governs  map[[2]id.RoomID]bool     // by child and space
 
 	// Name begins the ids of its events, so that several can share a store.
 	Name string
@@ -74,6 +75,13 @@ func (h *Homeserver) Set(r id.RoomID, kind, key string, sender id.UserID, conten
 // Member sets a membership, whatever the rules say.
 func (h *Homeserver) Member(r id.RoomID, user id.UserID, membership string) {
 	h.Set(r, "m.room.member", user.String(), user, map[string]any{"membership": membership})
+}
+
+// Drop makes a room invisible, as after the bot was kicked.
+func (h *Homeserver) Drop(r id.RoomID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.rooms, r)
 }
 
 // Redact takes an event back.

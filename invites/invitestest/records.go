@@ -122,6 +122,23 @@ func (h *Homeserver) MemberCount(_ context.Context, r id.RoomID, _ id.UserID, _ 
 	return n, nil
 }
 
+// Members implements FullHomeserver.
+func (h *Homeserver) Members(_ context.Context, r id.RoomID, membership string) (users []id.UserID, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	snap, err := h.snapshot(r)
+	if err != nil {
+		return nil, err
+	}
+	for k := range h.rooms[r] {
+		if now, _ := snap.Membership(id.UserID(k.StateKey)); k.Type == "m.room.member" && now == membership {
+			users = append(users, id.UserID(k.StateKey))
+		}
+	}
+	slices.Sort(users)
+	return users, nil
+}
+
 // Collect implements FullHomeserver.
 func (h *Homeserver) Collect(_ context.Context, r id.RoomID, types []string, _ bool) (changes []invites.StateChange, whole bool, err error) {
 	h.mu.Lock()
@@ -143,4 +160,21 @@ func (h *Homeserver) Spaces(r id.RoomID) []id.RoomID {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.spaces[r]
+}
+
+// Governs implements FullHomeserver.
+func (h *Homeserver) Governs(child, space id.RoomID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.governs[[2]id.RoomID{child, space}]
+}
+
+// SetGoverns implements FullHomeserver.
+func (h *Homeserver) SetGoverns(child, space id.RoomID, governs bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.governs == nil {
+		h.governs = map[[2]id.RoomID]bool{}
+	}
+	h.governs[[2]id.RoomID{child, space}] = governs
 }

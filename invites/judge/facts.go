@@ -5,6 +5,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/exactjson"
 	"usher/invites"
 	"usher/policy"
 	"usher/room"
@@ -33,10 +34,11 @@ func (s *Judge) facts(ctx context.Context, r id.RoomID, q policy.Question, p *po
 		}},
 		{policy.FactLists, func() (ok bool, err error) {
 			f.Hit, err = s.Lists.find(ctx, doc.Whom.Lists, viewer, func(l *policy.List) *policy.Hit { return l.Match(q.Target) })
-			if err == nil {
-				f.RoomHit, err = s.Lists.find(ctx, doc.Whom.Lists, viewer, func(l *policy.List) *policy.Hit { return l.MatchRoom(r) })
+			if err != nil {
+				return false, err
 			}
-			return true, err
+			f.RoomHit, ok, err = s.roomHit(ctx, r, viewer, doc.Whom.Lists)
+			return ok, err
 		}},
 		{policy.FactSpent, func() (ok bool, err error) {
 			if f.Paid {
@@ -60,4 +62,26 @@ func (s *Judge) facts(ctx context.Context, r id.RoomID, q policy.Question, p *po
 		}
 	}
 	return f, nil
+}
+
+// roomHit finds a rule of the lists against a room, by its id or one of the aliases that the room publishes. It is unknown where these are.
+func (s *Judge) roomHit(ctx context.Context, r id.RoomID, viewer id.UserID, lists []id.RoomID) (hit *policy.Hit, known bool, err error) {
+	alias := room.Key{Type: room.TypeCanonicalAlias}
+	snap, err := s.homeserver.Snapshot(ctx, r, viewer, []room.Key{alias}, false)
+	if err != nil {
+		return nil, false, err
+	}
+	event, known := snap.Event(alias)
+	if !known {
+		return nil, false, nil
+	}
+	var aliases []string
+	if event != nil {
+		aliases, _ = exactjson.Get(event.Content, "alt_aliases").Texts()
+		if main := exactjson.Text(event.Content, "alias"); main != "" {
+			aliases = append(aliases, main)
+		}
+	}
+	hit, err = s.Lists.find(ctx, lists, viewer, func(l *policy.List) *policy.Hit { return l.MatchRoom(r, aliases...) })
+	return hit, true, err
 }

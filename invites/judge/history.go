@@ -18,7 +18,17 @@ const maxSteps = 100
 // History reads state events of the past. Events never change, so each is read once.
 type History struct {
 	homeserver Homeserver
+	store      Store
+	self       invites.Identity
 	events     cache[eventKey, invites.StateEvent]
+}
+
+// seen returns when a user's own event came, where it is known that this was later than its date; else the zero time.
+func (s *History) seen(ctx context.Context, e *invites.StateEvent) (time.Time, error) {
+	if string(e.Sender) != e.Key.StateKey || e.Sender.Homeserver() == s.self.Domain {
+		return time.Time{}, nil
+	}
+	return s.store.LateSince(ctx, e.ID)
 }
 
 // Event reads a state event.
@@ -60,7 +70,8 @@ func (s *History) Before(ctx context.Context, r id.RoomID, viewer id.UserID, e i
 }
 
 // joinedSince follows a member event back to the join, since a new display name is a new event. It stops at a time long enough
-// ago, and where the history can't be seen. Times are by the clocks of the members' servers.
+// ago, and where the history can't be seen. A user's own server dates the user's events, so the join is no older than the event of somebody else
+// before it, and than its arrival where that is known.
 func (s *History) joinedSince(ctx context.Context, r id.RoomID, viewer, user id.UserID, event id.EventID, enough time.Time, w *Reader) (since time.Time, known bool, err error) {
 	read := s.memberNow
 	for range maxSteps {
@@ -71,16 +82,48 @@ func (s *History) joinedSince(ctx context.Context, r id.RoomID, viewer, user id.
 		if err != nil {
 			return since, false, err
 		}
-		if since = e.SentAt; !since.After(enough) {
+		seen, err := s.seen(ctx, &e)
+		if err != nil {
+			return since, false, err
+		}
+		since = later(e.SentAt, seen)
+		if user.Homeserver() == s.self.Domain && !since.After(enough) {
 			return since, true, nil
 		}
 		before, err := s.Before(ctx, r, viewer, e)
-		if err != nil || before != "join" {
+		if err != nil {
+			return since, false, err
+		}
+		if before != "join" {
+			since, err = s.notBefore(ctx, r, viewer, &e, since)
 			return since, err == nil, err
+		}
+		if !since.After(enough) {
+			return since, true, nil
 		}
 		event, read = e.Replaces, s.memberThen
 	}
 	return since, false, nil
+}
+
+// notBefore returns a date of a user's own event, or the later one of the event of somebody else that it replaces, such as the invitation.
+func (s *History) notBefore(ctx context.Context, r id.RoomID, viewer id.UserID, e *invites.StateEvent, at time.Time) (time.Time, error) {
+	if e.Replaces == "" || e.Sender.Homeserver() == s.self.Domain {
+		return at, nil
+	}
+	earlier, err := s.Event(ctx, r, viewer, e.Replaces)
+	if err == nil && string(earlier.Sender) != earlier.Key.StateKey {
+		at = later(at, earlier.SentAt)
+	}
+	return at, invites.UnlessUnseen(err)
+}
+
+// later returns the later time.
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // past follows a member event back to when the user last left, declined and was kicked, for as far back as matters. A user's own server
@@ -102,6 +145,10 @@ func (s *History) past(ctx context.Context, r id.RoomID, viewer, user id.UserID,
 		}
 		last = e.SentAt
 		own := string(e.Sender) == e.StateKey
+		seen, err := s.seen(ctx, &e)
+		if err != nil {
+			return trail.Past(now), false, err
+		}
 		if !own && e.SentAt.Before(oldest) {
 			return trail.Past(now), true, nil
 		}
@@ -109,7 +156,7 @@ func (s *History) past(ctx context.Context, r id.RoomID, viewer, user id.UserID,
 		if err != nil || before == "" {
 			return trail.Past(now), err == nil && last.Before(oldest), err
 		}
-		if trail.Add(policy.MemberStep{Before: before, After: exactjson.Text(e.Content, "membership"), Own: own, SentAt: e.SentAt}, oldest) {
+		if trail.Add(policy.MemberStep{Before: before, After: exactjson.Text(e.Content, "membership"), Own: own, SentAt: e.SentAt, SeenAt: seen}, oldest) {
 			return trail.Past(now), true, nil
 		}
 		event, read = e.Replaces, s.memberThen

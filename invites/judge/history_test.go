@@ -8,6 +8,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/invites"
 	"usher/invites/invitestest"
 	"usher/invites/requests"
 	"usher/room"
@@ -104,5 +105,57 @@ func TestQuestionsAreBounded(t *testing.T) {
 	}
 	if _, err := w.Requests.DryRun(t.Context(), w.Request(t, alice, append(guests, bob)...)); !errors.Is(err, requests.ErrDryRun) {
 		t.Errorf("one too many: %v", err)
+	}
+}
+
+// TestLateMember: a join or a leave that the member's own server dated into the past counts from when it came, or from the invitation before it.
+func TestLateMember(t *testing.T) {
+	const guest = id.UserID("@guest:there")
+	event := func(w *world) id.EventID {
+		snap, err := w.HS.Snapshot(t.Context(), lobby, alice, nil, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, _ := snap.Event(room.MemberKey(guest))
+		return e.ID
+	}
+	came := func(w *world, membership string) {
+		w.HS.Clock = backdated{}
+		w.HS.Member(lobby, guest, membership)
+		w.HS.Clock = w.Clock
+		_, err := w.DB.Receive(t.Context(), nil, invites.MemberEvent{Event: event(w), Room: lobby, Target: guest, Sender: guest, Membership: membership,
+			SentAt: backdated{}.Now(), SeenAt: w.Clock.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask := func(w *world) string { return invitestest.Outcomes(w.MustAsk(t, w.Request(t, guest, bob))) }
+	setUp := func() *world {
+		w := newWorld(t)
+		w.HS.Clock = w.Clock
+		w.Give(object{string(alice): 100, string(bot): 100, string(guest): 50})
+		w.Govern(object{"ask": object{"joined_for": "1h"}, "whom": object{"cooldown": object{"leave": "1h"}}})
+		return w
+	}
+	w := setUp()
+	came(w, "join")
+	if got := ask(w); got != "refused policy.ask.joined_for" {
+		t.Errorf("just joined: %s", got)
+	}
+	w.Clock.Advance(time.Hour + time.Second)
+	if got := ask(w); got != "done done" {
+		t.Errorf("an hour later: %s", got)
+	}
+	came(w, "leave")
+	if got := invitestest.Outcomes(w.MustAsk(t, w.Request(t, alice, guest))); got != "refused policy.whom.cooldown.leave" {
+		t.Errorf("just left: %s", got)
+	}
+
+	w = setUp() // while Usher was not told
+	w.HS.Set(lobby, "m.room.member", string(guest), alice, object{"membership": "invite"})
+	w.HS.Clock = backdated{}
+	w.HS.Member(lobby, guest, "join")
+	if got := ask(w); got != "refused policy.ask.joined_for" {
+		t.Errorf("joined after an invitation of today: %s", got)
 	}
 }

@@ -108,9 +108,13 @@ func (s *Policies) above(ctx context.Context, chain []id.RoomID, viewer id.UserI
 		if slices.Contains(chain, space) {
 			continue
 		}
-		snap, err := s.space(ctx, space, r)
+		named := space
+		snap, seen, err := s.space(ctx, space, r)
 		if err != nil {
 			return sources, err
+		}
+		if !seen && s.homeserver.Governs(r, named) {
+			return append(sources, lost(space)), nil
 		}
 		if snap != nil {
 			if space, snap, err = s.moved(ctx, space, r, snap); err != nil {
@@ -118,10 +122,15 @@ func (s *Policies) above(ctx context.Context, chain []id.RoomID, viewer id.UserI
 			}
 		}
 		if snap == nil {
+			if seen {
+				s.homeserver.SetGoverns(r, named, false)
+			}
 			continue
 		}
 		had := slices.ContainsFunc(sources, func(s policy.Source) bool { return s.Room == space }) // the replaced room has it, too
-		if event, _ := snap.Event(policy.Key()); event != nil && !had {
+		event, _ := snap.Event(policy.Key())
+		s.homeserver.SetGoverns(r, named, event != nil)
+		if event != nil && !had {
 			source, err := s.inherited(ctx, space, event)
 			if err != nil {
 				return sources, err
@@ -131,6 +140,12 @@ func (s *Policies) above(ctx context.Context, chain []id.RoomID, viewer id.UserI
 		return s.above(ctx, append(chain, space), s.self.Bot, sources)
 	}
 	return sources, nil
+}
+
+// lost stands for the policy of a space that a room inherited from and that the bot can't see any more: nobody knows it, so it denies, until the
+// bot is back or the room names the space no longer.
+func lost(space id.RoomID) policy.Source {
+	return policy.Source{Room: space, Inherited: true, Fault: policy.Malformed{{Problem: room.Say("fault.lost")}}}
 }
 
 // inherited reads the policy of a space, and whether its author may still write it.
@@ -192,27 +207,27 @@ func (s *Policies) parents(ctx context.Context, r id.RoomID, viewer id.UserID, c
 	return append(canonical, others...), nil
 }
 
-// space shows a space if it holds a room as its child and the bot can read it, else nil.
-func (s *Policies) space(ctx context.Context, space, child id.RoomID) (*room.Snapshot, error) {
+// space shows a space if it holds a room as its child and the bot can read it, else nil. seen tells whether the bot can read it.
+func (s *Policies) space(ctx context.Context, space, child id.RoomID) (snap *room.Snapshot, seen bool, err error) {
 	claim := room.Key{Type: room.TypeSpaceChild, StateKey: string(child)}
 	create := room.Key{Type: room.TypeCreate}
 	needs := []room.Key{create, claim, policy.Key()}
-	snap, err := s.homeserver.Snapshot(ctx, space, s.self.Bot, needs, false)
+	snap, err = s.homeserver.Snapshot(ctx, space, s.self.Bot, needs, false)
 	if errors.Is(err, invites.ErrNoView) {
-		return nil, nil
+		return nil, false, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the space's state: %w", err)
+		return nil, false, fmt.Errorf("reading the space's state: %w", err)
 	}
 	if !tells(snap, needs) {
-		return nil, errUnseen
+		return nil, true, errUnseen
 	}
 	event, _ := snap.Event(claim)
 	creation, _ := snap.Event(create)
 	if !links(event) || creation == nil || exactjson.Text(creation.Content, "type") != "m.space" {
-		return nil, nil
+		return nil, true, nil
 	}
-	return snap, nil
+	return snap, true, nil
 }
 
 // tells reports whether a snapshot knows all of needs.

@@ -97,3 +97,52 @@ func TestInheritance(t *testing.T) {
 }
 
 const bystander = id.RoomID("!bystander:here")
+
+// TestSpaceLost: a policy that a room inherited does not lapse because the bot can't see the space any more: it denies, until the bot is
+// back, or the room or the space ends the link.
+func TestSpaceLost(t *testing.T) {
+	const space = id.RoomID("!space:here")
+	via := object{"via": []string{"here"}}
+	w := newWorld(t)
+	build := func(claims, policy bool) {
+		w.HS.Create(space, "11", alice, bot)
+		w.HS.Set(space, "m.room.create", "", alice, object{"room_version": "11", "type": "m.space"})
+		if policy {
+			w.Govern(object{"ask": object{"level": 30}}, space)
+		}
+		if claims {
+			w.HS.Set(space, "m.space.child", string(lobby), alice, via)
+		}
+	}
+	w.HS.Set(lobby, "m.space.parent", string(space), alice, via)
+	w.HS.Claim(space, lobby)
+	faulty := func(name string, want bool) {
+		t.Helper()
+		p, err := w.Judge.Policies.Of(t.Context(), lobby, alice)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if fault := p.Fault(); (fault != nil) != want || want && fault.Room != space {
+			t.Errorf("%s: %+v", name, fault)
+		}
+	}
+	faulty("a space that the bot never saw", false)
+	build(true, true)
+	faulty("inherited", false)
+	w.HS.Drop(space)
+	faulty("lost", true)
+	if rows := w.MustAsk(t, w.Request(t, alice, bob)); rows[0].Status != "refused" || rows[0].Code != string(policy.CodeMalformed) {
+		t.Errorf("invited: %+v", rows[0])
+	}
+	build(true, true)
+	faulty("back", false)
+	build(true, false)
+	faulty("without a policy by now", false)
+	w.HS.Drop(space)
+	faulty("lost when it had no policy", false)
+	build(true, true)
+	faulty("inherited again", false)
+	w.HS.Drop(space)
+	w.HS.Set(lobby, "m.space.parent", string(space), alice, object{})
+	faulty("the room does not name it any more", false)
+}

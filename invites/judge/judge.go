@@ -21,6 +21,8 @@ type Store interface {
 	PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (invites.Invitation, error)
 	// ChangesOf returns the rows of one request, by ID.
 	ChangesOf(ctx context.Context, request string) ([]invites.Change, error)
+	// LateSince returns when a member event came, if its date is earlier by more than the usual delay; else the zero time.
+	LateSince(ctx context.Context, event id.EventID) (time.Time, error)
 }
 
 // Homeserver shows the facts of decisions. All errors but ErrNoView and context errors are *ActError.
@@ -39,6 +41,9 @@ type Homeserver interface {
 	Collect(ctx context.Context, r id.RoomID, types []string, have bool) (changes []invites.StateChange, whole bool, err error)
 	// Spaces returns the rooms claiming a room as their child. Their state tells whether they still do.
 	Spaces(r id.RoomID) []id.RoomID
+	// Governs reports whether a room was last seen to inherit a policy from a space that it names. SetGoverns notes it.
+	Governs(child, space id.RoomID) bool
+	SetGoverns(child, space id.RoomID, governs bool)
 }
 
 // Judge decides. New makes one.
@@ -56,9 +61,11 @@ type Judge struct {
 
 // New puts a Judge together.
 func New(store Store, homeserver Homeserver, clock invites.Clock, self invites.Identity) *Judge {
-	reach, up := &Reach{homeserver: homeserver, self: self}, upgrades{homeserver, self}
+	up := upgrades{homeserver, self}
+	policies := &Policies{homeserver: homeserver, self: self, upgrades: up}
+	reach := &Reach{homeserver: homeserver, self: self, policies: policies}
 	return &Judge{
-		Policies: &Policies{homeserver: homeserver, self: self, upgrades: up}, History: &History{homeserver: homeserver},
+		Policies: policies, History: &History{homeserver: homeserver, store: store, self: self},
 		Lists: &Lists{homeserver: homeserver, self: self, reach: reach, upgrades: up}, Reach: reach,
 		store: store, homeserver: homeserver, clock: clock, self: self,
 	}

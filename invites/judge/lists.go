@@ -42,6 +42,13 @@ func (s *Lists) of(r id.RoomID) *list {
 	return s.kept[r]
 }
 
+// Known reports whether a room was read as a policy list.
+func (s *Lists) Known(r id.RoomID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept[r] != nil
+}
+
 // find returns the first rule of the lists found by match, or nil. The text of the rule is for users who may read the list.
 func (s *Lists) find(ctx context.Context, lists []id.RoomID, asker id.UserID, match func(*policy.List) *policy.Hit) (*policy.Hit, error) {
 	current, err := s.current(ctx, lists)
@@ -108,6 +115,28 @@ func (s *Lists) lookUp(ctx context.Context, r id.RoomID, match func(*policy.List
 		hit.List = r
 	}
 	return hit, w.rules.Len(), nil
+}
+
+// Unreadable returns the first of some lists that the bot can't read, empty if it can read all.
+func (s *Lists) Unreadable(ctx context.Context, lists []id.RoomID) (id.RoomID, error) {
+	for _, r := range lists {
+		if _, _, err := s.lookUp(ctx, r, func(*policy.List) *policy.Hit { return nil }); err != nil {
+			if invites.Unseen(err) {
+				return r, nil
+			}
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+// Listed reports whether the policy lists of a room ban a user whom the policy does not exempt.
+func (s *Judge) Listed(ctx context.Context, p *policy.InForce, user id.UserID) (bool, error) {
+	if p.Exempts(user) {
+		return false, nil
+	}
+	hit, err := s.Lists.find(ctx, p.Document.Whom.Lists, s.self.Bot, func(l *policy.List) *policy.Hit { return l.Match(user) })
+	return hit != nil, err
 }
 
 // ListLine is a policy list watched by a room.

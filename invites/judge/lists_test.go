@@ -114,3 +114,25 @@ func TestListsThatCannotBeRead(t *testing.T) {
 		t.Errorf("%d lists are remembered", n)
 	}
 }
+
+// TestRoomListedByAlias: a rule on an alias bans the room that publishes the alias.
+func TestRoomListedByAlias(t *testing.T) {
+	const list = id.RoomID("!bans:here")
+	for name, tt := range map[string]struct {
+		content object
+		bans    bool
+	}{
+		"main": {object{"alias": "#lobby:here"}, true}, "alternative": {object{"alt_aliases": []string{"#x:here", "#LOBBY:here"}}, true},
+		"another": {object{"alias": "#lobby:there"}, false}, "none": {object{}, false},
+	} {
+		w := newWorld(t)
+		w.HS.Create(list, "11", alice, bot)
+		w.HS.Set(list, "m.policy.rule.room", "x", alice, object{"entity": "#lobby:here", "recommendation": "m.ban"})
+		w.Govern(object{"whom": object{"lists": []any{list}}})
+		w.HS.Set(lobby, "m.room.canonical_alias", "", alice, tt.content)
+		rows := w.MustAsk(t, w.Request(t, alice, bob))
+		if got := rows[0].Code == string(policy.CodeRoomListed); got != tt.bans {
+			t.Errorf("%s: %s", name, rows[0].Code)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"maunium.net/go/mautrix/id"
 
@@ -17,6 +18,7 @@ import (
 type Reach struct {
 	homeserver Homeserver
 	self       invites.Identity
+	policies   *Policies
 }
 
 // Errors for users who may not ask about a room.
@@ -27,9 +29,9 @@ var (
 	ErrKickPower = errors.New("judge: the asker lacks the power to kick")
 )
 
-// Reaches reports whether a field of a room's policy may name another room. The author of the field must be a member there, who may speak
-// there if the bot is to speak, and may still write the policy: otherwise anybody could make a room of their own to have the bot write into,
-// or look into, rooms without them as a member.
+// Reaches reports whether a field of a room's policy may name another room. The author of the field must still have the power to write the
+// policy, and be a member there, who may speak there if the bot is to speak; or the policy of the other room agrees (named_by). Otherwise
+// anybody could make a room of their own to have the bot write into, or look into, rooms without them as a member.
 func (s *Reach) Reaches(ctx context.Context, r, other id.RoomID, p *policy.InForce, path string, speak bool) (bool, error) {
 	if r == other {
 		return true, nil
@@ -54,7 +56,34 @@ func (s *Reach) Reaches(ctx context.Context, r, other id.RoomID, p *policy.InFor
 		return false, unlessNoView(err)
 	}
 	membership, known := there.Membership(person)
-	return known && membership == "join" && (!speak || there.CanSend(person, room.TypeMessage, false).Verdict == room.Allow), nil
+	if known && membership == "join" && (!speak || there.CanSend(person, room.TypeMessage, false).Verdict == room.Allow) {
+		return true, nil
+	}
+	return s.agrees(ctx, other, r, source.Room)
+}
+
+// agrees reports whether the policy of a room lets the policies of one of some others name it. As with a lending field, the author must be able
+// to write it, and to speak in the room, today.
+func (s *Reach) agrees(ctx context.Context, other id.RoomID, others ...id.RoomID) (bool, error) {
+	p, err := s.policies.Of(ctx, other, s.self.Bot)
+	if err != nil || p == nil || p.Fault() != nil {
+		return false, invites.UnlessUnseen(err)
+	}
+	if !slices.ContainsFunc(p.Document.NamedBy, func(r id.RoomID) bool { return slices.Contains(others, r) }) {
+		return false, nil
+	}
+	source, _ := p.From("named_by")
+	person := source.Person(s.self.Bot)
+	if source.Lapsed || person == "" {
+		return false, nil
+	}
+	needs := []room.Key{{Type: room.TypeCreate}, {Type: room.TypePowerLevels}, room.MemberKey(person)}
+	snap, err := s.homeserver.Snapshot(ctx, other, s.self.Bot, needs, false)
+	if err != nil {
+		return false, unlessNoView(err)
+	}
+	writes := source.Inherited || snap.CanSend(person, policy.EventType, true).Verdict == room.Allow
+	return writes && snap.CanSend(person, room.TypeMessage, false).Verdict == room.Allow, nil
 }
 
 // mayRead tells whether a user may read a room's state themselves, by the state seen by the bot: as a member, or because anybody

@@ -164,7 +164,7 @@ func (s *Reach) Current(ctx context.Context, r id.RoomID) (id.RoomID, error) {
 func (s *Policies) moved(ctx context.Context, space, child id.RoomID, snap *room.Snapshot) (id.RoomID, *room.Snapshot, error) {
 	list, err := s.upgrades.successors(ctx, space, policy.EventType)
 	for _, next := range slices.Backward(list) {
-		then, err := s.space(ctx, next, child)
+		then, _, err := s.space(ctx, next, child)
 		if err != nil {
 			return "", nil, err
 		}

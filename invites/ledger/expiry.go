@@ -157,41 +157,51 @@ func (s *Expiries) record(ctx context.Context, overdue []invites.Invitation, now
 
 // Wanted implements delivery.Check.
 func (s *Expiries) Wanted(ctx context.Context, row invites.Change) (code string, detail room.Phrase, err error) {
-	if stands, err := s.stands(ctx, row); err != nil || !stands {
-		return "", detail, err
+	expired, err := s.expired(ctx, row)
+	if err == nil && !expired {
+		code, detail = stands(row)
 	}
-	q := policy.Question{Action: row.Action, Actor: row.Actor, Performer: row.Performer, Target: row.Target}
-	d := policy.Decision{Code: policy.CodeStands, Side: policy.SidePolicy}
-	return string(d.Code), policy.Explain(q, d).Phrase(), nil
+	return code, detail, err
 }
 
-// stands reports whether an invitation with a recorded withdrawal is to stand after all: it was answered or renewed, or the policy has
-// changed.
-func (s *Expiries) stands(ctx context.Context, row invites.Change) (bool, error) {
-	entry, err := s.Store.PendingOf(ctx, row.Room, row.Target)
-	if errors.Is(err, invites.ErrNotFound) {
-		return true, nil
-	} else if err != nil {
+// stands is the outcome of a recorded withdrawal whose invitation is to stand after all.
+func stands(row invites.Change) (code string, detail room.Phrase) {
+	q := policy.Question{Action: row.Action, Actor: row.Actor, Performer: row.Performer, Target: row.Target}
+	d := policy.Decision{Code: policy.CodeStands, Side: policy.SidePolicy}
+	return string(d.Code), policy.Explain(q, d).Phrase()
+}
+
+// expired reports whether the invitation of a recorded withdrawal is open, and is to expire by the policy as it is now.
+func (s *Expiries) expired(ctx context.Context, row invites.Change) (bool, error) {
+	entry, open, err := s.open(ctx, row)
+	if err != nil || !open {
 		return false, err
-	}
-	// The ledger hears of a renewal with the next transaction, the room shows it at once.
-	member := room.MemberKey(row.Target)
-	snap, err := s.Homeserver.Snapshot(ctx, row.Room, s.Self.Bot, []room.Key{member}, true)
-	if errors.Is(err, invites.ErrNoView) {
-		return true, nil
-	} else if err != nil {
-		return false, err
-	}
-	switch event, known := snap.Event(member); {
-	case !known:
-		return false, fmt.Errorf("state unknown: %v", member)
-	case event != nil && event.ID != entry.Event && exactjson.Text(event.Content, "membership") == "invite":
-		return true, nil
 	}
 	rule, err := s.rule(ctx, row.Room, room.Action{Type: room.Kick, Sender: s.Self.Bot, Target: row.Target})
 	if err != nil {
 		return false, err
 	}
-	expired := rule.After > 0 && !rule.Lends && !entry.At.Add(rule.After).After(s.Clock.Now())
-	return !expired || row.Request != requestFor(entry, row.CreatedAt), nil
+	over := rule.After > 0 && !rule.Lends && !entry.At.Add(rule.After).After(s.Clock.Now())
+	return over && row.Request == requestFor(entry, row.CreatedAt), nil
+}
+
+// open returns the invitation that a row withdraws, and whether it is still the open one: it may have been answered or renewed.
+func (s *Expiries) open(ctx context.Context, row invites.Change) (entry invites.Invitation, open bool, err error) {
+	entry, err = s.Store.PendingOf(ctx, row.Room, row.Target)
+	if err != nil {
+		return entry, false, invites.UnlessNone(err)
+	}
+	// The ledger hears of a renewal with the next transaction, the room shows it at once.
+	member := room.MemberKey(row.Target)
+	snap, err := s.Homeserver.Snapshot(ctx, row.Room, s.Self.Bot, []room.Key{member}, true)
+	if errors.Is(err, invites.ErrNoView) {
+		return entry, false, nil
+	} else if err != nil {
+		return entry, false, err
+	}
+	event, known := snap.Event(member)
+	if !known {
+		return entry, false, fmt.Errorf("state unknown: %v", member)
+	}
+	return entry, event == nil || event.ID == entry.Event || exactjson.Text(event.Content, "membership") != "invite", nil
 }

@@ -36,6 +36,7 @@ type Ledger struct {
 	Store    Store
 	Judge    *judge.Judge
 	Expiries *Expiries
+	Reviews  *Reviews
 }
 
 // Open lists open invitations of a room.

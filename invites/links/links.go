@@ -182,10 +182,13 @@ func (s *Links) mayMake(ctx context.Context, maker id.UserID, r id.RoomID) (rule
 // List returns the asker's own links, or all links into a room for an asker with the power to kick there.
 func (s *Links) List(ctx context.Context, asker id.UserID, r id.RoomID) ([]invites.Link, error) {
 	q := invites.LinkQuery{Room: r, Now: s.Clock.Now(), Limit: maxListed}
-	switch err := s.Judge.Reach.MayKick(ctx, r, asker); {
-	case r == "" || errors.Is(err, judge.ErrKickPower):
+	err := judge.ErrKickPower
+	if r != "" {
+		err = s.Judge.Reach.MayKick(ctx, r, asker)
+	}
+	if errors.Is(err, judge.ErrKickPower) {
 		q.Maker = asker
-	case err != nil:
+	} else if err != nil {
 		return nil, err
 	}
 	return s.Store.LinksOf(ctx, q)

@@ -51,8 +51,11 @@ func (s *Requests) Confirmed(ctx context.Context, c invites.Card) error {
 	return err
 }
 
-// confirmed is the request on a card.
+// confirmed is the request on a card. A withdrawal on which people voted is the request of the voter who decided.
 func (s *Requests) confirmed(c invites.Card) Request {
+	if c.Kind == invites.CardWithdraw {
+		return Request{Origin: invites.OriginCard, Command: c.Command, CommandRoom: c.Home, Actor: c.ClosedBy, Action: c.Action, Room: c.Room, Targets: c.Targets}
+	}
 	return Request{
 		Command: c.Command, CommandRoom: c.Home, Actor: c.Actor, Action: c.Action, Room: c.Room, Targets: c.Targets, Reason: c.Reason,
 		AsBot: c.Performer == s.Self.Bot,

@@ -194,102 +194,24 @@ func TestRevokedInTheMeantime(t *testing.T) {
 	}
 }
 
-func TestLinkLimits(t *testing.T) {
-	tests := []struct {
-		name   string
-		change func(*world, *links.Wish)
-		code   string
-	}{
-		{"as it is", func(*world, *links.Wish) {}, ""},
-		{"too many uses", func(_ *world, wish *links.Wish) { wish.Uses = 1001 }, "policy.links.max_uses"},
-		{"too long", func(_ *world, wish *links.Wish) { wish.For = 91 * 24 * time.Hour }, "policy.links.max_age"},
-		{"more uses than the policy allows", func(w *world, _ *links.Wish) { w.Govern(map[string]any{"links": map[string]any{"max_uses": 1}}) }, "policy.links.max_uses"},
-		{"no links here", func(w *world, _ *links.Wish) { w.Govern(map[string]any{"links": map[string]any{"allow": false}}) }, "policy.links.allow"},
-		{"by somebody without the power to invite", func(_ *world, wish *links.Wish) { wish.Maker = carol }, "invite.power"},
-		{"by somebody outside", func(_ *world, wish *links.Wish) { wish.Maker = bob }, "invite.sender_not_joined"},
-		{"into a room out of sight", func(_ *world, wish *links.Wish) { wish.Rooms = []id.RoomID{"!other:here"} }, "unknown.no_view"},
-		{"no pages", func(w *world, _ *links.Wish) { w.Links.Address = "" }, "link.no_address"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t)
-			wish := links.Wish{Maker: alice, Rooms: []id.RoomID{lobby}, Uses: 2}
-			tt.change(w, &wish)
-			_, _, err := w.Links.Create(t.Context(), wish)
-			var refusal links.Refusal
-			if errors.As(err, &refusal); refusal.Code != tt.code || (err == nil) != (tt.code == "") {
-				t.Errorf("got %v, want %s", err, tt.code)
-			}
-		})
-	}
-}
-
-// TestSecrets: guessing, a code of another link, and the code of somebody else's knock do not open a link.
-func TestSecrets(t *testing.T) {
+// TestKnockByLink: a knock with a code lets its user in, and nobody else.
+func TestKnockByLink(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
 	l, secret := makeLink(t, w)
-	other, otherSecret := makeLink(t, w)
-	if got, err := w.Links.ByPage(ctx, secret); err != nil || got.ID != l.ID {
-		t.Errorf("%+v, %v", got, err)
+	w.HS.Set(lobby, "m.room.join_rules", "", alice, map[string]any{"join_rule": "knock"})
+	code := secret.KnockCode(l.ID, dora, w.Clock.Now().Add(links.KnockFor))
+	w.HS.Member(lobby, bob, "knock")
+	if used, err := w.UseKnock(ctx, bob, lobby, code); used || err != nil || w.Membership(t, bob) != "knock" {
+		t.Errorf("with somebody else's code: %v, %v", used, err)
 	}
-	if got, err := w.Links.ByCode(ctx, strings.ToLower(secret.Code())); err != nil || got.ID != l.ID {
-		t.Errorf("%+v, %v", got, err)
+	w.HS.Member(lobby, dora, "knock")
+	if used, err := w.UseKnock(ctx, dora, lobby, code); !used || err != nil || w.Membership(t, dora) != "invite" {
+		t.Errorf("with the own code: %v, %v", used, err)
 	}
-	for _, guess := range []string{"", "AAAAAAAAAAAAAAAAAAAAAAAA", string(secret)[1:], secret.Code(), string(secret) + "/"} {
-		if _, err := w.Links.ByPage(ctx, links.Secret(guess)); !errors.Is(err, invites.ErrNotFound) {
-			t.Errorf("%q opens: %v", guess, err)
-		}
-		if guess != secret.Code() {
-			if _, err := w.Links.ByCode(ctx, guess); !errors.Is(err, invites.ErrNotFound) {
-				t.Errorf("the code %q opens: %v", guess, err)
-			}
-		}
-	}
-	until := w.Clock.Now().Add(links.KnockFor)
-	code := secret.KnockCode(l.ID, bob, until)
-	if got, err := w.Links.ByKnock(ctx, bob, lobby, "please: "+code); err != nil || got.ID != l.ID {
-		t.Errorf("%+v, %v", got, err)
-	}
-	for name, knock := range map[string]struct {
-		user   id.UserID
-		room   id.RoomID
-		reason string
-	}{
-		"read by somebody else": {carol, lobby, code}, "another room": {bob, "!other:here", code}, "no code": {bob, lobby, "usher.1.2"},
-		"a longer time": {bob, lobby, strings.Replace(code, "usher.", "usher.9", 1)}, "another link's": {bob, lobby, otherSecret.KnockCode(l.ID, bob, until)},
-		"for another link": {bob, lobby, secret.KnockCode(other.ID, bob, until)},
-	} {
-		if _, err := w.Links.ByKnock(ctx, knock.user, knock.room, knock.reason); !errors.Is(err, invites.ErrNotFound) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	w.Clock.Advance(2 * links.KnockFor)
-	if _, err := w.Links.ByKnock(ctx, bob, lobby, code); !errors.Is(err, invites.ErrNotFound) {
-		t.Errorf("an old code: %v", err)
-	}
-}
-
-// TestWhoSeesALink: its maker, and people with the power to kick.
-func TestWhoSeesALink(t *testing.T) {
-	w := newWorld(t)
-	w.Give(map[string]any{string(alice): 100, string(carol): 50})
-	l, _ := makeLink(t, w)
-	for asker, sees := range map[id.UserID]bool{alice: true, carol: true, remote: false, bob: false} {
-		if _, _, err := w.Links.Find(t.Context(), asker, l.ID); (err == nil) != sees {
-			t.Errorf("%s: %v", asker, err)
-		}
-		if list, err := w.Links.List(t.Context(), asker, lobby); err != nil || (len(list) == 1) != sees {
-			t.Errorf("%s lists %v, %v", asker, list, err)
-		}
-		if _, _, err := w.Links.NewSecret(t.Context(), asker, l.ID); (err == nil) != (asker == alice) {
-			t.Errorf("%s gets the address: %v", asker, err)
-		}
-	}
-	w.HS.Set(lobby, "m.room.name", "", alice, map[string]any{"name": "Lobby"})
-	w.HS.Set(lobby, "m.room.topic", "", alice, map[string]any{"topic": "secret"})
-	l.Shows = []string{invites.ShowName, invites.ShowMembers}
-	rooms, maker, err := w.Links.Rooms(t.Context(), l, l.Rooms)
-	if err != nil || rooms[0].Name != "Lobby" || rooms[0].Topic != "" || rooms[0].Members != 4 || rooms[0].Via[0] != "here" || maker.User != alice {
-		t.Errorf("%+v %+v %v", rooms, maker, err)
+	// A code that is used again, as after a kick, opens nothing more.
+	w.HS.Member(lobby, dora, "knock")
+	w.Clock.Advance(10 * time.Minute)
+	if used, err := w.UseKnock(ctx, dora, lobby, code); used || err != nil || w.Membership(t, dora) != "knock" || len(w.HS.Acts()) != 1 {
+		t.Errorf("again: %v, %v", used, err)
 	}
 }

@@ -57,8 +57,10 @@ func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool)
 		if err != nil {
 			return nil, nil, err
 		}
+		giveBack := s.Limits.Take(judged)
 		rows, audit := s.rows(req, judged)
 		if err := s.Cards.Limit(ctx, rows); err != nil {
+			giveBack()
 			return nil, nil, err
 		}
 		shorten(rows)
@@ -70,6 +72,9 @@ func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool)
 			}
 		}
 		stored, err = s.Store.Record(ctx, rows, audit, s.charges(req, rows, judged, w)...)
+		if err != nil {
+			giveBack()
+		}
 		claimed = make(map[int64]bool, s.AtOnce)
 		for i, row := range stored {
 			claimed[row.ID] = claims(rows[i], row)

@@ -50,6 +50,7 @@ type Requests struct {
 	Judge      *judge.Judge
 	Delivery   *delivery.Delivery
 	Cards      *cards.Cards
+	Limits     *Limits
 	Links      *links.Links
 	AtOnce     int // how many rows of one request are delivered before Ask returns; the others are queued
 }
@@ -100,7 +101,11 @@ func (s *Requests) DryRun(ctx context.Context, req Request) ([]judge.Judgement, 
 	if req.Action == room.Invite && len(req.Targets) > MaxDryRun {
 		return nil, ErrDryRun
 	}
-	return s.Judge.Each(ctx, req.Room, s.questions(req), &judge.Reader{Viewer: req.Viewer, Bounded: true})
+	judged, err := s.Judge.Each(ctx, req.Room, s.questions(req), &judge.Reader{Viewer: req.Viewer, Bounded: true})
+	if err == nil {
+		s.Limits.Take(judged)()
+	}
+	return judged, err
 }
 
 // Ask decides on every target, records the rows with their audit in one commit, delivers the first few at once and queues the rest. It

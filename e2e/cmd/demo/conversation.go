@@ -43,6 +43,7 @@ func (s *show) conversation() {
 	s.answered(alice, room, "!why "+string(dave.ID), "Allowed")
 	s.answered(alice, room, "!invite "+string(bob.ID), "already")
 	s.answered(alice, room, "!ping", "Usher")
+	s.link(alice, room, dave)
 }
 
 // account makes an account with a random password.
@@ -78,6 +79,7 @@ func (s *show) invite() {
 	for _, a := range s.cast {
 		s.fact("user", string(a.ID)+"   password "+a.Password)
 	}
+	s.fact("link", s.page+"   opens the Salon; enter the Matrix ID of an account of yours")
 	s.fact("room", "“The Salon”; try !help there, or invite "+string(s.usher.Bot)+" to a room of your own")
 	s.fact("logs", folder+"/usher/usher.log, "+folder+"/homeserver/dendrite.log")
 	s.line("")

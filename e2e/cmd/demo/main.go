@@ -25,6 +25,7 @@ const folder = ".demo"
 const (
 	defaultPort = 8008  // the homeserver's, usual for Matrix
 	usherPort   = 29339 // Usher's
+	webPort     = 29340 // of Usher's pages
 )
 
 func main() {
@@ -77,8 +78,10 @@ func ports() (int, error) {
 	if !child.PortFree(port) {
 		return 0, fmt.Errorf("port %d is taken by another program, and the homeserver needs it.\nStop that program, or choose another port: make demo PORT=%d", port, port+1)
 	}
-	if !child.PortFree(usherPort) {
-		return 0, fmt.Errorf("port %d is taken by another program, and Usher needs it. Is another demo running?", usherPort)
+	for _, needed := range []int{usherPort, webPort} {
+		if !child.PortFree(needed) {
+			return 0, fmt.Errorf("port %d is taken by another program, and Usher needs it. Is another demo running?", needed)
+		}
 	}
 	return port, nil
 }
@@ -92,6 +95,7 @@ type show struct {
 	cast     []*harness.Account
 	cleanups []func()
 	failure  error
+	page     string // of alice's invite link
 }
 
 // start starts the homeserver and Usher.
@@ -106,7 +110,9 @@ func (s *show) start(port int) error {
 	}
 	address := fmt.Sprintf("http://localhost:%d", port)
 	usher, registrations, err := harness.NewUsher(s.ctx, harness.Setup{
-		Dir: dir, Domain: "localhost", Homeserver: address, Port: usherPort, Puppet: true, Set: map[string]any{"logging.min_level": "info"},
+		Dir: dir, Domain: "localhost", Homeserver: address, Port: usherPort, Puppet: true, Set: map[string]any{
+			"logging.min_level": "info", "web.listen": fmt.Sprintf("127.0.0.1:%d", webPort), "web.public_url": fmt.Sprintf("http://localhost:%d", webPort),
+		},
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,175 @@
+package requests
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/invites/judge"
+	"usher/policy"
+	"usher/room"
+)
+
+// Most is the operator's limits, whatever room a request is about and whoever carries it out; 0: no limit.
+type Most struct {
+	Person        int64 // invitations asked for by one user within a day
+	Server        int64 // invitations of users of one other server within a day
+	All           int64 // invitations within a day
+	JoinsOfServer int64 // joins at the word of the users of one other server within an hour
+	JoinsOfOwn    int64 // the same of the homeserver's own users
+}
+
+const (
+	limitDay  = 24 * time.Hour // of invitations
+	limitHour = time.Hour      // of joins
+)
+
+// Limits counts invitations and joins against the operator's limits. Each is an exact sliding window. The counts are in memory; Load reads
+// the invitations of the last day at the start. Operators are counted and
+// never refused. NewLimits makes one.
+type Limits struct {
+	most     Most
+	self     invites.Identity
+	clock    invites.Clock
+	operator func(id.UserID) bool
+
+	mu      sync.Mutex
+	spent   map[window][]time.Time // the oldest first
+	pruneAt int
+}
+
+// window is what is counted, and of whom.
+type window struct {
+	code room.Rule
+	of   string // a user or a server; empty: all
+}
+
+// NewLimits makes limits without anything spent.
+func NewLimits(most Most, self invites.Identity, clock invites.Clock, operator func(id.UserID) bool) *Limits {
+	return &Limits{most: most, self: self, clock: clock, operator: operator, spent: map[window][]time.Time{}, pruneAt: 1024}
+}
+
+// InvitationStore has the invitations of the last day.
+type InvitationStore interface {
+	// EachInvitedSince calls found for each invitation asked for since a time, without those refused, the newest first.
+	EachInvitedSince(ctx context.Context, since time.Time, found func(actor, target id.UserID, at time.Time)) error
+}
+
+// Load counts the invitations of the last day.
+func (l *Limits) Load(ctx context.Context, store InvitationStore) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	err := store.EachInvitedSince(ctx, l.clock.Now().Add(-limitDay), func(actor, target id.UserID, at time.Time) {
+		for _, b := range l.invitation(actor, target) {
+			l.spent[b.window] = append(l.spent[b.window], at)
+		}
+	})
+	for w := range l.spent {
+		slices.SortFunc(l.spent[w], time.Time.Compare)
+	}
+	return err
+}
+
+// bound is a window with its limit.
+type bound struct {
+	window
+	policy.Rate
+}
+
+// invitation returns the bounds of an invitation. The spelling of names does not matter.
+func (l *Limits) invitation(actor, target id.UserID) []bound {
+	bounds := []bound{{window{policy.CodeLimitPerson, room.CanonicalID(string(actor))}, policy.Rate{Count: l.most.Person, Per: limitDay}}}
+	if server := room.CanonicalServer(target.Homeserver()); server != room.CanonicalServer(l.self.Domain) {
+		bounds = append(bounds, bound{window{policy.CodeLimitServer, server}, policy.Rate{Count: l.most.Server, Per: limitDay}})
+	}
+	return append(bounds, bound{window{policy.CodeLimitAll, ""}, policy.Rate{Count: l.most.All, Per: limitDay}})
+}
+
+// join returns the bounds of a join at the word of a user.
+func (l *Limits) join(sender id.UserID) []bound {
+	server, most := room.CanonicalServer(sender.Homeserver()), l.most.JoinsOfServer
+	if server == room.CanonicalServer(l.self.Domain) {
+		most = l.most.JoinsOfOwn
+	}
+	return []bound{{window{policy.CodeLimitJoins, server}, policy.Rate{Count: most, Per: limitHour}}}
+}
+
+// take spends one of a user within each bound, or returns the decision of one that is reached. Windows without a limit count nothing.
+func (l *Limits) take(bounds []bound, of id.UserID, now time.Time) *policy.Decision {
+	free := l.operator != nil && l.operator(of)
+	for _, b := range bounds {
+		if _, grows, ok := b.Take(l.spent[b.window], now); !ok && !free {
+			return &policy.Decision{Code: b.code, Side: policy.SideOperator, Rate: b.Rate, Wait: grows.Sub(now)}
+		}
+	}
+	for _, b := range bounds {
+		if b.Count > 0 {
+			l.spent[b.window] = append(recent(l.spent[b.window], now.Add(-b.Per)), now)
+		}
+	}
+	if len(l.spent) > l.pruneAt {
+		for w := range l.spent {
+			if l.spent[w] = recent(l.spent[w], now.Add(-limitDay)); len(l.spent[w]) == 0 {
+				delete(l.spent, w)
+			}
+		}
+		l.pruneAt = 2*len(l.spent) + 1024
+	}
+	return nil
+}
+
+// recent returns the times after a time.
+func recent(spent []time.Time, after time.Time) []time.Time {
+	first := 0
+	for first < len(spent) && !spent[first].After(after) {
+		first++
+	}
+	return spent[first:]
+}
+
+// Join counts one join of the bot at the word of a user, and reports whether it is within the limits.
+func (l *Limits) Join(sender id.UserID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.take(l.join(sender), sender, l.clock.Now()) == nil
+}
+
+// Take spends the allowed invitations and joins among some judgements, and turns each beyond a limit into a refusal. The result gives
+// back what was spent.
+func (l *Limits) Take(judged []judge.Judgement) (giveBack func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.clock.Now()
+	var taken []bound
+	for i := range judged {
+		var bounds []bound
+		switch q, d := judged[i].Question, judged[i].Decision; {
+		case q.Action == room.Invite && (d.Verdict == room.Allow && d.Code != policy.CodeAlready || d.Code == policy.CodeApproval):
+			bounds = l.invitation(q.Actor, q.Target)
+		case q.Action == room.Join && mayTry(q, d) && d.Code != policy.CodeAlreadyJoined:
+			bounds = l.join(q.Actor)
+		}
+		if no := l.take(bounds, judged[i].Question.Actor, now); no != nil {
+			no.Policy = judged[i].Decision.Policy
+			judged[i].Decision, judged[i].Charges = *no, false
+			continue
+		}
+		taken = append(taken, bounds...)
+	}
+	return func() { l.drop(taken, now) }
+}
+
+// drop takes spendings of one time back.
+func (l *Limits) drop(taken []bound, at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, b := range taken {
+		if i := slices.IndexFunc(l.spent[b.window], at.Equal); i >= 0 {
+			l.spent[b.window] = slices.Delete(l.spent[b.window], i, i+1)
+		}
+	}
+}

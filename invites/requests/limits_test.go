@@ -1,0 +1,134 @@
+package requests_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/invites/requests"
+	"usher/policy"
+	"usher/room"
+)
+
+var most = requests.Most{Person: 3, Server: 4, All: 6, JoinsOfServer: 2, JoinsOfOwn: 3}
+
+// limited gives a world limits. The operator is alice.
+func limited(w *world, most requests.Most) *requests.Limits {
+	l := requests.NewLimits(most, w.In.Self, w.Clock, func(user id.UserID) bool { return user == alice })
+	w.Requests.Limits = l
+	return l
+}
+
+// codes asks for invitations of guests of a server and returns the codes of the rows.
+func codes(t *testing.T, w *world, actor id.UserID, asBot bool, in id.RoomID, server string, from, to int) (list []string) {
+	t.Helper()
+	req := requests.Request{Command: id.EventID(fmt.Sprintf("$%s%s%d%s", actor, server, from, in)), CommandRoom: in, Actor: actor, Action: room.Invite, Room: in, AsBot: asBot}
+	for n := from; n < to; n++ {
+		req.Targets = append(req.Targets, id.UserID(fmt.Sprintf("@guest%d:%s", n, server)))
+	}
+	dry, err := w.Requests.DryRun(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := w.Requests.Ask(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, row := range rows {
+		code := ""
+		if row.Status == invites.StatusRefused {
+			code = row.Code
+		}
+		if foretold := string(dry[i].Decision.Code); (dry[i].Decision.Verdict == room.Deny) != (code != "") || code != "" && foretold != code {
+			t.Errorf("%s: %q, foretold %q", row.Target, code, foretold)
+		}
+		list = append(list, code)
+	}
+	return list
+}
+
+// TestLimitInvitations: the limits of the operator hold in all rooms together, for the bot and for people, by whatever spelling.
+func TestLimitInvitations(t *testing.T) {
+	const other = id.RoomID("!other:here")
+	w := newWorld(t)
+	l := limited(w, most)
+	w.HS.Create(other, "11", alice, bot, bob, carol)
+	w.HS.Set(other, "m.room.power_levels", "", alice, object{"users": object{string(alice): 100, string(bot): 100}, "invite": 0})
+	w.HS.Set(lobby, "m.room.power_levels", "", alice, object{"users": object{string(alice): 100, string(bot): 100}, "invite": 0})
+	w.HS.Member(lobby, bob, "join")
+	w.HS.Member(lobby, carol, "join")
+	person, server, all := string(policy.CodeLimitPerson), string(policy.CodeLimitServer), string(policy.CodeLimitAll)
+	check := func(got []string, want ...string) {
+		t.Helper()
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	check(codes(t, w, bob, false, lobby, "one.example", 0, 2), "", "")
+	check(codes(t, w, bob, true, other, "two.example", 0, 2), "", person)
+	check(codes(t, w, carol, false, lobby, "ONE.example", 2, 4), "", "")
+	check(codes(t, w, carol, false, lobby, "one.example.", 4, 5), server)
+	check(codes(t, w, carol, false, lobby, "two.example", 5, 7), "", person)
+	check(codes(t, w, alice, false, other, "two.example", 7, 8), "") // an operator, the seventh of all
+	w.HS.Member(lobby, remote, "join")
+	check(codes(t, w, remote, false, lobby, "three.example", 0, 1), all)
+
+	again := requests.NewLimits(most, w.In.Self, w.Clock, nil) // as after a restart
+	if err := again.Load(t.Context(), w.DB); err != nil {
+		t.Fatal(err)
+	}
+	w.Requests.Limits = again
+	check(codes(t, w, bob, false, lobby, "four.example", 0, 1), person)
+	check(codes(t, w, remote, false, lobby, "four.example", 1, 2), all)
+	w.Requests.Limits = l
+	w.Clock.Advance(24*time.Hour + time.Second)
+	check(codes(t, w, bob, false, lobby, "five.example", 0, 4), "", "", "", person)
+}
+
+// TestLimitGivenBack: what could not be recorded does not count.
+func TestLimitGivenBack(t *testing.T) {
+	w := newWorld(t)
+	limited(w, requests.Most{Person: 1})
+	w.HS.Set(lobby, "m.room.power_levels", "", alice, object{"users": object{string(bot): 100}, "invite": 0})
+	w.HS.Member(lobby, bob, "join")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := w.Requests.Ask(ctx, requests.Request{Command: "$x", CommandRoom: lobby, Actor: bob, Action: room.Invite, Room: lobby, Targets: []id.UserID{"@x:there"}}); err == nil {
+		t.Fatal("recorded")
+	}
+	if got := codes(t, w, bob, false, lobby, "there", 0, 1); got[0] != "" {
+		t.Errorf("refused: %s", got)
+	}
+}
+
+// TestLimitJoins: the users of one server lead the bot into so many rooms an hour, however they spell their server, and so do their own joins.
+func TestLimitJoins(t *testing.T) {
+	w := newWorld(t)
+	l := limited(w, most)
+	for range 2 {
+		if !l.Join("@a:evil.example") {
+			t.Fatal("too few")
+		}
+	}
+	for _, again := range []string{"evil.example", "EVIL.example", "evil.example."} {
+		if l.Join(id.UserID("@b:" + again)) {
+			t.Errorf("%s has more", again)
+		}
+	}
+	if !l.Join("@a:other.example") || !l.Join(bob) || !l.Join(alice) || !l.Join(alice) || !l.Join(alice) {
+		t.Error("others, or an operator, are limited")
+	}
+	w.HS.Set(lobby, "m.room.join_rules", "", alice, object{"join_rule": "public"})
+	rows, err := w.Requests.Ask(t.Context(), requests.Request{Command: "$j", CommandRoom: lobby, Actor: bob, Action: room.Join, Room: lobby, Targets: []id.UserID{bob}})
+	if err != nil || len(rows) != 1 || rows[0].Code != string(policy.CodeLimitJoins) {
+		t.Errorf("%v %+v", err, rows)
+	}
+	w.Clock.Advance(time.Hour + time.Second)
+	if !l.Join("@b:evil.example") || !l.Join(bob) {
+		t.Error("limited for ever")
+	}
+}
