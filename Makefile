@@ -38,7 +38,7 @@ test: lint unit difftest test-e2e test-postgres ## format, vet, staticcheck, uni
 
 # In CI the suites before homeservers wait for the unit tests, which need both cores; .ci/run runs them side by side.
 ifdef CI
-test-e2e test-postgres test-synapse test-clients: | lint unit difftest
+test-e2e test-postgres test-synapse test-clients test-packages: | lint unit difftest
 endif
 
 .PHONY: lint
@@ -78,6 +78,12 @@ test-clients: build bin/dendrite ## encrypted rooms with clients of other makes:
 	npm install --prefix "$$node" --no-audit --no-fund --no-package-lock --silent; cd e2e; \
 	$(E2E_ENV) USHER_E2E_NODE="$$node" USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 15m -run TestOtherClient .
 
+.PHONY: test-packages
+test-packages: bin/dendrite ## a release built twice; its packages and image installed, run and removed: as root on Debian
+	@.ci/need buildah buildah; .ci/need systemd-analyze systemd; .ci/need rpm rpm; .ci/need ansible-playbook ansible-core
+	@.ci/need cpio cpio; .ci/need man man-db; [ -e /usr/share/bash-completion/bash_completion ] || .ci/need bash-completion bash-completion
+	go test -tags 'goolm packages' -count=1 -v -timeout 25m ./packaging
+
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (30s)
 	for pkg in $$(go list $(TAGS) ./...); do \
@@ -114,6 +120,16 @@ bench-micro: ## the benchmarks that stand beside the code
 	go test $(TAGS) -run '^$$' -bench . -benchmem ./...
 	@[ ! -d difftest ] || { cd difftest && GOEXPERIMENT=jsonv2 go test -run '^$$' -bench . -benchmem ./...; }
 
+##@ Ship
+
+.PHONY: release
+release: ## programs, packages, checksums and the list of modules of VERSION (v1.2.3), in dist/
+	packaging/release "$(VERSION)" dist
+
+.PHONY: figures
+figures: ## docs/figures.md: the bench, the rules against other implementations, promises and their tests, at this commit
+	packaging/figures
+
 ##@ Tools
 
 bin/dendrite: e2e/go.mod e2e/go.sum ## the homeserver of the demo and the tests
@@ -138,4 +154,4 @@ need-chromium:
 
 .PHONY: clean
 clean: ## remove what was built (the cached Synapse stays)
-	rm -rf bin .demo usher
+	rm -rf bin dist .demo usher

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
 	"github.com/spf13/pflag"
 
 	"usher/config"
@@ -77,6 +78,15 @@ func (p program) commandLine(code *int) *cobra.Command {
 	audit.StringVar(&o.audit.Head, "head", "", "with --verify: and holds this `hash` from the log")
 	add("quarantine", "List events that could not be decoded, in lines of JSON", p.do)
 	add("check", "Judge rooms on standard input by the Matrix authorization rules (docs/check.md); needs no config", func(options) int { return p.check() })
+	folder := "."
+	add("man", "Write the manual pages", func(options) int {
+		root.DisableAutoGenTag = true
+		// Like a build, the pages name the time in SOURCE_DATE_EPOCH.
+		if err := doc.GenManTree(root, &doc.GenManHeader{Title: "USHER", Section: "1", Source: "usher " + fullVersion()}, folder); err != nil {
+			return p.fail(err, exitFile)
+		}
+		return exitDone
+	}).StringVar(&folder, "to", ".", "the `folder`")
 	add("version", "Print the version", func(options) int {
 		fmt.Fprintln(p.out, "usher", fullVersion())
 		return exitDone

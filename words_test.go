@@ -161,7 +161,7 @@ func TestAliases(t *testing.T) {
 }
 
 // vocabulary is the beginning of the keys that a template looks up itself.
-var vocabulary = regexp.MustCompile(`^(verb|deed|level|rule|fact|mode|done|time|list|fate|way|outcome|whose|alias)\.`)
+var vocabulary = regexp.MustCompile(`^(verb|did|deed|level|rule|fact|mode|done|time|list|fate|way|outcome|whose|alias)\.`)
 
 // TestWhatIsSaidHasWords: each key that a package says is in the catalogue and takes just the arguments that it is given, and each
 // entry is said.
@@ -282,7 +282,7 @@ func explanations(t *testing.T, phrase func(room.Phrase)) {
 	}
 	codes := append(rules, policy.Refusals()...)
 	codes = append(codes, policy.CodeLimitPerson, policy.CodeLimitServer, policy.CodeLimitAll, policy.CodeLimitJoins)
-	codes = append(codes, policy.CodeNoView, policy.CodeNoAssertion, policy.CodeAlready, policy.CodeAlreadyJoined, policy.CodeDelegate, policy.CodeNotInvited, policy.CodeStands)
+	codes = append(codes, policy.CodeNoView, policy.CodeNoAssertion, policy.CodeAlready, policy.CodeAlreadyJoined, policy.CodeDelegate, policy.CodeNotInvited, policy.CodeUnsent, policy.CodeStands)
 	actions := []room.ActionType{room.Invite, room.Join, room.Knock, room.Kick, room.Ban, room.Unban, room.Leave, room.SetPowerLevels, policy.ActionWithdraw}
 	_, fault := policy.Parse([]byte("[]"))
 	malformed, _ := fault.(policy.Malformed)
@@ -315,7 +315,7 @@ func policyFields(t *testing.T, phrase func(room.Phrase)) {
 	for _, layer := range []policy.Layer{{}, set} {
 		doc := policy.Merge(policy.Source{Layer: layer}).Document
 		for _, f := range policy.Fields() {
-			for _, value := range []string{"true", "false", "5", "1h", "!r", "@u*:x", "x", "dark", "watch", "invite", "report", "listed", "nothing"} {
+			for _, value := range []string{"true", "false", "5", "1h", "!r", "@u*:x", "x", "dark", "watch", "invite", "report", "listed", "nothing", "{asker}"} {
 				if one, err := (policy.Layer{}).With(f.Path, value); err == nil {
 					phrase(f.Phrase(&policy.Merge(policy.Source{Layer: one}).Document))
 				}

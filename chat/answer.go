@@ -26,6 +26,7 @@ type Replies struct {
 	sender *Sender
 	limits *Limits
 	edits  *editTimes
+	open   OpenCards // status messages, too: a ❌ on one stops the command
 }
 
 // answer sends a reply, and ends the event unless the reply is to be edited later. Transaction ids come from the event's id: an
@@ -80,6 +81,11 @@ func (a *Replies) notice(ctx context.Context, ev invites.Received, m commands.Me
 		if reply.Progress {
 			part += time.Now().String() // a later edit may have the same text as an earlier one
 		}
+		if reply.Progress {
+			a.open.Open(ev.Answer)
+		} else {
+			a.open.Close(ev.Answer)
+		}
 		_, err := a.sender.say(ctx, ev.Room, transaction(ev.Event, part), reply, m, ev.Answer)
 		return err
 	}
@@ -94,5 +100,6 @@ func (a *Replies) notice(ctx context.Context, ev invites.Received, m commands.Me
 		return a.inbox.Handled(ctx, ev.Event) // there will be nothing to edit
 	}
 	a.edits.due(ev.Event, time.Now()) // the notice is up to date: the first edit has time
+	a.open.Open(answer)
 	return a.inbox.SetAnswer(ctx, ev.Event, answer)
 }

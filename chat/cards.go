@@ -56,6 +56,8 @@ type CardCases interface {
 	Recount(ctx context.Context, c invites.Card) (cards.Ballot, error)
 	// CarryOut carries out the decision of a closed card, once, and returns the row of the change.
 	CarryOut(ctx context.Context, c invites.Card) (invites.Change, error)
+	// Deciders returns the people to call to a card.
+	Deciders(ctx context.Context, c invites.Card) ([]id.UserID, error)
 }
 
 // CardDesk shows cards in rooms, counts reactions on them, and tells their outcome.
@@ -71,6 +73,7 @@ type CardDesk struct {
 	status *StatusMessages
 	missed *MissedVotes
 	full   *limit[id.RoomID] // notes that a room's desk shows no more knocks
+	called *limit[id.RoomID] // cards that call people
 	swept  int64             // ID of the card at which the last sweep ended
 	log    zerolog.Logger
 }
@@ -160,7 +163,11 @@ func (d *CardDesk) post(ctx context.Context, c invites.Card) error {
 		if !d.limits.mayPost(c.ShownIn) {
 			return nil
 		}
-		if notice, err = d.sender.say(ctx, c.ShownIn, transaction(c.Command, part(c, "notice")), d.runner.Card(c, 0, 0), commands.Message{}, ""); err != nil {
+		card := d.runner.Card(c, 0, 0)
+		if card.Call, err = d.call(ctx, c); err != nil {
+			return err
+		}
+		if notice, err = d.sender.say(ctx, c.ShownIn, transaction(c.Command, part(c, "notice")), card, commands.Message{}, ""); err != nil {
 			return err
 		}
 	}
@@ -185,22 +192,16 @@ func (d *CardDesk) post(ctx context.Context, c invites.Card) error {
 	return nil
 }
 
-// react counts a reaction on a card. The voter hears nothing of a vote without effect: others see the reaction too.
-func (d *CardDesk) react(ctx context.Context, ev invites.Received) error {
-	card, key := commands.Reaction(ev.Raw)
-	choice, known := invites.ChoiceOf(key)
-	if !known || ev.Redacted || d.runner.Level(ev.Sender) == commands.Nobody {
-		return nil
+// call returns the people to mention in a card: none where another card of the room has called somebody within the last minute.
+func (d *CardDesk) call(ctx context.Context, c invites.Card) ([]id.UserID, error) {
+	people, err := d.cases.Deciders(ctx, c)
+	if err != nil || len(people) == 0 {
+		return nil, err
 	}
-	c, err := d.store.CardShown(ctx, card)
-	if err != nil || c.ShownIn != ev.Room {
-		return invites.UnlessNone(err)
+	if first, _ := d.called.take(c.ShownIn, time.Now()); !first {
+		return nil, nil
 	}
-	ballot, err := d.cases.Vote(ctx, c, invites.Vote{Voter: ev.Sender, Choice: choice, Room: ev.Room, Event: ev.Event, At: ev.ReceivedAt})
-	if err != nil {
-		return err
-	}
-	return d.Show(ctx, ballot)
+	return people, nil
 }
 
 // redact handles the redaction of a card, or of a vote.
@@ -260,7 +261,7 @@ func (d *CardDesk) Show(ctx context.Context, ballot cards.Ballot) error {
 // tell shows the outcome of a closed card in its notice, and to its asker.
 func (d *CardDesk) tell(ctx context.Context, c invites.Card, row invites.Change) error {
 	if c.Kind == invites.CardConfirm && c.State != invites.CardAccepted {
-		return d.status.conclude(ctx, c.Command, d.runner.Closed(c, row))
+		return d.status.conclude(ctx, c.Command, d.runner.Closed(c, row), false, false)
 	}
 	if c.Kind != invites.CardConfirm {
 		if err := d.redraw(ctx, c, "", d.runner.Closed(c, row)); err != nil {
@@ -279,7 +280,7 @@ func (d *CardDesk) tell(ctx context.Context, c invites.Card, row invites.Change)
 	if c.Kind == invites.CardKnock || c.Kind == invites.CardWithdraw || c.ByLink() { // no command waits for it
 		return nil
 	}
-	return d.status.report(ctx, c.Command, settled)
+	return d.status.report(ctx, c.Command, decided)
 }
 
 // redraw edits a card's notice after a vote. A later edit may have the same text as an earlier one, so the transaction id names the vote.

@@ -24,6 +24,8 @@ type Inbox interface {
 	Dismiss(ctx context.Context, events []id.EventID) error
 	// Inviting reports whether a command has open rows.
 	Inviting(ctx context.Context, command id.EventID) (bool, error)
+	// Answered returns the event with an answer that is still edited, or ErrNotFound.
+	Answered(ctx context.Context, answer id.EventID) (invites.Received, error)
 }
 
 // Stores are the parts of the store for chat.
@@ -137,7 +139,7 @@ func New(o Options) *Chat {
 		c.History = NewHistorySharing(o.Device, background, o.Log)
 	}
 	edits := newEditTimes()
-	replies := &Replies{ender: end, inbox: o.Stores.Inbox, sender: sender, limits: limits, edits: edits}
+	replies := &Replies{ender: end, inbox: o.Stores.Inbox, sender: sender, limits: limits, edits: edits, open: o.Index.Cards}
 	encrypted.replies = replies
 	c.Status = &StatusMessages{
 		ender: end, inbox: o.Stores.Inbox, delivery: o.Cases.Delivery, requests: o.Cases.Requests, token: o.Homeserver, replies: replies,
@@ -146,7 +148,7 @@ func New(o Options) *Chat {
 	c.Cards = &CardDesk{
 		store: o.Stores.Cards, cases: o.Cases.Cards, knocks: o.Cases.Knocks, links: o.Cases.Links, runner: o.Runner, open: o.Index.Cards, sender: sender,
 		limits: limits, status: c.Status, log: o.Log,
-		full: newLimit[id.RoomID](1),
+		full: newLimit[id.RoomID](1), called: newLimit[id.RoomID](1),
 		missed: &MissedVotes{
 			annotations: o.Homeserver, inbox: o.Stores.Inbox, lanes: lanes, bot: o.Self.Bot, open: o.Index.Cards, log: o.Log, cards: map[id.EventID]id.RoomID{},
 		},
@@ -185,6 +187,11 @@ func (c forCommands) Direct(r id.RoomID) bool { return c.direct.has(r) }
 
 // DirectWith implements commands.Chat.
 func (c forCommands) DirectWith(r id.RoomID) id.UserID { return c.direct.with(r) }
+
+// Settled implements commands.Chat.
+func (c forCommands) Settled(ctx context.Context, r id.RoomID) error {
+	return c.cards.showClosed(ctx, invites.CardTodo{Room: r, Limit: cardsOfOne})
+}
 
 // Voted implements commands.Chat.
 func (c forCommands) Voted(ctx context.Context, b cards.Ballot) error { return c.cards.Show(ctx, b) }

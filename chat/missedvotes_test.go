@@ -39,6 +39,9 @@ func TestVoteBeforeTheCardIsKnown(t *testing.T) {
 			if err := b.Cards.sender.plain(t.Context(), c.ShownIn); err != nil || b.runner.Language(t.Context(), c.ShownIn) != "" { // both read the room's state into the cache
 				t.Fatal(err)
 			}
+			if _, err := b.Cards.cases.Deciders(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
 			s.paths, s.status = nil, http.StatusBadGateway // it took effect all the same
 			if err := b.Cards.postOf(t.Context(), c.Command); err == nil {
 				t.Fatal("no error")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -41,6 +42,36 @@ func TestEncryptionOff(t *testing.T) {
 	if n := strings.Count(log.String(), "encryption is off"); n != 1 {
 		t.Errorf("logged %d times: %s", n, &log)
 	}
+}
+
+// TestCardCalls: a card is a message that mentions the people who decide; the next one within a minute mentions nobody, and so does an edit.
+func TestCardCalls(t *testing.T) {
+	b, s := newChat(t)
+	b.Cards.cases = calling{b.Cards.cases}
+	for n, want := range []bool{true, false} {
+		c, err := b.store.OpenCard(t.Context(), invites.Card{
+			Kind: invites.CardApproval, Room: "!r:here", ShownIn: "!r:here", Command: id.EventID(fmt.Sprint("$", n)), Home: "!r:here", Action: room.Invite, Actor: "@carol:here",
+			Target: "@bob:there", Votes: 2, CreatedAt: time.Now(), State: invites.CardOpen,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.bodies = nil
+		if err := b.Cards.post(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(s.bodies[0], `"user_ids":["@mod:here"]`); got != want || !strings.Contains(s.bodies[0], `"m.text"`) {
+			t.Errorf("card %d: %s", n, s.bodies[0])
+		}
+	}
+}
+
+// calling has cards call a moderator.
+type calling struct{ CardCases }
+
+// Deciders implements CardCases.
+func (calling) Deciders(context.Context, invites.Card) ([]id.UserID, error) {
+	return []id.UserID{"@mod:here"}, nil
 }
 
 // TestCardInVain: a card or a status message that the room does not take ends its event, which would wait for ever otherwise.

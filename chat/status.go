@@ -80,6 +80,8 @@ type StatusInbox interface {
 	Received(ctx context.Context, event id.EventID) (invites.Received, error)
 	// Inviting reports whether a command has open rows.
 	Inviting(ctx context.Context, command id.EventID) (bool, error)
+	// Answered returns the event with an answer that is still edited, or ErrNotFound.
+	Answered(ctx context.Context, answer id.EventID) (invites.Received, error)
 }
 
 // Progress returns the rows of a command as they are now.
@@ -87,9 +89,12 @@ type Progress interface {
 	Progress(ctx context.Context, command id.EventID) ([]invites.Change, error)
 }
 
-// Delivery makes one attempt at each of some rows.
+// Delivery carries rows out.
 type Delivery interface {
+	// Deliver makes one attempt at each of some rows.
 	Deliver(ctx context.Context, rows ...int64) ([]invites.Outcome, error)
+	// Stop ends the rows of a request that wait.
+	Stop(ctx context.Context, request string) error
 }
 
 // Token tells whether the homeserver refuses the bot's token.
@@ -119,6 +124,7 @@ const (
 	settled  occasion = iota // a row was settled: edit now and then
 	delayed                  // a row has to wait: edit at once, or as soon as an edit is due
 	finished                 // edit only if nothing is open any more
+	decided                  // a card told the outcome of a row: edit now and then
 )
 
 // Deliver makes one attempt at each row and edits the status message of each command.
@@ -191,7 +197,7 @@ func (s *StatusMessages) worthwhile(ctx context.Context, command id.EventID, why
 		return false, nil
 	}
 	more, err := s.inbox.Inviting(ctx, command)
-	if more && why == settled {
+	if more && (why == settled || why == decided) {
 		s.reportLater(editPause, command)
 	}
 	return !more && err == nil, err
@@ -221,11 +227,31 @@ func (s *StatusMessages) report(ctx context.Context, command id.EventID, why occ
 	if reply.Text.Empty() {
 		reply.Text.Say("progress.all", "n", len(rows))
 	}
-	return s.conclude(ctx, command, reply)
+	return s.conclude(ctx, command, reply, len(rows) > manyRows, why == decided)
 }
 
-// conclude edits a command's status message, and ends the command unless the reply is to be edited again.
-func (s *StatusMessages) conclude(ctx context.Context, command id.EventID, reply commands.Reply) error {
+// Work of more rows than manyRows, or longer than longWork, has its end told by a new reply: an edit notifies nobody, and of a large room the
+// edited message is out of sight.
+const (
+	manyRows = 10
+	longWork = time.Minute
+)
+
+// endAnew tells the end of long work by a new reply, which notifies the asker, and returns the last edit of the status message. With told,
+// another message has told the end.
+func (s *StatusMessages) endAnew(ctx context.Context, ev invites.Received, m commands.Message, reply commands.Reply, told bool) (commands.Reply, error) {
+	if !told {
+		end := reply
+		end.Mention, end.Aloud = true, true
+		if _, err := s.replies.sender.say(ctx, ev.Room, transaction(ev.Event, "end"), end, m, ""); err != nil {
+			return reply, err
+		}
+	}
+	return commands.EndedBelow(reply), nil
+}
+
+// conclude edits a command's status message, and ends the command unless the reply is to be edited again. See endAnew for many and told.
+func (s *StatusMessages) conclude(ctx context.Context, command id.EventID, reply commands.Reply, many, told bool) error {
 	ev, err := s.inbox.Received(ctx, command)
 	if err != nil || ev.Answer == "" || ev.Handled {
 		return invites.UnlessNone(err) // there is no message to edit, or not yet: the lane has answered, or is about to
@@ -233,6 +259,11 @@ func (s *StatusMessages) conclude(ctx context.Context, command id.EventID, reply
 	m, err := s.encrypted.command(ctx, ev)
 	if err != nil {
 		return err
+	}
+	if !reply.Progress && (told || many || time.Since(ev.ReceivedAt) > longWork) {
+		if reply, err = s.endAnew(ctx, ev, m, reply, told); err != nil {
+			return err
+		}
 	}
 	return s.replies.answer(ctx, ev, m, reply)
 }

@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"usher/invites"
+	"usher/invites/requests"
 	"usher/policy"
+	"usher/room"
 )
 
 func auditCommand() Command {
@@ -35,30 +37,60 @@ func runAudit(ctx context.Context, c *Call) (Reply, error) {
 	if len(rows) == 0 {
 		reply.Text.Say("audit.none")
 	}
-	for i, row := range rows {
+	for i := 0; i < len(rows); {
 		if i > 0 {
 			reply.Text.Line()
 		}
-		if i == maxLines {
+		if i >= maxLines {
 			reply.Text.Say("audit.more")
 			break
 		}
-		tellAudit(&reply.Text, row)
+		same := 1
+		for i+same < len(rows) && again(rows[i], rows[i+same]) {
+			same++
+		}
+		reply.Text.Tell(auditRow(rows[i], same))
+		i += same
 	}
 	return reply, nil
 }
 
-// tellAudit words one row.
-func tellAudit(t *Text, row invites.Audit) {
-	performer, code := row.Performer, row.Code
-	if performer == row.Actor {
-		performer = ""
+// again reports whether two rows tell of attempts at the same change that did not succeed.
+func again(a, b invites.Audit) bool {
+	return a.Verdict == invites.VerdictRetry && b.Verdict == a.Verdict && a.Code == b.Code && a.Request == b.Request && a.Action == b.Action && a.Target == b.Target
+}
+
+// auditRow words one row, and how many like it follow.
+func auditRow(row invites.Audit, n int) room.Phrase {
+	at, through := when(row.At), row.Performer
+	if through == row.Actor {
+		through = ""
 	}
-	if code == row.Verdict {
-		code = ""
+	target := row.Target
+	if row.Action == room.Join {
+		target = "" // who joins is said already
 	}
-	t.Say("audit.row", "at", row.At.UTC().Format("2006-01-02 15:04:05"), "kind", row.Kind, "actor", row.Actor, "action", row.Action, "target", row.Target,
-		"performer", performer, "verdict", row.Verdict, "code", code)
+	switch {
+	case row.Kind == invites.AuditEffect && row.Action == requests.ActionPolicy:
+		return room.Say("audit.policy", "at", at, "actor", row.Actor, "performer", through, "code", row.Code)
+	case row.Kind == invites.AuditVote:
+		return room.Say("audit.vote", "at", at, "actor", row.Actor, "target", row.Target, "code", row.Code)
+	case row.Kind == invites.AuditDecision && row.Verdict == room.Allow.String():
+		return room.Say("audit.allow", "at", at, "actor", row.Actor, "action", row.Action, "target", target)
+	case row.Kind == invites.AuditDecision && row.Code == string(policy.CodeApproval):
+		return room.Say("audit.asked", "at", at, "actor", row.Actor, "target", target)
+	case row.Kind == invites.AuditDecision && row.Verdict == room.Deny.String():
+		return room.Say("audit.deny", "at", at, "actor", row.Actor, "action", row.Action, "target", target, "code", row.Code)
+	case row.Kind == invites.AuditEffect && row.Verdict == string(invites.StatusDone):
+		actor := row.Actor
+		if actor == row.Performer {
+			actor = ""
+		}
+		return room.Say("audit.done", "at", at, "performer", row.Performer, "action", row.Action, "target", target, "actor", actor)
+	case row.Kind == invites.AuditEffect && row.Verdict == invites.VerdictRetry:
+		return room.Say("audit.retry", "at", at, "actor", row.Actor, "action", row.Action, "target", row.Target, "n", n, "code", row.Code)
+	}
+	return room.Say("audit.other", "at", at, "kind", row.Kind, "actor", row.Actor, "action", row.Action, "target", row.Target, "verdict", row.Verdict, "code", row.Code)
 }
 
 // Since reads the beginning of a span of time up to now: its length ("7d"), a date, or a time (RFC 3339).

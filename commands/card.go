@@ -23,6 +23,7 @@ func Reactions(c invites.Card) []string {
 
 // Card words an open card, with the votes so far.
 func (n Notices) Card(c invites.Card, yes, no int64) (reply Reply) {
+	reply.Aloud = true
 	t := &reply.Text
 	question(t, c)
 	t.Line()
@@ -83,6 +84,7 @@ func Reaction(raw json.RawMessage) (on id.EventID, key string) {
 func (n Notices) Closed(c invites.Card, row invites.Change) (reply Reply) {
 	switch {
 	case c.Kind != invites.CardConfirm:
+		reply.Aloud = true // as the card was
 		question(&reply.Text, c)
 		reply.Text.Line()
 	case c.State == invites.CardDeclined:
@@ -98,10 +100,10 @@ func (n Notices) Closed(c invites.Card, row invites.Change) (reply Reply) {
 
 // Verdict tells the asker of a card its outcome. It is empty where nobody has to be told.
 func (n Notices) Verdict(c invites.Card, row invites.Change) (reply Reply) {
-	if c.Kind != invites.CardApproval || c.ByLink() || c.Code == invites.CodeRedacted || c.Code == invites.CodeAskerLeft {
+	if c.Kind != invites.CardApproval || c.ByLink() || c.Code == invites.CodeRedacted || c.Code == invites.CodeUnsent || c.Code == invites.CodeAskerLeft {
 		return reply
 	}
-	reply.Mention = true
+	reply.Mention, reply.Aloud = true, true
 	reply.Text.Say("about", "target", c.Target)
 	verdict(&reply.Text, c, row)
 	return reply

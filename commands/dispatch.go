@@ -16,6 +16,7 @@ package commands
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +29,7 @@ import (
 	"usher/invites/ledger"
 	"usher/invites/links"
 	"usher/invites/requests"
+	"usher/policy"
 	"usher/room"
 )
 
@@ -108,6 +110,7 @@ type Chat interface {
 	DirectWith(id.RoomID) id.UserID                  // the other person of a direct chat; empty: it is none
 	Retry(id.RoomID) bool                            // has the bot ask to join again; false: it has no open invitation there
 	Voted(ctx context.Context, b cards.Ballot) error // shows the result of a vote on its card and carries it out
+	Settled(ctx context.Context, r id.RoomID) error  // shows the results of the cards about a room that a command closed
 }
 
 // Call is one command as it was given.
@@ -244,12 +247,22 @@ func change(action room.ActionType) func(context.Context, *Call) (Reply, error) 
 		if c.has("dry-run") {
 			return c.judge(ctx, req)
 		}
-		rows, err := c.Requests.Ask(ctx, req)
-		if err != nil {
+		return ask(ctx, c, req)
+	}
+}
+
+// ask asks for a change, and words its outcome.
+func ask(ctx context.Context, c *Call, req requests.Request) (Reply, error) {
+	rows, err := c.Requests.Ask(ctx, req)
+	if err != nil {
+		return Reply{}, err
+	}
+	if slices.ContainsFunc(rows, func(row invites.Change) bool { return row.Code == string(policy.CodeUnsent) }) {
+		if err := c.Chat.Settled(ctx, req.Room); err != nil {
 			return Reply{}, err
 		}
-		return retried(c, Outcome(rows, c.Clock.Now()), rows), nil
 	}
+	return retried(c, Outcome(rows, c.Clock.Now()), rows), nil
 }
 
 // faultless turns a fault into a reply, and so the refusal of a question about a room.

@@ -77,6 +77,8 @@ func (chat) Retry(id.RoomID) bool { return true }
 
 func (chat) Voted(context.Context, cards.Ballot) error { return nil }
 
+func (chat) Settled(context.Context, id.RoomID) error { return nil }
+
 func levelOf(u id.UserID) Level {
 	if u.Homeserver() == "here" && u != admin {
 		return User

@@ -11,7 +11,7 @@ import (
 
 // GuardNotice words a report of a room's guard, for the room.
 func (n Notices) GuardNotice(r guard.Report) Reply {
-	reply := Reply{Call: r.Call}
+	reply := Reply{Call: r.Call, Aloud: len(r.Call) > 0}
 	t := &reply.Text
 	switch r.Kind {
 	case guard.ReportDrift:

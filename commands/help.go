@@ -20,9 +20,9 @@ func helpCommand() Command {
 // chapters are the commands in the order of !help, by subject.
 func chapters() []chapter {
 	return []chapter{
-		{room.Say("help.inviting"), []string{"invite", "uninvite", "link", "redeem", "join", "why"}},
+		{room.Say("help.inviting"), []string{"invite", "uninvite", "undo", "link", "redeem", "join", "why"}},
 		{room.Say("help.looking"), []string{"pending", "whoinvited", "tree", "stats", "quota", "audit"}},
-		{room.Say("help.deciding"), []string{"approve", "deny", "knocks", "prune"}},
+		{room.Say("help.deciding"), []string{"cards", "approve", "deny", "knocks", "prune"}},
 		{room.Say("help.rules"), []string{"policy", "lists"}},
 		{room.Say("help.me"), []string{"help", "language", "ping"}},
 	}

@@ -167,16 +167,22 @@ func tell(t *Text, row invites.Change, named bool) {
 // wait says when the open rows among all may be expected.
 func wait(open []invites.Change, all int, now time.Time) room.Phrase {
 	var last time.Duration
-	var server, trouble room.Phrase // say which server can't be reached, and what the homeserver said
-	limited := false
+	var server, trouble, limit room.Phrase // say which server can't be reached, what the homeserver said, and which limit it has
+	var limited time.Time
 	for _, row := range open {
 		last = max(last, row.DueAt.Sub(now))
-		if row.Code == invites.CodeServer {
+		switch row.Code {
+		case invites.CodeServer, string(policy.CodeUnsent):
 			server = row.Detail
-		} else {
-			trouble = row.Detail
+		case invites.CodeLimited, invites.CodeTurn:
+			if !row.DueAt.Before(limited) {
+				limited, limit = row.DueAt, row.Detail
+			}
+		default:
+			if row.Detail.Key == "detail.trouble" {
+				trouble = row.Detail
+			}
 		}
-		limited = limited || row.Code == invites.CodeLimited || row.Code == invites.CodeTurn
 	}
 	minutes := max(1, int((last+59*time.Second)/time.Minute))
 	switch {
@@ -184,8 +190,11 @@ func wait(open []invites.Change, all int, now time.Time) room.Phrase {
 		return room.Say("wait.server", "n", minutes).Holding(server)
 	case last <= 2*time.Second && trouble.Empty():
 		return room.Say("wait.soon", "n", all)
-	case limited:
-		return room.Say("wait.limited", "n", minutes)
+	case !limited.IsZero():
+		if limit.Empty() { // a row of an older version
+			limit = room.Say("limit.some")
+		}
+		return room.Say("wait.limited", "n", minutes).Holding(limit)
 	}
 	p := room.Say("wait.trouble", "n", minutes)
 	if !trouble.Empty() {

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -15,7 +16,7 @@ import (
 func knocksCommand() Command {
 	return Command{
 		Name: "knocks", Level: User,
-		Words: []string{"knock", "knocking", "klopfen", "approvals", "cards"}, Loose: []string{"requests", "door"},
+		Words: []string{"knock", "knocking", "klopfen"}, Loose: []string{"requests", "door"},
 		See: []string{"approve", "deny"},
 		Parts: []Part{
 			{Name: "accept all",
@@ -78,12 +79,17 @@ func (c *Call) listKnocks(ctx context.Context, accept bool) (reply Reply, err er
 // openKnocks returns the open knock cards of a room, and has the room shown the cards found to stand no more.
 func (c *Call) openKnocks(ctx context.Context, in id.RoomID) ([]invites.Card, error) {
 	open, closed, err := c.Cards.OpenKnocks(ctx, c.Message.Sender, in)
+	return open, errors.Join(err, showClosed(ctx, c.Chat, closed))
+}
+
+// showClosed has rooms shown the results of cards.
+func showClosed(ctx context.Context, chat Chat, closed []invites.Card) error {
 	for _, card := range closed {
-		if err := c.Chat.Voted(ctx, cards.Ballot{Card: card}); err != nil {
-			return nil, err
+		if err := chat.Voted(ctx, cards.Ballot{Card: card}); err != nil {
+			return err
 		}
 	}
-	return open, err
+	return nil
 }
 
 // ranges writes numbers as numbers reads them: 1-3 5.

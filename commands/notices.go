@@ -49,7 +49,7 @@ func asMine(d policy.Decision) policy.Decision {
 
 // Malformed tells the author of an unreadable policy, and the room's other admins, about its fault.
 func (n Notices) Malformed(author id.UserID, fault policy.Malformed) Reply {
-	reply := Reply{Call: []id.UserID{author}}
+	reply := Reply{Call: []id.UserID{author}, Aloud: true}
 	reply.Text.Tell(room.Say("policy.malformed", "author", author, "prefix", n.Prefix).Holding(fault.Phrase())).Reason(string(policy.CodeMalformed))
 	return reply
 }
@@ -60,7 +60,7 @@ func (n Notices) Upgraded(c requests.Carried) (reply Reply) {
 		reply.Text.Say("policy.carried", "from", c.From, "by", c.By)
 		return reply
 	}
-	reply.Call = c.Admins
+	reply.Call, reply.Aloud = c.Admins, len(c.Admins) > 0
 	reply.Text.Say("policy.not_carried", "from", c.From, "prefix", n.Prefix)
 	return reply
 }

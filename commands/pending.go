@@ -5,7 +5,11 @@ import (
 	"slices"
 	"time"
 
+	"maunium.net/go/mautrix/id"
+
 	"usher/invites"
+	"usher/invites/ledger"
+	"usher/room"
 )
 
 func pendingCommand() Command {
@@ -29,11 +33,18 @@ func runPending(ctx context.Context, c *Call) (Reply, error) {
 	}
 	entries, total, rule := open.Invitations, open.Total, open.Rule
 	var reply Reply
-	if total == 0 {
+	if total+len(open.Unsent)+len(open.Asked) == 0 {
 		reply.Text.Say("pending.none")
 		return reply, nil
 	}
 	now := c.Clock.Now()
+	tellUnsent(&reply.Text, open, now, c.Prefix)
+	if total == 0 {
+		return reply, nil
+	}
+	if !reply.Text.Empty() {
+		reply.Text.Line()
+	}
 	reply.Text.Say("pending.head", "n", total)
 	for _, e := range entries {
 		left := ""
@@ -55,8 +66,38 @@ func runPending(ctx context.Context, c *Call) (Reply, error) {
 	return reply, nil
 }
 
+// tellUnsent lists the invitations that were not sent yet, each with its cause, and says what to do about them.
+func tellUnsent(t *Text, open ledger.Open, now time.Time, prefix string) {
+	if len(open.Unsent)+len(open.Asked) == 0 {
+		return
+	}
+	t.Say("pending.unsent", "n", len(open.Unsent)+len(open.Asked))
+	rows := make([]room.Phrase, 0, len(open.Unsent)+len(open.Asked))
+	for _, card := range open.Asked {
+		rows = append(rows, room.Say("pending.asked", "target", card.Target, "actor", card.Actor, "age", now.Sub(card.CreatedAt), "number", card.Number))
+	}
+	for _, row := range open.Unsent {
+		p := room.Say("pending.waits", "target", row.Target, "actor", row.Actor, "age", now.Sub(row.CreatedAt), "wait", max(0, row.DueAt.Sub(now)))
+		if !row.Detail.Empty() {
+			p = p.Holding(row.Detail)
+		}
+		rows = append(rows, p)
+	}
+	tellSome(t, len(rows), func(i int) { t.Tell(rows[i]) })
+	t.Line().Say("pending.stop", "prefix", prefix, "target", targetOf(open))
+}
+
+// targetOf is the target of one of the invitations that were not sent yet.
+func targetOf(open ledger.Open) id.UserID {
+	if len(open.Asked) > 0 {
+		return open.Asked[0].Target
+	}
+	return open.Unsent[0].Target
+}
+
 // Reminder is the notice about invitations soon to expire. It mentions their inviters.
 func Reminder(entries []invites.Invitation, rule invites.ExpiryRule, now time.Time) (reply Reply) {
+	reply.Aloud = true
 	reply.Text.Say("reminder.head", "n", len(entries))
 	for i, e := range entries {
 		if !slices.Contains(reply.Call, e.Inviter) {

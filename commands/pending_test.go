@@ -64,3 +64,44 @@ func TestPendingAndWhoInvited(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingWaitsInvisibly: what waits to be sent, or for approval, is pending: with its cause and the way to stop it, for those whom it
+// concerns, and a second command for the same person is told of the first.
+func TestNothingWaitsInvisibly(t *testing.T) {
+	d, hs := newRunner(t)
+	hs.Set(lobby, "m.room.power_levels", "", alice, map[string]any{"invite": 0, "users": map[string]any{string(alice): 100}})
+	hs.Before = func(e invites.Effect) error {
+		if e.Target == bob {
+			return &invites.ActError{Class: invites.ClassLater, Code: invites.CodeLimited, Status: 429, RetryAfter: 5 * time.Minute}
+		}
+		return &invites.ActError{Class: invites.ClassFailed, Code: "M_UNKNOWN", Status: 502, Server: "there"}
+	}
+	const limit = "@bob:here was invited to many rooms lately, so the homeserver has further invitations wait"
+	for _, tt := range []struct {
+		sender    id.UserID
+		say, want string
+	}{
+		{carol, "!invite @bob:here", "⏳ Not done yet: " + limit + "; I go on by myself, for about 5 minutes. To stop it, react with ❌."},
+		{carol, "!invite @dora:there", "⏳ Not done yet: there does not answer yet; I try again in a moment. To stop it, react with ❌."},
+		{carol, "!invite @bob:here again", "The invitation of @bob:here is on its way already: @carol:here asked for it, but " + limit + ". I try again in 5 minutes. (invite.queued)"},
+		{carol, "!pending", "2 invitations not sent yet:\n@dora:there, asked for by @carol:here, just now: there does not answer yet; next try in 1 minute\n" +
+			"@bob:here, asked for by @carol:here, just now: " + limit + "; next try in 5 minutes\n!uninvite @dora:there takes one of them back."},
+		{"@rob:there", "!pending ", "No invitation is open here."},
+		{alice, "!pending  ", "2 invitations not sent yet:"},
+		{"@rob:there", "!uninvite @bob:here", "it needs power level 50 here, and you have 0."},
+		{carol, "!uninvite @bob:here --dry-run", "✅ @bob:here: Allowed: the invitation of @bob:here was not sent yet, so I would just not send it. (withdraw.unsent)"},
+		{carol, "!uninvite @bob:here please", ""},
+		{alice, "!prune @carol:here", "This withdraws 1 invitation:\n@dora:there\n"},
+		{alice, "!pending   ", "1 invitation not sent yet:"},
+	} {
+		d.Level = func(id.UserID) Level { return User }
+		hs.Member(lobby, "@rob:there", "join")
+		_, reply := say(t, d, lobby, tt.sender, tt.say)
+		if got := reply.Text.String(); got != tt.want && (tt.want == "" || !strings.Contains(got, tt.want)) {
+			t.Errorf("%s: %s\n got %q\nwant %q", tt.sender, tt.say, got, tt.want)
+		}
+		if tt.want == "" && reply.React != "✅" {
+			t.Errorf("%s: reaction %q", tt.say, reply.React)
+		}
+	}
+}

@@ -31,6 +31,7 @@ func policyCommand() Command {
 			{Name: "unset", Params: []Param{field, takeOver()}, Run: inPolicyRoom(unsetPolicy)},
 			{Name: "reset", Run: inPolicyRoom(resetPolicy)},
 			{Name: "history", Run: inPolicyRoom(policyHistory)},
+			{Name: "revert", Params: []Param{takeOver()}, Run: inPolicyRoom(revertPolicy)},
 			{Name: "test", Params: testParams(), Run: inPolicyRoom(testPolicy)},
 			{Name: "copy",
 				Params: []Param{other, takeOver()}, Run: inPolicyRoom(copyPolicy)},
@@ -164,7 +165,20 @@ func (c *Call) edit(ctx context.Context, e requests.Edit, say room.Phrase) (repl
 	if by != c.Message.Sender {
 		reply.Text.Say("policy.by_me")
 	}
-	return reply, nil
+	return reply, warnPowerless(ctx, c, e, &reply.Text)
+}
+
+// warnPowerless tells of a policy that has the bot invite for people, while the bot lacks the power to invite.
+func warnPowerless(ctx context.Context, c *Call, e requests.Edit, t *Text) error {
+	if e.Layer.Text("delegate") != "true" {
+		return nil
+	}
+	q := policy.Question{Action: room.Invite, Actor: c.Self.Bot, Performer: c.Self.Bot, Target: id.NewUserID("nobody", "invalid")}
+	j, err := c.Judge.Decide(ctx, e.Room, q, policy.Facts{Paid: true, Itself: true, Approved: true}, nil)
+	if err == nil && j.Decision.Verdict == room.Deny && j.Decision.Code == room.RuleInvitePower {
+		t.Tell(room.Say("policy.powerless").Holding(policy.Explain(q, asMine(j.Decision)).Phrase()))
+	}
+	return err
 }
 
 func setPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
@@ -234,7 +248,11 @@ func presetPolicy(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err 
 	presets := policy.Presets()
 	i := slices.IndexFunc(presets, func(p policy.Preset) bool { return p.Name == strings.ToLower(c.text("name")) })
 	if i < 0 {
-		return reply, c.usage(room.Say("usage.preset"))
+		var names []string
+		for _, p := range presets {
+			names = append(names, p.Name)
+		}
+		return reply, fault(room.Sentences(room.Say("unknown.preset", "text", c.text("name"), "names", strings.Join(names, ", ")), suggest(c.text("name"), names, "")))
 	}
 	return c.write(ctx, in, presets[i].Layer(), room.Say("policy.preset.set", "name", presets[i].Name).Holding(presets[i].About()))
 }
@@ -278,6 +296,22 @@ func policyHistory(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err
 		reply.Text.Tell(room.Say("policy.revision", "at", when(rev.At), "by", rev.By, "for", rev.For).Holding(changes(rev)...))
 	}
 	return reply, nil
+}
+
+// revertPolicy takes the last change of the policy back, whoever made it.
+func revertPolicy(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err error) {
+	revisions, err := c.Policies.History(ctx, in, c.Message.Sender, 2)
+	switch {
+	case err != nil:
+		return reply, err
+	case len(revisions) == 0:
+		return reply, fault(room.Say("policy.no_history"))
+	case len(revisions) > 1 && revisions[1].Fault != nil:
+		return reply, fault(room.Say("policy.revert.unreadable"))
+	}
+	last := revisions[0]
+	undone := requests.Revision{Before: last.After, After: last.Before}
+	return c.write(ctx, in, last.Before, room.Say("policy.reverted", "by", last.By, "for", last.For, "age", c.Clock.Now().Sub(last.At)).Holding(changes(undone)...))
 }
 
 // changes words the difference between two versions of a policy.

@@ -20,11 +20,19 @@ type Reply struct {
 	React    string      // reaction on the command; empty: none
 	Text     Text        // notice in reply; empty: none
 	Mention  bool        // the notice mentions the asker
-	Call     []id.UserID // others whom it mentions
+	Call     []id.UserID // mentioned besides the asker
+	Aloud    bool        // a message instead of a notice: the default push rules notify nobody of notices, not even of mentions
 	Progress bool        // work goes on: the notice is edited as it does
 	Image    *Image      // picture in reply; nil: none
 	Names    Names       // of rooms, set by the sender; nil: people and rooms are shown by their ids
-	Lang     string      // tag of the text's language, set by the sender; empty: English
+	Lang     string      // language of the text (BCP 47), set by the sender; empty: English
+}
+
+// EndedBelow is the last edit of a status message whose result another message tells.
+func EndedBelow(r Reply) Reply {
+	below := Reply{React: r.React}
+	below.Text.Say("progress.below")
+	return below
 }
 
 // InWords is a reply of a reaction alone, for a room without reactions.
@@ -238,16 +246,19 @@ func hidden(r rune) bool {
 		(r >= 0x115F && r <= 0x1160) || r == 0x3164 || r == 0xFFA0
 }
 
-// Notice returns the content of a notice, in reply to m unless m is empty.
+// Notice returns the content of a notice, or of a message with Aloud, in reply to m unless m is empty.
 func (r Reply) Notice(m Message) *event.MessageEventContent {
 	text := r.Text.in(r.Lang, r.Names)
 	c := &event.MessageEventContent{
 		MsgType: event.MsgNotice, Body: string(text.plain), Format: event.FormatHTML, FormattedBody: string(text.html),
 		Mentions: &event.Mentions{},
 	}
-	c.Mentions.UserIDs = r.Call
-	if r.Mention {
-		c.Mentions.UserIDs = append([]id.UserID{m.Sender}, r.Call...)
+	if r.Mention && m.Sender != "" {
+		c.Mentions.UserIDs = []id.UserID{m.Sender}
+	}
+	c.Mentions.UserIDs = append(c.Mentions.UserIDs, r.Call...)
+	if r.Aloud {
+		c.MsgType = event.MsgText
 	}
 	c.RelatesTo = m.relation()
 	return c

@@ -50,9 +50,9 @@ type run func(ctx context.Context, c *Call) (Reply, error)
 // Table lists the commands in the order of !help.
 func Table() []Command {
 	return []Command{
-		inviteCommand(), uninviteCommand(), joinCommand(), whyCommand(),
+		inviteCommand(), uninviteCommand(), undoCommand(), joinCommand(), whyCommand(),
 		pendingCommand(), pruneCommand(), whoInvitedCommand(), treeCommand(), statsCommand(), auditCommand(),
-		approveCommand(), denyCommand(), knocksCommand(),
+		cardsCommand(), approveCommand(), denyCommand(), knocksCommand(),
 		linkCommand(), redeemCommand(),
 		policyCommand(), listsCommand(), quotaCommand(),
 		helpCommand(), languageCommand(), pingCommand(),

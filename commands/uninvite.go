@@ -5,7 +5,7 @@ import "usher/policy"
 func uninviteCommand() Command {
 	return Command{
 		Name: "uninvite", Level: User,
-		Words: []string{"disinvite", "deinvite", "ausladen", "uninv", "withdraw"}, Loose: []string{"cancel", "revoke", "undo", "remove"},
+		Words: []string{"disinvite", "deinvite", "ausladen", "uninv", "withdraw"}, Loose: []string{"cancel", "revoke", "remove"},
 		See:     []string{"pending", "prune"},
 		Params:  []Param{users(), inRoom(), reason(), dryRun(), asBot()},
 		Records: true,

@@ -107,7 +107,7 @@ func (s *stage) answeredOnce(t *testing.T, command id.EventID) {
 		return e.Sender == string(s.Usher.Bot) && e.Type == "m.reaction" && e.Relation().On == string(command)
 	})
 	notices := s.owner.Seen(func(e harness.Event) bool {
-		return e.Sender == string(s.Usher.Bot) && e.Type == "m.room.message" && e.Relation().ReplyTo == string(command)
+		return e.Sender == string(s.Usher.Bot) && e.Type == "m.room.message" && e.Field("msgtype") == "m.notice" && e.Relation().ReplyTo == string(command)
 	})
 	if len(reactions) != 1 || len(notices) > 1 {
 		t.Errorf("the command was answered by %d reactions and %d notices", len(reactions), len(notices))

@@ -13,7 +13,7 @@ import (
 func (s *stage) announced(t *testing.T, room id.RoomID, words ...string) harness.Event {
 	t.Helper()
 	return s.owner.Await("a notice with "+strings.Join(words, ", "), func(e harness.Event) bool {
-		if e.Room != string(room) || e.Sender != string(s.Usher.Bot) || e.Field("msgtype") != "m.notice" {
+		if e.Room != string(room) || e.Sender != string(s.Usher.Bot) || e.Type != "m.room.message" {
 			return false
 		}
 		for _, word := range words {

@@ -182,7 +182,7 @@ func TestLinks(t *testing.T) {
 	s.guest.AwaitInvite(s.room)
 	s.is(t, s.room, s.guest.ID, "invite", s.owner.ID)
 	s.guest.Join(s.room)
-	b.shows("You are in") // by itself
+	b.shows("Welcome, ") // by itself
 	b.look("joined")
 	if reply := s.owner.AwaitReply(s.owner.Say(s.room, "!whoinvited "+string(s.guest.ID)), s.Usher.Bot); !strings.Contains(reply.Field("body"), string(s.owner.ID)) {
 		t.Errorf("who invited the guest: %s", reply.Field("body"))

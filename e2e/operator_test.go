@@ -7,6 +7,16 @@ import (
 	"testing"
 )
 
+// TestDoctorOfThisProgram: the version, and the doctor beside a Usher that runs. The tests of packages run it with their programs, too.
+func TestDoctorOfThisProgram(t *testing.T) {
+	s := newStage(t, true)
+	for _, args := range [][]string{{"-v"}, {"doctor", "-c", "config.yaml", "-r", "registration.yaml"}} {
+		if out, code := s.Usher.Run(t.Context(), args...); code != 0 {
+			t.Errorf("usher %v: exit code %d\n%s", args, code, out)
+		}
+	}
+}
+
 // TestOperator: the program's own command line beside a running Usher.
 func TestOperator(t *testing.T) {
 	s := newStage(t, true)
@@ -22,8 +32,6 @@ func TestOperator(t *testing.T) {
 	if help := run(0, "-h"); !strings.Contains(help, "-c") || !strings.Contains(help, "doctor") {
 		t.Errorf("-h: %s", help)
 	}
-	run(0, "doctor", "-c", "config.yaml", "-r", "registration.yaml")
-
 	dir := t.TempDir()
 	example := filepath.Join(dir, "example.yaml")
 	run(0, "-e", "-c", example)

@@ -87,7 +87,7 @@ func (q *quick) answers(in, command string) (reactions, notices int) {
 		switch {
 		case e.Type == "m.reaction" && relation.On == command:
 			reactions++
-		case e.Type == "m.room.message" && relation.ReplyTo == command:
+		case e.Type == "m.room.message" && (harness.Event{Content: e.Content}).Field("msgtype") == "m.notice" && relation.ReplyTo == command:
 			notices++
 		}
 	}

@@ -150,6 +150,8 @@ const (
 	CodeLimited  = "M_LIMIT_EXCEEDED"   // open: the homeserver named a time to wait
 	CodeTrouble  = "M_UNKNOWN"          // open: the homeserver has trouble of its own
 	CodeServer   = "server.unreachable" // the homeserver can't reach the other server needed
+	CodeQueued   = "invite.queued"      // the same invitation waits to be sent already
+	CodeUnsent   = "withdraw.in_time"   // somebody took the invitation back before it was sent
 	CodeTurn     = "limit.turn"         // open: other rows wait for the same limit before this one; nothing was sent
 )
 

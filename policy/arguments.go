@@ -22,6 +22,9 @@ func argument(name string, q Question, d Decision) string {
 	case "found":
 		return d.Evidence.Found
 	case "rule":
+		if d.Evidence.Key.Type == room.TypeMember {
+			return "" // what was found is a membership
+		}
 		return either(d.Evidence.Found == "", "invite", d.Evidence.Found)
 	case "from":
 		return string(d.From)

@@ -65,10 +65,13 @@ func Decide(s *room.Snapshot, q Question, p *InForce, f Facts) Decision {
 	if already := alreadyTrue(s, q); already != "" {
 		return Decision{Verdict: room.Allow, Code: already, Policy: p.Event()}
 	}
+	c := check{s: s, q: q, p: p, d: &p.Document, f: f}
 	if code := notOpen(s, q); code != "" && membership == "join" {
+		if q.Action == ActionWithdraw && len(f.Unsent) > 0 {
+			return c.unsent()
+		}
 		return Decision{Code: code, Side: SidePolicy, Policy: p.Event()}
 	}
-	c := check{s: s, q: q, p: p, d: &p.Document, f: f}
 	if q.Action == ActionWithdraw {
 		d := c.withdrawal()
 		if code := notOpen(s, q); code != "" && d.Verdict == room.Allow { // one's own knock, which the rules let anybody take back

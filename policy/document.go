@@ -23,7 +23,8 @@ type Document struct {
 	Language string   `path:"language"` // tag (BCP 47) of the language the bot speaks in the room; empty: the default one
 	Pictures string   `path:"pictures"` // Light or Dark; empty: Light
 
-	NamedBy []id.RoomID `path:"named_by"` // rooms and spaces whose policies may name this room
+	Invitation Invitation  `path:"invitation"`
+	NamedBy    []id.RoomID `path:"named_by"` // rooms and spaces whose policies may name this room
 }
 
 // Ask restricts the users with the right to ask for invitations. All of it must hold.
@@ -121,6 +122,11 @@ type Pending struct {
 	ExpireAfter  time.Duration `path:"expire_after"`
 	RemindBefore time.Duration `path:"remind_before"` // before the expiry
 	WithdrawOn   []string      `path:"withdraw_on"`   // Listed, InviterBanned and InviterLeft: what ends an open invitation
+}
+
+// Invitation is the form of the invitations that the bot sends for people.
+type Invitation struct {
+	Reason string `path:"reason"` // template of their reason, see Template; empty: the default one
 }
 
 // Values of Pending.WithdrawOn.

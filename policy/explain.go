@@ -163,6 +163,8 @@ func allowed(q Question, d Decision) room.Phrase {
 	switch {
 	case d.Code == CodeAlready || d.Code == CodeAlreadyJoined:
 		return said("why.", string(d.Code), "target", q, d)
+	case d.Code == CodeUnsent:
+		return said("allow.", "unsent", "target", q, d)
 	case q.Own():
 		return said("allow.", "self", "target,action", q, d)
 	}

@@ -37,6 +37,8 @@ type Facts struct {
 	Itself   bool      // no user asks: the policy itself has the bot do it, so the fields below ask do not matter
 	Link     *LinkUse  // the target comes by a link of the actor; nil: not
 	Theirs   bool      // of a withdrawal: the bot sent the invitation for the actor
+
+	Unsent []id.UserID // of a withdrawal: the actors of invitations of the target that wait to be sent
 }
 
 // LinkUse is a link at the moment of its use.

@@ -24,6 +24,7 @@ const (
 	userList kind = "users"
 	servers  kind = "servers"
 	rooms    kind = "rooms"
+	template kind = "template"
 	choices  kind = "choices"
 	language kind = "language"
 )
@@ -100,6 +101,7 @@ var fieldTable = []Field{
 	{Path: "guard.by_hand", kind: choice, choices: []string{Ignore, Report, Withdraw}},
 	{Path: "pending.expire_after", kind: span, most: maxSpan},
 	{Path: "pending.remind_before", kind: span, most: maxSpan},
+	{Path: "invitation.reason", kind: template},
 	{Path: withdrawOn, kind: choices, choices: []string{Listed, InviterBanned, InviterLeft}},
 	{Path: "links.allow", kind: boolean},
 	{Path: "links.max_uses", kind: integer, most: maxCount},

@@ -219,6 +219,10 @@ func (f Field) parse(text string) (value any, wrong *room.Phrase) {
 		if isLanguage(text) {
 			return text, nil
 		}
+	case template:
+		if isTemplate(text) {
+			return text, nil
+		}
 	default:
 		if f.kind == choices && text == nothing {
 			return []string{}, nil

@@ -1,6 +1,10 @@
 package policy
 
-import "usher/room"
+import (
+	"slices"
+
+	"usher/room"
+)
 
 // Withdrawing an invitation is a kick to the Matrix rules, even one's own, and needs the kick level
 // (https://spec.matrix.org/latest/rooms/v12/#authorization-rules, 4.4). It is an action of its own here, because it must
@@ -13,6 +17,7 @@ const (
 // Reason codes of withdrawals.
 const (
 	CodeNotInvited room.Rule = "withdraw.not_invited" // there is no open invitation
+	CodeUnsent     room.Rule = "withdraw.unsent"      // allowed: the invitation was not sent yet, so nothing has to be sent
 	CodeStands     room.Rule = "withdraw.stands"      // the room's policy does not let this invitation end, or not yet
 
 	CodeTurnListed room.Rule = "withdraw.listed"         // a policy list bans the invitee by now
@@ -40,6 +45,18 @@ func notOpen(s *room.Snapshot, q Question) room.Rule {
 		return CodeNotInvited
 	}
 	return ""
+}
+
+// unsent decides on taking back an invitation before it is sent: the user who asked for it may, and users with the power to kick.
+func (c check) unsent() Decision {
+	d := Decision{Verdict: room.Allow, Code: CodeUnsent, Policy: c.p.Event()}
+	if slices.Contains(c.f.Unsent, c.q.Actor) {
+		return d
+	}
+	if result := room.Authorize(c.s, room.Action{Type: room.Kick, Sender: c.q.Actor, Target: c.q.Target}); result.Verdict != room.Allow {
+		d.Verdict, d.Code, d.Side, d.Evidence = result.Verdict, result.Rule, SideActor, result.Evidence
+	}
+	return d
 }
 
 // LacksKick reports whether a withdrawal fails for nothing but power.

@@ -219,3 +219,6 @@ func (s rules) authorizeKnock(a *Action) Result {
 	}
 	return allow(RuleKnock, membershipEvidence(a.Sender, m, leave))
 }
+
+// DisplayName returns the display name in a member event; empty without one.
+func DisplayName(member *Event) string { return exactjson.Text(member.Content, "displayname") }

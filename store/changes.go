@@ -19,6 +19,9 @@ const (
 	selectChanges  = `SELECT ` + changeColumns + ` FROM invitation WHERE cmd = $1 AND command = $2 ORDER BY id`
 	selectChangeOf = `SELECT ` + changeColumns + ` FROM invitation WHERE cmd = $1 AND part = $2`
 	selectInviting = `SELECT EXISTS (SELECT 1 FROM invitation WHERE cmd = $1 AND command = $2 AND status IN ('open', 'waiting') AND action <> 'join')`
+	ofUnsent       = `SELECT ` + changeColumns + ` FROM invitation WHERE action = 'invite' AND room_id = $1`
+	selectUnsentOf = ofUnsent + ` AND part = $3 AND target = $2 AND status IN ('open', 'waiting') ORDER BY id`
+	selectUnsentIn = ofUnsent + ` AND status = 'open' ORDER BY due_at, id LIMIT $2`
 	selectDue      = `SELECT id FROM invitation
 		WHERE status = 'open' AND due_at <= $1 AND leased_until <= $1 ORDER BY due_at, id LIMIT $2 OFFSET $3`
 	selectNewest   = `SELECT id, action, actor, target, status, code, created_at FROM invitation WHERE id < $1 ORDER BY id DESC LIMIT 1000`
@@ -134,6 +137,17 @@ func changeFields(c *invites.Change) []any {
 // ChangesOf returns the rows of one request, by ID.
 func (s Changes) ChangesOf(ctx context.Context, request string) ([]invites.Change, error) {
 	return all(ctx, s.db, changeFields, selectChanges, digest(request), request)
+}
+
+// UnsentOf returns the invitations of a user in a room that wait to be sent, also those that need approval first.
+func (s Changes) UnsentOf(ctx context.Context, r id.RoomID, target id.UserID) ([]invites.Change, error) {
+	return all(ctx, s.db, changeFields, selectUnsentOf, r, target, digest(string(room.Invite), string(r), string(target)))
+}
+
+// UnsentIn returns up to limit invitations of a room that wait to be sent, the next first, without those that need approval first. It reads
+// all open rows of all rooms, of which there are few except in a flood.
+func (s Changes) UnsentIn(ctx context.Context, r id.RoomID, limit int) ([]invites.Change, error) {
+	return all(ctx, s.db, changeFields, selectUnsentIn, r, limit)
 }
 
 // Inviting reports whether a command has open rows or rows waiting for approval. Joins do not count.

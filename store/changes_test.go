@@ -9,10 +9,68 @@ import (
 	"testing"
 	"time"
 
+	"maunium.net/go/mautrix/id"
+
 	"usher/invites"
 	"usher/room"
 	"usher/store"
 )
+
+// TestUnsent: invitations that wait are found by their target and by their room; so is a command by its answer while that is edited.
+func TestUnsent(t *testing.T) {
+	for name, s := range map[string]*store.Store{"sqlite": sqliteStore(t), "postgres": postgresStore(t)} {
+		row := func(command, target string, status invites.Status, due int64) invites.Change {
+			return invites.Change{Request: command, Command: id.EventID(command), Action: room.Invite, Room: "!r:x", Target: id.UserID(target), Status: status, DueAt: time.UnixMilli(due)}
+		}
+		other := row("$f", "@a:b", invites.StatusOpen, 1)
+		other.Room = "!other:x"
+		join := row("$c", "@a:b", invites.StatusOpen, 1)
+		join.Action = room.Join
+		_, err := s.Record(t.Context(), []invites.Change{
+			row("$c", "@a:b", invites.StatusOpen, 9), row("$d", "@a:b", invites.StatusWaiting, 1), row("$e", "@a:b", invites.StatusDone, 1),
+			row("$c", "@c:d", invites.StatusOpen, 5), other, join,
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		requests := func(rows []invites.Change, err error) (list []string) {
+			if err != nil {
+				t.Fatal(name, err)
+			}
+			for _, row := range rows {
+				list = append(list, row.Request+" "+string(row.Target))
+			}
+			return list
+		}
+		if got := requests(s.UnsentOf(t.Context(), "!r:x", "@a:b")); !slices.Equal(got, []string{"$c @a:b", "$d @a:b"}) {
+			t.Errorf("%s: %q", name, got)
+		}
+		if got := requests(s.UnsentIn(t.Context(), "!r:x", 10)); !slices.Equal(got, []string{"$c @c:d", "$c @a:b"}) {
+			t.Errorf("%s: %q", name, got)
+		}
+		if got := requests(s.UnsentIn(t.Context(), "!r:x", 1)); len(got) != 1 {
+			t.Errorf("%s: %q", name, got)
+		}
+		if _, err := s.Receive(t.Context(), []invites.Received{{Event: "$c", Room: "!r:x", Type: "m.room.message", Raw: []byte("{}"), SentAt: epoch, ReceivedAt: epoch}}); err != nil {
+			t.Fatal(err)
+		}
+		answered := func(want error) {
+			t.Helper()
+			if ev, err := s.Answered(t.Context(), "$answer"); !errors.Is(err, want) || err == nil && ev.Event != "$c" {
+				t.Errorf("%s: %+v %v", name, ev, err)
+			}
+		}
+		answered(invites.ErrNotFound)
+		if err := s.SetAnswer(t.Context(), "$c", "$answer"); err != nil {
+			t.Fatal(err)
+		}
+		answered(nil)
+		if err := s.Handled(t.Context(), "$c"); err != nil {
+			t.Fatal(err)
+		}
+		answered(invites.ErrNotFound)
+	}
+}
 
 // TestInviting asks for open rows of a command. Joins do not count.
 func TestInviting(t *testing.T) {

@@ -2,6 +2,9 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"fmt"
 
 	"go.mau.fi/util/dbutil"
 )
@@ -39,6 +42,37 @@ func (s *Store) Commit(ctx context.Context, do func()) error {
 
 // TakeoverPause is the time that a process has to notice the loss of its session.
 const TakeoverPause = takeoverPause
+
+// Versions is the number of the last version of the schema.
+func Versions() int { return len(schema()) }
+
+// MakeOld makes the tables of an earlier version of the schema in an empty database and runs statements there.
+func MakeOld(ctx context.Context, cfg Config, version int, statements ...string) (err error) {
+	d := &db{}
+	if cfg.Type == "postgres" {
+		d.dialect = dbutil.Postgres
+		d.raw, err = sql.Open("pgx", cfg.URI)
+	} else {
+		d.dialect = dbutil.SQLite
+		d.raw, err = sql.Open("sqlite", cfg.URI)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.raw.Close()) }()
+	if err := d.upgrade(ctx, schema()[:version].Finish()); err != nil {
+		return err
+	}
+	for _, statement := range statements {
+		if _, err := d.raw.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("%w: %s", err, statement)
+		}
+	}
+	return nil
+}
+
+// Digest is the key of a command's rows.
+func Digest(command string) int64 { return digest(command) }
 
 // ForgetChain has the next commit read the end of the audit, like the first one after a start.
 func (s *db) ForgetChain() {

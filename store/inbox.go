@@ -15,6 +15,7 @@ const (
 	inboxColumns = `seq, event_id, room_id, sender, type, state_key, raw, sent_at, received_at, redacted, answer, handled`
 
 	selectReceived = `SELECT ` + inboxColumns + ` FROM inbox WHERE event_id = $1`
+	selectAnswered = `SELECT ` + inboxColumns + ` FROM inbox WHERE answer = $1 AND answer <> '' AND length(answer) < 256 AND NOT handled`
 	selectRedacted = `SELECT redacted, state_key IS NOT NULL FROM inbox WHERE event_id = $1`
 	updateRedacted = `UPDATE inbox SET redacted = true WHERE (event_id = $1 OR event_id = (SELECT answer FROM inbox WHERE event_id = $1)) AND sender = $2`
 	updateAnswer   = `UPDATE inbox SET answer = $2 WHERE event_id = $1`
@@ -96,6 +97,11 @@ func arrived(events []invites.Received, seqs map[id.EventID]int64) []invites.Rec
 		}
 	}
 	return fresh
+}
+
+// Answered returns the event with an answer that is still edited, or ErrNotFound.
+func (s Inbox) Answered(ctx context.Context, answer id.EventID) (invites.Received, error) {
+	return one(ctx, s.db, inboxFields, selectAnswered, answer)
 }
 
 // Received returns one inbox event, or ErrNotFound.

@@ -17,6 +17,7 @@ import (
 	"usher/invites"
 	"usher/invites/invitestest"
 	"usher/invites/links"
+	"usher/words"
 )
 
 // desk is a site over a model room.
@@ -104,7 +105,7 @@ func TestLinkPage(t *testing.T) {
 	if w := d.ask("GET", stage, ""); w.Body.String() != "joined" {
 		t.Errorf("stage %q", w.Body)
 	}
-	if w := d.ask("GET", there, ""); !strings.Contains(w.Body.String(), "You are in") || strings.Contains(w.Body.String(), "<script") {
+	if w := d.ask("GET", there, ""); !strings.Contains(w.Body.String(), "Welcome, ") || strings.Contains(w.Body.String(), "<script") {
 		t.Errorf("after the join: %s", w.Body)
 	}
 	// Somebody who has used it comes back to the same page, and it costs no further use.
@@ -284,6 +285,27 @@ func TestPagesAreQuiet(t *testing.T) {
 		if w := d.ask("GET", "/static/"+file, ""); w.Code != 200 || !strings.Contains(w.Header().Get("Cache-Control"), "immutable") {
 			t.Errorf("%s: %d %v", file, w.Code, w.Header())
 		}
+	}
+}
+
+// TestLanguages: the person's choice counts before the browser's, and each language that there is can be chosen.
+func TestLanguages(t *testing.T) {
+	d := open(t)
+	for _, lang := range words.Languages() {
+		chosen, asked := d.ask("GET", d.page()+"?lang="+lang, "", "Accept-Language", "fr"), d.ask("GET", d.page(), "", "Accept-Language", "fr;q=0.9, "+lang+"-AT;q=0.8, en;q=0.1")
+		for _, w := range []*httptest.ResponseRecorder{chosen, asked} {
+			if !strings.Contains(w.Body.String(), `<html lang="`+lang+`">`) {
+				t.Errorf("%s: %s", lang, w.Body.String()[:60])
+			}
+			for _, other := range words.Languages() {
+				if other != lang && !strings.Contains(w.Body.String(), d.page()+"?lang="+other+`"`) {
+					t.Errorf("%s: no way to %s", lang, other)
+				}
+			}
+		}
+	}
+	if w := d.ask("GET", d.page()+"?lang=%22%3E%3Cscript%3E", "", "Accept-Language", "xx"); !strings.Contains(w.Body.String(), `<html lang="en">`) {
+		t.Errorf("an unknown language: %s", w.Body.String()[:60])
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 
 // vocabularies are the kinds of codes in arguments. {{verb .action}} is the entry "verb.invite" where .action is
 // "invite", or the argument itself where there is no such entry.
-var vocabularies = [...]string{"verb", "deed", "level", "rule", "fact", "mode", "done", "fate", "way", "outcome", "whose"}
+var vocabularies = [...]string{"verb", "did", "deed", "level", "rule", "fact", "mode", "done", "fate", "way", "outcome", "whose"}
 
 // functions are the functions for templates, besides the ones of text/template.
 func (v *Voice) functions() template.FuncMap {

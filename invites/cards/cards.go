@@ -70,7 +70,7 @@ type Confirmed interface {
 }
 
 // rules returns the policy in force for a room; nil where it can't be seen.
-func (s *Cards) rules(ctx context.Context, r id.RoomID, viewer id.UserID) (*policy.InForce, error) {
+func rules(ctx context.Context, s *Cards, r id.RoomID, viewer id.UserID) (*policy.InForce, error) {
 	p, err := s.Judge.Policies.Of(ctx, r, viewer)
 	if errors.Is(err, invites.ErrNoView) {
 		return nil, nil
@@ -88,7 +88,7 @@ func (s *Cards) Open(ctx context.Context, rows []invites.Change) error {
 		}
 		if rule == nil {
 			var err error
-			if rule, err = s.rules(ctx, row.Room, row.Actor); err != nil {
+			if rule, err = rules(ctx, s, row.Room, row.Actor); err != nil {
 				return err
 			}
 			if rule == nil {
@@ -142,6 +142,15 @@ func (s *Cards) Accepted(ctx context.Context, row invites.Change, action room.Ac
 		return false, nil
 	}
 	return err == nil && card.State == invites.CardAccepted, err
+}
+
+// Withdraw implements delivery.Approvals.
+func (s *Cards) Withdraw(ctx context.Context, row invites.Change) error {
+	card, err := s.Store.CardOf(ctx, row.Command, row.Action, row.Room, row.Target)
+	if err == nil && card.State == invites.CardOpen {
+		_, err = s.Cancel(ctx, card, invites.CodeUnsent)
+	}
+	return invites.UnlessNone(err)
 }
 
 // row returns the row of a card: the one in question, or the one made by its outcome; ErrNotFound where there is none (yet).
@@ -242,6 +251,8 @@ func Gone(code string) (p room.Phrase) {
 	switch code {
 	case invites.CodeRedacted:
 		p = room.Say("detail.redacted")
+	case invites.CodeUnsent:
+		p = room.Say("detail.unsent")
 	case invites.CodeRemoved:
 		p = room.Say("detail.removed")
 	case invites.CodeAskerLeft:
@@ -322,30 +333,4 @@ func (s *Cards) redacted(ctx context.Context, r id.RoomID, event id.EventID) (bo
 		return false, nil
 	}
 	return is, err
-}
-
-// thoroughly is for how many cards one question asks the homeserver whether they were redacted; events tell of the others in time.
-const thoroughly = 20
-
-// OpenKnocks returns the open knock cards of a room, for an asker in the room, and the cards found to stand no
-// more, which were closed and are to be shown so.
-func (s *Cards) OpenKnocks(ctx context.Context, asker id.UserID, shownIn id.RoomID) (open, closed []invites.Card, err error) {
-	if err := s.Judge.Reach.Member(ctx, shownIn, asker); err != nil {
-		return nil, nil, err
-	}
-	shown, err := s.Store.OpenCards(ctx, invites.CardQuery{Kind: invites.CardKnock, ShownIn: shownIn})
-	if err != nil {
-		return nil, nil, err
-	}
-	for i, card := range shown {
-		if card, err = s.Review(ctx, card, i < thoroughly); err != nil {
-			return nil, nil, err
-		}
-		if card.State == invites.CardOpen {
-			open = append(open, card)
-		} else {
-			closed = append(closed, card)
-		}
-	}
-	return open, closed, nil
 }

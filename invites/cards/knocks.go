@@ -58,7 +58,7 @@ type Reception struct {
 // Receive turns a knock into a card, or accepts it at once, as the room's policy says. Called again after a crash, it goes on where it
 // was.
 func (s *Knocks) Receive(ctx context.Context, k Knock) (Reception, error) {
-	p, err := s.Cards.rules(ctx, k.Room, s.Cards.Self.Bot)
+	p, err := rules(ctx, s.Cards, k.Room, s.Cards.Self.Bot)
 	if err != nil || p == nil || p.Fault() != nil || !p.Document.Knocks.Desk {
 		return Reception{}, err
 	}

@@ -31,8 +31,8 @@ func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outc
 	if origin.watched {
 		return d.watched(ctx, row)
 	}
-	if at, wait := d.pace.turn(&row, d.Clock.Now()); wait {
-		return invites.Outcome{Status: invites.StatusOpen, Code: invites.CodeTurn, At: at, Quiet: true}
+	if at, limit, wait := d.pace.turn(&row, d.Clock.Now()); wait {
+		return invites.Outcome{Status: invites.StatusOpen, Code: invites.CodeTurn, Detail: limit, At: at, Quiet: true}
 	}
 	q, again := question(row), row.Attempt > 1
 	if origin.redactable {
@@ -53,12 +53,19 @@ func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outc
 		return end
 	}
 	defer d.sending.begin(row)()
-	err := d.Homeserver.Act(ctx, invites.Effect{
-		Action: policy.OnTheWire(row.Action), Room: row.Room, Via: row.Via, Performer: row.Performer, Target: row.Target, Actor: row.Actor, Reason: row.Reason, Because: because(row),
-		Language: d.language(ctx, row),
+	reason, because, err := reasonOf(ctx, d, row)
+	if err != nil {
+		return d.failure(row, err)
+	}
+	err = d.Homeserver.Act(ctx, invites.Effect{
+		Action: policy.OnTheWire(row.Action), Room: row.Room, Via: row.Via, Performer: row.Performer, Target: row.Target, Actor: row.Actor, Reason: reason, Because: because,
+		Language: d.language(ctx, row.Room, because),
 	})
 	if wait, limited := invites.Limited(err); limited {
-		d.pace.limited(&row, d.Clock.Now(), wait)
+		limit := d.pace.limited(&row, d.Clock.Now(), wait)
+		end := d.failure(row, err)
+		end.Detail = limit
+		return end
 	} else if err == nil || invites.Refused(err) {
 		d.pace.answered(&row, d.Clock.Now())
 	}
@@ -106,6 +113,14 @@ func (d *Delivery) judge(ctx context.Context, row invites.Change, q policy.Quest
 		return end, false
 	}
 	done := invites.Outcome{Status: invites.StatusDone, Code: invites.CodeDone}
+	var unsent []invites.Change
+	if row.Action == policy.ActionWithdraw {
+		var err error
+		if unsent, err = d.Store.UnsentOf(ctx, row.Room, row.Target); err != nil {
+			return d.failure(row, err), true
+		}
+		again = again && len(unsent) == 0 // an invitation that is not there yet must not pass for one taken back
+	}
 	if again && row.Code == invites.CodeNoEffect { // the second look, see confirm
 		if d.confirmed(ctx, row, true) {
 			return done, true
@@ -134,6 +149,8 @@ func (d *Delivery) judge(ctx context.Context, row invites.Change, q policy.Quest
 		return d.failure(row, err), true
 	case decision.Code == policy.CodeAlready:
 		return invites.Outcome{Status: invites.StatusDone, Code: string(decision.Code), Policy: decision.Policy, Quiet: true}, true
+	case decision.Verdict == room.Allow && len(unsent) > 0:
+		return takeBack(ctx, d, row, decision, unsent)
 	case decision.Verdict == room.Allow:
 		return end, false
 	case decision.Verdict == room.Unknown && (decision.Code == room.RuleUnknown || decision.Code == policy.CodeFacts):

@@ -26,6 +26,8 @@ type Store interface {
 	ChangesOf(ctx context.Context, request string) ([]invites.Change, error)
 	// EntriesOf returns up to limit invitations of a user in a room, the newest first.
 	EntriesOf(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]invites.Invitation, error)
+	// UnsentOf returns the invitations of a user in a room that wait to be sent, also those that need approval first.
+	UnsentOf(ctx context.Context, r id.RoomID, target id.UserID) ([]invites.Change, error)
 }
 
 // Homeserver shows state and makes changes. All errors but ErrNoView and context errors are *ActError.
@@ -42,6 +44,8 @@ type Homeserver interface {
 type Approvals interface {
 	// Accepted reports whether people accepted the card about an action on the row's target, for the row's request.
 	Accepted(ctx context.Context, row invites.Change, action room.ActionType) (bool, error)
+	// Withdraw closes the card for which a row waits, and cancels the row.
+	Withdraw(ctx context.Context, row invites.Change) error
 }
 
 // Check knows whether the rows of one origin are still wanted.

@@ -1,8 +1,6 @@
 package delivery
 
 import (
-	"context"
-
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
@@ -83,16 +81,8 @@ func otherServer(domain string, action room.ActionType, target id.UserID, via []
 	return other
 }
 
-// language is the language of the bot's own reason for a change, if it gives one.
-func (d *Delivery) language(ctx context.Context, row invites.Change) string {
-	if because(row).Empty() {
-		return ""
-	}
-	return d.Judge.Policies.Language(ctx, row.Room)
-}
-
-// because is the bot's own reason for a change without an asking user.
-func because(row invites.Change) (p room.Phrase) {
+// ownReason is the bot's own reason for a change without an asking user.
+func ownReason(row invites.Change) (p room.Phrase) {
 	switch {
 	case row.Origin == invites.OriginExpiry:
 		p = room.Say("because.expired")

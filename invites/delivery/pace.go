@@ -50,41 +50,55 @@ type gates struct{ here, everywhere, own *gate }
 // maxGates bounds the gates kept. A full pacer forgets all, and learns again.
 const maxGates = 10_000
 
-// turn tells whether a row may ask now, else when its turn is. A row allowed to ask has used up its turn.
-func (p *pacer) turn(inv *invites.Change, now time.Time) (at time.Time, wait bool) {
+// turn tells whether a row may ask now, else when its turn is, and which limit decides. A row allowed to ask has used up its turn.
+func (p *pacer) turn(inv *invites.Change, now time.Time) (at time.Time, which room.Phrase, wait bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	g := p.of(inv, now)
 	if g == (gates{}) {
-		return now, false
+		return now, which, false
 	}
 	had := inv.Code == invites.CodeTurn || inv.Code == invites.CodeLimited
 	if had && now.Before(inv.DueAt) {
-		return inv.DueAt, true // woken too early
+		return inv.DueAt, inv.Detail, true // woken too early
+	}
+	waits := func(until time.Time, limit room.Phrase) {
+		if wait = true; until.After(at) {
+			at, which = until, limit
+		}
 	}
 	if !g.here.free(now, had) {
-		at, wait = g.here.give(had), true
+		waits(g.here.give(had), roomLimit(inv))
 	}
 	if !g.own.free(now, had) {
-		at, wait = later(at, g.own.give(had)), true
+		waits(g.own.give(had), targetLimit(inv))
 	}
 	switch jumps := !had && !g.here.paces(); {
 	case g.everywhere.free(now, had || jumps):
 	case jumps: // rows in another room are not behind a long line in this one
-		at, wait = later(at, g.everywhere.next), true
+		waits(g.everywhere.next, senderLimit(inv))
 	default:
-		at, wait = later(at, g.everywhere.give(had)), true
+		waits(g.everywhere.give(had), senderLimit(inv))
 	}
 	if !wait {
 		g.here.take()
 		g.own.take()
 		g.everywhere.take()
 	}
-	return at, wait
+	return at, which, wait
 }
 
-// limited notes the wait told to a row.
-func (p *pacer) limited(inv *invites.Change, now time.Time, wait time.Duration) {
+// Limits of the homeserver, for people.
+func roomLimit(inv *invites.Change) room.Phrase { return room.Say("limit.room", "action", inv.Action) }
+func targetLimit(inv *invites.Change) room.Phrase {
+	return room.Say("limit.target", "target", inv.Target)
+}
+func senderLimit(inv *invites.Change) room.Phrase {
+	return room.Say("limit.sender", "sender", inv.Performer)
+}
+
+// limited notes the wait told to a row, and says which limit it seems to be.
+func (p *pacer) limited(inv *invites.Change, now time.Time, wait time.Duration) (which room.Phrase) {
 	if wait <= 0 {
 		wait = time.Second
 	}
@@ -94,21 +108,23 @@ func (p *pacer) limited(inv *invites.Change, now time.Time, wait time.Duration) 
 	here, everywhere, own := limitsOf(inv)
 	if g.own != nil || (wait > sharedWait && !(g.here.paces() && wait <= 2*g.here.gap)) {
 		p.made(own, g.own).close(passes, wait)
-		return
+		return targetLimit(inv)
 	}
 	// One user alone may be at the limit of their own. Two users, or one after the wait they were told, show a shared limit.
 	kept := inv.Code == invites.CodeLimited && !now.Before(inv.DueAt)
 	if e := p.made(everywhere, g.everywhere); e.meets(string(inv.Room)) {
 		e.close(passes, wait)
-		return
+		return senderLimit(inv)
 	} else if !e.paces() {
 		e.suspect(passes)
 	}
-	if h := p.made(here, g.here); h.meets(string(inv.Target)) || kept {
+	h := p.made(here, g.here)
+	if h.meets(string(inv.Target)) || kept {
 		h.close(passes, wait)
-	} else {
-		h.suspect(passes)
+		return roomLimit(inv)
 	}
+	h.suspect(passes)
+	return room.Say("limit.some")
 }
 
 // answered notes an answer without a wait to a row.

@@ -176,7 +176,7 @@ func TestTurnIsForetold(t *testing.T) {
 		t.Errorf("the last is due in %s, want about 5 minutes", said)
 	}
 	reply := commands.Outcome(rows, q.Clock.Now())
-	if text := reply.Text.String(); !strings.Contains(text, "the rest is queued, about 5 minutes") {
+	if text := reply.Text.String(); !strings.Contains(text, "may invite in this room; I go on by myself, for about 5 minutes") {
 		t.Errorf("the user is told: %s", text)
 	}
 }

@@ -21,6 +21,8 @@ type Store interface {
 	PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (invites.Invitation, error)
 	// ChangesOf returns the rows of one request, by ID.
 	ChangesOf(ctx context.Context, request string) ([]invites.Change, error)
+	// UnsentOf returns the invitations of a user in a room that wait to be sent.
+	UnsentOf(ctx context.Context, r id.RoomID, target id.UserID) ([]invites.Change, error)
 	// LateSince returns when a member event came, if its date is earlier by more than the usual delay; else the zero time.
 	LateSince(ctx context.Context, event id.EventID) (time.Time, error)
 }
@@ -166,6 +168,16 @@ func (s *Judge) Decide(ctx context.Context, r id.RoomID, q policy.Question, f po
 	}
 	f.Now, f.Link = s.clock.Now(), w.link()
 	j.Decision = policy.Decide(snap, q, p, f)
+	if q.Action == policy.ActionWithdraw && j.Decision.Code == policy.CodeNotInvited {
+		unsent, err := s.store.UnsentOf(ctx, r, q.Target)
+		if err != nil {
+			return j, err
+		}
+		for _, row := range unsent {
+			f.Unsent = append(f.Unsent, row.Actor)
+		}
+		j.Decision = policy.Decide(snap, q, p, f)
+	}
 	if s.mayBeTheirs(j) {
 		if p, f.Theirs, err = s.theirs(ctx, r, q, w, snap); err != nil || !f.Theirs {
 			return j, err

@@ -2,12 +2,16 @@ package ledger
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
 	"usher/invites/judge"
+	"usher/policy"
+	"usher/room"
 )
 
 // Store is the part of the store with the invitations seen.
@@ -29,6 +33,10 @@ type Store interface {
 	Tallies(ctx context.Context, r id.RoomID, since time.Time) ([]invites.Tally, error)
 	// RecentAudit returns up to limit audit rows of a room, the newest first.
 	RecentAudit(ctx context.Context, q invites.AuditQuery, limit int) ([]invites.Audit, error)
+	// UnsentIn returns up to limit invitations of a room that wait to be sent, the next first, without those that need approval first.
+	UnsentIn(ctx context.Context, r id.RoomID, limit int) ([]invites.Change, error)
+	// OpenCards returns open cards, by ID.
+	OpenCards(ctx context.Context, q invites.CardQuery) ([]invites.Card, error)
 }
 
 // Ledger reads for askers. All fields are required.
@@ -44,14 +52,40 @@ type Open struct {
 	Invitations []invites.Invitation // the oldest first
 	Total       int
 	Rule        invites.ExpiryRule // when they expire
+	Unsent      []invites.Change   // invitations that wait to be sent, the next first
+	Asked       []invites.Card     // the cards of invitations that wait for approval
 }
 
-// Pending returns up to limit open invitations of a room.
+// mostUnsent is how many waiting invitations of a room are read.
+const mostUnsent = 5000
+
+// unsent returns the invitations of a room that wait to be sent or to be approved: all of them for an asker with the power to kick, else the
+// asker's own.
+func (s *Ledger) unsent(ctx context.Context, asker id.UserID, r id.RoomID) (rows []invites.Change, asked []invites.Card, err error) {
+	if rows, err = s.Store.UnsentIn(ctx, r, mostUnsent); err != nil {
+		return nil, nil, err
+	}
+	if asked, err = s.Store.OpenCards(ctx, invites.CardQuery{Kind: invites.CardApproval, Room: r}); err != nil || len(rows)+len(asked) == 0 {
+		return nil, nil, err
+	}
+	err = s.Judge.Reach.MayKick(ctx, r, asker)
+	if errors.Is(err, judge.ErrKickPower) {
+		rows = slices.DeleteFunc(rows, func(row invites.Change) bool { return row.Actor != asker })
+		asked = slices.DeleteFunc(asked, func(c invites.Card) bool { return c.Actor != asker })
+		err = nil
+	}
+	return rows, asked, err
+}
+
+// Pending returns up to limit open invitations of a room, and the invitations that wait to be sent, as far as the asker may know of them.
 func (s *Ledger) Pending(ctx context.Context, asker id.UserID, r id.RoomID, limit int) (open Open, err error) {
 	if err := s.Judge.Reach.Member(ctx, r, asker); err != nil {
 		return Open{}, err
 	}
 	if open.Invitations, open.Total, err = s.Store.Pending(ctx, r, limit); err != nil {
+		return Open{}, err
+	}
+	if open.Unsent, open.Asked, err = s.unsent(ctx, asker, r); err != nil {
 		return Open{}, err
 	}
 	open.Rule, err = s.Expiries.Rule(ctx, r)
@@ -80,4 +114,23 @@ func (s *Ledger) Audit(ctx context.Context, asker id.UserID, q invites.AuditQuer
 		return nil, err
 	}
 	return s.Store.RecentAudit(ctx, q, limit)
+}
+
+// ownAudit is how many of a user's last audit rows are looked through for an action of theirs.
+const ownAudit = 100
+
+// LastOf returns the last thing that a user in a room did there and may want to undo: an invitation that was not refused, or a change of the
+// policy, which has the action change in the audit.
+func (s *Ledger) LastOf(ctx context.Context, asker id.UserID, r id.RoomID, change room.ActionType) (last invites.Audit, found bool, err error) {
+	if err := s.Judge.Reach.Member(ctx, r, asker); err != nil {
+		return last, false, err
+	}
+	rows, err := s.Store.RecentAudit(ctx, invites.AuditQuery{Room: r, User: asker}, ownAudit)
+	for _, row := range rows {
+		invited := row.Action == room.Invite && row.Kind == invites.AuditDecision && (row.Verdict == room.Allow.String() || row.Code == string(policy.CodeApproval))
+		if row.Actor == asker && (invited || row.Action == change && row.Verdict == string(invites.StatusDone)) {
+			return row, true, nil
+		}
+	}
+	return last, false, err
 }

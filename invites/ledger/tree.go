@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"maunium.net/go/mautrix/id"
 
@@ -90,7 +91,8 @@ func appendBranch(list []Node, node Node, children map[id.UserID][]Node) []Node 
 	return list
 }
 
-// Branch returns up to limit open invitations of a branch: the root's own, and the invitations by the root or by anybody below it.
+// Branch returns up to limit open invitations of a branch: the root's own, and the invitations by the root or by anybody below it, also those
+// that were not sent yet, as far as the asker may know of them.
 func (s *Ledger) Branch(ctx context.Context, asker id.UserID, r id.RoomID, root id.UserID, limit int) (entries []invites.Invitation, more bool, err error) {
 	tree, err := s.Tree(ctx, asker, r, root, limit)
 	if err != nil {
@@ -110,5 +112,19 @@ func (s *Ledger) Branch(ctx context.Context, asker id.UserID, r id.RoomID, root 
 			return entries[:limit], true, nil
 		}
 	}
-	return entries, tree.More, nil
+	rows, asked, err := s.unsent(ctx, asker, r)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, c := range asked {
+		rows = append(rows, invites.Change{Room: c.Room, Target: c.Target, Actor: c.Actor, CreatedAt: c.CreatedAt})
+	}
+	for _, row := range rows {
+		below := slices.ContainsFunc(tree.Nodes, func(n Node) bool { return n.User == row.Actor })
+		twice := slices.ContainsFunc(entries, func(e invites.Invitation) bool { return e.Target == row.Target })
+		if below && !twice {
+			entries = append(entries, invites.Invitation{Room: r, Target: row.Target, Inviter: row.Actor, At: row.CreatedAt})
+		}
+	}
+	return entries[:min(len(entries), limit)], tree.More || len(entries) > limit, nil
 }

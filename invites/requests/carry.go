@@ -68,7 +68,7 @@ func (s *Editor) CarryOver(ctx context.Context, command id.EventID, r id.RoomID)
 		return c, fmt.Errorf("carrying the policy over: %w", err)
 	}
 	_, err = s.Store.Record(ctx, nil, []invites.Audit{{
-		At: s.Clock.Now(), Kind: invites.AuditEffect, Action: actionPolicy, Room: r, Actor: author, Performer: c.By,
+		At: s.Clock.Now(), Kind: invites.AuditEffect, Action: ActionPolicy, Room: r, Actor: author, Performer: c.By,
 		Verdict: string(invites.StatusDone), Code: codeCarried, Policy: event, Request: string(command),
 	}})
 	return c, err

@@ -61,7 +61,7 @@ const (
 	CodeEditView    = "policy.edit.no_view"     // the room can't be seen, or the actor is not in it
 	CodeEditServer  = "policy.edit.homeserver"  // the homeserver refused it
 	CodeEditLarge   = "policy.edit.too_large"   // more than an event holds
-	actionPolicy    = room.ActionType("policy") // in the audit
+	ActionPolicy    = room.ActionType("policy") // in the audit
 	maxContent      = 60_000                    // bytes: an event holds 65,536 in all
 	codeEdited      = "policy.edited"           // of an audit row
 )
@@ -104,7 +104,7 @@ func (s *Editor) Write(ctx context.Context, e Edit) (by id.UserID, err error) {
 		return "", fmt.Errorf("writing the policy: %w", err)
 	}
 	_, err = s.Store.Record(ctx, nil, []invites.Audit{{
-		At: s.Clock.Now(), Kind: invites.AuditEffect, Action: actionPolicy, Room: r, Actor: actor, Performer: by,
+		At: s.Clock.Now(), Kind: invites.AuditEffect, Action: ActionPolicy, Room: r, Actor: actor, Performer: by,
 		Verdict: string(invites.StatusDone), Code: codeEdited, Policy: event, Request: string(command),
 	}})
 	return by, err
@@ -217,7 +217,7 @@ func (s *Editor) askers(ctx context.Context, r id.RoomID, list []Revision) error
 	}
 	for i := range list {
 		wrote := func(a invites.Audit) bool {
-			return a.Action == actionPolicy && a.Policy == list[i].Event && a.Performer == s.Self.Bot
+			return a.Action == ActionPolicy && a.Policy == list[i].Event && a.Performer == s.Self.Bot
 		}
 		if n := slices.IndexFunc(audit, wrote); n >= 0 {
 			list[i].For = audit[n].Actor

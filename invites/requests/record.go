@@ -59,6 +59,9 @@ func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool)
 		}
 		giveBack := s.Limits.Take(judged)
 		rows, audit := s.rows(req, judged)
+		if err := s.refuseQueued(ctx, rows); err != nil {
+			return nil, nil, err
+		}
 		if err := s.Cards.Limit(ctx, rows); err != nil {
 			giveBack()
 			return nil, nil, err

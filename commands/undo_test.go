@@ -1,0 +1,66 @@
+package commands
+
+import (
+	"strings"
+	"testing"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+)
+
+// TestUndo: the last invitation, or the last change of the policy, by the same person in the room is taken back, by their own rights.
+func TestUndo(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		before []string // said by alice, the last one by who
+		who    id.UserID
+		undo   string
+		want   string // part of the answer; empty: ✅ alone
+		bob    string // bob's membership afterwards
+	}{
+		{"nothing", nil, alice, "!undo", "I know nothing of yours here", "leave"},
+		{"an invitation", []string{"!invite @bob"}, alice, "!undo", "", "leave"},
+		{"of two people", []string{"!invite @bob @dora"}, alice, "!undo", "", "leave"},
+		{"a dry run", []string{"!invite @bob"}, alice, "!undo --dry-run", "✅ @bob:here: Allowed", "invite"},
+		{"somebody else's", []string{"!invite @bob"}, carol, "!undo", "I know nothing of yours here", "invite"},
+		{"a policy", []string{"!invite @bob", "!policy set whom.max_members 5"}, alice, "!undo", "is taken back: no whom.max_members.", "invite"},
+		{"a policy in a dry run", []string{"!policy set whom.max_members 5"}, alice, "!undo --dry-run", "That would be: no whom.max_members.", "leave"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d, hs := newRunner(t)
+			hs.Clock = d.Clock
+			for _, text := range tt.before {
+				if _, reply := say(t, d, lobby, alice, text); reply.React != "✅" {
+					t.Fatalf("%s: %q", text, reply.Text.String())
+				}
+			}
+			_, reply := say(t, d, lobby, tt.who, tt.undo)
+			if got := reply.Text.String(); !strings.Contains(got, tt.want) || tt.want == "" && (got != "" || reply.React != "✅") {
+				t.Errorf("%q %q, want %q", got, reply.React, tt.want)
+			}
+			snap, err := hs.Snapshot(t.Context(), lobby, alice, nil, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if membership, _ := snap.Membership(bob); membership != tt.bob {
+				t.Errorf("bob is %q, want %q", membership, tt.bob)
+			}
+		})
+	}
+}
+
+// TestUndoWithoutPower: who may not withdraw may not undo either.
+func TestUndoWithoutPower(t *testing.T) {
+	d, hs := newRunner(t)
+	hs.Set(lobby, "m.room.power_levels", "", alice, map[string]any{"invite": 0, "users": map[string]any{string(alice): 100}})
+	say(t, d, lobby, carol, "!invite @bob")
+	if _, reply := say(t, d, lobby, carol, "!undo"); !strings.Contains(reply.Text.String(), "it needs power level 50 here, and you have 0") {
+		t.Errorf("%q", reply.Text.String())
+	}
+	hs.Before = func(invites.Effect) error { return &invites.ActError{Class: invites.ClassFailed, Status: 502} }
+	say(t, d, lobby, carol, "!invite @dora")
+	if _, reply := say(t, d, lobby, carol, "!undo "); reply.React != "✅" {
+		t.Errorf("one that waits: %q", reply.Text.String())
+	}
+}

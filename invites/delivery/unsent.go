@@ -1,0 +1,80 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"usher/invites"
+	"usher/invites/judge"
+	"usher/policy"
+	"usher/room"
+)
+
+// takeBack ends invitations that were not sent yet, for an allowed withdrawal: those asked for by its actor, and with the power to kick all.
+// The withdrawal is done then, unless the target is invited as well. While one of the invitations is being sent, the withdrawal waits.
+func takeBack(ctx context.Context, d *Delivery, row invites.Change, decision policy.Decision, unsent []invites.Change) (end invites.Outcome, final bool) {
+	err := d.Judge.Reach.MayKick(ctx, row.Room, row.Actor)
+	if err != nil && !errors.Is(err, judge.ErrKickPower) {
+		return d.failure(row, err), true
+	}
+	if err != nil {
+		unsent = slices.DeleteFunc(unsent, func(u invites.Change) bool { return u.Actor != row.Actor })
+	}
+	left, err := stop(ctx, d, unsent, room.Say("detail.withdrawn", "by", row.Actor))
+	switch {
+	case err != nil:
+		return d.failure(row, err), true
+	case left > 0:
+		return invites.Outcome{Status: invites.StatusOpen, Code: string(policy.CodeUnsent), Detail: room.Say("detail.being_sent"), At: d.Clock.Now().Add(secondLook), Quiet: true}, true
+	case decision.Code == policy.CodeUnsent:
+		return invites.Outcome{Status: invites.StatusDone, Code: string(decision.Code), Quiet: true}, true
+	}
+	return end, false
+}
+
+// Stop ends the rows of a request that wait for another attempt, because its actor says so, and the cards of rows that wait for approval.
+func (d *Delivery) Stop(ctx context.Context, request string) error {
+	rows, err := d.Store.ChangesOf(ctx, request)
+	if err != nil {
+		return err
+	}
+	rows = slices.DeleteFunc(rows, func(row invites.Change) bool {
+		return row.Status != invites.StatusOpen && row.Status != invites.StatusWaiting
+	})
+	_, err = stop(ctx, d, rows, room.Say("detail.stopped"))
+	return err
+}
+
+// stopAtOnce is how many rows are stopped in one commit.
+const stopAtOnce = 500
+
+// stop cancels rows, and closes the cards of rows that wait for approval. It returns how many go on, since an attempt is under way.
+func stop(ctx context.Context, d *Delivery, rows []invites.Change, detail room.Phrase) (left int, err error) {
+	var open []int64
+	for _, row := range rows {
+		if row.Status == invites.StatusOpen {
+			open = append(open, row.ID)
+		} else if err := d.Approvals.Withdraw(ctx, row); err != nil {
+			return 0, err
+		}
+	}
+	end := invites.Outcome{Status: invites.StatusCancelled, Code: invites.CodeUnsent, Detail: detail, Quiet: true}
+	for part := range slices.Chunk(open, stopAtOnce) {
+		free := d.underWay.begin(part...)
+		claimed, err := d.Store.Claim(ctx, free, d.Clock.Now(), d.Limits.Lease)
+		var outcomes []invites.Outcome
+		if err == nil && len(claimed) > 0 {
+			outcomes, err = d.settle(context.WithoutCancel(ctx), claimed, slices.Repeat([]invites.Outcome{end}, len(claimed)))
+		}
+		d.underWay.end(free...)
+		if err != nil {
+			return 0, err
+		}
+		left += len(part) - len(claimed)
+		if len(outcomes) > 0 && d.Beside != nil {
+			d.Beside.Do(func(ctx context.Context) { d.Beside.Delivered(ctx, outcomes) })
+		}
+	}
+	return left, nil
+}
