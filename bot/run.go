@@ -114,7 +114,7 @@ func newLimits(cfg *config.Config, self invites.Identity) *requests.Limits {
 	l := cfg.Limits
 	most := requests.Most{
 		Person: int64(l.InvitesPerPerson), Server: int64(l.InvitesPerServer), All: int64(l.InvitesInAll),
-		JoinsOfServer: int64(l.JoinsPerServer), JoinsOfOwn: int64(l.JoinsOfOwnServer),
+		People: int64(l.PeoplePerHour), JoinsOfServer: int64(l.JoinsPerServer), JoinsOfOwn: int64(l.JoinsOfOwnServer),
 	}
 	return requests.NewLimits(most, self, clock{}, func(user id.UserID) bool { return cfg.Permissions.Level(user.String()) == config.LevelOperator })
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // reread looks at a room anew, because an event there can't be read and any state may have changed. An event without a room concerns all
-// rooms of the bot.
+// rooms of the bot: each gets an event of its own, so trouble with one room keeps no other waiting.
 func (m *Memberships) reread(ctx context.Context, ev invites.Received) error {
 	if ev.Room != "" {
 		return m.rereadRoom(ctx, ev)
@@ -22,12 +22,12 @@ func (m *Memberships) reread(ctx context.Context, ev invites.Received) error {
 	if err != nil {
 		return invites.UnlessRefused(err)
 	}
-	var failed error
-	for _, r := range in { // trouble with one room keeps no other from its turn
-		ev.Room = r
-		failed = errors.Join(failed, m.rereadRoom(ctx, ev))
+	each := make([]invites.Received, len(in))
+	for i, r := range in {
+		each[i] = ev
+		each[i].Event, each[i].Room = "$"+id.EventID(transaction(ev.Event, "reread "+string(r))), r
 	}
-	return failed
+	return m.rooms.take(ctx, each)
 }
 
 // rereadRoom has the guard look at the door, counted as a round of a fight if it is one, and takes in the open invitations.
@@ -74,10 +74,12 @@ func (r *Rooms) takeMissed(ctx context.Context, in id.RoomID) error {
 		members = append(members, m)
 		r.pending.Add(in, m.Target)
 	}
-	if len(missed) == 0 {
-		return nil
-	}
-	fresh, err := r.store.Receive(ctx, missed, members...)
+	return r.take(ctx, missed, members...)
+}
+
+// take puts events into the inbox as if they had just come.
+func (r *Rooms) take(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) error {
+	fresh, err := r.store.Receive(ctx, events, members...)
 	if err == nil && len(fresh) > 0 {
 		r.feed.Recover() // the intake pushes the events of the stream at the same time, in its own order
 	}

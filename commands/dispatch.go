@@ -273,6 +273,11 @@ func faultless(reply Reply, err error) (Reply, error) {
 	case errors.Is(err, judge.ErrKickPower):
 		err = fault(room.Say("refuse.kick"))
 	}
+	if over := new(requests.LimitError); errors.As(err, &over) {
+		reply = Reply{Mention: true}
+		reply.Text.Say("refuse.people", "most", over.Most).Reason("limit.people")
+		return reply, nil
+	}
 	var fault Fault
 	if errors.As(err, &fault) {
 		reply, err = Reply{Mention: true}, nil

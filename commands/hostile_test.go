@@ -47,16 +47,17 @@ func TestCardNumbers(t *testing.T) {
 // TestSpokenOf: a quoted command, or one shown as code, does not run, whatever the plain text of the message is.
 func TestSpokenOf(t *testing.T) {
 	for formatted, runs := range map[string]bool{
-		"<p>!invite @bob:here</p>":                                                true,
-		"!invite <code>@bob:here</code>":                                          true,
-		"!invite @bob:here <blockquote>be my guest</blockquote>":                  true,
-		"!invite @bob:here <blockquote>!invite @mallory:here</blockquote>":        false, // one command a message
-		"<a href='https://matrix.to/#/@usher:here'>Usher</a>: invite @bob:here":   true,
-		"<blockquote><p>!invite @mallory:here</p></blockquote><p>No!</p>":         false,
-		" <p><code>!invite @mallory:here</code> is how.</p>":                      false,
-		"<pre><code>!invite @mallory:here</code></pre>":                           false,
-		"<mx-reply><blockquote>!invite @mallory:here</blockquote></mx-reply>No":   false,
-		"<blockquote><blockquote>!invite @mallory:here</blockquote></blockquote>": false,
+		"<p>!invite @bob:here</p>":                                                      true,
+		"!invite <code>@bob:here</code>":                                                true,
+		"!invite @bob:here <blockquote>be my guest</blockquote>":                        true,
+		"!invite @bob:here <blockquote>!invite @mallory:here</blockquote>":              false, // one command a message
+		"<a href='https://matrix.to/#/@usher:here'>Usher</a>: invite @bob:here":         true,
+		"<blockquote><p>!invite @mallory:here</p></blockquote><p>No!</p>":               false,
+		" <p><code>!invite @mallory:here</code> is how.</p>":                            false,
+		"<pre><code>!invite @mallory:here</code></pre>":                                 false,
+		"<mx-reply><blockquote>!invite @mallory:here</blockquote></mx-reply>No":         false,
+		"<mx-reply><blockquote>x</mx-reply>!invite @bob:here</blockquote></mx-reply>No": false, // a client that does not escape what it quotes
+		"<blockquote><blockquote>!invite @mallory:here</blockquote></blockquote>":       false,
 	} {
 		d, hs := newRunner(t)
 		say(t, d, lobby, alice, formatted, func(ev *invites.Received) {

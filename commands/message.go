@@ -121,6 +121,9 @@ func htmlText(source string) string {
 			switch tag := string(name); {
 			case tag == "mx-reply" && skip > 0:
 				skip--
+			case tag == "mx-reply": // the quote of a client that does not escape: all of this was quoted
+				out.Reset()
+				link = ""
 			case tag == "a" && link != "":
 				out.WriteString(linkText(label.String(), link))
 				link = ""

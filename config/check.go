@@ -206,7 +206,7 @@ func (k checker) checkNumbers(c *Config) {
 	k.checkRange("commands.answers_per_minute", c.Commands.AnswersPerMinute, 0, 10000)
 	for path, most := range map[string]int{
 		"invites_per_person": c.Limits.InvitesPerPerson, "invites_per_server": c.Limits.InvitesPerServer, "invites_in_all": c.Limits.InvitesInAll,
-		"joins_per_server": c.Limits.JoinsPerServer, "joins_of_own_server": c.Limits.JoinsOfOwnServer,
+		"people_per_hour": c.Limits.PeoplePerHour, "joins_per_server": c.Limits.JoinsPerServer, "joins_of_own_server": c.Limits.JoinsOfOwnServer,
 	} {
 		k.checkRange("limits."+path, most, 0, 1_000_000)
 	}

@@ -90,6 +90,7 @@ type Limits struct {
 	InvitesPerPerson int `yaml:"invites_per_person"`  // asked for by one user, in 24 hours
 	InvitesPerServer int `yaml:"invites_per_server"`  // of users of one other server, in 24 hours
 	InvitesInAll     int `yaml:"invites_in_all"`      // in 24 hours
+	PeoplePerHour    int `yaml:"people_per_hour"`     // named by the commands of one user
 	JoinsPerServer   int `yaml:"joins_per_server"`    // at the word of the users of one other server, in an hour
 	JoinsOfOwnServer int `yaml:"joins_of_own_server"` // at the word of the homeserver's own users, in an hour
 }
@@ -192,7 +193,7 @@ func Default() *Config {
 		Puppet:          Puppet{ID: "usher-puppet"},
 		Language:        "en",
 		Commands:        Commands{Prefix: "!", MaxAge: 10 * time.Minute, PerMinute: 30, AnswersPerMinute: 60},
-		Limits:          Limits{InvitesPerPerson: 1000, InvitesPerServer: 2000, InvitesInAll: 20000, JoinsPerServer: 60, JoinsOfOwnServer: 1200},
+		Limits:          Limits{InvitesPerPerson: 1000, InvitesPerServer: 2000, InvitesInAll: 20000, PeoplePerHour: 10000, JoinsPerServer: 60, JoinsOfOwnServer: 1200},
 		Database:        Database{Type: TypeSQLite, URI: "file:usher.db", MaxOpenConns: 8, MaxIdleConns: 2, KeepRefused: 30 * 24 * time.Hour, KeepAudit: 365 * 24 * time.Hour},
 		Encryption:      Encryption{Enabled: true, ShareKeysWith: ShareAll, WaitForKeys: 10 * time.Minute, Commands: CommandsEncrypted},
 		Delivery:        Delivery{AtOnce: 5, Workers: 16, GiveUpAfter: 24 * time.Hour},

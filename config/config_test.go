@@ -80,7 +80,7 @@ puppet:
   auto_join: ["@*:localhost:8448"]
 language: de
 commands: {prefix: "?", max_age: 1h, per_minute: 5, answers_per_minute: 0, advertise: true, guide: "https://wiki.example/usher#members"}
-limits: {invites_per_person: 1, invites_per_server: 2, invites_in_all: 3, joins_per_server: 4, joins_of_own_server: 0}
+limits: {invites_per_person: 1, invites_per_server: 2, invites_in_all: 3, people_per_hour: 6, joins_per_server: 4, joins_of_own_server: 0}
 permissions: {"*": user, "@a:b": operator}
 database: {type: postgres, uri: "postgres://u:p@h/d", max_open_conns: 20, max_idle_conns: 5, keep_refused: 168h, keep_audit: 169h}
 encryption: {enabled: false, pickle_key: kkkkkkkkkkkkkkkkkkkkkkkk, recovery_key: r, database_uri: "postgres://u:p@h/k", share_keys_with: cross-signed, wait_for_keys: 1m, commands: verified, history_sharing: true}
@@ -106,7 +106,7 @@ logging:
 		Puppet:          Puppet{true, "door-puppet", "pppppppppppppppppppppppp", "qqqqqqqqqqqqqqqqqqqqqqqq", []string{"@*:localhost:8448"}},
 		Language:        "de",
 		Commands:        Commands{"?", time.Hour, 5, 0, true, "https://wiki.example/usher#members"},
-		Limits:          Limits{1, 2, 3, 4, 0},
+		Limits:          Limits{1, 2, 3, 6, 4, 0},
 		Permissions:     Permissions{"*": LevelUser, "@a:b": LevelOperator},
 		Database:        Database{"postgres", "postgres://u:p@h/d", 20, 5, 168 * time.Hour, 169 * time.Hour},
 		Encryption:      Encryption{false, "kkkkkkkkkkkkkkkkkkkkkkkk", "r", "postgres://u:p@h/k", ShareSigned, time.Minute, CommandsVerified, true},
@@ -532,4 +532,30 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("config %v, error %v", c, err)
 		}
 	})
+}
+
+// TestOpenFolder: who may write the folder of the config or of the database may replace the file.
+func TestOpenFolder(t *testing.T) {
+	base := t.TempDir()
+	folder := filepath.Join(base, "open")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(folder, "usher.db")
+	for mode, want := range map[os.FileMode]int{0o700: 0, 0o755: 0, 0o775: 1, 0o777: 1, 0o777 | os.ModeSticky: 0} {
+		if err := os.Chmod(folder, mode); err != nil {
+			t.Fatal(err)
+		}
+		if got := openFolder(file); len(got) != want {
+			t.Errorf("%v: %v", mode, got)
+		}
+		config := filepath.Join(base, "config.yaml")
+		text := minimal + "database: {uri: \"file:" + file + "?_pragma=x\"}\n"
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, warnings, err := Load(config, []string{pickleKey}); err != nil || len(warnings) != want {
+			t.Errorf("%v: %v, %v", mode, err, warnings)
+		}
+	}
 }

@@ -7,9 +7,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -28,7 +30,27 @@ func Load(path string, environ []string) (*Config, []string, error) {
 	if info, statErr := os.Stat(path); statErr == nil {
 		warnings = append(warnings, tooOpen(path, info.Mode().Perm())...)
 	}
+	warnings = append(warnings, openFolder(path)...)
+	if c != nil && c.Database.Type == TypeSQLite {
+		file, _, _ := strings.Cut(strings.TrimPrefix(c.Database.URI.Reveal(), "file:"), "?")
+		if filepath.Dir(file) != filepath.Dir(path) {
+			warnings = append(warnings, openFolder(file)...)
+		}
+	}
 	return c, warnings, err
+}
+
+// openFolder warns of a folder in which others than its owner may replace a file. In a sticky folder they may not.
+func openFolder(file string) []string {
+	if real, err := filepath.EvalSymlinks(file); err == nil {
+		file = real
+	}
+	folder := filepath.Dir(file)
+	info, err := os.Stat(folder)
+	if err != nil || info.Mode()&fs.ModeSticky != 0 || info.Mode().Perm()&0o022 == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("others may replace %s, since they may write its folder (mode %04o): chmod go-w %s", file, info.Mode().Perm(), folder)}
 }
 
 // tooOpen warns of a file with secrets that others than its owner may read or write.

@@ -141,6 +141,31 @@ func TestSilentServerDoesNotHoldTheRoom(t *testing.T) {
 	})
 }
 
+// TestDeadAliasesHoldNobody: one person names aliases of dead servers in more rooms than run at a time, four others in as many as each may. Somebody
+// else is answered meanwhile, in a room of their own.
+func TestDeadAliasesHoldNobody(t *testing.T) {
+	q := newQuick(t, nil)
+	owner := "@owner:" + q.Domain
+	quiet := q.Room("quiet", owner)
+	var rooms, people []string
+	for i := range 128 {
+		people = append(people, fmt.Sprintf("@stranger%d:%s", max(0, i-64)/16, q.Domain))
+		rooms = append(rooms, q.Room(fmt.Sprint("held", i), people[i]))
+	}
+	q.start()
+	q.Script(stub.Fault{In: "/directory/room/", Latency: 30 * time.Second, Status: 502, Body: `{"errcode":"M_UNKNOWN"}`})
+	var said []string
+	for i, in := range rooms {
+		said = append(said, q.Say(in, people[i], fmt.Sprintf("!join #x:dead%d.example", i)))
+	}
+	time.Sleep(500 * time.Millisecond)
+	start := time.Now()
+	ping := q.Say(quiet, owner, "!ping")
+	q.await("the answer to !ping", 8*time.Second, func() bool { _, n := q.answers(quiet, ping); return n == 1 })
+	t.Logf("answered after %s", time.Since(start))
+	q.await("an answer to one who holds lanes", 10*time.Second, func() bool { _, n := q.answers(rooms[0], said[0]); return n == 1 })
+}
+
 // TestSlowRooms: the requests about six rooms take long, and others are answered as ever.
 func TestSlowRooms(t *testing.T) {
 	q := newQuick(t, nil)

@@ -24,6 +24,7 @@ func homeserverFaults(patience time.Duration) []named {
 	late := patience + 500*time.Millisecond
 	return []named{
 		{"503", stub.Fault{Status: 503, Body: `{"errcode":"M_UNKNOWN"}`}},
+		{"403 of a module", stub.Fault{Status: 403, Header: json, Body: `{"errcode":"M_UNKNOWN","error":"Failed to connect to antispam server"}`}},
 		{"500 in HTML", stub.Fault{Status: 500, Body: `<html>`}},
 		{"reset", stub.Fault{Reset: true}},
 		{"answer lost", stub.Fault{After: true, Reset: true}},

@@ -93,13 +93,15 @@ func TestUnreachableServer(t *testing.T) {
 }
 
 // silentServer has somebody name people, rooms and aliases of a server that takes connections and says nothing, and of one that is not there.
-// Somebody else in the room is answered within seconds each time.
+// Somebody else in the room is answered within seconds each time, and the guard sets a door back.
 func (s *stage) silentServer(t *testing.T) {
 	pit, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer pit.Close()
+	mod := s.Account("mod")
+	guarded := s.guarded(t, "", mod, m{"version": 1, "guard": m{"mode": "enforce", "join_rule": "invite"}})
 	go func() {
 		for {
 			c, err := pit.Accept()
@@ -129,4 +131,9 @@ func (s *stage) silentServer(t *testing.T) {
 			t.Errorf("%s: somebody else waits %s", command, took)
 		}
 	}
+	mod.Say(guarded, "!join #x:"+silent)
+	mod.SetState(guarded, joinRules, "", m{"join_rule": "public"})
+	s.owner.Await("the door as it was", func(e harness.Event) bool {
+		return e.Room == string(guarded) && e.Type == joinRules && e.Sender == string(s.Usher.Bot) && e.Field("join_rule") == "invite"
+	})
 }

@@ -15,7 +15,7 @@ import (
 // when the state is read, when it invites and when it is answered.
 func TestHomeserverFaultsOnRealOnes(t *testing.T) {
 	const patience = 3 * time.Second
-	s := newStageOf(t, harness.Options{Puppet: true, Set: m{"appservice.request_timeout": patience.String()}})
+	s := newStageOf(t, harness.Options{Puppet: true, Set: m{"appservice.request_timeout": patience.String(), "commands.per_minute": 0}})
 	var script fault.Script
 	faults := homeserverFaults(patience)
 	rooms, guests, said := make([]id.RoomID, len(faults)), make([]id.UserID, len(faults)), make([]id.EventID, len(faults))

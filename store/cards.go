@@ -42,6 +42,7 @@ const (
 		SELECT id, $2, $3, $4, $5, $6, $7, $8 FROM card WHERE id = $1 AND state = 'open'
 		ON CONFLICT (card, who) DO UPDATE SET choice = excluded.choice, room_id = excluded.room_id,
 			event_id = excluded.event_id, reason = excluded.reason, at = excluded.at`
+	deleteClosed    = `DELETE FROM card WHERE id IN (SELECT id FROM card WHERE told AND closed_at < $1 ORDER BY closed_at LIMIT $2)` // and its votes
 	deleteVote      = `DELETE FROM vote WHERE card = $1 AND event_id = $2`
 	selectVotes     = `SELECT ` + voteColumns + ` FROM vote WHERE card = $1 ORDER BY at, who`
 	updateDecidedOn = `UPDATE invitation SET status = $2, code = $3, detail = $4, due_at = $5, settled_at = $6, created_at = $7

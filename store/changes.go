@@ -247,11 +247,15 @@ func (s Changes) Release(ctx context.Context, at time.Time) (rows []int64, err e
 	return rows, nil
 }
 
-const deleteRefused = `DELETE FROM invitation WHERE id IN (SELECT id FROM invitation WHERE status = 'refused' AND settled_at < $1 ORDER BY id LIMIT $2)`
+const deleteRefused = `DELETE FROM invitation WHERE id IN (SELECT id FROM invitation WHERE status = 'refused' AND settled_at < $1 ORDER BY settled_at LIMIT $2)`
 
-// CleanRecords deletes rows refused before one time, and audit written before another, in several commits when there is much to delete.
+// CleanRecords deletes rows refused before one time, and cards closed and audit written before another, in several commits when there is much
+// to delete.
 func (s Changes) CleanRecords(ctx context.Context, refused, audit time.Time) error {
 	if err := s.deleteAll(ctx, deleteRefused, refused); err != nil {
+		return err
+	}
+	if err := s.deleteAll(ctx, deleteClosed, audit); err != nil {
 		return err
 	}
 	return s.cleanAudit(ctx, audit)

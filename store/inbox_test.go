@@ -307,7 +307,25 @@ func testCleanRecords(t *testing.T, s Store) {
 			t.Fatal(err)
 		}
 	}
+	cards := map[id.EventID]time.Time{"$early": epoch, "$late": late}
+	for command, at := range cards {
+		card := must(s.OpenCard(ctx, invites.Card{Kind: invites.CardApproval, Room: "!r", ShownIn: "!r", Command: command, Actor: "@a:x", Target: "@t:x", State: invites.CardOpen}))(t)
+		must(s.CastVote(ctx, card.ID, invites.Vote{Voter: "@v:x", Event: "$vote" + command, At: at}))(t)
+		must(s.CloseCard(ctx, invites.Closing{Card: card.ID, State: invites.CardDeclined, At: at}))(t)
+		check(t, s.ToldCard(ctx, card.ID))
+	}
+	must(s.OpenCard(ctx, invites.Card{Kind: invites.CardApproval, Room: "!r", ShownIn: "!r", Command: "$open", State: invites.CardOpen}))(t)
+	cards["$open"] = late
 	check(t, s.CleanRecords(ctx, epoch.Add(time.Minute), epoch.Add(time.Minute)))
+	for command, at := range cards {
+		target := id.UserID("@t:x")
+		if command == "$open" {
+			target = ""
+		}
+		if _, err := s.CardOf(ctx, command, "", "!r", target); errors.Is(err, invites.ErrNotFound) != at.Equal(epoch) {
+			t.Errorf("card of %s: %v", command, err)
+		}
+	}
 	for request, want := range map[string][2]int{"$old": {0, 0}, "$new": {1, 1}, "$done": {1, 0}} {
 		kept, audit := must(s.ChangesOf(ctx, request))(t), must(s.Audit(ctx, request))(t)
 		if len(kept) != want[0] || len(audit) != want[1] {

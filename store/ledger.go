@@ -13,6 +13,10 @@ const (
 	entryColumns = `id, event_id, room_id, target, sender, inviter, way, command, at, fate, ended_at, ended_by, ending, reminded, turned`
 
 	selectPendingOf = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND target = $2 AND fate = 'pending' ORDER BY id DESC LIMIT 1`
+	// An entry that Complete ended because the state showed its end sooner than the stream did: that event was sent by then. The clocks of
+	// the homeserver and of Usher may differ by seconds.
+	selectForestalled = `SELECT ` + entryColumns + ` FROM ledger
+		WHERE room_id = $1 AND target = $2 AND fate = 'unseen' AND ended_at + 10000 >= $3 ORDER BY id DESC LIMIT 1`
 	selectHistory   = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND target = $2 ORDER BY id DESC LIMIT $3`
 	selectPending   = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND fate = 'pending' ORDER BY at, id LIMIT $2`
 	selectSeen      = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND fate = 'pending' AND seen_at < $2`
@@ -29,7 +33,7 @@ const (
 	// Of very many, the oldest go: a server could send any number.
 	selectMostLate = `SELECT seen_at FROM late_member ORDER BY seen_at DESC LIMIT 1 OFFSET $1`
 
-	endEntry = `UPDATE ledger SET fate = $2, ended_at = $3, ended_by = $4, ending = $5 WHERE id = $1 AND fate = 'pending'`
+	endEntry = `UPDATE ledger SET fate = $2, ended_at = $3, ended_by = $4, ending = $5 WHERE id = $1 AND ending = ''`
 	// The event ending an invitation may arrive again. It must not end a later invitation.
 	selectEnding = `SELECT id FROM ledger WHERE room_id = $1 AND target = $2 AND ending = $3`
 
@@ -68,7 +72,11 @@ func observe(t *tx, members []invites.MemberEvent) error {
 		case err != nil:
 		case m.Membership == "invite":
 			err = invited(t, m, open)
-		case open.ID != 0:
+		case open.ID == 0:
+			if err = t.query(into(&open, entryFields), selectForestalled, m.Room, m.Target, m.SentAt); err == nil && open.ID != 0 {
+				err = ended(t, m, open)
+			}
+		default:
 			err = ended(t, m, open)
 		}
 		if err != nil {

@@ -170,6 +170,14 @@ func testLedgerComplete(t *testing.T, s Store) {
 	if got := must(s.EntriesOf(ctx, lobby, target, 1))(t)[0]; got.Fate != invites.FateUnseen {
 		t.Errorf("got %+v", got)
 	}
+	observe(t, s, member(90, "leave", target)) // of a member meanwhile: how they became one was not seen
+	if got := must(s.EntriesOf(ctx, lobby, target, 1))(t)[0]; got.Fate != invites.FateUnseen {
+		t.Errorf("got %+v", got)
+	}
+	observe(t, s, member(3, "join", target), member(91, "leave", target)) // the stream is behind the state
+	if got := must(s.EntriesOf(ctx, lobby, target, 1))(t)[0]; got.Fate != invites.FateAccepted || got.Ending != member(3, "join", target).Event {
+		t.Errorf("got %+v", got)
+	}
 	check(t, s.Complete(ctx, lobby, nil, epoch.Add(time.Hour)))
 	check(t, s.Complete(ctx, lobby, []invites.MemberEvent{other}, epoch.Add(2*time.Hour))) // back, and it still stands
 	if got := must(s.PendingOf(ctx, lobby, other.Target))(t); got.Event != other.Event || !got.EndedAt.IsZero() {

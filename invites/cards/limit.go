@@ -8,11 +8,12 @@ import (
 	"usher/room"
 )
 
-// Bounds of approval: how many invitations in need of it one command may ask for, since each becomes a card, and how many cards a user
-// may have open in all rooms, since all open cards are looked after every few seconds.
+// Bounds of approval: how many invitations in need of it one command may ask for, since each becomes a card, how many cards a user may have
+// open in all rooms, and how many may be open about one room, since people have to decide them.
 const (
 	maxAsked = 20
 	maxOpen  = 100
+	maxRoom  = 400
 )
 
 // Limit refuses, among the rows about to wait for approval, the rows asked for already, and the rows beyond the limits.
@@ -42,7 +43,9 @@ func (s *Cards) Limit(ctx context.Context, rows []invites.Change) error {
 		case waiting > maxAsked:
 			row.Code, row.Detail = invites.CodeTooMany, room.Say("detail.many_asked", "most", maxAsked)
 		case open+waiting > maxOpen:
-			row.Code, row.Detail = invites.CodeTooMany, room.Say("detail.many_open", "n", open)
+			row.Code, row.Detail = invites.CodeTooMany, room.Say("detail.many_open", "n", open, "most", maxOpen)
+		case len(there)+waiting > maxRoom:
+			row.Code, row.Detail = invites.CodeTooMany, room.Say("detail.room_full", "n", len(there), "most", maxRoom)
 		default:
 			continue
 		}

@@ -3,6 +3,7 @@ package cards_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -59,5 +60,22 @@ func TestManyAskedFor(t *testing.T) {
 	}
 	if waiting, _ := ask(dora, 6); waiting != 20 {
 		t.Errorf("somebody else: %d wait", waiting)
+	}
+}
+
+// TestApprovalDeskIsFull: so many requests about one room wait at most, and the refusal names both numbers.
+func TestApprovalDeskIsFull(t *testing.T) {
+	w := newWorld(t)
+	w.court(1, nil)
+	for n := range 400 {
+		card := invites.Card{Kind: invites.CardApproval, Room: lobby, ShownIn: lobby, Command: id.EventID(fmt.Sprint("$", n)), Actor: id.UserID(fmt.Sprintf("@asker%d:there", n/100)),
+			Target: id.UserID(fmt.Sprintf("@guest%d:there", n)), State: invites.CardOpen, ExpiresAt: w.Clock.Now().Add(time.Hour)}
+		if _, err := w.DB.OpenCard(t.Context(), card); err != nil {
+			t.Fatal(err)
+		}
+	}
+	row := w.MustAsk(t, w.Request(t, dora, bob))[0]
+	if row.Code != invites.CodeTooMany || row.Detail.Key != "detail.room_full" || row.Detail.Args["n"] != "400" {
+		t.Errorf("%s %s (%v)", row.Status, row.Code, row.Detail)
 	}
 }

@@ -43,8 +43,8 @@ func reasonOf(ctx context.Context, d *Delivery, row invites.Change) (reason stri
 	return "", room.Say("because.asked", "asker", asker, "reason", row.Reason), nil
 }
 
-// language is the language of the bot's own phrase for a change in a room; empty without a phrase.
-func (d *Delivery) language(ctx context.Context, r id.RoomID, because room.Phrase) string {
+// languageOf returns the language of the bot's own phrase for a change in a room; empty without a phrase.
+func languageOf(ctx context.Context, d *Delivery, r id.RoomID, because room.Phrase) string {
 	if because.Empty() {
 		return ""
 	}

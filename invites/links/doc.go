@@ -6,5 +6,6 @@
 // Secrets (secret.go) are shown once. The store has their hashes, and public keys for the codes of knocks. A link may have several
 // secrets, which all end with it.
 //
-// Each read takes the asker and checks whether they may know. State and Rooms serve the page, for anybody with the secret.
+// Each read takes the asker and checks whether they may know. ByPage, State, Rooms and Follow serve the page, for anybody with the secret; they
+// change nothing.
 package links

@@ -86,6 +86,9 @@ func (h *watched) levelsIn(s *room.Snapshot, content json.RawMessage) map[string
 	h.w.must(json.Unmarshal(content, &fields))
 	all := map[string]int64{}
 	for name, raw := range fields {
+		if name == "deep" {
+			continue
+		}
 		if name == "users" || name == "events" {
 			var entries map[string]int64
 			h.w.must(json.Unmarshal(raw, &entries))

@@ -29,7 +29,13 @@ type law struct {
 // law reads the policy of a room and, field by field, those of the spaces above it.
 func (h *watched) law(r id.RoomID) law {
 	l := law{values: map[string]json.RawMessage{}, from: map[string]*room.Event{}, own: map[string]bool{}, in: map[string]id.RoomID{}, room: r, none: true}
-	for _, source := range slices.Backward(h.governing(r, 4)) {
+	h.lost = false
+	governing := h.governing(r, 4)
+	if h.lost {
+		l.broken, l.none = true, false
+		h.w.tally.add("judged by a lost space")
+	}
+	for _, source := range slices.Backward(governing) {
 		event, _ := h.truth(source).Event(room.Key{Type: policy.EventType})
 		if event == nil {
 			continue
@@ -40,6 +46,7 @@ func (h *watched) law(r id.RoomID) law {
 			continue
 		}
 		l.none = false
+		l.from[nearest], l.own[nearest], l.in[nearest] = event, source == r, source
 		for path, value := range fields {
 			if strings.HasPrefix(path, "whom_ever") {
 				l.broken = true
@@ -49,6 +56,9 @@ func (h *watched) law(r id.RoomID) law {
 	}
 	return l
 }
+
+// nearest stands for a path: where the nearest policy comes from.
+const nearest = "*"
 
 // governing lists the rooms whose policies count in a room, nearest first: its own and the spaces above it or, until the room has a policy
 // event, the rooms that govern the room that it replaces, before the spaces.
@@ -115,7 +125,7 @@ func (h *watched) above(r id.RoomID) []id.RoomID {
 }
 
 // spaceOf is the space that a room is in: both say so, with servers; the room's word takes as much power as writing its policy does; the bot
-// is in the space. The canonical one comes first, then the first by id.
+// is in the space. The canonical one comes first, then the first by id. A space that the bot has lost is none, but its policy was not nothing.
 func (h *watched) spaceOf(r id.RoomID, but []id.RoomID) id.RoomID {
 	levels := h.levelsIn(h.truth(r), nil)
 	takes := func(kind string) int64 {
@@ -140,16 +150,21 @@ func (h *watched) spaceOf(r id.RoomID, but []id.RoomID) id.RoomID {
 		return w
 	}
 	var best id.RoomID
-	var canonical bool
+	var canonical, lost bool
 	for _, space := range slices.Sorted(slices.Values(h.w.spaces)) {
 		parent, child := said(r, "m.space.parent", space), said(space, "m.space.child", r)
 		membership, _ := h.truth(space).Membership(bot)
-		if slices.Contains(but, space) || len(parent.Via) == 0 || len(child.Via) == 0 || membership != "join" {
+		gone := membership != "join" && h.Governs(r, space)
+		if slices.Contains(but, space) || len(parent.Via) == 0 || !gone && (len(child.Via) == 0 || membership != "join") {
 			continue
 		}
 		if best == "" || parent.Canonical && !canonical {
-			best, canonical = space, parent.Canonical
+			best, canonical, lost = space, parent.Canonical, gone
 		}
+	}
+	if lost {
+		h.lost = true
+		return ""
 	}
 	return best
 }
@@ -239,6 +254,7 @@ type standing struct {
 	// Of the invitation, while it is open:
 	invited time.Time
 	asker   id.UserID // had the bot send it; empty: it did not
+	inviter id.UserID // who asked for it, or sent it
 }
 
 // of returns what is remembered of somebody.
@@ -263,7 +279,10 @@ func (h *watched) remember(was string, e invites.Effect, asker id.UserID) {
 			s.joined = now
 		}
 	case room.Invite:
-		s.invited, s.asker = now, asker
+		s.invited, s.asker, s.inviter = now, asker, e.Performer
+		if asker != "" {
+			s.inviter = asker
+		}
 	case room.Leave, room.Kick, room.Ban:
 		switch {
 		case was == "join" && own:
@@ -350,6 +369,15 @@ func (h *watched) listed(l law, user id.UserID) string {
 		}
 	}
 	return ""
+}
+
+// banned reports whether the policy lists ban a user.
+func (h *watched) banned(l law, user id.UserID) bool {
+	rooms := maps.Clone(h.rules)
+	maps.DeleteFunc(h.rules, func(k room.Key, _ json.RawMessage) bool { return strings.HasSuffix(k.Type, ".room") })
+	defer func() { h.rules = rooms }()
+	why := h.listed(l, user)
+	return why != "" && !strings.HasSuffix(why, " is not there")
 }
 
 // members counts who is in a room.

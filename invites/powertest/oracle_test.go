@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -30,6 +31,9 @@ type watched struct {
 
 	guarding bool                             // the guard is at work, for the event in serving
 	expiring bool                             // what expired is withdrawn
+	turning  bool                             // what somebody's standing turned against is withdrawn
+	dated    time.Time                        // what the server of a user says about when the user's event was sent; zero: the truth
+	lost     bool                             // the policy read last would come from a space that the bot has lost
 	approved map[question]bool                // cards that somebody with the power said yes to
 	came     map[id.RoomID]map[id.UserID]bool // who is in a room uninvited
 	people   map[id.RoomID]map[id.UserID]*standing
@@ -104,6 +108,8 @@ func (h *watched) Act(ctx context.Context, e invites.Effect) error {
 	switch c := h.w.said[h.serving]; {
 	case h.expiring:
 		h.judgeExpiry(before, l, e)
+	case h.turning:
+		h.judgeTurned(before, l, e)
 	case h.guarding && e.Performer == bot && c == nil:
 		h.judgeGuard(before, l, e)
 	default:
@@ -126,7 +132,12 @@ func (h *watched) direct(e invites.Effect) bool {
 		return false // it only invites through Usher
 	}
 	before := h.truth(e.Room)
-	if err := h.Homeserver.Act(context.Background(), e); err != nil {
+	if !h.dated.IsZero() {
+		h.Homeserver.Clock = stopped(h.dated)
+	}
+	err := h.Homeserver.Act(context.Background(), e)
+	h.Homeserver.Clock = h.w.clock
+	if err != nil {
 		return false
 	}
 	h.w.say("%s: %s of %s in %s", e.Performer, e.Action, e.Target, e.Room)
@@ -134,6 +145,11 @@ func (h *watched) direct(e invites.Effect) bool {
 	h.note(before, e, "")
 	return true
 }
+
+// stopped is a clock that stands.
+type stopped time.Time
+
+func (s stopped) Now() time.Time { return time.Time(s) }
 
 // note remembers what became of somebody, and has the ledger and the guard hear of it.
 func (h *watched) note(before *room.Snapshot, e invites.Effect, asker id.UserID) {
@@ -283,6 +299,36 @@ func (h *watched) judgeExpiry(before *room.Snapshot, l law, e invites.Effect) {
 		h.wrong = fmt.Sprintf("expiry of %s in %s: %s", e.Target, e.Room, why)
 	}
 	h.w.tally.add("act expire%s", where(l, "pending.expire_after"))
+}
+
+// judgeTurned is the oracle on invitations that are withdrawn because somebody's standing has turned.
+func (h *watched) judgeTurned(before *room.Snapshot, l law, e invites.Effect) {
+	membership, _ := before.Membership(e.Target)
+	inviter, _ := before.Membership(h.of(e.Room, e.Target).inviter)
+	on, path := []string{"listed", "inviter_banned"}, "pending.withdraw_on"
+	if _, set := l.values[path]; set {
+		on = l.list(path)
+	} else {
+		path = nearest
+	}
+	cause := slices.Contains(on, "listed") && h.banned(l, e.Target) || slices.Contains(on, "inviter_banned") && inviter == "ban" || slices.Contains(on, "inviter_left") && inviter == "leave"
+	why := ""
+	switch {
+	case e.Action != room.Kick || e.Performer != bot:
+		why = "it is withdrawn by the bot"
+	case membership != "invite":
+		why = "there was no open invitation"
+	case l.none || l.broken || !h.legit(l, path):
+		why = "no policy wants it"
+	case !cause:
+		why = fmt.Sprintf("nothing speaks against it: the inviter %s is %q, the policy names %v", h.of(e.Room, e.Target).inviter, inviter, on)
+	case h.lends(before, l, path, room.Action{Type: room.Kick, Sender: bot, Target: e.Target}):
+		why = "who wrote it could not do it"
+	}
+	if why != "" {
+		h.wrong = fmt.Sprintf("withdrawal of %s in %s: %s", e.Target, e.Room, why)
+	}
+	h.w.tally.add("act turned%s", where(l, path))
 }
 
 // creator returns who made a room.

@@ -61,6 +61,7 @@ type story struct {
 	list     id.RoomID             // a policy list
 	members  []invites.MemberEvent // that the ledger has not heard of yet
 	expiries map[int64]bool        // rows of what expired
+	turned   map[int64]bool        // rows of invitations that somebody's standing turned against
 	said     map[id.EventID]*asked
 	last     []id.EventID // commands, in order
 	cards    []question   // that may be open
@@ -75,7 +76,7 @@ type story struct {
 func newStory(t *testing.T, db *store.Store, seed uint64) *story {
 	stories := storyNumber(t, db)
 	w := &story{t: t, db: db, clock: invitestest.NewClock(), queue: &invitestest.Queue{}, name: fmt.Sprintf("%d-%d", seed, stories),
-		said: map[id.EventID]*asked{}, expiries: map[int64]bool{}}
+		said: map[id.EventID]*asked{}, expiries: map[int64]bool{}, turned: map[int64]bool{}}
 	w.hs = &watched{Homeserver: &invitestest.Homeserver{Name: w.name + "-e", Clock: w.clock}, w: w, written: map[id.EventID]bool{}, came: map[id.RoomID]map[id.UserID]bool{},
 		approved: map[question]bool{}, people: map[id.RoomID]map[id.UserID]*standing{}, rules: map[room.Key]json.RawMessage{}}
 	w.Domain = invitestest.New(db, invitestest.Surroundings{
@@ -142,7 +143,7 @@ func (w *story) play(script []op) string {
 }
 
 // kinds is how many kinds of steps there are; some are several of these.
-const kinds = 141
+const kinds = 144
 
 func (w *story) step(o op) {
 	r, who, whom := w.rooms[o.a%len(w.rooms)], cast[o.b%len(cast)], cast[o.c%len(cast)]
@@ -174,14 +175,19 @@ func (w *story) step(o op) {
 		if action == room.Join || action == room.Leave || action == room.Knock {
 			whom = who
 		}
-		if w.hs.direct(invites.Effect{Action: action, Room: r, Performer: who, Target: whom}) && action == room.Knock {
+		if o.e/4%2 == 0 && who.Homeserver() != "here" && who == whom { // whose server says that it was long ago
+			w.hs.dated = w.clock.Now().Add(-pick(o.e/8, 2*time.Hour, 2*time.Minute, 1000*time.Hour))
+		}
+		done := w.hs.direct(invites.Effect{Action: action, Room: r, Performer: who, Target: whom})
+		w.hs.dated = time.Time{}
+		if done && action == room.Knock {
 			w.knocked(r, who)
 		}
 	case o.kind < 74:
 		w.hs.state(r, privileged(o), room.Key{Type: "m.room.power_levels"}, w.levels(o, r))
 	case o.kind < 79:
 		rule := pick(o.d, "public", "public", "knock", "knock", "invite", "knock", "restricted", "knock_restricted", "odd")
-		w.hs.state(r, privileged(o), room.Key{Type: "m.room.join_rules"}, map[string]any{"join_rule": rule})
+		w.hs.state(r, privileged(o), room.Key{Type: "m.room.join_rules"}, map[string]any{"join_rule": rule, "deep": w.deep(o.e)})
 	case o.kind < 86:
 		if o.a/64%3 == 0 {
 			r = w.spaces[o.b%len(w.spaces)]
@@ -199,6 +205,8 @@ func (w *story) step(o op) {
 		w.say("the homeserver will keep something back (%d)", w.hs.hidden)
 	case o.kind < 100:
 		w.takeBack(o)
+	case o.kind >= kinds-11 && o.kind < kinds-8:
+		w.turn(o, w.rooms[o.a%len(w.rooms)], whom)
 	case o.kind >= kinds-8 && o.kind < kinds-6:
 		w.upgrade(o, w.rooms[o.a%len(w.rooms)], whom)
 	case o.kind >= kinds-6 && o.kind < kinds-4:
@@ -250,7 +258,7 @@ func (w *story) ask(o op, action room.ActionType, r id.RoomID, actor id.UserID, 
 
 // vote has somebody vote on one of the last cards, and carries out what that decides.
 func (w *story) vote(o op, voter id.UserID) {
-	if len(w.cards) == 0 {
+	if len(w.cards) == 0 || voter == bot { // the bot's own reactions are no votes
 		return
 	}
 	about := w.cards[max(0, len(w.cards)-1-o.d%3)]
@@ -342,13 +350,13 @@ func (w *story) deliver(o op) {
 
 func (w *story) row(row int64) {
 	command, ok := w.commandOf(row)
-	if !ok && !w.expiries[row] {
+	if !ok && !w.expiries[row] && !w.turned[row] {
 		return
 	}
-	w.hs.serving, w.hs.again, w.hs.expiring = command, true, w.expiries[row]
+	w.hs.serving, w.hs.again, w.hs.expiring, w.hs.turning = command, true, w.expiries[row], w.turned[row]
 	w.hs.guarding = w.said[command] == nil
 	outcome, err := invitestest.One(w.Delivery.Deliver(w.t.Context(), row))
-	w.hs.serving, w.hs.again, w.hs.guarding, w.hs.expiring = "", false, false, false
+	w.hs.serving, w.hs.again, w.hs.guarding, w.hs.expiring, w.hs.turning = "", false, false, false, false
 	w.must(err)
 	w.say("later, for %s: %s %s", command, outcome.Status, outcome.Code)
 	if outcome.Status == invites.StatusRefused && w.expiries[row] {
@@ -446,6 +454,7 @@ func (w *story) levels(o op, r id.RoomID) map[string]any {
 		w.must(json.Unmarshal(event.Content, &content))
 	}
 	level := pick(o.c/8, 0, 50, 50, 100, 25)
+	content["deep"] = w.deep(o.e)
 	if o.d%2 == 0 {
 		users, _ := content["users"].(map[string]any)
 		users[cast[o.a/2%len(cast)].String()] = level
@@ -462,6 +471,18 @@ func (w *story) levels(o op, r id.RoomID) map[string]any {
 	}
 	content[pick(o.d/2, "invite", "kick", "ban", "users_default", "state_default")] = level
 	return content
+}
+
+// deep is a value that holds nothing, now and then deeper than many readers read.
+func (w *story) deep(n int) any {
+	var value any = 0
+	if n%7 == 0 {
+		w.tally.add("deep event")
+		for range 700 {
+			value = []any{value}
+		}
+	}
+	return value
 }
 
 // scene makes work for the guard, which seldom comes about by chance: the bot has power, the door stands open, and people come

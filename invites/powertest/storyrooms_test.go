@@ -68,6 +68,11 @@ func (w *story) hears(r id.RoomID, k room.Key, event *room.Event) {
 	w.must(json.Unmarshal(event.Content, &content))
 	w.members = append(w.members, invites.MemberEvent{Event: event.ID, Room: r, Target: id.UserID(k.StateKey), Sender: event.Sender,
 		Membership: content.Membership, SentAt: w.clock.Now()})
+	if !w.hs.dated.IsZero() { // the intake takes in what comes late with its transaction, before any command after it
+		w.members[len(w.members)-1].SentAt = w.hs.dated
+		w.tally.add("backdated")
+		w.heard()
+	}
 }
 
 // heard brings the ledger up to date.
@@ -198,6 +203,31 @@ func (w *story) expire(o op) {
 	for _, e := range remind {
 		w.tally.add("expiry reminds")
 		w.must(w.db.Reminded(w.t.Context(), e.ID))
+	}
+	w.review(o)
+}
+
+// review judges the open invitations of all rooms anew.
+func (w *story) review(o op) {
+	for _, r := range append(slices.Clone(w.rooms), w.spaces...) {
+		found, err := w.Ledger.Reviews.Review(w.t.Context(), r)
+		if unreachable(err) {
+			continue
+		}
+		w.must(err)
+		for _, t := range found.Turns {
+			w.say("in %s %s about %d invitations: %s %s", r, t.Code, len(t.Invitations), t.Done, t.Why)
+			w.tally.add("turned %s %s", t.Code, t.Done)
+			w.must(w.Ledger.Reviews.Told(w.t.Context(), t))
+			for _, row := range t.Rows {
+				w.turned[row] = true
+				if o.c%3 == 0 {
+					w.must(w.queue.Wake(w.t.Context(), w.clock.Now(), row))
+					continue
+				}
+				w.row(row)
+			}
+		}
 	}
 }
 
@@ -347,6 +377,9 @@ func (w *story) rules() []func(*rand.Rand) map[string]any {
 			return fields{"approval.required": r.IntN(2) == 0, "approval.expires": "720h"}
 		},
 		func(r *rand.Rand) fields {
+			return fields{"pending.withdraw_on": pick(r.IntN(4), []string{}, []string{"inviter_banned"}, []string{"listed", "inviter_left"}, []string{"inviter_left", "inviter_banned"})}
+		},
+		func(r *rand.Rand) fields {
 			return fields{"pending.expire_after": pick(r.IntN(3), "60s", "10m", "1h"), "pending.remind_before": "30s"}
 		},
 	}
@@ -384,7 +417,7 @@ func (w *story) document(o op) map[string]any {
 		delete(doc, "guard")
 	}
 	if r.IntN(20) == 0 {
-		doc["whom_ever"] = map[string]any{} // a field that there is not
+		doc["whom_ever"] = w.deep(o.e) // a field that there is not
 	}
 	return doc
 }
@@ -418,4 +451,51 @@ func (w *story) upgrade(o op, r id.RoomID, whom id.UserID) {
 	if o.e%3 == 0 {
 		w.hs.direct(invites.Effect{Action: room.Invite, Room: next, Performer: cast[0], Target: whom})
 	}
+}
+
+// turn has somebody invite, and then something turn against the invitation: the inviter is banned or leaves, or a policy list bans the invitee.
+// Now and then the bot loses the space whose policy says what to do, or the policy's author loses power.
+func (w *story) turn(o op, r id.RoomID, whom id.UserID) {
+	inviter, in := cast[1], r
+	levels := w.levels(op{d: 1, c: 8, e: o.e}, r)
+	users, _ := levels["users"].(map[string]any)
+	users[bot.String()], users[inviter.String()] = 100, 50
+	levels["invite"], levels["kick"] = 0, 50
+	delete(levels, "events")
+	w.hs.state(r, cast[0], room.Key{Type: room.TypePowerLevels}, levels)
+	w.hs.direct(invites.Effect{Action: room.Join, Room: r, Performer: inviter, Target: inviter})
+	doc := map[string]any{"version": 1, "whom": map[string]any{"lists": []string{w.list.String()}}}
+	put(doc, pick(o.d, map[string]any{"ask.level": 0}, map[string]any{"pending.withdraw_on": []string{"inviter_left", "inviter_banned", "listed"}},
+		map[string]any{"pending.withdraw_on": []string{"inviter_left"}}, map[string]any{"pending.withdraw_on": []string{}}))
+	if o.c%2 == 0 {
+		in = w.spaces[o.c/2%len(w.spaces)]
+		w.under(in, r)
+		w.hs.state(r, cast[0], policy.Key(), map[string]any{})
+	}
+	w.hs.state(in, pick(o.c/4, cast[0], cast[0], cast[1]), policy.Key(), doc)
+	whom = w.oneOf(r, o.b, whom, "leave", "")
+	if o.a/4%2 == 0 {
+		w.ask(op{e: 1}, room.Invite, r, inviter, whom)
+	} else {
+		w.hs.direct(invites.Effect{Action: room.Invite, Room: r, Performer: inviter, Target: whom})
+	}
+	w.heard()
+	switch o.b / 8 % 4 {
+	case 0:
+		w.hs.direct(invites.Effect{Action: room.Ban, Room: r, Performer: cast[0], Target: inviter})
+	case 1:
+		w.hs.direct(invites.Effect{Action: room.Leave, Room: r, Performer: inviter, Target: inviter})
+	default:
+		w.hs.state(w.list, cast[0], room.Key{Type: "m.policy.rule.user", StateKey: "turn"}, map[string]any{"recommendation": "m.ban", "entity": whom.String()})
+	}
+	if in != r && o.d%3 == 0 {
+		w.hs.direct(invites.Effect{Action: room.Kick, Room: in, Performer: cast[0], Target: bot})
+	}
+	if o.d%5 == 0 {
+		users[cast[0].String()] = 0
+		w.hs.state(r, cast[0], room.Key{Type: room.TypePowerLevels}, levels)
+	}
+	w.review(o)
+	w.hs.state(w.list, cast[0], room.Key{Type: "m.policy.rule.user", StateKey: "turn"}, map[string]any{})
+	w.ask(op{e: 1}, room.Invite, r, cast[0], whom)
 }

@@ -47,7 +47,7 @@ func (s *Requests) Proposed(ctx context.Context, command id.EventID) (req Reques
 
 // Confirmed implements cards.Confirmed.
 func (s *Requests) Confirmed(ctx context.Context, c invites.Card) error {
-	_, err := s.Ask(ctx, s.confirmed(c))
+	_, err := s.ask(ctx, s.confirmed(c))
 	return err
 }
 

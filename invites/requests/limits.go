@@ -2,6 +2,7 @@ package requests
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -19,13 +20,14 @@ type Most struct {
 	Person        int64 // invitations asked for by one user within a day
 	Server        int64 // invitations of users of one other server within a day
 	All           int64 // invitations within a day
+	People        int64 // named by the commands of one user within an hour: each is a row, also where the answer is no
 	JoinsOfServer int64 // joins at the word of the users of one other server within an hour
 	JoinsOfOwn    int64 // the same of the homeserver's own users
 }
 
 const (
 	limitDay  = 24 * time.Hour // of invitations
-	limitHour = time.Hour      // of joins
+	limitHour = time.Hour      // of joins, and of people named
 )
 
 // Limits counts invitations and joins against the operator's limits. Each is an exact sliding window. The counts are in memory; Load reads
@@ -136,6 +138,45 @@ func (l *Limits) Join(sender id.UserID) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.take(l.join(sender), sender, l.clock.Now()) == nil
+}
+
+// codePeople is the code of a command beyond Most.People. No row has it.
+const codePeople room.Rule = "limit.people"
+
+// LimitError says that a user's commands have named too many people within an hour.
+type LimitError struct{ Most int64 }
+
+// Error implements error.
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("requests: %d people", e.Most)
+}
+
+// name counts the people of a command, all of them or none. The result gives them back. The error is a *LimitError.
+func (l *Limits) name(asker id.UserID, people int) (giveBack func(), err error) {
+	if l.most.People == 0 {
+		return func() {}, nil
+	}
+	w := bound{window{codePeople, room.CanonicalID(string(asker))}, policy.Rate{Count: l.most.People, Per: limitHour}}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.clock.Now()
+	spent := recent(l.spent[w.window], now.Add(-w.Per))
+	if int64(len(spent)+people) > w.Count && (l.operator == nil || !l.operator(asker)) {
+		return nil, &LimitError{w.Count}
+	}
+	l.spent[w.window] = append(spent, slices.Repeat([]time.Time{now}, people)...)
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		left := people
+		l.spent[w.window] = slices.DeleteFunc(l.spent[w.window], func(at time.Time) bool {
+			mine := left > 0 && at.Equal(now)
+			if mine {
+				left--
+			}
+			return mine
+		})
+	}, nil
 }
 
 // Take spends the allowed invitations and joins among some judgements, and turns each beyond a limit into a refusal. The result gives

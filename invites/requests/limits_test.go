@@ -2,6 +2,7 @@ package requests_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -89,17 +90,25 @@ func TestLimitInvitations(t *testing.T) {
 	check(codes(t, w, bob, false, lobby, "five.example", 0, 4), "", "", "", person)
 }
 
+// full is a store that records nothing.
+type full struct{ requests.Store }
+
+func (full) Record(context.Context, []invites.Change, []invites.Audit, ...invites.Charge) ([]invites.Change, error) {
+	return nil, errors.New("disk full")
+}
+
 // TestLimitGivenBack: what could not be recorded does not count.
 func TestLimitGivenBack(t *testing.T) {
 	w := newWorld(t)
 	limited(w, requests.Most{Person: 1})
 	w.HS.Set(lobby, "m.room.power_levels", "", alice, object{"users": object{string(bot): 100}, "invite": 0})
 	w.HS.Member(lobby, bob, "join")
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := w.Requests.Ask(ctx, requests.Request{Command: "$x", CommandRoom: lobby, Actor: bob, Action: room.Invite, Room: lobby, Targets: []id.UserID{"@x:there"}}); err == nil {
+	whole := w.Requests.Store
+	w.Requests.Store = full{whole}
+	if _, err := w.Requests.Ask(t.Context(), requests.Request{Command: "$x", CommandRoom: lobby, Actor: bob, Action: room.Invite, Room: lobby, Targets: []id.UserID{"@x:there"}}); err == nil {
 		t.Fatal("recorded")
 	}
+	w.Requests.Store = whole
 	if got := codes(t, w, bob, false, lobby, "there", 0, 1); got[0] != "" {
 		t.Errorf("refused: %s", got)
 	}
@@ -130,5 +139,48 @@ func TestLimitJoins(t *testing.T) {
 	w.Clock.Advance(time.Hour + time.Second)
 	if !l.Join("@b:evil.example") || !l.Join(bob) {
 		t.Error("limited for ever")
+	}
+}
+
+// TestLimitPeople: the people of a user's commands count, refused ones too, all of a command or none, and once however often it is tried. Another
+// user, and a command that is on record, are not concerned; the operator is free.
+func TestLimitPeople(t *testing.T) {
+	w := newWorld(t)
+	limited(w, requests.Most{People: 4})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	ask := func(command id.EventID, actor id.UserID, targets ...id.UserID) error {
+		t.Helper()
+		_, err := w.Requests.Ask(ctx, requests.Request{Command: command, CommandRoom: lobby, Actor: actor, Action: room.Invite, Room: lobby, Targets: targets})
+		return err
+	}
+	over := func(err error) bool { return errors.As(err, new(*requests.LimitError)) }
+	for range 3 {
+		if err := ask("$1", carol, "@a:x", "@b:x", "@c:x"); err == nil || over(err) {
+			t.Fatalf("in trouble: %v", err)
+		}
+	}
+	ctx = t.Context()
+	for _, c := range []struct {
+		command id.EventID
+		actor   id.UserID
+		targets []id.UserID
+		over    bool
+	}{
+		{"$1", carol, []id.UserID{"@a:x", "@b:x", "@c:x"}, false},
+		{"$2", carol, []id.UserID{"@d:x", "@e:x"}, true},
+		{"$3", carol, []id.UserID{"@d:x"}, false},
+		{"$4", carol, []id.UserID{"@e:x"}, true},
+		{"$1", carol, []id.UserID{"@a:x", "@b:x", "@c:x"}, false},
+		{"$5", bob, []id.UserID{"@e:x"}, false},
+		{"$6", alice, []id.UserID{"@a:x", "@b:x", "@c:x", "@d:x", "@e:x"}, false},
+	} {
+		if err := ask(c.command, c.actor, c.targets...); over(err) != c.over || err != nil && !c.over {
+			t.Errorf("%s: %v", c.command, err)
+		}
+	}
+	w.Clock.Advance(time.Hour)
+	if err := ask("$7", carol, "@a:x", "@b:x", "@c:x", "@d:x"); err != nil {
+		t.Errorf("an hour later: %v", err)
 	}
 }

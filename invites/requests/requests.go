@@ -113,8 +113,25 @@ func (s *Requests) DryRun(ctx context.Context, req Request) ([]judge.Judgement, 
 }
 
 // Ask decides on every target, records the rows with their audit in one commit, delivers the first few at once and queues the rest. It
-// returns a row for each target, in order. Asked again for the same command, it goes on where it was.
+// returns a row for each target, in order. Asked again for the same command, it goes on where it was. The error is a *LimitError where the
+// asker's commands name too many people.
 func (s *Requests) Ask(ctx context.Context, req Request) ([]invites.Change, error) {
+	giveBack, limited := s.Limits.name(cmp.Or(req.Asker, req.Actor), len(req.Targets))
+	if limited != nil {
+		if begun, err := s.Begun(ctx, req.Command); err != nil || !begun {
+			return nil, cmp.Or(err, limited)
+		}
+		return s.ask(ctx, req)
+	}
+	rows, err := s.ask(ctx, req)
+	if err != nil {
+		giveBack() // another try counts
+	}
+	return rows, err
+}
+
+// ask does the work of Ask.
+func (s *Requests) ask(ctx context.Context, req Request) ([]invites.Change, error) {
 	rows, claimed, err := s.record(ctx, req)
 	if err != nil {
 		return nil, err
