@@ -77,6 +77,9 @@ func (p program) writeRegistrations(o options) int {
 			return p.failFile(r.Path, err)
 		}
 	}
+	if cfg.Antispam.Enabled {
+		fmt.Fprintf(p.out, "For Synapse's homeserver.yaml, with the module of docs/native.md and the token in it:\n%s", config.AntispamModule(cfg))
+	}
 	if len(missing) > 0 {
 		files := " -c " + o.config + " -r " + o.registration
 		p.sayNext(missing, "See whether all is well: usher doctor"+files, "Start Usher: usher"+files)

@@ -7,6 +7,7 @@ import (
 	"usher/invites/cards"
 	"usher/invites/delivery"
 	"usher/invites/guard"
+	"usher/invites/inbound"
 	"usher/invites/judge"
 	"usher/invites/ledger"
 	"usher/invites/links"
@@ -23,6 +24,7 @@ type domain struct {
 	ledger   *ledger.Ledger
 	links    *links.Links
 	requests *requests.Requests
+	inbound  *inbound.Inbound // nil: off
 	editor   *requests.Editor
 	choices  commands.Choices
 }
@@ -49,6 +51,6 @@ func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self i
 // useCases are the parts for commands.
 func (d *domain) useCases() commands.UseCases {
 	return commands.UseCases{
-		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Links: d.links, Judge: d.judge, Clock: clock{}, Choices: d.choices,
+		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Links: d.links, Judge: d.judge, Clock: clock{}, Inbound: d.inbound, Choices: d.choices,
 	}
 }

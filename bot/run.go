@@ -82,6 +82,9 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	limits := delivery.Limits{Lease: lease, GiveUpAfter: cfg.Delivery.GiveUpAfter}
 	b.domain = newDomain(b.store, b.state, b.metrics.Queue(b.jobs), b.self, limits, newLimits(cfg, b.self))
 	b.domain.requests.AtOnce = cfg.Delivery.AtOnce
+	if b.domain.inbound = b.newInbound(cfg); b.domain.inbound != nil {
+		b.domain.cards.Servers = b.domain.inbound
+	}
 	b.domain.links.Address = cfg.Web.PublicURL
 	b.domain.links.Limits = links.Limits{MaxUses: int64(cfg.Web.Links.MaxUses), MaxAge: cfg.Web.Links.MaxAge, Open: cfg.Web.Links.PerPerson}
 	b.runner = b.newRunner(cfg, version)
@@ -103,6 +106,9 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	}
 	b.chat = chat.New(o)
 	b.domain.delivery.Beside = b.chat.Status
+	if b.domain.inbound != nil {
+		b.domain.inbound.Poster = b.chat.Cards
+	}
 	b.domain.guard.Tell = b.chat.Rooms.GuardReport
 	if b.device != nil && cfg.Encryption.HistorySharing {
 		b.domain.delivery.History = b.chat.History
@@ -301,7 +307,7 @@ func (b *bot) clean(ctx context.Context, keep config.Database) error {
 	if err == nil && head != "" {
 		b.log.Info().Str("head", head).Msg("Audit")
 	}
-	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanLinks(ctx, now.Add(-keep.KeepRefused)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
+	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanInbound(ctx, now), b.store.CleanLinks(ctx, now.Add(-keep.KeepRefused)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
 }
 
 // close closes the parts, the last one opened first.

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"net/http"
 
+	"maunium.net/go/mautrix/id"
+
 	"usher/config"
 	"usher/connect"
+	"usher/invites/inbound"
 	"usher/invites/native"
 	"usher/web"
 )
@@ -43,10 +46,34 @@ func (p *process) antispam(judge web.Judge) *web.Antispam {
 
 // newNative makes the use case of callbacks.
 func (b *bot) newNative() *native.Native {
-	return &native.Native{
+	n := &native.Native{
 		Rooms: b.rooms, Invitations: b.domain.requests, Sending: b.domain.delivery, Store: b.store, Cards: b.chat.Cards,
 		Judge: b.domain.judge, Self: b.self,
 	}
+	if b.domain.inbound != nil {
+		n.Inbound = b.domain.inbound
+	}
+	return n
+}
+
+// newInbound makes the operator's policy about invitations to local users, nil if it is off.
+func (b *bot) newInbound(cfg *config.Config) *inbound.Inbound {
+	in := &cfg.Inbound
+	if !cfg.Antispam.Enabled || !in.Enabled {
+		return nil
+	}
+	limit := func(p config.People) inbound.Limit { return inbound.Limit{People: p.People, Per: p.Per} }
+	rules := inbound.Rules{
+		IPLiterals: in.IPLiterals, NoCreate: in.NoCreate, Ops: id.RoomID(in.Room), BanList: id.RoomID(in.BanList), Sender: limit(in.Sender), Room: limit(in.PerRoom),
+		Server: limit(in.Server), New: limit(in.NewSender), Rush: limit(in.Rush), Breaker: limit(in.Breaker), Block: in.BlockFor,
+	}
+	for _, r := range in.Lists {
+		rules.Lists = append(rules.Lists, id.RoomID(r))
+	}
+	if in.BanList != "" {
+		rules.Lists = append(rules.Lists, id.RoomID(in.BanList))
+	}
+	return &inbound.Inbound{Rules: rules, Lists: b.domain.judge.Lists, Store: b.store, Clock: clock{}, Self: b.self, Homeserver: b.state}
 }
 
 // webHandler serves web.listen: the active process has a site, another one passes requests on.

@@ -15,7 +15,7 @@ import (
 
 // Reactions are the votes on offer at a card.
 func Reactions(c invites.Card) []string {
-	if c.Kind == invites.CardKnock {
+	if c.Kind == invites.CardKnock || c.Kind == invites.CardServer {
 		return []string{invites.ReactAccept, invites.ReactDecline, invites.ReactBan}
 	}
 	return []string{invites.ReactAccept, invites.ReactDecline}
@@ -27,9 +27,12 @@ func (n Notices) Card(c invites.Card, yes, no int64) (reply Reply) {
 	t := &reply.Text
 	question(t, c)
 	t.Line()
-	if c.Kind == invites.CardKnock {
+	switch c.Kind {
+	case invites.CardKnock:
 		t.Say("card.decide.knock", "prefix", n.Prefix, "number", c.Number)
-	} else {
+	case invites.CardServer:
+		t.Say("card.decide.server")
+	default:
 		t.Say("card.decide.approval", "prefix", n.Prefix, "number", c.Number)
 	}
 	t.Say("card.votes", "n", c.Votes, "level", int64(c.Level))
@@ -51,6 +54,8 @@ func question(t *Text, c invites.Card) {
 	switch c.Kind {
 	case invites.CardKnock:
 		t.Say("card.knock", "number", c.Number, "target", c.Target, "room", elsewhere)
+	case invites.CardServer:
+		t.Say("card.server", "number", c.Number, "server", c.Target.Homeserver())
 	case invites.CardWithdraw:
 		t.Say("card.withdraw", "number", c.Number, "n", len(c.Targets)).Tell(c.Remark)
 		return

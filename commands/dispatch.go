@@ -25,6 +25,7 @@ import (
 
 	"usher/invites"
 	"usher/invites/cards"
+	"usher/invites/inbound"
 	"usher/invites/judge"
 	"usher/invites/ledger"
 	"usher/invites/links"
@@ -102,6 +103,7 @@ type UseCases struct {
 	Judge    *judge.Judge
 	Clock    invites.Clock
 	Choices  Choices
+	Inbound  *inbound.Inbound // nil: off
 }
 
 // Chat is the commands' port to rooms.

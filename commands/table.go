@@ -52,7 +52,7 @@ func Table() []Command {
 	return []Command{
 		inviteCommand(), uninviteCommand(), undoCommand(), joinCommand(), whyCommand(),
 		pendingCommand(), pruneCommand(), whoInvitedCommand(), treeCommand(), statsCommand(), auditCommand(),
-		cardsCommand(), approveCommand(), denyCommand(), knocksCommand(),
+		cardsCommand(), approveCommand(), denyCommand(), knocksCommand(), expectCommand(), blockedCommand(),
 		linkCommand(), redeemCommand(),
 		policyCommand(), listsCommand(), quotaCommand(),
 		helpCommand(), languageCommand(), pingCommand(),

@@ -34,6 +34,7 @@ type Config struct {
 	Metrics         Metrics       `yaml:"metrics"`
 	Web             Web           `yaml:"web"`
 	Antispam        Antispam      `yaml:"antispam"`
+	Inbound         Inbound       `yaml:"inbound"`
 	Logging         Logging       `yaml:"logging"`
 }
 
@@ -199,6 +200,7 @@ func Default() *Config {
 		Delivery:        Delivery{AtOnce: 5, Workers: 16, GiveUpAfter: 24 * time.Hour},
 		ShutdownTimeout: 10 * time.Second,
 		Metrics:         Metrics{Listen: "127.0.0.1:9339"},
+		Inbound:         defaultInbound(),
 		Web:             Web{Proxies: []string{"127.0.0.1", "::1"}, Links: Links{MaxUses: 1000, MaxAge: 90 * 24 * time.Hour, PerPerson: 20}},
 		Antispam:        Antispam{At: AtAppservice, Timeout: 2 * time.Second, Fail: map[string]string{}},
 		Logging: Logging{

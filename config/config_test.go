@@ -88,6 +88,8 @@ delivery: {at_once: 1, workers: 2, give_up_after: 48h}
 shutdown_timeout: 20s
 metrics: {enabled: true, listen: "[::1]:1", pprof: true}
 web: {listen: "[::1]:2", public_url: "https://door.example/", proxies: [10.0.0.0/8, "::1"], links: {max_uses: 5, max_age: 48h, per_person: 2}}
+inbound: {enabled: true, room: "!ops:x", ban_list: "!bans:x", lists: ["!list:x"], ip_literals: true, no_create: true, sender: {people: 1, per: 1m},
+  per_room: {people: 2, per: 2m}, server: {people: 3, per: 3m}, new_sender: {people: 4, per: 4m}, rush: {people: 5, per: 5m}, breaker: {people: 6, per: 6m}, block_for: 7m}
 antispam: {enabled: true, at: web, token: ssssssssssssssssssssssss, timeout: 1s, fail: {accept_make_join: closed}, next: {url: "http://m/", token: nnnnnnnnnnnnnnnnnnnnnnnn}}
 logging:
   min_level: debug
@@ -114,6 +116,8 @@ logging:
 		ShutdownTimeout: 20 * time.Second,
 		Metrics:         Metrics{true, "[::1]:1", true},
 		Web:             Web{"[::1]:2", "https://door.example", []string{"10.0.0.0/8", "::1"}, Links{5, 48 * time.Hour, 2}},
+		Inbound: Inbound{true, "!ops:x", "!bans:x", []string{"!list:x"}, true, true, People{1, time.Minute}, People{2, 2 * time.Minute},
+			People{3, 3 * time.Minute}, People{4, 4 * time.Minute}, People{5, 5 * time.Minute}, People{6, 6 * time.Minute}, 7 * time.Minute},
 		Antispam: Antispam{true, AtWeb, "ssssssssssssssssssssssss", time.Second, map[string]string{"accept_make_join": FailClosed},
 			Next{"http://m", "nnnnnnnnnnnnnnnnnnnnnnnn"}},
 		Logging: Logging{MinLevel: "debug", Caller: true, Metadata: map[string]string{"a": "b"}, Writers: []Writer{{Type: "file",
@@ -153,6 +157,7 @@ func TestFaults(t *testing.T) {
 		{"antispam that fails somehow", "", "antispam: {enabled: true, token: ssssssssssssssss, fail: {user_may_invite: soft, ping: open}}\n",
 			[]string{`9 antispam.fail["ping"] is no callback that Usher judges`, `9 antispam.fail["user_may_invite"] "soft" is not known`}},
 		{"antispam with a next without a token", "", "antispam: {enabled: true, token: ssssssssssssssss, next: {url: 'http://m'}}\n", []string{"9 antispam.next.token is missing"}},
+		{"inbound alone", "", "inbound: {enabled: true, room: ops}\n", []string{"9 inbound.enabled has no effect without antispam.enabled", `9 inbound.room "ops" is no room id`}},
 		{"key twice", "", "permissions: {}\n", []string{"9 permissions is there twice, first on line 7"}},
 		{"section is text", "", "puppet: yes\n", []string{"9 puppet is no section"}},
 		{"root is text", minimal, "hello\n", []string{"1  is no section"}},

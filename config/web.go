@@ -80,6 +80,7 @@ func (k checker) checkWeb(c *Config) {
 			k.fault("web.listen", wrong{"is metrics.listen as well", "give each a port of its own"})
 		}
 	}
+	k.checkInbound(c)
 	k.checkPublicURL(&c.Web)
 	if _, bad := c.Web.Trusted(); bad != "" {
 		k.fault("web.proxies", wrong{quote(bad) + " is no address", "write an IP address such as 127.0.0.1, or a network such as 10.0.0.0/8"})

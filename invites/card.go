@@ -18,6 +18,7 @@ const (
 	CardApproval CardKind = "approval" // may this invitation be sent?
 	CardKnock    CardKind = "knock"    // may this person come in?
 	CardConfirm  CardKind = "confirm"  // does the actor of a command mean it?
+	CardServer   CardKind = "server"   // what of a server whose users send too many invitations?
 	CardWithdraw CardKind = "withdraw" // may these open invitations be withdrawn? The voter does it
 )
 

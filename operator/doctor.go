@@ -82,6 +82,9 @@ func Doctor(ctx context.Context, cfg *config.Config, o DoctorOptions, out io.Wri
 		d.say("usher", running)
 		runs = true
 	}
+	if d.cfg.Antispam.Enabled {
+		d.say("antispam", d.antispam(ctx))
+	}
 	d.say("pages", d.pages(ctx, runs))
 	reachable, _ := d.homeserver(ctx)
 	d.say("homeserver", reachable)

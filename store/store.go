@@ -91,6 +91,8 @@ type (
 	Guards struct{ *db }
 	// Quotas is the invitations counted against quotas.
 	Quotas struct{ *db }
+	// Inbound is the entries about invitations to local users.
+	Inbound struct{ *db }
 	// Rooms is create events, which never change, and children of spaces, as hints.
 	Rooms struct{ *db }
 	// People is what people chose for themselves.
@@ -111,6 +113,7 @@ type Store struct {
 	Expiries
 	Guards
 	Quotas
+	Inbound
 	Rooms
 	People
 	AuditLog
@@ -120,7 +123,7 @@ type Store struct {
 // newStore returns a Store with subjects sharing d.
 func newStore(d *db) *Store {
 	return &Store{
-		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d},
+		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d},
 	}
 }
 

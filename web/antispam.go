@@ -43,6 +43,8 @@ type Antispam struct {
 	Next      *Next  // nil: there is none
 	Counters  AntispamCounters
 	Log       zerolog.Logger
+
+	seen seen
 }
 
 // antispamPaths are the path shapes of the protocol, as patterns and as prefixes.
@@ -66,6 +68,7 @@ func (a *Antispam) routes(mux *http.ServeMux) {
 	for pattern := range antispamPaths {
 		mux.HandleFunc(pattern, a.serve)
 	}
+	mux.HandleFunc("GET /_usher/antispam/seen", a.serveSeen)
 }
 
 // serve answers one callback.
@@ -78,6 +81,7 @@ func (a *Antispam) serve(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusBadRequest, refusal{Errcode: "M_NOT_JSON"})
 		return
 	}
+	a.seen.note(r.PathValue("callback"), time.Now())
 	switch callback := r.PathValue("callback"); native.Callback(callback) {
 	case "ping":
 		answer(w, http.StatusOK, map[string]string{"id": exactjson.Text(body, "id"), "status": "ok"})

@@ -134,6 +134,16 @@ func TestCallbackAnswers(t *testing.T) {
 	if status, got := call(site, "/_usher/antispam/ping", "secret", `{"id":"abc"}`); status != 200 || got["id"] != "abc" || got["status"] != "ok" {
 		t.Error("ping is answered", status, got)
 	}
+	r := httptest.NewRequest("GET", "/_usher/antispam/seen", nil)
+	w := httptest.NewRecorder()
+	if site.ServeHTTP(w, r); w.Code != 401 {
+		t.Error("anybody may see the times of callbacks:", w.Code)
+	}
+	r.Header.Set("Authorization", "Bearer secret")
+	w = httptest.NewRecorder()
+	if site.ServeHTTP(w, r); w.Code != 200 || !strings.Contains(w.Body.String(), `"ping":"2`) {
+		t.Error(w.Code, w.Body)
+	}
 	if status, _ := call(New(Options{Log: zerolog.Nop()}), invite, "secret", body); status != 404 {
 		t.Error("an endpoint that is off answers", status)
 	}

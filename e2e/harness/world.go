@@ -2,7 +2,9 @@ package harness
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -24,6 +26,8 @@ type Options struct {
 	RateLimits bool            // the homeserver has its own default limits
 	MSC4190    bool            // the bot's registration makes devices, but can't log in
 	TLSPort    int             // the homeserver federates on this port of localhost
+	Antispam   []string        // callbacks by which Synapse asks Usher; the endpoint is on
+	FailOpen   []string        // those of them that Synapse lets through when Usher does not answer
 	Alone      bool            // no Usher: a bot and a puppet registration for tests of the homeserver itself
 }
 
@@ -34,6 +38,8 @@ type World struct {
 	Door   *Door
 	// Bot and Puppet are the registrations in a World that is Alone.
 	Bot, Puppet homeserver.Registration
+
+	AntispamToken string // of Usher's endpoint, where it is on
 
 	t         T
 	accounts  int
@@ -92,11 +98,22 @@ func (w *World) start(ctx context.Context, o Options) error {
 		return err
 	}
 	w.t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if len(o.Antispam) > 0 {
+		w.AntispamToken = rand.Text()
+		o.Set = maps.Clone(o.Set)
+		if o.Set == nil {
+			o.Set = map[string]any{}
+		}
+		o.Set["antispam.enabled"], o.Set["antispam.token"] = true, w.AntispamToken
+	}
 	w.Usher, server.Registrations, err = NewUsher(ctx, Setup{
 		Dir: dir, Domain: server.Domain, Homeserver: tap.URL, Address: w.Door.URL, Puppet: o.Puppet, Set: o.Set,
 	})
 	if err != nil {
 		return err
+	}
+	if len(o.Antispam) > 0 {
+		server.Antispam = &homeserver.Antispam{URL: w.Usher.URL() + "/_usher/antispam", Token: w.AntispamToken, Callbacks: o.Antispam, FailOpen: o.FailOpen}
 	}
 	if o.MSC4190 {
 		server.Registrations[0] = append(server.Registrations[0], "io.element.msc4190: true\n"...)

@@ -39,6 +39,8 @@ type Options struct {
 	RateLimits    bool     // the homeserver's own default limits; default none
 	TLSPort       int      // federates on 127.0.0.1 at this port with a certificate of its own; default no federation
 
+	Antispam *Antispam // Synapse only; default none
+
 	Binary string // the program: Dendrite's; default $USHER_E2E_DENDRITE
 	Root   string // folder with a Debian that has Synapse; default $USHER_E2E_SYNAPSE_ROOT; if empty, synapse_homeserver from PATH
 }

@@ -13,6 +13,18 @@ import (
 //go:embed synapse.yaml.tmpl
 var synapseConfig string
 
+// antispamModule asks a service before an invitation or a join.
+//
+//go:embed usher_antispam.py
+var antispamModule []byte
+
+// Antispam has Synapse ask a service before an invitation or a join, by a module with the protocol of synapse-http-antispam.
+type Antispam struct {
+	URL, Token string
+	Callbacks  []string
+	FailOpen   []string // callbacks that are let through when the service does not answer
+}
+
 // startSynapse writes Synapse's files and starts it: inside the root folder, where it sees its files below /tmp, or
 // from PATH.
 func (s *Server) startSynapse(o Options) error {
@@ -43,7 +55,10 @@ func (s *Server) startSynapse(o Options) error {
 		cmd = &exec.Cmd{Path: "/usr/bin/python3", Args: []string{"python3", "-m", "synapse.app.homeserver", "-c", config}}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: o.Root}
 		cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + dir, "LANG=C.UTF-8"}
+	} else {
+		cmd.Env = os.Environ()
 	}
+	cmd.Env = append(cmd.Env, "PYTHONPATH="+dir)
 	cmd.Dir = dir
 	return s.run(cmd)
 }
@@ -69,6 +84,11 @@ func (s *Server) writeSynapse(o Options, dir string) error {
 		"Registrations": registrations})
 	if err != nil {
 		return err
+	}
+	if o.Antispam != nil {
+		if err := s.write("usher_antispam.py", antispamModule); err != nil {
+			return err
+		}
 	}
 	if err := s.write("log.yaml", []byte(synapseLogging)); err != nil {
 		return err

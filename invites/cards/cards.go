@@ -52,7 +52,7 @@ type Homeserver interface {
 	Redacted(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (bool, error)
 }
 
-// Cards keeps the cards. All fields are required.
+// Cards keeps the cards. All fields but Servers are required.
 type Cards struct {
 	Store      Store
 	Homeserver Homeserver
@@ -61,6 +61,13 @@ type Cards struct {
 	Judge      *judge.Judge
 	Delivery   *delivery.Delivery
 	Confirmed  Confirmed
+	Servers    Servers // nil: there are no cards about servers
+}
+
+// Servers carries out what people decided about a server.
+type Servers interface {
+	// Decided does what a closed card says. A second call changes nothing.
+	Decided(ctx context.Context, c invites.Card) error
 }
 
 // Confirmed carries out confirmed commands, and withdrawals that somebody agreed to.
@@ -175,6 +182,12 @@ func (s *Cards) CarryOut(ctx context.Context, c invites.Card) (invites.Change, e
 			return invites.Change{}, nil
 		}
 		return invites.Change{}, s.Confirmed.Confirmed(ctx, c)
+	}
+	if c.Kind == invites.CardServer {
+		if s.Servers == nil {
+			return invites.Change{}, nil
+		}
+		return invites.Change{}, s.Servers.Decided(ctx, c)
 	}
 	row, err := s.row(ctx, c)
 	if errors.Is(err, invites.ErrNotFound) {

@@ -35,7 +35,7 @@ func (s *Cards) Vote(ctx context.Context, c invites.Card, v invites.Vote) (Ballo
 	if c.State != invites.CardOpen {
 		return s.late(ctx, c, v)
 	}
-	if v.Choice == invites.BanThem && c.Kind != invites.CardKnock {
+	if v.Choice == invites.BanThem && c.Kind != invites.CardKnock && c.Kind != invites.CardServer {
 		return Ballot{Card: c, Code: CodeVoteBan, Sentence: room.Say("vote.ban")}, nil
 	}
 	snap, err := s.electorate(ctx, c, v.Voter)

@@ -117,6 +117,19 @@ func (s *Lists) lookUp(ctx context.Context, r id.RoomID, match func(*policy.List
 	return hit, w.rules.Len(), nil
 }
 
+// Bans returns a rule of policy lists against a user, their server or a room, or nil.
+func (s *Lists) Bans(ctx context.Context, lists []id.RoomID, user id.UserID, r id.RoomID) (*policy.Hit, error) {
+	if len(lists) == 0 {
+		return nil, nil
+	}
+	return s.find(ctx, lists, s.self.Bot, func(l *policy.List) *policy.Hit {
+		if hit := l.Match(user); hit != nil {
+			return hit
+		}
+		return l.MatchRoom(r)
+	})
+}
+
 // Unreadable returns the first of some lists that the bot can't read, empty if it can read all.
 func (s *Lists) Unreadable(ctx context.Context, lists []id.RoomID) (id.RoomID, error) {
 	for _, r := range lists {

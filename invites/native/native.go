@@ -3,11 +3,13 @@ package native
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
 	"usher/invites/judge"
+	"usher/policy"
 	"usher/room"
 )
 
@@ -41,8 +43,17 @@ type Cards interface {
 	Post(request id.EventID)
 }
 
-// Native answers callbacks. All fields are required.
+// Inbound is the operator's policy about invitations to users of the homeserver.
+type Inbound interface {
+	// Judge returns the code and the sentence of a refusal, no code where an invitation may pass. event is nil where a local user invites.
+	Judge(ctx context.Context, sender, target id.UserID, r id.RoomID, event []byte) (code string, reason room.Phrase, err error)
+	// Passed notes that an invitation from another server was let through.
+	Passed(ctx context.Context, sender id.UserID) error
+}
+
+// Native answers callbacks. All fields but Inbound are required.
 type Native struct {
+	Inbound     Inbound // nil: off
 	Rooms       Rooms
 	Invitations Invitations
 	Sending     Sending
@@ -55,14 +66,34 @@ type Native struct {
 // Answer decides on a callback. The verdict is unknown, or the error not nil, where the decision can't be made; nothing is refused or let
 // through then but by the operator's word.
 func (n *Native) Answer(ctx context.Context, q Question) (Answer, error) {
-	if q.Sender == "" || q.Room == "" && q.Callback != MayInviteFederated {
+	if q.Sender == "" || q.Room == "" {
 		return Answer{Verdict: room.Unknown, Code: CodeMalformed}, nil
 	}
 	switch q.Callback {
 	case MayInvite:
 		return n.invite(ctx, q)
+	case MayInviteFederated:
+		return n.arriving(ctx, q)
+	case MayInviteAddress:
+		return n.address(ctx, q)
 	}
 	return allowed, nil
+}
+
+// arriving decides on an invitation of a local user by a user of another server. The homeserver asks about it by MayInvite as well, in
+// the name of the other user: then the policy of the room counts, where the bot is in it.
+func (n *Native) arriving(ctx context.Context, q Question) (Answer, error) {
+	if n.Inbound == nil {
+		return allowed, nil
+	}
+	code, reason, err := n.Inbound.Judge(ctx, q.Sender, q.Target, q.Room, q.Event)
+	switch {
+	case err != nil:
+		return Answer{Verdict: room.Unknown}, err
+	case code != "":
+		return Answer{Code: code, Reason: reason}, nil
+	}
+	return allowed, n.Inbound.Passed(ctx, q.Sender)
 }
 
 // invite decides on an invitation by a user of the homeserver.
@@ -72,6 +103,12 @@ func (n *Native) invite(ctx context.Context, q Question) (Answer, error) {
 	}
 	if q.Sender == n.Self.Bot || n.Sending.Sending(room.Invite, q.Room, q.Sender, q.Target) {
 		return allowed, nil // the homeserver asks Usher about Usher's own request
+	}
+	if n.Inbound != nil && q.Sender.Homeserver() == n.Self.Domain {
+		code, reason, err := n.Inbound.Judge(ctx, q.Sender, q.Target, q.Room, nil)
+		if code != "" || err != nil {
+			return Answer{Code: code, Reason: reason}, err
+		}
 	}
 	governed, err := n.governed(ctx, q.Room)
 	if err != nil || !governed {
@@ -93,6 +130,32 @@ func (n *Native) invite(ctx context.Context, q Question) (Answer, error) {
 	}
 	return Answer{Code: row.Code, Reason: row.Detail}, nil
 }
+
+// address decides on an invitation to an e-mail address or a telephone number, which nobody has on Matrix yet. The policy of the room judges it as one
+// to a user on the server that the address names; a telephone number is on no server. It spends no quota, and people can't approve it.
+func (n *Native) address(ctx context.Context, q Question) (Answer, error) {
+	governed, err := n.governed(ctx, q.Room)
+	if err != nil || !governed {
+		return allowed, err
+	}
+	server := nowhere
+	if at := strings.LastIndexByte(q.Address, '@'); at >= 0 && q.Medium == "email" {
+		server = strings.ToLower(q.Address[at+1:])
+	}
+	question := policy.Question{Action: room.Invite, Actor: q.Sender, Performer: q.Sender, Target: id.UserID("@" + q.Medium + "/address:" + server)}
+	judged, err := n.Judge.Each(ctx, q.Room, []policy.Question{question}, &judge.Reader{Native: true, Viewer: n.Self.Bot})
+	if err != nil {
+		return Answer{Verdict: room.Unknown}, err
+	}
+	d := judged[0].Decision
+	if d.Verdict == room.Allow {
+		return allowed, nil
+	}
+	return Answer{Verdict: d.Verdict, Code: string(d.Code), Reason: judged[0].Explain().Sentence}, nil
+}
+
+// nowhere is the server of addresses without one.
+const nowhere = "address.invalid"
 
 // governed reports whether a room has a policy that the bot can read.
 func (n *Native) governed(ctx context.Context, r id.RoomID) (bool, error) {

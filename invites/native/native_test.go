@@ -307,3 +307,29 @@ func TestRestart(t *testing.T) {
 		t.Error(code, d.HS.Acts())
 	}
 }
+
+// TestAddress: an invitation to an address is judged by its sender, the room and the domain of the address.
+func TestAddress(t *testing.T) {
+	for _, tt := range []struct {
+		fields          object
+		inviter         id.UserID
+		medium, address string
+		code            string
+	}{
+		{nil, carol, "email", "b@evil.example", ""},
+		{object{"ask": object{"level": 50}}, carol, "email", "b@good.example", ""},
+		{object{"ask": object{"level": 60}}, carol, "email", "b@good.example", "policy.ask.level"},
+		{object{"ask": object{"level": 0}}, remote, "email", "b@good.example", "invite.power"},
+		{object{"whom": object{"deny_servers": []string{"evil.example"}}}, carol, "email", "b@EVIL.example", "policy.whom.server_denied"},
+		{object{"whom": object{"deny_servers": []string{"evil.example"}}}, carol, "email", "@x@evil.example", "policy.whom.server_denied"},
+		{object{"whom": object{"allow_servers": []string{"good.example"}}}, carol, "email", "b@good.example", ""},
+		{object{"whom": object{"allow_servers": []string{"good.example"}}}, carol, "msisdn", "4912345", "policy.whom.not_allowed"},
+		{object{"approval": object{"required": true}}, carol, "email", "b@good.example", "policy.approval.required"},
+	} {
+		d := newDoor(t, tt.fields)
+		got, err := d.Answer(t.Context(), native.Question{Callback: native.MayInviteAddress, Sender: tt.inviter, Room: lobby, Medium: tt.medium, Address: tt.address})
+		if err != nil || got.Code != tt.code || (got.Verdict == room.Allow) != (tt.code == "") || (tt.code == "") != got.Reason.Empty() {
+			t.Errorf("%+v: %+v %v", tt, got, err)
+		}
+	}
+}

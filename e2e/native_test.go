@@ -1,0 +1,188 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/e2e/harness"
+	"usher/e2e/homeserver"
+)
+
+// doors is a stage on which the homeserver asks Usher before it sends an invitation. Dendrite has no module for this: there the tests ask
+// in its place, by the same protocol.
+type doors struct {
+	*stage
+	t *testing.T
+}
+
+// newDoors makes the stage. Usher being down refuses invitations and lets joins through.
+func newDoors(t *testing.T) *doors {
+	t.Helper()
+	return &doors{newStageOf(t, harness.Options{
+		Puppet: true, Antispam: []string{"user_may_invite", "federated_user_may_invite", "user_may_send_3pid_invite", "user_may_join_room"}, FailOpen: []string{"user_may_join_room"},
+	}), t}
+}
+
+// refusalBody is the part of a refusal that clients read.
+type refusalBody struct {
+	Errcode string `json:"errcode"`
+	Error   string `json:"error"`
+	Code    string `json:"chat.usher.code"`
+}
+
+// invites invites by hand: with a request for it, or with the member event itself. It returns the refusal, if there is one.
+func (d *doors) invites(by *harness.Account, room id.RoomID, user id.UserID, event bool) (refused refusalBody) {
+	d.t.Helper()
+	if d.Server.Kind == homeserver.Dendrite {
+		caller := harness.Caller{URL: d.Usher.URL(), Token: d.AntispamToken}
+		body := m{"inviter": by.ID, "invitee": user, "room_id": room}
+		answer, err := caller.Do(d.t.Context(), http.MethodPost, "/_usher/antispam/user_may_invite", body)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		if answer.Status != http.StatusOK {
+			_ = json.Unmarshal(answer.Body, &refused)
+			return refused
+		}
+	}
+	method, path, body := http.MethodPost, "/v3/rooms/"+url.PathEscape(string(room))+"/invite", m{"user_id": user}
+	if event {
+		method, path, body = http.MethodPut, "/v3/rooms/"+url.PathEscape(string(room))+"/state/m.room.member/"+url.PathEscape(string(user)), m{"membership": "invite"}
+	}
+	status, text := by.Try(method, path, body)
+	if status != http.StatusOK {
+		if json.Unmarshal(text, &refused) != nil || refused.Errcode == "" {
+			d.t.Fatalf("%d %s", status, text)
+		}
+	}
+	return refused
+}
+
+// govern sets a room's policy, and waits until Usher has it.
+func (d *doors) govern(room id.RoomID, fields m) {
+	d.t.Helper()
+	fields["version"] = 1
+	d.owner.SetState(room, "chat.usher.policy", "", fields)
+	d.settled(d.owner, room)
+}
+
+// TestNative: invitations by a client's own means.
+func TestNative(t *testing.T) {
+	d := newDoors(t)
+	t.Run("judged", func(t *testing.T) { d.t = t; d.judged(t) })
+	t.Run("approval", func(t *testing.T) { d.t = t; d.approval(t) })
+}
+
+// judged: invitations follow the room's policy, and the client gets Usher's sentence and code.
+func (d *doors) judged(t *testing.T) {
+	member := d.Account("member")
+	if no := d.invites(d.owner, d.room, member.ID, false); no.Errcode != "" {
+		t.Fatal("a room without a policy:", no)
+	}
+	member.Join(d.room)
+	d.owner.AwaitMember(d.room, member.ID, "join")
+	if made := d.owner.CreateRoom(harness.RoomOptions{Invite: []id.UserID{member.ID}}); made == "" {
+		t.Error("a new room with invitations")
+	}
+	kicked := d.Account("kicked")
+	if no := d.invites(d.owner, d.room, kicked.ID, false); no.Errcode != "" {
+		t.Fatal(no)
+	}
+	kicked.Join(d.room)
+	d.owner.Do(http.MethodPost, "/v3/rooms/"+url.PathEscape(string(d.room))+"/kick", m{"user_id": kicked.ID})
+	list := d.BotRoom(d.owner, harness.RoomOptions{})
+	d.owner.SetState(list, "m.policy.rule.user", "a", m{"entity": "@listed*", "recommendation": "m.ban", "reason": "spam"})
+	listed, fine := d.Account("listed"), d.Account("fine")
+	d.govern(d.room, m{"ask": m{"level": 50}})
+	for _, event := range []bool{false, true} {
+		no := d.invites(member, d.room, fine.ID, event)
+		if no.Errcode != "M_FORBIDDEN" || no.Code != "policy.ask.level" || !strings.Contains(no.Error, "50") {
+			t.Errorf("by a member without power: %+v", no)
+		}
+	}
+	d.owner.Grant(d.room, 50, member.ID)
+	d.govern(d.room, m{
+		"whom": m{"lists": []id.RoomID{list}, "cooldown": m{"kick": "1d"}}, "quota": m{"person": m{"count": 1, "per": "1d"}}, "ask": m{"level": 50},
+		"guard": m{"mode": "enforce", "by_hand": "withdraw"},
+	})
+	if no := d.invites(member, d.room, listed.ID, false); no.Code != "policy.whom.listed" {
+		t.Errorf("a listed person: %+v", no)
+	}
+	if no := d.invites(member, d.room, kicked.ID, false); no.Code != "policy.whom.cooldown.kick" {
+		t.Errorf("a kicked person: %+v", no)
+	}
+	if no := d.invites(member, d.room, fine.ID, true); no.Errcode != "" {
+		t.Errorf("an allowed one: %+v", no)
+	}
+	d.is(t, d.room, fine.ID, "invite", member.ID)
+	if no := d.invites(member, d.room, d.guest.ID, false); no.Code != "policy.quota.person" {
+		t.Errorf("beyond the quota: %+v", no)
+	}
+	start := time.Now()
+	d.succeeds(d.owner, d.room, "!invite "+string(d.guest.ID)) // the homeserver asks about this one, too
+	t.Logf("Usher's own invitation took %v", time.Since(start).Round(time.Millisecond))
+	d.is(t, d.room, d.guest.ID, "invite", d.owner.ID)
+	d.settled(d.owner, d.room)
+	d.is(t, d.room, fine.ID, "invite", member.ID) // the guard does not judge it again
+}
+
+// approval: the refusal of an invitation in need of approval opens a card, and Usher sends the invitation once people agree. While Usher is
+// down, its word is missing.
+func (d *doors) approval(t *testing.T) {
+	member, room := d.Account("member"), d.BotRoom(d.owner, harness.RoomOptions{Power: m{"invite": 0}})
+	d.owner.Invite(room, member.ID)
+	member.Join(room)
+	d.govern(room, m{"approval": m{"required": true}})
+	guest, other := d.Account("guest"), d.Account("other")
+	no := d.invites(member, room, guest.ID, false)
+	if no.Code != "policy.approval.required" || no.Error == "" {
+		t.Fatalf("%+v", no)
+	}
+	d.owner.React(room, d.card(d.owner, room, guest.ID), done)
+	guest.AwaitInvite(room)
+	d.is(t, room, guest.ID, "invite", member.ID)
+
+	if d.Server.Kind == homeserver.Dendrite {
+		return // it asks nobody, so it does not mind
+	}
+	if err := d.Usher.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if no := d.invites(d.owner, room, other.ID, false); no.Errcode != "M_UNKNOWN" {
+		t.Errorf("with Usher down: %+v", no)
+	}
+	guest.Join(room)
+	if err := d.Usher.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.govern(room, m{})
+	if no := d.invites(d.owner, room, other.ID, false); no.Errcode != "" {
+		t.Errorf("with Usher up again: %+v", no)
+	}
+}
+
+// TestNativeFederated: a sender of another server may invite so many different local people, and a room's policy counts for the invitations of
+// its members from elsewhere. Dendrite asks nobody.
+func TestNativeFederated(t *testing.T) {
+	if harness.Kind() == homeserver.Dendrite {
+		t.Skip("Dendrite asks nobody")
+	}
+	s := &stage{World: harness.New(t, harness.Options{TLSPort: tlsPort(t, 8448), Antispam: []string{"user_may_invite", "federated_user_may_invite"},
+		Set: m{"inbound.enabled": true, "inbound.sender": m{"people": 1, "per": "1h"}}})}
+	s.owner = s.Account("owner")
+	peer := harness.Peer(t, homeserver.Dendrite, tlsPort(t, 8449))
+	dave, first, second := harness.NewAccount(t, peer, "dave", "", false), s.Account("first"), s.Account("second")
+	for i, guest := range []*harness.Account{first, second} {
+		room := dave.CreateRoom(harness.RoomOptions{})
+		status, text := dave.Try(http.MethodPost, "/v3/rooms/"+url.PathEscape(string(room))+"/invite", m{"user_id": guest.ID})
+		if refused := status != http.StatusOK; refused != (i == 1) {
+			t.Errorf("the invitation of %s is answered %d %s", guest.ID, status, text)
+		}
+	}
+}

@@ -1,0 +1,11 @@
+package invites
+
+// InboundKind is the kind of an entry about invitations to local users.
+type InboundKind string
+
+// The kinds.
+const (
+	InboundBlocked  InboundKind = "blocked"  // a server may not invite
+	InboundExpected InboundKind = "expected" // a local user expects another user's invitations
+	InboundKnown    InboundKind = "known"    // a sender was seen
+)

@@ -1,0 +1,277 @@
+package inbound
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/exactjson"
+	"usher/invites"
+	"usher/policy"
+	"usher/room"
+)
+
+// Reason codes of refusals.
+const (
+	CodeListed   = "spam.listed"     // a policy list of the operator bans the sender, their server or the room
+	CodeIP       = "spam.ip_literal" // the sender's server goes by an IP address
+	CodeNoCreate = "spam.no_create"  // the invitation does not show the create event of its room
+	CodeSender   = "spam.sender"     // the sender invites too many different people
+	CodeRoom     = "spam.room"       // too many different people are invited to the room
+	CodeServer   = "spam.server"     // people of the sender's server invite too many different people
+	CodeNew      = "spam.new_sender" // many senders that were never seen before invite at the moment, and the sender is one of them
+	CodeBlocked  = "spam.blocked"    // the breaker of the sender's server is open
+)
+
+// Rules are the operator's policy. The zero value refuses nothing.
+type Rules struct {
+	Lists      []id.RoomID // policy lists
+	IPLiterals bool        // servers named by an IP address may invite
+	NoCreate   bool        // invitations without the create event of their room are let through
+	Sender     Limit
+	Room       Limit
+	Server     Limit
+	New        Limit     // of one sender never seen before, while Rush is met
+	Rush       Limit     // different new senders from which on New counts
+	Ops        id.RoomID // the operators' room, which is asked about blocked servers; empty: nobody is
+	BanList    id.RoomID // the policy list on which the operators' room may ban servers; empty: none
+	Breaker    Limit     // different senders of one server, each with a refused invitation, after which the server is blocked
+	Block      time.Duration
+}
+
+// Lists looks users and rooms up in policy lists.
+type Lists interface {
+	// Bans returns a rule of the lists against a user, their server or a room, or nil.
+	Bans(ctx context.Context, lists []id.RoomID, user id.UserID, r id.RoomID) (*policy.Hit, error)
+}
+
+// Store keeps what outlives the process.
+type Store interface {
+	// Sharing reports whether two users were in one room, by the ledger.
+	Sharing(ctx context.Context, a, b id.UserID) (bool, error)
+	// InboundUntil returns the end of an entry, or ErrNotFound.
+	InboundUntil(ctx context.Context, kind invites.InboundKind, who, other string) (time.Time, error)
+	// SaveInbound adds an entry, or replaces its end.
+	SaveInbound(ctx context.Context, kind invites.InboundKind, who, other string, until time.Time) error
+	// OpenCard adds a card, unless its question has one already, and returns it as stored.
+	OpenCard(ctx context.Context, c invites.Card) (invites.Card, error)
+}
+
+// invitation is an invitation to a user of the homeserver, before it is accepted.
+type invitation struct {
+	sender, target id.UserID
+	room           id.RoomID
+	event          []byte // over federation, in the format for clients; nil: by a local user
+}
+
+// Homeserver writes to policy lists.
+type Homeserver interface {
+	SendState(ctx context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error)
+}
+
+// Poster shows cards.
+type Poster interface {
+	// Post shows the cards of a request soon. It does not wait.
+	Post(request id.EventID)
+}
+
+// Inbound judges invitations. The exported fields are required.
+type Inbound struct {
+	Rules Rules
+	Lists Lists
+	Store Store
+	Clock invites.Clock
+	Self  invites.Identity
+
+	Homeserver Homeserver
+	Poster     Poster
+
+	mu                                     sync.Mutex
+	senders, rooms, servers, fresh, failed windows
+	rush                                   windows
+	refusals                               ring
+}
+
+// Judge decides on an invitation; event is the invitation in the format for clients, where it comes over federation, and nil where a local user
+// invites. It returns no code where the invitation may pass. An error means that a list, or the store, can't be read.
+func (s *Inbound) Judge(ctx context.Context, sender, target id.UserID, r id.RoomID, event []byte) (code string, reason room.Phrase, err error) {
+	if target.Homeserver() != s.Self.Domain || sender == s.Self.Bot {
+		return "", reason, nil
+	}
+	code, err = s.judge(ctx, invitation{sender, target, r, event})
+	if code == "" || err != nil {
+		return "", reason, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refusals.add(Refusal{At: s.Clock.Now(), Sender: sender, Target: target, Room: r, Code: code})
+	return code, Reason(code), nil
+}
+
+func (s *Inbound) judge(ctx context.Context, in invitation) (string, error) {
+	server := room.CanonicalServer(in.sender.Homeserver())
+	hit, err := s.Lists.Bans(ctx, s.Rules.Lists, in.sender, in.room)
+	switch {
+	case err != nil:
+		return "", err
+	case hit != nil:
+		return CodeListed, nil
+	case !s.Rules.IPLiterals && room.IsIPLiteral(in.sender.Homeserver()):
+		return CodeIP, nil
+	case in.event != nil && !s.Rules.NoCreate && !showsCreate(in.event):
+		return CodeNoCreate, nil
+	}
+	code, err := s.limited(ctx, in, server)
+	if code == "" || err != nil {
+		return "", err
+	}
+	exempt, err := s.exempt(ctx, in)
+	if err != nil || exempt {
+		return "", err
+	}
+	return code, s.strike(ctx, in, server)
+}
+
+// limited counts an invitation, or returns the code of the limit that it would pass.
+func (s *Inbound) limited(ctx context.Context, in invitation, server string) (string, error) {
+	now, local := s.Clock.Now(), in.event == nil
+	known, err := s.known(ctx, in.sender, local)
+	if err != nil {
+		return "", err
+	}
+	if !local && !known {
+		if blocked, err := s.stands(ctx, invites.InboundBlocked, server, ""); err != nil || blocked {
+			return CodeBlocked, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.Rules
+	rushing := false
+	if !local && !known {
+		rushing = s.rush.reached("", r.Rush, now)
+		s.rush.add("", in.sender, r.Rush, now)
+	}
+	switch sender := string(in.sender); {
+	case s.senders.full(sender, in.target, r.Sender, now):
+		return CodeSender, nil
+	case s.rooms.full(string(in.room), in.target, r.Room, now) && !local:
+		return CodeRoom, nil
+	case !local && !known && rushing && s.fresh.full(sender, in.target, r.New, now):
+		return CodeNew, nil
+	case !local && s.servers.full(server, in.target, r.Server, now) && !known:
+		return CodeServer, nil
+	default:
+		s.senders.add(sender, in.target, r.Sender, now)
+		s.rooms.add(string(in.room), in.target, r.Room, now)
+		if !local {
+			s.fresh.add(sender, in.target, r.New, now)
+			s.servers.add(server, in.target, r.Server, now)
+		}
+	}
+	return "", nil
+}
+
+// Times of entries in the store.
+const (
+	knownAfter = 24 * time.Hour       // a sender is known so long after the first invitation that passed
+	knownFor   = 180 * 24 * time.Hour // and for so long
+)
+
+// known reports whether a sender was seen long ago. Of a sender never seen, it notes the time.
+func (s *Inbound) known(ctx context.Context, sender id.UserID, local bool) (bool, error) {
+	if local {
+		return true, nil
+	}
+	now := s.Clock.Now()
+	until, err := s.Store.InboundUntil(ctx, invites.InboundKnown, string(sender), "")
+	if err != nil && invites.UnlessNone(err) != nil {
+		return false, err
+	}
+	if err != nil || until.Before(now) {
+		return false, nil
+	}
+	return until.Sub(now) <= knownFor-knownAfter, nil
+}
+
+// Passed notes that an invitation from another server was let through: its sender is known from the next day on.
+func (s *Inbound) Passed(ctx context.Context, sender id.UserID) error {
+	until, err := s.Store.InboundUntil(ctx, invites.InboundKnown, string(sender), "")
+	if err == nil && until.After(s.Clock.Now()) || invites.UnlessNone(err) != nil {
+		return invites.UnlessNone(err)
+	}
+	return s.Store.SaveInbound(ctx, invites.InboundKnown, string(sender), "", s.Clock.Now().Add(knownFor))
+}
+
+// stands reports whether an entry of the store has not ended.
+func (s *Inbound) stands(ctx context.Context, kind invites.InboundKind, who, other string) (bool, error) {
+	until, err := s.Store.InboundUntil(ctx, kind, who, other)
+	if err != nil {
+		return false, invites.UnlessNone(err)
+	}
+	return until.After(s.Clock.Now()), nil
+}
+
+// exempt reports whether limits do not count between two users.
+func (s *Inbound) exempt(ctx context.Context, in invitation) (bool, error) {
+	expected, err := s.stands(ctx, invites.InboundExpected, string(in.target), string(in.sender))
+	if err != nil || expected {
+		return expected, err
+	}
+	return s.Store.Sharing(ctx, in.sender, in.target)
+}
+
+// strike counts a refused invitation against the sender's server, and opens its breaker.
+func (s *Inbound) strike(ctx context.Context, in invitation, server string) error {
+	if in.event == nil || s.Rules.Breaker.People == 0 {
+		return nil
+	}
+	now := s.Clock.Now()
+	s.mu.Lock()
+	s.failed.add(server, in.sender, s.Rules.Breaker, now)
+	trips := s.failed.reached(server, s.Rules.Breaker, now)
+	s.mu.Unlock()
+	if !trips {
+		return nil
+	}
+	if blocked, err := s.stands(ctx, invites.InboundBlocked, server, ""); err != nil || blocked {
+		return err
+	}
+	until := now.Add(s.Rules.Block)
+	if err := s.Store.SaveInbound(ctx, invites.InboundBlocked, server, "", until); err != nil {
+		return err
+	}
+	return s.askOperators(ctx, server, now, until)
+}
+
+// Expect notes that a user expects invitations of another one, for a time.
+func (s *Inbound) Expect(ctx context.Context, user, sender id.UserID) error {
+	return s.Store.SaveInbound(ctx, invites.InboundExpected, string(user), string(sender), s.Clock.Now().Add(ExpectFor))
+}
+
+// ExpectFor is how long a user expects the invitations of another one.
+const ExpectFor = 7 * 24 * time.Hour
+
+// Unblock closes the breaker of a server.
+func (s *Inbound) Unblock(ctx context.Context, server string) error {
+	server = room.CanonicalServer(server)
+	s.mu.Lock()
+	delete(s.failed.byKey, server)
+	s.mu.Unlock()
+	return s.Store.SaveInbound(ctx, invites.InboundBlocked, server, "", s.Clock.Now())
+}
+
+// showsCreate reports whether an invitation over federation has the create event of its room in its stripped state.
+func showsCreate(event []byte) bool {
+	for _, path := range [][]string{{"unsigned", "invite_room_state"}, {"invite_room_state"}} {
+		for one := range exactjson.Items(event, path...) {
+			if exactjson.Text(one, "type") == room.TypeCreate {
+				return true
+			}
+		}
+	}
+	return false
+}
