@@ -36,9 +36,11 @@ demo: build bin/dendrite ## a conversation with Usher on a real homeserver that 
 test: lint unit difftest test-e2e test-postgres ## format, vet, staticcheck, unit tests, differential tests, end-to-end tests on Dendrite, with SQLite and PostgreSQL
 	@go tool cover -func bin/coverage.out | awk 'END {print "statements covered by unit tests:", $$NF}'
 
-# In CI the suites before homeservers wait for the unit tests, which need both cores; .ci/run runs them side by side.
+# In CI the suites before homeservers wait for the unit tests, which need both cores; .ci/run runs two suites side by side.
 ifdef CI
-test-e2e test-postgres test-synapse test-clients test-packages: | lint unit difftest
+unit: | lint
+difftest: | unit
+test-e2e test-postgres test-synapse test-clients test-packages: | difftest
 endif
 
 .PHONY: lint

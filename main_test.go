@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -339,6 +340,10 @@ func TestLive(t *testing.T) {
 }
 
 func TestSignals(t *testing.T) {
+	// A program that the parent has told to ignore SIGHUP, as nohup does, tells its children so. One with a handler does not.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	for _, tt := range []struct {
 		name    string
 		mode    string

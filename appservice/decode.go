@@ -44,10 +44,10 @@ type rawContent struct {
 	thirdParty, relEvent, relKey, algorithm           []byte
 }
 
-// secret tells whether encrypted content may hold a command: neither an edit nor a reaction does, and how an event relates
+// secret tells whether encrypted content may hold a command, or the edit of one: a reaction does not, and how an event relates
 // to others stands outside (https://spec.matrix.org/latest/client-server-api/#mmegolmv1aes-sha2).
 func (c *rawContent) secret() bool {
-	return c.megolm() && string(c.rel) != `"m.replace"` && string(c.rel) != `"m.annotation"`
+	return c.megolm() && string(c.rel) != `"m.annotation"`
 }
 
 func (c *rawContent) megolm() bool { return string(c.algorithm) == `"m.megolm.v1.aes-sha2"` }

@@ -44,8 +44,9 @@ type Sink interface {
 	Deliver(fresh []invites.Received)
 	// Recover is called after a commit of unknown outcome: the inbox may hold events that were not delivered.
 	Recover()
-	// Left says that a user left a room or was banned from it. Calls may come more than once, or be lost.
-	Left(r id.RoomID)
+	// Left says that a user left a room, or was banned from it: then banned is the user, else empty. Calls may come more than once, or be
+	// lost.
+	Left(r id.RoomID, banned id.UserID)
 	// Guarded reports whether a guard watches a room.
 	Guarded(r id.RoomID) bool
 	// Claimed reports whether a room names a space.

@@ -93,9 +93,12 @@ func (d *desk) Deliver(fresh []invites.Received) {
 }
 
 func (d *desk) Recover()                 { d.note("recover") }
-func (d *desk) Left(r id.RoomID)         { d.note("left %s", r) }
 func (d *desk) Guarded(r id.RoomID) bool { return d.guarded && r == "!r" }
 func (d *desk) Claimed(r id.RoomID) bool { return d.claimed && r == "!r" }
+
+func (d *desk) Left(r id.RoomID, banned id.UserID) {
+	d.note("left %s", strings.TrimSpace(string(r)+" "+string(banned)))
+}
 
 func (d *desk) Addressed(r id.RoomID) bool { return r == "!direct" }
 
@@ -165,7 +168,7 @@ func TestTransactions(t *testing.T) {
 		"somebody joins": {batch(member("@b:x", "join")), []string{"changed !r m.room.member @b:x"}},
 		"people leave": {
 			batch(member("@b:x", "leave"), member("@c:x", "ban")),
-			[]string{"changed !r m.room.member @b:x", "changed !r m.room.member @c:x", "left !r"},
+			[]string{"changed !r m.room.member @b:x", "changed !r m.room.member @c:x", "left !r", "left !r @c:x"},
 		},
 		"the bot is invited": {
 			batch(member("@usher:example.org", "invite")), []string{"changed !r m.room.member @usher:example.org", "receive 1/1", "deliver 1"},

@@ -90,8 +90,8 @@ func (n *Intake) commit(ctx context.Context, t *work) error {
 			n.o.Log.Error().Err(err).Int("events", len(t.broken)).Msg("Undecodable events not kept")
 		}
 	}
-	for _, r := range t.left {
-		n.o.Sink.Left(r)
+	for _, l := range t.left {
+		n.o.Sink.Left(l.room, l.banned)
 	}
 	return nil
 }

@@ -24,13 +24,19 @@ type work struct {
 	members    []invites.MemberEvent
 	broken     []invites.Undecodable
 	redactions []redaction
-	left       []id.RoomID
+	left       []leaving
 	kinds      [len(kinds)]int
 }
 
 type redaction struct {
 	event  id.EventID
 	sender id.UserID
+}
+
+// leaving is one of a user, or of several from the same room; a ban is one of its own.
+type leaving struct {
+	room   id.RoomID
+	banned id.UserID
 }
 
 // kind is an index into kinds.
@@ -166,10 +172,11 @@ func (n *Intake) stateEvent(t *work, e *rawEvent) (kind, string) {
 	if n.keeps(r, events.Find(about, n.o.Bot).Keep) {
 		return t.collect(e, life)
 	}
-	if about.Membership == "leave" || about.Membership == "ban" {
-		if last := len(t.left) - 1; last < 0 || t.left[last] != r {
-			t.left = append(t.left, r)
-		}
+	switch last := len(t.left) - 1; {
+	case about.Membership == "ban":
+		t.left = append(t.left, leaving{r, id.UserID(key)})
+	case about.Membership == "leave" && (last < 0 || t.left[last].room != r):
+		t.left = append(t.left, leaving{room: r})
 	}
 	return state, ""
 }

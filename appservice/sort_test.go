@@ -19,7 +19,7 @@ func TestEncrypted(t *testing.T) {
 		"message":            {one, kept},
 		"reply":              {event("m.room.encrypted", "$1", `{`+megolm+`,"m.relates_to":{"m.in_reply_to":{"event_id":"$0"}}}`, ""), kept},
 		"in a thread":        {event("m.room.encrypted", "$1", `{`+megolm+`,"m.relates_to":{"rel_type":"m.thread","event_id":"$0"}}`, ""), kept},
-		"edit":               {event("m.room.encrypted", "$1", `{`+megolm+`,"m.relates_to":{"rel_type":"m.replace","event_id":"$0"}}`, ""), nil},
+		"edit":               {event("m.room.encrypted", "$1", `{`+megolm+`,"m.relates_to":{"rel_type":"m.replace","event_id":"$0"}}`, ""), kept},
 		"reaction to a card": {event("m.room.encrypted", "$1", `{`+megolm+`,"m.relates_to":{"rel_type":"m.annotation","event_id":"$card","key":"x"}}`, ""), kept},
 		"reaction":           {event("m.room.encrypted", "$1", `{`+megolm+`,"m.relates_to":{"rel_type":"m.annotation","event_id":"$0"}}`, ""), nil},
 		"the bot's own":      {strings.Replace(one, "@a:x", "@usher:example.org", 1), nil},

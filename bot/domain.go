@@ -33,7 +33,7 @@ type domain struct {
 func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self invites.Identity, limits delivery.Limits, most *requests.Limits) *domain {
 	j := judge.New(db, hs, clock{}, self)
 	d := &delivery.Delivery{Store: db, Homeserver: hs, Queue: queue, Clock: clock{}, Self: self, Limits: limits, Judge: j}
-	c := &cards.Cards{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j, Delivery: d}
+	c := &cards.Cards{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j, Delivery: d, Limits: most}
 	g := &guard.Guard{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j, Delivery: d}
 	l := &ledger.Ledger{Store: db, Judge: j, Expiries: &ledger.Expiries{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}}
 	l.Reviews = &ledger.Reviews{Expiries: l.Expiries, Store: db, Members: hs}

@@ -103,11 +103,13 @@ func answerIn(detail room.Phrase) string {
 }
 
 // Handled logs ended events.
-func (l loggedStore) Handled(ctx context.Context, event id.EventID) (err error) {
+func (l loggedStore) Handled(ctx context.Context, events ...id.EventID) (err error) {
 	done := l.metrics.Timed("handled")
 	defer func() { done(err) }()
-	err = l.Store.Handled(ctx, event)
-	l.log.Debug().Err(err).Stringer("event", event).Msg("Handled")
+	err = l.Store.Handled(ctx, events...)
+	for _, event := range events {
+		l.log.Debug().Err(err).Stringer("event", event).Msg("Handled")
+	}
 	return err
 }
 

@@ -136,7 +136,7 @@ func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 	return &commands.Runner{
 		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self, Guide: cfg.Commands.Guide}, UseCases: b.domain.useCases(), Version: version,
 		Conditions: commands.Conditions{Age: commands.Age{Max: cfg.Commands.MaxAge}, Protected: b.protected(cfg)},
-		Names:      []string{cfg.Appservice.Bot.Displayname}, People: homeserver.People{Client: b.client}, Inbox: b.store,
+		Names:      []string{cfg.Appservice.Bot.Displayname}, People: homeserver.People{Client: b.client},
 		Level: func(user id.UserID) commands.Level {
 			switch cfg.Permissions.Level(user.String()) {
 			case config.LevelUser:
@@ -197,7 +197,7 @@ func (b *bot) start(ctx, work context.Context) error {
 		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
 	b.jobs.Start()
-	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run, b.watchClock}
+	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run, b.watchClock, b.cards, b.expiries}
 	if b.device != nil {
 		parts = append(parts, b.device.Run)
 	}
@@ -275,12 +275,23 @@ func (b *bot) deliver(ctx context.Context, rows ...int64) ([]invites.Outcome, er
 	return b.chat.Status.Deliver(ctx, rows...)
 }
 
-// sweep does regular work, and lists rows that are due, one part after the other.
-func (b *bot) sweep(ctx context.Context) ([]int64, error) {
+// cards looks after cards, until ctx ends.
+func (b *bot) cards(ctx context.Context) {
 	b.chat.Cards.Sweep(ctx)
-	if err := b.chat.Rooms.Expire(ctx); err != nil && ctx.Err() == nil {
-		b.log.Warn().Err(err).Msg("Expired invitations not withdrawn")
-	}
+	loop.Every(ctx, sweepEvery, b.chat.Cards.Sweep)
+}
+
+// expiries looks after open invitations, until ctx ends.
+func (b *bot) expiries(ctx context.Context) {
+	loop.Every(ctx, sweepEvery, func(ctx context.Context) {
+		if err := b.chat.Rooms.Expire(ctx); err != nil && ctx.Err() == nil {
+			b.log.Warn().Err(err).Msg("Expired invitations not withdrawn")
+		}
+	})
+}
+
+// sweep lists rows that are due, one part after the other. It asks the homeserver nothing.
+func (b *bot) sweep(ctx context.Context) ([]int64, error) {
 	due, err := b.store.Due(ctx, time.Now(), b.swept, sweepLimit)
 	if b.swept += sweepLimit; len(due) < sweepLimit {
 		b.swept = 0

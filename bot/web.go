@@ -47,7 +47,7 @@ func (p *process) antispam(judge web.Judge) *web.Antispam {
 // newNative makes the use case of callbacks.
 func (b *bot) newNative() *native.Native {
 	n := &native.Native{
-		Rooms: b.rooms, Invitations: b.domain.requests, Sending: b.domain.delivery, Store: b.store, Cards: b.chat.Cards,
+		Rooms: b.rooms, Invitations: b.domain.requests, Sending: b.domain.delivery, Store: b.store, Cards: b.chat.Cards, Admissions: b.domain.knocks,
 		Judge: b.domain.judge, Self: b.self,
 	}
 	if b.domain.inbound != nil {

@@ -13,8 +13,8 @@ import (
 
 // Answers is the part of the inbox for answered events.
 type Answers interface {
-	// Handled ends an event.
-	Handled(ctx context.Context, event id.EventID) error
+	// Handled ends events.
+	Handled(ctx context.Context, events ...id.EventID) error
 	// SetAnswer keeps the answer to an event, to be edited later.
 	SetAnswer(ctx context.Context, event, answer id.EventID) error
 }

@@ -268,7 +268,9 @@ func (d *CardDesk) tell(ctx context.Context, c invites.Card, row invites.Change)
 			return err
 		}
 	}
+	why := settled
 	if reply := d.runner.Verdict(c, row); !reply.Text.Empty() {
+		why = decided
 		m := commands.Message{Event: c.Command, Room: c.Home, Sender: c.Actor}
 		if strings.HasPrefix(string(c.Command), invites.NativePrefix) {
 			m.Event = "" // there is no command to reply to
@@ -280,7 +282,7 @@ func (d *CardDesk) tell(ctx context.Context, c invites.Card, row invites.Change)
 	if c.Kind == invites.CardKnock || c.Kind == invites.CardWithdraw || c.ByLink() { // no command waits for it
 		return nil
 	}
-	return d.status.report(ctx, c.Command, decided)
+	return d.status.report(ctx, c.Command, why)
 }
 
 // redraw edits a card's notice after a vote. A later edit may have the same text as an earlier one, so the transaction id names the vote.
@@ -315,15 +317,30 @@ func (d *CardDesk) review(ctx context.Context, q invites.CardTodo, thorough bool
 		d.log.Warn().Err(err).Msg("Cards can't be read")
 		return q.After
 	}
+	trouble := map[id.RoomID]bool{} // rooms with trouble or slow answers, which hold up no others
 	for _, c := range todo {
-		if err := d.reviewOne(ctx, c, thorough); err != nil && ctx.Err() == nil {
+		if ctx.Err() != nil || trouble[c.Room] || trouble[c.ShownIn] {
+			continue
+		}
+		if err := d.reviewInTime(ctx, c, thorough); err != nil && ctx.Err() == nil {
 			d.log.Warn().Err(err).Int64("card", c.ID).Msg("Review of a card failed")
+			trouble[c.Room], trouble[c.ShownIn] = true, true
 		}
 	}
 	if len(todo) < q.Limit {
 		return 0
 	}
 	return todo[len(todo)-1].ID
+}
+
+// reviewTakes is how long the review of one card waits for the homeserver.
+const reviewTakes = 10 * time.Second
+
+// reviewInTime looks after one card, for reviewTakes at most.
+func (d *CardDesk) reviewInTime(ctx context.Context, c invites.Card, thorough bool) error {
+	ctx, cancel := context.WithTimeout(ctx, reviewTakes)
+	defer cancel()
+	return d.reviewOne(ctx, c, thorough)
 }
 
 // reviewOne looks after one card.

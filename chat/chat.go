@@ -89,7 +89,7 @@ type Settings struct {
 // Options are the parts for New. All are required except Device.
 type Options struct {
 	Self       invites.Identity
-	Runner     *commands.Runner // New sets its Chat and its Limit
+	Runner     *commands.Runner // New sets its Chat, its Inbox and its Limit
 	Stores     Stores
 	Homeserver Homeserver
 	State      State
@@ -161,7 +161,7 @@ func New(o Options) *Chat {
 	c.Members = &Memberships{
 		ender: end, self: o.Self, runner: o.Runner, state: o.State, occupancy: o.Homeserver, direct: c.Direct, sender: sender,
 		cards: c.Cards, rooms: c.Rooms, log: o.Log, joins: o.Cases.Joins,
-		checking: map[id.RoomID]bool{}, moving: map[string]chan error{},
+		checking: map[id.RoomID][]id.UserID{}, moving: map[string]chan error{}, leads: map[string]time.Time{},
 	}
 	c.Invited = &Invited{source: o.Homeserver, members: c.Members, log: o.Log, hurry: make(chan struct{}, 1), open: map[id.RoomID]*standing{}}
 	c.handler = &Handler{
@@ -169,6 +169,7 @@ func New(o Options) *Chat {
 		replies: replies, status: c.Status, cards: c.Cards, members: c.Members, rooms: c.Rooms, log: o.Log,
 	}
 	o.Runner.Chat, o.Runner.Limit = forCommands{c.Direct, c.Cards, c.Invited}, limits.MayCommand
+	o.Runner.Inbox = openedInbox{o.Stores.Inbox, encrypted}
 	return c
 }
 

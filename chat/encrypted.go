@@ -27,7 +27,7 @@ type Opener interface {
 
 // EncryptedInbox is the part of the inbox for ending encrypted events.
 type EncryptedInbox interface {
-	Handled(ctx context.Context, event id.EventID) error
+	Handled(ctx context.Context, events ...id.EventID) error
 	// Dismiss ends chat, many events in one commit.
 	Dismiss(ctx context.Context, events []id.EventID) error
 }
@@ -206,6 +206,27 @@ func (e *EncryptedRooms) reopen(ctx context.Context, ev invites.Received) (invit
 		return bare, fmt.Errorf("opening it again: %w", err)
 	}
 	return opened, nil
+}
+
+// openedInbox is the inbox for commands: its encrypted events are opened.
+type openedInbox struct {
+	Inbox
+	encrypted *EncryptedRooms
+}
+
+// Received implements commands.Inbox. An event that can't be read counts as missing.
+func (o openedInbox) Received(ctx context.Context, event id.EventID) (invites.Received, error) {
+	ev, err := o.Inbox.Received(ctx, event)
+	if err != nil {
+		return ev, err
+	}
+	opened, err := o.encrypted.reopen(ctx, ev)
+	for _, closed := range []error{errOff, invites.ErrNoKey, invites.ErrUnreadable, invites.ErrReplay} {
+		if errors.Is(err, closed) {
+			return opened, fmt.Errorf("%w: %w", invites.ErrNotFound, err)
+		}
+	}
+	return opened, err
 }
 
 // command reads the message in an inbox event, encrypted or not. After an error it has the sender only.

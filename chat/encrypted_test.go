@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/commands"
+	"usher/exactjson"
 	"usher/invites"
 	"usher/room"
 )
@@ -111,5 +113,74 @@ func TestWaitingForTheDevice(t *testing.T) {
 		if n := said.count("/send/m.room.message/"); n != 1 {
 			t.Errorf("encrypted %v: %d notices in the end", encrypted, n)
 		}
+	}
+}
+
+// clearDevice opens events by their ciphertext, and sends all in plain.
+type clearDevice struct {
+	Device
+	clear map[string]string // contents
+}
+
+func (clearDevice) CaughtUp() bool { return true }
+func (clearDevice) Seal(_ context.Context, _ id.RoomID, eventType string, content any) (string, any, error) {
+	return eventType, content, nil
+}
+func (d clearDevice) Open(_ context.Context, ev invites.Received) (invites.Received, error) {
+	clear, ok := d.clear[exactjson.Text(ev.Raw, "content", "ciphertext")]
+	if !ok {
+		return ev, invites.ErrNoKey
+	}
+	ev.Type, ev.Raw, ev.Protection = room.TypeMessage, json.RawMessage(`{"content":`+clear+`}`), invites.Encrypted
+	return ev, nil
+}
+
+// TestEncryptedEdit: the edit of an encrypted command that failed runs, once; the edit of chat, of an unreadable message or of another's does not.
+func TestEncryptedEdit(t *testing.T) {
+	const edit = `{"msgtype":"m.text","body":"* !ping","m.new_content":{"msgtype":"m.text","body":"!ping"},"m.relates_to":{"rel_type":"m.replace","event_id":%q}}`
+	device := clearDevice{clear: map[string]string{
+		"failed": `{"msgtype":"m.text","body":"!pign"}`, "chat": `{"msgtype":"m.text","body":"pign"}`,
+		"edit of $failed": fmt.Sprintf(edit, "$failed"), "edit of $chat": fmt.Sprintf(edit, "$chat"), "edit of $lost": fmt.Sprintf(edit, "$lost"),
+	}}
+	for _, tt := range []struct {
+		name, edit, sender string
+		runs               bool
+	}{
+		{"of a failed command", "edit of $failed", "@alice:here", true},
+		{"by somebody else", "edit of $failed", "@bob:here", false},
+		{"of chat", "edit of $chat", "@alice:here", false},
+		{"of a message without its key", "edit of $lost", "@alice:here", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b, said := newChat(t, func(o *Options) { o.Device = device })
+			b.level = commands.User
+			b.runner.Self.Bot = "@usher:here"
+			sealed := func(event id.EventID, sender, ciphertext string) invites.Received {
+				raw := fmt.Sprintf(`{"content":{"algorithm":"m.megolm.v1.aes-sha2","ciphertext":%q}}`, ciphertext)
+				return invites.Received{
+					Event: event, Room: "!r:here", Sender: id.UserID(sender), Type: room.TypeEncrypted, SentAt: time.Now(), ReceivedAt: time.Now(), Raw: json.RawMessage(raw),
+				}
+			}
+			list, err := b.store.Receive(t.Context(), []invites.Received{
+				sealed("$failed", "@alice:here", "failed"), sealed("$chat", "@alice:here", "chat"), sealed("$lost", "@alice:here", "lost"),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.handle(t, list[0])
+			before := said.count("/send/m.room.message/")
+			for i, want := range []bool{tt.runs, false} {
+				fresh, err := b.store.Receive(t.Context(), []invites.Received{sealed(id.EventID(fmt.Sprint("$edit", i)), tt.sender, tt.edit)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				b.handle(t, fresh[0])
+				n := said.count("/send/m.room.message/")
+				if ran := n > before; ran != want {
+					t.Errorf("edit %d ran: %v", i+1, ran)
+				}
+				before = n
+			}
+		})
 	}
 }

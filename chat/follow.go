@@ -37,7 +37,7 @@ func (m *Memberships) follow(ctx context.Context, ev invites.Received) error {
 	if slices.Contains(in, successor) {
 		return m.rooms.upgraded(ctx, ev.Event, successor)
 	}
-	if m.runner.Level(ev.Sender) == commands.Nobody || !m.joins.Join(ev.Sender) {
+	if m.runner.Level(ev.Sender) == commands.Nobody || !m.mayLead(ev.Sender, successor) {
 		log.Warn().Stringer("sender", ev.Sender).Msg("Tombstone ignored: its sender may not lead the bot")
 		return nil
 	}

@@ -89,6 +89,9 @@ var errInTurn = errors.New("waits for the events before it")
 func (h *Handler) once(ctx context.Context, turn *Turn, patient bool) error {
 	ev := turn.Event
 	defer h.recoverPanic(ev)
+	if h.over(ev.Event) {
+		return nil
+	}
 	now, err := h.inbox.Received(ctx, ev.Event)
 	if errors.Is(err, invites.ErrNotFound) || now.Handled {
 		h.waiting.leave(ev)

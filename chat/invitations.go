@@ -43,6 +43,9 @@ type standing struct {
 	pause time.Duration
 }
 
+// acceptAtOnce is how many invitations are accepted side by side.
+const acceptAtOnce = 16
+
 // Pauses of Invited.
 const (
 	lookPause   = 10 * time.Second // between two looks
@@ -95,11 +98,18 @@ func (i *Invited) look(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	var accepting sync.WaitGroup // side by side: each may wait for the server of its inviter
+	slots := make(chan struct{}, acceptAtOnce)
 	for _, one := range due {
-		if slices.Contains(joined, one.Room) || i.accept(ctx, one, now) {
-			i.note(nil, []id.RoomID{one.Room}, now)
-		}
+		slots <- struct{}{}
+		accepting.Go(func() {
+			defer func() { <-slots }()
+			if slices.Contains(joined, one.Room) || i.accept(ctx, one, now) {
+				i.note(nil, []id.RoomID{one.Room}, now)
+			}
+		})
 	}
+	accepting.Wait()
 	return nil
 }
 

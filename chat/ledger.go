@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -41,25 +42,18 @@ func (r *Rooms) Expire(ctx context.Context) error {
 		return err
 	}
 	due, remind, err := r.expiries.Expire(ctx)
-	if err != nil {
-		return err
-	}
 	r.reviews.sweep(ctx, unchecked)
 	if len(due) > 0 {
-		if err := r.queue.Wake(ctx, time.Now(), due...); err != nil {
-			return err
-		}
+		err = errors.Join(err, r.queue.Wake(ctx, time.Now(), due...))
 	}
 	byRoom := map[id.RoomID][]invites.Invitation{}
 	for _, one := range remind {
 		byRoom[one.Room] = append(byRoom[one.Room], one)
 	}
-	for in, list := range byRoom {
-		if err := r.remind(ctx, in, list); err != nil {
-			return err
-		}
+	for in, list := range byRoom { // a room with trouble is reminded later
+		err = errors.Join(err, r.remind(ctx, in, list))
 	}
-	return nil
+	return err
 }
 
 // remind sends one notice about all invitations of a room shortly before they expire. It mentions their inviters.

@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -51,8 +52,9 @@ type Memberships struct {
 	log       zerolog.Logger
 
 	mu       sync.Mutex
-	checking map[id.RoomID]bool    // rooms with a call of leaveIfAlone ahead
-	moving   map[string]chan error // the answers to joins and leaves under way, by action and room
+	checking map[id.RoomID][]id.UserID // rooms with a call of leaveIfAlone ahead, with the users banned meanwhile
+	leads    map[string]time.Time      // when a user first had the bot join a room, by both, until it has
+	moving   map[string]chan error     // the answers to joins and leaves under way, by action and room
 }
 
 // handle handles a change of the bot's own membership.
@@ -94,12 +96,12 @@ func (m *Memberships) invited(ctx context.Context, ev invites.Received, direct b
 		log.Info().Msg("Invitation declined: no permission")
 		return m.decline(ctx, ev.Room, room.Say("refuse.nobody"))
 	}
-	if !m.joins.Join(ev.Sender) {
+	if !m.mayLead(ev.Sender, ev.Room) {
 		log.Warn().Msg("Invitation declined: too many from this server")
 		return m.decline(ctx, ev.Room, room.Say("because.too_many"))
 	}
 	if direct {
-		if err := m.direct.add(ctx, ev.Sender, ev.Room); err != nil {
+		if err := invites.UnlessRefused(m.direct.add(ctx, ev.Sender, ev.Room)); err != nil {
 			return err
 		}
 	}
@@ -112,7 +114,36 @@ func (m *Memberships) invited(ctx context.Context, ev invites.Received, direct b
 	}
 	log.Info().Msg("Room joined")
 	_, err = m.sender.say(ctx, ev.Room, transaction(ev.Event, "greeting"), m.greeting(ctx, ev.Room, direct), commands.Message{}, "")
+	if err == nil {
+		m.entered(ev.Sender, ev.Room)
+	}
 	return err
+}
+
+// leadAgain is how long further tries of one join count as the same one.
+const leadAgain = 2 * time.Hour
+
+// mayLead reports whether a user may have the bot join a room. Each join counts once, however often it is tried.
+func (m *Memberships) mayLead(sender id.UserID, r id.RoomID) bool {
+	lead, now := sender.String()+" "+r.String(), time.Now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if began, known := m.leads[lead]; known && now.Sub(began) < leadAgain {
+		return true
+	}
+	if !m.joins.Join(sender) {
+		return false
+	}
+	maps.DeleteFunc(m.leads, func(_ string, began time.Time) bool { return now.Sub(began) >= leadAgain })
+	m.leads[lead] = now
+	return true
+}
+
+// entered ends a join: the next one counts anew.
+func (m *Memberships) entered(sender id.UserID, r id.RoomID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.leads, sender.String()+" "+r.String())
 }
 
 // decline declines an invitation of the bot, for a reason that the inviter sees.
@@ -146,8 +177,11 @@ const moveTakes = 3 * time.Second
 // errMoving says that the bot's own join or leave is still under way.
 var errMoving = errors.New("the homeserver has not answered yet")
 
+// movedKept is how long the answer to the bot's own join or leave is kept for the next call.
+const movedKept = time.Minute
+
 // act makes a change of the bot's own membership, and waits for moveTakes. Later the error is errMoving, and the next call for the same
-// change waits for the same request.
+// change waits for the same request, or gets its answer if it is younger than movedKept.
 func (m *Memberships) act(ctx context.Context, e invites.Effect) error {
 	key := string(e.Action) + " " + e.Room.String()
 	m.mu.Lock()
@@ -155,16 +189,17 @@ func (m *Memberships) act(ctx context.Context, e invites.Effect) error {
 	if moved == nil {
 		moved = make(chan error, 1)
 		m.moving[key] = moved
-		go func() { moved <- m.state.Act(context.WithoutCancel(ctx), e) }()
+		go func() {
+			moved <- m.state.Act(context.WithoutCancel(ctx), e)
+			time.AfterFunc(movedKept, func() { m.forget(key, moved) })
+		}()
 	}
 	m.mu.Unlock()
 	patience := time.NewTimer(moveTakes)
 	defer patience.Stop()
 	select {
 	case err := <-moved:
-		m.mu.Lock()
-		delete(m.moving, key)
-		m.mu.Unlock()
+		m.forget(key, moved)
 		return err
 	case <-patience.C:
 		return errMoving
@@ -173,29 +208,46 @@ func (m *Memberships) act(ctx context.Context, e invites.Effect) error {
 	}
 }
 
+// forget forgets a request of the bot's own join or leave.
+func (m *Memberships) forget(key string, moved chan error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.moving[key] == moved {
+		delete(m.moving, key)
+	}
+}
+
 // leftPause is the pause after somebody left until the bot looks whether anybody is still there: people leave in groups.
 const leftPause = 2 * time.Second
 
-// noteLeft has the bot look soon whether anybody is still in a room.
-func (m *Memberships) noteLeft(r id.RoomID) {
+// noteLeft has the bot look soon whether anybody is still in a room. banned is the user who was banned, empty if none was.
+func (m *Memberships) noteLeft(r id.RoomID, banned id.UserID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.checking[r] {
+	users, ahead := m.checking[r]
+	if banned != "" {
+		users = append(users, banned)
+	}
+	m.checking[r] = users
+	if ahead {
 		return
 	}
-	m.checking[r] = true
 	m.background.After(leftPause, func(ctx context.Context) { m.leaveIfAlone(ctx, r) })
 }
 
-// leaveIfAlone reviews the cards about a room and its open invitations after somebody left, and leaves the room if nobody else is there.
+// leaveIfAlone reviews the cards about a room and its invitations after somebody left, and leaves the room if nobody else is there.
 func (m *Memberships) leaveIfAlone(ctx context.Context, r id.RoomID) {
 	defer m.recoverPanic(invites.Received{Room: r})
 	m.mu.Lock()
+	banned := m.checking[r]
 	delete(m.checking, r)
 	m.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	m.cards.reviewRoom(ctx, r)
+	if err := m.rooms.banned(ctx, r, banned); err != nil && ctx.Err() == nil {
+		m.log.Warn().Err(err).Stringer("room", r).Msg("Invitations of banned users not looked at")
+	}
 	m.rooms.reviews.sweep(ctx, []id.RoomID{r})
 	alone, err := m.occupancy.Alone(ctx, r)
 	if err == nil && alone {

@@ -3,10 +3,16 @@ package chat
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"maunium.net/go/mautrix/id"
+
+	"usher/commands"
 	"usher/invites"
 	"usher/room"
 )
@@ -43,5 +49,120 @@ func TestSlowJoinFreesItsSlot(t *testing.T) {
 	go func() { slow.answer <- nil }()
 	if err := b.Members.move(t.Context(), room.Join, "!slow:silent.example", nil); err != nil || slow.acts.Load() != 2 {
 		t.Errorf("%v after %d requests: an old answer serves a new invitation", err, slow.acts.Load())
+	}
+}
+
+// TestLateAnswerIsForgotten: the answer to a join that nobody waited for serves the next try, but none a minute later.
+func TestLateAnswerIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &slowJoins{answer: make(chan error, 2)}
+		m := &Memberships{state: slow, moving: map[string]chan error{}}
+		for _, pause := range []time.Duration{movedKept / 2, 2 * movedKept} {
+			before := slow.acts.Load()
+			if err := m.move(t.Context(), room.Leave, "!r:here", nil); !errors.Is(err, errMoving) {
+				t.Fatal(err)
+			}
+			slow.answer <- nil
+			time.Sleep(pause)
+			slow.answer <- nil
+			err := m.move(t.Context(), room.Leave, "!r:here", nil)
+			if again := slow.acts.Load() - before; err != nil || (again == 2) != (pause > movedKept) {
+				t.Errorf("%s later: %v after %d requests", pause, err, again)
+			}
+			if len(slow.answer) > 0 {
+				<-slow.answer
+			}
+		}
+		synctest.Wait()
+		time.Sleep(2 * movedKept)
+		if len(m.moving) > 0 {
+			t.Errorf("kept: %v", m.moving)
+		}
+	})
+}
+
+// fewJoins lets each user have the bot join so many rooms.
+type fewJoins map[id.UserID]int
+
+func (f fewJoins) Join(sender id.UserID) bool {
+	f[sender]--
+	return f[sender] >= 0
+}
+
+// TestJoinCountsOnce: however often one join is tried, it counts once against the limit of its server; after it, the next one counts.
+func TestJoinCountsOnce(t *testing.T) {
+	m := &Memberships{joins: fewJoins{"@rob:there": 2}, leads: map[string]time.Time{}}
+	for range 100 {
+		if !m.mayLead("@rob:there", "!a:there") {
+			t.Fatal("another try counts")
+		}
+	}
+	m.entered("@rob:there", "!a:there")
+	if !m.mayLead("@rob:there", "!a:there") || m.mayLead("@rob:there", "!b:there") {
+		t.Error("two joins were to count")
+	}
+}
+
+// TestAcceptedSideBySide: invitations whose servers do not answer hold up no other.
+func TestAcceptedSideBySide(t *testing.T) {
+	b, _ := newChat(t)
+	b.level = commands.User
+	hung := &slowJoins{answer: make(chan error)}
+	b.Members.state = hung
+	b.Invited.source = struct {
+		OwnInvitations
+		Occupancy
+	}{nobodyInvited{}, &doors{}}
+	var open []invites.OwnInvitation
+	for i := range acceptAtOnce {
+		open = append(open, invites.OwnInvitation{Room: id.RoomID(fmt.Sprint("!r", i)), Sender: "@alice:here"})
+	}
+	b.Invited.note(open, nil, time.Now().Add(-time.Hour))
+	start := time.Now()
+	if err := b.Invited.look(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took > 2*moveTakes || int(hung.acts.Load()) != acceptAtOnce {
+		t.Errorf("%d joins were tried within %s", hung.acts.Load(), took)
+	}
+	close(hung.answer)
+}
+
+// nobodyInvited has no new invitations of the bot.
+type nobodyInvited struct{}
+
+func (nobodyInvited) Invitations(context.Context, string) ([]invites.OwnInvitation, []id.RoomID, string, error) {
+	return nil, nil, "", nil
+}
+
+// woken is a queue that notes the rows that it is to wake.
+type woken []int64
+
+func (w *woken) Wake(_ context.Context, _ time.Time, rows ...int64) error {
+	*w = append(*w, rows...)
+	return nil
+}
+
+// TestBanned: a ban has the invitations of the banned user in the room that wait to be sent tried at once, and no others.
+func TestBanned(t *testing.T) {
+	queue := &woken{}
+	b, _ := newChat(t, func(o *Options) { o.Queue = queue })
+	row := func(in id.RoomID, target id.UserID, status invites.Status) invites.Change {
+		return invites.Change{
+			Request: "$c", Command: "$c", Action: room.Invite, Room: in, Target: target, Actor: "@alice:here", Status: status, DueAt: time.Now().Add(time.Hour),
+		}
+	}
+	rows, err := b.store.Record(t.Context(), []invites.Change{
+		row("!r:here", "@bob:far", invites.StatusOpen), row("!r:here", "@carol:far", invites.StatusOpen), row("!other:here", "@bob:far", invites.StatusOpen),
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Left("!r:here", "")
+	b.Left("!r:here", "@bob:far")
+	b.Left("!r:here", "@dora:far")
+	b.Members.leaveIfAlone(t.Context(), "!r:here")
+	if want := (woken{rows[0].ID}); !slices.Equal(*queue, want) {
+		t.Errorf("woken %v, want %v", *queue, want)
 	}
 }

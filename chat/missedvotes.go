@@ -50,16 +50,24 @@ func (m *MissedVotes) note(r id.RoomID, card id.EventID) {
 	m.cards[card] = r
 }
 
-// collectAll collects the reactions of the noted cards, up to the first error.
+// collectAll collects the reactions of the noted cards. A room with trouble holds up no others.
 func (m *MissedVotes) collectAll(ctx context.Context) {
 	m.mu.Lock()
 	noted := maps.Clone(m.cards)
 	m.mu.Unlock()
+	trouble := map[id.RoomID]bool{}
 	for card, in := range noted {
-		if !m.collect(ctx, in, card) {
-			return
+		if ctx.Err() == nil && !trouble[in] {
+			trouble[in] = !m.collectInTime(ctx, in, card)
 		}
 	}
+}
+
+// collectInTime collects the reactions of a card, for reviewTakes at most.
+func (m *MissedVotes) collectInTime(ctx context.Context, in id.RoomID, card id.EventID) bool {
+	ctx, cancel := context.WithTimeout(ctx, reviewTakes)
+	defer cancel()
+	return m.collect(ctx, in, card)
 }
 
 // collect reads the reactions of a noted card, and hands those that are new to their lanes. Where that fails, the card stays noted.

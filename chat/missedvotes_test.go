@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -155,5 +156,54 @@ func TestFullDeskIsTold(t *testing.T) {
 	}
 	if len(s.bodies) != 1 || !strings.Contains(s.bodies[0], "More people knock") || !strings.Contains(s.bodies[0], "123 of at most 200") {
 		t.Errorf("sent %q, want one note", s.bodies)
+	}
+}
+
+// troubledCards fails for the cards of one room.
+type troubledCards struct {
+	CardCases
+	reviewed map[id.RoomID]int
+}
+
+func (c troubledCards) Review(_ context.Context, card invites.Card, _ bool) (invites.Card, error) {
+	if c.reviewed[card.Room]++; card.Room == "!trouble:here" {
+		return card, errors.New("trouble")
+	}
+	card.Event, card.CreatedAt = "", time.Now() // nothing to do
+	return card, nil
+}
+
+func (c troubledCards) Annotations(_ context.Context, r id.RoomID, _ id.EventID) ([]json.RawMessage, error) {
+	if c.reviewed[r]++; r == "!trouble:here" {
+		return nil, errors.New("trouble")
+	}
+	return nil, nil
+}
+
+// TestSweepAmidTrouble: a room whose cards can't be looked after is asked about once in a sweep, and the others' cards have their turn.
+func TestSweepAmidTrouble(t *testing.T) {
+	b, _ := newChat(t)
+	cases := troubledCards{b.Cards.cases, map[id.RoomID]int{}}
+	b.Cards.cases = cases
+	for i, r := range []id.RoomID{"!trouble:here", "!trouble:here", "!trouble:here", "!a:here", "!a:here"} {
+		if _, err := b.store.OpenCard(t.Context(), invites.Card{
+			Kind: invites.CardApproval, Room: r, ShownIn: r, Command: id.EventID(fmt.Sprint("$", i)), CreatedAt: time.Now(), State: invites.CardOpen,
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.Cards.review(t.Context(), invites.CardTodo{Limit: 10}, false)
+	if cases.reviewed["!trouble:here"] != 1 || cases.reviewed["!a:here"] != 2 {
+		t.Errorf("reviewed %v", cases.reviewed)
+	}
+	clear(cases.reviewed)
+	b.Cards.missed.annotations = cases
+	for i := range 3 {
+		b.Cards.missed.note("!trouble:here", id.EventID(fmt.Sprint("$t", i)))
+		b.Cards.missed.note("!a:here", id.EventID(fmt.Sprint("$a", i)))
+	}
+	b.Cards.missed.collectAll(t.Context())
+	if cases.reviewed["!trouble:here"] != 1 || cases.reviewed["!a:here"] != 3 {
+		t.Errorf("reactions read %v", cases.reviewed)
 	}
 }

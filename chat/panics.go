@@ -1,13 +1,9 @@
 package chat
 
 import (
-	"context"
 	"fmt"
 	"runtime/debug"
 	"time"
-
-	"github.com/rs/zerolog"
-	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
 )
@@ -17,27 +13,6 @@ type Counters interface {
 	LaneWait(waited time.Duration)
 	Limited(kind string) // "command" or "answer"
 	Panicked()
-}
-
-// ender marks events of the inbox as handled.
-type ender struct {
-	inbox interface {
-		Handled(ctx context.Context, event id.EventID) error
-	}
-	waiting    *waitingForKeys
-	background *Background
-	counters   Counters
-	log        zerolog.Logger
-}
-
-// end marks an event as handled, beside the lane, once its reply is out. Nothing waits for that commit, so it can be shared. After a crash
-// before it, the next start sends the same answer under the same transaction id.
-func (e *ender) end(event id.EventID) {
-	e.background.Do(func(ctx context.Context) {
-		if err := e.inbox.Handled(context.WithoutCancel(ctx), event); err != nil {
-			e.log.Warn().Err(err).Stringer("event", event).Msg("Answered event not marked")
-		}
-	})
 }
 
 // recoverPanic is deferred where a panic would end the process. The event ends without an answer, so it can't meet the

@@ -6,8 +6,8 @@ import (
 
 // The methods here, with Deliver and Recover of the Feed, make Chat the sink of the intake.
 
-// Left notes the leaving of a user.
-func (c *Chat) Left(r id.RoomID) { c.Members.noteLeft(r) }
+// Left notes that a user left a room or was banned from it.
+func (c *Chat) Left(r id.RoomID, banned id.UserID) { c.Members.noteLeft(r, banned) }
 
 // Guarded reports whether a guard watches a room.
 func (c *Chat) Guarded(r id.RoomID) bool { return c.Rooms.guard.Watches(r) }

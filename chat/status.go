@@ -124,7 +124,7 @@ const (
 	settled  occasion = iota // a row was settled: edit now and then
 	delayed                  // a row has to wait: edit at once, or as soon as an edit is due
 	finished                 // edit only if nothing is open any more
-	decided                  // a card told the outcome of a row: edit now and then
+	decided                  // a reply told the verdict on a row: edit now and then
 )
 
 // Deliver makes one attempt at each row and edits the status message of each command.

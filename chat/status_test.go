@@ -118,6 +118,21 @@ func TestEndOfLongWork(t *testing.T) {
 	}
 }
 
+// TestEndOfConfirmedWork: the work of a confirmed command may be over when its card is told of. The card is the status message, and it
+// has the result.
+func TestEndOfConfirmedWork(t *testing.T) {
+	b, s := newChat(t)
+	ev := settledCommand(t, b)
+	card := invites.Card{Kind: invites.CardConfirm, State: invites.CardAccepted, Command: ev.Event, Home: ev.Room, Actor: ev.Sender}
+	if err := b.Cards.tell(t.Context(), card, invites.Change{}); err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Join(s.bodies, "\n")
+	if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled || !strings.Contains(all, "Done.") || strings.Contains(all, "the result is below") {
+		t.Errorf("%+v %v: %s", after, err, all)
+	}
+}
+
 // TestLastEditIsTriedAgain: a command whose last row the queue has settled while the homeserver took no edit is told of later.
 func TestLastEditIsTriedAgain(t *testing.T) {
 	b, s := newChat(t)

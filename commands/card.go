@@ -122,7 +122,7 @@ func verdict(t *Text, c invites.Card, row invites.Change) {
 		t.Say("card.expired").Reason(invites.CodeExpired)
 		return
 	default:
-		t.Tell(room.Say("card.gone").Holding(cards.Gone(c.Code))).Reason(c.Code)
+		t.Tell(room.Say("card.gone").Holding(cards.Gone(c.Code, c.Target))).Reason(c.Code)
 		return
 	}
 	votes := ""

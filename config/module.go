@@ -12,7 +12,7 @@ func AntispamModule(c *Config) string {
 	if c.Antispam.At == AtWeb {
 		base = "http://" + c.Web.Listen
 	}
-	callbacks := []string{"user_may_invite", "user_may_send_3pid_invite"}
+	callbacks := []string{"user_may_invite", "user_may_send_3pid_invite", "user_may_join_room"}
 	if c.Inbound.Enabled {
 		callbacks = append(callbacks, "federated_user_may_invite")
 	}

@@ -58,7 +58,7 @@ var antispamFails = map[string]string{
 	"federated_user_may_invite": FailOpen,
 	"user_may_send_3pid_invite": FailClosed,
 	"user_may_join_room":        FailOpen,
-	"accept_make_join":          FailOpen,
+	"accept_make_join":          FailClosed,
 }
 
 // FailsOpen reports whether a callback that can't be judged in time is let through. Callbacks that Usher does not judge are.

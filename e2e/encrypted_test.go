@@ -55,6 +55,12 @@ func TestEncryptedInvite(t *testing.T) {
 			s.guest.Join(s.room)
 			s.owner.AwaitMember(s.room, s.guest.ID, "join")
 			s.refused(t, s.guest, s.room, "!invite", "Usage")
+			failed := s.owner.Say(s.room, "!pign")
+			s.owner.AwaitReply(failed, s.Usher.Bot)
+			edit(s.owner, s.room, failed, "!ping")
+			s.owner.Await("the answer to the edit", func(e harness.Event) bool {
+				return e.Sender == string(s.Usher.Bot) && e.Relation().ReplyTo == string(failed) && strings.Contains(e.Field("body"), "Pong")
+			})
 			s.allSecret(t, s.room)
 		})
 	}

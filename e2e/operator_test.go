@@ -7,10 +7,11 @@ import (
 	"testing"
 )
 
-// TestDoctorOfThisProgram: the version, and the doctor beside a Usher that runs. The tests of packages run it with their programs, too.
+// TestDoctorOfThisProgram: the version, the health check, and the doctor beside a Usher that runs. The tests of packages run it with their
+// programs, too.
 func TestDoctorOfThisProgram(t *testing.T) {
 	s := newStage(t, true)
-	for _, args := range [][]string{{"-v"}, {"doctor", "-c", "config.yaml", "-r", "registration.yaml"}} {
+	for _, args := range [][]string{{"-v"}, {"live", "-c", "config.yaml"}, {"doctor", "-c", "config.yaml", "-r", "registration.yaml"}} {
 		if out, code := s.Usher.Run(t.Context(), args...); code != 0 {
 			t.Errorf("usher %v: exit code %d\n%s", args, code, out)
 		}

@@ -53,12 +53,15 @@ func TestPeopleAreTold(t *testing.T) {
 	c.notified(t, c.asker, "✅ Accepted")
 }
 
-// TestWaiting: an invitation to a server out of reach is pending, a second one is told of it, and it ends by !uninvite or by ❌ on the answer.
+// TestWaiting: an invitation to a server out of reach is pending, a second one is told of it, and it ends by !uninvite, by ❌ on the answer or
+// by a ban.
 func TestWaiting(t *testing.T) {
 	s := newStageOf(t, harness.Options{Puppet: true, TLSPort: tlsPort(t, 8448)})
+	last := map[string]string{"uninvite": "before it was sent", "cross": "before it was sent", "ban": "is banned from the room"}
 	for way, end := range map[string]func(guest string, status id.EventID){
 		"uninvite": func(guest string, _ id.EventID) { s.succeeds(s.owner, s.room, "!uninvite "+guest) },
 		"cross":    func(_ string, status id.EventID) { s.owner.React(s.room, status, "❌") },
+		"ban":      func(guest string, _ id.EventID) { s.owner.Ban(s.room, id.UserID(guest)) },
 	} {
 		guest := "@" + way + ":127.0.0.1:1"
 		status := s.owner.AwaitReply(s.owner.Say(s.room, "!invite "+guest), s.Usher.Bot)
@@ -70,7 +73,7 @@ func TestWaiting(t *testing.T) {
 		end(guest, id.EventID(status.ID))
 		s.owner.Await("the end of the work", func(e harness.Event) bool {
 			r := e.Relation()
-			return r.Type == "m.replace" && r.On == status.ID && strings.Contains(e.Field("body"), "before it was sent")
+			return r.Type == "m.replace" && r.On == status.ID && strings.Contains(e.Field("body"), last[way])
 		})
 		s.answers(t, "!pending", "No invitation is open here.")
 	}

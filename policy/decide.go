@@ -354,5 +354,6 @@ func (c check) approval() *Decision {
 // Refusals lists the reason codes with which a policy denies.
 func Refusals() []room.Rule {
 	return []room.Rule{CodeMalformed, CodeFacts, CodeNoDelegate, CodeNoAdmission, CodeAskLevel, CodeAskWho, CodeAskJoined, CodeUserDenied, CodeHostDenied, CodeNotAllowed,
-		CodeIPLiteral, CodeListed, CodeRoomListed, CodeAfterLeave, CodeAfterNo, CodeAfterKick, CodeFull, CodeQuotaPerson, CodeQuotaRoom, CodeQuotaServer, CodeLinksOff, CodeLinksLevel, CodeLinksUses, CodeLinksAge, CodeApproval}
+		CodeIPLiteral, CodeListed, CodeRoomListed, CodeAfterLeave, CodeAfterNo, CodeAfterKick, CodeFull, CodeQuotaPerson, CodeQuotaRoom, CodeQuotaServer, CodeLinksOff, CodeLinksLevel, CodeLinksUses, CodeLinksAge, CodeApproval,
+		CodeJoinDenied, CodeJoinFull, CodeNotAdmitted}
 }

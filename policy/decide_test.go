@@ -112,7 +112,8 @@ func TestPolicyDecides(t *testing.T) {
 		{name: "approved", policy: `"approval":{"required":true}`, facts: Facts{Approved: true}, code: "invite"},
 		{name: "approval comes last", policy: `"approval":{"required":true},"whom":{"max_members":1}`, facts: Facts{Members: 1}, code: CodeFull},
 	}
-	seen := map[room.Rule]bool{CodeMalformed: true, CodeFacts: true, CodeNoDelegate: true, CodeNoAdmission: true} // tested elsewhere
+	seen := map[room.Rule]bool{CodeMalformed: true, CodeFacts: true, CodeNoDelegate: true, CodeNoAdmission: true,
+		CodeJoinDenied: true, CodeJoinFull: true, CodeNotAdmitted: true} // tested elsewhere
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := levelled(0, `{"version":1,`+tt.policy+`}`)

@@ -20,6 +20,7 @@ type Document struct {
 	Guard    Guard    `path:"guard"`
 	Pending  Pending  `path:"pending"`
 	Links    Links    `path:"links"`
+	Join     Join     `path:"join"`
 	Language string   `path:"language"` // tag (BCP 47) of the language the bot speaks in the room; empty: the default one
 	Pictures string   `path:"pictures"` // Light or Dark; empty: Light
 
@@ -142,6 +143,12 @@ type Links struct {
 	MaxUses int64         `path:"max_uses"` // of one link
 	MaxAge  time.Duration `path:"max_age"`  // of a link
 	Level   room.Level    `path:"level"`    // power level of the maker
+}
+
+// Join restricts the users who come in, where the homeserver asks about joins.
+type Join struct {
+	Deny       bool  `path:"deny"`        // the denying fields and the policy lists of Whom hold for joins as well
+	MaxMembers int64 `path:"max_members"` // joined members from which on nobody more comes in
 }
 
 // defaults is the document of an empty policy.

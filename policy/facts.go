@@ -68,6 +68,15 @@ func (s Spent) With(at time.Time) Spent {
 // Requires names the facts needed for a decision on an action under the policy.
 func (p *InForce) Requires(action room.ActionType) (need Fact) {
 	d := &p.Document
+	if action == room.Join {
+		if d.Join.Deny && len(d.Whom.Lists) > 0 {
+			need |= FactLists
+		}
+		if d.Join.MaxMembers > 0 {
+			need |= FactMembers
+		}
+		return need
+	}
 	if d.Ask.JoinedFor > 0 {
 		need |= FactJoined
 	}
@@ -87,6 +96,14 @@ func (p *InForce) Requires(action room.ActionType) (need Fact) {
 		need |= FactSpent
 	}
 	return need
+}
+
+// MaxMembers is how many members end an action into the room; 0: no number does.
+func (p *InForce) MaxMembers(action room.ActionType) int64 {
+	if action == room.Join {
+		return p.Document.Join.MaxMembers
+	}
+	return p.Document.Whom.MaxMembers
 }
 
 // Longest is how far back a target's past matters.

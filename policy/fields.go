@@ -107,6 +107,8 @@ var fieldTable = []Field{
 	{Path: "links.max_uses", kind: integer, most: maxCount},
 	{Path: "links.max_age", kind: span, most: maxSpan},
 	{Path: "links.level", kind: integer, least: -maxLevel, most: maxLevel},
+	{Path: "join.deny", kind: boolean},
+	{Path: "join.max_members", kind: integer, most: 10_000_000},
 	{Path: "named_by", kind: rooms},
 	{Path: "language", kind: language},
 	{Path: "pictures", kind: choice, choices: []string{Light, Dark}},
@@ -206,7 +208,7 @@ func (f Field) Phrase(d *Document) room.Phrase {
 	switch {
 	case f.kind == boolean:
 		return room.Phrase{Key: key + "." + value}
-	case value == "", value == "0" && (f.Path == "whom.max_members" || f.Path == "links.max_uses"):
+	case value == "", value == "0" && (f.Path == "links.max_uses" || strings.HasSuffix(f.Path, ".max_members")):
 		return room.Phrase{Key: key + ".none"}
 	case f.kind == integer:
 		return room.Say(key, "n", value)

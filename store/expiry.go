@@ -15,6 +15,7 @@ const (
 			AND EXISTS (SELECT 1 FROM ledger l WHERE l.room_id = e.room_id AND l.fate = 'pending')
 		ORDER BY e.checked_at LIMIT $2`
 	updateExpiry   = `UPDATE expiry SET expire_after = $2, remind_before = $3, checked_at = $4 WHERE room_id = $1`
+	updateChecked  = `UPDATE expiry SET checked_at = $2 WHERE room_id = $1`
 	forgetExpiries = `UPDATE expiry SET checked_at = 0 WHERE checked_at <> 0`
 
 	// SQLite reads a CROSS JOIN from left to right, and few rooms let invitations expire.
@@ -36,9 +37,13 @@ func (s Expiries) Unchecked(ctx context.Context, before time.Time, limit int) ([
 	return all(ctx, s.db, value[id.RoomID], selectUnchecked, before, limit)
 }
 
-// SetExpiry keeps a room's rule.
-func (s Expiries) SetExpiry(ctx context.Context, r id.RoomID, rule invites.ExpiryRule, now time.Time) error {
-	_, err := s.change(ctx, updateExpiry, r, rule.After.Milliseconds(), rule.Remind.Milliseconds(), now)
+// SetExpiry keeps a room's rule, as set at a time; nil: the one there.
+func (s Expiries) SetExpiry(ctx context.Context, r id.RoomID, rule *invites.ExpiryRule, at time.Time) error {
+	if rule == nil {
+		_, err := s.change(ctx, updateChecked, r, at)
+		return err
+	}
+	_, err := s.change(ctx, updateExpiry, r, rule.After.Milliseconds(), rule.Remind.Milliseconds(), at)
 	return err
 }
 

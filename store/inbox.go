@@ -19,7 +19,6 @@ const (
 	selectRedacted = `SELECT redacted, state_key IS NOT NULL FROM inbox WHERE event_id = $1`
 	updateRedacted = `UPDATE inbox SET redacted = true WHERE (event_id = $1 OR event_id = (SELECT answer FROM inbox WHERE event_id = $1)) AND sender = $2`
 	updateAnswer   = `UPDATE inbox SET answer = $2 WHERE event_id = $1`
-	updateHandled  = `UPDATE inbox SET handled = true WHERE event_id = $1`
 	selectYoung    = `SELECT seq FROM inbox WHERE received_at >= $1 ORDER BY seq LIMIT 1`
 	deleteReceived = `DELETE FROM inbox WHERE event_id = $1`
 	deleteHandled  = `DELETE FROM inbox WHERE seq IN (SELECT seq FROM inbox WHERE handled AND seq < $1 ORDER BY seq LIMIT $2)`
@@ -30,6 +29,9 @@ var insertInbox = newMulti(
 	`INSERT INTO inbox (event_id, room_id, sender, type, state_key, raw, sent_at, received_at, redacted, answer) VALUES `,
 	` ON CONFLICT DO NOTHING RETURNING seq, event_id`,
 	make([]string, 10)...)
+
+// updateHandled marks events.
+var updateHandled = newMulti(`UPDATE inbox SET handled = true WHERE event_id IN (VALUES `, `)`, "TEXT")
 
 // Receive adds events to the inbox and returns those not seen before, with Seq set, in order. In the same commit the ledger takes in the
 // member events of the same transaction.
@@ -131,9 +133,28 @@ func (s Inbox) SetAnswer(ctx context.Context, command, answer id.EventID) error 
 	return found(s.change(ctx, updateAnswer, command, answer))
 }
 
-// Handled ends an inbox event: its reply is out. It returns ErrNotFound for an event missing from the inbox.
-func (s Inbox) Handled(ctx context.Context, event id.EventID) error {
-	return found(s.change(ctx, updateHandled, event))
+// Handled ends inbox events: their replies are out. It returns ErrNotFound if none of them is in the inbox.
+func (s Inbox) Handled(ctx context.Context, events ...id.EventID) error {
+	if len(events) == 0 {
+		return nil
+	}
+	k := single
+	if len(events) > 1 {
+		k = plain
+	}
+	rows := make([][]any, len(events))
+	for i, e := range events {
+		rows[i] = []any{e}
+	}
+	for len(rows) < maxMulti && len(rows)&(len(rows)-1) != 0 {
+		rows = append(rows, rows[0]) // one statement rather than one for each power of two
+	}
+	var n int64
+	err := s.write.commit(ctx, k, func(t *tx) (err error) {
+		n, err = updateHandled.exec(t, rows)
+		return err
+	})
+	return found(n, err)
 }
 
 // Dismiss drops events without need of handling, in one commit. An event arriving again is new again.

@@ -218,9 +218,12 @@ func testClean(t *testing.T, s Store) {
 		list[i].ReceivedAt = epoch.Add(time.Duration(i) * time.Second)
 	}
 	check(t, first(s.Receive(ctx, list)))
+	var ended []id.EventID
 	for _, e := range list[3:] {
-		check(t, s.Handled(ctx, e.Event))
+		ended = append(ended, e.Event)
 	}
+	check(t, s.Handled(ctx, ended[:5]...))
+	check(t, s.Handled(ctx, append(ended[5:], "$none")...))
 	check(t, s.Quarantine(ctx, []invites.Undecodable{
 		{Transaction: "old", ReceivedAt: epoch}, {Transaction: "new", ReceivedAt: epoch.Add(time.Hour)},
 	}))

@@ -220,8 +220,8 @@ func testExpiries(t *testing.T, s Store) {
 	if got := must(s.Unchecked(ctx, now, 10))(t); len(got) != 2 {
 		t.Errorf("unchecked %v", got)
 	}
-	check(t, s.SetExpiry(ctx, lobby, invites.ExpiryRule{After: 5 * time.Hour, Remind: time.Hour}, now))
-	check(t, s.SetExpiry(ctx, other.Room, invites.ExpiryRule{}, now))
+	check(t, s.SetExpiry(ctx, lobby, &invites.ExpiryRule{After: 5 * time.Hour, Remind: time.Hour}, now))
+	check(t, s.SetExpiry(ctx, other.Room, &invites.ExpiryRule{}, now))
 	if got := must(s.Unchecked(ctx, now, 10))(t); len(got) != 0 {
 		t.Errorf("unchecked %v", got)
 	}

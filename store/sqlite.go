@@ -205,9 +205,9 @@ func reads() []string {
 
 // writes are the statements kept compiled by the writing connections.
 func writes() []string {
-	list := []string{savepoint, rollbackTo, release, updateRedacted, updateAnswer, updateHandled, updateClaimed,
+	list := []string{savepoint, rollbackTo, release, updateRedacted, updateAnswer, updateClaimed,
 		selectPendingOf, selectAsked, selectWithdrawn, selectEnding, insertEntry, insertExpiry, endEntry, lockChain, moveChain, selectDecided, selectUnchained}
-	for _, m := range []multi{insertInbox, insertInvitation, insertAudit, updateSettled} {
+	for _, m := range []multi{insertInbox, updateHandled, insertInvitation, insertAudit, updateSettled} {
 		for k := 0; 1<<k <= sqliteRows; k++ {
 			list = append(list, m.texts[k])
 		}

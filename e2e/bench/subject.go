@@ -82,6 +82,11 @@ func (b *bench) newUsher(name string, set map[string]any) (*subject, error) {
 		"commands.per_minute":         0,
 		"commands.answers_per_minute": 0,
 	}
+	if name != other { // the other version may not know these
+		for _, key := range []string{"invites_per_person", "invites_per_server", "invites_in_all"} {
+			settings["limits."+key] = 0
+		}
+	}
 	var metrics string
 	if b.profiles != "" || set["metrics.enabled"] == true {
 		port, err := child.FreePort()

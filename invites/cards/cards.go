@@ -61,7 +61,14 @@ type Cards struct {
 	Judge      *judge.Judge
 	Delivery   *delivery.Delivery
 	Confirmed  Confirmed
+	Limits     Limits
 	Servers    Servers // nil: there are no cards about servers
+}
+
+// Limits are the operator's limits of invitations.
+type Limits interface {
+	// Spend counts one invitation, or returns the decision of the limit that is reached. The result takes the count back.
+	Spend(actor, target id.UserID) (no *policy.Decision, giveBack func())
 }
 
 // Servers carries out what people decided about a server.
@@ -241,8 +248,8 @@ func settleWaiting(row *invites.Change, c invites.Card, end invites.Closing) {
 	case invites.CardAccepted:
 		row.Status, row.SettledAt, row.CreatedAt = invites.StatusOpen, time.Time{}, end.At // from now on it may be given up as too old
 	case invites.CardCancelled:
-		row.Status, row.Detail = invites.StatusCancelled, Gone(end.Code)
-		if end.Code == invites.CodeNoRoom {
+		row.Status, row.Detail = invites.StatusCancelled, Gone(end.Code, c.Target)
+		if end.Code == invites.CodeNoRoom || end.Code == string(room.RuleInviteTargetBanned) {
 			row.Status = invites.StatusRefused
 		}
 	case invites.CardExpired:
@@ -259,9 +266,11 @@ func settleWaiting(row *invites.Change, c invites.Card, end invites.Closing) {
 	}
 }
 
-// Gone says why a question is not asked any more.
-func Gone(code string) (p room.Phrase) {
+// Gone says why a question about a user is not asked any more.
+func Gone(code string, target id.UserID) (p room.Phrase) {
 	switch code {
+	case string(room.RuleInviteTargetBanned):
+		p = room.Say("why.invite.target_banned", "target", target)
 	case invites.CodeRedacted:
 		p = room.Say("detail.redacted")
 	case invites.CodeUnsent:
@@ -308,8 +317,11 @@ func (s *Cards) moot(ctx context.Context, c invites.Card, thorough bool) (code s
 	case err != nil && !errors.Is(err, invites.ErrNotFound):
 		return "", err
 	}
-	key := room.MemberKey(c.Actor)
-	snap, err := s.Homeserver.Snapshot(ctx, c.Room, s.Self.Bot, []room.Key{key}, false)
+	keys := []room.Key{room.MemberKey(c.Actor)}
+	if c.Kind == invites.CardApproval {
+		keys = append(keys, room.MemberKey(c.Target))
+	}
+	snap, err := s.Homeserver.Snapshot(ctx, c.Room, s.Self.Bot, keys, false)
 	if err != nil && !errors.Is(err, invites.ErrNoView) {
 		return "", err
 	}
@@ -320,6 +332,9 @@ func (s *Cards) moot(ctx context.Context, c invites.Card, thorough bool) (code s
 			return invites.CodeKnockGone, nil
 		case known && c.Kind != invites.CardKnock && membership != "join":
 			return invites.CodeAskerLeft, nil
+		}
+		if target, known := snap.Membership(c.Target); known && c.Kind == invites.CardApproval && target == "ban" {
+			return string(room.RuleInviteTargetBanned), nil
 		}
 	}
 	if !thorough {

@@ -93,6 +93,7 @@ func TestQuestionsThatAreGone(t *testing.T) {
 		{"nothing changed", func(*world, invites.Card) {}, invites.CardOpen, "policy.approval.required"},
 		{"too late", func(w *world, _ invites.Card) { w.Clock.Advance(time.Hour) }, invites.CardExpired, invites.CodeExpired},
 		{"the asker has left", func(w *world, _ invites.Card) { w.HS.Member(lobby, carol, "leave") }, invites.CardCancelled, invites.CodeAskerLeft},
+		{"the person was banned", func(w *world, _ invites.Card) { w.HS.Member(lobby, bob, "ban") }, invites.CardCancelled, "invite.target_banned"},
 		{"the command was redacted", func(w *world, c invites.Card) { w.HS.Redact(c.Command) }, invites.CardCancelled, invites.CodeRedacted},
 		{"the card was redacted", func(w *world, c invites.Card) { w.HS.Redact(c.Event) }, invites.CardCancelled, invites.CodeRemoved},
 	}

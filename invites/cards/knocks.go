@@ -99,23 +99,47 @@ func (s *Knocks) Receive(ctx context.Context, k Knock) (Reception, error) {
 	if paused {
 		card.Code = invites.CodeBreaker
 	}
+	got, err := s.admit(ctx, k, p, card, recent, old.ID != 0)
+	got.Paused = got.Paused && first
+	return got, err
+}
+
+// admit makes the card of a knock, closed at once where the policy and the operator's limits let the user in. known: there is a card already.
+func (s *Knocks) admit(ctx context.Context, k Knock, p *policy.InForce, card invites.Card, recent []invites.Card, known bool) (Reception, error) {
 	welcome, remark, err := s.welcome(ctx, k, p)
 	if err != nil {
 		return Reception{}, err
 	}
+	paused, giveBack := card.Code == invites.CodeBreaker, func() {}
+	if welcome && !paused {
+		var no *policy.Decision
+		if no, giveBack = s.Cards.Limits.Spend(s.Cards.Self.Bot, k.User); no != nil {
+			welcome, remark = false, policy.Explain(policy.Question{Action: room.Invite, Target: k.User}, *no).Phrase()
+		}
+	}
 	if !welcome || paused {
-		if crowd, err := s.crowded(ctx, k, recent, old.ID != 0, card.ShownIn); err != nil || crowd != nil {
+		if crowd, err := s.crowded(ctx, k, recent, known, card.ShownIn); err != nil || crowd != nil {
 			return Reception{Full: crowd}, err
 		}
 	}
 	card.Remark = remark
-	if card, err = s.Store.OpenCard(ctx, card); err != nil {
+	card, err = s.open(ctx, card, welcome && !paused)
+	if err != nil || card.State != invites.CardAccepted {
+		giveBack()
+	}
+	if err != nil {
 		return Reception{}, err
 	}
-	if welcome && !paused && card.State == invites.CardOpen {
-		card, err = s.Cards.close(ctx, card, invites.Closing{State: invites.CardAccepted, By: s.Cards.Self.Bot})
+	return Reception{Card: &card, Paused: welcome && paused}, nil
+}
+
+// open makes the card of a knock, and closes it at once where the policy lets the user in.
+func (s *Knocks) open(ctx context.Context, card invites.Card, accept bool) (invites.Card, error) {
+	card, err := s.Store.OpenCard(ctx, card)
+	if err != nil || !accept || card.State != invites.CardOpen {
+		return card, err
 	}
-	return Reception{Card: &card, Paused: first && welcome}, err
+	return s.Cards.close(ctx, card, invites.Closing{State: invites.CardAccepted, By: s.Cards.Self.Bot})
 }
 
 // Bounds of knocks: how many of one user become cards within an hour, of the users of one server, and of all; among how many of the room's
@@ -215,6 +239,16 @@ func breaks(rate policy.Rate, knock id.EventID, recent []invites.Card) (paused, 
 	}
 	paused = rate.Count > 0 && int64(len(before)) >= rate.Count
 	return paused, paused && before[0].Code != invites.CodeBreaker
+}
+
+// Admits reports whether the policy of a room lets a user in at once, as a knock of theirs would be. The phrase says why not, where the
+// policy has something against the user.
+func (s *Knocks) Admits(ctx context.Context, r id.RoomID, user id.UserID) (bool, room.Phrase, error) {
+	p, err := rules(ctx, s.Cards, r, s.Cards.Self.Bot)
+	if err != nil || p == nil || p.Fault() != nil {
+		return false, room.Phrase{}, err
+	}
+	return s.welcome(ctx, Knock{Room: r, User: user}, p)
 }
 
 // welcome tells whether a policy lets a user in at once. The rest of the policy about invited users comes first; the remark tells the reasons

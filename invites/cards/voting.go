@@ -8,6 +8,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/policy"
 	"usher/room"
 )
 
@@ -159,10 +160,16 @@ func (s *Cards) Tally(ctx context.Context, c invites.Card) (Ballot, error) {
 	if result.last == nil {
 		return result.ballot(c), nil
 	}
-	if c, err = s.decided(ctx, c, result); err != nil {
+	c, no, err := s.decided(ctx, c, result)
+	if err != nil {
 		return Ballot{}, err
 	}
-	return result.ballot(c), nil
+	ballot := result.ballot(c)
+	if no != nil {
+		q := policy.Question{Action: room.Invite, Actor: result.last.Voter, Target: c.Target}
+		ballot.Code, ballot.Sentence = string(no.Code), policy.Explain(q, *no).Phrase()
+	}
+	return ballot, nil
 }
 
 // Recount counts the votes on an open card again after one may have been withdrawn.
@@ -196,13 +203,25 @@ func (s *Cards) standing(ctx context.Context, c invites.Card, votes []invites.Vo
 	return standing, nil
 }
 
-// decided closes a card on which enough votes agree, if its question still stands.
-func (s *Cards) decided(ctx context.Context, c invites.Card, t tally) (invites.Card, error) {
+// decided closes a card on which enough votes agree, if its question still stands. Where the operator's limits allow no further invitation, a
+// knock stays open, without the vote, and the decision of the limit is returned. Invitations in need of approval were counted when they were asked for.
+func (s *Cards) decided(ctx context.Context, c invites.Card, t tally) (invites.Card, *policy.Decision, error) {
 	c, err := s.Review(ctx, c, true)
 	if err != nil || c.State != invites.CardOpen {
-		return c, err
+		return c, nil, err
 	}
-	return s.close(ctx, c, invites.Closing{State: t.state, By: t.last.Voter, Answer: t.last.Reason})
+	giveBack := func() {}
+	if c.Kind == invites.CardKnock && t.state == invites.CardAccepted {
+		var no *policy.Decision
+		if no, giveBack = s.Limits.Spend(t.last.Voter, c.Target); no != nil {
+			return c, no, s.Store.WithdrawVote(ctx, c.ID, t.last.Event)
+		}
+	}
+	c, err = s.close(ctx, c, invites.Closing{State: t.state, By: t.last.Voter, Answer: t.last.Reason})
+	if err != nil || c.ClosedBy != t.last.Voter {
+		giveBack()
+	}
+	return c, nil, err
 }
 
 // withdrawn tells whether the event of a vote was redacted. It is read as the bot, since another user's vote is counted. An event which

@@ -86,7 +86,8 @@ func New[Store interface {
 	j := judge.New(db, hs, w.Clock, w.Self)
 	d := &delivery.Delivery{Store: db, Homeserver: hs, Queue: w.Queue, Clock: w.Clock, Self: w.Self, Judge: j,
 		Limits: delivery.Limits{Lease: w.Lease, GiveUpAfter: w.GiveUp}}
-	c := &cards.Cards{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d}
+	most := requests.NewLimits(w.Most, w.Self, w.Clock, nil)
+	c := &cards.Cards{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d, Limits: most}
 	g := &guard.Guard{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d}
 	l := &ledger.Ledger{Store: db, Judge: j, Expiries: &ledger.Expiries{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j}}
 	l.Reviews = &ledger.Reviews{Expiries: l.Expiries, Store: db, Members: hs}
@@ -94,8 +95,7 @@ func New[Store interface {
 		Limits: links.Limits{MaxUses: 1000, MaxAge: 90 * 24 * time.Hour, Open: 20}}
 	d.Approvals = c
 	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries, invites.OriginTurned: l.Reviews, invites.OriginLink: k}
-	r := &requests.Requests{Store: db, Homeserver: hs, Queue: w.Queue, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d, Cards: c, Links: k, AtOnce: w.AtOnce,
-		Limits: requests.NewLimits(w.Most, w.Self, w.Clock, nil)}
+	r := &requests.Requests{Store: db, Homeserver: hs, Queue: w.Queue, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d, Cards: c, Links: k, AtOnce: w.AtOnce, Limits: most}
 	c.Confirmed = r
 	return &Domain{
 		Requests: r,

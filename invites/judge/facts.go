@@ -29,7 +29,7 @@ func (s *Judge) facts(ctx context.Context, r id.RoomID, q policy.Question, p *po
 			return ok, err
 		}},
 		{policy.FactMembers, func() (ok bool, err error) {
-			f.Members, err = s.homeserver.MemberCount(ctx, r, viewer, doc.Whom.MaxMembers)
+			f.Members, err = s.homeserver.MemberCount(ctx, r, viewer, p.MaxMembers(q.Action))
 			return true, err
 		}},
 		{policy.FactLists, func() (ok bool, err error) {

@@ -19,8 +19,8 @@ import (
 type ExpiryStore interface {
 	// Unchecked returns up to limit rooms with open invitations and a rule last set before a time, or never.
 	Unchecked(ctx context.Context, before time.Time, limit int) ([]id.RoomID, error)
-	// SetExpiry keeps a room's rule.
-	SetExpiry(ctx context.Context, r id.RoomID, rule invites.ExpiryRule, now time.Time) error
+	// SetExpiry keeps a room's rule, as set at a time; nil: the one there.
+	SetExpiry(ctx context.Context, r id.RoomID, rule *invites.ExpiryRule, at time.Time) error
 	// Overdue returns up to limit open invitations due to expire by now, without the invitations tried after a time.
 	Overdue(ctx context.Context, now, tried time.Time, limit int) ([]invites.Invitation, error)
 	// Tried marks invitations as tried at a time.
@@ -51,8 +51,9 @@ type Expiries struct {
 const (
 	expiryRooms   = 20
 	expiryEntries = 100
-	recheckEvery  = time.Hour      // a policy changed unseen
-	retryEvery    = 24 * time.Hour // a refused expiry
+	recheckEvery  = time.Hour       // a policy changed unseen
+	unreadEvery   = 5 * time.Minute // a policy that can't be read
+	retryEvery    = 24 * time.Hour  // a refused expiry
 )
 
 // Rule returns a room's rule. Where the policy can't be seen or read there is none.
@@ -82,12 +83,11 @@ func (s *Expiries) rule(ctx context.Context, r id.RoomID, kick room.Action) (rul
 }
 
 // Expire finds expired invitations, records their withdrawal, and returns the rows to deliver, and the invitations about which somebody
-// is to be reminded. Its work is bounded; the next call goes on.
+// is to be reminded. Its work is bounded; the next call goes on. Trouble with the policies of some rooms holds up no others.
 func (s *Expiries) Expire(ctx context.Context) (due []int64, remind []invites.Invitation, err error) {
 	now := s.Clock.Now()
-	if err := s.check(ctx, now); err != nil {
-		return nil, nil, err
-	}
+	unread := s.check(ctx, now)
+	defer func() { err = errors.Join(unread, err) }()
 	overdue, err := s.Store.Overdue(ctx, now, now.Add(-retryEvery), expiryEntries)
 	if err != nil {
 		return nil, nil, err
@@ -109,13 +109,13 @@ func (s *Expiries) check(ctx context.Context, now time.Time) error {
 	for _, r := range rooms {
 		rule, err := s.Rule(ctx, r)
 		if err != nil {
-			failed = fmt.Errorf("reading the policy of %s: %w", r, err)
+			failed = errors.Join(fmt.Errorf("reading the policy of %s: %w", r, err), s.Store.SetExpiry(ctx, r, nil, now.Add(unreadEvery-recheckEvery)))
 			continue
 		}
 		if rule.Powerless || rule.Lends {
 			rule = invites.ExpiryRule{} // !pending says so; it may change
 		}
-		if err := s.Store.SetExpiry(ctx, r, rule, now); err != nil {
+		if err := s.Store.SetExpiry(ctx, r, &rule, now); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,10 @@
 package ledger_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -190,5 +194,52 @@ func TestExpiryLendsNoPower(t *testing.T) {
 				t.Errorf("%+v %v", rule, err)
 			}
 		})
+	}
+}
+
+// troubled is a homeserver that can't show some rooms.
+type troubled struct {
+	*invitestest.Homeserver
+	asked int
+}
+
+func (h *troubled) Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error) {
+	if strings.HasPrefix(string(r), "!trouble") {
+		h.asked++
+		return nil, &invites.ActError{Class: invites.ClassFailed, Status: 502, Err: errors.New("trouble")}
+	}
+	return h.Homeserver.Snapshot(ctx, r, viewer, needs, fresh)
+}
+
+// TestExpiryAmidTrouble: more rooms than one look reads can't be read. Invitations of others expire all the same, and those rooms are asked
+// about again after some minutes only.
+func TestExpiryAmidTrouble(t *testing.T) {
+	w := newWorld(t)
+	hs := &troubled{Homeserver: w.HS}
+	w.In.Homeserver = hs
+	w.Build()
+	w.Give(map[string]any{alice.String(): 100, bot.String(): 50})
+	w.pendingPolicy("7d", "1d")
+	const rooms = 30
+	for i := range rooms {
+		r := id.RoomID(fmt.Sprint("!trouble", i))
+		member := invites.MemberEvent{Event: id.EventID(fmt.Sprint("$in", i)), Room: r, Target: bob, Sender: alice, Membership: "invite", SentAt: w.Clock.Now(), SeenAt: w.Clock.Now()}
+		if _, err := w.DB.Receive(t.Context(), nil, member); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.seen(t, bob)
+	w.Clock.Advance(8 * day)
+	found := 0
+	for range 5 {
+		due, _, _ := w.Ledger.Expiries.Expire(t.Context())
+		found += len(due)
+	}
+	if found != 1 || hs.asked != rooms {
+		t.Errorf("%d invitations expired, want 1; rooms in trouble were asked about %d times, want %d", found, hs.asked, rooms)
+	}
+	w.Clock.Advance(6 * time.Minute)
+	if _, _, err := w.Ledger.Expiries.Expire(t.Context()); err == nil || hs.asked <= rooms {
+		t.Errorf("asked %d times, %v", hs.asked, err)
 	}
 }

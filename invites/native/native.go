@@ -51,6 +51,11 @@ type Inbound interface {
 	Passed(ctx context.Context, sender id.UserID) error
 }
 
+// Admissions knows the users whom the policies of rooms let in without an invitation.
+type Admissions interface {
+	Admits(ctx context.Context, r id.RoomID, user id.UserID) (bool, room.Phrase, error)
+}
+
 // Native answers callbacks. All fields but Inbound are required.
 type Native struct {
 	Inbound     Inbound // nil: off
@@ -59,6 +64,7 @@ type Native struct {
 	Sending     Sending
 	Store       Store
 	Cards       Cards
+	Admissions  Admissions
 	Judge       *judge.Judge
 	Self        invites.Identity
 }
@@ -76,6 +82,8 @@ func (n *Native) Answer(ctx context.Context, q Question) (Answer, error) {
 		return n.arriving(ctx, q)
 	case MayInviteAddress:
 		return n.address(ctx, q)
+	case MayJoin, MayMakeJoin:
+		return n.join(ctx, q)
 	}
 	return allowed, nil
 }
@@ -159,20 +167,28 @@ const nowhere = "address.invalid"
 
 // governed reports whether a room has a policy that the bot can read.
 func (n *Native) governed(ctx context.Context, r id.RoomID) (bool, error) {
+	p, err := n.governing(ctx, r)
+	return p != nil, err
+}
+
+// governing returns the policy of a room, nil where it has none that the bot can read.
+func (n *Native) governing(ctx context.Context, r id.RoomID) (*policy.InForce, error) {
 	in, err := n.Rooms.In(ctx, r)
 	if err != nil || !in {
-		return false, err
+		return nil, err
 	}
 	p, err := n.Judge.Policies.Of(ctx, r, n.Self.Bot)
 	switch {
 	case errors.Is(err, invites.ErrNoView):
-		return false, nil // the bot has left
+		return nil, nil // the bot has left
 	case err != nil:
-		return false, err
+		return nil, err
 	case p == nil:
-		return false, errUnseen
+		return nil, errUnseen
+	case !p.Governs():
+		return nil, nil
 	}
-	return p.Governs(), nil
+	return p, nil
 }
 
 // errUnseen says that the state of a room does not tell which policy is in force.

@@ -311,6 +311,8 @@ func (h *watched) forbids(l law, s *room.Snapshot, c *asked, e invites.Effect) s
 		return "it is malformed"
 	case !(c.knock && c.actor == bot) && h.mayNotAsk(l, s, c.actor) != "": // whom the policy itself lets in, nobody asks for
 		return h.mayNotAsk(l, s, c.actor)
+	case c.link != nil && h.againstLink(c, s) != "":
+		return h.againstLink(c, s)
 	case like(l.list("whom.deny_users"), e.Target.String()):
 		return "whom.deny_users"
 	case like(l.list("whom.deny_servers"), host):
@@ -329,6 +331,22 @@ func (h *watched) forbids(l law, s *room.Snapshot, c *asked, e invites.Effect) s
 		return "approval.required"
 	}
 	return h.overspent(c, e)
+}
+
+// againstLink says what the policy had against the link by which somebody comes in, when they used it.
+func (h *watched) againstLink(c *asked, s *room.Snapshot) string {
+	power, _ := s.Power(c.actor)
+	switch l := c.law; {
+	case !l.holds("links.allow", true):
+		return "links.allow"
+	case l.number("links.max_uses") > 0 && c.link.Uses >= l.number("links.max_uses"):
+		return "links.max_uses"
+	case l.span("links.max_age", 0) > 0 && c.link.Age >= l.span("links.max_age", 0):
+		return "links.max_age"
+	case int64(power) < l.number("links.level"):
+		return "links.level"
+	}
+	return ""
 }
 
 // mayNotAsk says why a policy does not let somebody ask.

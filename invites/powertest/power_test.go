@@ -162,6 +162,7 @@ func occurrences() (list []string) {
 		"guard kicks by a space", "card accepted", "card declined", "card banned", "prune", "expiry reminds",
 		"refused withdraw kick.power", "refused withdraw withdraw.not_invited", "refused expire withdraw.stands", "refused invite invite.power",
 		"state kept back", "space kept back", "lost answer", "taken back", "demoted in mid-act", "upgrade", "judged by the policy of a replaced room",
+		"act invite by a link",
 		"deep event", "backdated", "judged by a lost space", "act turned", "act turned by a space", "turned withdraw.listed withdrawing",
 		"turned withdraw.inviter_banned withdrawing", "turned withdraw.inviter_left withdrawing",
 	}

@@ -14,6 +14,7 @@ import (
 	"usher/invites/cards"
 	"usher/invites/guard"
 	"usher/invites/invitestest"
+	"usher/invites/links"
 	"usher/invites/requests"
 	"usher/policy"
 	"usher/room"
@@ -32,10 +33,11 @@ type asked struct {
 	room      id.RoomID
 	targets   []id.UserID
 	takenBack bool
-	knock     bool      // it came of a knock
-	at        time.Time // asked for
-	number    int       // in order
-	law       law       // at the time
+	knock     bool            // it came of a knock
+	at        time.Time       // asked for
+	number    int             // in order
+	law       law             // at the time
+	link      *policy.LinkUse // the link by which the targets come in
 }
 
 // question is what a card asks.
@@ -143,7 +145,7 @@ func (w *story) play(script []op) string {
 }
 
 // kinds is how many kinds of steps there are; some are several of these.
-const kinds = 144
+const kinds = 147
 
 func (w *story) step(o op) {
 	r, who, whom := w.rooms[o.a%len(w.rooms)], cast[o.b%len(cast)], cast[o.c%len(cast)]
@@ -205,13 +207,15 @@ func (w *story) step(o op) {
 		w.say("the homeserver will keep something back (%d)", w.hs.hidden)
 	case o.kind < 100:
 		w.takeBack(o)
-	case o.kind >= kinds-11 && o.kind < kinds-8:
+	case o.kind >= kinds-14 && o.kind < kinds-11:
 		w.turn(o, w.rooms[o.a%len(w.rooms)], whom)
-	case o.kind >= kinds-8 && o.kind < kinds-6:
+	case o.kind >= kinds-11 && o.kind < kinds-9:
 		w.upgrade(o, w.rooms[o.a%len(w.rooms)], whom)
-	case o.kind >= kinds-6 && o.kind < kinds-4:
+	case o.kind >= kinds-9 && o.kind < kinds-7:
 		w.demotion(o, w.rooms[o.a%len(w.rooms)])
-	case o.kind >= kinds-4:
+	case o.kind >= kinds-3:
+		w.throughLink(o, w.rooms[o.a%len(w.rooms)], who)
+	case o.kind >= kinds-7:
 		w.lockdown(o, w.rooms[o.a%len(w.rooms)], whom)
 	default:
 		w.later(o, r, who, whom)
@@ -252,6 +256,85 @@ func (w *story) ask(o op, action room.ActionType, r id.RoomID, actor id.UserID, 
 		case invites.StatusWaiting:
 			w.tally.add("refused %s %s", action, row.Code)
 			w.cards = append(w.cards, question{command, action, r, row.Target})
+		}
+	}
+}
+
+// throughLink has somebody make an invite link, and people come in by it, in a room whose policy may have rules for links.
+func (w *story) throughLink(o op, r id.RoomID, maker id.UserID) {
+	if o.d%4 > 0 {
+		doc := w.document(o)
+		put(doc, pick(o.c, map[string]any{"links.allow": false}, map[string]any{"links.max_uses": 1}, map[string]any{"links.max_age": "1h0m0s"},
+			map[string]any{"links.level": 60}, map[string]any{"links.max_uses": 2, "links.level": 50}))
+		if o.d%4 == 1 { // it comes before the link
+			w.hs.state(r, cast[0], policy.Key(), doc)
+		} else {
+			defer w.hs.state(r, cast[0], policy.Key(), map[string]any{})
+		}
+		l := w.makeLink(r, maker)
+		if l.ID == 0 {
+			return
+		}
+		w.useLink(o, l, w.oneOf(r, o.b, cast[2], "leave", ""))
+		w.hs.state(r, cast[0], policy.Key(), doc)
+		w.clock.Advance(pick(o.e, 0, 2*time.Hour))
+		w.useLink(o, l, w.oneOf(r, o.e, cast[4], "leave", ""))
+		return
+	}
+	if l := w.makeLink(r, maker); l.ID != 0 {
+		w.useLink(o, l, w.oneOf(r, o.b, cast[2], "leave", ""))
+	}
+}
+
+// makeLink has somebody make a link. The zero link means that they may not.
+func (w *story) makeLink(r id.RoomID, maker id.UserID) invites.Link {
+	l, _, err := w.Links.Create(w.t.Context(), links.Wish{Maker: maker, Rooms: []id.RoomID{r}})
+	var refusal links.Refusal
+	if errors.As(err, &refusal) {
+		w.tally.add("refused link %s", refusal.Code)
+		return invites.Link{}
+	}
+	if !unreachable(err) {
+		w.must(err)
+	}
+	w.say("%s makes link %d into %s", maker, l.ID, r)
+	return l
+}
+
+// useLink has somebody come in by a link.
+func (w *story) useLink(o op, l invites.Link, user id.UserID) {
+	r, at := l.Rooms[0], w.clock.Now()
+	l, err := w.db.Link(w.t.Context(), l.ID)
+	w.must(err)
+	about := &asked{actor: l.Maker, action: room.Invite, room: r, targets: []id.UserID{user}, at: at, number: len(w.last), law: w.hs.law(r),
+		link: &policy.LinkUse{Uses: l.Used, Age: at.Sub(l.CreatedAt)}}
+	now := id.EventID(fmt.Sprintf("$%s-%d", w.name, len(w.last)))
+	w.said[now], w.hs.serving = about, now
+	w.say("%s uses link %d of %s into %s", user, l.ID, l.Maker, r)
+	use, rows, err := w.UseLink(w.t.Context(), l, user)
+	w.hs.serving = ""
+	var refusal links.Refusal
+	if errors.As(err, &refusal) {
+		w.tally.add("refused link %s", refusal.Code)
+		return
+	}
+	if !unreachable(err) {
+		w.must(err)
+	}
+	request := id.EventID(links.Request(use, r)) // the key of the row
+	if _, before := w.said[request]; before {
+		return
+	}
+	w.said[request], w.last = about, append(w.last, request)
+	for _, row := range rows {
+		w.say("  → %s: %s %s", row.Target, row.Status, row.Code)
+		switch row.Status {
+		case invites.StatusRefused:
+			w.tally.add("refused invite %s", row.Code)
+		case invites.StatusWaiting:
+			w.cards = append(w.cards, question{request, room.Invite, r, row.Target})
+		case invites.StatusDone:
+			w.tally.add("act invite by a link")
 		}
 	}
 }

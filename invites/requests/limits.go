@@ -82,9 +82,12 @@ type bound struct {
 	policy.Rate
 }
 
-// invitation returns the bounds of an invitation. The spelling of names does not matter.
-func (l *Limits) invitation(actor, target id.UserID) []bound {
-	bounds := []bound{{window{policy.CodeLimitPerson, room.CanonicalID(string(actor))}, policy.Rate{Count: l.most.Person, Per: limitDay}}}
+// invitation returns the bounds of an invitation. The spelling of names does not matter. The bot lets people in by the policies of all rooms,
+// and is no person.
+func (l *Limits) invitation(actor, target id.UserID) (bounds []bound) {
+	if actor != l.self.Bot {
+		bounds = append(bounds, bound{window{policy.CodeLimitPerson, room.CanonicalID(string(actor))}, policy.Rate{Count: l.most.Person, Per: limitDay}})
+	}
 	if server := room.CanonicalServer(target.Homeserver()); server != room.CanonicalServer(l.self.Domain) {
 		bounds = append(bounds, bound{window{policy.CodeLimitServer, server}, policy.Rate{Count: l.most.Server, Per: limitDay}})
 	}
@@ -138,6 +141,17 @@ func (l *Limits) Join(sender id.UserID) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.take(l.join(sender), sender, l.clock.Now()) == nil
+}
+
+// Spend implements cards.Limits.
+func (l *Limits) Spend(actor, target id.UserID) (no *policy.Decision, giveBack func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, bounds := l.clock.Now(), l.invitation(actor, target)
+	if no := l.take(bounds, actor, now); no != nil {
+		return no, func() {}
+	}
+	return nil, func() { l.drop(bounds, now) }
 }
 
 // codePeople is the code of a command beyond Most.People. No row has it.

@@ -10,6 +10,8 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/cards"
+	"usher/invites/links"
 	"usher/invites/requests"
 	"usher/policy"
 	"usher/room"
@@ -183,4 +185,76 @@ func TestLimitPeople(t *testing.T) {
 	if err := ask("$7", carol, "@a:x", "@b:x", "@c:x", "@d:x"); err != nil {
 		t.Errorf("an hour later: %v", err)
 	}
+}
+
+// TestLimitOtherWays: invitations by clients, by links and by knocks count as those by commands do, all together. A knock beyond a limit stays
+// a card, with the reason, until there is room again.
+func TestLimitOtherWays(t *testing.T) {
+	w := newWorld(t)
+	w.In.Most = requests.Most{Person: 2, Server: 2, All: 6}
+	w.Build()
+	w.Power(50)
+	w.Govern(object{"knocks": object{"desk": true, "accept_servers": []string{"open.example"}}})
+	l, _ := makeLink(t, w, func(wish *links.Wish) { wish.Uses = 10 })
+	native := func(by, target id.UserID, want string) {
+		t.Helper()
+		w.Clock.Advance(time.Second)
+		row, err := w.Native(t.Context(), lobby, by, target)
+		if code := row.Code; err != nil || want == "" && row.Status != invites.StatusOpen || want != "" && (row.Status != invites.StatusRefused || code != want) {
+			t.Errorf("%s: %s %q, %v; want %q", target, row.Status, code, err, want)
+		}
+	}
+	link := func(user id.UserID, want string) {
+		t.Helper()
+		w.Clock.Advance(time.Second)
+		if _, rows, err := w.UseLink(t.Context(), l, user); err != nil || len(rows) != 1 || rows[0].Status == invites.StatusRefused != (want != "") || want != "" && rows[0].Code != want {
+			t.Errorf("%s: %+v, %v; want %q", user, rows, err, want)
+		}
+	}
+	knock := func(user id.UserID, state invites.CardState) invites.Card {
+		t.Helper()
+		w.Clock.Advance(time.Second)
+		w.HS.Member(lobby, user, "knock")
+		got, err := w.Knocks.Receive(t.Context(), cards.Knock{Event: id.EventID("$" + user), Room: lobby, User: user})
+		if err != nil || got.Card == nil || got.Card.State != state || got.Card.Remark.Empty() != (state == invites.CardAccepted) {
+			t.Fatalf("%s: %+v, %v; want %s", user, got.Card, err, state)
+		}
+		return *got.Card
+	}
+	vote := func(c invites.Card, by id.UserID, event id.EventID, code string) {
+		t.Helper()
+		got, err := w.Cards.Vote(t.Context(), c, invites.Vote{Voter: by, Choice: invites.Accept, Room: lobby, Event: event, At: w.Clock.Now()})
+		if err != nil || got.Code != code || got.Sentence.Empty() != (code == "") || (got.Card.State == invites.CardAccepted) != (code == "") {
+			t.Errorf("the vote of %s: %+v, %v; want %q", by, got, err, code)
+		}
+		if votes, err := w.DB.Votes(t.Context(), c.ID); err != nil || len(votes) == 0 != (code != "") {
+			t.Error("votes:", votes, err)
+		}
+	}
+	person, server, all := string(policy.CodeLimitPerson), string(policy.CodeLimitServer), string(policy.CodeLimitAll)
+	native(carol, "@a:one.example", "")
+	native(carol, "@b:here", "")
+	native(carol, "@c:here", person)
+	link("@a:two.example", "")
+	link("@b:one.example", "")
+	link("@c:three.example", person)
+	native(remote, "@c:one.example", "invite.power")
+	knock("@a:open.example", invites.CardAccepted)
+	knock("@b:open.example", invites.CardAccepted) // by the bot, which is no person with a limit
+	waits := knock("@c:open.example", invites.CardOpen)
+	vote(waits, alice, "$vote1", person)
+	vote(waits, carol, "$vote2", person)
+	w.HS.Set(lobby, "m.room.power_levels", "", alice, object{"users": object{string(alice): 100, string(bot): 50, string(bob): 50}, "invite": 50})
+	w.HS.Member(lobby, bob, "join")
+	vote(waits, bob, "$vote3", server)
+	w.Build() // as after a restart, which counts them again
+	if err := w.Requests.Limits.Load(t.Context(), w.DB); err != nil {
+		t.Fatal(err)
+	}
+	vote(waits, bob, "$vote4", server)
+	native(bob, "@z:four.example", all)
+	w.Clock.Advance(25 * time.Hour)
+	vote(waits, bob, "$vote5", "")
+	native(bob, "@z:four.example", "")
+	native(bob, "@y:four.example", person)
 }

@@ -59,10 +59,11 @@ func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool)
 		}
 		giveBack := s.Limits.Take(judged)
 		rows, audit := s.rows(req, judged)
-		if err := s.refuseQueued(ctx, rows); err != nil {
-			return nil, nil, err
+		err = s.refuseQueued(ctx, rows)
+		if err == nil {
+			err = s.Cards.Limit(ctx, rows)
 		}
-		if err := s.Cards.Limit(ctx, rows); err != nil {
+		if err != nil {
 			giveBack()
 			return nil, nil, err
 		}

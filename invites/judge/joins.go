@@ -1,0 +1,44 @@
+package judge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/policy"
+	"usher/room"
+)
+
+// Joining is a decision on a join.
+type Joining struct {
+	Judgement
+	Asks bool // the join rules leave it to Usher whether the user comes in: the policy must admit the user as well
+}
+
+// Join decides on a join by a user's own client, as far as the policy of the room has a say in it. The bot is in the room.
+func (s *Judge) Join(ctx context.Context, r id.RoomID, user id.UserID) (Joining, error) {
+	j := Joining{Judgement: Judgement{Question: policy.Question{Action: room.Join, Actor: user, Performer: user, Target: user}}}
+	j.Decision = policy.Decision{Verdict: room.Unknown, Code: policy.CodeNoView}
+	snap, err := s.homeserver.Snapshot(ctx, r, s.self.Bot, policy.JoinKeys(user), false)
+	if errors.Is(err, invites.ErrNoView) {
+		return j, nil
+	}
+	if err != nil {
+		return j, fmt.Errorf("reading the room's state: %w", err)
+	}
+	asks, known := policy.Asks(snap, user)
+	p, err := s.Policies.inForce(ctx, r, s.self.Bot, snap)
+	if err != nil || p == nil || !known {
+		return j, err
+	}
+	j.Asks = asks
+	f, err := s.facts(ctx, r, j.Question, p, snap, policy.Facts{Now: s.clock.Now()}, &Reader{Native: true, Viewer: s.self.Bot})
+	if err != nil {
+		return j, fmt.Errorf("finding out what the room's policy depends on: %w", err)
+	}
+	j.Decision = policy.DecideJoin(snap, user, p, f)
+	return j, nil
+}
