@@ -254,11 +254,12 @@ func (r *Rooms) spaceLost(ctx context.Context, cause id.EventID, space id.RoomID
 	if err != nil {
 		return err
 	}
-	for _, link := range links {
-		if link.Space != space || !r.spaces.Governs(link.Child, space) {
-			continue
-		}
-		if _, err := r.sender.say(ctx, link.Child, transaction(cause, "space lost "+string(link.Child)), r.runner.SpaceLost(space), commands.Message{}, ""); err != nil {
+	heirs, err := r.runner.Judge.Policies.Heirs(ctx, space, links)
+	if err != nil {
+		return err
+	}
+	for _, heir := range heirs {
+		if _, err := r.sender.say(ctx, heir, transaction(cause, "space lost "+string(heir)), r.runner.SpaceLost(space), commands.Message{}, ""); err != nil {
 			return err
 		}
 	}

@@ -68,6 +68,14 @@ func (c *Call) judge(ctx context.Context, req requests.Request) (Reply, error) {
 		}
 		reply.Text.Tell(room.Say("judge", "mark", mark(j.Decision.Verdict), "target", j.Question.Target).Holding(j.Explain().Phrase()))
 		reply.Text.Reason(string(j.Decision.Code))
+		if j.Decision.Code != policy.CodeAlready {
+			continue
+		}
+		if listed, err := c.Ledger.Listed(ctx, c.Message.Sender, req.Room, j.Question.Target); err != nil {
+			return Reply{}, err
+		} else if len(listed) > 0 {
+			reply.Text.Say("why.listed_since")
+		}
 	}
 	return reply, nil
 }

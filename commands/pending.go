@@ -47,11 +47,15 @@ func runPending(ctx context.Context, c *Call) (Reply, error) {
 	}
 	reply.Text.Say("pending.head", "n", total)
 	for _, e := range entries {
-		left := ""
+		left, listed := "", ""
+		if slices.Contains(open.Listed, e.Target) {
+			listed = "listed"
+		}
 		if rule.After > 0 {
 			left = e.At.Add(rule.After).Sub(now).String()
 		}
-		reply.Text.Line().Say("pending.row", "target", e.Target, "inviter", e.Inviter, "way", through(e.Way), "age", now.Sub(e.At), "left", left)
+		reply.Text.Line().Say("pending.row", "target", e.Target, "inviter", e.Inviter, "way", through(e.Way), "age", now.Sub(e.At), "left", left,
+			"listed", listed)
 	}
 	if total > len(entries) {
 		reply.Text.Line().Say("more", "n", total-len(entries))

@@ -67,6 +67,38 @@ func TestPendingAndWhoInvited(t *testing.T) {
 
 // TestNothingWaitsInvisibly: what waits to be sent, or for approval, is pending: with its cause and the way to stop it, for those whom it
 // concerns, and a second command for the same person is told of the first.
+// TestListedLater: an invitation of somebody whom a policy list bans by now is marked, as long as it does and the room exempts nobody.
+func TestListedLater(t *testing.T) {
+	d, hs := newRunner(t)
+	const list = id.RoomID("!list:here")
+	hs.Create(list, "11", alice, "@usher:here")
+	seen(t, d, hs, bob, alice, time.Hour)
+	seen(t, d, hs, "@dora:there", alice, time.Hour)
+	n := 0
+	check := func(want bool, rule, whom map[string]any) {
+		t.Helper()
+		hs.Set(list, "m.policy.rule.user", "a", alice, rule)
+		whom["lists"] = []string{string(list)}
+		hs.Set(lobby, "chat.usher.policy", "", alice, map[string]any{"version": 1, "whom": whom})
+		n++
+		for question, mark := range map[string]string{"!pending": "; banned by a policy list by now", "!why " + string(bob): " By now a policy list of this room bans them."} {
+			_, reply := say(t, d, lobby, alice, question+strings.Repeat(" ", n))
+			got := reply.Text.String()
+			if (strings.Count(got, mark) == 1) != want || strings.Contains(got, "ban") != want {
+				t.Errorf("%d: %s says %q", n, question, got)
+			}
+		}
+		if _, reply := say(t, d, lobby, alice, "!why @dora:there"+strings.Repeat(" ", n)); strings.Contains(reply.Text.String(), "ban") {
+			t.Errorf("%d: %q", n, reply.Text.String())
+		}
+	}
+	ban := map[string]any{"entity": string(bob), "recommendation": "m.ban"}
+	check(false, map[string]any{}, map[string]any{})
+	check(true, ban, map[string]any{})
+	check(false, ban, map[string]any{"except_users": []string{string(bob)}})
+	check(false, map[string]any{}, map[string]any{})
+}
+
 func TestNothingWaitsInvisibly(t *testing.T) {
 	d, hs := newRunner(t)
 	hs.Set(lobby, "m.room.power_levels", "", alice, map[string]any{"invite": 0, "users": map[string]any{string(alice): 100}})

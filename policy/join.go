@@ -23,25 +23,27 @@ func JoinKeys(user id.UserID) []room.Key {
 	return []room.Key{{Type: room.TypeCreate}, powerLevels, joinRules, room.MemberKey(user), Key()}
 }
 
-// Asks reports whether the join rules of a room leave it to the antispam service whether a user without an invitation comes in.
-func Asks(s *room.Snapshot, user id.UserID) (asks, known bool) {
+// Asks reports whether the join rules of a room leave it to the antispam service whether a user without an invitation comes in. They let
+// members of the rooms among in as well.
+func Asks(s *room.Snapshot, user id.UserID) (asks bool, among []id.RoomID, known bool) {
 	event, known := s.Event(joinRules)
 	membership, knows := s.Membership(user)
 	if !known || !knows {
-		return false, false
+		return false, nil, false
 	}
 	if event == nil || membership == "invite" || membership == "join" {
-		return false, true
+		return false, nil, true
 	}
 	if rule := exactjson.Text(event.Content, "join_rule"); rule != "restricted" && rule != "knock_restricted" {
-		return false, true
+		return false, nil, true
 	}
 	for _, entry := range exactjson.Get(event.Content, "allow").Items {
-		if entry.Get("type").Is(allowSpamChecker) {
-			return true, true
+		asks = asks || entry.Get("type").Is(allowSpamChecker)
+		if other := entry.Get("room_id").Text(); entry.Get("type").Is("m.room_membership") && isRoomID(other) {
+			among = append(among, id.RoomID(other))
 		}
 	}
-	return false, true
+	return asks, among, true
 }
 
 // DecideJoin judges a join by the fields below join. The rules of the room are the homeserver's business. Users with the power to change the

@@ -148,6 +148,33 @@ func lost(space id.RoomID) policy.Source {
 	return policy.Source{Room: space, Inherited: true, Fault: policy.Malformed{{Problem: room.Say("fault.lost")}}}
 }
 
+// Heirs returns the rooms that inherit from a space, along the links of rooms to spaces: also those in spaces between, each once. A room whose policy
+// can't be read is not among them.
+func (s *Policies) Heirs(ctx context.Context, space id.RoomID, links []invites.SpaceChild) (heirs []id.RoomID, err error) {
+	children := map[id.RoomID][]id.RoomID{}
+	for _, link := range links {
+		children[link.Space] = append(children[link.Space], link.Child)
+	}
+	from := func(source policy.Source) bool { return source.Room == space && source.Inherited }
+	seen := map[id.RoomID]bool{space: true}
+	for spaces := []id.RoomID{space}; len(spaces) > 0; spaces = spaces[1:] {
+		for _, child := range children[spaces[0]] {
+			heir := spaces[0] == space && s.homeserver.Governs(child, space)
+			if !heir && spaces[0] != space && !seen[child] {
+				p, err := s.Of(ctx, child, s.self.Bot)
+				if ctx.Err() != nil {
+					return nil, err
+				}
+				heir = err == nil && p != nil && slices.ContainsFunc(p.Sources, from)
+			}
+			if heir && !seen[child] {
+				seen[child], heirs, spaces = true, append(heirs, child), append(spaces, child)
+			}
+		}
+	}
+	return heirs, nil
+}
+
 // inherited reads the policy of a space, and whether its author may still write it.
 func (s *Policies) inherited(ctx context.Context, space id.RoomID, event *room.Event) (policy.Source, error) {
 	source := s.source(space, event)

@@ -1,11 +1,13 @@
 package judge_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/invites"
 	"usher/policy"
 )
 
@@ -97,6 +99,52 @@ func TestInheritance(t *testing.T) {
 }
 
 const bystander = id.RoomID("!bystander:here")
+
+// TestHeirs: whoever inherits from a space is found once, however many spaces are between and whether or not these have policies.
+func TestHeirs(t *testing.T) {
+	const top, left, right, beside = id.RoomID("!top:here"), id.RoomID("!left:here"), id.RoomID("!right:here"), id.RoomID("!beside:here")
+	via := object{"via": []string{"here"}}
+	w := newWorld(t)
+	var links []invites.SpaceChild
+	for _, r := range []id.RoomID{top, left, right, beside, bystander} {
+		w.HS.Create(r, "11", alice, bot)
+		w.HS.Set(r, "m.room.create", "", alice, object{"room_version": "11", "type": "m.space"})
+	}
+	link := func(space, child id.RoomID) {
+		w.HS.Set(child, "m.space.parent", string(space), alice, via)
+		w.HS.Set(space, "m.space.child", string(child), alice, via)
+		w.HS.Claim(space, child)
+		links = append(links, invites.SpaceChild{Space: space, Child: child})
+	}
+	heirs := func(want ...id.RoomID) {
+		t.Helper()
+		for _, r := range []id.RoomID{lobby, left, right, bystander} {
+			if _, err := w.Judge.Policies.Of(t.Context(), r, bot); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := w.Judge.Policies.Heirs(t.Context(), top, links)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%v, %v; want %v", got, err, want)
+		}
+	}
+	link(top, left)
+	link(top, right)
+	link(left, lobby)
+	link(right, lobby)
+	link(beside, bystander)
+	heirs()
+	w.Govern(object{"ask": object{"level": 30}}, top)
+	w.Govern(object{"ask": object{"level": 30}}, right)
+	w.Govern(object{"ask": object{"level": 30}}, beside)
+	heirs(left, right, lobby)
+	w.HS.Member(top, bot, "leave")
+	heirs(left, right, lobby)
+	w.HS.Set(lobby, "m.space.parent", string(left), alice, object{})
+	heirs(left, right, lobby)
+	w.HS.Set(lobby, "m.space.parent", string(right), alice, object{})
+	heirs(left, right)
+}
 
 // TestSpaceLost: a policy that a room inherited does not lapse because the bot can't see the space any more: it denies, until the bot is
 // back, or the room or the space ends the link.

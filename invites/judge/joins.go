@@ -29,16 +29,42 @@ func (s *Judge) Join(ctx context.Context, r id.RoomID, user id.UserID) (Joining,
 	if err != nil {
 		return j, fmt.Errorf("reading the room's state: %w", err)
 	}
-	asks, known := policy.Asks(snap, user)
+	asks, among, known := policy.Asks(snap, user)
 	p, err := s.Policies.inForce(ctx, r, s.self.Bot, snap)
 	if err != nil || p == nil || !known {
 		return j, err
 	}
-	j.Asks = asks
+	if j.Asks = asks; asks {
+		member, err := s.amongst(ctx, among, user)
+		if err != nil {
+			return j, err
+		}
+		j.Asks = !member
+	}
 	f, err := s.facts(ctx, r, j.Question, p, snap, policy.Facts{Now: s.clock.Now()}, &Reader{Native: true, Viewer: s.self.Bot})
 	if err != nil {
 		return j, fmt.Errorf("finding out what the room's policy depends on: %w", err)
 	}
 	j.Decision = policy.DecideJoin(snap, user, p, f)
 	return j, nil
+}
+
+// mostAmong is in how many rooms named by join rules a user is looked for.
+const mostAmong = 10
+
+// amongst reports whether the bot sees a user joined to one of some rooms.
+func (s *Judge) amongst(ctx context.Context, rooms []id.RoomID, user id.UserID) (bool, error) {
+	for _, r := range rooms[:min(len(rooms), mostAmong)] {
+		snap, err := s.homeserver.Snapshot(ctx, r, s.self.Bot, []room.Key{room.MemberKey(user)}, false)
+		if err != nil && !invites.Unseen(err) {
+			return false, err
+		}
+		if err != nil {
+			continue
+		}
+		if membership, known := snap.Membership(user); known && membership == "join" {
+			return true, nil
+		}
+	}
+	return false, nil
 }

@@ -54,6 +54,7 @@ type Open struct {
 	Rule        invites.ExpiryRule // when they expire
 	Unsent      []invites.Change   // invitations that wait to be sent, the next first
 	Asked       []invites.Card     // the cards of invitations that wait for approval
+	Listed      []id.UserID        // invited people whom a policy list bans by now
 }
 
 // mostUnsent is how many waiting invitations of a room are read.
@@ -88,8 +89,39 @@ func (s *Ledger) Pending(ctx context.Context, asker id.UserID, r id.RoomID, limi
 	if open.Unsent, open.Asked, err = s.unsent(ctx, asker, r); err != nil {
 		return Open{}, err
 	}
+	targets := make([]id.UserID, len(open.Invitations))
+	for i, e := range open.Invitations {
+		targets[i] = e.Target
+	}
+	if open.Listed, err = s.Listed(ctx, asker, r, targets...); err != nil {
+		return Open{}, err
+	}
 	open.Rule, err = s.Expiries.Rule(ctx, r)
 	return open, err
+}
+
+// Listed returns the users among some whom the policy lists of a room ban, as Reviews finds them. Lists that can't be read ban nobody here.
+func (s *Ledger) Listed(ctx context.Context, asker id.UserID, r id.RoomID, users ...id.UserID) (listed []id.UserID, err error) {
+	if err := s.Judge.Reach.Member(ctx, r, asker); err != nil {
+		return nil, err
+	}
+	p, err := s.Judge.Policies.Of(ctx, r, s.Expiries.Self.Bot)
+	if err != nil || p == nil || p.Fault() != nil || len(p.Document.Whom.Lists) == 0 {
+		return nil, invites.UnlessUnseen(err)
+	}
+	if unread, err := s.Judge.Lists.Unreadable(ctx, p.Document.Whom.Lists); err != nil || unread != "" {
+		return nil, err
+	}
+	for _, user := range users {
+		is, err := s.Judge.Listed(ctx, p, user)
+		if err != nil {
+			return nil, err
+		}
+		if is {
+			listed = append(listed, user)
+		}
+	}
+	return listed, nil
 }
 
 // Past returns up to limit invitations of a user in a room, the newest first.

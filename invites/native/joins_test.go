@@ -106,6 +106,9 @@ func TestAdmission(t *testing.T) {
 		{"the entry where it means nothing", object{"join_rule": "public", "allow": asks["allow"]}, nil, alice, "@eve:there", ""},
 		{"other entries", object{"join_rule": "restricted", "allow": []any{object{"type": "m.room_membership"}, "fi.mau.spam_checker", object{"type": 1}}}, nil, alice, "@eve:there", ""},
 		{"invited", asks, nil, alice, bob, ""},
+		{"member of a room that the rules name", asks, nil, alice, "@ann:there", ""},
+		{"who has left it", asks, nil, alice, "@ex:there", "policy.join.not_admitted"},
+		{"member, but the room is full", asks, object{"join": object{"max_members": 1}}, alice, "@ann:there", "policy.join.max_members"},
 	} {
 		d := newDoor(t, nil)
 		if tt.fields != nil {
@@ -113,6 +116,8 @@ func TestAdmission(t *testing.T) {
 			d.HS.Set(lobby, policy.EventType, "", tt.author, tt.fields)
 		}
 		d.HS.Set(lobby, "m.room.join_rules", "", alice, tt.rules)
+		d.HS.Create("!x:here", "11", alice, bot, "@ann:there", "@ex:there")
+		d.HS.Set("!x:here", "m.room.member", "@ex:there", "@ex:there", object{"membership": "leave"})
 		d.HS.Member(lobby, bob, "invite")
 		if code := d.joins(t, native.MayMakeJoin, tt.user); code != tt.code {
 			t.Errorf("%s: got %q, want %q", tt.name, code, tt.code)

@@ -23,6 +23,8 @@ type Rooms interface {
 type Invitations interface {
 	// Native decides on an invitation that the homeserver is about to send for its actor. The row is open where it may be sent.
 	Native(ctx context.Context, r id.RoomID, actor, target id.UserID) (invites.Change, error)
+	// NativeAddress does so for an invitation to an address, for which target stands. The row is done where it may be sent.
+	NativeAddress(ctx context.Context, r id.RoomID, actor, target id.UserID) (invites.Change, error)
 }
 
 // Sending knows which changes Usher itself is sending.
@@ -140,7 +142,8 @@ func (n *Native) invite(ctx context.Context, q Question) (Answer, error) {
 }
 
 // address decides on an invitation to an e-mail address or a telephone number, which nobody has on Matrix yet. The policy of the room judges it as one
-// to a user on the server that the address names; a telephone number is on no server. It spends no quota, and people can't approve it.
+// to a user on the server that the address names; a telephone number is on no server. It spends
+// its quotas at once, and people can't approve it. The address itself is not recorded.
 func (n *Native) address(ctx context.Context, q Question) (Answer, error) {
 	governed, err := n.governed(ctx, q.Room)
 	if err != nil || !governed {
@@ -150,16 +153,14 @@ func (n *Native) address(ctx context.Context, q Question) (Answer, error) {
 	if at := strings.LastIndexByte(q.Address, '@'); at >= 0 && q.Medium == "email" {
 		server = strings.ToLower(q.Address[at+1:])
 	}
-	question := policy.Question{Action: room.Invite, Actor: q.Sender, Performer: q.Sender, Target: id.UserID("@" + q.Medium + "/address:" + server)}
-	judged, err := n.Judge.Each(ctx, q.Room, []policy.Question{question}, &judge.Reader{Native: true, Viewer: n.Self.Bot})
-	if err != nil {
+	row, err := n.Invitations.NativeAddress(ctx, q.Room, q.Sender, id.UserID("@"+q.Medium+"/address:"+server))
+	switch {
+	case err != nil:
 		return Answer{Verdict: room.Unknown}, err
-	}
-	d := judged[0].Decision
-	if d.Verdict == room.Allow {
+	case row.Status == invites.StatusDone:
 		return allowed, nil
 	}
-	return Answer{Verdict: d.Verdict, Code: string(d.Code), Reason: judged[0].Explain().Sentence}, nil
+	return Answer{Code: row.Code, Reason: row.Detail}, nil
 }
 
 // nowhere is the server of addresses without one.

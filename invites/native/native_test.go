@@ -334,3 +334,37 @@ func TestAddress(t *testing.T) {
 		}
 	}
 }
+
+// TestAddressQuota: an invitation to an address spends a quota for good, beside those to users; a refused one spends nothing, opens no card and
+// keeps no address.
+func TestAddressQuota(t *testing.T) {
+	d := newDoor(t, object{"quota": object{"person": object{"count": 2, "per": "1d"}}, "whom": object{"deny_servers": []string{"evil"}}})
+	may := func(address string) string {
+		d.Clock.Advance(time.Millisecond)
+		got, err := d.Answer(t.Context(), native.Question{Callback: native.MayInviteAddress, Sender: carol, Room: lobby, Medium: "email", Address: address})
+		if err != nil || (got.Verdict == room.Allow) != (got.Code == "") {
+			t.Fatalf("%+v %v", got, err)
+		}
+		return got.Code
+	}
+	for _, tt := range []struct{ address, code string }{{"b@evil", "policy.whom.server_denied"}, {"b@good", ""}, {"c@good", ""}, {"d@good", "policy.quota.person"}} {
+		if code := may(tt.address); code != tt.code {
+			t.Errorf("%s: got %q, want %q", tt.address, code, tt.code)
+		}
+	}
+	d.lapse(t)
+	if code := d.may(t, carol, bob); code != "policy.quota.person" {
+		t.Error("given back:", code)
+	}
+	audit, err := d.DB.RecentAudit(t.Context(), invites.AuditQuery{Room: lobby, User: carol}, 10)
+	if err != nil || len(audit) != 5 || audit[1].Target != "@email/address:good" || len(d.HS.Acts()) > 0 {
+		t.Error(audit, err, d.HS.Acts())
+	}
+	d = newDoor(t, object{"approval": object{"required": true}})
+	if code := may("b@good"); code != "policy.approval.required" || len(d.posted) > 0 {
+		t.Error(code, d.posted)
+	}
+	if open, err := d.DB.OpenCards(t.Context(), invites.CardQuery{Room: lobby}); err != nil || len(open) > 0 {
+		t.Error("a card is open that nobody can carry out:", open, err)
+	}
+}

@@ -68,7 +68,7 @@ func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool)
 			return nil, nil, err
 		}
 		shorten(rows)
-		underWay(rows)
+		underWay(req, rows)
 		for i, left := 0, s.AtOnce; claim && i < len(rows) && left > 0; i++ {
 			if row := &rows[i]; row.Status == invites.StatusOpen {
 				row.Attempt, row.LeasedUntil = 1, row.CreatedAt.Add(s.Delivery.Limits.Lease)
@@ -93,7 +93,7 @@ func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool)
 func (s *Requests) charges(req Request, rows []invites.Change, judged []judge.Judgement, w *judge.Reader) []invites.Charge {
 	c := invites.Charge{Room: req.Room, Version: w.Version, Server: policy.ServerName(req.Actor), At: s.Clock.Now()}
 	for i := range rows {
-		if judged[i].Charges && (rows[i].Status == invites.StatusOpen || rows[i].Status == invites.StatusWaiting) {
+		if judged[i].Charges && rows[i].Status != invites.StatusRefused {
 			c.For = append(c.For, rows[i])
 		}
 	}
@@ -119,7 +119,7 @@ func (s *Requests) rows(req Request, judged []judge.Judgement) ([]invites.Change
 			row.Status, row.SettledAt, row.Detail = invites.StatusDone, now, j.Explain().Phrase()
 		case req.Approve && d.Verdict == room.Allow:
 			row.Status, row.Code, row.Detail = invites.StatusWaiting, invites.CodeLinkApproval, room.Say("link.approval")
-		case d.Code == policy.CodeApproval:
+		case d.Code == policy.CodeApproval && !req.Address:
 			row.Status, row.Detail = invites.StatusWaiting, j.Explain().Phrase()
 			if req.Origin == invites.OriginNative { // the bot sends it once people have agreed
 				row.Origin, row.Performer = invites.OriginAsked, s.Self.Performer(req.Action, q.Actor, q.Target, false)

@@ -75,6 +75,7 @@ type Request struct {
 	Asker       id.UserID       // the actor in records, where an operator sends the bot somewhere; empty: the actor
 	Link        *policy.LinkUse // the targets come by a link; nil: not
 	Approve     bool            // put to a vote also where the policy does not ask for one
+	Address     bool            // a target stands for an address that nobody has on Matrix: the homeserver invites it, and no room shows that
 	Viewer      id.UserID       // read as this user where the bot can't, since they only ask; empty: as the actor
 }
 
