@@ -171,7 +171,7 @@ func TestDispatchAnswers(t *testing.T) {
 		{"no dry run by a dash", alice, "!invite @bob:here – at last", nil, "✅", ""},
 		{"a field whose letters change their length", alice, "!policy set guard.levels." + strings.Repeat("Ⱥ", 20) + " 5", nil, "", "is no field"},
 		{"dry run of a refusal", carol, "!invite --dry-run @bob:here", nil, "", "❌ @bob:here"},
-		{"why", alice, "!why @bob:here", nil, "", "Allowed: an invite would be sent by you"},
+		{"why", alice, "!why @bob:here", nil, "", "Allowed: I would send an invite in your name"},
 		{"why not join", alice, "!why @bob:here join", nil, "", "join.not_invited"},
 		{"why not join, of somebody whom I can't act for", alice, "!why @zoe:there join", nil, "", "join.not_invited"},
 		{"why not knock, of somebody whom I can't act for", alice, "!why @zoe:there knock", nil, "", "knock.rule"},

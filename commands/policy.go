@@ -92,16 +92,23 @@ func showPolicy(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err er
 	if bad := p.Fault(); bad != nil {
 		t.Tell(room.Say("policy.unreadable", "room", bad.Room).Holding(bad.Fault.Phrase())).Reason(string(policy.CodeMalformed))
 	}
+	last := ""
 	for _, path := range p.Paths() {
 		field, _ := policy.Lookup(path)
 		from, _ := p.From(path)
+		sentence := field.Phrase(&p.Document)
+		if same := string(from.Room) + " " + sentence.String(); same == last {
+			continue // of a rate, both fields have the same sentence
+		} else {
+			last = same
+		}
 		if !t.Empty() {
 			t.Line()
 		}
 		if from.Room == in {
 			from.Room = ""
 		}
-		t.Tell(room.Say("policy.row", "path", path, "from", from.Room).Holding(field.Phrase(&p.Document)))
+		t.Tell(room.Say("policy.row", "path", path, "from", from.Room).Holding(sentence))
 	}
 	return reply, nil
 }

@@ -26,7 +26,7 @@ func TestRuns(t *testing.T) {
 		{"a key without words", room.Phrase{Key: "nothing.such"}, []Run{{Text: "nothing.such"}}},
 		{"an argument that is missing", room.Phrase{Key: "text"}, []Run{{Text: "text"}}},
 		{"a level", room.Say("why.power", "action", "set_join_rules", "needed", room.Infinite, "had", 50),
-			[]Run{{Text: "To change the join rule needs power level that of a room creator here, and you have 50."}}},
+			[]Run{{Text: "You need power level that of a room creator here to change the join rule, and you have 50."}}},
 	} {
 		if got := v.Runs(test.in); !slices.Equal(got, test.want) {
 			t.Errorf("%s: got %v", test.name, got)
