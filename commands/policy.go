@@ -296,11 +296,12 @@ func policyHistory(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err
 		reply.Text.Say("policy.no_history")
 		return reply, nil
 	}
+	now := c.Clock.Now()
 	for i, rev := range revisions {
 		if i > 0 {
 			reply.Text.Line()
 		}
-		reply.Text.Tell(room.Say("policy.revision", "at", when(rev.At), "by", rev.By, "for", rev.For).Holding(changes(rev)...))
+		reply.Text.Tell(room.Say("policy.revision", "age", now.Sub(rev.At), "at", moment(rev.At), "by", rev.By, "for", rev.For).Holding(changes(rev)...))
 	}
 	return reply, nil
 }
