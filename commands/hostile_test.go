@@ -90,7 +90,7 @@ func TestLongAnswers(t *testing.T) {
 		"!pending":    "60 invitations open",
 		"!tree":       " …",
 		"!stats":      "60 sent",
-		"!prune @bob": "No invitation",
+		"!prune @bob": "Nobody in that branch",
 		"!invite --dry-run " + strings.Join(many, " "):             "One question is about 20 people at most, and that is 60.",
 		"!policy test @alice invite " + strings.Join(many, " "):    "One question is about 20 people at most, and that is 60.",
 		"!why " + strings.Join(many, " "):                          "One question is about 30 people at most, and that is 60.",

@@ -133,6 +133,7 @@ type message struct {
 	plain, html []byte
 	size        int // as sent, with both
 	cut         bool
+	candidates  []string // users to be shown as links
 }
 
 // maxMessage is how long a message may get, in bytes as sent: an event holds 64 KiB, an edit has the text twice, and encryption adds a
@@ -151,6 +152,7 @@ func (m *message) text(t *Text) {
 			m.put(string(other.plain), string(other.html))
 		case !p.phrase.Empty():
 			m.space()
+			m.candidates = candidates(p.phrase)
 			for _, run := range m.voice.Runs(p.phrase) {
 				m.run(run)
 			}
@@ -177,7 +179,7 @@ func (m *message) run(r words.Run) {
 	case r.Code:
 		m.put(text, "<code>"+html.EscapeString(text)+"</code>")
 	default:
-		m.put(text, html.EscapeString(text))
+		m.put(text, pills(html.EscapeString(text), m.candidates))
 	}
 }
 
