@@ -112,7 +112,7 @@ func (h *Handler) once(ctx context.Context, turn *Turn, patient bool) error {
 		h.log.Err(err).Stringer("event", ev.Event).Msg("Command given up")
 		reply = commands.Failed()
 	}
-	if arrived == room.TypeEncrypted && now.Type == room.TypeMessage && reply.Empty() {
+	if arrived == room.TypeEncrypted && now.Type == room.TypeMessage && reply.Empty() && !reply.Progress {
 		h.encrypted.dropChat(ev.Event)
 		return nil
 	}

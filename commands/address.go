@@ -72,7 +72,7 @@ func afterName(text, name string, strict bool) (rest string, ok bool) {
 		return "", false
 	}
 	rest = text[len(name):]
-	behind := strings.TrimLeft(rest, ":,")
+	behind := strings.TrimLeft(rest, ":,：，")
 	if strict && behind == rest || behind != "" && !unicode.IsSpace([]rune(behind)[0]) {
 		return "", false
 	}

@@ -49,7 +49,7 @@ func newRunnerOver(t *testing.T, hs *invitestest.Homeserver, through invitestest
 	return &Runner{
 		Notices: Notices{Prefix: "!", Self: self},
 		UseCases: UseCases{
-			Requests: domain.Requests, Policies: domain.Editor, Ledger: domain.Ledger, Cards: domain.Cards, Links: domain.Links, Judge: domain.Judge, Clock: clock,
+			Requests: domain.Requests, Policies: domain.Editor, Ledger: domain.Ledger, Cards: domain.Cards, Links: domain.Links, Judge: domain.Judge, Clock: clock, Choices: db,
 		},
 		Version: "v1", Conditions: Conditions{Age: Age{Max: 10 * time.Minute}},
 		Names: []string{"Usher"},
@@ -65,6 +65,13 @@ func newRunnerOver(t *testing.T, hs *invitestest.Homeserver, through invitestest
 type chat struct{}
 
 func (chat) Direct(r id.RoomID) bool { return r == "!direct:here" }
+
+func (chat) DirectWith(r id.RoomID) id.UserID {
+	if r == "!direct:here" {
+		return alice
+	}
+	return ""
+}
 
 func (chat) Retry(id.RoomID) bool { return true }
 
@@ -164,7 +171,7 @@ func TestDispatchAnswers(t *testing.T) {
 		{"no dry run by a dash", alice, "!invite @bob:here – at last", nil, "✅", ""},
 		{"a field whose letters change their length", alice, "!policy set guard.levels." + strings.Repeat("Ⱥ", 20) + " 5", nil, "", "is no field"},
 		{"dry run of a refusal", carol, "!invite --dry-run @bob:here", nil, "", "❌ @bob:here"},
-		{"why", alice, "!why @bob:here", nil, "", "Allowed: an invite would be sent by you"},
+		{"why", alice, "!why @bob:here", nil, "", "Allowed: I would send an invite in your name"},
 		{"why not join", alice, "!why @bob:here join", nil, "", "join.not_invited"},
 		{"why not join, of somebody whom I can't act for", alice, "!why @zoe:there join", nil, "", "join.not_invited"},
 		{"why not knock, of somebody whom I can't act for", alice, "!why @zoe:there knock", nil, "", "knock.rule"},

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"maunium.net/go/mautrix/id"
 
@@ -15,6 +16,7 @@ var (
 	// joining words stand between two people.
 	joining = []string{
 		"and", "&", "&amp;", "+", "/", "|", ",", ";", "und", "u.", "sowie", "et", "y", "e", "i", "en", "og", "och", "ja", "и", "plus", "also", "auch", "und auch", "as", "well",
+		"oraz", "ve", "та", "і", "és", "și", "και", "و", "ו", "和", "与", "と", "와", "과",
 	}
 	// toward stand before a room.
 	toward = []string{
@@ -26,7 +28,10 @@ var (
 	// before stand before the first person.
 	before = []string{"user", "users", "member", "person", "people", "please", "pls", "bitte", "nutzer", "benutzer", "the", "with", "mit", "von", "by", "for", "für"}
 	// polite words are no reason.
-	polite = []string{"please", "pls", "plz", "bitte", "thanks", "thank", "you", "thx", "danke", "merci", "gracias", "svp", "tack", "🙏"}
+	polite = []string{
+		"please", "pls", "plz", "bitte", "thanks", "thank", "you", "thx", "danke", "merci", "gracias", "svp", "tack", "🙏", "por", "favor", "grazie",
+		"proszę", "пожалуйста", "спасибо", "お願いします", "请",
+	}
 	// choosing begin a condition on the people, which no command has.
 	choosing = []string{"or", "oder", "ou", "eller", "lub", "или", "except", "but", "without", "außer", "ausser", "ohne", "sauf", "excepto", "not", "nicht"}
 	// listMark begins an item of a list.
@@ -121,7 +126,7 @@ func (r *people) label() int {
 // nameNext takes the next words if they are the name of a person: at the start, or after a joining word or a comma.
 func (r *people) nameNext() bool {
 	i, joined := 0, len(r.taken) == 0
-	for i < len(r.words) && (len(r.taken) > 0 && r.words[i].is(joining) || r.list && r.words[i].marks()) {
+	for i < len(r.words) && (len(r.taken) > 0 && r.words[i].is(joining) && r.words[i].text != "I" || r.list && r.words[i].marks()) {
 		i, joined = i+1, true
 	}
 	after := len(r.taken) > 0 && r.taken[len(r.taken)-1].comma
@@ -146,7 +151,11 @@ func (r *people) nameNext() bool {
 		r.words = rest
 		return r.identifier()
 	}
-	for _, text := range strings.FieldsFunc(wordsText(r.words[i:end]), func(c rune) bool { return strings.ContainsRune(",;，、；", c) }) {
+	name := courteous(r.words[i:end])
+	if len(name) == 0 {
+		return false
+	}
+	for _, text := range strings.FieldsFunc(wordsText(name), func(c rune) bool { return strings.ContainsRune(",;，、；", c) }) {
 		if text = strings.Trim(strings.TrimSpace(text), "!?.:\"'“”„"); text != "" {
 			r.taken = append(r.taken, word{text: text, raw: text, name: true})
 		}
@@ -156,6 +165,17 @@ func (r *people) nameNext() bool {
 	}
 	r.words = rest
 	return end > i
+}
+
+// courteous returns the words of a name without the polite ones around it.
+func courteous(words []word) []word {
+	for len(words) > 0 && words[len(words)-1].is(polite) {
+		words = words[:len(words)-1]
+	}
+	for len(words) > 0 && words[0].is(polite) && words[0].is(before) {
+		words = words[1:]
+	}
+	return words
 }
 
 func (r *people) partOfName(w word) bool {
@@ -257,7 +277,7 @@ func (a *arguments) plain(words []word) error {
 		}
 	}
 	for i, w := range words {
-		r, name := w.read(a.asker), flags[strings.ToLower(w.text)]
+		r, name := w.read(a.asker), flags[strings.ToLower(strings.TrimFunc(w.text, func(r rune) bool { return !unicode.IsLetter(r) }))]
 		switch {
 		case name != "" && !w.quoted:
 			return a.usage(room.Sentences(room.Say("usage.word", "word", w.text), room.Say("suggest", "name", "--"+name)))
@@ -278,8 +298,11 @@ func (a *arguments) plain(words []word) error {
 	return a.towardRoom(words)
 }
 
-// towardRoom refuses a reason of only a preposition and a single name, such as "to lobby".
+// towardRoom refuses a reason of only a preposition and a single name, such as "to lobby" or "to lobby please".
 func (a *arguments) towardRoom(words []word) error {
+	for len(words) > 0 && words[len(words)-1].is(polite) {
+		words = words[:len(words)-1]
+	}
 	n := 0
 	for n < len(words) && words[n].is(toward) && !words[n].quoted {
 		n++

@@ -174,7 +174,8 @@ func isNumbers(s string) bool {
 
 // wrappers are the brackets, quotes and signs in which people put an identifier.
 var wrappers = append([][2]string{
-	{"(", ")"}, {"[", "]"}, {"{", "}"}, {"<", ">"}, {"`", "`"}, {"**", "**"}, {"*", "*"}, {"__", "__"}, {"（", "）"}, {"【", "】"},
+	{"(", ")"}, {"[", "]"}, {"{", "}"}, {"<", ">"}, {"`", "`"}, {"**", "**"}, {"*", "*"}, {"__", "__"}, {"（", "）"}, {"【", "】"}, {"［", "］"},
+	{"〈", "〉"}, {"〔", "〕"}, {"＜", "＞"}, {"｢", "｣"},
 }, quotes[:]...)
 
 // maxPeels bounds the layers around an identifier.
@@ -186,7 +187,7 @@ func peel(s string) string {
 	for range maxPeels {
 		before := s
 		s = strings.TrimFunc(s, added)
-		s = strings.TrimRight(s, ",;.!?…，、；。！？")
+		s = strings.TrimRight(s, ",;.!?…，、；。！？：")
 		if name, is := strings.CutSuffix(s, ":"); is && !strings.HasSuffix(name, ":") {
 			s = name
 		}

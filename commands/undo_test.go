@@ -64,3 +64,45 @@ func TestUndoWithoutPower(t *testing.T) {
 		t.Errorf("one that waits: %q", reply.Text.String())
 	}
 }
+
+// TestRevert: !policy revert takes back the last change of the policy, by whomever, for people who may write the policy; a second one takes
+// back the first.
+func TestRevert(t *testing.T) {
+	d, hs := newRunner(t)
+	hs.Clock = d.Clock
+	for _, step := range []struct {
+		who       id.UserID
+		text, has string
+	}{
+		{alice, "!policy revert", "never had a policy"},
+		{alice, "!policy set whom.max_members 5", ""},
+		{alice, "!policy set whom.max_members 7", ""},
+		{carol, "!policy revert", "policy.edit.power"},
+		{alice, "!policy", "7"},
+		{alice, "!policy revert", "whom.max_members"},
+		{alice, "!policy", "5"},
+		{alice, "!policy revert", "whom.max_members"},
+		{alice, "!policy", "7"},
+	} {
+		if _, reply := say(t, d, lobby, step.who, step.text); !strings.Contains(reply.Text.String(), step.has) {
+			t.Errorf("%s: %q, want %q", step.text, reply.Text.String(), step.has)
+		}
+	}
+}
+
+// TestPowerless: a preset that has the bot invite for people warns at once where the bot lacks the power, and says a rate once.
+func TestPowerless(t *testing.T) {
+	for preset, warns := range map[string]bool{"open": true, "members": true, "moderated": true, "closed": false} {
+		for _, level := range []int{0, 50} {
+			d, hs := newRunner(t)
+			hs.Set(lobby, "m.room.power_levels", "", alice, map[string]any{"invite": 50, "users": map[string]any{string(alice): 100, "@usher:here": level}})
+			_, reply := say(t, d, lobby, alice, "!policy preset "+preset)
+			if warned := strings.Contains(reply.Text.String(), "⚠️"); reply.React != "✅" || warned != (warns && level == 0) {
+				t.Errorf("%s, the bot with power %d: %s %q", preset, level, reply.React, reply.Text.String())
+			}
+			if _, reply := say(t, d, lobby, alice, "!policy"); strings.Count(reply.Text.String(), "invitations within") > 1 {
+				t.Errorf("%s: %q", preset, reply.Text.String())
+			}
+		}
+	}
+}

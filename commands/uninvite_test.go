@@ -26,7 +26,7 @@ func TestUninvite(t *testing.T) {
 		{"never who has joined", alice, "!uninvite @bob", kick50, "join", "", "withdraw.not_invited", "join"},
 		{"nor who is banned", alice, "!uninvite @bob", kick50, "ban", "", "withdraw.not_invited", "ban"},
 		{"nor who was never invited", alice, "!uninvite @bob", kick50, "leave", "", "has no open invitation here", "leave"},
-		{"dry run", alice, "!uninvite --dry-run @bob", kick50, "invite", "", "✅ @bob:here: Allowed: the withdrawal would be sent by you", "invite"},
+		{"dry run", alice, "!uninvite --dry-run @bob", kick50, "invite", "", "✅ @bob:here: Allowed: I would send the withdrawal in your name", "invite"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d, hs := newRunner(t)

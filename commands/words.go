@@ -174,8 +174,10 @@ func readUser(full string, asker id.UserID, isLink bool) reading {
 	switch {
 	case !has && slices.Contains(groups, strings.ToLower(local)):
 		r.wrong = room.Say("no.group", "text", full)
-	case !isLink && strings.Contains(local, "@"):
+	case strings.HasPrefix(local, "@") || !isLink && strings.Contains(local, "@"):
 		r.wrong = noUser(full, fediverse(local, server))
+	case !isLink && strings.ContainsAny(local, `"*<>`): // allowed in old ids, but a typo here
+		r.wrong = noUser(full, "")
 	case !has && (own == "" || strings.EqualFold(local, own) || !ownName.MatchString(local)):
 		r.wrong = noUser(full, "")
 	case !has:
@@ -267,15 +269,19 @@ func (w word) flag() string {
 	if w.quoted {
 		return ""
 	}
-	for _, dash := range [...]string{"--", "—", "–", "−", "-"} {
-		name, is := strings.CutPrefix(w.text, dash)
-		first, _ := firstRune(name)
-		if !is || startsAsIdentifier(name) {
-			continue
-		}
-		if unicode.IsLetter(first) || dash != "-" && dash != "−" || name == "?" {
-			return name
-		}
+	name := strings.TrimLeftFunc(w.text, isDash)
+	first, dashes := firstRune(name)
+	dashes = dashes && name != w.text
+	if !dashes || startsAsIdentifier(name) || !unicode.IsLetter(first) && name != "?" && !strings.HasPrefix(w.text, "--") {
+		return ""
 	}
-	return ""
+	return strings.Map(func(r rune) rune {
+		if isDash(r) {
+			return '-'
+		}
+		return r
+	}, name)
 }
+
+// isDash reports whether a character is a hyphen, a dash, or the minus sign.
+func isDash(r rune) bool { return unicode.Is(unicode.Pd, r) || r == '−' }

@@ -179,7 +179,7 @@ func allowed(q Question, d Decision) room.Phrase {
 		by = "delegate"
 	case q.Performer != q.Actor:
 		by = "bot"
-	case q.Performer != q.Target && q.Action != room.Join:
+	case q.Action == room.Invite || Withdraws(q.Action): // the bot has no commands for other actions
 		by = "through"
 	}
 	return said("allow.", by, "action", q, d)
