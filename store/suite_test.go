@@ -35,7 +35,7 @@ func runSuite(t *testing.T, open func(t *testing.T) Store) {
 		{"Clean", testClean},
 		{"CleanRecords", testCleanRecords},
 		{"Quarantine", testQuarantine},
-		{"CreateEvent", testCreateEvent},
+		{"CreateEvent", testCreateEvent}, {"Language", testLanguage},
 		{"RecordKeepsEverything", testRecordKeepsEverything},
 		{"RecordClaimed", testRecordClaimed},
 		{"RecordTwice", testRecordTwice},
