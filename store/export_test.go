@@ -90,3 +90,22 @@ func (s *db) ForgetChain() {
 		g.chain = nil
 	}
 }
+
+// CommitAudited commits a write as those with audit rows are.
+func (s *Store) CommitAudited(ctx context.Context, do func()) error {
+	return s.write.commit(ctx, audited, func(*tx) error {
+		do()
+		return nil
+	})
+}
+
+// QueuedWrites returns how many writes with audit rows wait for the next commit.
+func (s *Store) QueuedWrites() int {
+	g, ok := s.write.(*group)
+	if !ok {
+		g = &s.write.(*postgres).audited
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.waiting)
+}
