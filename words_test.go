@@ -88,7 +88,13 @@ func reads(n templates.Node, used map[string]bool) {
 // english is the catalogue that has every key.
 const english = "words/en.yaml"
 
-// TestCatalogues: a key is a code, code marks close, and no other language has a key or takes an argument that English has not.
+// inEnglish begins the keys that only the command line and the monitoring of operators say. They speak English.
+var inEnglish = regexp.MustCompile(`^((check|rule|doctor|remedy|ready)\.|audit\.(whole|empty)$)`)
+
+// ofLanguage begins the keys that each language has for itself: further names of commands.
+const ofLanguage = "alias."
+
+// TestCatalogues: a key is a code, code marks close, and each language has the keys of English, which take the same arguments.
 func TestCatalogues(t *testing.T) {
 	whole := catalogue(t, english)
 	files, err := filepath.Glob("words/*.yaml")
@@ -97,12 +103,21 @@ func TestCatalogues(t *testing.T) {
 	}
 	code := regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$`)
 	for _, file := range files {
-		for key, e := range catalogue(t, file) {
+		all := catalogue(t, file)
+		for key := range whole {
+			if _, is := all[key]; !is && !inEnglish.MatchString(key) && !strings.HasPrefix(key, ofLanguage) {
+				t.Errorf("%s lacks %s: %q", file, key, whole[key].texts)
+			}
+		}
+		for key, e := range all {
 			if !code.MatchString(key) {
 				t.Errorf("%s: the key %q", file, key)
 			}
 			known, is := whole[key]
-			if !is || slices.ContainsFunc(e.takes, func(name string) bool { return !slices.Contains(known.takes, name) }) {
+			switch own := strings.HasPrefix(key, ofLanguage); {
+			case !is && !own:
+				t.Errorf("%s: %s is too much: English has no such key", file, key)
+			case !own && !slices.Equal(e.takes, known.takes):
 				t.Errorf("%s: %s takes %v, in English %v", file, key, e.takes, known.takes)
 			}
 			for _, text := range e.texts {
@@ -114,8 +129,39 @@ func TestCatalogues(t *testing.T) {
 	}
 }
 
+// TestAliases: a further name of a command names a command, is one word in small letters, and is neither another command's name nor its alias.
+func TestAliases(t *testing.T) {
+	files, err := filepath.Glob("words/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := map[string]string{}
+	for _, c := range commands.Table() {
+		for _, name := range append(c.Aliases, c.Name) {
+			taken[name] = c.Name
+		}
+	}
+	for _, file := range files {
+		for key, e := range catalogue(t, file) {
+			command, is := strings.CutPrefix(key, ofLanguage)
+			if !is {
+				continue
+			}
+			if taken[command] != command {
+				t.Errorf("%s: %s belongs to no command", file, key)
+			}
+			for _, alias := range strings.Fields(e.texts[0]) {
+				if other := taken[alias]; other != "" || alias != strings.ToLower(alias) {
+					t.Errorf("%s: %s is %s already, or has capitals", file, alias, other)
+				}
+				taken[alias] = command
+			}
+		}
+	}
+}
+
 // vocabulary is the beginning of the keys that a template looks up itself.
-var vocabulary = regexp.MustCompile(`^(verb|did|deed|level|rule|fact|mode|done|time|list|fate|way|outcome|whose)\.`)
+var vocabulary = regexp.MustCompile(`^(verb|did|deed|level|rule|fact|mode|done|time|list|fate|way|outcome|whose|alias)\.`)
 
 // TestWhatIsSaidHasWords: each key that a package says is in the catalogue and takes just the arguments that it is given, and each
 // entry is said.
@@ -269,7 +315,7 @@ func policyFields(t *testing.T, phrase func(room.Phrase)) {
 	for _, layer := range []policy.Layer{{}, set} {
 		doc := policy.Merge(policy.Source{Layer: layer}).Document
 		for _, f := range policy.Fields() {
-			for _, value := range []string{"true", "false", "5", "1h", "!r", "@u*:x", "x", "watch", "invite", "report", "listed", "nothing", "{asker}"} {
+			for _, value := range []string{"true", "false", "5", "1h", "!r", "@u*:x", "x", "dark", "watch", "invite", "report", "listed", "nothing", "{asker}"} {
 				if one, err := (policy.Layer{}).With(f.Path, value); err == nil {
 					phrase(f.Phrase(&policy.Merge(policy.Source{Layer: one}).Document))
 				}

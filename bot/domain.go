@@ -26,6 +26,7 @@ type domain struct {
 	requests *requests.Requests
 	inbound  *inbound.Inbound // nil: off
 	editor   *requests.Editor
+	choices  commands.Choices
 }
 
 // newDomain puts the use cases together, except for the guard's Tell, the requests' AtOnce, and the limits and the address of links.
@@ -43,13 +44,13 @@ func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self i
 	c.Confirmed = r
 	return &domain{
 		judge: j, delivery: d, cards: c, knocks: &cards.Knocks{Cards: c, Store: db}, guard: g, ledger: l, links: k, requests: r,
-		editor: &requests.Editor{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j},
+		editor: &requests.Editor{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}, choices: db,
 	}
 }
 
 // useCases are the parts for commands.
 func (d *domain) useCases() commands.UseCases {
 	return commands.UseCases{
-		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Links: d.links, Judge: d.judge, Clock: clock{}, Inbound: d.inbound,
+		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Links: d.links, Judge: d.judge, Clock: clock{}, Inbound: d.inbound, Choices: d.choices,
 	}
 }

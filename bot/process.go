@@ -107,6 +107,9 @@ func (p *process) meet(ctx context.Context) error {
 	if err := p.client.SetProfile(ctx, p.cfg.Appservice.Bot.Displayname, p.cfg.Appservice.Bot.Avatar); err != nil {
 		p.log.Warn().Err(err).Msg("Profile not set")
 	}
+	if err := p.giveAvatar(ctx); err != nil {
+		p.log.Warn().Err(err).Msg("Avatar not set")
+	}
 	rooms, err := p.client.JoinedRooms(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: listing joined rooms: %w", operator.ErrHomeserverUnreachable, err)

@@ -127,7 +127,7 @@ func newLimits(cfg *config.Config, self invites.Identity) *requests.Limits {
 
 func identity(cfg *config.Config) invites.Identity {
 	return invites.Identity{
-		Bot: id.UserID(cfg.BotUser()), Domain: cfg.Homeserver.Domain, Assert: cfg.Puppet.Enabled,
+		Bot: id.UserID(cfg.BotUser()), Domain: cfg.Homeserver.Domain, Assert: cfg.Puppet.Enabled, Language: cfg.Language,
 		AutoJoin: func(user id.UserID) bool { return cfg.AutoJoins(user.String()) },
 	}
 }
@@ -150,7 +150,7 @@ func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 			_, err := b.client.Versions(ctx)
 			return err
 		},
-		Advertiser: commands.NewAdvertiser(roomState{b.client, b.state}, b.self.Bot, cfg.Commands.Advertise, func(r id.RoomID, err error) {
+		Advertiser: commands.NewAdvertiser(roomState{b.client, b.state}, b.self.Bot, cfg.Commands.Advertise, cfg.Language, func(r id.RoomID, err error) {
 			b.log.Warn().Err(err).Stringer("room", r).Msg("Descriptions of commands not updated")
 		}),
 	}
@@ -193,7 +193,7 @@ func (b *bot) start(ctx, work context.Context) error {
 	if err := b.loadDirectChats(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(b.recallClock(ctx), b.resume(ctx, work), b.domain.requests.Limits.Load(ctx, b.store), b.chat.Load(ctx)); err != nil {
+	if err := errors.Join(b.recall(ctx, work), b.chat.Load(ctx)); err != nil {
 		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
 	b.jobs.Start()

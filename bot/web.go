@@ -35,7 +35,7 @@ func (p *process) antispam(judge web.Judge) *web.Antispam {
 	if !a.Enabled {
 		return nil
 	}
-	endpoint := &web.Antispam{Token: a.Token.Reveal(), Timeout: a.Timeout, FailsOpen: a.FailsOpen, Judge: judge, Counters: p.metrics, Log: p.log}
+	endpoint := &web.Antispam{Token: a.Token.Reveal(), Timeout: a.Timeout, FailsOpen: a.FailsOpen, Judge: judge, Language: p.cfg.Language, Counters: p.metrics, Log: p.log}
 	if a.Next.URL != "" {
 		endpoint.Next = &web.Next{URL: a.Next.URL, Token: a.Next.Token.Reveal(), Client: &http.Client{
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -86,10 +86,10 @@ func (a *Replies) notice(ctx context.Context, ev invites.Received, m commands.Me
 		} else {
 			a.open.Close(ev.Answer)
 		}
-		_, err := a.sender.message(ctx, ev.Room, transaction(ev.Event, part), reply.Edit(m, ev.Answer))
+		_, err := a.sender.say(ctx, ev.Room, transaction(ev.Event, part), reply, m, ev.Answer)
 		return err
 	}
-	answer, taken, err := a.sender.try(ctx, ev.Room, transaction(ev.Event, "notice"), room.TypeMessage, reply.Notice(m))
+	answer, taken, err := a.sender.try(ctx, ev.Room, transaction(ev.Event, "notice"), room.TypeMessage, a.sender.worded(ctx, ev.Room, reply, m.Sender).Notice(m))
 	if err == nil && !taken && reply.React == "" { // a room without notices may take reactions
 		_, err = a.react(ctx, ev, m, reply.InOneSign())
 	}

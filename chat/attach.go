@@ -27,7 +27,7 @@ func (s *Sender) attach(ctx context.Context, ev invites.Received, m commands.Mes
 		s.log.Warn().Err(err).Msg("Picture refused by the homeserver")
 		var instead commands.Reply
 		instead.Text.Say("picture.refused").Reason(invites.Errcode(err))
-		_, err = s.message(ctx, ev.Room, transaction(ev.Event, "notice"), instead.Notice(m))
+		_, err = s.say(ctx, ev.Room, transaction(ev.Event, "notice"), instead, m, "")
 		return err
 	}
 	if err != nil {

@@ -167,7 +167,7 @@ func (d *CardDesk) post(ctx context.Context, c invites.Card) error {
 		if card.Call, err = d.call(ctx, c); err != nil {
 			return err
 		}
-		if notice, err = d.sender.message(ctx, c.ShownIn, transaction(c.Command, part(c, "notice")), card.Notice(commands.Message{})); err != nil {
+		if notice, err = d.sender.say(ctx, c.ShownIn, transaction(c.Command, part(c, "notice")), card, commands.Message{}, ""); err != nil {
 			return err
 		}
 	}
@@ -275,7 +275,7 @@ func (d *CardDesk) tell(ctx context.Context, c invites.Card, row invites.Change)
 		if strings.HasPrefix(string(c.Command), invites.NativePrefix) {
 			m.Event = "" // there is no command to reply to
 		}
-		if _, err := d.sender.message(ctx, c.Home, transaction(c.Command, part(c, "verdict")), reply.Notice(m)); err != nil {
+		if _, err := d.sender.say(ctx, c.Home, transaction(c.Command, part(c, "verdict")), reply, m, ""); err != nil {
 			return err
 		}
 	}
@@ -290,7 +290,7 @@ func (d *CardDesk) redraw(ctx context.Context, c invites.Card, vote id.EventID, 
 	if c.Event == "" {
 		return nil
 	}
-	_, err := d.sender.message(ctx, c.ShownIn, transaction(c.Event, string(vote)+reply.Text.String()), reply.Edit(commands.Message{}, c.Event))
+	_, err := d.sender.say(ctx, c.ShownIn, transaction(c.Event, string(vote)+reply.Text.String()), reply, commands.Message{}, c.Event)
 	return err
 }
 

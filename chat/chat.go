@@ -129,6 +129,7 @@ func New(o Options) *Chat {
 	limits := NewLimits(o.Settings.CommandsPerMinute, o.Settings.AnswersPerMinute, o.Counters)
 	end := &ender{inbox: o.Stores.Inbox, waiting: c.waiting, background: background, counters: o.Counters, log: o.Log}
 	sender := NewSender(o.Homeserver, o.State, nil, o.Log)
+	sender.speaker = o.Runner
 	encrypted := &EncryptedRooms{
 		bot: o.Self.Bot, inbox: o.Stores.Inbox, open: o.Index.Cards, runner: o.Runner, waiting: c.waiting, background: background,
 		patience: o.Settings.WaitForKeys, started: time.Now(), log: o.Log, told: map[id.RoomID]bool{},
@@ -184,6 +185,9 @@ func (c forCommands) Retry(r id.RoomID) bool { return c.invited.Retry(r) }
 
 // Direct implements commands.Chat.
 func (c forCommands) Direct(r id.RoomID) bool { return c.direct.has(r) }
+
+// DirectWith implements commands.Chat.
+func (c forCommands) DirectWith(r id.RoomID) id.UserID { return c.direct.with(r) }
 
 // Settled implements commands.Chat.
 func (c forCommands) Settled(ctx context.Context, r id.RoomID) error {

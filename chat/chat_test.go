@@ -128,7 +128,7 @@ func newChat(t *testing.T, edits ...func(*Options)) (*fixture, *sent) {
 	self := invites.Identity{Bot: "@usher:here", Domain: "here"}
 	d := invitestest.New(db, invitestest.Surroundings{Homeserver: f.state, Clock: clock{}, Self: self, Lease: time.Minute})
 	f.runner = &commands.Runner{
-		UseCases: commands.UseCases{Requests: d.Requests, Policies: d.Editor, Ledger: d.Ledger, Cards: d.Cards, Links: d.Links, Judge: d.Judge, Clock: clock{}},
+		UseCases: commands.UseCases{Requests: d.Requests, Policies: d.Editor, Ledger: d.Ledger, Cards: d.Cards, Links: d.Links, Judge: d.Judge, Clock: clock{}, Choices: db},
 		Notices:  commands.Notices{Prefix: "!"},
 	}
 	f.runner.Level = func(id.UserID) commands.Level { return f.level }

@@ -26,12 +26,12 @@ type DirectChats struct {
 	adding sync.Mutex // held while the homeserver stores the record: no addition overwrites another
 	mu     sync.Mutex
 	byUser map[id.UserID][]id.RoomID
-	rooms  map[id.RoomID]bool
+	rooms  map[id.RoomID]id.UserID // the other person
 }
 
 // NewDirectChats makes an empty set.
 func NewDirectChats(homeserver AccountData) *DirectChats {
-	return &DirectChats{homeserver: homeserver, byUser: map[id.UserID][]id.RoomID{}, rooms: map[id.RoomID]bool{}}
+	return &DirectChats{homeserver: homeserver, byUser: map[id.UserID][]id.RoomID{}, rooms: map[id.RoomID]id.UserID{}}
 }
 
 // Load adds the rooms of the record.
@@ -57,15 +57,18 @@ func (d *DirectChats) note(with id.UserID, r id.RoomID) {
 	if !slices.Contains(d.byUser[with], r) {
 		d.byUser[with] = append(d.byUser[with], r)
 	}
-	d.rooms[r] = true
+	d.rooms[r] = with
 }
 
-// has reports whether a room is a direct chat.
-func (d *DirectChats) has(r id.RoomID) bool {
+// with returns the person of a direct chat, empty for any other room.
+func (d *DirectChats) with(r id.RoomID) id.UserID {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.rooms[r]
 }
+
+// has reports whether a room is a direct chat.
+func (d *DirectChats) has(r id.RoomID) bool { return d.with(r) != "" }
 
 // add records a direct chat.
 func (d *DirectChats) add(ctx context.Context, with id.UserID, r id.RoomID) error {
@@ -78,6 +81,31 @@ func (d *DirectChats) add(ctx context.Context, with id.UserID, r id.RoomID) erro
 		return err
 	}
 	d.note(with, r)
+	return nil
+}
+
+// drop takes a room that the bot has left off the record, which strangers would otherwise make grow for ever.
+func (d *DirectChats) drop(ctx context.Context, r id.RoomID) error {
+	d.adding.Lock()
+	defer d.adding.Unlock()
+	if !d.has(r) {
+		return nil
+	}
+	d.mu.Lock()
+	next := map[id.UserID][]id.RoomID{}
+	for user, rooms := range d.byUser {
+		if left := slices.DeleteFunc(slices.Clone(rooms), func(o id.RoomID) bool { return o == r }); len(left) > 0 {
+			next[user] = left
+		}
+	}
+	d.mu.Unlock()
+	if err := d.homeserver.SetAccountData(ctx, "m.direct", next); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.byUser = next
+	delete(d.rooms, r)
 	return nil
 }
 

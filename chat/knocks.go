@@ -39,7 +39,7 @@ func (d *CardDesk) knocked(ctx context.Context, ev invites.Received) error {
 	}
 	c := *got.Card
 	if got.Paused {
-		if _, err := d.sender.message(ctx, c.ShownIn, transaction(ev.Event, "paused"), d.runner.Paused(c).Notice(commands.Message{})); err != nil {
+		if _, err := d.sender.say(ctx, c.ShownIn, transaction(ev.Event, "paused"), d.runner.Paused(c), commands.Message{}, ""); err != nil {
 			return err
 		}
 	}
@@ -59,6 +59,6 @@ func (d *CardDesk) tellFull(ctx context.Context, crowd *cards.Crowd) error {
 		return nil
 	}
 	txn := transaction(id.EventID(r), "full "+now.Truncate(time.Hour).Format(time.RFC3339))
-	_, err := d.sender.message(ctx, r, txn, d.runner.KnocksFull(crowd).Notice(commands.Message{}))
+	_, err := d.sender.say(ctx, r, txn, d.runner.KnocksFull(crowd), commands.Message{}, "")
 	return err
 }

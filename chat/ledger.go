@@ -63,8 +63,8 @@ func (r *Rooms) remind(ctx context.Context, in id.RoomID, list []invites.Invitat
 		return err
 	}
 	if rule.After > 0 && !rule.Lends {
-		content := commands.Reminder(list, rule, time.Now())
-		if _, err := r.sender.message(ctx, in, transaction(list[0].Event, "reminder"), content); err != nil {
+		reminder := commands.Reminder(list, rule, time.Now())
+		if _, err := r.sender.say(ctx, in, transaction(list[0].Event, "reminder"), reminder, commands.Message{}, ""); err != nil {
 			return err
 		}
 	}

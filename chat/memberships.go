@@ -74,7 +74,7 @@ func (m *Memberships) handle(ctx context.Context, ev invites.Received) error {
 		m.runner.Advertiser.Look(ev.Room)
 		return errors.Join(m.rooms.joined(ctx, ev.Room), m.rooms.upgraded(ctx, ev.Event, ev.Room))
 	case "leave", "ban":
-		return m.rooms.left(ctx, ev.Event, ev.Room)
+		return errors.Join(m.rooms.left(ctx, ev.Event, ev.Room), invites.UnlessRefused(m.direct.drop(ctx, ev.Room)))
 	}
 	return nil
 }
@@ -113,7 +113,7 @@ func (m *Memberships) invited(ctx context.Context, ev invites.Received, direct b
 		return err
 	}
 	log.Info().Msg("Room joined")
-	_, err = m.sender.message(ctx, ev.Room, transaction(ev.Event, "greeting"), m.greeting(ctx, ev.Room, direct))
+	_, err = m.sender.say(ctx, ev.Room, transaction(ev.Event, "greeting"), m.greeting(ctx, ev.Room, direct), commands.Message{}, "")
 	if err == nil {
 		m.entered(ev.Sender, ev.Room)
 	}
@@ -148,11 +148,11 @@ func (m *Memberships) entered(sender id.UserID, r id.RoomID) {
 
 // decline declines an invitation of the bot, for a reason that the inviter sees.
 func (m *Memberships) decline(ctx context.Context, r id.RoomID, reason room.Phrase) error {
-	return invites.UnlessRefused(m.act(ctx, invites.Effect{Action: room.Leave, Room: r, Performer: m.self.Bot, Target: m.self.Bot, Because: reason}))
+	return invites.UnlessRefused(m.act(ctx, invites.Effect{Action: room.Leave, Room: r, Performer: m.self.Bot, Target: m.self.Bot, Because: reason, Language: m.self.Language}))
 }
 
 // greeting names in one line the uses of Usher in a room, and the power it lacks.
-func (m *Memberships) greeting(ctx context.Context, r id.RoomID, direct bool) any {
+func (m *Memberships) greeting(ctx context.Context, r id.RoomID, direct bool) commands.Reply {
 	if direct {
 		return m.runner.Greeting(direct, policy.Question{}, policy.Decision{})
 	}

@@ -6,6 +6,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/commands"
 	"usher/invites"
 	"usher/invites/guard"
 	"usher/room"
@@ -14,7 +15,7 @@ import (
 // GuardReport sends a report of the guard to its room. After a crash, the guard reports again.
 func (r *Rooms) GuardReport(ctx context.Context, in id.RoomID, report guard.Report) error {
 	part := "guard " + report.Part + " " + report.Key.Type + " " + string(in)
-	_, err := r.sender.message(ctx, in, transaction(report.Event, part), r.runner.GuardNotice(report))
+	_, err := r.sender.say(ctx, in, transaction(report.Event, part), r.runner.GuardNotice(report), commands.Message{}, "")
 	r.log.Info().Stringer("room", in).Stringer("event", report.Event).Str("kind", string(report.Kind)).Str("part", report.Part).
 		Str("code", report.Code).Bool("acts", report.Acts).Msg("Guard report")
 	return err

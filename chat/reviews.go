@@ -45,7 +45,7 @@ func (r *Reviews) room(ctx context.Context, in id.RoomID) error {
 		return err
 	}
 	if list := found.Unreadable; list != "" {
-		if _, err := r.sender.message(ctx, in, transaction(id.EventID(list), "unreadable in "+string(in)), r.runner.Unreadable(list)); err != nil {
+		if _, err := r.sender.say(ctx, in, transaction(id.EventID(list), "unreadable in "+string(in)), r.runner.Unreadable(list), commands.Message{}, ""); err != nil {
 			return err
 		}
 		if err := r.cases.ToldUnreadable(ctx, in, list); err != nil {
@@ -72,7 +72,7 @@ func (r *Reviews) turn(ctx context.Context, t ledger.Turn) error {
 		}
 	} else {
 		txn := transaction(t.Invitations[0].Event, string(t.Code)+" "+string(t.Done))
-		if _, err := r.sender.message(ctx, t.Room, txn, r.runner.Turned(t)); err != nil {
+		if _, err := r.sender.say(ctx, t.Room, txn, r.runner.Turned(t), commands.Message{}, ""); err != nil {
 			return err
 		}
 	}

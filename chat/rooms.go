@@ -218,7 +218,7 @@ func (r *Rooms) upgraded(ctx context.Context, cause id.EventID, in id.RoomID) er
 		return err
 	}
 	// The same words are said once, whatever leads here again.
-	_, err = r.sender.message(ctx, in, transaction(id.EventID(carried.From), "upgraded to "+string(in)), r.runner.Upgraded(carried))
+	_, err = r.sender.say(ctx, in, transaction(id.EventID(carried.From), "upgraded to "+string(in)), r.runner.Upgraded(carried), commands.Message{}, "")
 	return err
 }
 
@@ -259,7 +259,7 @@ func (r *Rooms) spaceLost(ctx context.Context, cause id.EventID, space id.RoomID
 		return err
 	}
 	for _, heir := range heirs {
-		if _, err := r.sender.message(ctx, heir, transaction(cause, "space lost "+string(heir)), r.runner.SpaceLost(space)); err != nil {
+		if _, err := r.sender.say(ctx, heir, transaction(cause, "space lost "+string(heir)), r.runner.SpaceLost(space), commands.Message{}, ""); err != nil {
 			return err
 		}
 	}
@@ -285,6 +285,6 @@ func (r *Rooms) policyChanged(ctx context.Context, ev invites.Received) error {
 		return r.recheck(ctx, ev.Room)
 	}
 	r.log.Warn().Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("Policy can't be read")
-	_, err = r.sender.message(ctx, ev.Room, transaction(ev.Event, "malformed"), r.runner.Malformed(ev.Sender, malformed))
+	_, err = r.sender.say(ctx, ev.Room, transaction(ev.Event, "malformed"), r.runner.Malformed(ev.Sender, malformed), commands.Message{}, "")
 	return errors.Join(err, r.recheck(ctx, ev.Room))
 }

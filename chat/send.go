@@ -12,6 +12,7 @@ import (
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
+	"usher/commands"
 	"usher/invites"
 	"usher/room"
 )
@@ -37,6 +38,12 @@ type Sealer interface {
 	SealFile(ctx context.Context, r id.RoomID, data []byte) (*event.EncryptedFileInfo, error)
 }
 
+// Speaker knows the language of a room, as a tag, and the names of rooms, as far as an asker may read them. An empty asker is the bot.
+type Speaker interface {
+	Language(ctx context.Context, r id.RoomID) string
+	RoomName(ctx context.Context, of id.RoomID, asker id.UserID) string
+}
+
 // errMute forbids to send: the room is encrypted and the bot can't encrypt.
 var errMute = errors.New("the room is encrypted and encryption is off")
 
@@ -44,7 +51,8 @@ var errMute = errors.New("the room is encrypted and encryption is off")
 type Sender struct {
 	timeline Timeline
 	state    StateReader
-	sealer   Sealer // nil: encryption is off
+	sealer   Sealer  // nil: encryption is off
+	speaker  Speaker // nil: English is spoken
 	log      zerolog.Logger
 
 	mu   sync.Mutex
@@ -54,6 +62,24 @@ type Sender struct {
 // NewSender makes a Sender. A nil sealer sends nothing to encrypted rooms.
 func NewSender(timeline Timeline, state StateReader, sealer Sealer, log zerolog.Logger) *Sender {
 	return &Sender{timeline: timeline, state: state, sealer: sealer, log: log, mute: map[id.RoomID]bool{}}
+}
+
+// worded returns a reply in the language of a room, and with the names of rooms that the asker may know.
+func (s *Sender) worded(ctx context.Context, r id.RoomID, reply commands.Reply, asker id.UserID) commands.Reply {
+	if s.speaker != nil {
+		reply.Lang = s.speaker.Language(ctx, r)
+		reply.Names = func(of id.RoomID) string { return s.speaker.RoomName(ctx, of, asker) }
+	}
+	return reply
+}
+
+// say sends the text of a reply to m in the language of the room; with earlier, as an edit of that message. m may be empty.
+func (s *Sender) say(ctx context.Context, r id.RoomID, txn string, reply commands.Reply, m commands.Message, earlier id.EventID) (id.EventID, error) {
+	reply = s.worded(ctx, r, reply, m.Sender)
+	if earlier != "" {
+		return s.message(ctx, r, txn, reply.Edit(m, earlier))
+	}
+	return s.message(ctx, r, txn, reply.Notice(m))
 }
 
 // message sends a message.

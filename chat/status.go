@@ -243,7 +243,7 @@ func (s *StatusMessages) endAnew(ctx context.Context, ev invites.Received, m com
 	if !told {
 		end := reply
 		end.Mention, end.Aloud = true, true
-		if _, err := s.replies.sender.message(ctx, ev.Room, transaction(ev.Event, "end"), end.Notice(m)); err != nil {
+		if _, err := s.replies.sender.say(ctx, ev.Room, transaction(ev.Event, "end"), end, m, ""); err != nil {
 			return reply, err
 		}
 	}

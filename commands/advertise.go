@@ -58,12 +58,12 @@ type Advertiser struct {
 }
 
 // NewAdvertiser makes an Advertiser. Run has to be called.
-func NewAdvertiser(hs RoomState, bot id.UserID, enabled bool, failed func(id.RoomID, error)) *Advertiser {
+func NewAdvertiser(hs RoomState, bot id.UserID, enabled bool, lang string, failed func(id.RoomID, error)) *Advertiser {
 	a := &Advertiser{
 		Homeserver: hs, Bot: bot, Enabled: enabled, Failed: failed,
 		want: map[room.Key]json.RawMessage{}, todo: map[id.RoomID]bool{}, wake: make(chan struct{}, 1),
 	}
-	for key, content := range Descriptions(bot, words.For("")) {
+	for key, content := range Descriptions(bot, words.For(lang)) {
 		raw, _ := json.Marshal(content) // strings and booleans alone
 		a.want[room.Key{Type: descriptionType, StateKey: key}] = raw
 	}

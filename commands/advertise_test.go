@@ -70,7 +70,7 @@ func (s *shelf) described(r id.RoomID) (n int) {
 // settle starts an Advertiser and has it work until no room waits.
 func (s *shelf) settle(t *testing.T, enabled bool) (*Advertiser, error) {
 	t.Helper()
-	a := NewAdvertiser(s, "@usher:here", enabled, nil)
+	a := NewAdvertiser(s, "@usher:here", enabled, "", nil)
 	if err := a.start(t.Context()); err != nil {
 		return a, err
 	}

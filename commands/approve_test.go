@@ -46,6 +46,8 @@ type voting struct{ *Runner }
 
 func (voting) Direct(id.RoomID) bool { return false }
 
+func (voting) DirectWith(id.RoomID) id.UserID { return "" }
+
 func (voting) Retry(id.RoomID) bool { return false }
 
 func (voting) Settled(context.Context, id.RoomID) error { return nil }
@@ -131,7 +133,7 @@ func TestCardWords(t *testing.T) {
 	}{
 		"approval": {d.Card(approval, 1, 0), "🗳 #7: @carol:here asks to invite @bob:here at the room !lobby:here. Reason: “a <b>friend</b> @\u2060room”. " +
 			"All other rules allow it; they would send it themselves.\nTo decide, react ✅ or ❌, or say !approve 7 or !deny 7 [reason]. " +
-			"2 votes that agree decide, of people with power level 50 or more in the room. Open until 2026-01-02 03:04 UTC.\nSo far: 1 × ✅, 0 × ❌."},
+			"2 votes that agree decide, of people with power level 50 or more in the room. Open until 03:04 UTC on 2 January.\nSo far: 1 × ✅, 0 × ❌."},
 		"knock": {d.Card(knock, 0, 0), "🚪 #8: @g:there knocks. I would not have let them in: a policy list bans them.\n" +
 			"To decide, react ✅ or ❌ (or 🚫 to decline and ban), or say !approve 8 or !deny 8 [reason]. " +
 			"One vote decides, of somebody with power level 50 or more in the room."},

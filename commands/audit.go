@@ -13,7 +13,7 @@ import (
 func auditCommand() Command {
 	return Command{
 		Name: "audit", Level: User,
-		Words: []string{"auditlog", "audit-log"}, Loose: []string{"log", "history", "protokoll"},
+		Words: []string{"auditlog", "audit-log"}, Loose: []string{"log", "history"},
 		See:    []string{"policy", "pending"},
 		Params: []Param{user().optional(), since(), inRoom()},
 		Run:    runAudit,

@@ -8,7 +8,7 @@ import (
 func blockedCommand() Command {
 	return Command{
 		Name: "blocked", Level: User,
-		Words: []string{"spam", "blockiert"}, Loose: []string{"refused", "rejected"},
+		Words: []string{"spam"}, Loose: []string{"refused", "rejected"},
 		See: []string{"expect"},
 		Run: runBlocked,
 	}

@@ -37,7 +37,7 @@ func (n Notices) Card(c invites.Card, yes, no int64) (reply Reply) {
 	}
 	t.Say("card.votes", "n", c.Votes, "level", int64(c.Level))
 	if !c.ExpiresAt.IsZero() {
-		t.Say("card.until", "at", when(c.ExpiresAt))
+		t.Say("card.until", "at", moment(c.ExpiresAt))
 	}
 	if yes+no > 0 {
 		t.Line().Say("card.so_far", "yes", yes, "no", no)

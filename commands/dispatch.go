@@ -102,12 +102,14 @@ type UseCases struct {
 	Links    *links.Links
 	Judge    *judge.Judge
 	Clock    invites.Clock
+	Choices  Choices
 	Inbound  *inbound.Inbound // nil: off
 }
 
 // Chat is the commands' port to rooms.
 type Chat interface {
 	Direct(id.RoomID) bool                           // whether a room is a direct chat with the bot
+	DirectWith(id.RoomID) id.UserID                  // the other person of a direct chat; empty: it is none
 	Retry(id.RoomID) bool                            // has the bot ask to join again; false: it has no open invitation there
 	Voted(ctx context.Context, b cards.Ballot) error // shows the result of a vote on its card and carries it out
 	Settled(ctx context.Context, r id.RoomID) error  // shows the results of the cards about a room that a command closed

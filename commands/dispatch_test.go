@@ -49,7 +49,7 @@ func newRunnerOver(t *testing.T, hs *invitestest.Homeserver, through invitestest
 	return &Runner{
 		Notices: Notices{Prefix: "!", Self: self},
 		UseCases: UseCases{
-			Requests: domain.Requests, Policies: domain.Editor, Ledger: domain.Ledger, Cards: domain.Cards, Links: domain.Links, Judge: domain.Judge, Clock: clock,
+			Requests: domain.Requests, Policies: domain.Editor, Ledger: domain.Ledger, Cards: domain.Cards, Links: domain.Links, Judge: domain.Judge, Clock: clock, Choices: db,
 		},
 		Version: "v1", Conditions: Conditions{Age: Age{Max: 10 * time.Minute}},
 		Names: []string{"Usher"},
@@ -65,6 +65,13 @@ func newRunnerOver(t *testing.T, hs *invitestest.Homeserver, through invitestest
 type chat struct{}
 
 func (chat) Direct(r id.RoomID) bool { return r == "!direct:here" }
+
+func (chat) DirectWith(r id.RoomID) id.UserID {
+	if r == "!direct:here" {
+		return alice
+	}
+	return ""
+}
 
 func (chat) Retry(id.RoomID) bool { return true }
 

@@ -10,7 +10,7 @@ import (
 func expectCommand() Command {
 	return Command{
 		Name: "expect", Level: User,
-		Words: []string{"expecting", "erwarte"}, Loose: []string{"allow", "friend"},
+		Words: []string{"expecting"}, Loose: []string{"allow", "friend"},
 		See:    []string{"blocked"},
 		Params: []Param{guests()},
 		Run:    runExpect,

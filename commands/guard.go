@@ -4,16 +4,14 @@ import (
 	"strings"
 	"time"
 
-	"maunium.net/go/mautrix/event"
-
 	"usher/invites/guard"
 	"usher/policy"
 	"usher/room"
 )
 
 // GuardNotice words a report of a room's guard, for the room.
-func (n Notices) GuardNotice(r guard.Report) *event.MessageEventContent {
-	var reply Reply
+func (n Notices) GuardNotice(r guard.Report) Reply {
+	reply := Reply{Call: r.Call, Aloud: len(r.Call) > 0}
 	t := &reply.Text
 	switch r.Kind {
 	case guard.ReportDrift:
@@ -28,8 +26,7 @@ func (n Notices) GuardNotice(r guard.Report) *event.MessageEventContent {
 		}
 		n.done(t, r, room.Say("guard.acts.by_hand"))
 	}
-	reply.Call, reply.Aloud = r.Call, len(r.Call) > 0
-	return reply.Notice(Message{})
+	return reply
 }
 
 // moment is when an event was sent, by its server's clock; empty where it is not known.

@@ -10,7 +10,7 @@ import (
 
 func helpCommand() Command {
 	return Command{
-		Name: "help", Level: User, Loose: []string{"h", "?", "commands", "hilfe", "aide", "ayuda", "hulp", "man", "usage", "menu", "start"},
+		Name: "help", Level: User, Loose: []string{"h", "?", "commands", "aide", "ayuda", "hulp", "man", "usage", "menu", "start"},
 		See:    []string{"policy"},
 		Params: []Param{line("command", room.Say("param.command"), room.Phrase{}).optional()},
 		Run:    runHelp,
@@ -24,7 +24,7 @@ func chapters() []chapter {
 		{room.Say("help.looking"), []string{"pending", "whoinvited", "tree", "stats", "quota", "blocked", "audit"}},
 		{room.Say("help.deciding"), []string{"cards", "approve", "deny", "knocks", "prune", "expect"}},
 		{room.Say("help.rules"), []string{"policy", "lists"}},
-		{room.Say("help.me"), []string{"help", "ping"}},
+		{room.Say("help.me"), []string{"help", "language", "ping"}},
 	}
 }
 

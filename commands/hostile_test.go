@@ -90,10 +90,10 @@ func TestLongAnswers(t *testing.T) {
 		"!pending":    "60 invitations open",
 		"!tree":       " …",
 		"!stats":      "60 sent",
-		"!prune @bob": "No invitation",
-		"!invite --dry-run " + strings.Join(many, " "):             "one question is about 20 at most",
-		"!policy test @alice invite " + strings.Join(many, " "):    "one question is about 20 at most",
-		"!why " + strings.Join(many, " "):                          "one question is about 30 at most",
+		"!prune @bob": "Nobody in that branch",
+		"!invite --dry-run " + strings.Join(many, " "):             "One question is about 20 people at most, and that is 60.",
+		"!policy test @alice invite " + strings.Join(many, " "):    "One question is about 20 people at most, and that is 60.",
+		"!why " + strings.Join(many, " "):                          "One question is about 30 people at most, and that is 60.",
 		"!whoinvited " + strings.Join(many, " "):                   "… and 45 more people.",
 		"!invite @x " + strings.Repeat("<script>", 1000):           "",
 		"!policy set whom.deny_users " + strings.Repeat("<", 5000): "policy.edit.value",
@@ -111,7 +111,7 @@ func TestLongAnswers(t *testing.T) {
 	for range 10_000 {
 		endless.Say("text", "text", "a < b").Line()
 	}
-	if got := endless.in(""); len(got.plain)+len(got.html) > maxMessage || !strings.HasSuffix(string(got.plain), " …") {
+	if got := endless.in("", nil); len(got.plain)+len(got.html) > maxMessage || !strings.HasSuffix(string(got.plain), " …") {
 		t.Errorf("%d and %d bytes", len(got.plain), len(got.html))
 	}
 }
@@ -132,11 +132,11 @@ func TestGuardSaysWhy(t *testing.T) {
 	d, _ := newRunner(t)
 	r := guard.Report{Kind: guard.ReportByHand, Who: carol, Target: bob, Code: "guard.power", Rule: "kick.power", Because: room.Say("text", "text", "The room is full.")}
 	want := "@carol:here invited @bob:here past me, and the room's policy is against it: The room is full. I lack the power to do anything about it (kick.power). (guard.power)"
-	if got := d.GuardNotice(r).Body; got != want {
+	if got := bodyOf(d.GuardNotice(r)); got != want {
 		t.Errorf("got %q", got)
 	}
 	r.Code, r.Late = "policy.whom.max_members", true
-	if got := d.GuardNotice(r).Body; !strings.HasSuffix(got, "The room is full. They have joined by now, so I leave it. (policy.whom.max_members)") {
+	if got := bodyOf(d.GuardNotice(r)); !strings.HasSuffix(got, "The room is full. They have joined by now, so I leave it. (policy.whom.max_members)") {
 		t.Errorf("got %q", got)
 	}
 }
@@ -212,3 +212,6 @@ func TestReadInTime(t *testing.T) {
 		}
 	}
 }
+
+// bodyOf is the text of a reply as plain text.
+func bodyOf(r Reply) string { return r.Text.String() }

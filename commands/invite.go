@@ -17,7 +17,7 @@ import (
 func inviteCommand() Command {
 	return Command{
 		Name: "invite", Level: User,
-		Words: []string{"inv", "einladen", "lade", "inviter", "invitar", "invita", "uitnodigen"}, Loose: []string{"add", "bring", "let", "in", "ein"},
+		Words: []string{"inv", "lade", "inviter", "invitar", "invita", "uitnodigen"}, Loose: []string{"add", "bring", "let", "in", "ein"},
 		See:     []string{"uninvite", "pending", "why"},
 		Params:  []Param{guests(), inRoom(), reason(), dryRun(), asBot()},
 		Records: true, Beside: true,

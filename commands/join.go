@@ -12,8 +12,8 @@ import (
 func joinCommand() Command {
 	return Command{
 		Name: "join", Level: User,
-		Words: []string{"beitreten"}, Loose: []string{"enter", "letmein"},
-		See: []string{"invite", "why"},
+		Loose: []string{"enter", "letmein"},
+		See:   []string{"invite", "why"},
 		Params: []Param{
 			aRoom("room", room.Say("param.room.join"), room.Say("missing.room")), dryRun(), flag("bot", room.Say("param.bot")),
 		},

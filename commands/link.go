@@ -15,6 +15,7 @@ import (
 	"usher/picture"
 	"usher/policy"
 	"usher/room"
+	"usher/words"
 )
 
 func linkCommand() Command {
@@ -319,5 +320,5 @@ func drawLink(ctx context.Context, c linkCall) (reply Reply, err error) {
 	if err != nil {
 		return reply, err
 	}
-	return Reply{Image: &Image{drawn, "link.png", said(room.Say("link.qr", "number", l.ID))}}, nil
+	return Reply{Image: &Image{drawn, "link.png", words.For(c.Language(ctx, c.Message.Room)).Text(room.Say("link.qr", "number", l.ID))}}, nil
 }

@@ -32,7 +32,7 @@ func TestLinkCommands(t *testing.T) {
 	if text := tells(alice, "!link create", "Link #1", "20 people", "7 days", "!link show 1 --address"); address.MatchString(text) {
 		t.Errorf("the secret in a room: %s", text)
 	}
-	text := tells(alice, "!link create --here --uses=3 --for 1s --note \"for the fair\" --approve --show name,members", "Link #2", "3 people", "for 1 s.", "approval")
+	text := tells(alice, "!link create --here --uses=3 --for 1s --note \"for the fair\" --approve --show name,members", "Link #2", "3 people", "for 1 second.", "approval")
 	secret := links.Secret(text[strings.LastIndex(address.FindString(text), "/")+strings.Index(text, "https")+1:][:24])
 	l, err := d.Links.ByPage(t.Context(), secret)
 	if err != nil || l.Note != "for the fair" || l.ExpiresAt.Sub(l.CreatedAt) != time.Second || !l.Approve || len(l.Shows) != 2 || l.MaxUses != 3 {

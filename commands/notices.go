@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
@@ -18,12 +17,11 @@ type Notices struct {
 }
 
 // Greeting is the bot's first message in a room: one line about its use and its power there. The decision is on an invitation by the bot itself.
-func (n Notices) Greeting(direct bool, q policy.Question, standing policy.Decision) *event.MessageEventContent {
-	var reply Reply
+func (n Notices) Greeting(direct bool, q policy.Question, standing policy.Decision) (reply Reply) {
 	t := &reply.Text
 	if direct {
 		t.Say("greeting.direct", "prefix", n.Prefix)
-		return reply.Notice(Message{})
+		return reply
 	}
 	t.Say("greeting.room", "prefix", n.Prefix)
 	local, domain := n.Self.Assert, n.Self.Domain
@@ -38,7 +36,7 @@ func (n Notices) Greeting(direct bool, q policy.Question, standing policy.Decisi
 	case standing.Verdict == room.Deny:
 		t.Tell(room.Say("greeting.powerless").Holding(why))
 	}
-	return reply.Notice(Message{})
+	return reply
 }
 
 // asMine words a decision from the bot's side.
@@ -50,20 +48,19 @@ func asMine(d policy.Decision) policy.Decision {
 }
 
 // Malformed tells the author of an unreadable policy, and the room's other admins, about its fault.
-func (n Notices) Malformed(author id.UserID, fault policy.Malformed) *event.MessageEventContent {
-	reply := Reply{Mention: true, Aloud: true}
+func (n Notices) Malformed(author id.UserID, fault policy.Malformed) Reply {
+	reply := Reply{Call: []id.UserID{author}, Aloud: true}
 	reply.Text.Tell(room.Say("policy.malformed", "author", author, "prefix", n.Prefix).Holding(fault.Phrase())).Reason(string(policy.CodeMalformed))
-	return reply.Notice(Message{Sender: author})
+	return reply
 }
 
 // Upgraded tells a room which policy counts in it since it replaces another. Its admins are called where they have to decide.
-func (n Notices) Upgraded(c requests.Carried) *event.MessageEventContent {
-	reply := Reply{}
+func (n Notices) Upgraded(c requests.Carried) (reply Reply) {
 	if c.By != "" {
 		reply.Text.Say("policy.carried", "from", c.From, "by", c.By)
-		return reply.Notice(Message{})
+		return reply
 	}
-	reply.Text.Say("policy.not_carried", "from", c.From, "prefix", n.Prefix)
 	reply.Call, reply.Aloud = c.Admins, len(c.Admins) > 0
-	return reply.Notice(Message{})
+	reply.Text.Say("policy.not_carried", "from", c.From, "prefix", n.Prefix)
+	return reply
 }

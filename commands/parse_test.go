@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"usher/invites"
+	"usher/words"
 )
 
 // meaning is a message as understood: the form of the command and its arguments, or "✗" and the refusal. A person or a room stands as
@@ -31,7 +32,7 @@ func meaning(d *Runner, m Message) string {
 		if !errors.As(err, &fault) {
 			return err.Error()
 		}
-		return "✗ " + said(fault.Phrase)
+		return "✗ " + words.For("").Text(fault.Phrase)
 	}
 	if c.help {
 		return "help " + c.form.name()

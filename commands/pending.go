@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
@@ -16,7 +15,7 @@ import (
 func pendingCommand() Command {
 	return Command{
 		Name: "pending", Level: User,
-		Words: []string{"invitations", "einladungen"}, Loose: []string{"open", "waiting", "outstanding"},
+		Words: []string{"invitations"}, Loose: []string{"open", "waiting", "outstanding"},
 		See:    []string{"whoinvited", "prune"},
 		Params: []Param{inRoom()},
 		Run:    runPending,
@@ -100,14 +99,13 @@ func targetOf(open ledger.Open) id.UserID {
 	return open.Unsent[0].Target
 }
 
-// Reminder is the content of the notice about invitations soon to expire. It mentions their inviters.
-func Reminder(entries []invites.Invitation, rule invites.ExpiryRule, now time.Time) *event.MessageEventContent {
-	var reply Reply
-	inviters := []id.UserID{}
+// Reminder is the notice about invitations soon to expire. It mentions their inviters.
+func Reminder(entries []invites.Invitation, rule invites.ExpiryRule, now time.Time) (reply Reply) {
+	reply.Aloud = true
 	reply.Text.Say("reminder.head", "n", len(entries))
 	for i, e := range entries {
-		if !slices.Contains(inviters, e.Inviter) {
-			inviters = append(inviters, e.Inviter)
+		if !slices.Contains(reply.Call, e.Inviter) {
+			reply.Call = append(reply.Call, e.Inviter)
 		}
 		if i == maxLines {
 			reply.Text.Line().Say("more", "n", len(entries)-i)
@@ -116,8 +114,7 @@ func Reminder(entries []invites.Invitation, rule invites.ExpiryRule, now time.Ti
 			reply.Text.Line().Say("reminder.row", "target", e.Target, "inviter", e.Inviter, "left", e.At.Add(rule.After).Sub(now))
 		}
 	}
-	reply.Call, reply.Aloud = inviters, true
-	return reply.Notice(Message{})
+	return reply
 }
 
 // through words the way of an invitation, unless a member sent it.

@@ -52,8 +52,8 @@ func TestPendingAndWhoInvited(t *testing.T) {
 	observe(t, d, invites.MemberEvent{Event: "$no", Room: lobby, Target: bob, Sender: bob, Membership: "leave", SentAt: now, SeenAt: now})
 	seen(t, d, hs, bob, carol, 0)
 	_, reply := say(t, d, lobby, carol, "!whoinvited @bob @nobody")
-	want = "@bob:here: invited by @carol:here on 2026-01-02 03:04 UTC, pending.\n" +
-		"· before that, invited by @alice:here on 2025-12-30 03:04 UTC, declined on 2026-01-02 03:04 UTC.\n" +
+	want = "@bob:here: invited by @carol:here just now (2 January 2026), pending.\n" +
+		"· before that, invited by @alice:here 3 days ago (30 December 2025), declined just now (2 January 2026).\n" +
 		"@nobody:here: I have seen no invitation here."
 	if reply.Text.String() != want {
 		t.Errorf("got %q", reply.Text.String())
@@ -108,7 +108,7 @@ func TestNothingWaitsInvisibly(t *testing.T) {
 		}
 		return &invites.ActError{Class: invites.ClassFailed, Code: "M_UNKNOWN", Status: 502, Server: "there"}
 	}
-	const limit = "@bob:here was invited to many rooms lately, so the homeserver has further invitations wait"
+	const limit = "@bob:here was invited to many rooms lately, so the homeserver makes further invitations wait"
 	for _, tt := range []struct {
 		sender    id.UserID
 		say, want string
@@ -117,7 +117,7 @@ func TestNothingWaitsInvisibly(t *testing.T) {
 		{carol, "!invite @dora:there", "⏳ Not done yet: there does not answer yet; I try again in a moment. To stop it, react with ❌."},
 		{carol, "!invite @bob:here again", "The invitation of @bob:here is on its way already: @carol:here asked for it, but " + limit + ". I try again in 5 minutes. (invite.queued)"},
 		{carol, "!pending", "2 invitations not sent yet:\n@dora:there, asked for by @carol:here, just now: there does not answer yet; next try in 1 minute\n" +
-			"@bob:here, asked for by @carol:here, just now: " + limit + "; next try in 5 minutes\n!uninvite @dora:there takes one of them back."},
+			"@bob:here, asked for by @carol:here, just now: " + limit + "; next try in 5 minutes\nTo take one back, say !uninvite @dora:there."},
 		{"@rob:there", "!pending ", "No invitation is open here."},
 		{alice, "!pending  ", "2 invitations not sent yet:"},
 		{"@rob:there", "!uninvite @bob:here", "it needs power level 50 here, and you have 0."},

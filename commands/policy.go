@@ -189,10 +189,6 @@ func warnPowerless(ctx context.Context, c *Call, e requests.Edit, t *Text) error
 }
 
 func setPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
-	layer, err := c.own(ctx, in)
-	if err != nil {
-		return Reply{}, err
-	}
 	path, levels := c.words["field"][0].text, "guard.levels."
 	if n := len(levels); len(path) > n && strings.EqualFold(path[:n], levels) {
 		path = levels + path[n:] // event types have capitals
@@ -203,13 +199,27 @@ func setPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	if _, known := policy.Lookup(path); !known {
+	if path == "language" {
+		if value, err = spoken(value); err != nil {
+			return Reply{}, err
+		}
+	}
+	return setField(ctx, c, in, path, value)
+}
+
+// setField sets a field of the room's own policy.
+func setField(ctx context.Context, c *Call, in id.RoomID, path, value string) (Reply, error) {
+	layer, err := c.own(ctx, in)
+	if err != nil {
+		return Reply{}, err
+	}
+	field, known := policy.Lookup(path)
+	if !known {
 		return Reply{}, noField(path)
 	}
 	if layer, err = layer.With(path, value); err != nil {
 		return Reply{}, err
 	}
-	field, _ := policy.Lookup(path)
 	doc := policy.Merge(policy.Source{Layer: layer}).Document
 	return c.edit(ctx, requests.Edit{Room: in, Layer: layer, Field: path}, field.Phrase(&doc))
 }
@@ -286,11 +296,12 @@ func policyHistory(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err
 		reply.Text.Say("policy.no_history")
 		return reply, nil
 	}
+	now := c.Clock.Now()
 	for i, rev := range revisions {
 		if i > 0 {
 			reply.Text.Line()
 		}
-		reply.Text.Tell(room.Say("policy.revision", "at", when(rev.At), "by", rev.By, "for", rev.For).Holding(changes(rev)...))
+		reply.Text.Tell(room.Say("policy.revision", "age", now.Sub(rev.At), "at", moment(rev.At), "by", rev.By, "for", rev.For).Holding(changes(rev)...))
 	}
 	return reply, nil
 }

@@ -119,7 +119,7 @@ func tellStays(t *Text, stays []judge.Judgement) {
 func tellSome(t *Text, n int, one func(i int)) {
 	for i := range n {
 		t.Line()
-		if i == maxLines || t.in("").size > maxMessage/3 {
+		if i == maxLines || t.in("", nil).size > maxMessage/3 {
 			t.Say("more", "n", n-i)
 			return
 		}

@@ -3,6 +3,7 @@ package commands
 import (
 	"fmt"
 	"html"
+	"net/url"
 	"strings"
 	"unicode"
 
@@ -23,12 +24,13 @@ type Reply struct {
 	Aloud    bool        // a message instead of a notice: the default push rules notify nobody of notices, not even of mentions
 	Progress bool        // work goes on: the notice is edited as it does
 	Image    *Image      // picture in reply; nil: none
-	Lang     string      // language of the text (BCP 47); empty: English
+	Names    Names       // of rooms, set by the sender; nil: people and rooms are shown by their ids
+	Lang     string      // language of the text (BCP 47), set by the sender; empty: English
 }
 
 // EndedBelow is the last edit of a status message whose result another message tells.
 func EndedBelow(r Reply) Reply {
-	below := Reply{React: r.React, Lang: r.Lang}
+	below := Reply{React: r.React}
 	below.Text.Say("progress.below")
 	return below
 }
@@ -110,11 +112,17 @@ func (t *Text) add(p piece) *Text {
 }
 
 // String returns the text in English, without markup.
-func (t *Text) String() string { return string(t.in("").plain) }
+func (t *Text) String() string { return string(t.in("", nil).plain) }
 
-// in renders the text in a language.
-func (t *Text) in(lang string) *message {
+// Names returns the name of a room, empty where it has none or may not be told.
+type Names func(id.RoomID) string
+
+// in renders the text in a language. With names, it mentions people and rooms.
+func (t *Text) in(lang string, names Names) *message {
 	m := &message{voice: words.For(lang)}
+	if names != nil {
+		m.voice = m.voice.Naming(func(r string) string { return names(id.RoomID(r)) })
+	}
 	m.text(t)
 	return m
 }
@@ -166,11 +174,22 @@ func (m *message) run(r words.Run) {
 	switch {
 	case r.Line:
 		m.put("\n", "<br>")
+	case r.Link != "":
+		m.put(text, `<a href="`+html.EscapeString(permalink(r.Link))+`">`+html.EscapeString(text)+"</a>")
 	case r.Code:
 		m.put(text, "<code>"+html.EscapeString(text)+"</code>")
 	default:
 		m.put(text, pills(html.EscapeString(text), m.candidates))
 	}
+}
+
+// permalink is the link of a user or of a room (https://spec.matrix.org/latest/appendices/#matrixto-navigation).
+func permalink(to string) string {
+	link := "https://matrix.to/#/" + url.PathEscape(to)
+	if _, server, found := strings.Cut(to, ":"); found && to[0] == '!' {
+		link += "?via=" + url.QueryEscape(server)
+	}
+	return link
 }
 
 // put adds escaped text.
@@ -231,7 +250,7 @@ func hidden(r rune) bool {
 
 // Notice returns the content of a notice, or of a message with Aloud, in reply to m unless m is empty.
 func (r Reply) Notice(m Message) *event.MessageEventContent {
-	text := r.Text.in(r.Lang)
+	text := r.Text.in(r.Lang, r.Names)
 	c := &event.MessageEventContent{
 		MsgType: event.MsgNotice, Body: string(text.plain), Format: event.FormatHTML, FormattedBody: string(text.html),
 		Mentions: &event.Mentions{},

@@ -11,12 +11,13 @@ import (
 	"usher/invites"
 	"usher/picture"
 	"usher/room"
+	"usher/words"
 )
 
 func statsCommand() Command {
 	return Command{
 		Name: "stats", Level: User,
-		Words: []string{"statistics", "statistik"}, Loose: []string{"numbers", "count"},
+		Words: []string{"statistics"}, Loose: []string{"numbers", "count"},
 		See:    []string{"tree", "audit"},
 		Params: []Param{inRoom(), asPicture()},
 		Run:    runStats,
@@ -88,7 +89,7 @@ func runStats(ctx context.Context, c *Call) (Reply, error) {
 	}
 	s := add(tallies, from)
 	if c.has("picture") {
-		return c.statsPicture(s, now)
+		return c.statsPicture(ctx, s, now, dark(ctx, c, in))
 	}
 	var reply Reply
 	reply.Text.Tell(room.Say("stats.total", "from", from.Format(time.DateOnly)).Holding(s.total.phrases()...))
@@ -131,13 +132,14 @@ func (n counts) bar(name string) picture.Bar {
 	return b
 }
 
-func (c *Call) statsPicture(s stats, now time.Time) (Reply, error) {
+func (c *Call) statsPicture(ctx context.Context, s stats, now time.Time, dark bool) (Reply, error) {
 	since := room.Say("picture.since", "from", s.from.Format(time.DateOnly)).Holding(s.total.phrases()...)
+	v := words.For(c.Language(ctx, c.Message.Room))
 	chart := picture.Chart{
-		Title: said(room.Say("picture.weeks")), Subtitle: said(since), ListTitle: said(room.Say("picture.inviters")), Meaning: meanings(),
+		Title: v.Text(room.Say("picture.weeks")), Subtitle: v.Text(since), ListTitle: v.Text(room.Say("picture.inviters")), Meaning: meanings(v), Dark: dark,
 	}
 	for i, n := range s.weeks {
-		chart.Columns = append(chart.Columns, n.bar(s.from.Add(time.Duration(i)*week).Format("2 Jan")))
+		chart.Columns = append(chart.Columns, n.bar(v.Text(room.Say("picture.week", "at", s.from.Add(time.Duration(i)*week).Format(time.RFC3339)))))
 	}
 	for _, inviter := range s.inviters[:min(len(s.inviters), maxInviters)] {
 		chart.List = append(chart.List, s.by[inviter].bar(visible(string(inviter))))
@@ -148,13 +150,13 @@ func (c *Call) statsPicture(s stats, now time.Time) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	return Reply{Image: &Image{drawn, "invitations.png", said(room.Say("picture.stats", "at", when(now)).Holding(since))}}, nil
+	return Reply{Image: &Image{drawn, "invitations.png", v.Text(room.Say("picture.stats", "at", when(now)).Holding(since))}}, nil
 }
 
 // meanings are the words for the tints of people and their invitations.
-func meanings() map[picture.Tint]string {
+func meanings(v *words.Voice) map[picture.Tint]string {
 	return map[picture.Tint]string{
-		picture.Good: said(room.Say("picture.good")), picture.Open: said(room.Say("picture.open")), picture.Bad: said(room.Say("picture.bad")),
-		picture.Absent: said(room.Say("picture.absent")),
+		picture.Good: v.Text(room.Say("picture.good")), picture.Open: v.Text(room.Say("picture.open")), picture.Bad: v.Text(room.Say("picture.bad")),
+		picture.Absent: v.Text(room.Say("picture.absent")),
 	}
 }

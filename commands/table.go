@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"usher/room"
+	"usher/words"
 )
 
 // Level is a person's rank in the operator's permissions.
@@ -54,7 +55,7 @@ func Table() []Command {
 		cardsCommand(), approveCommand(), denyCommand(), knocksCommand(), expectCommand(), blockedCommand(),
 		linkCommand(), redeemCommand(),
 		policyCommand(), listsCommand(), quotaCommand(),
-		helpCommand(), pingCommand(),
+		helpCommand(), languageCommand(), pingCommand(),
 	}
 }
 
@@ -155,6 +156,11 @@ func (r *Runner) index() *index {
 			}
 			for _, word := range c.Loose {
 				i.loose[word] = c.Name
+			}
+		}
+		for alias, name := range words.Aliases() {
+			if i.named[alias] == nil {
+				i.named[alias] = i.named[name]
 			}
 		}
 		r.indexed = i

@@ -4,16 +4,20 @@ import (
 	"context"
 	"strings"
 
+	"maunium.net/go/mautrix/id"
+
 	"usher/invites"
 	"usher/invites/ledger"
 	"usher/picture"
+	"usher/policy"
 	"usher/room"
+	"usher/words"
 )
 
 func treeCommand() Command {
 	return Command{
 		Name: "tree", Level: User,
-		Words: []string{"invitetree", "invite-tree"}, Loose: []string{"baum", "graph"},
+		Words: []string{"invitetree", "invite-tree"}, Loose: []string{"graph"},
 		See:    []string{"whoinvited", "stats"},
 		Params: []Param{user().optional(), inRoom(), asPicture()},
 		Run:    runTree,
@@ -49,7 +53,7 @@ func runTree(ctx context.Context, c *Call) (Reply, error) {
 		return reply, nil
 	}
 	if c.has("picture") {
-		return c.treePicture(tree)
+		return c.treePicture(ctx, tree, dark(ctx, c, in))
 	}
 	for i, node := range tree.Nodes {
 		if i > 0 {
@@ -84,7 +88,13 @@ func tint(f invites.Fate) picture.Tint {
 	return picture.Absent
 }
 
-func (c *Call) treePicture(tree ledger.Tree) (Reply, error) {
+// dark reports whether pictures about a room are dark.
+func dark(ctx context.Context, c *Call, in id.RoomID) bool {
+	p, err := c.Judge.Policies.Of(ctx, in, c.Message.Sender)
+	return err == nil && p != nil && p.Document.Pictures == policy.Dark
+}
+
+func (c *Call) treePicture(ctx context.Context, tree ledger.Tree, dark bool) (Reply, error) {
 	rows := make([]picture.Row, len(tree.Nodes))
 	for i, node := range tree.Nodes {
 		rows[i] = picture.Row{Name: visible(string(node.User)), Depth: node.Depth}
@@ -100,13 +110,14 @@ func (c *Call) treePicture(tree ledger.Tree) (Reply, error) {
 		first = "first"
 	}
 	subtitle := room.Say("picture.people", "first", first, "n", len(rows), "at", when(c.Clock.Now()))
-	meaning := meanings()
-	meaning[picture.Plain] = said(room.Say("picture.plain"))
+	v := words.For(c.Language(ctx, c.Message.Room))
+	meaning := meanings(v)
+	meaning[picture.Plain] = v.Text(room.Say("picture.plain"))
 	c.Drawing.Lock()
 	defer c.Drawing.Unlock()
-	drawn, err := picture.Tree(said(room.Say("picture.tree")), said(subtitle), rows, meaning)
+	drawn, err := picture.Tree{Title: v.Text(room.Say("picture.tree")), Subtitle: v.Text(subtitle), Rows: rows, Meaning: meaning, Dark: dark}.Draw()
 	if err != nil {
 		return Reply{}, err
 	}
-	return Reply{Image: &Image{drawn, "tree.png", said(room.Say("picture.caption").Holding(subtitle))}}, nil
+	return Reply{Image: &Image{drawn, "tree.png", v.Text(room.Say("picture.caption").Holding(subtitle))}}, nil
 }

@@ -3,7 +3,6 @@ package commands
 import (
 	"strings"
 
-	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites/ledger"
@@ -31,7 +30,7 @@ func Finding(t ledger.Turn) room.Phrase {
 }
 
 // Turned words a finding about open invitations, and what becomes of them.
-func (n Notices) Turned(t ledger.Turn) *event.MessageEventContent {
+func (n Notices) Turned(t ledger.Turn) Reply {
 	var reply Reply
 	reply.Text.Tell(Finding(t))
 	switch {
@@ -48,19 +47,19 @@ func (n Notices) Turned(t ledger.Turn) *event.MessageEventContent {
 		reply.Text.Say("turned.uninvite", "prefix", n.Prefix)
 	}
 	reply.Text.Reason(string(t.Code))
-	return reply.Notice(Message{})
+	return reply
 }
 
 // SpaceLost tells a room that the bot has left a space with a policy for it.
-func (n Notices) SpaceLost(space id.RoomID) *event.MessageEventContent {
+func (n Notices) SpaceLost(space id.RoomID) Reply {
 	var reply Reply
 	reply.Text.Say("space.lost", "space", space).Reason(string(policy.CodeMalformed))
-	return reply.Notice(Message{})
+	return reply
 }
 
 // Unreadable tells a room that a policy list which it follows can't be read.
-func (n Notices) Unreadable(list id.RoomID) *event.MessageEventContent {
+func (n Notices) Unreadable(list id.RoomID) Reply {
 	var reply Reply
 	reply.Text.Say("turned.unreadable", "list", list, "prefix", n.Prefix).Reason("policy.unknown")
-	return reply.Notice(Message{})
+	return reply
 }

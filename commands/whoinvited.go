@@ -2,6 +2,7 @@ package commands
 
 import (
 	"context"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -61,19 +62,19 @@ func (c *Call) tellHistory(ctx context.Context, t *Text, in id.RoomID, user id.U
 			t.Say("history.more")
 			break
 		}
-		tellEntry(t, e)
+		tellEntry(t, e, c.Clock.Now())
 	}
 	return nil
 }
 
 // tellFate words the end of an invitation.
-func tellEntry(t *Text, e invites.Invitation) {
+func tellEntry(t *Text, e invites.Invitation, now time.Time) {
 	switch e.Fate {
 	case invites.FatePending:
-		t.Say("history.pending", "inviter", e.Inviter, "way", through(e.Way), "at", when(e.At))
+		t.Say("history.pending", "inviter", e.Inviter, "way", through(e.Way), "age", now.Sub(e.At), "at", moment(e.At))
 		return
 	case invites.FateUnseen:
-		t.Say("history.unseen", "inviter", e.Inviter, "way", through(e.Way), "at", when(e.At))
+		t.Say("history.unseen", "inviter", e.Inviter, "way", through(e.Way), "age", now.Sub(e.At), "at", moment(e.At))
 		return
 	}
 	by := e.EndedBy
@@ -82,5 +83,5 @@ func tellEntry(t *Text, e invites.Invitation) {
 	default:
 		by = ""
 	}
-	t.Say("history.ended", "inviter", e.Inviter, "way", through(e.Way), "at", when(e.At), "fate", e.Fate, "by", by, "ended", when(e.EndedAt))
+	t.Say("history.ended", "inviter", e.Inviter, "way", through(e.Way), "age", now.Sub(e.At), "at", moment(e.At), "fate", e.Fate, "by", by, "since", now.Sub(e.EndedAt), "ended", moment(e.EndedAt))
 }

@@ -193,7 +193,7 @@ func TestVisible(t *testing.T) {
 	}
 	var text Text
 	text.Say("text", "text", `<b>&`).Code(`<i>`)
-	if got := string(text.in("").html); got != "&lt;b&gt;&amp;<code>&lt;i&gt;</code>" {
+	if got := string(text.in("", nil).html); got != "&lt;b&gt;&amp;<code>&lt;i&gt;</code>" {
 		t.Errorf("HTML %s", got)
 	}
 }

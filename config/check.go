@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"usher/words"
 )
 
 // placeholder stands in the example config where a fresh random token belongs.
@@ -33,6 +35,9 @@ func (k checker) check(c *Config) {
 	k.checkHomeserver(&c.Homeserver)
 	k.checkAppservice(c)
 	k.checkPuppet(c)
+	if _, known := words.Match(c.Language); !known {
+		k.fault("language", wrong{quote(c.Language) + " is none that Usher speaks", "write one of " + strings.Join(words.Languages(), ", ")})
+	}
 	k.checkCommands(&c.Commands)
 	k.checkPermissions(c)
 	k.checkDatabase(&c.Database)

@@ -23,6 +23,7 @@ type Config struct {
 	Homeserver      Homeserver    `yaml:"homeserver"`
 	Appservice      Appservice    `yaml:"appservice"`
 	Puppet          Puppet        `yaml:"puppet"`
+	Language        string        `yaml:"language"` // tag of the language of the bot where nothing else is chosen
 	Commands        Commands      `yaml:"commands"`
 	Limits          Limits        `yaml:"limits"`
 	Permissions     Permissions   `yaml:"permissions"`
@@ -61,7 +62,7 @@ type Appservice struct {
 type Bot struct {
 	Username    string `yaml:"username"`    // localpart
 	Displayname string `yaml:"displayname"` // empty: not changed
-	Avatar      string `yaml:"avatar"`      // mxc:// URI; empty: not changed
+	Avatar      string `yaml:"avatar"`      // mxc:// URI; empty: not changed, except that a bot without one gets one
 }
 
 // Puppet is the optional second registration. With it Usher acts as the local user behind a command.
@@ -191,6 +192,7 @@ func Default() *Config {
 			RequestTimeout: 30 * time.Second,
 		},
 		Puppet:          Puppet{ID: "usher-puppet"},
+		Language:        "en",
 		Commands:        Commands{Prefix: "!", MaxAge: 10 * time.Minute, PerMinute: 30, AnswersPerMinute: 60},
 		Limits:          Limits{InvitesPerPerson: 1000, InvitesPerServer: 2000, InvitesInAll: 20000, PeoplePerHour: 10000, JoinsPerServer: 60, JoinsOfOwnServer: 1200},
 		Database:        Database{Type: TypeSQLite, URI: "file:usher.db", MaxOpenConns: 8, MaxIdleConns: 2, KeepRefused: 30 * 24 * time.Hour, KeepAudit: 365 * 24 * time.Hour},

@@ -78,6 +78,7 @@ puppet:
   as_token: pppppppppppppppppppppppp
   hs_token: qqqqqqqqqqqqqqqqqqqqqqqq
   auto_join: ["@*:localhost:8448"]
+language: de
 commands: {prefix: "?", max_age: 1h, per_minute: 5, answers_per_minute: 0, advertise: true, guide: "https://wiki.example/usher#members"}
 limits: {invites_per_person: 1, invites_per_server: 2, invites_in_all: 3, people_per_hour: 6, joins_per_server: 4, joins_of_own_server: 0}
 permissions: {"*": user, "@a:b": operator}
@@ -105,6 +106,7 @@ logging:
 		Appservice: Appservice{"door", "unix:///run/door.sock", "unix:/run/door.sock", "door.example:29339", "aaaaaaaaaaaaaaaaaaaaaaaa",
 			"hhhhhhhhhhhhhhhhhhhhhhhh", true, Bot{"door", "Door", "mxc://hs.example/abc"}, 64e6, 45 * time.Second},
 		Puppet:          Puppet{true, "door-puppet", "pppppppppppppppppppppppp", "qqqqqqqqqqqqqqqqqqqqqqqq", []string{"@*:localhost:8448"}},
+		Language:        "de",
 		Commands:        Commands{"?", time.Hour, 5, 0, true, "https://wiki.example/usher#members"},
 		Limits:          Limits{1, 2, 3, 6, 4, 0},
 		Permissions:     Permissions{"*": LevelUser, "@a:b": LevelOperator},

@@ -57,7 +57,7 @@ func TestLedger(t *testing.T) {
 	text := s.says(t, s.owner, "!pending")
 	has(t, text, "2 invitations open", string(byHand.ID)+" by "+string(s.owner.ID)+", just now", string(early.ID)+" by "+string(s.guest.ID))
 	text = s.says(t, s.owner, fmt.Sprintf("!whoinvited %s %s %s", s.guest.ID, declining.ID, byHand.ID))
-	has(t, text, string(s.guest.ID)+": invited by "+string(s.owner.ID)+" (through me)", "accepted on", "declined on", "UTC, pending.")
+	has(t, text, string(s.guest.ID)+": invited by "+string(s.owner.ID)+" (through me)", "accepted just now", "declined just now", "), pending.")
 
 	byHand.Join(s.room) // an invitation that was open over the restart
 	s.owner.AwaitMember(s.room, byHand.ID, "join")

@@ -39,17 +39,8 @@ type refusalBody struct {
 // invites invites by hand: with a request for it, or with the member event itself. It returns the refusal, if there is one.
 func (d *doors) invites(by *harness.Account, room id.RoomID, user id.UserID, event bool) (refused refusalBody) {
 	d.t.Helper()
-	if d.Server.Kind == homeserver.Dendrite {
-		caller := harness.Caller{URL: d.Usher.URL(), Token: d.AntispamToken}
-		body := m{"inviter": by.ID, "invitee": user, "room_id": room}
-		answer, err := caller.Do(d.t.Context(), http.MethodPost, "/_usher/antispam/user_may_invite", body)
-		if err != nil {
-			d.t.Fatal(err)
-		}
-		if answer.Status != http.StatusOK {
-			_ = json.Unmarshal(answer.Body, &refused)
-			return refused
-		}
+	if d.Server.Kind == homeserver.Dendrite && d.asked("user_may_invite", m{"inviter": by.ID, "invitee": user, "room_id": room}, &refused) {
+		return refused
 	}
 	method, path, body := http.MethodPost, "/v3/rooms/"+url.PathEscape(string(room))+"/invite", m{"user_id": user}
 	if event {
@@ -130,6 +121,40 @@ func (d *doors) judged(t *testing.T) {
 	d.is(t, d.room, d.guest.ID, "invite", d.owner.ID)
 	d.settled(d.owner, d.room)
 	d.is(t, d.room, fine.ID, "invite", member.ID) // the guard does not judge it again
+	d.owner.SetState(d.room, "m.room.join_rules", "", m{"join_rule": "public"})
+	d.govern(d.room, m{"whom": m{"lists": []id.RoomID{list}}, "join": m{"deny": true}})
+	if no := d.joins(listed, d.room); no.Errcode != "M_FORBIDDEN" || no.Code != "policy.join.deny" || !strings.Contains(no.Error, string(listed.ID)) {
+		t.Errorf("a listed person joins: %+v", no)
+	}
+	if no := d.joins(fine, d.room); no.Errcode != "" {
+		t.Errorf("an invited person may not join: %+v", no)
+	}
+}
+
+// joins joins by hand, and returns the refusal, if there is one.
+func (d *doors) joins(by *harness.Account, room id.RoomID) (refused refusalBody) {
+	d.t.Helper()
+	if d.Server.Kind == homeserver.Dendrite && d.asked("user_may_join_room", m{"user": by.ID, "room": room, "is_invited": false}, &refused) {
+		return refused
+	}
+	if status, text := by.Try(http.MethodPost, "/v3/join/"+url.PathEscape(string(room)), m{}); status != http.StatusOK {
+		if json.Unmarshal(text, &refused) != nil || refused.Errcode == "" {
+			d.t.Fatalf("%d %s", status, text)
+		}
+	}
+	return refused
+}
+
+// asked asks Usher in place of the homeserver, and reports whether Usher refuses.
+func (d *doors) asked(callback string, body m, refused *refusalBody) bool {
+	d.t.Helper()
+	caller := harness.Caller{URL: d.Usher.URL(), Token: d.AntispamToken}
+	answer, err := caller.Do(d.t.Context(), http.MethodPost, "/_usher/antispam/"+callback, body)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	_ = json.Unmarshal(answer.Body, refused)
+	return answer.Status != http.StatusOK
 }
 
 // approval: the refusal of an invitation in need of approval opens a card, and Usher sends the invitation once people agree. While Usher is

@@ -232,7 +232,7 @@ func TestPolicyEdit(t *testing.T) {
 			if err := json.Unmarshal(state.Content, &content); err != nil || len(content.Whom.DenyUsers) != 2 {
 				t.Errorf("got %s", state.Content)
 			}
-			says(t, ask(member, s, s.room, "!policy"), "I invite for people below", "@spam*:*", "At most 10 invitations within 1d")
+			says(t, ask(member, s, s.room, "!policy"), "I invite for people below", "@spam*:*", "At most 10 invitations within 1 day")
 			says(t, ask(member, s, s.room, "!policy history"), string(by), string(s.owner.ID)+": ", "no ask.joined_for", "delegate = true")
 			says(t, ask(member, s, s.room, "!policy test "+string(member.ID)+" invite @spammer:x.example"), "policy.whom.user_denied")
 			other := s.BotRoom(s.owner, harness.RoomOptions{})

@@ -109,7 +109,8 @@ func TestEditedCommand(t *testing.T) {
 	s.is(t, s.room, other.ID, "leave", "")
 }
 
-// TestDirectChatWithoutPrefix: in a direct chat no prefix is needed, and every message is answered.
+// TestDirectChatWithoutPrefix: in a direct chat no prefix is needed, and every message is answered. It speaks the language of the person, and
+// rooms speak that of their policy.
 func TestDirectChatWithoutPrefix(t *testing.T) {
 	s := newStage(t, true)
 	chat := s.owner.CreateRoom(harness.RoomOptions{Preset: "trusted_private_chat", Direct: true, Invite: []id.UserID{s.Usher.Bot}})
@@ -122,4 +123,15 @@ func TestDirectChatWithoutPrefix(t *testing.T) {
 	}
 	s.succeeds(s.owner, chat, "invite "+string(s.guest.ID)+" to "+string(s.room))
 	s.is(t, s.room, s.guest.ID, "invite", s.owner.ID)
+
+	// A room speaks the language of its policy, and a person chooses for their direct chat. The commands of all languages work everywhere.
+	says(t, ask(s.owner, s, chat, "warum "+string(s.guest.ID)+" "+string(s.room)), "is invited already")
+	s.succeeds(s.owner, s.room, "!language deutsch")
+	says(t, ask(s.owner, s, s.room, "!hilfe"), "Leute einladen")
+	says(t, ask(s.owner, s, chat, "help"), "invite people")
+	says(t, ask(s.owner, s, chat, "language de"), "Deutsch")
+	says(t, ask(s.owner, s, chat, "!invite "+string(s.guest.ID)+" "+string(s.room)), "ist schon eingeladen")
+	if status, profile := s.owner.Try("GET", "/v3/profile/"+string(s.Usher.Bot), nil); !strings.Contains(string(profile), `"mxc://`) {
+		t.Errorf("the bot has no avatar: %d %s", status, profile)
+	}
 }

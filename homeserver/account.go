@@ -129,11 +129,26 @@ func (c Account) Register(ctx context.Context) error {
 	return err
 }
 
+// Avatar returns the bot's avatar, an mxc: URI; empty where it has none.
+func (c Account) Avatar(ctx context.Context) (string, error) {
+	body, err := c.profile(ctx)
+	return exactjson.Text(body, "avatar_url"), err
+}
+
+// profile returns the bot's profile, nil where it has none.
+func (c Account) profile(ctx context.Context) ([]byte, error) {
+	body, err := c.do(ctx, request{name: "profile", method: http.MethodGet, path: path("v3", "profile", c.user)})
+	if invites.Errcode(err) == mautrix.MNotFound.ErrCode {
+		return nil, nil
+	}
+	return body, err
+}
+
 // SetProfile sets the bot's display name and avatar, an mxc: URI, where they differ: each change is an event in every
 // room. An empty one is left as it is.
 func (c Account) SetProfile(ctx context.Context, name, avatar string) error {
-	body, err := c.do(ctx, request{name: "profile", method: http.MethodGet, path: path("v3", "profile", c.user)})
-	if err != nil && invites.Errcode(err) != mautrix.MNotFound.ErrCode {
+	body, err := c.profile(ctx)
+	if err != nil {
 		return err
 	}
 	for key, want := range map[string]string{"displayname": name, "avatar_url": avatar} {

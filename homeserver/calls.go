@@ -64,7 +64,7 @@ func (c *Client) change(e invites.Effect) (request, error) {
 	}
 	return request{
 		name: string(e.Action), remote: remote, actor: e.Actor, as: e.Performer, method: http.MethodPost, path: path("v3", "rooms", e.Room, string(e.Action)),
-		body: withReason(cmp.Or(e.Reason, words.For("").Text(e.Because)), target),
+		body: withReason(cmp.Or(e.Reason, words.For(e.Language).Text(e.Because)), target),
 	}, nil
 }
 

@@ -125,6 +125,7 @@ type Effect struct {
 	Actor     id.UserID   // asks for it; empty: the performer
 	Reason    string      // a person's
 	Because   room.Phrase // the bot's, where there is no Reason
+	Language  string      // of Because
 }
 
 // Outcome is how one attempt at a row ended.

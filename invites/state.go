@@ -25,6 +25,7 @@ type Identity struct {
 	Domain   string               // server name of the homeserver
 	Assert   bool                 // a second registration allows acting as local users
 	AutoJoin func(id.UserID) bool // local users joining as soon as they are invited; nil: nobody
+	Language string               // tag of the language of the bot where nothing else is chosen; empty: English
 }
 
 // MayAssert reports whether Usher may act as a user by identity assertion.

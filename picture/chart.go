@@ -26,15 +26,17 @@ type Chart struct {
 	Columns         []Bar // at most 26
 	ListTitle       string
 	List            []Bar // names are split as in Row
+	Dark            bool
 }
 
 // Sizes of a chart, in pixels.
 const (
 	plotHeight  = 380
-	columnWidth = 72 // with the gap to the next
-	columnGap   = 18
-	axisWidth   = 70
-	listBar     = 420
+	leastColumn = 40 // with the gap to the next
+	mostColumn  = 72
+	axisWidth   = 56
+	mostName    = 320 // of the list
+	countWidth  = 50  // behind a bar of the list
 )
 
 // stack is the order of the parts of a bar, beginning at the axis.
@@ -47,24 +49,26 @@ func (ch Chart) Draw() (Picture, error) {
 		return Picture{}, err
 	}
 	names := 0
-	for _, b := range ch.List {
-		names = max(names, width(f.text, shorten(b.Name)))
+	for i := range ch.List {
+		ch.List[i].Name = f.shorten(ch.List[i].Name, mostName)
+		names = max(names, width(f.text, ch.List[i].Name))
 	}
-	head := heading{ch.Title, ch.Subtitle, legendOf(stack[:], ch.Meaning, ch.has)}
-	plot := axisWidth + len(ch.Columns)*columnWidth
-	w := 2*margin + max(plot, names+noteGap+listBar+80, f.headingWidth(head), width(f.title, ch.ListTitle))
-	const top = margin + 130
+	column := min(mostColumn, max(leastColumn, (narrow-2*margin-axisWidth)/max(1, len(ch.Columns))))
+	inner := max(narrow-2*margin, axisWidth+len(ch.Columns)*column)
+	head := f.newHeading(ch.Title, ch.Subtitle, legendOf(stack[:], ch.Meaning, ch.has), inner)
+	w := 2*margin + max(inner, f.headingWidth(head), width(f.title, ch.ListTitle))
+	top := margin + head.height() + 20
 	listAt := top + plotHeight + 90
 	h := listAt + margin
 	if len(ch.List) > 0 {
 		h += 50 + len(ch.List)*rowHeight
 	}
-	c := newCanvas(f, w, h)
+	c := newCanvas(f, w, h, ch.Dark)
 	c.heading(head)
-	c.columns(ch.Columns, margin, top, w-margin)
+	c.columns(ch.Columns, column, margin, top, w-margin)
 	if len(ch.List) > 0 {
 		c.write(f.text, ink, margin, listAt+22, ch.ListTitle)
-		c.list(ch.List, margin, listAt+50, names)
+		c.list(ch.List, margin, listAt+50, names, w-2*margin-names-noteGap-countWidth)
 	}
 	return c.picture()
 }
@@ -86,8 +90,9 @@ func nice(n int) int {
 	}
 }
 
-// columns draws vertical bars over a grid. (x, y) is its top left.
-func (c *canvas) columns(bars []Bar, x, y, right int) {
+// columns draws vertical bars over a grid. (x, y) is its top left, and each has a column with a gap to the next.
+func (c *canvas) columns(bars []Bar, column, x, y, right int) {
+	gap := column / 4
 	most := 1
 	for _, b := range bars {
 		most = max(most, b.total())
@@ -102,15 +107,15 @@ func (c *canvas) columns(bars []Bar, x, y, right int) {
 		c.write(c.small, faint, x+axisWidth-20-width(c.small, label), at+6, label)
 	}
 	for i, b := range bars {
-		left, at := x+axisWidth+i*columnWidth, base
+		left, at := x+axisWidth+i*column, base
 		for _, tint := range stack {
 			if b.Parts[tint] > 0 {
 				next := at - max(2, b.Parts[tint]*plotHeight/top)
-				c.box(tint, left, next, left+columnWidth-columnGap, at)
+				c.box(tint, left, next, left+column-gap, at)
 				at = next
 			}
 		}
-		middle := left + (columnWidth-columnGap)/2
+		middle := left + (column-gap)/2
 		if n := b.total(); n > 0 {
 			label := fmt.Sprint(n)
 			c.write(c.small, ink, middle-width(c.small, label)/2, at-8, label)
@@ -121,15 +126,15 @@ func (c *canvas) columns(bars []Bar, x, y, right int) {
 	}
 }
 
-// list draws horizontal bars with names. (x, y) is its top left; names is the width of the names.
-func (c *canvas) list(bars []Bar, x, y, names int) {
+// list draws horizontal bars with names. (x, y) is its top left; names is the width of the names, and longest the length of the longest bar.
+func (c *canvas) list(bars []Bar, x, y, names, longest int) {
 	most := 1
 	for _, b := range bars {
 		most = max(most, b.total())
 	}
 	for i, b := range bars {
 		top := y + i*rowHeight
-		local, server, cut := strings.Cut(shorten(b.Name), ":")
+		local, server, cut := strings.Cut(b.Name, ":")
 		end := c.write(c.text, ink, x, top+25, local)
 		if cut {
 			c.write(c.text, faint, end, top+25, ":"+server)
@@ -137,7 +142,7 @@ func (c *canvas) list(bars []Bar, x, y, names int) {
 		at := x + names + noteGap
 		for _, tint := range stack {
 			if b.Parts[tint] > 0 {
-				next := at + max(2, b.Parts[tint]*listBar/most)
+				next := at + max(2, b.Parts[tint]*longest/most)
 				c.box(tint, at, top+8, next, top+rowHeight-6)
 				at = next
 			}

@@ -18,7 +18,7 @@ func TestChart(t *testing.T) {
 		full.List = append(full.List, Bar{Name: fmt.Sprintf("@person%d:chat.university-of-somewhere.edu", i), Parts: [Absent + 1]int{Good: 100 / (i + 1), Open: 5, Bad: i, Absent: 2}})
 	}
 	one := Chart{Title: "Invitations", Meaning: full.Meaning, Columns: []Bar{{Name: "2 Mar", Parts: [Absent + 1]int{Good: 1}}}}
-	for name, ch := range map[string]Chart{"full": full, "one": one, "none": {Title: "Invitations"}} {
+	for name, ch := range map[string]Chart{"full": full, "one": one, "none": {Title: "Invitations", Dark: true}} {
 		p, err := ch.Draw()
 		if err != nil {
 			t.Fatal(err)
@@ -38,4 +38,13 @@ func TestNice(t *testing.T) {
 			t.Errorf("nice(%d) is %d, want %d", n, got, want)
 		}
 	}
+}
+
+// TestAvatar: it is a square.
+func TestAvatar(t *testing.T) {
+	p, err := Avatar()
+	if err != nil || p.Width != AvatarSize || p.Height != AvatarSize || len(p.PNG) > 20<<10 {
+		t.Errorf("%d×%d, %d bytes, %v", p.Width, p.Height, len(p.PNG), err)
+	}
+	save(t, "avatar.png", p)
 }

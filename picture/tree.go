@@ -14,8 +14,21 @@ type Row struct {
 	Depth int // 0 for a root; the parent is the nearest row above with a smaller depth
 }
 
-// indent is the distance of a row from its parent, to the right.
-const indent = 34
+// Tree is a picture of people who invited each other, drawn as an outline: in one column for up to 25 people, else in several, whose number gives the
+// picture a handy shape.
+type Tree struct {
+	Title, Subtitle string
+	Rows            []Row
+	Meaning         map[Tint]string // the texts of the legend
+	Dark            bool
+}
+
+// Sizes of a tree.
+const (
+	oneColumn  = 25  // people; more are drawn in several columns
+	indent     = 34  // the distance of a row from its parent, to the right, in pixels
+	mostIndent = 170 // of the deepest row of one column
+)
 
 // item is a row with its lines: guides[d] tells whether the line at depth d goes on below it.
 type item struct {
@@ -23,28 +36,28 @@ type item struct {
 	guides  []bool
 	last    bool // the last of its siblings
 	repeats bool // a parent repeated at the top of the next column
+	indent  int  // of one depth
 }
 
-// Tree draws a tree as an outline in columns. The number of columns gives the picture a handy shape. meaning has the texts of
-// the legend.
-func Tree(title, subtitle string, rows []Row, meaning map[Tint]string) (Picture, error) {
+// Draw draws the tree.
+func (t Tree) Draw() (Picture, error) {
 	f, err := newFaces()
 	if err != nil {
 		return Picture{}, err
 	}
-	items := place(rows)
+	items := place(t.Rows)
 	columns, widths := f.columns(items)
-	used := func(tint Tint) bool { return slices.ContainsFunc(rows, func(r Row) bool { return r.Tint == tint }) }
-	head := heading{title, subtitle, legendOf([]Tint{Plain, Good, Open, Bad, Absent}, meaning, used)}
-	w, tallest := 2*margin, 0
+	used := func(tint Tint) bool { return slices.ContainsFunc(t.Rows, func(r Row) bool { return r.Tint == tint }) }
+	w, tallest := 2*margin+(len(columns)-1)*margin, 0
 	for i, column := range columns {
 		w += widths[i]
 		tallest = max(tallest, len(column))
 	}
-	w += (len(columns) - 1) * margin
+	legend := legendOf([]Tint{Plain, Good, Open, Bad, Absent}, t.Meaning, used)
+	head := f.newHeading(t.Title, t.Subtitle, legend, max(w, narrow)-2*margin)
 	w = max(w, 2*margin+f.headingWidth(head))
-	const top = margin + 110
-	c := newCanvas(f, w, top+tallest*rowHeight+margin)
+	top := margin + head.height()
+	c := newCanvas(f, w, top+tallest*rowHeight+margin, t.Dark)
 	c.heading(head)
 	x := margin
 	for i, column := range columns {
@@ -66,7 +79,7 @@ func place(rows []Row) []item {
 			more = append(more, false)
 		}
 		more = more[:d+1]
-		items[i] = item{Row: rows[i], guides: slices.Clone(more[:d]), last: !more[d]}
+		items[i] = item{Row: rows[i], guides: slices.Clone(more[:d]), last: !more[d], indent: indent}
 		more[d] = true
 	}
 	return items
@@ -77,6 +90,10 @@ const shape = 1.5
 
 // columns splits items into columns, and returns the width of each column.
 func (f faces) columns(items []item) (best [][]item, widths []int) {
+	if len(items) <= oneColumn {
+		column, w := f.column(items)
+		return [][]item{column}, []int{w}
+	}
 	distance := math.Inf(1)
 	for n := 1; n <= max(1, len(items)/8) && n <= 12; n++ {
 		columns := split(items, (len(items)+n-1)/n)
@@ -95,6 +112,20 @@ func (f faces) columns(items []item) (best [][]item, widths []int) {
 	return best, widths
 }
 
+// column makes one column, no wider than a narrow picture: deep rows move left, and long names are shortened.
+func (f faces) column(items []item) (column []item, w int) {
+	deepest := 1
+	for _, it := range items {
+		deepest = max(deepest, it.Depth)
+	}
+	for _, it := range items {
+		it.indent = min(indent, mostIndent/deepest)
+		it.Name = f.shorten(it.Name, narrow-2*margin-(f.rowWidth(it)-width(f.text, f.shorten(it.Name, math.MaxInt))))
+		column, w = append(column, it), max(w, f.rowWidth(it))
+	}
+	return column, w
+}
+
 // split makes columns of the given number of rows. If the first row of a column has a parent, the column repeats the parent above it.
 func split(items []item, rows int) (columns [][]item) {
 	for start := 0; start < len(items); start += rows {
@@ -105,13 +136,10 @@ func split(items []item, rows int) (columns [][]item) {
 				parent--
 			}
 			again := items[parent]
-			again.repeats, again.Note = true, "(goes on)"
+			again.repeats, again.Note = true, "…"
 			column = append([]item{again}, column...)
 		}
 		columns = append(columns, aligned(column))
-	}
-	if len(columns) == 0 {
-		columns = [][]item{nil}
 	}
 	return columns
 }
@@ -139,7 +167,7 @@ const (
 )
 
 func (f faces) rowWidth(it item) int {
-	w := it.Depth*indent + textAt + width(f.text, shorten(it.Name))
+	w := it.Depth*it.indent + textAt + width(f.text, f.shorten(it.Name, math.MaxInt))
 	if it.Note != "" {
 		w += noteGap + width(f.small, it.Note)
 	}
@@ -149,7 +177,7 @@ func (f faces) rowWidth(it item) int {
 // row draws one row with its top left at (x, y).
 func (c *canvas) row(it item, x, y int) {
 	middle := y + rowHeight/2
-	at := func(depth int) int { return x + depth*indent + dotRadius }
+	at := func(depth int) int { return x + depth*it.indent + dotRadius }
 	for d := 1; d < it.Depth; d++ {
 		if it.guides[d] {
 			c.box(line, at(d-1)-1, y, at(d-1)+1, y+rowHeight)
@@ -169,7 +197,7 @@ func (c *canvas) row(it item, x, y int) {
 		tint, name = line, faint
 	}
 	c.dot(tint, own, middle, dotRadius)
-	label := shorten(it.Name)
+	label := c.shorten(it.Name, math.MaxInt)
 	local, server, _ := strings.Cut(label, ":")
 	end := c.write(c.text, name, own-dotRadius+textAt, middle+8, local)
 	if local != label {

@@ -53,8 +53,8 @@ func family(n int) []Row {
 var meaning = map[Tint]string{Plain: "was here before", Good: "joined", Open: "invited", Bad: "declined or banned", Absent: "withdrawn or expired"}
 
 func TestTree(t *testing.T) {
-	for _, n := range []int{0, 1, 5, 50, 500} {
-		p, err := Tree("Who invited whom", fmt.Sprintf("%d people · as of 2026-03-20 12:00 UTC", n), family(n), meaning)
+	for _, n := range []int{0, 1, 5, 25, 50, 500} {
+		p, err := Tree{"Who invited whom", fmt.Sprintf("%d people · as of 2026-03-20 12:00 UTC", n), family(n), meaning, n == 5}.Draw()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,6 +66,9 @@ func TestTree(t *testing.T) {
 		if b.Dx() != p.Width || b.Dy() != p.Height {
 			t.Errorf("%d people: %v, but it says %d×%d", n, b, p.Width, p.Height)
 		}
+		if n <= oneColumn && b.Dx() > narrow {
+			t.Errorf("%d people: %d pixels wide", n, b.Dx())
+		}
 		empty(t, img, fmt.Sprintf("%d people", n))
 		t.Logf("%d people: %d×%d, %d KiB", n, p.Width, p.Height, len(p.PNG)>>10)
 		save(t, fmt.Sprintf("tree-%d.png", n), p)
@@ -76,10 +79,11 @@ func TestTree(t *testing.T) {
 func empty(t *testing.T, img image.Image, name string) {
 	t.Helper()
 	b := img.Bounds()
+	paper := img.At(0, 0)
 	for y := range b.Dy() {
 		for x := range b.Dx() {
 			inside := x >= margin-2 && x < b.Dx()-margin/2 && y >= margin/2 && y < b.Dy()-margin/2
-			if r, g, bl, _ := img.At(x, y).RGBA(); !inside && (r&g&bl) != 0xFFFF {
+			if !inside && img.At(x, y) != paper {
 				t.Fatalf("%s: something at %d,%d of %v", name, x, y, b)
 			}
 		}

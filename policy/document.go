@@ -21,6 +21,8 @@ type Document struct {
 	Pending  Pending  `path:"pending"`
 	Links    Links    `path:"links"`
 	Join     Join     `path:"join"`
+	Language string   `path:"language"` // tag (BCP 47) of the language the bot speaks in the room; empty: the default one
+	Pictures string   `path:"pictures"` // Light or Dark; empty: Light
 
 	Invitation Invitation  `path:"invitation"`
 	NamedBy    []id.RoomID `path:"named_by"` // rooms and spaces whose policies may name this room
@@ -89,6 +91,12 @@ type Knocks struct {
 	AcceptMembersOf []id.RoomID `path:"accept_members_of"`
 	Breaker         Rate        `path:"breaker"` // more knocks pause letting in at once
 }
+
+// Values of Pictures.
+const (
+	Light = "light"
+	Dark  = "dark"
+)
 
 // Values of Guard.Mode, Guard.Intruders and Guard.ByHand.
 const (

@@ -26,6 +26,7 @@ const (
 	rooms    kind = "rooms"
 	template kind = "template"
 	choices  kind = "choices"
+	language kind = "language"
 )
 
 // Field is one field of the document, as !policy set takes it and !policy shows it.
@@ -109,6 +110,8 @@ var fieldTable = []Field{
 	{Path: "join.deny", kind: boolean},
 	{Path: "join.max_members", kind: integer, most: 10_000_000},
 	{Path: "named_by", kind: rooms},
+	{Path: "language", kind: language},
+	{Path: "pictures", kind: choice, choices: []string{Light, Dark}},
 }
 
 // places are the indexes of the document's fields, by path.

@@ -215,6 +215,10 @@ func (f Field) parse(text string) (value any, wrong *room.Phrase) {
 		if isRoomID(text) {
 			return text, nil
 		}
+	case language:
+		if isLanguage(text) {
+			return text, nil
+		}
 	case template:
 		if isTemplate(text) {
 			return text, nil

@@ -145,7 +145,7 @@ func (s Cards) Votes(ctx context.Context, card int64) ([]invites.Vote, error) {
 
 // CloseCard ends a card. False: it was closed before, and nothing was changed. Its row is left as it is if it waits no longer.
 func (s Cards) CloseCard(ctx context.Context, c invites.Closing) (closed bool, err error) {
-	err = s.write.commit(ctx, plain, func(t *tx) error {
+	err = s.write.commit(ctx, audited, func(t *tx) error {
 		n, err := t.exec(updateClosed, c.Card, c.State, c.Code, c.By, c.Answer, c.At, c.Told)
 		if closed = n > 0; err != nil || !closed {
 			return err

@@ -56,7 +56,7 @@ func (s Changes) Record(ctx context.Context, rows []invites.Change, audit []invi
 	if len(rows)+len(audit) == 0 {
 		return nil, nil
 	}
-	err = s.write.commit(ctx, plain, func(t *tx) error {
+	err = s.write.commit(ctx, audited, func(t *tx) error {
 		if stored, err = record(t, rows); err != nil {
 			return err
 		}
@@ -215,7 +215,7 @@ func (s Changes) Settle(ctx context.Context, settlements ...invites.Settlement) 
 		audit = append(audit, st.Audit...)
 		then = append(then, st.Then...)
 	}
-	return s.write.commit(ctx, plain, func(t *tx) error {
+	return s.write.commit(ctx, audited, func(t *tx) error {
 		n, err := updateSettled.exec(t, rows)
 		if err == nil && n != int64(len(rows)) {
 			err = invites.ErrFenced

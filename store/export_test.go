@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"go.mau.fi/util/dbutil"
+
+	"usher/invites"
 )
 
 // Upgrade is an upgrade of a later version of the program.
@@ -30,6 +32,14 @@ func (s *db) UpgradeNext(ctx context.Context, next ...Upgrade) error {
 		})
 	}
 	return s.upgrade(ctx, table.Finish())
+}
+
+// FailAfterAudit is a write that fails when its audit rows are ready.
+func (s *Store) FailAfterAudit(ctx context.Context, fail error, audit ...invites.Audit) error {
+	return s.write.commit(ctx, plain, func(t *tx) error {
+		appendAudit(t, audit)
+		return fail
+	})
 }
 
 // Commit commits a write that does do.
@@ -79,4 +89,23 @@ func (s *db) ForgetChain() {
 	if g, shared := s.write.(*group); shared {
 		g.chain = nil
 	}
+}
+
+// CommitAudited commits a write as those with audit rows are.
+func (s *Store) CommitAudited(ctx context.Context, do func()) error {
+	return s.write.commit(ctx, audited, func(*tx) error {
+		do()
+		return nil
+	})
+}
+
+// QueuedWrites returns how many writes with audit rows wait for the next commit.
+func (s *Store) QueuedWrites() int {
+	g, ok := s.write.(*group)
+	if !ok {
+		g = &s.write.(*postgres).audited
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.waiting)
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -8,15 +9,17 @@ import (
 	"sync"
 )
 
-// group is SQLite's committer. A durable commit costs the same for one write as for a hundred. So the writes arriving during
+// group is SQLite's committer, and PostgreSQL's of commits with audit rows, which can't be under way at the same time. A durable commit costs the same for one write as for a hundred. So the writes arriving during
 // a commit share the next one: the first of their callers leads, runs all of these writes, each apart, and commits.
 type group struct {
 	handle
+	maxRows int  // rows of one statement of a multi
+	shared  bool // other processes write, too
 
 	mu      sync.Mutex
 	waiting []*write // the writes of the next commit, in the order of arrival
 	led     bool     // some caller leads
-	chain   *chain   // the end of the audit after the last commit: nobody else writes; nil: to be read
+	chain   *chain   // the end of the audit after the last commit, unless shared; nil: to be read
 }
 
 // maxShared bounds a commit, so the first in it does not wait long for the last.
@@ -81,7 +84,8 @@ func (g *group) leave(w *write) bool {
 	return true
 }
 
-// leads commits w and all waiting writes. The context of w ends the wait for the connection, not the commit.
+// leads commits w and all waiting writes. The context of w ends the wait for the connection; where other processes write, too, it ends the commit
+// as well, and the other writes have another leader.
 func (g *group) leads(ctx context.Context, w *write) {
 	conn, err := g.db.Conn(ctx)
 	batch := g.take(err == nil, w)
@@ -91,10 +95,17 @@ func (g *group) leads(ctx context.Context, w *write) {
 		return
 	}
 	defer conn.Close()
-	ctx = context.WithoutCancel(ctx)
-	ran, err := g.try(ctx, conn, batch, together)
-	if !ran && len(batch) > 1 {
-		_, err = g.try(ctx, conn, batch, apart)
+	work := context.WithoutCancel(ctx)
+	if g.shared { // a process that stops to be the active one ends its commits at once
+		work = ctx
+	}
+	ran, err := g.try(work, conn, batch, together)
+	if !ran && len(batch) > 1 && work.Err() == nil {
+		ran, err = g.try(work, conn, batch, apart)
+	}
+	if !ran && work.Err() != nil { // the others have done nothing wrong
+		g.giveBack(batch[1:])
+		batch = batch[:1]
 	}
 	if err != nil {
 		for _, w := range batch {
@@ -103,24 +114,24 @@ func (g *group) leads(ctx context.Context, w *write) {
 	}
 }
 
-// try runs the writes of a batch in one transaction and commits it. ran reports whether all of them ran; then an error is the
-// commit's.
+// try runs the writes of a batch in one transaction and commits it. ran reports whether all of them ran and nobody gave up;
+// then an error is the commit's.
 func (g *group) try(ctx context.Context, conn *sql.Conn, batch []*write, run func(*tx, []*write) error) (ran bool, err error) {
 	sqlTx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return false, err
 	}
 	defer sqlTx.Rollback() // does nothing after the commit
-	t := &tx{ctx: ctx, on: sqlTx, stmts: g.stmts, costs: g.costs, maxRows: sqliteRows, chain: g.chain}
+	t := &tx{ctx: ctx, on: sqlTx, stmts: g.stmts, costs: g.costs, maxRows: g.maxRows, chain: g.chain}
 	g.chain = nil // until the end of the commit is known
 	if err := run(t, batch); err != nil {
 		return false, err
 	}
-	if err := t.finish(); err != nil {
-		return true, err
+	if err := cmp.Or(t.finish(), ctx.Err()); err != nil {
+		return ctx.Err() == nil, err
 	}
 	err = g.costs.commit(sqlTx.Commit())
-	if err == nil {
+	if err == nil && !g.shared {
 		g.chain = t.chain
 	}
 	return true, err
@@ -137,6 +148,13 @@ func (g *group) take(all bool, w *write) []*write {
 	batch := slices.Clone(g.waiting[:n])
 	g.waiting = slices.Delete(g.waiting, 0, n)
 	return batch
+}
+
+// giveBack returns writes of a batch, to be the first of the next one.
+func (g *group) giveBack(writes []*write) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = append(slices.Clone(writes), g.waiting...)
 }
 
 // finish wakes the callers of a batch, and appoints the next leader.

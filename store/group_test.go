@@ -47,6 +47,41 @@ func TestPanicInSharedCommit(t *testing.T) {
 	}
 }
 
+// testGivenUpWrite: a caller that gives up in a shared commit takes nobody else's write along.
+func testGivenUpWrite(t *testing.T, s Store) {
+	var callers sync.WaitGroup
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	commit := func(ctx context.Context, do func()) {
+		callers.Go(func() {
+			if err := s.CommitAudited(ctx, do); err != nil && ctx.Err() == nil {
+				t.Error(err)
+			}
+		})
+	}
+	waiting := func(n int) {
+		for s.QueuedWrites() < n && t.Context().Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	var once sync.Once
+	commit(t.Context(), func() { once.Do(func() { close(begun); <-goOn }) })
+	<-begun
+	ctx, giveUp := context.WithCancel(t.Context())
+	defer giveUp()
+	commit(ctx, giveUp)
+	waiting(1)
+	var done [5]bool
+	for i := range done {
+		commit(t.Context(), func() { done[i] = true })
+	}
+	waiting(1 + len(done))
+	close(goOn)
+	callers.Wait()
+	if done != [5]bool{true, true, true, true, true} {
+		t.Errorf("written: %v", done)
+	}
+}
+
 func receive(ctx context.Context, s *store.Store, n, bytes int) error {
 	_, err := s.Receive(ctx, []invites.Received{{Event: id.EventID(fmt.Sprintf("$%d", n)), Raw: json.RawMessage(make([]byte, bytes))}})
 	return err

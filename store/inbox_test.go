@@ -278,6 +278,22 @@ func testCreateEvent(t *testing.T, s Store) {
 	}
 }
 
+func testLanguage(t *testing.T, s Store) {
+	ctx := t.Context()
+	if _, err := s.Language(ctx, "@a:x"); !errors.Is(err, invites.ErrNotFound) {
+		t.Errorf("got %v, want ErrNotFound", err)
+	}
+	for _, language := range []string{"de", "en"} {
+		check(t, s.SetLanguage(ctx, "@a:x", language))
+		if got := must(s.Language(ctx, "@a:x"))(t); got != language {
+			t.Errorf("got %q, want %q", got, language)
+		}
+	}
+	if _, err := s.Language(ctx, "@b:x"); !errors.Is(err, invites.ErrNotFound) {
+		t.Errorf("got %v, want ErrNotFound", err)
+	}
+}
+
 func testCleanRecords(t *testing.T, s Store) {
 	ctx := t.Context()
 	row := func(command id.EventID, status invites.Status, at time.Time) invites.Change {

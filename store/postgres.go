@@ -35,7 +35,7 @@ func (s *db) openPostgres(ctx context.Context, cfg Config) error {
 	s.raw = stdlib.OpenDBFromPool(s.pool)
 	s.onClose(s.raw.Close)
 	s.reads = handle{db: s.raw, costs: &s.costs}
-	s.write = &postgres{s.raw, &s.costs}
+	s.write = &postgres{s.raw, &s.costs, group{handle: handle{db: s.raw, costs: &s.costs}, maxRows: maxMulti, shared: true}}
 	if err := s.upgrade(ctx, schema().Finish()); err != nil {
 		return err
 	}
@@ -68,10 +68,12 @@ func (s *db) Exclusively(ctx context.Context, fn func(context.Context) error) (e
 	return fn(ctx)
 }
 
-// postgres is PostgreSQL's committer. The server itself lets concurrent commits share a flush.
+// postgres is PostgreSQL's committer. The server itself lets concurrent commits share a flush, except for those with audit rows: each holds the
+// row of audit_chain until its flush is over. So these share a commit.
 type postgres struct {
-	db    *sql.DB
-	costs *costs
+	db      *sql.DB
+	costs   *costs
+	audited group
 }
 
 // tries bounds the attempts at a commit after conflicts with other commits.
@@ -80,12 +82,15 @@ const tries = 5
 // commit implements committer.
 func (p *postgres) commit(ctx context.Context, k kind, fn func(*tx) error) (err error) {
 	for range tries {
-		if k&single != 0 {
+		switch k {
+		case audited:
+			err = p.audited.commit(ctx, k, fn)
+		case single:
 			t := &tx{ctx: ctx, on: p.db, costs: p.costs, maxRows: maxMulti}
 			if err = p.costs.commit(fn(t)); err == nil && len(t.audit) > 0 {
 				err = errors.New("store: audit in a commit of one statement")
 			}
-		} else {
+		default:
 			err = p.transaction(ctx, fn)
 		}
 		var pe *pgconn.PgError

@@ -39,7 +39,7 @@ func (s *db) openSQLite(ctx context.Context, cfg Config) error {
 	if err := s.upgrade(ctx, schema().Finish()); err != nil {
 		return sqliteOpenError(err)
 	}
-	g := &group{handle: handle{db: s.raw, costs: &s.costs}}
+	g := &group{handle: handle{db: s.raw, costs: &s.costs}, maxRows: sqliteRows}
 	if err := g.prepare(ctx, writes()...); err != nil {
 		return sqliteOpenError(err)
 	}
@@ -199,7 +199,7 @@ func (f sqliteFile) dsn(a access) string {
 
 // reads are the statements kept compiled by the reading connections.
 func reads() []string {
-	return []string{selectWaitingAfter, selectWaitingIn, selectReceived, selectRedacted, selectChanges, selectInviting, selectDue, selectCreate, selectQuota, selectPending, selectPendingOf, selectHistory,
+	return []string{selectWaitingAfter, selectWaitingIn, selectReceived, selectRedacted, selectChanges, selectInviting, selectDue, selectUnsentOf, selectCreate, selectQuota, selectPending, selectPendingOf, selectHistory,
 		selectUnchecked, selectOverdue, selectToRemind, selectChildren, selectPendingBy}
 }
 

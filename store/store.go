@@ -95,6 +95,8 @@ type (
 	Inbound struct{ *db }
 	// Rooms is create events, which never change, and children of spaces, as hints.
 	Rooms struct{ *db }
+	// People is what people chose for themselves.
+	People struct{ *db }
 	// AuditLog is the decisions and effects of the past.
 	AuditLog struct{ *db }
 	// Links is the invite links, with their uses.
@@ -113,6 +115,7 @@ type Store struct {
 	Quotas
 	Inbound
 	Rooms
+	People
 	AuditLog
 	Links
 }
@@ -120,7 +123,7 @@ type Store struct {
 // newStore returns a Store with subjects sharing d.
 func newStore(d *db) *Store {
 	return &Store{
-		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, AuditLog{d}, Links{d},
+		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d},
 	}
 }
 

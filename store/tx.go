@@ -15,8 +15,9 @@ import (
 type kind uint8
 
 const (
-	plain  kind = iota
-	single      // one statement: PostgreSQL needs no BEGIN and COMMIT for it
+	plain   kind = iota
+	single       // one statement: PostgreSQL needs no BEGIN and COMMIT for it
+	audited      // adds audit rows: on PostgreSQL such commits wait for each other, so they share one
 )
 
 // committer runs fn, finishes the audit and commits. fn may run again after a temporary failure, so it starts anew each time. After nil the writes of fn

@@ -39,7 +39,8 @@ type Antispam struct {
 	Timeout   time.Duration              // of one answer
 	FailsOpen func(callback string) bool // the answer to a callback without a decision
 	Judge     Judge
-	Next      *Next // nil: there is none
+	Language  string // tag of the language of reasons; empty: English
+	Next      *Next  // nil: there is none
 	Counters  AntispamCounters
 	Log       zerolog.Logger
 
@@ -128,7 +129,7 @@ func (a *Antispam) decide(w http.ResponseWriter, r *http.Request, q native.Quest
 	result := decided.Verdict.String()
 	switch {
 	case err == nil && decided.Verdict == room.Deny:
-		answer(w, http.StatusForbidden, refused(decided))
+		answer(w, http.StatusForbidden, a.refused(decided))
 	default:
 		other := <-also
 		switch {
@@ -208,13 +209,13 @@ func (a *Antispam) undecided(w http.ResponseWriter, callback string) string {
 		answer(w, http.StatusOK, struct{}{})
 		return "open"
 	}
-	answer(w, http.StatusForbidden, refused(native.Answer{Code: native.CodeUndecided, Reason: room.Say("native.undecided")}))
+	answer(w, http.StatusForbidden, a.refused(native.Answer{Code: native.CodeUndecided, Reason: room.Say("native.undecided")}))
 	return "closed"
 }
 
 // refused puts a refusal into words.
-func refused(a native.Answer) refusal {
-	return refusal{Errcode: "M_FORBIDDEN", Error: words.For("en").Text(a.Reason), Code: a.Code}
+func (a *Antispam) refused(with native.Answer) refusal {
+	return refusal{Errcode: "M_FORBIDDEN", Error: words.For(a.Language).Text(with.Reason), Code: with.Code}
 }
 
 // authorized reports whether a request shows the token, and answers it if not.

@@ -17,6 +17,7 @@ import (
 	"usher/invites"
 	"usher/invites/invitestest"
 	"usher/invites/links"
+	"usher/words"
 )
 
 // desk is a site over a model room.
@@ -290,13 +291,13 @@ func TestPagesAreQuiet(t *testing.T) {
 // TestLanguages: the person's choice counts before the browser's, and each language that there is can be chosen.
 func TestLanguages(t *testing.T) {
 	d := open(t)
-	for _, lang := range languages() {
+	for _, lang := range words.Languages() {
 		chosen, asked := d.ask("GET", d.page()+"?lang="+lang, "", "Accept-Language", "fr"), d.ask("GET", d.page(), "", "Accept-Language", "fr;q=0.9, "+lang+"-AT;q=0.8, en;q=0.1")
 		for _, w := range []*httptest.ResponseRecorder{chosen, asked} {
 			if !strings.Contains(w.Body.String(), `<html lang="`+lang+`">`) {
 				t.Errorf("%s: %s", lang, w.Body.String()[:60])
 			}
-			for _, other := range languages() {
+			for _, other := range words.Languages() {
 				if other != lang && !strings.Contains(w.Body.String(), d.page()+"?lang="+other+`"`) {
 					t.Errorf("%s: no way to %s", lang, other)
 				}

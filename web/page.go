@@ -122,8 +122,8 @@ func visible(text string) string { return words.Visible(strings.Join(strings.Fie
 func (p *Pages) frame(r *http.Request, here string) *frame {
 	lang := preferred(r)
 	f := &frame{Base: p.base, Version: p.version, Lang: lang, voice: words.For(lang)}
-	for _, tag := range languages() {
-		f.Languages = append(f.Languages, choice{tag, nameOf(tag), p.address(here, tag), tag == lang})
+	for _, tag := range words.Languages() {
+		f.Languages = append(f.Languages, choice{tag, words.For(tag).Text(room.Say("page.language")), p.address(here, tag), tag == lang})
 	}
 	return f
 }
@@ -132,18 +132,6 @@ func (p *Pages) frame(r *http.Request, here string) *frame {
 func (p *Pages) address(path, lang string) string {
 	return p.base + path + "?lang=" + url.QueryEscape(lang)
 }
-
-// languages are the languages that pages speak: English, and German where there is a catalogue of it.
-func languages() []string {
-	list := []string{"en"}
-	if nameOf("de") != nameOf("en") {
-		list = append(list, "de")
-	}
-	return list
-}
-
-// nameOf is the name of a language in itself.
-func nameOf(lang string) string { return words.For(lang).Text(room.Say("page.language")) }
 
 // preferred is the language of an answer: the one that the person chose, else the browser's.
 func preferred(r *http.Request) string {
@@ -154,11 +142,11 @@ func preferred(r *http.Request) string {
 		asked = append(asked, base.String())
 	}
 	for _, lang := range asked {
-		if slices.Contains(languages(), lang) {
+		if slices.Contains(words.Languages(), lang) {
 			return lang
 		}
 	}
-	return languages()[0]
+	return words.Languages()[0]
 }
 
 // show answers with a template.

@@ -24,8 +24,12 @@ func (v *Voice) functions() template.FuncMap {
 		"span":       v.span,
 		"ago":        v.ago,
 		"expires":    v.expires,
+		"period":     v.period,
+		"exact":      exact,
 		"short":      v.short,
 		"clock":      v.clock,
+		"date":       func(moment string) (string, error) { return v.form("time.date", moment) },
+		"day":        v.day,
 	}
 	for _, name := range vocabularies {
 		all[name] = func(code string) string {
@@ -51,8 +55,7 @@ func (v *Voice) about(length string) (string, error) {
 	case d > 2*time.Hour:
 		unit, key = time.Hour, "time.hours"
 	}
-	text, _ := v.find(key, map[string]any{"n": strconv.FormatInt(int64((d+unit-1)/unit), 10)})
-	return text, nil
+	return v.count(key, d+unit-1, unit), nil
 }
 
 // span says how long a time is by its largest unit, rounded down: "3 hours".
@@ -70,8 +73,35 @@ func (v *Voice) span(length string) (string, error) {
 	case d >= time.Minute:
 		unit, key = time.Minute, "time.minutes"
 	}
+	return v.count(key, d, unit), nil
+}
+
+// period says exactly how long a time is, as policies ("36h") or time.Duration write it, by the largest unit that divides it. Any other text stays.
+func (v *Voice) period(length string) string {
+	d, err := time.ParseDuration(length)
+	if days, found := strings.CutSuffix(length, "d"); found && err != nil {
+		d, err = time.ParseDuration(days + "h")
+		d *= 24
+	}
+	if err != nil {
+		return length
+	}
+	unit, key := time.Second, "time.seconds"
+	for _, larger := range [...]struct {
+		unit time.Duration
+		key  string
+	}{{time.Minute, "time.minutes"}, {time.Hour, "time.hours"}, {24 * time.Hour, "time.days"}} {
+		if d >= larger.unit && d%larger.unit == 0 {
+			unit, key = larger.unit, larger.key
+		}
+	}
+	return v.count(key, d, unit)
+}
+
+// count says how often a unit goes into a time, rounded down.
+func (v *Voice) count(key string, d, unit time.Duration) string {
 	text, _ := v.find(key, map[string]any{"n": strconv.FormatInt(int64(d/unit), 10)})
-	return text, nil
+	return text
 }
 
 // ago says how long ago a moment was.
@@ -113,13 +143,38 @@ func (v *Voice) short(length string) (string, error) {
 }
 
 // clock says when a moment is (RFC 3339), in the form of the language.
-func (v *Voice) clock(moment string) (string, error) {
+func (v *Voice) clock(moment string) (string, error) { return v.form("time.clock", moment) }
+
+// form says a moment in the form of an entry, with the name of the month in the language.
+func (v *Voice) form(key, moment string) (string, error) {
 	at, err := time.Parse(time.RFC3339Nano, moment)
 	if err != nil {
 		return "", err
 	}
-	form, _ := v.find("time.clock", nil)
-	return at.UTC().Format(form), nil
+	form, _ := v.find(key, nil)
+	month := at.UTC().Month()
+	return strings.Replace(at.UTC().Format(form), month.String(), v.month(month), 1), nil
+}
+
+// day says which day a moment is in, with the first letters of the month.
+func (v *Voice) day(moment string) (string, error) {
+	at, err := time.Parse(time.RFC3339Nano, moment)
+	if err != nil {
+		return "", err
+	}
+	const letters = 3
+	form, _ := v.find("time.day", nil)
+	month := at.UTC().Month()
+	return strings.Replace(at.UTC().Format(form), month.String()[:letters], string([]rune(v.month(month))[:letters]), 1), nil
+}
+
+// month is the name of a month in the language.
+func (v *Voice) month(m time.Month) string {
+	months, _ := v.find("time.months", nil)
+	if names := strings.Fields(months); len(names) == 12 {
+		return names[m-1]
+	}
+	return m.String()
 }
 
 // lower makes a sentence the continuation of another, save where it begins with the word "I".

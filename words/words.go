@@ -5,15 +5,15 @@
 //
 // # Catalogues
 //
-// Each language is one YAML file of this folder, named by its tag; en.yaml is complete, and a key missing from another file is said in
-// English. To add a language, add a file. A catalogue maps keys to templates (text/template):
+// Each language is one YAML file of this folder, named by its tag. To add a language, add a file: docs/languages.md says how. A key that the
+// file lacks is said in English. A catalogue maps keys to templates (text/template):
 //
 //	why.invite.power: "Inviting needs power level {{level .needed}} here, and you have {{level .had}}."
 //	time.minutes: {one: "1 minute", other: "{{.n}} minutes"}
 //
 // The arguments are strings. The argument n chooses the plural form (the forms of a language are from CLDR), .parts is the list
 // of the phrases within the phrase. Words between backticks are shown in fixed width, and \n ends a line; an argument can do neither.
-// The functions for templates are in functions.go.
+// The functions for templates are in functions.go. The entries alias.<command> list further names of the commands, apart by spaces.
 //
 // # Tests
 //
@@ -24,7 +24,9 @@ package words
 import (
 	"embed"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -50,32 +52,64 @@ var voices = sync.OnceValue(load)
 type Voice struct {
 	localizer *i18n.Localizer
 	parser    template.Parser
+	aliases   map[string]string      // names of commands by further names
+	names     func(id string) string // of rooms, for mentions; nil: nobody and nothing is mentioned
 }
-
-// tongues are the languages of the catalogues, English first, and what finds the nearest of them. Making it costs more than a reply.
-var tongues = sync.OnceValues(func() ([]language.Tag, language.Matcher) {
-	tags := []language.Tag{language.English}
-	for name := range voices() {
-		if name != english {
-			tags = append(tags, language.Make(name))
-		}
-	}
-	return tags, language.NewMatcher(tags)
-})
 
 // For returns the voice of a language, by its tag (BCP 47, as in "de-AT"), or the nearest voice: English where none is near.
 func For(tag string) *Voice {
-	all := voices()
-	if v := all[tag]; v != nil {
+	if v := voices()[tag]; v != nil {
 		return v
 	}
-	tags, matcher := tongues()
-	_, i, confidence := matcher.Match(language.Make(tag))
-	if v := all[tags[i].String()]; v != nil && confidence > language.No {
-		return v
-	}
-	return all[english]
+	name, _ := Match(tag)
+	return voices()[name]
 }
+
+// Match returns the tag of the catalogue nearest to a language. near is false where that is another
+// language, such as English for want of a better one.
+func Match(tag string) (name string, near bool) {
+	asked, err := language.Parse(tag)
+	if err != nil {
+		return english, false
+	}
+	_, i, confidence := matcher().Match(asked)
+	if confidence == language.No {
+		return english, false
+	}
+	base, sure := asked.Base()
+	found, _ := language.Make(Languages()[i]).Base()
+	return Languages()[i], base == found && sure >= language.High
+}
+
+// Languages lists the tags of all catalogues, English first.
+func Languages() []string { return languages() }
+
+var languages = sync.OnceValue(func() []string {
+	names := slices.Sorted(maps.Keys(voices()))
+	i := slices.Index(names, english)
+	return slices.Insert(slices.Delete(names, i, i+1), 0, english)
+})
+
+// matcher finds the nearest of Languages. Making it costs more than a reply.
+var matcher = sync.OnceValue(func() language.Matcher {
+	var tags []language.Tag
+	for _, name := range Languages() {
+		tags = append(tags, language.Make(name))
+	}
+	return language.NewMatcher(tags)
+})
+
+// Aliases returns the further names that the catalogues have for commands, with the names of the commands.
+func Aliases() map[string]string {
+	all := map[string]string{}
+	for _, v := range voices() {
+		maps.Copy(all, v.aliases)
+	}
+	return all
+}
+
+// aliasPrefix begins the keys of further names of commands.
+const aliasPrefix = "alias."
 
 // load reads the catalogues.
 func load() map[string]*Voice {
@@ -95,12 +129,20 @@ func load() map[string]*Voice {
 func voice(tag string) *Voice {
 	bundle := i18n.NewBundle(language.English)
 	bundle.RegisterUnmarshalFunc("yaml", yaml.Unmarshal)
+	v := &Voice{localizer: i18n.NewLocalizer(bundle, tag), aliases: map[string]string{}}
 	for _, name := range []string{english + ".yaml", tag + ".yaml"} {
-		if _, err := bundle.LoadMessageFileFS(catalogues, name); err != nil {
+		file, err := bundle.LoadMessageFileFS(catalogues, name)
+		if err != nil {
 			panic(fmt.Errorf("words: %s: %w", name, err))
 		}
+		for _, m := range file.Messages {
+			if command, is := strings.CutPrefix(m.ID, aliasPrefix); is {
+				for _, alias := range strings.Fields(m.Other) {
+					v.aliases[alias] = command
+				}
+			}
+		}
 	}
-	v := &Voice{localizer: i18n.NewLocalizer(bundle, tag)}
 	v.parser = &parser{template.TextParser{Funcs: v.functions(), Option: "missingkey=error"}}
 	return v
 }
@@ -114,8 +156,9 @@ func (*parser) Cacheable() bool { return true }
 // Run is a piece of a sentence, shown in one way.
 type Run struct {
 	Text string
-	Code bool // in fixed width
-	Line bool // the end of a line; Text is empty
+	Code bool   // in fixed width
+	Line bool   // the end of a line; Text is empty
+	Link string // id of the user or of the room that Text mentions
 }
 
 // Text returns a phrase in words, without markup. Its arguments are as they are: escape the text before it is shown.
@@ -138,9 +181,7 @@ func (v *Voice) Runs(p room.Phrase) (runs []Run) {
 			if j > 0 {
 				runs = append(runs, Run{Line: true})
 			}
-			if line != "" {
-				runs = append(runs, Run{Text: restore(line), Code: i%2 == 1})
-			}
+			runs = append(runs, mentions(line, i%2 == 1)...)
 		}
 	}
 	return runs
@@ -165,7 +206,7 @@ func (v *Voice) render(p room.Phrase) string {
 	}
 	data := map[string]any{"parts": parts}
 	for name, value := range p.Args {
-		data[name] = protect(value)
+		data[name] = v.mention(name, protect(value))
 	}
 	text, found := v.find(p.Key, data)
 	if !found {

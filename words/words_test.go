@@ -1,8 +1,12 @@
 package words
 
 import (
+	"fmt"
+	"regexp"
 	"slices"
 	"testing"
+
+	"gopkg.in/yaml.v3"
 
 	"usher/room"
 )
@@ -83,6 +87,112 @@ func TestFor(t *testing.T) {
 	for tag, want := range map[string]string{"en": english, "en-GB": english, "tlh": english, "": english, "x!": english} {
 		if For(tag) != voices()[want] {
 			t.Errorf("%q is not spoken as %s", tag, want)
+		}
+	}
+}
+
+// TestEveryEntryRenders: in each language, each entry makes a text of its arguments, in the singular and in the plural, and says no "1 days".
+func TestEveryEntryRenders(t *testing.T) {
+	arguments := regexp.MustCompile(`\.([a-z]+)`)
+	for _, tag := range Languages() {
+		raw, err := catalogues.ReadFile(tag + ".yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all map[string]any
+		if err := yaml.Unmarshal(raw, &all); err != nil {
+			t.Fatal(err)
+		}
+		for key, forms := range all {
+			for _, n := range []string{"0", "1", "2", "21"} {
+				p := room.Phrase{Key: key, Args: map[string]string{}, Parts: []room.Phrase{room.Say("text", "text", "x")}}
+				for _, m := range arguments.FindAllStringSubmatch(fmt.Sprint(forms), -1) {
+					p.Args[m[1]] = "1h"
+					delete(p.Args, "parts")
+				}
+				p.Args["at"], p.Args["ended"], p.Args["n"] = "2026-05-04T15:04:05Z", "2026-05-04T15:04:05Z", n
+				got := For(tag).Text(p)
+				if got == key || wrongNumber.MatchString(got) && n == "1" {
+					t.Errorf("%s: %s with %s: %q", tag, key, n, got)
+				}
+			}
+		}
+	}
+}
+
+// wrongNumber finds one of many things.
+var wrongNumber = regexp.MustCompile(`\b1 (minutes|hours|days|seconds|people|invitations|cards|rules|votes|Minuten|Stunden|Tagen|Sekunden|Leute|Einladungen|Karten|Regeln|Stimmen)\b`)
+
+func TestGerman(t *testing.T) {
+	v := For("de-AT")
+	for want, p := range map[string]room.Phrase{
+		"Die nächste ist in 3 Tagen möglich.":                               room.Say("fix.next_in", "wait", "49h"),
+		"Die nächste ist in 1 Minute möglich.":                              room.Say("fix.next_in", "wait", "3s"),
+		"Bitten darf, wer seit mindestens 3 Tagen im Raum ist.":             room.Say("field.ask.joined_for", "value", "3d"),
+		"Wer gegangen ist, wird innerhalb von 36 Stunden nicht eingeladen.": room.Say("field.whom.cooldown.leave", "value", "36h"),
+		"Das erreichte mich erst nach 90 Minuten, darum habe ich es nicht ausgeführt. Wenn du es noch willst, sag es noch einmal.": room.Say("refuse.old", "age", "1h30m0s"),
+		"@x:y kam ohne Einladung (4. Mai, 15:04 UTC), während die Tür offen stand.":                                                room.Say("guard.intruder", "target", "@x:y", "at", "2026-05-04T15:04:05Z"),
+		"✅ Erledigt.":          room.Say("progress.all", "n", 1),
+		"✅ Alle 2 erledigt.":   room.Say("progress.all", "n", 2),
+		"the target is banned": room.Say("check.plain", "rule", "invite.target_banned"),
+	} {
+		if got := v.Text(p); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestMatch(t *testing.T) {
+	for tag, want := range map[string]string{"de": "de", "de-CH": "de", "en-GB": "en", "DE": "de"} {
+		if got, near := Match(tag); got != want || !near {
+			t.Errorf("%s: %s, %t", tag, got, near)
+		}
+	}
+	for _, tag := range []string{"", "tlh", "x!", "zz"} {
+		if got, near := Match(tag); near {
+			t.Errorf("%s is near to %s", tag, got)
+		}
+	}
+	if Aliases()["einladen"] != "invite" {
+		t.Errorf("got %v", Aliases())
+	}
+}
+
+func TestMentions(t *testing.T) {
+	v := For("en").Naming(func(id string) string {
+		return map[string]string{"!club:x": "#club:x", "!mods:x": "“The Mods`\n”"}[id]
+	})
+	for _, test := range []struct {
+		in   room.Phrase
+		want []Run
+	}{
+		{room.Say("why.invite.already", "target", "@a:x"), []Run{{Text: "@a:x", Link: "@a:x"}, {Text: " is invited already."}}},
+		{room.Say("about", "target", "@a:x"), []Run{{Text: "@a:x", Link: "@a:x"}, {Text: ":"}}},
+		{room.Say("field.approval.room", "value", "!mods:x"), []Run{{Text: "Approval is asked for in "}, {Text: "“The\u00A0Mods`\n”", Link: "!mods:x"}, {Text: "."}}},
+		{room.Say("field.whom.lists", "value", "!club:x !other:x"),
+			[]Run{{Text: "Nobody is invited whom these policy lists ban: "}, {Text: "#club:x", Link: "!club:x"}, {Text: ", "}, {Text: "!other:x", Link: "!other:x"}, {Text: "."}}},
+		{room.Say("policy.empty", "room", "!club:x"), []Run{{Text: "#club:x", Link: "!club:x"}, {Text: " has no policy of its own. (policy.edit.value)"}}},
+		{room.Say("card.reason", "reason", "@a:x"), []Run{{Text: "Reason: “@a:x”."}}},
+		{room.Say("why.invite.already", "target", "@a:x\"><b>"), []Run{{Text: "@a:x\"><b> is invited already."}}},
+		{room.Say("why.invite.already", "target", "@a\u202e:x"), []Run{{Text: "@a\u202e:x is invited already."}}},
+		{room.Say("why.invite.already", "target", "\xfd@a:x\xfc@b:x\xfb"), []Run{{Text: "\uFFFD@a:x\uFFFD@b:x\uFFFD is invited already."}}},
+	} {
+		if got := v.Runs(test.in); !slices.Equal(got, test.want) {
+			t.Errorf("got %+v, want %+v", got, test.want)
+		}
+	}
+	card := room.Say("card.approval", "number", 1, "actor", "@a:x", "target", "@b:x", "room", "!club:x")
+	if got, want := v.Text(card), "🗳 #1: @a:x asks to invite @b:x at the room #club:x."; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for _, r := range v.Runs(card) {
+		if r.Text == "@b:x" && (r.Link != "" || !r.Code) {
+			t.Errorf("the person to be invited is not shown by the id alone: %+v", r)
+		}
+	}
+	for _, r := range v.Runs(room.Say("policy.not_carried", "from", "!club:x", "prefix", "!")) {
+		if r.Code && r.Text != "!policy copy !club:x" && r.Text != "!policy reset" {
+			t.Errorf("a command with a name: %+v", r)
 		}
 	}
 }

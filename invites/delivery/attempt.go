@@ -59,6 +59,7 @@ func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outc
 	}
 	err = d.Homeserver.Act(ctx, invites.Effect{
 		Action: policy.OnTheWire(row.Action), Room: row.Room, Via: row.Via, Performer: row.Performer, Target: row.Target, Actor: row.Actor, Reason: reason, Because: because,
+		Language: languageOf(ctx, d, row.Room, because),
 	})
 	if wait, limited := invites.Limited(err); limited {
 		limit := d.pace.limited(&row, d.Clock.Now(), wait)

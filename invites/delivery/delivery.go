@@ -142,7 +142,13 @@ func (d *Delivery) deliver(ctx context.Context, claimed []invites.Change, patien
 			ends[i].At = now // shutting down: leave it to the next start, but let go of it
 		}
 	}
+	for i, row := range claimed {
+		if d.underWay.stopped(row.ID) && ends[i].Status == invites.StatusOpen {
+			ends[i] = unsent(room.Say("detail.stopped"))
+		}
+	}
 	outcomes, err := d.settle(context.WithoutCancel(ctx), claimed, ends)
+	d.underWay.forget(idsOf(claimed)...)
 	after := slices.Clone(claimed)
 	for i, end := range ends {
 		if err == nil && outcomes[i].Status != "" {

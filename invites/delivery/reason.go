@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 
+	"maunium.net/go/mautrix/id"
+
 	"usher/invites"
 	"usher/room"
 )
@@ -39,6 +41,14 @@ func reasonOf(ctx context.Context, d *Delivery, row invites.Change) (reason stri
 		}
 	}
 	return "", room.Say("because.asked", "asker", asker, "reason", row.Reason), nil
+}
+
+// languageOf returns the language of the bot's own phrase for a change in a room; empty without a phrase.
+func languageOf(ctx context.Context, d *Delivery, r id.RoomID, because room.Phrase) string {
+	if because.Empty() {
+		return ""
+	}
+	return d.Judge.Policies.Language(ctx, r)
 }
 
 // maxName is the length in characters of the longest display name that an invitation shows.

@@ -11,6 +11,7 @@ import (
 type underWay struct {
 	mu   sync.Mutex
 	rows map[int64]bool
+	over map[int64]bool // rows that get no further attempt, see stop
 }
 
 // begin adds rows, and returns the rows not there before. The caller ends these.
@@ -35,6 +36,34 @@ func (u *underWay) end(rows ...int64) {
 	defer u.mu.Unlock()
 	for _, row := range rows {
 		delete(u.rows, row)
+	}
+}
+
+// stop has rows whose attempt is under way end with it.
+func (u *underWay) stop(rows ...int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.over == nil {
+		u.over = map[int64]bool{}
+	}
+	for _, row := range rows {
+		u.over[row] = true
+	}
+}
+
+// stopped reports whether a row ends with its attempt.
+func (u *underWay) stopped(row int64) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.over[row]
+}
+
+// forget undoes stop for rows that have ended.
+func (u *underWay) forget(rows ...int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, row := range rows {
+		delete(u.over, row)
 	}
 }
 

@@ -34,6 +34,7 @@ func takeBack(ctx context.Context, d *Delivery, row invites.Change, decision pol
 }
 
 // Stop ends the rows of a request that wait for another attempt, because its actor says so, and the cards of rows that wait for approval.
+// A row that is being sent ends with this attempt.
 func (d *Delivery) Stop(ctx context.Context, request string) error {
 	rows, err := d.Store.ChangesOf(ctx, request)
 	if err != nil {
@@ -46,10 +47,16 @@ func (d *Delivery) Stop(ctx context.Context, request string) error {
 	return err
 }
 
+// unsent is the outcome of a row that ends before it was sent.
+func unsent(detail room.Phrase) invites.Outcome {
+	return invites.Outcome{Status: invites.StatusCancelled, Code: invites.CodeUnsent, Detail: detail, Quiet: true}
+}
+
 // stopAtOnce is how many rows are stopped in one commit.
 const stopAtOnce = 500
 
-// stop cancels rows, and closes the cards of rows that wait for approval. It returns how many go on, since an attempt is under way.
+// stop cancels rows, and closes the cards of rows that wait for approval. It returns how many go on, since an attempt is under way: they
+// end with it.
 func stop(ctx context.Context, d *Delivery, rows []invites.Change, detail room.Phrase) (left int, err error) {
 	var open []int64
 	for _, row := range rows {
@@ -59,8 +66,9 @@ func stop(ctx context.Context, d *Delivery, rows []invites.Change, detail room.P
 			return 0, err
 		}
 	}
-	end := invites.Outcome{Status: invites.StatusCancelled, Code: invites.CodeUnsent, Detail: detail, Quiet: true}
+	end := unsent(detail)
 	for part := range slices.Chunk(open, stopAtOnce) {
+		d.underWay.stop(part...) // before the claim: an attempt may end meanwhile
 		free := d.underWay.begin(part...)
 		claimed, err := d.Store.Claim(ctx, free, d.Clock.Now(), d.Limits.Lease)
 		var outcomes []invites.Outcome
@@ -68,6 +76,7 @@ func stop(ctx context.Context, d *Delivery, rows []invites.Change, detail room.P
 			outcomes, err = d.settle(context.WithoutCancel(ctx), claimed, slices.Repeat([]invites.Outcome{end}, len(claimed)))
 		}
 		d.underWay.end(free...)
+		d.underWay.forget(idsOf(claimed)...)
 		if err != nil {
 			return 0, err
 		}

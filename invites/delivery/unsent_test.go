@@ -119,6 +119,21 @@ func TestStop(t *testing.T) {
 	}
 }
 
+// TestStopWhileItIsSent: a row that is stopped during an attempt gets no further one.
+func TestStopWhileItIsSent(t *testing.T) {
+	w := newWorld(t)
+	asked := w.Request(t, alice, bob)
+	w.HS.Before = func(invites.Effect) error {
+		if err := w.Delivery.Stop(t.Context(), string(asked.Command)); err != nil {
+			t.Error(err)
+		}
+		return down
+	}
+	if got := invitestest.Outcomes(w.MustAsk(t, asked)); got != "cancelled withdraw.in_time" {
+		t.Errorf("the row is %s", got)
+	}
+}
+
 // TestLimitIsNamed: a row that waits for a limit of the homeserver says which limit it seems to be.
 func TestLimitIsNamed(t *testing.T) {
 	limited := func(wait time.Duration) error {
