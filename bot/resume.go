@@ -2,7 +2,6 @@ package bot
 
 import (
 	"context"
-	"errors"
 	"time"
 )
 
@@ -10,11 +9,6 @@ import (
 // after its client is gone, and the room shows the result only then. Synapse's own pause before a refusal is half a second; an invitation
 // takes longer than two only where a remote server is slow.
 const latePause = 2 * time.Second
-
-// recall brings to memory what an earlier process left in the database, for work while it lasts.
-func (b *bot) recall(ctx, work context.Context) error {
-	return errors.Join(b.recallClock(ctx), b.resume(ctx, work), b.domain.requests.Limits.Load(ctx, b.store))
-}
 
 // resume releases the rows with a lease of an earlier process, and wakes them after a pause, while work lasts. No other
 // process can hold a lease now. If this process ends before the pause is over, the sweep of the next

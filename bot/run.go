@@ -193,7 +193,7 @@ func (b *bot) start(ctx, work context.Context) error {
 	if err := b.loadDirectChats(ctx); err != nil {
 		return err
 	}
-	if err := errors.Join(b.recall(ctx, work), b.chat.Load(ctx)); err != nil {
+	if err := errors.Join(b.recallClock(ctx), b.resume(ctx, work), b.domain.requests.Limits.Load(ctx, b.store), b.chat.Load(ctx)); err != nil {
 		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
 	b.jobs.Start()

@@ -84,31 +84,6 @@ func (d *DirectChats) add(ctx context.Context, with id.UserID, r id.RoomID) erro
 	return nil
 }
 
-// drop takes a room that the bot has left off the record, which strangers would otherwise make grow for ever.
-func (d *DirectChats) drop(ctx context.Context, r id.RoomID) error {
-	d.adding.Lock()
-	defer d.adding.Unlock()
-	if !d.has(r) {
-		return nil
-	}
-	d.mu.Lock()
-	next := map[id.UserID][]id.RoomID{}
-	for user, rooms := range d.byUser {
-		if left := slices.DeleteFunc(slices.Clone(rooms), func(o id.RoomID) bool { return o == r }); len(left) > 0 {
-			next[user] = left
-		}
-	}
-	d.mu.Unlock()
-	if err := d.homeserver.SetAccountData(ctx, "m.direct", next); err != nil {
-		return err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.byUser = next
-	delete(d.rooms, r)
-	return nil
-}
-
 // and returns the record with one direct chat more.
 func (d *DirectChats) and(with id.UserID, r id.RoomID) map[id.UserID][]id.RoomID {
 	d.mu.Lock()

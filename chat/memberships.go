@@ -74,7 +74,7 @@ func (m *Memberships) handle(ctx context.Context, ev invites.Received) error {
 		m.runner.Advertiser.Look(ev.Room)
 		return errors.Join(m.rooms.joined(ctx, ev.Room), m.rooms.upgraded(ctx, ev.Event, ev.Room))
 	case "leave", "ban":
-		return errors.Join(m.rooms.left(ctx, ev.Event, ev.Room), invites.UnlessRefused(m.direct.drop(ctx, ev.Room)))
+		return m.rooms.left(ctx, ev.Event, ev.Room)
 	}
 	return nil
 }

@@ -190,7 +190,7 @@ func TestDispatchAnswers(t *testing.T) {
 		{"help on one as it is said", alice, "!help !Ping", nil, "", "!ping — "},
 		{"nobody's bot", "@eve:there", "!invite @bob:here", nil, "", "permissions"},
 		{"joining the bot is for operators", alice, "!join --bot !lobby:here", nil, "", "Only operators"},
-		{"join what", alice, "!join", nil, "", "Which room?"},
+		{"join what", alice, "!join", nil, "", "Please name the room"},
 		{"join nothing", alice, "!join lobby", nil, "", "is no room"},
 		{"too old", alice, "!invite @bob:here", late, "", "too_old"},
 		{"redacted", alice, "!invite @bob:here", redacted, "", ""},

@@ -56,7 +56,7 @@ func TestLinkCommands(t *testing.T) {
 	tells(alice, "!link show 1", "does not work", "link.revoked")
 	for command, part := range map[string]string{
 		"!link create --uses 1001 ": "at most 1000 times", "!link create --uses many": "--uses can't be “many”", "!link create --for 3": "--for can't be “3”", "!link create --show secrets": "but not “secrets”",
-		"!link create --uses": "A value is missing behind --uses", "!link create --address": "--address", "!link show": "Which link?", "!link show 99": "no such link",
+		"!link create --uses": "A value is missing behind --uses", "!link create --address": "--address", "!link show": "Please name a link", "!link show 99": "no such link",
 		"!link create --uses 3 --uses 4": "--uses can't be “4”",
 	} {
 		tells(alice, command, part)

@@ -79,8 +79,8 @@ func TestNames(t *testing.T) {
 		{text: "!why @nobdoy:here", has: "I know no @nobdoy:here"},
 		{text: "!uninvite @nobdoy:here", has: "has no open invitation"},
 		{text: "!invite", reply: "$byzoe", acts: "@zoe:there"},
-		{text: "!invite", reply: "$bybot", has: "Whom?"},
-		{text: "!invite", reply: "$lost", has: "Whom?"},
+		{text: "!invite", reply: "$bybot", has: "Please name the people"},
+		{text: "!invite", reply: "$lost", has: "Please name the people"},
 		{text: "!whoinvited me", has: "@alice:here"},
 	} {
 		d, hs := newRunner(t)

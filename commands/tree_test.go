@@ -208,7 +208,7 @@ func TestPruneSaysWhoStays(t *testing.T) {
 func TestPruneInVain(t *testing.T) {
 	d, hs := newRunner(t)
 	grow(t, d, hs)
-	for text, want := range map[string]string{"!prune @nobody": "Nobody in that branch has an open invitation.", "!prune @bob @carol": "One branch", "!prune": "Whom?"} {
+	for text, want := range map[string]string{"!prune @nobody": "Nobody in that branch has an open invitation.", "!prune @bob @carol": "Please name one branch", "!prune": "Please name the people"} {
 		if _, reply := say(t, d, lobby, alice, text); reply.Progress || !strings.HasPrefix(reply.Text.String(), want) {
 			t.Errorf("%s: %q", text, reply.Text.String())
 		}

@@ -153,10 +153,6 @@ func TestChainTogether(t *testing.T) {
 				if !errors.Is(settled, invites.ErrFenced) {
 					t.Error(settled)
 				}
-				undone := errors.New("undone")
-				if err := c.FailAfterAudit(t.Context(), undone, invites.Audit{At: moment, Kind: invites.AuditEffect, Code: "undone"}); !errors.Is(err, undone) {
-					t.Error(err)
-				}
 			})
 		}
 		all.Wait()

@@ -7,8 +7,6 @@ import (
 	"fmt"
 
 	"go.mau.fi/util/dbutil"
-
-	"usher/invites"
 )
 
 // Upgrade is an upgrade of a later version of the program.
@@ -32,14 +30,6 @@ func (s *db) UpgradeNext(ctx context.Context, next ...Upgrade) error {
 		})
 	}
 	return s.upgrade(ctx, table.Finish())
-}
-
-// FailAfterAudit is a write that fails when its audit rows are ready.
-func (s *Store) FailAfterAudit(ctx context.Context, fail error, audit ...invites.Audit) error {
-	return s.write.commit(ctx, plain, func(t *tx) error {
-		appendAudit(t, audit)
-		return fail
-	})
 }
 
 // Commit commits a write that does do.

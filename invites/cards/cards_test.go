@@ -204,11 +204,6 @@ func TestReach(t *testing.T) {
 		{"nobody is, but the office agrees", nil, agree(boss, lobby), office, ""},
 		{"the office agrees to another room", nil, agree(boss, "!other:here"), lobby, invites.CodeNoRoom},
 		{"the office agrees by somebody without power", []id.UserID{fritz}, agree(fritz, lobby), lobby, invites.CodeNoRoom},
-		{"the office agrees by somebody who may not speak there", []id.UserID{fritz}, func(w *world) {
-			agree(fritz, lobby)(w)
-			w.HS.Set(office, "m.room.power_levels", "", boss, map[string]any{
-				"users": map[string]any{string(boss): 100, fritz.String(): 50}, "events": map[string]any{policy.EventType: 50}, "events_default": 60})
-		}, lobby, invites.CodeNoRoom},
 		{"the office agrees by a policy that can't be read", nil, func(w *world) {
 			w.HS.Set(office, policy.EventType, "", boss, map[string]any{"version": 1, "named_by": []id.RoomID{lobby}, "x": 1})
 		}, lobby, invites.CodeNoRoom},

@@ -232,7 +232,7 @@ func (h *watched) judge(before *room.Snapshot, l law, e invites.Effect) {
 		why = h.forbids(l, before, c, e)
 	}
 	switch {
-	case c.takenBack && (c.link == nil || !autoJoin): // an invitation by a link that is revoked later stands, and may be accepted
+	case c.takenBack:
 		wrong("it was taken back")
 	case e.Room != c.room || !slices.Contains(c.targets, e.Target) || e.Action != c.action && !autoJoin && !takesBack:
 		wrong("that is not what was asked for")

@@ -170,9 +170,6 @@ func occurrences() (list []string) {
 		if code == policy.CodeNoAdmission { // the knock becomes a card, which no invitation is refused by
 			continue
 		}
-		if strings.HasPrefix(string(code), "policy.join.") { // the homeserver carries joins out, by nobody's power but the user's own
-			continue
-		}
 		list = append(list, "refused invite "+string(code))
 	}
 	for _, path := range []string{"ask.level", "ask.users", "ask.joined_for", "whom.deny_users", "whom.allow_servers", "whom.ip_literals", "whom.lists",

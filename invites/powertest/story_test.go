@@ -38,7 +38,6 @@ type asked struct {
 	number    int             // in order
 	law       law             // at the time
 	link      *policy.LinkUse // the link by which the targets come in
-	linkID    int64
 }
 
 // question is what a card asks.
@@ -289,7 +288,6 @@ func (w *story) throughLink(o op, r id.RoomID, maker id.UserID) {
 
 // makeLink has somebody make a link. The zero link means that they may not.
 func (w *story) makeLink(r id.RoomID, maker id.UserID) invites.Link {
-	w.Links.Limits.Open = 1 << 30 // the links of all stories are in one database
 	l, _, err := w.Links.Create(w.t.Context(), links.Wish{Maker: maker, Rooms: []id.RoomID{r}})
 	var refusal links.Refusal
 	if errors.As(err, &refusal) {
@@ -309,7 +307,7 @@ func (w *story) useLink(o op, l invites.Link, user id.UserID) {
 	l, err := w.db.Link(w.t.Context(), l.ID)
 	w.must(err)
 	about := &asked{actor: l.Maker, action: room.Invite, room: r, targets: []id.UserID{user}, at: at, number: len(w.last), law: w.hs.law(r),
-		link: &policy.LinkUse{Uses: l.Used, Age: at.Sub(l.CreatedAt)}, linkID: l.ID}
+		link: &policy.LinkUse{Uses: l.Used, Age: at.Sub(l.CreatedAt)}}
 	now := id.EventID(fmt.Sprintf("$%s-%d", w.name, len(w.last)))
 	w.said[now], w.hs.serving = about, now
 	w.say("%s uses link %d of %s into %s", user, l.ID, l.Maker, r)
@@ -520,13 +518,6 @@ func (w *story) takeBack(o op) {
 	if c == nil {
 		_, err := w.db.Redact(w.t.Context(), command, cast[o.b%len(cast)])
 		w.must(err)
-		return
-	}
-	if c.link != nil { // there is no event to redact
-		_, err := w.Links.Revoke(w.t.Context(), c.actor, c.linkID)
-		w.must(err)
-		c.takenBack = true
-		w.say("%s revokes link %d", c.actor, c.linkID)
 		return
 	}
 	w.say("%s takes %s back", c.actor, command)
