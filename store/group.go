@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -127,7 +126,10 @@ func (g *group) try(ctx context.Context, conn *sql.Conn, batch []*write, run fun
 	if err := run(t, batch); err != nil {
 		return false, err
 	}
-	if err := cmp.Or(t.finish(), ctx.Err()); err != nil {
+	if err = t.finish(); err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
 		return ctx.Err() == nil, err
 	}
 	err = g.costs.commit(sqlTx.Commit())
