@@ -144,6 +144,7 @@ func (d *Delivery) deliver(ctx context.Context, claimed []invites.Change, patien
 	}
 	for i, row := range claimed {
 		if d.underWay.stopped(row.ID) && ends[i].Status == invites.StatusOpen {
+			claimed[i].Code = ends[i].Code // which tells whether this attempt may have had an effect
 			ends[i] = unsent(room.Say("detail.stopped"))
 		}
 	}

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"usher/invites"
@@ -55,7 +56,7 @@ func (d *Delivery) settleAll(ctx context.Context, all []invites.Settlement) (fen
 
 func (d *Delivery) settlement(row invites.Change, end invites.Outcome, now time.Time) invites.Settlement {
 	origin, _ := originOf(row)
-	unsent := end.Status == invites.StatusRefused || end.Status == invites.StatusCancelled || (end.Status == invites.StatusDone && end.Quiet)
+	unsent := end.Status == invites.StatusRefused || end.Status == invites.StatusCancelled && !maybeSent(row) || end.Status == invites.StatusDone && end.Quiet
 	settled := invites.Settlement{
 		ID: row.ID, Attempt: row.Attempt, Status: end.Status, Code: end.Code, Detail: end.Detail, DueAt: end.At, At: now,
 		// An unsent invitation counts against nobody's quota.
@@ -74,6 +75,11 @@ func (d *Delivery) settlement(row invites.Change, end invites.Outcome, now time.
 		settled.Audit = append(settled.Audit, invites.AuditOf(join, invites.AuditDecision, room.Allow.String(), invites.CodeAutoJoin, "", now))
 	}
 	return settled
+}
+
+// maybeSent reports whether the last attempt at a row may have had an effect: its answer was lost, or said nothing.
+func maybeSent(row invites.Change) bool {
+	return row.Code != "" && row.Code != invites.CodeTurn && row.Code != invites.CodeLimited && !strings.HasPrefix(row.Code, string(room.RuleUnknown))
 }
 
 // autoJoins reports whether the operator lets the row's target join at once.
