@@ -167,7 +167,10 @@ func occurrences() (list []string) {
 		"turned withdraw.inviter_banned withdrawing", "turned withdraw.inviter_left withdrawing",
 	}
 	for _, code := range policy.Refusals() {
-		if code == policy.CodeNoAdmission { // the knock becomes a card, which no invitation is refused by
+		switch code {
+		case policy.CodeNoAdmission: // the knock becomes a card, which no invitation is refused by
+			continue
+		case policy.CodeJoinDenied, policy.CodeJoinFull, policy.CodeNotAdmitted: // of joins that a homeserver asks about
 			continue
 		}
 		list = append(list, "refused invite "+string(code))

@@ -264,7 +264,7 @@ func (w *story) ask(o op, action room.ActionType, r id.RoomID, actor id.UserID, 
 func (w *story) throughLink(o op, r id.RoomID, maker id.UserID) {
 	if o.d%4 > 0 {
 		doc := w.document(o)
-		put(doc, pick(o.c, map[string]any{"links.allow": false}, map[string]any{"links.max_uses": 1}, map[string]any{"links.max_age": "1h0m0s"},
+		put(doc, pick(o.c, map[string]any{"links.allow": false}, map[string]any{"links.max_uses": 1}, map[string]any{"links.max_uses": 1}, map[string]any{"links.max_age": "1h0m0s"},
 			map[string]any{"links.level": 60}, map[string]any{"links.max_uses": 2, "links.level": 50}))
 		if o.d%4 == 1 { // it comes before the link
 			w.hs.state(r, cast[0], policy.Key(), doc)
