@@ -63,16 +63,16 @@ difftest: ## the authorization rules against two other implementations
 
 .PHONY: test-e2e
 test-e2e: build bin/dendrite need-promtool need-chromium ## end-to-end tests on Dendrite; faults, floods and kills before a stub
-	cd e2e && $(E2E_ENV) go test $(TAGS) -count=1 -timeout 25m ./...
+	cd e2e && $(E2E_ENV) go test $(TAGS) -count=1 -timeout 40m ./...
 
 .PHONY: test-postgres
 test-postgres: build bin/dendrite ## the main path with PostgreSQL instead of SQLite
-	cd e2e && $(E2E_ENV) go run -C .. ./store/pgtest/with go test -C e2e $(TAGS) -count=1 -timeout 10m -run 'TestInviteAsActor|TestInviteForms|TestJoin|TestDuplicateTransaction|TestTroubleAtTheHomeserver|TestEncryptedInvite|TestKeyAfterEvent|TestIdentity|TestKilledProcesses|TestTakeover|TestFrozenProcess|TestRollingUpgrade|TestProcessesInStep|TestSecretProcesses|TestPostgresTrouble' .
+	cd e2e && $(E2E_ENV) go run -C .. ./store/pgtest/with go test -C e2e $(TAGS) -count=1 -timeout 20m -run 'TestInviteAsActor|TestInviteForms|TestJoin|TestDuplicateTransaction|TestTroubleAtTheHomeserver|TestEncryptedInvite|TestKeyAfterEvent|TestIdentity|TestKilledProcesses|TestTakeover|TestFrozenProcess|TestRollingUpgrade|TestProcessesInStep|TestSecretProcesses|TestPostgresTrouble' .
 
 .PHONY: test-synapse
 test-synapse: build bin/dendrite need-chromium ## the same on Synapse, from Debian's packages or PATH
 	root="$$(e2e/synapse-sid)"; cd e2e; \
-	$(E2E_ENV) USHER_E2E_HOMESERVER=synapse USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 25m ./...
+	$(E2E_ENV) USHER_E2E_HOMESERVER=synapse USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 40m ./...
 
 .PHONY: test-clients
 test-clients: build bin/dendrite ## encrypted rooms with clients of other makes: matrix-js-sdk (npm) and matrix-nio (Debian)
