@@ -45,7 +45,7 @@ func TestEncryptionOff(t *testing.T) {
 		t.Errorf("it said %+v", said[before:])
 	}
 	uploads := s.Usher.Tap.Requests(func(r harness.Request) bool {
-		return strings.Contains(r.Path, "/upload") || strings.Contains(r.Path, string(secret)+"/send/")
+		return strings.Contains(r.Path, "/keys/upload") || strings.Contains(r.Path, string(secret)+"/send/")
 	})
 	if len(uploads) != 0 {
 		t.Errorf("it tried: %+v", uploads)

@@ -121,7 +121,7 @@ func TestInviteForms(t *testing.T) {
 		if !strings.Contains(reply, string(here.ID)) || strings.Count(reply, "✅") < 18 {
 			t.Error(reply)
 		}
-		s.refused(t, s.owner, s.room, command+" @_onemore:usher.test", "20 at most")
+		s.refused(t, s.owner, s.room, command+" @_onemore:usher.test", "20 people at most")
 		asked := s.Usher.Tap.Requests(func(r harness.Request) bool { return strings.Contains(r.Path, "/state/m.room.member/@_onemore") })
 		if len(asked) > 0 {
 			t.Errorf("%d requests for a question that is refused", len(asked))

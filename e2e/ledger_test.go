@@ -62,7 +62,7 @@ func TestLedger(t *testing.T) {
 	byHand.Join(s.room) // an invitation that was open over the restart
 	s.owner.AwaitMember(s.room, byHand.ID, "join")
 	s.settled(s.owner, s.room)
-	has(t, s.says(t, s.owner, "!whoinvited "+string(byHand.ID)), "accepted on")
+	has(t, s.says(t, s.owner, "!whoinvited "+string(byHand.ID)), "accepted just now")
 	has(t, s.says(t, s.owner, "!pending"), "1 invitation open")
 }
 
@@ -79,7 +79,7 @@ func TestLedgerOnArrival(t *testing.T) {
 	s.guest.Join(room)
 	s.owner.AwaitMember(room, s.guest.ID, "join")
 	s.settled(s.owner, room)
-	has(t, s.owner.AwaitReply(s.owner.Say(room, "!whoinvited "+string(s.guest.ID)), s.Usher.Bot).Field("body"), "accepted on")
+	has(t, s.owner.AwaitReply(s.owner.Say(room, "!whoinvited "+string(s.guest.ID)), s.Usher.Bot).Field("body"), "accepted just now")
 }
 
 // TestUninvite: withdrawing needs the kick level, of the one who asks and of who sends it, and never hits a member.
@@ -131,7 +131,7 @@ func TestExpiry(t *testing.T) {
 		t.Errorf("withdrawn by %s", left.Sender)
 	}
 	s.settled(s.owner, s.room)
-	has(t, s.says(t, s.owner, "!whoinvited "+string(s.guest.ID)), "expired on")
+	has(t, s.says(t, s.owner, "!whoinvited "+string(s.guest.ID)), "expired just now")
 }
 
 // TestAudit: in chat for those who may kick, and for operators beside the running Usher.

@@ -149,7 +149,7 @@ func TestPolicyLists(t *testing.T) {
 	member.Join(list)
 	s.refused(t, member, s.room, "!lists watch "+string(list), "policy.edit.power")
 	s.succeeds(s.owner, s.room, "!lists watch "+string(list))
-	says(t, ask(member, s, s.room, "!lists"), string(list), "1 rule")
+	says(t, ask(member, s, s.room, "!lists"), "Bans", "1 rule")
 	reply := s.refused(t, s.owner, s.room, "!invite "+string(s.guest.ID), "policy.whom.listed")
 	says(t, reply.Field("body"), "floods", "@guest*:*")
 
