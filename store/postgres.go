@@ -24,7 +24,8 @@ func (s *db) openPostgres(ctx context.Context, cfg Config) error {
 	pc.ConnConfig.ConnectTimeout = cmp.Or(pc.ConnConfig.ConnectTimeout, 10*time.Second)
 	params := pc.ConnConfig.RuntimeParams
 	params["application_name"] = cmp.Or(params["application_name"], application)
-	params["synchronous_commit"] = "on" // an event answered 200 survives a power cut, whatever the server's default
+	params["synchronous_commit"] = "on"                     // an event answered 200 survives a power cut, whatever the server's default
+	params["idle_in_transaction_session_timeout"] = "10000" // ms; else a process frozen amid a commit would keep its locks from the next active one
 	if s.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}

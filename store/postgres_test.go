@@ -49,3 +49,12 @@ func TestServerLost(t *testing.T) {
 		}
 	}
 }
+
+// TestFrozenCommitEnds: the server ends a transaction whose process says nothing for ten seconds. A frozen process would otherwise keep
+// its locks from the next active one.
+func TestFrozenCommitEnds(t *testing.T) {
+	var timeout string
+	if err := postgresStore(t).Pool().QueryRow(t.Context(), `SHOW idle_in_transaction_session_timeout`).Scan(&timeout); err != nil || timeout != "10s" {
+		t.Errorf("%q %v", timeout, err)
+	}
+}
