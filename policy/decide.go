@@ -56,7 +56,7 @@ func Decide(s *room.Snapshot, q Question, p *InForce, f Facts) Decision {
 	if p == nil {
 		return Decision{Verdict: room.Unknown, Code: room.RuleUnknown, Side: SidePolicy, Evidence: room.Evidence{Key: Key()}}
 	}
-	governs := q.Action == room.Invite && p.Governs()
+	governs := q.Action == room.Invite && (p.Governs() || f.Itself) // without a policy, nothing has the bot do it by itself
 	membership, _ := s.Membership(q.Actor)
 	bad := p.Fault()
 	if bad != nil && governs && membership == "join" {
@@ -142,6 +142,16 @@ func (c check) admitted() *Decision {
 	return c.lent(admitting()...)
 }
 
+// welcome judges whether the policy still lets a knocking user in: between the knock and the invitation it may have changed. The memberships
+// of accept_members_of are looked up when the user knocks.
+func (c check) welcome() *Decision {
+	k := c.d.Knocks
+	if !c.f.Itself || c.q.Action != room.Invite || len(k.AcceptMembersOf) > 0 || len(k.Welcomes(c.q.Target)) > 0 {
+		return nil
+	}
+	return &Decision{Code: CodeNotAllowed, Field: "knocks.accept_users"}
+}
+
 // standings judges the actor and the performer by the rules of the room.
 func standings(s *room.Snapshot, q Question, delegate bool) Decision {
 	actor, performer := q.actions()
@@ -179,7 +189,7 @@ type check struct {
 }
 
 func (c check) all() *Decision {
-	for _, part := range []func() *Decision{c.admitted, c.ask, c.link, c.facts, c.joined, c.denied, c.allowed, c.listed, c.cooldown, c.size, c.quota, c.approval} {
+	for _, part := range []func() *Decision{c.admitted, c.ask, c.link, c.facts, c.joined, c.denied, c.allowed, c.listed, c.cooldown, c.size, c.quota, c.approval, c.welcome} {
 		if no := part(); no != nil {
 			return no
 		}

@@ -260,6 +260,9 @@ func (s *Knocks) welcome(ctx context.Context, k Knock, p *policy.InForce) (welco
 		return false, remark, err
 	}
 	d := j.Decision
+	if d.Code == policy.CodeNotAllowed && d.Field == "knocks.accept_users" { // people decide, and nothing speaks against the user
+		return false, remark, nil
+	}
 	if d.Verdict != room.Allow && d.Code != policy.CodeApproval {
 		d.Side = policy.SidePerformer
 		return false, policy.Explain(q, d).Phrase(), nil
