@@ -2,10 +2,11 @@ package delivery_test
 
 import (
 	"errors"
-	"maunium.net/go/mautrix/id"
 	"slices"
 	"testing"
 	"time"
+
+	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
 	"usher/invites/invitestest"
@@ -116,6 +117,27 @@ func TestStop(t *testing.T) {
 	}
 	if slices.ContainsFunc(rows[1:], func(row invites.Change) bool { return row.Status != invites.StatusCancelled || row.Detail.Empty() }) {
 		t.Errorf("%+v", rows)
+	}
+}
+
+// TestChargeOfStopped: an invitation that certainly was not sent counts against no quota when it is stopped. One whose answer was lost may
+// have been sent, and counts.
+func TestChargeOfStopped(t *testing.T) {
+	limited := &invites.ActError{Class: invites.ClassLater, Status: 429, RetryAfter: time.Minute, Err: errors.New("limited")}
+	for want, answer := range map[string]*invites.ActError{"done done": limited, "refused policy.quota.person": down} {
+		w := newWorld(t)
+		w.Govern(object{"quota": object{"person": object{"count": 1, "per": "1h"}}})
+		w.HS.Before = func(invites.Effect) error { return answer }
+		req := w.Request(t, alice, bob)
+		w.MustAsk(t, req)
+		if err := w.Delivery.Stop(t.Context(), string(req.Command)); err != nil {
+			t.Fatal(err)
+		}
+		w.HS.Before = nil
+		w.Clock.Advance(5 * time.Minute)
+		if got := invitestest.Outcomes(w.MustAsk(t, w.Request(t, alice, "@d:here"))); got != want {
+			t.Errorf("after %v: %s, want %s", answer, got, want)
+		}
 	}
 }
 
