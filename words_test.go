@@ -214,6 +214,11 @@ func TestWhatIsSaidHasWords(t *testing.T) {
 func templatesSay(t *testing.T, check func(where, key string, given []string)) {
 	t.Helper()
 	files, err := filepath.Glob("web/pages/*.html")
+	if more, err := filepath.Glob("web/dashboard/pages/*.html"); err != nil || len(more) == 0 {
+		t.Fatal(more, err)
+	} else {
+		files = append(files, more...)
+	}
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)
 	}

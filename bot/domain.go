@@ -12,6 +12,7 @@ import (
 	"usher/invites/ledger"
 	"usher/invites/links"
 	"usher/invites/requests"
+	"usher/invites/sessions"
 )
 
 // domain is the use cases, put together.
@@ -23,6 +24,7 @@ type domain struct {
 	guard    *guard.Guard
 	ledger   *ledger.Ledger
 	links    *links.Links
+	sessions *sessions.Sessions
 	requests *requests.Requests
 	inbound  *inbound.Inbound // nil: off
 	editor   *requests.Editor
@@ -44,13 +46,14 @@ func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self i
 	c.Confirmed = r
 	return &domain{
 		judge: j, delivery: d, cards: c, knocks: &cards.Knocks{Cards: c, Store: db}, guard: g, ledger: l, links: k, requests: r,
-		editor: &requests.Editor{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}, choices: db,
+		sessions: &sessions.Sessions{Store: db, Clock: clock{}},
+		editor:   &requests.Editor{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}, choices: db,
 	}
 }
 
 // useCases are the parts for commands.
 func (d *domain) useCases() commands.UseCases {
 	return commands.UseCases{
-		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Links: d.links, Judge: d.judge, Clock: clock{}, Inbound: d.inbound, Choices: d.choices,
+		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Links: d.links, Sessions: d.sessions, Judge: d.judge, Clock: clock{}, Inbound: d.inbound, Choices: d.choices,
 	}
 }

@@ -3,6 +3,8 @@ package bot
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 
 	"maunium.net/go/mautrix/id"
@@ -63,6 +65,16 @@ func (j *joinedRooms) In(ctx context.Context, r id.RoomID) (bool, error) {
 		delete(j.rooms, r)
 	}
 	return in, nil
+}
+
+// All returns the rooms of the bot in the order of their ids, and perhaps some that it has just left.
+func (j *joinedRooms) All(ctx context.Context) ([]id.RoomID, error) {
+	if err := j.load(ctx); err != nil {
+		return nil, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Sorted(maps.Keys(j.rooms)), nil
 }
 
 // load reads the list of rooms, unless it is known.

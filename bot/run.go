@@ -85,7 +85,7 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	if b.domain.inbound = b.newInbound(cfg); b.domain.inbound != nil {
 		b.domain.cards.Servers = b.domain.inbound
 	}
-	b.domain.links.Address = cfg.Web.PublicURL
+	b.domain.links.Address, b.domain.sessions.Address = cfg.Web.PublicURL, cfg.Web.PublicURL
 	b.domain.links.Limits = links.Limits{MaxUses: int64(cfg.Web.Links.MaxUses), MaxAge: cfg.Web.Links.MaxAge, Open: cfg.Web.Links.PerPerson}
 	b.runner = b.newRunner(cfg, version)
 	o := chat.Options{
@@ -318,7 +318,7 @@ func (b *bot) clean(ctx context.Context, keep config.Database) error {
 	if err == nil && head != "" {
 		b.log.Info().Str("head", head).Msg("Audit")
 	}
-	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanInbound(ctx, now), b.store.CleanLinks(ctx, now.Add(-keep.KeepRefused)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
+	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanInbound(ctx, now), b.store.CleanSessions(ctx, now), b.store.CleanLinks(ctx, now.Add(-keep.KeepRefused)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
 }
 
 // close closes the parts, the last one opened first.

@@ -8,11 +8,13 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/commands"
 	"usher/config"
 	"usher/connect"
 	"usher/invites/inbound"
 	"usher/invites/native"
 	"usher/web"
+	"usher/web/dashboard"
 )
 
 // newSite makes the web pages and endpoints of the active process.
@@ -21,12 +23,25 @@ func (b *bot) newSite(p *process) *web.Site {
 	if cfg := &p.cfg.Web; cfg.PublicURL != "" {
 		proxies, _ := cfg.Trusted() // checked with the config
 		o.Pages = web.NewPages(cfg.PublicURL, web.Mark(p.cfg.Appservice.HSToken.Reveal()))
+		visitors := web.Visitors{Proxies: proxies, Relay: p.cfg.Appservice.HSToken.Reveal()}
 		o.Links = web.NewLinks(web.LinkOptions{
-			Pages: o.Pages, Cases: b.domain.links, Uses: b.domain.requests, Pictures: b.client, Bot: b.self.Bot,
-			Visitors: web.Visitors{Proxies: proxies, Relay: p.cfg.Appservice.HSToken.Reveal()},
+			Pages: o.Pages, Cases: b.domain.links, Uses: b.domain.requests, Pictures: b.client, Bot: b.self.Bot, Visitors: visitors,
 		})
+		o.Others = append(o.Others, b.newDashboard(p, o.Pages, visitors))
 	}
 	return web.New(o)
+}
+
+// newDashboard makes the pages for people who look after rooms.
+func (b *bot) newDashboard(p *process, pages *web.Pages, visitors web.Visitors) *dashboard.Dashboard {
+	return dashboard.New(dashboard.Options{
+		Pages: pages, Visitors: visitors, Sessions: b.domain.sessions, Ledger: b.domain.ledger, Rooms: b.rooms, Names: b.domain.judge.Reach,
+		Policies: b.domain.judge.Policies, Clock: clock{}, Log: b.log,
+		Level: func(user id.UserID) (permitted, operator bool) {
+			level := b.runner.Level(user)
+			return level >= commands.User, level >= commands.Operator
+		},
+	})
 }
 
 // antispam makes the endpoint for homeservers, nil if it is off. A process that does not act judges nothing.

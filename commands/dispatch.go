@@ -30,6 +30,7 @@ import (
 	"usher/invites/ledger"
 	"usher/invites/links"
 	"usher/invites/requests"
+	"usher/invites/sessions"
 	"usher/policy"
 	"usher/room"
 )
@@ -100,6 +101,7 @@ type UseCases struct {
 	Ledger   *ledger.Ledger
 	Cards    *cards.Cards
 	Links    *links.Links
+	Sessions *sessions.Sessions
 	Judge    *judge.Judge
 	Clock    invites.Clock
 	Choices  Choices

@@ -49,7 +49,7 @@ func newRunnerOver(t *testing.T, hs *invitestest.Homeserver, through invitestest
 	return &Runner{
 		Notices: Notices{Prefix: "!", Self: self},
 		UseCases: UseCases{
-			Requests: domain.Requests, Policies: domain.Editor, Ledger: domain.Ledger, Cards: domain.Cards, Links: domain.Links, Judge: domain.Judge, Clock: clock, Choices: db,
+			Requests: domain.Requests, Policies: domain.Editor, Ledger: domain.Ledger, Cards: domain.Cards, Links: domain.Links, Sessions: domain.Sessions, Judge: domain.Judge, Clock: clock, Choices: db,
 		},
 		Version: "v1", Conditions: Conditions{Age: Age{Max: 10 * time.Minute}},
 		Names: []string{"Usher"},

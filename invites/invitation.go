@@ -52,6 +52,23 @@ type Invitation struct {
 	Turned   string     // the last finding against it that was acted on or told
 }
 
+// Place is a place in the order of invitations or audit rows by time. The zero place is before the newest one.
+type Place struct {
+	At time.Time
+	ID int64
+}
+
+// LedgerQuery selects invitations of a room. An empty field selects all.
+type LedgerQuery struct {
+	Room    id.RoomID
+	Text    string // part of the id of the invited person or of the inviter, in any case
+	Inviter id.UserID
+	Fate    Fate
+	Since   time.Time
+	Until   time.Time // the first moment that is too late
+	After   Place     // only invitations older than the one at this place
+}
+
 // Tally counts the invitations of one week, inviter and fate.
 type Tally struct {
 	Week    time.Time // its Monday, UTC

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"math"
+	"strings"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -21,8 +23,17 @@ const (
 	selectPending   = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND fate = 'pending' ORDER BY at, id LIMIT $2`
 	selectSeen      = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND fate = 'pending' AND seen_at < $2`
 	selectPendingBy = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND inviter = $2 AND fate = 'pending' ORDER BY id LIMIT $3`
-	countPending    = `SELECT count(*) FROM ledger WHERE room_id = $1 AND fate = 'pending'`
-	selectAllKeys   = `SELECT room_id, target FROM ledger WHERE fate = 'pending'`
+	selectEntries   = `SELECT ` + entryColumns + ` FROM ledger ` + olderThan + ` LIMIT $5`
+	// The index has all that chooses, except for targets.
+	selectChosen = `SELECT ` + entryColumns + ` FROM ledger WHERE id IN (SELECT id FROM (SELECT id, at, fate, inviter FROM ledger ` + olderThan + ` LIMIT $5) AS scanned
+		WHERE ($6 = '' OR fate = $6) AND ($7 = '' OR inviter = $7) ORDER BY at DESC, id DESC LIMIT $8) ORDER BY at DESC, id DESC`
+	selectNamed = `SELECT ` + entryColumns + ` FROM ledger WHERE id IN (SELECT id FROM (SELECT id, at, fate, inviter, target FROM ledger ` + olderThan + ` LIMIT $5) AS scanned
+		WHERE ($6 = '' OR fate = $6) AND ($7 = '' OR inviter = $7) AND (lower(target) LIKE $9 ESCAPE '\' OR lower(inviter) LIKE $9 ESCAPE '\')
+		ORDER BY at DESC, id DESC LIMIT $8) ORDER BY at DESC, id DESC`
+	selectScanned = `SELECT at, id FROM ledger ` + olderThan + ` LIMIT 1 OFFSET $5`
+	olderThan     = `WHERE room_id = $1 AND at >= $2 AND at <= $3 AND (at < $3 OR id < $4) ORDER BY at DESC, id DESC`
+	countPending  = `SELECT count(*) FROM ledger WHERE room_id = $1 AND fate = 'pending'`
+	selectAllKeys = `SELECT room_id, target FROM ledger WHERE fate = 'pending'`
 
 	insertEntry = `INSERT INTO ledger (event_id, room_id, target, sender, inviter, way, command, at, seen_at, fate, ended_at, ended_by, ending, reminded, tried_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 0, '', '', false, 0)
@@ -250,6 +261,45 @@ func (s Ledger) PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (i
 func (s Ledger) PendingBy(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]invites.Invitation, error) {
 	return all(ctx, s.db, entryFields, selectPendingBy, r, inviter, limit)
 }
+
+// Entries returns up to limit invitations of a room, the newest first, among the next invitations of a bounded number, and the place from which
+// to go on; zero: nothing is left.
+func (s Ledger) Entries(ctx context.Context, q invites.LedgerQuery, limit int) (list []invites.Invitation, next invites.Place, err error) {
+	if q.Until.IsZero() {
+		q.Until = time.UnixMilli(math.MaxInt64)
+	}
+	before := invites.Place{At: q.Until, ID: 0}
+	if !q.After.At.IsZero() && q.After.At.Before(q.Until) {
+		before = q.After
+	}
+	statement, args, scan := selectEntries, []any{q.Room, q.Since, before.At, before.ID, limit}, limit
+	if q.Text != "" || q.Inviter != "" || q.Fate != "" {
+		statement, scan = selectChosen, mostScanned
+		args[4] = scan
+		args = append(args, q.Fate, q.Inviter, limit)
+	}
+	if q.Text != "" {
+		statement, args = selectNamed, append(args, "%"+likeEscaper.Replace(strings.ToLower(q.Text))+"%")
+	}
+	list, err = all(ctx, s.db, entryFields, statement, args...)
+	if err != nil {
+		return nil, next, err
+	}
+	if len(list) == limit {
+		last := list[limit-1]
+		return list, invites.Place{At: last.At, ID: last.ID}, nil
+	}
+	next, err = one(ctx, s.db, placeFields, selectScanned, q.Room, q.Since, before.At, before.ID, scan-1)
+	return list, next, invites.UnlessNone(err)
+}
+
+// mostScanned is how many invitations one page of a search looks at.
+const mostScanned = 5_000
+
+// likeEscaper takes the special meaning from characters of a pattern.
+var likeEscaper = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+
+func placeFields(p *invites.Place) []any { return []any{&p.At, &p.ID} }
 
 // EntriesOf returns up to limit invitations of a user in a room, the newest first.
 func (s Ledger) EntriesOf(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]invites.Invitation, error) {

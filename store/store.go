@@ -99,6 +99,8 @@ type (
 	People struct{ *db }
 	// AuditLog is the decisions and effects of the past.
 	AuditLog struct{ *db }
+	// Sessions is the logins and sessions of the dashboard.
+	Sessions struct{ *db }
 	// Links is the invite links, with their uses.
 	Links struct{ *db }
 )
@@ -117,13 +119,14 @@ type Store struct {
 	Rooms
 	People
 	AuditLog
+	Sessions
 	Links
 }
 
 // newStore returns a Store with subjects sharing d.
 func newStore(d *db) *Store {
 	return &Store{
-		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d},
+		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Sessions{d}, Links{d},
 	}
 }
 

@@ -45,10 +45,10 @@ type Pictures interface {
 // Links serves the pages of invite links. NewLinks makes it.
 type Links struct {
 	LinkOptions
-	views *meters[netip.Addr] // pages and pictures of one browser
-	tries *meters[netip.Addr] // forms of one browser
-	wrong *meters[netip.Addr] // addresses of no link, asked for by one browser
-	forms *meters[int64]      // forms of one link
+	views *Meters[netip.Addr] // pages and pictures of one browser
+	tries *Meters[netip.Addr] // forms of one browser
+	wrong *Meters[netip.Addr] // addresses of no link, asked for by one browser
+	forms *Meters[int64]      // forms of one link
 }
 
 // LinkOptions are the parts of Links. All are required.
@@ -72,8 +72,8 @@ const (
 
 // NewLinks makes the pages.
 func NewLinks(o LinkOptions) *Links {
-	return &Links{o, newMeters[netip.Addr](viewsBack, maxViews), newMeters[netip.Addr](triesBack, maxTries), newMeters[netip.Addr](wrongBack, maxWrong),
-		newMeters[int64](formsBack, maxForms)}
+	return &Links{o, NewMeters[netip.Addr](viewsBack, maxViews), NewMeters[netip.Addr](triesBack, maxTries), NewMeters[netip.Addr](wrongBack, maxWrong),
+		NewMeters[int64](formsBack, maxForms)}
 }
 
 func (s *Links) routes(mux *http.ServeMux) {
@@ -87,7 +87,7 @@ func (s *Links) routes(mux *http.ServeMux) {
 type visit struct {
 	w      http.ResponseWriter
 	r      *http.Request
-	frame  *frame
+	frame  *Frame
 	secret links.Secret
 	link   invites.Link
 }
@@ -100,16 +100,16 @@ func (s *Links) entered(handle func(*visit) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		v := &visit{w: w, r: r, secret: links.Secret(r.PathValue("secret"))}
-		v.frame = s.Pages.frame(r, v.self())
-		from := s.Visitors.address(r)
-		if s.wrong.spent(from) || !s.views.take(from, 1) {
+		v.frame = s.Pages.Frame(r, v.self())
+		from := s.Visitors.Address(r)
+		if s.wrong.Spent(from) || !s.views.Take(from, 1) {
 			s.wait(v)
 			return
 		}
 		var err error
 		v.link, err = s.Cases.ByPage(r.Context(), v.secret)
 		if errors.Is(err, invites.ErrNotFound) {
-			s.wrong.take(from, 1)
+			s.wrong.Take(from, 1)
 			s.end(v, invites.CodeLinkUnknown)
 			return
 		}
@@ -153,7 +153,7 @@ type shownRoom struct {
 
 // linkPage is the page of a link.
 type linkPage struct {
-	*frame
+	*Frame
 	Maker, Welcome, Bot, Code, Self, Typed, Wrong string
 	BotLink, BotWeb                               template.URL
 	Approve, Knock                                bool
@@ -180,11 +180,11 @@ func (s *Links) ask(v *visit, open []id.RoomID, status int, typed, wrong string)
 		return err
 	}
 	p := linkPage{
-		frame: v.frame, Maker: makerName(maker), Welcome: visible(v.link.Welcome), Bot: string(s.Bot), Code: v.secret.Code(), Self: s.Pages.address(v.self(), v.frame.Lang),
+		Frame: v.frame, Maker: makerName(maker), Welcome: Visible(v.link.Welcome), Bot: string(s.Bot), Code: v.secret.Code(), Self: s.Pages.Address(v.self(), v.frame.Lang),
 		BotLink: userLink(s.Bot), BotWeb: matrixTo(string(s.Bot), nil), Approve: v.link.Approve, Typed: typed, Wrong: wrong,
 	}
 	for _, r := range rooms {
-		shown := shownRoom{Name: s.name(v, r), Topic: visible(r.Topic), Members: r.Members}
+		shown := shownRoom{Name: s.name(v, r), Topic: Visible(r.Topic), Members: r.Members}
 		shown.Initial = initial(shown.Name)
 		if r.Picture != "" {
 			shown.Picture = s.Pages.base + v.self() + "/picture/" + strconv.Itoa(slices.Index(v.link.Rooms, r.Room))
@@ -203,7 +203,7 @@ func (s *Links) ask(v *visit, open []id.RoomID, status int, typed, wrong string)
 func (s *Links) name(v *visit, r links.Room) string {
 	switch {
 	case r.Name != "":
-		return visible(r.Name)
+		return Visible(r.Name)
 	case r.Space:
 		return v.frame.Say("page.link.space")
 	}
@@ -215,7 +215,7 @@ func makerName(m links.Maker) string {
 	if m.Name == "" || m.Name == string(m.User) {
 		return string(m.User)
 	}
-	return visible(m.Name) + " (" + string(m.User) + ")"
+	return Visible(m.Name) + " (" + string(m.User) + ")"
 }
 
 // initial stands for a picture.
@@ -230,7 +230,7 @@ func (s *Links) form(v *visit) error {
 		s.Pages.tell(v.w, v.frame, http.StatusForbidden, v.frame.Say("page.elsewhere"), v.frame.Say("page.elsewhere.again"))
 		return nil
 	}
-	if !s.tries.take(s.Visitors.address(v.r), 1) || !s.forms.take(v.link.ID, 1) {
+	if !s.tries.Take(s.Visitors.Address(v.r), 1) || !s.forms.Take(v.link.ID, 1) {
 		s.wait(v)
 		return nil
 	}
@@ -242,7 +242,7 @@ func (s *Links) form(v *visit) error {
 	typed := v.r.PostFormValue("user")
 	user, wrong := readUser(typed)
 	if !wrong.Empty() && state.Code == "" {
-		return s.ask(v, state.Rooms, http.StatusUnprocessableEntity, visible(room.Shorten(typed, maxUser)), v.frame.voice.Text(wrong))
+		return s.ask(v, state.Rooms, http.StatusUnprocessableEntity, Visible(room.Shorten(typed, maxUser)), v.frame.voice.Text(wrong))
 	}
 	if v.r.PostFormValue("way") == "knock" && state.Code == "" {
 		return s.knock(v, state.Rooms, user)
@@ -262,7 +262,7 @@ func (s *Links) form(v *visit) error {
 		s.Pages.tell(v.w, v.frame, http.StatusForbidden, v.frame.Say("page.link.no"), v.frame.Say("page.link.no.why"))
 		return nil
 	}
-	http.Redirect(v.w, v.r, s.Pages.address(v.self()+"/"+use.Ticket, v.frame.Lang), http.StatusSeeOther)
+	http.Redirect(v.w, v.r, s.Pages.Address(v.self()+"/"+use.Ticket, v.frame.Lang), http.StatusSeeOther)
 	return nil
 }
 
@@ -283,7 +283,7 @@ func (s *Links) picture(v *visit) error {
 		http.NotFound(v.w, v.r)
 		return nil
 	}
-	guard(v.w.Header())
+	Guard(v.w.Header())
 	v.w.Header().Set("Content-Type", kind)
 	v.w.Header().Set("Cache-Control", "private, max-age=3600")
 	_, _ = v.w.Write(picture)

@@ -338,7 +338,7 @@ func TestVisitors(t *testing.T) {
 		if tt.relayed != "" {
 			r.Header.Set(RelayHeader, tt.relayed)
 		}
-		if got := v.address(r).String(); got != tt.want {
+		if got := v.Address(r).String(); got != tt.want {
 			t.Errorf("%+v: %s", tt, got)
 		}
 	}

@@ -57,14 +57,14 @@ func NewPages(publicURL, mark string) *Pages {
 // routes adds the static files.
 func (p *Pages) routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+MarkPath, func(w http.ResponseWriter, _ *http.Request) {
-		guard(w.Header())
+		Guard(w.Header())
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = w.Write([]byte(p.mark))
 	})
 	for name, kind := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"} {
 		content, _ := files.ReadFile("static/" + name)
 		mux.HandleFunc("GET /static/"+name, func(w http.ResponseWriter, _ *http.Request) {
-			guard(w.Header())
+			Guard(w.Header())
 			w.Header().Set("Content-Type", kind)
 			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable") // the address changes with the content
 			_, _ = w.Write(content)
@@ -72,16 +72,16 @@ func (p *Pages) routes(mux *http.ServeMux) {
 	}
 }
 
-// guard sets the headers of everything that browsers show: nothing is loaded from elsewhere, framed, indexed, or told to other sites.
-func guard(h http.Header) {
+// Guard sets the headers of everything that browsers show: nothing is loaded from elsewhere, framed, indexed, or told to other sites.
+func Guard(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("X-Robots-Tag", "noindex, nofollow")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 }
 
-// frame is what every page has. The data of a template embed it.
-type frame struct {
+// Frame is what every page has. The data of a template embed it.
+type Frame struct {
 	Title     string
 	Base      string
 	Version   string
@@ -97,16 +97,19 @@ type choice struct {
 }
 
 // Say returns a sentence by its key and pairs of an argument's name and its value.
-func (f *frame) Say(key string, pairs ...any) string {
+func (f *Frame) Say(key string, pairs ...any) string {
 	for i := 1; i < len(pairs); i += 2 {
 		pairs[i] = isolated(fmt.Sprint(pairs[i]))
 	}
 	return f.voice.Text(room.Say(key, pairs...))
 }
 
+// Tell returns the words of a phrase.
+func (f *Frame) Tell(p room.Phrase) string { return f.voice.Text(p) }
+
 // isolated makes a text of people safe within a sentence: hidden characters are spelled out, and its direction of writing ends with it.
 func isolated(text string) string {
-	shown := visible(text)
+	shown := Visible(text)
 	for _, r := range shown {
 		if r > 0x2ff {
 			return "\u2068" + shown + "\u2069"
@@ -115,22 +118,26 @@ func isolated(text string) string {
 	return shown
 }
 
-// visible makes a text of people fit for one line.
-func visible(text string) string { return words.Visible(strings.Join(strings.Fields(text), " ")) }
+// Visible makes a text of people fit for one line.
+func Visible(text string) string { return words.Visible(strings.Join(strings.Fields(text), " ")) }
 
-// frame makes the frame of an answer. here is the address of the page, for the switch of languages.
-func (p *Pages) frame(r *http.Request, here string) *frame {
+// Frame makes the frame of an answer. here is the address of the page, for the switch of languages.
+func (p *Pages) Frame(r *http.Request, here string) *Frame {
 	lang := preferred(r)
-	f := &frame{Base: p.base, Version: p.version, Lang: lang, voice: words.For(lang)}
+	f := &Frame{Base: p.base, Version: p.version, Lang: lang, voice: words.For(lang)}
 	for _, tag := range words.Languages() {
-		f.Languages = append(f.Languages, choice{tag, words.For(tag).Text(room.Say("page.language")), p.address(here, tag), tag == lang})
+		f.Languages = append(f.Languages, choice{tag, words.For(tag).Text(room.Say("page.language")), p.Address(here, tag), tag == lang})
 	}
 	return f
 }
 
-// address is a path of Usher's own in a language.
-func (p *Pages) address(path, lang string) string {
-	return p.base + path + "?lang=" + url.QueryEscape(lang)
+// Address is a path of Usher's own in a language.
+func (p *Pages) Address(path, lang string) string {
+	mark := "?"
+	if strings.Contains(path, "?") {
+		mark = "&"
+	}
+	return p.base + path + mark + "lang=" + url.QueryEscape(lang)
 }
 
 // preferred is the language of an answer: the one that the person chose, else the browser's.
@@ -151,11 +158,16 @@ func preferred(r *http.Request) string {
 
 // show answers with a template.
 func (p *Pages) show(w http.ResponseWriter, status int, name string, data any) {
+	p.Show(w, status, p.templates, name, data)
+}
+
+// Show answers with one of some templates, whose data embed a Frame.
+func (p *Pages) Show(w http.ResponseWriter, status int, templates *template.Template, name string, data any) {
 	var page bytes.Buffer
-	if err := p.templates.ExecuteTemplate(&page, name, data); err != nil {
+	if err := templates.ExecuteTemplate(&page, name, data); err != nil {
 		panic(err) // a bug: the Site logs it
 	}
-	guard(w.Header())
+	Guard(w.Header())
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write(page.Bytes())
@@ -163,14 +175,28 @@ func (p *Pages) show(w http.ResponseWriter, status int, name string, data any) {
 
 // message is a page with some sentences.
 type message struct {
-	*frame
+	*Frame
 	Texts []string
 }
 
 // tell answers with a page of sentences.
-func (p *Pages) tell(w http.ResponseWriter, f *frame, status int, title string, texts ...string) {
+func (p *Pages) tell(w http.ResponseWriter, f *Frame, status int, title string, texts ...string) {
 	f.Title = title
 	p.show(w, status, "message.html", message{f, texts})
+}
+
+// Path is the path of the public address, without a slash at the end.
+func (p *Pages) Path() string { return p.base }
+
+// Secure reports whether browsers come by HTTPS.
+func (p *Pages) Secure() bool { return strings.HasPrefix(p.origin, "https:") }
+
+// Ours reports whether a form was certainly sent by one of Usher's own pages.
+func (p *Pages) Ours(r *http.Request) bool {
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" {
+		return site == "same-origin"
+	}
+	return r.Header.Get("Origin") == p.origin
 }
 
 // elsewhere reports whether a form was sent by the page of another site. A browser that tells nothing about it is believed: the address that

@@ -25,7 +25,7 @@ type step struct {
 
 // usePage follows a use.
 type usePage struct {
-	*frame
+	*Frame
 	Stage, Self, StageAddress string
 	Going                     bool // it may change
 	Texts                     []string
@@ -37,7 +37,7 @@ func (s *Links) follow(v *visit) error {
 	ctx := v.r.Context()
 	use, stages, err := s.Cases.Follow(ctx, v.link, v.r.PathValue("ticket"))
 	if errors.Is(err, invites.ErrNotFound) {
-		http.Redirect(v.w, v.r, s.Pages.address(v.self(), v.frame.Lang), http.StatusSeeOther)
+		http.Redirect(v.w, v.r, s.Pages.Address(v.self(), v.frame.Lang), http.StatusSeeOther)
 		return nil
 	} else if err != nil {
 		return err
@@ -45,13 +45,13 @@ func (s *Links) follow(v *visit) error {
 	all := stageOf(stages)
 	if v.r.URL.Query().Has("stage") {
 		v.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		guard(v.w.Header())
+		Guard(v.w.Header())
 		_, _ = v.w.Write([]byte(all))
 		return nil
 	}
 	here := v.self() + "/" + use.Ticket
-	f := s.Pages.frame(v.r, here)
-	p := usePage{frame: f, Stage: all, Self: s.Pages.address(here, f.Lang), StageAddress: s.Pages.base + here + "?stage"}
+	f := s.Pages.Frame(v.r, here)
+	p := usePage{Frame: f, Stage: all, Self: s.Pages.Address(here, f.Lang), StageAddress: s.Pages.base + here + "?stage"}
 	rooms := make([]id.RoomID, len(stages))
 	for i, one := range stages {
 		rooms[i] = one.Room
@@ -73,7 +73,7 @@ func (s *Links) follow(v *visit) error {
 }
 
 // tell words a step, and adds the ways to open its room.
-func (one *step) tell(f *frame, r links.Room) {
+func (one *step) tell(f *Frame, r links.Room) {
 	switch one.Stage {
 	case links.StageWorking:
 		one.Text = f.Say("page.use.working")
@@ -118,7 +118,7 @@ func stageOf(stages []links.Progress) string {
 
 // knockPage shows the code for a knock.
 type knockPage struct {
-	*frame
+	*Frame
 	User, Code, Back string
 	Minutes          int
 	Steps            []step
@@ -131,7 +131,7 @@ func (s *Links) knock(v *visit, open []id.RoomID, user id.UserID) error {
 		return err
 	}
 	p := knockPage{
-		frame: v.frame, User: string(user), Back: s.Pages.address(v.self(), v.frame.Lang), Minutes: int(links.KnockFor / time.Minute),
+		Frame: v.frame, User: string(user), Back: s.Pages.Address(v.self(), v.frame.Lang), Minutes: int(links.KnockFor / time.Minute),
 		Code: v.secret.KnockCode(v.link.ID, user, time.Now().Add(links.KnockFor)),
 	}
 	p.Title = v.frame.Say("page.knock.title")
@@ -184,7 +184,7 @@ func readUser(typed string) (user id.UserID, wrong room.Phrase) {
 	}
 	local, server, found := strings.Cut(strings.TrimPrefix(text, "@"), ":")
 	if name, host, mail := strings.Cut(strings.TrimPrefix(text, "@"), "@"); mail && !strings.Contains(name, ":") {
-		return "", room.Say("page.user.mail", "guess", "@"+visible(room.Shorten(name, 60))+":"+visible(room.Shorten(host, 60)))
+		return "", room.Say("page.user.mail", "guess", "@"+Visible(room.Shorten(name, 60))+":"+Visible(room.Shorten(host, 60)))
 	}
 	if !found {
 		return "", room.Say("page.user.server")

@@ -17,9 +17,9 @@ type Visitors struct {
 	Relay   string         // the secret of the processes
 }
 
-// address returns the address of a browser: the nearest one that is no proxy's. A socket of the machine is a proxy's. For IPv6 it is the
+// Address returns the address of a browser: the nearest one that is no proxy's. A socket of the machine is a proxy's. For IPv6 it is the
 // network that one household has.
-func (v Visitors) address(r *http.Request) netip.Addr {
+func (v Visitors) Address(r *http.Request) netip.Addr {
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
 	nearest := peer.Addr().Unmap()
 	trusted := !nearest.IsValid() || v.Relay != "" && Relayed(r, v.Relay)
@@ -47,8 +47,8 @@ func (v Visitors) proxy(address netip.Addr) bool {
 	return false
 }
 
-// meters bounds how often something happens for each key apart.
-type meters[K comparable] struct {
+// Meters bounds how often something happens for each key apart.
+type Meters[K comparable] struct {
 	every time.Duration // one more each
 	burst int
 
@@ -59,13 +59,14 @@ type meters[K comparable] struct {
 // maxMeters bounds the memory of a limit. The key with the oldest count is forgotten first.
 const maxMeters = 20000
 
-func newMeters[K comparable](every time.Duration, burst int) *meters[K] {
+// NewMeters makes a limit of one more each while, and of a burst at most.
+func NewMeters[K comparable](every time.Duration, burst int) *Meters[K] {
 	each, _ := lru.NewLRU[K, *rate.Limiter](maxMeters, nil) // fails for a size of 0 only
-	return &meters[K]{every: every, burst: burst, each: each}
+	return &Meters[K]{every: every, burst: burst, each: each}
 }
 
-// take counts n, and reports whether that is within the limit.
-func (m *meters[K]) take(key K, n int) bool {
+// Take counts n, and reports whether that is within the limit.
+func (m *Meters[K]) Take(key K, n int) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	one, known := m.each.Get(key)
@@ -76,8 +77,8 @@ func (m *meters[K]) take(key K, n int) bool {
 	return one.AllowN(time.Now(), n)
 }
 
-// spent reports whether nothing is left, without counting.
-func (m *meters[K]) spent(key K) bool {
+// Spent reports whether nothing is left, without counting.
+func (m *Meters[K]) Spent(key K) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	one, known := m.each.Peek(key)

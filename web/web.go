@@ -21,7 +21,14 @@ type Options struct {
 	Antispam *Antispam
 	Pages    *Pages // required by the parts that make pages
 	Links    *Links
+	Others   []Part // parts with a package of their own
 	Log      zerolog.Logger
+}
+
+// Part is a part of a site.
+type Part interface {
+	// Routes adds its paths.
+	Routes(mux *http.ServeMux)
 }
 
 // Site is all that Usher serves besides the application service API and the operator's listener.
@@ -50,6 +57,9 @@ func New(o Options) *Site {
 	}
 	if o.Links != nil {
 		o.Links.routes(&s.routes)
+	}
+	for _, part := range o.Others {
+		part.Routes(&s.routes)
 	}
 	return s
 }

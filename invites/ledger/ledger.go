@@ -24,6 +24,9 @@ type Store interface {
 	PendingBy(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]invites.Invitation, error)
 	// EntriesOf returns up to limit invitations of a user in a room, the newest first.
 	EntriesOf(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]invites.Invitation, error)
+	// Entries returns up to limit invitations of a room, the newest first, among the next invitations of a bounded number, and the place
+	// from which to go on; zero: nothing is left.
+	Entries(ctx context.Context, q invites.LedgerQuery, limit int) ([]invites.Invitation, invites.Place, error)
 	// Roots returns up to limit users who invited others in a room and had no invitation before, by their first invitation.
 	Roots(ctx context.Context, r id.RoomID, limit int) ([]id.UserID, error)
 	// Children returns up to limit invitations, the oldest first, of users in a room through an inviter: their newest
@@ -130,6 +133,20 @@ func (s *Ledger) Past(ctx context.Context, asker id.UserID, r id.RoomID, target 
 		return nil, err
 	}
 	return s.Store.EntriesOf(ctx, r, target, limit)
+}
+
+// Find returns up to limit invitations of a room, the newest first, and the place from which the next ones follow; zero: nothing is left. The
+// work is bounded, so it may find few or none before that place although more follow.
+func (s *Ledger) Find(ctx context.Context, asker id.UserID, q invites.LedgerQuery, limit int) ([]invites.Invitation, invites.Place, error) {
+	if err := s.Judge.Reach.Member(ctx, q.Room, asker); err != nil {
+		return nil, invites.Place{}, err
+	}
+	return s.Store.Entries(ctx, q, limit)
+}
+
+// MayAudit returns nil for an asker who may read the audit of a room, else ErrKickPower.
+func (s *Ledger) MayAudit(ctx context.Context, asker id.UserID, r id.RoomID) error {
+	return s.Judge.Reach.MayKick(ctx, r, asker)
 }
 
 // Tallies counts the invitations of a room since a time.
