@@ -15,7 +15,7 @@ func TestDashboard(t *testing.T) {
 		user       id.UserID
 		text, want string
 	}{
-		{lobby, alice, "!dashboard", "Say `!dashboard` to me in a direct chat"},
+		{lobby, alice, "!dashboard", "Say !dashboard to me in a direct chat"},
 		{"!direct:here", bob, "!dashboard", "to me in a direct chat"}, // a guest in somebody's chat
 		{"!direct:here", alice, "!dashboard", "https://usher.example/login/"},
 		{lobby, bob, "!dashboard logout", "0 logins"},
