@@ -38,6 +38,8 @@ type RoomStore interface {
 	UnsentOf(ctx context.Context, r id.RoomID, target id.UserID) ([]invites.Change, error)
 	// Receive adds events to the inbox and returns those that are new, with Seq set.
 	Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) ([]invites.Received, error)
+	// EndAddresses ends the open invitations of addresses in a room that the bot has left.
+	EndAddresses(ctx context.Context, r id.RoomID, at time.Time) error
 }
 
 // SpaceCache knows which spaces claim a room as their child.
@@ -245,7 +247,7 @@ func (r *Rooms) left(ctx context.Context, cause id.EventID, in id.RoomID) error 
 	if r.reviews.cases.Lists(in) {
 		r.expiriesChanged.Store(true) // the rooms that follow the list hear of it
 	}
-	return errors.Join(r.store.DeleteSpaceChild(ctx, in, ""), r.store.Complete(ctx, in, nil, time.Now()), r.recheck(ctx, in))
+	return errors.Join(r.store.DeleteSpaceChild(ctx, in, ""), r.store.Complete(ctx, in, nil, time.Now()), r.store.EndAddresses(ctx, in, time.Now()), r.recheck(ctx, in))
 }
 
 // spaceLost tells the rooms that inherit a policy from a space that the bot is not there any more: the policy is unknown by now, and denies.

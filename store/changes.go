@@ -19,7 +19,7 @@ const (
 	selectChanges  = `SELECT ` + changeColumns + ` FROM invitation WHERE cmd = $1 AND command = $2 ORDER BY id`
 	selectChangeOf = `SELECT ` + changeColumns + ` FROM invitation WHERE cmd = $1 AND part = $2`
 	selectInviting = `SELECT EXISTS (SELECT 1 FROM invitation WHERE cmd = $1 AND command = $2 AND status IN ('open', 'waiting') AND action <> 'join')`
-	ofUnsent       = `SELECT ` + changeColumns + ` FROM invitation WHERE action = 'invite' AND room_id = $1`
+	ofUnsent       = `SELECT ` + changeColumns + ` FROM invitation WHERE action = 'invite' AND room_id = $1 AND origin NOT IN ('native', 'address')`
 	selectUnsentOf = ofUnsent + ` AND part = $3 AND target = $2 AND status IN ('open', 'waiting') ORDER BY id`
 	selectUnsentIn = ofUnsent + ` AND status = 'open' ORDER BY due_at, id LIMIT $2`
 	selectDue      = `SELECT id FROM invitation
@@ -139,7 +139,7 @@ func (s Changes) ChangesOf(ctx context.Context, request string) ([]invites.Chang
 	return all(ctx, s.db, changeFields, selectChanges, digest(request), request)
 }
 
-// UnsentOf returns the invitations of a user in a room that wait to be sent, also those that need approval first.
+// UnsentOf returns the invitations of a user in a room that wait for Usher to send them, also those that need approval first.
 func (s Changes) UnsentOf(ctx context.Context, r id.RoomID, target id.UserID) ([]invites.Change, error) {
 	return all(ctx, s.db, changeFields, selectUnsentOf, r, target, digest(string(room.Invite), string(r), string(target)))
 }

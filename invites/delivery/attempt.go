@@ -98,10 +98,13 @@ func (d *Delivery) takenBack(ctx context.Context, row invites.Change, ask bool) 
 // newest is how many of a user's last invitations are looked through for one.
 const newest = 16
 
-// seen reports whether the ledger knows an invitation made by the row.
-func (d *Delivery) seen(ctx context.Context, row invites.Change) (bool, error) {
-	if row.Action != room.Invite {
+// Seen reports whether the ledger knows an invitation made by the row.
+func (d *Delivery) Seen(ctx context.Context, row invites.Change) (bool, error) {
+	switch {
+	case row.Action != room.Invite:
 		return false, nil
+	case row.Origin == invites.OriginAddress:
+		return d.Store.AddressSeen(ctx, row.Request)
 	}
 	entries, err := d.Store.EntriesOf(ctx, row.Room, row.Target, newest)
 	return slices.ContainsFunc(entries, func(e invites.Invitation) bool { return string(e.Command) == row.Request }), err
@@ -133,7 +136,7 @@ func (d *Delivery) judge(ctx context.Context, row invites.Change, q policy.Quest
 			return done, true
 		}
 		// Or the ledger has seen the invitation, and its end: a user who declined meanwhile is not invited again.
-		if seen, err := d.seen(ctx, row); err != nil {
+		if seen, err := d.Seen(ctx, row); err != nil {
 			return d.failure(row, err), true
 		} else if seen {
 			return done, true

@@ -20,7 +20,7 @@ func (s *Requests) refuseQueued(ctx context.Context, rows []invites.Change) erro
 	var queued map[id.UserID][]invites.Change
 	for i := range rows {
 		row := &rows[i]
-		if row.Action != room.Invite || row.Status != invites.StatusOpen {
+		if row.Action != room.Invite || row.Status != invites.StatusOpen || row.Origin == invites.OriginAddress {
 			continue
 		}
 		if queued == nil {
