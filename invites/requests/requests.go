@@ -30,10 +30,8 @@ type Store interface {
 	OpenCard(ctx context.Context, c invites.Card) (invites.Card, error)
 	// CardsTodo returns open cards, and cards with an outcome not told yet, by ID.
 	CardsTodo(ctx context.Context, q invites.CardTodo) ([]invites.Card, error)
-	// UnsentOf returns the invitations of a user in a room that wait to be sent.
-	UnsentOf(ctx context.Context, r id.RoomID, target id.UserID) ([]invites.Change, error)
-	// UnsentIn returns up to limit invitations of a room that wait to be sent, the next first, without those that need approval first.
-	UnsentIn(ctx context.Context, r id.RoomID, limit int) ([]invites.Change, error)
+	// UnsentOf returns the invitations of some users in a room that wait to be sent.
+	UnsentOf(ctx context.Context, r id.RoomID, targets ...id.UserID) ([]invites.Change, error)
 }
 
 // Homeserver finds and enters rooms. Errors are *ActError.
