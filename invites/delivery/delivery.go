@@ -28,8 +28,8 @@ type Store interface {
 	EntriesOf(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]invites.Invitation, error)
 	// AddressSeen reports whether a room showed the invitation of an address that a request was about.
 	AddressSeen(ctx context.Context, request string) (bool, error)
-	// UnsentOf returns the invitations of a user in a room that wait to be sent, also those that need approval first.
-	UnsentOf(ctx context.Context, r id.RoomID, target id.UserID) ([]invites.Change, error)
+	// UnsentOf returns the invitations of some users in a room that wait to be sent, also those that need approval first.
+	UnsentOf(ctx context.Context, r id.RoomID, targets ...id.UserID) ([]invites.Change, error)
 }
 
 // Homeserver shows state and makes changes. All errors but ErrNoView and context errors are *ActError.

@@ -31,12 +31,10 @@ type Store interface {
 	OpenCard(ctx context.Context, c invites.Card) (invites.Card, error)
 	// CardsTodo returns open cards, and cards with an outcome not told yet, by ID.
 	CardsTodo(ctx context.Context, q invites.CardTodo) ([]invites.Card, error)
-	// UnsentOf returns the invitations of a user in a room that wait to be sent.
-	UnsentOf(ctx context.Context, r id.RoomID, target id.UserID) ([]invites.Change, error)
+	// UnsentOf returns the invitations of some users in a room that wait to be sent.
+	UnsentOf(ctx context.Context, r id.RoomID, targets ...id.UserID) ([]invites.Change, error)
 	// Announced returns the invitation that the homeserver was allowed to send for the actor's own client, until it is settled, or ErrNotFound.
 	Announced(ctx context.Context, r id.RoomID, actor, target id.UserID, now time.Time) (invites.Change, error)
-	// UnsentIn returns up to limit invitations of a room that wait to be sent, the next first, without those that need approval first.
-	UnsentIn(ctx context.Context, r id.RoomID, limit int) ([]invites.Change, error)
 }
 
 // Homeserver finds and enters rooms. Errors are *ActError.
