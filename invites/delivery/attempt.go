@@ -35,7 +35,7 @@ func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outc
 		return invites.Outcome{Status: invites.StatusOpen, Code: invites.CodeTurn, Detail: limit, At: at, Quiet: true}
 	}
 	q, again := question(row), row.Attempt > 1
-	if origin.redactable {
+	if waited := d.Clock.Now().Sub(row.CreatedAt); origin.redactable && (again || waited > justAsked || waited < 0) {
 		if taken, err := d.takenBack(ctx, row, again); err != nil {
 			return d.failure(row, err)
 		} else if taken {
@@ -80,6 +80,9 @@ func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outc
 	}
 	return d.failure(row, err)
 }
+
+// justAsked is how long a command is not looked up again after its record, which read it.
+const justAsked = 100 * time.Millisecond
 
 // takenBack tells whether the command was redacted while its row waited. The inbox knows of redactions by the sender at once. With ask,
 // the homeserver is asked, which knows of redactions by others, and of redactions missed by the inbox.
