@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
@@ -148,6 +147,3 @@ func initial(name string) string {
 	}
 	return "?"
 }
-
-// safe marks an address that Usher made as one.
-func safe(address string) template.URL { return template.URL(address) }
