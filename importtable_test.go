@@ -17,7 +17,7 @@ var mayImport = map[string][]string{
 	"bot":           {"appservice", "chat", "commands", "config", "connect", "encryption", "events", "homeserver", "invites", "invites/cards", "invites/delivery", "invites/guard", "invites/inbound", "invites/judge", "invites/ledger", "invites/links", "invites/native", "invites/requests", "invites/sessions", "jobs", "loop", "metrics", "operator", "picture", "room", "store", "web", "web/dashboard", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig", "github.com/mattn/go-isatty"},
 	"chat":          {"commands", "events", "exactjson", "invites", "invites/cards", "invites/guard", "invites/ledger", "policy", "room", mautrix + "/event", mautrix + "/id", zerolog, "github.com/hashicorp/golang-lru/v2/simplelru", "golang.org/x/time/rate"},
 	"web":           {"exactjson", "invites", "invites/links", "invites/native", "room", "words", mautrix + "/id", zerolog, "github.com/hashicorp/golang-lru/v2/simplelru", "golang.org/x/text/language", "golang.org/x/time/rate"},
-	"web/dashboard": {"invites", "invites/judge", "invites/sessions", "policy", "room", "web", "words", mautrix + "/id", zerolog},
+	"web/dashboard": {"invites", "invites/cards", "invites/judge", "invites/ledger", "invites/links", "invites/sessions", "policy", "room", "web", "words", mautrix + "/id", zerolog},
 	"operator":      {"appservice", "commands", "config", "connect", "exactjson", "homeserver", "invites", "metrics", "room", "store", "web", "words", mautrix + "/id", zerolog},
 	"connect":       {"config", "homeserver", "store", mautrix + "/id", zerolog},
 	"config":        {"room", "words", "gopkg.in/yaml.v3"},

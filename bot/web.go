@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"maunium.net/go/mautrix/id"
 
@@ -35,13 +36,45 @@ func (b *bot) newSite(p *process) *web.Site {
 // newDashboard makes the pages for people who look after rooms.
 func (b *bot) newDashboard(p *process, pages *web.Pages, visitors web.Visitors) *dashboard.Dashboard {
 	return dashboard.New(dashboard.Options{
-		Pages: pages, Visitors: visitors, Sessions: b.domain.sessions, Ledger: b.domain.ledger, Rooms: b.rooms, Names: b.domain.judge.Reach,
+		Pages: pages, Visitors: visitors, Sessions: b.domain.sessions, Ledger: b.domain.ledger, Cards: b.domain.cards, Desk: b.chat.Cards, Links: b.domain.links,
+		Health: dashboardHealth{p, b}, Rooms: dashboardRooms{b.rooms, b.runner.Chat}, Names: b.domain.judge.Reach,
 		Policies: b.domain.judge.Policies, Clock: clock{}, Log: b.log,
 		Level: func(user id.UserID) (permitted, operator bool) {
 			level := b.runner.Level(user)
 			return level >= commands.User, level >= commands.Operator
 		},
 	})
+}
+
+// dashboardRooms are the rooms of the dashboard: all but the bot's direct chats.
+type dashboardRooms struct {
+	joined *joinedRooms
+	chat   commands.Chat
+}
+
+// All implements dashboard.Rooms.
+func (r dashboardRooms) All(ctx context.Context) ([]id.RoomID, error) {
+	list, err := r.joined.All(ctx)
+	return slices.DeleteFunc(list, r.chat.Direct), err
+}
+
+// dashboardHealth is how the process is doing.
+type dashboardHealth struct {
+	p *process
+	b *bot
+}
+
+// State implements dashboard.Health.
+func (h dashboardHealth) State(ctx context.Context) (dashboard.State, error) {
+	waits, err := h.b.store.Backlog(ctx)
+	if err != nil {
+		return dashboard.State{}, err
+	}
+	list, err := h.b.rooms.All(ctx)
+	return dashboard.State{
+		Version: h.p.version, Faults: h.p.health.Phrases(), Rooms: len(list),
+		Events: waits.Events, Oldest: waits.Oldest, Open: waits.Open, Due: waits.Due, Quarantine: waits.Quarantine,
+	}, err
 }
 
 // antispam makes the endpoint for homeservers, nil if it is off. A process that does not act judges nothing.

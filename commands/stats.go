@@ -1,14 +1,11 @@
 package commands
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"time"
 
-	"maunium.net/go/mautrix/id"
-
 	"usher/invites"
+	"usher/invites/ledger"
 	"usher/picture"
 	"usher/room"
 	"usher/words"
@@ -24,93 +21,45 @@ func statsCommand() Command {
 	}
 }
 
-// How much is counted and shown.
-const (
-	statsWeeks  = 12
-	maxInviters = 10
-	week        = 7 * 24 * time.Hour
-)
+// maxInviters is how many inviters are shown.
+const maxInviters = 10
 
-// counts is how many invitations have which fate.
-type counts map[invites.Fate]int
-
-// sent counts the invitations. A renewed one goes on in another and does not count.
-func (n counts) sent() (sum int) {
-	for fate, count := range n {
-		if fate != invites.FateRenewed {
-			sum += count
-		}
-	}
-	return sum
-}
-
-// stats are tallies added up.
-type stats struct {
-	total    counts
-	weeks    []counts // the oldest first
-	from     time.Time
-	inviters []id.UserID // by the number sent, the largest first
-	by       map[id.UserID]counts
-}
-
-func add(tallies []invites.Tally, from time.Time) stats {
-	s := stats{total: counts{}, weeks: make([]counts, statsWeeks), from: from, by: map[id.UserID]counts{}}
-	for i := range s.weeks {
-		s.weeks[i] = counts{}
-	}
-	for _, t := range tallies {
-		if i := int(t.Week.Sub(from) / week); i >= 0 && i < statsWeeks {
-			s.weeks[i][t.Fate] += t.Count
-		}
-		if s.by[t.Inviter] == nil {
-			s.by[t.Inviter] = counts{}
-			s.inviters = append(s.inviters, t.Inviter)
-		}
-		s.by[t.Inviter][t.Fate] += t.Count
-		s.total[t.Fate] += t.Count
-	}
-	slices.SortFunc(s.inviters, func(a, b id.UserID) int {
-		return cmp.Or(s.by[b].sent()-s.by[a].sent(), cmp.Compare(a, b))
-	})
-	return s
-}
+// counts words counts.
+type counts ledger.Counts
 
 func runStats(ctx context.Context, c *Call) (Reply, error) {
 	in, err := c.joinedRoom(ctx)
 	if err != nil {
 		return Reply{}, err
 	}
-	now := c.Clock.Now().UTC()
-	monday := now.Truncate(24*time.Hour).AddDate(0, 0, -((int(now.Weekday()) + 6) % 7))
-	from := monday.Add(-(statsWeeks - 1) * week)
-	tallies, err := c.Ledger.Tallies(ctx, c.Message.Sender, in, from)
+	now := c.Clock.Now()
+	s, err := c.Ledger.Stats(ctx, c.Message.Sender, in, now)
 	if err != nil {
 		return Reply{}, err
 	}
-	s := add(tallies, from)
 	if c.has("picture") {
 		return c.statsPicture(ctx, s, now, dark(ctx, c, in))
 	}
 	var reply Reply
-	reply.Text.Tell(room.Say("stats.total", "from", from.Format(time.DateOnly)).Holding(s.total.phrases()...))
-	for i, n := range s.weeks {
-		if n.sent() > 0 {
-			reply.Text.Line().Tell(room.Say("stats.week", "week", from.Add(time.Duration(i)*week).Format(time.DateOnly)).Holding(n.phrases()...))
+	reply.Text.Tell(room.Say("stats.total", "from", s.From.Format(time.DateOnly)).Holding(counts(s.Total).phrases()...))
+	for i, n := range s.Weeks {
+		if n.Sent() > 0 {
+			reply.Text.Line().Tell(room.Say("stats.week", "week", s.Week(i).Format(time.DateOnly)).Holding(counts(n).phrases()...))
 		}
 	}
-	for i, inviter := range s.inviters {
+	for i, inviter := range s.Inviters {
 		if i == maxInviters {
-			reply.Text.Line().Say("more.people", "n", len(s.inviters)-i)
+			reply.Text.Line().Say("more.people", "n", len(s.Inviters)-i)
 			break
 		}
-		reply.Text.Line().Tell(room.Say("stats.inviter", "inviter", inviter).Holding(s.by[inviter].phrases()...))
+		reply.Text.Line().Tell(room.Say("stats.inviter", "inviter", inviter).Holding(counts(s.By[inviter]).phrases()...))
 	}
 	return reply, nil
 }
 
 // words lists counts. Zeros are left out, except for the number sent.
 func (n counts) phrases() []room.Phrase {
-	all := []room.Phrase{room.Say("stats.sent", "n", n.sent())}
+	all := []room.Phrase{room.Say("stats.sent", "n", ledger.Counts(n).Sent())}
 	for _, fate := range []invites.Fate{
 		invites.FateAccepted, invites.FateDeclined, invites.FateExpired, invites.FateWithdrawn, invites.FateBanned, invites.FateUnseen, invites.FatePending,
 	} {
@@ -132,17 +81,17 @@ func (n counts) bar(name string) picture.Bar {
 	return b
 }
 
-func (c *Call) statsPicture(ctx context.Context, s stats, now time.Time, dark bool) (Reply, error) {
-	since := room.Say("picture.since", "from", s.from.Format(time.DateOnly)).Holding(s.total.phrases()...)
+func (c *Call) statsPicture(ctx context.Context, s ledger.Stats, now time.Time, dark bool) (Reply, error) {
+	since := room.Say("picture.since", "from", s.From.Format(time.DateOnly)).Holding(counts(s.Total).phrases()...)
 	v := words.For(c.Language(ctx, c.Message.Room))
 	chart := picture.Chart{
 		Title: v.Text(room.Say("picture.weeks")), Subtitle: v.Text(since), ListTitle: v.Text(room.Say("picture.inviters")), Meaning: meanings(v), Dark: dark,
 	}
-	for i, n := range s.weeks {
-		chart.Columns = append(chart.Columns, n.bar(v.Text(room.Say("picture.week", "at", s.from.Add(time.Duration(i)*week).Format(time.RFC3339)))))
+	for i, n := range s.Weeks {
+		chart.Columns = append(chart.Columns, counts(n).bar(v.Text(room.Say("picture.week", "at", s.Week(i).Format(time.RFC3339)))))
 	}
-	for _, inviter := range s.inviters[:min(len(s.inviters), maxInviters)] {
-		chart.List = append(chart.List, s.by[inviter].bar(visible(string(inviter))))
+	for _, inviter := range s.Inviters[:min(len(s.Inviters), maxInviters)] {
+		chart.List = append(chart.List, counts(s.By[inviter]).bar(visible(string(inviter))))
 	}
 	c.Drawing.Lock()
 	defer c.Drawing.Unlock()

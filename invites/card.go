@@ -117,12 +117,15 @@ func ChoiceOf(reaction string) (c Choice, known bool) {
 	return "", false
 }
 
+// PageVote begins the Event of a vote on a page.
+const PageVote = "page:"
+
 // Vote is one user's vote on a card: a later one replaces it.
 type Vote struct {
 	Voter  id.UserID
 	Choice Choice
-	Room   id.RoomID  // where Event stands
-	Event  id.EventID // the reaction or command; redacted, it does not count
+	Room   id.RoomID  // where Event stands; empty: the vote was given on a page
+	Event  id.EventID // the reaction or command; redacted, it does not count. For a page, a key of its own
 	Reason string
 	At     time.Time
 }

@@ -100,6 +100,7 @@ type AuditQuery struct {
 	Room  id.RoomID
 	User  id.UserID // as actor, performer or target; empty: anybody
 	Since time.Time // zero: all
+	After Place     // only rows older than the one at this place
 }
 
 // Settlement ends one attempt at an invitation.

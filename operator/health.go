@@ -114,12 +114,19 @@ func (h *Health) Faults() map[string]bool {
 }
 
 // Reasons lists the faults that keep Usher from working, each as a sentence. It is empty in a healthy process.
-func (h *Health) Reasons() []string {
-	var reasons []string
+func (h *Health) Reasons() (reasons []string) {
+	for _, reason := range h.Phrases() {
+		reasons = append(reasons, words.For("").Text(reason))
+	}
+	return reasons
+}
+
+// Phrases lists the faults that keep Usher from working.
+func (h *Health) Phrases() (reasons []room.Phrase) {
 	faults := h.Faults()
 	for _, fault := range faultReasons {
 		if faults[fault.name] {
-			reasons = append(reasons, words.For("").Text(fault.reason))
+			reasons = append(reasons, fault.reason)
 		}
 	}
 	return reasons

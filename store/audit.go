@@ -16,8 +16,8 @@ const (
 	selectRoomSince = `SELECT id, ` + auditColumns + ` FROM audit
 		WHERE room_id = $3 AND length(room_id) < 256 AND at >= $1 AND ` + byUser + ` ORDER BY at, id`
 	selectRecent = `SELECT id, ` + auditColumns + ` FROM audit
-		WHERE room_id = $1 AND length(room_id) < 256 AND at >= $2 AND ($3 = '' OR target = $3 OR actor = $3 OR performer = $3)
-		ORDER BY at DESC, id DESC LIMIT $4`
+		WHERE room_id = $1 AND length(room_id) < 256 AND at >= $2 AND at <= $4 AND (at < $4 OR id < $5) AND ($3 = '' OR target = $3 OR actor = $3 OR performer = $3)
+		ORDER BY at DESC, id DESC LIMIT $6`
 )
 
 // appendAudit adds rows at the end of the commit. The decision of a request on one action, room and target is added once; decisions without a
@@ -36,7 +36,10 @@ func auditFields(a *invites.Audit) []any {
 
 // RecentAudit returns up to limit audit rows of a room, the newest first.
 func (s AuditLog) RecentAudit(ctx context.Context, q invites.AuditQuery, limit int) ([]invites.Audit, error) {
-	return all(ctx, s.db, auditFields, selectRecent, q.Room, q.Since, q.User, limit)
+	if q.After.At.IsZero() {
+		q.After.At = latest
+	}
+	return all(ctx, s.db, auditFields, selectRecent, q.Room, q.Since, q.User, q.After.At, q.After.ID, limit)
 }
 
 // eachAudit calls found for each row, the oldest first, until an error.

@@ -277,7 +277,7 @@ func (s Ledger) PendingBy(ctx context.Context, r id.RoomID, inviter id.UserID, l
 // to go on; zero: nothing is left.
 func (s Ledger) Entries(ctx context.Context, q invites.LedgerQuery, limit int) (list []invites.Invitation, next invites.Place, err error) {
 	if q.Until.IsZero() {
-		q.Until = time.UnixMilli(math.MaxInt64)
+		q.Until = latest
 	}
 	before := invites.Place{At: q.Until, ID: 0}
 	if !q.After.At.IsZero() && q.After.At.Before(q.Until) {
@@ -303,6 +303,9 @@ func (s Ledger) Entries(ctx context.Context, q invites.LedgerQuery, limit int) (
 	next, err = one(ctx, s.db, placeFields, selectScanned, q.Room, q.Since, before.At, before.ID, scan-1)
 	return list, next, invites.UnlessNone(err)
 }
+
+// latest is later than each time in the database.
+var latest = time.UnixMilli(math.MaxInt64)
 
 // mostScanned is how many invitations one page of a search looks at.
 const mostScanned = 5_000

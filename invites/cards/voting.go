@@ -225,8 +225,11 @@ func (s *Cards) decided(ctx context.Context, c invites.Card, t tally) (invites.C
 }
 
 // withdrawn tells whether the event of a vote was redacted. It is read as the bot, since another user's vote is counted. An event which
-// can't be read again does not count.
+// can't be read again does not count. A vote on a page has no event.
 func (s *Cards) withdrawn(ctx context.Context, v invites.Vote) (bool, error) {
+	if v.Room == "" {
+		return false, nil
+	}
 	ev, err := s.Store.Received(ctx, v.Event)
 	if err == nil && ev.Redacted {
 		return true, nil

@@ -157,14 +157,6 @@ func (s *Ledger) MayAudit(ctx context.Context, asker id.UserID, r id.RoomID) err
 	return s.Judge.Reach.MayKick(ctx, r, asker)
 }
 
-// Tallies counts the invitations of a room since a time.
-func (s *Ledger) Tallies(ctx context.Context, asker id.UserID, r id.RoomID, since time.Time) ([]invites.Tally, error) {
-	if err := s.Judge.Reach.Member(ctx, r, asker); err != nil {
-		return nil, err
-	}
-	return s.Store.Tallies(ctx, r, since)
-}
-
 // Audit returns up to limit audit rows of a room, the newest first, for an asker with the power to kick.
 func (s *Ledger) Audit(ctx context.Context, asker id.UserID, q invites.AuditQuery, limit int) ([]invites.Audit, error) {
 	if err := s.Judge.Reach.MayKick(ctx, q.Room, asker); err != nil {

@@ -36,6 +36,10 @@ type Options struct {
 	Visitors web.Visitors
 	Sessions Sessions
 	Ledger   Ledger
+	Cards    Cards
+	Desk     Desk
+	Links    Links
+	Health   Health
 	Rooms    Rooms
 	Names    Names
 	Policies Policies
@@ -84,7 +88,15 @@ func (d *Dashboard) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /logout", d.entered(d.leave))
 	mux.HandleFunc("GET /rooms", d.entered(d.rooms))
 	mux.HandleFunc("GET /rooms/{room}", d.inRoom(d.overview))
+	mux.HandleFunc("POST /rooms/{room}/cards", d.inRoom(d.vote))
 	mux.HandleFunc("GET /rooms/{room}/ledger", d.inRoom(d.ledger))
+	mux.HandleFunc("GET /rooms/{room}/people/{user}", d.inRoom(d.person))
+	mux.HandleFunc("GET /rooms/{room}/tree", d.inRoom(d.tree))
+	mux.HandleFunc("GET /rooms/{room}/stats", d.inRoom(d.stats))
+	mux.HandleFunc("GET /rooms/{room}/audit", d.inRoom(d.audit))
+	mux.HandleFunc("GET /rooms/{room}/links/{number}", d.inRoom(d.uses))
+	mux.HandleFunc("POST /rooms/{room}/links/{number}/revoke", d.inRoom(d.revoke))
+	mux.HandleFunc("GET /health", d.entered(d.health))
 }
 
 // errHidden means: there is no such page, or it is not for this person.

@@ -13,8 +13,11 @@ import (
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
 
+	"usher/invites"
+	"usher/invites/cards"
 	"usher/invites/invitestest"
 	"usher/invites/sessions"
+	"usher/room"
 	"usher/web"
 	"usher/web/dashboard"
 )
@@ -29,7 +32,24 @@ const (
 type office struct {
 	*invitestest.World
 	site  *web.Site
+	shown []cards.Ballot
 	level int // of everybody: 0 nothing, 1 user, 2 operator
+}
+
+// Show carries a closed card out, as the desk of a chat does.
+func (o *office) Show(ctx context.Context, b cards.Ballot) error {
+	o.shown = append(o.shown, b)
+	if b.Card.State == invites.CardOpen {
+		return nil
+	}
+	_, err := o.Cards.CarryOut(ctx, b.Card)
+	return err
+}
+
+type healthy struct{}
+
+func (healthy) State(context.Context) (dashboard.State, error) {
+	return dashboard.State{Version: "1.2.3", Faults: []room.Phrase{room.Say("ready.device")}, Events: 7, Quarantine: 5}, nil
 }
 
 type rooms []id.RoomID
@@ -43,7 +63,7 @@ func open(t testing.TB, address string) *office {
 	o.HS.Set(lobby, "m.room.name", "", alice, map[string]any{"name": `<b>Lobby</b> "x" ` + "\u202e"})
 	pages := web.NewPages(address, "mark")
 	o.site = web.New(web.Options{Log: zerolog.Nop(), Pages: pages, Others: []web.Part{dashboard.New(dashboard.Options{
-		Pages: pages, Sessions: o.Sessions, Ledger: o.Ledger, Rooms: rooms{"!gone:here", lobby}, Names: o.Judge.Reach, Policies: o.Judge.Policies, Clock: o.Clock, Log: zerolog.Nop(),
+		Pages: pages, Sessions: o.Sessions, Ledger: o.Ledger, Cards: o.Cards, Desk: o, Links: o.Links, Health: healthy{}, Rooms: rooms{"!gone:here", lobby}, Names: o.Judge.Reach, Policies: o.Judge.Policies, Clock: o.Clock, Log: zerolog.Nop(),
 		Level: func(id.UserID) (permitted, operator bool) { return o.level > 0, o.level > 1 },
 	})}})
 	return o
@@ -227,7 +247,7 @@ func TestHidden(t *testing.T) {
 	o := open(t, "https://usher.example")
 	mine, hers := o.login(t, alice), o.login(t, carol)
 	gone := hers.has(t, "/rooms/%21nowhere:here", 404)
-	for _, tab := range []string{"", "/ledger"} {
+	for _, tab := range []string{"", "/ledger", "/people/@bob:here", "/tree", "/stats", "/audit"} {
 		mine.has(t, page(tab), 200, "&lt;b&gt;Lobby")
 		if got := hers.has(t, page(tab), 404, "!Lobby"); strings.ReplaceAll(got, page(tab), "") != strings.ReplaceAll(gone, "/rooms/%21nowhere:here", "") {
 			t.Errorf("a hidden room differs from none:\n%s\n%s", got, gone)
