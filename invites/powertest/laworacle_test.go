@@ -313,14 +313,10 @@ func (h *watched) forbids(l law, s *room.Snapshot, c *asked, e invites.Effect) s
 		return h.mayNotAsk(l, s, c.actor)
 	case c.link != nil && h.againstLink(c, s) != "":
 		return h.againstLink(c, s)
-	case like(l.list("whom.deny_users"), e.Target.String()):
-		return "whom.deny_users"
-	case like(l.list("whom.deny_servers"), host):
-		return "whom.deny_servers"
+	case l.denies(e.Target):
+		return "whom.deny_users, whom.deny_servers, whom.ip_literals"
 	case allows > 0 && !like(l.list("whom.allow_users"), e.Target.String()) && !like(l.list("whom.allow_servers"), host):
 		return "whom.allow_users, whom.allow_servers"
-	case !l.holds("whom.ip_literals", true) && host == "10.0.0.1":
-		return "whom.ip_literals"
 	case h.listed(l, e.Target) != "":
 		return "whom.lists: " + h.listed(l, e.Target)
 	case too("whom.cooldown.leave", past.left), too("whom.cooldown.decline", past.declined), too("whom.cooldown.kick", past.kicked):
@@ -347,6 +343,12 @@ func (h *watched) againstLink(c *asked, s *room.Snapshot) string {
 		return "links.level"
 	}
 	return ""
+}
+
+// denies reports whether the fields that deny name a user.
+func (l law) denies(user id.UserID) bool {
+	host := user.Homeserver()
+	return like(l.list("whom.deny_users"), user.String()) || like(l.list("whom.deny_servers"), host) || !l.holds("whom.ip_literals", true) && host == "10.0.0.1"
 }
 
 // mayNotAsk says why a policy does not let somebody ask.

@@ -313,7 +313,7 @@ func (h *watched) judgeTurned(before *room.Snapshot, l law, e invites.Effect) {
 	} else {
 		path = nearest
 	}
-	cause := slices.Contains(on, "listed") && h.banned(l, e.Target) || slices.Contains(on, "inviter_banned") && inviter == "ban" || slices.Contains(on, "inviter_left") && inviter == "leave"
+	cause := slices.Contains(on, "listed") && h.banned(l, e.Target) || slices.Contains(on, "denied") && l.denies(e.Target) || slices.Contains(on, "inviter_banned") && inviter == "ban" || slices.Contains(on, "inviter_left") && inviter == "leave"
 	why := ""
 	switch {
 	case e.Action != room.Kick || e.Performer != bot:

@@ -377,7 +377,7 @@ func (w *story) rules() []func(*rand.Rand) map[string]any {
 			return fields{"approval.required": r.IntN(2) == 0, "approval.expires": "720h"}
 		},
 		func(r *rand.Rand) fields {
-			return fields{"pending.withdraw_on": pick(r.IntN(4), []string{}, []string{"inviter_banned"}, []string{"listed", "inviter_left"}, []string{"inviter_left", "inviter_banned"})}
+			return fields{"pending.withdraw_on": pick(r.IntN(5), []string{}, []string{"inviter_banned"}, []string{"listed", "inviter_left"}, []string{"inviter_left", "inviter_banned"}, []string{"denied"})}
 		},
 		func(r *rand.Rand) fields {
 			return fields{"pending.expire_after": pick(r.IntN(3), "60s", "10m", "1h"), "pending.remind_before": "30s"}
