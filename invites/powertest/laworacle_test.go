@@ -46,6 +46,7 @@ func (h *watched) law(r id.RoomID) law {
 			continue
 		}
 		l.none = false
+		event = h.meant(source, event)
 		l.from[nearest], l.own[nearest], l.in[nearest] = event, source == r, source
 		for path, value := range fields {
 			if strings.HasPrefix(path, "whom_ever") {
@@ -55,6 +56,18 @@ func (h *watched) law(r id.RoomID) law {
 		}
 	}
 	return l
+}
+
+// meant returns the event by which somebody meant what a policy event says: where it was only copied in an upgrade, the one in the replaced room.
+func (h *watched) meant(r id.RoomID, event *room.Event) *room.Event {
+	old := h.replaces(r)
+	if old == "" || event.Sender != h.creator(r) {
+		return event
+	}
+	if before, _ := h.truth(old).Event(room.Key{Type: policy.EventType}); before != nil && string(before.Content) == string(event.Content) {
+		return h.meant(old, before)
+	}
+	return event
 }
 
 // nearest stands for a path: where the nearest policy comes from.
@@ -155,6 +168,12 @@ func (h *watched) spaceOf(r id.RoomID, but []id.RoomID) id.RoomID {
 		parent, child := said(r, "m.space.parent", space), said(space, "m.space.child", r)
 		membership, _ := h.truth(space).Membership(bot)
 		gone := membership != "join" && h.Governs(r, space)
+		naming, _ := h.truth(r).Event(room.Key{Type: "m.space.parent", StateKey: string(space)})
+		if naming != nil && !h.Governs(r, space) { // who named it has the power, if it does not count already
+			if power, _ := h.truth(r).Power(naming.Sender); int64(power) < takes(policy.EventType) {
+				continue
+			}
+		}
 		if slices.Contains(but, space) || len(parent.Via) == 0 || !gone && (len(child.Via) == 0 || membership != "join") {
 			continue
 		}
