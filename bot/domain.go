@@ -12,6 +12,7 @@ import (
 	"usher/invites/ledger"
 	"usher/invites/links"
 	"usher/invites/requests"
+	"usher/invites/welcome"
 )
 
 // domain is the use cases, put together.
@@ -27,6 +28,7 @@ type domain struct {
 	inbound  *inbound.Inbound // nil: off
 	editor   *requests.Editor
 	choices  commands.Choices
+	welcomes *welcome.Welcomes
 }
 
 // newDomain puts the use cases together, except for the guard's Tell, the requests' AtOnce, and the limits and the address of links.
@@ -45,6 +47,7 @@ func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self i
 	return &domain{
 		judge: j, delivery: d, cards: c, knocks: &cards.Knocks{Cards: c, Store: db}, guard: g, ledger: l, links: k, requests: r,
 		editor: &requests.Editor{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}, choices: db,
+		welcomes: &welcome.Welcomes{Store: db, Links: k, Judge: j, Clock: clock{}, Self: self},
 	}
 }
 

@@ -41,6 +41,7 @@ type Homeserver interface {
 	Timeline
 	Annotations
 	AccountData
+	DirectMaker
 	Occupancy
 	OwnInvitations
 	Invitees
@@ -64,6 +65,7 @@ type Cases struct {
 	Delivery Delivery
 	Joins    Joins
 	Reviews  ReviewCases
+	Welcomes WelcomeCases
 }
 
 // Device is the bot's device in encrypted rooms.
@@ -111,6 +113,7 @@ type Chat struct {
 	Members *Memberships
 	Invited *Invited
 	Rooms   *Rooms
+	Welcome *Welcomes
 	Direct  *DirectChats
 	History *HistorySharing // nil: encryption is off
 
@@ -162,6 +165,9 @@ func New(o Options) *Chat {
 		ender: end, self: o.Self, runner: o.Runner, state: o.State, occupancy: o.Homeserver, direct: c.Direct, sender: sender,
 		cards: c.Cards, rooms: c.Rooms, log: o.Log, joins: o.Cases.Joins,
 		checking: map[id.RoomID][]id.UserID{}, moving: map[string]chan error{}, leads: map[string]time.Time{},
+	}
+	c.Welcome = &Welcomes{
+		cases: o.Cases.Welcomes, maker: o.Homeserver, direct: c.Direct, state: o.State, runner: o.Runner, sender: sender, bot: o.Self.Bot, log: o.Log,
 	}
 	c.Invited = &Invited{source: o.Homeserver, members: c.Members, log: o.Log, hurry: make(chan struct{}, 1), open: map[id.RoomID]*standing{}}
 	c.handler = &Handler{

@@ -15,6 +15,7 @@ import (
 	"usher/invites/ledger"
 	"usher/invites/links"
 	"usher/invites/requests"
+	"usher/invites/welcome"
 	"usher/room"
 )
 
@@ -29,6 +30,7 @@ type Domain struct {
 	Guard    *guard.Guard // without its Tell
 	Ledger   *ledger.Ledger
 	Links    *links.Links
+	Welcomes *welcome.Welcomes
 }
 
 // FullHomeserver is the homeserver for all use cases.
@@ -78,6 +80,7 @@ func New[Store interface {
 	links.UseStore
 	requests.Store
 	requests.EditorStore
+	welcome.Store
 }](db Store, w Surroundings) *Domain {
 	hs := struct {
 		FullHomeserver
@@ -101,5 +104,6 @@ func New[Store interface {
 		Requests: r,
 		Editor:   &requests.Editor{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j},
 		Judge:    j, Delivery: d, Cards: c, Knocks: &cards.Knocks{Cards: c, Store: db}, Guard: g, Ledger: l, Links: k,
+		Welcomes: &welcome.Welcomes{Store: db, Links: k, Judge: j, Clock: w.Clock, Self: w.Self},
 	}
 }
