@@ -12,7 +12,7 @@ import (
 // welcomes are the messages in a room that welcome somebody.
 func welcomes(by *harness.Account, room id.RoomID) (texts []string) {
 	for _, e := range by.Seen(func(e harness.Event) bool {
-		return e.Type == "m.room.message" && (room == "" || e.Room == string(room)) && strings.Contains(e.Field("body"), "Nice to see you")
+		return e.Type == "m.room.message" && (room == "" || e.Room == string(room)) && strings.Contains(e.Field("body"), "Nice to see you in “")
 	}) {
 		texts = append(texts, e.Field("body"))
 	}
@@ -50,13 +50,14 @@ func TestWelcome(t *testing.T) {
 				t.Fatal(err)
 			}
 			said := s.guest.Await("a welcome", func(e harness.Event) bool {
-				return e.Room == string(s.room) && strings.HasPrefix(e.Field("body"), "Nice to see you in “Stage”, "+string(s.guest.ID)+"; "+string(s.owner.ID))
+				return e.Room == string(s.room) && strings.HasPrefix(e.Field("body"), "Nice to see you in “Stage”, "+s.guest.ID.Localpart()+"; "+s.owner.ID.Localpart())
 			})
 			if !strings.Contains(string(said.Content), `"m.mentions":{"user_ids":["`+string(s.guest.ID)+`"]}`) {
 				t.Errorf("mentions others: %s", said.Content)
 			}
 
 			s.guest.Join(private)
+			s.guest.AwaitMember(private, s.guest.ID, "join")
 			asked := s.guest.AwaitAnyInvite()
 			s.guest.Join(asked)
 			direct := s.guest.Await("a direct welcome", func(e harness.Event) bool {
