@@ -39,6 +39,7 @@ func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self i
 	g := &guard.Guard{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j, Delivery: d}
 	l := &ledger.Ledger{Store: db, Judge: j, Expiries: &ledger.Expiries{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}}
 	l.Reviews = &ledger.Reviews{Expiries: l.Expiries, Store: db, Members: hs}
+	l.Addresses = &ledger.Addresses{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}
 	k := &links.Links{Store: db, Usage: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}
 	d.Approvals = c
 	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries, invites.OriginTurned: l.Reviews, invites.OriginLink: k}

@@ -11,22 +11,22 @@ import (
 // TestGreeting: a welcome has three places; any other word in braces is refused, with the place that was meant.
 func TestGreeting(t *testing.T) {
 	for text, want := range map[string]string{
-		"Hello {person}!":                       "",
-		"":                                      "",
+		"Hello {person}!": "",
+		"":                "",
 		"Zwei\nZeilen für {person} in {room} 📚": "",
-		"a } b { c":                             "",
-		strings.Repeat("é", 1000):               "",
-		strings.Repeat("é", 1001):               "must be a text",
-		"Hello {user}":                          `"{user}" is none (did you mean "{person}"?)`,
-		"Hello {{person}}":                      `"{{person}}" is none (did you mean "{person}"?)`,
-		"Hello {Display Name}":                  `"{Display Name}" is none (did you mean "{person}"?)`,
-		"by {asker}":                            `"{asker}" is none (did you mean "{inviter}"?)`,
-		"in {room_name}":                        `"{room_name}" is none (did you mean "{room}"?)`,
-		"{reason}":                              `"{reason}" is none`,
-		"{}":                                    `"{}" is none`,
-		"a\u202eb":                              "must be a text",
-		"a\x1b[31m":                             "must be a text",
-		"a\xff":                                 "must be a text",
+		"a } b { c":               "",
+		strings.Repeat("é", 1000): "",
+		strings.Repeat("é", 1001): "must be a text",
+		"Hello {user}":            `"{user}" is none (did you mean "{person}"?)`,
+		"Hello {{person}}":        `"{{person}}" is none (did you mean "{person}"?)`,
+		"Hello {Display Name}":    `"{Display Name}" is none (did you mean "{person}"?)`,
+		"by {asker}":              `"{asker}" is none (did you mean "{inviter}"?)`,
+		"in {room_name}":          `"{room_name}" is none (did you mean "{room}"?)`,
+		"{reason}":                `"{reason}" is none`,
+		"{}":                      `"{}" is none`,
+		"a\u202eb":                "must be a text",
+		"a\x1b[31m":               "must be a text",
+		"a\xff":                   "must be a text",
 	} {
 		l, err := Layer{}.With(WelcomeText, text)
 		var bad Malformed

@@ -28,7 +28,7 @@ func originOf(row invites.Change) (o origin, known bool) {
 		return origin{redactable: true, charged: true, announced: true}, true
 	case invites.OriginAutoJoin:
 		return origin{redactable: true, announced: true}, true
-	case invites.OriginNative:
+	case invites.OriginNative, invites.OriginAddress:
 		return origin{charged: true, watched: true}, true
 	case invites.OriginAsked:
 		return origin{charged: true}, true

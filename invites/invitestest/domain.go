@@ -76,6 +76,7 @@ func New[Store interface {
 	guard.Store
 	ledger.Store
 	ledger.ReviewStore
+	ledger.AddressStore
 	links.Store
 	links.UseStore
 	requests.Store
@@ -94,6 +95,7 @@ func New[Store interface {
 	g := &guard.Guard{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d}
 	l := &ledger.Ledger{Store: db, Judge: j, Expiries: &ledger.Expiries{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j}}
 	l.Reviews = &ledger.Reviews{Expiries: l.Expiries, Store: db, Members: hs}
+	l.Addresses = &ledger.Addresses{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j}
 	k := &links.Links{Store: db, Usage: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j, Address: "https://usher.example",
 		Limits: links.Limits{MaxUses: 1000, MaxAge: 90 * 24 * time.Hour, Open: 20}}
 	d.Approvals = c

@@ -23,7 +23,7 @@ type Rooms interface {
 type Invitations interface {
 	// Native decides on an invitation that the homeserver is about to send for its actor. The row is open where it may be sent.
 	Native(ctx context.Context, r id.RoomID, actor, target id.UserID) (invites.Change, error)
-	// NativeAddress does so for an invitation to an address, for which target stands. The row is done where it may be sent.
+	// NativeAddress does so for an invitation to an address, for which target stands.
 	NativeAddress(ctx context.Context, r id.RoomID, actor, target id.UserID) (invites.Change, error)
 }
 
@@ -142,8 +142,8 @@ func (n *Native) invite(ctx context.Context, q Question) (Answer, error) {
 }
 
 // address decides on an invitation to an e-mail address or a telephone number, which nobody has on Matrix yet. The policy of the room judges it as one
-// to a user on the server that the address names; a telephone number is on no server. It spends
-// its quotas at once, and people can't approve it. The address itself is not recorded.
+// to a user on the server that the address names; a telephone number is on no server. People can't
+// approve it. The address itself is not recorded.
 func (n *Native) address(ctx context.Context, q Question) (Answer, error) {
 	governed, err := n.governed(ctx, q.Room)
 	if err != nil || !governed {
@@ -157,7 +157,7 @@ func (n *Native) address(ctx context.Context, q Question) (Answer, error) {
 	switch {
 	case err != nil:
 		return Answer{Verdict: room.Unknown}, err
-	case row.Status == invites.StatusDone:
+	case row.Status == invites.StatusOpen:
 		return allowed, nil
 	}
 	return Answer{Code: row.Code, Reason: row.Detail}, nil

@@ -182,8 +182,12 @@ func TestSpeaker(t *testing.T) {
 		"policy gone":      {func(w *world) { w.Govern(map[string]any{"delegate": true}) }, nil},
 		"another text":     {func(w *world) { w.Govern(map[string]any{"welcome": map[string]any{"text": "ho"}}) }, []string{"@bob:here by @carol:here: ho"}},
 		"policy malformed": {func(w *world) { w.Govern(map[string]any{"welcome": map[string]any{"text": "{x}"}}) }, nil},
-		"a name":           {func(w *world) { w.HS.Set(lobby, "m.room.member", string(bob), bob, map[string]any{"membership": "join", "displayname": "Bob  B"}) }, []string{"Bob B by @carol:here: hi"}},
-		"a false name":     {func(w *world) { w.HS.Set(lobby, "m.room.member", string(bob), bob, map[string]any{"membership": "join", "displayname": "@alice:here"}) }, []string{"@bob:here by @carol:here: hi"}},
+		"a name": {func(w *world) {
+			w.HS.Set(lobby, "m.room.member", string(bob), bob, map[string]any{"membership": "join", "displayname": "Bob  B"})
+		}, []string{"Bob B by @carol:here: hi"}},
+		"a false name": {func(w *world) {
+			w.HS.Set(lobby, "m.room.member", string(bob), bob, map[string]any{"membership": "join", "displayname": "@alice:here"})
+		}, []string{"@bob:here by @carol:here: hi"}},
 	} {
 		w := newWorld(t, map[string]any{"text": "hi"})
 		w.invited(t, carol, bob)
