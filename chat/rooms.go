@@ -222,7 +222,7 @@ func (r *Rooms) upgraded(ctx context.Context, cause id.EventID, in id.RoomID) er
 	return err
 }
 
-// governs reports whether the policy of a room counts in the room that replaces it and has none, so that the bot has to stay.
+// governs reports whether the policy of a room counts in the room that replaces it and has none, or a copy of it, so that the bot has to stay.
 func (r *Rooms) governs(ctx context.Context, in id.RoomID) (bool, error) {
 	j, bot := r.runner.Judge, r.runner.Self.Bot
 	next, err := j.Reach.ReplacedBy(ctx, in, bot)
@@ -233,7 +233,7 @@ func (r *Rooms) governs(ctx context.Context, in id.RoomID) (bool, error) {
 	if err != nil || p == nil {
 		return false, invites.UnlessUnseen(err)
 	}
-	return slices.ContainsFunc(p.Sources, func(s policy.Source) bool { return s.Carried && s.Room == in }), nil
+	return slices.ContainsFunc(p.Sources, func(s policy.Source) bool { return s.Carried && s.Room == in || s.Copied == in }), nil
 }
 
 // left ends the guard of a room after the bot left, and the room's open invitations in the ledger.

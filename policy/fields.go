@@ -111,7 +111,7 @@ var fieldTable = []Field{
 	{Path: "invitation.reason", kind: template},
 	{Path: WelcomeText, kind: greeting},
 	{Path: WelcomeWhere, kind: choice, choices: []string{InRoom, Direct}},
-	{Path: withdrawOn, kind: choices, choices: []string{Listed, InviterBanned, InviterLeft}},
+	{Path: withdrawOn, kind: choices, choices: []string{Listed, Denied, InviterBanned, InviterLeft}},
 	{Path: "links.allow", kind: boolean},
 	{Path: "links.max_uses", kind: integer, most: maxCount},
 	{Path: "links.max_age", kind: span, most: maxSpan},
