@@ -1,12 +1,14 @@
 package e2e
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/e2e/child"
 	"usher/e2e/harness"
 )
 
@@ -34,7 +36,12 @@ func TestUpgradeKeepsPolicy(t *testing.T) {
 // TestUpgradeCarriesOver: what the homeserver leaves behind comes along, also over a kill: the policy with its guard, the link of the room's space, an
 // alias, an invite link, an open invitation; and the policy of another room that names the old one, once its people agree.
 func TestUpgradeCarriesOver(t *testing.T) {
-	s := newStageOf(t, harness.Options{Puppet: true, Set: m{"web.public_url": "https://usher.example"}})
+	port, err := child.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	listen := fmt.Sprintf("127.0.0.1:%d", port)
+	s := newStageOf(t, harness.Options{Puppet: true, Set: m{"web.listen": listen, "web.public_url": "http://" + listen}})
 	s.room = s.BotRoom(s.owner, harness.RoomOptions{Version: "10", Preset: "public_chat", Name: "Old"})
 	space := s.BotRoom(s.owner, harness.RoomOptions{Type: "m.space", Name: "Space"})
 	desk := s.BotRoom(s.owner, harness.RoomOptions{Name: "Desk"})
@@ -46,13 +53,13 @@ func TestUpgradeCarriesOver(t *testing.T) {
 	s.owner.SetState(s.room, policyEvent, "", m{"version": 1, "guard": m{"mode": "enforce", "join_rule": "public"}})
 	s.owner.SetState(desk, policyEvent, "", m{"version": 1, "knocks": m{"desk": true, "accept_members_of": []string{string(s.room)}}})
 	s.succeeds(s.owner, s.room, "!invite "+string(s.guest.ID))
-	s.succeeds(s.owner, s.room, "!link create --here")
+	s.owner.AwaitReply(s.owner.Say(s.room, "!link create --here"), s.Usher.Bot)
 
 	next := s.owner.CreateRoom(harness.RoomOptions{Version: "11", Preset: "public_chat", Replaces: s.room})
 	s.owner.SetState(s.room, "m.room.tombstone", "", m{"body": "moved", "replacement_room": next})
 	s.owner.AwaitMember(next, s.Usher.Bot, "join")
 	s.Usher.Kill()
-	if err := s.Usher.Launch(); err != nil {
+	if err := s.Usher.Start(harness.Soon(t)); err != nil {
 		t.Fatal(err)
 	}
 	told := s.owner.Await("what came along", func(e harness.Event) bool {

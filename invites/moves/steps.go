@@ -19,7 +19,7 @@ import (
 type step func(s *Moves, ctx context.Context, u *invites.Upgrade, found judge.Replacement) error
 
 // steps are the parts of an upgrade in their order. The database keeps the number of those that are done, so new ones come last.
-var steps = [...]step{(*Moves).links, (*Moves).questions, (*Moves).present, (*Moves).parents, (*Moves).aliases, (*Moves).canonical, (*Moves).invitations, (*Moves).others}
+var steps = [...]step{(*Moves).links, (*Moves).questions, (*Moves).present, (*Moves).parents, (*Moves).aliases, (*Moves).invitations, (*Moves).others}
 
 // links has invite links to the old room lead to the new one. Each use is judged there.
 func (s *Moves) links(ctx context.Context, u *invites.Upgrade, found judge.Replacement) error {
@@ -112,23 +112,22 @@ func (s *Moves) present(ctx context.Context, u *invites.Upgrade, _ judge.Replace
 // parents has the new room name the spaces that the old one names.
 func (s *Moves) parents(ctx context.Context, u *invites.Upgrade, _ judge.Replacement) error {
 	for _, space := range s.Homeserver.Spaces(u.Old) {
-		if err := s.copy(ctx, u, u.Actor, room.Key{Type: room.TypeSpaceParent, StateKey: string(space)}); err != nil {
-			return err
+		k := linkTo(room.TypeSpaceParent, space)
+		then, err := s.Homeserver.Snapshot(ctx, u.Old, s.Self.Bot, []room.Key{k}, false)
+		if err != nil {
+			return invites.UnlessUnseen(err)
+		}
+		if event, _ := then.Event(k); event != nil && !blank(event.Content) {
+			if err := s.copy(ctx, u, k, event.Content); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// copy sets a piece of state of the old room in the new one, if that has none of its own, and notes the outcome.
-func (s *Moves) copy(ctx context.Context, u *invites.Upgrade, actor id.UserID, k room.Key) error {
-	then, err := s.Homeserver.Snapshot(ctx, u.Old, s.Self.Bot, []room.Key{k}, false)
-	if err != nil {
-		return invites.UnlessUnseen(err)
-	}
-	event, _ := then.Event(k)
-	if event == nil || blank(event.Content) {
-		return nil
-	}
+// copy sets a piece of state in the new room, if that has none of its own, and notes the outcome.
+func (s *Moves) copy(ctx context.Context, u *invites.Upgrade, k room.Key, content json.RawMessage) error {
 	now, err := s.Homeserver.Snapshot(ctx, u.New, s.Self.Bot, []room.Key{k}, true)
 	if err != nil {
 		return invites.UnlessUnseen(err)
@@ -136,7 +135,7 @@ func (s *Moves) copy(ctx context.Context, u *invites.Upgrade, actor id.UserID, k
 	if has, _ := now.Event(k); has != nil && !blank(has.Content) {
 		return nil
 	}
-	why, err := s.write(ctx, u, actor, u.New, k, event.Content)
+	why, err := s.write(ctx, u, u.Actor, u.New, k, content)
 	if err == nil {
 		noteOn(u, room.Say("move.state", "type", k.Type, "key", k.StateKey), room.Say("move.state.kept", "type", k.Type, "key", k.StateKey), why)
 	}
@@ -149,20 +148,12 @@ func blank(content json.RawMessage) bool {
 	return !ok || len(v.Items) == 0
 }
 
-// aliases has the aliases at the homeserver that lead to the old room lead to the new one.
+// aliases has the aliases at the homeserver that lead to the old room lead to the new one, and then the new room name those that the old one names.
+// What there is to do is kept first: after a crash between two requests, an alias leads nowhere, and Dendrite has a room not name an alias
+// any more that does not lead there.
 func (s *Moves) aliases(ctx context.Context, u *invites.Upgrade, _ judge.Replacement) error {
 	if len(u.Rest) == 0 {
-		list, err := s.Homeserver.Aliases(ctx, u.Old, "")
-		if err != nil {
-			return invites.UnlessRefused(err)
-		}
-		for _, alias := range list {
-			u.Rest = append(u.Rest, string(alias))
-		}
-		if len(list) == 0 {
-			return nil
-		}
-		if err := s.Store.SaveUpgrade(ctx, *u); err != nil { // after a crash between two requests, an alias leads nowhere
+		if err := s.findAliases(ctx, u); err != nil || len(u.Rest) == 0 {
 			return err
 		}
 	}
@@ -171,6 +162,9 @@ func (s *Moves) aliases(ctx context.Context, u *invites.Upgrade, _ judge.Replace
 		return err
 	}
 	for _, alias := range u.Rest {
+		if alias[0] != '#' {
+			continue
+		}
 		told := why
 		if why.Empty() {
 			if told, err = s.alias(ctx, u, id.RoomAlias(alias), by); err != nil {
@@ -179,7 +173,31 @@ func (s *Moves) aliases(ctx context.Context, u *invites.Upgrade, _ judge.Replace
 		}
 		noteOn(u, room.Say("move.alias", "alias", alias), room.Say("move.alias.kept", "alias", alias), told)
 	}
+	if named := u.Rest[len(u.Rest)-1]; named[0] == '{' {
+		return s.canonical(ctx, u, json.RawMessage(named))
+	}
 	return nil
+}
+
+// findAliases keeps the aliases of the old room, and as the last one the content of the event by which it names its own.
+func (s *Moves) findAliases(ctx context.Context, u *invites.Upgrade) error {
+	list, err := s.Homeserver.Aliases(ctx, u.Old, "")
+	if invites.UnlessRefused(err) != nil {
+		return err
+	}
+	for _, alias := range list {
+		if alias != "" && alias[0] == '#' {
+			u.Rest = append(u.Rest, string(alias))
+		}
+	}
+	snap, err := s.Homeserver.Snapshot(ctx, u.Old, s.Self.Bot, []room.Key{{Type: room.TypeCanonicalAlias}}, true)
+	if err != nil {
+		return invites.UnlessUnseen(err)
+	}
+	if event, _ := snap.Event(room.Key{Type: room.TypeCanonicalAlias}); event != nil && !blank(event.Content) {
+		u.Rest = append(u.Rest, string(event.Content))
+	}
+	return s.Store.SaveUpgrade(ctx, *u)
 }
 
 // mayName chooses the user who moves aliases: the homeserver lets its own users do so with the power to name the old room.
@@ -220,24 +238,22 @@ func refusal(err error) (room.Phrase, error) {
 	return room.Phrase{}, err
 }
 
-// canonical has the new room name the aliases that the old one names, which does not name them any more then.
-func (s *Moves) canonical(ctx context.Context, u *invites.Upgrade, _ judge.Replacement) error {
+// canonical has the new room name the aliases that the old one named, which does not name them any more then.
+func (s *Moves) canonical(ctx context.Context, u *invites.Upgrade, content json.RawMessage) error {
 	k := room.Key{Type: room.TypeCanonicalAlias}
-	if err := s.copy(ctx, u, u.Actor, k); err != nil {
+	if err := s.copy(ctx, u, k, content); err != nil {
 		return err
 	}
-	snap, err := s.Homeserver.Snapshot(ctx, u.New, s.Self.Bot, []room.Key{k}, true)
-	if err != nil {
-		return invites.UnlessUnseen(err)
+	for _, r := range []id.RoomID{u.New, u.Old} {
+		snap, err := s.Homeserver.Snapshot(ctx, r, s.Self.Bot, []room.Key{k}, true)
+		if err != nil {
+			return invites.UnlessUnseen(err)
+		}
+		if event, _ := snap.Event(k); event == nil || !same(event.Content, content) {
+			return nil
+		}
 	}
-	then, err := s.Homeserver.Snapshot(ctx, u.Old, s.Self.Bot, []room.Key{k}, true)
-	if err != nil {
-		return invites.UnlessUnseen(err)
-	}
-	now, _ := snap.Event(k)
-	if was, _ := then.Event(k); was != nil && now != nil && !blank(was.Content) && same(was.Content, now.Content) {
-		_, err = s.write(ctx, u, u.Actor, u.Old, k, json.RawMessage("{}"))
-	}
+	_, err := s.write(ctx, u, u.Actor, u.Old, k, json.RawMessage("{}"))
 	return err
 }
 
