@@ -1,4 +1,4 @@
--- v15 -> v16 (compatible with v5+): Upgrades of rooms that are carried over
+-- v16 -> v17 (compatible with v5+): Upgrades of rooms that are carried over
 -- part is a digest of both rooms. new_room is empty while the homeserver makes it. rest and notes are JSON lists.
 CREATE TABLE upgrade (
 	-- only: postgres
