@@ -1,4 +1,4 @@
--- v16 -> v17 (compatible with v5+): Whom to welcome
+-- v17 -> v18 (compatible with v5+): Whom to welcome
 -- Somebody who came in after an invitation through Usher. request is the one of the invitation. batch names the message that welcomes them,
 -- 0 before there is one. begun_at is when the message was last tried, told_at when it was sent; 0 for not yet.
 CREATE TABLE welcome (
