@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -44,8 +45,14 @@ func TestDashboard(t *testing.T) {
 	listen := fmt.Sprintf("127.0.0.1:%d", port)
 	s := newStageOf(t, harness.Options{Puppet: true, Set: m{"web.listen": listen, "web.public_url": "http://" + listen}})
 	direct := s.BotRoom(s.owner, harness.RoomOptions{Preset: "trusted_private_chat", Direct: true})
-	s.owner.AwaitReply(s.owner.Say(s.room, "!dashboard"), s.Usher.Bot) // nobody learns an address in a room
-	s.succeeds(s.owner, s.room, "!invite "+string(s.guest.ID))
+	hall := s.BotRoom(s.owner, harness.RoomOptions{Name: "<b>Hall</b>", Invite: []id.UserID{s.guest.ID}})
+	s.guest.Join(hall)
+	foreign := s.BotRoom(s.guest, harness.RoomOptions{Name: "Foreign room"})
+	s.succeeds(s.owner, hall, "!policy set approval.required true")
+	card := s.guest.Say(hall, "!invite @ann:usher.test @ben:usher.test")
+	s.guest.AwaitReply(card, s.Usher.Bot)
+	s.owner.AwaitReply(s.owner.Say(hall, "!link create --uses 3 --note \"for the fair\""), s.Usher.Bot)
+	s.owner.AwaitReply(s.owner.Say(hall, "!dashboard"), s.Usher.Bot) // nobody learns an address in a room
 
 	b := openBrowser(t)
 	login := s.offered(s.owner, direct)
@@ -55,18 +62,65 @@ func TestDashboard(t *testing.T) {
 	b.do(chromedp.Navigate(login))
 	b.shows("You log in as " + string(s.owner.ID))
 	b.look("login")
-	b.press("main button", "Stage")
+	b.press("main button", "<b>Hall</b>")
+	b.lacks("Foreign room")
 	b.look("rooms")
-	b.press("main .rooms a", "Overview")
+	home := "http://" + listen
+	room := home + "/rooms/" + url.PathEscape(string(hall))
+	b.do(chromedp.Navigate(room))
+	b.shows("asks to invite @ann:usher.test")
 	b.look("room")
-	b.press(`.tabs a[href*="/ledger"]`, string(s.guest.ID))
+	b.press(`button[value="accept"]`, "Approved.")
+	s.is(t, hall, "@ann:usher.test", "invite", s.guest.ID)
+	b.press(`button[value="decline"]`, "Denied.")
+	s.is(t, hall, "@ben:usher.test", "leave", "")
+	b.press(`form[action*="/revoke"] button`, "There are no invite links.")
+	if body := s.owner.AwaitReply(s.owner.Say(hall, "!link list"), s.Usher.Bot).Field("body"); !strings.Contains(body, "There are no invite links") {
+		t.Errorf("after revoking: %s", body)
+	}
+	b.press(`.tabs a[href*="/ledger"]`, "@ann:usher.test")
 	b.look("ledger")
+	b.do(chromedp.SendKeys("#q", "ANN\r", chromedp.ByQuery))
+	b.shows("@ann:usher.test")
+	b.lacks(string(s.guest.ID) + "\n")
+	b.press(`td a[href*="/people/"]`, "People whom this person brought")
+	b.look("person")
+	for tab, text := range map[string]string{"tree": "@ann:usher.test", "stats": "Who invited most", "audit": "change the policy"} {
+		b.press(`.tabs a[href*="/`+tab+`"]`, text)
+		b.look(tab)
+	}
 
+	// Another person's room is not there, a form of another origin is refused, and a login works once.
+	b.do(chromedp.Navigate(home + "/rooms/" + url.PathEscape(string(foreign))))
+	b.shows("Nothing to see here")
+	b.look("hidden")
+	b.do(chromedp.Navigate("data:text/html,<form method=post action='" + home + "/logout'><button>Win</button></form>"))
+	b.press("button", "Please log in") // without the cookie, which is for Usher's own pages
 	b.do(chromedp.Navigate(login))
 	b.shows("This login has ended")
 	b.look("ended login")
+	b.do(chromedp.Navigate(home + "/rooms"))
+	b.shows("<b>Hall</b>")
+	b.press("header form button", "You are logged out")
+	b.do(chromedp.Navigate(room))
+	b.shows("Please log in")
+
+	b.do(chromedp.Navigate(s.offered(s.owner, direct)))
+	b.press("main button", "<b>Hall</b>")
+	s.owner.AwaitReply(s.owner.Say(hall, "!dashboard logout"), s.Usher.Bot)
+	b.do(chromedp.Navigate(home + "/rooms"))
+	b.shows("Please log in")
 	if len(b.complaints) > 0 {
 		t.Errorf("the console says %q", b.complaints)
+	}
+}
+
+// lacks checks that the page does not have a text.
+func (b *browser) lacks(text string) {
+	b.t.Helper()
+	var body string
+	if b.do(chromedp.Evaluate("document.body.innerText", &body)); strings.Contains(body, text) {
+		b.t.Errorf("%q on the page:\n%s", text, body)
 	}
 }
 

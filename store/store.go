@@ -103,6 +103,10 @@ type (
 	Sessions struct{ *db }
 	// Links is the invite links, with their uses.
 	Links struct{ *db }
+	// Moves is the upgrades of rooms that are carried over.
+	Moves struct{ *db }
+	// Welcomes is the users to be welcomed.
+	Welcomes struct{ *db }
 )
 
 // Store is an open database: all subjects together. It is safe for concurrent use.
@@ -121,12 +125,14 @@ type Store struct {
 	AuditLog
 	Sessions
 	Links
+	Moves
+	Welcomes
 }
 
 // newStore returns a Store with subjects sharing d.
 func newStore(d *db) *Store {
 	return &Store{
-		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Sessions{d}, Links{d},
+		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Sessions{d}, Links{d}, Moves{d}, Welcomes{d},
 	}
 }
 

@@ -73,7 +73,7 @@ func runSuite(t *testing.T, open func(t *testing.T) Store) {
 		{"HostileText", testHostileText},
 		{"Cancelled", testCancelled},
 		{"Guard", testGuard},
-		{"Sessions", testSessions}, {"Entries", testEntries}, {"Links", testLinks}, {"LinkSecrets", testLinkSecrets}, {"LastUse", testLastUse},
+		{"Sessions", testSessions}, {"Entries", testEntries}, {"Links", testLinks}, {"LinkSecrets", testLinkSecrets}, {"LastUse", testLastUse}, {"Moves", testMoves}, {"Welcomes", testWelcomes},
 		{"Ping", testPing},
 		{"Together", testTogether},
 	}
