@@ -79,11 +79,11 @@ func (s *State) Changed(r id.RoomID, k room.Key) {
 	}
 	delete(c.fetches, k)
 	c.drop(k)
-	s.discard(c, k)
+	c.discard(s, k)
 }
 
-// discard forgets an event of a room.
-func (s *State) discard(c *cached, k room.Key) {
+// discard forgets an event. s counts.
+func (c *cached) discard(s *State, k room.Key) {
 	e, known := c.events[k]
 	if !known {
 		return
@@ -142,7 +142,7 @@ func (s *State) Forget(r id.RoomID, event id.EventID) {
 	maps.DeleteFunc(c.fetches, func(k room.Key, _ *fetch) bool { return k != createKey })
 	for k, e := range c.events {
 		if e != nil && e.ID == event && k != createKey {
-			s.discard(c, k)
+			c.discard(s, k)
 			c.snap = nil
 		}
 	}
@@ -179,7 +179,7 @@ func (s *State) reset(c *cached) {
 	c.events, c.fetches, c.shown = make(map[room.Key]*room.Event), make(map[room.Key]*fetch), make(map[room.Key]bool)
 	c.members, c.bytes, c.snap, c.outside, c.expires = 0, 0, nil, false, s.o.Now().Add(s.o.TTL)
 	if create != nil {
-		s.store(c, createKey, create)
+		c.store(s, createKey, create)
 	}
 }
 
@@ -206,7 +206,7 @@ func (s *State) keep(c *cached, f *fetch) {
 			c.members++
 			s.kept++
 		}
-		s.store(c, f.key, f.event)
+		c.store(s, f.key, f.event)
 		c.drop(f.key)
 		for s.bytes > s.o.Bytes && s.used.Len() > 0 { // this room in the end: who waits is served all the same
 			s.remove(s.used.Back())
@@ -214,8 +214,8 @@ func (s *State) keep(c *cached, f *fetch) {
 	}
 }
 
-// store keeps an event of a room.
-func (s *State) store(c *cached, k room.Key, e *room.Event) {
+// store keeps an event. s counts.
+func (c *cached) store(s *State, k room.Key, e *room.Event) {
 	c.events[k] = e
 	c.bytes += weight(e)
 	s.bytes += weight(e)
@@ -231,7 +231,7 @@ func (s *State) bound() {
 		c := e.Value.(*cached)
 		for k := range c.events {
 			if k.Type == room.TypeMember && k != own {
-				s.discard(c, k)
+				c.discard(s, k)
 			}
 		}
 	}
