@@ -10,6 +10,7 @@ import (
 	"usher/invites/inbound"
 	"usher/invites/judge"
 	"usher/invites/ledger"
+	"usher/invites/letters"
 	"usher/invites/links"
 	"usher/invites/requests"
 )
@@ -23,13 +24,14 @@ type domain struct {
 	guard    *guard.Guard
 	ledger   *ledger.Ledger
 	links    *links.Links
+	letters  *letters.Letters
 	requests *requests.Requests
 	inbound  *inbound.Inbound // nil: off
 	editor   *requests.Editor
 	choices  commands.Choices
 }
 
-// newDomain puts the use cases together, except for the guard's Tell, the requests' AtOnce, and the limits and the address of links.
+// newDomain puts the use cases together, except for the guard's Tell, the requests' AtOnce, the limits and the address of links, and the letters.
 func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self invites.Identity, limits delivery.Limits, most *requests.Limits) *domain {
 	j := judge.New(db, hs, clock{}, self)
 	d := &delivery.Delivery{Store: db, Homeserver: hs, Queue: queue, Clock: clock{}, Self: self, Limits: limits, Judge: j}
@@ -51,6 +53,6 @@ func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self i
 // useCases are the parts for commands.
 func (d *domain) useCases() commands.UseCases {
 	return commands.UseCases{
-		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Links: d.links, Judge: d.judge, Clock: clock{}, Inbound: d.inbound, Choices: d.choices,
+		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Links: d.links, Letters: d.letters, Judge: d.judge, Clock: clock{}, Inbound: d.inbound, Choices: d.choices,
 	}
 }

@@ -87,6 +87,7 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	}
 	b.domain.links.Address = cfg.Web.PublicURL
 	b.domain.links.Limits = links.Limits{MaxUses: int64(cfg.Web.Links.MaxUses), MaxAge: cfg.Web.Links.MaxAge, Open: cfg.Web.Links.PerPerson}
+	b.domain.letters = b.newLetters(&cfg.Mail)
 	b.runner = b.newRunner(cfg, version)
 	o := chat.Options{
 		Self: b.self, Runner: b.runner, Stores: chat.Stores{Inbox: b.store, Cards: b.store, Rooms: b.store},
@@ -106,6 +107,9 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	}
 	b.chat = chat.New(o)
 	b.domain.delivery.Beside = b.chat.Status
+	if b.domain.letters.On {
+		b.postman = b.newPostman(cfg)
+	}
 	if b.domain.inbound != nil {
 		b.domain.inbound.Poster = b.chat.Cards
 	}
@@ -200,6 +204,9 @@ func (b *bot) start(ctx, work context.Context) error {
 	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run, b.watchClock, b.cards, b.expiries}
 	if b.device != nil {
 		parts = append(parts, b.device.Run)
+	}
+	if b.postman != nil {
+		parts = append(parts, b.post)
 	}
 	work, cancel := context.WithCancel(work)
 	var running sync.WaitGroup
@@ -318,7 +325,7 @@ func (b *bot) clean(ctx context.Context, keep config.Database) error {
 	if err == nil && head != "" {
 		b.log.Info().Str("head", head).Msg("Audit")
 	}
-	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanInbound(ctx, now), b.store.CleanLinks(ctx, now.Add(-keep.KeepRefused)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
+	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanInbound(ctx, now), b.store.CleanLinks(ctx, now.Add(-keep.KeepRefused)), b.store.CleanLetters(ctx, now.Add(-keep.KeepRefused)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
 }
 
 // close closes the parts, the last one opened first.

@@ -20,6 +20,7 @@ type Param struct {
 	prose   bool     // text for people: identifiers in it are refused
 	named   bool     // a flag with a value; see option
 	known   bool     // people of the bot's own server must exist
+	mailed  bool     // people may be named by their e-mail addresses
 
 	about   room.Phrase // its meaning, in a few words
 	missing room.Phrase // the sentence when it is missing
@@ -45,10 +46,16 @@ func users() Param {
 	return p
 }
 
-// guests are people required to exist, as far as the bot can ask.
+// guests are people required to exist, as far as the bot can ask, or addresses of people who may not be on Matrix yet.
 func guests() Param {
-	p := users()
+	p := mailed(users())
 	p.known = true
+	return p
+}
+
+// mailed lets people be named by their e-mail addresses.
+func mailed(p Param) Param {
+	p.mailed = true
 	return p
 }
 

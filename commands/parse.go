@@ -203,7 +203,7 @@ func (a *arguments) set(p Param, words []word) error {
 		for _, w := range words {
 			if r := w.read(a.asker); r.class != classPerson && !w.name && !w.reply {
 				return fault(noUser(w.text, ""))
-			} else if !r.wrong.Empty() {
+			} else if !r.wrong.Empty() && (r.mail == "" || !p.mailed) {
 				return fault(r.wrong)
 			}
 		}
@@ -234,13 +234,25 @@ func (a *arguments) has(key string) bool { return len(a.words[key]) > 0 }
 // people are the users in an argument.
 func (a *arguments) people(key string) (users []id.UserID) {
 	for _, w := range a.words[key] {
-		user := w.read(a.asker).user // set has validated it
-		if w.name || w.reply {
-			user = a.persons[w.text]
+		r := w.read(a.asker) // set has validated it
+		switch {
+		case w.name || w.reply:
+			users = append(users, a.persons[w.text])
+		case r.mail == "":
+			users = append(users, r.user)
 		}
-		users = append(users, user)
 	}
 	return users
+}
+
+// addresses are the e-mail addresses in an argument, each once.
+func (a *arguments) addresses(key string) (list []string) {
+	for _, w := range a.words[key] {
+		if address := w.read(a.asker).mail; address != "" && !slices.ContainsFunc(list, func(one string) bool { return strings.EqualFold(one, address) }) {
+			list = append(list, address)
+		}
+	}
+	return list
 }
 
 // person is the user in an argument, empty if none was given.

@@ -104,7 +104,7 @@ func (r *people) identifier() bool {
 	if i >= len(r.words) || r.words[i].class(r.asker) != classPerson {
 		return false
 	}
-	if n := len(r.taken); n > 0 && i == 0 && !r.taken[n-1].comma && r.words[i].read(r.asker).bare {
+	if n, next := len(r.taken), r.words[i].read(r.asker); n > 0 && i == 0 && !r.taken[n-1].comma && next.bare && next.mail == "" {
 		return false // "@u 56:server.org" is one id with a gap
 	}
 	r.taken, r.words = append(r.taken, r.words[i]), r.words[i+1:]

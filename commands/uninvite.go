@@ -7,8 +7,8 @@ func uninviteCommand() Command {
 		Name: "uninvite", Level: User,
 		Words: []string{"disinvite", "deinvite", "ausladen", "uninv", "withdraw"}, Loose: []string{"cancel", "revoke", "remove"},
 		See:     []string{"pending", "prune"},
-		Params:  []Param{users(), inRoom(), reason(), dryRun(), asBot()},
+		Params:  []Param{mailed(users()), inRoom(), reason(), dryRun(), asBot()},
 		Records: true,
-		Run:     change(policy.ActionWithdraw),
+		Run:     byMail(policy.ActionWithdraw),
 	}
 }

@@ -51,6 +51,7 @@ type reading struct {
 	user  id.UserID
 	place place
 	bare  bool        // a user id without its sigil, or an e-mail address
+	mail  string      // an e-mail address: for some commands it is a person as well
 	wrong room.Phrase // the reason why there can be no such user or room; empty: there can
 }
 
@@ -123,7 +124,7 @@ func readTyped(core string, asker id.UserID) reading {
 		return readSigil(core, asker, false)
 	}
 	if m := mail.FindStringSubmatch(core); m != nil {
-		return reading{class: classPerson, bare: true, wrong: noUser(core, "@"+m[1]+":"+m[2])}
+		return reading{class: classPerson, bare: true, mail: m[1] + "@" + m[2], wrong: noUser(core, "@"+m[1]+":"+m[2])}
 	}
 	_, server, _ := strings.Cut(core, ":")
 	if !sigilled.MatchString(core) || !topLevel.MatchString(server) && (asker == "" || !strings.EqualFold(server, asker.Homeserver())) {
