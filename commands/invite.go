@@ -21,7 +21,7 @@ func inviteCommand() Command {
 		See:     []string{"uninvite", "pending", "why"},
 		Params:  []Param{guests(), inRoom(), reason(), dryRun(), asBot(), flag("resend", room.Say("param.resend"))},
 		Records: true, Beside: true,
-		Run: byMail(room.Invite),
+		Run: runInvite,
 	}
 }
 

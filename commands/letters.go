@@ -8,7 +8,6 @@ import (
 
 	"usher/invites"
 	"usher/invites/letters"
-	"usher/policy"
 	"usher/room"
 )
 
@@ -18,37 +17,33 @@ type mailCall struct{ *Call }
 // maxAddresses is how many addresses one command may name.
 const maxAddresses = 100
 
-// byMail runs a command for one action on some people, of whom some may be named by their e-mail addresses.
-func byMail(action room.ActionType) run {
-	people := change(action)
-	return func(ctx context.Context, c *Call) (Reply, error) {
-		addresses := c.addresses("user")
-		if len(addresses) == 0 && !c.has("resend") {
-			return people(ctx, c)
-		}
-		w, err := mailCall{c}.wish(ctx, addresses)
-		if err != nil {
+// runInvite invites people, of whom some may be named by their e-mail addresses.
+func runInvite(ctx context.Context, c *Call) (reply Reply, err error) {
+	addresses := c.addresses("user")
+	if len(addresses) == 0 && !c.has("resend") {
+		return change(room.Invite)(ctx, c)
+	}
+	w, err := mailCall{c}.wish(ctx, addresses)
+	if err != nil {
+		return Reply{}, err
+	}
+	if len(c.people("user")) > 0 {
+		if reply, err = change(room.Invite)(ctx, c); err != nil {
 			return Reply{}, err
 		}
-		var reply Reply
-		if len(c.people("user")) > 0 {
-			if reply, err = people(ctx, c); err != nil {
-				return Reply{}, err
-			}
-		}
-		about, err := mailCall{c}.letters(ctx, action, w)
-		if err != nil || reply.Empty() {
-			return about, err
-		}
-		if reply.Progress { // the first reply is going to be edited
-			return reply, c.Chat.Besides(ctx, c.Message, about)
-		}
-		if !reply.Text.Empty() {
-			reply.Text.Line()
-		}
-		reply.Text.Append(about.Text)
-		return reply, nil
 	}
+	about, err := mailCall{c}.letters(ctx, w)
+	if err != nil || reply.Empty() {
+		return about, err
+	}
+	if reply.Progress { // the first reply is going to be edited
+		return reply, c.Chat.Besides(ctx, c.Message, about)
+	}
+	if !reply.Text.Empty() {
+		reply.Text.Line()
+	}
+	reply.Text.Append(about.Text)
+	return reply, nil
 }
 
 // wish is the wish of a command with addresses.
@@ -70,15 +65,12 @@ func (c mailCall) wish(ctx context.Context, addresses []string) (w letters.Wish,
 	}, err
 }
 
-// letters asks for letters, or takes them back, and words the outcome.
-func (c mailCall) letters(ctx context.Context, action room.ActionType, w letters.Wish) (reply Reply, err error) {
+// letters asks for letters, and words the outcome.
+func (c mailCall) letters(ctx context.Context, w letters.Wish) (reply Reply, err error) {
 	var results []letters.Result
-	switch {
-	case action == policy.ActionWithdraw:
-		results, err = c.Letters.Revoke(ctx, w)
-	case c.has("resend"):
+	if c.has("resend") {
 		results, err = c.Letters.Again(ctx, w)
-	default:
+	} else {
 		results, err = c.Letters.Ask(ctx, w)
 	}
 	if err != nil {
@@ -97,6 +89,27 @@ func (c mailCall) letters(ctx context.Context, action room.ActionType, w letters
 	}
 	reply.Mention = !anyDone(results)
 	return reply, nil
+}
+
+// revoke takes letters back, and returns the addresses without one.
+func (c mailCall) revoke(ctx context.Context, in id.RoomID, named []string) (reply Reply, rest []string, err error) {
+	results, err := c.Letters.Revoke(ctx, letters.Wish{Maker: c.Message.Sender, Room: in, Addresses: named, DryRun: c.has("dry-run")}, c.Event.ReceivedAt)
+	now := c.Clock.Now()
+	for _, one := range results {
+		if one.Refusal.Code != "" {
+			rest = append(rest, one.Address)
+			continue
+		}
+		if !reply.Text.Empty() {
+			reply.Text.Line()
+		}
+		if c.has("dry-run") {
+			reply.Text.Say("letter.revocable", "address", one.Address)
+		} else {
+			tellResult(&reply.Text, one, now)
+		}
+	}
+	return reply, rest, err
 }
 
 func anyDone(results []letters.Result) bool {

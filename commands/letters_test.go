@@ -76,7 +76,7 @@ func TestInviteByMail(t *testing.T) {
 		{"!invite Ann@Example.org", "letter.open"}, {"!why ann+x@example.org", "waits to be sent"}, {"!why bea@example.org", "you may send"},
 		{"!invite cy@example.org --dry-run", "you may send"}, {"!pending", "an…@example.org"}, {"!invite --resend @bob:here cy@example.org", "e-mail addresses only"},
 		{"!invite --resend @bob:here", "e-mail addresses only"}, {"!invite .a@example.org", "letter.invalid"}, {"!invite --resend cy@example.org", "letter.none"},
-		{"!uninvite ann@example.org", "taken back"}, {"!uninvite ann@example.org now", "taken back"}, {"!uninvite cy@example.org", "letter.none"}, {"!invite ann@example.org please", "letter.again"},
+		{"!uninvite ann@example.org", "taken back"}, {"!uninvite ann@example.org now", "taken back"}, {"!uninvite cy@example.org", "withdraw.address.unknown"}, {"!invite ann@example.org please", "letter.again"},
 		{"!kick ann@example.org", ""},
 	} {
 		if got := text(answered(tt.said)); !strings.Contains(got, tt.want) {

@@ -20,7 +20,8 @@ type Param struct {
 	prose   bool     // text for people: identifiers in it are refused
 	named   bool     // a flag with a value; see option
 	known   bool     // people of the bot's own server must exist
-	mailed  bool     // people may be named by their e-mail addresses
+	mail    bool     // of people: takes e-mail addresses as well
+	strange bool     // of people: takes names that nobody has as well, as rooms show them for addresses
 
 	about   room.Phrase // its meaning, in a few words
 	missing room.Phrase // the sentence when it is missing
@@ -48,14 +49,15 @@ func users() Param {
 
 // guests are people required to exist, as far as the bot can ask, or addresses of people who may not be on Matrix yet.
 func guests() Param {
-	p := mailed(users())
-	p.known = true
+	p := users()
+	p.known, p.mail = true, true
 	return p
 }
 
-// mailed lets people be named by their e-mail addresses.
-func mailed(p Param) Param {
-	p.mailed = true
+// invited are users or addresses with an open invitation.
+func invited() Param {
+	p := users()
+	p.mail, p.strange = true, true
 	return p
 }
 

@@ -51,7 +51,6 @@ type reading struct {
 	user  id.UserID
 	place place
 	bare  bool        // a user id without its sigil, or an e-mail address
-	mail  string      // an e-mail address: for some commands it is a person as well
 	wrong room.Phrase // the reason why there can be no such user or room; empty: there can
 }
 
@@ -115,6 +114,23 @@ var (
 	topLevel = regexp.MustCompile(`\.[A-Za-z-]{2,}(?::[0-9]+)?$`)
 )
 
+// shortened is an e-mail address as rooms show it.
+var shortened = regexp.MustCompile(`^[^@\s:]*(?:\.\.\.|…)@[^@\s:]+$|^[^@\s:]+@[^@\s:]*(?:\.\.\.|…)$`)
+
+// address is the e-mail address in a word, whole or shortened; empty: there is none.
+func (w word) address() string {
+	core := peel(w.text)
+	switch m := mail.FindStringSubmatch(core); {
+	case w.name || w.reply:
+		return ""
+	case m != nil:
+		return m[1] + "@" + m[2]
+	case shortened.MatchString(w.text):
+		return w.text
+	}
+	return ""
+}
+
 // readTyped reads an identifier outside of a link.
 func readTyped(core string, asker id.UserID) reading {
 	if core == "" {
@@ -124,7 +140,7 @@ func readTyped(core string, asker id.UserID) reading {
 		return readSigil(core, asker, false)
 	}
 	if m := mail.FindStringSubmatch(core); m != nil {
-		return reading{class: classPerson, bare: true, mail: m[1] + "@" + m[2], wrong: noUser(core, "@"+m[1]+":"+m[2])}
+		return reading{class: classPerson, bare: true, wrong: noUser(core, "@"+m[1]+":"+m[2])}
 	}
 	_, server, _ := strings.Cut(core, ":")
 	if !sigilled.MatchString(core) || !topLevel.MatchString(server) && (asker == "" || !strings.EqualFold(server, asker.Homeserver())) {

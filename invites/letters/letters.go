@@ -250,29 +250,28 @@ func (s *Letters) find(ctx context.Context, asker id.UserID, r id.RoomID, addres
 	return l, err
 }
 
-// Revoke ends the letters of a room to some addresses, with their links, for their maker and for people with the power to kick.
-func (s *Letters) Revoke(ctx context.Context, w Wish) ([]Result, error) {
-	return s.each(ctx, w, func(one *Result) error {
-		l, err := s.find(ctx, w.Maker, w.Room, one.Address)
-		if err == nil && l.State == invites.LetterRevoked {
-			one.Letter = l // by this very command, before a crash
-			return nil
+// Revoke ends the letters of a room to some addresses, with their links, for their maker and for people with the power to kick. Letters revoked since
+// a time were so by the same command, before a crash.
+func (s *Letters) Revoke(ctx context.Context, w Wish, since time.Time) ([]Result, error) {
+	results := make([]Result, len(w.Addresses))
+	for i, address := range w.Addresses {
+		one := &results[i]
+		one.Address = address
+		l, err := s.find(ctx, w.Maker, w.Room, address)
+		open := err == nil && (l.State == invites.LetterQueued || l.State == invites.LetterSent)
+		if open && !w.DryRun {
+			err = s.Store.RevokeLetter(ctx, l, w.Maker, s.Clock.Now())
 		}
-		if err == nil && (l.State == invites.LetterQueued || l.State == invites.LetterSent) {
-			if w.DryRun {
-				return nil
-			}
-			if err = s.Store.RevokeLetter(ctx, l, w.Maker, s.Clock.Now()); err == nil {
-				l.State = invites.LetterRevoked
-				one.Letter = l
-				return nil
-			}
+		switch {
+		case invites.UnlessNone(err) != nil:
+			return nil, err
+		case err == nil && (open || l.State == invites.LetterRevoked && !l.SettledAt.Before(since)):
+			one.Letter, one.Letter.State = l, invites.LetterRevoked
+		default:
+			one.Refusal = refusal(invites.CodeLetterNone, room.Say("letter.none"))
 		}
-		if invites.UnlessNone(err) != nil {
-			return err
-		}
-		return refusal(invites.CodeLetterNone, room.Say("letter.none"))
-	})
+	}
+	return results, nil
 }
 
 // Open returns the letters of a room that are on their way, wait to be used, or were refused within a day: all of them for an asker with the power

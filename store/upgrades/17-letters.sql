@@ -1,4 +1,4 @@
--- v15 -> v16 (compatible with v5+): Invitations by e-mail
+-- v16 -> v17 (compatible with v5+): Invitations by e-mail
 -- address is empty once the state is final. hash and domain are keyed hashes; part is a digest of the room.
 CREATE TABLE letter (
 	-- only: postgres
