@@ -103,6 +103,8 @@ type (
 	Links struct{ *db }
 	// Letters is the invitations by e-mail, and the addresses that get none.
 	Letters struct{ *db }
+	// Moves is the upgrades of rooms that are carried over.
+	Moves struct{ *db }
 )
 
 // Store is an open database: all subjects together. It is safe for concurrent use.
@@ -121,12 +123,13 @@ type Store struct {
 	AuditLog
 	Links
 	Letters
+	Moves
 }
 
 // newStore returns a Store with subjects sharing d.
 func newStore(d *db) *Store {
 	return &Store{
-		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d}, Letters{d},
+		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d}, Letters{d}, Moves{d},
 	}
 }
 
