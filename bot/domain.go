@@ -16,6 +16,7 @@ import (
 	"usher/invites/links"
 	"usher/invites/moves"
 	"usher/invites/requests"
+	"usher/invites/welcome"
 )
 
 // domain is the use cases, put together.
@@ -33,6 +34,7 @@ type domain struct {
 	editor   *requests.Editor
 	moves    *moves.Moves
 	choices  commands.Choices
+	welcomes *welcome.Welcomes
 }
 
 // newDomain puts the use cases together, except for the guard's Tell, the requests' AtOnce, the limits and the address of links, and the letters.
@@ -55,6 +57,7 @@ func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self i
 	return &domain{
 		judge: j, delivery: d, cards: c, knocks: n, guard: g, ledger: l, links: k, requests: r,
 		editor: e, moves: m, choices: db,
+		welcomes: &welcome.Welcomes{Store: db, Links: k, Judge: j, Clock: clock{}, Self: self},
 	}
 }
 

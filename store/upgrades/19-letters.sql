@@ -1,4 +1,4 @@
--- v17 -> v18 (compatible with v5+): Invitations by e-mail
+-- v18 -> v19 (compatible with v5+): Invitations by e-mail
 -- address is empty once the state is final. hash and domain are keyed hashes; part is a digest of the room.
 CREATE TABLE letter (
 	-- only: postgres
