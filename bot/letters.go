@@ -7,6 +7,7 @@ import (
 	"usher/config"
 	"usher/invites"
 	"usher/invites/letters"
+	"usher/invites/links"
 	"usher/mail"
 	"usher/room"
 	"usher/words"
@@ -41,16 +42,16 @@ func (m mailer) Send(ctx context.Context, l letters.Message) error {
 }
 
 // newLetters makes the use cases of letters.
-func (b *bot) newLetters(m *config.Mail) *letters.Letters {
+func newLetters(b *bot, m *config.Mail) *letters.Letters {
 	return &letters.Letters{
-		On: m.Server != "", Store: b.store, Links: b.domain.links, Judge: b.domain.judge, Clock: clock{}, Key: m.Key.Reveal(), Valid: mail.ValidAddress,
+		On: m.Server != "", Store: b.store, Links: links.Personal{Links: b.domain.links}, Judge: b.domain.judge, Clock: clock{}, Key: m.Key.Reveal(), Valid: mail.ValidAddress,
 		Limits: letters.Limits{Person: int64(m.Limits.PerPerson), Domain: int64(m.Limits.PerDomain), All: int64(m.Limits.InAll), Again: m.Limits.Again},
 		Queued: make(chan struct{}, 1),
 	}
 }
 
 // newPostman makes the postman.
-func (b *bot) newPostman(cfg *config.Config) *letters.Postman {
+func newPostman(b *bot, cfg *config.Config) *letters.Postman {
 	m := &cfg.Mail
 	return &letters.Postman{
 		Letters: b.domain.letters, Outbox: b.store, Counters: b.metrics, Address: cfg.Web.PublicURL, Retry: m.Retry, GiveUp: m.GiveUpAfter,
@@ -63,7 +64,7 @@ func (b *bot) newPostman(cfg *config.Config) *letters.Postman {
 const postEvery = 2 * time.Second
 
 // post sends letters until ctx ends.
-func (b *bot) post(ctx context.Context) {
+func post(ctx context.Context, b *bot) {
 	for postman := b.postman; ctx.Err() == nil; {
 		more, err := postman.Round(ctx)
 		if err != nil && ctx.Err() == nil {

@@ -88,7 +88,7 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	}
 	b.domain.links.Address = cfg.Web.PublicURL
 	b.domain.links.Limits = links.Limits{MaxUses: int64(cfg.Web.Links.MaxUses), MaxAge: cfg.Web.Links.MaxAge, Open: cfg.Web.Links.PerPerson}
-	b.domain.letters = b.newLetters(&cfg.Mail)
+	b.domain.letters = newLetters(b, &cfg.Mail)
 	b.runner = b.newRunner(cfg, version)
 	b.domain.moves.May = func(user id.UserID) bool { return b.runner.Level(user) != commands.Nobody }
 	o := chat.Options{
@@ -111,7 +111,7 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	b.chat = chat.New(o)
 	b.domain.delivery.Beside = b.chat.Status
 	if b.domain.letters.On {
-		b.postman = b.newPostman(cfg)
+		b.postman = newPostman(b, cfg)
 	}
 	if b.domain.inbound != nil {
 		b.domain.inbound.Poster = b.chat.Cards
@@ -209,7 +209,7 @@ func (b *bot) start(ctx, work context.Context) error {
 		parts = append(parts, b.device.Run)
 	}
 	if b.postman != nil {
-		parts = append(parts, b.post)
+		parts = append(parts, func(ctx context.Context) { post(ctx, b) })
 	}
 	work, cancel := context.WithCancel(work)
 	var running sync.WaitGroup

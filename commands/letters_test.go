@@ -9,13 +9,14 @@ import (
 	"usher/invites"
 	"usher/invites/invitestest"
 	"usher/invites/letters"
+	"usher/invites/links"
 	"usher/store"
 )
 
 // mailbag is the letters of a runner, off until a test has set up mail.
 func mailbag(d *invitestest.Domain, db *store.Store, clock invites.Clock) *letters.Letters {
 	return &letters.Letters{
-		Store: db, Links: d.Links, Judge: d.Judge, Clock: clock, Key: "key", Queued: make(chan struct{}, 1),
+		Store: db, Links: links.Personal{Links: d.Links}, Judge: d.Judge, Clock: clock, Key: "key", Queued: make(chan struct{}, 1),
 		Valid:  func(address string) bool { return !strings.HasPrefix(address, ".") },
 		Limits: letters.Limits{Person: 4, Domain: 100, All: 100, Again: 24 * time.Hour},
 	}
