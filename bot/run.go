@@ -88,6 +88,7 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	}
 	b.domain.links.Address, b.domain.sessions.Address = cfg.Web.PublicURL, cfg.Web.PublicURL
 	b.domain.links.Limits = links.Limits{MaxUses: int64(cfg.Web.Links.MaxUses), MaxAge: cfg.Web.Links.MaxAge, Open: cfg.Web.Links.PerPerson}
+	b.domain.letters = newLetters(b, &cfg.Mail)
 	b.runner = b.newRunner(cfg, version)
 	b.domain.moves.May = func(user id.UserID) bool { return b.runner.Level(user) != commands.Nobody }
 	o := chat.Options{
@@ -109,6 +110,9 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	}
 	b.chat = chat.New(o)
 	b.domain.delivery.Beside = b.chat.Status
+	if b.domain.letters.On {
+		b.postman = newPostman(b, cfg)
+	}
 	if b.domain.inbound != nil {
 		b.domain.inbound.Poster = b.chat.Cards
 	}
@@ -203,6 +207,9 @@ func (b *bot) start(ctx, work context.Context) error {
 	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run, b.watchClock, b.cards, b.expiries, b.moves, b.welcomes}
 	if b.device != nil {
 		parts = append(parts, b.device.Run)
+	}
+	if b.postman != nil {
+		parts = append(parts, func(ctx context.Context) { post(ctx, b) })
 	}
 	work, cancel := context.WithCancel(work)
 	var running sync.WaitGroup
@@ -330,7 +337,7 @@ func (b *bot) clean(ctx context.Context, keep config.Database) error {
 	if err == nil && head != "" {
 		b.log.Info().Str("head", head).Msg("Audit")
 	}
-	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanInbound(ctx, now), b.store.CleanSessions(ctx, now), b.store.CleanWelcomes(ctx, now.Add(-keepWelcomes)), b.store.CleanLinks(ctx, now.Add(-keep.KeepRefused)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
+	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanInbound(ctx, now), b.store.CleanSessions(ctx, now), b.store.CleanWelcomes(ctx, now.Add(-keepWelcomes)), b.store.CleanLinks(ctx, now.Add(-keep.KeepRefused)), b.store.CleanLetters(ctx, now.Add(-keep.KeepRefused)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
 }
 
 // close closes the parts, the last one opened first.

@@ -29,6 +29,9 @@ func (b *bot) newSite(p *process) *web.Site {
 			Pages: o.Pages, Cases: b.domain.links, Uses: b.domain.requests, Pictures: b.client, Bot: b.self.Bot, Visitors: visitors,
 		})
 		o.Others = append(o.Others, b.newDashboard(p, o.Pages, visitors))
+		if b.domain.letters.Key != "" { // also after the mail server was taken away
+			o.Stop = web.NewStop(o.Pages, b.domain.letters, visitors)
+		}
 	}
 	return web.New(o)
 }

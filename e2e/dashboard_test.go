@@ -49,8 +49,8 @@ func TestDashboard(t *testing.T) {
 	s.guest.Join(hall)
 	foreign := s.BotRoom(s.guest, harness.RoomOptions{Name: "Foreign room"})
 	s.succeeds(s.owner, hall, "!policy set approval.required true")
-	card := s.guest.Say(hall, "!invite @ann:usher.test @ben:usher.test")
-	s.guest.AwaitReply(card, s.Usher.Bot)
+	ann, ben := s.Account("ann"), s.Account("ben")
+	s.guest.AwaitReply(s.guest.Say(hall, "!invite "+string(ann.ID)+" "+string(ben.ID)), s.Usher.Bot)
 	s.owner.AwaitReply(s.owner.Say(hall, "!link create --uses 3 --note \"for the fair\""), s.Usher.Bot)
 	s.owner.AwaitReply(s.owner.Say(hall, "!dashboard"), s.Usher.Bot) // nobody learns an address in a room
 
@@ -68,24 +68,24 @@ func TestDashboard(t *testing.T) {
 	home := "http://" + listen
 	room := home + "/rooms/" + url.PathEscape(string(hall))
 	b.do(chromedp.Navigate(room))
-	b.shows("asks to invite @ann:usher.test")
+	b.shows("asks to invite " + string(ann.ID))
 	b.look("room")
 	b.press(`button[value="accept"]`, "Approved.")
-	s.is(t, hall, "@ann:usher.test", "invite", s.guest.ID)
+	s.is(t, hall, ann.ID, "invite", s.guest.ID)
 	b.press(`button[value="decline"]`, "Denied.")
-	s.is(t, hall, "@ben:usher.test", "leave", "")
+	s.is(t, hall, ben.ID, "leave", "")
 	b.press(`form[action*="/revoke"] button`, "There are no invite links.")
 	if body := s.owner.AwaitReply(s.owner.Say(hall, "!link list"), s.Usher.Bot).Field("body"); !strings.Contains(body, "There are no invite links") {
 		t.Errorf("after revoking: %s", body)
 	}
-	b.press(`.tabs a[href*="/ledger"]`, "@ann:usher.test")
+	b.press(`.tabs a[href*="/ledger"]`, string(ann.ID))
 	b.look("ledger")
 	b.do(chromedp.SendKeys("#q", "ANN\r", chromedp.ByQuery))
-	b.shows("@ann:usher.test")
+	b.shows(string(ann.ID))
 	b.lacks(string(s.guest.ID) + "\n")
 	b.press(`td a[href*="/people/"]`, "People whom this person brought")
 	b.look("person")
-	for tab, text := range map[string]string{"tree": "@ann:usher.test", "stats": "Who invited most", "audit": "change the policy"} {
+	for tab, text := range map[string]string{"tree": string(ann.ID), "stats": "Who invited most", "audit": "change the policy"} {
 		b.press(`.tabs a[href*="/`+tab+`"]`, text)
 		b.look(tab)
 	}

@@ -38,18 +38,18 @@ func addSession(t *tx, s invites.Session, most int) error {
 }
 
 // AddSession adds a session, and ends the oldest ones of its person and kind beyond most.
-func (s Sessions) AddSession(ctx context.Context, session invites.Session, most int) error {
+func (s People) AddSession(ctx context.Context, session invites.Session, most int) error {
 	return s.write.commit(ctx, plain, func(t *tx) error { return addSession(t, session, most) })
 }
 
 // SessionOf returns the session of a hash that has not ended by now, or ErrNotFound.
-func (s Sessions) SessionOf(ctx context.Context, kind invites.SessionKind, hash string, now time.Time) (invites.Session, error) {
+func (s People) SessionOf(ctx context.Context, kind invites.SessionKind, hash string, now time.Time) (invites.Session, error) {
 	return one(ctx, s.db, sessionFields, selectSession, hash, kind, now)
 }
 
 // Enter ends a login that has not ended, and adds a session of its person in the same commit, which it returns. Of several callers at the same
 // time one gets a session, the others ErrNotFound.
-func (s Sessions) Enter(ctx context.Context, login string, session invites.Session, most int) (invites.Session, error) {
+func (s People) Enter(ctx context.Context, login string, session invites.Session, most int) (invites.Session, error) {
 	err := s.write.commit(ctx, plain, func(t *tx) error {
 		session.User = ""
 		if err := t.query(into(&session.User, value[id.UserID]), takeSession, login, invites.SessionLogin, session.CreatedAt); err != nil {
@@ -64,17 +64,17 @@ func (s Sessions) Enter(ctx context.Context, login string, session invites.Sessi
 }
 
 // EndSession ends one session.
-func (s Sessions) EndSession(ctx context.Context, hash string) error {
+func (s People) EndSession(ctx context.Context, hash string) error {
 	_, err := s.change(ctx, deleteSession, hash)
 	return err
 }
 
 // EndSessions ends all sessions and logins of a person, and returns how many there were.
-func (s Sessions) EndSessions(ctx context.Context, user id.UserID) (int64, error) {
+func (s People) EndSessions(ctx context.Context, user id.UserID) (int64, error) {
 	return s.change(ctx, deleteSessionsOf, digest(string(user)), user)
 }
 
 // CleanSessions deletes sessions that have ended.
-func (s Sessions) CleanSessions(ctx context.Context, now time.Time) error {
+func (s People) CleanSessions(ctx context.Context, now time.Time) error {
 	return s.deleteAll(ctx, deleteSessions, now)
 }

@@ -95,14 +95,14 @@ type (
 	Inbound struct{ *db }
 	// Rooms is create events, which never change, and children of spaces, as hints.
 	Rooms struct{ *db }
-	// People is what people chose for themselves.
+	// People is what people chose for themselves, and their logins to the dashboard.
 	People struct{ *db }
 	// AuditLog is the decisions and effects of the past.
 	AuditLog struct{ *db }
-	// Sessions is the logins and sessions of the dashboard.
-	Sessions struct{ *db }
 	// Links is the invite links, with their uses.
 	Links struct{ *db }
+	// Letters is the invitations by e-mail, and the addresses that get none.
+	Letters struct{ *db }
 	// Moves is the upgrades of rooms that are carried over.
 	Moves struct{ *db }
 	// Welcomes is the users to be welcomed.
@@ -123,8 +123,8 @@ type Store struct {
 	Rooms
 	People
 	AuditLog
-	Sessions
 	Links
+	Letters
 	Moves
 	Welcomes
 }
@@ -132,7 +132,7 @@ type Store struct {
 // newStore returns a Store with subjects sharing d.
 func newStore(d *db) *Store {
 	return &Store{
-		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Sessions{d}, Links{d}, Moves{d}, Welcomes{d},
+		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d}, Letters{d}, Moves{d}, Welcomes{d},
 	}
 }
 

@@ -21,6 +21,7 @@ type Options struct {
 	Antispam *Antispam
 	Pages    *Pages // required by the parts that make pages
 	Links    *Links
+	Stop     *Stop
 	Others   []Part // parts with a package of their own
 	Log      zerolog.Logger
 }
@@ -57,6 +58,9 @@ func New(o Options) *Site {
 	}
 	if o.Links != nil {
 		o.Links.routes(&s.routes)
+	}
+	if o.Stop != nil {
+		o.Stop.routes(&s.routes)
 	}
 	for _, part := range o.Others {
 		part.Routes(&s.routes)

@@ -28,8 +28,8 @@ type question struct {
 }
 
 // questions returns the open questions about the room, as far as the person may know of them.
-func (d *Dashboard) questions(v *visit) (list []question, err error) {
-	open, _, err := d.Cards.Questions(v.r.Context(), v.User, v.Room) // the sweep of cards shows which others stand no more
+func (v *visit) questions() (list []question, err error) {
+	open, _, err := v.d.Cards.Questions(v.r.Context(), v.User, v.Room) // the sweep of cards shows which others stand no more
 	for _, c := range open {
 		q := question{visit: v, Card: c, Knock: c.Kind == invites.CardKnock, Own: c.Target == v.User || c.Actor == v.User && c.Code != invites.CodeLinkApproval}
 		if q.Asks = v.Say("dash.card.approval", "actor", c.Actor, "target", c.Target); q.Knock {
@@ -39,7 +39,7 @@ func (d *Dashboard) questions(v *visit) (list []question, err error) {
 			q.Remark = v.Tell(c.Remark)
 		}
 		if c.ShownIn != v.Room {
-			q.Where = d.name(v, c.ShownIn)
+			q.Where = v.name(c.ShownIn)
 		}
 		list = append(list, q)
 	}
@@ -54,7 +54,7 @@ func (d *Dashboard) vote(v *visit) error {
 		return errHidden
 	}
 	ctx, shownIn := v.r.Context(), id.RoomID(v.r.PostFormValue("in"))
-	open, err := d.questions(v)
+	open, err := v.questions()
 	if err != nil {
 		return err
 	}

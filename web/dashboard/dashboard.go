@@ -197,14 +197,14 @@ func (d *Dashboard) inRoom(handle func(*visit) error) http.HandlerFunc {
 		if err := d.Ledger.MayAudit(v.r.Context(), v.User, v.Room); err != nil {
 			return err
 		}
-		v.RoomName = d.name(v, v.Room)
+		v.RoomName = v.name(v.Room)
 		return handle(v)
 	})
 }
 
 // name is the name of a room, or its id.
-func (d *Dashboard) name(v *visit, r id.RoomID) string {
-	if name := d.Names.Name(v.r.Context(), r, v.User); name != "" {
+func (v *visit) name(r id.RoomID) string {
+	if name := v.d.Names.Name(v.r.Context(), r, v.User); name != "" {
 		return web.Visible(name)
 	}
 	return web.Visible(string(r))

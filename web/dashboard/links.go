@@ -17,11 +17,11 @@ type shownLink struct {
 }
 
 // links returns the links into the room, as far as the person may know of them.
-func (d *Dashboard) links(v *visit) ([]shownLink, error) {
-	found, err := d.Links.List(v.r.Context(), v.User, v.Room)
+func (v *visit) links() ([]shownLink, error) {
+	found, err := v.d.Links.List(v.r.Context(), v.User, v.Room)
 	var list []shownLink
 	for _, l := range found {
-		one, err := d.link(v, l)
+		one, err := v.link(l)
 		if err != nil {
 			return nil, err
 		}
@@ -30,8 +30,8 @@ func (d *Dashboard) links(v *visit) ([]shownLink, error) {
 	return list, err
 }
 
-func (d *Dashboard) link(v *visit, l invites.Link) (shownLink, error) {
-	state, err := d.Links.State(v.r.Context(), l)
+func (v *visit) link(l invites.Link) (shownLink, error) {
+	state, err := v.d.Links.State(v.r.Context(), l)
 	one := shownLink{visit: v, Link: l, Mine: l.Maker == v.User, Page: v.At("links/" + strconv.FormatInt(l.ID, 10))}
 	if state.Code != "" {
 		one.Dead = v.Tell(state.Reason)
@@ -48,12 +48,12 @@ type linkPage struct {
 }
 
 // findLink finds the link of a request, which must open the room of the page.
-func (d *Dashboard) findLink(v *visit) (invites.Link, error) {
+func (v *visit) findLink() (invites.Link, error) {
 	number, err := strconv.ParseInt(v.r.PathValue("number"), 10, 64)
 	if err != nil {
 		return invites.Link{}, errHidden
 	}
-	l, _, err := d.Links.Find(v.r.Context(), v.User, number)
+	l, _, err := v.d.Links.Find(v.r.Context(), v.User, number)
 	if err != nil {
 		return l, err
 	}
@@ -67,12 +67,12 @@ func (d *Dashboard) findLink(v *visit) (invites.Link, error) {
 
 // uses shows a link with its uses.
 func (d *Dashboard) uses(v *visit) error {
-	l, err := d.findLink(v)
+	l, err := v.findLink()
 	if err != nil {
 		return err
 	}
 	p := linkPage{}
-	if p.shownLink, err = d.link(v, l); err != nil {
+	if p.shownLink, err = v.link(l); err != nil {
 		return err
 	}
 	if p.Uses, err = d.Links.Uses(v.r.Context(), v.User, l.ID, maxRows+1); err != nil {
@@ -82,7 +82,7 @@ func (d *Dashboard) uses(v *visit) error {
 		p.Uses, p.More = p.Uses[:maxRows], true
 	}
 	for _, r := range l.Rooms {
-		p.Opens = append(p.Opens, d.name(v, r)) // the id alone of a room that the person may not read
+		p.Opens = append(p.Opens, v.name(r)) // the id alone of a room that the person may not read
 	}
 	v.Title, v.Tab = v.Say("dash.link", "number", l.ID), "overview"
 	v.show(http.StatusOK, "link.html", p)
@@ -91,7 +91,7 @@ func (d *Dashboard) uses(v *visit) error {
 
 // revoke ends a link, as the command does.
 func (d *Dashboard) revoke(v *visit) error {
-	l, err := d.findLink(v)
+	l, err := v.findLink()
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func (d *Dashboard) offer(v *visit) error {
 	secret := sessions.Secret(v.r.PathValue("secret"))
 	who, err := d.Sessions.Offers(v.r.Context(), secret)
 	if err != nil {
-		return d.noLogin(v, err)
+		return v.noLogin(err)
 	}
 	v.Title = v.Say("dash.login")
 	v.show(http.StatusOK, "login.html", loginPage{v, who, v.To("/login/" + string(secret))})
@@ -60,7 +60,7 @@ func (d *Dashboard) enter(v *visit) error {
 	}
 	secret, session, err := d.Sessions.Enter(v.r.Context(), sessions.Secret(v.r.PathValue("secret")))
 	if err != nil {
-		return d.noLogin(v, err)
+		return v.noLogin(err)
 	}
 	d.Log.Info().Stringer("user", session.User).Msg("Logged in to the dashboard")
 	d.setCookie(v.w, secret)
@@ -69,11 +69,11 @@ func (d *Dashboard) enter(v *visit) error {
 }
 
 // noLogin answers that a login does not work. Who guesses is soon answered no more.
-func (d *Dashboard) noLogin(v *visit, err error) error {
+func (v *visit) noLogin(err error) error {
 	if !errors.Is(err, invites.ErrNotFound) {
 		return err
 	}
-	d.wrong.Take(d.Visitors.Address(v.r), 1)
+	v.d.wrong.Take(v.d.Visitors.Address(v.r), 1)
 	v.tell(http.StatusNotFound, v.Say("dash.login.ended"), v.Say("dash.closed.how"))
 	return nil
 }

@@ -46,7 +46,7 @@ const (
 func (d *Dashboard) overview(v *visit) error {
 	v.Title, v.Tab = v.RoomName, "overview"
 	p := overviewPage{visit: v, Said: v.said(), PendingLink: v.At("ledger", "fate", string(invites.FatePending))}
-	asked, err := d.questions(v)
+	asked, err := v.questions()
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (d *Dashboard) overview(v *visit) error {
 			p.Approvals = append(p.Approvals, q)
 		}
 	}
-	if p.Links, err = d.links(v); err != nil {
+	if p.Links, err = v.links(); err != nil {
 		return err
 	}
 	open, err := d.Ledger.Pending(v.r.Context(), v.User, v.Room, maxOldest)
@@ -109,7 +109,7 @@ func (p *overviewPage) tellPolicy(inForce *policy.InForce) {
 		from, _ := inForce.From(path)
 		one := rule{Sentence: p.Tell(field.Phrase(&inForce.Document)), Path: path}
 		if from.Room != p.Room {
-			one.From = p.d.name(p.visit, from.Room)
+			one.From = p.name(from.Room)
 		}
 		if n := len(p.Rules); n == 0 || p.Rules[n-1].Sentence != one.Sentence { // of a rate, both fields have the same sentence
 			p.Rules = append(p.Rules, one)

@@ -53,7 +53,7 @@ func (d *Dashboard) rooms(v *visit) error {
 	rest := all[start:]
 	for judged := 0; len(rest) > 0 && len(p.List) < maxRooms && judged < maxJudged && ctx.Err() == nil; {
 		batch := rest[:min(judgedSide, len(rest))]
-		may, err := d.mayAudit(ctx, v.User, batch)
+		may, err := mayAudit(ctx, d.Ledger, v.User, batch)
 		if err != nil && ctx.Err() == nil {
 			return err
 		} else if err != nil {
@@ -61,7 +61,7 @@ func (d *Dashboard) rooms(v *visit) error {
 		}
 		for i, r := range batch {
 			if may[i] {
-				name := d.name(v, r)
+				name := v.name(r)
 				p.List = append(p.List, shownRoom{r, name, initial(name), v.To(roomPath(r))})
 			}
 		}
@@ -76,12 +76,12 @@ func (d *Dashboard) rooms(v *visit) error {
 }
 
 // mayAudit tells of which rooms a person may read the audit.
-func (d *Dashboard) mayAudit(ctx context.Context, user id.UserID, rooms []id.RoomID) ([]bool, error) {
+func mayAudit(ctx context.Context, ledger Ledger, user id.UserID, rooms []id.RoomID) ([]bool, error) {
 	may, errs := make([]bool, len(rooms)), make([]error, len(rooms))
 	var judging sync.WaitGroup
 	for i, r := range rooms {
 		judging.Go(func() {
-			err := d.Ledger.MayAudit(ctx, user, r)
+			err := v.ledger.MayAudit(ctx, user, r)
 			may[i] = err == nil
 			if !errors.Is(err, judge.ErrKickPower) {
 				errs[i] = invites.UnlessUnseen(err)
