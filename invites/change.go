@@ -35,6 +35,7 @@ const (
 	OriginLink     Origin = "link"      // the invitee used an invite link: its maker is the actor
 	OriginNative   Origin = "native"    // the homeserver sends it for the actor's own client, and asked the bot before
 	OriginAsked    Origin = "asked"     // the same, and people have to agree first: then the bot sends it
+	OriginBulk     Origin = "bulk"      // a message asked for many people at once, and its sender confirmed it
 )
 
 // Change is an intended membership change and its outcome: the row for delivery. It is unique by (Request, Action,
@@ -153,6 +154,8 @@ const (
 	CodeQueued   = "invite.queued"      // the same invitation waits to be sent already
 	CodeUnsent   = "withdraw.in_time"   // somebody took the invitation back before it was sent
 	CodeTurn     = "limit.turn"         // open: other rows wait for the same limit before this one; nothing was sent
+	CodePaused   = "bulk.paused"        // waiting: the request was paused
+	CodeEnded    = "bulk.stopped"       // the request was stopped before this row was sent
 )
 
 // AuditOf makes the audit row of a change.

@@ -98,14 +98,9 @@ func joinOf(row invites.Change, now time.Time) invites.Change {
 
 // wakeJoin hands the join to the queue: the lane need not wait for it.
 func (d *Delivery) wakeJoin(ctx context.Context, row invites.Change, now time.Time) error {
-	rows, err := d.Store.ChangesOf(ctx, row.Request)
-	if err != nil {
-		return err
+	join, err := d.Store.ChangeOf(ctx, row.Request, room.Join, row.Room, row.Target)
+	if err != nil || join.Status != invites.StatusOpen {
+		return invites.UnlessNone(err)
 	}
-	for _, join := range rows {
-		if join.Action == room.Join && join.Target == row.Target && join.Status == invites.StatusOpen {
-			return d.Queue.Wake(ctx, now, join.ID)
-		}
-	}
-	return nil
+	return d.Queue.Wake(ctx, now, join.ID)
 }

@@ -41,7 +41,7 @@ func (s *Requests) native(ctx context.Context, r id.RoomID, actor, target id.Use
 		Origin: invites.OriginNative, Command: id.EventID(invites.NativePrefix + strconv.FormatInt(s.Clock.Now().UnixNano(), 36)), CommandRoom: r,
 		Actor: actor, Action: room.Invite, Room: r, Targets: []id.UserID{target}, Address: address,
 	}
-	rows, _, err := s.decideAndRecord(ctx, req, false)
+	rows, _, err := s.decideAndRecord(ctx, req, false, 0)
 	if err != nil {
 		return invites.Change{}, err
 	}
