@@ -71,6 +71,7 @@ type Device interface {
 	Opener
 	Sealer
 	KeySharer
+	FileOpener
 }
 
 // Index is the intake's memory of events to which later events may refer.
@@ -86,13 +87,14 @@ type Settings struct {
 	AnswersPerMinute  int           // in one room; 0: no limit
 }
 
-// Options are the parts for New. All are required except Device.
+// Options are the parts for New. All are required except Media and Device.
 type Options struct {
 	Self       invites.Identity
 	Runner     *commands.Runner // New sets its Chat, its Inbox and its Limit
 	Stores     Stores
 	Homeserver Homeserver
 	State      State
+	Media      Media // nil: no file is read
 	Cases      Cases
 	Queue      invites.Queue
 	Index      Index
@@ -153,6 +155,7 @@ func New(o Options) *Chat {
 			annotations: o.Homeserver, inbox: o.Stores.Inbox, lanes: lanes, bot: o.Self.Bot, open: o.Index.Cards, log: o.Log, cards: map[id.EventID]id.RoomID{},
 		},
 	}
+	c.Cards.bulk = newBulk(c.Cards)
 	c.Rooms = &Rooms{
 		store: o.Stores.Rooms, spaces: o.State, invitees: o.Homeserver, pending: o.Index.Pending, guard: o.Cases.Guard,
 		expiries: o.Cases.Expiries, queue: o.Queue, runner: o.Runner, sender: sender, feed: c.Feed, log: o.Log,
@@ -169,6 +172,13 @@ func New(o Options) *Chat {
 		replies: replies, status: c.Status, cards: c.Cards, members: c.Members, rooms: c.Rooms, log: o.Log,
 	}
 	o.Runner.Chat, o.Runner.Limit = forCommands{c.Direct, c.Cards, c.Invited}, limits.MayCommand
+	if o.Media != nil {
+		lists := &files{media: o.Media, encrypted: encrypted, state: o.State}
+		if o.Device != nil {
+			lists.opener = o.Device
+		}
+		o.Runner.Lists.Files = lists
+	}
 	o.Runner.Inbox = openedInbox{o.Stores.Inbox, encrypted}
 	return c
 }
@@ -192,6 +202,11 @@ func (c forCommands) DirectWith(r id.RoomID) id.UserID { return c.direct.with(r)
 // Settled implements commands.Chat.
 func (c forCommands) Settled(ctx context.Context, r id.RoomID) error {
 	return c.cards.showClosed(ctx, invites.CardTodo{Room: r, Limit: cardsOfOne})
+}
+
+// Beside implements commands.Chat.
+func (c forCommands) Beside(ctx context.Context, ev invites.Received, rest func(context.Context) (commands.Reply, error)) (commands.Reply, error) {
+	return c.cards.bulk.Beside(ctx, ev, rest)
 }
 
 // Voted implements commands.Chat.

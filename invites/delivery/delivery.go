@@ -243,7 +243,7 @@ func (d *Delivery) deliverMine(ctx context.Context, rows []*invites.Change, mine
 	d.Beside.Do(func(ctx context.Context) { d.finish(ctx, over) })
 	waiting := slices.Clone(mine)
 	for i := range waiting {
-		if server := d.serverOf(waiting[i]); server != "" {
+		if server := serverOf(d, waiting[i]); server != "" {
 			waiting[i].Code, waiting[i].Detail = invites.CodeServer, room.Say("detail.unreachable", "server", server)
 		}
 	}
@@ -297,6 +297,6 @@ func (d *Delivery) finish(ctx context.Context, over <-chan attempts) {
 }
 
 // serverOf returns the other server needed for a change; empty for none.
-func (d *Delivery) serverOf(row invites.Change) string {
+func serverOf(d *Delivery, row invites.Change) string {
 	return otherServer(d.Self.Domain, row.Action, row.Target, row.Via)
 }

@@ -13,7 +13,7 @@ func (d *Delivery) Pause(ctx context.Context, request string) error {
 	if err := d.Store.PauseRows(ctx, request, d.Clock.Now()); err != nil {
 		return err
 	}
-	sending, err := d.attemptsOf(ctx, request) // no further attempt begins
+	sending, err := attemptsOf(ctx, d, request) // no further attempt begins
 	if err != nil || len(sending) == 0 {
 		return err
 	}
@@ -23,7 +23,7 @@ func (d *Delivery) Pause(ctx context.Context, request string) error {
 
 // Resume has the paused rows of a request go on.
 func (d *Delivery) Resume(ctx context.Context, request string) error {
-	sending, err := d.attemptsOf(ctx, request)
+	sending, err := attemptsOf(ctx, d, request)
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func (d *Delivery) Resume(ctx context.Context, request string) error {
 }
 
 // attemptsOf returns the rows of a request that are attempted now.
-func (d *Delivery) attemptsOf(ctx context.Context, request string) (rows []int64, err error) {
+func attemptsOf(ctx context.Context, d *Delivery, request string) (rows []int64, err error) {
 	for _, row := range d.underWay.leased() {
 		of, err := d.Store.ChangesAfter(ctx, request, row-1, 1)
 		if err != nil {

@@ -20,6 +20,9 @@ import (
 // person and records the rows in batches. The rows are the state of the request: they tell whether it is paused or stopped, and which people
 // are missing, so a restart at any point goes on.
 
+// Bulk is the use cases for requests for many people.
+type Bulk struct{ *Requests }
+
 // batch is how many people are decided on, and recorded, at a time. Other people's commands wait for no more than one such commit.
 const batch = 200
 
@@ -40,7 +43,7 @@ type Group struct {
 
 // Preview decides on the people of a request without doing anything. The error is a *LimitError where the asker's commands name too many
 // people: those of a preview count, since each costs a decision.
-func (s *Requests) Preview(ctx context.Context, req Request) (p Preview, err error) {
+func (s Bulk) Preview(ctx context.Context, req Request) (p Preview, err error) {
 	giveBack, limited := s.Limits.name(req.Actor, len(req.Targets))
 	if limited != nil {
 		return p, limited
@@ -97,7 +100,7 @@ func (r Request) about(targets []id.UserID) Request {
 }
 
 // begin records the rows of a confirmed request in batches, and hands them to the queue. A second call goes on where the first one ended.
-func (s *Requests) begin(ctx context.Context, req Request) error {
+func (s Bulk) begin(ctx context.Context, req Request) error {
 	had, err := s.Store.TargetsOf(ctx, req.key(), req.Action)
 	if err != nil {
 		return err
@@ -123,7 +126,7 @@ func (s *Requests) begin(ctx context.Context, req Request) error {
 }
 
 // beginSome records some rows of a request. The rows of a stopped request are stopped, too, and those of a paused one wait.
-func (s *Requests) beginSome(ctx context.Context, req Request) error {
+func (s Bulk) beginSome(ctx context.Context, req Request) error {
 	counts, err := s.Store.CountRows(ctx, req.key(), req.Action)
 	if err != nil {
 		return err
@@ -171,7 +174,7 @@ func stands(counts []invites.RowCount, status invites.Status, code string) int {
 }
 
 // stopped makes the rows of people on whom nothing was decided before the request was stopped.
-func (s *Requests) stopped(req Request) []invites.Change {
+func (s Bulk) stopped(req Request) []invites.Change {
 	now := s.Clock.Now()
 	rows := make([]invites.Change, len(req.Targets))
 	for i, q := range s.questions(req) {
@@ -186,7 +189,7 @@ func (s *Requests) stopped(req Request) []invites.Change {
 
 // Steer pauses, resumes or stops a request under way. Its actor may; a request for many people may also be steered by users with the power to
 // kick. It reports whether the wish was one of theirs.
-func (s *Requests) Steer(ctx context.Context, user id.UserID, command id.EventID, wish invites.Choice) (bool, error) {
+func (s Bulk) Steer(ctx context.Context, user id.UserID, command id.EventID, wish invites.Choice) (bool, error) {
 	rows, err := s.Store.ChangesAfter(ctx, string(command), 0, 1)
 	if err != nil || len(rows) == 0 {
 		return false, err
@@ -213,7 +216,7 @@ func (s *Requests) Steer(ctx context.Context, user id.UserID, command id.EventID
 }
 
 // EachOutcome hands the rows of a command, without automatic joins, to f, in the order of the command.
-func (s *Requests) EachOutcome(ctx context.Context, command id.EventID, f func(invites.Change)) error {
+func (s Bulk) EachOutcome(ctx context.Context, command id.EventID, f func(invites.Change)) error {
 	for after := int64(0); ; {
 		rows, err := s.Store.ChangesAfter(ctx, string(command), after, someRows)
 		if err != nil || len(rows) == 0 {
@@ -232,7 +235,7 @@ var ErrCrowd = errors.New("requests: too many people")
 
 // MembersOf returns the people in a room, at most a number of them, for an asker in the room. The bot has to be there, too. Invited, former and
 // banned users are no members.
-func (s *Requests) MembersOf(ctx context.Context, r id.RoomID, asker id.UserID, most int) ([]id.UserID, error) {
+func (s Bulk) MembersOf(ctx context.Context, r id.RoomID, asker id.UserID, most int) ([]id.UserID, error) {
 	if err := s.Judge.Reach.Member(ctx, r, asker); err != nil {
 		return nil, err
 	}

@@ -23,6 +23,9 @@ func crowd(n int) (users []id.UserID) {
 	return users
 }
 
+// many are the use cases for many people.
+func many(w *world) requests.Bulk { return requests.Bulk{Requests: w.Requests} }
+
 // confirm proposes a request and has its actor confirm it, up to where the rows are recorded.
 func confirm(t *testing.T, w *world, req requests.Request) invites.Card {
 	t.Helper()
@@ -56,7 +59,7 @@ func deliver(t *testing.T, w *world) {
 // counts words the rows of a request.
 func counts(t *testing.T, w *world, command id.EventID) string {
 	t.Helper()
-	st, err := w.Standing(t.Context(), command)
+	st, err := many(w).Standing(t.Context(), command)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +79,7 @@ func TestPreview(t *testing.T) {
 	w.HS.Member(lobby, people[2], "ban")
 	w.HS.Member(lobby, people[3], "join")
 	w.HS.Member(lobby, people[4], "invite")
-	p, err := w.Preview(t.Context(), w.Request(t, alice, people...))
+	p, err := many(w).Preview(t.Context(), w.Request(t, alice, people...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,11 +103,11 @@ func TestPeopleOfPreviewsCount(t *testing.T) {
 	w := newWorld(t)
 	w.In.Most = requests.Most{People: 60}
 	w.Build()
-	if _, err := w.Preview(t.Context(), w.Request(t, alice, crowd(40)...)); err != nil {
+	if _, err := many(w).Preview(t.Context(), w.Request(t, alice, crowd(40)...)); err != nil {
 		t.Fatal(err)
 	}
 	var over *requests.LimitError
-	if _, err := w.Preview(t.Context(), w.Request(t, alice, crowd(40)...)); !errors.As(err, &over) {
+	if _, err := many(w).Preview(t.Context(), w.Request(t, alice, crowd(40)...)); !errors.As(err, &over) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -135,7 +138,7 @@ func TestBulkIsRecordedInBatches(t *testing.T) {
 		t.Errorf("delivered %s%d acts", got, len(w.HS.Acts()))
 	}
 	n := 0
-	if err := w.EachOutcome(t.Context(), req.Command, func(row invites.Change) {
+	if err := many(w).EachOutcome(t.Context(), req.Command, func(row invites.Change) {
 		if row.Target != people[n] {
 			t.Errorf("row %d is %s", n, row.Target)
 		}
@@ -155,7 +158,7 @@ func TestSteer(t *testing.T) {
 	}
 	steer := func(user id.UserID, wish invites.Choice, may bool, want string) {
 		t.Helper()
-		if done, err := w.Steer(t.Context(), user, req.Command, wish); err != nil || done != may {
+		if done, err := many(w).Steer(t.Context(), user, req.Command, wish); err != nil || done != may {
 			t.Fatalf("%s by %s: %v %v", wish, user, done, err)
 		}
 		if got := counts(t, w, req.Command); got != want {
@@ -206,7 +209,7 @@ func TestPausedWhileRecorded(t *testing.T) {
 		if _, err := w.Cards.CarryOut(t.Context(), confirm(t, w, part)); err != nil { // as far as a killed process came
 			t.Fatal(err)
 		}
-		if _, err := w.Steer(t.Context(), alice, part.Command, wish); err != nil {
+		if _, err := many(w).Steer(t.Context(), alice, part.Command, wish); err != nil {
 			t.Fatal(err)
 		}
 		whole := invites.Card{
@@ -228,7 +231,7 @@ func TestApprovalsOfBulk(t *testing.T) {
 	if _, err := w.Cards.CarryOut(t.Context(), confirm(t, w, req)); err != nil {
 		t.Fatal(err)
 	}
-	st, err := w.Standing(t.Context(), req.Command)
+	st, err := many(w).Standing(t.Context(), req.Command)
 	if err != nil || len(st.Counts) != 2 || st.Counts[0].N != 20 || st.Counts[0].Code != string(policy.CodeApproval) || st.Counts[1].N != 430 {
 		t.Errorf("%+v %v", st.Counts, err)
 	}
@@ -240,13 +243,13 @@ func TestMembersOf(t *testing.T) {
 	w := newWorld(t)
 	w.HS.Create(other, "11", alice, bot, carol)
 	w.HS.Member(other, bob, "ban")
-	if _, err := w.MembersOf(t.Context(), other, remote, 10); err == nil {
+	if _, err := many(w).MembersOf(t.Context(), other, remote, 10); err == nil {
 		t.Error("a stranger is told")
 	}
-	if users, err := w.MembersOf(t.Context(), other, carol, 10); err != nil || fmt.Sprint(users) != "[@alice:here @carol:here]" {
+	if users, err := many(w).MembersOf(t.Context(), other, carol, 10); err != nil || fmt.Sprint(users) != "[@alice:here @carol:here]" {
 		t.Errorf("%v %v", users, err)
 	}
-	if _, err := w.MembersOf(t.Context(), other, carol, 1); !errors.Is(err, requests.ErrCrowd) {
+	if _, err := many(w).MembersOf(t.Context(), other, carol, 1); !errors.Is(err, requests.ErrCrowd) {
 		t.Errorf("got %v", err)
 	}
 }

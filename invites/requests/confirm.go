@@ -54,7 +54,7 @@ func (s *Requests) Proposed(ctx context.Context, command id.EventID) (req Reques
 func (s *Requests) Confirmed(ctx context.Context, c invites.Card) error {
 	req := s.confirmed(c)
 	if req.Origin == invites.OriginBulk {
-		return s.begin(ctx, req)
+		return Bulk{s}.begin(ctx, req)
 	}
 	_, err := s.ask(ctx, req)
 	return err
