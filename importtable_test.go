@@ -14,7 +14,7 @@ import (
 var mayImport = map[string][]string{
 	"exactjson":  {},
 	".":          {"bot", "config", "check", "connect", "operator", "words", "github.com/spf13/..."},
-	"bot":        {"appservice", "chat", "commands", "config", "connect", "encryption", "events", "homeserver", "invites", "invites/cards", "invites/delivery", "invites/guard", "invites/inbound", "invites/judge", "invites/ledger", "invites/links", "invites/native", "invites/requests", "jobs", "loop", "metrics", "operator", "picture", "room", "store", "web", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig", "github.com/mattn/go-isatty"},
+	"bot":        {"appservice", "chat", "commands", "config", "connect", "encryption", "events", "homeserver", "invites", "invites/cards", "invites/delivery", "invites/guard", "invites/inbound", "invites/judge", "invites/ledger", "invites/links", "invites/moves", "invites/native", "invites/requests", "jobs", "loop", "metrics", "operator", "picture", "room", "store", "web", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig", "github.com/mattn/go-isatty"},
 	"chat":       {"commands", "events", "exactjson", "invites", "invites/cards", "invites/guard", "invites/ledger", "policy", "room", mautrix + "/event", mautrix + "/id", zerolog, "github.com/hashicorp/golang-lru/v2/simplelru", "golang.org/x/time/rate"},
 	"web":        {"exactjson", "invites", "invites/links", "invites/native", "room", "words", mautrix + "/id", zerolog, "github.com/hashicorp/golang-lru/v2/simplelru", "golang.org/x/text/language", "golang.org/x/time/rate"},
 	"operator":   {"appservice", "commands", "config", "connect", "exactjson", "homeserver", "invites", "metrics", "room", "store", "web", "words", mautrix + "/id", zerolog},
@@ -46,7 +46,8 @@ var mayImport = map[string][]string{
 	"invites/native":      {"invites", "invites/judge", "policy", "room", mautrix + "/id"},
 	"invites/links":       {"exactjson", "invites", "invites/judge", "policy", "room", mautrix + "/id"},
 	"invites/requests":    {"invites", "invites/cards", "invites/delivery", "invites/judge", "invites/links", "policy", "room", mautrix + "/id"},
-	"invites/invitestest": {"invites", "invites/cards", "invites/delivery", "invites/guard", "invites/judge", "invites/ledger", "invites/links", "invites/requests", "policy", "room", "store", mautrix + "/id"},
+	"invites/moves":       {"exactjson", "invites", "invites/cards", "invites/delivery", "invites/judge", "invites/requests", "policy", "room", mautrix + "/id"},
+	"invites/invitestest": {"invites", "invites/cards", "invites/delivery", "invites/guard", "invites/judge", "invites/ledger", "invites/links", "invites/moves", "invites/requests", "policy", "room", "store", mautrix + "/id"},
 }
 
 const (

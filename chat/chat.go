@@ -64,6 +64,7 @@ type Cases struct {
 	Delivery Delivery
 	Joins    Joins
 	Reviews  ReviewCases
+	Moves    MoveCases
 }
 
 // Device is the bot's device in encrypted rooms.
@@ -115,6 +116,7 @@ type Chat struct {
 	Rooms   *Rooms
 	Direct  *DirectChats
 	History *HistorySharing // nil: encryption is off
+	Moves   *Upgrades
 
 	handler    *Handler
 	waiting    *waitingForKeys
@@ -161,6 +163,8 @@ func New(o Options) *Chat {
 		expiries: o.Cases.Expiries, queue: o.Queue, runner: o.Runner, sender: sender, feed: c.Feed, log: o.Log,
 	}
 	c.Rooms.reviews = &Reviews{cases: o.Cases.Reviews, cards: c.Cards, queue: o.Queue, runner: o.Runner, sender: sender, log: o.Log}
+	c.Moves = &Upgrades{cases: o.Cases.Moves, cards: c.Cards, runner: o.Runner, sender: sender, log: o.Log}
+	c.Rooms.moves = o.Cases.Moves
 	c.Members = &Memberships{
 		ender: end, self: o.Self, runner: o.Runner, state: o.State, occupancy: o.Homeserver, direct: c.Direct, sender: sender,
 		cards: c.Cards, rooms: c.Rooms, log: o.Log, joins: o.Cases.Joins,
@@ -172,13 +176,7 @@ func New(o Options) *Chat {
 		replies: replies, status: c.Status, cards: c.Cards, members: c.Members, rooms: c.Rooms, log: o.Log,
 	}
 	o.Runner.Chat, o.Runner.Limit = forCommands{c.Direct, c.Cards, c.Invited}, limits.MayCommand
-	if o.Media != nil {
-		lists := &files{media: o.Media, encrypted: encrypted, state: o.State}
-		if o.Device != nil {
-			lists.opener = o.Device
-		}
-		o.Runner.Lists.Files = lists
-	}
+	o.Runner.Lists.Files = newFiles(o, encrypted)
 	o.Runner.Inbox = openedInbox{o.Stores.Inbox, encrypted}
 	return c
 }

@@ -35,6 +35,18 @@ type files struct {
 	state     StateReader
 }
 
+// newFiles makes files; nil where none is read.
+func newFiles(o Options, encrypted *EncryptedRooms) commands.Files {
+	if o.Media == nil {
+		return nil
+	}
+	f := &files{media: o.Media, encrypted: encrypted, state: o.State}
+	if o.Device != nil {
+		f.opener = o.Device
+	}
+	return f
+}
+
 // Read implements commands.Files.
 func (f *files) Read(ctx context.Context, file commands.File, most int64) ([]byte, error) {
 	if file.Secret != nil && f.opener == nil {

@@ -34,8 +34,10 @@ const (
 	OriginAutoJoin Origin = "auto_join" // the operator lets the invitee join at once
 	OriginLink     Origin = "link"      // the invitee used an invite link: its maker is the actor
 	OriginNative   Origin = "native"    // the homeserver sends it for the actor's own client, and asked the bot before
+	OriginAddress  Origin = "address"   // the same, of an address that nobody has on Matrix yet
 	OriginAsked    Origin = "asked"     // the same, and people have to agree first: then the bot sends it
 	OriginBulk     Origin = "bulk"      // a message asked for many people at once, and its sender confirmed it
+	OriginMove     Origin = "move"      // an open invitation of a room is made again in the room that replaces it
 )
 
 // Change is an intended membership change and its outcome: the row for delivery. It is unique by (Request, Action,

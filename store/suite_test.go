@@ -61,7 +61,7 @@ func runSuite(t *testing.T, open func(t *testing.T) Store) {
 		{"CloseCard", testCloseCard},
 		{"CloseWaiting", testCloseWaiting},
 		{"Knocked", testKnocked},
-		{"Ledger", testLedger},
+		{"Ledger", testLedger}, {"Addresses", testAddresses}, {"AddressAsked", testAddressAsked},
 		{"LedgerWays", testLedgerWays},
 		{"LedgerBehind", testLedgerBehind},
 		{"LedgerAgain", testLedgerAgain},
@@ -73,7 +73,7 @@ func runSuite(t *testing.T, open func(t *testing.T) Store) {
 		{"HostileText", testHostileText},
 		{"Cancelled", testCancelled},
 		{"Guard", testGuard},
-		{"Links", testLinks}, {"LinkSecrets", testLinkSecrets}, {"LastUse", testLastUse},
+		{"Links", testLinks}, {"LinkSecrets", testLinkSecrets}, {"LastUse", testLastUse}, {"Moves", testMoves},
 		{"Ping", testPing},
 		{"Together", testTogether},
 	}

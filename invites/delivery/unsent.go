@@ -60,6 +60,12 @@ func (d *Delivery) Stop(ctx context.Context, request string) error {
 	}
 }
 
+// End ends rows that wait for another attempt, for a reason. A row that is being sent ends with this attempt.
+func End(ctx context.Context, d *Delivery, rows []invites.Change, detail room.Phrase) error {
+	_, err := stop(ctx, d, rows, notSent(invites.CodeUnsent, detail))
+	return err
+}
+
 // notSent is the outcome of a row that ends before it was sent.
 func notSent(code string, detail room.Phrase) invites.Outcome {
 	return invites.Outcome{Status: invites.StatusCancelled, Code: code, Detail: detail, Quiet: true}

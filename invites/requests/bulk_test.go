@@ -214,7 +214,7 @@ func TestPausedWhileRecorded(t *testing.T) {
 		}
 		whole := invites.Card{
 			Kind: invites.CardConfirm, Command: part.Command, Home: lobby, Room: lobby, Actor: alice, Action: room.Invite, Performer: alice, Targets: crowd(120)}
-		if err := w.Confirmed(t.Context(), whole); err != nil {
+		if _, err := w.Confirmed(t.Context(), whole); err != nil {
 			t.Fatal(err)
 		}
 		if got := counts(t, w, part.Command); got != want {

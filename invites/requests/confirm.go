@@ -51,13 +51,13 @@ func (s *Requests) Proposed(ctx context.Context, command id.EventID) (req Reques
 }
 
 // Confirmed implements cards.Confirmed.
-func (s *Requests) Confirmed(ctx context.Context, c invites.Card) error {
+func (s *Requests) Confirmed(ctx context.Context, c invites.Card) (invites.Change, error) {
 	req := s.confirmed(c)
 	if req.Origin == invites.OriginBulk {
-		return Bulk{s}.begin(ctx, req)
+		return invites.Change{}, Bulk{s}.begin(ctx, req)
 	}
 	_, err := s.ask(ctx, req)
-	return err
+	return invites.Change{}, err
 }
 
 // confirmed is the request on a card. A withdrawal on which people voted is the request of the voter who decided.
