@@ -26,7 +26,7 @@ type list struct {
 // list returns the list of a command for many people; nil for a command that names a few. The message replied to is looked at where the
 // command names nobody: it may be a list.
 func listOf(ctx context.Context, c *Call) (*list, error) {
-	if c.form.Many == nil || c.form.part != nil {
+	if c.form.Many == nil || c.form.part != nil || len(c.addresses("user")) > 0 {
 		return nil, nil
 	}
 	guests := c.words["user"]
