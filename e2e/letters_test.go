@@ -170,8 +170,8 @@ func TestLetters(t *testing.T) {
 		"mail.server": "127.0.0.1", "mail.port": office.port, "mail.tls": "none", "mail.from": "Usher <usher@example.net>", "mail.reply_to": "help@example.net", "mail.key": "kkkkkkkkkkkkkkkkkkkkkkkk",
 		"mail.retry": "1s", "mail.limits.again": "1s",
 	}})
-	s.owner.Do(http.MethodPut, "/v3/profile/"+string(s.owner.ID)+"/displayname", m{"displayname": "Olga\r\nBcc: eve@example.org\r\n\r\n<b>x"})
-	s.owner.SetState(s.room, "m.room.name", "", m{"name": "Stage\r\nBcc: bea@example.org"})
+	s.owner.Do(http.MethodPut, "/v3/profile/"+string(s.owner.ID)+"/displayname", m{"displayname": "Olga\r\nX-Evil: yes\r\n\r\n<b>x"})
+	s.owner.SetState(s.room, "m.room.name", "", m{"name": "Stage\r\nX-Evil: yes"})
 	s.settled(s.owner, s.room)
 	said := func(command string, want ...string) string {
 		t.Helper()
@@ -188,12 +188,12 @@ func TestLetters(t *testing.T) {
 	said("!invite ann@example.org "+string(s.guest.ID), "ann@example.org", "on its way")
 	s.is(t, s.room, s.guest.ID, "invite", s.owner.ID)
 	got, text, page := office.letter("ann", 1)
-	for name, want := range map[string]string{"Reply-To": "<help@example.net>", "To": "<ann@example.org>", "Bcc": "", "Auto-Submitted": "auto-generated", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"} {
+	for name, want := range map[string]string{"Reply-To": "<help@example.net>", "To": "<ann@example.org>", "X-Evil": "", "Auto-Submitted": "auto-generated", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"} {
 		if value := got.Header.Get(name); value != want {
 			t.Errorf("%s: %q", name, value)
 		}
 	}
-	if len(office.has("bea")) > 0 || strings.Contains(text, "Bcc") || strings.Contains(page, "<b>") || !strings.Contains(text, string(s.owner.ID)) {
+	if !strings.Contains(text, "Olga X-Evil: yes <b>x (") || !strings.Contains(text, "“Stage X-Evil: yes”") || strings.Contains(page, "<b>") || !strings.Contains(text, string(s.owner.ID)) {
 		t.Errorf("the letter:\n%s\n%s", text, page)
 	}
 	first, stop := linkAddress.FindString(text), stopAddress.FindString(got.Header.Get("List-Unsubscribe"))
