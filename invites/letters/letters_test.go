@@ -309,7 +309,9 @@ func TestAgainAndRevoke(t *testing.T) {
 	if d.round(); len(d.sent) != 2 || d.sent[0].ID == d.sent[1].ID || d.sent[1].Until < 6*24*time.Hour+23*time.Hour {
 		t.Errorf("sent again: %+v", d.sent)
 	}
-	revoke := func(by id.UserID) string { return d.codes(d.Revoke(ctx, d.wish(by, "ann@example.org"), d.World.Clock.Now())) }
+	revoke := func(by id.UserID) string {
+		return d.codes(d.Revoke(ctx, d.wish(by, "ann@example.org"), d.World.Clock.Now()))
+	}
 	if got := revoke(carol) + ", " + revoke(alice) + ", " + revoke(alice); got != "letter.none, revoked, revoked" {
 		t.Error(got)
 	}
