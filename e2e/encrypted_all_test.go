@@ -113,8 +113,8 @@ func TestManyInSecret(t *testing.T) {
 	}
 	said := s.owner.Say(s.room, command)
 	status := s.owner.AwaitReply(said, s.Usher.Bot)
-	s.owner.AwaitReaction(status.ID, s.Usher.Bot, "❌")
-	s.owner.React(s.room, status.ID, "✅")
+	s.owner.AwaitReaction(id.EventID(status.ID), s.Usher.Bot, "❌")
+	s.owner.React(s.room, id.EventID(status.ID), "✅")
 	s.owner.AwaitReaction(said, s.Usher.Bot, done)
 	last := s.owner.Await("the last edit", func(e harness.Event) bool {
 		r := e.Relation()
