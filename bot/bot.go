@@ -14,6 +14,7 @@ import (
 	"usher/invites"
 	"usher/jobs"
 	"usher/metrics"
+	"usher/plan"
 	"usher/web"
 )
 
@@ -41,6 +42,7 @@ type bot struct {
 type served struct {
 	intake *appservice.Intake
 	site   *web.Site
+	plans  *plan.Service
 }
 
 // clock is the real one.

@@ -101,6 +101,8 @@ type (
 	AuditLog struct{ *db }
 	// Links is the invite links, with their uses.
 	Links struct{ *db }
+	// Plans is the runs of plans, and their notes on people.
+	Plans struct{ *db }
 )
 
 // Store is an open database: all subjects together. It is safe for concurrent use.
@@ -118,12 +120,13 @@ type Store struct {
 	People
 	AuditLog
 	Links
+	Plans
 }
 
 // newStore returns a Store with subjects sharing d.
 func newStore(d *db) *Store {
 	return &Store{
-		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d},
+		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d}, Plans{d},
 	}
 }
 
