@@ -267,7 +267,15 @@ func (c *comparison) invitations(ctx context.Context) error {
 // decided refuses a change because of a decision.
 func (c *comparison) decided(kind Kind, action room.ActionType, user id.UserID, d policy.Decision) {
 	q := policy.Question{Action: action, Actor: c.actor(), Performer: c.Self.Performer(action, c.actor(), user, false), Target: user}
-	c.refuse(kind, user, string(d.Code), policy.Explain(q, d).Phrase())
+	c.refuse(kind, user, string(d.Code), explain(q, d, c.Self.Bot))
+}
+
+// explain words a decision. The bot's own lack of power is told as the bot's, also where it is the actor.
+func explain(q policy.Question, d policy.Decision, bot id.UserID) room.Phrase {
+	if d.Side == policy.SideActor && q.Actor == bot {
+		d.Side = policy.SidePerformer
+	}
+	return policy.Explain(q, d).Phrase()
 }
 
 // foresee adds steps as the judge decides on them.
@@ -281,7 +289,7 @@ func (c *comparison) foresee(ctx context.Context, kind Kind, action room.ActionT
 	}
 	for _, j := range judged {
 		if j.Decision.Verdict != room.Allow {
-			c.refuse(kind, j.Question.Target, string(j.Decision.Code), j.Explain().Phrase())
+			c.refuse(kind, j.Question.Target, string(j.Decision.Code), explain(j.Question, j.Decision, c.Self.Bot))
 			continue
 		}
 		c.step(Step{Kind: kind, User: j.Question.Target})
@@ -366,13 +374,13 @@ func (c *comparison) powers() {
 			c.refuse(Power, p.User, CodeBot, room.Say("plan.why.bot"))
 		case !c.in[p.User] && !c.invited[p.User]: // the refusal of the invitation says it
 		default:
-			grants := grants{c.policy, c.use(), c.actor(), c.Self.Performer(room.SetPowerLevels, c.actor(), p.User, false)}
+			grants := grants{c.policy, c.use(), c.actor(), c.Self.Performer(room.SetPowerLevels, c.actor(), p.User, false), c.Self.Bot}
+			if c.in[p.User] {
+				c.diff.Same--
+			}
 			if code, because := grants.may(c.snap, p.User, *p.Power); code != "" {
 				c.refuse(Power, p.User, code, because)
 				continue
-			}
-			if c.in[p.User] {
-				c.diff.Same--
 			}
 			c.step(Step{Kind: Power, User: p.User, Was: int64(was), Power: *p.Power})
 		}

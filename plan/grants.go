@@ -17,6 +17,7 @@ type grants struct {
 	use       policy.PlanUse
 	actor     id.UserID
 	performer id.UserID
+	bot       id.UserID
 }
 
 // may returns the reason against giving a user a level; no code: none. The actor, the performer and, in the bot's name, the author of the policy
@@ -42,7 +43,7 @@ func (g grants) may(snap *room.Snapshot, user id.UserID, level int64) (code stri
 		return "", room.Phrase{}
 	}
 	q := policy.Question{Action: room.SetPowerLevels, Actor: g.actor, Performer: g.performer, Target: user}
-	return string(d.Code), policy.Explain(q, d).Phrase()
+	return string(d.Code), explain(q, d, g.bot)
 }
 
 // withPower returns the content of the room's power levels with one user's level, all levels as integers; nil where there is none to change:

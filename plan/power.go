@@ -57,7 +57,7 @@ func (r *Runner) grantIn(ctx context.Context, run *Run, in id.RoomID, open []*St
 	if err != nil && !invites.Unseen(err) {
 		return err
 	}
-	g := grants{p, policy.PlanUse{Name: run.Plan, Manager: run.Manager}, actor, r.Self.Performer(room.SetPowerLevels, actor, "", false)}
+	g := grants{p, policy.PlanUse{Name: run.Plan, Manager: run.Manager}, actor, r.Self.Performer(room.SetPowerLevels, actor, "", false), r.Self.Bot}
 	wanted := map[id.UserID]int64{}
 	for _, s := range open {
 		if err != nil {

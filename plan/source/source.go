@@ -49,13 +49,24 @@ type entry struct {
 	CSV       string     `yaml:"csv"`
 	LDAP      *directory `yaml:"ldap"`
 	Exclusive bool       `yaml:"exclusive"`
-	Power     *int64     `yaml:"power"` // of people without one of their own
+	Power     *level     `yaml:"power"` // of people without one of their own
 }
 
 // member is a user's id, or an id with a power level.
 type member struct {
 	User  string `yaml:"user"`
-	Power *int64 `yaml:"power"`
+	Power *level `yaml:"power"`
+}
+
+// level is a whole number. The YAML package would cut 49.9 off to 49.
+type level int64
+
+// UnmarshalYAML implements yaml.Unmarshaler.
+func (l *level) UnmarshalYAML(node *yaml.Node) error {
+	if node.ShortTag() != "!!int" {
+		return fmt.Errorf("line %d: %q is no whole number", node.Line, node.Value)
+	}
+	return node.Decode((*int64)(l))
 }
 
 // UnmarshalYAML implements yaml.Unmarshaler.
@@ -149,7 +160,7 @@ func (r *roomEntry) read(ctx context.Context, dir string) (plan.Room, error) {
 		}
 		for j := range people {
 			if people[j].Power == nil {
-				people[j].Power = e.Power
+				people[j].Power = (*int64)(e.Power)
 			}
 		}
 		sources = append(sources, plan.Source{Name: name, Exclusive: e.Exclusive, People: people})
@@ -179,7 +190,7 @@ func (e *entry) read(ctx context.Context, name, dir string) ([]plan.Person, erro
 	}
 	people := make([]plan.Person, len(e.Members))
 	for i, m := range e.Members {
-		people[i] = plan.Person{User: id.UserID(m.User), Power: m.Power}
+		people[i] = plan.Person{User: id.UserID(m.User), Power: (*int64)(m.Power)}
 	}
 	return people, nil
 }
