@@ -274,6 +274,7 @@ var alone = map[string]string{
 	"invites/powertest/power":       "the property test",
 	"invites/powertest/story":       "the property test",
 	"invites/powertest/storyrooms":  "the property test",
+	"invites/powertest/storyjoins":  "the property test",
 }
 
 // TestTestsStandBesideTheirFiles: each x_test.go has its x.go.

@@ -58,7 +58,11 @@ func (d *desk) Receive(ctx context.Context, events []invites.Received, members .
 		return nil, d.fail
 	}
 	for _, m := range members {
-		d.note("%s of %s by %s", m.Membership, m.Target, m.Sender)
+		note := fmt.Sprintf("%s of %s by %s", m.Membership, m.Target, m.Sender)
+		if m.Token != "" {
+			note += " token " + m.Name
+		}
+		d.note("%s", note)
 	}
 	if len(events) > 0 {
 		d.note("receive %d/%d", len(fresh), len(events))
@@ -187,6 +191,19 @@ func TestTransactions(t *testing.T) {
 		"an invitation without a time": {
 			batch(strings.Replace(member("@b:x", "invite"), "900", "null", 1)),
 			[]string{"changed !r m.room.member @b:x", "invalidate !r", "changed !r m.room.member @b:x", "invite of @b:x by @a:x", "quarantine 1"},
+		},
+		"an address is invited, and taken up": {
+			batch(event("m.room.third_party_invite", "$t", `{"display_name":"a...@e...","public_key":"k"}`, `,"state_key":"token"`),
+				event("m.room.member", "$m", `{"membership":"invite","third_party_invite":{"signed":{"token":"token"}}}`, `,"state_key":"@b:x"`)),
+			[]string{"changed !r m.room.third_party_invite token", "changed !r m.room.member @b:x", "address_invited of  by @a:x token a...@e...", "invite of @b:x by @a:x token "},
+		},
+		"the invitation of an address is withdrawn": {
+			batch(event("m.room.third_party_invite", "$t", `{"display_name":"a...@e..."}`, `,"state_key":"token"`)),
+			[]string{"changed !r m.room.third_party_invite token", "address_gone of  by @a:x token a...@e..."},
+		},
+		"an address without an event id": {
+			batch(event("m.room.third_party_invite", "", `{"public_keys":[]}`, `,"state_key":"token"`)),
+			[]string{"changed !r m.room.third_party_invite token", "invalidate !r", "receive 1/1", "deliver 1", "quarantine 1"},
 		},
 		"tombstone": {
 			batch(event("m.room.tombstone", "$1", `{"replacement_room":"!n"}`, `,"state_key":""`)),

@@ -57,7 +57,9 @@ func (n *Intake) member(t *work, e *rawEvent, in id.RoomID, user id.UserID) (fau
 	m := invites.MemberEvent{Room: in, Target: user, SeenAt: t.now}
 	switch m.Membership = inside(e.content.membership); m.Membership {
 	case "invite":
-		m.ThirdParty = e.content.thirdParty != nil
+		if m.ThirdParty = e.content.thirdParty != nil; m.ThirdParty {
+			m.Token = exactjson.Text(e.content.thirdParty, "signed", "token")
+		}
 	case "join", "leave", "ban":
 	default:
 		return ""
@@ -65,6 +67,24 @@ func (n *Intake) member(t *work, e *rawEvent, in id.RoomID, user id.UserID) (fau
 	if m.Membership != "invite" && !n.o.Index.Pending.has(in, user) && !n.late(t, e, user) {
 		return ""
 	}
+	if fault = t.collectMember(e, m, string(user)); fault == "" && m.Membership == "invite" {
+		n.o.Index.Pending.Add(in, user) // before the commit: what ends it may follow in the same transaction
+	}
+	return fault
+}
+
+// address collects the invitation of an address, or its withdrawal, which leaves an event without keys. token is its state key.
+func (t *work) address(e *rawEvent, in id.RoomID, token string) (fault string) {
+	m := invites.MemberEvent{Room: in, Membership: invites.AddressInvited, Token: token, SeenAt: t.now}
+	if exactjson.Find(e.content.raw, "public_key") == nil && exactjson.Find(e.content.raw, "public_keys") == nil {
+		m.Membership = invites.AddressGone
+	}
+	m.Name = room.Shorten(exactjson.Text(e.content.raw, "display_name"), room.MaxID)
+	return t.collectMember(e, m, token)
+}
+
+// collectMember puts an event among those for the ledger, unless it can't be read. key is its state key.
+func (t *work) collectMember(e *rawEvent, m invites.MemberEvent, key string) (fault string) {
 	event, okID := exactjson.Unquote(e.id)
 	sender, okSender := exactjson.Unquote(e.sender)
 	ts, okTime := number(e.ts)
@@ -73,15 +93,12 @@ func (n *Intake) member(t *work, e *rawEvent, in id.RoomID, user id.UserID) (fau
 		return faultID
 	case !okSender || len(sender) < 2 || sender[0] != '@' || len(sender) > room.MaxID:
 		return faultSender
-	case len(in) > room.MaxID || len(user) > room.MaxID:
+	case len(m.Room) > room.MaxID || len(key) > room.MaxID:
 		return faultState
 	case !okTime:
 		return faultTime
 	}
 	m.Event, m.Sender, m.SentAt = id.EventID(event), id.UserID(sender), time.UnixMilli(ts)
-	if m.Membership == "invite" {
-		n.o.Index.Pending.Add(in, user) // before the commit: what ends it may follow in the same transaction
-	}
 	t.members = append(t.members, m)
 	return ""
 }
@@ -98,7 +115,9 @@ func (n *Intake) late(t *work, e *rawEvent, user id.UserID) bool {
 // settled forgets the invitations that a committed transaction has ended.
 func (n *Intake) settled(members []invites.MemberEvent) {
 	for i := range members {
-		if m := &members[i]; m.Membership == "invite" {
+		if m := &members[i]; m.OfAddress() {
+			continue
+		} else if m.Membership == "invite" {
 			n.o.Index.Pending.Add(m.Room, m.Target)
 		} else {
 			n.o.Index.Pending.remove(m.Room, m.Target)

@@ -168,6 +168,10 @@ func (n *Intake) stateEvent(t *work, e *rawEvent) (kind, string) {
 				return 0, fault
 			}
 		}
+	case room.TypeThirdParty:
+		if fault := t.address(e, r, key); fault != "" {
+			return 0, fault
+		}
 	}
 	if n.keeps(r, events.Find(about, n.o.Bot).Keep) {
 		return t.collect(e, life)

@@ -48,7 +48,7 @@ func (p *process) antispam(judge web.Judge) *web.Antispam {
 func (b *bot) newNative() *native.Native {
 	n := &native.Native{
 		Rooms: b.rooms, Invitations: b.domain.requests, Sending: b.domain.delivery, Store: b.store, Cards: b.chat.Cards, Admissions: b.domain.knocks,
-		Judge: b.domain.judge, Self: b.self,
+		Limits: b.domain.requests.Limits, Judge: b.domain.judge, Self: b.self,
 	}
 	if b.domain.inbound != nil {
 		n.Inbound = b.domain.inbound

@@ -18,10 +18,11 @@ import (
 const (
 	firstPause     = time.Second
 	lastPause      = 30 * time.Second
-	lastLimit      = 5 * time.Minute  // longest pause that the homeserver may ask for
-	patience       = 10 * time.Minute // then a command is answered as failed
-	answerPatience = time.Hour        // then an event ends without its answer
-	tokenPause     = time.Second      // while the homeserver refuses the bot's token
+	lastLimit      = 5 * time.Minute        // longest pause that the homeserver may ask for
+	patience       = 10 * time.Minute       // then a command is answered as failed
+	answerPatience = time.Hour              // then an event ends without its answer
+	tokenPause     = time.Second            // while the homeserver refuses the bot's token
+	freshFor       = 100 * time.Millisecond // then a new event is read from the inbox, which knows of its redaction
 )
 
 // Received returns an event as the inbox has it by now.
@@ -92,7 +93,7 @@ func (h *Handler) once(ctx context.Context, turn *Turn, patient bool) error {
 	if h.over(ev.Event) {
 		return nil
 	}
-	now, err := h.inbox.Received(ctx, ev.Event)
+	now, err := h.content(ctx, turn)
 	if errors.Is(err, invites.ErrNotFound) || now.Handled {
 		h.waiting.leave(ev)
 		return nil
@@ -124,6 +125,16 @@ func (h *Handler) once(ctx context.Context, turn *Turn, patient bool) error {
 	}
 	// The queue may have finished before there was a message to edit.
 	return h.status.report(ctx, ev.Event, finished)
+}
+
+// content returns an event as the inbox has it by now. An event that has just come from the intake is not read again.
+func (h *Handler) content(ctx context.Context, turn *Turn) (invites.Received, error) {
+	ev := turn.Event
+	turn.Event.Raw = nil
+	if age := time.Since(ev.ReceivedAt); len(ev.Raw) > 0 && age >= 0 && age < freshFor {
+		return ev, nil
+	}
+	return h.inbox.Received(ctx, ev.Event)
 }
 
 // dispatch runs an event, and turns a panic into an answer: the next event works. Each event has all of its room to itself, except

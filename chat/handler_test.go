@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/id"
 
 	"usher/homeserver"
 	"usher/invites"
@@ -84,5 +86,37 @@ func TestTroubleHasAnEnd(t *testing.T) {
 	}
 	if after, err := b.store.Received(t.Context(), ev.Event); err != nil || !after.Handled {
 		t.Errorf("%+v %v: it would be tried for ever", after, err)
+	}
+}
+
+// reading counts how often events are read from the inbox.
+type reading struct {
+	inbox Received
+	times int
+}
+
+func (r *reading) Received(ctx context.Context, event id.EventID) (invites.Received, error) {
+	r.times++
+	return r.inbox.Received(ctx, event)
+}
+
+// TestNewEventIsNotReadAgain: the content that came from the intake serves the first try, for a moment. After that the inbox knows better.
+func TestNewEventIsNotReadAgain(t *testing.T) {
+	b, s := newChat(t)
+	inbox := &reading{inbox: b.handler.inbox}
+	b.handler.inbox = inbox
+	s.status = http.StatusBadGateway
+	ev := receive(t, b, "!ping")
+	ev.ReceivedAt = time.Now()
+	turn := &Turn{Event: ev, Since: time.Now()}
+	if again := b.handler.Handle(t.Context(), turn); again.IsZero() || inbox.times != 0 {
+		t.Errorf("a new event was read %d times, again at %v", inbox.times, again)
+	}
+	if b.handler.Handle(t.Context(), turn); inbox.times != 1 {
+		t.Errorf("at its second try it was read %d times", inbox.times)
+	}
+	ev.ReceivedAt = ev.ReceivedAt.Add(-time.Minute)
+	if b.handler.Handle(t.Context(), &Turn{Event: ev, Since: time.Now()}); inbox.times != 2 {
+		t.Error("an event that waited for a minute was not read")
 	}
 }

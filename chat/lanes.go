@@ -15,6 +15,9 @@ import (
 // parallelLanes is how many lanes run at a time.
 const parallelLanes = 64
 
+// mostWithContent is how many waiting events keep their content: a flood of large events takes no memory.
+const mostWithContent = 64
+
 // Lanes run the events of one lane in order, and lanes side by side up to a bound. Each room has two lanes: one for messages and the
 // bot's own memberships, and one for all other state: the guard and the knock desk wait for no command. Where lanes wait for a
 // slot, senders take turns, and no sender has more than a share of the slots: a flood delays its sender alone.
@@ -23,7 +26,7 @@ const parallelLanes = 64
 // share of the slots.
 //
 // Lanes never sleep inside a slot: an event gives its slot back before it is handled again, and its lane waits. Lanes keep the keys
-// of events; the inbox has their content.
+// of events; the inbox has their content. While few events wait, they also keep the content of new ones.
 type Lanes struct {
 	bot    id.UserID
 	share  int           // slots of one sender, and of one lane, at most
@@ -52,7 +55,7 @@ type EventHandler interface {
 
 // Turn is an event of a lane, and the tries at it.
 type Turn struct {
-	Event invites.Received // without Raw
+	Event invites.Received // without Raw, unless it is new
 	Since time.Time        // when the first try began; zero for the first
 	Tries int              // before this one
 
@@ -171,7 +174,9 @@ func (l *Lanes) Push(events ...invites.Received) {
 			continue
 		}
 		l.queued[eventKey{ev.Room, ev.Event}] = true
-		ev.Raw = nil
+		if l.events >= mostWithContent {
+			ev.Raw = nil
+		}
 		key := l.laneOf(ev)
 		in := l.lanes[key]
 		if in == nil {

@@ -34,10 +34,12 @@ type RoomStore interface {
 	ForgetExpiries(ctx context.Context) error
 	// PendingOf returns the open invitation of a user in a room, or invites.ErrNotFound.
 	PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (invites.Invitation, error)
-	// UnsentOf returns the invitations of a user in a room that wait to be sent.
-	UnsentOf(ctx context.Context, r id.RoomID, target id.UserID) ([]invites.Change, error)
+	// UnsentOf returns the invitations of some users in a room that wait to be sent.
+	UnsentOf(ctx context.Context, r id.RoomID, targets ...id.UserID) ([]invites.Change, error)
 	// Receive adds events to the inbox and returns those that are new, with Seq set.
 	Receive(ctx context.Context, events []invites.Received, members ...invites.MemberEvent) ([]invites.Received, error)
+	// EndAddresses ends the open invitations of addresses in a room that the bot has left.
+	EndAddresses(ctx context.Context, r id.RoomID, at time.Time) error
 }
 
 // SpaceCache knows which spaces claim a room as their child.
@@ -106,16 +108,14 @@ type Rooms struct {
 
 // banned has the invitations of banned users that wait to be sent tried at once: the try decides anew, and ends them.
 func (r *Rooms) banned(ctx context.Context, in id.RoomID, users []id.UserID) error {
+	unsent, err := r.store.UnsentOf(ctx, in, users...)
+	if err != nil {
+		return err
+	}
 	var rows []int64
-	for _, user := range users {
-		unsent, err := r.store.UnsentOf(ctx, in, user)
-		if err != nil {
-			return err
-		}
-		for _, row := range unsent {
-			if row.Status == invites.StatusOpen {
-				rows = append(rows, row.ID)
-			}
+	for _, row := range unsent {
+		if row.Status == invites.StatusOpen {
+			rows = append(rows, row.ID)
 		}
 	}
 	if len(rows) == 0 {
@@ -222,7 +222,7 @@ func (r *Rooms) upgraded(ctx context.Context, cause id.EventID, in id.RoomID) er
 	return err
 }
 
-// governs reports whether the policy of a room counts in the room that replaces it and has none, so that the bot has to stay.
+// governs reports whether the policy of a room counts in the room that replaces it and has none, or a copy of it, so that the bot has to stay.
 func (r *Rooms) governs(ctx context.Context, in id.RoomID) (bool, error) {
 	j, bot := r.runner.Judge, r.runner.Self.Bot
 	next, err := j.Reach.ReplacedBy(ctx, in, bot)
@@ -233,7 +233,7 @@ func (r *Rooms) governs(ctx context.Context, in id.RoomID) (bool, error) {
 	if err != nil || p == nil {
 		return false, invites.UnlessUnseen(err)
 	}
-	return slices.ContainsFunc(p.Sources, func(s policy.Source) bool { return s.Carried && s.Room == in }), nil
+	return slices.ContainsFunc(p.Sources, func(s policy.Source) bool { return s.Carried && s.Room == in || s.Copied == in }), nil
 }
 
 // left ends the guard of a room after the bot left, and the room's open invitations in the ledger.
@@ -245,7 +245,7 @@ func (r *Rooms) left(ctx context.Context, cause id.EventID, in id.RoomID) error 
 	if r.reviews.cases.Lists(in) {
 		r.expiriesChanged.Store(true) // the rooms that follow the list hear of it
 	}
-	return errors.Join(r.store.DeleteSpaceChild(ctx, in, ""), r.store.Complete(ctx, in, nil, time.Now()), r.recheck(ctx, in))
+	return errors.Join(r.store.DeleteSpaceChild(ctx, in, ""), r.store.Complete(ctx, in, nil, time.Now()), r.store.EndAddresses(ctx, in, time.Now()), r.recheck(ctx, in))
 }
 
 // spaceLost tells the rooms that inherit a policy from a space that the bot is not there any more: the policy is unknown by now, and denies.

@@ -152,7 +152,7 @@ func (r *Runner) newCall(ev invites.Received, m Message, command *Command) *Call
 	return &Call{
 		Runner: r, Message: m, Event: ev, Level: r.Level(ev.Sender),
 		arguments: arguments{
-			form: form{command, nil}, prefix: r.Prefix, asker: m.Sender, words: map[string][]word{}, persons: map[string]id.UserID{}, reply: m.ReplyTo != "",
+			form: form{command, nil}, prefix: r.Prefix, asker: m.Sender, words: map[string][]word{}, persons: map[string]id.UserID{}, strangers: map[string]error{}, reply: m.ReplyTo != "",
 			known: func(name string) bool { return r.find(name) != nil },
 		},
 	}

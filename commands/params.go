@@ -20,6 +20,7 @@ type Param struct {
 	prose   bool     // text for people: identifiers in it are refused
 	named   bool     // a flag with a value; see option
 	known   bool     // people of the bot's own server must exist
+	mail    bool     // of people: takes e-mail addresses as well, and the names of addresses in rooms
 
 	about   room.Phrase // its meaning, in a few words
 	missing room.Phrase // the sentence when it is missing
@@ -49,6 +50,13 @@ func users() Param {
 func guests() Param {
 	p := users()
 	p.known = true
+	return p
+}
+
+// invited are users or addresses with an open invitation.
+func invited() Param {
+	p := users()
+	p.mail = true
 	return p
 }
 

@@ -30,6 +30,8 @@ type arguments struct {
 	data    bool                 // they came as data, not as text
 	help    bool                 // a flag asks for help
 	persons map[string]id.UserID // the people of names
+
+	strangers map[string]error // the refusals of names that nobody has, where addresses count as well
 }
 
 // read reads the arguments, typed or structured.
@@ -201,6 +203,9 @@ func (a *arguments) set(p Param, words []word) error {
 			return fault(room.Say("many.people", "n", len(words), "most", maxTargets))
 		}
 		for _, w := range words {
+			if p.mail && w.address() != "" {
+				continue
+			}
 			if r := w.read(a.asker); r.class != classPerson && !w.name && !w.reply {
 				return fault(noUser(w.text, ""))
 			} else if !r.wrong.Empty() {
@@ -234,6 +239,9 @@ func (a *arguments) has(key string) bool { return len(a.words[key]) > 0 }
 // people are the users in an argument.
 func (a *arguments) people(key string) (users []id.UserID) {
 	for _, w := range a.words[key] {
+		if w.address() != "" || a.strangers[w.text] != nil {
+			continue
+		}
 		user := w.read(a.asker).user // set has validated it
 		if w.name || w.reply {
 			user = a.persons[w.text]
@@ -241,6 +249,18 @@ func (a *arguments) people(key string) (users []id.UserID) {
 		users = append(users, user)
 	}
 	return users
+}
+
+// addresses are the e-mail addresses in an argument, and the names that nobody here has: a room may show any name for an address.
+func (a *arguments) addresses(key string) (list []string) {
+	for _, w := range a.words[key] {
+		if address := w.address(); address != "" {
+			list = append(list, address)
+		} else if w.name && a.strangers[w.text] != nil {
+			list = append(list, w.text)
+		}
+	}
+	return list
 }
 
 // person is the user in an argument, empty if none was given.

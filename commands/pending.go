@@ -33,12 +33,13 @@ func runPending(ctx context.Context, c *Call) (Reply, error) {
 	}
 	entries, total, rule := open.Invitations, open.Total, open.Rule
 	var reply Reply
-	if total+len(open.Unsent)+len(open.Asked) == 0 {
+	if total+len(open.Unsent)+len(open.Asked)+open.Addressed == 0 {
 		reply.Text.Say("pending.none")
 		return reply, nil
 	}
 	now := c.Clock.Now()
 	tellUnsent(&reply.Text, open, now, c.Prefix)
+	tellAddresses(&reply.Text, open, now)
 	if total == 0 {
 		return reply, nil
 	}
@@ -89,6 +90,23 @@ func tellUnsent(t *Text, open ledger.Open, now time.Time, prefix string) {
 	}
 	tellSome(t, len(rows), func(i int) { t.Tell(rows[i]) })
 	t.Line().Say("pending.stop", "prefix", prefix, "target", targetOf(open))
+}
+
+// tellAddresses lists the invitations of addresses.
+func tellAddresses(t *Text, open ledger.Open, now time.Time) {
+	if open.Addressed == 0 {
+		return
+	}
+	if !t.Empty() {
+		t.Line()
+	}
+	t.Say("pending.addresses", "n", open.Addressed)
+	for _, a := range open.Addresses {
+		t.Line().Say("pending.address", "name", a.Name, "sender", a.Sender, "age", now.Sub(a.At))
+	}
+	if open.Addressed > len(open.Addresses) {
+		t.Line().Say("more", "n", open.Addressed-len(open.Addresses))
+	}
 }
 
 // targetOf is the target of one of the invitations that were not sent yet.

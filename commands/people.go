@@ -69,12 +69,13 @@ type people struct {
 	taken []word
 	words []word // not yet read
 	list  bool   // each person stands behind a list mark
+	mail  bool   // addresses count as well
 }
 
 // takePeople reads the people at the start of a list: identifiers, names after a joining word, and a name in the first place. Joining words,
 // list marks and labels, as in Bob (@bob:server.org), are passed over.
 func (a *arguments) takePeople(p Param, next []Param, words []word) (taken, rest []word) {
-	r := &people{asker: a.asker, words: words, list: len(words) > 0 && words[0].marks()}
+	r := &people{asker: a.asker, words: words, list: len(words) > 0 && words[0].marks(), mail: p.mail}
 	bare := true
 	for _, n := range next {
 		r.stops = append(r.stops, n.choices...)
@@ -100,6 +101,10 @@ func (r *people) identifier() bool {
 	i := fillers(r.words, list, classPerson, r.asker)
 	if i == 0 && len(r.taken) == 0 {
 		i = r.label()
+	}
+	if r.mail && i < len(r.words) && r.words[i].address() != "" {
+		r.taken, r.words = append(r.taken, r.words[i]), r.words[i+1:]
+		return true
 	}
 	if i >= len(r.words) || r.words[i].class(r.asker) != classPerson {
 		return false

@@ -1,14 +1,56 @@
 package commands
 
-import "usher/policy"
+import (
+	"context"
+	"errors"
+
+	"usher/invites/ledger"
+	"usher/policy"
+	"usher/room"
+)
 
 func uninviteCommand() Command {
 	return Command{
 		Name: "uninvite", Level: User,
 		Words: []string{"disinvite", "deinvite", "ausladen", "uninv", "withdraw"}, Loose: []string{"cancel", "revoke", "remove"},
 		See:     []string{"pending", "prune"},
-		Params:  []Param{users(), inRoom(), reason(), dryRun(), asBot()},
+		Params:  []Param{invited(), inRoom(), reason(), dryRun(), asBot()},
 		Records: true,
-		Run:     change(policy.ActionWithdraw),
+		Run:     runUninvite,
 	}
+}
+
+// runUninvite withdraws invitations of users, or of addresses.
+func runUninvite(ctx context.Context, c *Call) (reply Reply, err error) {
+	named := c.addresses("user")
+	if len(named) == 0 {
+		return change(policy.ActionWithdraw)(ctx, c)
+	}
+	if len(c.people("user")) > 0 {
+		return reply, fault(room.Say("uninvite.apart"))
+	}
+	in, err := c.joinedRoom(ctx)
+	if err != nil {
+		return reply, err
+	}
+	gone, err := c.Ledger.Addresses.Withdraw(ctx, ledger.AddressWithdrawal{
+		Command: c.Message.Event, Room: in, Actor: c.Message.Sender, Named: named, AsBot: c.has("as-bot"), DryRun: c.has("dry-run"),
+	})
+	if no := new(ledger.AddressError); errors.As(err, &no) {
+		if stranger := c.strangers[no.Named]; stranger != nil {
+			return reply, stranger
+		}
+		reply.Mention = true
+		reply.Text.Tell(no.Phrase).Reason(no.Code)
+		return reply, nil
+	}
+	if err != nil {
+		return reply, err
+	}
+	reply.React = "✅"
+	if c.has("dry-run") {
+		reply.React = ""
+		reply.Text.Say("uninvite.dry", "n", len(gone))
+	}
+	return reply, nil
 }

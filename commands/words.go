@@ -114,6 +114,23 @@ var (
 	topLevel = regexp.MustCompile(`\.[A-Za-z-]{2,}(?::[0-9]+)?$`)
 )
 
+// shortened is an e-mail address as rooms show it.
+var shortened = regexp.MustCompile(`^[^@\s:]*(?:\.\.\.|…)@[^@\s:]+$|^[^@\s:]+@[^@\s:]*(?:\.\.\.|…)$`)
+
+// address is the e-mail address in a word, whole or shortened; empty: there is none.
+func (w word) address() string {
+	core := peel(w.text)
+	switch m := mail.FindStringSubmatch(core); {
+	case w.name || w.reply:
+		return ""
+	case m != nil:
+		return m[1] + "@" + m[2]
+	case shortened.MatchString(w.text):
+		return w.text
+	}
+	return ""
+}
+
 // readTyped reads an identifier outside of a link.
 func readTyped(core string, asker id.UserID) reading {
 	if core == "" {

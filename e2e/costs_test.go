@@ -39,7 +39,7 @@ func TestCostOfCommand(t *testing.T) {
 		reading = append(reading, s1-s0)
 		requests, statements, commits = append(requests, float64(q.Requests()-r1)), append(statements, s2-s1-reads*slices.Min(reading)), append(commits, c2-c1)
 	}
-	if r, s, c := slices.Min(requests), slices.Min(statements), slices.Min(commits); r > 5 || s > 13 || c > 4 || s < 1 || c < 1 {
-		t.Errorf("%v requests, %v statements, %v commits; want at most 5, 13, 4", r, s, c)
+	if r, s, c := slices.Min(requests), slices.Min(statements), slices.Min(commits); r > 5 || s > 11 || c > 4 || s < 1 || c < 1 {
+		t.Errorf("%v requests, %v statements, %v commits; want at most 5, 11, 4", r, s, c)
 	}
 }

@@ -67,6 +67,7 @@ func (d *doors) govern(room id.RoomID, fields m) {
 func TestNative(t *testing.T) {
 	d := newDoors(t)
 	t.Run("judged", func(t *testing.T) { d.t = t; d.judged(t) })
+	t.Run("address", func(t *testing.T) { d.t = t; d.address(t) })
 	t.Run("approval", func(t *testing.T) { d.t = t; d.approval(t) })
 }
 
@@ -129,6 +130,39 @@ func (d *doors) judged(t *testing.T) {
 	if no := d.joins(fine, d.room); no.Errcode != "" {
 		t.Errorf("an invited person may not join: %+v", no)
 	}
+}
+
+// address: the invitation of an address is judged, is pending, and ends when the inviter takes it back. The homeserver would ask an identity
+// server before it sends the event, so the test sends it.
+func (d *doors) address(t *testing.T) {
+	room := d.BotRoom(d.owner, harness.RoomOptions{})
+	d.govern(room, m{"whom": m{"deny_servers": []string{"evil.example"}}})
+	var no refusalBody
+	if !d.asked("user_may_send_3pid_invite", m{"inviter": d.owner.ID, "medium": "email", "address": "ann@evil.example", "room_id": room}, &no) || no.Code != "policy.whom.server_denied" {
+		t.Errorf("an address of a denied server: %+v", no)
+	}
+	if d.asked("user_may_send_3pid_invite", m{"inviter": d.owner.ID, "medium": "email", "address": "ann@good.example", "room_id": room}, &no) {
+		t.Errorf("an address: %+v", no)
+	}
+	d.owner.SetState(room, "m.room.third_party_invite", "token", m{
+		"display_name": "a...@g...", "public_key": "abc", "key_validity_url": "https://id.example/valid", "public_keys": []m{{"public_key": "abc"}},
+	})
+	d.settled(d.owner, room)
+	if text := d.pending(room); !strings.Contains(text, "a...@g...") || !strings.Contains(text, string(d.owner.ID)) {
+		t.Errorf("pending: %s", text)
+	}
+	d.succeeds(d.owner, room, "!uninvite ann@good.example")
+	if e := d.owner.State(room, "m.room.third_party_invite", "token"); string(e.Content) != "{}" || e.Sender != string(d.owner.ID) {
+		t.Errorf("withdrawn: %s by %s", e.Content, e.Sender)
+	}
+	if text := d.pending(room); strings.Contains(text, "a...@g...") {
+		t.Errorf("still pending: %s", text)
+	}
+}
+
+// pending returns the answer to !pending.
+func (d *doors) pending(room id.RoomID) string {
+	return d.owner.AwaitReply(d.owner.Say(room, "!pending"), d.Usher.Bot).Field("body")
 }
 
 // joins joins by hand, and returns the refusal, if there is one.

@@ -22,6 +22,7 @@ func (c *Client) InvitedMembers(ctx context.Context, r id.RoomID, now time.Time)
 		m := invites.MemberEvent{
 			Event: id.EventID(exactjson.Text(raw, "event_id")), Room: r, Target: user, Sender: id.UserID(exactjson.Text(raw, "sender")),
 			Membership: "invite", ThirdParty: exactjson.Find(raw, "content", "third_party_invite") != nil,
+			Token:  exactjson.Text(raw, "content", "third_party_invite", "signed", "token"),
 			SentAt: time.UnixMilli(exactjson.Get(raw, "origin_server_ts").Int()), SeenAt: now,
 		}
 		usable := m.Event != "" && m.Sender != "" && len(m.Event) <= room.MaxID && len(m.Sender) <= room.MaxID && len(m.Target) <= room.MaxID

@@ -34,6 +34,7 @@ const (
 	OriginAutoJoin Origin = "auto_join" // the operator lets the invitee join at once
 	OriginLink     Origin = "link"      // the invitee used an invite link: its maker is the actor
 	OriginNative   Origin = "native"    // the homeserver sends it for the actor's own client, and asked the bot before
+	OriginAddress  Origin = "address"   // the same, of an address that nobody has on Matrix yet
 	OriginPlan     Origin = "plan"      // a plan of the operator says who is in the room: its manager or the bot is the actor
 	OriginAsked    Origin = "asked"     // the same, and people have to agree first: then the bot sends it
 )

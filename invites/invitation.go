@@ -52,6 +52,17 @@ type Invitation struct {
 	Turned   string     // the last finding against it that was acted on or told
 }
 
+// AddressInvitation is an open invitation to an e-mail address or a telephone number that nobody has on Matrix yet
+// (https://spec.matrix.org/latest/client-server-api/#mroomthird_party_invite).
+type AddressInvitation struct {
+	Event  id.EventID
+	Room   id.RoomID
+	Token  string // state key of the event
+	Sender id.UserID
+	Name   string // the address as the identity server shows it, mostly shortened, such as "a...@e..."
+	At     time.Time
+}
+
 // Tally counts the invitations of one week, inviter and fate.
 type Tally struct {
 	Week    time.Time // its Monday, UTC

@@ -43,16 +43,29 @@ type Undecodable struct {
 	ReceivedAt  time.Time
 }
 
-// MemberEvent is the part of an m.room.member event needed by the ledger.
+// MemberEvent is the part of an m.room.member event, or of an m.room.third_party_invite event, needed by the ledger.
 type MemberEvent struct {
 	Event      id.EventID
 	Room       id.RoomID
-	Target     id.UserID // the user of the membership
+	Target     id.UserID // the user of the membership; empty for an address
 	Sender     id.UserID
-	Membership string    // "invite", "join", "leave" or "ban"
+	Membership string    // "invite", "join", "leave" or "ban"; AddressInvited or AddressGone for an address
 	ThirdParty bool      // an invitation by e-mail or telephone number, since claimed
+	Token      string    // of an address; for a claimed invitation, of the address that claimed it
+	Name       string    // of an address, as in AddressInvitation
 	SentAt     time.Time // origin_server_ts
 	SeenAt     time.Time // by our own clock
+}
+
+// Stand-ins for the membership in m.room.third_party_invite events.
+const (
+	AddressInvited = "address_invited"
+	AddressGone    = "address_gone" // withdrawn
+)
+
+// OfAddress reports whether the event is about an address.
+func (m *MemberEvent) OfAddress() bool {
+	return m.Membership == AddressInvited || m.Membership == AddressGone
 }
 
 // lateAfter is the usual delay of an event from another server.

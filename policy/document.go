@@ -123,7 +123,7 @@ type Guard struct {
 type Pending struct {
 	ExpireAfter  time.Duration `path:"expire_after"`
 	RemindBefore time.Duration `path:"remind_before"` // before the expiry
-	WithdrawOn   []string      `path:"withdraw_on"`   // Listed, InviterBanned and InviterLeft: what ends an open invitation
+	WithdrawOn   []string      `path:"withdraw_on"`   // Listed, Denied, InviterBanned and InviterLeft: what ends an open invitation
 }
 
 // Invitation is the form of the invitations that the bot sends for people.
@@ -134,6 +134,7 @@ type Invitation struct {
 // Values of Pending.WithdrawOn.
 const (
 	Listed        = "listed"         // a policy list bans the invitee by now
+	Denied        = "denied"         // whom.deny_users, whom.deny_servers or whom.ip_literals deny the invitee by now
 	InviterBanned = "inviter_banned" // the inviter was banned from the room
 	InviterLeft   = "inviter_left"   // the inviter has left the room, or was kicked
 )

@@ -103,7 +103,7 @@ var fieldTable = []Field{
 	{Path: "pending.expire_after", kind: span, most: maxSpan},
 	{Path: "pending.remind_before", kind: span, most: maxSpan},
 	{Path: "invitation.reason", kind: template},
-	{Path: withdrawOn, kind: choices, choices: []string{Listed, InviterBanned, InviterLeft}},
+	{Path: withdrawOn, kind: choices, choices: []string{Listed, Denied, InviterBanned, InviterLeft}},
 	{Path: "links.allow", kind: boolean},
 	{Path: "links.max_uses", kind: integer, most: maxCount},
 	{Path: "links.max_age", kind: span, most: maxSpan},

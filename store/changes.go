@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -19,9 +20,7 @@ const (
 	selectChanges  = `SELECT ` + changeColumns + ` FROM invitation WHERE cmd = $1 AND command = $2 ORDER BY id`
 	selectChangeOf = `SELECT ` + changeColumns + ` FROM invitation WHERE cmd = $1 AND part = $2`
 	selectInviting = `SELECT EXISTS (SELECT 1 FROM invitation WHERE cmd = $1 AND command = $2 AND status IN ('open', 'waiting') AND action <> 'join')`
-	ofUnsent       = `SELECT ` + changeColumns + ` FROM invitation WHERE action = 'invite' AND room_id = $1`
-	selectUnsentOf = ofUnsent + ` AND part = $3 AND target = $2 AND status IN ('open', 'waiting') ORDER BY id`
-	selectUnsentIn = ofUnsent + ` AND status = 'open' ORDER BY due_at, id LIMIT $2`
+	selectUnsentIn = `SELECT ` + changeColumns + ` FROM invitation WHERE action = 'invite' AND room_id = $1 AND status = 'open' AND origin NOT IN ('native', 'address') ORDER BY due_at, id LIMIT $2`
 	selectDue      = `SELECT id FROM invitation
 		WHERE status = 'open' AND due_at <= $1 AND leased_until <= $1 ORDER BY due_at, id LIMIT $2 OFFSET $3`
 	selectNewest   = `SELECT id, action, actor, target, status, code, created_at FROM invitation WHERE id < $1 ORDER BY id DESC LIMIT 1000`
@@ -139,9 +138,29 @@ func (s Changes) ChangesOf(ctx context.Context, request string) ([]invites.Chang
 	return all(ctx, s.db, changeFields, selectChanges, digest(request), request)
 }
 
-// UnsentOf returns the invitations of a user in a room that wait to be sent, also those that need approval first.
-func (s Changes) UnsentOf(ctx context.Context, r id.RoomID, target id.UserID) ([]invites.Change, error) {
-	return all(ctx, s.db, changeFields, selectUnsentOf, r, target, digest(string(room.Invite), string(r), string(target)))
+// selectUnsent selects by parts, which are the hashes of action, room and target.
+var selectUnsent = newMulti(`SELECT `+changeColumns+` FROM invitation WHERE action = 'invite' AND origin NOT IN ('native', 'address') AND status IN ('open', 'waiting') AND part IN (VALUES `,
+	`) ORDER BY id`, "bigint")
+
+// UnsentOf returns the invitations of some users in a room that wait for Usher to send them, also those that need approval first, by ID for each user.
+func (s Changes) UnsentOf(ctx context.Context, r id.RoomID, targets ...id.UserID) (unsent []invites.Change, err error) {
+	for some := range slices.Chunk(targets, maxMulti) {
+		parts := make([]any, len(some))
+		for i, target := range some {
+			parts[i] = digest(string(room.Invite), string(r), string(target))
+		}
+		query, args := selectUnsent.forRows(parts)
+		found, err := all(ctx, s.db, changeFields, query, args...)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range found {
+			if row.Room == r && slices.Contains(some, row.Target) { // hashes may be equal
+				unsent = append(unsent, row)
+			}
+		}
+	}
+	return unsent, nil
 }
 
 // UnsentIn returns up to limit invitations of a room that wait to be sent, the next first, without those that need approval first. It reads

@@ -51,6 +51,17 @@ func TestUnsent(t *testing.T) {
 		if got := requests(s.UnsentIn(t.Context(), "!r:x", 1)); len(got) != 1 {
 			t.Errorf("%s: %q", name, got)
 		}
+		if got := requests(s.UnsentOf(t.Context(), "!r:x", "@c:d", "@none:x", "@a:b")); !slices.Equal(got, []string{"$c @a:b", "$d @a:b", "$c @c:d"}) {
+			t.Errorf("%s: %q", name, got)
+		}
+		many := make([]id.UserID, 200)
+		for i := range many {
+			many[i] = id.UserID(fmt.Sprintf("@%d:x", i))
+		}
+		many[150] = "@c:d"
+		if got := requests(s.UnsentOf(t.Context(), "!r:x", many...)); !slices.Equal(got, []string{"$c @c:d"}) {
+			t.Errorf("%s: %q", name, got)
+		}
 		if _, err := s.Receive(t.Context(), []invites.Received{{Event: "$c", Room: "!r:x", Type: "m.room.message", Raw: []byte("{}"), SentAt: epoch, ReceivedAt: epoch}}); err != nil {
 			t.Fatal(err)
 		}

@@ -184,6 +184,9 @@ func (s Inbox) Clean(ctx context.Context, before time.Time) error {
 	if err == nil {
 		err = s.cleanLate(ctx, before)
 	}
+	if err == nil {
+		err = s.deleteAll(ctx, deleteGoneAddresses, before)
+	}
 	return err
 }
 

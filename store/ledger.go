@@ -66,6 +66,12 @@ func observe(t *tx, members []invites.MemberEvent) error {
 				return err
 			}
 		}
+		if m.OfAddress() {
+			if err := observeAddress(t, m); err != nil {
+				return err
+			}
+			continue
+		}
 		var open invites.Invitation
 		err := t.query(into(&open, entryFields), selectPendingOf, m.Room, m.Target)
 		switch {
@@ -94,6 +100,11 @@ func invited(t *tx, m *invites.MemberEvent, open invites.Invitation) error {
 	way, command, inviter := invites.WayHand, id.EventID(""), m.Sender
 	if m.ThirdParty {
 		way = invites.WayThirdParty
+	}
+	if m.Token != "" {
+		if _, err := t.exec(endAddress, m.Room, m.Token, m.SeenAt); err != nil {
+			return err
+		}
 	}
 	err := t.query(func(r row) error {
 		way = invites.WayBot

@@ -199,7 +199,7 @@ func (f sqliteFile) dsn(a access) string {
 
 // reads are the statements kept compiled by the reading connections.
 func reads() []string {
-	return []string{selectWaitingAfter, selectWaitingIn, selectReceived, selectRedacted, selectChanges, selectInviting, selectDue, selectUnsentOf, selectCreate, selectQuota, selectPending, selectPendingOf, selectHistory,
+	return []string{selectWaitingAfter, selectWaitingIn, selectReceived, selectRedacted, selectChanges, selectInviting, selectDue, selectUnsent.texts[0], selectCreate, selectQuota, selectPending, selectPendingOf, selectHistory,
 		selectUnchecked, selectOverdue, selectToRemind, selectChildren, selectPendingBy}
 }
 

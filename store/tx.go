@@ -178,6 +178,16 @@ func newMulti(head, tail string, columns ...string) multi {
 	return m
 }
 
+// forRows returns the statement for the given number of rows of one column, at most maxMulti, and its arguments: it has rows for the next power of two, and
+// the last value fills them.
+func (m multi) forRows(values []any) (query string, args []any) {
+	k := bits.Len(uint(len(values) - 1))
+	for len(values) < 1<<k {
+		values = append(values, values[len(values)-1])
+	}
+	return m.texts[k], values
+}
+
 // each calls do with a statement and its arguments until all rows are done.
 func (m multi) each(t *tx, rows [][]any, do func(query string, args []any) error) error {
 	for len(rows) > 0 {

@@ -220,16 +220,32 @@ func (a *Antispam) refused(with native.Answer) refusal {
 
 // authorized reports whether a request shows the token, and answers it if not.
 func authorized(w http.ResponseWriter, r *http.Request, token string) bool {
-	shown, has := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	switch {
-	case !has || shown == "":
+	switch shown, has := bearer(r); {
+	case !has:
 		answer(w, http.StatusUnauthorized, refusal{Errcode: "M_MISSING_TOKEN"})
-	case token == "" || subtle.ConstantTimeCompare([]byte(shown), []byte(token)) != 1:
+	case !same(shown, token):
 		answer(w, http.StatusForbidden, refusal{Errcode: "M_FORBIDDEN"})
 	default:
 		return true
 	}
 	return false
+}
+
+// bears reports whether a request shows the token.
+func bears(r *http.Request, token string) bool {
+	shown, _ := bearer(r)
+	return same(shown, token)
+}
+
+// bearer returns the token that a request shows.
+func bearer(r *http.Request) (token string, has bool) {
+	token, has = strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	return token, has && token != ""
+}
+
+// same compares a shown token with the right one, in constant time.
+func same(shown, token string) bool {
+	return token != "" && subtle.ConstantTimeCompare([]byte(shown), []byte(token)) == 1
 }
 
 // answer writes a JSON answer.

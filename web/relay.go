@@ -27,14 +27,14 @@ func Relayed(r *http.Request, secret string) bool {
 type Relay struct {
 	proxy    httputil.ReverseProxy
 	antispam *Antispam
-	slots    slots
+	slots    lanes
 }
 
 var errNotTaken = errors.New("the active process takes nothing")
 
 // NewRelay makes a relay. A callback of a homeserver that can't be passed on in time is answered as antispam has it (nil: there are none). active sends a request to the active process, whatever the host in its URL, and waits a moment while there is none.
 func NewRelay(active http.RoundTripper, secret string, antispam *Antispam, log zerolog.Logger) *Relay {
-	return &Relay{slots: newSlots(), antispam: antispam, proxy: httputil.ReverseProxy{
+	return &Relay{slots: newLanes(antispam), antispam: antispam, proxy: httputil.ReverseProxy{
 		Transport: active,
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Scheme, p.Out.Host = "http", p.In.Host
@@ -62,10 +62,11 @@ func NewRelay(active http.RoundTripper, secret string, antispam *Antispam, log z
 
 // ServeHTTP implements http.Handler.
 func (s *Relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !s.slots.enter(w) {
+	slots := s.slots.of(r)
+	if !slots.enter(w) {
 		return
 	}
-	defer s.slots.leave()
+	defer slots.leave()
 	limit(w, r)
 	if s.antispam != nil && IsAntispam(r.URL.Path) {
 		ctx, cancel := context.WithTimeout(r.Context(), s.antispam.Timeout)

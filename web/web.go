@@ -27,21 +27,21 @@ type Options struct {
 // Site is all that Usher serves besides the application service API and the operator's listener.
 type Site struct {
 	routes http.ServeMux
-	slots  slots
+	slots  lanes
 	ended  atomic.Bool // see Drain
 	log    zerolog.Logger
 }
 
 // Limits of requests.
 const (
-	maxRequests = 256              // at a time; further ones are answered 503 at once
+	maxRequests = 256              // of people, and of homeservers, at a time; further ones are answered 503 at once
 	maxBody     = 1 << 20          // bytes; an event with the stripped state of its room is far below
 	maxTime     = 20 * time.Second // of one request, with its answer
 )
 
 // New makes a site.
 func New(o Options) *Site {
-	s := &Site{slots: newSlots(), log: o.Log}
+	s := &Site{slots: newLanes(o.Antispam), log: o.Log}
 	if o.Antispam != nil {
 		o.Antispam.routes(&s.routes)
 	}
@@ -63,10 +63,11 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		unavailable(w)
 		return
 	}
-	if !s.slots.enter(w) {
+	slots := s.slots.of(r)
+	if !slots.enter(w) {
 		return
 	}
-	defer s.slots.leave()
+	defer slots.leave()
 	defer func() {
 		if fault := recover(); fault != nil {
 			s.log.Error().Any("fault", fault).Bytes("stack", debug.Stack()).Msg("Web request met a bug")
@@ -86,6 +87,23 @@ func limit(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	w.Header().Set("Cache-Control", "no-store")
+}
+
+// lanes has slots for homeservers apart from those for people: visitors must not keep invitations waiting, also not by callbacks of
+// their own making.
+type lanes struct {
+	people, homeservers slots
+	antispam            *Antispam // nil: off
+}
+
+func newLanes(antispam *Antispam) lanes { return lanes{newSlots(), newSlots(), antispam} }
+
+// of returns the slots for a request: those of homeservers only for a callback with the token.
+func (l lanes) of(r *http.Request) slots {
+	if l.antispam != nil && IsAntispam(r.URL.Path) && bears(r, l.antispam.Token) {
+		return l.homeservers
+	}
+	return l.people
 }
 
 // slots bounds the number of requests at a time.

@@ -13,7 +13,7 @@ import (
 
 // TestSiteLimits: a body has a limit, a bug ends one request only, and requests beyond the limit are answered at once.
 func TestSiteLimits(t *testing.T) {
-	s := New(Options{Log: zerolog.Nop()})
+	s := New(Options{Log: zerolog.Nop(), Antispam: &Antispam{Token: "secret"}})
 	hold := make(chan struct{})
 	s.routes.HandleFunc("POST /size", func(w http.ResponseWriter, r *http.Request) {
 		if _, err := io.ReadAll(r.Body); err != nil {
@@ -47,6 +47,13 @@ func TestSiteLimits(t *testing.T) {
 	}
 	if w := ask("POST", "/size", ""); w.Code != 503 || w.Header().Get("Retry-After") == "" {
 		t.Error("one request too many is answered", w.Code)
+	}
+	for token, status := range map[string]int{"secret": 200, "wrong": 503} {
+		r, w := httptest.NewRequest("POST", "/_usher/antispam/ping", strings.NewReader("{}")), httptest.NewRecorder()
+		r.Header.Set("Authorization", "Bearer "+token)
+		if s.ServeHTTP(w, r); w.Code != status {
+			t.Errorf("beside as many visitors, a callback with the token %q is answered %d", token, w.Code)
+		}
 	}
 	close(hold)
 	held.Wait()

@@ -35,7 +35,7 @@ func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outc
 		return invites.Outcome{Status: invites.StatusOpen, Code: invites.CodeTurn, Detail: limit, At: at, Quiet: true}
 	}
 	q, again := question(row), row.Attempt > 1
-	if origin.redactable {
+	if waited := d.Clock.Now().Sub(row.CreatedAt); origin.redactable && (again || waited > justAsked || waited < 0) {
 		if taken, err := d.takenBack(ctx, row, again); err != nil {
 			return d.failure(row, err)
 		} else if taken {
@@ -81,6 +81,9 @@ func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outc
 	return d.failure(row, err)
 }
 
+// justAsked is how long a command is not looked up again after its record, which read it.
+const justAsked = 100 * time.Millisecond
+
 // takenBack tells whether the command was redacted while its row waited. The inbox knows of redactions by the sender at once. With ask,
 // the homeserver is asked, which knows of redactions by others, and of redactions missed by the inbox.
 func (d *Delivery) takenBack(ctx context.Context, row invites.Change, ask bool) (bool, error) {
@@ -98,10 +101,13 @@ func (d *Delivery) takenBack(ctx context.Context, row invites.Change, ask bool) 
 // newest is how many of a user's last invitations are looked through for one.
 const newest = 16
 
-// seen reports whether the ledger knows an invitation made by the row.
-func (d *Delivery) seen(ctx context.Context, row invites.Change) (bool, error) {
-	if row.Action != room.Invite {
+// Seen reports whether the ledger knows an invitation made by the row.
+func (d *Delivery) Seen(ctx context.Context, row invites.Change) (bool, error) {
+	switch {
+	case row.Action != room.Invite:
 		return false, nil
+	case row.Origin == invites.OriginAddress:
+		return d.Store.AddressSeen(ctx, row.Request)
 	}
 	entries, err := d.Store.EntriesOf(ctx, row.Room, row.Target, newest)
 	return slices.ContainsFunc(entries, func(e invites.Invitation) bool { return string(e.Command) == row.Request }), err
@@ -133,7 +139,7 @@ func (d *Delivery) judge(ctx context.Context, row invites.Change, q policy.Quest
 			return done, true
 		}
 		// Or the ledger has seen the invitation, and its end: a user who declined meanwhile is not invited again.
-		if seen, err := d.seen(ctx, row); err != nil {
+		if seen, err := d.Seen(ctx, row); err != nil {
 			return d.failure(row, err), true
 		} else if seen {
 			return done, true

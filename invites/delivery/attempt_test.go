@@ -120,6 +120,7 @@ func TestRedactedCommandIsCancelled(t *testing.T) {
 		if ok, err := w.DB.Redact(t.Context(), req.Command, alice); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
+		w.Clock.Advance(time.Second)
 		cancelled(t, w, rows[0].ID)
 	})
 	t.Run("by a moderator, asked of the homeserver before a later attempt", func(t *testing.T) {

@@ -26,8 +26,10 @@ type Store interface {
 	ChangesOf(ctx context.Context, request string) ([]invites.Change, error)
 	// EntriesOf returns up to limit invitations of a user in a room, the newest first.
 	EntriesOf(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]invites.Invitation, error)
-	// UnsentOf returns the invitations of a user in a room that wait to be sent, also those that need approval first.
-	UnsentOf(ctx context.Context, r id.RoomID, target id.UserID) ([]invites.Change, error)
+	// AddressSeen reports whether a room showed the invitation of an address that a request was about.
+	AddressSeen(ctx context.Context, request string) (bool, error)
+	// UnsentOf returns the invitations of some users in a room that wait to be sent, also those that need approval first.
+	UnsentOf(ctx context.Context, r id.RoomID, targets ...id.UserID) ([]invites.Change, error)
 }
 
 // Homeserver shows state and makes changes. All errors but ErrNoView and context errors are *ActError.

@@ -18,12 +18,16 @@ const CodeLapsed = "native.lapsed"
 // are given back.
 func (d *Delivery) watched(ctx context.Context, row invites.Change) invites.Outcome {
 	done := invites.Outcome{Status: invites.StatusDone, Code: invites.CodeDone}
-	seen, err := d.seen(ctx, row)
+	seen, err := d.Seen(ctx, row)
 	if err != nil {
 		return d.failure(row, err)
 	}
-	if seen {
+	lapsed := invites.Outcome{Status: invites.StatusRefused, Code: CodeLapsed, Detail: room.Say("detail.lapsed"), Quiet: true}
+	switch {
+	case seen:
 		return done
+	case row.Origin == invites.OriginAddress:
+		return lapsed
 	}
 	snap, err := d.Homeserver.Snapshot(ctx, row.Room, d.Self.Bot, []room.Key{room.MemberKey(row.Target)}, true)
 	switch {
@@ -32,7 +36,7 @@ func (d *Delivery) watched(ctx context.Context, row invites.Change) invites.Outc
 	case err == nil && policy.Took(snap, row.Action, row.Target):
 		return done
 	}
-	return invites.Outcome{Status: invites.StatusRefused, Code: CodeLapsed, Detail: room.Say("detail.lapsed"), Quiet: true}
+	return lapsed
 }
 
 // sent names a change that is being sent.

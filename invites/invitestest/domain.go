@@ -74,6 +74,7 @@ func New[Store interface {
 	guard.Store
 	ledger.Store
 	ledger.ReviewStore
+	ledger.AddressStore
 	links.Store
 	links.UseStore
 	requests.Store
@@ -91,15 +92,17 @@ func New[Store interface {
 	g := &guard.Guard{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d}
 	l := &ledger.Ledger{Store: db, Judge: j, Expiries: &ledger.Expiries{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j}}
 	l.Reviews = &ledger.Reviews{Expiries: l.Expiries, Store: db, Members: hs}
+	l.Addresses = &ledger.Addresses{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j}
 	k := &links.Links{Store: db, Usage: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j, Address: "https://usher.example",
 		Limits: links.Limits{MaxUses: 1000, MaxAge: 90 * 24 * time.Hour, Open: 20}}
+	n := &cards.Knocks{Cards: c, Store: db}
 	d.Approvals = c
-	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries, invites.OriginTurned: l.Reviews, invites.OriginLink: k}
+	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries, invites.OriginTurned: l.Reviews, invites.OriginLink: k, invites.OriginKnock: n}
 	r := &requests.Requests{Store: db, Homeserver: hs, Queue: w.Queue, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d, Cards: c, Links: k, AtOnce: w.AtOnce, Limits: most}
 	c.Confirmed = r
 	return &Domain{
 		Requests: r,
 		Editor:   &requests.Editor{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j},
-		Judge:    j, Delivery: d, Cards: c, Knocks: &cards.Knocks{Cards: c, Store: db}, Guard: g, Ledger: l, Links: k,
+		Judge:    j, Delivery: d, Cards: c, Knocks: n, Guard: g, Ledger: l, Links: k,
 	}
 }

@@ -21,8 +21,8 @@ type Store interface {
 	PendingOf(ctx context.Context, r id.RoomID, target id.UserID) (invites.Invitation, error)
 	// ChangesOf returns the rows of one request, by ID.
 	ChangesOf(ctx context.Context, request string) ([]invites.Change, error)
-	// UnsentOf returns the invitations of a user in a room that wait to be sent.
-	UnsentOf(ctx context.Context, r id.RoomID, target id.UserID) ([]invites.Change, error)
+	// UnsentOf returns the invitations of some users in a room that wait to be sent.
+	UnsentOf(ctx context.Context, r id.RoomID, targets ...id.UserID) ([]invites.Change, error)
 	// LateSince returns when a member event came, if its date is earlier by more than the usual delay; else the zero time.
 	LateSince(ctx context.Context, event id.EventID) (time.Time, error)
 }

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func roomIn(text string) id.RoomID {
 }
 
 // successor returns the replacement of a room, empty if none does, or if the bot does not see it. Events of a type count from there: the
-// tombstone must take as much power as such an event does in the old room.
+// tombstone must take as much power as such an event does in the old room, and its sender must have that power.
 func (s upgrades) successor(ctx context.Context, r id.RoomID, kind string) (id.RoomID, error) {
 	old, err := s.look(ctx, r, room.TypeTombstone, room.TypeCreate, room.TypePowerLevels)
 	if err != nil || old == nil {
@@ -73,7 +74,8 @@ func (s upgrades) successor(ctx context.Context, r id.RoomID, kind string) (id.R
 	next := named(old)
 	ending, known := old.NeededToSend(room.TypeTombstone)
 	writing, knows := old.NeededToSend(kind)
-	if next == "" || next == r || !known || !knows || ending < writing {
+	stone, _ := old.Event(room.Key{Type: room.TypeTombstone})
+	if next == "" || next == r || !known || !knows || ending < writing || !wields(old, stone.Sender, writing) {
 		return "", nil
 	}
 	created, err := s.look(ctx, next, room.TypeCreate)
@@ -81,6 +83,12 @@ func (s upgrades) successor(ctx context.Context, r id.RoomID, kind string) (id.R
 		return "", err
 	}
 	return next, nil
+}
+
+// wields reports whether a user has a power level by the power levels of a room, also after they left it.
+func wields(snap *room.Snapshot, user id.UserID, level room.Level) bool {
+	power, known := snap.Power(user)
+	return known && power >= level
 }
 
 // maxUpgrades is how many upgrades of one room are followed.
@@ -115,6 +123,27 @@ func (s upgrades) replaced(ctx context.Context, r id.RoomID, snap *room.Snapshot
 		return "", nil, nil
 	}
 	return old, then, nil
+}
+
+// own reads the policy event of a room itself. Some homeservers copy it in an upgrade, in the name of the upgrading user, who did not mean its
+// fields: where the content is that of the replaced room, its author there is the author.
+func (s *Policies) own(ctx context.Context, r id.RoomID, snap *room.Snapshot, event *room.Event, depth int) (policy.Source, error) {
+	source := s.source(r, event)
+	create, _ := snap.Event(room.Key{Type: room.TypeCreate})
+	if create == nil || create.Sender != event.Sender || source.Layer.Empty() || depth == 0 {
+		return source, nil
+	}
+	old, then, err := s.upgrades.replaced(ctx, r, snap)
+	if err != nil || old == "" {
+		return source, err
+	}
+	before, _ := then.Event(policy.Key())
+	if before == nil || !bytes.Equal(s.source(old, before).Layer.Content(), source.Layer.Content()) {
+		return source, nil
+	}
+	earlier, err := s.own(ctx, old, then, before, depth-1)
+	source.Author, source.For, source.Copied = earlier.Author, earlier.For, old
+	return source, err
 }
 
 // carried reads the policies in force for a room as long as it has no policy event: the policies of the replaced room. So a

@@ -45,6 +45,8 @@ type Ledger struct {
 	Judge    *judge.Judge
 	Expiries *Expiries
 	Reviews  *Reviews
+
+	Addresses *Addresses
 }
 
 // Open lists open invitations of a room.
@@ -55,6 +57,9 @@ type Open struct {
 	Unsent      []invites.Change   // invitations that wait to be sent, the next first
 	Asked       []invites.Card     // the cards of invitations that wait for approval
 	Listed      []id.UserID        // invited people whom a policy list bans by now
+
+	Addresses []invites.AddressInvitation // the oldest first
+	Addressed int                         // how many addresses are invited
 }
 
 // mostUnsent is how many waiting invitations of a room are read.
@@ -84,6 +89,9 @@ func (s *Ledger) Pending(ctx context.Context, asker id.UserID, r id.RoomID, limi
 		return Open{}, err
 	}
 	if open.Invitations, open.Total, err = s.Store.Pending(ctx, r, limit); err != nil {
+		return Open{}, err
+	}
+	if open.Addresses, open.Addressed, err = s.Addresses.Store.Addresses(ctx, r, limit); err != nil {
 		return Open{}, err
 	}
 	if open.Unsent, open.Asked, err = s.unsent(ctx, asker, r); err != nil {

@@ -23,7 +23,7 @@ type Rooms interface {
 type Invitations interface {
 	// Native decides on an invitation that the homeserver is about to send for its actor. The row is open where it may be sent.
 	Native(ctx context.Context, r id.RoomID, actor, target id.UserID) (invites.Change, error)
-	// NativeAddress does so for an invitation to an address, for which target stands. The row is done where it may be sent.
+	// NativeAddress does so for an invitation to an address, for which target stands.
 	NativeAddress(ctx context.Context, r id.RoomID, actor, target id.UserID) (invites.Change, error)
 }
 
@@ -55,7 +55,14 @@ type Inbound interface {
 
 // Admissions knows the users whom the policies of rooms let in without an invitation.
 type Admissions interface {
-	Admits(ctx context.Context, r id.RoomID, user id.UserID) (bool, room.Phrase, error)
+	// Admits tells also how many users may be let in at a time.
+	Admits(ctx context.Context, r id.RoomID, user id.UserID) (admits bool, breaker policy.Rate, err error)
+}
+
+// Limits are the operator's limits.
+type Limits interface {
+	// Admit counts one user let in without an invitation, or returns the decision of the limit that is reached.
+	Admit(r id.RoomID, user id.UserID, breaker policy.Rate) *policy.Decision
 }
 
 // Native answers callbacks. All fields but Inbound are required.
@@ -67,6 +74,7 @@ type Native struct {
 	Store       Store
 	Cards       Cards
 	Admissions  Admissions
+	Limits      Limits
 	Judge       *judge.Judge
 	Self        invites.Identity
 }
@@ -142,8 +150,8 @@ func (n *Native) invite(ctx context.Context, q Question) (Answer, error) {
 }
 
 // address decides on an invitation to an e-mail address or a telephone number, which nobody has on Matrix yet. The policy of the room judges it as one
-// to a user on the server that the address names; a telephone number is on no server. It spends
-// its quotas at once, and people can't approve it. The address itself is not recorded.
+// to a user on the server that the address names; a telephone number is on no server. People can't
+// approve it. The address itself is not recorded.
 func (n *Native) address(ctx context.Context, q Question) (Answer, error) {
 	governed, err := n.governed(ctx, q.Room)
 	if err != nil || !governed {
@@ -157,7 +165,7 @@ func (n *Native) address(ctx context.Context, q Question) (Answer, error) {
 	switch {
 	case err != nil:
 		return Answer{Verdict: room.Unknown}, err
-	case row.Status == invites.StatusDone:
+	case row.Status == invites.StatusOpen:
 		return allowed, nil
 	}
 	return Answer{Code: row.Code, Reason: row.Detail}, nil

@@ -10,7 +10,6 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
-	"usher/invites/cards"
 	"usher/invites/invitestest"
 	"usher/invites/native"
 	"usher/policy"
@@ -51,7 +50,7 @@ func newDoor(t *testing.T, fields object) *door {
 // build makes use cases that know no more than the store.
 func (d *door) build() {
 	d.Build()
-	d.Native = &native.Native{Rooms: d, Invitations: d.World, Sending: d.Delivery, Store: d.DB, Cards: d, Admissions: &cards.Knocks{Cards: d.World.Cards, Store: d.DB}, Judge: d.World.Judge, Self: d.World.In.Self}
+	d.Native = &native.Native{Rooms: d, Invitations: d.World, Sending: d.Delivery, Store: d.DB, Cards: d, Admissions: d.World.Knocks, Limits: d.World.Requests.Limits, Judge: d.World.Judge, Self: d.World.In.Self}
 }
 
 func (d *door) In(context.Context, id.RoomID) (bool, error) { return !d.out, d.broken }
@@ -196,6 +195,43 @@ func TestInviteQuota(t *testing.T) {
 	}
 }
 
+// TestAgain: a client that tries again before the homeserver has sent the invitation spends no second quota, and a command is not held up. An
+// invitation after the first one ended is a new one.
+func TestAgain(t *testing.T) {
+	d := newDoor(t, object{"quota": object{"person": object{"count": 1, "per": "1d"}}})
+	for range 2 {
+		if code := d.may(t, carol, bob); code != "" {
+			t.Fatal(code)
+		}
+	}
+	if code := d.may(t, alice, bob); code != "" {
+		t.Error("somebody else:", code)
+	}
+	d.send(t, carol, bob)
+	d.HS.Member(lobby, bob, "leave")
+	d.Observe(t, "$declined", bob, bob, "leave")
+	if code := d.may(t, carol, bob); code != "policy.quota.person" {
+		t.Error("a second invitation spends nothing:", code)
+	}
+
+	d = newDoor(t, object{"ask": object{"level": 50}})
+	if code := d.may(t, carol, bob); code != "" {
+		t.Fatal(code)
+	}
+	if rows := d.MustAsk(t, d.Request(t, carol, bob)); rows[0].Status != invites.StatusDone {
+		t.Error("a command waits for what the homeserver did not send:", rows)
+	}
+	if code := d.may(t, carol, "@dan:here"); code != "" {
+		t.Fatal(code)
+	}
+	d.send(t, carol, "@dan:here")
+	req := d.Request(t, alice, "@dan:here")
+	req.Action = policy.ActionWithdraw
+	if rows := d.MustAsk(t, req); rows[0].Status != invites.StatusDone {
+		t.Error("a withdrawal waits for an invitation that stands:", rows)
+	}
+}
+
 // TestSeenInvitation: the ledger knows that an invitation was judged before it was sent, and how it ended.
 func TestSeenInvitation(t *testing.T) {
 	d := newDoor(t, object{"ask": object{"level": 10}})
@@ -335,8 +371,8 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// TestAddressQuota: an invitation to an address spends a quota for good, beside those to users; a refused one spends nothing, opens no card and
-// keeps no address.
+// TestAddressQuota: an invitation to an address spends a quota, beside those to users, and gives it back where the room does not show it; a refused
+// one spends nothing, opens no card and keeps no address.
 func TestAddressQuota(t *testing.T) {
 	d := newDoor(t, object{"quota": object{"person": object{"count": 2, "per": "1d"}}, "whom": object{"deny_servers": []string{"evil"}}})
 	may := func(address string) string {
@@ -352,12 +388,19 @@ func TestAddressQuota(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", tt.address, code, tt.code)
 		}
 	}
+	sent := invites.MemberEvent{Event: "$sent", Room: lobby, Sender: carol, Membership: invites.AddressInvited, Token: "t", Name: "b...@g...", SentAt: d.Clock.Now(), SeenAt: d.Clock.Now()}
+	if _, err := d.DB.Receive(t.Context(), nil, sent); err != nil {
+		t.Fatal(err)
+	}
 	d.lapse(t)
-	if code := d.may(t, carol, bob); code != "policy.quota.person" {
-		t.Error("given back:", code)
+	if code := d.may(t, carol, bob); code != "" {
+		t.Error("the lapsed one is not given back:", code)
+	}
+	if code := d.may(t, carol, "@dan:here"); code != "policy.quota.person" {
+		t.Error("the sent one is given back:", code)
 	}
 	audit, err := d.DB.RecentAudit(t.Context(), invites.AuditQuery{Room: lobby, User: carol}, 10)
-	if err != nil || len(audit) != 5 || audit[1].Target != "@email/address:good" || len(d.HS.Acts()) > 0 {
+	if err != nil || len(audit) != 7 || audit[4].Target != "@email/address:good" || len(d.HS.Acts()) > 0 {
 		t.Error(audit, err, d.HS.Acts())
 	}
 	d = newDoor(t, object{"approval": object{"required": true}})

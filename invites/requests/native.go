@@ -17,7 +17,7 @@ const seenWithin = time.Minute
 
 // reader makes the reader for the decisions of a request.
 func (s *Requests) reader(req Request) *judge.Reader {
-	if req.Origin != invites.OriginNative {
+	if !req.native() {
 		return &judge.Reader{Link: req.Link, Unasked: req.Origin == invites.OriginPlan && req.Actor == s.Self.Bot}
 	}
 	return &judge.Reader{Native: true, Viewer: s.Self.Bot}
@@ -26,20 +26,34 @@ func (s *Requests) reader(req Request) *judge.Reader {
 // Native decides on an invitation that the homeserver is about to send for its actor, and records the decision. An allowed invitation is a row
 // under way: it has spent its quotas, and ends when the room shows the invitation, or lapses after seenWithin. Where people have to agree,
 // the row waits for their card. A refusal is a row as well, with its sentence.
+//
+// Asked again before the room shows the invitation, as where a client tries again, it returns the row that is under way.
 func (s *Requests) Native(ctx context.Context, r id.RoomID, actor, target id.UserID) (invites.Change, error) {
-	return s.native(ctx, r, actor, target, false)
+	row, err := s.Store.Announced(ctx, r, actor, target, s.Clock.Now())
+	if err == nil {
+		if seen, err := s.Delivery.Seen(ctx, row); err != nil || !seen {
+			return row, err
+		}
+	} else if invites.UnlessNone(err) != nil {
+		return row, err
+	}
+	return s.native(ctx, invites.OriginNative, r, actor, target)
 }
 
-// NativeAddress is Native for an invitation to an address, for which target stands. An allowed one has spent its quotas for good: the room does
-// not show which address it was for. People can't agree to it, since Usher could not send it.
+// NativeAddress is Native for an invitation to an address, for which target stands. People can't agree to it, since Usher could not send it.
 func (s *Requests) NativeAddress(ctx context.Context, r id.RoomID, actor, target id.UserID) (invites.Change, error) {
-	return s.native(ctx, r, actor, target, true)
+	return s.native(ctx, invites.OriginAddress, r, actor, target)
 }
 
-func (s *Requests) native(ctx context.Context, r id.RoomID, actor, target id.UserID, address bool) (invites.Change, error) {
+// native reports whether the homeserver sends the invitation for the actor's own client.
+func (r Request) native() bool {
+	return r.Origin == invites.OriginNative || r.Origin == invites.OriginAddress
+}
+
+func (s *Requests) native(ctx context.Context, origin invites.Origin, r id.RoomID, actor, target id.UserID) (invites.Change, error) {
 	req := Request{
-		Origin: invites.OriginNative, Command: id.EventID(invites.NativePrefix + strconv.FormatInt(s.Clock.Now().UnixNano(), 36)), CommandRoom: r,
-		Actor: actor, Action: room.Invite, Room: r, Targets: []id.UserID{target}, Address: address,
+		Origin: origin, Command: id.EventID(invites.NativePrefix + strconv.FormatInt(s.Clock.Now().UnixNano(), 36)), CommandRoom: r,
+		Actor: actor, Action: room.Invite, Room: r, Targets: []id.UserID{target},
 	}
 	rows, _, err := s.decideAndRecord(ctx, req, false)
 	if err != nil {
@@ -48,14 +62,10 @@ func (s *Requests) native(ctx context.Context, r id.RoomID, actor, target id.Use
 	return rows[0], s.Cards.Open(ctx, rows)
 }
 
-// underWay makes the rows of a native request that are allowed the homeserver's. An invitation to an address is done.
-func underWay(req Request, rows []invites.Change) {
+// underWay makes the rows of a native request that are allowed the homeserver's.
+func underWay(rows []invites.Change) {
 	for i := range rows {
-		switch row := &rows[i]; {
-		case row.Origin != invites.OriginNative || row.Status != invites.StatusOpen:
-		case req.Address:
-			row.Status, row.SettledAt = invites.StatusDone, row.CreatedAt
-		default:
+		if row := &rows[i]; row.Status == invites.StatusOpen && (row.Origin == invites.OriginNative || row.Origin == invites.OriginAddress) {
 			row.Attempt, row.DueAt, row.LeasedUntil = 1, row.CreatedAt.Add(seenWithin), row.CreatedAt.Add(seenWithin)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -30,10 +31,10 @@ type Store interface {
 	OpenCard(ctx context.Context, c invites.Card) (invites.Card, error)
 	// CardsTodo returns open cards, and cards with an outcome not told yet, by ID.
 	CardsTodo(ctx context.Context, q invites.CardTodo) ([]invites.Card, error)
-	// UnsentOf returns the invitations of a user in a room that wait to be sent.
-	UnsentOf(ctx context.Context, r id.RoomID, target id.UserID) ([]invites.Change, error)
-	// UnsentIn returns up to limit invitations of a room that wait to be sent, the next first, without those that need approval first.
-	UnsentIn(ctx context.Context, r id.RoomID, limit int) ([]invites.Change, error)
+	// UnsentOf returns the invitations of some users in a room that wait to be sent.
+	UnsentOf(ctx context.Context, r id.RoomID, targets ...id.UserID) ([]invites.Change, error)
+	// Announced returns the invitation that the homeserver was allowed to send for the actor's own client, until it is settled, or ErrNotFound.
+	Announced(ctx context.Context, r id.RoomID, actor, target id.UserID, now time.Time) (invites.Change, error)
 }
 
 // Homeserver finds and enters rooms. Errors are *ActError.
@@ -75,7 +76,6 @@ type Request struct {
 	Asker       id.UserID       // the actor in records, where an operator sends the bot somewhere; empty: the actor
 	Link        *policy.LinkUse // the targets come by a link; nil: not
 	Approve     bool            // put to a vote also where the policy does not ask for one
-	Address     bool            // a target stands for an address that nobody has on Matrix: the homeserver invites it, and no room shows that
 	Viewer      id.UserID       // read as this user where the bot can't, since they only ask; empty: as the actor
 }
 
@@ -87,7 +87,7 @@ func (s *Requests) questions(req Request) []policy.Question {
 	list := make([]policy.Question, len(req.Targets))
 	for i, target := range req.Targets {
 		list[i] = policy.Question{Action: req.Action, Actor: req.Actor, Performer: s.Self.Performer(req.Action, req.Actor, target, req.AsBot), Target: target}
-		if req.Origin == invites.OriginNative {
+		if req.native() {
 			list[i].Performer = req.Actor
 		}
 	}
