@@ -71,7 +71,7 @@ func (p *planPrinter) line(s plan.Step) string {
 		}
 		return p.text(room.Say("planned.wait", "until", until))
 	}
-	return p.text(room.Say("planned.refuse", "code", s.Code).Holding(s.Would.Phrase(), s.Because))
+	return p.text(s.Would.Refusal(s.Code, s.Because))
 }
 
 // difference prints what lies between the wish and its rooms.
@@ -139,7 +139,7 @@ func (p *planPrinter) print(status plan.Status, applied bool) error {
 		for _, s := range status.Run.Steps {
 			if s.Code != invites.CodeDone {
 				refused++
-				fmt.Fprintln(p.out, p.text(room.Say("planned.refused", "target", s.User, "code", s.Code).Holding(s.Kind.Phrase(), s.Because)))
+				fmt.Fprintln(p.out, p.text(room.Say("planned.refused", "target", s.User).Holding(s.Kind.Refusal(s.Code, s.Because))))
 			}
 		}
 		n := len(status.Run.Steps)

@@ -33,8 +33,8 @@ const (
 type Facts interface {
 	// PlanNotes returns all notes of a plan.
 	PlanNotes(ctx context.Context, plan string) ([]invites.PlanNote, error)
-	// UnsentOf returns the invitations of a user in a room that wait to be sent.
-	UnsentOf(ctx context.Context, r id.RoomID, target id.UserID) ([]invites.Change, error)
+	// UnsentOf returns the invitations of users in a room that wait to be sent.
+	UnsentOf(ctx context.Context, r id.RoomID, targets ...id.UserID) ([]invites.Change, error)
 }
 
 // Homeserver shows and sets state. Errors are as in judge.Homeserver.
@@ -241,15 +241,21 @@ func (c *comparison) invitations(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, user := range absent {
-		unsent, err := c.Facts.UnsentOf(ctx, c.diff.Room, user)
+	unsent := map[id.UserID]bool{}
+	for users := range slices.Chunk(absent, 500) {
+		rows, err := c.Facts.UnsentOf(ctx, c.diff.Room, users...)
 		if err != nil {
 			return err
 		}
+		for _, row := range rows {
+			unsent[row.Target] = true
+		}
+	}
+	for _, user := range absent {
 		agreed := c.policy.Agrees(snap, c.use(), room.Action{Type: room.Invite, Sender: c.Self.Bot, Target: user})
 		member, _ := snap.Event(room.MemberKey(user))
 		switch {
-		case len(unsent) > 0:
+		case unsent[user]:
 			c.step(Step{Kind: Busy, User: user})
 			c.invited[user] = true
 		case agreed.Verdict != room.Allow:

@@ -21,15 +21,15 @@ const (
 	Refuse Kind = "refuse"
 )
 
-// Phrase names the change.
-func (k Kind) Phrase() room.Phrase {
+// Refusal says that the change is refused, with the reason.
+func (k Kind) Refusal(code string, because room.Phrase) room.Phrase {
 	switch k {
 	case Invite:
-		return room.Say("plan.kind.invite")
+		return room.Say("plan.refused.invite", "code", code).Holding(because)
 	case Remove:
-		return room.Say("plan.kind.remove")
+		return room.Say("plan.refused.remove", "code", code).Holding(because)
 	}
-	return room.Say("plan.kind.power")
+	return room.Say("plan.refused.power", "code", code).Holding(because)
 }
 
 // Step is one change, or the reason against one.

@@ -292,7 +292,7 @@ func (r *Run) report() room.Phrase {
 			continue
 		}
 		if refused++; refused <= maxTold {
-			parts = append(parts, room.Say("plan.report.refused", "target", s.User, "code", s.Code).Holding(s.Kind.Phrase(), s.Because))
+			parts = append(parts, room.Say("plan.report.refused", "target", s.User).Holding(s.Kind.Refusal(s.Code, s.Because)))
 		}
 	}
 	if refused > maxTold {

@@ -103,9 +103,9 @@ func (w *Wish) Check() error {
 	case w.Manager != "" && !room.ValidUserID(string(w.Manager)):
 		return fault(room.Say("plan.fault.user", "user", w.Manager, "source", "manager"))
 	case len(w.Rooms) == 0 || len(w.Rooms) > maxRooms:
-		return fault(room.Say("plan.fault.rooms", "n", maxRooms))
+		return fault(room.Say("plan.fault.rooms", "most", maxRooms))
 	case len(w.Reason) > maxReason || strings.ContainsFunc(w.Reason, func(r rune) bool { return r < ' ' }):
-		return fault(room.Say("plan.fault.reason", "n", maxReason))
+		return fault(room.Say("plan.fault.reason", "most", maxReason))
 	case w.Grace < 0 || w.Grace > maxGrace:
 		return fault(room.Say("plan.fault.grace"))
 	}
@@ -119,7 +119,7 @@ func (w *Wish) Check() error {
 		}
 		seen[r.Room] = true
 		if people += len(r.People); people > MaxPeople {
-			return fault(room.Say("plan.fault.people", "n", MaxPeople))
+			return fault(room.Say("plan.fault.people", "most", MaxPeople))
 		}
 		if err := r.check(); err != nil {
 			return err

@@ -69,7 +69,7 @@ func (d *directory) search(ctx context.Context, dir string) ([]plan.Person, erro
 	case len(found.Entries) == 0:
 		return nil, plan.NewFault(room.Say("plan.fault.empty", "source", d.URL+" "+d.Filter))
 	case len(found.Entries) > plan.MaxPeople:
-		return nil, plan.NewFault(room.Say("plan.fault.people", "n", plan.MaxPeople))
+		return nil, plan.NewFault(room.Say("plan.fault.people", "most", plan.MaxPeople))
 	}
 	people := make([]plan.Person, len(found.Entries))
 	for i, entry := range found.Entries {
