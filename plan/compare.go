@@ -242,14 +242,12 @@ func (c *comparison) invitations(ctx context.Context) error {
 		return err
 	}
 	unsent := map[id.UserID]bool{}
-	for users := range slices.Chunk(absent, 500) {
-		rows, err := c.Facts.UnsentOf(ctx, c.diff.Room, users...)
-		if err != nil {
-			return err
-		}
-		for _, row := range rows {
-			unsent[row.Target] = true
-		}
+	rows, err := c.Facts.UnsentOf(ctx, c.diff.Room, absent...)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		unsent[row.Target] = true
 	}
 	for _, user := range absent {
 		agreed := c.policy.Agrees(snap, c.use(), room.Action{Type: room.Invite, Sender: c.Self.Bot, Target: user})
