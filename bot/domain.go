@@ -1,6 +1,8 @@
 package bot
 
 import (
+	"context"
+
 	"usher/commands"
 	"usher/homeserver"
 	"usher/invites"
@@ -11,6 +13,7 @@ import (
 	"usher/invites/judge"
 	"usher/invites/ledger"
 	"usher/invites/links"
+	"usher/invites/moves"
 	"usher/invites/requests"
 )
 
@@ -26,6 +29,7 @@ type domain struct {
 	requests *requests.Requests
 	inbound  *inbound.Inbound // nil: off
 	editor   *requests.Editor
+	moves    *moves.Moves
 	choices  commands.Choices
 }
 
@@ -43,11 +47,27 @@ func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self i
 	d.Approvals = c
 	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries, invites.OriginTurned: l.Reviews, invites.OriginLink: k, invites.OriginKnock: n}
 	r := &requests.Requests{Store: db, Homeserver: hs, Queue: queue, Clock: clock{}, Self: self, Judge: j, Delivery: d, Cards: c, Links: k, Limits: most}
-	c.Confirmed = r
+	e := &requests.Editor{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}
+	m := &moves.Moves{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j, Cards: c, Delivery: d, Requests: r, Editor: e}
+	c.Confirmed = confirmed{r, m}
 	return &domain{
 		judge: j, delivery: d, cards: c, knocks: n, guard: g, ledger: l, links: k, requests: r,
-		editor: &requests.Editor{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}, choices: db,
+		editor: e, moves: m, choices: db,
 	}
+}
+
+// confirmed implements cards.Confirmed.
+type confirmed struct {
+	requests *requests.Requests
+	moves    *moves.Moves
+}
+
+// Confirmed implements cards.Confirmed.
+func (c confirmed) Confirmed(ctx context.Context, card invites.Card) (invites.Change, error) {
+	if card.Kind == invites.CardMove {
+		return c.moves.Confirmed(ctx, card)
+	}
+	return c.requests.Confirmed(ctx, card)
 }
 
 // useCases are the parts for commands.

@@ -89,12 +89,14 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	b.plans = b.newPlans(cfg)
 	b.domain.links.Limits = links.Limits{MaxUses: int64(cfg.Web.Links.MaxUses), MaxAge: cfg.Web.Links.MaxAge, Open: cfg.Web.Links.PerPerson}
 	b.runner = b.newRunner(cfg, version)
+	b.domain.moves.May = func(user id.UserID) bool { return b.runner.Level(user) != commands.Nobody }
 	o := chat.Options{
 		Self: b.self, Runner: b.runner, Stores: chat.Stores{Inbox: b.store, Cards: b.store, Rooms: b.store},
 		Homeserver: b.client, State: b.state,
 		Cases: chat.Cases{
 			Cards: b.domain.cards, Knocks: b.domain.knocks, Links: b.domain.requests, Guard: b.domain.guard, Expiries: b.domain.ledger.Expiries,
 			Requests: b.domain.requests, Delivery: b.domain.delivery, Joins: b.domain.requests.Limits, Reviews: b.domain.ledger.Reviews,
+			Moves: b.domain.moves,
 		},
 		Queue: b.jobs, Index: chat.Index{Cards: b.index.Cards, Pending: b.index.Pending},
 		Settings: chat.Settings{
@@ -198,7 +200,7 @@ func (b *bot) start(ctx, work context.Context) error {
 		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
 	b.jobs.Start()
-	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run, b.watchClock, b.cards, b.expiries, b.runPlans}
+	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run, b.watchClock, b.cards, b.expiries, b.moves, b.runPlans}
 	if b.device != nil {
 		parts = append(parts, b.device.Run)
 	}
@@ -280,6 +282,12 @@ func (b *bot) deliver(ctx context.Context, rows ...int64) ([]invites.Outcome, er
 func (b *bot) cards(ctx context.Context) {
 	b.chat.Cards.Sweep(ctx)
 	loop.Every(ctx, sweepEvery, b.chat.Cards.Sweep)
+}
+
+// moves carries upgrades of rooms over, until ctx ends.
+func (b *bot) moves(ctx context.Context) {
+	b.chat.Moves.Sweep(ctx)
+	loop.Every(ctx, sweepEvery, b.chat.Moves.Sweep)
 }
 
 // expiries looks after open invitations, until ctx ends.

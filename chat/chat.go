@@ -64,6 +64,7 @@ type Cases struct {
 	Delivery Delivery
 	Joins    Joins
 	Reviews  ReviewCases
+	Moves    MoveCases
 }
 
 // Device is the bot's device in encrypted rooms.
@@ -113,6 +114,7 @@ type Chat struct {
 	Rooms   *Rooms
 	Direct  *DirectChats
 	History *HistorySharing // nil: encryption is off
+	Moves   *Upgrades
 
 	handler    *Handler
 	waiting    *waitingForKeys
@@ -158,6 +160,8 @@ func New(o Options) *Chat {
 		expiries: o.Cases.Expiries, queue: o.Queue, runner: o.Runner, sender: sender, feed: c.Feed, log: o.Log,
 	}
 	c.Rooms.reviews = &Reviews{cases: o.Cases.Reviews, cards: c.Cards, queue: o.Queue, runner: o.Runner, sender: sender, log: o.Log}
+	c.Moves = &Upgrades{cases: o.Cases.Moves, cards: c.Cards, runner: o.Runner, sender: sender, log: o.Log}
+	c.Rooms.moves = o.Cases.Moves
 	c.Members = &Memberships{
 		ender: end, self: o.Self, runner: o.Runner, state: o.State, occupancy: o.Homeserver, direct: c.Direct, sender: sender,
 		cards: c.Cards, rooms: c.Rooms, log: o.Log, joins: o.Cases.Joins,

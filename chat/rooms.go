@@ -101,6 +101,7 @@ type Rooms struct {
 	sender   *Sender
 	feed     *Feed
 	reviews  *Reviews
+	moves    MoveCases
 	log      zerolog.Logger
 
 	expiriesChanged atomic.Bool // in some room, since the last sweep
@@ -210,9 +211,12 @@ func (r *Rooms) joined(ctx context.Context, in id.RoomID) error {
 	return errors.Join(r.completeLedger(ctx, in), r.recheck(ctx, in))
 }
 
-// upgraded carries the policy of the room that a room replaces over to it, or tells the room which policy counts until it has one. cause is
-// the event that led to it.
+// upgraded carries the policy of the room that a room replaces over to it, or tells the room which policy counts until it has one. The rest of the old
+// room follows later (Upgrades). cause is the event that led to it.
 func (r *Rooms) upgraded(ctx context.Context, cause id.EventID, in id.RoomID) error {
+	if err := r.moves.Begin(ctx, in); err != nil {
+		return err
+	}
 	carried, err := r.runner.Policies.CarryOver(ctx, cause, in)
 	if err != nil || carried.From == "" {
 		return err

@@ -37,6 +37,7 @@ const (
 	OriginAddress  Origin = "address"   // the same, of an address that nobody has on Matrix yet
 	OriginPlan     Origin = "plan"      // a plan of the operator says who is in the room: its manager or the bot is the actor
 	OriginAsked    Origin = "asked"     // the same, and people have to agree first: then the bot sends it
+	OriginMove     Origin = "move"      // an open invitation of a room is made again in the room that replaces it
 )
 
 // Change is an intended membership change and its outcome: the row for delivery. It is unique by (Request, Action,

@@ -103,6 +103,8 @@ type (
 	Links struct{ *db }
 	// Plans is the runs of plans, and their notes on people.
 	Plans struct{ *db }
+	// Moves is the upgrades of rooms that are carried over.
+	Moves struct{ *db }
 )
 
 // Store is an open database: all subjects together. It is safe for concurrent use.
@@ -120,13 +122,14 @@ type Store struct {
 	People
 	AuditLog
 	Links
+	Moves
 	Plans
 }
 
 // newStore returns a Store with subjects sharing d.
 func newStore(d *db) *Store {
 	return &Store{
-		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d}, Plans{d},
+		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d}, Moves{d}, Plans{d},
 	}
 }
 

@@ -31,7 +31,7 @@ func originOf(row invites.Change) (o origin, known bool) {
 		return origin{redactable: true, announced: true}, true
 	case invites.OriginNative, invites.OriginAddress:
 		return origin{charged: true, watched: true}, true
-	case invites.OriginAsked:
+	case invites.OriginAsked, invites.OriginMove:
 		return origin{charged: true}, true
 	case invites.OriginCard:
 		return origin{urgent: true}, true

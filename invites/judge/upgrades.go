@@ -180,6 +180,30 @@ func (s *Reach) ReplacedBy(ctx context.Context, r id.RoomID, asker id.UserID) (i
 	return named(snap), nil
 }
 
+// Replacement is the upgrade of one room to another.
+type Replacement struct {
+	Old, New id.RoomID
+	By       id.UserID  // sender of the tombstone
+	Event    id.EventID // the tombstone
+	Rightful bool       // the tombstone takes as much power in the old room as the policy
+}
+
+// Replaces returns the upgrade that led to a room, by the word of both rooms as the bot sees them. Old is empty where there is none.
+func (s *Reach) Replaces(ctx context.Context, next id.RoomID) (Replacement, error) {
+	u := upgrades{s.homeserver, s.self}
+	created, err := u.look(ctx, next, room.TypeCreate)
+	if err != nil || created == nil {
+		return Replacement{}, err
+	}
+	old, then, err := u.replaced(ctx, next, created)
+	if err != nil || old == "" {
+		return Replacement{}, err
+	}
+	event, _ := then.Event(room.Key{Type: room.TypeTombstone})
+	rightful, err := u.successor(ctx, old, policy.EventType)
+	return Replacement{Old: old, New: next, By: event.Sender, Event: event.ID, Rightful: rightful == next}, err
+}
+
 // Current returns the replacement of a room named in a policy, or the room itself.
 func (s *Reach) Current(ctx context.Context, r id.RoomID) (id.RoomID, error) {
 	list, err := upgrades{s.homeserver, s.self}.successors(ctx, r, room.TypeTombstone)
