@@ -15,6 +15,7 @@ import (
 	"usher/invites/links"
 	"usher/invites/moves"
 	"usher/invites/requests"
+	"usher/invites/welcome"
 )
 
 // domain is the use cases, put together.
@@ -31,6 +32,7 @@ type domain struct {
 	editor   *requests.Editor
 	moves    *moves.Moves
 	choices  commands.Choices
+	welcomes *welcome.Welcomes
 }
 
 // newDomain puts the use cases together, except for the guard's Tell, the requests' AtOnce, and the limits and the address of links.
@@ -53,6 +55,7 @@ func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self i
 	return &domain{
 		judge: j, delivery: d, cards: c, knocks: n, guard: g, ledger: l, links: k, requests: r,
 		editor: e, moves: m, choices: db,
+		welcomes: &welcome.Welcomes{Store: db, Links: k, Judge: j, Clock: clock{}, Self: self},
 	}
 }
 

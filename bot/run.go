@@ -29,10 +29,11 @@ import (
 
 // Bounds of the running bot.
 const (
-	lease       = 45 * time.Second // an attempt at a row ends with it
-	sweepLimit  = 10_000
-	sweepEvery  = 5 * time.Second
-	keepHandled = 7 * 24 * time.Hour // longer than anything is tried
+	lease        = 45 * time.Second // an attempt at a row ends with it
+	sweepLimit   = 10_000
+	sweepEvery   = 5 * time.Second
+	keepWelcomes = 24 * time.Hour     // nobody is greeted later
+	keepHandled  = 7 * 24 * time.Hour // longer than anything is tried
 )
 
 // build puts together a bot, for the time for which this process is the active one. Nothing runs yet.
@@ -96,7 +97,7 @@ func (b *bot) compose(cfg *config.Config, version string) {
 		Cases: chat.Cases{
 			Cards: b.domain.cards, Knocks: b.domain.knocks, Links: b.domain.requests, Guard: b.domain.guard, Expiries: b.domain.ledger.Expiries,
 			Requests: b.domain.requests, Delivery: b.domain.delivery, Joins: b.domain.requests.Limits, Reviews: b.domain.ledger.Reviews,
-			Moves: b.domain.moves,
+			Moves: b.domain.moves, Welcomes: b.domain.welcomes,
 		},
 		Queue: b.jobs, Index: chat.Index{Cards: b.index.Cards, Pending: b.index.Pending},
 		Settings: chat.Settings{
@@ -200,7 +201,7 @@ func (b *bot) start(ctx, work context.Context) error {
 		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
 	b.jobs.Start()
-	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run, b.watchClock, b.cards, b.expiries, b.moves, b.runPlans}
+	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run, b.watchClock, b.cards, b.expiries, b.moves, b.runPlans, b.welcomes}
 	if b.device != nil {
 		parts = append(parts, b.device.Run)
 	}
@@ -299,6 +300,9 @@ func (b *bot) expiries(ctx context.Context) {
 	})
 }
 
+// welcomes greets people who came into rooms, until ctx ends.
+func (b *bot) welcomes(ctx context.Context) { loop.Every(ctx, sweepEvery, b.chat.Welcome.Sweep) }
+
 // sweep lists rows that are due, one part after the other. It asks the homeserver nothing.
 func (b *bot) sweep(ctx context.Context) ([]int64, error) {
 	due, err := b.store.Due(ctx, time.Now(), b.swept, sweepLimit)
@@ -327,7 +331,7 @@ func (b *bot) clean(ctx context.Context, keep config.Database) error {
 	if err == nil && head != "" {
 		b.log.Info().Str("head", head).Msg("Audit")
 	}
-	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanInbound(ctx, now), b.store.CleanLinks(ctx, now.Add(-keep.KeepRefused)), b.store.CleanPlans(ctx, now.Add(-keep.KeepRefused)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
+	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanInbound(ctx, now), b.store.CleanWelcomes(ctx, now.Add(-keepWelcomes)), b.store.CleanLinks(ctx, now.Add(-keep.KeepRefused)), b.store.CleanPlans(ctx, now.Add(-keep.KeepRefused)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
 }
 
 // close closes the parts, the last one opened first.

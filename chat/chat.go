@@ -41,6 +41,7 @@ type Homeserver interface {
 	Timeline
 	Annotations
 	AccountData
+	DirectMaker
 	Occupancy
 	OwnInvitations
 	Invitees
@@ -65,6 +66,7 @@ type Cases struct {
 	Joins    Joins
 	Reviews  ReviewCases
 	Moves    MoveCases
+	Welcomes WelcomeCases
 }
 
 // Device is the bot's device in encrypted rooms.
@@ -112,6 +114,7 @@ type Chat struct {
 	Members *Memberships
 	Invited *Invited
 	Rooms   *Rooms
+	Welcome *Welcomes
 	Direct  *DirectChats
 	History *HistorySharing // nil: encryption is off
 	Moves   *Upgrades
@@ -166,6 +169,9 @@ func New(o Options) *Chat {
 		ender: end, self: o.Self, runner: o.Runner, state: o.State, occupancy: o.Homeserver, direct: c.Direct, sender: sender,
 		cards: c.Cards, rooms: c.Rooms, log: o.Log, joins: o.Cases.Joins,
 		checking: map[id.RoomID][]id.UserID{}, moving: map[string]chan error{}, leads: map[string]time.Time{},
+	}
+	c.Welcome = &Welcomes{
+		cases: o.Cases.Welcomes, maker: o.Homeserver, direct: c.Direct, state: o.State, runner: o.Runner, sender: sender, bot: o.Self.Bot, log: o.Log,
 	}
 	c.Invited = &Invited{source: o.Homeserver, members: c.Members, log: o.Log, hurry: make(chan struct{}, 1), open: map[id.RoomID]*standing{}}
 	c.handler = &Handler{

@@ -105,6 +105,8 @@ type (
 	Plans struct{ *db }
 	// Moves is the upgrades of rooms that are carried over.
 	Moves struct{ *db }
+	// Welcomes is the users to be welcomed.
+	Welcomes struct{ *db }
 )
 
 // Store is an open database: all subjects together. It is safe for concurrent use.
@@ -124,12 +126,13 @@ type Store struct {
 	Links
 	Moves
 	Plans
+	Welcomes
 }
 
 // newStore returns a Store with subjects sharing d.
 func newStore(d *db) *Store {
 	return &Store{
-		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d}, Moves{d}, Plans{d},
+		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d}, Moves{d}, Plans{d}, Welcomes{d},
 	}
 }
 

@@ -73,7 +73,7 @@ func runSuite(t *testing.T, open func(t *testing.T) Store) {
 		{"HostileText", testHostileText},
 		{"Cancelled", testCancelled},
 		{"Guard", testGuard},
-		{"Links", testLinks}, {"LinkSecrets", testLinkSecrets}, {"LastUse", testLastUse}, {"Moves", testMoves},
+		{"Links", testLinks}, {"LinkSecrets", testLinkSecrets}, {"LastUse", testLastUse}, {"Moves", testMoves}, {"Welcomes", testWelcomes},
 		{"Ping", testPing},
 		{"Together", testTogether},
 	}

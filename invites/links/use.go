@@ -167,6 +167,16 @@ func linkOf(request string) (link int64, ok bool) {
 	return link, err == nil && n == 2
 }
 
+// Welcome returns the text for guests of the link whose request led to an invitation, and its maker; an empty text for any other request.
+func (s *Links) Welcome(ctx context.Context, request string) (text string, maker id.UserID, err error) {
+	link, ok := linkOf(request)
+	if !ok {
+		return "", "", nil
+	}
+	l, err := s.Store.Link(ctx, link)
+	return l.Welcome, l.Maker, invites.UnlessNone(err)
+}
+
 // Wanted implements delivery.Check: a row of a revoked link, or of a room taken from its link, is not carried out.
 func (s *Links) Wanted(ctx context.Context, row invites.Change) (code string, detail room.Phrase, err error) {
 	link, ok := linkOf(row.Request)
