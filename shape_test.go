@@ -27,6 +27,7 @@ var exempt = map[string]string{
 	"fields config.Config":   "settings",
 	"fields invites.Change":  "a row",
 	"fields invites.Card":    "a row",
+	"fields invites.Letter":  "a row",
 	"fields metrics.Metrics": "a metric each",
 }
 

@@ -12,6 +12,7 @@ import (
 	"usher/invites/inbound"
 	"usher/invites/judge"
 	"usher/invites/ledger"
+	"usher/invites/letters"
 	"usher/invites/links"
 	"usher/invites/moves"
 	"usher/invites/requests"
@@ -27,6 +28,7 @@ type domain struct {
 	guard    *guard.Guard
 	ledger   *ledger.Ledger
 	links    *links.Links
+	letters  *letters.Letters
 	requests *requests.Requests
 	inbound  *inbound.Inbound // nil: off
 	editor   *requests.Editor
@@ -35,7 +37,7 @@ type domain struct {
 	welcomes *welcome.Welcomes
 }
 
-// newDomain puts the use cases together, except for the guard's Tell, the requests' AtOnce, and the limits and the address of links.
+// newDomain puts the use cases together, except for the guard's Tell, the requests' AtOnce, the limits and the address of links, and the letters.
 func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self invites.Identity, limits delivery.Limits, most *requests.Limits) *domain {
 	j := judge.New(db, hs, clock{}, self)
 	d := &delivery.Delivery{Store: db, Homeserver: hs, Queue: queue, Clock: clock{}, Self: self, Limits: limits, Judge: j}
@@ -76,6 +78,6 @@ func (c confirmed) Confirmed(ctx context.Context, card invites.Card) (invites.Ch
 // useCases are the parts for commands.
 func (d *domain) useCases() commands.UseCases {
 	return commands.UseCases{
-		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Links: d.links, Judge: d.judge, Clock: clock{}, Inbound: d.inbound, Choices: d.choices,
+		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Links: d.links, Letters: d.letters, Judge: d.judge, Clock: clock{}, Inbound: d.inbound, Choices: d.choices,
 	}
 }

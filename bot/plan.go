@@ -21,7 +21,7 @@ import (
 const planEvery = 500 * time.Millisecond
 
 // newPlans makes the service of plans, and has delivery ask it about its rows.
-func (b *bot) newPlans(cfg *config.Config) *plan.Service {
+func newPlans(b *bot, cfg *config.Config) *plan.Service {
 	planner := &plan.Planner{Facts: b.store, Homeserver: b.state, Requests: requests.Planning{Requests: b.domain.requests}, Policies: b.domain.judge.Policies, Clock: clock{}, Self: b.self}
 	runner := &plan.Runner{
 		Store: b.store, Homeserver: b.state, Requests: requests.Planning{Requests: b.domain.requests}, Policies: b.domain.judge.Policies, History: b.domain.judge.History, Clock: clock{}, Self: b.self,
@@ -40,7 +40,7 @@ func (b *bot) newPlans(cfg *config.Config) *plan.Service {
 }
 
 // runPlans looks after plans, until ctx ends.
-func (b *bot) runPlans(ctx context.Context) { loop.Every(ctx, planEvery, b.plans.Step) }
+func (s served) runPlans(ctx context.Context) { loop.Every(ctx, planEvery, s.plans.Step) }
 
 // onPlan reports whether a request at the listener of the appservice is about plans.
 func onPlan(r *http.Request) bool {

@@ -87,8 +87,9 @@ func (b *bot) compose(cfg *config.Config, version string) {
 		b.domain.cards.Servers = b.domain.inbound
 	}
 	b.domain.links.Address = cfg.Web.PublicURL
-	b.plans = b.newPlans(cfg)
+	b.plans = newPlans(b, cfg)
 	b.domain.links.Limits = links.Limits{MaxUses: int64(cfg.Web.Links.MaxUses), MaxAge: cfg.Web.Links.MaxAge, Open: cfg.Web.Links.PerPerson}
+	b.domain.letters = newLetters(b, &cfg.Mail)
 	b.runner = b.newRunner(cfg, version)
 	b.domain.moves.May = func(user id.UserID) bool { return b.runner.Level(user) != commands.Nobody }
 	o := chat.Options{
@@ -110,6 +111,9 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	}
 	b.chat = chat.New(o)
 	b.domain.delivery.Beside = b.chat.Status
+	if b.domain.letters.On {
+		b.postman = newPostman(b, cfg)
+	}
 	if b.domain.inbound != nil {
 		b.domain.inbound.Poster = b.chat.Cards
 	}
@@ -204,6 +208,9 @@ func (b *bot) start(ctx, work context.Context) error {
 	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run, b.watchClock, b.cards, b.expiries, b.moves, b.runPlans, b.welcomes}
 	if b.device != nil {
 		parts = append(parts, b.device.Run)
+	}
+	if b.postman != nil {
+		parts = append(parts, func(ctx context.Context) { post(ctx, b) })
 	}
 	work, cancel := context.WithCancel(work)
 	var running sync.WaitGroup
@@ -331,7 +338,7 @@ func (b *bot) clean(ctx context.Context, keep config.Database) error {
 	if err == nil && head != "" {
 		b.log.Info().Str("head", head).Msg("Audit")
 	}
-	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanInbound(ctx, now), b.store.CleanWelcomes(ctx, now.Add(-keepWelcomes)), b.store.CleanLinks(ctx, now.Add(-keep.KeepRefused)), b.store.CleanPlans(ctx, now.Add(-keep.KeepRefused)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
+	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanInbound(ctx, now), b.store.CleanWelcomes(ctx, now.Add(-keepWelcomes)), b.store.CleanLinks(ctx, now.Add(-keep.KeepRefused)), b.store.CleanPlans(ctx, now.Add(-keep.KeepRefused)), b.store.CleanLetters(ctx, now.Add(-keep.KeepRefused)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
 }
 
 // close closes the parts, the last one opened first.

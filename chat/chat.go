@@ -116,6 +116,7 @@ type Chat struct {
 	Rooms   *Rooms
 	Welcome *Welcomes
 	Direct  *DirectChats
+	Letters Letters
 	History *HistorySharing // nil: encryption is off
 	Moves   *Upgrades
 
@@ -178,7 +179,8 @@ func New(o Options) *Chat {
 		ender: end, inbox: o.Stores.Inbox, token: o.Homeserver, bot: o.Self.Bot, runner: o.Runner, limits: limits, encrypted: encrypted,
 		replies: replies, status: c.Status, cards: c.Cards, members: c.Members, rooms: c.Rooms, log: o.Log,
 	}
-	o.Runner.Chat, o.Runner.Limit = forCommands{c.Direct, c.Cards, c.Invited}, limits.MayCommand
+	o.Runner.Chat, o.Runner.Limit = forCommands{c.Direct, c.Cards, c.Invited, sender}, limits.MayCommand
+	c.Letters = Letters{sender}
 	o.Runner.Inbox = openedInbox{o.Stores.Inbox, encrypted}
 	return c
 }
@@ -188,6 +190,7 @@ type forCommands struct {
 	direct  *DirectChats
 	cards   *CardDesk
 	invited *Invited
+	sender  *Sender
 }
 
 // Retry implements commands.Chat.
@@ -202,6 +205,12 @@ func (c forCommands) DirectWith(r id.RoomID) id.UserID { return c.direct.with(r)
 // Settled implements commands.Chat.
 func (c forCommands) Settled(ctx context.Context, r id.RoomID) error {
 	return c.cards.showClosed(ctx, invites.CardTodo{Room: r, Limit: cardsOfOne})
+}
+
+// Besides implements commands.Chat.
+func (c forCommands) Besides(ctx context.Context, m commands.Message, r commands.Reply) error {
+	_, err := c.sender.say(ctx, m.Room, transaction(m.Event, "besides"), r, m, "")
+	return err
 }
 
 // Voted implements commands.Chat.

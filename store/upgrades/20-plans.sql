@@ -1,4 +1,4 @@
--- v18 -> v19 (compatible with v5+): Runs of plans, and what plans remember of people
+-- v19 -> v20 (compatible with v5+): Runs of plans, and what plans remember of people
 -- content is the run in JSON, as package plan has it. A note says since when a plan has missed somebody, or when a change was refused.
 CREATE TABLE plan_run (
 	run_key    TEXT   NOT NULL PRIMARY KEY,
