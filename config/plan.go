@@ -13,7 +13,7 @@ type Plan struct {
 	Managers []string      `yaml:"managers"` // users in whose name a plan may act
 }
 
-func (k checker) checkPlan(p *Plan) {
+func checkPlan(k checker, p *Plan) {
 	k.checkLength("plan.interval", p.Interval, 10*time.Second, 7*24*time.Hour)
 	if p.Room != "" {
 		k.checkRoom("plan.room", p.Room)
