@@ -81,7 +81,7 @@ func mayAudit(ctx context.Context, ledger Ledger, user id.UserID, rooms []id.Roo
 	var judging sync.WaitGroup
 	for i, r := range rooms {
 		judging.Go(func() {
-			err := v.ledger.MayAudit(ctx, user, r)
+			err := ledger.MayAudit(ctx, user, r)
 			may[i] = err == nil
 			if !errors.Is(err, judge.ErrKickPower) {
 				errs[i] = invites.UnlessUnseen(err)

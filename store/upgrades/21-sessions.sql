@@ -1,4 +1,4 @@
--- v19 -> v20 (compatible with v5+): Sessions of the dashboard
+-- v20 -> v21 (compatible with v5+): Sessions of the dashboard
 -- hash is of the secret: a reader of the table can't use it. part is a digest of the user.
 CREATE TABLE session (
 	hash       TEXT   NOT NULL PRIMARY KEY,
