@@ -45,6 +45,7 @@ func (k checker) check(c *Config) {
 	k.checkNumbers(c)
 	k.checkLogging(&c.Logging)
 	k.checkWeb(c)
+	checkPlan(k, &c.Plan)
 	if c.Metrics.Enabled {
 		k.checkListen("metrics.listen", c.Metrics.Listen)
 		if c.Metrics.Listen == c.Appservice.Listen {

@@ -36,6 +36,7 @@ type Config struct {
 	Mail            Mail          `yaml:"mail"`
 	Antispam        Antispam      `yaml:"antispam"`
 	Inbound         Inbound       `yaml:"inbound"`
+	Plan            Plan          `yaml:"plan"`
 	Logging         Logging       `yaml:"logging"`
 }
 
@@ -202,6 +203,7 @@ func Default() *Config {
 		ShutdownTimeout: 10 * time.Second,
 		Metrics:         Metrics{Listen: "127.0.0.1:9339"},
 		Inbound:         defaultInbound(),
+		Plan:            Plan{Files: []string{}, Interval: 15 * time.Minute, Managers: []string{}},
 		Mail:            defaultMail(),
 		Web:             Web{Proxies: []string{"127.0.0.1", "::1"}, Links: Links{MaxUses: 1000, MaxAge: 90 * 24 * time.Hour, PerPerson: 20}},
 		Antispam:        Antispam{At: AtAppservice, Timeout: 2 * time.Second, Fail: map[string]string{}},

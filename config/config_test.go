@@ -92,6 +92,7 @@ mail: {server: "mx.example", port: 2525, tls: tls, user: u, password: "p", from:
   give_up_after: 3h, limits: {per_person: 1, per_domain: 2, in_all: 3, again: 4h}}
 inbound: {enabled: true, room: "!ops:x", ban_list: "!bans:x", lists: ["!list:x"], ip_literals: true, no_create: true, sender: {people: 1, per: 1m},
   per_room: {people: 2, per: 2m}, server: {people: 3, per: 3m}, new_sender: {people: 4, per: 4m}, rush: {people: 5, per: 5m}, breaker: {people: 6, per: 6m}, block_for: 7m}
+plan: {files: [staff.yaml], interval: 1h, room: "!ops:x", managers: ["@ann:x"]}
 antispam: {enabled: true, at: web, token: ssssssssssssssssssssssss, timeout: 1s, fail: {accept_make_join: closed}, next: {url: "http://m/", token: nnnnnnnnnnnnnnnnnnnnnnnn}}
 logging:
   min_level: debug
@@ -122,6 +123,7 @@ logging:
 			MailLimits{1, 2, 3, 4 * time.Hour}},
 		Inbound: Inbound{true, "!ops:x", "!bans:x", []string{"!list:x"}, true, true, People{1, time.Minute}, People{2, 2 * time.Minute},
 			People{3, 3 * time.Minute}, People{4, 4 * time.Minute}, People{5, 5 * time.Minute}, People{6, 6 * time.Minute}, 7 * time.Minute},
+		Plan: Plan{[]string{"staff.yaml"}, time.Hour, "!ops:x", []string{"@ann:x"}},
 		Antispam: Antispam{true, AtWeb, "ssssssssssssssssssssssss", time.Second, map[string]string{"accept_make_join": FailClosed},
 			Next{"http://m", "nnnnnnnnnnnnnnnnnnnnnnnn"}},
 		Logging: Logging{MinLevel: "debug", Caller: true, Metadata: map[string]string{"a": "b"}, Writers: []Writer{{Type: "file",

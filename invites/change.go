@@ -35,6 +35,7 @@ const (
 	OriginLink     Origin = "link"      // the invitee used an invite link: its maker is the actor
 	OriginNative   Origin = "native"    // the homeserver sends it for the actor's own client, and asked the bot before
 	OriginAddress  Origin = "address"   // the same, of an address that nobody has on Matrix yet
+	OriginPlan     Origin = "plan"      // a plan of the operator says who is in the room: its manager or the bot is the actor
 	OriginAsked    Origin = "asked"     // the same, and people have to agree first: then the bot sends it
 	OriginMove     Origin = "move"      // an open invitation of a room is made again in the room that replaces it
 )
@@ -63,6 +64,9 @@ type Change struct {
 	CreatedAt   time.Time
 	SettledAt   time.Time // zero while open
 }
+
+// PlanRequest begins the Request of changes of a plan, before the key of its run and, after a space, the room.
+const PlanRequest = "plan:"
 
 // NativePrefix begins the Request of changes that the homeserver asked about, in place of an event's id.
 const NativePrefix = "native:"

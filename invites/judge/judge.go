@@ -166,7 +166,7 @@ func (s *Judge) Decide(ctx context.Context, r id.RoomID, q policy.Question, f po
 			return j, err
 		}
 	}
-	f.Now, f.Link = s.clock.Now(), w.link()
+	f.Now, f.Link, f.Unasked = s.clock.Now(), w.link(), f.Unasked || w.unasked()
 	j.Decision = policy.Decide(snap, q, p, f)
 	if q.Action == policy.ActionWithdraw && j.Decision.Code == policy.CodeNotInvited {
 		unsent, err := s.store.UnsentOf(ctx, r, q.Target)

@@ -18,7 +18,7 @@ const seenWithin = time.Minute
 // reader makes the reader for the decisions of a request.
 func (s *Requests) reader(req Request) *judge.Reader {
 	if !req.native() {
-		return &judge.Reader{Link: req.Link}
+		return &judge.Reader{Link: req.Link, Unasked: req.Origin == invites.OriginPlan && req.Actor == s.Self.Bot}
 	}
 	return &judge.Reader{Native: true, Viewer: s.Self.Bot}
 }

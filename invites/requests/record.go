@@ -119,7 +119,7 @@ func (s *Requests) rows(req Request, judged []judge.Judgement) ([]invites.Change
 			row.Status, row.SettledAt, row.Detail = invites.StatusDone, now, j.Explain().Phrase()
 		case req.Approve && d.Verdict == room.Allow:
 			row.Status, row.Code, row.Detail = invites.StatusWaiting, invites.CodeLinkApproval, room.Say("link.approval")
-		case d.Code == policy.CodeApproval && req.Origin != invites.OriginAddress:
+		case d.Code == policy.CodeApproval && req.Origin != invites.OriginAddress && req.Origin != invites.OriginPlan: // a plan would ask for hundreds at once
 			row.Status, row.Detail = invites.StatusWaiting, j.Explain().Phrase()
 			if req.Origin == invites.OriginNative { // the bot sends it once people have agreed
 				row.Origin, row.Performer = invites.OriginAsked, s.Self.Performer(req.Action, q.Actor, q.Target, false)
