@@ -94,10 +94,10 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	b.domain.moves.May = func(user id.UserID) bool { return b.runner.Level(user) != commands.Nobody }
 	o := chat.Options{
 		Self: b.self, Runner: b.runner, Stores: chat.Stores{Inbox: b.store, Cards: b.store, Rooms: b.store},
-		Homeserver: b.client, State: b.state,
+		Homeserver: b.client, State: b.state, Media: b.client,
 		Cases: chat.Cases{
 			Cards: b.domain.cards, Knocks: b.domain.knocks, Links: b.domain.requests, Guard: b.domain.guard, Expiries: b.domain.ledger.Expiries,
-			Requests: b.domain.requests, Delivery: b.domain.delivery, Joins: b.domain.requests.Limits, Reviews: b.domain.ledger.Reviews,
+			Requests: requests.Bulk{Requests: b.domain.requests}, Delivery: b.domain.delivery, Joins: b.domain.requests.Limits, Reviews: b.domain.ledger.Reviews,
 			Moves: b.domain.moves, Welcomes: b.domain.welcomes,
 		},
 		Queue: b.jobs, Index: chat.Index{Cards: b.index.Cards, Pending: b.index.Pending},
@@ -143,6 +143,7 @@ func identity(cfg *config.Config) invites.Identity {
 func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 	return &commands.Runner{
 		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self, Guide: cfg.Commands.Guide}, UseCases: b.domain.useCases(), Version: version,
+		Lists:      commands.Lists{People: cfg.Commands.MaxPeople, Bytes: int64(cfg.Commands.MaxList)},
 		Conditions: commands.Conditions{Age: commands.Age{Max: cfg.Commands.MaxAge}, Protected: b.protected(cfg)},
 		Names:      []string{cfg.Appservice.Bot.Displayname}, People: homeserver.People{Client: b.client},
 		Level: func(user id.UserID) commands.Level {

@@ -79,7 +79,7 @@ puppet:
   hs_token: qqqqqqqqqqqqqqqqqqqqqqqq
   auto_join: ["@*:localhost:8448"]
 language: de
-commands: {prefix: "?", max_age: 1h, per_minute: 5, answers_per_minute: 0, advertise: true, guide: "https://wiki.example/usher#members"}
+commands: {prefix: "?", max_age: 1h, per_minute: 5, answers_per_minute: 0, max_people: 300, max_list: 1MB, advertise: true, guide: "https://wiki.example/usher#members"}
 limits: {invites_per_person: 1, invites_per_server: 2, invites_in_all: 3, people_per_hour: 6, joins_per_server: 4, joins_of_own_server: 0}
 permissions: {"*": user, "@a:b": operator}
 database: {type: postgres, uri: "postgres://u:p@h/d", max_open_conns: 20, max_idle_conns: 5, keep_refused: 168h, keep_audit: 169h}
@@ -110,7 +110,7 @@ logging:
 			"hhhhhhhhhhhhhhhhhhhhhhhh", true, Bot{"door", "Door", "mxc://hs.example/abc"}, 64e6, 45 * time.Second},
 		Puppet:          Puppet{true, "door-puppet", "pppppppppppppppppppppppp", "qqqqqqqqqqqqqqqqqqqqqqqq", []string{"@*:localhost:8448"}},
 		Language:        "de",
-		Commands:        Commands{"?", time.Hour, 5, 0, true, "https://wiki.example/usher#members"},
+		Commands:        Commands{"?", time.Hour, 5, 0, 300, 1e6, true, "https://wiki.example/usher#members"},
 		Limits:          Limits{1, 2, 3, 6, 4, 0},
 		Permissions:     Permissions{"*": LevelUser, "@a:b": LevelOperator},
 		Database:        Database{"postgres", "postgres://u:p@h/d", 20, 5, 168 * time.Hour, 169 * time.Hour},

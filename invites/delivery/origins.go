@@ -25,7 +25,7 @@ type origin struct {
 // Each origin is a line here. All else is the same for all rows: the actor is judged, and for a join the joiner.
 func originOf(row invites.Change) (o origin, known bool) {
 	switch row.Origin {
-	case invites.OriginCommand:
+	case invites.OriginCommand, invites.OriginBulk:
 		return origin{redactable: true, charged: true, announced: true}, true
 	case invites.OriginAutoJoin:
 		return origin{redactable: true, announced: true}, true

@@ -55,7 +55,7 @@ func (s *Requests) native(ctx context.Context, origin invites.Origin, r id.RoomI
 		Origin: origin, Command: id.EventID(invites.NativePrefix + strconv.FormatInt(s.Clock.Now().UnixNano(), 36)), CommandRoom: r,
 		Actor: actor, Action: room.Invite, Room: r, Targets: []id.UserID{target},
 	}
-	rows, _, err := s.decideAndRecord(ctx, req, false)
+	rows, _, err := s.decideAndRecord(ctx, req, false, 0)
 	if err != nil {
 		return invites.Change{}, err
 	}

@@ -35,7 +35,7 @@ func (s *Requests) record(ctx context.Context, req Request) (all []invites.Chang
 	if len(fresh.Targets) == 0 {
 		return known, nil, nil
 	}
-	stored, claimed, err := s.decideAndRecord(ctx, fresh, len(known) == 0)
+	stored, claimed, err := s.decideAndRecord(ctx, fresh, len(known) == 0, 0)
 	return append(known, stored...), claimed, err
 }
 
@@ -49,8 +49,8 @@ func claims(given, stored invites.Change) bool {
 const spendTries = 20
 
 // decideAndRecord decides on all targets and records the rows, with the quotas spent by them, in one commit. With claim, the commit
-// also claims the rows to deliver at once.
-func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool) (stored []invites.Change, claimed map[int64]bool, err error) {
+// also claims the rows to deliver at once. asked is how many rows of the request wait for approval already.
+func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool, asked int) (stored []invites.Change, claimed map[int64]bool, err error) {
 	for try := 1; ; try++ {
 		w := s.reader(req)
 		judged, err := s.Judge.Each(ctx, req.Room, s.questions(req), w)
@@ -61,7 +61,7 @@ func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool)
 		rows, audit := s.rows(req, judged)
 		err = s.refuseQueued(ctx, rows)
 		if err == nil {
-			err = s.Cards.Limit(ctx, rows)
+			err = s.Cards.Limit(ctx, rows, asked)
 		}
 		if err != nil {
 			giveBack()
