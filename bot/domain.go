@@ -40,7 +40,7 @@ func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self i
 	l.Addresses = &ledger.Addresses{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}
 	k := &links.Links{Store: db, Usage: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}
 	d.Approvals = c
-	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries, invites.OriginTurned: l.Reviews, invites.OriginLink: k}
+	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries, invites.OriginTurned: l.Reviews, invites.OriginLink: k, invites.OriginInbound: inbound.Off{}}
 	r := &requests.Requests{Store: db, Homeserver: hs, Queue: queue, Clock: clock{}, Self: self, Judge: j, Delivery: d, Cards: c, Links: k, Limits: most}
 	c.Confirmed = r
 	return &domain{
