@@ -1,6 +1,8 @@
 package bot
 
 import (
+	"context"
+
 	"usher/commands"
 	"usher/homeserver"
 	"usher/invites"
@@ -10,8 +12,11 @@ import (
 	"usher/invites/inbound"
 	"usher/invites/judge"
 	"usher/invites/ledger"
+	"usher/invites/letters"
 	"usher/invites/links"
+	"usher/invites/moves"
 	"usher/invites/requests"
+	"usher/invites/welcome"
 )
 
 // domain is the use cases, put together.
@@ -23,13 +28,16 @@ type domain struct {
 	guard    *guard.Guard
 	ledger   *ledger.Ledger
 	links    *links.Links
+	letters  *letters.Letters
 	requests *requests.Requests
 	inbound  *inbound.Inbound // nil: off
 	editor   *requests.Editor
+	moves    *moves.Moves
 	choices  commands.Choices
+	welcomes *welcome.Welcomes
 }
 
-// newDomain puts the use cases together, except for the guard's Tell, the requests' AtOnce, and the limits and the address of links.
+// newDomain puts the use cases together, except for the guard's Tell, the requests' AtOnce, the limits and the address of links, and the letters.
 func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self invites.Identity, limits delivery.Limits, most *requests.Limits) *domain {
 	j := judge.New(db, hs, clock{}, self)
 	d := &delivery.Delivery{Store: db, Homeserver: hs, Queue: queue, Clock: clock{}, Self: self, Limits: limits, Judge: j}
@@ -39,19 +47,37 @@ func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self i
 	l.Reviews = &ledger.Reviews{Expiries: l.Expiries, Store: db, Members: hs}
 	l.Addresses = &ledger.Addresses{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}
 	k := &links.Links{Store: db, Usage: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}
+	n := &cards.Knocks{Cards: c, Store: db}
 	d.Approvals = c
-	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries, invites.OriginTurned: l.Reviews, invites.OriginLink: k, invites.OriginInbound: inbound.Off{}}
+	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries, invites.OriginTurned: l.Reviews, invites.OriginLink: k, invites.OriginKnock: n, invites.OriginInbound: inbound.Off{}}
 	r := &requests.Requests{Store: db, Homeserver: hs, Queue: queue, Clock: clock{}, Self: self, Judge: j, Delivery: d, Cards: c, Links: k, Limits: most}
-	c.Confirmed = r
+	e := &requests.Editor{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}
+	m := &moves.Moves{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j, Cards: c, Delivery: d, Requests: r, Editor: e}
+	c.Confirmed = confirmed{r, m}
 	return &domain{
-		judge: j, delivery: d, cards: c, knocks: &cards.Knocks{Cards: c, Store: db}, guard: g, ledger: l, links: k, requests: r,
-		editor: &requests.Editor{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}, choices: db,
+		judge: j, delivery: d, cards: c, knocks: n, guard: g, ledger: l, links: k, requests: r,
+		editor: e, moves: m, choices: db,
+		welcomes: &welcome.Welcomes{Store: db, Links: k, Judge: j, Clock: clock{}, Self: self},
 	}
+}
+
+// confirmed implements cards.Confirmed.
+type confirmed struct {
+	requests *requests.Requests
+	moves    *moves.Moves
+}
+
+// Confirmed implements cards.Confirmed.
+func (c confirmed) Confirmed(ctx context.Context, card invites.Card) (invites.Change, error) {
+	if card.Kind == invites.CardMove {
+		return c.moves.Confirmed(ctx, card)
+	}
+	return c.requests.Confirmed(ctx, card)
 }
 
 // useCases are the parts for commands.
 func (d *domain) useCases() commands.UseCases {
 	return commands.UseCases{
-		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Links: d.links, Judge: d.judge, Clock: clock{}, Inbound: d.inbound, Choices: d.choices,
+		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Links: d.links, Letters: d.letters, Judge: d.judge, Clock: clock{}, Inbound: d.inbound, Choices: d.choices,
 	}
 }

@@ -22,10 +22,13 @@ func (b *bot) newSite(p *process) *web.Site {
 	if cfg := &p.cfg.Web; cfg.PublicURL != "" {
 		proxies, _ := cfg.Trusted() // checked with the config
 		o.Pages = web.NewPages(cfg.PublicURL, web.Mark(p.cfg.Appservice.HSToken.Reveal()))
+		visitors := web.Visitors{Proxies: proxies, Relay: p.cfg.Appservice.HSToken.Reveal()}
 		o.Links = web.NewLinks(web.LinkOptions{
-			Pages: o.Pages, Cases: b.domain.links, Uses: b.domain.requests, Pictures: b.client, Bot: b.self.Bot,
-			Visitors: web.Visitors{Proxies: proxies, Relay: p.cfg.Appservice.HSToken.Reveal()},
+			Pages: o.Pages, Cases: b.domain.links, Uses: b.domain.requests, Pictures: b.client, Bot: b.self.Bot, Visitors: visitors,
 		})
+		if b.domain.letters.Key != "" { // also after the mail server was taken away
+			o.Stop = web.NewStop(o.Pages, b.domain.letters, visitors)
+		}
 	}
 	return web.New(o)
 }
@@ -49,7 +52,7 @@ func (p *process) antispam(judge web.Judge) *web.Antispam {
 func (b *bot) newNative() *native.Native {
 	n := &native.Native{
 		Rooms: b.rooms, Invitations: b.domain.requests, Sending: b.domain.delivery, Store: b.store, Cards: b.chat.Cards, Admissions: b.domain.knocks,
-		Judge: b.domain.judge, Self: b.self,
+		Limits: b.domain.requests.Limits, Judge: b.domain.judge, Self: b.self,
 	}
 	if b.domain.inbound != nil {
 		n.Inbound = b.domain.inbound

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -272,14 +271,14 @@ func (d *CardDesk) tell(ctx context.Context, c invites.Card, row invites.Change)
 	if reply := d.runner.Verdict(c, row); !reply.Text.Empty() {
 		why = decided
 		m := commands.Message{Event: c.Command, Room: c.Home, Sender: c.Actor}
-		if strings.HasPrefix(string(c.Command), invites.NativePrefix) {
+		if !c.Commanded() {
 			m.Event = "" // there is no command to reply to
 		}
 		if _, err := d.sender.say(ctx, c.Home, transaction(c.Command, part(c, "verdict")), reply, m, ""); err != nil {
 			return err
 		}
 	}
-	if c.Kind == invites.CardKnock || c.Kind == invites.CardWithdraw || c.ByLink() { // no command waits for it
+	if c.Kind == invites.CardKnock || c.Kind == invites.CardWithdraw || c.Kind == invites.CardMove || c.ByLink() { // no command waits for it
 		return nil
 	}
 	return d.status.report(ctx, c.Command, why)

@@ -101,6 +101,7 @@ type Rooms struct {
 	sender   *Sender
 	feed     *Feed
 	reviews  *Reviews
+	moves    MoveCases
 	log      zerolog.Logger
 
 	expiriesChanged atomic.Bool // in some room, since the last sweep
@@ -210,9 +211,12 @@ func (r *Rooms) joined(ctx context.Context, in id.RoomID) error {
 	return errors.Join(r.completeLedger(ctx, in), r.recheck(ctx, in))
 }
 
-// upgraded carries the policy of the room that a room replaces over to it, or tells the room which policy counts until it has one. cause is
-// the event that led to it.
+// upgraded carries the policy of the room that a room replaces over to it, or tells the room which policy counts until it has one. The rest of the old
+// room follows later (Upgrades). cause is the event that led to it.
 func (r *Rooms) upgraded(ctx context.Context, cause id.EventID, in id.RoomID) error {
+	if err := r.moves.Begin(ctx, in); err != nil {
+		return err
+	}
 	carried, err := r.runner.Policies.CarryOver(ctx, cause, in)
 	if err != nil || carried.From == "" {
 		return err
@@ -222,7 +226,7 @@ func (r *Rooms) upgraded(ctx context.Context, cause id.EventID, in id.RoomID) er
 	return err
 }
 
-// governs reports whether the policy of a room counts in the room that replaces it and has none, so that the bot has to stay.
+// governs reports whether the policy of a room counts in the room that replaces it and has none, or a copy of it, so that the bot has to stay.
 func (r *Rooms) governs(ctx context.Context, in id.RoomID) (bool, error) {
 	j, bot := r.runner.Judge, r.runner.Self.Bot
 	next, err := j.Reach.ReplacedBy(ctx, in, bot)
@@ -233,7 +237,7 @@ func (r *Rooms) governs(ctx context.Context, in id.RoomID) (bool, error) {
 	if err != nil || p == nil {
 		return false, invites.UnlessUnseen(err)
 	}
-	return slices.ContainsFunc(p.Sources, func(s policy.Source) bool { return s.Carried && s.Room == in }), nil
+	return slices.ContainsFunc(p.Sources, func(s policy.Source) bool { return s.Carried && s.Room == in || s.Copied == in }), nil
 }
 
 // left ends the guard of a room after the bot left, and the room's open invitations in the ledger.

@@ -59,6 +59,9 @@ func question(t *Text, c invites.Card) {
 	case invites.CardWithdraw:
 		t.Say("card.withdraw", "number", c.Number, "n", len(c.Targets)).Tell(c.Remark)
 		return
+	case invites.CardMove:
+		t.Tell(room.Say("card.move", "number", c.Number).Holding(c.Remark))
+		return
 	default:
 		t.Say("card.approval", "number", c.Number, "actor", c.Actor, "target", c.Target, "room", elsewhere)
 	}

@@ -54,6 +54,13 @@ func (n Notices) Malformed(author id.UserID, fault policy.Malformed) Reply {
 	return reply
 }
 
+// CarriedOver tells a room what came with it from the room that it replaces, and what did not.
+func (n Notices) CarriedOver(u invites.Upgrade) (reply Reply) {
+	reply.Text.Say("move.carried", "old", u.Old)
+	tellSome(&reply.Text, len(u.Notes), func(i int) { reply.Text.Tell(room.ReadPhrase(u.Notes[i])) })
+	return reply
+}
+
 // Upgraded tells a room which policy counts in it since it replaces another. Its admins are called where they have to decide.
 func (n Notices) Upgraded(c requests.Carried) (reply Reply) {
 	if c.By != "" {

@@ -23,6 +23,8 @@ func Finding(t ledger.Turn) room.Phrase {
 	switch t.Code {
 	case policy.CodeTurnListed:
 		return room.Say("turned.listed", "n", n, "people", named)
+	case policy.CodeTurnDenied:
+		return room.Say("turned.denied", "n", n, "people", named)
 	case policy.CodeTurnBanned:
 		return room.Say("turned.inviter_banned", "n", n, "people", named, "inviter", t.Inviter)
 	}

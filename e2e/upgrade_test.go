@@ -1,9 +1,14 @@
 package e2e
 
 import (
+	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 
+	"maunium.net/go/mautrix/id"
+
+	"usher/e2e/child"
 	"usher/e2e/harness"
 )
 
@@ -26,6 +31,65 @@ func TestUpgradeKeepsPolicy(t *testing.T) {
 	s.refused(t, heir, s.room, "!invite "+string(s.guest.ID), "room.replaced")
 	s.succeeds(heir, next, "!policy reset")
 	s.succeeds(heir, next, "!invite "+string(s.guest.ID))
+}
+
+// TestUpgradeCarriesOver: what the homeserver leaves behind comes along, also over a kill: the policy with its guard, the link of the room's space, an
+// alias, an invite link, an open invitation; and the policy of another room that names the old one, once its people agree.
+func TestUpgradeCarriesOver(t *testing.T) {
+	port, err := child.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	listen := fmt.Sprintf("127.0.0.1:%d", port)
+	s := newStageOf(t, harness.Options{Puppet: true, Set: m{"web.listen": listen, "web.public_url": "http://" + listen}})
+	s.room = s.BotRoom(s.owner, harness.RoomOptions{Version: "10", Preset: "public_chat", Name: "Old"})
+	space := s.BotRoom(s.owner, harness.RoomOptions{Type: "m.space", Name: "Space"})
+	desk := s.BotRoom(s.owner, harness.RoomOptions{Name: "Desk"})
+	alias := "#carried:" + s.Server.Domain
+	s.owner.Do("PUT", "/v3/directory/room/"+url.PathEscape(alias), m{"room_id": s.room})
+	s.owner.SetState(s.room, "m.room.canonical_alias", "", m{"alias": alias})
+	s.owner.SetState(space, "m.space.child", string(s.room), m{"via": []string{s.Server.Domain}})
+	s.owner.SetState(s.room, "m.space.parent", string(space), m{"via": []string{s.Server.Domain}})
+	s.owner.SetState(s.room, policyEvent, "", m{"version": 1, "guard": m{"mode": "enforce", "join_rule": "public"}})
+	s.owner.SetState(desk, policyEvent, "", m{"version": 1, "knocks": m{"desk": true, "accept_members_of": []string{string(s.room)}}})
+	s.succeeds(s.owner, s.room, "!invite "+string(s.guest.ID))
+	s.owner.AwaitReply(s.owner.Say(s.room, "!link create --here"), s.Usher.Bot)
+
+	next := s.owner.CreateRoom(harness.RoomOptions{Version: "11", Preset: "public_chat", Replaces: s.room})
+	s.owner.SetState(s.room, "m.room.tombstone", "", m{"body": "moved", "replacement_room": next})
+	s.owner.AwaitMember(next, s.Usher.Bot, "join")
+	s.Usher.Kill()
+	if err := s.Usher.Start(harness.Soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	told := s.owner.Await("what came along", func(e harness.Event) bool {
+		return e.Room == string(next) && e.Sender == string(s.Usher.Bot) && strings.Contains(e.Field("body"), "invite link")
+	})
+	t.Log(told.Field("body"))
+	s.owner.AwaitMember(next, s.guest.ID, "invite")
+	for _, want := range []struct {
+		room      id.RoomID
+		kind, key string
+	}{{next, policyEvent, ""}, {next, "m.room.canonical_alias", ""}, {next, "m.space.parent", string(space)}, {space, "m.space.child", string(next)}} {
+		if event := s.owner.State(want.room, want.kind, want.key); event.Sender != string(s.owner.ID) || len(event.Content) < 5 {
+			t.Errorf("%v: %s by %q", want, event.Content, event.Sender)
+		}
+	}
+	if leads := s.owner.Do("GET", "/v3/directory/room/"+url.PathEscape(alias), nil).Get("room_id"); leads != string(next) {
+		t.Errorf("the alias leads to %s", leads)
+	}
+	card := s.owner.Await("a question", func(e harness.Event) bool {
+		return e.Room == string(desk) && e.Sender == string(s.Usher.Bot) && strings.Contains(e.Field("body"), "accept_members_of")
+	})
+	t.Log(card.Field("body"))
+	s.owner.React(desk, id.EventID(card.ID), done)
+	s.owner.Await("the policy of the other room", func(e harness.Event) bool {
+		return e.Room == string(desk) && e.Type == policyEvent && strings.Contains(string(e.Content), string(next))
+	})
+	s.owner.SetState(next, "m.room.join_rules", "", m{"join_rule": "invite"})
+	s.owner.Await("the guard", func(e harness.Event) bool {
+		return e.Room == string(next) && e.Sender == string(s.Usher.Bot) && strings.Contains(e.Field("body"), "join rule")
+	})
 }
 
 // TestTombstoneOfNobody: who may not use the bot does not lead it anywhere.

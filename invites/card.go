@@ -20,6 +20,7 @@ const (
 	CardConfirm  CardKind = "confirm"  // does the actor of a command mean it?
 	CardServer   CardKind = "server"   // what of a server whose users send too many invitations?
 	CardWithdraw CardKind = "withdraw" // may these open invitations be withdrawn? The voter does it
+	CardMove     CardKind = "move"     // may the room name another room in place of one that was replaced? The voter does it
 )
 
 // CardState is where a card stands.
@@ -66,6 +67,9 @@ type Card struct {
 	ClosedAt time.Time
 	Told     bool // its outcome is carried out and told
 }
+
+// Commanded reports whether the card's Command is an event, of a command or a knock, and no other key.
+func (c Card) Commanded() bool { return strings.HasPrefix(string(c.Command), "$") }
 
 // ByLink reports whether the card is about the use of a link: no command waits for it.
 func (c Card) ByLink() bool { return strings.HasPrefix(string(c.Command), LinkRequest) }

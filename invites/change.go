@@ -37,6 +37,7 @@ const (
 	OriginNative   Origin = "native"    // the homeserver sends it for the actor's own client, and asked the bot before
 	OriginAddress  Origin = "address"   // the same, of an address that nobody has on Matrix yet
 	OriginAsked    Origin = "asked"     // the same, and people have to agree first: then the bot sends it
+	OriginMove     Origin = "move"      // an open invitation of a room is made again in the room that replaces it
 )
 
 // Change is an intended membership change and its outcome: the row for delivery. It is unique by (Request, Action,

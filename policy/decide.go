@@ -142,16 +142,6 @@ func (c check) admitted() *Decision {
 	return c.lent(admitting()...)
 }
 
-// welcome judges whether the policy still lets a knocking user in: between the knock and the invitation it may have changed. The memberships
-// of accept_members_of are looked up when the user knocks.
-func (c check) welcome() *Decision {
-	k := c.d.Knocks
-	if !c.f.Itself || c.q.Action != room.Invite || len(k.AcceptMembersOf) > 0 || len(k.Welcomes(c.q.Target)) > 0 {
-		return nil
-	}
-	return &Decision{Code: CodeNotAllowed, Field: "knocks.accept_users"}
-}
-
 // standings judges the actor and the performer by the rules of the room.
 func standings(s *room.Snapshot, q Question, delegate bool) Decision {
 	actor, performer := q.actions()
@@ -189,7 +179,7 @@ type check struct {
 }
 
 func (c check) all() *Decision {
-	for _, part := range []func() *Decision{c.admitted, c.ask, c.link, c.facts, c.joined, c.denied, c.allowed, c.listed, c.cooldown, c.size, c.quota, c.approval, c.welcome} {
+	for _, part := range []func() *Decision{c.admitted, c.ask, c.link, c.facts, c.joined, c.denied, c.allowed, c.listed, c.cooldown, c.size, c.quota, c.approval} {
 		if no := part(); no != nil {
 			return no
 		}
@@ -275,6 +265,11 @@ func (c check) denied() *Decision {
 		return &Decision{Code: CodeIPLiteral, Field: "whom.ip_literals", Match: ServerName(c.q.Target)}
 	}
 	return nil
+}
+
+// Denies reports whether the fields that deny name a user.
+func (p *InForce) Denies(target id.UserID) bool {
+	return check{q: Question{Target: target}, p: p, d: &p.Document}.denied() != nil
 }
 
 func (c check) allowed() *Decision {

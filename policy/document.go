@@ -25,6 +25,7 @@ type Document struct {
 	Pictures string   `path:"pictures"` // Light or Dark; empty: Light
 
 	Invitation Invitation  `path:"invitation"`
+	Welcome    Welcome     `path:"welcome"`
 	NamedBy    []id.RoomID `path:"named_by"` // rooms and spaces whose policies may name this room
 }
 
@@ -122,7 +123,7 @@ type Guard struct {
 type Pending struct {
 	ExpireAfter  time.Duration `path:"expire_after"`
 	RemindBefore time.Duration `path:"remind_before"` // before the expiry
-	WithdrawOn   []string      `path:"withdraw_on"`   // Listed, InviterBanned and InviterLeft: what ends an open invitation
+	WithdrawOn   []string      `path:"withdraw_on"`   // Listed, Denied, InviterBanned and InviterLeft: what ends an open invitation
 }
 
 // Invitation is the form of the invitations that the bot sends for people.
@@ -130,9 +131,22 @@ type Invitation struct {
 	Reason string `path:"reason"` // template of their reason, see Template; empty: the default one
 }
 
+// Values of Welcome.Where.
+const (
+	InRoom = "room"
+	Direct = "direct"
+)
+
+// Welcome is the message for people who join after an invitation through the bot.
+type Welcome struct {
+	Text  string `path:"text"`  // template, see Cut; empty: none
+	Where string `path:"where"` // InRoom or Direct
+}
+
 // Values of Pending.WithdrawOn.
 const (
 	Listed        = "listed"         // a policy list bans the invitee by now
+	Denied        = "denied"         // whom.deny_users, whom.deny_servers or whom.ip_literals deny the invitee by now
 	InviterBanned = "inviter_banned" // the inviter was banned from the room
 	InviterLeft   = "inviter_left"   // the inviter has left the room, or was kicked
 )
@@ -162,5 +176,6 @@ func defaults() Document {
 		Guard:    Guard{Mode: Off, Intruders: Ignore, ByHand: Ignore},
 		Pending:  Pending{WithdrawOn: []string{Listed, InviterBanned}},
 		Links:    Links{Allow: true},
+		Welcome:  Welcome{Where: InRoom},
 	}
 }

@@ -16,9 +16,10 @@ type Source struct {
 	Layer  Layer
 	Fault  Malformed // why the event can't be read; nil where it can
 
-	Inherited bool // a space sets it
-	Carried   bool // inherited from the replaced room
-	Lapsed    bool // inherited, and its author may not write it any more
+	Inherited bool      // a space sets it
+	Carried   bool      // inherited from the replaced room
+	Copied    id.RoomID // the replaced room that the event was copied from in the upgrade; empty: none
+	Lapsed    bool      // inherited, and its author may not write it any more
 }
 
 // InForce is the policy in force for a room: its own fields, and each other field from the nearest space which sets it. The zero value is

@@ -21,6 +21,7 @@ const (
 	CodeStands     room.Rule = "withdraw.stands"      // the room's policy does not let this invitation end, or not yet
 
 	CodeTurnListed room.Rule = "withdraw.listed"         // a policy list bans the invitee by now
+	CodeTurnDenied room.Rule = "withdraw.denied"         // the policy itself denies the invitee by now
 	CodeTurnBanned room.Rule = "withdraw.inviter_banned" // the inviter was banned
 	CodeTurnLeft   room.Rule = "withdraw.inviter_left"   // the inviter has left
 )

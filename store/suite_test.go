@@ -74,6 +74,7 @@ func runSuite(t *testing.T, open func(t *testing.T) Store) {
 		{"Cancelled", testCancelled},
 		{"Guard", testGuard},
 		{"Links", testLinks}, {"LinkSecrets", testLinkSecrets}, {"LastUse", testLastUse},
+		{"Letters", testLetters}, {"LetterEnds", testLetterEnds}, {"LetterBlocks", testLetterBlocks}, {"LettersSpend", testLettersSpend}, {"Moves", testMoves}, {"Welcomes", testWelcomes},
 		{"Ping", testPing},
 		{"Together", testTogether},
 	}

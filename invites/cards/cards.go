@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -77,10 +76,11 @@ type Servers interface {
 	Decided(ctx context.Context, c invites.Card) error
 }
 
-// Confirmed carries out confirmed commands, and withdrawals that somebody agreed to.
+// Confirmed carries out confirmed commands, and withdrawals and changes of state that somebody agreed to.
 type Confirmed interface {
-	// Confirmed does the work of a confirmed command as its card has it. A second call goes on where the first one ended.
-	Confirmed(ctx context.Context, c invites.Card) error
+	// Confirmed does the work of a confirmed command as its card has it. A second call goes on where the first one ended. The row tells of
+	// work without rows of its own; else it is zero.
+	Confirmed(ctx context.Context, c invites.Card) (invites.Change, error)
 }
 
 // rules returns the policy in force for a room; nil where it can't be seen.
@@ -160,7 +160,7 @@ func (s *Cards) Accepted(ctx context.Context, row invites.Change, action room.Ac
 
 // Withdraw implements delivery.Approvals.
 func (s *Cards) Withdraw(ctx context.Context, row invites.Change) error {
-	card, err := s.Store.CardOf(ctx, row.Command, row.Action, row.Room, row.Target)
+	card, err := s.Store.CardOf(ctx, id.EventID(row.Request), row.Action, row.Room, row.Target)
 	if err == nil && card.State == invites.CardOpen {
 		_, err = s.Cancel(ctx, card, invites.CodeUnsent)
 	}
@@ -184,11 +184,11 @@ func (s *Cards) row(ctx context.Context, c invites.Card) (invites.Change, error)
 // CarryOut does the work after a closed card, as far as possible at once, and returns the row after it. The row is zero if the card
 // leads to none, or is about several targets.
 func (s *Cards) CarryOut(ctx context.Context, c invites.Card) (invites.Change, error) {
-	if c.Kind == invites.CardConfirm || c.Kind == invites.CardWithdraw {
+	if c.Kind == invites.CardConfirm || c.Kind == invites.CardWithdraw || c.Kind == invites.CardMove {
 		if c.State != invites.CardAccepted {
 			return invites.Change{}, nil
 		}
-		return invites.Change{}, s.Confirmed.Confirmed(ctx, c)
+		return s.Confirmed.Confirmed(ctx, c)
 	}
 	if c.Kind == invites.CardServer {
 		if s.Servers == nil {
@@ -283,6 +283,8 @@ func Gone(code string, target id.UserID) (p room.Phrase) {
 		p = room.Say("detail.no_room")
 	case invites.CodeKnockGone:
 		p = room.Say("detail.knock_gone")
+	case invites.CodeReplaced:
+		p = room.Say("detail.replaced")
 	}
 	return p
 }
@@ -340,7 +342,7 @@ func (s *Cards) moot(ctx context.Context, c invites.Card, thorough bool) (code s
 	if !thorough {
 		return "", nil
 	}
-	if (c.Kind == invites.CardApproval || c.Kind == invites.CardConfirm) && !strings.HasPrefix(string(c.Command), invites.NativePrefix) && !c.ByLink() {
+	if (c.Kind == invites.CardApproval || c.Kind == invites.CardConfirm) && c.Commanded() {
 		if gone, err := s.redacted(ctx, c.Home, c.Command); err != nil || gone {
 			return invites.CodeRedacted, err
 		}

@@ -241,14 +241,40 @@ func breaks(rate policy.Rate, knock id.EventID, recent []invites.Card) (paused, 
 	return paused, paused && before[0].Code != invites.CodeBreaker
 }
 
-// Admits reports whether the policy of a room lets a user in at once, as a knock of theirs would be. The phrase says why not, where the
-// policy has something against the user.
-func (s *Knocks) Admits(ctx context.Context, r id.RoomID, user id.UserID) (bool, room.Phrase, error) {
+// Admits reports whether the policy of a room lets a user in at once, as a knock of theirs would be. The rate is the room's breaker, for the
+// admissions without a knock.
+func (s *Knocks) Admits(ctx context.Context, r id.RoomID, user id.UserID) (admits bool, breaker policy.Rate, err error) {
 	p, err := rules(ctx, s.Cards, r, s.Cards.Self.Bot)
 	if err != nil || p == nil || p.Fault() != nil {
-		return false, room.Phrase{}, err
+		return false, breaker, err
 	}
-	return s.welcome(ctx, Knock{Room: r, User: user}, p)
+	breaker = p.Document.Knocks.Breaker
+	k := Knock{Room: r, User: user}
+	if paused, _, err := s.breaker(ctx, k, breaker, s.Cards.Clock.Now()); err != nil || paused {
+		return false, breaker, err
+	}
+	admits, _, err = s.welcome(ctx, k, p)
+	return admits, breaker, err
+}
+
+// Wanted implements delivery.Check for knocks that the policy accepted itself: between the knock and the invitation, the policy, or the
+// memberships that it looks at, may have changed.
+func (s *Knocks) Wanted(ctx context.Context, row invites.Change) (code string, detail room.Phrase, err error) {
+	p, err := rules(ctx, s.Cards, row.Room, s.Cards.Self.Bot)
+	if err != nil {
+		return "", detail, err
+	}
+	if p != nil && p.Fault() == nil {
+		welcome, remark, err := s.welcome(ctx, Knock{Room: row.Room, User: row.Target}, p)
+		if err != nil || welcome {
+			return "", detail, err
+		}
+		detail = remark
+	}
+	if detail.Empty() {
+		detail = room.Say("detail.over")
+	}
+	return string(policy.CodeNoAdmission), detail, nil
 }
 
 // welcome tells whether a policy lets a user in at once. The rest of the policy about invited users comes first; the remark tells the reasons
@@ -260,9 +286,6 @@ func (s *Knocks) welcome(ctx context.Context, k Knock, p *policy.InForce) (welco
 		return false, remark, err
 	}
 	d := j.Decision
-	if d.Code == policy.CodeNotAllowed && d.Field == "knocks.accept_users" { // people decide, and nothing speaks against the user
-		return false, remark, nil
-	}
 	if d.Verdict != room.Allow && d.Code != policy.CodeApproval {
 		d.Side = policy.SidePerformer
 		return false, policy.Explain(q, d).Phrase(), nil

@@ -68,8 +68,10 @@ func TestKnockDecided(t *testing.T) {
 	}
 }
 
+// club is another room.
+const club = id.RoomID("!club:here")
+
 func TestKnockAtOnce(t *testing.T) {
-	const club = id.RoomID("!club:here")
 	tests := []struct {
 		name   string
 		knocks map[string]any
@@ -107,6 +109,44 @@ func TestKnockAtOnce(t *testing.T) {
 			}
 			w.row(t, *got.Card)
 			if acts := w.HS.Acts(); (len(acts) == 1 && acts[0].Action == room.Invite) != (tt.state == invites.CardAccepted) {
+				t.Errorf("sent %+v", acts)
+			}
+		})
+	}
+}
+
+// TestKnockAccepted: a knock that the policy accepted is looked at again when its invitation is sent: by then the policy may want it no more, or the
+// user may have left the room whose members it lets in.
+func TestKnockAccepted(t *testing.T) {
+	members := map[string]any{"desk": true, "accept_members_of": []string{string(club)}}
+	for name, change := range map[string]struct {
+		change func(*world)
+		code   string
+	}{
+		"nothing":               {func(*world) {}, invites.CodeDone},
+		"left the other room":   {func(w *world) { w.HS.Member(club, bob, "leave") }, "policy.knocks.author"},
+		"another policy":        {func(w *world) { w.court(1, map[string]any{"knocks": map[string]any{"desk": true}}) }, "policy.knocks.author"},
+		"no policy":             {func(w *world) { w.HS.Set(lobby, policy.EventType, "", alice, map[string]any{}) }, "policy.knocks.author"},
+		"policy unreadable":     {func(w *world) { w.HS.Set(lobby, policy.EventType, "", alice, map[string]any{"knocks": 1}) }, "policy.knocks.author"},
+		"bot out of the others": {func(w *world) { w.HS.Member(club, alice, "leave") }, "policy.knocks.author"},
+		"denied": {func(w *world) {
+			w.court(1, map[string]any{"knocks": members, "whom": map[string]any{"deny_users": []string{"@bob:*"}}})
+		}, "policy.knocks.author"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.court(1, map[string]any{"knocks": members})
+			w.HS.Create(club, "11", alice, bot, bob)
+			got := w.knock(t, bob)
+			if got.Card == nil || got.Card.State != invites.CardAccepted {
+				t.Fatalf("it became %+v", got.Card)
+			}
+			change.change(w)
+			row := w.row(t, *got.Card)
+			if row.Code != change.code || (row.Status == invites.StatusDone) != (change.code == invites.CodeDone) || row.Status == invites.StatusRefused && row.Detail.Empty() {
+				t.Errorf("%s %s %v, want %s", row.Status, row.Code, row.Detail, change.code)
+			}
+			if acts := w.HS.Acts(); (len(acts) == 1) != (change.code == invites.CodeDone) {
 				t.Errorf("sent %+v", acts)
 			}
 		})

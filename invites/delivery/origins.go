@@ -30,12 +30,12 @@ func originOf(row invites.Change) (o origin, known bool) {
 		return origin{redactable: true, announced: true}, true
 	case invites.OriginNative, invites.OriginAddress:
 		return origin{charged: true, watched: true}, true
-	case invites.OriginAsked:
+	case invites.OriginAsked, invites.OriginMove:
 		return origin{charged: true}, true
 	case invites.OriginCard:
 		return origin{urgent: true}, true
 	case invites.OriginKnock:
-		return origin{admitted: true, urgent: true}, true
+		return origin{admitted: true, checked: true, urgent: true}, true
 	case invites.OriginGuard:
 		return origin{checked: true, urgent: true}, true
 	case invites.OriginExpiry, invites.OriginTurned, invites.OriginInbound:
@@ -88,6 +88,8 @@ func ownReason(row invites.Change) (p room.Phrase) {
 		p = room.Say("because.expired")
 	case row.Origin == invites.OriginTurned && row.Code == string(policy.CodeTurnListed):
 		p = room.Say("because.listed")
+	case row.Origin == invites.OriginTurned && row.Code == string(policy.CodeTurnDenied):
+		p = room.Say("because.denied")
 	case row.Origin == invites.OriginTurned:
 		p = room.Say("because.inviter_gone")
 	case row.Origin == invites.OriginGuard && row.Action == room.Kick:

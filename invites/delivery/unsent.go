@@ -47,6 +47,12 @@ func (d *Delivery) Stop(ctx context.Context, request string) error {
 	return err
 }
 
+// End ends rows that wait for another attempt, for a reason. A row that is being sent ends with this attempt.
+func End(ctx context.Context, d *Delivery, rows []invites.Change, detail room.Phrase) error {
+	_, err := stop(ctx, d, rows, detail)
+	return err
+}
+
 // unsent is the outcome of a row that ends before it was sent.
 func unsent(detail room.Phrase) invites.Outcome {
 	return invites.Outcome{Status: invites.StatusCancelled, Code: invites.CodeUnsent, Detail: detail, Quiet: true}

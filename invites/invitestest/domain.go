@@ -14,7 +14,9 @@ import (
 	"usher/invites/judge"
 	"usher/invites/ledger"
 	"usher/invites/links"
+	"usher/invites/moves"
 	"usher/invites/requests"
+	"usher/invites/welcome"
 	"usher/room"
 )
 
@@ -29,6 +31,8 @@ type Domain struct {
 	Guard    *guard.Guard // without its Tell
 	Ledger   *ledger.Ledger
 	Links    *links.Links
+	Moves    *moves.Moves
+	Welcomes *welcome.Welcomes
 }
 
 // FullHomeserver is the homeserver for all use cases.
@@ -79,6 +83,8 @@ func New[Store interface {
 	links.UseStore
 	requests.Store
 	requests.EditorStore
+	moves.Store
+	welcome.Store
 }](db Store, w Surroundings) *Domain {
 	hs := struct {
 		FullHomeserver
@@ -95,13 +101,20 @@ func New[Store interface {
 	l.Addresses = &ledger.Addresses{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j}
 	k := &links.Links{Store: db, Usage: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j, Address: "https://usher.example",
 		Limits: links.Limits{MaxUses: 1000, MaxAge: 90 * 24 * time.Hour, Open: 20}}
+	n := &cards.Knocks{Cards: c, Store: db}
 	d.Approvals = c
-	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries, invites.OriginTurned: l.Reviews, invites.OriginLink: k}
+	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries, invites.OriginTurned: l.Reviews, invites.OriginLink: k, invites.OriginKnock: n}
 	r := &requests.Requests{Store: db, Homeserver: hs, Queue: w.Queue, Clock: w.Clock, Self: w.Self, Judge: j, Delivery: d, Cards: c, Links: k, AtOnce: w.AtOnce, Limits: most}
 	c.Confirmed = r
+	e := &requests.Editor{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j}
+	model, _ := w.Homeserver.(*Homeserver)
+	m := &moves.Moves{Store: db, Clock: w.Clock, Self: w.Self, Judge: j, Cards: c, Delivery: d, Requests: r, Editor: e, May: func(id.UserID) bool { return true }}
+	m.Homeserver = struct {
+		FullHomeserver
+		moves.Directory
+	}{w.Homeserver, Directory{model}}
 	return &Domain{
-		Requests: r,
-		Editor:   &requests.Editor{Store: db, Homeserver: hs, Clock: w.Clock, Self: w.Self, Judge: j},
-		Judge:    j, Delivery: d, Cards: c, Knocks: &cards.Knocks{Cards: c, Store: db}, Guard: g, Ledger: l, Links: k,
+		Requests: r, Editor: e, Judge: j, Delivery: d, Cards: c, Knocks: n, Guard: g, Ledger: l, Links: k, Moves: m,
+		Welcomes: &welcome.Welcomes{Store: db, Links: k, Judge: j, Clock: w.Clock, Self: w.Self},
 	}
 }

@@ -26,6 +26,7 @@ type Homeserver struct {
 	changed  map[id.RoomID][]room.Key
 	spaces   map[id.RoomID][]id.RoomID // by child
 	governs  map[[2]id.RoomID]bool     // by child and space
+	aliases  map[id.RoomAlias]id.RoomID
 
 	// Name begins the ids of its events, so that several can share a store.
 	Name string
@@ -156,6 +157,9 @@ func (h *Homeserver) note(e invites.Effect) {
 func (h *Homeserver) Resolve(_ context.Context, alias id.RoomAlias) (id.RoomID, []string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if r := h.aliases[alias]; r != "" {
+		return r, []string{"here"}, nil
+	}
 	r := id.RoomID("!" + alias.String()[1:])
 	if _, exists := h.rooms[r]; !exists {
 		return "", nil, &invites.ActError{Class: invites.ClassRefused, Code: "M_NOT_FOUND", Status: 404}

@@ -46,7 +46,9 @@ func (s *Policies) inForce(ctx context.Context, r id.RoomID, viewer id.UserID, s
 	var sources []policy.Source
 	var err error
 	if event != nil {
-		sources = append(sources, s.source(r, event))
+		var source policy.Source
+		source, err = s.own(ctx, r, snap, event, maxUpgrades)
+		sources = append(sources, source)
 	} else {
 		sources, err = s.carried(ctx, r, snap, maxUpgrades-1)
 	}
@@ -64,7 +66,7 @@ func (s *Policies) inForce(ctx context.Context, r id.RoomID, viewer id.UserID, s
 		if source.Event == "" {
 			return policy.Merge(sources...), nil
 		}
-		fmt.Fprintf(&key, "%s %s %d %t %t ", source.Room, source.Event, source.Size, source.Inherited, source.Lapsed)
+		fmt.Fprintf(&key, "%s %s %d %q %t %t %t ", source.Room, source.Event, source.Size, source.Copied, source.Inherited, source.Carried, source.Lapsed)
 	}
 	return s.merged.get(key.String(), func() (*policy.InForce, error) { return policy.Merge(sources...), nil })
 }
@@ -76,7 +78,7 @@ func (s *Policies) Own(ctx context.Context, r id.RoomID, viewer id.UserID) (poli
 		return policy.Source{}, err
 	}
 	if event, _ := snap.Event(policy.Key()); event != nil {
-		return s.source(r, event), nil
+		return s.own(ctx, r, snap, event, maxUpgrades)
 	}
 	return policy.Source{Room: r}, nil
 }
@@ -200,7 +202,8 @@ func (s *Policies) inherited(ctx context.Context, space id.RoomID, event *room.E
 // parents lists the spaces which claim a room and are named by the room, too, the canonical ones first, then by id
 // (https://spec.matrix.org/latest/client-server-api/#mspaceparent-relationships). A room belongs to a space only if both
 // say so: no room is put under a stranger's policy, nor takes a policy meant for other rooms. And since naming a parent
-// changes the policy, it counts only where it takes as much power as writing the policy does.
+// changes the policy, it counts only where it takes as much power as writing the policy does, and where its sender has this power
+// today: raising the level must not give effect to an old event. A room that already inherits goes on when the sender loses the power.
 func (s *Policies) parents(ctx context.Context, r id.RoomID, viewer id.UserID, claims []id.RoomID) ([]id.RoomID, error) {
 	needs := []room.Key{{Type: room.TypeCreate}, {Type: room.TypePowerLevels}}
 	for _, space := range claims {
@@ -223,6 +226,7 @@ func (s *Policies) parents(ctx context.Context, r id.RoomID, viewer id.UserID, c
 		event, _ := snap.Event(room.Key{Type: room.TypeSpaceParent, StateKey: string(space)})
 		switch {
 		case !links(event):
+		case !wields(snap, event.Sender, writing) && !s.homeserver.Governs(r, space): // named before naming took that much power
 		case string(exactjson.Find(event.Content, "canonical")) == "true":
 			canonical = append(canonical, space)
 		default:

@@ -100,6 +100,47 @@ func TestInheritance(t *testing.T) {
 
 const bystander = id.RoomID("!bystander:here")
 
+// TestArmedLink: a room inherits from a space that somebody named who has the power to write the room's policy. Raising the level does not give effect
+// to an older event of somebody weaker; a room that inherits already goes on.
+func TestArmedLink(t *testing.T) {
+	const space = id.RoomID("!space:here")
+	w := newWorld(t)
+	via := object{"via": []string{"here"}}
+	levels := func(naming, carols int) {
+		w.HS.Set(lobby, "m.room.power_levels", "", alice, object{"users": object{string(alice): 100, string(carol): carols},
+			"events": object{"m.space.parent": naming, policy.EventType: 100}})
+	}
+	inherits := func() bool {
+		p, err := w.Judge.Policies.Of(t.Context(), lobby, bot)
+		if err != nil || p == nil {
+			t.Fatal(p, err)
+		}
+		return p.Governs()
+	}
+	w.HS.Create(space, "11", carol, bot)
+	w.HS.Set(space, "m.room.create", "", carol, object{"room_version": "11", "creator": carol, "type": "m.space"})
+	w.HS.Set(space, policy.EventType, "", carol, object{"version": 1, "delegate": true})
+	w.HS.Set(space, "m.space.child", string(lobby), carol, via)
+	levels(50, 50)
+	w.HS.Set(lobby, "m.space.parent", string(space), carol, via)
+	w.HS.Claim(space, lobby)
+	if inherits() {
+		t.Error("naming a space takes less power than writing the policy")
+	}
+	if levels(100, 50); inherits() {
+		t.Error("raising the level arms the link")
+	}
+	if levels(100, 100); !inherits() {
+		t.Error("the link does not count although its sender has the power")
+	}
+	if levels(100, 50); !inherits() {
+		t.Error("the policy lapses when the sender is demoted")
+	}
+	if levels(50, 50); inherits() {
+		t.Error("anybody with less power may name another space")
+	}
+}
+
 // TestHeirs: whoever inherits from a space is found once, however many spaces are between and whether or not these have policies.
 func TestHeirs(t *testing.T) {
 	const top, left, right, beside = id.RoomID("!top:here"), id.RoomID("!left:here"), id.RoomID("!right:here"), id.RoomID("!beside:here")

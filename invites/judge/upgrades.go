@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func roomIn(text string) id.RoomID {
 }
 
 // successor returns the replacement of a room, empty if none does, or if the bot does not see it. Events of a type count from there: the
-// tombstone must take as much power as such an event does in the old room.
+// tombstone must take as much power as such an event does in the old room, and its sender must have that power.
 func (s upgrades) successor(ctx context.Context, r id.RoomID, kind string) (id.RoomID, error) {
 	old, err := s.look(ctx, r, room.TypeTombstone, room.TypeCreate, room.TypePowerLevels)
 	if err != nil || old == nil {
@@ -73,7 +74,8 @@ func (s upgrades) successor(ctx context.Context, r id.RoomID, kind string) (id.R
 	next := named(old)
 	ending, known := old.NeededToSend(room.TypeTombstone)
 	writing, knows := old.NeededToSend(kind)
-	if next == "" || next == r || !known || !knows || ending < writing {
+	stone, _ := old.Event(room.Key{Type: room.TypeTombstone})
+	if next == "" || next == r || !known || !knows || ending < writing || !wields(old, stone.Sender, writing) {
 		return "", nil
 	}
 	created, err := s.look(ctx, next, room.TypeCreate)
@@ -81,6 +83,12 @@ func (s upgrades) successor(ctx context.Context, r id.RoomID, kind string) (id.R
 		return "", err
 	}
 	return next, nil
+}
+
+// wields reports whether a user has a power level by the power levels of a room, also after they left it.
+func wields(snap *room.Snapshot, user id.UserID, level room.Level) bool {
+	power, known := snap.Power(user)
+	return known && power >= level
 }
 
 // maxUpgrades is how many upgrades of one room are followed.
@@ -117,6 +125,27 @@ func (s upgrades) replaced(ctx context.Context, r id.RoomID, snap *room.Snapshot
 	return old, then, nil
 }
 
+// own reads the policy event of a room itself. Some homeservers copy it in an upgrade, in the name of the upgrading user, who did not mean its
+// fields: where the content is that of the replaced room, its author there is the author.
+func (s *Policies) own(ctx context.Context, r id.RoomID, snap *room.Snapshot, event *room.Event, depth int) (policy.Source, error) {
+	source := s.source(r, event)
+	create, _ := snap.Event(room.Key{Type: room.TypeCreate})
+	if create == nil || create.Sender != event.Sender || source.Layer.Empty() || depth == 0 {
+		return source, nil
+	}
+	old, then, err := s.upgrades.replaced(ctx, r, snap)
+	if err != nil || old == "" {
+		return source, err
+	}
+	before, _ := then.Event(policy.Key())
+	if before == nil || !bytes.Equal(s.source(old, before).Layer.Content(), source.Layer.Content()) {
+		return source, nil
+	}
+	earlier, err := s.own(ctx, old, then, before, depth-1)
+	source.Author, source.For, source.Copied = earlier.Author, earlier.For, old
+	return source, err
+}
+
 // carried reads the policies in force for a room as long as it has no policy event: the policies of the replaced room. So a
 // policy does not end with an upgrade by which the homeserver does not copy it.
 func (s *Policies) carried(ctx context.Context, r id.RoomID, snap *room.Snapshot, depth int) (sources []policy.Source, err error) {
@@ -149,6 +178,30 @@ func (s *Reach) ReplacedBy(ctx context.Context, r id.RoomID, asker id.UserID) (i
 		return "", fmt.Errorf("reading whether the room was replaced: %w", err)
 	}
 	return named(snap), nil
+}
+
+// Replacement is the upgrade of one room to another.
+type Replacement struct {
+	Old, New id.RoomID
+	By       id.UserID  // sender of the tombstone
+	Event    id.EventID // the tombstone
+	Rightful bool       // the tombstone takes as much power in the old room as the policy
+}
+
+// Replaces returns the upgrade that led to a room, by the word of both rooms as the bot sees them. Old is empty where there is none.
+func (s *Reach) Replaces(ctx context.Context, next id.RoomID) (Replacement, error) {
+	u := upgrades{s.homeserver, s.self}
+	created, err := u.look(ctx, next, room.TypeCreate)
+	if err != nil || created == nil {
+		return Replacement{}, err
+	}
+	old, then, err := u.replaced(ctx, next, created)
+	if err != nil || old == "" {
+		return Replacement{}, err
+	}
+	event, _ := then.Event(room.Key{Type: room.TypeTombstone})
+	rightful, err := u.successor(ctx, old, policy.EventType)
+	return Replacement{Old: old, New: next, By: event.Sender, Event: event.ID, Rightful: rightful == next}, err
 }
 
 // Current returns the replacement of a room named in a policy, or the room itself.

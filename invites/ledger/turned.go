@@ -68,7 +68,7 @@ const (
 // Turn is a finding about some open invitations of a room.
 type Turn struct {
 	Room        id.RoomID
-	Code        room.Rule // policy.CodeTurnListed, CodeTurnBanned or CodeTurnLeft
+	Code        room.Rule // policy.CodeTurnListed, CodeTurnDenied, CodeTurnBanned or CodeTurnLeft
 	Inviter     id.UserID // of the two latter
 	Invitations []invites.Invitation
 	Done        Done
@@ -116,7 +116,7 @@ func (s *Reviews) Review(ctx context.Context, r id.RoomID) (found Review, err er
 			continue
 		}
 		turn := Turn{Room: r, Code: code, Inviter: e.Inviter, Done: Withdrawing}
-		if code == policy.CodeTurnListed {
+		if code == policy.CodeTurnListed || code == policy.CodeTurnDenied {
 			turn.Inviter = ""
 		}
 		if turn.Why, turn.Rule = s.against(v, code, e.Target); turn.Why != "" || !wants(v.p, code) {
@@ -217,6 +217,9 @@ func (s *Reviews) turned(ctx context.Context, v *view, e invites.Invitation) (ro
 			return policy.CodeTurnListed, err
 		}
 	}
+	if v.p.Denies(e.Target) {
+		return policy.CodeTurnDenied, nil
+	}
 	if e.Inviter == s.Self.Bot {
 		return "", nil
 	}
@@ -231,7 +234,7 @@ func (s *Reviews) turned(ctx context.Context, v *view, e invites.Invitation) (ro
 
 // wants reports whether the policy wants the invitations of a finding withdrawn. Without any policy nobody has asked for it.
 func wants(p *policy.InForce, code room.Rule) bool {
-	word := map[room.Rule]string{policy.CodeTurnListed: policy.Listed, policy.CodeTurnBanned: policy.InviterBanned, policy.CodeTurnLeft: policy.InviterLeft}[code]
+	word := map[room.Rule]string{policy.CodeTurnListed: policy.Listed, policy.CodeTurnDenied: policy.Denied, policy.CodeTurnBanned: policy.InviterBanned, policy.CodeTurnLeft: policy.InviterLeft}[code]
 	_, set := p.Nearest()
 	return set && slices.Contains(p.Document.Pending.WithdrawOn, word)
 }

@@ -181,6 +181,31 @@ func TestTurnListed(t *testing.T) {
 	w.found(t, "unreadable !bans:here", 3)
 }
 
+// TestTurnDenied: a field that denies and is newer than the invitation ends it where the policy says so; else the room is told.
+func TestTurnDenied(t *testing.T) {
+	for name, whom := range map[string]map[string]any{
+		"user": {"deny_users": []string{"@GUEST1:*"}}, "server": {"deny_servers": []string{"THERE."}},
+	} {
+		for _, wanted := range []bool{false, true} {
+			w := standing(t, map[string]any{"ask": map[string]any{"level": 0}})
+			w.invited(t, mod, 1, 2)
+			w.found(t, "", 1)
+			fields := map[string]any{"whom": whom}
+			if w.Govern(fields); wanted {
+				fields["pending"] = map[string]any{"withdraw_on": []string{"denied"}}
+				w.Govern(fields)
+				w.found(t, "withdraw.denied 1 withdrawing", 0)
+				if act := w.HS.Acts()[0]; act.Because.Key != "because.denied" {
+					t.Errorf("%s: sent %+v", name, act)
+				}
+				continue
+			}
+			w.found(t, "withdraw.denied 1 left", 1)
+			w.found(t, "", 1)
+		}
+	}
+}
+
 // TestTurnToldThenWanted: what was only told is withdrawn once the policy wants it.
 func TestTurnToldThenWanted(t *testing.T) {
 	w := standing(t, map[string]any{"pending": map[string]any{"withdraw_on": []string{}}})

@@ -26,12 +26,14 @@ func (n *Native) join(ctx context.Context, q Question) (Answer, error) {
 		return Answer{Verdict: room.Unknown, Code: string(j.Decision.Code)}, err
 	}
 	if j.Decision.Verdict == room.Allow && j.Asks && q.Callback == MayMakeJoin {
-		admitted, _, err := n.Admissions.Admits(ctx, q.Room, q.Sender)
+		admitted, breaker, err := n.Admissions.Admits(ctx, q.Room, q.Sender)
 		if err != nil {
 			return Answer{Verdict: room.Unknown}, err
 		}
 		if !admitted {
 			j.Decision = policy.Decision{Code: policy.CodeNotAdmitted, Side: policy.SidePolicy}
+		} else if no := n.Limits.Admit(q.Room, q.Sender, breaker); no != nil {
+			j.Decision = *no
 		}
 	}
 	if j.Decision.Verdict == room.Allow {

@@ -3,9 +3,11 @@ package native_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/invites/cards"
 	"usher/invites/native"
 	"usher/policy"
 	"usher/room"
@@ -125,5 +127,72 @@ func TestAdmission(t *testing.T) {
 		if code := d.joins(t, native.MayJoin, tt.user); code != "" && code != "policy.join.max_members" {
 			t.Errorf("%s: a join that the homeserver would allow is refused: %q", tt.name, code)
 		}
+	}
+}
+
+// TestAdmissionLimits: admissions without a knock count in the operator's limit of joins for the user's server, in whatever room, and in the breaker
+// of the room, which knocks trip as well. Refused ones, and those let in otherwise, spend nothing.
+func TestAdmissionLimits(t *testing.T) {
+	asks := object{"join_rule": "restricted", "allow": []any{object{"type": "fi.mau.spam_checker"}}}
+	knocks := object{"accept_servers": []string{"there", "else"}}
+	d := newDoor(t, nil)
+	d.World.In.Most.JoinsOfServer = 3
+	d.build()
+	join := func(r id.RoomID, user id.UserID) string {
+		got, err := d.Answer(t.Context(), native.Question{Callback: native.MayMakeJoin, Sender: user, Room: r})
+		if err != nil || (got.Code == "") != (got.Verdict == room.Allow) || (got.Code == "") != got.Reason.Empty() {
+			t.Fatalf("%+v %v", got, err)
+		}
+		return got.Code
+	}
+	const other = id.RoomID("!other:here")
+	d.HS.Create(other, "11", alice, bot)
+	d.HS.Set(other, "m.room.power_levels", "", alice, object{"users": object{string(alice): 100, string(bot): 50}})
+	for _, r := range []id.RoomID{lobby, other} {
+		d.HS.Set(r, "m.room.join_rules", "", alice, asks)
+		d.Govern(object{"knocks": knocks}, r)
+	}
+	d.HS.Member(lobby, "@in:there", "invite")
+	for _, step := range []struct {
+		room id.RoomID
+		user id.UserID
+		code string
+	}{
+		{lobby, "@no:elsewhere", "policy.join.not_admitted"}, {lobby, "@in:there", ""}, {lobby, "@in:there", ""},
+		{lobby, "@a:there", ""}, {lobby, "@b:there", ""}, {other, "@c:there", ""},
+		{other, "@d:there", "limit.joins"}, {lobby, "@d:there", "limit.joins"}, {lobby, "@a:else", ""}, {lobby, "@in:there", ""},
+	} {
+		if code := join(step.room, step.user); code != step.code {
+			t.Errorf("%s in %s: %q, want %q", step.user, step.room, code, step.code)
+		}
+	}
+	if d.Clock.Advance(2 * time.Hour); join(lobby, "@d:there") != "" {
+		t.Error("limited for ever")
+	}
+
+	d.Clock.Advance(2 * time.Hour)
+	knocks["breaker"] = object{"count": 2, "per": "10m"}
+	d.Govern(object{"knocks": knocks})
+	for _, step := range []struct {
+		room id.RoomID
+		user id.UserID
+		code string
+	}{{lobby, "@a:there", ""}, {lobby, "@b:else", ""}, {lobby, "@c:else", "policy.join.not_admitted"}, {other, "@c:else", ""}} {
+		if code := join(step.room, step.user); code != step.code {
+			t.Errorf("with a breaker, %s in %s: %q, want %q", step.user, step.room, code, step.code)
+		}
+	}
+	d.Clock.Advance(11 * time.Minute)
+	d.HS.Set(lobby, "m.room.join_rules", "", alice, object{"join_rule": "knock_restricted", "allow": asks["allow"]})
+	knocks["desk"] = true
+	d.Govern(object{"knocks": knocks})
+	for _, user := range []id.UserID{"@k:elsewhere", "@l:elsewhere"} {
+		d.HS.Member(lobby, user, "knock")
+		if got, err := d.World.Knocks.Receive(t.Context(), cards.Knock{Event: id.EventID("$" + user), Room: lobby, User: user}); err != nil || got.Card == nil {
+			t.Fatal(got, err)
+		}
+	}
+	if code := join(lobby, "@e:else"); code != "policy.join.not_admitted" {
+		t.Errorf("knocks pause no admissions: %q", code)
 	}
 }

@@ -55,7 +55,14 @@ type Inbound interface {
 
 // Admissions knows the users whom the policies of rooms let in without an invitation.
 type Admissions interface {
-	Admits(ctx context.Context, r id.RoomID, user id.UserID) (bool, room.Phrase, error)
+	// Admits tells also how many users may be let in at a time.
+	Admits(ctx context.Context, r id.RoomID, user id.UserID) (admits bool, breaker policy.Rate, err error)
+}
+
+// Limits are the operator's limits.
+type Limits interface {
+	// Admit counts one user let in without an invitation, or returns the decision of the limit that is reached.
+	Admit(r id.RoomID, user id.UserID, breaker policy.Rate) *policy.Decision
 }
 
 // Native answers callbacks. All fields but Inbound are required.
@@ -67,6 +74,7 @@ type Native struct {
 	Store       Store
 	Cards       Cards
 	Admissions  Admissions
+	Limits      Limits
 	Judge       *judge.Judge
 	Self        invites.Identity
 }

@@ -10,7 +10,6 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
-	"usher/invites/cards"
 	"usher/invites/invitestest"
 	"usher/invites/native"
 	"usher/policy"
@@ -51,7 +50,7 @@ func newDoor(t *testing.T, fields object) *door {
 // build makes use cases that know no more than the store.
 func (d *door) build() {
 	d.Build()
-	d.Native = &native.Native{Rooms: d, Invitations: d.World, Sending: d.Delivery, Store: d.DB, Cards: d, Admissions: &cards.Knocks{Cards: d.World.Cards, Store: d.DB}, Judge: d.World.Judge, Self: d.World.In.Self}
+	d.Native = &native.Native{Rooms: d, Invitations: d.World, Sending: d.Delivery, Store: d.DB, Cards: d, Admissions: d.World.Knocks, Limits: d.World.Requests.Limits, Judge: d.World.Judge, Self: d.World.In.Self}
 }
 
 func (d *door) In(context.Context, id.RoomID) (bool, error) { return !d.out, d.broken }

@@ -46,6 +46,7 @@ func (h *watched) law(r id.RoomID) law {
 			continue
 		}
 		l.none = false
+		event = h.meant(source, event)
 		l.from[nearest], l.own[nearest], l.in[nearest] = event, source == r, source
 		for path, value := range fields {
 			if strings.HasPrefix(path, "whom_ever") {
@@ -55,6 +56,18 @@ func (h *watched) law(r id.RoomID) law {
 		}
 	}
 	return l
+}
+
+// meant returns the event by which somebody meant what a policy event says: where it was only copied in an upgrade, the one in the replaced room.
+func (h *watched) meant(r id.RoomID, event *room.Event) *room.Event {
+	old := h.replaces(r)
+	if old == "" || event.Sender != h.creator(r) {
+		return event
+	}
+	if before, _ := h.truth(old).Event(room.Key{Type: policy.EventType}); before != nil && string(before.Content) == string(event.Content) {
+		return h.meant(old, before)
+	}
+	return event
 }
 
 // nearest stands for a path: where the nearest policy comes from.
@@ -155,6 +168,12 @@ func (h *watched) spaceOf(r id.RoomID, but []id.RoomID) id.RoomID {
 		parent, child := said(r, "m.space.parent", space), said(space, "m.space.child", r)
 		membership, _ := h.truth(space).Membership(bot)
 		gone := membership != "join" && h.Governs(r, space)
+		naming, _ := h.truth(r).Event(room.Key{Type: "m.space.parent", StateKey: string(space)})
+		if naming != nil && !h.Governs(r, space) { // who named it has the power, if it does not count already
+			if power, _ := h.truth(r).Power(naming.Sender); int64(power) < takes(policy.EventType) {
+				continue
+			}
+		}
 		if slices.Contains(but, space) || len(parent.Via) == 0 || !gone && (len(child.Via) == 0 || membership != "join") {
 			continue
 		}
@@ -313,14 +332,10 @@ func (h *watched) forbids(l law, s *room.Snapshot, c *asked, e invites.Effect) s
 		return h.mayNotAsk(l, s, c.actor)
 	case c.link != nil && h.againstLink(c, s) != "":
 		return h.againstLink(c, s)
-	case like(l.list("whom.deny_users"), e.Target.String()):
-		return "whom.deny_users"
-	case like(l.list("whom.deny_servers"), host):
-		return "whom.deny_servers"
+	case l.denies(e.Target):
+		return "whom.deny_users, whom.deny_servers, whom.ip_literals"
 	case allows > 0 && !like(l.list("whom.allow_users"), e.Target.String()) && !like(l.list("whom.allow_servers"), host):
 		return "whom.allow_users, whom.allow_servers"
-	case !l.holds("whom.ip_literals", true) && host == "10.0.0.1":
-		return "whom.ip_literals"
 	case h.listed(l, e.Target) != "":
 		return "whom.lists: " + h.listed(l, e.Target)
 	case too("whom.cooldown.leave", past.left), too("whom.cooldown.decline", past.declined), too("whom.cooldown.kick", past.kicked):
@@ -347,6 +362,12 @@ func (h *watched) againstLink(c *asked, s *room.Snapshot) string {
 		return "links.level"
 	}
 	return ""
+}
+
+// denies reports whether the fields that deny name a user.
+func (l law) denies(user id.UserID) bool {
+	host := user.Homeserver()
+	return like(l.list("whom.deny_users"), user.String()) || like(l.list("whom.deny_servers"), host) || !l.holds("whom.ip_literals", true) && host == "10.0.0.1"
 }
 
 // mayNotAsk says why a policy does not let somebody ask.

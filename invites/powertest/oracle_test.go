@@ -242,10 +242,8 @@ func (h *watched) judge(before *room.Snapshot, l law, e invites.Effect) {
 		wrong("there was no open invitation")
 	case e.Performer != bot && (e.Performer != actor || !h.w.Self.MayAssert(actor)):
 		wrong("sent as somebody who did not ask")
-	case c.knock && c.actor == bot && e.Action == room.Invite && !like(l.list("knocks.accept_users"), e.Target.String()):
-		wrong("the policy does not let them in any more")
-	case c.knock && c.actor == bot && e.Action == room.Invite && h.lends(before, l, "knocks.accept_users", room.Action{Type: e.Action, Target: e.Target}):
-		wrong("who wrote knocks.accept_users could not do it")
+	case c.knock && c.actor == bot && e.Action == room.Invite && !h.admits(before, l, e.Target):
+		wrong("the policy does not let them in")
 	case why != "":
 		wrong("the policy is against it: %s", why)
 	case !byRules && !h.delegated(before, l, c, e):
@@ -313,7 +311,7 @@ func (h *watched) judgeTurned(before *room.Snapshot, l law, e invites.Effect) {
 	} else {
 		path = nearest
 	}
-	cause := slices.Contains(on, "listed") && h.banned(l, e.Target) || slices.Contains(on, "inviter_banned") && inviter == "ban" || slices.Contains(on, "inviter_left") && inviter == "leave"
+	cause := slices.Contains(on, "listed") && h.banned(l, e.Target) || slices.Contains(on, "denied") && l.denies(e.Target) || slices.Contains(on, "inviter_banned") && inviter == "ban" || slices.Contains(on, "inviter_left") && inviter == "leave"
 	why := ""
 	switch {
 	case e.Action != room.Kick || e.Performer != bot:

@@ -164,6 +164,8 @@ func occurrences() (list []string) {
 		"state kept back", "space kept back", "lost answer", "taken back", "demoted in mid-act", "upgrade", "judged by the policy of a replaced room",
 		"act invite by a link",
 		"deep event", "backdated", "judged by a lost space", "act turned", "act turned by a space", "turned withdraw.listed withdrawing",
+		"link armed", "policy copied in an upgrade", "admitted as a member", "join admitted", "turned withdraw.denied withdrawing",
+		"refused join policy.join.deny", "refused join policy.join.max_members", "refused join policy.join.not_admitted",
 		"turned withdraw.inviter_banned withdrawing", "turned withdraw.inviter_left withdrawing",
 	}
 	for _, code := range policy.Refusals() {

@@ -145,7 +145,7 @@ func (w *story) play(script []op) string {
 }
 
 // kinds is how many kinds of steps there are; some are several of these.
-const kinds = 147
+const kinds = 152
 
 func (w *story) step(o op) {
 	r, who, whom := w.rooms[o.a%len(w.rooms)], cast[o.b%len(cast)], cast[o.c%len(cast)]
@@ -207,6 +207,10 @@ func (w *story) step(o op) {
 		w.say("the homeserver will keep something back (%d)", w.hs.hidden)
 	case o.kind < 100:
 		w.takeBack(o)
+	case o.kind >= kinds-19 && o.kind < kinds-16:
+		w.arrive(o, w.rooms[o.a%len(w.rooms)], who)
+	case o.kind >= kinds-16 && o.kind < kinds-14:
+		w.armed(o, w.rooms[o.a%len(w.rooms)], whom)
 	case o.kind >= kinds-14 && o.kind < kinds-11:
 		w.turn(o, w.rooms[o.a%len(w.rooms)], whom)
 	case o.kind >= kinds-11 && o.kind < kinds-9:
@@ -671,7 +675,8 @@ func (w *story) court(o op, r id.RoomID, who, whom id.UserID) {
 		w.hs.state(r, cast[0], policy.Key(), map[string]any{})
 	}
 	w.hs.state(in, cast[o.b%2], policy.Key(), map[string]any{"version": 1, "delegate": o.d%2 == 0, "approval": map[string]any{"required": true, "expires": "30d"},
-		"knocks": map[string]any{"desk": true, "level": pick(o.a, 0, 50), "accept_users": pick(o.e/2, []string{}, []string{"@d*:*"})}})
+		"knocks": map[string]any{"desk": true, "level": pick(o.a, 0, 50), "accept_users": pick(o.e/2, []string{}, []string{"@d*:*"}),
+			"accept_members_of": pick(o.e/4, []string{}, []string{w.spaces[0].String()})}})
 	w.ask(op{e: o.e | 1}, room.Invite, r, cast[pick(o.a/2, 0, 1, 3)], whom)
 	w.vote(op{d: 0, c: o.c}, cast[o.e%4])
 	if w.hs.direct(invites.Effect{Action: room.Knock, Room: r, Performer: who, Target: who}) {

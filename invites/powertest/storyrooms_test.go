@@ -377,7 +377,7 @@ func (w *story) rules() []func(*rand.Rand) map[string]any {
 			return fields{"approval.required": r.IntN(2) == 0, "approval.expires": "720h"}
 		},
 		func(r *rand.Rand) fields {
-			return fields{"pending.withdraw_on": pick(r.IntN(4), []string{}, []string{"inviter_banned"}, []string{"listed", "inviter_left"}, []string{"inviter_left", "inviter_banned"})}
+			return fields{"pending.withdraw_on": pick(r.IntN(5), []string{}, []string{"inviter_banned"}, []string{"listed", "inviter_left"}, []string{"inviter_left", "inviter_banned"}, []string{"denied"})}
 		},
 		func(r *rand.Rand) fields {
 			return fields{"pending.expire_after": pick(r.IntN(3), "60s", "10m", "1h"), "pending.remind_before": "30s"}
@@ -400,7 +400,8 @@ func (w *story) document(o op) map[string]any {
 		put(doc, rules[r.IntN(len(rules))](r))
 	}
 	if r.IntN(2) == 0 {
-		put(doc, map[string]any{"knocks.desk": true, "knocks.accept_users": pick(r.IntN(2), []string{}, []string{"@d*:*"})})
+		put(doc, map[string]any{"knocks.desk": true, "knocks.accept_users": pick(r.IntN(2), []string{}, []string{"@d*:*"}),
+			"knocks.accept_members_of": pick(r.IntN(3), []string{}, []string{w.spaces[1].String()}, []string{w.rooms[0].String(), w.spaces[0].String()})})
 	}
 	for path, value := range map[string]any{
 		"guard.mode":      pick(o.a, "enforce", "watch", "watch", "enforce", "off"),
@@ -440,6 +441,12 @@ func (w *story) upgrade(o op, r id.RoomID, whom id.UserID) {
 	}
 	if o.d%3 > 0 {
 		w.hs.state(r, cast[o.b%2], policy.Key(), w.document(o))
+	}
+	if event, _ := w.hs.truth(r).Event(policy.Key()); event != nil && o.c%3 == 0 { // some homeservers copy it
+		w.hs.Set(next, policy.EventType, "", cast[0], event.Content)
+		copied, _ := w.hs.truth(next).Event(policy.Key())
+		w.hs.written[copied.ID] = true
+		w.tally.add("policy copied in an upgrade")
 	}
 	key := ""
 	w.inbox = append(w.inbox, invites.Received{Event: id.EventID(fmt.Sprintf("$%s-upgrade-%d", w.name, len(w.rooms))), Room: next, Type: policy.EventType,

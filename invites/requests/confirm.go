@@ -46,9 +46,9 @@ func (s *Requests) Proposed(ctx context.Context, command id.EventID) (req Reques
 }
 
 // Confirmed implements cards.Confirmed.
-func (s *Requests) Confirmed(ctx context.Context, c invites.Card) error {
+func (s *Requests) Confirmed(ctx context.Context, c invites.Card) (invites.Change, error) {
 	_, err := s.ask(ctx, s.confirmed(c))
-	return err
+	return invites.Change{}, err
 }
 
 // confirmed is the request on a card. A withdrawal on which people voted is the request of the voter who decided.

@@ -143,6 +143,14 @@ func (l *Limits) Join(sender id.UserID) bool {
 	return l.take(l.join(sender), sender, l.clock.Now()) == nil
 }
 
+// Admit implements native.Limits. It counts a join at the word of the user, and one admission in the room.
+func (l *Limits) Admit(r id.RoomID, user id.UserID, breaker policy.Rate) *policy.Decision {
+	breaker.Per = min(breaker.Per, limitDay) // what is kept
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.take(append(l.join(user), bound{window{policy.CodeNotAdmitted, string(r)}, breaker}), user, l.clock.Now())
+}
+
 // Spend implements cards.Limits.
 func (l *Limits) Spend(actor, target id.UserID) (no *policy.Decision, giveBack func()) {
 	l.mu.Lock()

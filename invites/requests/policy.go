@@ -120,10 +120,11 @@ func (s *Editor) meant(ctx context.Context, e Edit) error {
 	if err != nil {
 		return err
 	}
-	var sources []policy.Source
-	if event, _ := snap.Event(policy.Key()); event != nil {
-		sources = append(sources, policy.Read(e.Room, event))
+	old, err := s.Judge.Policies.Own(ctx, e.Room, e.Actor)
+	if err != nil {
+		return err
 	}
+	sources := []policy.Source{old}
 	if e.From != nil {
 		sources = append(sources, *e.From)
 	}

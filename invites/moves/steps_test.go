@@ -1,0 +1,157 @@
+package moves_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
+	"usher/invites/invitestest"
+	"usher/invites/links"
+	"usher/room"
+)
+
+// TestCarriesOver: space links on both sides, aliases, links, questions and open invitations come along.
+func TestCarriesOver(t *testing.T) {
+	w := newWorld(t)
+	dir := invitestest.Directory{Homeserver: w.HS}
+	_ = dir.SetAlias(t.Context(), "#old:here", old, alice)
+	w.HS.Set(old, room.TypeCanonicalAlias, "", alice, object{"alias": "#old:here"})
+	w.HS.Create(space, "11", alice, bot)
+	w.HS.Set(space, room.TypeSpaceChild, string(old), alice, object{"via": []string{"here"}, "order": "a"})
+	w.HS.Set(old, room.TypeSpaceParent, string(space), alice, object{"via": []string{"here"}, "canonical": true})
+	w.HS.Claim(space, old)
+	w.HS.Set(old, room.TypeTombstone, "", carol, object{}) // links can't be made into replaced rooms one day
+	l, _, err := w.Links.Create(t.Context(), links.Wish{Maker: alice, Rooms: []id.RoomID{old}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.HS.Set(old, room.TypeTombstone, "", alice, object{"replacement_room": next})
+	w.HS.Member(old, bob, "invite")
+	w.Observe(t, "$invited", bob, carol, "invite")
+
+	u := w.carry(next)
+
+	for _, want := range []struct {
+		r         id.RoomID
+		kind, key string
+	}{{next, room.TypeSpaceParent, string(space)}, {space, room.TypeSpaceChild, string(next)}, {next, room.TypeCanonicalAlias, ""}} {
+		if event := w.state(want.r, want.kind, want.key); event == nil || event.Sender != alice {
+			t.Errorf("%v: %+v", want, event)
+		}
+	}
+	if w.state(old, room.TypeCanonicalAlias, "") != nil {
+		t.Error("the old room still names the alias")
+	}
+	if leads, _, _ := w.HS.Resolve(t.Context(), "#old:here"); leads != next {
+		t.Errorf("the alias leads to %s", leads)
+	}
+	if l, err = w.DB.Link(t.Context(), l.ID); err != nil || !slices.Equal(l.Rooms, []id.RoomID{next}) {
+		t.Errorf("%+v %v", l, err)
+	}
+	if snap, _ := w.HS.Snapshot(t.Context(), next, bot, nil, true); func() string { m, _ := snap.Membership(bob); return m }() != "invite" {
+		t.Error("bob is not invited")
+	}
+	want := []string{"move.links", "move.state", "move.alias", "move.state", "move.invitations", "move.space"}
+	if got := notes(u); !slices.Equal(got, want) {
+		t.Errorf("%v", got)
+	}
+	acts := len(w.HS.Acts())
+	u.Step = 0 // a crash before anything was kept
+	if _, done, err := w.Moves.Run(t.Context(), u); !done || err != nil || len(w.HS.Acts()) != acts {
+		t.Errorf("%v %v %v", done, err, w.HS.Acts()[acts:])
+	}
+}
+
+// TestAliasAfterCrash: an alias dropped before a crash leads to the new room after it.
+func TestAliasAfterCrash(t *testing.T) {
+	w := newWorld(t)
+	if err := w.Moves.Begin(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	w.Clock.Advance(time.Minute)
+	due, _ := w.Moves.Due(t.Context())
+	due[0].Step, due[0].Rest = 4, []string{"#dropped:here"}
+	if err := w.DB.SaveUpgrade(t.Context(), due[0]); err != nil {
+		t.Fatal(err)
+	}
+	w.carry(next)
+	if leads, _, _ := w.HS.Resolve(t.Context(), "#dropped:here"); leads != next {
+		t.Errorf("the alias leads to %q", leads)
+	}
+}
+
+// TestBorrowsNothing: the sender of the tombstone gets nothing carried over that they could not do themselves, whatever power the bot has.
+func TestBorrowsNothing(t *testing.T) {
+	const mallory = id.UserID("@mallory:here")
+	for _, assert := range []bool{true, false} {
+		w := newWorld(t)
+		w.In.Self.Assert = assert
+		w.Build()
+		w.HS.Member(old, mallory, "join")
+		// Mallory may send tombstones and nothing else. The bot has all power.
+		w.HS.Set(old, room.TypePowerLevels, "", alice, object{"events": object{room.TypeTombstone: 10}, "users": object{string(alice): 100, string(bot): 100, string(mallory): 10}})
+		dir := invitestest.Directory{Homeserver: w.HS}
+		_ = dir.SetAlias(t.Context(), "#old:here", old, alice)
+		w.HS.Create(space, "11", alice, bot, mallory)
+		w.HS.Set(space, room.TypePowerLevels, "", alice, object{"users": object{string(alice): 100, string(bot): 100}})
+		w.HS.Set(space, room.TypeSpaceChild, string(old), alice, object{"via": []string{"here"}})
+		w.HS.Set(old, room.TypeSpaceParent, string(space), alice, object{"via": []string{"here"}})
+		w.HS.Claim(space, old)
+		l, _, err := w.Links.Create(t.Context(), links.Wish{Maker: alice, Rooms: []id.RoomID{old}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.HS.Member(old, bob, "invite")
+		w.Observe(t, "$invited", bob, carol, "invite")
+		w.replace(old, other, mallory)
+		u := w.carry(other)
+
+		if w.state(space, room.TypeSpaceChild, string(other)) != nil {
+			t.Error("the space lists it")
+		}
+		if leads, _, _ := w.HS.Resolve(t.Context(), "#old:here"); leads != old {
+			t.Errorf("the alias leads to %s", leads)
+		}
+		if l, _ = w.DB.Link(t.Context(), l.ID); !slices.Equal(l.Rooms, []id.RoomID{old}) {
+			t.Errorf("%+v", l)
+		}
+		snap, _ := w.HS.Snapshot(t.Context(), other, bot, nil, true)
+		if m, _ := snap.Membership(bob); m == "invite" {
+			t.Error("bob is invited")
+		}
+		if got := notes(u); !slices.Contains(got, "move.unrightful") || !slices.Contains(got, "move.alias.kept") || !slices.Contains(got, "move.space.asked") {
+			t.Errorf("%v", got)
+		}
+	}
+}
+
+// TestQuestionsEnd: questions about the old room end, with their reason; those of the user who upgraded go on in the new room.
+func TestQuestionsEnd(t *testing.T) {
+	w := newWorld(t)
+	w.HS.Set(old, room.TypeTombstone, "", alice, object{})
+	w.Govern(map[string]any{"delegate": true, "approval": map[string]any{"required": true}})
+	w.Govern(map[string]any{"approval": map[string]any{"required": true}}, next)
+	theirs := w.MustAsk(t, w.Request(t, carol, bob))
+	own := w.MustAsk(t, w.Request(t, alice, "@dave:here"))
+	if theirs[0].Status != invites.StatusWaiting || own[0].Status != invites.StatusWaiting {
+		t.Fatal(invitestest.Outcomes(append(theirs, own...)))
+	}
+	w.HS.Set(old, room.TypeTombstone, "", alice, object{"replacement_room": next})
+	u := w.carry(next)
+	if !slices.Contains(notes(u), "move.questions") {
+		t.Errorf("%v", notes(u))
+	}
+	for _, row := range append(theirs, own...) {
+		rows, err := w.DB.ChangesOf(t.Context(), row.Request)
+		if err != nil || rows[0].Status != invites.StatusCancelled || rows[0].Code != invites.CodeReplaced {
+			t.Errorf("%+v %v", rows, err)
+		}
+	}
+	open, err := w.DB.OpenCards(t.Context(), invites.CardQuery{Kind: invites.CardApproval})
+	if err != nil || len(open) != 1 || open[0].Room != next || open[0].Target != "@dave:here" || open[0].Actor != alice {
+		t.Errorf("%+v %v", open, err)
+	}
+}
