@@ -122,7 +122,7 @@ func (s *Inbound) decline(ctx context.Context, now time.Time) error {
 		}
 		s.sweeping.behind = page[len(page)-1]
 	}
-	return s.record(ctx, s.brake(found, now), now)
+	return record(ctx, s, brake(s, found, now), now)
 }
 
 // blocked reports why a sender may not invite any more. sure says that operators themselves decided it, on their own list.
@@ -148,7 +148,7 @@ func (s *Inbound) blocked(ctx context.Context, sender id.UserID) (code string, s
 
 // brake drops the invitations beyond the brake: of more than brakeMost within brakeWindow it lets none pass but those that operators themselves
 // have decided on.
-func (s *Inbound) brake(found []declinable, now time.Time) (passing []declinable) {
+func brake(s *Inbound, found []declinable, now time.Time) (passing []declinable) {
 	var lately []time.Time
 	for _, at := range s.sweeping.recent {
 		if at.After(now.Add(-brakeWindow)) {
@@ -184,7 +184,7 @@ func (s *Inbound) Held() int {
 }
 
 // record has invitees decline invitations.
-func (s *Inbound) record(ctx context.Context, list []declinable, now time.Time) error {
+func record(ctx context.Context, s *Inbound, list []declinable, now time.Time) error {
 	if len(list) == 0 {
 		return nil
 	}
