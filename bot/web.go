@@ -29,7 +29,7 @@ func (b *bot) newSite(p *process) *web.Site {
 		o.Links = web.NewLinks(web.LinkOptions{
 			Pages: o.Pages, Cases: b.domain.links, Uses: b.domain.requests, Pictures: b.client, Bot: b.self.Bot, Visitors: visitors,
 		})
-		o.Others = append(o.Others, b.newDashboard(p, o.Pages, visitors))
+		o.Others = append(o.Others, newDashboard(b, p, o.Pages, visitors))
 		if b.domain.letters.Key != "" { // also after the mail server was taken away
 			o.Stop = web.NewStop(o.Pages, b.domain.letters, visitors)
 		}
@@ -38,7 +38,7 @@ func (b *bot) newSite(p *process) *web.Site {
 }
 
 // newDashboard makes the pages for people who look after rooms.
-func (b *bot) newDashboard(p *process, pages *web.Pages, visitors web.Visitors) *dashboard.Dashboard {
+func newDashboard(b *bot, p *process, pages *web.Pages, visitors web.Visitors) *dashboard.Dashboard {
 	return dashboard.New(dashboard.Options{
 		Pages: pages, Visitors: visitors, Sessions: b.domain.sessions, Ledger: b.domain.ledger, Cards: b.domain.cards, Desk: b.chat.Cards, Links: b.domain.links,
 		Health: dashboardHealth{p, b}, Rooms: dashboardRooms{b.rooms, b.runner.Chat}, Names: b.domain.judge.Reach,
