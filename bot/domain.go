@@ -64,8 +64,11 @@ type confirmed struct {
 
 // Confirmed implements cards.Confirmed.
 func (c confirmed) Confirmed(ctx context.Context, card invites.Card) (invites.Change, error) {
-	if card.Kind == invites.CardMove {
+	switch {
+	case card.Kind == invites.CardMove:
 		return c.moves.Confirmed(ctx, card)
+	case card.Action == moves.ActionUpgrade:
+		return c.moves.Perform(ctx, card)
 	}
 	return c.requests.Confirmed(ctx, card)
 }
@@ -74,5 +77,6 @@ func (c confirmed) Confirmed(ctx context.Context, card invites.Card) (invites.Ch
 func (d *domain) useCases() commands.UseCases {
 	return commands.UseCases{
 		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Links: d.links, Judge: d.judge, Clock: clock{}, Inbound: d.inbound, Choices: d.choices,
+		Moves: d.moves,
 	}
 }

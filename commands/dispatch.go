@@ -29,6 +29,7 @@ import (
 	"usher/invites/judge"
 	"usher/invites/ledger"
 	"usher/invites/links"
+	"usher/invites/moves"
 	"usher/invites/requests"
 	"usher/policy"
 	"usher/room"
@@ -104,6 +105,7 @@ type UseCases struct {
 	Clock    invites.Clock
 	Choices  Choices
 	Inbound  *inbound.Inbound // nil: off
+	Moves    *moves.Moves
 }
 
 // Chat is the commands' port to rooms.
