@@ -12,6 +12,7 @@ import (
 	"usher/encryption"
 	"usher/homeserver"
 	"usher/invites"
+	"usher/invites/letters"
 	"usher/jobs"
 	"usher/metrics"
 	"usher/web"
@@ -37,10 +38,11 @@ type bot struct {
 	closers []func()
 }
 
-// served are the handlers of requests.
+// served are the handlers of requests, and of letters.
 type served struct {
-	intake *appservice.Intake
-	site   *web.Site
+	intake  *appservice.Intake
+	site    *web.Site
+	postman *letters.Postman // nil: no mail is set up
 }
 
 // clock is the real one.

@@ -12,9 +12,11 @@ import (
 	"usher/invites/inbound"
 	"usher/invites/judge"
 	"usher/invites/ledger"
+	"usher/invites/letters"
 	"usher/invites/links"
 	"usher/invites/moves"
 	"usher/invites/requests"
+	"usher/invites/welcome"
 )
 
 // domain is the use cases, put together.
@@ -26,14 +28,16 @@ type domain struct {
 	guard    *guard.Guard
 	ledger   *ledger.Ledger
 	links    *links.Links
+	letters  *letters.Letters
 	requests *requests.Requests
 	inbound  *inbound.Inbound // nil: off
 	editor   *requests.Editor
 	moves    *moves.Moves
 	choices  commands.Choices
+	welcomes *welcome.Welcomes
 }
 
-// newDomain puts the use cases together, except for the guard's Tell, the requests' AtOnce, and the limits and the address of links.
+// newDomain puts the use cases together, except for the guard's Tell, the requests' AtOnce, the limits and the address of links, and the letters.
 func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self invites.Identity, limits delivery.Limits, most *requests.Limits) *domain {
 	j := judge.New(db, hs, clock{}, self)
 	d := &delivery.Delivery{Store: db, Homeserver: hs, Queue: queue, Clock: clock{}, Self: self, Limits: limits, Judge: j}
@@ -53,6 +57,7 @@ func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self i
 	return &domain{
 		judge: j, delivery: d, cards: c, knocks: n, guard: g, ledger: l, links: k, requests: r,
 		editor: e, moves: m, choices: db,
+		welcomes: &welcome.Welcomes{Store: db, Links: k, Judge: j, Clock: clock{}, Self: self},
 	}
 }
 
@@ -76,7 +81,7 @@ func (c confirmed) Confirmed(ctx context.Context, card invites.Card) (invites.Ch
 // useCases are the parts for commands.
 func (d *domain) useCases() commands.UseCases {
 	return commands.UseCases{
-		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Links: d.links, Judge: d.judge, Clock: clock{}, Inbound: d.inbound, Choices: d.choices,
+		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Links: d.links, Letters: d.letters, Judge: d.judge, Clock: clock{}, Inbound: d.inbound, Choices: d.choices,
 		Moves: d.moves,
 	}
 }

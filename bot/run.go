@@ -29,10 +29,11 @@ import (
 
 // Bounds of the running bot.
 const (
-	lease       = 45 * time.Second // an attempt at a row ends with it
-	sweepLimit  = 10_000
-	sweepEvery  = 5 * time.Second
-	keepHandled = 7 * 24 * time.Hour // longer than anything is tried
+	lease        = 45 * time.Second // an attempt at a row ends with it
+	sweepLimit   = 10_000
+	sweepEvery   = 5 * time.Second
+	keepWelcomes = 24 * time.Hour     // nobody is greeted later
+	keepHandled  = 7 * 24 * time.Hour // longer than anything is tried
 )
 
 // build puts together a bot, for the time for which this process is the active one. Nothing runs yet.
@@ -87,6 +88,7 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	}
 	b.domain.links.Address = cfg.Web.PublicURL
 	b.domain.links.Limits = links.Limits{MaxUses: int64(cfg.Web.Links.MaxUses), MaxAge: cfg.Web.Links.MaxAge, Open: cfg.Web.Links.PerPerson}
+	b.domain.letters = newLetters(b, &cfg.Mail)
 	b.runner = b.newRunner(cfg, version)
 	b.domain.moves.May = func(user id.UserID) bool { return b.runner.Level(user) != commands.Nobody }
 	o := chat.Options{
@@ -95,7 +97,7 @@ func (b *bot) compose(cfg *config.Config, version string) {
 		Cases: chat.Cases{
 			Cards: b.domain.cards, Knocks: b.domain.knocks, Links: b.domain.requests, Guard: b.domain.guard, Expiries: b.domain.ledger.Expiries,
 			Requests: b.domain.requests, Delivery: b.domain.delivery, Joins: b.domain.requests.Limits, Reviews: b.domain.ledger.Reviews,
-			Moves: b.domain.moves,
+			Moves: b.domain.moves, Welcomes: b.domain.welcomes,
 		},
 		Queue: b.jobs, Index: chat.Index{Cards: b.index.Cards, Pending: b.index.Pending},
 		Settings: chat.Settings{
@@ -108,6 +110,9 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	}
 	b.chat = chat.New(o)
 	b.domain.delivery.Beside = b.chat.Status
+	if b.domain.letters.On {
+		b.postman = newPostman(b, cfg)
+	}
 	if b.domain.inbound != nil {
 		b.domain.inbound.Poster = b.chat.Cards
 	}
@@ -199,9 +204,12 @@ func (b *bot) start(ctx, work context.Context) error {
 		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
 	b.jobs.Start()
-	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run, b.watchClock, b.cards, b.expiries, b.moves}
+	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run, b.watchClock, b.cards, b.expiries, b.moves, b.welcomes}
 	if b.device != nil {
 		parts = append(parts, b.device.Run)
+	}
+	if b.postman != nil {
+		parts = append(parts, func(ctx context.Context) { post(ctx, b) })
 	}
 	work, cancel := context.WithCancel(work)
 	var running sync.WaitGroup
@@ -298,6 +306,9 @@ func (b *bot) expiries(ctx context.Context) {
 	})
 }
 
+// welcomes greets people who came into rooms, until ctx ends.
+func (b *bot) welcomes(ctx context.Context) { loop.Every(ctx, sweepEvery, b.chat.Welcome.Sweep) }
+
 // sweep lists rows that are due, one part after the other. It asks the homeserver nothing.
 func (b *bot) sweep(ctx context.Context) ([]int64, error) {
 	due, err := b.store.Due(ctx, time.Now(), b.swept, sweepLimit)
@@ -326,7 +337,7 @@ func (b *bot) clean(ctx context.Context, keep config.Database) error {
 	if err == nil && head != "" {
 		b.log.Info().Str("head", head).Msg("Audit")
 	}
-	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanInbound(ctx, now), b.store.CleanLinks(ctx, now.Add(-keep.KeepRefused)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
+	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanInbound(ctx, now), b.store.CleanWelcomes(ctx, now.Add(-keepWelcomes)), b.store.CleanLinks(ctx, now.Add(-keep.KeepRefused)), b.store.CleanLetters(ctx, now.Add(-keep.KeepRefused)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
 }
 
 // close closes the parts, the last one opened first.

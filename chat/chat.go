@@ -41,6 +41,7 @@ type Homeserver interface {
 	Timeline
 	Annotations
 	AccountData
+	DirectMaker
 	Occupancy
 	OwnInvitations
 	Invitees
@@ -65,6 +66,7 @@ type Cases struct {
 	Joins    Joins
 	Reviews  ReviewCases
 	Moves    MoveCases
+	Welcomes WelcomeCases
 }
 
 // Device is the bot's device in encrypted rooms.
@@ -112,7 +114,9 @@ type Chat struct {
 	Members *Memberships
 	Invited *Invited
 	Rooms   *Rooms
+	Welcome *Welcomes
 	Direct  *DirectChats
+	Letters Letters
 	History *HistorySharing // nil: encryption is off
 	Moves   *Upgrades
 
@@ -167,12 +171,16 @@ func New(o Options) *Chat {
 		cards: c.Cards, rooms: c.Rooms, log: o.Log, joins: o.Cases.Joins,
 		checking: map[id.RoomID][]id.UserID{}, moving: map[string]chan error{}, leads: map[string]time.Time{},
 	}
+	c.Welcome = &Welcomes{
+		cases: o.Cases.Welcomes, maker: o.Homeserver, direct: c.Direct, state: o.State, runner: o.Runner, sender: sender, bot: o.Self.Bot, log: o.Log,
+	}
 	c.Invited = &Invited{source: o.Homeserver, members: c.Members, log: o.Log, hurry: make(chan struct{}, 1), open: map[id.RoomID]*standing{}}
 	c.handler = &Handler{
 		ender: end, inbox: o.Stores.Inbox, token: o.Homeserver, bot: o.Self.Bot, runner: o.Runner, limits: limits, encrypted: encrypted,
 		replies: replies, status: c.Status, cards: c.Cards, members: c.Members, rooms: c.Rooms, log: o.Log,
 	}
-	o.Runner.Chat, o.Runner.Limit = forCommands{c.Direct, c.Cards, c.Invited}, limits.MayCommand
+	o.Runner.Chat, o.Runner.Limit = forCommands{c.Direct, c.Cards, c.Invited, sender}, limits.MayCommand
+	c.Letters = Letters{sender}
 	o.Runner.Inbox = openedInbox{o.Stores.Inbox, encrypted}
 	return c
 }
@@ -182,6 +190,7 @@ type forCommands struct {
 	direct  *DirectChats
 	cards   *CardDesk
 	invited *Invited
+	sender  *Sender
 }
 
 // Retry implements commands.Chat.
@@ -196,6 +205,12 @@ func (c forCommands) DirectWith(r id.RoomID) id.UserID { return c.direct.with(r)
 // Settled implements commands.Chat.
 func (c forCommands) Settled(ctx context.Context, r id.RoomID) error {
 	return c.cards.showClosed(ctx, invites.CardTodo{Room: r, Limit: cardsOfOne})
+}
+
+// Besides implements commands.Chat.
+func (c forCommands) Besides(ctx context.Context, m commands.Message, r commands.Reply) error {
+	_, err := c.sender.say(ctx, m.Room, transaction(m.Event, "besides"), r, m, "")
+	return err
 }
 
 // Voted implements commands.Chat.

@@ -67,6 +67,15 @@ func (d *DirectChats) with(r id.RoomID) id.UserID {
 	return d.rooms[r]
 }
 
+// of returns the direct chats of a person, the last one first.
+func (d *DirectChats) of(user id.UserID) []id.RoomID {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list := slices.Clone(d.byUser[user])
+	slices.Reverse(list)
+	return list
+}
+
 // has reports whether a room is a direct chat.
 func (d *DirectChats) has(r id.RoomID) bool { return d.with(r) != "" }
 

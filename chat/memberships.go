@@ -72,7 +72,7 @@ func (m *Memberships) handle(ctx context.Context, ev invites.Received) error {
 			}
 		}
 		m.runner.Advertiser.Look(ev.Room)
-		return errors.Join(m.rooms.joined(ctx, ev.Room), m.rooms.upgraded(ctx, ev.Event, ev.Room))
+		return errors.Join(m.ownDirect(ctx, ev.Room), m.rooms.joined(ctx, ev.Room), m.rooms.upgraded(ctx, ev.Event, ev.Room))
 	case "leave", "ban":
 		return m.rooms.left(ctx, ev.Event, ev.Room)
 	}

@@ -50,6 +50,8 @@ func (voting) DirectWith(id.RoomID) id.UserID { return "" }
 
 func (voting) Retry(id.RoomID) bool { return false }
 
+func (voting) Besides(context.Context, Message, Reply) error { return nil }
+
 func (voting) Settled(context.Context, id.RoomID) error { return nil }
 
 func (v voting) Voted(ctx context.Context, b cards.Ballot) error {

@@ -28,6 +28,7 @@ import (
 	"usher/invites/inbound"
 	"usher/invites/judge"
 	"usher/invites/ledger"
+	"usher/invites/letters"
 	"usher/invites/links"
 	"usher/invites/moves"
 	"usher/invites/requests"
@@ -101,6 +102,7 @@ type UseCases struct {
 	Ledger   *ledger.Ledger
 	Cards    *cards.Cards
 	Links    *links.Links
+	Letters  *letters.Letters
 	Judge    *judge.Judge
 	Clock    invites.Clock
 	Choices  Choices
@@ -110,11 +112,12 @@ type UseCases struct {
 
 // Chat is the commands' port to rooms.
 type Chat interface {
-	Direct(id.RoomID) bool                           // whether a room is a direct chat with the bot
-	DirectWith(id.RoomID) id.UserID                  // the other person of a direct chat; empty: it is none
-	Retry(id.RoomID) bool                            // has the bot ask to join again; false: it has no open invitation there
-	Voted(ctx context.Context, b cards.Ballot) error // shows the result of a vote on its card and carries it out
-	Settled(ctx context.Context, r id.RoomID) error  // shows the results of the cards about a room that a command closed
+	Direct(id.RoomID) bool                                 // whether a room is a direct chat with the bot
+	DirectWith(id.RoomID) id.UserID                        // the other person of a direct chat; empty: it is none
+	Retry(id.RoomID) bool                                  // has the bot ask to join again; false: it has no open invitation there
+	Voted(ctx context.Context, b cards.Ballot) error       // shows the result of a vote on its card and carries it out
+	Settled(ctx context.Context, r id.RoomID) error        // shows the results of the cards about a room that a command closed
+	Besides(ctx context.Context, m Message, r Reply) error // sends a reply that stays as it is, besides the one that is edited
 }
 
 // Call is one command as it was given.

@@ -19,9 +19,9 @@ func inviteCommand() Command {
 		Name: "invite", Level: User,
 		Words: []string{"inv", "lade", "inviter", "invitar", "invita", "uitnodigen"}, Loose: []string{"add", "bring", "let", "in", "ein"},
 		See:     []string{"uninvite", "pending", "why"},
-		Params:  []Param{guests(), inRoom(), reason(), dryRun(), asBot()},
+		Params:  []Param{guests(), inRoom(), reason(), dryRun(), asBot(), flag("resend", room.Say("param.resend"))},
 		Records: true, Beside: true,
-		Run: change(room.Invite),
+		Run: runInvite,
 	}
 }
 

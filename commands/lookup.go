@@ -66,7 +66,7 @@ func (c *Call) recognize(ctx context.Context) error {
 		}
 		for _, w := range c.words[p.Key] {
 			user, err := l.personOf(ctx, w)
-			if p.mail && w.name && err != nil {
+			if p.strange && w.name && err != nil {
 				c.strangers[w.text] = err
 				continue
 			}

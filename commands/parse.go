@@ -254,7 +254,7 @@ func (a *arguments) people(key string) (users []id.UserID) {
 // addresses are the e-mail addresses in an argument, and the names that nobody here has: a room may show any name for an address.
 func (a *arguments) addresses(key string) (list []string) {
 	for _, w := range a.words[key] {
-		if address := w.address(); address != "" {
+		if address := w.address(); address != "" && !slices.ContainsFunc(list, func(one string) bool { return strings.EqualFold(one, address) }) {
 			list = append(list, address)
 		} else if w.name && a.strangers[w.text] != nil {
 			list = append(list, w.text)

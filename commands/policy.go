@@ -196,6 +196,9 @@ func setPolicy(ctx context.Context, c *Call, in id.RoomID) (Reply, error) {
 		path = strings.ToLower(path)
 	}
 	value, err := c.value(ctx, c.words["value"])
+	if field, known := policy.Lookup(path); known && field.Prose() {
+		value, err = prose(c.words["value"]), nil
+	}
 	if err != nil {
 		return Reply{}, err
 	}

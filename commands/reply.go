@@ -72,6 +72,7 @@ type piece struct {
 	code   string // shown in fixed width
 	line   bool   // ends a line
 	whole  *Text  // added whole, or not at all
+	quote  []words.Run
 }
 
 // Empty reports whether nothing was added.
@@ -93,6 +94,9 @@ func (t *Text) Code(words string) *Text { return t.add(piece{code: words}) }
 
 // Reason adds a reason code after a sentence.
 func (t *Text) Reason(code string) *Text { return t.Say("reason", "code", code) }
+
+// Quote adds words of people as they are. Of the runs, Text and Link count; a text may have several lines.
+func (t *Text) Quote(runs ...words.Run) *Text { return t.add(piece{quote: runs}) }
 
 // Line ends a line.
 func (t *Text) Line() *Text { return t.add(piece{line: true}) }
@@ -145,6 +149,8 @@ func (m *message) text(t *Text) {
 		switch {
 		case p.line:
 			m.put("\n", "<br>")
+		case p.quote != nil:
+			m.quote(p.quote)
 		case p.whole != nil:
 			m.space()
 			other := &message{voice: m.voice}
@@ -158,6 +164,19 @@ func (m *message) text(t *Text) {
 			}
 		default:
 			m.run(words.Run{Text: p.code, Code: true})
+		}
+	}
+}
+
+// quote adds words of people, which mention nobody but by their links.
+func (m *message) quote(runs []words.Run) {
+	m.candidates = nil
+	for _, r := range runs {
+		for i, line := range strings.Split(r.Text, "\n") {
+			if i > 0 {
+				m.run(words.Run{Line: true})
+			}
+			m.run(words.Run{Text: line, Link: r.Link})
 		}
 	}
 }

@@ -39,6 +39,18 @@ func (c *Call) value(ctx context.Context, words []word) (string, error) {
 	return value, nil
 }
 
+// prose reads words as a text of sentences: names in it stay as they were written.
+func prose(words []word) string {
+	if len(words) == 1 {
+		return words[0].text
+	}
+	parts := make([]string, len(words))
+	for i, w := range words {
+		parts[i] = w.raw
+	}
+	return strings.Join(parts, " ")
+}
+
 // inWords is a length of time with a word for its unit.
 var inWords = regexp.MustCompile(`^([0-9]+) ?([a-zäé]+)$`)
 

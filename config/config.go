@@ -33,6 +33,7 @@ type Config struct {
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"` // the longest wait for running work when Usher stops
 	Metrics         Metrics       `yaml:"metrics"`
 	Web             Web           `yaml:"web"`
+	Mail            Mail          `yaml:"mail"`
 	Antispam        Antispam      `yaml:"antispam"`
 	Inbound         Inbound       `yaml:"inbound"`
 	Logging         Logging       `yaml:"logging"`
@@ -201,6 +202,7 @@ func Default() *Config {
 		ShutdownTimeout: 10 * time.Second,
 		Metrics:         Metrics{Listen: "127.0.0.1:9339"},
 		Inbound:         defaultInbound(),
+		Mail:            defaultMail(),
 		Web:             Web{Proxies: []string{"127.0.0.1", "::1"}, Links: Links{MaxUses: 1000, MaxAge: 90 * 24 * time.Hour, PerPerson: 20}},
 		Antispam:        Antispam{At: AtAppservice, Timeout: 2 * time.Second, Fail: map[string]string{}},
 		Logging: Logging{

@@ -88,6 +88,8 @@ delivery: {at_once: 1, workers: 2, give_up_after: 48h}
 shutdown_timeout: 20s
 metrics: {enabled: true, listen: "[::1]:1", pprof: true}
 web: {listen: "[::1]:2", public_url: "https://door.example/", proxies: [10.0.0.0/8, "::1"], links: {max_uses: 5, max_age: 48h, per_person: 2}}
+mail: {server: "mx.example", port: 2525, tls: tls, user: u, password: "p", from: "Door <door@example.org>", reply_to: "help@example.org", key: mmmmmmmmmmmmmmmmmmmmmmmm, timeout: 5s, retry: 2s,
+  give_up_after: 3h, limits: {per_person: 1, per_domain: 2, in_all: 3, again: 4h}}
 inbound: {enabled: true, room: "!ops:x", ban_list: "!bans:x", lists: ["!list:x"], ip_literals: true, no_create: true, sender: {people: 1, per: 1m},
   per_room: {people: 2, per: 2m}, server: {people: 3, per: 3m}, new_sender: {people: 4, per: 4m}, rush: {people: 5, per: 5m}, breaker: {people: 6, per: 6m}, block_for: 7m}
 antispam: {enabled: true, at: web, token: ssssssssssssssssssssssss, timeout: 1s, fail: {accept_make_join: closed}, next: {url: "http://m/", token: nnnnnnnnnnnnnnnnnnnnnnnn}}
@@ -116,6 +118,8 @@ logging:
 		ShutdownTimeout: 20 * time.Second,
 		Metrics:         Metrics{true, "[::1]:1", true},
 		Web:             Web{"[::1]:2", "https://door.example", []string{"10.0.0.0/8", "::1"}, Links{5, 48 * time.Hour, 2}},
+		Mail: Mail{"mx.example", 2525, "tls", "u", "p", "Door <door@example.org>", "help@example.org", "mmmmmmmmmmmmmmmmmmmmmmmm", 5 * time.Second, 2 * time.Second, 3 * time.Hour,
+			MailLimits{1, 2, 3, 4 * time.Hour}},
 		Inbound: Inbound{true, "!ops:x", "!bans:x", []string{"!list:x"}, true, true, People{1, time.Minute}, People{2, 2 * time.Minute},
 			People{3, 3 * time.Minute}, People{4, 4 * time.Minute}, People{5, 5 * time.Minute}, People{6, 6 * time.Minute}, 7 * time.Minute},
 		Antispam: Antispam{true, AtWeb, "ssssssssssssssssssssssss", time.Second, map[string]string{"accept_make_join": FailClosed},
@@ -151,6 +155,12 @@ func TestFaults(t *testing.T) {
 		{"a proxy by name", "", "web: {proxies: [proxy.example]}\n", []string{`9 web.proxies "proxy.example" is no address`}},
 		{"no links", "", "web: {links: {max_uses: 0, max_age: 1s, per_person: 0}}\n", []string{"9 web.links.max_uses allows nothing", "9 web.links.max_age is too short", "9 web.links.per_person allows nothing"}},
 		{"web nowhere", "", "web: {listen: here}\n", []string{`9 web.listen "here" is no address to listen at`}},
+		{"mail without pages", "", "mail: {server: mx.example, from: u@example.org, key: mmmmmmmmmmmmmmmm}\n", []string{"9 mail.server has no use without web.public_url: a letter holds a link to a page"}},
+		{"mail in plain", "", "web: {listen: 'x:1', public_url: 'https://x'}\nmail: {server: mx.example, tls: none, from: u@example.org, key: mmmmmmmmmmmmmmmm}\n",
+			[]string{"10 mail.tls is none, and the server is another machine: everybody between could read the letters"}},
+		{"mail at all", "", "web: {listen: 'x:1', public_url: 'https://x'}\nmail: {server: 'mx:25', port: 70000, tls: ssl, user: u, from: \"u@x.org\\r\\nBcc: v@x.org\", reply_to: r, timeout: 1h, limits: {per_person: -1}}\n",
+			[]string{`10 mail.from "u@x.org\r\nBcc: v@x.org" is no address`, "10 mail.key is missing", "10 mail.limits.per_person -1 is out of range", "10 mail.password is missing", "10 mail.port 70000 is out of range",
+				`10 mail.reply_to "r" is no address`, `10 mail.server "mx:25" is no name of a server`, "10 mail.timeout 1h0m0s is out of range", `10 mail.tls "ssl" is not known`}},
 		{"antispam without a token", "", "antispam: {enabled: true}\n", []string{"9 antispam.token is missing"}},
 		{"antispam at no listener", "", "antispam: {enabled: true, token: ssssssssssssssss, at: web}\n", []string{"9 antispam.at names the listener of web.listen, which is empty"}},
 		{"antispam with our token", "", "antispam: {enabled: true, token: aaaaaaaaaaaaaaaaaaaaaaaa}\n", []string{"9 antispam.token is one of the appservice section's as well"}},

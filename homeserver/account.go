@@ -9,6 +9,7 @@ import (
 
 	"usher/exactjson"
 	"usher/invites"
+	"usher/room"
 
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/id"
@@ -62,6 +63,21 @@ func (c Account) Devices(ctx context.Context) (names []string, err error) {
 func (c Account) CreateRoom(ctx context.Context) (id.RoomID, error) {
 	body, err := c.do(ctx, request{
 		name: "create_room", method: http.MethodPost, path: path("v3", "createRoom"), body: map[string]string{"preset": "private_chat", "visibility": "private"},
+	})
+	made := id.RoomID(exactjson.Text(body, "room_id"))
+	return made, shows(made.String(), err)
+}
+
+// CreateDirect makes a direct chat with a user and invites them. The create event names the user under mark.
+func (c Account) CreateDirect(ctx context.Context, user id.UserID, encrypted bool, mark string) (id.RoomID, error) {
+	content := map[string]any{
+		"preset": "private_chat", "visibility": "private", "is_direct": true, "invite": []id.UserID{user}, "creation_content": map[string]string{mark: user.String()},
+	}
+	if encrypted {
+		content["initial_state"] = []any{map[string]any{"type": room.TypeEncryption, "state_key": "", "content": map[string]string{"algorithm": "m.megolm.v1.aes-sha2"}}}
+	}
+	body, err := c.do(ctx, request{
+		name: "create_room", remote: c.other(user.Homeserver()), method: http.MethodPost, path: path("v3", "createRoom"), body: content,
 	})
 	made := id.RoomID(exactjson.Text(body, "room_id"))
 	return made, shows(made.String(), err)

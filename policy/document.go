@@ -25,6 +25,7 @@ type Document struct {
 	Pictures string   `path:"pictures"` // Light or Dark; empty: Light
 
 	Invitation Invitation  `path:"invitation"`
+	Welcome    Welcome     `path:"welcome"`
 	NamedBy    []id.RoomID `path:"named_by"` // rooms and spaces whose policies may name this room
 }
 
@@ -130,6 +131,18 @@ type Invitation struct {
 	Reason string `path:"reason"` // template of their reason, see Template; empty: the default one
 }
 
+// Values of Welcome.Where.
+const (
+	InRoom = "room"
+	Direct = "direct"
+)
+
+// Welcome is the message for people who join after an invitation through the bot.
+type Welcome struct {
+	Text  string `path:"text"`  // template, see Cut; empty: none
+	Where string `path:"where"` // InRoom or Direct
+}
+
 // Values of Pending.WithdrawOn.
 const (
 	Listed        = "listed"         // a policy list bans the invitee by now
@@ -163,5 +176,6 @@ func defaults() Document {
 		Guard:    Guard{Mode: Off, Intruders: Ignore, ByHand: Ignore},
 		Pending:  Pending{WithdrawOn: []string{Listed, InviterBanned}},
 		Links:    Links{Allow: true},
+		Welcome:  Welcome{Where: InRoom},
 	}
 }

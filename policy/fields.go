@@ -27,6 +27,7 @@ const (
 	template kind = "template"
 	choices  kind = "choices"
 	language kind = "language"
+	greeting kind = "greeting"
 )
 
 // Field is one field of the document, as !policy set takes it and !policy shows it.
@@ -56,6 +57,12 @@ const levelsPath = "guard.levels"
 
 // withdrawOn is the field of Pending.WithdrawOn, the one with a default that acts.
 const withdrawOn = "pending.withdraw_on"
+
+// The fields of Welcome.
+const (
+	WelcomeText  = "welcome.text"
+	WelcomeWhere = "welcome.where"
+)
 
 // fieldTable has the fields in the order of the document. Lookup finds the fields of guard.levels.
 var fieldTable = []Field{
@@ -102,6 +109,8 @@ var fieldTable = []Field{
 	{Path: "pending.expire_after", kind: span, most: maxSpan},
 	{Path: "pending.remind_before", kind: span, most: maxSpan},
 	{Path: "invitation.reason", kind: template},
+	{Path: WelcomeText, kind: greeting},
+	{Path: WelcomeWhere, kind: choice, choices: []string{InRoom, Direct}},
 	{Path: withdrawOn, kind: choices, choices: []string{Listed, Denied, InviterBanned, InviterLeft}},
 	{Path: "links.allow", kind: boolean},
 	{Path: "links.max_uses", kind: integer, most: maxCount},
@@ -223,6 +232,9 @@ func ratePhrase(key string, r Rate) room.Phrase {
 	}
 	return room.Say(key, "n", r.Count, "per", Span(r.Per))
 }
+
+// Prose reports whether the field takes a text of sentences, in which names of rooms and people stay as they are written.
+func (f Field) Prose() bool { return f.kind == template || f.kind == greeting }
 
 // About tells the purpose of the field in a few words.
 func (f Field) About() room.Phrase { return room.Phrase{Key: "about." + f.Path} }

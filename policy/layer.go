@@ -223,6 +223,8 @@ func (f Field) parse(text string) (value any, wrong *room.Phrase) {
 		if isTemplate(text) {
 			return text, nil
 		}
+	case greeting:
+		return f.greeting(text)
 	default:
 		if f.kind == choices && text == nothing {
 			return []string{}, nil

@@ -25,7 +25,7 @@ const whole = `{"version":1,"delegate":true,
 	"guard":{"mode":"enforce","join_rule":"invite","levels":{"invite":50,"events.m.room.join_rules":100},"intruders":"kick","by_hand":"withdraw"},
 	"pending":{"expire_after":"7d","remind_before":"24h","withdraw_on":["listed","inviter_left"]},
 	"links":{"allow":false,"max_uses":20,"max_age":"7d","level":50},"join":{"deny":true,"max_members":500},"named_by":["!r"],"language":"de-AT","pictures":"dark",
-	"invitation":{"reason":"{asker} of the book club: {reason}"}}`
+	"invitation":{"reason":"{asker} of the book club: {reason}"},"welcome":{"text":"Welcome to {room}, {person}!\nAsk {inviter} anything.","where":"direct"}}`
 
 func TestWholeDocument(t *testing.T) {
 	l, err := Parse(json.RawMessage(whole))

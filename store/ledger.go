@@ -177,8 +177,11 @@ func ended(t *tx, m *invites.MemberEvent, open invites.Invitation) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(endEntry, open.ID, fate, earlier(m.SentAt, m.SeenAt), by, m.Event)
-	return err
+	n, err := t.exec(endEntry, open.ID, fate, earlier(m.SentAt, m.SeenAt), by, m.Event)
+	if err != nil || n == 0 || fate != invites.FateAccepted {
+		return err
+	}
+	return toWelcome(t, m, &open)
 }
 
 // maxLate bounds the late member events that are kept, and keepLate their age: no policy looks further back.

@@ -101,8 +101,12 @@ type (
 	AuditLog struct{ *db }
 	// Links is the invite links, with their uses.
 	Links struct{ *db }
+	// Letters is the invitations by e-mail, and the addresses that get none.
+	Letters struct{ *db }
 	// Moves is the upgrades of rooms that are carried over.
 	Moves struct{ *db }
+	// Welcomes is the users to be welcomed.
+	Welcomes struct{ *db }
 )
 
 // Store is an open database: all subjects together. It is safe for concurrent use.
@@ -120,13 +124,15 @@ type Store struct {
 	People
 	AuditLog
 	Links
+	Letters
 	Moves
+	Welcomes
 }
 
 // newStore returns a Store with subjects sharing d.
 func newStore(d *db) *Store {
 	return &Store{
-		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d}, Moves{d},
+		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d}, Letters{d}, Moves{d}, Welcomes{d},
 	}
 }
 

@@ -73,7 +73,8 @@ func runSuite(t *testing.T, open func(t *testing.T) Store) {
 		{"HostileText", testHostileText},
 		{"Cancelled", testCancelled},
 		{"Guard", testGuard},
-		{"Links", testLinks}, {"LinkSecrets", testLinkSecrets}, {"LastUse", testLastUse}, {"Moves", testMoves},
+		{"Links", testLinks}, {"LinkSecrets", testLinkSecrets}, {"LastUse", testLastUse},
+		{"Letters", testLetters}, {"LetterEnds", testLetterEnds}, {"LetterBlocks", testLetterBlocks}, {"LettersSpend", testLettersSpend}, {"Moves", testMoves}, {"Welcomes", testWelcomes},
 		{"Ping", testPing},
 		{"Together", testTogether},
 	}

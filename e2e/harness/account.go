@@ -208,6 +208,21 @@ func (a *Account) AwaitInvite(room id.RoomID) {
 	}
 }
 
+// AwaitAnyInvite waits until /sync shows an invitation, and returns its room.
+func (a *Account) AwaitAnyInvite() id.RoomID {
+	a.t.Helper()
+	ctx, cancel := context.WithTimeout(a.t.Context(), a.Patience)
+	defer cancel()
+	for {
+		for room := range a.inbox {
+			return room
+		}
+		if err := a.sync(ctx); err != nil {
+			a.t.Fatalf("%s waited for any invitation: %v", a.ID, err)
+		}
+	}
+}
+
 // AwaitMember waits until the room's timeline shows a user's membership.
 func (a *Account) AwaitMember(room id.RoomID, user id.UserID, membership string) Event {
 	a.t.Helper()

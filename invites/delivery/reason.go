@@ -3,12 +3,11 @@ package delivery
 import (
 	"context"
 	"errors"
-	"strings"
-	"unicode"
 
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/judge"
 	"usher/room"
 )
 
@@ -26,7 +25,7 @@ func reasonOf(ctx context.Context, d *Delivery, row invites.Change) (reason stri
 	asker := string(row.Actor)
 	if err == nil {
 		if event, _ := snap.Event(member); event != nil {
-			if name := plainName(room.DisplayName(event)); name != "" {
+			if name := judge.PlainName(room.DisplayName(event)); name != "" {
 				asker = name + " (" + asker + ")"
 			}
 		}
@@ -49,17 +48,4 @@ func languageOf(ctx context.Context, d *Delivery, r id.RoomID, because room.Phra
 		return ""
 	}
 	return d.Judge.Policies.Language(ctx, r)
-}
-
-// maxName is the length in characters of the longest display name that an invitation shows.
-const maxName = 60
-
-// plainName returns a display name on one line; empty for a name that could pass for an id, or with invisible characters.
-func plainName(name string) string {
-	name = strings.Join(strings.Fields(name), " ")
-	odd := func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune("@:()", r) }
-	if strings.ContainsFunc(name, odd) || len([]rune(name)) > maxName {
-		return ""
-	}
-	return name
 }

@@ -16,6 +16,7 @@ import (
 	"usher/invites/links"
 	"usher/invites/moves"
 	"usher/invites/requests"
+	"usher/invites/welcome"
 	"usher/room"
 )
 
@@ -31,6 +32,7 @@ type Domain struct {
 	Ledger   *ledger.Ledger
 	Links    *links.Links
 	Moves    *moves.Moves
+	Welcomes *welcome.Welcomes
 }
 
 // FullHomeserver is the homeserver for all use cases.
@@ -82,6 +84,7 @@ func New[Store interface {
 	requests.Store
 	requests.EditorStore
 	moves.Store
+	welcome.Store
 }](db Store, w Surroundings) *Domain {
 	hs := struct {
 		FullHomeserver
@@ -112,5 +115,6 @@ func New[Store interface {
 	}{w.Homeserver, Directory{model}}
 	return &Domain{
 		Requests: r, Editor: e, Judge: j, Delivery: d, Cards: c, Knocks: n, Guard: g, Ledger: l, Links: k, Moves: m,
+		Welcomes: &welcome.Welcomes{Store: db, Links: k, Judge: j, Clock: w.Clock, Self: w.Self},
 	}
 }

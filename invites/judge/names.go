@@ -3,6 +3,7 @@ package judge
 import (
 	"context"
 	"strings"
+	"unicode"
 
 	"maunium.net/go/mautrix/id"
 
@@ -38,3 +39,26 @@ func (s *Reach) Name(ctx context.Context, r id.RoomID, user id.UserID) string {
 
 // longestName is how many characters of a room's name are shown.
 const longestName = 60
+
+// maxName is the length in characters of the longest display name that is shown in sentences.
+const maxName = 60
+
+// PlainName returns a display name on one line; empty for a name that could pass for an id, or with invisible characters.
+func PlainName(name string) string {
+	name = strings.Join(strings.Fields(name), " ")
+	odd := func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune("@:()", r) }
+	if strings.ContainsFunc(name, odd) || len([]rune(name)) > maxName {
+		return ""
+	}
+	return name
+}
+
+// PersonIn returns the name of a user in a room for a sentence: the display name if it is plain, else the id.
+func PersonIn(snap *room.Snapshot, user id.UserID) string {
+	if event, _ := snap.Event(room.MemberKey(user)); event != nil {
+		if name := PlainName(room.DisplayName(event)); name != "" {
+			return name
+		}
+	}
+	return string(user)
+}

@@ -82,8 +82,7 @@ func (s *Reach) agrees(ctx context.Context, other id.RoomID, others ...id.RoomID
 	if err != nil {
 		return false, unlessNoView(err)
 	}
-	writes := source.Inherited || snap.CanSend(person, policy.EventType, true).Verdict == room.Allow
-	return writes && snap.CanSend(person, room.TypeMessage, false).Verdict == room.Allow, nil
+	return p.SpokenBy(snap, "named_by", s.self.Bot) == room.Allow, nil
 }
 
 // mayRead tells whether a user may read a room's state themselves, by the state seen by the bot: as a member, or because anybody

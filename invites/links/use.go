@@ -139,7 +139,7 @@ func (s *Links) Take(ctx context.Context, l invites.Link, user id.UserID) (use i
 		state.Code = invites.CodeLinkUsedUp
 	}
 	if err == nil {
-		err = Refusal{state.Code, state.Reason}
+		err = Refusal{Code: state.Code, Phrase: state.Reason}
 	}
 	return use, false, err
 }
@@ -165,6 +165,16 @@ func linkOf(request string) (link int64, ok bool) {
 	var use int64
 	n, err := fmt.Sscanf(request, invites.LinkRequest+"%d:%d:", &link, &use)
 	return link, err == nil && n == 2
+}
+
+// Welcome returns the text for guests of the link whose request led to an invitation, and its maker; an empty text for any other request.
+func (s *Links) Welcome(ctx context.Context, request string) (text string, maker id.UserID, err error) {
+	link, ok := linkOf(request)
+	if !ok {
+		return "", "", nil
+	}
+	l, err := s.Store.Link(ctx, link)
+	return l.Welcome, l.Maker, invites.UnlessNone(err)
 }
 
 // Wanted implements delivery.Check: a row of a revoked link, or of a room taken from its link, is not carried out.
