@@ -15,10 +15,10 @@ var mayImport = map[string][]string{
 	"exactjson":  {},
 	".":          {"bot", "config", "check", "connect", "operator", "words", "github.com/spf13/..."},
 	"mail":       {"github.com/wneessen/go-mail/..."},
-	"bot":        {"appservice", "chat", "commands", "config", "connect", "encryption", "events", "homeserver", "invites", "invites/cards", "invites/delivery", "invites/guard", "invites/inbound", "invites/judge", "invites/ledger", "invites/letters", "invites/links", "mail", "words", "invites/moves", "invites/native", "invites/requests", "invites/welcome", "jobs", "loop", "metrics", "operator", "picture", "room", "store", "web", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig", "github.com/mattn/go-isatty"},
+	"bot":        {"appservice", "chat", "commands", "config", "connect", "encryption", "events", "homeserver", "invites", "invites/cards", "invites/delivery", "invites/guard", "invites/inbound", "invites/judge", "invites/ledger", "invites/letters", "invites/links", "mail", "words", "invites/moves", "invites/native", "invites/requests", "invites/welcome", "jobs", "loop", "metrics", "operator", "picture", "plan", "plan/source", "room", "store", "web", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig", "github.com/mattn/go-isatty"},
 	"chat":       {"commands", "events", "exactjson", "invites", "invites/cards", "invites/guard", "invites/ledger", "invites/welcome", "policy", "room", mautrix + "/event", mautrix + "/id", zerolog, "github.com/hashicorp/golang-lru/v2/simplelru", "golang.org/x/time/rate"},
 	"web":        {"exactjson", "invites", "invites/links", "invites/native", "room", "words", mautrix + "/id", zerolog, "github.com/hashicorp/golang-lru/v2/simplelru", "golang.org/x/text/language", "golang.org/x/time/rate"},
-	"operator":   {"appservice", "commands", "config", "connect", "exactjson", "homeserver", "invites", "metrics", "room", "store", "web", "words", mautrix + "/id", zerolog},
+	"operator":   {"appservice", "commands", "config", "connect", "exactjson", "homeserver", "invites", "metrics", "plan", "plan/source", "room", "store", "web", "words", mautrix + "/id", zerolog},
 	"connect":    {"config", "homeserver", "store", mautrix + "/id", zerolog},
 	"config":     {"mail", "room", "words", "gopkg.in/yaml.v3"},
 	"commands":   {"exactjson", "invites", "invites/cards", "invites/guard", "invites/inbound", "invites/judge", "invites/ledger", "invites/letters", "invites/links", "invites/moves", "invites/requests", "invites/welcome", "picture", "policy", "room", "words", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
@@ -35,6 +35,9 @@ var mayImport = map[string][]string{
 	"jobs":       {"invites", "loop", mautrix + "/id"},
 	"loop":       {},
 	"metrics":    {"invites", "github.com/prometheus/client_golang/..."},
+
+	"plan":        {"exactjson", "invites", "invites/judge", "invites/requests", "policy", "room", mautrix + "/id", zerolog},
+	"plan/source": {"plan", "room", mautrix + "/id", "gopkg.in/yaml.v3", "github.com/go-ldap/ldap/v3"},
 
 	"encryption": {"exactjson", "invites", "loop", "store", mautrix, mautrix + "/...", zerolog},
 

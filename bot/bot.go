@@ -15,6 +15,7 @@ import (
 	"usher/invites/letters"
 	"usher/jobs"
 	"usher/metrics"
+	"usher/plan"
 	"usher/web"
 )
 
@@ -42,6 +43,7 @@ type bot struct {
 type served struct {
 	intake  *appservice.Intake
 	site    *web.Site
+	plans   *plan.Service
 	postman *letters.Postman // nil: no mail is set up
 }
 

@@ -77,6 +77,10 @@ func (chat) Retry(id.RoomID) bool { return true }
 
 func (chat) Voted(context.Context, cards.Ballot) error { return nil }
 
+func (chat) Beside(ctx context.Context, _ invites.Received, rest func(context.Context) (Reply, error)) (Reply, error) {
+	return rest(ctx)
+}
+
 func (chat) Besides(context.Context, Message, Reply) error { return nil }
 
 func (chat) Settled(context.Context, id.RoomID) error { return nil }

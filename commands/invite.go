@@ -19,9 +19,9 @@ func inviteCommand() Command {
 		Name: "invite", Level: User,
 		Words: []string{"inv", "lade", "inviter", "invitar", "invita", "uitnodigen"}, Loose: []string{"add", "bring", "let", "in", "ein"},
 		See:     []string{"uninvite", "pending", "why"},
-		Params:  []Param{guests(), inRoom(), reason(), dryRun(), asBot(), flag("resend", room.Say("param.resend"))},
+		Params:  []Param{guests(), inRoom(), reason(), members(), dryRun(), asBot(), flag("resend", room.Say("param.resend"))},
 		Records: true, Beside: true,
-		Run: runInvite,
+		Run: runInvite, Many: inviteMany,
 	}
 }
 

@@ -20,6 +20,7 @@ type Param struct {
 	prose   bool     // text for people: identifiers in it are refused
 	named   bool     // a flag with a value; see option
 	known   bool     // people of the bot's own server must exist
+	list    bool     // it names a list of people
 	mail    bool     // of people: takes e-mail addresses as well
 	strange bool     // of people: takes names that nobody has as well, as rooms show them for addresses
 
@@ -70,6 +71,13 @@ func aRoom(key string, about, missing room.Phrase) Param {
 
 // inRoom is the room of the command. Without a name it is the current one.
 func inRoom() Param { return aRoom("room", room.Say("param.room"), room.Phrase{}).optional() }
+
+// members is a room whose members the command is about.
+func members() Param {
+	p := aRoom("from", room.Say("param.from"), room.Phrase{}).option()
+	p.list = true
+	return p
+}
 
 // numbers are the numbers of cards.
 func numbers() Param {

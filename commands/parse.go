@@ -27,6 +27,7 @@ type arguments struct {
 	words   map[string][]word    // by the parameter's key
 	known   func(string) bool    // whether a word names a command
 	reply   bool                 // the command replies to a message
+	listed  bool                 // its people stand in a list somewhere else, so it need not name any
 	data    bool                 // they came as data, not as text
 	help    bool                 // a flag asks for help
 	persons map[string]id.UserID // the people of names
@@ -185,7 +186,7 @@ func (a *arguments) fill(params []Param, words []word) (rest []word, err error) 
 // missing is the fault of a parameter without words; nil where it needs none.
 func (a *arguments) missing(p Param, words []word) error {
 	switch {
-	case p.Optional:
+	case p.Optional || a.listed && p.class == classPerson:
 		return nil
 	case len(words) > 0 && !words[0].read(a.asker).wrong.Empty():
 		return a.usage(words[0].read(a.asker).wrong)

@@ -79,7 +79,7 @@ puppet:
   hs_token: qqqqqqqqqqqqqqqqqqqqqqqq
   auto_join: ["@*:localhost:8448"]
 language: de
-commands: {prefix: "?", max_age: 1h, per_minute: 5, answers_per_minute: 0, advertise: true, guide: "https://wiki.example/usher#members"}
+commands: {prefix: "?", max_age: 1h, per_minute: 5, answers_per_minute: 0, max_people: 300, max_list: 1MB, advertise: true, guide: "https://wiki.example/usher#members"}
 limits: {invites_per_person: 1, invites_per_server: 2, invites_in_all: 3, people_per_hour: 6, joins_per_server: 4, joins_of_own_server: 0}
 permissions: {"*": user, "@a:b": operator}
 database: {type: postgres, uri: "postgres://u:p@h/d", max_open_conns: 20, max_idle_conns: 5, keep_refused: 168h, keep_audit: 169h}
@@ -92,6 +92,7 @@ mail: {server: "mx.example", port: 2525, tls: tls, user: u, password: "p", from:
   give_up_after: 3h, limits: {per_person: 1, per_domain: 2, in_all: 3, again: 4h}}
 inbound: {enabled: true, room: "!ops:x", ban_list: "!bans:x", lists: ["!list:x"], ip_literals: true, no_create: true, sender: {people: 1, per: 1m},
   per_room: {people: 2, per: 2m}, server: {people: 3, per: 3m}, new_sender: {people: 4, per: 4m}, rush: {people: 5, per: 5m}, breaker: {people: 6, per: 6m}, block_for: 7m}
+plan: {files: [staff.yaml], interval: 1h, room: "!ops:x", managers: ["@ann:x"]}
 antispam: {enabled: true, at: web, token: ssssssssssssssssssssssss, timeout: 1s, fail: {accept_make_join: closed}, next: {url: "http://m/", token: nnnnnnnnnnnnnnnnnnnnnnnn}}
 logging:
   min_level: debug
@@ -109,7 +110,7 @@ logging:
 			"hhhhhhhhhhhhhhhhhhhhhhhh", true, Bot{"door", "Door", "mxc://hs.example/abc"}, 64e6, 45 * time.Second},
 		Puppet:          Puppet{true, "door-puppet", "pppppppppppppppppppppppp", "qqqqqqqqqqqqqqqqqqqqqqqq", []string{"@*:localhost:8448"}},
 		Language:        "de",
-		Commands:        Commands{"?", time.Hour, 5, 0, true, "https://wiki.example/usher#members"},
+		Commands:        Commands{"?", time.Hour, 5, 0, 300, 1e6, true, "https://wiki.example/usher#members"},
 		Limits:          Limits{1, 2, 3, 6, 4, 0},
 		Permissions:     Permissions{"*": LevelUser, "@a:b": LevelOperator},
 		Database:        Database{"postgres", "postgres://u:p@h/d", 20, 5, 168 * time.Hour, 169 * time.Hour},
@@ -122,6 +123,7 @@ logging:
 			MailLimits{1, 2, 3, 4 * time.Hour}},
 		Inbound: Inbound{true, "!ops:x", "!bans:x", []string{"!list:x"}, true, true, People{1, time.Minute}, People{2, 2 * time.Minute},
 			People{3, 3 * time.Minute}, People{4, 4 * time.Minute}, People{5, 5 * time.Minute}, People{6, 6 * time.Minute}, 7 * time.Minute},
+		Plan: Plan{[]string{"staff.yaml"}, time.Hour, "!ops:x", []string{"@ann:x"}},
 		Antispam: Antispam{true, AtWeb, "ssssssssssssssssssssssss", time.Second, map[string]string{"accept_make_join": FailClosed},
 			Next{"http://m", "nnnnnnnnnnnnnnnnnnnnnnnn"}},
 		Logging: Logging{MinLevel: "debug", Caller: true, Metadata: map[string]string{"a": "b"}, Writers: []Writer{{Type: "file",

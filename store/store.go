@@ -101,6 +101,8 @@ type (
 	AuditLog struct{ *db }
 	// Links is the invite links, with their uses.
 	Links struct{ *db }
+	// Plans is the runs of plans, and their notes on people.
+	Plans struct{ *db }
 	// Letters is the invitations by e-mail, and the addresses that get none.
 	Letters struct{ *db }
 	// Moves is the upgrades of rooms that are carried over.
@@ -126,13 +128,14 @@ type Store struct {
 	Links
 	Letters
 	Moves
+	Plans
 	Welcomes
 }
 
 // newStore returns a Store with subjects sharing d.
 func newStore(d *db) *Store {
 	return &Store{
-		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d}, Letters{d}, Moves{d}, Welcomes{d},
+		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d}, Letters{d}, Moves{d}, Plans{d}, Welcomes{d},
 	}
 }
 

@@ -35,7 +35,7 @@ func runSuite(t *testing.T, open func(t *testing.T) Store) {
 		{"Clean", testClean},
 		{"CleanRecords", testCleanRecords},
 		{"Quarantine", testQuarantine},
-		{"CreateEvent", testCreateEvent}, {"Language", testLanguage},
+		{"CreateEvent", testCreateEvent}, {"Language", testLanguage}, {"Plans", testPlans},
 		{"RecordKeepsEverything", testRecordKeepsEverything},
 		{"RecordClaimed", testRecordClaimed},
 		{"RecordTwice", testRecordTwice},
