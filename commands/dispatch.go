@@ -114,7 +114,7 @@ type UseCases struct {
 	Clock    invites.Clock
 	Choices  Choices
 	Inbound  *inbound.Inbound // nil: off
-	Moves    *moves.Moves
+	Moves    *moves.Upgrader
 }
 
 // Chat is the commands' port to rooms.

@@ -19,7 +19,7 @@ func upgradeCommand() Command {
 	}
 }
 
-// runUpgrade shows what an upgrade would do, and asks for a confirmation. The card does the rest: see moves.Perform.
+// runUpgrade shows what an upgrade would do, and asks for a confirmation. The card does the rest: see moves.Upgrader.
 func runUpgrade(ctx context.Context, c *Call) (reply Reply, err error) {
 	req, seen, err := c.Requests.Proposed(ctx, c.Message.Event)
 	if err != nil || seen {

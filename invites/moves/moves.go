@@ -29,7 +29,6 @@ type Store interface {
 	// UpgradeOf returns the upgrade of a room to another one; empty: to one that the homeserver was asked for.
 	UpgradeOf(ctx context.Context, from, to id.RoomID) (invites.Upgrade, error)
 	UpgradesDue(ctx context.Context, now time.Time, limit int) ([]invites.Upgrade, error)
-	Commands
 	// MoveLinks has the links into a room lead into another one, and returns how many they are.
 	MoveLinks(ctx context.Context, from, to id.RoomID) (int64, error)
 	// Pending returns up to limit open invitations of a room, the oldest first, and how many there are.

@@ -20,6 +20,12 @@ import (
 // ActionUpgrade is the action of a card that confirms an upgrade. Its reason is the version.
 const ActionUpgrade = room.ActionType("upgrade")
 
+// Upgrader upgrades rooms for people who ask for it.
+type Upgrader struct {
+	*Moves
+	Asked Commands
+}
+
 // Refusal says why a room can't be upgraded.
 type Refusal struct {
 	Code   string
@@ -55,7 +61,7 @@ type standing struct {
 }
 
 // stands judges whether a user may upgrade a room now, and chooses the performer.
-func (s *Moves) stands(ctx context.Context, r id.RoomID, actor id.UserID) (standing, error) {
+func (s *Upgrader) stands(ctx context.Context, r id.RoomID, actor id.UserID) (standing, error) {
 	needs := append(powers(s.Self.Bot, actor), room.Key{Type: room.TypeTombstone}, policy.Key())
 	snap, err := s.Homeserver.Snapshot(ctx, r, actor, needs, true)
 	if err != nil {
@@ -76,7 +82,7 @@ func (s *Moves) stands(ctx context.Context, r id.RoomID, actor id.UserID) (stand
 
 // Plan tells what the upgrade of a room would do; an empty version stands for the homeserver's usual one. The error is a Refusal where the asker
 // may not, or there is no such version.
-func (s *Moves) Plan(ctx context.Context, r id.RoomID, actor id.UserID, version string) (p Plan, err error) {
+func (s *Upgrader) Plan(ctx context.Context, r id.RoomID, actor id.UserID, version string) (p Plan, err error) {
 	now, err := s.stands(ctx, r, actor)
 	if err != nil {
 		return p, err
@@ -119,7 +125,7 @@ func number(version string) int {
 const firstWithCreators = 12
 
 // creators are the additional creators of the new room: those of the old one, and the asker where the bot makes it. The asker could name them, too.
-func (s *Moves) creators(now standing, actor id.UserID, to string) (list []id.UserID) {
+func (s *Upgrader) creators(now standing, actor id.UserID, to string) (list []id.UserID) {
 	if number(to) < firstWithCreators {
 		return nil
 	}
@@ -138,7 +144,7 @@ func (s *Moves) creators(now standing, actor id.UserID, to string) (list []id.Us
 }
 
 // foresee lists what an upgrade would take along, and what not.
-func (s *Moves) foresee(ctx context.Context, r id.RoomID, actor id.UserID, now standing, p Plan) (lines []room.Phrase, err error) {
+func (s *Upgrader) foresee(ctx context.Context, r id.RoomID, actor id.UserID, now standing, p Plan) (lines []room.Phrase, err error) {
 	lines = append(lines, room.Say("upgrade.copied"))
 	if number(p.To) >= firstWithCreators {
 		all := append([]id.UserID{p.Performer}, p.Creators...)
@@ -191,8 +197,8 @@ const (
 )
 
 // Perform upgrades the room of a confirmed card, and returns the outcome as a row. A second call goes on where the first one ended.
-func (s *Moves) Perform(ctx context.Context, c invites.Card) (invites.Change, error) {
-	u, err := s.Store.UpgradeBy(ctx, c.Command)
+func (s *Upgrader) Perform(ctx context.Context, c invites.Card) (invites.Change, error) {
+	u, err := s.Asked.UpgradeBy(ctx, c.Command)
 	if errors.Is(err, invites.ErrNotFound) {
 		u, err = s.wanted(ctx, c)
 	}
@@ -211,7 +217,7 @@ func (s *Moves) Perform(ctx context.Context, c invites.Card) (invites.Change, er
 }
 
 // wanted judges a confirmed upgrade anew, and records it.
-func (s *Moves) wanted(ctx context.Context, c invites.Card) (invites.Upgrade, error) {
+func (s *Upgrader) wanted(ctx context.Context, c invites.Card) (invites.Upgrade, error) {
 	now, err := s.stands(ctx, c.Room, c.Actor)
 	if invites.Unseen(err) {
 		err = Refusal{codeRight, room.Say("move.unseen")}
@@ -229,7 +235,7 @@ func (s *Moves) wanted(ctx context.Context, c invites.Card) (invites.Upgrade, er
 }
 
 // make has the homeserver make the new room, once: after a lost answer, the tombstone tells the room.
-func (s *Moves) make(ctx context.Context, u *invites.Upgrade) error {
+func (s *Upgrader) make(ctx context.Context, u *invites.Upgrade) error {
 	now, err := s.stands(ctx, u.Old, u.Actor)
 	var refusal Refusal
 	if errors.As(err, &refusal) && refusal.Code == codeReplaced {
@@ -238,7 +244,7 @@ func (s *Moves) make(ctx context.Context, u *invites.Upgrade) error {
 		}
 	}
 	if errors.As(err, &refusal) {
-		return errors.Join(err, s.Store.DropUpgrade(ctx, u.ID))
+		return errors.Join(err, s.Asked.DropUpgrade(ctx, u.ID))
 	}
 	if err != nil {
 		return err
@@ -251,7 +257,7 @@ func (s *Moves) make(ctx context.Context, u *invites.Upgrade) error {
 		}
 	}
 	if len(u.Rest) >= tries {
-		return errors.Join(Refusal{codeNoOutcome, room.Say("upgrade.no_outcome")}, s.Store.DropUpgrade(ctx, u.ID))
+		return errors.Join(Refusal{codeNoOutcome, room.Say("upgrade.no_outcome")}, s.Asked.DropUpgrade(ctx, u.ID))
 	}
 	u.Rest = append(u.Rest, at.Format(time.RFC3339))
 	if err := s.Store.SaveUpgrade(ctx, *u); err != nil {
@@ -260,7 +266,7 @@ func (s *Moves) make(ctx context.Context, u *invites.Upgrade) error {
 	next, err := s.Homeserver.Upgrade(ctx, u.Old, u.Performer, u.Version, s.creators(standing{now.snap, u.Performer}, u.Actor, u.Version))
 	if invites.Refused(err) {
 		no := Refusal{codeServer, room.Say("upgrade.homeserver", "errcode", invites.Errcode(err)).Holding(judge.Meaning(err)...)}
-		return errors.Join(no, s.Store.DropUpgrade(ctx, u.ID))
+		return errors.Join(no, s.Asked.DropUpgrade(ctx, u.ID))
 	}
 	if err != nil {
 		return err
@@ -269,7 +275,7 @@ func (s *Moves) make(ctx context.Context, u *invites.Upgrade) error {
 }
 
 // made looks whether the homeserver made the new room for an earlier request: the performer sent the tombstone, and the room names the old one.
-func (s *Moves) made(ctx context.Context, u *invites.Upgrade) (bool, error) {
+func (s *Upgrader) made(ctx context.Context, u *invites.Upgrade) (bool, error) {
 	then, err := s.Homeserver.Snapshot(ctx, u.Old, u.Performer, []room.Key{{Type: room.TypeTombstone}}, true)
 	if err != nil {
 		return false, err
@@ -291,13 +297,13 @@ func (s *Moves) made(ctx context.Context, u *invites.Upgrade) (bool, error) {
 }
 
 // follow keeps the new room of an upgrade. Its steps begin.
-func (s *Moves) follow(ctx context.Context, u *invites.Upgrade, next id.RoomID) error {
+func (s *Upgrader) follow(ctx context.Context, u *invites.Upgrade, next id.RoomID) error {
 	u.New, u.Step, u.Rest, u.DueAt = next, 0, nil, s.Clock.Now().Add(beginAfter)
 	return s.Store.SaveUpgrade(ctx, *u)
 }
 
 // enter brings the bot into the new room, and invites the asker where the bot made it.
-func (s *Moves) enter(ctx context.Context, u invites.Upgrade) error {
+func (s *Upgrader) enter(ctx context.Context, u invites.Upgrade) error {
 	user := s.Self.Bot
 	if u.Performer == s.Self.Bot {
 		user = u.Actor

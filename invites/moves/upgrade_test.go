@@ -18,6 +18,8 @@ import (
 	"usher/room"
 )
 
+func (w *world) upgrader() *moves.Upgrader { return &moves.Upgrader{Moves: w.Moves, Asked: w.DB} }
+
 // fresh makes a world whose lobby has no successor.
 func fresh(t *testing.T) *world {
 	w := &world{invitestest.NewWorld(t), t}
@@ -75,7 +77,7 @@ func TestPlan(t *testing.T) {
 			if tt.change != nil {
 				tt.change(w)
 			}
-			p, err := w.Moves.Plan(t.Context(), old, tt.actor, tt.version)
+			p, err := w.upgrader().Plan(t.Context(), old, tt.actor, tt.version)
 			var refusal moves.Refusal
 			if errors.As(err, &refusal); refusal.Code != tt.code || err != nil && tt.code == "" {
 				t.Fatalf("%v", err)
@@ -99,7 +101,7 @@ func TestPlanForesees(t *testing.T) {
 	w.HS.Member(space, alice, "join")
 	w.HS.Claim("!unseen:there", old)
 	w.Observe(t, "$invited", bob, alice, "invite")
-	p, err := w.Moves.Plan(t.Context(), old, alice, "12")
+	p, err := w.upgrader().Plan(t.Context(), old, alice, "12")
 	var got []string
 	for _, line := range p.Lines {
 		got = append(got, line.Key)
@@ -117,12 +119,12 @@ func TestPerform(t *testing.T) {
 		w.In.Self.Assert = assert
 		w.Build()
 		card := w.confirmed(alice, "12")
-		row, err := w.Moves.Perform(t.Context(), card)
+		row, err := w.upgrader().Perform(t.Context(), card)
 		if err != nil || row.Status != invites.StatusDone || row.Room != old+"12" {
 			t.Fatalf("%+v %v", row, err)
 		}
 		w.Build()
-		if again, err := w.Moves.Perform(t.Context(), card); err != nil || again.Room != row.Room {
+		if again, err := w.upgrader().Perform(t.Context(), card); err != nil || again.Room != row.Room {
 			t.Errorf("%+v %v", again, err)
 		}
 		by, guest, membership := alice, bot, "join"
@@ -161,23 +163,23 @@ func TestPerformAfterCrash(t *testing.T) {
 		}
 	}
 	lost(alice, next)
-	if row, err := w.Moves.Perform(t.Context(), w.confirmed(alice, "12")); err != nil || row.Room != next || len(w.upgrades()) != 0 {
+	if row, err := w.upgrader().Perform(t.Context(), w.confirmed(alice, "12")); err != nil || row.Room != next || len(w.upgrades()) != 0 {
 		t.Errorf("%+v %v", row, err)
 	}
 	w = fresh(t)
 	lost(carol, other)
-	if row, err := w.Moves.Perform(t.Context(), w.confirmed(alice, "12")); err != nil || row.Code != "upgrade.replaced" || len(w.upgrades()) != 0 {
+	if row, err := w.upgrader().Perform(t.Context(), w.confirmed(alice, "12")); err != nil || row.Code != "upgrade.replaced" || len(w.upgrades()) != 0 {
 		t.Errorf("%+v %v", row, err)
 	}
 	w = fresh(t)
 	lost(alice, next)
 	w.HS.Set(old, room.TypeTombstone, "", alice, object{})
 	var under *invites.UnderWayError
-	if _, err := w.Moves.Perform(t.Context(), w.confirmed(alice, "12")); !errors.As(err, &under) || len(w.upgrades()) != 0 {
+	if _, err := w.upgrader().Perform(t.Context(), w.confirmed(alice, "12")); !errors.As(err, &under) || len(w.upgrades()) != 0 {
 		t.Errorf("%v", err)
 	}
 	w.Clock.Advance(time.Minute)
-	if row, err := w.Moves.Perform(t.Context(), w.confirmed(alice, "12")); err != nil || row.Room != old+"12" || len(w.upgrades()) != 1 {
+	if row, err := w.upgrader().Perform(t.Context(), w.confirmed(alice, "12")); err != nil || row.Room != old+"12" || len(w.upgrades()) != 1 {
 		t.Errorf("%+v %v", row, err)
 	}
 }
@@ -185,11 +187,11 @@ func TestPerformAfterCrash(t *testing.T) {
 // TestPerformJudgesAnew: power lost between the card and the reaction counts, and two commands do not upgrade a room twice.
 func TestPerformJudgesAnew(t *testing.T) {
 	w := fresh(t)
-	if row, err := w.Moves.Perform(t.Context(), w.confirmed(carol, "12")); err != nil || row.Code != "upgrade.right" || len(w.upgrades()) != 0 {
+	if row, err := w.upgrader().Perform(t.Context(), w.confirmed(carol, "12")); err != nil || row.Code != "upgrade.right" || len(w.upgrades()) != 0 {
 		t.Errorf("%+v %v", row, err)
 	}
 	w.asked()
-	if row, err := w.Moves.Perform(t.Context(), w.confirmed(alice, "12")); err != nil || row.Code != "upgrade.under_way" || len(w.upgrades()) != 0 {
+	if row, err := w.upgrader().Perform(t.Context(), w.confirmed(alice, "12")); err != nil || row.Code != "upgrade.under_way" || len(w.upgrades()) != 0 {
 		t.Errorf("%+v %v", row, err)
 	}
 }
