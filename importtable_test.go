@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"operator":   {"appservice", "commands", "config", "connect", "exactjson", "homeserver", "invites", "metrics", "plan", "plan/source", "room", "store", "web", "words", mautrix + "/id", zerolog},
 	"connect":    {"config", "homeserver", "store", mautrix + "/id", zerolog},
 	"config":     {"mail", "room", "words", "gopkg.in/yaml.v3"},
-	"commands":   {"exactjson", "invites", "invites/cards", "invites/guard", "invites/inbound", "invites/judge", "invites/ledger", "invites/letters", "invites/links", "invites/requests", "invites/sessions", "invites/welcome", "picture", "policy", "room", "words", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
+	"commands":   {"exactjson", "invites", "invites/cards", "invites/guard", "invites/inbound", "invites/judge", "invites/ledger", "invites/letters", "invites/links", "invites/moves", "invites/requests", "invites/sessions", "invites/welcome", "picture", "policy", "room", "words", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
 	"picture":    {"golang.org/x/image/...", "rsc.io/qr"},
 	"invites":    {"room", mautrix + "/id", "go.mau.fi/util/variationselector"},
 	"check":      {"exactjson", "room", "words", mautrix + "/id"},

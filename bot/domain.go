@@ -34,7 +34,7 @@ type domain struct {
 	requests *requests.Requests
 	inbound  *inbound.Inbound // nil: off
 	editor   *requests.Editor
-	moves    *moves.Moves
+	moves    *moves.Upgrader
 	choices  commands.Choices
 	welcomes *welcome.Welcomes
 }
@@ -55,10 +55,10 @@ func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self i
 	r := &requests.Requests{Store: db, Homeserver: hs, Queue: queue, Clock: clock{}, Self: self, Judge: j, Delivery: d, Cards: c, Links: k, Limits: most}
 	e := &requests.Editor{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}
 	m := &moves.Moves{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j, Cards: c, Delivery: d, Requests: r, Editor: e}
-	c.Confirmed = confirmed{r, m}
+	c.Confirmed = confirmed{r, &moves.Upgrader{Moves: m, Asked: db}}
 	return &domain{
 		judge: j, delivery: d, cards: c, knocks: n, guard: g, ledger: l, links: k, requests: r,
-		editor: e, moves: m, choices: db,
+		editor: e, moves: &moves.Upgrader{Moves: m, Asked: db}, choices: db,
 		welcomes: &welcome.Welcomes{Store: db, Links: k, Judge: j, Clock: clock{}, Self: self},
 		sessions: &sessions.Sessions{Store: db, Clock: clock{}},
 	}
@@ -67,13 +67,16 @@ func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self i
 // confirmed implements cards.Confirmed.
 type confirmed struct {
 	requests *requests.Requests
-	moves    *moves.Moves
+	moves    *moves.Upgrader
 }
 
 // Confirmed implements cards.Confirmed.
 func (c confirmed) Confirmed(ctx context.Context, card invites.Card) (invites.Change, error) {
-	if card.Kind == invites.CardMove {
+	switch {
+	case card.Kind == invites.CardMove:
 		return c.moves.Confirmed(ctx, card)
+	case card.Action == moves.ActionUpgrade:
+		return c.moves.Perform(ctx, card)
 	}
 	return c.requests.Confirmed(ctx, card)
 }
@@ -82,5 +85,6 @@ func (c confirmed) Confirmed(ctx context.Context, card invites.Card) (invites.Ch
 func (d *domain) useCases() commands.UseCases {
 	return commands.UseCases{
 		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Links: d.links, Sessions: d.sessions, Letters: d.letters, Judge: d.judge, Clock: clock{}, Inbound: d.inbound, Choices: d.choices,
+		Moves: d.moves,
 	}
 }

@@ -267,6 +267,9 @@ func (d *CardDesk) Show(ctx context.Context, ballot cards.Ballot) error {
 
 // tell shows the outcome of a closed card in its notice, and to its asker.
 func (d *CardDesk) tell(ctx context.Context, c invites.Card, row invites.Change) error {
+	if c.Kind == invites.CardConfirm && c.State == invites.CardAccepted && row.ID != 0 {
+		return d.status.conclude(ctx, c.Command, d.runner.Performed(row), false, false)
+	}
 	if c.Kind == invites.CardConfirm && c.State != invites.CardAccepted {
 		return d.status.conclude(ctx, c.Command, d.runner.Closed(c, row), false, false)
 	}

@@ -30,6 +30,7 @@ import (
 	"usher/invites/ledger"
 	"usher/invites/letters"
 	"usher/invites/links"
+	"usher/invites/moves"
 	"usher/invites/requests"
 	"usher/invites/sessions"
 	"usher/policy"
@@ -115,6 +116,7 @@ type UseCases struct {
 	Clock    invites.Clock
 	Choices  Choices
 	Inbound  *inbound.Inbound // nil: off
+	Moves    *moves.Upgrader
 }
 
 // Chat is the commands' port to rooms.

@@ -57,7 +57,7 @@ func Table() []Command {
 		inviteCommand(), uninviteCommand(), undoCommand(), joinCommand(), whyCommand(),
 		pendingCommand(), pruneCommand(), whoInvitedCommand(), treeCommand(), statsCommand(), auditCommand(),
 		cardsCommand(), approveCommand(), denyCommand(), knocksCommand(), expectCommand(), blockedCommand(),
-		linkCommand(), redeemCommand(), dashboardCommand(),
+		linkCommand(), redeemCommand(), dashboardCommand(), upgradeCommand(),
 		policyCommand(), listsCommand(), quotaCommand(),
 		helpCommand(), languageCommand(), pingCommand(),
 	}

@@ -92,6 +92,54 @@ func TestUpgradeCarriesOver(t *testing.T) {
 	})
 }
 
+// TestUpgradeCommand: !upgrade takes a room of version 10 to version 12 after a ✅, once, also over a kill; policy, guard, space and link come along.
+func TestUpgradeCommand(t *testing.T) {
+	s := newStage(t, true)
+	s.room = s.BotRoom(s.owner, harness.RoomOptions{Version: "10", Name: "Old"})
+	space := s.BotRoom(s.owner, harness.RoomOptions{Type: "m.space", Name: "Space"})
+	s.owner.SetState(space, "m.space.child", string(s.room), m{"via": []string{s.Server.Domain}})
+	s.owner.SetState(s.room, "m.space.parent", string(space), m{"via": []string{s.Server.Domain}})
+	s.owner.SetState(s.room, policyEvent, "", m{"version": 1, "guard": m{"mode": "watch", "join_rule": "invite"}})
+	s.settled(s.owner, s.room)
+	s.refused(t, s.owner, s.room, "!upgrade 9", "upgrade.version")
+	card := s.owner.AwaitReply(s.owner.Say(s.room, "!upgrade 12"), s.Usher.Bot)
+	t.Log(card.Field("body"))
+	s.owner.React(s.room, id.EventID(card.ID), done)
+	var next id.RoomID
+	s.owner.Await("the tombstone", func(e harness.Event) bool {
+		if e.Room == string(s.room) && e.Type == "m.room.tombstone" {
+			next = id.RoomID(e.Field("replacement_room"))
+		}
+		return next != ""
+	})
+	s.Usher.Kill()
+	if err := s.Usher.Start(harness.Soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	s.owner.Await("the outcome", func(e harness.Event) bool {
+		return e.Room == string(s.room) && e.Sender == string(s.Usher.Bot) && strings.Contains(string(e.Content), "new room is")
+	})
+	s.owner.AwaitMember(next, s.Usher.Bot, "join")
+	for _, want := range []struct {
+		room      id.RoomID
+		kind, key string
+	}{{next, policyEvent, ""}, {next, "m.space.parent", string(space)}, {space, "m.space.child", string(next)}} {
+		harness.Eventually(t, want.kind+" of "+string(want.room), func() bool {
+			status, _ := s.owner.Try("GET", "/v3/rooms/"+url.PathEscape(string(want.room))+"/state/"+want.kind+"/"+url.PathEscape(want.key), nil)
+			return status == 200
+		})
+	}
+	if version := s.owner.State(next, "m.room.create", "").Field("room_version"); version != "12" {
+		t.Errorf("the new room has version %q", version)
+	}
+	if strings.Contains(string(s.owner.State(next, "m.room.power_levels", "").Content), string(s.owner.ID)) {
+		t.Error("the creator stands in the power levels")
+	}
+	if n := len(s.Usher.Tap.Requests(func(r harness.Request) bool { return strings.HasSuffix(r.Path, "/upgrade") })); n != 1 {
+		t.Errorf("the homeserver was asked %d times", n)
+	}
+}
+
 // TestTombstoneOfNobody: who may not use the bot does not lead it anywhere.
 func TestTombstoneOfNobody(t *testing.T) {
 	s := &stage{World: harness.New(t, harness.Options{Puppet: true, Set: m{"permissions": m{"*": "none", "@owner1:usher.test": "user"}}})}

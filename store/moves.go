@@ -19,6 +19,8 @@ const (
 	deleteUpgrade = `DELETE FROM upgrade WHERE part = $1 AND id <> $2`
 	selectUpgrade = `SELECT ` + upgradeColumns + ` FROM upgrade WHERE id = $1`
 	selectWanted  = `SELECT ` + upgradeColumns + ` FROM upgrade WHERE part = $1`
+	selectOrdered = `SELECT ` + upgradeColumns + ` FROM upgrade WHERE command = $1 AND command <> ''`
+	deleteFailed  = `DELETE FROM upgrade WHERE id = $1`
 	selectMoving  = `SELECT ` + upgradeColumns + ` FROM upgrade WHERE due_at <> 0 AND due_at <= $1 ORDER BY due_at, id LIMIT $2`
 
 	// A link that has the new room already keeps the old row, which is dropped.
@@ -62,6 +64,17 @@ func (s Moves) Upgrade(ctx context.Context, upgrade int64) (invites.Upgrade, err
 // UpgradeOf returns the upgrade of a room to another one, or ErrNotFound. An empty one stands for the room that the homeserver was asked for.
 func (s Moves) UpgradeOf(ctx context.Context, from, to id.RoomID) (invites.Upgrade, error) {
 	return one(ctx, s.db, upgradeFields, selectWanted, upgradePart(from, to))
+}
+
+// UpgradeBy returns the upgrade that a command asked for, or ErrNotFound.
+func (s Moves) UpgradeBy(ctx context.Context, command id.EventID) (invites.Upgrade, error) {
+	return one(ctx, s.db, upgradeFields, selectOrdered, command)
+}
+
+// DropUpgrade forgets an upgrade that led to nothing.
+func (s Moves) DropUpgrade(ctx context.Context, upgrade int64) error {
+	_, err := s.change(ctx, deleteFailed, upgrade)
+	return err
 }
 
 // UpgradesDue returns upgrades with work left to do, the longest due first.

@@ -63,3 +63,22 @@ func (h Directory) DropAlias(_ context.Context, alias id.RoomAlias, _ id.UserID)
 	delete(h.aliases, alias)
 	return nil
 }
+
+// RoomVersions implements moves.Directory.
+func (h Directory) RoomVersions(context.Context) (usual string, stable []string, err error) {
+	return "11", []string{"9", "12", "10", "11"}, nil
+}
+
+// Upgrade implements moves.Directory: the new room has the name of the old one with its version.
+func (h Directory) Upgrade(_ context.Context, r id.RoomID, as id.UserID, version string, creators []id.UserID) (id.RoomID, error) {
+	h.note(invites.Effect{Action: "upgrade", Room: r, Performer: as, Reason: version})
+	next := r + id.RoomID(version)
+	h.Create(next, version, as)
+	create := map[string]any{"room_version": version, "creator": as, "predecessor": map[string]any{"room_id": r}}
+	if len(creators) > 0 {
+		create["additional_creators"] = creators
+	}
+	h.Set(next, "m.room.create", "", as, create)
+	h.Set(r, "m.room.tombstone", "", as, map[string]any{"replacement_room": next})
+	return next, nil
+}

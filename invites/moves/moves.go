@@ -42,10 +42,20 @@ type Store interface {
 	Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, charges ...invites.Charge) ([]invites.Change, error)
 }
 
+// Commands is the part of the store for upgrades that commands asked for.
+type Commands interface {
+	// UpgradeBy returns the upgrade that a command asked for.
+	UpgradeBy(ctx context.Context, command id.EventID) (invites.Upgrade, error)
+	// DropUpgrade forgets an upgrade that led to nothing.
+	DropUpgrade(ctx context.Context, upgrade int64) error
+}
+
 // Homeserver shows and changes state. Errors are as in judge.Homeserver.
 type Homeserver interface {
 	Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error)
 	SendState(ctx context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error)
+	// Act makes one change of a membership, once.
+	Act(ctx context.Context, e invites.Effect) error
 	// Spaces returns the spaces that a room names as its own.
 	Spaces(r id.RoomID) []id.RoomID
 	// Resolve looks an alias up, and servers that know the room.
@@ -53,12 +63,16 @@ type Homeserver interface {
 	Directory
 }
 
-// Directory knows the bot's rooms and the aliases of the homeserver.
+// Directory knows the bot's rooms, the aliases of the homeserver, and makes rooms.
 type Directory interface {
 	JoinedRooms(ctx context.Context) ([]id.RoomID, error)
 	Aliases(ctx context.Context, r id.RoomID, as id.UserID) ([]id.RoomAlias, error)
 	SetAlias(ctx context.Context, alias id.RoomAlias, r id.RoomID, as id.UserID) error
 	DropAlias(ctx context.Context, alias id.RoomAlias, as id.UserID) error
+	// Upgrade replaces a room by one of another version, as a user, and returns the new room.
+	Upgrade(ctx context.Context, r id.RoomID, as id.UserID, version string, creators []id.UserID) (id.RoomID, error)
+	// RoomVersions returns the version of new rooms, and all stable versions.
+	RoomVersions(ctx context.Context) (usual string, stable []string, err error)
 }
 
 // Moves carries upgrades over. All fields are required.

@@ -6,6 +6,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/policy"
 	"usher/room"
 )
 
@@ -52,6 +53,8 @@ func (v *visit) auditRow(row invites.Audit) auditRow {
 	switch {
 	case row.Kind == invites.AuditVote:
 		one.Outcome = v.Say("dash.audit.vote")
+	case row.Code == string(policy.CodeApproval):
+		one.Outcome, one.Class = v.Say("dash.audit.asked"), "open"
 	case row.Verdict == room.Allow.String():
 		one.Outcome, one.Class = v.Say("dash.audit.allow"), "good"
 	case row.Verdict == room.Deny.String(), row.Verdict == string(invites.StatusRefused):
