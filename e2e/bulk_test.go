@@ -135,7 +135,7 @@ func TestListKilled(t *testing.T) {
 	}
 }
 
-// TestListInSecret: a list in an encrypted room is read, and so is its outcome; it is paused, resumed and stopped by reactions.
+// TestListInSecret: a list in a file of an encrypted room is read, and its outcome is encrypted, too.
 func TestListInSecret(t *testing.T) {
 	s := newSecretStage(t, true)
 	guests, table := s.list(12)
