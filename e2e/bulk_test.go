@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -35,7 +36,8 @@ func (s *stage) attach(t *testing.T, room id.RoomID, caption string, data []byte
 	var file *attachment.EncryptedFile
 	if secret {
 		file = attachment.NewEncryptedFile()
-		data = file.Encrypt(data)
+		data = bytes.Clone(data)
+		file.EncryptInPlace(data)
 	}
 	uploaded, err := s.owner.Client.UploadBytes(t.Context(), data, "text/csv")
 	if err != nil {
