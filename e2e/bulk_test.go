@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -35,7 +36,8 @@ func (s *stage) attach(t *testing.T, room id.RoomID, caption string, data []byte
 	var file *attachment.EncryptedFile
 	if secret {
 		file = attachment.NewEncryptedFile()
-		data = file.Encrypt(data)
+		data = bytes.Clone(data)
+		file.EncryptInPlace(data)
 	}
 	uploaded, err := s.owner.Client.UploadBytes(t.Context(), data, "text/csv")
 	if err != nil {
@@ -135,7 +137,7 @@ func TestListKilled(t *testing.T) {
 	}
 }
 
-// TestListInSecret: a list in an encrypted room is read, and so is its outcome; it is paused, resumed and stopped by reactions.
+// TestListInSecret: a list in a file of an encrypted room is read, and its outcome is encrypted, too.
 func TestListInSecret(t *testing.T) {
 	s := newSecretStage(t, true)
 	guests, table := s.list(12)

@@ -3,9 +3,6 @@ package homeserver
 import (
 	"context"
 	"net/http"
-	"net/url"
-	"slices"
-	"strconv"
 
 	"maunium.net/go/mautrix/id"
 
@@ -70,41 +67,4 @@ func (s *records) RoomVersions(ctx context.Context) (usual string, stable []stri
 		}
 	}
 	return versions.Get("default").Text(), stable, err
-}
-
-// Spoke is the sender of an event.
-type Spoke struct {
-	User   id.UserID
-	Notice bool // a message of a bot
-}
-
-// Bounds of the events that are looked through for the activity of members.
-const (
-	activityPages = 20
-	activityPage  = 200
-)
-
-// Activity returns the senders of the last events of a room as the bot sees it, the newest first.
-func (s *records) Activity(ctx context.Context, r id.RoomID) (list []Spoke, err error) {
-	from := ""
-	for range activityPages {
-		query := url.Values{"dir": {"b"}, "limit": {strconv.Itoa(activityPage)}, "filter": {`{"not_types":["m.room.member"]}`}}
-		if from != "" {
-			query.Set("from", from)
-		}
-		body, err := s.client.do(ctx, request{name: "messages", must: "chunk", method: http.MethodGet, path: path("v3", "rooms", r, "messages"), query: query})
-		if err != nil {
-			return list, err
-		}
-		page := slices.Collect(exactjson.Items(body, "chunk"))
-		for _, raw := range page {
-			list = append(list, Spoke{id.UserID(exactjson.Text(raw, "sender")), exactjson.Text(raw, "content", "msgtype") == "m.notice"})
-		}
-		next := exactjson.Text(body, "end")
-		if next == "" || next == from || len(page) == 0 {
-			break
-		}
-		from = next
-	}
-	return list, nil
 }

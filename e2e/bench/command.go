@@ -232,7 +232,17 @@ func inviteAll(s *subject) error {
 		body.WriteString(" " + target)
 		arrive = append(arrive, s.home.expect(target+":"+domain))
 	}
+	shown := s.home.expect("preview")
 	if err := p.push(transaction([]string{command(fmt.Sprintf("$%043d", serial.Add(1)), roomID(0), body.String())})); err != nil {
+		return err
+	}
+	if err := waitAll([]<-chan time.Time{shown}); err != nil {
+		return err
+	}
+	s.home.mu.Lock()
+	preview := s.home.preview
+	s.home.mu.Unlock()
+	if err := p.push(transaction([]string{confirmation(fmt.Sprintf("$%043d", serial.Add(1)), roomID(0), preview)})); err != nil {
 		return err
 	}
 	return waitAll(arrive)

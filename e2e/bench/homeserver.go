@@ -31,6 +31,7 @@ type homeserver struct {
 	mu      sync.Mutex
 	invited map[string]string         // inviter by room and user
 	waiting map[string]chan time.Time // by invited user, or by the event that is answered
+	preview string                    // the event of the preview shown last
 }
 
 func openHomeserver() (*homeserver, error) {
@@ -126,6 +127,12 @@ func (h *homeserver) room(r *http.Request, room, call string, body []byte, now t
 			if event := relation.Get(path).Str; event != "" {
 				h.arrived(event, now)
 			}
+		}
+		if relation.Get("key").Str == "❌" { // the bot offers it on a preview
+			h.mu.Lock()
+			h.preview = relation.Get("event_id").Str
+			h.mu.Unlock()
+			h.arrived("preview", now)
 		}
 		if gjson.GetBytes(body, `m\.new_content`).Exists() {
 			h.arrived("edit", now)

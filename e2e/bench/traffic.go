@@ -51,6 +51,12 @@ func command(event, room, body string) string {
 		room, asker, body, now, event, asker)
 }
 
+// confirmation is the reaction by which the sender of a command confirms its preview.
+func confirmation(event, room, preview string) string {
+	return fmt.Sprintf(`{"type":"m.reaction","room_id":%q,"sender":%q,"content":{"m.relates_to":{"rel_type":"m.annotation","event_id":%q,"key":"✅"}},"origin_server_ts":%d,"event_id":%q}`,
+		room, "@asker-"+room[1:], preview, time.Now().UnixMilli(), event)
+}
+
 // invitation is a command that invites somebody new; it returns whom.
 func invitation(room string) (text, event, target string) {
 	n := serial.Add(1)

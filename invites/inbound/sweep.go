@@ -82,10 +82,9 @@ func (s *Inbound) hurry() {
 type declinable struct {
 	entry invites.InboundEntry
 	invitation
-	event  id.EventID
-	code   string
-	sure   bool // operators themselves have banned the sender
-	allows bool // the brake lets it pass
+	event id.EventID
+	code  string
+	sure  bool // operators themselves have banned the sender
 }
 
 // decline looks through the invitations let through lately.
