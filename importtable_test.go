@@ -14,13 +14,13 @@ import (
 var mayImport = map[string][]string{
 	"exactjson":  {},
 	".":          {"bot", "config", "check", "connect", "operator", "words", "github.com/spf13/..."},
-	"bot":        {"appservice", "chat", "commands", "config", "connect", "encryption", "events", "homeserver", "invites", "invites/cards", "invites/delivery", "invites/guard", "invites/inbound", "invites/judge", "invites/ledger", "invites/links", "invites/moves", "invites/native", "invites/requests", "invites/welcome", "jobs", "loop", "metrics", "operator", "picture", "room", "store", "web", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig", "github.com/mattn/go-isatty"},
-	"chat":       {"commands", "events", "exactjson", "invites", "invites/cards", "invites/guard", "invites/ledger", "invites/welcome", "policy", "room", mautrix + "/event", mautrix + "/id", zerolog, "github.com/hashicorp/golang-lru/v2/simplelru", "golang.org/x/time/rate"},
+	"bot":        {"appservice", "chat", "commands", "config", "connect", "encryption", "events", "homeserver", "invites", "invites/cards", "invites/delivery", "invites/guard", "invites/inbound", "invites/judge", "invites/ledger", "invites/links", "invites/moves", "invites/native", "invites/requests", "invites/spaces", "invites/welcome", "jobs", "loop", "metrics", "operator", "picture", "room", "store", "web", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig", "github.com/mattn/go-isatty"},
+	"chat":       {"commands", "events", "exactjson", "invites", "invites/cards", "invites/guard", "invites/ledger", "invites/spaces", "invites/welcome", "policy", "room", mautrix + "/event", mautrix + "/id", zerolog, "github.com/hashicorp/golang-lru/v2/simplelru", "golang.org/x/time/rate"},
 	"web":        {"exactjson", "invites", "invites/links", "invites/native", "room", "words", mautrix + "/id", zerolog, "github.com/hashicorp/golang-lru/v2/simplelru", "golang.org/x/text/language", "golang.org/x/time/rate"},
 	"operator":   {"appservice", "commands", "config", "connect", "exactjson", "homeserver", "invites", "metrics", "room", "store", "web", "words", mautrix + "/id", zerolog},
 	"connect":    {"config", "homeserver", "store", mautrix + "/id", zerolog},
 	"config":     {"room", "words", "gopkg.in/yaml.v3"},
-	"commands":   {"exactjson", "invites", "invites/cards", "invites/guard", "invites/inbound", "invites/judge", "invites/ledger", "invites/links", "invites/requests", "invites/welcome", "picture", "policy", "room", "words", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
+	"commands":   {"exactjson", "invites", "invites/cards", "invites/guard", "invites/inbound", "invites/judge", "invites/ledger", "invites/links", "invites/requests", "invites/spaces", "invites/welcome", "picture", "policy", "room", "words", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
 	"picture":    {"golang.org/x/image/...", "rsc.io/qr"},
 	"invites":    {"room", mautrix + "/id", "go.mau.fi/util/variationselector"},
 	"check":      {"exactjson", "room", "words", mautrix + "/id"},
@@ -45,10 +45,11 @@ var mayImport = map[string][]string{
 	"invites/inbound":     {"exactjson", "invites", "policy", "room", mautrix + "/id"},
 	"invites/native":      {"invites", "invites/judge", "policy", "room", mautrix + "/id"},
 	"invites/links":       {"exactjson", "invites", "invites/judge", "policy", "room", mautrix + "/id"},
+	"invites/spaces":      {"exactjson", "invites", "invites/judge", "invites/requests", "policy", "room", mautrix + "/id"},
 	"invites/welcome":     {"invites", "invites/judge", "policy", "room", mautrix + "/id"},
 	"invites/requests":    {"invites", "invites/cards", "invites/delivery", "invites/judge", "invites/links", "policy", "room", mautrix + "/id"},
 	"invites/moves":       {"exactjson", "invites", "invites/cards", "invites/delivery", "invites/judge", "invites/requests", "policy", "room", mautrix + "/id"},
-	"invites/invitestest": {"invites", "invites/cards", "invites/delivery", "invites/guard", "invites/judge", "invites/ledger", "invites/links", "invites/moves", "invites/requests", "invites/welcome", "policy", "room", "store", mautrix + "/id"},
+	"invites/invitestest": {"invites", "invites/cards", "invites/delivery", "invites/guard", "invites/judge", "invites/ledger", "invites/links", "invites/moves", "invites/requests", "invites/spaces", "invites/welcome", "policy", "room", "store", mautrix + "/id"},
 }
 
 const (

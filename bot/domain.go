@@ -15,6 +15,7 @@ import (
 	"usher/invites/links"
 	"usher/invites/moves"
 	"usher/invites/requests"
+	"usher/invites/spaces"
 	"usher/invites/welcome"
 )
 
@@ -33,6 +34,7 @@ type domain struct {
 	moves    *moves.Moves
 	choices  commands.Choices
 	welcomes *welcome.Welcomes
+	spaces   *spaces.Spaces
 }
 
 // newDomain puts the use cases together, except for the guard's Tell, the requests' AtOnce, and the limits and the address of links.
@@ -55,6 +57,7 @@ func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self i
 	return &domain{
 		judge: j, delivery: d, cards: c, knocks: n, guard: g, ledger: l, links: k, requests: r,
 		editor: e, moves: m, choices: db,
+		spaces:   &spaces.Spaces{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j, Requests: r},
 		welcomes: &welcome.Welcomes{Store: db, Links: k, Judge: j, Clock: clock{}, Self: self},
 	}
 }
@@ -76,6 +79,6 @@ func (c confirmed) Confirmed(ctx context.Context, card invites.Card) (invites.Ch
 // useCases are the parts for commands.
 func (d *domain) useCases() commands.UseCases {
 	return commands.UseCases{
-		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Links: d.links, Judge: d.judge, Clock: clock{}, Inbound: d.inbound, Choices: d.choices,
+		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Links: d.links, Judge: d.judge, Clock: clock{}, Inbound: d.inbound, Choices: d.choices, Spaces: d.spaces,
 	}
 }

@@ -96,7 +96,7 @@ func (b *bot) compose(cfg *config.Config, version string) {
 		Cases: chat.Cases{
 			Cards: b.domain.cards, Knocks: b.domain.knocks, Links: b.domain.requests, Guard: b.domain.guard, Expiries: b.domain.ledger.Expiries,
 			Requests: b.domain.requests, Delivery: b.domain.delivery, Joins: b.domain.requests.Limits, Reviews: b.domain.ledger.Reviews,
-			Moves: b.domain.moves, Welcomes: b.domain.welcomes,
+			Moves: b.domain.moves, Welcomes: b.domain.welcomes, Spaces: b.domain.spaces,
 		},
 		Queue: b.jobs, Index: chat.Index{Cards: b.index.Cards, Pending: b.index.Pending},
 		Settings: chat.Settings{
@@ -200,7 +200,7 @@ func (b *bot) start(ctx, work context.Context) error {
 		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
 	b.jobs.Start()
-	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run, b.watchClock, b.cards, b.expiries, b.moves, b.welcomes}
+	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run, b.watchClock, b.cards, b.expiries, b.moves, b.welcomes, b.spaces}
 	if b.device != nil {
 		parts = append(parts, b.device.Run)
 	}
@@ -298,6 +298,9 @@ func (b *bot) expiries(ctx context.Context) {
 		}
 	})
 }
+
+// spaces invites people who have joined a space to its rooms, until ctx ends.
+func (b *bot) spaces(ctx context.Context) { loop.Every(ctx, sweepEvery, b.chat.Spaces.Sweep) }
 
 // welcomes greets people who came into rooms, until ctx ends.
 func (b *bot) welcomes(ctx context.Context) { loop.Every(ctx, sweepEvery, b.chat.Welcome.Sweep) }

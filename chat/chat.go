@@ -67,6 +67,7 @@ type Cases struct {
 	Reviews  ReviewCases
 	Moves    MoveCases
 	Welcomes WelcomeCases
+	Spaces   SpaceCases
 }
 
 // Device is the bot's device in encrypted rooms.
@@ -115,6 +116,7 @@ type Chat struct {
 	Invited *Invited
 	Rooms   *Rooms
 	Welcome *Welcomes
+	Spaces  *Spaces
 	Direct  *DirectChats
 	History *HistorySharing // nil: encryption is off
 	Moves   *Upgrades
@@ -170,6 +172,7 @@ func New(o Options) *Chat {
 		cards: c.Cards, rooms: c.Rooms, log: o.Log, joins: o.Cases.Joins,
 		checking: map[id.RoomID][]id.UserID{}, moving: map[string]chan error{}, leads: map[string]time.Time{},
 	}
+	c.Spaces = &Spaces{cases: o.Cases.Spaces, runner: o.Runner, sender: sender, log: o.Log}
 	c.Welcome = &Welcomes{
 		cases: o.Cases.Welcomes, maker: o.Homeserver, direct: c.Direct, state: o.State, runner: o.Runner, sender: sender, bot: o.Self.Bot, log: o.Log,
 	}

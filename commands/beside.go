@@ -16,7 +16,7 @@ const maxBeside = 16
 // one invitation depend on the others.
 func (c *Call) Touches(ctx context.Context) (users []id.UserID, all bool) {
 	guests := c.words["user"]
-	alone := !c.form.Beside || c.help || c.Message.Edits != "" || c.has("room") || len(guests) > maxBeside ||
+	alone := !c.form.Beside || c.help || c.Message.Edits != "" || c.has("room") || c.has("space") || len(guests) > maxBeside ||
 		slices.ContainsFunc(guests, func(w word) bool { return w.name || w.reply })
 	if alone {
 		return nil, true

@@ -30,6 +30,7 @@ import (
 	"usher/invites/ledger"
 	"usher/invites/links"
 	"usher/invites/requests"
+	"usher/invites/spaces"
 	"usher/policy"
 	"usher/room"
 )
@@ -103,6 +104,7 @@ type UseCases struct {
 	Judge    *judge.Judge
 	Clock    invites.Clock
 	Choices  Choices
+	Spaces   *spaces.Spaces
 	Inbound  *inbound.Inbound // nil: off
 }
 

@@ -18,11 +18,19 @@ func inviteCommand() Command {
 	return Command{
 		Name: "invite", Level: User,
 		Words: []string{"inv", "lade", "inviter", "invitar", "invita", "uitnodigen"}, Loose: []string{"add", "bring", "let", "in", "ein"},
-		See:     []string{"uninvite", "pending", "why"},
-		Params:  []Param{guests(), inRoom(), reason(), dryRun(), asBot()},
+		See: []string{"uninvite", "pending", "why"},
+		Params: []Param{guests(), inRoom(), reason(), dryRun(), asBot(), spaceFlag(),
+			flag("now", room.Say("param.now")), flag("suggested", room.Say("param.suggested"))},
 		Records: true, Beside: true,
-		Run: change(room.Invite),
+		Run: runInvite,
 	}
+}
+
+func runInvite(ctx context.Context, c *Call) (Reply, error) {
+	if c.has("space") {
+		return inSpace(ctx, c, room.Invite, c.has("dry-run"))
+	}
+	return change(room.Invite)(ctx, c)
 }
 
 // whichRoom asks for the room of a command without one, where the room was replaced.

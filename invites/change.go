@@ -35,6 +35,7 @@ const (
 	OriginLink     Origin = "link"      // the invitee used an invite link: its maker is the actor
 	OriginNative   Origin = "native"    // the homeserver sends it for the actor's own client, and asked the bot before
 	OriginAddress  Origin = "address"   // the same, of an address that nobody has on Matrix yet
+	OriginSpace    Origin = "space"     // a message asked for it, for a space and its rooms
 	OriginAsked    Origin = "asked"     // the same, and people have to agree first: then the bot sends it
 	OriginMove     Origin = "move"      // an open invitation of a room is made again in the room that replaces it
 )

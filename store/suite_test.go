@@ -73,7 +73,7 @@ func runSuite(t *testing.T, open func(t *testing.T) Store) {
 		{"HostileText", testHostileText},
 		{"Cancelled", testCancelled},
 		{"Guard", testGuard},
-		{"Links", testLinks}, {"LinkSecrets", testLinkSecrets}, {"LastUse", testLastUse}, {"Moves", testMoves}, {"Welcomes", testWelcomes},
+		{"Links", testLinks}, {"LinkSecrets", testLinkSecrets}, {"LastUse", testLastUse}, {"Moves", testMoves}, {"Welcomes", testWelcomes}, {"SpaceWaits", testSpaceWaits},
 		{"Ping", testPing},
 		{"Together", testTogether},
 	}

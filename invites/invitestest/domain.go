@@ -16,6 +16,7 @@ import (
 	"usher/invites/links"
 	"usher/invites/moves"
 	"usher/invites/requests"
+	"usher/invites/spaces"
 	"usher/invites/welcome"
 	"usher/room"
 )
@@ -33,6 +34,7 @@ type Domain struct {
 	Links    *links.Links
 	Moves    *moves.Moves
 	Welcomes *welcome.Welcomes
+	Spaces   *spaces.Spaces
 }
 
 // FullHomeserver is the homeserver for all use cases.
@@ -85,6 +87,7 @@ func New[Store interface {
 	requests.EditorStore
 	moves.Store
 	welcome.Store
+	spaces.Store
 }](db Store, w Surroundings) *Domain {
 	hs := struct {
 		FullHomeserver
@@ -115,6 +118,7 @@ func New[Store interface {
 	}{w.Homeserver, Directory{model}}
 	return &Domain{
 		Requests: r, Editor: e, Judge: j, Delivery: d, Cards: c, Knocks: n, Guard: g, Ledger: l, Links: k, Moves: m,
+		Spaces:   &spaces.Spaces{Store: db, Homeserver: treeOf{hs, Tree{model}}, Clock: w.Clock, Self: w.Self, Judge: j, Requests: r},
 		Welcomes: &welcome.Welcomes{Store: db, Links: k, Judge: j, Clock: w.Clock, Self: w.Self},
 	}
 }
