@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -22,6 +24,8 @@ type options struct {
 	settings                 config.Settings // of a new config
 	audit                    operator.AuditOptions
 	json                     bool
+	plan                     operator.PlanOptions
+	reload                   chan struct{} // has a value when the files of plans are to be read; nil: a hang-up stops Usher
 }
 
 const description = "Usher is the doorkeeper of Matrix rooms: an application service through which people are invited and let in, by the\n" +
@@ -76,6 +80,7 @@ func (p program) commandLine(code *int) *cobra.Command {
 	audit.StringVar(&o.audit.Format, "format", "jsonl", "jsonl or csv")
 	audit.BoolVar(&o.audit.Verify, "verify", false, "instead: see whether the list is as Usher wrote it")
 	audit.StringVar(&o.audit.Head, "head", "", "with --verify: and holds this `hash` from the log")
+	p.planCommands(add, &o)
 	add("quarantine", "List events that could not be decoded, in lines of JSON", p.do)
 	add("check", "Judge rooms on standard input by the Matrix authorization rules (docs/check.md); needs no config", func(options) int { return p.check() })
 	folder := "."
@@ -92,6 +97,34 @@ func (p program) commandLine(code *int) *cobra.Command {
 		return exitDone
 	})
 	return root
+}
+
+// planCommands describes the commands about plans.
+func (p program) planCommands(add func(name, short string, run func(options) int) *pflag.FlagSet, o *options) {
+	o.plan.Color = isTerminal(p.out) && p.variable("NO_COLOR", "") == ""
+	o.plan.CI = !slices.Contains([]string{"", "false", "0"}, p.variable("CI", ""))
+	common := func(flags *pflag.FlagSet) {
+		flags.StringArrayVarP(&o.plan.Files, "file", "f", nil, "the plan, a `file` (docs/plan.md); may be given several times; left out: plan.files of the config")
+		flags.BoolVar(&o.plan.JSON, "json", false, "print one JSON object for each file")
+	}
+	plan := add("plan", "Show how rooms differ from a file that says who is in them", p.do)
+	common(plan)
+	plan.BoolVar(&o.plan.Detailed, "detailed-exitcode", false, "exit with 2 if there are changes")
+	apply := add("apply", "Have the running Usher carry such a file out", p.do)
+	common(apply)
+	apply.IntVar(&o.plan.Confirm, "confirm", 0, "the `number` of people that you mean to remove, where they are many")
+	apply.BoolVar(&o.plan.Yes, "yes", false, "also where CI is set in the environment: without it, only show the difference there")
+	add("sync", "Have the running Usher compare the files of its config with their rooms now", p.do)
+}
+
+// isTerminal reports whether a writer is a terminal.
+func isTerminal(out io.Writer) bool {
+	file, is := out.(*os.File)
+	if !is {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // root runs Usher, or does the one other thing that the flags ask for.

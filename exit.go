@@ -14,6 +14,7 @@ const (
 	exitDone       = 0
 	exitOther      = 1  // any other error; usher check: a malformed line; usher live: no answer
 	exitUsage      = 2  // the command line
+	exitChanges    = 2  // usher plan --detailed-exitcode: there are changes
 	exitConfig     = 11 // the config
 	exitToken      = 12 // the homeserver refuses the as_token
 	exitHomeserver = 13 // the homeserver can't be reached

@@ -14,13 +14,14 @@ import (
 var mayImport = map[string][]string{
 	"exactjson":  {},
 	".":          {"bot", "config", "check", "connect", "operator", "words", "github.com/spf13/..."},
-	"bot":        {"appservice", "chat", "commands", "config", "connect", "encryption", "events", "homeserver", "invites", "invites/cards", "invites/delivery", "invites/guard", "invites/inbound", "invites/judge", "invites/ledger", "invites/links", "invites/moves", "invites/native", "invites/requests", "invites/spaces", "invites/welcome", "jobs", "loop", "metrics", "operator", "picture", "room", "store", "web", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig", "github.com/mattn/go-isatty"},
+	"mail":       {"github.com/wneessen/go-mail/..."},
+	"bot":        {"appservice", "chat", "commands", "config", "connect", "encryption", "events", "homeserver", "invites", "invites/cards", "invites/delivery", "invites/guard", "invites/inbound", "invites/judge", "invites/ledger", "invites/letters", "invites/links", "mail", "words", "invites/moves", "invites/native", "invites/requests", "invites/spaces", "invites/welcome", "jobs", "loop", "metrics", "operator", "picture", "plan", "plan/source", "room", "store", "web", mautrix + "/id", zerolog, "go.mau.fi/zeroconfig", "github.com/mattn/go-isatty"},
 	"chat":       {"commands", "events", "exactjson", "invites", "invites/cards", "invites/guard", "invites/ledger", "invites/spaces", "invites/welcome", "policy", "room", mautrix + "/event", mautrix + "/id", zerolog, "github.com/hashicorp/golang-lru/v2/simplelru", "golang.org/x/time/rate"},
 	"web":        {"exactjson", "invites", "invites/links", "invites/native", "room", "words", mautrix + "/id", zerolog, "github.com/hashicorp/golang-lru/v2/simplelru", "golang.org/x/text/language", "golang.org/x/time/rate"},
-	"operator":   {"appservice", "commands", "config", "connect", "exactjson", "homeserver", "invites", "metrics", "room", "store", "web", "words", mautrix + "/id", zerolog},
+	"operator":   {"appservice", "commands", "config", "connect", "exactjson", "homeserver", "invites", "metrics", "plan", "plan/source", "room", "store", "web", "words", mautrix + "/id", zerolog},
 	"connect":    {"config", "homeserver", "store", mautrix + "/id", zerolog},
-	"config":     {"room", "words", "gopkg.in/yaml.v3"},
-	"commands":   {"exactjson", "invites", "invites/cards", "invites/guard", "invites/inbound", "invites/judge", "invites/ledger", "invites/links", "invites/requests", "invites/spaces", "invites/welcome", "picture", "policy", "room", "words", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
+	"config":     {"mail", "room", "words", "gopkg.in/yaml.v3"},
+	"commands":   {"exactjson", "invites", "invites/cards", "invites/guard", "invites/inbound", "invites/judge", "invites/ledger", "invites/letters", "invites/links", "invites/requests", "invites/spaces", "invites/welcome", "picture", "policy", "room", "words", mautrix + "/event", mautrix + "/event/cmdschema", mautrix + "/id", "golang.org/x/net/html"},
 	"picture":    {"golang.org/x/image/...", "rsc.io/qr"},
 	"invites":    {"room", mautrix + "/id", "go.mau.fi/util/variationselector"},
 	"check":      {"exactjson", "room", "words", mautrix + "/id"},
@@ -35,6 +36,9 @@ var mayImport = map[string][]string{
 	"loop":       {},
 	"metrics":    {"invites", "github.com/prometheus/client_golang/..."},
 
+	"plan":        {"exactjson", "invites", "invites/judge", "invites/requests", "policy", "room", mautrix + "/id", zerolog},
+	"plan/source": {"plan", "room", mautrix + "/id", "gopkg.in/yaml.v3", "github.com/go-ldap/ldap/v3"},
+
 	"encryption": {"exactjson", "invites", "loop", "store", mautrix, mautrix + "/...", zerolog},
 
 	"invites/judge":       {"exactjson", "invites", "policy", "room", mautrix + "/id"},
@@ -45,6 +49,7 @@ var mayImport = map[string][]string{
 	"invites/inbound":     {"exactjson", "invites", "policy", "room", mautrix + "/id"},
 	"invites/native":      {"invites", "invites/judge", "policy", "room", mautrix + "/id"},
 	"invites/links":       {"exactjson", "invites", "invites/judge", "policy", "room", mautrix + "/id"},
+	"invites/letters":     {"invites", "invites/judge", "policy", "room", mautrix + "/id"},
 	"invites/spaces":      {"exactjson", "invites", "invites/judge", "invites/requests", "policy", "room", mautrix + "/id"},
 	"invites/welcome":     {"invites", "invites/judge", "policy", "room", mautrix + "/id"},
 	"invites/requests":    {"invites", "invites/cards", "invites/delivery", "invites/judge", "invites/links", "policy", "room", mautrix + "/id"},

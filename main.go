@@ -43,8 +43,17 @@ type program struct {
 
 func main() {
 	p := program{os.Stdin, os.Stdout, os.Stderr, os.Environ(), map[string]task{
-		"": func(ctx context.Context, cfg *config.Config, _ options, _ io.Writer) error {
-			return bot.Run(ctx, cfg, fullVersion())
+		"": func(ctx context.Context, cfg *config.Config, o options, _ io.Writer) error {
+			return bot.Run(ctx, cfg, fullVersion(), o.reload)
+		},
+		"plan": func(ctx context.Context, cfg *config.Config, o options, out io.Writer) error {
+			return operator.Plan(ctx, cfg, o.plan, out)
+		},
+		"apply": func(ctx context.Context, cfg *config.Config, o options, out io.Writer) error {
+			return operator.Apply(ctx, cfg, o.plan, out)
+		},
+		"sync": func(ctx context.Context, cfg *config.Config, _ options, out io.Writer) error {
+			return operator.Sync(ctx, cfg, out)
 		},
 		"doctor": func(ctx context.Context, cfg *config.Config, o options, out io.Writer) error {
 			return operator.Doctor(ctx, cfg, operator.DoctorOptions{Registration: o.registration, JSON: o.json}, out)
@@ -99,7 +108,10 @@ func (p program) do(o options) int {
 		p.compare(cfg, o)
 		signal.Ignore(syscall.SIGPIPE) // else Go ends the process at the first write to a closed pipe, such as the log of a dead reader
 	}
-	ctx, stop := p.untilSignal()
+	if o.command == "" && len(cfg.Plan.Files) > 0 {
+		o.reload = make(chan struct{}, 1)
+	}
+	ctx, stop := p.untilSignal(o.reload)
 	defer stop()
 	err := p.tasks[o.command](ctx, cfg, o, p.out)
 	switch {
@@ -107,6 +119,8 @@ func (p program) do(o options) int {
 		return exitDone
 	case errors.Is(err, operator.ErrAuditOptions):
 		return p.fail(err, exitUsage)
+	case errors.Is(err, operator.ErrPlanChanges):
+		return exitChanges
 	case errors.Is(err, operator.ErrAuditBroken):
 		return p.fail(err, exitAudit)
 	}
@@ -153,9 +167,9 @@ func (p program) compare(cfg *config.Config, o options) {
 	}
 }
 
-// untilSignal returns a context that ends with the first SIGINT, SIGTERM or SIGHUP. A second SIGINT or SIGTERM ends the process at
+// untilSignal returns a context that ends with the first SIGINT, SIGTERM or SIGHUP. With reload, each SIGHUP gives it a value instead. A second SIGINT or SIGTERM ends the process at
 // once. SIGHUP stays ignored where the parent ignores it, as nohup does.
-func (p program) untilSignal() (context.Context, context.CancelFunc) {
+func (p program) untilSignal(reload chan<- struct{}) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -164,9 +178,18 @@ func (p program) untilSignal() (context.Context, context.CancelFunc) {
 		signal.Notify(hangups, syscall.SIGHUP)
 	}
 	go func() {
-		select {
-		case <-signals:
-		case <-hangups:
+		for waiting := true; waiting; {
+			select {
+			case <-signals:
+				waiting = false
+			case <-hangups:
+				if waiting = reload != nil; waiting {
+					select {
+					case reload <- struct{}{}:
+					default: // one is on its way
+					}
+				}
+			}
 		}
 		fmt.Fprintln(p.err, "usher: stopping once the work under way is done; a second SIGINT or SIGTERM stops at once")
 		cancel()

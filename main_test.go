@@ -87,7 +87,7 @@ func TestExampleIsComplete(t *testing.T) {
 	want.Homeserver = config.Homeserver{Address: "http://localhost:8008", Domain: "example.org"}
 	want.Permissions = config.Permissions{"*": config.LevelNone, "example.org": config.LevelUser}
 	want.Appservice.ASToken, want.Appservice.HSToken = got.Appservice.ASToken, got.Appservice.HSToken
-	want.Encryption.PickleKey, want.Antispam.Token = got.Encryption.PickleKey, got.Antispam.Token
+	want.Encryption.PickleKey, want.Antispam.Token, want.Mail.Key = got.Encryption.PickleKey, got.Antispam.Token, got.Mail.Key
 	want.Puppet.ASToken, want.Puppet.HSToken, want.Puppet.AutoJoin = got.Puppet.ASToken, got.Puppet.HSToken, []string{}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the example says %+v, the default is %+v", got, want)

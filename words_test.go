@@ -89,7 +89,7 @@ func reads(n templates.Node, used map[string]bool) {
 const english = "words/en.yaml"
 
 // inEnglish begins the keys that only the command line and the monitoring of operators say. They speak English.
-var inEnglish = regexp.MustCompile(`^((check|rule|doctor|remedy|ready)\.|audit\.(whole|empty)$)`)
+var inEnglish = regexp.MustCompile(`^((check|rule|doctor|remedy|ready|planned)\.|audit\.(whole|empty)$)`)
 
 // ofLanguage begins the keys that each language has for itself: further names of commands.
 const ofLanguage = "alias."

@@ -55,9 +55,9 @@ func (a addressing) concerns(c *rawContent) bool {
 	return !edit && bytes.Contains(c.mentions, a.mention)
 }
 
-// isText reports whether the content is that of a text message.
+// isText reports whether the content is that of a text message, or of a file, which may have a caption.
 func (c *rawContent) isText() bool {
-	return string(c.msgtype) == `"m.text"` && len(c.body) >= 2 && c.body[0] == '"'
+	return (string(c.msgtype) == `"m.text"` || string(c.msgtype) == `"m.file"`) && len(c.body) >= 2 && c.body[0] == '"'
 }
 
 // isEdit reports whether the content replaces that of another event.

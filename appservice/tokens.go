@@ -27,6 +27,12 @@ func check(r *http.Request, token string, query bool) (shown, right bool) {
 	return found != "", found != "" && token != "" && subtle.ConstantTimeCompare([]byte(found), []byte(token)) == 1
 }
 
+// Shown reports whether a request shows the homeserver's token in its header.
+func (t Tokens) Shown(r *http.Request) bool {
+	_, right := check(r, t.HS, false)
+	return right
+}
+
 // gate lets only the homeserver's requests through.
 type gate struct {
 	Tokens

@@ -12,8 +12,10 @@ import (
 	"usher/encryption"
 	"usher/homeserver"
 	"usher/invites"
+	"usher/invites/letters"
 	"usher/jobs"
 	"usher/metrics"
+	"usher/plan"
 	"usher/web"
 )
 
@@ -37,10 +39,12 @@ type bot struct {
 	closers []func()
 }
 
-// served are the handlers of requests.
+// served are the handlers of requests, and of letters.
 type served struct {
-	intake *appservice.Intake
-	site   *web.Site
+	intake  *appservice.Intake
+	site    *web.Site
+	plans   *plan.Service
+	postman *letters.Postman // nil: no mail is set up
 }
 
 // clock is the real one.

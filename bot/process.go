@@ -45,12 +45,14 @@ type process struct {
 // Run runs Usher until ctx ends, then finishes the work under way within the configured time. Its errors wrap
 // operator.ErrTokenRefused, operator.ErrHomeserverUnreachable, connect.ErrDatabase or connect.ErrListen where one of these is the cause. An end of ctx is
 // no error, also during the start.
-func Run(ctx context.Context, cfg *config.Config, version string) error {
+//
+// Each value of reload has the files of plans compared with their rooms at once; it may be nil.
+func Run(ctx context.Context, cfg *config.Config, version string, reload <-chan struct{}) error {
 	log, err := logger(cfg)
 	if err != nil {
 		return err
 	}
-	err = run(ctx, cfg, version, log)
+	err = run(ctx, cfg, version, reload, log)
 	if err != nil && ctx.Err() != nil {
 		log.Info().Err(err).Msg("stopped as asked; this was not finished")
 		return nil
@@ -59,7 +61,7 @@ func Run(ctx context.Context, cfg *config.Config, version string) error {
 }
 
 // run is Run with a log.
-func run(ctx context.Context, cfg *config.Config, version string, log zerolog.Logger) (err error) {
+func run(ctx context.Context, cfg *config.Config, version string, reload <-chan struct{}, log zerolog.Logger) (err error) {
 	p := &process{cfg: cfg, version: version, log: log, metrics: metrics.New(version, clock{})}
 	if p.client, err = connect.Homeserver(cfg, version, p.metrics, log); err != nil {
 		return err
@@ -87,6 +89,7 @@ func run(ctx context.Context, cfg *config.Config, version string, log zerolog.Lo
 	if err := p.meet(ctx); err != nil {
 		return err
 	}
+	go p.reloads(ctx, reload)
 	return p.serve(ctx)
 }
 
@@ -166,6 +169,8 @@ func (p *process) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case p.onSite(r):
 		p.serveSite(w, r)
+	case b != nil && onPlan(r):
+		p.servePlan(b, w, r)
 	case b != nil:
 		b.intake.ServeHTTP(w, r)
 	default:

@@ -87,15 +87,17 @@ func (b *bot) compose(cfg *config.Config, version string) {
 		b.domain.cards.Servers = b.domain.inbound
 	}
 	b.domain.links.Address = cfg.Web.PublicURL
+	b.plans = newPlans(b, cfg)
 	b.domain.links.Limits = links.Limits{MaxUses: int64(cfg.Web.Links.MaxUses), MaxAge: cfg.Web.Links.MaxAge, Open: cfg.Web.Links.PerPerson}
+	b.domain.letters = newLetters(b, &cfg.Mail)
 	b.runner = b.newRunner(cfg, version)
 	b.domain.moves.May = func(user id.UserID) bool { return b.runner.Level(user) != commands.Nobody }
 	o := chat.Options{
 		Self: b.self, Runner: b.runner, Stores: chat.Stores{Inbox: b.store, Cards: b.store, Rooms: b.store},
-		Homeserver: b.client, State: b.state,
+		Homeserver: b.client, State: b.state, Media: b.client,
 		Cases: chat.Cases{
 			Cards: b.domain.cards, Knocks: b.domain.knocks, Links: b.domain.requests, Guard: b.domain.guard, Expiries: b.domain.ledger.Expiries,
-			Requests: b.domain.requests, Delivery: b.domain.delivery, Joins: b.domain.requests.Limits, Reviews: b.domain.ledger.Reviews,
+			Requests: requests.Bulk{Requests: b.domain.requests}, Delivery: b.domain.delivery, Joins: b.domain.requests.Limits, Reviews: b.domain.ledger.Reviews,
 			Moves: b.domain.moves, Welcomes: b.domain.welcomes, Spaces: b.domain.spaces,
 		},
 		Queue: b.jobs, Index: chat.Index{Cards: b.index.Cards, Pending: b.index.Pending},
@@ -109,6 +111,9 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	}
 	b.chat = chat.New(o)
 	b.domain.delivery.Beside = b.chat.Status
+	if b.domain.letters.On {
+		b.postman = newPostman(b, cfg)
+	}
 	if b.domain.inbound != nil {
 		b.domain.inbound.Poster = b.chat.Cards
 	}
@@ -138,6 +143,7 @@ func identity(cfg *config.Config) invites.Identity {
 func (b *bot) newRunner(cfg *config.Config, version string) *commands.Runner {
 	return &commands.Runner{
 		Notices: commands.Notices{Prefix: cfg.Commands.Prefix, Self: b.self, Guide: cfg.Commands.Guide}, UseCases: b.domain.useCases(), Version: version,
+		Lists:      commands.Lists{People: cfg.Commands.MaxPeople, Bytes: int64(cfg.Commands.MaxList)},
 		Conditions: commands.Conditions{Age: commands.Age{Max: cfg.Commands.MaxAge}, Protected: b.protected(cfg)},
 		Names:      []string{cfg.Appservice.Bot.Displayname}, People: homeserver.People{Client: b.client},
 		Level: func(user id.UserID) commands.Level {
@@ -200,9 +206,12 @@ func (b *bot) start(ctx, work context.Context) error {
 		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
 	b.jobs.Start()
-	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run, b.watchClock, b.cards, b.expiries, b.moves, b.welcomes, b.spaces}
+	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run, b.watchClock, b.cards, b.expiries, b.moves, b.runPlans, b.welcomes, b.spaces}
 	if b.device != nil {
 		parts = append(parts, b.device.Run)
+	}
+	if b.postman != nil {
+		parts = append(parts, func(ctx context.Context) { post(ctx, b) })
 	}
 	work, cancel := context.WithCancel(work)
 	var running sync.WaitGroup
@@ -333,7 +342,7 @@ func (b *bot) clean(ctx context.Context, keep config.Database) error {
 	if err == nil && head != "" {
 		b.log.Info().Str("head", head).Msg("Audit")
 	}
-	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanInbound(ctx, now), b.store.CleanWelcomes(ctx, now.Add(-keepWelcomes)), b.store.CleanLinks(ctx, now.Add(-keep.KeepRefused)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
+	return errors.Join(err, b.store.Clean(ctx, now.Add(-keepHandled)), b.store.CleanInbound(ctx, now), b.store.CleanWelcomes(ctx, now.Add(-keepWelcomes)), b.store.CleanLinks(ctx, now.Add(-keep.KeepRefused)), b.store.CleanPlans(ctx, now.Add(-keep.KeepRefused)), b.store.CleanLetters(ctx, now.Add(-keep.KeepRefused)), b.store.CleanRecords(ctx, now.Add(-keep.KeepRefused), now.Add(-keep.KeepAudit)))
 }
 
 // close closes the parts, the last one opened first.

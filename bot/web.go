@@ -21,10 +21,13 @@ func (b *bot) newSite(p *process) *web.Site {
 	if cfg := &p.cfg.Web; cfg.PublicURL != "" {
 		proxies, _ := cfg.Trusted() // checked with the config
 		o.Pages = web.NewPages(cfg.PublicURL, web.Mark(p.cfg.Appservice.HSToken.Reveal()))
+		visitors := web.Visitors{Proxies: proxies, Relay: p.cfg.Appservice.HSToken.Reveal()}
 		o.Links = web.NewLinks(web.LinkOptions{
-			Pages: o.Pages, Cases: b.domain.links, Uses: b.domain.requests, Pictures: b.client, Bot: b.self.Bot,
-			Visitors: web.Visitors{Proxies: proxies, Relay: p.cfg.Appservice.HSToken.Reveal()},
+			Pages: o.Pages, Cases: b.domain.links, Uses: b.domain.requests, Pictures: b.client, Bot: b.self.Bot, Visitors: visitors,
 		})
+		if b.domain.letters.Key != "" { // also after the mail server was taken away
+			o.Stop = web.NewStop(o.Pages, b.domain.letters, visitors)
+		}
 	}
 	return web.New(o)
 }

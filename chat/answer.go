@@ -55,6 +55,9 @@ func (a *Replies) answer(ctx context.Context, ev invites.Received, m commands.Me
 		}
 	}
 	if reply.Progress {
+		if ev.Answer != "" {
+			a.open.Open(ev.Answer) // after a restart, before anything is edited
+		}
 		return nil
 	}
 	if ev.Answer != "" {

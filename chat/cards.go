@@ -74,6 +74,7 @@ type CardDesk struct {
 	full   *limit[id.RoomID] // notes that a room's desk shows no more knocks
 	called *limit[id.RoomID] // cards that call people
 	swept  int64             // ID of the card at which the last sweep ended
+	bulk   *bulk
 	log    zerolog.Logger
 }
 
@@ -134,6 +135,9 @@ func (d *CardDesk) postOf(ctx context.Context, command id.EventID) error {
 		return err
 	}
 	for _, c := range todo {
+		if forMany(c) {
+			d.bulk.begin(c)
+		}
 		if c.State != invites.CardOpen || c.Event != "" {
 			continue
 		}
@@ -244,6 +248,10 @@ func (d *CardDesk) Show(ctx context.Context, ballot cards.Ballot) error {
 		return d.redraw(ctx, c, ballot.After, d.runner.Card(c, ballot.For, ballot.Against))
 	}
 	if c.Told {
+		return nil
+	}
+	if forMany(c) {
+		d.bulk.begin(c)
 		return nil
 	}
 	row, err := d.cases.CarryOut(ctx, c)

@@ -75,6 +75,7 @@ type Device interface {
 	Opener
 	Sealer
 	KeySharer
+	FileOpener
 }
 
 // Index is the intake's memory of events to which later events may refer.
@@ -90,13 +91,14 @@ type Settings struct {
 	AnswersPerMinute  int           // in one room; 0: no limit
 }
 
-// Options are the parts for New. All are required except Device.
+// Options are the parts for New. All are required except Media and Device.
 type Options struct {
 	Self       invites.Identity
 	Runner     *commands.Runner // New sets its Chat, its Inbox and its Limit
 	Stores     Stores
 	Homeserver Homeserver
 	State      State
+	Media      Media // nil: no file is read
 	Cases      Cases
 	Queue      invites.Queue
 	Index      Index
@@ -118,6 +120,7 @@ type Chat struct {
 	Welcome *Welcomes
 	Spaces  *Spaces
 	Direct  *DirectChats
+	Letters Letters
 	History *HistorySharing // nil: encryption is off
 	Moves   *Upgrades
 
@@ -160,6 +163,7 @@ func New(o Options) *Chat {
 			annotations: o.Homeserver, inbox: o.Stores.Inbox, lanes: lanes, bot: o.Self.Bot, open: o.Index.Cards, log: o.Log, cards: map[id.EventID]id.RoomID{},
 		},
 	}
+	c.Cards.bulk = newBulk(c.Cards)
 	c.Rooms = &Rooms{
 		store: o.Stores.Rooms, spaces: o.State, invitees: o.Homeserver, pending: o.Index.Pending, guard: o.Cases.Guard,
 		expiries: o.Cases.Expiries, queue: o.Queue, runner: o.Runner, sender: sender, feed: c.Feed, log: o.Log,
@@ -181,7 +185,9 @@ func New(o Options) *Chat {
 		ender: end, inbox: o.Stores.Inbox, token: o.Homeserver, bot: o.Self.Bot, runner: o.Runner, limits: limits, encrypted: encrypted,
 		replies: replies, status: c.Status, cards: c.Cards, members: c.Members, rooms: c.Rooms, log: o.Log,
 	}
-	o.Runner.Chat, o.Runner.Limit = forCommands{c.Direct, c.Cards, c.Invited}, limits.MayCommand
+	o.Runner.Lists.Files = newFiles(o, encrypted)
+	o.Runner.Chat, o.Runner.Limit = forCommands{c.Direct, c.Cards, c.Invited, sender}, limits.MayCommand
+	c.Letters = Letters{sender}
 	o.Runner.Inbox = openedInbox{o.Stores.Inbox, encrypted}
 	return c
 }
@@ -191,6 +197,7 @@ type forCommands struct {
 	direct  *DirectChats
 	cards   *CardDesk
 	invited *Invited
+	sender  *Sender
 }
 
 // Retry implements commands.Chat.
@@ -205,6 +212,17 @@ func (c forCommands) DirectWith(r id.RoomID) id.UserID { return c.direct.with(r)
 // Settled implements commands.Chat.
 func (c forCommands) Settled(ctx context.Context, r id.RoomID) error {
 	return c.cards.showClosed(ctx, invites.CardTodo{Room: r, Limit: cardsOfOne})
+}
+
+// Beside implements commands.Chat.
+func (c forCommands) Beside(ctx context.Context, ev invites.Received, rest func(context.Context) (commands.Reply, error)) (commands.Reply, error) {
+	return c.cards.bulk.Beside(ctx, ev, rest)
+}
+
+// Besides implements commands.Chat.
+func (c forCommands) Besides(ctx context.Context, m commands.Message, r commands.Reply) error {
+	_, err := c.sender.say(ctx, m.Room, transaction(m.Event, "besides"), r, m, "")
+	return err
 }
 
 // Voted implements commands.Chat.

@@ -19,8 +19,8 @@ func (d *CardDesk) react(ctx context.Context, ev invites.Received) error {
 		return nil
 	}
 	c, err := d.store.CardShown(ctx, card)
-	if errors.Is(err, invites.ErrNotFound) {
-		return d.stop(ctx, ev, card, choice)
+	if errors.Is(err, invites.ErrNotFound) || err == nil && c.Kind == invites.CardConfirm && c.State == invites.CardAccepted && choice != invites.Accept {
+		return d.steer(ctx, ev, card, choice)
 	}
 	if err != nil || c.ShownIn != ev.Room {
 		return err
@@ -32,19 +32,28 @@ func (d *CardDesk) react(ctx context.Context, ev invites.Received) error {
 	return d.Show(ctx, ballot)
 }
 
-// stop ends what waits of a command, if the reaction is a ❌ by the sender of the command on its status message.
-func (d *CardDesk) stop(ctx context.Context, ev invites.Received, on id.EventID, choice invites.Choice) error {
+// steer pauses, resumes or stops a command, if the reaction on its status message says so, and its sender may.
+func (d *CardDesk) steer(ctx context.Context, ev invites.Received, on id.EventID, wish invites.Choice) error {
 	command, err := d.status.inbox.Answered(ctx, on)
-	if err != nil || choice != invites.Decline || command.Sender != ev.Sender || command.Room != ev.Room {
+	if err != nil || command.Room != ev.Room {
 		return invites.UnlessNone(err)
 	}
-	if err := d.status.delivery.Stop(ctx, string(command.Event)); err != nil {
+	done, err := d.status.requests.Steer(ctx, ev.Sender, command.Event, wish)
+	if err != nil || !done {
 		return err
 	}
-	if err := d.showClosed(ctx, invites.CardTodo{Command: command.Event, Limit: cardsOfOne}); err != nil {
+	why := delayed
+	switch wish {
+	case invites.Pause:
+		err = d.offer(ctx, command.Room, on, invites.ReactResume)
+	case invites.Decline:
+		why = finished
+		err = d.showClosed(ctx, invites.CardTodo{Command: command.Event, Limit: cardsOfOne})
+	}
+	if err != nil {
 		return err
 	}
-	return d.status.report(ctx, command.Event, finished)
+	return d.status.report(ctx, command.Event, why)
 }
 
 // showClosed shows the results of closed cards.

@@ -84,17 +84,19 @@ type StatusInbox interface {
 	Answered(ctx context.Context, answer id.EventID) (invites.Received, error)
 }
 
-// Progress returns the rows of a command as they are now.
+// Progress tells how a command stands, and steers it.
 type Progress interface {
-	Progress(ctx context.Context, command id.EventID) ([]invites.Change, error)
+	Standing(ctx context.Context, command id.EventID) (invites.Standing, error)
+	// EachOutcome hands the rows of a command to f.
+	EachOutcome(ctx context.Context, command id.EventID, f func(invites.Change)) error
+	// Steer pauses, resumes or stops a command, and reports whether the user may wish that.
+	Steer(ctx context.Context, user id.UserID, command id.EventID, wish invites.Choice) (bool, error)
 }
 
 // Delivery carries rows out.
 type Delivery interface {
 	// Deliver makes one attempt at each of some rows.
 	Deliver(ctx context.Context, rows ...int64) ([]invites.Outcome, error)
-	// Stop ends the rows of a request that wait.
-	Stop(ctx context.Context, request string) error
 }
 
 // Token tells whether the homeserver refuses the bot's token.
@@ -209,25 +211,25 @@ func (s *StatusMessages) report(ctx context.Context, command id.EventID, why occ
 	if now, err := s.worthwhile(ctx, command, why); err != nil || !now {
 		return err
 	}
-	rows, err := s.requests.Progress(ctx, command)
-	if err != nil || len(rows) == 0 {
+	st, err := s.requests.Standing(ctx, command)
+	if err != nil || len(st.Rows)+len(st.Counts) == 0 {
 		return err
 	}
-	more := slices.ContainsFunc(rows, func(row invites.Change) bool {
-		return row.Status == invites.StatusOpen || row.Status == invites.StatusWaiting
-	})
-	if !more {
+	if !st.More() {
 		s.edits.forget(command)
 	}
 	// One report at a time: two deliveries which finish together don't both send the last one.
 	lock := s.reporting.of(command)
 	lock.Lock()
 	defer lock.Unlock()
-	reply := commands.Outcome(rows, time.Now())
-	if reply.Text.Empty() {
-		reply.Text.Say("progress.all", "n", len(rows))
+	if st.Counts != nil {
+		return s.conclude(ctx, command, commands.BulkOutcome(st, time.Now()), true, false)
 	}
-	return s.conclude(ctx, command, reply, len(rows) > manyRows, why == decided)
+	reply := commands.Outcome(st.Rows, time.Now())
+	if reply.Text.Empty() {
+		reply.Text.Say("progress.all", "n", len(st.Rows))
+	}
+	return s.conclude(ctx, command, reply, len(st.Rows) > manyRows, why == decided)
 }
 
 // Work of more rows than manyRows, or longer than longWork, has its end told by a new reply: an edit notifies nobody, and of a large room the
@@ -245,6 +247,11 @@ func (s *StatusMessages) endAnew(ctx context.Context, ev invites.Received, m com
 		end.Mention, end.Aloud = true, true
 		if _, err := s.replies.sender.say(ctx, ev.Room, transaction(ev.Event, "end"), end, m, ""); err != nil {
 			return reply, err
+		}
+		if reply.Outcomes {
+			if err := s.sendOutcomes(ctx, ev, m); err != nil {
+				return reply, err
+			}
 		}
 	}
 	return commands.EndedBelow(reply), nil

@@ -41,7 +41,7 @@ func (r *Runner) again(ctx context.Context, ev invites.Received, m Message) (boo
 // failed reports whether a message was a command without effect: it could not be read, or it was refused before anything was recorded.
 func (r *Runner) failed(ctx context.Context, ev invites.Received) (bool, error) {
 	m, err := parseMessage(ev.Event, ev.Room, ev.Sender, ev.Raw)
-	if err != nil || m.Edits != "" || m.kind != "m.text" {
+	if err != nil || m.Edits != "" || m.kind != "m.text" && (m.File == nil || m.Text == "") {
 		return false, nil
 	}
 	g, ok := r.given(m)

@@ -50,7 +50,13 @@ func (voting) DirectWith(id.RoomID) id.UserID { return "" }
 
 func (voting) Retry(id.RoomID) bool { return false }
 
+func (voting) Besides(context.Context, Message, Reply) error { return nil }
+
 func (voting) Settled(context.Context, id.RoomID) error { return nil }
+
+func (voting) Beside(ctx context.Context, _ invites.Received, rest func(context.Context) (Reply, error)) (Reply, error) {
+	return rest(ctx)
+}
 
 func (v voting) Voted(ctx context.Context, b cards.Ballot) error {
 	_, err := v.Cards.CarryOut(ctx, b.Card)

@@ -5,10 +5,9 @@ import (
 	"slices"
 
 	"maunium.net/go/mautrix/id"
-)
 
-// maxBeside is how many people a command may name that runs beside others of its room.
-const maxBeside = 16
+	"usher/invites"
+)
 
 // Touches returns the users whose memberships the command may read or change, besides its sender's. Commands of one room on different users
 // may run side by side: their outcome is the same as one after the other. all is true for a command without this property, which runs
@@ -16,7 +15,7 @@ const maxBeside = 16
 // one invitation depend on the others.
 func (c *Call) Touches(ctx context.Context) (users []id.UserID, all bool) {
 	guests := c.words["user"]
-	alone := !c.form.Beside || c.help || c.Message.Edits != "" || c.has("room") || c.has("space") || len(guests) > maxBeside ||
+	alone := !c.form.Beside || c.help || c.Message.Edits != "" || c.has("room") || c.has("space") || c.listed || len(guests) > invites.FewRows || len(c.addresses("user")) > 0 ||
 		slices.ContainsFunc(guests, func(w word) bool { return w.name || w.reply })
 	if alone {
 		return nil, true

@@ -28,6 +28,7 @@ import (
 	"usher/invites/inbound"
 	"usher/invites/judge"
 	"usher/invites/ledger"
+	"usher/invites/letters"
 	"usher/invites/links"
 	"usher/invites/requests"
 	"usher/invites/spaces"
@@ -49,11 +50,18 @@ type Runner struct {
 	Version    string
 	Advertiser *Advertiser // nil: none
 	Conditions
+	Lists   Lists
 	Drawing sync.Mutex // a large picture takes some 20 MB: one at a time
 
-	indexed   *index // see the method index
-	built     sync.Once
+	lookups   lookups // see the method index
 	directory directory
+}
+
+// Lists bounds the lists of people that commands take.
+type Lists struct {
+	Files  Files // nil: no file is read
+	People int   // of one command
+	Bytes  int64 // of a file
 }
 
 // Conditions are the conditions on a command, besides its sender's.
@@ -101,6 +109,7 @@ type UseCases struct {
 	Ledger   *ledger.Ledger
 	Cards    *cards.Cards
 	Links    *links.Links
+	Letters  *letters.Letters
 	Judge    *judge.Judge
 	Clock    invites.Clock
 	Choices  Choices
@@ -110,11 +119,14 @@ type UseCases struct {
 
 // Chat is the commands' port to rooms.
 type Chat interface {
-	Direct(id.RoomID) bool                           // whether a room is a direct chat with the bot
-	DirectWith(id.RoomID) id.UserID                  // the other person of a direct chat; empty: it is none
-	Retry(id.RoomID) bool                            // has the bot ask to join again; false: it has no open invitation there
-	Voted(ctx context.Context, b cards.Ballot) error // shows the result of a vote on its card and carries it out
-	Settled(ctx context.Context, r id.RoomID) error  // shows the results of the cards about a room that a command closed
+	Direct(id.RoomID) bool                                 // whether a room is a direct chat with the bot
+	DirectWith(id.RoomID) id.UserID                        // the other person of a direct chat; empty: it is none
+	Retry(id.RoomID) bool                                  // has the bot ask to join again; false: it has no open invitation there
+	Voted(ctx context.Context, b cards.Ballot) error       // shows the result of a vote on its card and carries it out
+	Settled(ctx context.Context, r id.RoomID) error        // shows the results of the cards about a room that a command closed
+	Besides(ctx context.Context, m Message, r Reply) error // sends a reply that stays as it is, besides the one that is edited
+	// Beside runs the rest of a command. Where that takes longer than a lane may wait, the reply says so, and is edited at the end.
+	Beside(ctx context.Context, ev invites.Received, rest func(context.Context) (Reply, error)) (Reply, error)
 }
 
 // Call is one command as it was given.
@@ -154,7 +166,7 @@ func (r *Runner) newCall(ev invites.Received, m Message, command *Command) *Call
 	return &Call{
 		Runner: r, Message: m, Event: ev, Level: r.Level(ev.Sender),
 		arguments: arguments{
-			form: form{command, nil}, prefix: r.Prefix, asker: m.Sender, words: map[string][]word{}, persons: map[string]id.UserID{}, strangers: map[string]error{}, reply: m.ReplyTo != "",
+			form: form{command, nil}, prefix: r.Prefix, asker: m.Sender, words: map[string][]word{}, persons: map[string]id.UserID{}, strangers: map[string]error{}, reply: m.ReplyTo != "", listed: m.File != nil && command != nil && command.Many != nil,
 			known: func(name string) bool { return r.find(name) != nil },
 		},
 	}
@@ -165,7 +177,7 @@ func (r *Runner) newCall(ev invites.Received, m Message, command *Command) *Call
 // internal one: the event is to be tried again.
 func (r *Runner) Read(ctx context.Context, ev invites.Received) (Message, *Call, Reply, error) {
 	m, err := parseMessage(ev.Event, ev.Room, ev.Sender, ev.Raw)
-	if err != nil || m.kind != "m.text" || ev.Redacted {
+	if err != nil || m.kind != "m.text" && (m.File == nil || m.Text == "") || ev.Redacted {
 		return m, nil, Reply{}, nil
 	}
 	g, ok := r.given(m)
@@ -210,7 +222,14 @@ func (c *Call) Run(ctx context.Context) (reply Reply, err error) {
 	if c.help {
 		return c.explained(), nil
 	}
-	if err = c.recognize(ctx); err == nil {
+	list, err := listOf(ctx, c)
+	if list != nil && err == nil {
+		return faultless(c.form.Many(ctx, list))
+	}
+	if err == nil {
+		err = c.recognize(ctx)
+	}
+	if err == nil {
 		reply, err = c.form.run()(ctx, c)
 	}
 	if err == nil {

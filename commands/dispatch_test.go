@@ -49,7 +49,7 @@ func newRunnerOver(t *testing.T, hs *invitestest.Homeserver, through invitestest
 	return &Runner{
 		Notices: Notices{Prefix: "!", Self: self},
 		UseCases: UseCases{
-			Requests: domain.Requests, Policies: domain.Editor, Ledger: domain.Ledger, Cards: domain.Cards, Links: domain.Links, Judge: domain.Judge, Clock: clock, Choices: db,
+			Requests: domain.Requests, Policies: domain.Editor, Ledger: domain.Ledger, Cards: domain.Cards, Links: domain.Links, Letters: mailbag(domain, db, clock), Judge: domain.Judge, Clock: clock, Choices: db,
 		},
 		Version: "v1", Conditions: Conditions{Age: Age{Max: 10 * time.Minute}},
 		Names: []string{"Usher"},
@@ -76,6 +76,12 @@ func (chat) DirectWith(r id.RoomID) id.UserID {
 func (chat) Retry(id.RoomID) bool { return true }
 
 func (chat) Voted(context.Context, cards.Ballot) error { return nil }
+
+func (chat) Beside(ctx context.Context, _ invites.Received, rest func(context.Context) (Reply, error)) (Reply, error) {
+	return rest(ctx)
+}
+
+func (chat) Besides(context.Context, Message, Reply) error { return nil }
 
 func (chat) Settled(context.Context, id.RoomID) error { return nil }
 

@@ -19,18 +19,11 @@ func inviteCommand() Command {
 		Name: "invite", Level: User,
 		Words: []string{"inv", "lade", "inviter", "invitar", "invita", "uitnodigen"}, Loose: []string{"add", "bring", "let", "in", "ein"},
 		See: []string{"uninvite", "pending", "why"},
-		Params: []Param{guests(), inRoom(), reason(), dryRun(), asBot(), spaceFlag(),
+		Params: []Param{guests(), inRoom(), reason(), members(), dryRun(), asBot(), flag("resend", room.Say("param.resend")), spaceFlag(),
 			flag("now", room.Say("param.now")), flag("suggested", room.Say("param.suggested"))},
 		Records: true, Beside: true,
-		Run: runInvite,
+		Run: runInvite, Many: inviteMany,
 	}
-}
-
-func runInvite(ctx context.Context, c *Call) (Reply, error) {
-	if c.has("space") {
-		return inSpace(ctx, c, room.Invite, c.has("dry-run"))
-	}
-	return change(room.Invite)(ctx, c)
 }
 
 // whichRoom asks for the room of a command without one, where the room was replaced.

@@ -59,14 +59,14 @@ type lookup struct {
 
 // recognize finds the people behind the names in words, and refuses missing people of the bot's own server.
 func (c *Call) recognize(ctx context.Context) error {
-	l := &lookup{c.People, &c.directory, c.Self, c.Clock, c.asker, c.Message.Room, c.Message.ReplyTo, nil}
+	l := lookupOf(c)
 	for _, p := range c.form.params() {
 		if p.class != classPerson {
 			continue
 		}
 		for _, w := range c.words[p.Key] {
 			user, err := l.personOf(ctx, w)
-			if p.mail && w.name && err != nil {
+			if p.strange && w.name && err != nil {
 				c.strangers[w.text] = err
 				continue
 			}
@@ -80,13 +80,18 @@ func (c *Call) recognize(ctx context.Context) error {
 				c.persons[w.text] = user
 			}
 		}
-		if p.known {
+		if p.known && !c.listed {
 			if err := l.allExist(ctx, c.people(p.Key)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// lookupOf finds people for a command.
+func lookupOf(c *Call) *lookup {
+	return &lookup{c.People, &c.directory, c.Self, c.Clock, c.asker, c.Message.Room, c.Message.ReplyTo, nil}
 }
 
 // personOf returns the person of a name or a reply, empty for every other word.
@@ -187,10 +192,21 @@ func (l *lookup) guess(name string, members map[id.UserID]string) room.Phrase {
 // allExist refuses users of the bot's own server unknown to the homeserver. Only people of the same server get the answer: for others
 // it would tell which accounts exist here. A homeserver which does not answer is believed to have them all.
 func (l *lookup) allExist(ctx context.Context, users []id.UserID) error {
-	var missing []id.UserID
+	missing := l.missing(ctx, users)
+	if len(missing) == 0 {
+		return nil
+	}
+	return l.nobody(ctx, missing)
+}
+
+// missing returns the users of the bot's own server that do not exist, as far as the homeserver tells within lookupsTake.
+func (l *lookup) missing(ctx context.Context, users []id.UserID) (missing []id.UserID) {
 	ctx, cancel := context.WithTimeout(ctx, lookupsTake)
 	defer cancel()
 	for part := range slices.Chunk(users, lookupsAtOnce) {
+		if ctx.Err() != nil {
+			break
+		}
 		gone := make([]bool, len(part))
 		var asking sync.WaitGroup
 		for i, user := range part {
@@ -206,10 +222,7 @@ func (l *lookup) allExist(ctx context.Context, users []id.UserID) error {
 			}
 		}
 	}
-	if len(missing) == 0 {
-		return nil
-	}
-	return l.nobody(ctx, missing)
+	return missing
 }
 
 // nobody refuses a command with people missing on the server.

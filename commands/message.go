@@ -22,6 +22,7 @@ type Message struct {
 	ReplyTo id.EventID
 	// Edits is the edited message, empty if none.
 	Edits id.EventID
+	File  *File // attached; nil: none
 	kind  string
 
 	structured *structured // nil: none
@@ -53,6 +54,9 @@ func parseMessage(event id.EventID, in id.RoomID, sender id.UserID, raw json.Raw
 		m.ReplyTo = id.EventID(relation.Get("m.in_reply_to").Get("event_id").Text())
 	}
 	m.structured = readStructured(content)
+	if m.File = fileIn(content); m.File != nil && !captioned(content) {
+		return m, nil
+	}
 	formatted := content.Get("formatted_body").Text()
 	if content.Get("format").Is("org.matrix.custom.html") && formatted != "" {
 		m.Text = htmlText(formatted)

@@ -62,6 +62,7 @@ func (a *arguments) setOptions(options []option) error {
 			return a.usage(room.Say("usage.value", "flag", "--"+p.Key, "value", o.value.text))
 		}
 		values[p.Key] = append(values[p.Key], o.value)
+		a.listed = a.listed || p.list
 		if err := a.set(p, values[p.Key]); err != nil {
 			return err
 		}

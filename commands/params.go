@@ -20,7 +20,9 @@ type Param struct {
 	prose   bool     // text for people: identifiers in it are refused
 	named   bool     // a flag with a value; see option
 	known   bool     // people of the bot's own server must exist
-	mail    bool     // of people: takes e-mail addresses as well, and the names of addresses in rooms
+	list    bool     // it names a list of people
+	mail    bool     // of people: takes e-mail addresses as well
+	strange bool     // of people: takes names that nobody has as well, as rooms show them for addresses
 
 	about   room.Phrase // its meaning, in a few words
 	missing room.Phrase // the sentence when it is missing
@@ -46,17 +48,17 @@ func users() Param {
 	return p
 }
 
-// guests are people required to exist, as far as the bot can ask.
+// guests are people required to exist, as far as the bot can ask, or addresses of people who may not be on Matrix yet.
 func guests() Param {
 	p := users()
-	p.known = true
+	p.known, p.mail = true, true
 	return p
 }
 
 // invited are users or addresses with an open invitation.
 func invited() Param {
 	p := users()
-	p.mail = true
+	p.mail, p.strange = true, true
 	return p
 }
 
@@ -69,6 +71,13 @@ func aRoom(key string, about, missing room.Phrase) Param {
 
 // inRoom is the room of the command. Without a name it is the current one.
 func inRoom() Param { return aRoom("room", room.Say("param.room"), room.Phrase{}).optional() }
+
+// members is a room whose members the command is about.
+func members() Param {
+	p := aRoom("from", room.Say("param.from"), room.Phrase{}).option()
+	p.list = true
+	return p
+}
 
 // numbers are the numbers of cards.
 func numbers() Param {

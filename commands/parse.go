@@ -27,6 +27,7 @@ type arguments struct {
 	words   map[string][]word    // by the parameter's key
 	known   func(string) bool    // whether a word names a command
 	reply   bool                 // the command replies to a message
+	listed  bool                 // its people stand in a list somewhere else, so it need not name any
 	data    bool                 // they came as data, not as text
 	help    bool                 // a flag asks for help
 	persons map[string]id.UserID // the people of names
@@ -185,7 +186,7 @@ func (a *arguments) fill(params []Param, words []word) (rest []word, err error) 
 // missing is the fault of a parameter without words; nil where it needs none.
 func (a *arguments) missing(p Param, words []word) error {
 	switch {
-	case p.Optional:
+	case p.Optional || a.listed && p.class == classPerson:
 		return nil
 	case len(words) > 0 && !words[0].read(a.asker).wrong.Empty():
 		return a.usage(words[0].read(a.asker).wrong)
@@ -254,7 +255,7 @@ func (a *arguments) people(key string) (users []id.UserID) {
 // addresses are the e-mail addresses in an argument, and the names that nobody here has: a room may show any name for an address.
 func (a *arguments) addresses(key string) (list []string) {
 	for _, w := range a.words[key] {
-		if address := w.address(); address != "" {
+		if address := w.address(); address != "" && !slices.ContainsFunc(list, func(one string) bool { return strings.EqualFold(one, address) }) {
 			list = append(list, address)
 		} else if w.name && a.strangers[w.text] != nil {
 			list = append(list, w.text)

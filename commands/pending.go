@@ -33,14 +33,16 @@ func runPending(ctx context.Context, c *Call) (Reply, error) {
 	}
 	entries, total, rule := open.Invitations, open.Total, open.Rule
 	var reply Reply
-	if total+len(open.Unsent)+len(open.Asked)+open.Addressed == 0 {
-		reply.Text.Say("pending.none")
-		return reply, nil
-	}
 	now := c.Clock.Now()
 	tellUnsent(&reply.Text, open, now, c.Prefix)
 	tellAddresses(&reply.Text, open, now)
+	if err := (mailCall{c}).tellLetters(ctx, &reply.Text, in); err != nil {
+		return Reply{}, err
+	}
 	if total == 0 {
+		if reply.Text.Empty() {
+			reply.Text.Say("pending.none")
+		}
 		return reply, nil
 	}
 	if !reply.Text.Empty() {

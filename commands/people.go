@@ -81,12 +81,13 @@ func (a *arguments) takePeople(p Param, next []Param, words []word) (taken, rest
 		r.stops = append(r.stops, n.choices...)
 		bare = bare && (!p.Optional || n.class != classText)
 	}
+	bare = bare && !a.listed // words without a sigil are the reason
 	for r.identifier() || bare && r.nameNext() {
 		if !p.many {
 			break
 		}
 	}
-	if len(r.taken) == 0 && a.reply && !p.Optional {
+	if len(r.taken) == 0 && a.reply && !p.Optional && !a.listed {
 		r.taken = []word{{reply: true}}
 	}
 	return r.taken, r.words

@@ -24,6 +24,7 @@ type Reply struct {
 	Aloud    bool        // a message instead of a notice: the default push rules notify nobody of notices, not even of mentions
 	Progress bool        // work goes on: the notice is edited as it does
 	Image    *Image      // picture in reply; nil: none
+	Outcomes bool        // a file with the outcome of each person goes with it
 	Names    Names       // of rooms, set by the sender; nil: people and rooms are shown by their ids
 	Lang     string      // language of the text (BCP 47), set by the sender; empty: English
 }
@@ -50,6 +51,12 @@ func (r Reply) InOneSign() Reply {
 		r.React = "❌"
 	}
 	return r
+}
+
+// Attachment is a file to send.
+type Attachment struct {
+	Name, Type string
+	Data       []byte
 }
 
 // Image is a picture to send.
@@ -310,6 +317,15 @@ func (r Reply) Picture(m Message, uri id.ContentURIString) *event.MessageEventCo
 	return &event.MessageEventContent{
 		MsgType: event.MsgImage, Body: r.Image.Caption, FileName: r.Image.Name, URL: uri, Mentions: &event.Mentions{}, RelatesTo: m.relation(),
 		Info: &event.FileInfo{MimeType: "image/png", Size: len(r.Image.PNG), Width: r.Image.Width, Height: r.Image.Height},
+	}
+}
+
+// Attached returns the content of the file, a reply to the command, which was uploaded to a URI
+// (https://spec.matrix.org/latest/client-server-api/#mfile).
+func (a Attachment) Attached(m Message, uri id.ContentURIString) *event.MessageEventContent {
+	return &event.MessageEventContent{
+		MsgType: event.MsgFile, Body: a.Name, FileName: a.Name, URL: uri, Mentions: &event.Mentions{}, RelatesTo: m.relation(),
+		Info: &event.FileInfo{MimeType: a.Type, Size: len(a.Data)},
 	}
 }
 

@@ -62,7 +62,7 @@ func (a *arguments) take(s *structured) error {
 			left--
 		}
 		if !value.Exists() || value.Kind == exactjson.Null {
-			if !p.Optional && len(p.choices) != 1 { // a single choice is part of the form
+			if !p.Optional && len(p.choices) != 1 && !(p.class == classPerson && (a.listed || s.arguments.Get("from").Exists())) { // a single choice is part of the form
 				return a.usage(p.missing)
 			}
 			continue

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"usher/room"
 	"usher/words"
@@ -35,6 +36,7 @@ type Command struct {
 	Records bool     // Run records each of its changes before it makes one
 	Beside  bool     // calls about different users in one room may run side by side: see Call.Touches
 	Run     run      // of the command without a part
+	Many    many     // of the command for the people of a list; nil: it takes none
 }
 
 // Part declares a command within a command, such as "set" in "!policy set". Its parameters are Command.Before, its own, and
@@ -46,6 +48,8 @@ type Part struct {
 }
 
 type run func(ctx context.Context, c *Call) (Reply, error)
+
+type many func(ctx context.Context, l *list) (Reply, error)
 
 // Table lists the commands in the order of !help.
 func Table() []Command {
@@ -142,9 +146,15 @@ type index struct {
 	loose map[string]string   // names by further words
 }
 
+// lookups holds the index once it is built.
+type lookups struct {
+	indexed *index
+	built   sync.Once
+}
+
 // index builds the index once.
 func (r *Runner) index() *index {
-	r.built.Do(func() {
+	r.lookups.built.Do(func() {
 		i := &index{map[string]*Command{}, map[string]string{}, map[string]string{}}
 		for _, c := range Table() {
 			i.named[c.Name] = &c
@@ -163,9 +173,9 @@ func (r *Runner) index() *index {
 				i.named[alias] = i.named[name]
 			}
 		}
-		r.indexed = i
+		r.lookups.indexed = i
 	})
-	return r.indexed
+	return r.lookups.indexed
 }
 
 // find looks a command up by its name or an alias.

@@ -236,6 +236,8 @@ func (s *scene) happen(what string) {
 	switch {
 	case what == "a day passes":
 		s.now.Advance(25 * time.Hour)
+	case what == "the operator sets up a mail server":
+		s.Letters.On = true
 	case what == "an hour passes":
 		s.now.Advance(time.Hour)
 	case what == "five minutes pass":

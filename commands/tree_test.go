@@ -122,7 +122,11 @@ func confirmation(t *testing.T, d *Runner) invites.Card {
 	if err != nil || len(open) != 1 {
 		t.Fatalf("%d confirmations: %v", len(open), err)
 	}
-	return open[0]
+	card, err := d.Cards.Store.CardOf(t.Context(), open[0].Command, open[0].Action, open[0].Room, open[0].Target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return card
 }
 
 // confirm votes on a confirmation and carries it out.

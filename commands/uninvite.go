@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"maunium.net/go/mautrix/id"
+
 	"usher/invites/ledger"
 	"usher/policy"
 	"usher/room"
@@ -36,6 +38,20 @@ func runUninvite(ctx context.Context, c *Call) (reply Reply, err error) {
 	if err != nil {
 		return reply, err
 	}
+	about, named, err := mailCall{c}.revoke(ctx, in, named)
+	if err != nil || len(named) == 0 {
+		return about, err
+	}
+	reply, err = mailCall{c}.uninviteAddresses(ctx, in, named)
+	if err == nil && !about.Text.Empty() {
+		about.Text.Line().Append(reply.Text)
+		reply.Text = about.Text
+	}
+	return reply, err
+}
+
+// uninviteAddresses withdraws invitations of addresses by the homeserver.
+func (c mailCall) uninviteAddresses(ctx context.Context, in id.RoomID, named []string) (reply Reply, err error) {
 	gone, err := c.Ledger.Addresses.Withdraw(ctx, ledger.AddressWithdrawal{
 		Command: c.Message.Event, Room: in, Actor: c.Message.Sender, Named: named, AsBot: c.has("as-bot"), DryRun: c.has("dry-run"),
 	})

@@ -23,9 +23,9 @@ func whyCommand() Command {
 }
 
 func runWhy(ctx context.Context, c *Call) (Reply, error) {
-	users := c.people("user")
-	if len(users) > maxLines { // each is asked about at the homeserver, and told of
-		return Reply{}, fault(room.Say("many.questions", "n", len(users), "most", maxLines))
+	users, addresses := c.people("user"), c.addresses("user")
+	if len(users)+len(addresses) > maxLines { // each is asked about at the homeserver, and told of
+		return Reply{}, fault(room.Say("many.questions", "n", len(users)+len(addresses), "most", maxLines))
 	}
 	if c.has("space") {
 		return inSpace(ctx, c, room.Invite, true)
@@ -42,6 +42,14 @@ func runWhy(ctx context.Context, c *Call) (Reply, error) {
 		return Reply{}, err
 	}
 	var reply Reply
+	for i, address := range addresses {
+		if i > 0 {
+			reply.Text.Line()
+		}
+		if err := (mailCall{c}).whyAddress(ctx, &reply.Text, in, address); err != nil {
+			return Reply{}, err
+		}
+	}
 	for _, user := range users {
 		req := requests.Request{
 			Actor: c.Message.Sender, Viewer: c.Message.Sender, Action: action, Room: in, Targets: []id.UserID{user}, AsBot: c.has("as-bot"),

@@ -45,6 +45,7 @@ func (k checker) check(c *Config) {
 	k.checkNumbers(c)
 	k.checkLogging(&c.Logging)
 	k.checkWeb(c)
+	checkPlan(k, &c.Plan)
 	if c.Metrics.Enabled {
 		k.checkListen("metrics.listen", c.Metrics.Listen)
 		if c.Metrics.Listen == c.Appservice.Listen {
@@ -204,6 +205,8 @@ func (k checker) checkNumbers(c *Config) {
 	k.checkLength("shutdown_timeout", c.ShutdownTimeout, 0, time.Hour)
 	k.checkRange("commands.per_minute", c.Commands.PerMinute, 0, 10000)
 	k.checkRange("commands.answers_per_minute", c.Commands.AnswersPerMinute, 0, 10000)
+	k.checkRange("commands.max_people", c.Commands.MaxPeople, 1, 100_000)
+	k.checkRange("commands.max_list", int(c.Commands.MaxList), 1<<10, 64<<20)
 	for path, most := range map[string]int{
 		"invites_per_person": c.Limits.InvitesPerPerson, "invites_per_server": c.Limits.InvitesPerServer, "invites_in_all": c.Limits.InvitesInAll,
 		"people_per_hour": c.Limits.PeoplePerHour, "joins_per_server": c.Limits.JoinsPerServer, "joins_of_own_server": c.Limits.JoinsOfOwnServer,

@@ -33,8 +33,10 @@ type Config struct {
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"` // the longest wait for running work when Usher stops
 	Metrics         Metrics       `yaml:"metrics"`
 	Web             Web           `yaml:"web"`
+	Mail            Mail          `yaml:"mail"`
 	Antispam        Antispam      `yaml:"antispam"`
 	Inbound         Inbound       `yaml:"inbound"`
+	Plan            Plan          `yaml:"plan"`
 	Logging         Logging       `yaml:"logging"`
 }
 
@@ -81,6 +83,9 @@ type Commands struct {
 
 	PerMinute        int `yaml:"per_minute"`         // commands of one user; 0: no limit
 	AnswersPerMinute int `yaml:"answers_per_minute"` // in one room; 0: no limit
+
+	MaxPeople int  `yaml:"max_people"` // of a command with a list
+	MaxList   Size `yaml:"max_list"`   // of an attached list, in bytes
 
 	Advertise bool   `yaml:"advertise"` // describe the commands to clients, in the state of rooms
 	Guide     string `yaml:"guide"`     // address of a page for members, shown by !help; empty: none
@@ -193,7 +198,7 @@ func Default() *Config {
 		},
 		Puppet:          Puppet{ID: "usher-puppet"},
 		Language:        "en",
-		Commands:        Commands{Prefix: "!", MaxAge: 10 * time.Minute, PerMinute: 30, AnswersPerMinute: 60},
+		Commands:        Commands{Prefix: "!", MaxAge: 10 * time.Minute, PerMinute: 30, AnswersPerMinute: 60, MaxPeople: 10_000, MaxList: 2 << 20},
 		Limits:          Limits{InvitesPerPerson: 1000, InvitesPerServer: 2000, InvitesInAll: 20000, PeoplePerHour: 10000, JoinsPerServer: 60, JoinsOfOwnServer: 1200},
 		Database:        Database{Type: TypeSQLite, URI: "file:usher.db", MaxOpenConns: 8, MaxIdleConns: 2, KeepRefused: 30 * 24 * time.Hour, KeepAudit: 365 * 24 * time.Hour},
 		Encryption:      Encryption{Enabled: true, ShareKeysWith: ShareAll, WaitForKeys: 10 * time.Minute, Commands: CommandsEncrypted},
@@ -201,6 +206,8 @@ func Default() *Config {
 		ShutdownTimeout: 10 * time.Second,
 		Metrics:         Metrics{Listen: "127.0.0.1:9339"},
 		Inbound:         defaultInbound(),
+		Plan:            Plan{Files: []string{}, Interval: 15 * time.Minute, Managers: []string{}},
+		Mail:            defaultMail(),
 		Web:             Web{Proxies: []string{"127.0.0.1", "::1"}, Links: Links{MaxUses: 1000, MaxAge: 90 * 24 * time.Hour, PerPerson: 20}},
 		Antispam:        Antispam{At: AtAppservice, Timeout: 2 * time.Second, Fail: map[string]string{}},
 		Logging: Logging{

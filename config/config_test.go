@@ -79,7 +79,7 @@ puppet:
   hs_token: qqqqqqqqqqqqqqqqqqqqqqqq
   auto_join: ["@*:localhost:8448"]
 language: de
-commands: {prefix: "?", max_age: 1h, per_minute: 5, answers_per_minute: 0, advertise: true, guide: "https://wiki.example/usher#members"}
+commands: {prefix: "?", max_age: 1h, per_minute: 5, answers_per_minute: 0, max_people: 300, max_list: 1MB, advertise: true, guide: "https://wiki.example/usher#members"}
 limits: {invites_per_person: 1, invites_per_server: 2, invites_in_all: 3, people_per_hour: 6, joins_per_server: 4, joins_of_own_server: 0}
 permissions: {"*": user, "@a:b": operator}
 database: {type: postgres, uri: "postgres://u:p@h/d", max_open_conns: 20, max_idle_conns: 5, keep_refused: 168h, keep_audit: 169h}
@@ -88,8 +88,11 @@ delivery: {at_once: 1, workers: 2, give_up_after: 48h}
 shutdown_timeout: 20s
 metrics: {enabled: true, listen: "[::1]:1", pprof: true}
 web: {listen: "[::1]:2", public_url: "https://door.example/", proxies: [10.0.0.0/8, "::1"], links: {max_uses: 5, max_age: 48h, per_person: 2}}
+mail: {server: "mx.example", port: 2525, tls: tls, user: u, password: "p", from: "Door <door@example.org>", reply_to: "help@example.org", key: mmmmmmmmmmmmmmmmmmmmmmmm, timeout: 5s, retry: 2s,
+  give_up_after: 3h, limits: {per_person: 1, per_domain: 2, in_all: 3, again: 4h}}
 inbound: {enabled: true, room: "!ops:x", ban_list: "!bans:x", lists: ["!list:x"], ip_literals: true, no_create: true, sender: {people: 1, per: 1m},
   per_room: {people: 2, per: 2m}, server: {people: 3, per: 3m}, new_sender: {people: 4, per: 4m}, rush: {people: 5, per: 5m}, breaker: {people: 6, per: 6m}, block_for: 7m}
+plan: {files: [staff.yaml], interval: 1h, room: "!ops:x", managers: ["@ann:x"]}
 antispam: {enabled: true, at: web, token: ssssssssssssssssssssssss, timeout: 1s, fail: {accept_make_join: closed}, next: {url: "http://m/", token: nnnnnnnnnnnnnnnnnnnnnnnn}}
 logging:
   min_level: debug
@@ -107,7 +110,7 @@ logging:
 			"hhhhhhhhhhhhhhhhhhhhhhhh", true, Bot{"door", "Door", "mxc://hs.example/abc"}, 64e6, 45 * time.Second},
 		Puppet:          Puppet{true, "door-puppet", "pppppppppppppppppppppppp", "qqqqqqqqqqqqqqqqqqqqqqqq", []string{"@*:localhost:8448"}},
 		Language:        "de",
-		Commands:        Commands{"?", time.Hour, 5, 0, true, "https://wiki.example/usher#members"},
+		Commands:        Commands{"?", time.Hour, 5, 0, 300, 1e6, true, "https://wiki.example/usher#members"},
 		Limits:          Limits{1, 2, 3, 6, 4, 0},
 		Permissions:     Permissions{"*": LevelUser, "@a:b": LevelOperator},
 		Database:        Database{"postgres", "postgres://u:p@h/d", 20, 5, 168 * time.Hour, 169 * time.Hour},
@@ -116,8 +119,11 @@ logging:
 		ShutdownTimeout: 20 * time.Second,
 		Metrics:         Metrics{true, "[::1]:1", true},
 		Web:             Web{"[::1]:2", "https://door.example", []string{"10.0.0.0/8", "::1"}, Links{5, 48 * time.Hour, 2}},
+		Mail: Mail{"mx.example", 2525, "tls", "u", "p", "Door <door@example.org>", "help@example.org", "mmmmmmmmmmmmmmmmmmmmmmmm", 5 * time.Second, 2 * time.Second, 3 * time.Hour,
+			MailLimits{1, 2, 3, 4 * time.Hour}},
 		Inbound: Inbound{true, "!ops:x", "!bans:x", []string{"!list:x"}, true, true, People{1, time.Minute}, People{2, 2 * time.Minute},
 			People{3, 3 * time.Minute}, People{4, 4 * time.Minute}, People{5, 5 * time.Minute}, People{6, 6 * time.Minute}, 7 * time.Minute},
+		Plan: Plan{[]string{"staff.yaml"}, time.Hour, "!ops:x", []string{"@ann:x"}},
 		Antispam: Antispam{true, AtWeb, "ssssssssssssssssssssssss", time.Second, map[string]string{"accept_make_join": FailClosed},
 			Next{"http://m", "nnnnnnnnnnnnnnnnnnnnnnnn"}},
 		Logging: Logging{MinLevel: "debug", Caller: true, Metadata: map[string]string{"a": "b"}, Writers: []Writer{{Type: "file",
@@ -151,6 +157,12 @@ func TestFaults(t *testing.T) {
 		{"a proxy by name", "", "web: {proxies: [proxy.example]}\n", []string{`9 web.proxies "proxy.example" is no address`}},
 		{"no links", "", "web: {links: {max_uses: 0, max_age: 1s, per_person: 0}}\n", []string{"9 web.links.max_uses allows nothing", "9 web.links.max_age is too short", "9 web.links.per_person allows nothing"}},
 		{"web nowhere", "", "web: {listen: here}\n", []string{`9 web.listen "here" is no address to listen at`}},
+		{"mail without pages", "", "mail: {server: mx.example, from: u@example.org, key: mmmmmmmmmmmmmmmm}\n", []string{"9 mail.server has no use without web.public_url: a letter holds a link to a page"}},
+		{"mail in plain", "", "web: {listen: 'x:1', public_url: 'https://x'}\nmail: {server: mx.example, tls: none, from: u@example.org, key: mmmmmmmmmmmmmmmm}\n",
+			[]string{"10 mail.tls is none, and the server is another machine: everybody between could read the letters"}},
+		{"mail at all", "", "web: {listen: 'x:1', public_url: 'https://x'}\nmail: {server: 'mx:25', port: 70000, tls: ssl, user: u, from: \"u@x.org\\r\\nBcc: v@x.org\", reply_to: r, timeout: 1h, limits: {per_person: -1}}\n",
+			[]string{`10 mail.from "u@x.org\r\nBcc: v@x.org" is no address`, "10 mail.key is missing", "10 mail.limits.per_person -1 is out of range", "10 mail.password is missing", "10 mail.port 70000 is out of range",
+				`10 mail.reply_to "r" is no address`, `10 mail.server "mx:25" is no name of a server`, "10 mail.timeout 1h0m0s is out of range", `10 mail.tls "ssl" is not known`}},
 		{"antispam without a token", "", "antispam: {enabled: true}\n", []string{"9 antispam.token is missing"}},
 		{"antispam at no listener", "", "antispam: {enabled: true, token: ssssssssssssssss, at: web}\n", []string{"9 antispam.at names the listener of web.listen, which is empty"}},
 		{"antispam with our token", "", "antispam: {enabled: true, token: aaaaaaaaaaaaaaaaaaaaaaaa}\n", []string{"9 antispam.token is one of the appservice section's as well"}},

@@ -86,6 +86,7 @@ func (k checker) checkWeb(c *Config) {
 		k.fault("web.proxies", wrong{quote(bad) + " is no address", "write an IP address such as 127.0.0.1, or a network such as 10.0.0.0/8"})
 	}
 	k.checkLinks(&c.Web.Links)
+	k.checkMail(c)
 	if c.Antispam.Enabled {
 		k.checkAntispam(c)
 	}

@@ -113,13 +113,15 @@ func TestManyInSecret(t *testing.T) {
 	}
 	said := s.owner.Say(s.room, command)
 	status := s.owner.AwaitReply(said, s.Usher.Bot)
+	s.owner.AwaitReaction(id.EventID(status.ID), s.Usher.Bot, "❌")
+	s.owner.React(s.room, id.EventID(status.ID), "✅")
 	s.owner.AwaitReaction(said, s.Usher.Bot, done)
 	last := s.owner.Await("the last edit", func(e harness.Event) bool {
 		r := e.Relation()
 		return r.Type == "m.replace" && r.On == status.ID && strings.Contains(e.Field("body"), "the result is below")
 	})
 	result := s.owner.Await("the result", func(e harness.Event) bool {
-		return e.Sender == string(s.Usher.Bot) && e.Relation().ReplyTo == string(said) && strings.Contains(e.Field("body"), "All 20 done")
+		return e.Sender == string(s.Usher.Bot) && e.Relation().ReplyTo == string(said) && strings.Contains(e.Field("body"), "20 of 20 people are invited now")
 	})
 	if status.Wire != "m.room.encrypted" || last.Wire != "m.room.encrypted" || result.Wire != "m.room.encrypted" || !strings.Contains(string(last.Content), "m.new_content") {
 		t.Errorf("%s, edited by %s: %s, result %s", status.Wire, last.Wire, last.Content, result.Wire)

@@ -103,7 +103,7 @@ func TestSpace(t *testing.T) {
 		s.is(t, rooms[i].id, s.guest.ID, "invite", s.owner.ID)
 	}
 	s.owner.Await("the result", func(e harness.Event) bool {
-		return e.Room == string(s.room) && strings.Contains(e.Field("body"), "has joined") && strings.Count(e.Field("body"), "is invited.") == 3
+		return e.Room == string(s.room) && strings.Contains(e.Field("body"), "has joined") && strings.Count(e.Field("body"), "\n— ✅")+strings.Count(e.Field("body"), "\n— ⏳") == 3
 	})
 	gone := tree("!uninvite " + string(s.guest.ID) + " " + string(rooms[0].id) + " --space")
 	if strings.Count(gone, "taken back") != 3 {

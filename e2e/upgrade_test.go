@@ -107,3 +107,37 @@ func TestTombstoneOfNobody(t *testing.T) {
 		t.Errorf("the bot is %q in %s", got, away)
 	}
 }
+
+// TestUpgradeLendsNothing: a homeserver that copies a policy into the new room, in the name of the upgrading admin, does not lend the fields of a
+// weaker moderator the admin's power. Where it copies none, the old policy counts, with its author.
+func TestUpgradeLendsNothing(t *testing.T) {
+	s := newStage(t, true)
+	mod := s.Account("mod")
+	room := s.BotRoom(s.owner, harness.RoomOptions{Preset: "public_chat", Power: m{"invite": 60}})
+	s.owner.Grant(room, 100, s.Usher.Bot)
+	mod.Join(room)
+	s.guest.Join(room)
+	s.owner.Grant(room, 50, mod.ID)
+	mod.SetState(room, policyEvent, "", m{"version": 1, "delegate": true})
+	invite := "!invite " + string(s.Account("other").ID)
+	s.refused(t, s.guest, room, invite, "policy.delegate.author")
+	next := id.RoomID(s.owner.Do("POST", "/v3/rooms/"+string(room)+"/upgrade", m{"new_version": "11"}).Get("replacement_room"))
+	s.owner.AwaitMember(next, s.Usher.Bot, "join")
+	s.guest.Join(next)
+	s.refused(t, s.guest, next, invite, "policy.delegate.author")
+	s.owner.SetState(next, policyEvent, "", m{"version": 1, "delegate": true, "links": m{"allow": false}})
+	s.succeeds(s.guest, next, invite)
+}
+
+// TestSpellings: what denies holds for every spelling of a name: in a policy, and in the rules of a list.
+func TestSpellings(t *testing.T) {
+	s := newStage(t, true)
+	list := s.BotRoom(s.owner, harness.RoomOptions{Name: "bans"})
+	s.owner.SetState(list, "m.policy.rule.user", "a", m{"entity": "@Spam*:LISTED.example.", "recommendation": "m.ban"})
+	s.owner.SetState(s.room, policyEvent, "", m{"version": 1, "whom": m{"deny_servers": []string{"EVIL.example"}, "lists": []id.RoomID{list}}})
+	for name, code := range map[string]string{
+		"@x:evil.example:8448": "policy.whom.server_denied", "@x:Evil.Example.": "policy.whom.server_denied", "@SPAM1:listed.example": "policy.whom.listed",
+	} {
+		s.refused(t, s.owner, s.room, "!invite "+name, code)
+	}
+}

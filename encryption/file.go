@@ -2,6 +2,7 @@ package encryption
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 
 	"maunium.net/go/mautrix/crypto/attachment"
@@ -25,4 +26,14 @@ func (d *Device) SealFile(ctx context.Context, r id.RoomID, data []byte) (*event
 	file := attachment.NewEncryptedFile()
 	file.EncryptInPlace(data)
 	return &event.EncryptedFileInfo{EncryptedFile: *file}, nil
+}
+
+// OpenFile decrypts an attachment in place, by the key in the message with it, once its checksum is the one in the message.
+func (d *Device) OpenFile(secret json.RawMessage, data []byte) error {
+	given := func(keys ...string) string { return exactjson.Text(secret, keys...) }
+	file := attachment.EncryptedFile{
+		Key:        attachment.JSONWebKey{Key: given("key", "k"), Algorithm: given("key", "alg")},
+		InitVector: given("iv"), Hashes: attachment.EncryptedFileHashes{SHA256: given("hashes", "sha256")}, Version: given("v"),
+	}
+	return file.DecryptInPlace(data)
 }

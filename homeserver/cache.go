@@ -19,6 +19,7 @@ type cached struct {
 	events  map[room.Key]*room.Event // nil: the room has no such event
 	fetches map[room.Key]*fetch      // fetches under way
 	members int                      // member events in events
+	bytes   int                      // of the events
 	shown   map[room.Key]bool        // keys asked for lately
 	snap    *room.Snapshot           // of those in events; nil when one of them changed
 	expires time.Time
@@ -78,11 +79,31 @@ func (s *State) Changed(r id.RoomID, k room.Key) {
 	}
 	delete(c.fetches, k)
 	c.drop(k)
-	if _, known := c.events[k]; known && k.Type == room.TypeMember {
+	c.discard(s, k)
+}
+
+// discard forgets an event. s counts.
+func (c *cached) discard(s *State, k room.Key) {
+	e, known := c.events[k]
+	if !known {
+		return
+	}
+	if k.Type == room.TypeMember {
 		c.members--
 		s.kept--
 	}
+	c.bytes -= weight(e)
+	s.bytes -= weight(e)
 	delete(c.events, k)
+}
+
+// weight is about how many bytes an event takes that is kept.
+func weight(e *room.Event) int {
+	const overhead = 256
+	if e == nil {
+		return overhead
+	}
+	return overhead + len(e.Content)
 }
 
 // Invalidate makes the cache forget a room: after a gap, or when the homeserver refuses what was predicted to pass.
@@ -121,7 +142,7 @@ func (s *State) Forget(r id.RoomID, event id.EventID) {
 	maps.DeleteFunc(c.fetches, func(k room.Key, _ *fetch) bool { return k != createKey })
 	for k, e := range c.events {
 		if e != nil && e.ID == event && k != createKey {
-			delete(c.events, k)
+			c.discard(s, k)
 			c.snap = nil
 		}
 	}
@@ -145,6 +166,7 @@ func (s *State) room(r id.RoomID) *cached {
 func (s *State) remove(e *list.Element) {
 	c := e.Value.(*cached)
 	s.reset(c) // with its fetches: what they bring is for those who wait
+	s.bytes -= c.bytes
 	delete(s.rooms, c.room)
 	s.used.Remove(e)
 }
@@ -153,10 +175,11 @@ func (s *State) remove(e *list.Element) {
 func (s *State) reset(c *cached) {
 	create := c.events[createKey]
 	s.kept -= c.members
+	s.bytes -= c.bytes
 	c.events, c.fetches, c.shown = make(map[room.Key]*room.Event), make(map[room.Key]*fetch), make(map[room.Key]bool)
-	c.members, c.snap, c.outside, c.expires = 0, nil, false, s.o.Now().Add(s.o.TTL)
+	c.members, c.bytes, c.snap, c.outside, c.expires = 0, 0, nil, false, s.o.Now().Add(s.o.TTL)
 	if create != nil {
-		c.events[createKey] = create
+		c.store(s, createKey, create)
 	}
 }
 
@@ -183,9 +206,19 @@ func (s *State) keep(c *cached, f *fetch) {
 			c.members++
 			s.kept++
 		}
-		c.events[f.key] = f.event
+		c.store(s, f.key, f.event)
 		c.drop(f.key)
+		for s.bytes > s.o.Bytes && s.used.Len() > 0 { // this room in the end: who waits is served all the same
+			s.remove(s.used.Back())
+		}
 	}
+}
+
+// store keeps an event. s counts.
+func (c *cached) store(s *State, k room.Key, e *room.Event) {
+	c.events[k] = e
+	c.bytes += weight(e)
+	s.bytes += weight(e)
 }
 
 // bound has the rooms used least forget their members when there are too many of them in all.
@@ -196,9 +229,11 @@ func (s *State) bound() {
 	own := room.MemberKey(s.client.user)
 	for e := s.used.Back(); e != nil && s.kept > s.o.Members*3/4; e = e.Prev() {
 		c := e.Value.(*cached)
-		maps.DeleteFunc(c.events, func(k room.Key, _ *room.Event) bool { return k.Type == room.TypeMember && k != own })
-		s.kept -= c.members
-		c.members = 0
+		for k := range c.events {
+			if k.Type == room.TypeMember && k != own {
+				c.discard(s, k)
+			}
+		}
 	}
 }
 

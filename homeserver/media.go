@@ -72,3 +72,31 @@ func (c *Client) Thumbnail(ctx context.Context, uri id.ContentURIString) (pictur
 	})
 	return picture, http.DetectContentType(picture), err
 }
+
+// Download returns a file of the media repository, of at most a number of bytes
+// (https://spec.matrix.org/latest/client-server-api/#get_matrixclientv1mediadownloadservernamemediaid). tooLarge is set for a larger one, of
+// which no more is read.
+func (c *Client) Download(ctx context.Context, uri id.ContentURIString, most int64) (data []byte, tooLarge bool, err error) {
+	parsed, err := uri.Parse()
+	if err != nil || parsed.IsEmpty() {
+		return nil, false, &invites.ActError{Class: invites.ClassRefused, Status: http.StatusNotFound, Err: errAnswer}
+	}
+	r := request{
+		name: "download", method: http.MethodGet, path: path("v1", "media", "download", parsed.Homeserver, parsed.FileID),
+		reader: func(_ *http.Request, res *http.Response, _ any, _ int64) ([]byte, error) {
+			var err error
+			if tooLarge = res.ContentLength > most; tooLarge {
+				return nil, nil
+			}
+			if data, err = io.ReadAll(io.LimitReader(res.Body, most+1)); int64(len(data)) > most {
+				data, tooLarge = nil, true
+			}
+			return nil, err
+		},
+	}
+	if parsed.Homeserver != c.domain {
+		r.remote = parsed.Homeserver
+	}
+	_, err = c.do(ctx, r)
+	return data, tooLarge, err
+}

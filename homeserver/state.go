@@ -30,6 +30,7 @@ type StateOptions struct {
 	TTL     time.Duration    // how long a room's state is believed without a word from the homeserver; 1 h if 0
 	Rooms   int              // rooms kept; 1024 if 0
 	Members int              // member events kept, of all rooms together; 16384 if 0
+	Bytes   int              // of the events kept, of all rooms together; 64 MiB if 0
 	Creates CreateStore      // may be nil
 	Now     func() time.Time // time.Now if nil
 	Log     zerolog.Logger
@@ -50,6 +51,7 @@ type State struct {
 	rooms map[id.RoomID]*list.Element // of *cached
 	used  *list.List                  // front: used last
 	kept  int                         // member events in all of them
+	bytes int                         // of the events in all of them
 }
 
 // NewState makes an empty cache.
@@ -62,6 +64,9 @@ func NewState(client *Client, o StateOptions) *State {
 	}
 	if o.Members == 0 {
 		o.Members = 16384
+	}
+	if o.Bytes == 0 {
+		o.Bytes = 64 << 20
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -167,6 +167,45 @@ func TestBoundsOfAll(t *testing.T) {
 	}
 }
 
+// TestBoundsOfBytes has rooms share one bound of bytes: large events push out the rooms used least, in the end their own, and the count stays right.
+func TestBoundsOfBytes(t *testing.T) {
+	st := NewState(new(stub).client(t, time.Minute), StateOptions{Bytes: 5000})
+	put := func(r id.RoomID, kind string, size int) {
+		c := st.room(r)
+		f := &fetch{key: room.Key{Type: kind}, event: &room.Event{ID: id.EventID("$" + kind), Content: make([]byte, size)}, done: make(chan struct{})}
+		c.fetches[f.key] = f
+		st.keep(c, f)
+		select {
+		case <-f.done:
+		default:
+			t.Error("who waits is not served")
+		}
+		sum := 0
+		for _, e := range st.rooms {
+			for _, event := range e.Value.(*cached).events {
+				sum += weight(event)
+			}
+		}
+		if sum != st.bytes || sum > 5000 {
+			t.Errorf("%d bytes kept, counted %d", sum, st.bytes)
+		}
+	}
+	put("!a", room.TypeCreate, 100)
+	for _, r := range []id.RoomID{"!a", "!b", "!c"} {
+		put(r, "one", 1000)
+		put(r, "two", 500)
+	}
+	if st.rooms["!a"] != nil || st.rooms["!b"] == nil || st.rooms["!c"] == nil {
+		t.Errorf("kept %d rooms, not the last two", len(st.rooms))
+	}
+	st.Changed("!b", room.Key{Type: "one"})
+	st.Forget("!b", "$two")
+	put("!d", "huge", 60_000)
+	if len(st.rooms) > 0 || st.bytes != 0 {
+		t.Errorf("%d rooms kept, %d bytes counted", len(st.rooms), st.bytes)
+	}
+}
+
 func TestViews(t *testing.T) {
 	const denied = `{"errcode":"M_FORBIDDEN","error":"not in the room"}`
 	join, leave, invite := `{"membership":"join"}`, `{"membership":"leave"}`, `{"membership":"invite"}`

@@ -99,13 +99,18 @@ const (
 	Accept  Choice = "accept"
 	Decline Choice = "decline"
 	BanThem Choice = "ban" // decline a knock, and ban
+
+	Pause  Choice = "pause" // these two are about a request under way, and no votes
+	Resume Choice = "resume"
 )
 
-// The reactions counted as votes. Clients may add a variation selector.
+// The reactions counted as votes, or as a wish about a request under way. Clients may add a variation selector.
 const (
 	ReactAccept  = "✅"
 	ReactDecline = "❌"
 	ReactBan     = "🚫"
+	ReactPause   = "⏸"
+	ReactResume  = "▶"
 )
 
 // ChoiceOf reads a reaction on a card. It is unknown for any other reaction.
@@ -117,6 +122,10 @@ func ChoiceOf(reaction string) (c Choice, known bool) {
 		return Decline, true
 	case ReactBan:
 		return BanThem, true
+	case ReactPause:
+		return Pause, true
+	case ReactResume:
+		return Resume, true
 	}
 	return "", false
 }

@@ -35,8 +35,10 @@ const (
 	OriginLink     Origin = "link"      // the invitee used an invite link: its maker is the actor
 	OriginNative   Origin = "native"    // the homeserver sends it for the actor's own client, and asked the bot before
 	OriginAddress  Origin = "address"   // the same, of an address that nobody has on Matrix yet
-	OriginSpace    Origin = "space"     // a message asked for it, for a space and its rooms
+	OriginPlan     Origin = "plan"      // a plan of the operator says who is in the room: its manager or the bot is the actor
 	OriginAsked    Origin = "asked"     // the same, and people have to agree first: then the bot sends it
+	OriginBulk     Origin = "bulk"      // a message asked for many people at once, and its sender confirmed it
+	OriginSpace    Origin = "space"     // a message asked for it, for a space and its rooms
 	OriginMove     Origin = "move"      // an open invitation of a room is made again in the room that replaces it
 )
 
@@ -64,6 +66,9 @@ type Change struct {
 	CreatedAt   time.Time
 	SettledAt   time.Time // zero while open
 }
+
+// PlanRequest begins the Request of changes of a plan, before the key of its run and, after a space, the room.
+const PlanRequest = "plan:"
 
 // NativePrefix begins the Request of changes that the homeserver asked about, in place of an event's id.
 const NativePrefix = "native:"
@@ -156,6 +161,8 @@ const (
 	CodeQueued   = "invite.queued"      // the same invitation waits to be sent already
 	CodeUnsent   = "withdraw.in_time"   // somebody took the invitation back before it was sent
 	CodeTurn     = "limit.turn"         // open: other rows wait for the same limit before this one; nothing was sent
+	CodePaused   = "bulk.paused"        // waiting: the request was paused
+	CodeEnded    = "bulk.stopped"       // the request was stopped before this row was sent
 )
 
 // AuditOf makes the audit row of a change.

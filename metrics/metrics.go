@@ -35,6 +35,7 @@ type Metrics struct {
 	limited          *prometheus.CounterVec
 	callbacks        *prometheus.CounterVec
 	callbackTime     *prometheus.HistogramVec
+	letters          *prometheus.CounterVec
 	panics           prometheus.Counter
 
 	decisions   *prometheus.CounterVec
@@ -71,6 +72,7 @@ func New(version string, clock invites.Clock) *Metrics {
 	m.limited = m.counter("limited_total", "What was not done because somebody asked too much: commands, answers.", "what")
 	m.callbacks = m.counter("callbacks_total", "Questions of the homeserver before an invitation or a join, by result (allow, deny; open, closed: no decision in time) and reason code.", "callback", "result", "code")
 	m.callbackTime = m.histograms("callback_seconds", "Time of the answers to callbacks.", quick, "callback")
+	m.letters = m.counter("letters_total", "Tries to send an invitation by e-mail, by outcome: sent, refused, later (the mail server said so), trouble (no letter passes).", "outcome")
 	m.panics = m.counter("panics_total", "Commands that met a bug.").WithLabelValues()
 	m.decisions = m.counter("decisions_total", "Decisions, by action, verdict and reason code.", "action", "verdict", "code")
 	m.deliveries = m.counter("deliveries_total", "Attempts at invitations, by outcome (done, refused, cancelled, retry) and code.", "outcome", "code")
@@ -146,6 +148,9 @@ func (m *Metrics) Callback(name, result, code string, took time.Duration) {
 	m.callbacks.WithLabelValues(name, result, m.codes.label(code)).Inc()
 	m.callbackTime.WithLabelValues(name).Observe(took.Seconds())
 }
+
+// Letter counts a try to send a letter, by its outcome.
+func (m *Metrics) Letter(outcome string) { m.letters.WithLabelValues(outcome).Inc() }
 
 // Panicked counts a command that panicked.
 func (m *Metrics) Panicked() { m.panics.Inc() }

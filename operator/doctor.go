@@ -86,6 +86,7 @@ func Doctor(ctx context.Context, cfg *config.Config, o DoctorOptions, out io.Wri
 		d.say("antispam", d.antispam(ctx))
 	}
 	d.say("pages", d.pages(ctx, runs))
+	d.say("mail", d.mail(ctx))
 	reachable, _ := d.homeserver(ctx)
 	d.say("homeserver", reachable)
 	if reachable.mark == well {

@@ -36,6 +36,8 @@ const (
 	CodeLinksLevel  room.Rule = "policy.links.level"           // the maker of the link has too little power for links
 	CodeLinksUses   room.Rule = "policy.links.max_uses"        // the link was used too often
 	CodeLinksAge    room.Rule = "policy.links.max_age"         // the link is too old
+	CodePlan        room.Rule = "policy.plan.allow"            // the room has not agreed to the plan
+	CodePlanAuthor  room.Rule = "policy.plan.author"           // the author of plan.allow could not do it
 	CodeApproval    room.Rule = "policy.approval.required"     // it waits for approval; the last check of all
 )
 
@@ -188,7 +190,7 @@ func (c check) all() *Decision {
 }
 
 func (c check) ask() *Decision {
-	if c.f.Itself {
+	if c.f.Itself || c.f.Unasked {
 		return nil
 	}
 	power, known := c.s.Power(c.q.Actor)
@@ -234,7 +236,7 @@ func (c check) facts() *Decision {
 	if c.f.Paid {
 		missing &^= FactSpent
 	}
-	if c.f.Itself {
+	if c.f.Itself || c.f.Unasked {
 		missing &^= FactJoined
 	}
 	if missing == 0 {
@@ -245,7 +247,7 @@ func (c check) facts() *Decision {
 
 func (c check) joined() *Decision {
 	wait := c.f.Joined.Add(c.d.Ask.JoinedFor).Sub(c.f.Now)
-	if c.d.Ask.JoinedFor == 0 || c.f.Itself || wait <= 0 {
+	if c.d.Ask.JoinedFor == 0 || c.f.Itself || c.f.Unasked || wait <= 0 {
 		return nil
 	}
 	return &Decision{Code: CodeAskJoined, Field: "ask.joined_for", Wait: wait}
@@ -359,6 +361,6 @@ func (c check) approval() *Decision {
 // Refusals lists the reason codes with which a policy denies.
 func Refusals() []room.Rule {
 	return []room.Rule{CodeMalformed, CodeFacts, CodeNoDelegate, CodeNoAdmission, CodeAskLevel, CodeAskWho, CodeAskJoined, CodeUserDenied, CodeHostDenied, CodeNotAllowed,
-		CodeIPLiteral, CodeListed, CodeRoomListed, CodeAfterLeave, CodeAfterNo, CodeAfterKick, CodeFull, CodeQuotaPerson, CodeQuotaRoom, CodeQuotaServer, CodeLinksOff, CodeLinksLevel, CodeLinksUses, CodeLinksAge, CodeApproval,
+		CodeIPLiteral, CodeListed, CodeRoomListed, CodeAfterLeave, CodeAfterNo, CodeAfterKick, CodeFull, CodeQuotaPerson, CodeQuotaRoom, CodeQuotaServer, CodeLinksOff, CodeLinksLevel, CodeLinksUses, CodeLinksAge, CodePlan, CodePlanAuthor, CodeApproval,
 		CodeJoinDenied, CodeJoinFull, CodeNotAdmitted}
 }

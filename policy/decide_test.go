@@ -100,6 +100,8 @@ func TestPolicyDecides(t *testing.T) {
 		{name: "the server's quota", policy: `"quota":{"server":{"count":1,"per":"1h"}}`, facts: Facts{Spent: Spent{Server: ago(0)}}, code: CodeQuotaServer, wait: time.Hour},
 		{name: "quota left", policy: `"quota":{"person":{"count":2,"per":"1h"}}`, facts: Facts{Spent: Spent{Person: ago(time.Hour, time.Minute)}}, code: "invite"},
 		{name: "quota paid", policy: `"quota":{"person":{"count":1,"per":"1h"}}`, facts: Facts{Spent: Spent{Person: ago(0)}, Paid: true}, code: "invite"},
+		{name: "nobody asks for a plan's people", policy: `"ask":{"level":99,"joined_for":"9d"}`, facts: Facts{Unasked: true}, code: "invite"},
+		{name: "but the rest of the policy holds", policy: `"ask":{"level":99},"whom":{"deny_users":["@b*:*"]}`, facts: Facts{Unasked: true}, code: CodeUserDenied},
 		{name: "no links", policy: `"links":{"allow":false}`, facts: Facts{Link: &LinkUse{}}, code: CodeLinksOff},
 		{name: "no links, but none is used", policy: `"links":{"allow":false}`, code: "invite"},
 		{name: "a link by somebody with less power", policy: `"links":{"level":11}`, facts: Facts{Link: &LinkUse{}}, code: CodeLinksLevel},
@@ -113,7 +115,7 @@ func TestPolicyDecides(t *testing.T) {
 		{name: "approval comes last", policy: `"approval":{"required":true},"whom":{"max_members":1}`, facts: Facts{Members: 1}, code: CodeFull},
 	}
 	seen := map[room.Rule]bool{CodeMalformed: true, CodeFacts: true, CodeNoDelegate: true, CodeNoAdmission: true,
-		CodeJoinDenied: true, CodeJoinFull: true, CodeNotAdmitted: true} // tested elsewhere
+		CodeJoinDenied: true, CodeJoinFull: true, CodeNotAdmitted: true, CodePlan: true, CodePlanAuthor: true} // tested elsewhere
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := levelled(0, `{"version":1,`+tt.policy+`}`)

@@ -21,6 +21,7 @@ type Document struct {
 	Pending  Pending  `path:"pending"`
 	Links    Links    `path:"links"`
 	Join     Join     `path:"join"`
+	Plan     Plan     `path:"plan"`
 	Language string   `path:"language"` // tag (BCP 47) of the language the bot speaks in the room; empty: the default one
 	Pictures string   `path:"pictures"` // Light or Dark; empty: Light
 
@@ -163,6 +164,11 @@ type Links struct {
 type Join struct {
 	Deny       bool  `path:"deny"`        // the denying fields and the policy lists of Whom hold for joins as well
 	MaxMembers int64 `path:"max_members"` // joined members from which on nobody more comes in
+}
+
+// Plan is the consent to declarative membership.
+type Plan struct {
+	Allow []string `path:"allow"` // names of plans, and users in whose name a plan may act; a name may have wildcards
 }
 
 // defaults is the document of an empty policy.

@@ -104,6 +104,8 @@ var explanations = map[string]explanation{
 	string(CodeLinksLevel):  {"needed,had", "change_policy"},
 	string(CodeLinksUses):   {"n", "change_policy"},
 	string(CodeLinksAge):    {"per", "change_policy"},
+	string(CodePlan):        {fix: "change_policy"},
+	string(CodePlanAuthor):  {"field", "write_anew"},
 	string(CodeApproval):    {"target", "waits"},
 	string(CodeJoinDenied):  {args: "target"},
 	string(CodeJoinFull):    {fix: "change_policy"},

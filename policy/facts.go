@@ -35,6 +35,7 @@ type Facts struct {
 	Paid     bool      // the quotas were charged for this already
 	Approved bool      // the approval asked for by the policy was given
 	Itself   bool      // no user asks: the policy itself has the bot do it, so the fields below ask do not matter
+	Unasked  bool      // the bot asks for a plan to which the policy agrees, so the ask rules do not matter
 	Link     *LinkUse  // the target comes by a link of the actor; nil: not
 	Theirs   bool      // of a withdrawal: the bot sent the invitation for the actor
 

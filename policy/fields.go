@@ -27,6 +27,7 @@ const (
 	template kind = "template"
 	choices  kind = "choices"
 	language kind = "language"
+	plans    kind = "plans"
 	greeting kind = "greeting"
 )
 
@@ -118,6 +119,7 @@ var fieldTable = []Field{
 	{Path: "links.level", kind: integer, least: -maxLevel, most: maxLevel},
 	{Path: "join.deny", kind: boolean},
 	{Path: "join.max_members", kind: integer, most: 10_000_000},
+	{Path: "plan.allow", kind: plans},
 	{Path: "named_by", kind: rooms},
 	{Path: "language", kind: language},
 	{Path: "pictures", kind: choice, choices: []string{Light, Dark}},

@@ -228,7 +228,7 @@ func TestLends(t *testing.T) {
 		}
 	}
 	want := map[string]room.ActionType{"delegate": room.Invite, "knocks.accept_users": room.Invite, "knocks.accept_servers": room.Invite,
-		"knocks.accept_members_of": room.Invite, "guard.join_rule": room.SetJoinRules, "guard.intruders": room.Kick, "guard.by_hand": room.Kick,
+		"knocks.accept_members_of": room.Invite, "plan.allow": room.Invite, "guard.join_rule": room.SetJoinRules, "guard.intruders": room.Kick, "guard.by_hand": room.Kick,
 		"pending.expire_after": room.Kick, "pending.withdraw_on": room.Kick, "guard.levels.invite": room.SetPowerLevels}
 	if !maps.Equal(lends, want) {
 		t.Errorf("got %v", lends)

@@ -174,7 +174,7 @@ const nothing = "nothing"
 func (f Field) denies() bool { return strings.HasPrefix(f.Path, "whom.deny_") }
 
 func (f Field) isList() bool {
-	return f.kind == userList || f.kind == servers || f.kind == rooms || f.kind == choices
+	return f.kind == userList || f.kind == servers || f.kind == rooms || f.kind == choices || f.kind == plans
 }
 
 // refuses returns the fault of a wrong value: it names the values which the field takes.
@@ -257,6 +257,8 @@ func (f Field) list(items []string) (value any, wrong *room.Phrase) {
 			}
 		case rooms:
 			faulty = !isRoomID(item)
+		case plans:
+			faulty = !isPlan(item)
 		case choices:
 			faulty = !slices.Contains(f.choices, item)
 		}

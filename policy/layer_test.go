@@ -24,7 +24,7 @@ const whole = `{"version":1,"delegate":true,
 	"knocks":{"desk":true,"room":"!mods","level":50,"accept_users":["@b:x"],"accept_servers":["x"],"accept_members_of":["!r"],"breaker":{"count":20,"per":"10m"}},
 	"guard":{"mode":"enforce","join_rule":"invite","levels":{"invite":50,"events.m.room.join_rules":100},"intruders":"kick","by_hand":"withdraw"},
 	"pending":{"expire_after":"7d","remind_before":"24h","withdraw_on":["listed","inviter_left"]},
-	"links":{"allow":false,"max_uses":20,"max_age":"7d","level":50},"join":{"deny":true,"max_members":500},"named_by":["!r"],"language":"de-AT","pictures":"dark",
+	"links":{"allow":false,"max_uses":20,"max_age":"7d","level":50},"join":{"deny":true,"max_members":500},"plan":{"allow":["staff"]},"named_by":["!r"],"language":"de-AT","pictures":"dark",
 	"invitation":{"reason":"{asker} of the book club: {reason}"},"welcome":{"text":"Welcome to {room}, {person}!\nAsk {inviter} anything.","where":"direct"}}`
 
 func TestWholeDocument(t *testing.T) {

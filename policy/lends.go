@@ -13,7 +13,7 @@ import (
 // field counts only as far as its author could do the same: see Entitled.
 func Lends(path string) room.ActionType {
 	switch path {
-	case "delegate", "knocks.accept_users", "knocks.accept_servers", "knocks.accept_members_of":
+	case "delegate", planAllow, "knocks.accept_users", "knocks.accept_servers", "knocks.accept_members_of":
 		return room.Invite
 	case "guard.intruders", "guard.by_hand", "pending.expire_after", withdrawOn:
 		return room.Kick
@@ -24,6 +24,14 @@ func Lends(path string) room.ActionType {
 		return room.SetPowerLevels
 	}
 	return ""
+}
+
+// lendsAlso are the further actions that a field lends power to. The actions of a plan are judged one by one, see Agrees.
+func lendsAlso(path string) []room.ActionType {
+	if path == planAllow {
+		return []room.ActionType{room.Kick, room.SetPowerLevels}
+	}
+	return nil
 }
 
 // admitting lists the fields by which the bot admits knocking users, without anybody's decision.
@@ -80,7 +88,10 @@ func Rearmed(s *room.Snapshot, old Source, next Layer, by, bot id.UserID) (paths
 		if Lends(path) == "" || !next.Has(path) || next.Text(path) != old.Layer.Text(path) || idle(path, old.Layer.Text(path)) {
 			continue
 		}
-		if !couldLend(s, path, old.Layer, person) && couldLend(s, path, old.Layer, by) {
+		arms := func(action room.ActionType) bool {
+			return !couldLend(s, path, action, old.Layer, person) && couldLend(s, path, action, old.Layer, by)
+		}
+		if arms(Lends(path)) || slices.ContainsFunc(lendsAlso(path), arms) {
 			paths = append(paths, path)
 		}
 	}
@@ -96,13 +107,12 @@ func idle(path, value string) bool {
 	return value == "" || value == "false" || Lends(path) == room.Kick && value == Span(0)
 }
 
-// couldLend reports whether a user may write the policy, and has the power for the action of a field.
-func couldLend(s *room.Snapshot, path string, l Layer, user id.UserID) bool {
+// couldLend reports whether a user may write the policy, and has the power for an action of a field.
+func couldLend(s *room.Snapshot, path string, action room.ActionType, l Layer, user id.UserID) bool {
 	if user == "" || s.CanSend(user, EventType, true).Verdict != room.Allow {
 		return false
 	}
 	power, known := s.Power(user)
-	action := Lends(path)
 	needed, knows := s.NamedLevel(string(action)) // "invite" or "kick"
 	switch action {
 	case room.SetJoinRules:
@@ -113,7 +123,7 @@ func couldLend(s *room.Snapshot, path string, l Layer, user id.UserID) bool {
 	if !known || !knows || power < needed {
 		return false
 	}
-	if action != room.SetPowerLevels {
+	if action != room.SetPowerLevels || path == planAllow {
 		return true
 	}
 	event, _ := s.Event(powerLevels)

@@ -14,6 +14,9 @@ const (
 	askedColumns = `kind, room_id, shown_in, event_id, command, home, action, actor, target, performer, reason, remark, targets, policy,
 		votes, level, created_at, expires_at, state, code, closed_by, answer, closed_at, told`
 	cardColumns = `id, number, ` + askedColumns
+	// leanColumns leave out the targets of a confirmation: there may be ten thousand, and most readers need none. CardOf returns them.
+	leanColumns = `id, number, kind, room_id, shown_in, event_id, command, home, action, actor, target, performer, reason, remark,
+		CASE WHEN kind = 'confirm' THEN '' ELSE targets END, policy, votes, level, created_at, expires_at, state, code, closed_by, answer, closed_at, told`
 	voteColumns = `voter, choice, room_id, event_id, reason, at`
 
 	// insertCard returns the card if it exists: the update without effect makes RETURNING return it.
@@ -25,14 +28,14 @@ const (
 	lockShown      = `SELECT pg_advisory_xact_lock($1)`
 	updatePosted   = `UPDATE card SET event_id = $2 WHERE id = $1`
 	updateTold     = `UPDATE card SET told = true WHERE id = $1`
-	selectShown    = `SELECT ` + cardColumns + ` FROM card WHERE event_id = $1 AND event_id <> ''`
-	selectVoted    = `SELECT ` + cardColumns + ` FROM card WHERE id = (SELECT max(card) FROM vote WHERE event_id = $1)`
-	selectNumbered = `SELECT ` + cardColumns + ` FROM card WHERE shown_in = $1 AND number = $2`
+	selectShown    = `SELECT ` + leanColumns + ` FROM card WHERE event_id = $1 AND event_id <> ''`
+	selectVoted    = `SELECT ` + leanColumns + ` FROM card WHERE id = (SELECT max(card) FROM vote WHERE event_id = $1)`
+	selectNumbered = `SELECT ` + leanColumns + ` FROM card WHERE shown_in = $1 AND number = $2`
 	selectCardOf   = `SELECT ` + cardColumns + ` FROM card WHERE part = $1`
-	selectTodo     = `SELECT ` + cardColumns + ` FROM card WHERE NOT told AND id > $1 AND ($2 = '' OR command = $2) AND ($3 = '' OR room_id = $3)
+	selectTodo     = `SELECT ` + leanColumns + ` FROM card WHERE NOT told AND id > $1 AND ($2 = '' OR command = $2) AND ($3 = '' OR room_id = $3)
 		AND (CAST($4 AS BIGINT) = 0 OR state <> 'open' OR event_id = '' OR (expires_at <> 0 AND expires_at <= $4)) ORDER BY id LIMIT $5`
 	ofOpen        = ` FROM card WHERE NOT told AND state = 'open' AND kind = $1 AND ($2 = '' OR room_id = $2) AND ($3 = '' OR shown_in = $3) AND ($4 = '' OR actor = $4)`
-	selectOpen    = `SELECT ` + cardColumns + ofOpen + ` ORDER BY id`
+	selectOpen    = `SELECT ` + leanColumns + ofOpen + ` ORDER BY id`
 	countOpen     = `SELECT count(*)` + ofOpen
 	selectKnocked = `SELECT ` + cardColumns + ` FROM card WHERE room_id = $1 AND kind = 'knock' AND created_at > $2
 		ORDER BY created_at DESC, id DESC LIMIT $3`
@@ -101,7 +104,7 @@ func (s Cards) CardNumbered(ctx context.Context, shownIn id.RoomID, number int64
 	return one(ctx, s.db, cardFields, selectNumbered, shownIn, number)
 }
 
-// CardOf returns the card of a question.
+// CardOf returns the card of a question, with all targets, which the other methods leave out of a confirmation.
 func (s Cards) CardOf(ctx context.Context, command id.EventID, action room.ActionType, r id.RoomID, target id.UserID) (invites.Card, error) {
 	return one(ctx, s.db, cardFields, selectCardOf, asked(command, action, r, target))
 }

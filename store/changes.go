@@ -227,7 +227,7 @@ func (s Changes) Settle(ctx context.Context, settlements ...invites.Settlement) 
 	var then []invites.Change
 	for i, st := range settlements {
 		settled := st.At
-		if st.Status == invites.StatusOpen {
+		if st.Status == invites.StatusOpen || st.Status == invites.StatusWaiting {
 			settled = time.Time{}
 		}
 		rows[i] = []any{st.ID, st.Attempt, st.Status, st.Code, st.Detail, st.DueAt, settled}

@@ -21,7 +21,8 @@ const (
 	selectLinkByPage = `SELECT ` + linkColumns + ` FROM link WHERE id = (SELECT link FROM link_secret WHERE page = $1)`
 	selectLinkByCode = `SELECT ` + linkColumns + ` FROM link WHERE id = (SELECT link FROM link_secret WHERE code = $1)`
 	selectLinks      = `SELECT ` + linkColumns + ` FROM link WHERE ($1 = '' OR maker = $1)
-		AND (CAST($2 AS BIGINT) = 0 OR id IN (SELECT link FROM link_room WHERE part = $2)) AND ended_at = 0 AND (expires_at = 0 OR expires_at > $3) ORDER BY id DESC LIMIT $4`
+		AND (CAST($2 AS BIGINT) = 0 OR id IN (SELECT link FROM link_room WHERE part = $2)) AND ended_at = 0 AND (expires_at = 0 OR expires_at > $3)
+		AND NOT EXISTS (SELECT 1 FROM letter WHERE letter.link = link.id) ORDER BY id DESC LIMIT $4`
 	selectLinkRooms  = `SELECT room_id FROM link_room WHERE link = $1 ORDER BY room_id`
 	selectKnockKeys  = `SELECT knock FROM link_secret WHERE link = $1`
 	countLinkSecrets = `SELECT count(*) FROM link_secret WHERE link = $1`
@@ -101,7 +102,7 @@ func (s Links) link(ctx context.Context, query string, arg any) (invites.Link, e
 	return l, err
 }
 
-// LinksOf returns links which have not ended, the newest first.
+// LinksOf returns links which have not ended, the newest first, without the links of letters.
 func (s Links) LinksOf(ctx context.Context, q invites.LinkQuery) ([]invites.Link, error) {
 	part := int64(0)
 	if q.Room != "" {

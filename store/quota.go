@@ -2,7 +2,7 @@ package store
 
 import (
 	"context"
-	"errors"
+	"slices"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -26,14 +26,12 @@ var insertSpending = newMulti(`INSERT INTO spending (cmd, part, room_id, actor, 
 // longestQuota is the longest time counted by a quota.
 const longestQuota = 367 * 24 * time.Hour
 
-// Spent returns the invitations counted in a room after a time.
+// Spent returns the invitations counted in a room after a time. A letter counts as long as its link waits to be used; then the invitation does.
 func (s Quotas) Spent(ctx context.Context, r id.RoomID, by invites.SpentBy, since time.Time) (invites.Spent, error) {
 	var spent invites.Spent
 	// The version is read first: a charge with it fails if anything is spent in between.
 	var err error
-	if spent.Version, err = one(ctx, s.db, value[int64], selectQuota, r); errors.Is(err, invites.ErrNotFound) {
-		return spent, nil
-	} else if err != nil {
+	if spent.Version, err = one(ctx, s.db, value[int64], selectQuota, r); invites.UnlessNone(err) != nil {
 		return spent, err
 	}
 	query, args := selectSpent, []any{r, since}
@@ -43,8 +41,21 @@ func (s Quotas) Spent(ctx context.Context, r id.RoomID, by invites.SpentBy, sinc
 	case by.Server != "":
 		query, args = selectSpentServer, append(args, by.Server)
 	}
-	spent.List, err = all(ctx, s.db, func(one *invites.Spending) []any { return []any{&one.Actor, &one.Server, &one.At} }, query, args...)
-	return spent, err
+	fields := func(one *invites.Spending) []any { return []any{&one.Actor, &one.Server, &one.At} }
+	if spent.List, err = all(ctx, s.db, fields, query, args...); err != nil {
+		return spent, err
+	}
+	letters, err := all(ctx, s.db, fields, selectLetterSpent, digest(string(r)), since)
+	if err != nil || len(letters) == 0 {
+		return spent, err
+	}
+	for _, one := range letters {
+		if (by.Actor == "" || by.Actor == one.Actor) && (by.Server == "" || by.Server == one.Server) {
+			spent.List = append(spent.List, one)
+		}
+	}
+	slices.SortStableFunc(spent.List, func(a, b invites.Spending) int { return a.At.Compare(b.At) })
+	return spent, nil
 }
 
 // charge records the spending for recorded rows.

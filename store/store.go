@@ -101,6 +101,10 @@ type (
 	AuditLog struct{ *db }
 	// Links is the invite links, with their uses.
 	Links struct{ *db }
+	// Plans is the runs of plans, and their notes on people.
+	Plans struct{ *db }
+	// Letters is the invitations by e-mail, and the addresses that get none.
+	Letters struct{ *db }
 	// Moves is the upgrades of rooms that are carried over.
 	Moves struct{ *db }
 	// Welcomes is the users to be welcomed.
@@ -124,7 +128,9 @@ type Store struct {
 	People
 	AuditLog
 	Links
+	Letters
 	Moves
+	Plans
 	Welcomes
 	SpaceWaits
 }
@@ -132,7 +138,7 @@ type Store struct {
 // newStore returns a Store with subjects sharing d.
 func newStore(d *db) *Store {
 	return &Store{
-		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d}, Moves{d}, Welcomes{d}, SpaceWaits{d},
+		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d}, Letters{d}, Moves{d}, Plans{d}, Welcomes{d}, SpaceWaits{d},
 	}
 }
 

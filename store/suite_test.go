@@ -35,7 +35,7 @@ func runSuite(t *testing.T, open func(t *testing.T) Store) {
 		{"Clean", testClean},
 		{"CleanRecords", testCleanRecords},
 		{"Quarantine", testQuarantine},
-		{"CreateEvent", testCreateEvent}, {"Language", testLanguage},
+		{"CreateEvent", testCreateEvent}, {"Language", testLanguage}, {"Plans", testPlans},
 		{"RecordKeepsEverything", testRecordKeepsEverything},
 		{"RecordClaimed", testRecordClaimed},
 		{"RecordTwice", testRecordTwice},
@@ -73,7 +73,8 @@ func runSuite(t *testing.T, open func(t *testing.T) Store) {
 		{"HostileText", testHostileText},
 		{"Cancelled", testCancelled},
 		{"Guard", testGuard},
-		{"Links", testLinks}, {"LinkSecrets", testLinkSecrets}, {"LastUse", testLastUse}, {"Moves", testMoves}, {"Welcomes", testWelcomes}, {"SpaceWaits", testSpaceWaits},
+		{"Links", testLinks}, {"LinkSecrets", testLinkSecrets}, {"LastUse", testLastUse},
+		{"Letters", testLetters}, {"LetterEnds", testLetterEnds}, {"LetterBlocks", testLetterBlocks}, {"LettersSpend", testLettersSpend}, {"Moves", testMoves}, {"Welcomes", testWelcomes}, {"SpaceWaits", testSpaceWaits},
 		{"Ping", testPing},
 		{"Together", testTogether},
 	}

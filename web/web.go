@@ -21,6 +21,7 @@ type Options struct {
 	Antispam *Antispam
 	Pages    *Pages // required by the parts that make pages
 	Links    *Links
+	Stop     *Stop
 	Log      zerolog.Logger
 }
 
@@ -50,6 +51,9 @@ func New(o Options) *Site {
 	}
 	if o.Links != nil {
 		o.Links.routes(&s.routes)
+	}
+	if o.Stop != nil {
+		o.Stop.routes(&s.routes)
 	}
 	return s
 }

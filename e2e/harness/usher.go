@@ -132,6 +132,9 @@ func (u *Usher) Set(path string, value any) error {
 		return err
 	}
 	section, name, _ := strings.Cut(path, ".")
+	if settings[section] == nil {
+		settings[section] = map[string]any{}
+	}
 	settings[section][name] = value
 	if text, err = yaml.Marshal(settings); err != nil {
 		return err

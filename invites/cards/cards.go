@@ -188,7 +188,11 @@ func (s *Cards) CarryOut(ctx context.Context, c invites.Card) (invites.Change, e
 		if c.State != invites.CardAccepted {
 			return invites.Change{}, nil
 		}
-		return s.Confirmed.Confirmed(ctx, c)
+		full, err := s.Store.CardOf(ctx, c.Command, c.Action, c.Room, c.Target)
+		if err != nil {
+			return invites.Change{}, err
+		}
+		return s.Confirmed.Confirmed(ctx, full)
 	}
 	if c.Kind == invites.CardServer {
 		if s.Servers == nil {

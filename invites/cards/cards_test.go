@@ -194,6 +194,19 @@ func TestReach(t *testing.T) {
 			w.HS.Set(office, policy.EventType, "", by, map[string]any{"version": 1, "named_by": named})
 		}
 	}
+	agreeAbove := func(power int) func(*world) { // a space of the office does
+		return func(w *world) {
+			const space = id.RoomID("!space:here")
+			via := map[string]any{"via": []string{"here"}}
+			w.HS.Create(space, "11", "@chief:there", bot, boss)
+			w.HS.Set(space, "m.room.create", "", "@chief:there", map[string]any{"room_version": "11", "creator": "@chief:there", "type": "m.space"})
+			w.HS.Set(space, "m.room.power_levels", "", "@chief:there", map[string]any{"users": map[string]any{boss.String(): power}})
+			w.HS.Set(space, policy.EventType, "", boss, map[string]any{"version": 1, "named_by": []id.RoomID{lobby}})
+			w.HS.Set(space, "m.space.child", string(office), "@chief:there", via)
+			w.HS.Set(office, "m.space.parent", string(space), boss, via)
+			w.HS.Claim(space, office)
+		}
+	}
 	tests = append(tests, []struct {
 		name    string
 		members []id.UserID
@@ -202,6 +215,8 @@ func TestReach(t *testing.T) {
 		code    string
 	}{
 		{"nobody is, but the office agrees", nil, agree(boss, lobby), office, ""},
+		{"a space of the office agrees", nil, agreeAbove(50), office, ""},
+		{"a space agrees, by somebody who has lost the power there", nil, agreeAbove(40), lobby, invites.CodeNoRoom},
 		{"the office agrees to another room", nil, agree(boss, "!other:here"), lobby, invites.CodeNoRoom},
 		{"the office agrees by somebody without power", []id.UserID{fritz}, agree(fritz, lobby), lobby, invites.CodeNoRoom},
 		{"the office agrees by a policy that can't be read", nil, func(w *world) {

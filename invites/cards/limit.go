@@ -16,8 +16,9 @@ const (
 	maxRoom  = 400
 )
 
-// Limit refuses, among the rows about to wait for approval, the rows asked for already, and the rows beyond the limits.
-func (s *Cards) Limit(ctx context.Context, rows []invites.Change) error {
+// Limit refuses, among the rows about to wait for approval, the rows asked for already, and the rows beyond the limits. before is how many
+// rows of the same request wait already.
+func (s *Cards) Limit(ctx context.Context, rows []invites.Change, before int) error {
 	if !slices.ContainsFunc(rows, func(row invites.Change) bool { return row.Status == invites.StatusWaiting }) {
 		return nil
 	}
@@ -40,7 +41,7 @@ func (s *Cards) Limit(ctx context.Context, rows []invites.Change) error {
 		case same >= 0:
 			row.Code = invites.CodeAsked
 			row.Detail = room.Say("detail.asked", "actor", there[same].Actor, "number", there[same].Number)
-		case waiting > maxAsked:
+		case before+waiting > maxAsked:
 			row.Code, row.Detail = invites.CodeTooMany, room.Say("detail.many_asked", "most", maxAsked)
 		case open+waiting > maxOpen:
 			row.Code, row.Detail = invites.CodeTooMany, room.Say("detail.many_open", "n", open, "most", maxOpen)

@@ -19,6 +19,7 @@ const (
 	CodeVotePower  = "vote.power"  // too little power in the room of the question, or not in it
 	CodeVoteClosed = "vote.closed" // decided already
 	CodeVoteBan    = "vote.ban"    // only knocking users can be banned by a card
+	CodeVoteNone   = "vote.none"   // no choice on this card
 	CodeVoteOther  = "vote.other"  // a confirmation, and the voter did not give the command
 )
 
@@ -35,6 +36,9 @@ type Ballot struct {
 func (s *Cards) Vote(ctx context.Context, c invites.Card, v invites.Vote) (Ballot, error) {
 	if c.State != invites.CardOpen {
 		return s.late(ctx, c, v)
+	}
+	if v.Choice == invites.Pause || v.Choice == invites.Resume {
+		return Ballot{Card: c, Code: CodeVoteNone, Sentence: room.Say("vote.none")}, nil
 	}
 	if v.Choice == invites.BanThem && c.Kind != invites.CardKnock && c.Kind != invites.CardServer {
 		return Ballot{Card: c, Code: CodeVoteBan, Sentence: room.Say("vote.ban")}, nil

@@ -172,7 +172,9 @@ func (d *Delivery) judge(ctx context.Context, row invites.Change, q policy.Quest
 func (d *Delivery) decideAgain(ctx context.Context, row invites.Change, q policy.Question) (policy.Decision, error) {
 	f := policy.Facts{Paid: true}
 	var err error
-	if origin, _ := originOf(row); origin.admitted {
+	origin, _ := originOf(row)
+	f.Unasked = origin.unasked && row.Actor == d.Self.Bot
+	if origin.admitted {
 		if f.Itself, err = d.Approvals.Accepted(ctx, row, room.Knock); err != nil {
 			return policy.Decision{}, err
 		}

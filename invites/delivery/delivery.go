@@ -22,8 +22,14 @@ type Store interface {
 	Settle(ctx context.Context, s ...invites.Settlement) error
 	// Redacted tells whether an event of the inbox was redacted by its sender, and whether it is a state event, or ErrNotFound.
 	Redacted(ctx context.Context, event id.EventID) (redacted, state bool, err error)
-	// ChangesOf returns the rows of one request, by ID.
-	ChangesOf(ctx context.Context, request string) ([]invites.Change, error)
+	// ChangesAfter returns up to limit rows of one request with larger ids, by ID.
+	ChangesAfter(ctx context.Context, request string, after int64, limit int) ([]invites.Change, error)
+	// ChangeOf returns one row of a request, or ErrNotFound.
+	ChangeOf(ctx context.Context, request string, action room.ActionType, r id.RoomID, target id.UserID) (invites.Change, error)
+	// PauseRows has the open rows of a request wait, save those under an attempt.
+	PauseRows(ctx context.Context, request string, now time.Time) error
+	// ResumeRows opens the paused rows of a request, due at a time, and returns them.
+	ResumeRows(ctx context.Context, request string, due time.Time) (rows []int64, err error)
 	// EntriesOf returns up to limit invitations of a user in a room, the newest first.
 	EntriesOf(ctx context.Context, r id.RoomID, target id.UserID, limit int) ([]invites.Invitation, error)
 	// AddressSeen reports whether a room showed the invitation of an address that a request was about.
@@ -145,9 +151,9 @@ func (d *Delivery) deliver(ctx context.Context, claimed []invites.Change, patien
 		}
 	}
 	for i, row := range claimed {
-		if d.underWay.stopped(row.ID) && ends[i].Status == invites.StatusOpen {
+		if end, stopped := d.underWay.stopped(row.ID); stopped && ends[i].Status == invites.StatusOpen {
 			claimed[i].Code = ends[i].Code // which tells whether this attempt may have had an effect
-			ends[i] = unsent(room.Say("detail.stopped"))
+			ends[i] = end
 		}
 	}
 	outcomes, err := d.settle(context.WithoutCancel(ctx), claimed, ends)
@@ -239,7 +245,7 @@ func (d *Delivery) deliverMine(ctx context.Context, rows []*invites.Change, mine
 	d.Beside.Do(func(ctx context.Context) { d.finish(ctx, over) })
 	waiting := slices.Clone(mine)
 	for i := range waiting {
-		if server := d.serverOf(waiting[i]); server != "" {
+		if server := serverOf(d, waiting[i]); server != "" {
 			waiting[i].Code, waiting[i].Detail = invites.CodeServer, room.Say("detail.unreachable", "server", server)
 		}
 	}
@@ -293,6 +299,6 @@ func (d *Delivery) finish(ctx context.Context, over <-chan attempts) {
 }
 
 // serverOf returns the other server needed for a change; empty for none.
-func (d *Delivery) serverOf(row invites.Change) string {
+func serverOf(d *Delivery, row invites.Change) string {
 	return otherServer(d.Self.Domain, row.Action, row.Target, row.Via)
 }

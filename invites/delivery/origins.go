@@ -16,6 +16,7 @@ type origin struct {
 	charged    bool // the row may have been charged to quotas
 	announced  bool // the status message of the command tells of the outcome
 	urgent     bool // the row goes before the rows of commands
+	unasked    bool // nobody asks where the bot is the actor: the ask rules do not apply
 	watched    bool // the homeserver makes the change for the actor's own client: the row waits until the room shows it
 }
 
@@ -24,7 +25,7 @@ type origin struct {
 // Each origin is a line here. All else is the same for all rows: the actor is judged, and for a join the joiner.
 func originOf(row invites.Change) (o origin, known bool) {
 	switch row.Origin {
-	case invites.OriginCommand:
+	case invites.OriginCommand, invites.OriginBulk:
 		return origin{redactable: true, charged: true, announced: true}, true
 	case invites.OriginSpace:
 		return origin{redactable: true, charged: true}, true
@@ -44,6 +45,8 @@ func originOf(row invites.Change) (o origin, known bool) {
 		return origin{checked: true}, true
 	case invites.OriginLink:
 		return origin{checked: true, charged: true}, true
+	case invites.OriginPlan:
+		return origin{checked: true, charged: true, unasked: true}, true
 	}
 	return origin{}, false
 }
@@ -96,6 +99,8 @@ func ownReason(row invites.Change) (p room.Phrase) {
 		p = room.Say("because.inviter_gone")
 	case row.Origin == invites.OriginGuard && row.Action == room.Kick:
 		p = room.Say("because.intruder")
+	case row.Origin == invites.OriginPlan && row.Action == room.Kick:
+		p = room.Say("because.plan")
 	case row.Origin == invites.OriginGuard:
 		p = room.Say("because.by_hand")
 	}

@@ -20,6 +20,7 @@ const sharedWait = 30 * time.Second
 type pacer struct {
 	mu    sync.Mutex
 	gates map[limit]*gate
+	met   time.Duration // the gap of the gate closed last for a person's invitations to a room; 0: none was
 }
 
 // limit names the acts under a limit: acts of a user in a room; with no room all acts of a user, or all acts on a user.
@@ -121,6 +122,9 @@ func (p *pacer) limited(inv *invites.Change, now time.Time, wait time.Duration) 
 	h := p.made(here, g.here)
 	if h.meets(string(inv.Target)) || kept {
 		h.close(passes, wait)
+		if inv.Performer == inv.Actor && inv.Action == room.Invite {
+			p.met = h.gap
+		}
 		return roomLimit(inv)
 	}
 	h.suspect(passes)
@@ -250,4 +254,19 @@ func later(a, b time.Time) time.Time {
 		return a
 	}
 	return b
+}
+
+// Gap returns the time between two invitations of a performer in a room as far as the homeserver's answers have told it; 0 where no limit was
+// met. The limits of the same homeserver are alike for all people that it limits.
+func (d *Delivery) Gap(r id.RoomID, performer id.UserID) time.Duration {
+	p := &d.pace
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if g := p.gates[limit{action: room.Invite, room: r, user: performer}]; g.paces() {
+		return g.gap
+	}
+	if performer == d.Self.Bot {
+		return 0
+	}
+	return p.met
 }

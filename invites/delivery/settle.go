@@ -31,7 +31,7 @@ func (d *Delivery) settle(ctx context.Context, rows []invites.Change, ends []inv
 			outcomes[i].Command = rows[i].Command
 		}
 		if len(all[i].Then) > 0 {
-			if err := d.wakeJoin(ctx, rows[i], now); err != nil {
+			if err := wakeJoin(ctx, d, rows[i], now); err != nil {
 				return nil, err
 			}
 		}
@@ -69,7 +69,7 @@ func (d *Delivery) settlement(row invites.Change, end invites.Outcome, now time.
 		}
 		settled.Audit = []invites.Audit{invites.AuditOf(row, invites.AuditEffect, verdict, end.Code, end.Policy, now)}
 	}
-	if end.Status == invites.StatusDone && row.Action == room.Invite && d.autoJoins(row) {
+	if end.Status == invites.StatusDone && row.Action == room.Invite && autoJoins(d, row) {
 		join := joinOf(row, now)
 		settled.Then = []invites.Change{join}
 		settled.Audit = append(settled.Audit, invites.AuditOf(join, invites.AuditDecision, room.Allow.String(), invites.CodeAutoJoin, "", now))
@@ -83,7 +83,7 @@ func maybeSent(row invites.Change) bool {
 }
 
 // autoJoins reports whether the operator lets the row's target join at once.
-func (d *Delivery) autoJoins(row invites.Change) bool {
+func autoJoins(d *Delivery, row invites.Change) bool {
 	return d.Self.AutoJoin != nil && d.Self.MayAssert(row.Target) && d.Self.AutoJoin(row.Target)
 }
 
@@ -97,15 +97,10 @@ func joinOf(row invites.Change, now time.Time) invites.Change {
 }
 
 // wakeJoin hands the join to the queue: the lane need not wait for it.
-func (d *Delivery) wakeJoin(ctx context.Context, row invites.Change, now time.Time) error {
-	rows, err := d.Store.ChangesOf(ctx, row.Request)
-	if err != nil {
-		return err
+func wakeJoin(ctx context.Context, d *Delivery, row invites.Change, now time.Time) error {
+	join, err := d.Store.ChangeOf(ctx, row.Request, room.Join, row.Room, row.Target)
+	if err != nil || join.Status != invites.StatusOpen {
+		return invites.UnlessNone(err)
 	}
-	for _, join := range rows {
-		if join.Action == room.Join && join.Target == row.Target && join.Status == invites.StatusOpen {
-			return d.Queue.Wake(ctx, now, join.ID)
-		}
-	}
-	return nil
+	return d.Queue.Wake(ctx, now, join.ID)
 }

@@ -11,7 +11,7 @@ import (
 type underWay struct {
 	mu   sync.Mutex
 	rows map[int64]bool
-	over map[int64]bool // rows that get no further attempt, see stop
+	over map[int64]invites.Outcome // of rows that get no further attempt, see stop
 }
 
 // begin adds rows, and returns the rows not there before. The caller ends these.
@@ -39,23 +39,34 @@ func (u *underWay) end(rows ...int64) {
 	}
 }
 
-// stop has rows whose attempt is under way end with it.
-func (u *underWay) stop(rows ...int64) {
+// stop has rows whose attempt is under way end with it, as the outcome says, unless the attempt settles them.
+func (u *underWay) stop(end invites.Outcome, rows ...int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.over == nil {
-		u.over = map[int64]bool{}
+		u.over = map[int64]invites.Outcome{}
 	}
 	for _, row := range rows {
-		u.over[row] = true
+		u.over[row] = end
 	}
 }
 
-// stopped reports whether a row ends with its attempt.
-func (u *underWay) stopped(row int64) bool {
+// stopped returns the outcome of a row that ends with its attempt.
+func (u *underWay) stopped(row int64) (end invites.Outcome, stopped bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.over[row]
+	end, stopped = u.over[row]
+	return end, stopped
+}
+
+// leased returns the rows attempted now.
+func (u *underWay) leased() (rows []int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for row := range u.rows {
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 // forget undoes stop for rows that have ended.

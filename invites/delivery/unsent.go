@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"usher/invites"
 	"usher/invites/judge"
@@ -21,7 +22,7 @@ func takeBack(ctx context.Context, d *Delivery, row invites.Change, decision pol
 	if err != nil {
 		unsent = slices.DeleteFunc(unsent, func(u invites.Change) bool { return u.Actor != row.Actor })
 	}
-	left, err := stop(ctx, d, unsent, room.Say("detail.withdrawn", "by", row.Actor))
+	left, err := stop(ctx, d, unsent, notSent(invites.CodeUnsent, room.Say("detail.withdrawn", "by", row.Actor)))
 	switch {
 	case err != nil:
 		return d.failure(row, err), true
@@ -36,34 +37,46 @@ func takeBack(ctx context.Context, d *Delivery, row invites.Change, decision pol
 // Stop ends the rows of a request that wait for another attempt, because its actor says so, and the cards of rows that wait for approval.
 // A row that is being sent ends with this attempt.
 func (d *Delivery) Stop(ctx context.Context, request string) error {
-	rows, err := d.Store.ChangesOf(ctx, request)
-	if err != nil {
+	// Paused rows are opened for a time that they do not live to see, and end as the others do.
+	if _, err := d.Store.ResumeRows(ctx, request, d.Clock.Now().Add(time.Hour)); err != nil {
 		return err
 	}
-	rows = slices.DeleteFunc(rows, func(row invites.Change) bool {
-		return row.Status != invites.StatusOpen && row.Status != invites.StatusWaiting
-	})
-	_, err = stop(ctx, d, rows, room.Say("detail.stopped"))
-	return err
+	for after := int64(0); ; {
+		rows, err := d.Store.ChangesAfter(ctx, request, after, stopAtOnce)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		after = rows[len(rows)-1].ID
+		code := invites.CodeUnsent
+		if rows[0].Origin == invites.OriginBulk {
+			code = invites.CodeEnded
+		}
+		rows = slices.DeleteFunc(rows, func(row invites.Change) bool {
+			return row.Status != invites.StatusOpen && row.Status != invites.StatusWaiting
+		})
+		if _, err = stop(ctx, d, rows, notSent(code, room.Say("detail.stopped"))); err != nil {
+			return err
+		}
+	}
 }
 
 // End ends rows that wait for another attempt, for a reason. A row that is being sent ends with this attempt.
 func End(ctx context.Context, d *Delivery, rows []invites.Change, detail room.Phrase) error {
-	_, err := stop(ctx, d, rows, detail)
+	_, err := stop(ctx, d, rows, notSent(invites.CodeUnsent, detail))
 	return err
 }
 
-// unsent is the outcome of a row that ends before it was sent.
-func unsent(detail room.Phrase) invites.Outcome {
-	return invites.Outcome{Status: invites.StatusCancelled, Code: invites.CodeUnsent, Detail: detail, Quiet: true}
+// notSent is the outcome of a row that ends before it was sent.
+func notSent(code string, detail room.Phrase) invites.Outcome {
+	return invites.Outcome{Status: invites.StatusCancelled, Code: code, Detail: detail, Quiet: true}
 }
 
 // stopAtOnce is how many rows are stopped in one commit.
 const stopAtOnce = 500
 
-// stop cancels rows, and closes the cards of rows that wait for approval. It returns how many go on, since an attempt is under way: they
+// stop ends rows with an outcome, and closes the cards of rows that wait for approval. It returns how many go on, since an attempt is under way: they
 // end with it.
-func stop(ctx context.Context, d *Delivery, rows []invites.Change, detail room.Phrase) (left int, err error) {
+func stop(ctx context.Context, d *Delivery, rows []invites.Change, end invites.Outcome) (left int, err error) {
 	var open []int64
 	for _, row := range rows {
 		if row.Status == invites.StatusOpen {
@@ -72,9 +85,8 @@ func stop(ctx context.Context, d *Delivery, rows []invites.Change, detail room.P
 			return 0, err
 		}
 	}
-	end := unsent(detail)
 	for part := range slices.Chunk(open, stopAtOnce) {
-		d.underWay.stop(part...) // before the claim: an attempt may end meanwhile
+		d.underWay.stop(end, part...) // before the claim: an attempt may end meanwhile
 		free := d.underWay.begin(part...)
 		claimed, err := d.Store.Claim(ctx, free, d.Clock.Now(), d.Limits.Lease)
 		var outcomes []invites.Outcome

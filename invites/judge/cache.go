@@ -14,32 +14,37 @@ type eventKey struct {
 	size  int
 }
 
-// maxCached bounds a cache; a full one is forgotten.
-const maxCached = 4096
+// Bounds of a cache, in values and in bytes; a full one is forgotten.
+const (
+	maxCached = 4096
+	maxBytes  = 16 << 20
+)
 
 // cache keeps values which never change under a key: events, and results following from events.
 type cache[K comparable, V any] struct {
-	mu   sync.Mutex
-	kept map[K]V
+	mu    sync.Mutex
+	kept  map[K]V
+	bytes int
 }
 
-// get returns the value under a key, or makes and keeps it.
-func (c *cache[K, V]) get(key K, fresh func() (V, error)) (V, error) {
+// get returns the value under a key, or makes and keeps it. fresh also returns about how many bytes the value takes.
+func (c *cache[K, V]) get(key K, fresh func() (V, int, error)) (V, error) {
 	c.mu.Lock()
 	v, known := c.kept[key]
 	c.mu.Unlock()
 	if known {
 		return v, nil
 	}
-	v, err := fresh()
+	v, size, err := fresh()
 	if err != nil {
 		return v, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.kept == nil || len(c.kept) >= maxCached {
-		c.kept = map[K]V{}
+	if c.kept == nil || len(c.kept) >= maxCached || c.bytes+size > maxBytes {
+		c.kept, c.bytes = map[K]V{}, 0
 	}
 	c.kept[key] = v
+	c.bytes += size
 	return v, nil
 }

@@ -33,8 +33,9 @@ func (s *History) seen(ctx context.Context, e *invites.StateEvent) (time.Time, e
 
 // Event reads a state event.
 func (s *History) Event(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (invites.StateEvent, error) {
-	return s.events.get(eventKey{room: r, event: event}, func() (invites.StateEvent, error) {
-		return s.homeserver.StateEvent(ctx, r, viewer, event)
+	return s.events.get(eventKey{room: r, event: event}, func() (e invites.StateEvent, size int, err error) {
+		e, err = s.homeserver.StateEvent(ctx, r, viewer, event)
+		return e, len(e.Content) + len(e.Before), err
 	})
 }
 

@@ -62,13 +62,15 @@ func (s *Policies) inForce(ctx context.Context, r id.RoomID, viewer id.UserID, s
 		return nil, err
 	}
 	var key strings.Builder
+	size := 0
 	for _, source := range sources {
+		size += source.Size
 		if source.Event == "" {
 			return policy.Merge(sources...), nil
 		}
 		fmt.Fprintf(&key, "%s %s %d %q %t %t %t ", source.Room, source.Event, source.Size, source.Copied, source.Inherited, source.Carried, source.Lapsed)
 	}
-	return s.merged.get(key.String(), func() (*policy.InForce, error) { return policy.Merge(sources...), nil })
+	return s.merged.get(key.String(), func() (*policy.InForce, int, error) { return policy.Merge(sources...), size, nil })
 }
 
 // Own returns the layer of a room's own policy. Its Fault tells why it can't be read; its event is empty where the room has none.
@@ -88,7 +90,7 @@ func (s *Policies) source(r id.RoomID, event *room.Event) policy.Source {
 	if event.ID == "" {
 		return policy.Read(r, event)
 	}
-	source, _ := s.sources.get(eventKey{r, event.ID, len(event.Content)}, func() (policy.Source, error) { return policy.Read(r, event), nil })
+	source, _ := s.sources.get(eventKey{r, event.ID, len(event.Content)}, func() (policy.Source, int, error) { return policy.Read(r, event), len(event.Content), nil })
 	return source
 }
 

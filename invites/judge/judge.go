@@ -83,12 +83,12 @@ type Judgement struct {
 // Explain puts the judgement into words.
 func (j Judgement) Explain() policy.Explanation { return policy.Explain(j.Question, j.Decision) }
 
-// maxPrefetched is for how many targets the state is read at a time, fewer than the cache keeps.
-const maxPrefetched = 5000
+// MaxPrefetched is for how many targets the state is read at a time, fewer than the cache keeps.
+const MaxPrefetched = 5000
 
-// prefetch reads the state for the decisions on some targets side by side, where the bot may read it: one after the
+// Prefetch reads the state for the decisions on some targets side by side, where the bot may read it: one after the
 // other, each decision would wait for the homeserver. The decision deals with a failed read.
-func (s *Judge) prefetch(ctx context.Context, r id.RoomID, questions []policy.Question) {
+func (s *Judge) Prefetch(ctx context.Context, r id.RoomID, questions []policy.Question) {
 	var needs []room.Key
 	seen := map[room.Key]bool{}
 	for _, q := range questions {
@@ -107,8 +107,8 @@ func (s *Judge) prefetch(ctx context.Context, r id.RoomID, questions []policy.Qu
 func (s *Judge) Each(ctx context.Context, r id.RoomID, questions []policy.Question, w *Reader) ([]Judgement, error) {
 	out := make([]Judgement, len(questions))
 	for i, q := range questions {
-		if i%maxPrefetched == 1 { // the first decision finds out whether the bot is there at all
-			s.prefetch(ctx, r, questions[i:min(i+maxPrefetched, len(questions))])
+		if i%MaxPrefetched == 1 { // the first decision finds out whether the bot is there at all
+			s.Prefetch(ctx, r, questions[i:min(i+MaxPrefetched, len(questions))])
 		}
 		j, err := s.Decide(ctx, r, q, policy.Facts{}, w)
 		if err == nil && lacksPower(j) && !w.Native {
@@ -166,7 +166,7 @@ func (s *Judge) Decide(ctx context.Context, r id.RoomID, q policy.Question, f po
 			return j, err
 		}
 	}
-	f.Now, f.Link = s.clock.Now(), w.link()
+	f.Now, f.Link, f.Unasked = s.clock.Now(), w.link(), f.Unasked || w.unasked()
 	j.Decision = policy.Decide(snap, q, p, f)
 	if q.Action == policy.ActionWithdraw && j.Decision.Code == policy.CodeNotInvited {
 		unsent, err := s.store.UnsentOf(ctx, r, q.Target)

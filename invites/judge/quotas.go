@@ -17,6 +17,7 @@ type Reader struct {
 	Version int64           // names the quotas read, for a Charge
 	Native  bool            // the actor's own client makes the change, so the bot need not be able to act as the actor, and lends no power
 	Link    *policy.LinkUse // the targets come by a link; nil: not
+	Unasked bool            // the bot asks for a plan to which the policy agrees
 
 	read  bool
 	spent policy.Spent
@@ -45,6 +46,9 @@ func (w *Reader) link() *policy.LinkUse {
 	}
 	return w.Link
 }
+
+// unasked reports whether the bot asks for a plan.
+func (w *Reader) unasked() bool { return w != nil && w.Unasked }
 
 // native reports whether the actor's own client makes the change.
 func (w *Reader) native() bool { return w != nil && w.Native }

@@ -73,13 +73,7 @@ const (
 )
 
 // Refusal says why somebody can't have a link.
-type Refusal struct {
-	Code   string
-	Phrase room.Phrase
-}
-
-// Error implements error.
-func (r Refusal) Error() string { return r.Code }
+type Refusal = invites.Refusal
 
 // CodeLinksOff means: the operator has not set up pages.
 const CodeLinksOff = "link.no_address"
@@ -98,37 +92,46 @@ type Wish struct {
 
 // Create makes a link, if its maker may invite now, and returns it with its secret.
 func (s *Links) Create(ctx context.Context, w Wish) (invites.Link, Secret, error) {
-	if s.Address == "" {
-		return invites.Link{}, "", Refusal{CodeLinksOff, room.Say("link.no_address")}
-	}
-	if len(w.Rooms) > maxRooms {
-		return invites.Link{}, "", Refusal{"link.rooms", room.Say("link.rooms", "most", maxRooms)}
-	}
-	now := s.Clock.Now()
-	open, err := s.Store.LinksOf(ctx, invites.LinkQuery{Maker: w.Maker, Now: now, Limit: s.Limits.Open})
+	open, err := s.Store.LinksOf(ctx, invites.LinkQuery{Maker: w.Maker, Now: s.Clock.Now(), Limit: s.Limits.Open})
 	if err != nil {
 		return invites.Link{}, "", err
 	}
-	if len(open) >= s.Limits.Open {
-		return invites.Link{}, "", Refusal{"link.open", room.Say("link.open", "most", s.Limits.Open)}
+	if len(open) >= s.Limits.Open && s.Address != "" {
+		return invites.Link{}, "", Refusal{Code: "link.open", Phrase: room.Say("link.open", "most", s.Limits.Open)}
+	}
+	l, err := s.planned(ctx, w, aboutTarget)
+	if err != nil {
+		return invites.Link{}, "", err
+	}
+	secret := newSecret()
+	l, err = s.Store.CreateLink(ctx, l, secret.stored())
+	return l, secret, err
+}
+
+// planned returns the link of a wish, not yet stored, if its maker may invite now. passes tells which reasons against an invitation do not matter.
+func (s *Links) planned(ctx context.Context, w Wish, passes func(room.Rule) bool) (invites.Link, error) {
+	if s.Address == "" {
+		return invites.Link{}, Refusal{Code: CodeLinksOff, Phrase: room.Say("link.no_address")}
+	}
+	if len(w.Rooms) > maxRooms {
+		return invites.Link{}, Refusal{Code: "link.rooms", Phrase: room.Say("link.rooms", "most", maxRooms)}
 	}
 	limits := []limit{{s.Limits.MaxUses, s.Limits.MaxAge}}
 	for _, r := range w.Rooms {
-		rule, err := s.mayMake(ctx, w.Maker, r)
+		rule, err := s.mayMake(ctx, w.Maker, r, passes)
 		if err != nil {
-			return invites.Link{}, "", err
+			return invites.Link{}, err
 		}
 		limits = append(limits, limit{rule.MaxUses, rule.MaxAge})
 	}
 	if err := w.within(limits); err != nil {
-		return invites.Link{}, "", err
+		return invites.Link{}, err
 	}
-	secret := newSecret()
-	l, err := s.Store.CreateLink(ctx, invites.Link{
+	now := s.Clock.Now()
+	return invites.Link{
 		Maker: w.Maker, Rooms: w.Rooms, MaxUses: w.Uses, Approve: w.Approve, Shows: w.Shows, Welcome: w.Welcome, Note: w.Note,
 		CreatedAt: now, ExpiresAt: now.Add(w.For),
-	}, secret.stored())
-	return l, secret, err
+	}, nil
 }
 
 // limit is one limit on links; 0: none.
@@ -142,10 +145,10 @@ func (w *Wish) within(limits []limit) error {
 	uses, age := int64(DefaultUses), DefaultFor
 	for _, l := range limits {
 		if l.uses > 0 && w.Uses > l.uses {
-			return Refusal{string(policy.CodeLinksUses), room.Say("link.uses", "most", l.uses)}
+			return Refusal{Code: string(policy.CodeLinksUses), Phrase: room.Say("link.uses", "most", l.uses)}
 		}
 		if l.age > 0 && w.For > l.age {
-			return Refusal{string(policy.CodeLinksAge), room.Say("link.age", "most", policy.Span(l.age))}
+			return Refusal{Code: string(policy.CodeLinksAge), Phrase: room.Say("link.age", "most", policy.Span(l.age))}
 		}
 		if l.uses > 0 {
 			uses = min(uses, l.uses)
@@ -164,13 +167,13 @@ func (w *Wish) within(limits []limit) error {
 }
 
 // mayMake refuses users who could not use a new link to a room themselves, and returns the room's rules for links.
-func (s *Links) mayMake(ctx context.Context, maker id.UserID, r id.RoomID) (rule policy.Links, err error) {
+func (s *Links) mayMake(ctx context.Context, maker id.UserID, r id.RoomID, passes func(room.Rule) bool) (rule policy.Links, err error) {
 	j, err := s.standing(ctx, maker, r, policy.LinkUse{})
 	if err != nil {
 		return rule, err
 	}
-	if d := j.Decision; d.Verdict != room.Allow && !aboutTarget(d.Code) {
-		return rule, Refusal{string(d.Code), j.Explain().Phrase()}
+	if d := j.Decision; d.Verdict != room.Allow && !passes(d.Code) {
+		return rule, Refusal{Code: string(d.Code), Phrase: j.Explain().Phrase()}
 	}
 	p, err := s.Judge.Policies.Of(ctx, r, maker)
 	if err != nil || p == nil {
@@ -251,13 +254,13 @@ func (s *Links) NewSecret(ctx context.Context, asker id.UserID, link int64) (inv
 		return l, "", err
 	}
 	if s.Address == "" {
-		return l, "", Refusal{CodeLinksOff, room.Say("link.no_address")}
+		return l, "", Refusal{Code: CodeLinksOff, Phrase: room.Say("link.no_address")}
 	}
 	switch n, err := s.Store.LinkSecrets(ctx, link); {
 	case err != nil:
 		return l, "", err
 	case n >= maxSecrets:
-		return l, "", Refusal{"link.secrets", room.Say("link.secrets", "most", maxSecrets)}
+		return l, "", Refusal{Code: "link.secrets", Phrase: room.Say("link.secrets", "most", maxSecrets)}
 	}
 	secret := newSecret()
 	return l, secret, s.Store.AddLinkSecret(ctx, link, secret.stored())

@@ -46,7 +46,7 @@ func (s *Links) Rooms(ctx context.Context, l invites.Link, rooms []id.RoomID) (l
 		{Type: room.TypeCreate}, {Type: room.TypeJoinRules}, {Type: typeName}, {Type: typeTopic}, {Type: typePhoto}, room.MemberKey(l.Maker),
 	}
 	for _, r := range rooms {
-		one := Room{Room: r, Via: s.via(l.Maker)}
+		one := Room{Room: r, Via: viaOf(s.Self.Domain, l.Maker)}
 		snap, err := s.Homeserver.Snapshot(ctx, r, l.Maker, needs, false)
 		if invites.UnlessUnseen(err) != nil {
 			return nil, maker, err
@@ -95,10 +95,10 @@ func text(snap *room.Snapshot, key room.Key, field string) string {
 	return room.Shorten(exactjson.Text(event.Content, field), maxShown)
 }
 
-// via are servers in the rooms of a maker: a room's id need not tell one.
-func (s *Links) via(maker id.UserID) []string {
-	via := []string{s.Self.Domain}
-	if server := maker.Homeserver(); server != s.Self.Domain && !room.IsIPLiteral(server) {
+// viaOf are servers in the rooms of a maker: a room's id need not tell one.
+func viaOf(domain string, maker id.UserID) []string {
+	via := []string{domain}
+	if server := maker.Homeserver(); server != domain && !room.IsIPLiteral(server) {
 		via = append(via, server)
 	}
 	return via

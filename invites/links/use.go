@@ -139,7 +139,7 @@ func (s *Links) Take(ctx context.Context, l invites.Link, user id.UserID) (use i
 		state.Code = invites.CodeLinkUsedUp
 	}
 	if err == nil {
-		err = Refusal{state.Code, state.Reason}
+		err = Refusal{Code: state.Code, Phrase: state.Reason}
 	}
 	return use, false, err
 }

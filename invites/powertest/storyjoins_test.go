@@ -105,6 +105,12 @@ func (h *watched) judgeJoin(r id.RoomID, callback native.Callback, user id.UserI
 	power, _ := s.Power(user)
 	writing, _ := s.NeededToSend(policy.EventType)
 	against := ""
+	if !h.joined(r, bot) { // it knows nothing of the room
+		if got.Verdict == room.Allow && callback == native.MayMakeJoin && user != bot {
+			h.wrong = string(user) + " is let into " + string(r) + " without the bot"
+		}
+		return
+	}
 	switch {
 	case user == bot || l.none || power >= writing:
 	case l.broken:

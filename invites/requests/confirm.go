@@ -9,6 +9,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/room"
 )
 
 // Propose opens the card on which the actor of a request confirms it, until a time. The card keeps the room and the targets: at the
@@ -37,9 +38,13 @@ func (s *Requests) Proposed(ctx context.Context, command id.EventID) (req Reques
 		return Request{}, false, err
 	}
 	for _, c := range todo {
-		if c.Kind == invites.CardConfirm {
-			return s.confirmed(c), c.Event != "" || c.State != invites.CardOpen, nil
+		if c.Kind != invites.CardConfirm {
+			continue
 		}
+		if seen = c.Event != "" || c.State != invites.CardOpen; !seen {
+			c, err = s.Store.CardOf(ctx, c.Command, c.Action, c.Room, c.Target)
+		}
+		return s.confirmed(c), seen, err
 	}
 	begun, err := s.Begun(ctx, command)
 	return Request{}, begun, err
@@ -47,7 +52,11 @@ func (s *Requests) Proposed(ctx context.Context, command id.EventID) (req Reques
 
 // Confirmed implements cards.Confirmed.
 func (s *Requests) Confirmed(ctx context.Context, c invites.Card) (invites.Change, error) {
-	_, err := s.ask(ctx, s.confirmed(c))
+	req := s.confirmed(c)
+	if req.Origin == invites.OriginBulk {
+		return invites.Change{}, Bulk{s}.begin(ctx, req)
+	}
+	_, err := s.ask(ctx, req)
 	return invites.Change{}, err
 }
 
@@ -56,8 +65,12 @@ func (s *Requests) confirmed(c invites.Card) Request {
 	if c.Kind == invites.CardWithdraw {
 		return Request{Origin: invites.OriginCard, Command: c.Command, CommandRoom: c.Home, Actor: c.ClosedBy, Action: c.Action, Room: c.Room, Targets: c.Targets}
 	}
-	return Request{
+	req := Request{
 		Command: c.Command, CommandRoom: c.Home, Actor: c.Actor, Action: c.Action, Room: c.Room, Targets: c.Targets, Reason: c.Reason,
 		AsBot: c.Performer == s.Self.Bot,
 	}
+	if c.Action == room.Invite {
+		req.Origin = invites.OriginBulk
+	}
+	return req
 }

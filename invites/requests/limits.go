@@ -228,11 +228,50 @@ func (l *Limits) Take(judged []judge.Judgement) (giveBack func()) {
 
 // drop takes spendings of one time back.
 func (l *Limits) drop(taken []bound, at time.Time) {
+	times := map[window]int{}
+	for _, b := range taken {
+		times[b.window]++
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, b := range taken {
-		if i := slices.IndexFunc(l.spent[b.window], at.Equal); i >= 0 {
-			l.spent[b.window] = slices.Delete(l.spent[b.window], i, i+1)
+	for w, left := range times {
+		l.spent[w] = slices.DeleteFunc(l.spent[w], func(t time.Time) bool {
+			mine := left > 0 && t.Equal(at)
+			if mine {
+				left--
+			}
+			return mine
+		})
+	}
+}
+
+// foresight tells which invitations the limits would allow one after the other, and spends nothing.
+type foresight struct {
+	*Limits
+	spending map[window]int64
+}
+
+// judge turns each allowed invitation beyond a limit into a refusal.
+func (f foresight) judge(judged []judge.Judgement) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := f.clock.Now()
+	for i := range judged {
+		q, d := judged[i].Question, &judged[i].Decision
+		if q.Action != room.Invite || d.Code == policy.CodeAlready || d.Verdict != room.Allow && d.Code != policy.CodeApproval || f.operator != nil && f.operator(q.Actor) {
+			continue
+		}
+		bounds := f.invitation(q.Actor, q.Target)
+		reached := slices.IndexFunc(bounds, func(b bound) bool {
+			return b.Count > 0 && int64(len(recent(f.spent[b.window], now.Add(-b.Per))))+f.spending[b.window] >= b.Count
+		})
+		if reached >= 0 {
+			b := bounds[reached]
+			*d = policy.Decision{Code: b.code, Side: policy.SideOperator, Rate: b.Rate, Wait: b.Per, Policy: d.Policy}
+			continue
+		}
+		for _, b := range bounds {
+			f.spending[b.window]++
 		}
 	}
 }

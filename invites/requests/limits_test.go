@@ -116,6 +116,66 @@ func TestLimitGivenBack(t *testing.T) {
 	}
 }
 
+// broken stores fail to open or to close a card.
+type (
+	brokenDesk  struct{ cards.KnockStore }
+	brokenCards struct{ cards.Store }
+)
+
+func (brokenDesk) OpenCard(context.Context, invites.Card) (invites.Card, error) {
+	return invites.Card{}, errors.New("disk full")
+}
+
+func (brokenCards) CloseCard(context.Context, invites.Closing) (bool, error) {
+	return false, errors.New("disk full")
+}
+
+// TestLimitGivenBackByKnocks: neither does a knock whose card could not be kept, be it accepted by the policy or by a vote, nor one that others have
+// decided meanwhile.
+func TestLimitGivenBackByKnocks(t *testing.T) {
+	w := newWorld(t)
+	w.In.Most = requests.Most{All: 2}
+	w.Build()
+	w.Power(50)
+	w.Govern(object{"knocks": object{"desk": true, "accept_servers": []string{"open.example"}}})
+	receive := func(user id.UserID) (invites.Card, error) {
+		w.HS.Member(lobby, user, "knock")
+		got, err := w.Knocks.Receive(t.Context(), cards.Knock{Event: id.EventID("$" + user), Room: lobby, User: user})
+		if err != nil {
+			return invites.Card{}, err
+		}
+		return *got.Card, nil
+	}
+	vote := func(c invites.Card) (invites.Card, error) {
+		got, err := w.Cards.Vote(t.Context(), c, invites.Vote{Voter: alice, Choice: invites.Accept, Room: lobby, Event: "$vote", At: w.Clock.Now()})
+		return got.Card, err
+	}
+	waits, err := receive("@b:closed.example")
+	if err != nil || waits.State != invites.CardOpen {
+		t.Fatal(waits.State, err)
+	}
+	desk, all := w.Knocks.Store, w.Cards.Store
+	w.Knocks.Store, w.Cards.Store = brokenDesk{desk}, brokenCards{all}
+	for range 3 {
+		if _, err := receive("@a:open.example"); err == nil {
+			t.Fatal("a card was made")
+		}
+		if c, err := vote(waits); err == nil {
+			t.Fatal("a card was closed", c.State)
+		}
+	}
+	w.Knocks.Store, w.Cards.Store = desk, all
+	if c, err := receive("@a:open.example"); err != nil || c.State != invites.CardAccepted {
+		t.Errorf("the failures count: %s %v", c.State, err)
+	}
+	if c, err := vote(waits); err != nil || c.State != invites.CardAccepted {
+		t.Errorf("the failures count: %s %v", c.State, err)
+	}
+	if c, err := receive("@c:open.example"); err != nil || c.State != invites.CardOpen {
+		t.Errorf("the limit does not hold: %s %v", c.State, err)
+	}
+}
+
 // TestLimitJoins: the users of one server lead the bot into so many rooms an hour, however they spell their server, and so do their own joins.
 func TestLimitJoins(t *testing.T) {
 	w := newWorld(t)

@@ -18,7 +18,7 @@ const seenWithin = time.Minute
 // reader makes the reader for the decisions of a request.
 func (s *Requests) reader(req Request) *judge.Reader {
 	if !req.native() {
-		return &judge.Reader{Link: req.Link}
+		return &judge.Reader{Link: req.Link, Unasked: req.Origin == invites.OriginPlan && req.Actor == s.Self.Bot}
 	}
 	return &judge.Reader{Native: true, Viewer: s.Self.Bot}
 }
@@ -55,7 +55,7 @@ func (s *Requests) native(ctx context.Context, origin invites.Origin, r id.RoomI
 		Origin: origin, Command: id.EventID(invites.NativePrefix + strconv.FormatInt(s.Clock.Now().UnixNano(), 36)), CommandRoom: r,
 		Actor: actor, Action: room.Invite, Room: r, Targets: []id.UserID{target},
 	}
-	rows, _, err := s.decideAndRecord(ctx, req, false)
+	rows, _, err := s.decideAndRecord(ctx, req, false, 0)
 	if err != nil {
 		return invites.Change{}, err
 	}

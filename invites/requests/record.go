@@ -35,7 +35,7 @@ func (s *Requests) record(ctx context.Context, req Request) (all []invites.Chang
 	if len(fresh.Targets) == 0 {
 		return known, nil, nil
 	}
-	stored, claimed, err := s.decideAndRecord(ctx, fresh, len(known) == 0)
+	stored, claimed, err := s.decideAndRecord(ctx, fresh, len(known) == 0, 0)
 	return append(known, stored...), claimed, err
 }
 
@@ -49,8 +49,8 @@ func claims(given, stored invites.Change) bool {
 const spendTries = 20
 
 // decideAndRecord decides on all targets and records the rows, with the quotas spent by them, in one commit. With claim, the commit
-// also claims the rows to deliver at once.
-func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool) (stored []invites.Change, claimed map[int64]bool, err error) {
+// also claims the rows to deliver at once. asked is how many rows of the request wait for approval already.
+func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool, asked int) (stored []invites.Change, claimed map[int64]bool, err error) {
 	for try := 1; ; try++ {
 		w := s.reader(req)
 		judged, err := s.Judge.Each(ctx, req.Room, s.questions(req), w)
@@ -61,7 +61,7 @@ func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool)
 		rows, audit := s.rows(req, judged)
 		err = s.refuseQueued(ctx, rows)
 		if err == nil {
-			err = s.Cards.Limit(ctx, rows)
+			err = s.Cards.Limit(ctx, rows, asked)
 		}
 		if err != nil {
 			giveBack()
@@ -119,7 +119,7 @@ func (s *Requests) rows(req Request, judged []judge.Judgement) ([]invites.Change
 			row.Status, row.SettledAt, row.Detail = invites.StatusDone, now, j.Explain().Phrase()
 		case req.Approve && d.Verdict == room.Allow:
 			row.Status, row.Code, row.Detail = invites.StatusWaiting, invites.CodeLinkApproval, room.Say("link.approval")
-		case d.Code == policy.CodeApproval && req.Origin != invites.OriginAddress:
+		case d.Code == policy.CodeApproval && req.Origin != invites.OriginAddress && req.Origin != invites.OriginPlan: // a plan would ask for hundreds at once
 			row.Status, row.Detail = invites.StatusWaiting, j.Explain().Phrase()
 			if req.Origin == invites.OriginNative { // the bot sends it once people have agreed
 				row.Origin, row.Performer = invites.OriginAsked, s.Self.Performer(req.Action, q.Actor, q.Target, false)

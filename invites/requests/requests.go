@@ -29,16 +29,26 @@ type Store interface {
 	Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, charges ...invites.Charge) ([]invites.Change, error)
 	// OpenCard adds a card, unless its question has one already, and returns it as stored.
 	OpenCard(ctx context.Context, c invites.Card) (invites.Card, error)
-	// CardsTodo returns open cards, and cards with an outcome not told yet, by ID.
+	// CardOf returns the card of a question, with all its targets.
+	CardOf(ctx context.Context, command id.EventID, action room.ActionType, r id.RoomID, target id.UserID) (invites.Card, error)
+	// CardsTodo returns open cards, and cards with an outcome not told yet, by ID, without the targets of confirmations.
 	CardsTodo(ctx context.Context, q invites.CardTodo) ([]invites.Card, error)
 	// UnsentOf returns the invitations of some users in a room that wait to be sent.
 	UnsentOf(ctx context.Context, r id.RoomID, targets ...id.UserID) ([]invites.Change, error)
 	// Announced returns the invitation that the homeserver was allowed to send for the actor's own client, until it is settled, or ErrNotFound.
 	Announced(ctx context.Context, r id.RoomID, actor, target id.UserID, now time.Time) (invites.Change, error)
+	// CountRows counts the rows of a request for one action by status and code.
+	CountRows(ctx context.Context, request string, action room.ActionType) ([]invites.RowCount, error)
+	// ChangesAfter returns up to limit rows of a request with larger ids, by ID.
+	ChangesAfter(ctx context.Context, request string, after int64, limit int) ([]invites.Change, error)
+	// TargetsOf returns the users for whom a request has a row for an action.
+	TargetsOf(ctx context.Context, request string, action room.ActionType) ([]id.UserID, error)
 }
 
 // Homeserver finds and enters rooms. Errors are *ActError.
 type Homeserver interface {
+	// Members returns the users with a membership in a room, as the bot sees it.
+	Members(ctx context.Context, r id.RoomID, membership string) ([]id.UserID, error)
 	// Act makes one change, once.
 	Act(ctx context.Context, e invites.Effect) error
 	// Resolve looks an alias up, and servers in the room.
@@ -182,7 +192,7 @@ func (s *Requests) Progress(ctx context.Context, command id.EventID) ([]invites.
 
 // Begun reports whether rows of a command are on record.
 func (s *Requests) Begun(ctx context.Context, command id.EventID) (bool, error) {
-	rows, err := s.Store.ChangesOf(ctx, string(command))
+	rows, err := s.Store.ChangesAfter(ctx, string(command), 0, 1)
 	return len(rows) > 0, err
 }
 

@@ -123,7 +123,7 @@ func (s *Spaces) ask(ctx context.Context, w Wish, n *Node, action room.ActionTyp
 	row := rows[0]
 	n.Why, n.Code = room.Phrase{}, ""
 	switch {
-	case row.Status == invites.StatusOpen:
+	case row.Status == invites.StatusOpen || row.Code == invites.CodeQueued: // the actor's, by another command
 		n.Standing = Sending
 	case row.Status == invites.StatusWaiting:
 		n.Standing = Approval

@@ -1,4 +1,4 @@
--- v18 -> v19 (compatible with v5+): Invitations that wait for somebody to join a space
+-- v20 -> v21 (compatible with v5+): Invitations that wait for somebody to join a space
 CREATE TABLE space_wait (
 	-- only: postgres
 	id           BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -1,0 +1,162 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"maunium.net/go/mautrix/id"
+
+	"usher/e2e/harness"
+)
+
+// planned is a stage with a room that agrees to the plan staff, and a user in it who is not the owner.
+type planned struct {
+	*stage
+	member *harness.Account
+}
+
+func newPlanned(t *testing.T) *planned {
+	t.Helper()
+	p := &planned{stage: newStage(t, false)}
+	p.member = p.Account("member")
+	p.owner.Invite(p.room, p.member.ID)
+	p.member.Join(p.room)
+	p.owner.Grant(p.room, 100, p.Usher.Bot)
+	p.owner.SetState(p.room, "chat.usher.policy", "", map[string]any{
+		"version": 1, "ask": map[string]any{"level": 100}, "plan": map[string]any{"allow": []string{"staff"}}, "whom": map[string]any{"deny_users": []string{"@denied*:*"}},
+	})
+	return p
+}
+
+// write writes the plan.
+func (p *planned) write(t *testing.T, name, sources string) {
+	t.Helper()
+	text := fmt.Sprintf("version: 1\nname: %s\nrooms:\n- room: %q\n  from:\n%s", name, p.room, sources)
+	if err := os.WriteFile(filepath.Join(p.Usher.Dir(), "members.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run runs a command of the program and checks its exit code, and that its output has some texts.
+func (p *planned) run(t *testing.T, code int, args string, texts ...string) string {
+	t.Helper()
+	out, got := p.Usher.Run(t.Context(), strings.Fields(args)...)
+	if got != code {
+		t.Errorf("usher %s: exit code %d, expected %d\n%s", args, got, code, out)
+	}
+	for _, text := range texts {
+		if !strings.Contains(out, text) {
+			t.Errorf("usher %s does not say %q:\n%s", args, text, out)
+		}
+	}
+	return out
+}
+
+// power returns a user's power level by name.
+func (p *planned) power(t *testing.T, user id.UserID) int {
+	t.Helper()
+	var levels struct{ Users map[id.UserID]int }
+	if err := json.Unmarshal(p.owner.State(p.room, "m.room.power_levels", "").Content, &levels); err != nil {
+		t.Fatal(err)
+	}
+	return levels.Users[user]
+}
+
+// TestPlanFromFile: a plan invites, removes, gives power and explains its refusals; the brake holds it; killed in between, each step is done
+// once; the second time nothing is left to do.
+func TestPlanFromFile(t *testing.T) {
+	p := newPlanned(t)
+	other, denied := p.Account("other"), p.Account("denied")
+	p.owner.Invite(p.room, other.ID)
+	other.Join(p.room)
+	p.write(t, "staff", fmt.Sprintf("  - exclusive: true\n    members: [%q, %q, %q, {user: %q, power: 50}]\n", p.owner.ID, p.guest.ID, denied.ID, other.ID))
+	p.run(t, 2, "plan -f members.yaml --detailed-exitcode", "+ "+string(p.guest.ID), "- "+string(p.member.ID), "power 0 → 50", "policy.whom.user_denied")
+	p.is(t, p.room, p.member.ID, "join", p.member.ID)
+	p.run(t, 1, "apply -f members.yaml --confirm 2", "plan.confirm")
+	p.run(t, 1, "apply -f members.yaml", "plan.brake", "--confirm 1")
+	p.is(t, p.room, p.member.ID, "join", p.member.ID)
+
+	killed := killAt(p.Usher, 1, true) // the answer to the first step is lost
+	type result struct {
+		out  string
+		code int
+	}
+	applied := make(chan result, 1)
+	go func() {
+		out, code := p.Usher.Run(t.Context(), "apply", "-f", "members.yaml", "--confirm", "1")
+		applied <- result{out, code}
+	}()
+	harness.Wait(t, "the first step", killed)
+	p.Usher.Kill()
+	p.Usher.Tap.Disturb(nil)
+	if err := p.Usher.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-applied; r.code != 0 || !strings.Contains(r.out, "3 of 3 steps done") {
+		t.Fatalf("exit code %d\n%s", r.code, r.out)
+	}
+	p.is(t, p.room, p.guest.ID, "invite", p.Usher.Bot)
+	p.is(t, p.room, p.member.ID, "leave", p.Usher.Bot)
+	if power := p.power(t, other.ID); power != 50 {
+		t.Errorf("power %d", power)
+	}
+	p.settled(p.owner, p.room)
+	if n := invitations(p.owner, p.room, p.guest.ID); n != 1 {
+		t.Errorf("invited %d times", n)
+	}
+	p.run(t, 0, "plan -f members.yaml --detailed-exitcode", "0 to invite, 0 to remove, 0 power levels")
+	p.run(t, 0, "audit", "plan:", "plan.power", `"action":"kick"`)
+
+	p.write(t, "other", fmt.Sprintf("  - members: [%q]\n", p.member.ID))
+	p.run(t, 0, "apply -f members.yaml", "policy.plan.allow")
+	p.write(t, "staff", "  - members: []\n    exclusive: true\n")
+	p.run(t, 1, "apply -f members.yaml", "plan.empty")
+	if err := p.Usher.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	p.write(t, "staff", fmt.Sprintf("  - members: [%q]\n", p.member.ID))
+	p.run(t, 1, "apply -f members.yaml", "Usher does not run")
+}
+
+// TestPlanOnSchedule: the running Usher keeps a room to a plan and reports what it did; a hang-up makes it look at once, and does not stop it;
+// a brake holds it, and is told.
+func TestPlanOnSchedule(t *testing.T) {
+	p := newPlanned(t)
+	p.write(t, "staff", fmt.Sprintf("  - members: [%q, %q]\n", p.owner.ID, p.member.ID))
+	for path, value := range map[string]any{"plan.files": []string{"members.yaml"}, "plan.room": p.room, "plan.interval": "1h"} {
+		if err := p.Usher.Set(path, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Usher.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Usher.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	says := func(texts ...string) func(harness.Event) bool {
+		return func(e harness.Event) bool {
+			all := e.Room == string(p.room) && e.Sender == string(p.Usher.Bot)
+			for _, text := range texts {
+				all = all && strings.Contains(e.Field("body"), text)
+			}
+			return all
+		}
+	}
+	p.write(t, "staff", fmt.Sprintf("  - members: [%q, %q, %q]\n", p.owner.ID, p.member.ID, p.guest.ID))
+	p.run(t, 0, "sync", "compares 1 files now")
+	p.guest.AwaitInvite(p.room)
+	p.owner.Await("the report", says("Plan ", "staff", "invited", "guest"))
+
+	p.write(t, "staff", fmt.Sprintf("  - members: [%q, %q]\n    exclusive: true\n", p.owner.ID, p.member.ID))
+	if err := syscall.Kill(p.Usher.PID(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	p.owner.Await("the brake", says("1 of 3 people", "--confirm 1", "plan.brake"))
+	p.is(t, p.room, p.guest.ID, "invite", p.Usher.Bot)
+}
