@@ -153,6 +153,34 @@ func TestKnockAccepted(t *testing.T) {
 	}
 }
 
+// TestKnockLent: each field that lets people in lends the power of its own author, whatever another author's fields are.
+func TestKnockLent(t *testing.T) {
+	const space = id.RoomID("!space:here")
+	via := map[string]any{"via": []string{"here"}}
+	for path, value := range map[string][]string{"accept_users": {"@b*:here"}, "accept_servers": {"here"}, "accept_members_of": {string(club)}} {
+		own, nobody := "accept_users", "@nobody:nowhere"
+		if path == own {
+			own, nobody = "accept_servers", "nowhere"
+		}
+		for author, state := range map[id.UserID]invites.CardState{alice: invites.CardAccepted, fritz: invites.CardOpen} {
+			w := newWorld(t)
+			w.court(1, map[string]any{"knocks": map[string]any{"desk": true, own: []string{nobody}}})
+			w.Give(map[string]any{string(alice): 100, string(bot): 50}) // fritz may not invite
+			w.HS.Create(club, "11", "@chief:there", bot, bob, alice, fritz)
+			w.HS.Create(space, "11", "@chief:there", bot, alice, fritz)
+			w.HS.Set(space, "m.room.create", "", "@chief:there", map[string]any{"room_version": "11", "creator": "@chief:there", "type": "m.space"})
+			w.HS.Set(space, "m.room.power_levels", "", "@chief:there", map[string]any{"users": map[string]any{string(alice): 50, string(fritz): 50}})
+			w.HS.Set(space, policy.EventType, "", author, map[string]any{"version": 1, "knocks": map[string]any{path: value}})
+			w.HS.Set(space, "m.space.child", string(lobby), "@chief:there", via)
+			w.HS.Set(lobby, "m.space.parent", string(space), alice, via)
+			w.HS.Claim(space, lobby)
+			if got := w.knock(t, bob); got.Card == nil || got.Card.State != state {
+				t.Errorf("%s by %s: %+v, want %s", path, author, got.Card, state)
+			}
+		}
+	}
+}
+
 // TestKnockAgainAndAgain: whoever knocks and goes, over and over, does not fill the room with cards; others are not worse off.
 func TestKnockAgainAndAgain(t *testing.T) {
 	w := newWorld(t)
