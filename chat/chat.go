@@ -177,9 +177,7 @@ func New(o Options) *Chat {
 		checking: map[id.RoomID][]id.UserID{}, moving: map[string]chan error{}, leads: map[string]time.Time{},
 	}
 	c.Spaces = &Spaces{cases: o.Cases.Spaces, runner: o.Runner, sender: sender, log: o.Log}
-	c.Welcome = &Welcomes{
-		cases: o.Cases.Welcomes, maker: o.Homeserver, direct: c.Direct, state: o.State, runner: o.Runner, sender: sender, bot: o.Self.Bot, log: o.Log,
-	}
+	c.Welcome = &Welcomes{cases: o.Cases.Welcomes, maker: o.Homeserver, direct: c.Direct, state: o.State, runner: o.Runner, sender: sender, bot: o.Self.Bot, log: o.Log}
 	c.Invited = &Invited{source: o.Homeserver, members: c.Members, log: o.Log, hurry: make(chan struct{}, 1), open: map[id.RoomID]*standing{}}
 	c.handler = &Handler{
 		ender: end, inbox: o.Stores.Inbox, token: o.Homeserver, bot: o.Self.Bot, runner: o.Runner, limits: limits, encrypted: encrypted,
