@@ -62,7 +62,7 @@ difftest: ## the authorization rules against two other implementations
 	@[ ! -d difftest ] || { cd difftest && GOEXPERIMENT=jsonv2 go test ./...; }
 
 .PHONY: test-e2e
-test-e2e: build bin/dendrite need-promtool need-chromium need-smtpd ## end-to-end tests on Dendrite; faults, floods and kills before a stub
+test-e2e: build bin/dendrite need-promtool need-chromium need-slapd need-smtpd ## end-to-end tests on Dendrite; faults, floods and kills before a stub
 	cd e2e && $(E2E_ENV) go test $(TAGS) -count=1 -timeout 40m ./...
 
 .PHONY: test-postgres
@@ -70,7 +70,7 @@ test-postgres: build bin/dendrite ## the main path with PostgreSQL instead of SQ
 	cd e2e && $(E2E_ENV) go run -C .. ./store/pgtest/with go test -C e2e $(TAGS) -count=1 -timeout 20m -run 'TestInviteAsActor|TestInviteForms|TestJoin|TestDuplicateTransaction|TestTroubleAtTheHomeserver|TestEncryptedInvite|TestKeyAfterEvent|TestIdentity|TestKilledProcesses|TestTakeover|TestFrozenProcess|TestRollingUpgrade|TestProcessesInStep|TestSecretProcesses|TestPostgresTrouble' .
 
 .PHONY: test-synapse
-test-synapse: build bin/dendrite need-chromium need-smtpd ## the same on Synapse, from Debian's packages or PATH
+test-synapse: build bin/dendrite need-chromium need-slapd need-smtpd ## the same on Synapse, from Debian's packages or PATH
 	root="$$(e2e/synapse-sid)"; cd e2e; \
 	$(E2E_ENV) USHER_E2E_HOMESERVER=synapse USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 40m ./...
 
@@ -153,6 +153,10 @@ need-promtool:
 .PHONY: need-chromium
 need-chromium:
 	@.ci/need chromium chromium
+
+.PHONY: need-slapd
+need-slapd:
+	@.ci/need slapd slapd
 
 .PHONY: need-smtpd
 need-smtpd:

@@ -76,6 +76,7 @@ func TestBulkOfDeadServer(t *testing.T) {
 		dead = append(dead, fmt.Sprintf("@d%d:dead.example", i))
 	}
 	said := q.Say(in, bulk, "!invite "+strings.Join(dead, " "))
+	q.confirmed(in, bulk, said)
 	time.Sleep(time.Second)
 	beside := q.times("beside", n, 10, owner)
 	t.Logf("p50 %s, p99 %s; beside %d people of a dead server p50 %s, p99 %s", alone[n/2], alone[last], len(dead), beside[n/2], beside[last])

@@ -143,6 +143,7 @@ func TestPaced(t *testing.T) {
 		command += fmt.Sprintf(" @guest%d:%s", i, q.Domain)
 	}
 	said, start := q.Say(in, owner, command), time.Now()
+	q.confirmed(in, owner, said)
 	q.await("word of the delay", 10*time.Second, func() bool {
 		_, notices := q.answers(in, said)
 		return notices == 1

@@ -3,7 +3,9 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -11,6 +13,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/e2e/child"
 	"usher/e2e/harness"
 )
 
@@ -159,4 +162,84 @@ func TestPlanOnSchedule(t *testing.T) {
 	}
 	p.owner.Await("the brake", says("1 of 3 people", "--confirm 1", "plan.brake"))
 	p.is(t, p.room, p.guest.ID, "invite", p.Usher.Bot)
+}
+
+// directory is a real slapd on loopback with people of one suffix.
+type directory struct {
+	dir, url string
+	process  *child.Process
+}
+
+// openDirectory starts slapd with entries in LDIF.
+func openDirectory(t *testing.T, uids ...string) *directory {
+	t.Helper()
+	port, err := child.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &directory{dir: t.TempDir(), url: fmt.Sprintf("ldap://127.0.0.1:%d", port)}
+	config := `include /etc/ldap/schema/core.schema
+include /etc/ldap/schema/cosine.schema
+include /etc/ldap/schema/inetorgperson.schema
+modulepath /usr/lib/ldap
+moduleload back_mdb
+database mdb
+suffix "dc=usher,dc=test"
+rootdn "cn=admin,dc=usher,dc=test"
+rootpw secret
+directory ` + d.dir + "/db\n"
+	entries := "dn: dc=usher,dc=test\nobjectClass: dcObject\nobjectClass: organization\ndc: usher\no: usher\n"
+	for _, uid := range uids {
+		entries += fmt.Sprintf("\ndn: uid=%s,dc=usher,dc=test\nobjectClass: inetOrgPerson\nuid: %s\ncn: x\nsn: x\n", uid, uid)
+	}
+	for name, text := range map[string]string{"slapd.conf": config, "people.ldif": entries, "password": "secret\n"} {
+		if err := os.WriteFile(filepath.Join(d.dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(d.dir, "db"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	conf := filepath.Join(d.dir, "slapd.conf")
+	if out, err := exec.Command("slapadd", "-f", conf, "-l", filepath.Join(d.dir, "people.ldif")).CombinedOutput(); err != nil {
+		t.Fatalf("slapadd: %v\n%s", err, out)
+	}
+	if d.process, err = child.Start(exec.Command("slapd", "-d", "0", "-f", conf, "-h", d.url+"/"), filepath.Join(d.dir, "slapd.log")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.process.Kill)
+	harness.Eventually(t, "slapd to listen", func() bool {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(d.url, "ldap://"))
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil
+	})
+	return d
+}
+
+// source is a search of the directory as a source of a plan.
+func (d *directory) source(domain, filter string) string {
+	return fmt.Sprintf("  - exclusive: true\n    ldap: {url: %q, bind_dn: \"cn=admin,dc=usher,dc=test\", password_file: %q, base: \"dc=usher,dc=test\", filter: %q, user: \"@{uid}:%s\"}\n",
+		d.url, filepath.Join(d.dir, "password"), filter, domain)
+}
+
+// TestPlanFromDirectory: people come and go by a real slapd. A search that finds nobody, and a dead server, remove nobody.
+func TestPlanFromDirectory(t *testing.T) {
+	p := newPlanned(t)
+	local := func(user id.UserID) string { name, _, _ := strings.Cut(string(user[1:]), ":"); return name }
+	d := openDirectory(t, strings.ToUpper(local(p.owner.ID)), local(p.guest.ID))
+	p.write(t, "staff", d.source(p.owner.ID.Homeserver(), "(objectClass=inetOrgPerson)"))
+	p.run(t, 0, "apply -f members.yaml --confirm 1", "2 of 2 steps done")
+	p.is(t, p.room, p.guest.ID, "invite", p.Usher.Bot)
+	p.is(t, p.room, p.member.ID, "leave", p.Usher.Bot)
+	p.write(t, "staff", d.source(p.owner.ID.Homeserver(), "(uid=nobody)"))
+	p.run(t, 1, "apply -f members.yaml --confirm 1", "plan.empty")
+	p.write(t, "staff", d.source(p.owner.ID.Homeserver(), "(objectClass=organization)")) // an entry without the attribute
+	p.run(t, 1, "apply -f members.yaml --confirm 1", "plan.ldap_attribute")
+	d.process.Kill()
+	p.write(t, "staff", d.source(p.owner.ID.Homeserver(), "(objectClass=inetOrgPerson)"))
+	p.run(t, 1, "apply -f members.yaml --confirm 1", "plan.ldap", "Nothing is done")
+	p.is(t, p.room, p.guest.ID, "invite", p.Usher.Bot)
+	p.is(t, p.room, p.owner.ID, "join", p.owner.ID)
 }

@@ -94,6 +94,21 @@ func (q *quick) answers(in, command string) (reactions, notices int) {
 	return reactions, notices
 }
 
+// confirmed has the sender of a command for many people confirm its preview.
+func (q *quick) confirmed(in, owner, command string) {
+	q.t.Helper()
+	q.await("the preview of "+command, harness.Patience, func() bool {
+		for _, e := range q.Events(in, func(e stub.Event) bool { return e.Sender == string(q.Usher.Bot) && e.Type == "m.reaction" }) {
+			relation := harness.Event{Content: e.Content}.Relation()
+			if relation.Key == "❌" {
+				q.React(in, owner, relation.On, "✅")
+				return true
+			}
+		}
+		return false
+	})
+}
+
 // answered waits until a command has its reaction.
 func (q *quick) answered(in, command string) {
 	q.t.Helper()

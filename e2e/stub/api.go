@@ -38,6 +38,7 @@ func (s *Server) routes() *http.ServeMux {
 		"POST " + api + "rooms/{room}/invite":                   s.invite,
 		"POST " + api + "rooms/{room}/leave":                    s.leave,
 		"POST " + api + "join/{room}":                           s.join,
+		"POST /_matrix/media/v3/upload":                         s.upload,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			user, ok := s.user(r)
@@ -66,6 +67,11 @@ func answer(w http.ResponseWriter, status int, body any) {
 func failure(code string) map[string]string { return map[string]string{"errcode": code, "error": code} }
 
 func nothing(string, *http.Request) (int, any) { return http.StatusOK, struct{}{} }
+
+// upload takes a file and forgets it.
+func (s *Server) upload(string, *http.Request) (int, any) {
+	return http.StatusOK, map[string]string{"content_uri": "mxc://" + s.Domain + "/file"}
+}
 
 // user tells whom a request is by: the bot's token acts for nobody else, and not without saying so. Who it is by itself, the sender of
 // its registration, may be asked.
