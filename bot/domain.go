@@ -51,7 +51,7 @@ func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self i
 	k := &links.Links{Store: db, Usage: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}
 	n := &cards.Knocks{Cards: c, Store: db}
 	d.Approvals = c
-	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries, invites.OriginTurned: l.Reviews, invites.OriginLink: k, invites.OriginKnock: n}
+	d.Checks = map[invites.Origin]delivery.Check{invites.OriginGuard: g, invites.OriginExpiry: l.Expiries, invites.OriginTurned: l.Reviews, invites.OriginLink: k, invites.OriginKnock: n, invites.OriginInbound: inbound.Off{}}
 	r := &requests.Requests{Store: db, Homeserver: hs, Queue: queue, Clock: clock{}, Self: self, Judge: j, Delivery: d, Cards: c, Links: k, Limits: most}
 	e := &requests.Editor{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j}
 	m := &moves.Moves{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j, Cards: c, Delivery: d, Requests: r, Editor: e}

@@ -84,7 +84,7 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	b.domain = newDomain(b.store, b.state, b.metrics.Queue(b.jobs), b.self, limits, newLimits(cfg, b.self))
 	b.domain.requests.AtOnce = cfg.Delivery.AtOnce
 	if b.domain.inbound = b.newInbound(cfg); b.domain.inbound != nil {
-		b.domain.cards.Servers = b.domain.inbound
+		b.domain.cards.Servers, b.domain.delivery.Checks[invites.OriginInbound] = b.domain.inbound, b.domain.inbound
 	}
 	b.domain.links.Address = cfg.Web.PublicURL
 	b.plans = newPlans(b, cfg)
@@ -206,7 +206,7 @@ func (b *bot) start(ctx, work context.Context) error {
 		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
 	b.jobs.Start()
-	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run, b.watchClock, b.cards, b.expiries, b.moves, b.runPlans, b.welcomes, b.spaces}
+	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run, b.watchClock, b.cards, b.expiries, b.moves, b.runPlans, b.welcomes, b.spaces, b.inbound}
 	if b.device != nil {
 		parts = append(parts, b.device.Run)
 	}

@@ -12,6 +12,7 @@ import (
 	"usher/connect"
 	"usher/invites/inbound"
 	"usher/invites/native"
+	"usher/loop"
 	"usher/web"
 )
 
@@ -76,7 +77,26 @@ func (b *bot) newInbound(cfg *config.Config) *inbound.Inbound {
 	if in.BanList != "" {
 		rules.Lists = append(rules.Lists, id.RoomID(in.BanList))
 	}
-	return &inbound.Inbound{Rules: rules, Lists: b.domain.judge.Lists, Store: b.store, Clock: clock{}, Self: b.self, Homeserver: b.state}
+	return &inbound.Inbound{Rules: rules, Lists: b.domain.judge.Lists, Store: b.store, Clock: clock{}, Self: b.self, Homeserver: b.state, Queue: b.jobs,
+		Operator: func(user id.UserID) bool { return cfg.Permissions.Level(user.String()) == config.LevelOperator }}
+}
+
+// inbound looks after the operator's policy about invitations to local users, until ctx ends.
+func (b *bot) inbound(ctx context.Context) {
+	s := b.domain.inbound
+	if s == nil {
+		return
+	}
+	loop.Every(ctx, sweepEvery, func(ctx context.Context) {
+		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+			b.log.Warn().Err(err).Msg("Invitations to local users not looked after")
+		}
+	})
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), haltTime)
+	defer cancel()
+	if err := s.Flush(last); err != nil {
+		b.log.Warn().Err(err).Msg("Refused invitations not in the audit")
+	}
 }
 
 // webHandler serves web.listen: the active process has a site, another one passes requests on.

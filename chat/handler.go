@@ -179,6 +179,9 @@ func (h *Handler) dispatch(ctx context.Context, turn *Turn, ev invites.Received)
 		err = h.rooms.policyChanged(ctx, ev)
 	case events.ToSpaces:
 		err = h.rooms.recheckSpace(ctx, ev)
+	case events.ToInbound:
+		m = commands.Message{Event: ev.Event, Room: ev.Room, Sender: ev.Sender}
+		reply, err = h.runner.InboundChanged(ctx, ev)
 	case events.ToReread:
 		err = h.members.reread(ctx, ev)
 	case events.ToFollow:

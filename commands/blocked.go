@@ -32,6 +32,9 @@ func runBlocked(_ context.Context, c *Call) (reply Reply, err error) {
 	if c.Level < Operator {
 		return reply, nil
 	}
+	if held := c.Inbound.Held(); held > 0 {
+		reply.Text.Line().Say("blocked.held", "n", held)
+	}
 	totals := c.Inbound.Totals()
 	reply.Text.Line().Say("blocked.all", "n", len(totals))
 	for i, one := range totals {

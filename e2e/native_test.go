@@ -2,9 +2,12 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -243,5 +246,68 @@ func TestNativeFederated(t *testing.T) {
 		if refused := status != http.StatusOK; refused != (i == 1) {
 			t.Errorf("the invitation of %s is answered %d %s", guest.ID, status, text)
 		}
+	}
+}
+
+// TestNativeLoad: 200 callbacks in a second are answered while commands flow, without requests to the homeserver once the room's state is known.
+// An invitee who is new costs one.
+func TestNativeLoad(t *testing.T) {
+	d := newDoors(t)
+	const perSecond, people = 200, 20
+	n := perSecond * scaled(2, 30)
+	d.govern(d.room, m{"ask": m{"level": 0}, "whom": m{"deny_servers": []string{"evil.example"}}})
+	d.owner.SetState(d.room, "m.room.power_levels", "", m{"users": m{string(d.owner.ID): 100, string(d.Usher.Bot): 100}, "invite": 0})
+	d.settled(d.owner, d.room)
+	took, refused := make([]time.Duration, n), make([]bool, n)
+	ask := func(i int) {
+		server := []string{"good.example", "evil.example"}[i%2]
+		var no refusalBody
+		start := time.Now()
+		refused[i] = d.asked("user_may_invite", m{"inviter": d.owner.ID, "invitee": fmt.Sprintf("@user%d:%s", i%people, server), "room_id": d.room}, &no)
+		took[i] = time.Since(start)
+	}
+	ask(0) // the state is known from here on
+	before := len(d.Usher.Tap.Requests(nil))
+	commands, stop := 0, make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				d.settled(d.owner, d.room)
+				commands++
+			}
+		}
+	})
+	var asking sync.WaitGroup
+	tick := time.NewTicker(time.Second / perSecond)
+	defer tick.Stop()
+	start := time.Now()
+	for i := 1; i < n; i++ {
+		<-tick.C
+		asking.Go(func() { ask(i) })
+	}
+	asking.Wait()
+	within := time.Since(start)
+	close(stop)
+	running.Wait()
+	for i := range refused {
+		if refused[i] != (i%2 == 1) {
+			t.Fatalf("callback %d: refused %v", i, refused[i])
+		}
+	}
+	requests := 0
+	for _, r := range d.Usher.Tap.Requests(nil)[before:] {
+		if r.Method == http.MethodGet && strings.Contains(r.Path, "/state/m.room.member/@user") {
+			requests++
+		}
+	}
+	slices.Sort(took)
+	t.Logf("%d callbacks in %v beside %d commands: p50 %v, p99 %v, at most %v; %d requests about invitees", n, within.Round(time.Millisecond), commands,
+		took[n/2], took[n*99/100], took[n-1], requests)
+	if requests > people || commands == 0 {
+		t.Error("too many requests, or no commands")
 	}
 }

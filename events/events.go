@@ -49,12 +49,16 @@ const (
 	ToPolicy           // reads a policy again
 	ToSpaces           // looks at the policies inherited by a room
 	ToFollow           // follows a room to its successor
+	ToInbound          // reads the operators' rules about invitations to local users again
 	ToReread           // looks at a room anew after an unreadable event
 )
 
 // Unreadable is the type of the events put into the inbox by the intake itself where it can't tell which state of a room has changed.
 // The room is empty where not even the room is known. The stream's events of this type are ignored.
 const Unreadable = "chat.usher.unreadable"
+
+// InboundRules is the type of the operators' rules about invitations to local users, which counts in their room only.
+const InboundRules = "chat.usher.inbound"
 
 // Caches is a set of caches.
 type Caches uint8
@@ -96,6 +100,7 @@ var table = append([]Row{
 	{Type: room.TypeJoinRules, State: true, EmptyKey: true, Keep: IfGuarded, Handler: ToGuard},
 	{Type: room.TypePowerLevels, State: true, EmptyKey: true, Keep: IfGuardedOrClaimed, Handler: ToLevels, Invalidates: Rules | Power},
 	{Type: policy.EventType, State: true, EmptyKey: true, Keep: Always, Handler: ToPolicy, Invalidates: Rules},
+	{Type: InboundRules, State: true, EmptyKey: true, Keep: Always, Handler: ToInbound},
 	{Type: room.TypeTombstone, State: true, EmptyKey: true, Keep: Always, Handler: ToFollow},
 	{Type: room.TypeSpaceChild, State: true, Keep: Always, Handler: ToSpaces},
 	{Type: room.TypeSpaceParent, State: true, Keep: Always, Handler: ToSpaces},

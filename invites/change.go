@@ -32,6 +32,7 @@ const (
 	OriginExpiry   Origin = "expiry"    // an invitation was not answered in time
 	OriginTurned   Origin = "turned"    // somebody's standing has turned since the invitation
 	OriginAutoJoin Origin = "auto_join" // the operator lets the invitee join at once
+	OriginInbound  Origin = "inbound"   // the inviter was blocked since the invitation: the invitee declines it
 	OriginLink     Origin = "link"      // the invitee used an invite link: its maker is the actor
 	OriginNative   Origin = "native"    // the homeserver sends it for the actor's own client, and asked the bot before
 	OriginAddress  Origin = "address"   // the same, of an address that nobody has on Matrix yet

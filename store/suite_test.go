@@ -61,7 +61,7 @@ func runSuite(t *testing.T, open func(t *testing.T) Store) {
 		{"CloseCard", testCloseCard},
 		{"CloseWaiting", testCloseWaiting},
 		{"Knocked", testKnocked},
-		{"Ledger", testLedger}, {"Addresses", testAddresses}, {"AddressAsked", testAddressAsked},
+		{"Ledger", testLedger}, {"Addresses", testAddresses}, {"AddressAsked", testAddressAsked}, {"InboundAfter", testInboundAfter},
 		{"LedgerWays", testLedgerWays},
 		{"LedgerBehind", testLedgerBehind},
 		{"LedgerAgain", testLedgerAgain},

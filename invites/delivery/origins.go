@@ -41,7 +41,7 @@ func originOf(row invites.Change) (o origin, known bool) {
 		return origin{admitted: true, checked: true, urgent: true}, true
 	case invites.OriginGuard:
 		return origin{checked: true, urgent: true}, true
-	case invites.OriginExpiry, invites.OriginTurned:
+	case invites.OriginExpiry, invites.OriginTurned, invites.OriginInbound:
 		return origin{checked: true}, true
 	case invites.OriginLink:
 		return origin{checked: true, charged: true}, true

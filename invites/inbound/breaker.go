@@ -18,12 +18,13 @@ const cardLevel = 50
 
 // askOperators opens a card about a blocked server in the operators' room.
 func (s *Inbound) askOperators(ctx context.Context, server string, now, until time.Time) error {
-	if s.Rules.Ops == "" {
+	ops := s.InForce().Ops
+	if ops == "" {
 		return nil
 	}
 	request := id.EventID(invites.NativePrefix + "server:" + strconv.FormatInt(now.UnixMilli(), 36))
 	_, err := s.Store.OpenCard(ctx, invites.Card{
-		Kind: invites.CardServer, Room: s.Rules.Ops, ShownIn: s.Rules.Ops, Command: request, Home: s.Rules.Ops, Action: room.Ban, Actor: s.Self.Bot,
+		Kind: invites.CardServer, Room: ops, ShownIn: ops, Command: request, Home: ops, Action: room.Ban, Actor: s.Self.Bot,
 		Target: everybody(server), Performer: s.Self.Bot, Votes: 1, Level: cardLevel, CreatedAt: now, ExpiresAt: until, State: invites.CardOpen,
 	})
 	if err == nil {
@@ -41,13 +42,14 @@ func (s *Inbound) Decided(ctx context.Context, c invites.Card) error {
 	switch {
 	case c.State == invites.CardAccepted:
 		return s.Unblock(ctx, server)
-	case c.State != invites.CardBanned || s.Rules.BanList == "":
+	case c.State != invites.CardBanned || s.InForce().BanList == "":
 		return nil
 	}
 	content, err := json.Marshal(map[string]string{"entity": server, "recommendation": "m.ban", "reason": "invitation spam"})
 	if err != nil {
 		return err
 	}
-	_, err = s.Homeserver.SendState(ctx, s.Rules.BanList, s.Self.Bot, room.Key{Type: "m.policy.rule.server", StateKey: "rule:" + server}, content)
+	defer s.hurry()
+	_, err = s.Homeserver.SendState(ctx, s.InForce().BanList, s.Self.Bot, room.Key{Type: "m.policy.rule.server", StateKey: "rule:" + server}, content)
 	return invites.UnlessRefused(err)
 }

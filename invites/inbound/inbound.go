@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"maunium.net/go/mautrix/id"
@@ -23,6 +24,7 @@ const (
 	CodeRoom     = "spam.room"       // too many different people are invited to the room
 	CodeServer   = "spam.server"     // people of the sender's server invite too many different people
 	CodeNew      = "spam.new_sender" // many senders that were never seen before invite at the moment, and the sender is one of them
+	CodeOther    = "spam.other"      // of several reasons; in the audit only
 	CodeBlocked  = "spam.blocked"    // the breaker of the sender's server is open
 )
 
@@ -56,8 +58,14 @@ type Store interface {
 	InboundUntil(ctx context.Context, kind invites.InboundKind, who, other string) (time.Time, error)
 	// SaveInbound adds an entry, or replaces its end.
 	SaveInbound(ctx context.Context, kind invites.InboundKind, who, other string, until time.Time) error
+	// InboundAfter returns up to limit entries of a kind that have not ended, from behind one on, in order.
+	InboundAfter(ctx context.Context, kind invites.InboundKind, behind invites.InboundEntry, now time.Time, limit int) ([]invites.InboundEntry, error)
+	// DropInbound deletes an entry.
+	DropInbound(ctx context.Context, kind invites.InboundKind, who, other string) error
 	// OpenCard adds a card, unless its question has one already, and returns it as stored.
 	OpenCard(ctx context.Context, c invites.Card) (invites.Card, error)
+	// Record adds rows and audit in one commit, and returns the rows as stored.
+	Record(ctx context.Context, rows []invites.Change, audit []invites.Audit, charges ...invites.Charge) ([]invites.Change, error)
 }
 
 // invitation is an invitation to a user of the homeserver, before it is accepted.
@@ -67,8 +75,10 @@ type invitation struct {
 	event          []byte // over federation, in the format for clients; nil: by a local user
 }
 
-// Homeserver writes to policy lists.
+// Homeserver shows state, and writes to policy lists.
 type Homeserver interface {
+	// Snapshot returns the known state of a room as a user sees it, as judge.Homeserver does.
+	Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error)
 	SendState(ctx context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error)
 }
 
@@ -80,7 +90,7 @@ type Poster interface {
 
 // Inbound judges invitations. The exported fields are required.
 type Inbound struct {
-	Rules Rules
+	Rules Rules // of the config; those of the operators' room replace them
 	Lists Lists
 	Store Store
 	Clock invites.Clock
@@ -88,11 +98,28 @@ type Inbound struct {
 
 	Homeserver Homeserver
 	Poster     Poster
+	Queue      invites.Queue
+	Operator   func(id.UserID) bool // whether a user is an operator
 
-	mu                                     sync.Mutex
-	senders, rooms, servers, fresh, failed windows
-	rush                                   windows
-	refusals                               ring
+	replaced atomic.Pointer[Rules] // nil: Rules hold
+	mu       sync.Mutex
+	counted
+	refusals ring
+	tally    tally
+	sweeping sweeping
+}
+
+// counted is the people counted by each limit.
+type counted struct {
+	senders, rooms, servers, fresh, failed, rush windows
+}
+
+// InForce returns the rules in force.
+func (s *Inbound) InForce() Rules {
+	if r := s.replaced.Load(); r != nil {
+		return *r
+	}
+	return s.Rules
 }
 
 // Judge decides on an invitation; event is the invitation in the format for clients, where it comes over federation, and nil where a local user
@@ -105,23 +132,29 @@ func (s *Inbound) Judge(ctx context.Context, sender, target id.UserID, r id.Room
 	if code == "" || err != nil {
 		return "", reason, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.refusals.add(Refusal{At: s.Clock.Now(), Sender: sender, Target: target, Room: r, Code: code})
+	s.note(Refusal{At: s.Clock.Now(), Sender: sender, Target: target, Room: r, Code: code})
 	return code, Reason(code), nil
 }
 
+// note keeps a refusal for people and for the audit.
+func (s *Inbound) note(one Refusal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refusals.add(one)
+	s.tally.add(one)
+}
+
 func (s *Inbound) judge(ctx context.Context, in invitation) (string, error) {
-	server := room.CanonicalServer(in.sender.Homeserver())
-	hit, err := s.Lists.Bans(ctx, s.Rules.Lists, in.sender, in.room)
+	server, rules := room.CanonicalServer(in.sender.Homeserver()), s.InForce()
+	hit, err := s.Lists.Bans(ctx, rules.Lists, in.sender, in.room)
 	switch {
 	case err != nil:
 		return "", err
 	case hit != nil:
 		return CodeListed, nil
-	case !s.Rules.IPLiterals && room.IsIPLiteral(in.sender.Homeserver()):
+	case !rules.IPLiterals && room.IsIPLiteral(in.sender.Homeserver()):
 		return CodeIP, nil
-	case in.event != nil && !s.Rules.NoCreate && !showsCreate(in.event):
+	case in.event != nil && !rules.NoCreate && !showsCreate(in.event):
 		return CodeNoCreate, nil
 	}
 	code, err := s.limited(ctx, in, server)
@@ -149,7 +182,7 @@ func (s *Inbound) limited(ctx context.Context, in invitation, server string) (st
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.Rules
+	r := s.InForce()
 	rushing := false
 	if !local && !known {
 		rushing = s.rush.reached("", r.Rush, now)
@@ -197,13 +230,20 @@ func (s *Inbound) known(ctx context.Context, sender id.UserID, local bool) (bool
 	return until.Sub(now) <= knownFor-knownAfter, nil
 }
 
-// Passed notes that an invitation from another server was let through: its sender is known from the next day on.
-func (s *Inbound) Passed(ctx context.Context, sender id.UserID) error {
+// Passed notes that an invitation from another server was let through: its sender is known from the next day on. The invitation is kept for
+// keepInvited, in case the sender is blocked later.
+func (s *Inbound) Passed(ctx context.Context, sender, target id.UserID, r id.RoomID, event []byte) error {
+	now := s.Clock.Now()
+	if other := invitedTo(target, id.EventID(exactjson.Text(event, "event_id")), r); other != "" && s.Self.MayAssert(target) {
+		if err := s.Store.SaveInbound(ctx, invites.InboundInvited, string(sender), other, now.Add(keepInvited)); err != nil {
+			return err
+		}
+	}
 	until, err := s.Store.InboundUntil(ctx, invites.InboundKnown, string(sender), "")
-	if err == nil && until.After(s.Clock.Now()) || invites.UnlessNone(err) != nil {
+	if err == nil && until.After(now) || invites.UnlessNone(err) != nil {
 		return invites.UnlessNone(err)
 	}
-	return s.Store.SaveInbound(ctx, invites.InboundKnown, string(sender), "", s.Clock.Now().Add(knownFor))
+	return s.Store.SaveInbound(ctx, invites.InboundKnown, string(sender), "", now.Add(knownFor))
 }
 
 // stands reports whether an entry of the store has not ended.
@@ -226,13 +266,14 @@ func (s *Inbound) exempt(ctx context.Context, in invitation) (bool, error) {
 
 // strike counts a refused invitation against the sender's server, and opens its breaker.
 func (s *Inbound) strike(ctx context.Context, in invitation, server string) error {
-	if in.event == nil || s.Rules.Breaker.People == 0 {
+	rules := s.InForce()
+	if in.event == nil || rules.Breaker.People == 0 {
 		return nil
 	}
 	now := s.Clock.Now()
 	s.mu.Lock()
-	s.failed.add(server, in.sender, s.Rules.Breaker, now)
-	trips := s.failed.reached(server, s.Rules.Breaker, now)
+	s.failed.add(server, in.sender, rules.Breaker, now)
+	trips := s.failed.reached(server, rules.Breaker, now)
 	s.mu.Unlock()
 	if !trips {
 		return nil
@@ -240,10 +281,11 @@ func (s *Inbound) strike(ctx context.Context, in invitation, server string) erro
 	if blocked, err := s.stands(ctx, invites.InboundBlocked, server, ""); err != nil || blocked {
 		return err
 	}
-	until := now.Add(s.Rules.Block)
+	until := now.Add(rules.Block)
 	if err := s.Store.SaveInbound(ctx, invites.InboundBlocked, server, "", until); err != nil {
 		return err
 	}
+	s.hurry()
 	return s.askOperators(ctx, server, now, until)
 }
 

@@ -9,6 +9,7 @@ import (
 	"math/rand"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,15 +24,16 @@ import (
 	"usher/store"
 )
 
-// lists bans by name.
+// lists bans by name, or all by one list.
 type lists struct {
 	user id.UserID
+	all  id.RoomID
 	err  error
 }
 
 func (l lists) Bans(_ context.Context, _ []id.RoomID, user id.UserID, _ id.RoomID) (*policy.Hit, error) {
-	if user == l.user {
-		return &policy.Hit{}, nil
+	if user == l.user || l.all != "" {
+		return &policy.Hit{List: l.all}, nil
 	}
 	return nil, l.err
 }
@@ -51,6 +53,22 @@ type gate struct {
 	db     *store.Store
 	posted []id.EventID
 	banned []string
+	woken  []int64
+	asked  int // invitations so far
+	rooms  *invitestest.Homeserver
+}
+
+func (g *gate) Wake(_ context.Context, _ time.Time, rows ...int64) error {
+	g.woken = append(g.woken, rows...)
+	return nil
+}
+
+// Snapshot shows the rooms that there are, to their members.
+func (g *gate) Snapshot(ctx context.Context, r id.RoomID, viewer id.UserID, needs []room.Key, fresh bool) (*room.Snapshot, error) {
+	if r != "!ops:here" && r != "!joined:far" {
+		return nil, invites.ErrNoView
+	}
+	return g.rooms.Snapshot(ctx, r, viewer, needs, fresh)
 }
 
 func (g *gate) Post(request id.EventID) { g.posted = append(g.posted, request) }
@@ -68,22 +86,29 @@ func newGate(t *testing.T, rules inbound.Rules) *gate {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	g := &gate{clock: invitestest.NewClock(), db: db}
-	g.Inbound = &inbound.Inbound{Rules: rules, Lists: lists{user: "@listed:far"}, Store: db, Clock: g.clock, Self: invites.Identity{Bot: "@usher:here", Domain: "here"}, Homeserver: g, Poster: g}
+	g.rooms = &invitestest.Homeserver{}
+	g.rooms.Create("!ops:here", "11", "@operator:here", "@usher:here", "@mod:here")
+	g.rooms.Create("!joined:far", "11", "@spam:far", local(1))
+	g.Inbound = &inbound.Inbound{
+		Rules: rules, Lists: lists{user: "@listed:far"}, Store: db, Clock: g.clock, Self: invites.Identity{Bot: "@usher:here", Domain: "here", Assert: true}, Homeserver: g, Poster: g, Queue: g,
+		Operator: func(user id.UserID) bool { return user == "@operator:here" || user == "@mod:here" },
+	}
 	return g
 }
 
-const invitation = `{"unsigned":{"invite_room_state":[{"type":"m.room.create","state_key":""}]}}`
+const invitation = `{"event_id":"$event","unsigned":{"invite_room_state":[{"type":"m.room.create","state_key":""}]}}`
 
 // may asks about an invitation, over federation where the sender is remote, and returns the code of the refusal.
 func (g *gate) may(t *testing.T, sender, target id.UserID, r id.RoomID) string {
 	t.Helper()
 	var event []byte
 	if sender.Homeserver() != "here" {
-		event = []byte(invitation)
+		g.asked++
+		event = []byte(strings.Replace(invitation, "$event", fmt.Sprint("$event", g.asked), 1))
 	}
 	code, reason, err := g.Judge(t.Context(), sender, target, r, event)
 	if err == nil && code == "" && event != nil {
-		err = g.Passed(t.Context(), sender)
+		err = g.Passed(t.Context(), sender, target, r, event)
 	}
 	if err != nil || (code != "") == reason.Empty() {
 		t.Fatal(code, reason, err)

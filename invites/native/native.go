@@ -50,7 +50,7 @@ type Inbound interface {
 	// Judge returns the code and the sentence of a refusal, no code where an invitation may pass. event is nil where a local user invites.
 	Judge(ctx context.Context, sender, target id.UserID, r id.RoomID, event []byte) (code string, reason room.Phrase, err error)
 	// Passed notes that an invitation from another server was let through.
-	Passed(ctx context.Context, sender id.UserID) error
+	Passed(ctx context.Context, sender, target id.UserID, r id.RoomID, event []byte) error
 }
 
 // Admissions knows the users whom the policies of rooms let in without an invitation.
@@ -111,7 +111,7 @@ func (n *Native) arriving(ctx context.Context, q Question) (Answer, error) {
 	case code != "":
 		return Answer{Code: code, Reason: reason}, nil
 	}
-	return allowed, n.Inbound.Passed(ctx, q.Sender)
+	return allowed, n.Inbound.Passed(ctx, q.Sender, q.Target, q.Room, q.Event)
 }
 
 // invite decides on an invitation by a user of the homeserver.
