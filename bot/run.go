@@ -111,6 +111,7 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	}
 	b.chat = chat.New(o)
 	b.domain.delivery.Beside = b.chat.Status
+	b.domain.requests.Poster = b.chat.Cards
 	if b.domain.letters.On {
 		b.postman = newPostman(b, cfg)
 	}

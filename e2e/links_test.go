@@ -251,3 +251,52 @@ func post(t *testing.T, address string, user id.UserID) (status int, body string
 	}
 	return answer.StatusCode, string(text)
 }
+
+var knockCode = regexp.MustCompile(`usher\.\d+\.\d+\.[\w-]+`)
+
+// TestLinkWays: in an encrypted room a link's address is told in secret, and a reaction on the card decides about a guest. A knock with the
+// code on the page lets its user in, and nobody else.
+func TestLinkWays(t *testing.T) {
+	port, err := child.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	listen := fmt.Sprintf("127.0.0.1:%d", port)
+	s := newStageOf(t, harness.Options{Puppet: true, Encrypted: true, Set: m{"web.listen": listen, "web.public_url": "http://" + listen}})
+	page, _ := s.madeLink(s.owner, s.room, "--approve")
+	s.allSecret(t, s.room)
+	if status, body := post(t, page, s.guest.ID); status != http.StatusOK || !strings.Contains(body, "with the people who decide") {
+		t.Errorf("a request: %d %s", status, body)
+	}
+	card := s.card(s.owner, s.room, s.guest.ID)
+	s.is(t, s.room, s.guest.ID, "leave", "")
+	s.owner.React(s.room, card, "✅")
+	s.guest.AwaitInvite(s.room)
+	s.is(t, s.room, s.guest.ID, "invite", s.owner.ID)
+	s.allSecret(t, s.room)
+	t.Run("knock", func(t *testing.T) {
+		needsKnocking(t)
+		porch := s.porch(t, "10", m{})
+		page, _ := s.madeLink(s.owner, porch, "")
+		one, other := s.Account("one"), s.Account("other")
+		answer, err := http.PostForm(page, url.Values{"user": {string(one.ID)}, "way": {"knock"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code := knockCode.FindString(string(text))
+		if code == "" {
+			t.Fatalf("no code: %s", text)
+		}
+		knock(other, porch, code) // read in the room, or over a shoulder
+		s.card(s.owner, porch, other.ID)
+		knock(one, porch, code)
+		one.AwaitInvite(porch)
+		s.is(t, porch, one.ID, "invite", s.owner.ID)
+		s.is(t, porch, other.ID, "knock", other.ID)
+	})
+}

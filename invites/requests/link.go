@@ -31,6 +31,9 @@ func (s *Requests) UseLink(ctx context.Context, l invites.Link, user id.UserID) 
 			return use, rows, err
 		}
 		rows = append(rows, more...)
+		if s.Poster != nil && slices.ContainsFunc(more, func(row invites.Change) bool { return row.Status == invites.StatusWaiting }) {
+			s.Poster.Post(id.EventID(links.Request(use, r))) // no lane does: there is no command
+		}
 	}
 	if fresh && allRefused(rows) {
 		err = s.Links.GiveBack(ctx, use)

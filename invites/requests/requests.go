@@ -55,7 +55,10 @@ type Homeserver interface {
 	Resolve(ctx context.Context, alias id.RoomAlias) (id.RoomID, []string, error)
 }
 
-// Requests carries out the use cases. All fields are required.
+// Poster shows the cards of a request soon. Else a sweep does.
+type Poster interface{ Post(request id.EventID) }
+
+// Requests carries out the use cases. All fields but Poster are required.
 type Requests struct {
 	Store      Store
 	Homeserver Homeserver
@@ -67,7 +70,8 @@ type Requests struct {
 	Cards      *cards.Cards
 	Limits     *Limits
 	Links      *links.Links
-	AtOnce     int // how many rows of one request are delivered before Ask returns; the others are queued
+	Poster     Poster // nil: none
+	AtOnce     int    // how many rows of one request are delivered before Ask returns; the others are queued
 }
 
 // Request is one action on some targets in one room, asked for by one actor.
