@@ -207,7 +207,7 @@ func (b *bot) start(ctx, work context.Context) error {
 		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
 	b.jobs.Start()
-	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run, b.watchClock, b.cards, b.expiries, b.moves, b.runPlans, b.welcomes, b.spaces, b.inbound}
+	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run, b.watchClock, b.cards, b.expiries, b.moves, b.runPlans, regularly(b.chat.Welcome.Sweep), regularly(b.chat.Spaces.Sweep), b.inbound}
 	if b.device != nil {
 		parts = append(parts, b.device.Run)
 	}
@@ -309,11 +309,10 @@ func (b *bot) expiries(ctx context.Context) {
 	})
 }
 
-// spaces invites people who have joined a space to its rooms, until ctx ends.
-func (b *bot) spaces(ctx context.Context) { loop.Every(ctx, sweepEvery, b.chat.Spaces.Sweep) }
-
-// welcomes greets people who came into rooms, until ctx ends.
-func (b *bot) welcomes(ctx context.Context) { loop.Every(ctx, sweepEvery, b.chat.Welcome.Sweep) }
+// regularly calls sweep now and then until ctx ends.
+func regularly(sweep func(context.Context)) func(context.Context) {
+	return func(ctx context.Context) { loop.Every(ctx, sweepEvery, sweep) }
+}
 
 // sweep lists rows that are due, one part after the other. It asks the homeserver nothing.
 func (b *bot) sweep(ctx context.Context) ([]int64, error) {
