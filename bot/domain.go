@@ -17,6 +17,7 @@ import (
 	"usher/invites/moves"
 	"usher/invites/requests"
 	"usher/invites/sessions"
+	"usher/invites/spaces"
 	"usher/invites/welcome"
 )
 
@@ -37,6 +38,7 @@ type domain struct {
 	moves    *moves.Upgrader
 	choices  commands.Choices
 	welcomes *welcome.Welcomes
+	spaces   *spaces.Spaces
 }
 
 // newDomain puts the use cases together, except for the guard's Tell, the requests' AtOnce, the limits and the address of links, and the letters.
@@ -59,6 +61,7 @@ func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self i
 	return &domain{
 		judge: j, delivery: d, cards: c, knocks: n, guard: g, ledger: l, links: k, requests: r,
 		editor: e, moves: &moves.Upgrader{Moves: m, Asked: db}, choices: db,
+		spaces:   &spaces.Spaces{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j, Requests: r},
 		welcomes: &welcome.Welcomes{Store: db, Links: k, Judge: j, Clock: clock{}, Self: self},
 		sessions: &sessions.Sessions{Store: db, Clock: clock{}},
 	}
@@ -85,6 +88,6 @@ func (c confirmed) Confirmed(ctx context.Context, card invites.Card) (invites.Ch
 func (d *domain) useCases() commands.UseCases {
 	return commands.UseCases{
 		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Links: d.links, Sessions: d.sessions, Letters: d.letters, Judge: d.judge, Clock: clock{}, Inbound: d.inbound, Choices: d.choices,
-		Moves: d.moves,
+		Moves: d.moves, Spaces: d.spaces,
 	}
 }

@@ -98,7 +98,7 @@ func (b *bot) compose(cfg *config.Config, version string) {
 		Cases: chat.Cases{
 			Cards: b.domain.cards, Knocks: b.domain.knocks, Links: b.domain.requests, Guard: b.domain.guard, Expiries: b.domain.ledger.Expiries,
 			Requests: requests.Bulk{Requests: b.domain.requests}, Delivery: b.domain.delivery, Joins: b.domain.requests.Limits, Reviews: b.domain.ledger.Reviews,
-			Moves: b.domain.moves, Welcomes: b.domain.welcomes,
+			Moves: b.domain.moves, Welcomes: b.domain.welcomes, Spaces: b.domain.spaces,
 		},
 		Queue: b.jobs, Index: chat.Index{Cards: b.index.Cards, Pending: b.index.Pending},
 		Settings: chat.Settings{
@@ -207,7 +207,7 @@ func (b *bot) start(ctx, work context.Context) error {
 		return fmt.Errorf("%w: %w", connect.ErrDatabase, err)
 	}
 	b.jobs.Start()
-	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run, b.watchClock, b.cards, b.expiries, b.moves, b.runPlans, b.welcomes, b.inbound}
+	parts := []func(context.Context){b.chat.Run, b.runner.Advertiser.Run, b.intake.Run, b.watchClock, b.cards, b.expiries, b.moves, b.runPlans, regularly(b.chat.Welcome.Sweep), regularly(b.chat.Spaces.Sweep), b.inbound}
 	if b.device != nil {
 		parts = append(parts, b.device.Run)
 	}
@@ -309,8 +309,10 @@ func (b *bot) expiries(ctx context.Context) {
 	})
 }
 
-// welcomes greets people who came into rooms, until ctx ends.
-func (b *bot) welcomes(ctx context.Context) { loop.Every(ctx, sweepEvery, b.chat.Welcome.Sweep) }
+// regularly calls sweep now and then until ctx ends.
+func regularly(sweep func(context.Context)) func(context.Context) {
+	return func(ctx context.Context) { loop.Every(ctx, sweepEvery, sweep) }
+}
 
 // sweep lists rows that are due, one part after the other. It asks the homeserver nothing.
 func (b *bot) sweep(ctx context.Context) ([]int64, error) {

@@ -67,6 +67,7 @@ type Cases struct {
 	Reviews  ReviewCases
 	Moves    MoveCases
 	Welcomes WelcomeCases
+	Spaces   SpaceCases
 }
 
 // Device is the bot's device in encrypted rooms.
@@ -117,6 +118,7 @@ type Chat struct {
 	Invited *Invited
 	Rooms   *Rooms
 	Welcome *Welcomes
+	Spaces  *Spaces
 	Direct  *DirectChats
 	Letters Letters
 	History *HistorySharing // nil: encryption is off
@@ -174,9 +176,8 @@ func New(o Options) *Chat {
 		cards: c.Cards, rooms: c.Rooms, log: o.Log, joins: o.Cases.Joins,
 		checking: map[id.RoomID][]id.UserID{}, moving: map[string]chan error{}, leads: map[string]time.Time{},
 	}
-	c.Welcome = &Welcomes{
-		cases: o.Cases.Welcomes, maker: o.Homeserver, direct: c.Direct, state: o.State, runner: o.Runner, sender: sender, bot: o.Self.Bot, log: o.Log,
-	}
+	c.Spaces = &Spaces{cases: o.Cases.Spaces, runner: o.Runner, sender: sender, log: o.Log}
+	c.Welcome = &Welcomes{cases: o.Cases.Welcomes, maker: o.Homeserver, direct: c.Direct, state: o.State, runner: o.Runner, sender: sender, bot: o.Self.Bot, log: o.Log}
 	c.Invited = &Invited{source: o.Homeserver, members: c.Members, log: o.Log, hurry: make(chan struct{}, 1), open: map[id.RoomID]*standing{}}
 	c.handler = &Handler{
 		ender: end, inbox: o.Stores.Inbox, token: o.Homeserver, bot: o.Self.Bot, runner: o.Runner, limits: limits, encrypted: encrypted,

@@ -15,7 +15,7 @@ import (
 // one invitation depend on the others.
 func (c *Call) Touches(ctx context.Context) (users []id.UserID, all bool) {
 	guests := c.words["user"]
-	alone := !c.form.Beside || c.help || c.Message.Edits != "" || c.has("room") || c.listed || len(guests) > invites.FewRows || len(c.addresses("user")) > 0 ||
+	alone := !c.form.Beside || c.help || c.Message.Edits != "" || c.has("room") || c.has("space") || c.listed || len(guests) > invites.FewRows || len(c.addresses("user")) > 0 ||
 		slices.ContainsFunc(guests, func(w word) bool { return w.name || w.reply })
 	if alone {
 		return nil, true

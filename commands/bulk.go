@@ -13,6 +13,7 @@ import (
 
 	"usher/invites"
 	"usher/invites/requests"
+	"usher/invites/spaces"
 	"usher/policy"
 	"usher/room"
 )
@@ -52,6 +53,9 @@ func listOf(ctx context.Context, c *Call) (*list, error) {
 
 // inviteMany shows what a request for many people would do, and asks for a confirmation. The card does the rest: see requests.Propose.
 func inviteMany(ctx context.Context, c *list) (reply Reply, err error) {
+	if c.has("space") {
+		return reply, fault(room.Say("space.people", "most", spaces.MaxPeople))
+	}
 	req, seen, err := c.Requests.Proposed(ctx, c.Message.Event)
 	switch {
 	case err != nil || seen:

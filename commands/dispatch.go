@@ -33,6 +33,7 @@ import (
 	"usher/invites/moves"
 	"usher/invites/requests"
 	"usher/invites/sessions"
+	"usher/invites/spaces"
 	"usher/policy"
 	"usher/room"
 )
@@ -115,6 +116,7 @@ type UseCases struct {
 	Judge    *judge.Judge
 	Clock    invites.Clock
 	Choices  Choices
+	Spaces   *spaces.Spaces
 	Inbound  *inbound.Inbound // nil: off
 	Moves    *moves.Upgrader
 }

@@ -18,8 +18,9 @@ func inviteCommand() Command {
 	return Command{
 		Name: "invite", Level: User,
 		Words: []string{"inv", "lade", "inviter", "invitar", "invita", "uitnodigen"}, Loose: []string{"add", "bring", "let", "in", "ein"},
-		See:     []string{"uninvite", "pending", "why"},
-		Params:  []Param{guests(), inRoom(), reason(), members(), dryRun(), asBot(), flag("resend", room.Say("param.resend"))},
+		See: []string{"uninvite", "pending", "why"},
+		Params: []Param{guests(), inRoom(), reason(), members(), dryRun(), asBot(), flag("resend", room.Say("param.resend")), spaceFlag(),
+			flag("now", room.Say("param.now")), flag("suggested", room.Say("param.suggested"))},
 		Records: true, Beside: true,
 		Run: runInvite, Many: inviteMany,
 	}

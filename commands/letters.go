@@ -20,6 +20,9 @@ const maxAddresses = 100
 // runInvite invites people, of whom some may be named by their e-mail addresses.
 func runInvite(ctx context.Context, c *Call) (reply Reply, err error) {
 	addresses := c.addresses("user")
+	if c.has("space") && len(addresses) == 0 {
+		return inSpace(ctx, c, room.Invite, c.has("dry-run"))
+	}
 	if len(addresses) == 0 && !c.has("resend") {
 		return change(room.Invite)(ctx, c)
 	}

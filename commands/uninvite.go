@@ -16,7 +16,7 @@ func uninviteCommand() Command {
 		Name: "uninvite", Level: User,
 		Words: []string{"disinvite", "deinvite", "ausladen", "uninv", "withdraw"}, Loose: []string{"cancel", "revoke", "remove"},
 		See:     []string{"pending", "prune"},
-		Params:  []Param{invited(), inRoom(), reason(), dryRun(), asBot()},
+		Params:  []Param{invited(), inRoom(), reason(), dryRun(), asBot(), spaceFlag()},
 		Records: true,
 		Run:     runUninvite,
 	}
@@ -25,6 +25,9 @@ func uninviteCommand() Command {
 // runUninvite withdraws invitations of users, or of addresses.
 func runUninvite(ctx context.Context, c *Call) (reply Reply, err error) {
 	named := c.addresses("user")
+	if c.has("space") && len(named) == 0 {
+		return inSpace(ctx, c, policy.ActionWithdraw, c.has("dry-run"))
+	}
 	if len(named) == 0 {
 		return change(policy.ActionWithdraw)(ctx, c)
 	}

@@ -16,7 +16,7 @@ func whyCommand() Command {
 		Words: []string{"warum", "whynot", "why-not"}, Loose: []string{"explain", "can", "may"},
 		See: []string{"quota", "policy"},
 		Params: []Param{
-			guests(), choice("action", room.Say("param.action"), "invite", "join", "knock", "kick", "ban", "unban").optional(), inRoom(), asBot(),
+			guests(), choice("action", room.Say("param.action"), "invite", "join", "knock", "kick", "ban", "unban").optional(), inRoom(), asBot(), spaceFlag(),
 		},
 		Run: runWhy,
 	}
@@ -26,6 +26,9 @@ func runWhy(ctx context.Context, c *Call) (Reply, error) {
 	users, addresses := c.people("user"), c.addresses("user")
 	if len(users)+len(addresses) > maxLines { // each is asked about at the homeserver, and told of
 		return Reply{}, fault(room.Say("many.questions", "n", len(users)+len(addresses), "most", maxLines))
+	}
+	if c.has("space") {
+		return inSpace(ctx, c, room.Invite, true)
 	}
 	action := room.Invite
 	if c.has("action") {

@@ -39,6 +39,7 @@ const (
 	OriginPlan     Origin = "plan"      // a plan of the operator says who is in the room: its manager or the bot is the actor
 	OriginAsked    Origin = "asked"     // the same, and people have to agree first: then the bot sends it
 	OriginBulk     Origin = "bulk"      // a message asked for many people at once, and its sender confirmed it
+	OriginSpace    Origin = "space"     // a message asked for it, for a space and its rooms
 	OriginMove     Origin = "move"      // an open invitation of a room is made again in the room that replaces it
 )
 

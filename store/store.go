@@ -109,6 +109,8 @@ type (
 	Moves struct{ *db }
 	// Welcomes is the users to be welcomed.
 	Welcomes struct{ *db }
+	// SpaceWaits is the invitations that wait for somebody to join a space.
+	SpaceWaits struct{ *db }
 )
 
 // Store is an open database: all subjects together. It is safe for concurrent use.
@@ -130,12 +132,13 @@ type Store struct {
 	Moves
 	Plans
 	Welcomes
+	SpaceWaits
 }
 
 // newStore returns a Store with subjects sharing d.
 func newStore(d *db) *Store {
 	return &Store{
-		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d}, Letters{d}, Moves{d}, Plans{d}, Welcomes{d},
+		d, Inbox{d}, Changes{d}, Cards{d}, Ledger{d}, Expiries{d}, Guards{d}, Quotas{d}, Inbound{d}, Rooms{d}, People{d}, AuditLog{d}, Links{d}, Letters{d}, Moves{d}, Plans{d}, Welcomes{d}, SpaceWaits{d},
 	}
 }
 

@@ -27,6 +27,8 @@ func originOf(row invites.Change) (o origin, known bool) {
 	switch row.Origin {
 	case invites.OriginCommand, invites.OriginBulk:
 		return origin{redactable: true, charged: true, announced: true}, true
+	case invites.OriginSpace:
+		return origin{redactable: true, charged: true}, true
 	case invites.OriginAutoJoin:
 		return origin{redactable: true, announced: true}, true
 	case invites.OriginNative, invites.OriginAddress:

@@ -14,7 +14,7 @@ import (
 // reasonOf returns the reason with which a row is carried out: a person's words, or the bot's own phrase. An invitation that the bot sends for
 // somebody names the asker, since the invitee sees the bot as its sender.
 func reasonOf(ctx context.Context, d *Delivery, row invites.Change) (reason string, because room.Phrase, err error) {
-	if row.Action != room.Invite || row.Origin != invites.OriginCommand && row.Origin != invites.OriginBulk || row.Performer != d.Self.Bot || row.Actor == d.Self.Bot {
+	if row.Action != room.Invite || row.Origin != invites.OriginCommand && row.Origin != invites.OriginBulk && row.Origin != invites.OriginSpace || row.Performer != d.Self.Bot || row.Actor == d.Self.Bot {
 		return row.Reason, ownReason(row), nil
 	}
 	member := room.MemberKey(row.Actor)

@@ -17,6 +17,7 @@ import (
 	"usher/invites/moves"
 	"usher/invites/requests"
 	"usher/invites/sessions"
+	"usher/invites/spaces"
 	"usher/invites/welcome"
 	"usher/room"
 )
@@ -35,6 +36,7 @@ type Domain struct {
 	Sessions *sessions.Sessions
 	Moves    *moves.Moves
 	Welcomes *welcome.Welcomes
+	Spaces   *spaces.Spaces
 }
 
 // FullHomeserver is the homeserver for all use cases.
@@ -88,6 +90,7 @@ func New[Store interface {
 	sessions.Store
 	moves.Store
 	welcome.Store
+	spaces.Store
 }](db Store, w Surroundings) *Domain {
 	hs := struct {
 		FullHomeserver
@@ -118,6 +121,7 @@ func New[Store interface {
 	}{w.Homeserver, Directory{model}}
 	return &Domain{
 		Requests: r, Editor: e, Judge: j, Delivery: d, Cards: c, Knocks: n, Guard: g, Ledger: l, Links: k, Moves: m,
+		Spaces:   &spaces.Spaces{Store: db, Homeserver: treeOf{hs, Tree{model}}, Clock: w.Clock, Self: w.Self, Judge: j, Requests: r},
 		Welcomes: &welcome.Welcomes{Store: db, Links: k, Judge: j, Clock: w.Clock, Self: w.Self},
 		Sessions: &sessions.Sessions{Store: db, Clock: w.Clock, Address: "https://usher.example"},
 	}
