@@ -58,7 +58,8 @@ func DecideJoin(s *room.Snapshot, user id.UserID, p *InForce, f Facts) Decision 
 		return Decision{Verdict: room.Unknown, Code: CodeMalformed, Side: SidePolicy, Policy: p.Event()}
 	}
 	power, known := s.Power(user)
-	if needed, knows := s.NeededToSend(EventType); known && knows && power >= needed {
+	needed, knows := s.NeededToSend(EventType)
+	if known && knows && power >= needed {
 		return d
 	}
 	if no := c.facts(); no != nil {
@@ -76,5 +77,8 @@ func DecideJoin(s *room.Snapshot, user id.UserID, p *InForce, f Facts) Decision 
 	}
 	from, _ := p.From(no.Field)
 	no.From, no.Policy = from.Room, from.Event
+	if !known || !knows { // the user may be one of those who always pass
+		no.Verdict = room.Unknown
+	}
 	return no
 }
