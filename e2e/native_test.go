@@ -229,24 +229,63 @@ func (d *doors) approval(t *testing.T) {
 	}
 }
 
-// TestNativeFederated: a sender of another server may invite so many different local people, and a room's policy counts for the invitations of
-// its members from elsewhere. Dendrite asks nobody.
+// TestNativeFederated: a sender of another server may invite so many different local people. The breaker of a server whose users are refused asks
+// operators, and when they ban it, its open invitation is declined for the invitee. While Usher is down, Synapse lets invitations pass. Dendrite
+// asks nobody.
 func TestNativeFederated(t *testing.T) {
 	if harness.Kind() == homeserver.Dendrite {
 		t.Skip("Dendrite asks nobody")
 	}
-	s := &stage{World: harness.New(t, harness.Options{TLSPort: tlsPort(t, 8448), Antispam: []string{"user_may_invite", "federated_user_may_invite"},
-		Set: m{"inbound.enabled": true, "inbound.sender": m{"people": 1, "per": "1h"}}})}
+	callbacks := []string{"user_may_invite", "federated_user_may_invite"}
+	s := &stage{World: harness.New(t, harness.Options{TLSPort: tlsPort(t, 8448), Puppet: true, Antispam: callbacks, FailOpen: callbacks,
+		Set: m{"permissions": m{"*": "user", "@owner1:localhost:8448": "operator"}, "inbound.enabled": true, "inbound.sender": m{"people": 1, "per": "1h"}, "inbound.breaker": m{"people": 1, "per": "1h"}}})}
 	s.owner = s.Account("owner")
+	ops, bans := s.BotRoom(s.owner, harness.RoomOptions{Name: "ops"}), s.BotRoom(s.owner, harness.RoomOptions{Name: "bans"})
+	s.owner.Grant(bans, 100, s.Usher.Bot)
+	for path, value := range (m{"inbound.room": ops, "inbound.ban_list": bans}) {
+		if err := s.Usher.Set(path, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restart := func() {
+		t.Helper()
+		if err := s.Usher.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Usher.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	restart()
 	peer := harness.Peer(t, homeserver.Dendrite, tlsPort(t, 8449))
 	dave, first, second := harness.NewAccount(t, peer, "dave", "", false), s.Account("first"), s.Account("second")
-	for i, guest := range []*harness.Account{first, second} {
+	var rooms []id.RoomID
+	invite := func(guest *harness.Account, may bool) {
+		t.Helper()
 		room := dave.CreateRoom(harness.RoomOptions{})
+		rooms = append(rooms, room)
 		status, text := dave.Try(http.MethodPost, "/v3/rooms/"+url.PathEscape(string(room))+"/invite", m{"user_id": guest.ID})
-		if refused := status != http.StatusOK; refused != (i == 1) {
+		if (status == http.StatusOK) != may {
 			t.Errorf("the invitation of %s is answered %d %s", guest.ID, status, text)
 		}
 	}
+	invite(first, true)
+	invite(second, false)
+	card := s.announced(t, ops, "Many invitations by users of")
+	s.owner.React(ops, id.EventID(card.ID), "🚫")
+	dave.Await("the end of the open invitation", func(harness.Event) bool {
+		membership, sender := dave.Membership(rooms[0], first.ID)
+		return membership == "leave" && sender == first.ID
+	})
+	s.owner.SetState(ops, "chat.usher.inbound", "", m{"sender": m{"people": 7}, "x": 1})
+	s.announced(t, ops, "x", "no field")
+	s.owner.SetState(ops, "chat.usher.inbound", "", m{"sender": m{"people": 7}})
+	s.announced(t, ops, "these rules count", "sender")
+	if err := s.Usher.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	invite(second, true)
+	restart()
 }
 
 // TestNativeLoad: 200 callbacks in a second are answered while commands flow, without requests to the homeserver once the room's state is known.
