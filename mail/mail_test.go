@@ -56,9 +56,16 @@ func serve(t *testing.T, s *script) *script {
 	return s
 }
 
+func (s *script) answer(verb string) (answer string, set bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	answer, set = s.answers[verb]
+	return answer, set
+}
+
 func (s *script) converse(line net.Conn) {
 	defer func() { _ = line.Close() }()
-	if s.answers["hello"] == "silence" {
+	if greeting, _ := s.answer("hello"); greeting == "silence" {
 		_, _ = io.Copy(io.Discard, line)
 		return
 	}
@@ -75,7 +82,7 @@ func (s *script) converse(line net.Conn) {
 		s.mu.Lock()
 		s.heard = append(s.heard, text)
 		s.mu.Unlock()
-		answer, set := s.answers[verb]
+		answer, set := s.answer(verb)
 		switch {
 		case answer == "hang up":
 			return
@@ -108,7 +115,7 @@ func (s *script) converse(line net.Conn) {
 			s.mu.Lock()
 			s.body = body.String()
 			s.mu.Unlock()
-			switch end := s.answers["."]; end {
+			switch end, _ := s.answer("."); end {
 			case "":
 				say("250 taken")
 			case "hang up":
@@ -361,7 +368,9 @@ func TestSecurity(t *testing.T) {
 	if err := server.Send(t.Context(), letter()); err != nil {
 		t.Error(err)
 	}
+	s.mu.Lock()
 	s.answers = map[string]string{"AUTH": "535 5.7.8 who are you"}
+	s.mu.Unlock()
 	refused := new(Error)
 	if err := server.Send(t.Context(), letter()); !errors.As(err, &refused) || refused.Permanent || refused.Letter {
 		t.Errorf("a refused login: %+v", refused)
