@@ -223,10 +223,10 @@ func (s *Reviews) turned(ctx context.Context, v *view, e invites.Invitation) (ro
 	if e.Inviter == s.Self.Bot {
 		return "", nil
 	}
-	switch membership, _ := v.snap.Membership(e.Inviter); membership {
-	case "ban":
+	switch membership, known := v.snap.Membership(e.Inviter); {
+	case known && membership == "ban":
 		return policy.CodeTurnBanned, nil
-	case "leave":
+	case known && membership == "leave":
 		return policy.CodeTurnLeft, nil
 	}
 	return "", nil
