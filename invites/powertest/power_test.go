@@ -164,13 +164,15 @@ func occurrences() (list []string) {
 		"state kept back", "space kept back", "lost answer", "taken back", "demoted in mid-act", "upgrade", "judged by the policy of a replaced room",
 		"act invite by a link",
 		"deep event", "backdated", "judged by a lost space", "act turned", "act turned by a space", "turned withdraw.listed withdrawing",
-		"link armed", "policy copied in an upgrade", "admitted as a member", "join admitted", "turned withdraw.denied withdrawing",
+		"link armed", "policy copied in an upgrade", "admitted as a member", "join admitted", "turned withdraw.denied left",
 		"refused join policy.join.deny", "refused join policy.join.max_members", "refused join policy.join.not_admitted",
 		"turned withdraw.inviter_banned withdrawing", "turned withdraw.inviter_left withdrawing",
 	}
 	for _, code := range policy.Refusals() {
 		switch code {
 		case policy.CodeNoAdmission: // the knock becomes a card, which no invitation is refused by
+			continue
+		case policy.CodePlan, policy.CodePlanAuthor: // of plans, which the stories do not have
 			continue
 		case policy.CodeJoinDenied, policy.CodeJoinFull, policy.CodeNotAdmitted: // of joins that a homeserver asks about
 			continue
