@@ -162,7 +162,7 @@ func nest(flat map[string]any) map[string]any {
 
 // environment is this process's, without what Usher would take for settings.
 func environment() []string {
-	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "USHER_") })
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "USHER_") || strings.HasPrefix(v, "CI=") })
 }
 
 // Run runs the program once with arguments, in the folder with its files, and returns its output and exit code.
