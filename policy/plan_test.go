@@ -29,8 +29,8 @@ func TestAgrees(t *testing.T) {
 		{`["@alice:here"]`, PlanUse{Name: "staff", Manager: alice}, invite, ""},
 		{`["@alice:here"]`, PlanUse{Name: "staff", Manager: bob}, invite, CodePlan},
 		{`["staff"]`, PlanUse{Name: "staff"}, kick(eve), ""},
-		{`["staff"]`, PlanUse{Name: "staff"}, kick(bob), CodePlanAuthor},     // alice could not
-		{`["staff"]`, PlanUse{Name: "staff", Manager: alice}, kick(bob), ""}, // alice's own rights are judged apart
+		{`["staff"]`, PlanUse{Name: "staff"}, kick(bob), CodePlanAuthor},                                                               // alice could not
+		{`["staff"]`, PlanUse{Name: "staff", Manager: alice}, kick(bob), ""},                                                           // alice's own rights are judged apart
 		{`["staff"]`, PlanUse{Name: "staff"}, room.Action{Type: room.Invite, Sender: usher, Target: bob}, room.RuleInviteTargetJoined}, // nobody could
 		{`["staff"]`, PlanUse{Name: "staff"}, room.Action{Type: room.SetPowerLevels, Sender: usher, Content: []byte(levels)}, CodePlanAuthor},
 	} {
