@@ -159,7 +159,7 @@ func (l *Limits) Spend(actor, target id.UserID) (no *policy.Decision, giveBack f
 	if no := l.take(bounds, actor, now); no != nil {
 		return no, func() {}
 	}
-	return nil, func() { l.drop(bounds, now) }
+	return nil, l.giver(bounds, now)
 }
 
 // codePeople is the code of a command beyond Most.People. No row has it.
@@ -187,18 +187,7 @@ func (l *Limits) name(asker id.UserID, people int) (giveBack func(), err error) 
 		return nil, &LimitError{w.Count}
 	}
 	l.spent[w.window] = append(spent, slices.Repeat([]time.Time{now}, people)...)
-	return func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		left := people
-		l.spent[w.window] = slices.DeleteFunc(l.spent[w.window], func(at time.Time) bool {
-			mine := left > 0 && at.Equal(now)
-			if mine {
-				left--
-			}
-			return mine
-		})
-	}, nil
+	return l.giver(slices.Repeat([]bound{w}, people), now), nil
 }
 
 // Take spends the allowed invitations and joins among some judgements, and turns each beyond a limit into a refusal. The result gives
@@ -207,7 +196,29 @@ func (l *Limits) Take(judged []judge.Judgement) (giveBack func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.clock.Now()
-	var taken []bound
+	taken := l.spend(judged, now)
+	return l.giver(taken, now)
+}
+
+// giver returns a function that takes spendings of one time back.
+func (l *Limits) giver(taken []bound, at time.Time) func() {
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.drop(taken, at)
+	}
+}
+
+// Foretell turns each invitation and join beyond a limit into a refusal, and spends nothing.
+func (l *Limits) Foretell(judged []judge.Judgement) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.clock.Now()
+	l.drop(l.spend(judged, now), now)
+}
+
+// spend spends the allowed invitations and joins, and refuses each beyond a limit. l.mu is held.
+func (l *Limits) spend(judged []judge.Judgement, now time.Time) (taken []bound) {
 	for i := range judged {
 		var bounds []bound
 		switch q, d := judged[i].Question, judged[i].Decision; {
@@ -223,17 +234,15 @@ func (l *Limits) Take(judged []judge.Judgement) (giveBack func()) {
 		}
 		taken = append(taken, bounds...)
 	}
-	return func() { l.drop(taken, now) }
+	return taken
 }
 
-// drop takes spendings of one time back.
+// drop takes spendings of one time back. l.mu is held.
 func (l *Limits) drop(taken []bound, at time.Time) {
 	times := map[window]int{}
 	for _, b := range taken {
 		times[b.window]++
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	for w, left := range times {
 		l.spent[w] = slices.DeleteFunc(l.spent[w], func(t time.Time) bool {
 			mine := left > 0 && t.Equal(at)

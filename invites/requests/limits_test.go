@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"usher/invites"
 	"usher/invites/cards"
+	"usher/invites/judge"
 	"usher/invites/links"
 	"usher/invites/requests"
 	"usher/policy"
@@ -317,4 +319,39 @@ func TestLimitOtherWays(t *testing.T) {
 	vote(waits, bob, "$vote5", "")
 	native(bob, "@z:four.example", "")
 	native(bob, "@y:four.example", person)
+}
+
+// TestForetoldWhileOthersAsk: a look ahead takes nothing from the commands that are judged at the same time.
+func TestForetoldWhileOthersAsk(t *testing.T) {
+	w := newWorld(t)
+	l := limited(w, requests.Most{All: 51})
+	judged := func(n int) []judge.Judgement {
+		list := make([]judge.Judgement, n)
+		for i := range list {
+			q := policy.Question{Action: room.Invite, Actor: bob, Performer: bob, Target: id.UserID(fmt.Sprintf("@guest%d:there", i))}
+			list[i] = judge.Judgement{Question: q, Decision: policy.Decision{Verdict: room.Allow}}
+		}
+		return list
+	}
+	var looking sync.WaitGroup
+	for range 4 {
+		looking.Go(func() {
+			for range 200 {
+				ahead := judged(60)
+				l.Foretell(ahead)
+				if ahead[49].Decision.Verdict != room.Allow || ahead[51].Decision.Code != policy.CodeLimitAll {
+					t.Errorf("the 50th is %s, the 52nd %s", ahead[49].Decision.Code, ahead[51].Decision.Code)
+				}
+			}
+		})
+	}
+	for range 200 {
+		one := judged(1)
+		giveBack := l.Take(one)
+		if one[0].Decision.Verdict != room.Allow {
+			t.Fatal("a look ahead used up the limit")
+		}
+		giveBack()
+	}
+	looking.Wait()
 }

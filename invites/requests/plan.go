@@ -14,7 +14,7 @@ type Planning struct{ *Requests }
 func (s Planning) Foresee(ctx context.Context, req Request) ([]judge.Judgement, error) {
 	judged, err := s.Judge.Each(ctx, req.Room, s.questions(req), s.reader(req))
 	if err == nil {
-		s.Limits.Take(judged)()
+		s.Limits.Foretell(judged)
 	}
 	return judged, err
 }

@@ -122,7 +122,7 @@ func (s *Requests) DryRun(ctx context.Context, req Request) ([]judge.Judgement, 
 	}
 	judged, err := s.Judge.Each(ctx, req.Room, s.questions(req), &judge.Reader{Viewer: req.Viewer, Bounded: true})
 	if err == nil {
-		s.Limits.Take(judged)()
+		s.Limits.Foretell(judged)
 	}
 	return judged, err
 }
