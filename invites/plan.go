@@ -21,7 +21,9 @@ type PlanNoteKind string
 // The kinds of notes.
 const (
 	PlanMissing PlanNoteKind = "missing" // no source names the user, who is in the room, since then
-	PlanRefused PlanNoteKind = "refused" // a change was refused last
+	PlanRefused PlanNoteKind = "refused" // a change of membership was refused last
+	PlanHeld    PlanNoteKind = "held"    // in place of the plan's name, a file, which the fault in Code keeps from being carried out
+	PlanLevel   PlanNoteKind = "level"   // a power level was refused last
 )
 
 // PlanNote is what a plan remembers of a user in a room. It is unique by all fields but Code and At.

@@ -22,7 +22,6 @@ const (
 	CodeLeft    = "plan.left"    // left or declined by themselves
 	CodeBot     = "plan.bot"     // the bot is no matter of plans
 	CodeCreator = "plan.creator" // creators of a room are not removed
-	CodeGone    = "plan.gone"    // is not in the room any more
 	CodeAbsent  = "plan.absent"  // no power level for somebody who did not get in
 	CodeLevels  = "plan.levels"  // the room has no power levels to change
 	CodeUnknown = "plan.no_room" // there is no room of this name
@@ -218,7 +217,7 @@ func (c *comparison) refuse(would Kind, user id.UserID, code string, because roo
 
 // lately returns the note of a refusal that an automatic comparison heeds.
 func (c *comparison) lately(would Kind, user id.UserID) bool {
-	n, noted := c.notes[invites.PlanNote{Plan: c.wish.Name, Kind: invites.PlanRefused, Room: c.diff.Room, User: user}]
+	n, noted := c.notes[invites.PlanNote{Plan: c.wish.Name, Kind: refusalOf(would), Room: c.diff.Room, User: user}]
 	if !noted || !c.automatic || n.At.Add(24*time.Hour).Before(c.now) {
 		return false
 	}
@@ -255,7 +254,6 @@ func (c *comparison) invitations(ctx context.Context) error {
 		switch {
 		case unsent[user]:
 			c.step(Step{Kind: Busy, User: user})
-			c.invited[user] = true
 		case agreed.Verdict != room.Allow:
 			c.decided(Invite, room.Invite, user, agreed)
 		case member != nil && member.Sender == user && exactjson.Text(member.Content, "membership") == "leave" && !c.wish.Again:
@@ -360,9 +358,9 @@ func (c *comparison) missing(user id.UserID) invites.PlanNote {
 
 // creator reports whether a user made the room, or has the power of a creator.
 func creator(snap *room.Snapshot, user id.UserID) bool {
-	event, known := snap.Event(room.Key{Type: room.TypeCreate})
-	power, knows := snap.Power(user)
-	return !known || event == nil || event.Sender == user || exactjson.Text(event.Content, "creator") == string(user) || !knows || power == room.Infinite
+	event, _ := snap.Event(room.Key{Type: room.TypeCreate})
+	power, known := snap.Power(user)
+	return event != nil && (event.Sender == user || exactjson.Text(event.Content, "creator") == string(user)) || known && power == room.Infinite
 }
 
 // powers adds the steps of power levels, for people who are in the room or about to be invited.
@@ -382,11 +380,11 @@ func (c *comparison) powers() {
 			if c.in[p.User] {
 				c.diff.Same--
 			}
-			if code, because := grants.may(c.snap, p.User, *p.Power); code != "" {
+			if may, code, because := grants.may(c.snap, p.User, *p.Power); may != room.Allow {
 				c.refuse(Power, p.User, code, because)
-				continue
+			} else if !c.lately(Power, p.User) {
+				c.step(Step{Kind: Power, User: p.User, Was: int64(was), Power: *p.Power})
 			}
-			c.step(Step{Kind: Power, User: p.User, Was: int64(was), Power: *p.Power})
 		}
 	}
 	slices.SortStableFunc(c.diff.Steps, func(a, b Step) int { return rank(a.Kind) - rank(b.Kind) })

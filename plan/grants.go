@@ -20,12 +20,12 @@ type grants struct {
 	bot       id.UserID
 }
 
-// may returns the reason against giving a user a level; no code: none. The actor, the performer and, in the bot's name, the author of the policy
+// may returns the reason against giving a user a level; room.Allow: none. The actor, the performer and, in the bot's name, the author of the policy
 // must each be able to: nobody raises anybody above themselves.
-func (g grants) may(snap *room.Snapshot, user id.UserID, level int64) (code string, because room.Phrase) {
+func (g grants) may(snap *room.Snapshot, user id.UserID, level int64) (verdict room.Verdict, code string, because room.Phrase) {
 	content := withPower(snap, user, level)
 	if content == nil {
-		return CodeLevels, room.Say("plan.why.levels")
+		return room.Deny, CodeLevels, room.Say("plan.why.levels")
 	}
 	d := g.policy.Agrees(snap, g.use, room.Action{Type: room.SetPowerLevels, Sender: g.performer, Content: content})
 	for _, side := range []struct {
@@ -40,10 +40,10 @@ func (g grants) may(snap *room.Snapshot, user id.UserID, level int64) (code stri
 		}
 	}
 	if d.Verdict == room.Allow {
-		return "", room.Phrase{}
+		return d.Verdict, "", because
 	}
 	q := policy.Question{Action: room.SetPowerLevels, Actor: g.actor, Performer: g.performer, Target: user}
-	return string(d.Code), explain(q, d, g.bot)
+	return d.Verdict, string(d.Code), explain(q, d, g.bot)
 }
 
 // withPower returns the content of the room's power levels with one user's level, all levels as integers; nil where there is none to change:

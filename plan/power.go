@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -26,7 +27,7 @@ const (
 const codePower = "plan.power"
 
 // grant gives the power levels of a run to people who are in the room or invited, in one event for each room.
-func (r *Runner) grant(ctx context.Context, run *Run, rows map[stepKey]invites.Change) error {
+func (r *Runner) grant(ctx context.Context, run *Run, rows map[stepKey]invites.Change) (err error) {
 	for _, in := range run.inRooms() {
 		var open []*Step
 		for i := range run.Steps {
@@ -39,11 +40,9 @@ func (r *Runner) grant(ctx context.Context, run *Run, rows map[stepKey]invites.C
 		if len(open) == 0 {
 			continue
 		}
-		if err := r.grantIn(ctx, run, in, open); err != nil {
-			return err
-		}
+		err = errors.Join(err, r.grantIn(ctx, run, in, open)) // trouble in one room is none of the others'
 	}
-	return nil
+	return err
 }
 
 // grantIn settles some power levels in one room. The room is read past the cache right before they are written.
@@ -64,15 +63,20 @@ func (r *Runner) grantIn(ctx context.Context, run *Run, in id.RoomID, open []*St
 			s.Done, s.Code, s.Because = true, string(policy.CodeNoView), policy.Explain(policy.Question{Action: room.SetPowerLevels, Actor: actor, Performer: g.performer}, policy.Decision{Code: policy.CodeNoView}).Phrase()
 			continue
 		}
-		membership, _ := snap.Membership(s.User)
+		membership, knows := snap.Membership(s.User)
+		if !knows {
+			return unknownState(room.MemberKey(s.User))
+		}
 		now, known := snap.Power(s.User)
-		code, because := g.may(snap, s.User, s.Power)
+		may, code, because := g.may(snap, s.User, s.Power)
 		switch {
 		case known && int64(now) == s.Power:
 			s.Done, s.Code = true, invites.CodeDone
 		case membership != "join" && membership != "invite":
 			s.Done, s.Code, s.Because = true, CodeAbsent, room.Say("plan.why.absent", "target", s.User)
-		case code != "":
+		case may == room.Unknown:
+			return fmt.Errorf("power level of %s: %s", s.User, code)
+		case may != room.Allow:
 			s.Done, s.Code, s.Because = true, code, because
 		default:
 			wanted[s.User] = s.Power
@@ -116,7 +120,7 @@ func (r *Runner) settle(ctx context.Context, run *Run, in id.RoomID, g grants, p
 }
 
 // write sends power levels, and returns how that ended. Where the new event replaces another one than the event read, somebody was faster:
-// the content is made anew of theirs, so that nothing of theirs is undone.
+// the content is made anew of theirs, so that nothing of theirs is undone, be it beyond the power of the actor.
 func (r *Runner) write(ctx context.Context, in id.RoomID, g grants, snap *room.Snapshot, wanted map[id.UserID]int64) (code string, because room.Phrase, err error) {
 	event, _ := snap.Event(levelsKey) // there is one: each level was judged
 	base, read := event.Content, event.ID
@@ -124,11 +128,6 @@ func (r *Runner) write(ctx context.Context, in id.RoomID, g grants, snap *room.S
 		content := withPowers(snap, base, wanted)
 		if len(content) > maxContent || content == nil {
 			return CodeLevels, room.Say("plan.why.levels"), nil
-		}
-		for _, sender := range []id.UserID{g.actor, g.performer} {
-			if may := room.Authorize(snap, room.Action{Type: room.SetPowerLevels, Sender: sender, Content: content}); may.Verdict != room.Allow {
-				return string(may.Rule), may.Phrase(), nil
-			}
 		}
 		sent, err := r.Homeserver.SendState(ctx, in, g.performer, levelsKey, content)
 		if invites.Refused(err) {

@@ -27,6 +27,8 @@ type Run struct {
 	CreatedAt time.Time `json:"created_at"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`
 	Open      int       `json:"open,omitempty"` // steps that are not settled yet; not kept
+
+	unreported time.Time // of the first report that failed
 }
 
 // request is the key of the rows of a run in one room.
@@ -150,12 +152,10 @@ func (r *Runner) End(ctx context.Context, run *Run) error {
 	var add, remove []invites.PlanNote
 	run.EndedAt = r.Clock.Now()
 	for _, s := range run.Steps {
-		n := invites.PlanNote{Plan: run.Plan, Kind: invites.PlanRefused, Room: s.Room, User: s.User, Code: s.Code, At: run.EndedAt}
-		switch {
-		case s.Kind == Power:
-		case s.Code != invites.CodeDone:
+		n := invites.PlanNote{Plan: run.Plan, Kind: refusalOf(s.Kind), Room: s.Room, User: s.User, Code: s.Code, At: run.EndedAt}
+		if s.Code != invites.CodeDone {
 			add = append(add, n)
-		default:
+		} else {
 			remove = append(remove, n)
 		}
 	}
@@ -168,6 +168,14 @@ func (r *Runner) End(ctx context.Context, run *Run) error {
 	}
 	delete(r.asked, run.Key)
 	return r.Store.SavePlanRun(ctx, row)
+}
+
+// refusalOf is the kind of note about a refused change.
+func refusalOf(k Kind) invites.PlanNoteKind {
+	if k == Power {
+		return invites.PlanLevel
+	}
+	return invites.PlanRefused
 }
 
 type stepKey struct {
@@ -252,10 +260,9 @@ func (r *Runner) Wanted(ctx context.Context, row invites.Change) (code string, d
 	} else if err != nil {
 		return "", detail, err
 	}
-	membership, _ := snap.Membership(row.Target)
 	switch {
-	case row.Action == room.Kick && membership != "join" && membership != "invite":
-		return CodeGone, room.Say("plan.why.gone", "target", row.Target), nil
+	case row.Attempt > 1 && policy.Took(snap, row.Action, row.Target): // maybe by an earlier attempt, as delivery finds out
+		return "", detail, nil
 	case row.Action == room.Kick && creator(snap, row.Target):
 		return CodeCreator, room.Say("plan.why.creator", "target", row.Target), nil
 	}
@@ -264,10 +271,13 @@ func (r *Runner) Wanted(ctx context.Context, row invites.Change) (code string, d
 	case room.Allow:
 		return "", detail, nil
 	case room.Unknown:
-		return "", detail, fmt.Errorf("state unknown: %v", d.Evidence.Key)
+		return "", detail, unknownState(d.Evidence.Key)
 	}
 	return string(d.Code), policy.Explain(policy.Question{Action: row.Action, Actor: row.Actor, Performer: row.Performer, Target: row.Target}, d).Phrase(), nil
 }
+
+// unknownState is passing trouble: a piece of state that a decision needs has not been read.
+func unknownState(k room.Key) error { return fmt.Errorf("state unknown: %v", k) }
 
 // anew reads a room, and the policy in force by it. fresh bypasses the cache.
 func (r *Runner) anew(ctx context.Context, in id.RoomID, actor id.UserID, users []id.UserID, fresh bool) (*policy.InForce, *room.Snapshot, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,8 +32,7 @@ type Service struct {
 	due    time.Time  // of the next sync
 	open   []*Run
 	loaded bool
-	next   time.Time         // of the next look at open runs
-	held   map[string]string // by file, the last report of what keeps it from being carried out
+	next   time.Time // of the next look at open runs
 }
 
 // Settings are the operator's.
@@ -41,6 +41,9 @@ type Settings struct {
 	Interval time.Duration
 	Managers []string // users in whose name a plan may act
 }
+
+// retrySync is the pause after a sync that met trouble.
+const retrySync = time.Minute
 
 // Step does what is due: wishes by HTTP, runs under way, the sync of files.
 func (s *Service) Step(ctx context.Context) {
@@ -55,8 +58,10 @@ func (s *Service) Step(ctx context.Context) {
 		s.due = now.Add(s.Settings.Interval)
 	}
 	s.mu.Unlock()
-	if due {
-		s.sync(ctx)
+	if due && !s.sync(ctx) {
+		s.mu.Lock()
+		s.due = now.Add(min(retrySync, s.Settings.Interval))
+		s.mu.Unlock()
 	}
 }
 
@@ -80,9 +85,9 @@ func (s *Service) do(ctx context.Context, job *job) (end Status) {
 		end.State, end.Code, end.Because = Faulty, f.Code, f.Phrase
 		return end
 	case err == nil && job.Apply:
-		run := &Run{Key: job.Key, Plan: job.Wish.Name, Manager: job.Wish.Manager, Reason: job.Wish.Reason, Steps: d.Steps()}
-		if err = s.begin(ctx, &job.Wish, &d, run); err == nil {
-			end.State, end.Run = Running, run
+		if err = s.noteMissing(ctx, &job.Wish, &d); err == nil {
+			end.Run, err = s.begin(ctx, job.Key, &job.Wish, d.Steps())
+			end.State = Running
 		}
 	}
 	if err != nil {
@@ -94,31 +99,20 @@ func (s *Service) do(ctx context.Context, job *job) (end Status) {
 }
 
 func (s *Service) compare(ctx context.Context, w *Wish, automatic bool) (Difference, error) {
-	if w.Manager != "" && !contains(s.Settings.Managers, string(w.Manager)) {
+	if w.Manager != "" && !slices.Contains(s.Settings.Managers, string(w.Manager)) {
 		return Difference{}, fault(room.Say("plan.fault.manager", "user", w.Manager))
 	}
 	return s.Planner.Compare(ctx, w, automatic)
 }
 
-func contains(list []string, item string) bool {
-	for _, one := range list {
-		if one == item {
-			return true
-		}
-	}
-	return false
-}
-
-// begin notes the people whom no source names, and records the run, if it has steps.
-func (s *Service) begin(ctx context.Context, w *Wish, d *Difference, run *Run) error {
-	if err := s.noteMissing(ctx, w, d); err != nil {
-		return err
-	}
+// begin records a run.
+func (s *Service) begin(ctx context.Context, key string, w *Wish, steps []Step) (*Run, error) {
+	run := &Run{Key: key, Plan: w.Name, Manager: w.Manager, Reason: w.Reason, Steps: steps}
 	if err := s.Runner.Begin(ctx, run); err != nil {
-		return err
+		return nil, err
 	}
 	s.open, s.next = append(s.open, run), time.Time{}
-	return nil
+	return run, nil
 }
 
 // noteMissing keeps since when people are missing: those within the grace period, and nobody else.
@@ -198,7 +192,11 @@ const reportFor = time.Hour
 func (s *Service) end(ctx context.Context, run *Run) error {
 	if len(run.Steps) > 0 {
 		if err := s.Tell(ctx, run.Key, run.report()); err != nil {
-			if !invites.Refused(err) && s.Planner.Clock.Now().Sub(run.CreatedAt) < reportFor {
+			now := s.Planner.Clock.Now()
+			if run.unreported.IsZero() {
+				run.unreported = now
+			}
+			if !invites.Refused(err) && now.Sub(run.unreported) < reportFor {
 				return fmt.Errorf("reporting: %w", err)
 			}
 			s.Log.Warn().Err(err).Str("run", run.Key).Msg("Plan not reported")
@@ -207,24 +205,27 @@ func (s *Service) end(ctx context.Context, run *Run) error {
 	return s.Runner.End(ctx, run)
 }
 
-// sync carries out the files. Where something keeps a file from being carried out, the room is told once.
-func (s *Service) sync(ctx context.Context) {
-	rooms := map[id.RoomID]string{}
+// sync carries out the files. Where something keeps a file from being carried out, the room is told once. It reports whether there was no trouble.
+func (s *Service) sync(ctx context.Context) (well bool) {
+	rooms, well := map[id.RoomID]string{}, true
 	for _, file := range s.Settings.Files {
 		err := s.syncFile(ctx, file, rooms)
 		var f *Fault
-		switch {
-		case err == nil:
-			delete(s.held, file)
-		case errors.As(err, &f):
-			s.hold(ctx, file, f)
-		case ctx.Err() == nil:
+		if err == nil || errors.As(err, &f) {
+			err = s.hold(ctx, file, f)
+		}
+		if err != nil && ctx.Err() == nil {
+			well = false
 			s.Log.Warn().Err(err).Str("file", file).Msg("Plan not synchronised")
 		}
 	}
+	return well
 }
 
 func (s *Service) syncFile(ctx context.Context, file string, rooms map[id.RoomID]string) error {
+	if !s.loaded {
+		return errors.New("the runs under way are not known")
+	}
 	w, err := s.Read(ctx, file)
 	if err != nil {
 		return err
@@ -239,34 +240,55 @@ func (s *Service) syncFile(ctx context.Context, file string, rooms map[id.RoomID
 		}
 		rooms[r.Room] = file
 	}
+	if err := s.noteMissing(ctx, w, &d); err != nil {
+		return err
+	}
 	if err := d.Brake(0); err != nil {
 		return err
 	}
-	steps := d.Steps()
+	steps := slices.DeleteFunc(d.Steps(), s.underWay(w.Name))
 	if len(steps) == 0 {
-		return s.noteMissing(ctx, w, &d)
+		return nil
 	}
-	return s.begin(ctx, w, &d, &Run{
-		Key: fmt.Sprintf("sync-%s-%d", w.Name, s.Planner.Clock.Now().UnixNano()), Plan: w.Name, Manager: w.Manager, Reason: w.Reason, Steps: steps,
-	})
+	_, err = s.begin(ctx, fmt.Sprintf("sync-%s-%d", w.Name, s.Planner.Clock.Now().UnixNano()), w, steps)
+	return err
 }
 
-// hold tells the room, once, that a file is not carried out.
-func (s *Service) hold(ctx context.Context, file string, f *Fault) {
+// underWay tells of a step whether an earlier run of the same plan still has it to do.
+func (s *Service) underWay(plan string) func(Step) bool {
+	open := map[stepKey]bool{}
+	for _, run := range s.open {
+		for _, step := range run.Steps {
+			if run.Plan == plan && !step.Done {
+				open[stepKey{step.Room, step.User, step.Kind}] = true
+			}
+		}
+	}
+	return func(step Step) bool { return open[stepKey{step.Room, step.User, step.Kind}] }
+}
+
+// hold tells the room of the fault that keeps a file from being carried out; nil: nothing does. A note keeps the fault that was told last, so that a
+// restart does not tell it again.
+func (s *Service) hold(ctx context.Context, file string, f *Fault) error {
+	notes, err := s.Planner.Facts.PlanNotes(ctx, file)
+	if err != nil {
+		return err
+	}
+	notes = slices.DeleteFunc(notes, func(n invites.PlanNote) bool { return n.Kind != invites.PlanHeld })
+	if f == nil {
+		return s.Runner.Store.NotePlan(ctx, nil, notes)
+	}
 	s.Log.Warn().Str("file", file).Str("code", f.Code).Str("why", f.Error()).Msg("Plan held")
 	text := f.Phrase.String()
-	if s.held[file] == text {
-		return
+	if len(notes) > 0 && notes[0].Code == text {
+		return nil
 	}
-	key := fmt.Sprintf("held-%s-%d", file, s.Planner.Clock.Now().UnixNano())
-	if err := s.Tell(ctx, key, room.Say("plan.report.held", "file", file, "code", f.Code).Holding(f.Phrase)); err != nil {
-		s.Log.Warn().Err(err).Msg("Held plan not reported")
-		return
+	now := s.Planner.Clock.Now()
+	err = s.Tell(ctx, fmt.Sprintf("held-%s-%d", file, now.UnixNano()), room.Say("plan.report.held", "file", file, "code", f.Code).Holding(f.Phrase))
+	if err != nil && !invites.Refused(err) {
+		return fmt.Errorf("reporting: %w", err)
 	}
-	if s.held == nil {
-		s.held = map[string]string{}
-	}
-	s.held[file] = text
+	return s.Runner.Store.NotePlan(ctx, []invites.PlanNote{{Plan: file, Kind: invites.PlanHeld, Code: text, At: now}}, nil)
 }
 
 // maxTold bounds the people whom a report names for each kind of change.

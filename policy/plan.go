@@ -40,6 +40,9 @@ func (p *InForce) Agrees(s *room.Snapshot, use PlanUse, a room.Action) Decision 
 	}
 	result := p.Entitled(s, planAllow, a)
 	if result.Verdict != room.Allow {
+		if own := room.Authorize(s, a); own.Verdict == room.Deny { // the better reason: another author would not help
+			return Decision{Code: own.Rule, Side: SidePerformer, Evidence: own.Evidence, Policy: from.Event}
+		}
 		no.Verdict, no.Code, no.Evidence = result.Verdict, CodePlanAuthor, result.Evidence
 		return no
 	}
