@@ -79,10 +79,14 @@ func (s *Policies) Own(ctx context.Context, r id.RoomID, viewer id.UserID) (poli
 	if err != nil {
 		return policy.Source{}, err
 	}
-	if event, _ := snap.Event(policy.Key()); event != nil {
-		return s.own(ctx, r, snap, event, maxUpgrades)
+	event, known := snap.Event(policy.Key())
+	switch {
+	case !known: // for no policy, a writer would take it
+		return policy.Source{}, invites.ErrKept
+	case event == nil:
+		return policy.Source{Room: r}, nil
 	}
-	return policy.Source{Room: r}, nil
+	return s.own(ctx, r, snap, event, maxUpgrades)
 }
 
 // source reads one policy event.
@@ -215,7 +219,7 @@ func (s *Policies) parents(ctx context.Context, r id.RoomID, viewer id.UserID, c
 	if err != nil {
 		return nil, fmt.Errorf("reading which spaces the room is in: %w", err)
 	}
-	if !tells(snap, needs) {
+	if !snap.Tells(needs...) {
 		return nil, errUnseen
 	}
 	naming, known := snap.NeededToSend(room.TypeSpaceParent)
@@ -252,7 +256,7 @@ func (s *Policies) space(ctx context.Context, space, child id.RoomID) (snap *roo
 	if err != nil {
 		return nil, false, fmt.Errorf("reading the space's state: %w", err)
 	}
-	if !tells(snap, needs) {
+	if !snap.Tells(needs...) {
 		return nil, true, errUnseen
 	}
 	event, _ := snap.Event(claim)
@@ -261,14 +265,6 @@ func (s *Policies) space(ctx context.Context, space, child id.RoomID) (snap *roo
 		return nil, true, nil
 	}
 	return snap, true, nil
-}
-
-// tells reports whether a snapshot knows all of needs.
-func tells(snap *room.Snapshot, needs []room.Key) bool {
-	return !slices.ContainsFunc(needs, func(k room.Key) bool {
-		_, known := snap.Event(k)
-		return !known
-	})
 }
 
 // links reports whether an m.space.parent or m.space.child event links two rooms: an event without servers does not.
