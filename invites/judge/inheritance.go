@@ -55,7 +55,7 @@ func (s *Policies) inForce(ctx context.Context, r id.RoomID, viewer id.UserID, s
 	if err == nil {
 		sources, err = s.above(ctx, []id.RoomID{r}, viewer, sources)
 	}
-	if errors.Is(err, errUnseen) {
+	if errors.Is(err, invites.ErrKept) {
 		return nil, nil
 	}
 	if err != nil {
@@ -97,9 +97,6 @@ func (s *Policies) source(r id.RoomID, event *room.Event) policy.Source {
 	source, _ := s.sources.get(eventKey{r, event.ID, len(event.Content)}, func() (policy.Source, int, error) { return policy.Read(r, event), len(event.Content), nil })
 	return source
 }
-
-// errUnseen means: a snapshot does not tell which policies a room inherits; it may inherit some.
-var errUnseen = errors.New("invites: what a room inherits is not known")
 
 // above adds the policies of the spaces above the last room of a chain, nearest first.
 func (s *Policies) above(ctx context.Context, chain []id.RoomID, viewer id.UserID, sources []policy.Source) ([]policy.Source, error) {
@@ -199,7 +196,7 @@ func (s *Policies) inherited(ctx context.Context, space id.RoomID, event *room.E
 	}
 	may := snap.CanSend(person, policy.EventType, true)
 	if may.Verdict == room.Unknown {
-		return source, errUnseen
+		return source, invites.ErrKept
 	}
 	source.Lapsed = may.Verdict != room.Allow
 	return source, nil
@@ -220,7 +217,7 @@ func (s *Policies) parents(ctx context.Context, r id.RoomID, viewer id.UserID, c
 		return nil, fmt.Errorf("reading which spaces the room is in: %w", err)
 	}
 	if !snap.Tells(needs...) {
-		return nil, errUnseen
+		return nil, invites.ErrKept
 	}
 	naming, known := snap.NeededToSend(room.TypeSpaceParent)
 	writing, knows := snap.NeededToSend(policy.EventType)
@@ -257,7 +254,7 @@ func (s *Policies) space(ctx context.Context, space, child id.RoomID) (snap *roo
 		return nil, false, fmt.Errorf("reading the space's state: %w", err)
 	}
 	if !snap.Tells(needs...) {
-		return nil, true, errUnseen
+		return nil, true, invites.ErrKept
 	}
 	event, _ := snap.Event(claim)
 	creation, _ := snap.Event(create)

@@ -36,7 +36,7 @@ func (s upgrades) look(ctx context.Context, r id.RoomID, types ...string) (*room
 		return nil, fmt.Errorf("reading the upgrade of a room: %w", err)
 	}
 	if !snap.Tells(needs...) {
-		return nil, errUnseen
+		return nil, invites.ErrKept
 	}
 	return snap, nil
 }
