@@ -115,7 +115,10 @@ func (w *Welcomes) chatWith(ctx context.Context, user id.UserID) (id.RoomID, err
 		if err != nil {
 			continue
 		}
-		if membership, _ := snap.Membership(user); membership == "join" || membership == "invite" {
+		switch membership, known := snap.Membership(user); {
+		case !known:
+			return "", invites.ErrKept
+		case membership == "join", membership == "invite":
 			return r, nil
 		}
 	}

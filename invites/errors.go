@@ -21,6 +21,9 @@ var (
 // ErrNoView means: neither the bot nor the viewer can see the room.
 var ErrNoView = errors.New("invites: the room's state can't be read")
 
+// ErrKept means: the homeserver showed the room without a piece of state that decides. Another try may bring it.
+var ErrKept = errors.New("invites: the homeserver kept a part of the room's state back")
+
 // Errors of opening an encrypted event.
 var (
 	// ErrNoKey means: the room key of the event has not arrived. It may arrive later.

@@ -154,6 +154,11 @@ func (s *Snapshot) Event(k Key) (e *Event, known bool) {
 	return e, known || s.complete
 }
 
+// Tells reports whether all of some pieces of state are known.
+func (s *Snapshot) Tells(needs ...Key) bool {
+	return !slices.ContainsFunc(needs, func(k Key) bool { return !s.knows(k) })
+}
+
 func (s *Snapshot) knows(k Key) bool {
 	_, known := s.Event(k)
 	return known

@@ -17,7 +17,8 @@ const (
 	// Messages that were begun come first.
 	selectWelcomes = `SELECT ` + welcomeColumns + ` FROM welcome WHERE room_id = $1 AND told_at = 0 ORDER BY batch = 0, batch, id LIMIT $2`
 	selectWelcomed = `SELECT count(*), coalesce(max(told_at), 0) FROM (SELECT batch, min(told_at) AS told_at FROM welcome WHERE room_id = $1 AND told_at > $2 GROUP BY batch) AS messages`
-	updateBegun    = `UPDATE welcome SET batch = $2, begun_at = $3 WHERE id = $1`
+	selectGiven    = `SELECT id FROM welcome WHERE target = $1 AND giver = $2 AND giver <> '' LIMIT 1`
+	updateBegun    = `UPDATE welcome SET batch = $2, begun_at = $3, giver = $4 WHERE id = $1`
 	updateGreeted  = `UPDATE welcome SET told_at = $2 WHERE id = $1`
 	deleteWelcome  = `DELETE FROM welcome WHERE id = $1`
 	deleteWelcomes = `DELETE FROM welcome WHERE id IN (SELECT id FROM welcome WHERE joined_at < $1 LIMIT $2)`
@@ -54,9 +55,15 @@ func (s Welcomes) Welcomed(ctx context.Context, r id.RoomID, since time.Time) (i
 	return one(ctx, s.db, fields, selectWelcomed, r, since)
 }
 
-// BeginWelcome makes a message of some users, or notes that it is tried again.
-func (s Welcomes) BeginWelcome(ctx context.Context, batch int64, at time.Time, users ...int64) error {
-	return changeEach(ctx, s.db, users, updateBegun, func(one int64) []any { return []any{one, batch, at} })
+// BeginWelcome makes a message of some users, or notes that it is tried again. giver is as in GivenWelcome.
+func (s Welcomes) BeginWelcome(ctx context.Context, batch int64, giver id.RoomID, at time.Time, users ...int64) error {
+	return changeEach(ctx, s.db, users, updateBegun, func(one int64) []any { return []any{one, batch, at, giver} })
+}
+
+// GivenWelcome reports whether a user has a message, begun or sent, with the words of a room's policy.
+func (s Welcomes) GivenWelcome(ctx context.Context, target id.UserID, giver id.RoomID) (bool, error) {
+	rows, err := all(ctx, s.db, value[int64], selectGiven, target, giver)
+	return len(rows) > 0, err
 }
 
 // EndWelcome notes that a message was sent, or never can be.

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"maunium.net/go/mautrix/id"
+
 	"usher/invites"
 	"usher/room"
 )
@@ -13,6 +15,7 @@ import (
 // testWelcomes: accepted invitations that came through Usher are noted with their end, once.
 func testWelcomes(t *testing.T, s Store) {
 	ctx := t.Context()
+	const space = id.RoomID("!space:example.org")
 	for n, performer := range []string{string(usherBot), string(asker)} {
 		row := invitation(1)
 		row.Request, row.Performer, row.CreatedAt = fmt.Sprintf("$c%d", n), usherBot, epoch
@@ -33,12 +36,21 @@ func testWelcomes(t *testing.T, s Store) {
 	if len(rooms) != 1 || rooms[0] != lobby || len(list) != 2 {
 		t.Fatalf("%v, %+v", rooms, list)
 	}
-	check(t, s.BeginWelcome(ctx, list[1].ID, epoch, list[1].ID))
+	check(t, s.BeginWelcome(ctx, list[1].ID, "", epoch, list[1].ID))
 	got := must(s.ToGreet(ctx, lobby, 9))(t)
 	if len(got) != 2 || got[0].ID != list[1].ID || got[0].Batch != list[1].ID || !got[0].BegunAt.Equal(epoch) {
 		t.Errorf("a message that was begun comes first: %+v", got)
 	}
-	check(t, s.BeginWelcome(ctx, 7, epoch, list[0].ID, list[1].ID))
+	check(t, s.BeginWelcome(ctx, 7, space, epoch, list[0].ID, list[1].ID))
+	for _, tt := range []struct {
+		giver id.RoomID
+		user  id.UserID
+		want  bool
+	}{{space, target, true}, {lobby, target, false}, {"", target, false}, {space, asker, false}} {
+		if got := must(s.GivenWelcome(ctx, tt.user, tt.giver))(t); got != tt.want {
+			t.Errorf("%+v: %t", tt, got)
+		}
+	}
 	if had := must(s.Welcomed(ctx, lobby, epoch))(t); had.Messages != 0 || !had.Last.IsZero() {
 		t.Errorf("had %+v", had)
 	}

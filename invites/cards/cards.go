@@ -86,8 +86,11 @@ type Confirmed interface {
 // rules returns the policy in force for a room; nil where it can't be seen.
 func rules(ctx context.Context, s *Cards, r id.RoomID, viewer id.UserID) (*policy.InForce, error) {
 	p, err := s.Judge.Policies.Of(ctx, r, viewer)
-	if errors.Is(err, invites.ErrNoView) {
+	switch {
+	case errors.Is(err, invites.ErrNoView):
 		return nil, nil
+	case err == nil && p == nil:
+		return nil, invites.ErrKept
 	}
 	return p, err
 }

@@ -207,7 +207,10 @@ func (s *Knocks) knocks(ctx context.Context, r id.RoomID, user id.UserID) (bool,
 	if err != nil {
 		return false, err
 	}
-	membership, _ := snap.Membership(user)
+	membership, known := snap.Membership(user)
+	if !known {
+		return false, invites.ErrKept
+	}
 	return membership == "knock", nil
 }
 

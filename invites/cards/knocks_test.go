@@ -2,6 +2,7 @@ package cards_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -348,5 +349,23 @@ func TestKnockRates(t *testing.T) {
 	w.Clock.Advance(time.Hour)
 	if n := shown("later.example", 1); n != 1 {
 		t.Error("no card an hour later")
+	}
+}
+
+// TestKnockKept: a knock is no less one while the homeserver keeps back what tells of it.
+func TestKnockKept(t *testing.T) {
+	w := newWorld(t)
+	w.court(1, map[string]any{"knocks": map[string]any{"desk": true}})
+	w.HS.Member(lobby, bob, "knock")
+	k := cards.Knock{Event: "$knock", Room: lobby, User: bob}
+	for _, kept := range []room.Key{policy.Key(), room.MemberKey(bob)} {
+		w.HS.Kept = []room.Key{kept}
+		if got, err := w.Knocks.Receive(t.Context(), k); !errors.Is(err, invites.ErrKept) {
+			t.Errorf("%v: %+v %v", kept, got, err)
+		}
+	}
+	w.HS.Kept = nil
+	if got, err := w.Knocks.Receive(t.Context(), k); err != nil || got.Card == nil {
+		t.Errorf("%+v %v", got, err)
 	}
 }

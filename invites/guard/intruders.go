@@ -198,12 +198,18 @@ func (g *Guard) wanted(ctx context.Context, row invites.Change) (bool, error) {
 		return err == nil, err
 	}
 	p, err := g.Judge.Policies.Of(ctx, row.Room, "")
-	if err != nil || p == nil || p.Fault() != nil {
+	if err == nil && p == nil {
+		err = invites.ErrKept
+	}
+	if err != nil || p.Fault() != nil {
 		return false, invites.UnlessUnseen(err)
 	}
 	snap, err := g.Judge.Policies.Look(ctx, row.Room, p, row.Target)
 	if err != nil || snap == nil {
 		return false, err
+	}
+	if !snap.Tells(room.MemberKey(row.Target)) {
+		return false, invites.ErrKept
 	}
 	doc := &p.Document.Guard
 	membership, _ := snap.Membership(row.Target)

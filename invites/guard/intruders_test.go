@@ -150,6 +150,29 @@ func TestGuardOver(t *testing.T) {
 	}
 }
 
+// TestGuardKept: a removal waits while the homeserver keeps back a piece of state that decides on it.
+func TestGuardKept(t *testing.T) {
+	for _, kept := range []room.Key{policy.Key(), room.MemberKey(bob)} {
+		w := newWatch(t, door)
+		w.HS.Before = func(invites.Effect) error {
+			return &invites.ActError{Class: invites.ClassFailed, Err: errors.New("down")}
+		}
+		w.HS.Member(lobby, bob, "join")
+		if err := w.see(t, "m.room.member", bob.String()); err != nil {
+			t.Fatal(err)
+		}
+		w.HS.Before, w.HS.Kept = nil, []room.Key{kept}
+		row := w.Queue.Take()[0].Row
+		for _, want := range []invites.Status{invites.StatusOpen, invites.StatusDone} {
+			w.Clock.Advance(time.Hour / 2)
+			if outcome, err := invitestest.One(w.Delivery.Deliver(t.Context(), row)); err != nil || outcome.Status != want {
+				t.Errorf("%v: %+v %v", kept, outcome, err)
+			}
+			w.HS.Kept = nil
+		}
+	}
+}
+
 // TestGuardOverInvited: whoever came in uninvited, left and was invited is not put out by a kick that waited.
 func TestGuardOverInvited(t *testing.T) {
 	w := newWatch(t, door)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,6 +38,8 @@ type Homeserver struct {
 	Before func(invites.Effect) error
 	// BeforeState is called before each SendState; an error it returns is the answer. It may be nil.
 	BeforeState func() error
+	// Kept are pieces of state that Snapshot keeps back, in all rooms. With any, it shows only the pieces asked for.
+	Kept []room.Key
 	// Hide makes events of the past invisible.
 	Hide bool
 	// Mute makes acts succeed without effect, as for a shadow-banned sender.
@@ -100,10 +103,20 @@ func (h *Homeserver) Acts() []invites.Effect {
 }
 
 // Snapshot implements FullHomeserver. Everybody sees every room that exists.
-func (h *Homeserver) Snapshot(_ context.Context, r id.RoomID, _ id.UserID, _ []room.Key, _ bool) (*room.Snapshot, error) {
+func (h *Homeserver) Snapshot(_ context.Context, r id.RoomID, _ id.UserID, needs []room.Key, _ bool) (*room.Snapshot, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.snapshot(r)
+	state := h.rooms[r]
+	if state == nil || len(h.Kept) == 0 {
+		return h.snapshot(r)
+	}
+	events := map[room.Key]*room.Event{}
+	for _, k := range append(needs, room.Key{Type: room.TypeCreate}) {
+		if !slices.Contains(h.Kept, k) {
+			events[k] = state[k]
+		}
+	}
+	return room.NewSnapshot(room.State{Events: events}), nil
 }
 
 func (h *Homeserver) snapshot(r id.RoomID) (*room.Snapshot, error) {

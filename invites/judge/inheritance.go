@@ -55,7 +55,7 @@ func (s *Policies) inForce(ctx context.Context, r id.RoomID, viewer id.UserID, s
 	if err == nil {
 		sources, err = s.above(ctx, []id.RoomID{r}, viewer, sources)
 	}
-	if errors.Is(err, errUnseen) {
+	if errors.Is(err, invites.ErrKept) {
 		return nil, nil
 	}
 	if err != nil {
@@ -79,10 +79,14 @@ func (s *Policies) Own(ctx context.Context, r id.RoomID, viewer id.UserID) (poli
 	if err != nil {
 		return policy.Source{}, err
 	}
-	if event, _ := snap.Event(policy.Key()); event != nil {
-		return s.own(ctx, r, snap, event, maxUpgrades)
+	event, known := snap.Event(policy.Key())
+	switch {
+	case !known: // for no policy, a writer would take it
+		return policy.Source{}, invites.ErrKept
+	case event == nil:
+		return policy.Source{Room: r}, nil
 	}
-	return policy.Source{Room: r}, nil
+	return s.own(ctx, r, snap, event, maxUpgrades)
 }
 
 // source reads one policy event.
@@ -93,9 +97,6 @@ func (s *Policies) source(r id.RoomID, event *room.Event) policy.Source {
 	source, _ := s.sources.get(eventKey{r, event.ID, len(event.Content)}, func() (policy.Source, int, error) { return policy.Read(r, event), len(event.Content), nil })
 	return source
 }
-
-// errUnseen means: a snapshot does not tell which policies a room inherits; it may inherit some.
-var errUnseen = errors.New("invites: what a room inherits is not known")
 
 // above adds the policies of the spaces above the last room of a chain, nearest first.
 func (s *Policies) above(ctx context.Context, chain []id.RoomID, viewer id.UserID, sources []policy.Source) ([]policy.Source, error) {
@@ -195,7 +196,7 @@ func (s *Policies) inherited(ctx context.Context, space id.RoomID, event *room.E
 	}
 	may := snap.CanSend(person, policy.EventType, true)
 	if may.Verdict == room.Unknown {
-		return source, errUnseen
+		return source, invites.ErrKept
 	}
 	source.Lapsed = may.Verdict != room.Allow
 	return source, nil
@@ -215,8 +216,8 @@ func (s *Policies) parents(ctx context.Context, r id.RoomID, viewer id.UserID, c
 	if err != nil {
 		return nil, fmt.Errorf("reading which spaces the room is in: %w", err)
 	}
-	if !tells(snap, needs) {
-		return nil, errUnseen
+	if !snap.Tells(needs...) {
+		return nil, invites.ErrKept
 	}
 	naming, known := snap.NeededToSend(room.TypeSpaceParent)
 	writing, knows := snap.NeededToSend(policy.EventType)
@@ -252,8 +253,8 @@ func (s *Policies) space(ctx context.Context, space, child id.RoomID) (snap *roo
 	if err != nil {
 		return nil, false, fmt.Errorf("reading the space's state: %w", err)
 	}
-	if !tells(snap, needs) {
-		return nil, true, errUnseen
+	if !snap.Tells(needs...) {
+		return nil, true, invites.ErrKept
 	}
 	event, _ := snap.Event(claim)
 	creation, _ := snap.Event(create)
@@ -261,14 +262,6 @@ func (s *Policies) space(ctx context.Context, space, child id.RoomID) (snap *roo
 		return nil, true, nil
 	}
 	return snap, true, nil
-}
-
-// tells reports whether a snapshot knows all of needs.
-func tells(snap *room.Snapshot, needs []room.Key) bool {
-	return !slices.ContainsFunc(needs, func(k room.Key) bool {
-		_, known := snap.Event(k)
-		return !known
-	})
 }
 
 // links reports whether an m.space.parent or m.space.child event links two rooms: an event without servers does not.

@@ -120,7 +120,10 @@ func (s *Reach) Member(ctx context.Context, r id.RoomID, asker id.UserID) error 
 	if err != nil {
 		return fmt.Errorf("reading the room's state: %w", err)
 	}
-	if membership, _ := snap.Membership(asker); membership != "join" {
+	switch membership, known := snap.Membership(asker); {
+	case !known:
+		return invites.ErrKept
+	case membership != "join":
 		return ErrNotJoined
 	}
 	return nil
@@ -136,10 +139,13 @@ func (s *Reach) MayKick(ctx context.Context, r id.RoomID, asker id.UserID) error
 	if err != nil {
 		return fmt.Errorf("reading the room's state: %w", err)
 	}
-	if room.Authorize(snap, kick).Verdict != room.Allow {
-		return ErrKickPower
+	switch room.Authorize(snap, kick).Verdict {
+	case room.Allow:
+		return nil
+	case room.Unknown:
+		return invites.ErrKept
 	}
-	return nil
+	return ErrKickPower
 }
 
 // InviteAnybody is the invitation of a user surely not there: the standing of actor and performer decides.

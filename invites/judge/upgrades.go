@@ -35,6 +35,9 @@ func (s upgrades) look(ctx context.Context, r id.RoomID, types ...string) (*room
 	if err != nil {
 		return nil, fmt.Errorf("reading the upgrade of a room: %w", err)
 	}
+	if !snap.Tells(needs...) {
+		return nil, invites.ErrKept
+	}
 	return snap, nil
 }
 
@@ -115,9 +118,6 @@ func (s upgrades) replaced(ctx context.Context, r id.RoomID, snap *room.Snapshot
 	then, err = s.look(ctx, old, room.TypeTombstone, room.TypeCreate, policy.EventType)
 	if err != nil || then == nil {
 		return "", nil, err
-	}
-	if !tells(then, []room.Key{{Type: room.TypeTombstone}, policy.Key()}) {
-		return "", nil, errUnseen
 	}
 	if named(then) != r {
 		return "", nil, nil

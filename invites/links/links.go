@@ -176,7 +176,10 @@ func (s *Links) mayMake(ctx context.Context, maker id.UserID, r id.RoomID, passe
 		return rule, Refusal{Code: string(d.Code), Phrase: j.Explain().Phrase()}
 	}
 	p, err := s.Judge.Policies.Of(ctx, r, maker)
-	if err != nil || p == nil {
+	if err == nil && p == nil {
+		err = invites.ErrKept
+	}
+	if err != nil {
 		return rule, err
 	}
 	return p.Document.Links, nil

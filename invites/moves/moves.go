@@ -169,6 +169,20 @@ func powers(users ...id.UserID) []room.Key {
 	return needs
 }
 
+// look shows a room's state as the bot sees it, all of it that is asked for: nothing that the homeserver keeps back counts as missing.
+func (s *Moves) look(ctx context.Context, r id.RoomID, fresh bool, needs ...room.Key) (*room.Snapshot, error) {
+	return s.lookAs(ctx, r, s.Self.Bot, fresh, needs...)
+}
+
+// lookAs is look for somebody as whom the bot reads where it can't see the room itself.
+func (s *Moves) lookAs(ctx context.Context, r id.RoomID, viewer id.UserID, fresh bool, needs ...room.Key) (*room.Snapshot, error) {
+	snap, err := s.Homeserver.Snapshot(ctx, r, viewer, needs, fresh)
+	if err == nil && !snap.Tells(needs...) {
+		err = invites.ErrKept
+	}
+	return snap, err
+}
+
 // writer chooses the sender of a piece of state for an actor with the power to send it themselves: the actor, where the bot may act for them, else the
 // bot, if it has the power too. A phrase says why nobody may.
 func (s *Moves) writer(snap *room.Snapshot, actor id.UserID, kind string) (by id.UserID, why room.Phrase) {
@@ -185,7 +199,7 @@ func (s *Moves) writer(snap *room.Snapshot, actor id.UserID, kind string) (by id
 
 // write sets a piece of state in a room for an actor, unless it has the content already. A phrase says why it can't be.
 func (s *Moves) write(ctx context.Context, u *invites.Upgrade, actor id.UserID, r id.RoomID, k room.Key, content json.RawMessage) (why room.Phrase, err error) {
-	snap, err := s.Homeserver.Snapshot(ctx, r, s.Self.Bot, append(powers(s.Self.Bot, actor), k), true)
+	snap, err := s.look(ctx, r, true, append(powers(s.Self.Bot, actor), k)...)
 	if err != nil {
 		return unseen(err)
 	}
@@ -233,7 +247,7 @@ func ofKey(ctx context.Context, s *Moves, text string) (invites.Upgrade, error) 
 
 // joined reports whether a user is in a room.
 func joined(ctx context.Context, s *Moves, r id.RoomID, user id.UserID) (bool, error) {
-	snap, err := s.Homeserver.Snapshot(ctx, r, s.Self.Bot, []room.Key{room.MemberKey(user)}, false)
+	snap, err := s.look(ctx, r, false, room.MemberKey(user))
 	if err != nil {
 		return false, invites.UnlessUnseen(err)
 	}

@@ -56,7 +56,7 @@ func (s *Moves) others(ctx context.Context, u *invites.Upgrade, _ judge.Replacem
 // other looks whether one room names the old one.
 func (s *Moves) other(ctx context.Context, u *invites.Upgrade, r id.RoomID) error {
 	needs := []room.Key{policy.Key(), linkTo(room.TypeSpaceChild, u.Old), linkTo(room.TypeSpaceParent, u.Old)}
-	snap, err := s.Homeserver.Snapshot(ctx, r, s.Self.Bot, needs, false)
+	snap, err := s.look(ctx, r, false, needs...)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (s *Moves) link(ctx context.Context, u *invites.Upgrade, r id.RoomID, kind 
 	if kind == room.TypeSpaceParent {
 		back = linkTo(room.TypeSpaceChild, r)
 	}
-	then, err := s.Homeserver.Snapshot(ctx, u.Old, s.Self.Bot, []room.Key{back}, false)
+	then, err := s.look(ctx, u.Old, false, back)
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,10 @@ func naming(ctx context.Context, s *Moves, u *invites.Upgrade, r id.RoomID, laye
 		return nil, nil
 	}
 	p, err := s.Judge.Policies.Of(ctx, r, s.Self.Bot)
-	if err != nil || p == nil {
+	if err == nil && p == nil {
+		err = invites.ErrKept
+	}
+	if err != nil {
 		return nil, err
 	}
 	for _, path := range named {
@@ -140,7 +143,7 @@ func linkTo(kind string, r id.RoomID) room.Key { return room.Key{Type: kind, Sta
 
 // missing returns the content of a room's link to the old room, where it has none to the new one; else nil.
 func missing(ctx context.Context, s *Moves, u *invites.Upgrade, r id.RoomID, kind string) (json.RawMessage, error) {
-	snap, err := s.Homeserver.Snapshot(ctx, r, s.Self.Bot, []room.Key{linkTo(kind, u.Old), linkTo(kind, u.New)}, false)
+	snap, err := s.look(ctx, r, false, linkTo(kind, u.Old), linkTo(kind, u.New))
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +157,7 @@ func missing(ctx context.Context, s *Moves, u *invites.Upgrade, r id.RoomID, kin
 
 // askRoom opens a card in a room, on which users with the power to send a type of state decide about the new name.
 func (s *Moves) askRoom(ctx context.Context, u *invites.Upgrade, r id.RoomID, action room.ActionType, kind string, question room.Phrase) error {
-	snap, err := s.Homeserver.Snapshot(ctx, r, s.Self.Bot, powers(s.Self.Bot), false)
+	snap, err := s.look(ctx, r, false, powers(s.Self.Bot)...)
 	if err != nil {
 		return err
 	}

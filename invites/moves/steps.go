@@ -113,7 +113,7 @@ func (s *Moves) present(ctx context.Context, u *invites.Upgrade, _ judge.Replace
 func (s *Moves) parents(ctx context.Context, u *invites.Upgrade, _ judge.Replacement) error {
 	for _, space := range s.Homeserver.Spaces(u.Old) {
 		k := linkTo(room.TypeSpaceParent, space)
-		then, err := s.Homeserver.Snapshot(ctx, u.Old, s.Self.Bot, []room.Key{k}, false)
+		then, err := s.look(ctx, u.Old, false, k)
 		if err != nil {
 			return invites.UnlessUnseen(err)
 		}
@@ -128,7 +128,7 @@ func (s *Moves) parents(ctx context.Context, u *invites.Upgrade, _ judge.Replace
 
 // copy sets a piece of state in the new room, if that has none of its own, and notes the outcome.
 func (s *Moves) copy(ctx context.Context, u *invites.Upgrade, k room.Key, content json.RawMessage) error {
-	now, err := s.Homeserver.Snapshot(ctx, u.New, s.Self.Bot, []room.Key{k}, true)
+	now, err := s.look(ctx, u.New, true, k)
 	if err != nil {
 		return invites.UnlessUnseen(err)
 	}
@@ -190,7 +190,7 @@ func (s *Moves) findAliases(ctx context.Context, u *invites.Upgrade) error {
 			u.Rest = append(u.Rest, string(alias))
 		}
 	}
-	snap, err := s.Homeserver.Snapshot(ctx, u.Old, s.Self.Bot, []room.Key{{Type: room.TypeCanonicalAlias}}, true)
+	snap, err := s.look(ctx, u.Old, true, room.Key{Type: room.TypeCanonicalAlias})
 	if err != nil {
 		return invites.UnlessUnseen(err)
 	}
@@ -205,7 +205,7 @@ func (s *Moves) mayName(ctx context.Context, u *invites.Upgrade) (by id.UserID, 
 	if u.Actor.Homeserver() != s.Self.Domain {
 		return "", room.Say("move.elsewhere", "user", u.Actor, "domain", s.Self.Domain), nil
 	}
-	snap, err := s.Homeserver.Snapshot(ctx, u.Old, s.Self.Bot, powers(s.Self.Bot, u.Actor), true)
+	snap, err := s.look(ctx, u.Old, true, powers(s.Self.Bot, u.Actor)...)
 	if err != nil {
 		why, err = unseen(err)
 		return "", why, err
@@ -245,7 +245,7 @@ func (s *Moves) canonical(ctx context.Context, u *invites.Upgrade, content json.
 		return err
 	}
 	for _, r := range []id.RoomID{u.New, u.Old} {
-		snap, err := s.Homeserver.Snapshot(ctx, r, s.Self.Bot, []room.Key{k}, true)
+		snap, err := s.look(ctx, r, true, k)
 		if err != nil {
 			return invites.UnlessUnseen(err)
 		}

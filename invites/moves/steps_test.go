@@ -155,3 +155,34 @@ func TestQuestionsEnd(t *testing.T) {
 		t.Errorf("%+v %v", open, err)
 	}
 }
+
+// TestKeptBack: a step whose state the homeserver keeps back is done later, and notes nothing.
+func TestKeptBack(t *testing.T) {
+	for step, kept := range map[int64]room.Key{
+		2: room.MemberKey(alice), 3: {Type: room.TypeSpaceParent, StateKey: string(space)}, 4: {Type: room.TypeCanonicalAlias}, 6: {Type: room.TypePowerLevels},
+	} {
+		w := newWorld(t)
+		dir := invitestest.Directory{Homeserver: w.HS}
+		_ = dir.SetAlias(t.Context(), "#old:here", old, alice)
+		w.HS.Set(old, room.TypeCanonicalAlias, "", alice, object{"alias": "#old:here"})
+		w.HS.Create(space, "11", alice, bot)
+		w.HS.Set(space, room.TypeSpaceChild, string(old), alice, object{"via": []string{"here"}})
+		w.HS.Set(old, room.TypeSpaceParent, string(space), alice, object{"via": []string{"here"}})
+		w.HS.Claim(space, old)
+		if err := w.Moves.Begin(t.Context(), next); err != nil {
+			t.Fatal(err)
+		}
+		w.Clock.Advance(time.Minute)
+		due, err := w.Moves.Due(t.Context())
+		if err != nil || len(due) != 1 {
+			t.Fatal(due, err)
+		}
+		u := due[0]
+		u.Step = step
+		w.HS.Kept = []room.Key{kept}
+		after, done, err := w.Moves.Run(t.Context(), u)
+		if done || after.Step != step || len(after.Notes) != 0 || step > 2 && err == nil {
+			t.Errorf("step %d: %v %+v %v", step, done, after, err)
+		}
+	}
+}

@@ -63,7 +63,7 @@ type standing struct {
 // stands judges whether a user may upgrade a room now, and chooses the performer.
 func (s *Upgrader) stands(ctx context.Context, r id.RoomID, actor id.UserID) (standing, error) {
 	needs := append(powers(s.Self.Bot, actor), room.Key{Type: room.TypeTombstone}, policy.Key())
-	snap, err := s.Homeserver.Snapshot(ctx, r, actor, needs, true)
+	snap, err := s.lookAs(ctx, r, actor, true, needs...)
 	if err != nil {
 		return standing{}, err
 	}
@@ -156,7 +156,7 @@ func (s *Upgrader) foresee(ctx context.Context, r id.RoomID, actor id.UserID, no
 	}
 	if event, _ := now.snap.Event(policy.Key()); event != nil && !blank(event.Content) {
 		author := policy.Read(r, event).Person(s.Self.Bot)
-		snap, err := s.Homeserver.Snapshot(ctx, r, actor, powers(author), false)
+		snap, err := s.lookAs(ctx, r, actor, false, powers(author)...)
 		if err != nil {
 			return nil, err
 		}
@@ -167,7 +167,7 @@ func (s *Upgrader) foresee(ctx context.Context, r id.RoomID, actor id.UserID, no
 		}
 	}
 	for _, space := range s.Homeserver.Spaces(r) {
-		snap, err := s.Homeserver.Snapshot(ctx, space, s.Self.Bot, powers(actor, s.Self.Bot), false)
+		snap, err := s.look(ctx, space, false, powers(actor, s.Self.Bot)...)
 		if invites.Unseen(err) {
 			lines = append(lines, room.Say("upgrade.space.unseen", "space", space))
 			continue
@@ -276,7 +276,7 @@ func (s *Upgrader) make(ctx context.Context, u *invites.Upgrade) error {
 
 // made looks whether the homeserver made the new room for an earlier request: the performer sent the tombstone, and the room names the old one.
 func (s *Upgrader) made(ctx context.Context, u *invites.Upgrade) (bool, error) {
-	then, err := s.Homeserver.Snapshot(ctx, u.Old, u.Performer, []room.Key{{Type: room.TypeTombstone}}, true)
+	then, err := s.lookAs(ctx, u.Old, u.Performer, true, room.Key{Type: room.TypeTombstone})
 	if err != nil {
 		return false, err
 	}
@@ -285,7 +285,7 @@ func (s *Upgrader) made(ctx context.Context, u *invites.Upgrade) (bool, error) {
 		return false, nil
 	}
 	next := id.RoomID(exactjson.Text(event.Content, "replacement_room"))
-	snap, err := s.Homeserver.Snapshot(ctx, next, u.Performer, []room.Key{{Type: room.TypeCreate}}, false)
+	snap, err := s.lookAs(ctx, next, u.Performer, false, room.Key{Type: room.TypeCreate})
 	if err != nil {
 		return false, invites.UnlessUnseen(err)
 	}
@@ -308,7 +308,7 @@ func (s *Upgrader) enter(ctx context.Context, u invites.Upgrade) error {
 	if u.Performer == s.Self.Bot {
 		user = u.Actor
 	}
-	snap, err := s.Homeserver.Snapshot(ctx, u.New, u.Performer, []room.Key{room.MemberKey(user)}, true)
+	snap, err := s.lookAs(ctx, u.New, u.Performer, true, room.MemberKey(user))
 	if err != nil {
 		return invites.UnlessUnseen(err)
 	}

@@ -422,10 +422,10 @@ func (w *story) knocked(r id.RoomID, user id.UserID) {
 	w.decided(about, *reception.Card)
 }
 
-// unreachable tells whether the homeserver failed, as it was told to.
+// unreachable tells whether the homeserver failed, or kept state back, as it was told to.
 func unreachable(err error) bool {
 	var act *invites.ActError
-	return errors.As(err, &act)
+	return errors.As(err, &act) || errors.Is(err, invites.ErrKept)
 }
 
 // deliver does what the queue was asked for, at its time or, now and then, too early.

@@ -29,7 +29,10 @@ const maxAdmins = 10
 // may act for them, else as the bot for the author, if it has the power too. Until then the old policy governs the new room as it is.
 func (s *Editor) CarryOver(ctx context.Context, command id.EventID, r id.RoomID) (c Carried, err error) {
 	p, err := s.Judge.Policies.Of(ctx, r, s.Self.Bot)
-	if err != nil || p == nil {
+	if err == nil && p == nil {
+		err = invites.ErrKept
+	}
+	if err != nil {
 		return c, invites.UnlessUnseen(err)
 	}
 	i := slices.IndexFunc(p.Sources, func(s policy.Source) bool { return s.Carried })

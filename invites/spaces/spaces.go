@@ -252,12 +252,14 @@ func (s *Spaces) standing(ctx context.Context, wait invites.SpaceWait) (joined, 
 	if err != nil {
 		return false, false, invites.UnlessUnseen(err)
 	}
-	switch membership, _ := snap.Membership(wait.Target); membership {
-	case "join":
+	switch membership, known := snap.Membership(wait.Target); {
+	case !known:
+		return false, false, invites.ErrKept
+	case membership == "join":
 		return true, false, nil
-	case "ban":
+	case membership == "ban":
 		return false, true, nil
-	case "invite":
+	case membership == "invite":
 		return false, false, nil
 	}
 	entries, err := s.Store.EntriesOf(ctx, wait.Space, wait.Target, 1)

@@ -11,6 +11,7 @@ import (
 	"usher/invites"
 	"usher/invites/invitestest"
 	"usher/invites/spaces"
+	"usher/room"
 )
 
 const (
@@ -210,5 +211,27 @@ func TestStranger(t *testing.T) {
 	}
 	if _, err := w.Spaces.Tree(t.Context(), spaces.Wish{Actor: alice, Space: "!open:here", Target: bob}); !errors.Is(err, spaces.ErrNoSpace) {
 		t.Errorf("a room: %v", err)
+	}
+}
+
+// TestKeptBack: what waits goes on waiting where the person's membership can't be known, also after a refusal.
+func TestKeptBack(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.Spaces.Invite(t.Context(), w.wish(t)); err != nil {
+		t.Fatal(err)
+	}
+	w.Clock.Advance(time.Minute)
+	for _, m := range []invites.MemberEvent{{Event: "$i", Sender: alice, Membership: "invite"}, {Event: "$d", Sender: bob, Membership: "leave"}} {
+		m.Room, m.Target, m.SentAt, m.SeenAt = space, bob, w.Clock.Now(), w.Clock.Now()
+		if _, err := w.DB.Receive(t.Context(), nil, m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.HS.Kept = []room.Key{room.MemberKey(bob)}
+	if _, err := w.Spaces.Sweep(t.Context()); !errors.Is(err, invites.ErrKept) {
+		t.Error(err)
+	}
+	if left, err := w.DB.SpaceWaitsOf(t.Context(), space, bob); err != nil || len(left) != 3 {
+		t.Errorf("%v, %v", left, err)
 	}
 }

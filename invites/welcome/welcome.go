@@ -24,8 +24,10 @@ type Store interface {
 	ToGreet(ctx context.Context, r id.RoomID, limit int) ([]invites.Welcome, error)
 	// Welcomed returns how many messages of welcome a room has had since a time.
 	Welcomed(ctx context.Context, r id.RoomID, since time.Time) (invites.Welcomed, error)
-	// BeginWelcome makes a message of some users, or notes that it is tried again.
-	BeginWelcome(ctx context.Context, batch int64, at time.Time, users ...int64) error
+	// BeginWelcome makes a message of some users, or notes that it is tried again. giver is as in GivenWelcome.
+	BeginWelcome(ctx context.Context, batch int64, giver id.RoomID, at time.Time, users ...int64) error
+	// GivenWelcome reports whether a user has a message, begun or sent, with the words of a room's policy.
+	GivenWelcome(ctx context.Context, target id.UserID, giver id.RoomID) (bool, error)
 	// EndWelcome notes that the message of some users was sent, or never can be.
 	EndWelcome(ctx context.Context, at time.Time, users ...int64) error
 	// DropWelcomes forgets users who get no welcome.
@@ -142,7 +144,11 @@ func (s *Welcomes) Next(ctx context.Context, r id.RoomID) (*Message, error) {
 	if may, err := s.look(ctx, p, author, m); err != nil || !may {
 		return nil, err
 	}
-	return m, s.Store.BeginWelcome(ctx, m.Batch, s.Clock.Now(), m.rows...)
+	giver := givenBy(p)
+	if m.ByLink {
+		giver = ""
+	}
+	return m, s.Store.BeginWelcome(ctx, m.Batch, giver, s.Clock.Now(), m.rows...)
 }
 
 // Sent notes that a message was sent, or never can be.
@@ -237,17 +243,42 @@ func (m *Message) name(rows []invites.Welcome) {
 // textFor returns the text for one user: that of the link by which the user came, with its maker, goes before that of the policy.
 func (s *Welcomes) textFor(ctx context.Context, p *policy.InForce, row invites.Welcome) (text string, maker id.UserID, err error) {
 	text, maker, err = s.Links.Welcome(ctx, row.Request)
-	if err != nil || text == "" {
-		return p.Document.Welcome.Text, "", err
+	if err != nil {
+		return "", "", err
+	}
+	if text == "" {
+		text, err = s.ofPolicy(ctx, p, row)
+		return text, "", err
 	}
 	snap, err := s.Judge.Policies.Look(ctx, row.Room, p, maker)
 	if err != nil {
 		return "", "", err
 	}
 	if snap == nil || snap.CanSend(maker, room.TypeMessage, false).Verdict != room.Allow {
-		return p.Document.Welcome.Text, "", nil
+		text, err = s.ofPolicy(ctx, p, row)
+		return text, "", err
 	}
 	return text, maker, nil
+}
+
+// ofPolicy returns the text of the policy; none for somebody who has a message with the words of the same space.
+func (s *Welcomes) ofPolicy(ctx context.Context, p *policy.InForce, row invites.Welcome) (text string, err error) {
+	if giver := givenBy(p); giver != "" && row.Batch == 0 {
+		if given, err := s.Store.GivenWelcome(ctx, row.Target, giver); err != nil || given {
+			return "", err
+		}
+	}
+	return p.Document.Welcome.Text, nil
+}
+
+// givenBy returns the room whose policy has the text, if the text counts in several rooms. A space's message in the space itself does not
+// count: clients do not show it.
+func givenBy(p *policy.InForce) id.RoomID {
+	from, set := p.From(policy.WelcomeText)
+	if set && (from.Inherited || p.Document.Welcome.Where == policy.Direct) {
+		return from.Room
+	}
+	return ""
 }
 
 // tooMany returns how long a room has to wait for its next message.

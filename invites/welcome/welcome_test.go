@@ -10,9 +10,11 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/invites"
 	"usher/invites/invitestest"
 	"usher/invites/links"
 	"usher/invites/welcome"
+	"usher/policy"
 )
 
 const (
@@ -239,6 +241,47 @@ func TestLink(t *testing.T) {
 		w.Clock.Advance(time.Minute)
 		if got = append(got, w.messages(t)...); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+// TestSpace: the words of a space welcome a person in one of its rooms, whichever comes first. A message in the space itself does not count, unless it is direct.
+func TestSpace(t *testing.T) {
+	const space, second = id.RoomID("!space:here"), id.RoomID("!second:here")
+	for where, want := range map[string]int{"room": 2, "direct": 1} {
+		w := newWorld(t, map[string]any{})
+		w.HS.Set(lobby, policy.EventType, "", alice, map[string]any{})
+		w.HS.Create(space, "11", alice, bot)
+		w.HS.Set(space, "m.room.create", "", alice, map[string]any{"room_version": "11", "creator": alice, "type": "m.space"})
+		w.HS.Create(second, "11", alice, bot)
+		for _, r := range []id.RoomID{lobby, second} {
+			w.HS.Set(space, "m.space.child", string(r), alice, map[string]any{"via": []string{"here"}})
+			w.HS.Set(r, "m.space.parent", string(space), alice, map[string]any{"via": []string{"here"}})
+			w.HS.Claim(space, r)
+		}
+		w.Govern(map[string]any{"welcome": map[string]any{"text": "hi", "where": where}}, space)
+		var said []string
+		for _, r := range []id.RoomID{space, lobby, second, lobby} {
+			w.HS.Set(r, "m.room.power_levels", "", alice, map[string]any{"invite": 50, "users": map[string]any{string(alice): 100, string(bot): 50}})
+			w.HS.Member(r, bob, "leave")
+			req := w.Request(t, alice, bob)
+			req.Room = r
+			w.MustAsk(t, req)
+			for _, membership := range []string{"invite", "join"} {
+				w.Next++
+				by := map[string]id.UserID{"invite": alice, "join": bob}[membership]
+				w.HS.Member(r, bob, membership)
+				if _, err := w.DB.Receive(t.Context(), nil, invites.MemberEvent{Event: id.EventID(fmt.Sprintf("$member%d", w.Next)),
+					Room: r, Target: bob, Sender: by, Membership: membership, SentAt: w.Clock.Now(), SeenAt: w.Clock.Now()}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			said = append(said, w.messages(t)...)
+			w.Build()
+			w.Clock.Advance(time.Minute)
+		}
+		if len(said) != want {
+			t.Errorf("%s: %d messages, want %d: %q", where, len(said), want, said)
 		}
 	}
 }
