@@ -16,7 +16,7 @@ const (
 	selectAfter   = `SELECT ` + changeColumns + ofRequest + ` AND id > $3 ORDER BY id LIMIT $4`
 	selectTargets = `SELECT target` + ofRequest + ` AND action = $3`
 	updatePaused  = `UPDATE invitation SET status = 'waiting', code = 'bulk.paused', detail = '', due_at = 0
-		WHERE cmd = $1 AND command = $2 AND status = 'open' AND leased_until <= $3`
+		WHERE cmd = $1 AND command = $2 AND status = 'open' AND action <> 'join' AND leased_until <= $3`
 	updateResumed = `UPDATE invitation SET status = 'open', code = '', due_at = $3
 		WHERE cmd = $1 AND command = $2 AND status = 'waiting' AND code = 'bulk.paused' RETURNING id`
 )
@@ -49,7 +49,8 @@ func (s Changes) TargetsOf(ctx context.Context, request string, action room.Acti
 	return all(ctx, s.db, value[id.UserID], selectTargets, digest(request), request, action)
 }
 
-// PauseRows has the open rows of a request wait, save those under an attempt.
+// PauseRows has the open rows of a request wait, save those under an attempt. Automatic joins go on: their invitations are sent, and are all
+// that the request counts.
 func (s Changes) PauseRows(ctx context.Context, request string, now time.Time) error {
 	_, err := s.change(ctx, updatePaused, digest(request), request, now)
 	return err
