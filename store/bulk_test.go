@@ -39,7 +39,7 @@ func testBulk(t *testing.T, s Store) {
 	check(t, s.Settle(ctx, invites.Settlement{ID: done.ID, Attempt: done.Attempt, Status: invites.StatusDone, Code: "done", At: epoch}))
 	leased := claim(t, s, epoch, rows[3])[0]
 	check(t, s.PauseRows(ctx, request, epoch))
-	want("paused", "1 done done of user0; 4 waiting bulk.paused of user1; 1 open  of user3; ")
+	want("paused", "1 done done of user0; 4 waiting bulk.paused of user1; 1 open bulk.paused of user3; ")
 	if due := must(s.Due(ctx, epoch.Add(time.Hour), 0, 10))(t); slices.Contains(due, rows[1].ID) {
 		t.Errorf("due while paused: %v", due)
 	}
