@@ -15,10 +15,10 @@ const (
 	selectCounts  = `SELECT status, code, count(*), max(due_at), min(id)` + ofRequest + ` AND action = $3 GROUP BY status, code ORDER BY min(id)`
 	selectAfter   = `SELECT ` + changeColumns + ofRequest + ` AND id > $3 ORDER BY id LIMIT $4`
 	selectTargets = `SELECT target` + ofRequest + ` AND action = $3`
-	updatePaused  = `UPDATE invitation SET status = 'waiting', code = 'bulk.paused', detail = '', due_at = 0
-		WHERE cmd = $1 AND command = $2 AND status = 'open' AND leased_until <= $3`
+	updatePaused  = `UPDATE invitation SET status = CASE WHEN leased_until <= $3 THEN 'waiting' ELSE status END, code = 'bulk.paused', detail = '',
+		due_at = CASE WHEN leased_until <= $3 THEN 0 ELSE due_at END WHERE cmd = $1 AND command = $2 AND status = 'open' AND action <> 'join'`
 	updateResumed = `UPDATE invitation SET status = 'open', code = '', due_at = $3
-		WHERE cmd = $1 AND command = $2 AND status = 'waiting' AND code = 'bulk.paused' RETURNING id`
+		WHERE cmd = $1 AND command = $2 AND status IN ('waiting', 'open') AND code = 'bulk.paused' RETURNING id`
 )
 
 // CountRows counts the rows of a request for one action by status and code.
@@ -49,7 +49,9 @@ func (s Changes) TargetsOf(ctx context.Context, request string, action room.Acti
 	return all(ctx, s.db, value[id.UserID], selectTargets, digest(request), request, action)
 }
 
-// PauseRows has the open rows of a request wait, save those under an attempt.
+// PauseRows has the open rows of a request wait. Those under an attempt get the code of the others only: the attempt settles them, and where
+// its process is killed, the next attempt finds the code. Automatic joins go on: their invitations are sent, and are all
+// that the request counts.
 func (s Changes) PauseRows(ctx context.Context, request string, now time.Time) error {
 	_, err := s.change(ctx, updatePaused, digest(request), request, now)
 	return err

@@ -75,6 +75,7 @@ func runSuite(t *testing.T, open func(t *testing.T) Store) {
 		{"Guard", testGuard},
 		{"Sessions", testSessions}, {"Entries", testEntries}, {"Links", testLinks}, {"LinkSecrets", testLinkSecrets}, {"LastUse", testLastUse},
 		{"Letters", testLetters}, {"LetterEnds", testLetterEnds}, {"LetterBlocks", testLetterBlocks}, {"LettersSpend", testLettersSpend}, {"Moves", testMoves}, {"Welcomes", testWelcomes}, {"SpaceWaits", testSpaceWaits},
+		{"Bulk", testBulk},
 		{"Ping", testPing},
 		{"Together", testTogether},
 	}

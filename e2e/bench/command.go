@@ -2,10 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"os/exec"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -181,69 +177,4 @@ func (b *bench) fly(s *subject, flight int, in rooms, pause time.Duration, end t
 		}
 	}
 	return took, waitAll(answers)
-}
-
-// inviteMany is how many people the one command names.
-const inviteMany = 5000
-
-// many has one command invite many people, and has net/http alone post as many invitations.
-func (b *bench) many(w string) error {
-	home, err := openHomeserver()
-	if err != nil {
-		return err
-	}
-	poster := &subject{name: "net/http", home: home, stop: func() {}}
-	usher, err := b.startUsher("usher", nil)
-	if err != nil {
-		return err
-	}
-	subjects, err := b.besideBase(nil, usher, poster)
-	if err != nil {
-		return err
-	}
-	return b.interleave(subjects, func(s *subject) error {
-		start := time.Now()
-		var err error
-		if s.usher != nil {
-			err = inviteAll(s)
-		} else {
-			err = exec.Command(b.binary("yardstick"), "-kind", "post", "-homeserver", home.url, "-count", strconv.Itoa(inviteMany)).Run()
-		}
-		if err != nil {
-			return err
-		}
-		b.table.add(w, "invites/s", "", s.name, inviteMany/time.Since(start).Seconds())
-		return nil
-	})
-}
-
-// inviteAll gives the command and waits until everybody is invited.
-func inviteAll(s *subject) error {
-	p, err := dial(s)
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	var body strings.Builder
-	body.WriteString("!invite")
-	var arrive []<-chan time.Time
-	for range inviteMany {
-		target := fmt.Sprintf("@g%d", serial.Add(1)) // as short as people type them: a message has 64 KiB
-		body.WriteString(" " + target)
-		arrive = append(arrive, s.home.expect(target+":"+domain))
-	}
-	shown := s.home.expect("preview")
-	if err := p.push(transaction([]string{command(fmt.Sprintf("$%043d", serial.Add(1)), roomID(0), body.String())})); err != nil {
-		return err
-	}
-	if err := waitAll([]<-chan time.Time{shown}); err != nil {
-		return err
-	}
-	s.home.mu.Lock()
-	preview := s.home.preview
-	s.home.mu.Unlock()
-	if err := p.push(transaction([]string{confirmation(fmt.Sprintf("$%043d", serial.Add(1)), roomID(0), preview)})); err != nil {
-		return err
-	}
-	return waitAll(arrive)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"net"
@@ -32,6 +33,8 @@ type homeserver struct {
 	invited map[string]string         // inviter by room and user
 	waiting map[string]chan time.Time // by invited user, or by the event that is answered
 	preview string                    // the event of the preview shown last
+	react   string                    // the reaction that confirms it
+	file    string                    // in the media repository
 }
 
 func openHomeserver() (*homeserver, error) {
@@ -97,6 +100,13 @@ func (h *homeserver) answer(r *http.Request, path string, body []byte, now time.
 		return h.room(r, room, call, body, now)
 	}
 	switch {
+	case strings.HasPrefix(path, "v1/media/download/"):
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return 200, h.file
+	case strings.HasSuffix(path, "/media/v3/upload"): // the outcomes of a request for many people
+		h.arrived("upload", now)
+		return 200, `{"content_uri":"mxc://` + domain + `/outcomes"}`
 	case path == "versions":
 		return 200, `{"versions":["v1.16"]}`
 	case path == "v3/account/whoami":
@@ -138,6 +148,10 @@ func (h *homeserver) room(r *http.Request, room, call string, body []byte, now t
 			h.arrived("edit", now)
 		}
 		return 200, fmt.Sprintf(`{"event_id":"$sent%d"}`, h.requests.Load())
+	case strings.HasPrefix(call, "event/"):
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return 200, cmp.Or(h.react, "{}")
 	case call == "joined_members":
 		return 200, h.joined()
 	case call == "members":
@@ -217,7 +231,7 @@ func (h *homeserver) joined() string {
 func (h *homeserver) memberEvents(room string) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	list := []string{memberEvent(room, bot, "join"), memberEvent(room, "@asker:"+domain, "join")}
+	list := []string{memberEvent(room, bot, "join"), memberEvent(room, askerOf(room), "join")}
 	for i := range h.members {
 		list = append(list, memberEvent(room, fmt.Sprintf("@member%d:%s", i, domain), "join"))
 	}

@@ -36,6 +36,7 @@ func works() []work {
 		{"command, 32 in flight", func(b *bench, w string) error { return b.commands(w, 32, 0) }},
 		{"command, 32 in flight in one room", func(b *bench, w string) error { return b.oneRoom(w, 32) }},
 		{"5,000 invites by one command", (*bench).many},
+		{"10,000 people from a file", (*bench).manyFromFile},
 		{"start-up", (*bench).startUp},
 		{"room of 100,000 members", (*bench).hugeRoom},
 		{"growth of the ledger", (*bench).growLedger},

@@ -43,18 +43,29 @@ func chat(random *rand.Rand, i int) string {
 		kind, roomID(random.IntN(50)), user, content, key, random.IntN(1e5), random.Int64N(1e15), user, random.IntN(1e5))
 }
 
-// command is a message in a room, by somebody who asks in that room only: each person has a share of Usher.
+// askerOf is somebody who asks in one room only: each person has a share of Usher.
+func askerOf(room string) string { return "@asker-" + room[1:] }
+
+// command is a message in a room, by somebody who asks in that room only.
 func command(event, room, body string) string {
-	asker := "@asker-" + room[1:]
-	now := time.Now().UnixMilli()
-	return fmt.Sprintf(`{"type":"m.room.message","room_id":%q,"sender":%q,"content":{"msgtype":"m.text","body":%q,"m.mentions":{}},"origin_server_ts":%d,"unsigned":{"age":12},"event_id":%q,"user_id":%q,"age":12}`,
-		room, asker, body, now, event, asker)
+	return message(event, room, fmt.Sprintf(`{"msgtype":"m.text","body":%q,"m.mentions":{}}`, body))
+}
+
+// list is a command with a list of people in a file.
+func list(event, room string, size int) string {
+	return message(event, room, fmt.Sprintf(`{"msgtype":"m.file","body":"!invite","filename":"guests.txt","url":"mxc://%s/guests","info":{"size":%d}}`, domain, size))
+}
+
+func message(event, room, content string) string {
+	asker, now := askerOf(room), time.Now().UnixMilli()
+	return fmt.Sprintf(`{"type":"m.room.message","room_id":%q,"sender":%q,"content":%s,"origin_server_ts":%d,"unsigned":{"age":12},"event_id":%q,"user_id":%q,"age":12}`,
+		room, asker, content, now, event, asker)
 }
 
 // confirmation is the reaction by which the sender of a command confirms its preview.
 func confirmation(event, room, preview string) string {
 	return fmt.Sprintf(`{"type":"m.reaction","room_id":%q,"sender":%q,"content":{"m.relates_to":{"rel_type":"m.annotation","event_id":%q,"key":"✅"}},"origin_server_ts":%d,"event_id":%q}`,
-		room, "@asker-"+room[1:], preview, time.Now().UnixMilli(), event)
+		room, askerOf(room), preview, time.Now().UnixMilli(), event)
 }
 
 // invitation is a command that invites somebody new; it returns whom.

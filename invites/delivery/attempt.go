@@ -31,6 +31,9 @@ func (d *Delivery) attempt(ctx context.Context, row invites.Change) invites.Outc
 	if origin.watched {
 		return d.watched(ctx, row)
 	}
+	if row.Code == invites.CodePaused { // while an earlier process was at it
+		return pausedRow
+	}
 	if at, limit, wait := d.pace.turn(&row, d.Clock.Now()); wait {
 		return invites.Outcome{Status: invites.StatusOpen, Code: invites.CodeTurn, Detail: limit, At: at, Quiet: true}
 	}

@@ -26,7 +26,7 @@ type Store interface {
 	ChangesAfter(ctx context.Context, request string, after int64, limit int) ([]invites.Change, error)
 	// ChangeOf returns one row of a request, or ErrNotFound.
 	ChangeOf(ctx context.Context, request string, action room.ActionType, r id.RoomID, target id.UserID) (invites.Change, error)
-	// PauseRows has the open rows of a request wait, save those under an attempt.
+	// PauseRows has the open rows of a request wait. Those under an attempt only get the code of the others.
 	PauseRows(ctx context.Context, request string, now time.Time) error
 	// ResumeRows opens the paused rows of a request, due at a time, and returns them.
 	ResumeRows(ctx context.Context, request string, due time.Time) (rows []int64, err error)
@@ -150,13 +150,19 @@ func (d *Delivery) deliver(ctx context.Context, claimed []invites.Change, patien
 			ends[i].At = now // shutting down: leave it to the next start, but let go of it
 		}
 	}
+	var paused []invites.Change
 	for i, row := range claimed {
 		if end, stopped := d.underWay.stopped(row.ID); stopped && ends[i].Status == invites.StatusOpen {
 			claimed[i].Code = ends[i].Code // which tells whether this attempt may have had an effect
-			ends[i] = end
+			if ends[i] = end; end.Code == invites.CodePaused {
+				paused = append(paused, row)
+			}
 		}
 	}
 	outcomes, err := d.settle(context.WithoutCancel(ctx), claimed, ends)
+	if err == nil {
+		err = resumeMissed(context.WithoutCancel(ctx), d, paused)
+	}
 	d.underWay.forget(idsOf(claimed)...)
 	after := slices.Clone(claimed)
 	for i, end := range ends {

@@ -7,6 +7,9 @@ import (
 	"usher/room"
 )
 
+// pausedRow is the outcome of a row that waits until its request is resumed.
+var pausedRow = invites.Outcome{Status: invites.StatusWaiting, Code: invites.CodePaused, Quiet: true}
+
 // Pause has the open rows of a request wait until Resume or Stop. A row that is being sent ends with this attempt: it waits, too, if the
 // homeserver does not settle it.
 func (d *Delivery) Pause(ctx context.Context, request string) error {
@@ -17,7 +20,7 @@ func (d *Delivery) Pause(ctx context.Context, request string) error {
 	if err != nil || len(sending) == 0 {
 		return err
 	}
-	d.underWay.stop(invites.Outcome{Status: invites.StatusWaiting, Code: invites.CodePaused, Quiet: true}, sending...)
+	d.underWay.stop(pausedRow, sending...)
 	return d.Store.PauseRows(ctx, request, d.Clock.Now()) // those whose attempt ended before they were told
 }
 
@@ -34,6 +37,20 @@ func (d *Delivery) Resume(ctx context.Context, request string) error {
 		return err
 	}
 	return d.Queue.Wake(ctx, now, rows...)
+}
+
+// resumeMissed has rows go on that their attempt has just paused, where the request was resumed meanwhile: Resume found them under way, and
+// undid their stop.
+func resumeMissed(ctx context.Context, d *Delivery, rows []invites.Change) error {
+	for _, row := range rows {
+		if _, stopped := d.underWay.stopped(row.ID); stopped {
+			continue
+		}
+		if err := d.Resume(ctx, row.Request); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // attemptsOf returns the rows of a request that are attempted now.

@@ -10,6 +10,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/delivery"
 	"usher/invites/requests"
 	"usher/policy"
 	"usher/room"
@@ -168,7 +169,7 @@ func TestSteer(t *testing.T) {
 	steer(remote, invites.Pause, false, "30 open invite; ")
 	first := w.Queue.Take()
 	w.HS.Before = func(invites.Effect) error { // under an attempt, which fails
-		steer(alice, invites.Pause, true, "1 open invite; 29 waiting bulk.paused; ")
+		steer(alice, invites.Pause, true, "1 open bulk.paused; 29 waiting bulk.paused; ")
 		return &invites.ActError{Class: invites.ClassLater, Status: 429, RetryAfter: time.Minute, Err: errors.New("limited")}
 	}
 	if _, err := w.Delivery.Deliver(t.Context(), first[0].Row); err != nil {
@@ -198,6 +199,68 @@ func TestSteer(t *testing.T) {
 	steer(carol, invites.Decline, true, "10 done done; 20 cancelled bulk.stopped; ")
 	if sent := len(w.HS.Acts()); sent < 10 || sent > 11 {
 		t.Errorf("%d acts", sent)
+	}
+}
+
+// settling does something before an attempt settles.
+type settling struct {
+	delivery.Store
+	before func()
+}
+
+func (s settling) Settle(ctx context.Context, all ...invites.Settlement) error {
+	s.before()
+	return s.Store.Settle(ctx, all...)
+}
+
+// TestResumedAtTheEnd: a row whose paused attempt ends while its request is resumed goes on.
+func TestResumedAtTheEnd(t *testing.T) {
+	w := newWorld(t)
+	req := w.Request(t, alice, crowd(3)...)
+	if _, err := w.Cards.CarryOut(t.Context(), confirm(t, w, req)); err != nil {
+		t.Fatal(err)
+	}
+	steer := func(wish invites.Choice) {
+		if _, err := many(w).Steer(t.Context(), alice, req.Command, wish); err != nil {
+			t.Error(err)
+		}
+	}
+	w.HS.Before = func(invites.Effect) error {
+		steer(invites.Pause)
+		return &invites.ActError{Class: invites.ClassLater, Status: 429, RetryAfter: time.Minute, Err: errors.New("limited")}
+	}
+	plain := w.Delivery.Store
+	w.Delivery.Store = settling{plain, func() { steer(invites.Resume) }}
+	if _, err := w.Delivery.Deliver(t.Context(), w.Queue.Take()[0].Row); err != nil {
+		t.Fatal(err)
+	}
+	if got := counts(t, w, req.Command); got != "3 open ; " {
+		t.Errorf("resumed: %s", got)
+	}
+}
+
+// TestPausedAndKilled: a row that was attempted when its request was paused and its process killed waits with the others.
+func TestPausedAndKilled(t *testing.T) {
+	w := newWorld(t)
+	req := w.Request(t, alice, crowd(3)...)
+	if _, err := w.Cards.CarryOut(t.Context(), confirm(t, w, req)); err != nil {
+		t.Fatal(err)
+	}
+	row := w.Queue.Take()[0].Row
+	if rows, err := w.DB.Claim(t.Context(), []int64{row}, w.Clock.Now(), time.Minute); err != nil || len(rows) != 1 {
+		t.Fatal(rows, err)
+	}
+	if _, err := many(w).Steer(t.Context(), alice, req.Command, invites.Pause); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.DB.Release(t.Context(), w.Clock.Now()); err != nil { // as the next process does
+		t.Fatal(err)
+	}
+	if _, err := w.Delivery.Deliver(t.Context(), row); err != nil {
+		t.Fatal(err)
+	}
+	if got := counts(t, w, req.Command); got != "3 waiting bulk.paused; " || len(w.HS.Acts()) != 0 {
+		t.Errorf("%s%d acts", got, len(w.HS.Acts()))
 	}
 }
 
