@@ -54,6 +54,15 @@ type Ledger struct {
 	Addresses *Addresses
 }
 
+// CountPending counts the open invitations of a room.
+func (s *Ledger) CountPending(ctx context.Context, asker id.UserID, r id.RoomID) (int, error) {
+	if err := s.Judge.Reach.Member(ctx, r, asker); err != nil {
+		return 0, err
+	}
+	_, n, err := s.Store.Pending(ctx, r, 1)
+	return n, err
+}
+
 // Open lists open invitations of a room.
 type Open struct {
 	Invitations []invites.Invitation // the oldest first

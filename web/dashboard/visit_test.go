@@ -37,6 +37,7 @@ func TestPagesAreSound(t *testing.T) {
 	o.fill(t, 3000, o.Clock.Now(), 60*24*time.Hour)
 	o.level = 2
 	b := o.login(t, alice)
+	b.has(t, "/rooms", 200, page("/ledger?fate=pending")+`">600 open invitations</a>`)
 	for _, lang := range []string{"en", "de"} {
 		for _, path := range append([]string{"/rooms", "/health", o.offer(t, alice), "/rooms/!none"}, tabs...) {
 			if path == "" || strings.HasPrefix(path, "/ledger") || strings.HasPrefix(path, "/people") || slices.Contains([]string{"/tree", "/stats", "/audit"}, path) {
