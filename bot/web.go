@@ -75,10 +75,17 @@ func (h dashboardHealth) State(ctx context.Context) (dashboard.State, error) {
 		return dashboard.State{}, err
 	}
 	list, err := h.b.rooms.All(ctx)
+	if err != nil {
+		return dashboard.State{}, err
+	}
+	events, err1 := h.b.store.WaitingAfter(ctx, 0, dashboard.MaxState)
+	next, err2 := h.b.store.NextOpen(ctx, dashboard.MaxState)
+	unread, err3 := h.b.store.Quarantined(ctx, dashboard.MaxState)
 	return dashboard.State{
 		Version: h.p.version, Faults: h.p.health.Phrases(), Rooms: len(list),
 		Events: waits.Events, Oldest: waits.Oldest, Open: waits.Open, Due: waits.Due, Quarantine: waits.Quarantine,
-	}, err
+		Waiting: events, Next: next, Unread: unread,
+	}, errors.Join(err1, err2, err3)
 }
 
 // antispam makes the endpoint for homeservers, nil if it is off. A process that does not act judges nothing.

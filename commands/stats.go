@@ -49,7 +49,7 @@ func runStats(ctx context.Context, c *Call) (Reply, error) {
 	}
 	for i, inviter := range s.Inviters {
 		if i == maxInviters {
-			reply.Text.Line().Say("more.people", "n", len(s.Inviters)-i)
+			reply.Text.Line().Say("more.people", "n", s.People-i)
 			break
 		}
 		reply.Text.Line().Tell(room.Say("stats.inviter", "inviter", inviter).Holding(counts(s.By[inviter]).phrases()...))

@@ -80,7 +80,7 @@ type AddressInvitation struct {
 	At     time.Time
 }
 
-// Tally counts the invitations of one week, inviter and fate.
+// Tally counts the invitations of one fate, in one week or by one inviter.
 type Tally struct {
 	Week    time.Time // its Monday, UTC
 	Inviter id.UserID

@@ -33,6 +33,9 @@ func TestBacklog(t *testing.T) {
 			if err != nil || b.Open != 1 || !b.Due.Equal(at.Add(time.Hour)) || b.Events != 1 || !b.Oldest.Equal(at.Add(time.Minute)) {
 				t.Errorf("%+v %v", b, err)
 			}
+			if next, err := s.NextOpen(t.Context(), 5); err != nil || len(next) != 1 || next[0].Target != "@a:b" {
+				t.Errorf("the next: %+v %v", next, err)
+			}
 		})
 	}
 }

@@ -229,7 +229,14 @@ func BenchmarkLedger(b *testing.B) {
 		bench("who", func() error { _, err := s.EntriesOf(ctx, "!room:example.org", "@user5:example.org", 6); return err })
 		bench("children", func() error { _, err := s.Children(ctx, "!room:example.org", "@user0:example.org", 60); return err })
 		bench("roots", func() error { _, err := s.Roots(ctx, "!room:example.org", 60); return err })
-		bench("tallies", func() error { _, err := s.Tallies(ctx, "!room:example.org", time.Now().AddDate(0, 0, -84)); return err })
+		bench("tallies", func() error {
+			_, err := s.Tallies(ctx, "!room:example.org", time.Now().AddDate(0, 0, -84), time.Now())
+			return err
+		})
+		bench("busiest", func() error {
+			_, _, err := s.Busiest(ctx, "!room:example.org", time.Now().AddDate(0, 0, -84), 20)
+			return err
+		})
 		bench("overdue", func() error { _, err := s.Overdue(ctx, time.Now(), time.Now(), 100); return err })
 		bench("load", func() error { return s.EachPending(ctx, func(id.RoomID, id.UserID) {}) })
 	}

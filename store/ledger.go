@@ -23,17 +23,8 @@ const (
 	selectPending   = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND fate = 'pending' ORDER BY at, id LIMIT $2`
 	selectSeen      = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND fate = 'pending' AND seen_at < $2`
 	selectPendingBy = `SELECT ` + entryColumns + ` FROM ledger WHERE room_id = $1 AND inviter = $2 AND fate = 'pending' ORDER BY id LIMIT $3`
-	selectEntries   = `SELECT ` + entryColumns + ` FROM ledger ` + olderThan + ` LIMIT $5`
-	// The index has all that chooses, except for targets.
-	selectChosen = `SELECT ` + entryColumns + ` FROM ledger WHERE id IN (SELECT id FROM (SELECT id, at, fate, inviter FROM ledger ` + olderThan + ` LIMIT $5) AS scanned
-		WHERE ($6 = '' OR fate = $6) AND ($7 = '' OR inviter = $7) ORDER BY at DESC, id DESC LIMIT $8) ORDER BY at DESC, id DESC`
-	selectNamed = `SELECT ` + entryColumns + ` FROM ledger WHERE id IN (SELECT id FROM (SELECT id, at, fate, inviter, target FROM ledger ` + olderThan + ` LIMIT $5) AS scanned
-		WHERE ($6 = '' OR fate = $6) AND ($7 = '' OR inviter = $7) AND (lower(target) LIKE $9 ESCAPE '\' OR lower(inviter) LIKE $9 ESCAPE '\')
-		ORDER BY at DESC, id DESC LIMIT $8) ORDER BY at DESC, id DESC`
-	selectScanned = `SELECT at, id FROM ledger ` + olderThan + ` LIMIT 1 OFFSET $5`
-	olderThan     = `WHERE room_id = $1 AND at >= $2 AND at <= $3 AND (at < $3 OR id < $4) ORDER BY at DESC, id DESC`
-	countPending  = `SELECT count(*) FROM ledger WHERE room_id = $1 AND fate = 'pending'`
-	selectAllKeys = `SELECT room_id, target FROM ledger WHERE fate = 'pending'`
+	countPending    = `SELECT count(*) FROM ledger WHERE room_id = $1 AND fate = 'pending'`
+	selectAllKeys   = `SELECT room_id, target FROM ledger WHERE fate = 'pending'`
 
 	insertEntry = `INSERT INTO ledger (event_id, room_id, target, sender, inviter, way, command, at, seen_at, fate, ended_at, ended_by, ending, reminded, tried_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 0, '', '', false, 0)
@@ -61,6 +52,23 @@ const (
 			AND i.created_at >= (SELECT seen_at FROM ledger WHERE id = $4)
 		ORDER BY i.id DESC LIMIT 1`
 )
+
+// search is the statements that page through the invitations of a room with one value of a column, each by an index.
+type search struct{ entries, chosen, scanned string }
+
+// searches are the statements by the column. The one of the room chooses nothing.
+var searches = map[string]search{"room_id": searchBy("room_id"), "inviter": searchBy("inviter"), "fate": searchBy("fate")}
+
+func searchBy(column string) search {
+	older := ` FROM ledger WHERE room_id = $1 AND at >= $2 AND at <= $3 AND (at < $3 OR id < $4) AND ` + column + ` = $5 ORDER BY at DESC, id DESC LIMIT $6`
+	return search{
+		entries: `SELECT ` + entryColumns + older,
+		chosen: `SELECT ` + entryColumns + ` FROM ledger WHERE id IN (SELECT id FROM (SELECT id, at, fate, inviter, target` + older + `) AS scanned
+			WHERE ($7 = '' OR fate = $7) AND ($8 = '' OR lower(target) LIKE $8 ESCAPE '\' OR lower(inviter) LIKE $8 ESCAPE '\')
+			ORDER BY at DESC, id DESC LIMIT $9) ORDER BY at DESC, id DESC`,
+		scanned: `SELECT at, id` + strings.Replace(older, `LIMIT $6`, `LIMIT 1 OFFSET $6`, 1),
+	}
+}
 
 // entryFields are the fields of entryColumns.
 func entryFields(e *invites.Invitation) []any {
@@ -286,14 +294,22 @@ func (s Ledger) Entries(ctx context.Context, q invites.LedgerQuery, limit int) (
 	if !q.After.At.IsZero() && q.After.At.Before(q.Until) {
 		before = q.After
 	}
-	statement, args, scan := selectEntries, []any{q.Room, q.Since, before.At, before.ID, limit}, limit
-	if q.Text != "" || q.Inviter != "" || q.Fate != "" {
-		statement, scan = selectChosen, mostScanned
-		args[4] = scan
-		args = append(args, q.Fate, q.Inviter, limit)
+	column, key, fate := "room_id", string(q.Room), q.Fate
+	switch {
+	case q.Inviter != "":
+		column, key = "inviter", string(q.Inviter)
+	case fate != "":
+		column, key, fate = "fate", string(fate), ""
 	}
-	if q.Text != "" {
-		statement, args = selectNamed, append(args, "%"+likeEscaper.Replace(strings.ToLower(q.Text))+"%")
+	by, scan, args := searches[column], limit, []any{q.Room, q.Since, before.At, before.ID, key, limit}
+	statement := by.entries
+	if q.Text != "" || fate != "" {
+		pattern := ""
+		if q.Text != "" {
+			pattern = "%" + likeEscaper.Replace(strings.ToLower(q.Text)) + "%"
+		}
+		statement, scan, args[5] = by.chosen, mostScanned, mostScanned
+		args = append(args, fate, pattern, limit)
 	}
 	list, err = all(ctx, s.db, entryFields, statement, args...)
 	if err != nil {
@@ -303,7 +319,7 @@ func (s Ledger) Entries(ctx context.Context, q invites.LedgerQuery, limit int) (
 		last := list[limit-1]
 		return list, invites.Place{At: last.At, ID: last.ID}, nil
 	}
-	next, err = one(ctx, s.db, placeFields, selectScanned, q.Room, q.Since, before.At, before.ID, scan-1)
+	next, err = one(ctx, s.db, placeFields, by.scanned, q.Room, q.Since, before.At, before.ID, key, scan-1)
 	return list, next, invites.UnlessNone(err)
 }
 

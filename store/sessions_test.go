@@ -111,6 +111,8 @@ func testEntries(t *testing.T, s Store) {
 		"one inviter":    {invites.LedgerQuery{Inviter: "@inviter2:example.org"}, func(i int) bool { return i%3 == 2 }},
 		"a fate":         {invites.LedgerQuery{Fate: invites.FateAccepted}, func(i int) bool { return i%5 == 0 }},
 		"a time":         {invites.LedgerQuery{Since: epoch.Add(2 * time.Minute), Until: epoch.Add(4 * time.Minute)}, func(i int) bool { return i >= 4 && i < 8 }},
+		"a fate of one":  {invites.LedgerQuery{Fate: invites.FateAccepted, Inviter: "@inviter0:example.org"}, func(i int) bool { return i%15 == 0 }},
+		"a fate, named":  {invites.LedgerQuery{Text: "person_2", Fate: invites.FateAccepted}, func(i int) bool { return i == 20 || i == 25 }},
 		"several things": {invites.LedgerQuery{Text: "person_2", Fate: invites.FatePending, Inviter: "@inviter1:example.org"}, func(i int) bool { return i == 22 || i == 28 }},
 	} {
 		if tt.q.Room == "" {

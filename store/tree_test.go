@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"testing"
@@ -62,12 +63,28 @@ func testTallies(t *testing.T, s Store) {
 		m.Target, m.SentAt, m.SeenAt = id.UserID(fmt.Sprintf("@user%d:x", n)), at, at
 		observe(t, s, m)
 	}
-	got := must(s.Tallies(t.Context(), lobby, sunday.AddDate(0, -1, 0)))(t)
+	first, last := time.Date(2025, 12, 22, 0, 0, 0, 0, time.UTC), time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
+	got := slices.DeleteFunc(must(s.Tallies(t.Context(), lobby, first, last))(t), func(t invites.Tally) bool { return t.Count == 0 })
 	want := []invites.Tally{
-		{Week: time.Date(2025, 12, 29, 0, 0, 0, 0, time.UTC), Inviter: asker, Fate: invites.FatePending, Count: 1},
-		{Week: time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC), Inviter: asker, Fate: invites.FatePending, Count: 2},
+		{Week: time.Date(2025, 12, 29, 0, 0, 0, 0, time.UTC), Fate: invites.FatePending, Count: 1},
+		{Week: last, Fate: invites.FatePending, Count: 2},
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	for n, by := range []id.UserID{"@less:x", "@more:x", "@more:x", "@more:x", "@more:x"} {
+		m := member(100+n, "invite", by)
+		m.Target, m.SentAt, m.SeenAt = id.UserID(fmt.Sprintf("@guest%d:x", min(n, 3))), sunday, sunday // the last one is invited again
+		observe(t, s, m)
+	}
+	by, people, err := s.Busiest(t.Context(), lobby, first, 2)
+	slices.SortFunc(by, func(a, b invites.Tally) int {
+		return cmp.Or(cmp.Compare(a.Inviter, b.Inviter), cmp.Compare(a.Fate, b.Fate))
+	})
+	want = []invites.Tally{
+		{Inviter: asker, Fate: invites.FatePending, Count: 3}, {Inviter: "@more:x", Fate: invites.FatePending, Count: 3}, {Inviter: "@more:x", Fate: invites.FateRenewed, Count: 1},
+	}
+	if !slices.Equal(by, want) || people != 3 || err != nil {
+		t.Errorf("the busiest of %d: %+v, want %+v, %v", people, by, want, err)
 	}
 }

@@ -143,7 +143,7 @@ func (p *Pages) Address(path, lang string) string {
 // preferred is the language of an answer: the one that the person chose, else the browser's.
 func preferred(r *http.Request) string {
 	tags, _, _ := language.ParseAcceptLanguage(r.Header.Get("Accept-Language"))
-	asked := []string{r.FormValue("lang")}
+	asked := []string{r.URL.Query().Get("lang")} // not the body: a stranger may send it slowly
 	for _, tag := range tags {
 		base, _ := tag.Base()
 		asked = append(asked, base.String())

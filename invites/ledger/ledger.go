@@ -32,8 +32,10 @@ type Store interface {
 	// Children returns up to limit invitations, the oldest first, of users in a room through an inviter: their newest
 	// invitation before they invited anybody themselves is by the inviter. So nobody is their own ancestor.
 	Children(ctx context.Context, r id.RoomID, inviter id.UserID, limit int) ([]invites.Invitation, error)
-	// Tallies counts a room's invitations since a time.
-	Tallies(ctx context.Context, r id.RoomID, since time.Time) ([]invites.Tally, error)
+	// Tallies counts a room's invitations by week and fate, of the weeks from one to another.
+	Tallies(ctx context.Context, r id.RoomID, first, last time.Time) ([]invites.Tally, error)
+	// Busiest counts the invitations since a time by the up to limit inviters with the most, by fate, and returns how many inviters there are.
+	Busiest(ctx context.Context, r id.RoomID, since time.Time, limit int) (list []invites.Tally, people int, err error)
 	// RecentAudit returns up to limit audit rows of a room, the newest first.
 	RecentAudit(ctx context.Context, q invites.AuditQuery, limit int) ([]invites.Audit, error)
 	// UnsentIn returns up to limit invitations of a room that wait to be sent, the next first, without those that need approval first.
@@ -50,6 +52,15 @@ type Ledger struct {
 	Reviews  *Reviews
 
 	Addresses *Addresses
+}
+
+// CountPending counts the open invitations of a room.
+func (s *Ledger) CountPending(ctx context.Context, asker id.UserID, r id.RoomID) (int, error) {
+	if err := s.Judge.Reach.Member(ctx, r, asker); err != nil {
+		return 0, err
+	}
+	_, n, err := s.Store.Pending(ctx, r, 1)
+	return n, err
 }
 
 // Open lists open invitations of a room.

@@ -34,7 +34,8 @@ type Stats struct {
 	Total    Counts
 	Weeks    []Counts // the oldest first
 	From     time.Time
-	Inviters []id.UserID // by the number sent, the largest first
+	Inviters []id.UserID // the ones with the most, by the number sent, the largest first
+	People   int         // all inviters
 	By       map[id.UserID]Counts
 }
 
@@ -49,25 +50,32 @@ func (s *Ledger) Stats(ctx context.Context, asker id.UserID, r id.RoomID, now ti
 	if err := s.Judge.Reach.Member(ctx, r, asker); err != nil {
 		return Stats{}, err
 	}
-	tallies, err := s.Store.Tallies(ctx, r, from)
-	return add(tallies, from), err
+	weeks, err := s.Store.Tallies(ctx, r, from, monday)
+	if err != nil {
+		return Stats{}, err
+	}
+	inviters, people, err := s.Store.Busiest(ctx, r, from, maxInviters)
+	return add(weeks, inviters, people, from), err
 }
 
-func add(tallies []invites.Tally, from time.Time) Stats {
-	s := Stats{Total: Counts{}, Weeks: make([]Counts, statsWeeks), From: from, By: map[id.UserID]Counts{}}
+// maxInviters is how many inviters are told apart.
+const maxInviters = 20
+
+func add(weeks, inviters []invites.Tally, people int, from time.Time) Stats {
+	s := Stats{Total: Counts{}, Weeks: make([]Counts, statsWeeks), From: from, By: map[id.UserID]Counts{}, People: people}
 	for i := range s.Weeks {
 		s.Weeks[i] = Counts{}
 	}
-	for _, t := range tallies {
-		if i := int(t.Week.Sub(from) / week); i >= 0 && i < statsWeeks {
-			s.Weeks[i][t.Fate] += t.Count
-		}
+	for _, t := range weeks {
+		s.Weeks[int(t.Week.Sub(from)/week)][t.Fate] += t.Count
+		s.Total[t.Fate] += t.Count
+	}
+	for _, t := range inviters {
 		if s.By[t.Inviter] == nil {
 			s.By[t.Inviter] = Counts{}
 			s.Inviters = append(s.Inviters, t.Inviter)
 		}
 		s.By[t.Inviter][t.Fate] += t.Count
-		s.Total[t.Fate] += t.Count
 	}
 	slices.SortFunc(s.Inviters, func(a, b id.UserID) int {
 		return cmp.Or(s.By[b].Sent()-s.By[a].Sent(), cmp.Compare(a, b))

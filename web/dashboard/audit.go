@@ -22,7 +22,7 @@ type auditPage struct {
 type auditRow struct {
 	*visit
 	Row     invites.Audit
-	Did     string // the action
+	Action  string
 	Outcome string
 	Class   string // of the outcome
 }
@@ -49,7 +49,7 @@ func (d *Dashboard) audit(v *visit) error {
 }
 
 func (v *visit) auditRow(row invites.Audit) auditRow {
-	one := auditRow{visit: v, Row: row, Did: v.Say("dash.audit.action", "action", string(row.Action)), Outcome: row.Verdict, Class: "absent"}
+	one := auditRow{visit: v, Row: row, Action: v.Did(row.Action), Outcome: row.Verdict, Class: "absent"}
 	switch {
 	case row.Kind == invites.AuditVote:
 		one.Outcome = v.Say("dash.audit.vote")

@@ -136,7 +136,7 @@ func TestHealthIsForOperators(t *testing.T) {
 	b.has(t, "/health", 404, "!1.2.3")
 	b.has(t, "/rooms", 200, "!/health")
 	o.level = 2
-	b.has(t, "/health", 200, "1.2.3", "the device for encrypted rooms is not set up yet", ">7<")
+	b.has(t, "/health", 200, "1.2.3", "the device for encrypted rooms is not set up yet", `<a href="#events">7</a>`, `id="events"`, "m.&lt;b&gt;x", `<a href="#open">1</a>`, `id="open"`, "M_LIMIT_EXCEEDED", `<a href="#unread">5</a>`, `id="unread"`, "cut &lt;off", "The first 20 are shown.", `href="`+page("")+`"`)
 	b.has(t, "/rooms", 200, "/health")
 	b.has(t, page(""), 404) // an operator has no more right in rooms than others
 }

@@ -49,7 +49,8 @@ func (o *office) Show(ctx context.Context, b cards.Ballot) error {
 type healthy struct{}
 
 func (healthy) State(context.Context) (dashboard.State, error) {
-	return dashboard.State{Version: "1.2.3", Faults: []room.Phrase{room.Say("ready.device")}, Events: 7, Quarantine: 5}, nil
+	return dashboard.State{Version: "1.2.3", Faults: []room.Phrase{room.Say("ready.device")}, Events: 7, Open: 1, Quarantine: 5,
+		Waiting: []invites.Received{{Room: lobby, Type: "m.<b>x"}}, Next: []invites.Change{{Room: lobby, Action: room.Invite, Code: "M_LIMIT_EXCEEDED"}}, Unread: []invites.Undecodable{{Fault: "cut <off"}}}, nil
 }
 
 type rooms []id.RoomID

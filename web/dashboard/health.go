@@ -4,6 +4,9 @@ import (
 	"net/http"
 	"time"
 
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
 	"usher/room"
 )
 
@@ -17,7 +20,14 @@ type State struct {
 	Due        time.Time     // since when the first of them is due; zero: none is
 	Quarantine int           // events that could not be decoded
 	Rooms      int
+
+	Waiting []invites.Received    // the first of Events
+	Next    []invites.Change      // the first of Open
+	Unread  []invites.Undecodable // the last of Quarantine
 }
+
+// MaxState is how many rows of each kind a State has.
+const MaxState = 20
 
 // healthPage shows how Usher is doing.
 type healthPage struct {
@@ -25,6 +35,15 @@ type healthPage struct {
 	State
 	Faults []string
 }
+
+// Most is how many rows of each kind are shown.
+func (healthPage) Most() int { return MaxState }
+
+// Did words an action.
+func (v *visit) Did(a any) string { return v.Say("dash.audit.action", "action", a) }
+
+// Into is the address of the page about a room.
+func (v *visit) Into(r id.RoomID) string { return v.To(roomPath(r)) }
 
 // health shows operators how Usher is doing.
 func (d *Dashboard) health(v *visit) error {

@@ -30,6 +30,8 @@ type Sessions interface {
 type Ledger interface {
 	// MayAudit returns nil for an asker who may read the audit of a room.
 	MayAudit(ctx context.Context, asker id.UserID, r id.RoomID) error
+	// CountPending counts the open invitations of a room.
+	CountPending(ctx context.Context, asker id.UserID, r id.RoomID) (int, error)
 	// Pending returns the oldest open invitations, and the ones that wait to be sent, as far as the asker may know of them.
 	Pending(ctx context.Context, asker id.UserID, r id.RoomID, limit int) (ledger.Open, error)
 	// Past returns the invitations of a person, the newest first.

@@ -26,6 +26,8 @@ const (
 type shownRoom struct {
 	Room                id.RoomID
 	Name, Initial, Link string
+	Pending             int // open invitations
+	PendingLink         string
 }
 
 // roomsPage lists rooms.
@@ -62,7 +64,11 @@ func (d *Dashboard) rooms(v *visit) error {
 		for i, r := range batch {
 			if may[i] {
 				name := v.name(r)
-				p.List = append(p.List, shownRoom{r, name, initial(name), v.To(roomPath(r))})
+				n, err := d.Ledger.CountPending(v.r.Context(), v.User, r)
+				if invites.UnlessUnseen(err) != nil {
+					return err
+				}
+				p.List = append(p.List, shownRoom{r, name, initial(name), v.Into(r), n, v.To(roomPath(r)+"/ledger", "fate", string(invites.FatePending))})
 			}
 		}
 		rest, judged, after = rest[len(batch):], judged+len(batch), batch[len(batch)-1]

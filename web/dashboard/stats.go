@@ -151,11 +151,10 @@ func (p *statsPage) columns(s ledger.Stats) {
 
 // rows makes the chart of inviters, and its table.
 func (p *statsPage) rows(s ledger.Stats) {
-	if p.More = len(s.Inviters) - maxInviters; p.More < 0 {
-		p.More = 0
-	}
+	shown := s.Inviters[:min(len(s.Inviters), maxInviters)]
+	p.More = s.People - len(shown)
 	from := p.Day(s.From)
-	for i, inviter := range s.Inviters[:len(s.Inviters)-p.More] {
+	for i, inviter := range shown {
 		n := s.By[inviter]
 		search := []string{"by", string(inviter), "from", from}
 		g := group{Name: p.Text(inviter), Count: strconv.Itoa(n.Sent()), Link: p.At("ledger", search...), Y: float64(i*barPitch) + textSize}

@@ -46,7 +46,7 @@ func (d *Dashboard) newVisit(w http.ResponseWriter, r *http.Request) *visit {
 		here += "?" + query.Encode()
 	}
 	v := &visit{Frame: d.Pages.Frame(r, here), Style: d.style, d: d, w: w, r: r}
-	if lang := r.FormValue("lang"); slices.Contains(words.Languages(), lang) {
+	if lang := r.URL.Query().Get("lang"); slices.Contains(words.Languages(), lang) {
 		v.Picked = lang
 	}
 	return v
