@@ -22,7 +22,6 @@ type Homeserver struct {
 	rooms    map[id.RoomID]map[room.Key]*room.Event
 	acts     []invites.Effect
 	redacted map[id.EventID]bool
-	events   int
 	past     map[id.EventID]invites.StateEvent
 	changed  map[id.RoomID][]room.Key
 	spaces   map[id.RoomID][]id.RoomID // by child

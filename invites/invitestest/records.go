@@ -14,8 +14,7 @@ import (
 
 // put files an event as the current one of its key. h.mu is held.
 func (h *Homeserver) put(r id.RoomID, k room.Key, sender id.UserID, content json.RawMessage) id.EventID {
-	h.events++
-	e := invites.StateEvent{Key: k, Event: room.Event{ID: id.EventID(fmt.Sprintf("$%s%d", h.Name, h.events)), Sender: sender, Content: content}}
+	e := invites.StateEvent{Key: k, Event: room.Event{ID: id.EventID(fmt.Sprintf("$%s%d", h.Name, len(h.past)+1)), Sender: sender, Content: content}}
 	if h.Clock != nil {
 		e.SentAt = h.Clock.Now()
 	}

@@ -48,8 +48,13 @@ func (d *Dashboard) audit(v *visit) error {
 	return nil
 }
 
+// did words an action.
+func did(v *visit, a room.ActionType) string {
+	return v.Say("dash.audit.action", "action", string(a))
+}
+
 func (v *visit) auditRow(row invites.Audit) auditRow {
-	one := auditRow{visit: v, Row: row, Action: v.Did(row.Action), Outcome: row.Verdict, Class: "absent"}
+	one := auditRow{visit: v, Row: row, Action: did(v, row.Action), Outcome: row.Verdict, Class: "absent"}
 	switch {
 	case row.Kind == invites.AuditVote:
 		one.Outcome = v.Say("dash.audit.vote")

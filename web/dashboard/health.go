@@ -40,10 +40,10 @@ type healthPage struct {
 func (healthPage) Most() int { return MaxState }
 
 // Did words an action.
-func (v *visit) Did(a any) string { return v.Say("dash.audit.action", "action", a) }
+func (p healthPage) Did(a room.ActionType) string { return did(p.visit, a) }
 
 // Into is the address of the page about a room.
-func (v *visit) Into(r id.RoomID) string { return v.To(roomPath(r)) }
+func (p healthPage) Into(r id.RoomID) string { return p.To(roomPath(r)) }
 
 // health shows operators how Usher is doing.
 func (d *Dashboard) health(v *visit) error {

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strconv"
@@ -47,14 +48,15 @@ func (d *Dashboard) ledger(v *visit) error {
 	p := ledgerPage{visit: v}
 	q := p.read()
 	var next invites.Place
-	deadline := time.Now().Add(searching)
+	enough, cancel := context.WithTimeout(v.r.Context(), searching)
+	defer cancel()
 	for {
 		some, place, err := d.Ledger.Find(v.r.Context(), v.User, q, maxRows-len(p.List))
 		if err != nil {
 			return err
 		}
 		p.List, next = append(p.List, some...), place
-		if next.At.IsZero() || len(p.List) == maxRows || time.Now().After(deadline) {
+		if next.At.IsZero() || len(p.List) == maxRows || enough.Err() != nil {
 			break
 		}
 		q.After = next

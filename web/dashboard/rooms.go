@@ -68,7 +68,7 @@ func (d *Dashboard) rooms(v *visit) error {
 				if invites.UnlessUnseen(err) != nil {
 					return err
 				}
-				p.List = append(p.List, shownRoom{r, name, initial(name), v.Into(r), n, v.To(roomPath(r)+"/ledger", "fate", string(invites.FatePending))})
+				p.List = append(p.List, shownRoom{r, name, initial(name), v.To(roomPath(r)), n, v.To(roomPath(r)+"/ledger", "fate", string(invites.FatePending))})
 			}
 		}
 		rest, judged, after = rest[len(batch):], judged+len(batch), batch[len(batch)-1]
