@@ -272,7 +272,7 @@ func TestTroubleAtTheHomeserver(t *testing.T) {
 	}
 }
 
-// TestLimitsOfSynapse: more invitations than Synapse's own limits allow at once (10 by one person, then one every 3.3 s) are
+// TestLimitsOfSynapse: more invitations than Synapse's own limits allow at once (10 by one person, then one every 5 s) are
 // all sent, with few requests in vain. Dendrite exempts appservices from its limits.
 func TestLimitsOfSynapse(t *testing.T) {
 	if harness.Kind() != homeserver.Synapse {
