@@ -260,7 +260,7 @@ const maxTargets = 5000
 // change runs a command for one action on some people.
 func change(action room.ActionType) func(context.Context, *Call) (Reply, error) {
 	return func(ctx context.Context, c *Call) (Reply, error) {
-		in, via, err := c.room(ctx, "room")
+		in, err := c.joinedRoom(ctx)
 		if err == nil && action == room.Invite {
 			err = whichRoom(ctx, c, in)
 		}
@@ -269,7 +269,7 @@ func change(action room.ActionType) func(context.Context, *Call) (Reply, error) 
 		}
 		req := requests.Request{
 			Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: action,
-			Room: in, Via: via, Targets: c.people("user"), Reason: c.text("reason"), AsBot: c.has("as-bot"),
+			Room: in, Targets: c.people("user"), Reason: c.text("reason"), AsBot: c.has("as-bot"),
 		}
 		if c.has("dry-run") {
 			return c.judge(ctx, req)

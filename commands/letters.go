@@ -59,7 +59,7 @@ func (c mailCall) wish(ctx context.Context, addresses []string) (w letters.Wish,
 	case !c.Letters.On:
 		return w, fault(room.Sentences(word{text: addresses[0]}.read(c.asker).wrong, room.Say("letter.off")))
 	}
-	in, _, err := c.room(ctx, "room")
+	in, err := c.joinedRoom(ctx)
 	if err == nil {
 		err = whichRoom(ctx, c.Call, in)
 	}

@@ -164,6 +164,9 @@ func (c linkCall) linkRooms(ctx context.Context) (rooms []id.RoomID, err error) 
 	}
 	for _, w := range c.words["room"] {
 		in, _, err := c.resolve(ctx, w.read(c.asker).place)
+		if err == nil {
+			err = c.memberOf(ctx, in)
+		}
 		if err != nil {
 			return nil, err
 		}
