@@ -165,7 +165,11 @@ func (c mailCall) tellLetters(ctx context.Context, t *Text, in id.RoomID) error 
 	if !t.Empty() {
 		t.Line()
 	}
-	now, alone := c.Clock.Now(), c.Chat.Direct(c.Message.Room)
+	alone, err := private(ctx, c.Call)
+	if err != nil {
+		return err
+	}
+	now := c.Clock.Now()
 	t.Say("letter.head", "n", len(list))
 	tellSome(t, len(list), func(i int) {
 		address := letters.Masked(list[i].Address)
