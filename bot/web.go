@@ -61,7 +61,7 @@ type dashboardRooms struct {
 // All implements dashboard.Rooms.
 func (r dashboardRooms) All(ctx context.Context) ([]id.RoomID, error) {
 	list, err := r.joined.All(ctx)
-	return slices.DeleteFunc(list, r.chat.Direct), err
+	return slices.DeleteFunc(list, func(in id.RoomID) bool { return r.chat.DirectWith(in) != "" }), err
 }
 
 // dashboardHealth is how the process is doing.
