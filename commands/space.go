@@ -32,7 +32,7 @@ func inSpace(ctx context.Context, c *Call, action room.ActionType, dryRun bool) 
 	if len(users) > spaces.MaxPeople {
 		return reply, fault(room.Say("space.people", "most", spaces.MaxPeople))
 	}
-	in, _, err := c.room(ctx, "room")
+	in, err := c.joinedRoom(ctx)
 	if err == nil && !c.has("room") {
 		in, err = c.Spaces.Of(ctx, in, c.Message.Sender)
 	}

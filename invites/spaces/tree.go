@@ -77,7 +77,7 @@ var (
 
 // Of returns the space meant in a room: itself, or the only space which it names and the asker is in.
 func (s *Spaces) Of(ctx context.Context, r id.RoomID, asker id.UserID) (id.RoomID, error) {
-	is, err := s.isSpace(ctx, r, asker)
+	is, err := s.Judge.Reach.IsSpace(ctx, r, asker)
 	if err != nil || is {
 		return r, err
 	}
@@ -94,16 +94,6 @@ func (s *Spaces) Of(ctx context.Context, r id.RoomID, asker id.UserID) (id.RoomI
 		return "", ErrWhichSpace
 	}
 	return found[0], nil
-}
-
-func (s *Spaces) isSpace(ctx context.Context, r id.RoomID, asker id.UserID) (bool, error) {
-	create := room.Key{Type: room.TypeCreate}
-	snap, err := s.Homeserver.Snapshot(ctx, r, asker, []room.Key{create}, false)
-	if err != nil {
-		return false, invites.UnlessUnseen(err)
-	}
-	event, _ := snap.Event(create)
-	return event != nil && exactjson.Text(event.Content, "type") == "m.space", nil
 }
 
 // Tree shows a space for an asker, with the standing of a person in each room. With suggested, only suggested rooms count.
