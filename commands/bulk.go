@@ -101,13 +101,13 @@ func (c *list) preview(ctx context.Context, req requests.Request) (reply Reply, 
 
 // request is the request of the command, without its people.
 func (c *list) request(ctx context.Context) (req requests.Request, err error) {
-	in, via, err := c.room(ctx, "room")
+	in, err := c.joinedRoom(ctx)
 	if err == nil {
 		err = whichRoom(ctx, c.Call, in)
 	}
 	return requests.Request{
 		Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: room.Invite,
-		Room: in, Via: via, Reason: c.text("reason"), AsBot: c.has("as-bot"),
+		Room: in, Reason: c.text("reason"), AsBot: c.has("as-bot"),
 	}, err
 }
 
@@ -284,9 +284,10 @@ func tellLost(t *Text, r *roster) {
 	t.Line().Say("bulk.lost", "n", r.lines, "lines", strings.Join(lost, ", "))
 }
 
-// usualLimit is the time between two invitations of one person by the defaults of Synapse, after the first usualBurst.
+// usualLimit is the time between two invitations of one person by the defaults of Synapse, after the first usualBurst: rc_message, which counts
+// every event of a person, is below rc_invites.
 const (
-	usualLimit = 10 * time.Second / 3
+	usualLimit = 5 * time.Second
 	usualBurst = 10
 )
 
