@@ -202,6 +202,9 @@ func TestListKilled(t *testing.T) {
 		t.Errorf("%d invitations of %d people", made, n-blocked)
 	}
 	t.Logf("%d people, %d kills: %s, %d requests", n, kills, time.Since(start), len(s.Usher.Tap.Requests(nil)))
+	if os.Getenv("USHER_E2E_LIMITS") != "" { // the owner's own messages are limited now, too
+		return
+	}
 	s.stoppedAndFrom(t, guests[n-scaled(24, 200):])
 }
 
