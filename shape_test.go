@@ -277,6 +277,8 @@ var alone = map[string]string{
 	"invites/powertest/story":       "the property test",
 	"invites/powertest/storyrooms":  "the property test",
 	"invites/powertest/storyjoins":  "the property test",
+	"invites/powertest/storyplans":  "the property test",
+	"invites/powertest/storymoves":  "the property test",
 }
 
 // TestTestsStandBesideTheirFiles: each x_test.go has its x.go.

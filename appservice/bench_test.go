@@ -85,8 +85,8 @@ type noSink struct{ Sink }
 func (noSink) Guarded(id.RoomID) bool { return false }
 func (noSink) Claimed(id.RoomID) bool { return false }
 
-func (noSink) Addressed(id.RoomID) bool  { return false }
-func (noSink) Left(id.RoomID, id.UserID) {}
+func (noSink) Addressed(id.RoomID, id.UserID) bool { return false }
+func (noSink) Left(id.RoomID, id.UserID)           {}
 
 func benchIntake() *Intake {
 	return NewIntake(IntakeOptions{

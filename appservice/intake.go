@@ -51,8 +51,8 @@ type Sink interface {
 	Guarded(r id.RoomID) bool
 	// Claimed reports whether a room names a space.
 	Claimed(r id.RoomID) bool
-	// Addressed reports whether each message in a room concerns the bot, since the room is a direct chat with it.
-	Addressed(r id.RoomID) bool
+	// Addressed reports whether each message of a user in a room concerns the bot, since the room is the user's direct chat with it.
+	Addressed(r id.RoomID, user id.UserID) bool
 }
 
 // Limits bounds transactions. Zero values stand for the defaults.

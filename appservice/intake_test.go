@@ -104,7 +104,7 @@ func (d *desk) Left(r id.RoomID, banned id.UserID) {
 	d.note("left %s", strings.TrimSpace(string(r)+" "+string(banned)))
 }
 
-func (d *desk) Addressed(r id.RoomID) bool { return r == "!direct" }
+func (d *desk) Addressed(r id.RoomID, _ id.UserID) bool { return r == "!direct" }
 
 func (d *desk) Reasons() []string   { return d.notReady }
 func (d *desk) Committed(err error) { d.commits = append(d.commits, err == nil) }

@@ -230,11 +230,12 @@ func (t *work) redaction(e *rawEvent) kind {
 	return redacted
 }
 
-// direct reports whether a text message stands in a direct chat with the bot, where each concerns it.
+// direct reports whether a text message stands in its sender's direct chat with the bot, where each concerns it.
 func (n *Intake) direct(e *rawEvent) bool {
 	if !e.content.isText() || e.content.isEdit() {
 		return false
 	}
 	in, ok := exactjson.Unquote(e.room)
-	return ok && n.o.Sink.Addressed(id.RoomID(in))
+	sender, known := exactjson.Unquote(e.sender)
+	return ok && known && n.o.Sink.Addressed(id.RoomID(in), id.UserID(sender))
 }

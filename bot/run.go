@@ -94,7 +94,7 @@ func (b *bot) compose(cfg *config.Config, version string) {
 	b.domain.moves.May = func(user id.UserID) bool { return b.runner.Level(user) != commands.Nobody }
 	o := chat.Options{
 		Self: b.self, Runner: b.runner, Stores: chat.Stores{Inbox: b.store, Cards: b.store, Rooms: b.store},
-		Homeserver: b.client, State: b.state, Media: b.client,
+		Homeserver: b.client, Knockers: b.client, State: b.state, Media: b.client,
 		Cases: chat.Cases{
 			Cards: b.domain.cards, Knocks: b.domain.knocks, Links: b.domain.requests, Guard: b.domain.guard, Expiries: b.domain.ledger.Expiries,
 			Requests: requests.Bulk{Requests: b.domain.requests}, Delivery: b.domain.delivery, Joins: b.domain.requests.Limits, Reviews: b.domain.ledger.Reviews,

@@ -59,7 +59,7 @@ type dashboardRooms struct {
 // All implements dashboard.Rooms.
 func (r dashboardRooms) All(ctx context.Context) ([]id.RoomID, error) {
 	list, err := r.joined.All(ctx)
-	return slices.DeleteFunc(list, r.chat.Direct), err
+	return slices.DeleteFunc(list, func(in id.RoomID) bool { return r.chat.DirectWith(in) != "" }), err
 }
 
 // dashboardHealth is how the process is doing.
@@ -136,20 +136,25 @@ func (b *bot) newInbound(cfg *config.Config) *inbound.Inbound {
 		Operator: func(user id.UserID) bool { return cfg.Permissions.Level(user.String()) == config.LevelOperator }}
 }
 
-// inbound looks after the operator's policy about invitations to local users, until ctx ends.
+// inbound looks after the operator's policy about invitations to local users, and after the refusals of callbacks, until ctx ends.
 func (b *bot) inbound(ctx context.Context) {
 	s := b.domain.inbound
-	if s == nil {
-		return
-	}
 	loop.Every(ctx, sweepEvery, func(ctx context.Context) {
-		if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+		err := b.domain.requests.Flush(ctx)
+		if s != nil {
+			err = errors.Join(err, s.Sweep(ctx))
+		}
+		if err != nil && ctx.Err() == nil {
 			b.log.Warn().Err(err).Msg("Invitations to local users not looked after")
 		}
 	})
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), haltTime)
 	defer cancel()
-	if err := s.Flush(last); err != nil {
+	err := b.domain.requests.Flush(last)
+	if s != nil {
+		err = errors.Join(err, s.Flush(last))
+	}
+	if err != nil {
 		b.log.Warn().Err(err).Msg("Refused invitations not in the audit")
 	}
 }

@@ -76,6 +76,8 @@ type CardDesk struct {
 	swept  int64             // ID of the card at which the last sweep ended
 	bulk   *bulk
 	log    zerolog.Logger
+
+	knockers Knockers
 }
 
 // Bounds of the cards that are read at a time: in one turn of a sweep those that are due, and some of the others in turn; of one command or

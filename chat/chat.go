@@ -98,6 +98,7 @@ type Options struct {
 	Runner     *commands.Runner // New sets its Chat, its Inbox and its Limit
 	Stores     Stores
 	Homeserver Homeserver
+	Knockers   Knockers
 	State      State
 	Media      Media // nil: no file is read
 	Cases      Cases
@@ -158,7 +159,7 @@ func New(o Options) *Chat {
 	}
 	c.Cards = &CardDesk{
 		store: o.Stores.Cards, cases: o.Cases.Cards, knocks: o.Cases.Knocks, links: o.Cases.Links, runner: o.Runner, open: o.Index.Cards, sender: sender,
-		limits: limits, status: c.Status, log: o.Log,
+		limits: limits, status: c.Status, knockers: o.Knockers, log: o.Log,
 		full: newLimit[id.RoomID](1), called: newLimit[id.RoomID](1),
 		missed: &MissedVotes{
 			annotations: o.Homeserver, inbox: o.Stores.Inbox, lanes: lanes, bot: o.Self.Bot, open: o.Index.Cards, log: o.Log, cards: map[id.EventID]id.RoomID{},
@@ -202,11 +203,13 @@ type forCommands struct {
 // Retry implements commands.Chat.
 func (c forCommands) Retry(r id.RoomID) bool { return c.invited.Retry(r) }
 
-// Direct implements commands.Chat.
-func (c forCommands) Direct(r id.RoomID) bool { return c.direct.has(r) }
-
 // DirectWith implements commands.Chat.
 func (c forCommands) DirectWith(r id.RoomID) id.UserID { return c.direct.with(r) }
+
+// Knocking implements commands.Chat.
+func (c forCommands) Knocking(ctx context.Context, r id.RoomID) error {
+	return c.cards.Knocking(ctx, r)
+}
 
 // Settled implements commands.Chat.
 func (c forCommands) Settled(ctx context.Context, r id.RoomID) error {

@@ -34,6 +34,7 @@ type sent struct {
 	status int    // of the answers; 0: 200
 	refuse string // paths with this part are refused; empty: none
 	secret bool   // rooms are encrypted
+	policy string // content of each room's policy; empty: none
 	looks  int    // how often state was asked for
 
 	retryAfter string // in refusals
@@ -90,6 +91,10 @@ func (s *sent) state(w http.ResponseWriter, path string) {
 		_, _ = fmt.Fprintf(w, `{"type":%q,"state_key":%q,"sender":"@alice:here","event_id":"$state","content":{"membership":"join"}}`, kind, key)
 		return
 	}
+	if kind == "chat.usher.policy" && s.policy != "" {
+		_, _ = fmt.Fprintf(w, `{"type":%q,"state_key":%q,"sender":"@alice:here","event_id":"$policy%d","content":%s}`, kind, key, s.looks, s.policy)
+		return
+	}
 	w.WriteHeader(http.StatusNotFound)
 	_, _ = io.WriteString(w, `{"errcode":"M_NOT_FOUND"}`)
 }
@@ -134,7 +139,7 @@ func newChat(t *testing.T, edits ...func(*Options)) (*fixture, *sent) {
 	}
 	f.runner.Level = func(id.UserID) commands.Level { return f.level }
 	o := Options{
-		Self: self, Runner: f.runner, Stores: Stores{db, db, db}, Homeserver: client, State: f.state,
+		Self: self, Runner: f.runner, Stores: Stores{db, db, db}, Homeserver: client, Knockers: client, State: f.state,
 		Cases: Cases{d.Cards, d.Knocks, d.Requests, d.Guard, d.Ledger.Expiries, requests.Bulk{Requests: d.Requests}, d.Delivery, d.Requests.Limits, d.Ledger.Reviews, d.Moves, d.Welcomes, d.Spaces, d.Movers},
 		Index: Index{appservice.NewCards(), appservice.NewPending()}, Counters: metrics.New("test", clock{}), Log: zerolog.Nop(),
 	}

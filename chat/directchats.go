@@ -50,14 +50,40 @@ func (d *DirectChats) Load(ctx context.Context) error {
 	return nil
 }
 
+// mostDirect is how many direct chats of one person are kept. Older ones are rooms as all others.
+const mostDirect = 10
+
 // note adds a direct chat on record.
 func (d *DirectChats) note(with id.UserID, r id.RoomID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !slices.Contains(d.byUser[with], r) {
-		d.byUser[with] = append(d.byUser[with], r)
+	if d.rooms[r] != "" {
+		return
 	}
+	d.byUser[with] = append(d.byUser[with], r)
 	d.rooms[r] = with
+	for len(d.byUser[with]) > mostDirect {
+		d.drop(d.byUser[with][0])
+	}
+}
+
+// forget drops a room that the bot has left. The next addition drops it from the record at the homeserver, too.
+func (d *DirectChats) forget(r id.RoomID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.drop(r)
+}
+
+// drop is forget with the lock held.
+func (d *DirectChats) drop(r id.RoomID) {
+	with := d.rooms[r]
+	if with == "" {
+		return
+	}
+	delete(d.rooms, r)
+	if d.byUser[with] = slices.DeleteFunc(slices.Clone(d.byUser[with]), func(one id.RoomID) bool { return one == r }); len(d.byUser[with]) == 0 {
+		delete(d.byUser, with)
+	}
 }
 
 // with returns the person of a direct chat, empty for any other room.
@@ -100,6 +126,7 @@ func (d *DirectChats) and(with id.UserID, r id.RoomID) map[id.UserID][]id.RoomID
 	next := maps.Clone(d.byUser)
 	if !slices.Contains(next[with], r) {
 		next[with] = append(slices.Clone(next[with]), r)
+		next[with] = next[with][max(0, len(next[with])-mostDirect):]
 	}
 	return next
 }

@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"testing"
 
 	"maunium.net/go/mautrix/id"
@@ -51,5 +52,33 @@ func TestDirectsDontHoldOthersUp(t *testing.T) {
 	s.answer <- nil
 	if err := <-added; err != nil || !d.has("!1") || !d.has("!2") {
 		t.Error(err)
+	}
+}
+
+// TestDirectChatsAreBounded: a person who invites the bot to direct chats all day does not make its record grow, and rooms that it left are forgotten.
+func TestDirectChatsAreBounded(t *testing.T) {
+	s := slowAccount{make(chan map[id.UserID][]id.RoomID, 100), make(chan error, 100)}
+	close(s.answer)
+	d := NewDirectChats(s)
+	add := func(with id.UserID, r id.RoomID) map[id.UserID][]id.RoomID {
+		t.Helper()
+		if err := d.add(t.Context(), with, r); err != nil {
+			t.Fatal(err)
+		}
+		return <-s.asked
+	}
+	add("@b:x", "!b")
+	for n := range 3 * mostDirect {
+		if kept := add("@a:x", id.RoomID(fmt.Sprint("!", n))); len(kept["@a:x"]) > mostDirect {
+			t.Fatalf("%d are on record", len(kept["@a:x"]))
+		}
+	}
+	if d.with("!0") != "" || d.with("!29") != "@a:x" || d.with("!b") != "@b:x" || len(d.rooms) != mostDirect+1 {
+		t.Errorf("%d rooms are known", len(d.rooms))
+	}
+	d.forget("!29")
+	d.forget("!b")
+	if kept := add("@a:x", "!new"); d.has("!29") || len(kept["@b:x"]) > 0 || len(kept["@a:x"]) != mostDirect {
+		t.Errorf("on record: %v", kept)
 	}
 }

@@ -72,8 +72,9 @@ func (m *Memberships) handle(ctx context.Context, ev invites.Received) error {
 			}
 		}
 		m.runner.Advertiser.Look(ev.Room)
-		return errors.Join(m.ownDirect(ctx, ev.Room), m.rooms.joined(ctx, ev.Room), m.rooms.upgraded(ctx, ev.Event, ev.Room))
+		return errors.Join(m.ownDirect(ctx, ev.Room), m.rooms.joined(ctx, ev.Room), m.rooms.upgraded(ctx, ev.Event, ev.Room), m.cards.Knocking(ctx, ev.Room))
 	case "leave", "ban":
+		m.direct.forget(ev.Room)
 		return m.rooms.left(ctx, ev.Event, ev.Room)
 	}
 	return nil
@@ -251,8 +252,8 @@ func (m *Memberships) leaveIfAlone(ctx context.Context, r id.RoomID) {
 	m.rooms.reviews.sweep(ctx, []id.RoomID{r})
 	alone, err := m.occupancy.Alone(ctx, r)
 	if err == nil && alone {
-		var needed bool
-		if needed, err = m.rooms.governs(ctx, r); err != nil || needed {
+		var stays bool
+		if stays, err = needed(ctx, m.rooms, r, time.Now()); err != nil || stays {
 			return
 		}
 		m.log.Info().Stringer("room", r).Msg("Room left: nobody else there")

@@ -166,3 +166,35 @@ func TestBanned(t *testing.T) {
 		t.Errorf("woken %v, want %v", *queue, want)
 	}
 }
+
+// guests is a room with nobody but the bot, and people who are invited.
+type guests struct {
+	Invitees
+	Occupancy
+	invited []time.Duration // how long ago
+}
+
+func (guests) Alone(context.Context, id.RoomID) (bool, error) { return true, nil }
+
+func (g guests) InvitedMembers(_ context.Context, r id.RoomID, now time.Time) (found []invites.MemberEvent, err error) {
+	for _, age := range g.invited {
+		found = append(found, invites.MemberEvent{Event: "$i", Room: r, Target: "@guest:there", Sender: "@alice:here", SentAt: now.Add(-age)})
+	}
+	return found, nil
+}
+
+// TestAloneWithGuests: the bot keeps a room for people who are invited there, since without anybody in it they could not come.
+func TestAloneWithGuests(t *testing.T) {
+	for _, tt := range []struct {
+		invited []time.Duration
+		leaves  int
+	}{{nil, 1}, {[]time.Duration{time.Minute}, 0}, {[]time.Duration{2 * awaitGuests, time.Hour}, 0}, {[]time.Duration{2 * awaitGuests}, 1}, {[]time.Duration{-1000 * time.Hour}, 1}} {
+		b, s := newChat(t)
+		g := guests{invited: tt.invited}
+		b.Members.occupancy, b.Rooms.invitees = g, g
+		b.Members.leaveIfAlone(t.Context(), "!r:here")
+		if got := s.count("/leave"); got != tt.leaves {
+			t.Errorf("%v: left %d times, want %d", tt.invited, got, tt.leaves)
+		}
+	}
+}

@@ -40,7 +40,7 @@ func (m *Memberships) rereadRoom(ctx context.Context, ev invites.Received) error
 		return err
 	}
 	m.cards.reviewRoom(ctx, ev.Room)
-	return m.rooms.joined(ctx, ev.Room)
+	return errors.Join(m.rooms.joined(ctx, ev.Room), m.cards.Knocking(ctx, ev.Room))
 }
 
 // takeMissed puts the open invitations of a guarded room that the ledger does not know into the inbox, as if they had just come.

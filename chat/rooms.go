@@ -240,6 +240,23 @@ func (r *Rooms) governs(ctx context.Context, in id.RoomID) (bool, error) {
 	return slices.ContainsFunc(p.Sources, func(s policy.Source) bool { return s.Carried && s.Room == in || s.Copied == in }), nil
 }
 
+// awaitGuests is how long the bot stays alone in a room for people with an open invitation: without anybody there, they could not come.
+const awaitGuests = 30 * 24 * time.Hour
+
+// needed reports whether the bot has to stay in a room without anybody else.
+func needed(ctx context.Context, r *Rooms, in id.RoomID, now time.Time) (bool, error) {
+	found, err := r.invitees.InvitedMembers(ctx, in, now)
+	if err != nil {
+		return false, invites.UnlessRefused(err)
+	}
+	for _, m := range found {
+		if age := now.Sub(m.SentAt); age < awaitGuests && age > -time.Hour { // dates are their senders' word
+			return true, nil
+		}
+	}
+	return r.governs(ctx, in)
+}
+
 // left ends the guard of a room after the bot left, and the room's open invitations in the ledger.
 func (r *Rooms) left(ctx context.Context, cause id.EventID, in id.RoomID) error {
 	if err := r.spaceLost(ctx, cause, in); err != nil {
@@ -286,7 +303,8 @@ func (r *Rooms) policyChanged(ctx context.Context, ev invites.Received) error {
 	_, err := policy.Parse(exactjson.Find(ev.Raw, "content"))
 	var malformed policy.Malformed
 	if !errors.As(err, &malformed) {
-		return r.recheck(ctx, ev.Room)
+		links, err := r.store.SpaceChildren(ctx)
+		return errors.Join(err, r.recheck(ctx, ev.Room), r.reviews.cards.desks(ctx, ev, links))
 	}
 	r.log.Warn().Err(err).Stringer("room", ev.Room).Stringer("event", ev.Event).Msg("Policy can't be read")
 	_, err = r.sender.say(ctx, ev.Room, transaction(ev.Event, "malformed"), r.runner.Malformed(ev.Sender, malformed), commands.Message{}, "")

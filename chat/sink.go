@@ -15,5 +15,5 @@ func (c *Chat) Guarded(r id.RoomID) bool { return c.Rooms.guard.Watches(r) }
 // Claimed reports whether a room names a space.
 func (c *Chat) Claimed(r id.RoomID) bool { return c.Rooms.claimed(r) }
 
-// Addressed reports whether each message in a room concerns the bot, since the room is a direct chat with it.
-func (c *Chat) Addressed(r id.RoomID) bool { return c.Direct.has(r) }
+// Addressed reports whether each message of a user in a room concerns the bot, since the room is the user's direct chat with it.
+func (c *Chat) Addressed(r id.RoomID, user id.UserID) bool { return c.Direct.with(r) == user }

@@ -34,7 +34,7 @@ func (s *Spaces) Sweep(ctx context.Context) {
 	came, err := s.cases.Sweep(ctx)
 	for _, one := range came {
 		m := commands.Message{Event: one.Command, Room: one.CommandRoom, Sender: one.Actor}
-		if _, err := s.sender.say(ctx, one.CommandRoom, transaction(one.Command, "space "+string(one.Space)+" "+string(one.Target)), s.runner.CameToSpace(one), m, ""); err != nil {
+		if _, err := s.sender.say(ctx, one.CommandRoom, transaction(one.Command, "space "+string(one.Space)+" "+string(one.Target)), s.runner.CameToSpace(one, s.runner.Chat.DirectWith(one.CommandRoom) == one.Actor), m, ""); err != nil {
 			s.log.Warn().Err(err).Stringer("room", one.CommandRoom).Msg("Invitations to a space not told")
 		}
 	}

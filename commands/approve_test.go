@@ -44,13 +44,13 @@ func newCourt(t *testing.T) *Runner {
 // voting is a chat with votes.
 type voting struct{ *Runner }
 
-func (voting) Direct(id.RoomID) bool { return false }
-
 func (voting) DirectWith(id.RoomID) id.UserID { return "" }
 
 func (voting) Retry(id.RoomID) bool { return false }
 
 func (voting) Besides(context.Context, Message, Reply) error { return nil }
+
+func (voting) Knocking(context.Context, id.RoomID) error { return nil }
 
 func (voting) Settled(context.Context, id.RoomID) error { return nil }
 

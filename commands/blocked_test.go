@@ -20,7 +20,7 @@ func TestBlocked(t *testing.T) {
 		if strings.HasPrefix(in, "admin") {
 			who = admin
 		}
-		_, reply := say(t, d, map[string]id.RoomID{"direct": "!direct:here", "admin": "!direct:here", "lobby": lobby}[in], who, text)
+		_, reply := say(t, d, map[string]id.RoomID{"direct": "!direct:here", "admin": "!admins:here", "lobby": lobby}[in], who, text)
 		return reply.Text.String()
 	}
 	if got := text("direct", "!blocked"); !strings.Contains(got, "does not filter") {

@@ -107,13 +107,13 @@ func (c *list) preview(ctx context.Context, req requests.Request) (reply Reply, 
 
 // request is the request of the command, without its people.
 func (c *list) request(ctx context.Context) (req requests.Request, err error) {
-	in, via, err := c.room(ctx, "room")
+	in, err := c.joinedRoom(ctx)
 	if err == nil {
 		err = whichRoom(ctx, c.Call, in)
 	}
 	return requests.Request{
 		Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: room.Invite,
-		Room: in, Via: via, Reason: c.text("reason"), AsBot: c.has("as-bot"),
+		Room: in, Reason: c.text("reason"), AsBot: c.has("as-bot"),
 	}, err
 }
 

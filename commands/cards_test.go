@@ -6,6 +6,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/invites/cards"
 	"usher/policy"
 )
 
@@ -59,6 +60,56 @@ func TestCardsShownElsewhere(t *testing.T) {
 	} {
 		if _, reply := say(t, d, tt.in, tt.sender, tt.say); !strings.Contains(reply.Text.String(), tt.want) {
 			t.Errorf("%s in %s: %q, want %q", tt.sender, tt.in, reply.Text.String(), tt.want)
+		}
+	}
+}
+
+// TestKnocksElsewhere: where the policy has knocks shown in another room, their own room lists them, too; without a desk, nobody is said not to knock.
+func TestKnocksElsewhere(t *testing.T) {
+	d, hs := newRunner(t)
+	const office = id.RoomID("!office:here")
+	hs.Create(office, "11", alice, "@usher:here", dora)
+	hs.Set(lobby, "m.room.power_levels", "", alice, map[string]any{"invite": 0, "users": map[string]any{string(alice): 100}})
+	if _, reply := say(t, d, lobby, carol, "!knocks"); !strings.Contains(reply.Text.String(), "the room's policy has no desk") {
+		t.Errorf("without a desk: %q", reply.Text.String())
+	}
+	hs.Set(lobby, policy.EventType, "", alice, map[string]any{"version": 1, "knocks": map[string]any{"desk": true, "room": office}})
+	hs.Member(lobby, "@guest:there", "knock")
+	k := cards.Knock{Event: "$knock", Room: lobby, User: "@guest:there", Reason: "hello"}
+	if _, err := (&cards.Knocks{Cards: d.Cards, Store: d.Cards.Store.(cards.KnockStore)}).Receive(t.Context(), k); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		sender    id.UserID
+		in        id.RoomID
+		say, want string
+	}{
+		{carol, lobby, "!knocks ", "#1 in !office:here @guest:there, just now: “hello”\nTo decide in another room, name it: !approve 1 !office:here."},
+		{dora, office, "!knocks  ", "#1 @guest:there, just now: “hello”"},
+		{dora, office, "!knocks accept all", "!knocks accept 1."},
+		{alice, lobby, "!knocks accept all ", "This would let in one person:\n#1 in !office:here"},
+		{carol, lobby, "!approve 1 !office:here", "vote.power"},
+		{alice, lobby, "!deny 1 !office:here", ""},
+	} {
+		if _, reply := say(t, d, tt.in, tt.sender, tt.say); !strings.Contains(reply.Text.String(), tt.want) || tt.want == "" && reply.React != "✅" {
+			t.Errorf("%s in %s: %q %q, want %q", tt.sender, tt.in, reply.React, reply.Text.String(), tt.want)
+		}
+	}
+}
+
+// TestDeskOfSpace: whoever sets up questions in a space is told that clients show none there.
+func TestDeskOfSpace(t *testing.T) {
+	d, hs := newRunner(t)
+	const space = id.RoomID("!space:here")
+	hs.Create(space, "11", alice, "@usher:here")
+	hs.Set(space, "m.room.create", "", alice, map[string]any{"room_version": "11", "creator": alice, "type": "m.space"})
+	for text, warns := range map[string]bool{
+		"!policy !space:here set knocks.desk true": true, "!policy !lobby:here set knocks.desk true": false, "!policy !space:here set knocks.room !lobby:here": false,
+		"!policy !space:here preset moderated": true,
+	} {
+		_, reply := say(t, d, lobby, alice, text)
+		if got := reply.Text.String(); reply.React != "✅" || strings.Contains(got, "Clients do not show the messages of a space") != warns {
+			t.Errorf("%s: %q", text, got)
 		}
 	}
 }

@@ -19,10 +19,13 @@ func dashboardCommand() Command {
 
 // openDashboard tells the sender an address that logs them in once. Others must not read it.
 func openDashboard(ctx context.Context, c *Call) (reply Reply, err error) {
+	private, err := private(ctx, c)
 	switch {
+	case err != nil:
+		return reply, err
 	case !c.Sessions.Offered():
 		return reply, fault(room.Say("dashboard.off"))
-	case c.Chat.DirectWith(c.Message.Room) != c.Message.Sender:
+	case !private:
 		return reply, fault(room.Say("dashboard.direct", "prefix", c.Prefix))
 	}
 	address, err := c.Sessions.Offer(ctx, c.Message.Sender)

@@ -30,3 +30,30 @@ func TestDashboard(t *testing.T) {
 		t.Errorf("without pages: %q", reply.Text.String())
 	}
 }
+
+// TestDirectChatOfSeveral: a group room that somebody made the bot's direct chat with them is none to the others, and no place for secrets.
+func TestDirectChatOfSeveral(t *testing.T) {
+	d, hs := newRunner(t)
+	hs.Set(lobby, "m.room.power_levels", "", alice, map[string]any{"invite": 0})
+	people := &known{users: map[id.UserID]string{"@usher:here": "Usher", alice: "Alice", bob: ""}}
+	d.People = people
+	const direct = id.RoomID("!direct:here") // with alice
+	for text, secret := range map[string]string{"!dashboard": "/login/", "!link create --room !lobby:here": "/i/"} {
+		if _, reply := say(t, d, direct, alice, text); strings.Contains(reply.Text.String(), secret) != true {
+			t.Errorf("alone, %s: %q", text, reply.Text.String())
+		}
+		people.users[carol] = "Carol"
+		for _, sender := range []id.UserID{alice, carol} {
+			if _, reply := say(t, d, direct, sender, text+" "); strings.Contains(reply.Text.String(), secret) {
+				t.Errorf("with others, %s by %s: %q", text, sender, reply.Text.String())
+			}
+		}
+		delete(people.users, carol)
+	}
+	if _, reply := say(t, d, direct, carol, "good morning"); !reply.Empty() {
+		t.Errorf("words among people: %q", reply.Text.String())
+	}
+	if _, reply := say(t, d, direct, alice, "good morning"); reply.Empty() {
+		t.Error("the person of the chat is not answered")
+	}
+}

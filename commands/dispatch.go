@@ -124,11 +124,11 @@ type UseCases struct {
 
 // Chat is the commands' port to rooms.
 type Chat interface {
-	Direct(id.RoomID) bool                                 // whether a room is a direct chat with the bot
-	DirectWith(id.RoomID) id.UserID                        // the other person of a direct chat; empty: it is none
+	DirectWith(id.RoomID) id.UserID                        // the other person of a direct chat with the bot; empty: it is none
 	Retry(id.RoomID) bool                                  // has the bot ask to join again; false: it has no open invitation there
 	Voted(ctx context.Context, b cards.Ballot) error       // shows the result of a vote on its card and carries it out
 	Settled(ctx context.Context, r id.RoomID) error        // shows the results of the cards about a room that a command closed
+	Knocking(ctx context.Context, r id.RoomID) error       // makes cards of knocks from before the room's policy wanted them
 	Besides(ctx context.Context, m Message, r Reply) error // sends a reply that stays as it is, besides the one that is edited
 	// Beside runs the rest of a command. Where that takes longer than a lane may wait, the reply says so, and is edited at the end.
 	Beside(ctx context.Context, ev invites.Received, rest func(context.Context) (Reply, error)) (Reply, error)
@@ -151,7 +151,7 @@ type given struct {
 }
 
 // given reads the command in a message. ok is false if the message does not address the bot. A structured command counts instead of the
-// message's text; it addresses the bot if the message mentions the bot and nobody else. In a direct chat each message addresses the bot.
+// message's text; it addresses the bot if the message mentions the bot and nobody else. In a person's direct chat each message of theirs does.
 func (r *Runner) given(m Message) (g given, ok bool) {
 	if s := m.structured; s != nil {
 		g.name, _ = s.split()
@@ -159,7 +159,7 @@ func (r *Runner) given(m Message) (g given, ok bool) {
 		return g, len(s.to) == 1 && s.to[0] == r.Self.Bot
 	}
 	g.invocation, ok = invoked(m.Text, r.Prefix, r.Self.Bot, r.Names)
-	if direct := r.Chat != nil && r.Chat.Direct(m.Room); direct && !ok {
+	if direct := r.Chat != nil && r.Chat.DirectWith(m.Room) == m.Sender; direct && !ok {
 		g.invocation, ok = invocationOf(strings.TrimLeft(m.Text, "/.!"), true)
 	} else if direct {
 		g.mentioned = true
@@ -261,7 +261,7 @@ const maxTargets = 5000
 // change runs a command for one action on some people.
 func change(action room.ActionType) func(context.Context, *Call) (Reply, error) {
 	return func(ctx context.Context, c *Call) (Reply, error) {
-		in, via, err := c.room(ctx, "room")
+		in, err := c.joinedRoom(ctx)
 		if err == nil && action == room.Invite {
 			err = whichRoom(ctx, c, in)
 		}
@@ -270,7 +270,7 @@ func change(action room.ActionType) func(context.Context, *Call) (Reply, error) 
 		}
 		req := requests.Request{
 			Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: action,
-			Room: in, Via: via, Targets: c.people("user"), Reason: c.text("reason"), AsBot: c.has("as-bot"),
+			Room: in, Targets: c.people("user"), Reason: c.text("reason"), AsBot: c.has("as-bot"),
 		}
 		if c.has("dry-run") {
 			return c.judge(ctx, req)

@@ -49,7 +49,7 @@ func newRunnerOver(t *testing.T, hs *invitestest.Homeserver, through invitestest
 	return &Runner{
 		Notices: Notices{Prefix: "!", Self: self},
 		UseCases: UseCases{
-			Requests: domain.Requests, Policies: domain.Editor, Ledger: domain.Ledger, Cards: domain.Cards, Links: domain.Links, Sessions: domain.Sessions, Letters: mailbag(domain, db, clock), Judge: domain.Judge, Clock: clock, Choices: db, Movers: domain.Movers,
+			Requests: domain.Requests, Policies: domain.Editor, Ledger: domain.Ledger, Cards: domain.Cards, Links: domain.Links, Sessions: domain.Sessions, Letters: mailbag(domain, db, clock), Judge: domain.Judge, Clock: clock, Choices: db, Movers: domain.Movers, Spaces: domain.Spaces,
 		},
 		Version: "v1", Conditions: Conditions{Age: Age{Max: 10 * time.Minute}},
 		Names: []string{"Usher"},
@@ -61,16 +61,11 @@ func newRunnerOver(t *testing.T, hs *invitestest.Homeserver, through invitestest
 	}
 }
 
-// chat is a chat with one direct room. It does not show votes.
+// chat is a chat with a few direct rooms. It does not show votes.
 type chat struct{}
 
-func (chat) Direct(r id.RoomID) bool { return r == "!direct:here" }
-
 func (chat) DirectWith(r id.RoomID) id.UserID {
-	if r == "!direct:here" {
-		return alice
-	}
-	return ""
+	return map[id.RoomID]id.UserID{"!direct:here": alice, "!bobs:here": bob, "!admins:here": admin}[r]
 }
 
 func (chat) Retry(id.RoomID) bool { return true }
@@ -82,6 +77,8 @@ func (chat) Beside(ctx context.Context, _ invites.Received, rest func(context.Co
 }
 
 func (chat) Besides(context.Context, Message, Reply) error { return nil }
+
+func (chat) Knocking(context.Context, id.RoomID) error { return nil }
 
 func (chat) Settled(context.Context, id.RoomID) error { return nil }
 

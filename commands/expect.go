@@ -38,7 +38,7 @@ func ownInbound(c *Call) error {
 		return fault(room.Say("inbound.off"))
 	case c.Message.Sender.Homeserver() != c.Self.Domain:
 		return fault(room.Say("inbound.locals"))
-	case !c.Chat.Direct(c.Message.Room):
+	case !direct(c):
 		return fault(room.Say("inbound.direct"))
 	}
 	return nil

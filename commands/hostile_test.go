@@ -14,6 +14,7 @@ import (
 	"usher/invites"
 	"usher/invites/guard"
 	"usher/invites/invitestest"
+	"usher/policy"
 	"usher/room"
 )
 
@@ -57,6 +58,9 @@ func TestSpokenOf(t *testing.T) {
 		"<pre><code>!invite @mallory:here</code></pre>":                                 false,
 		"<mx-reply><blockquote>!invite @mallory:here</blockquote></mx-reply>No":         false,
 		"<mx-reply><blockquote>x</mx-reply>!invite @bob:here</blockquote></mx-reply>No": false, // a client that does not escape what it quotes
+		"<mx-reply>x</mx-reply>!invite @bob:here <mx-reply>y</mx-reply>No":              false,
+		"<mx-reply>x<mx-reply>y</mx-reply>z</mx-reply>!invite @bob:here":                true,
+		"<mx-reply>x<mx-reply>y</mx-reply>!invite @bob:here":                            true, // the quoted author opens one more
 		"<blockquote><blockquote>!invite @mallory:here</blockquote></blockquote>":       false,
 	} {
 		d, hs := newRunner(t)
@@ -215,3 +219,90 @@ func TestReadInTime(t *testing.T) {
 
 // bodyOf is the text of a reply as plain text.
 func bodyOf(r Reply) string { return r.Text.String() }
+
+// full fills a room with all that members may ask about: open invitations, cards, links, letters, a policy, an upgrade.
+func full(t *testing.T, d *Runner, hs *invitestest.Homeserver, in id.RoomID) {
+	t.Helper()
+	hs.Set(in, "m.room.power_levels", "", alice, map[string]any{"invite": 0, "users": map[string]any{string(alice): 100, "@usher:here": 100}})
+	hs.Set(in, policy.EventType, "", alice, map[string]any{
+		"version": 1, "approval": map[string]any{"required": true}, "knocks": map[string]any{"desk": true}, "links": map[string]any{"allow": true},
+	})
+	d.Links.Address = "https://usher.example"
+	say(t, d, in, carol, "!invite @bob:here")
+	say(t, d, in, carol, "!link create")
+	say(t, d, in, carol, "!invite ann@mail.example")
+	for _, membership := range []string{"invite", "knock", "ban"} {
+		hs.Set(in, "m.room.member", "@"+membership+":here", alice, map[string]any{"membership": membership})
+	}
+	hs.Set(in, "m.room.tombstone", "", alice, map[string]any{"replacement_room": "!next:here"})
+}
+
+// inRooms returns one command for each form that takes a room, with %s in its place.
+func inRooms() (list []string) {
+	table := Table()
+	for i := range table {
+		for _, f := range table[i].forms() {
+			var words []string
+			asks := false
+			for _, p := range f.Before {
+				words, asks = append(words, "%s"), asks || p.class == classRoom
+			}
+			if f.part != nil {
+				words = append(words, f.part.Name)
+			}
+			for _, p := range f.after() {
+				word := map[class]string{classPerson: "@bob:here", classNumber: "1", classRoom: "%s", classText: "x", classSpan: "1d"}[p.class]
+				switch {
+				case p.class == classRoom && p.named:
+					word = "--" + p.Key + " %s"
+				case p.class == classRoom:
+				case p.Optional || p.class == classFlag:
+					continue
+				case p.choices != nil:
+					word = p.choices[0]
+				case p.Key == "field":
+					word = "ask.level"
+				}
+				words, asks = append(words, word), asks || p.class == classRoom
+			}
+			if asks {
+				list = append(list, "!"+strings.Join(append([]string{f.Name}, words...), " "))
+			}
+		}
+	}
+	return list
+}
+
+// TestOutsiderAsksEverything: to somebody who is not there, each command answers about a full room as about an empty one.
+func TestOutsiderAsksEverything(t *testing.T) {
+	const outsider, empty, none = id.UserID("@outsider:here"), id.RoomID("!empty:here"), id.RoomID("!none:here")
+	d, hs := newRunner(t)
+	d.Letters.On = true
+	hs.Create(empty, "11", alice, "@usher:here")
+	full(t, d, hs, lobby)
+	texts := inRooms()
+	for _, target := range []string{"@carol:here", "@invite:here", "@knock:here", "@ban:here", "ann@mail.example"} {
+		for _, text := range []string{"!invite %s [] --dry-run", "!invite %s []", "!uninvite %s []", "!why %s []", "!why %s kick []", "!whoinvited %s []"} {
+			texts = append(texts, strings.ReplaceAll(fmt.Sprintf(text, target), "[]", "%s"))
+		}
+	}
+	for n := range 9 {
+		texts = append(texts, fmt.Sprintf("!approve %d", n+1)+" %s", fmt.Sprintf("!deny %d", n+1)+" %s", fmt.Sprintf("!knocks accept %d", n+1)+" %s")
+	}
+	for _, text := range texts {
+		answer := func(in id.RoomID) string {
+			_, reply := say(t, d, "!away:here", outsider, strings.ReplaceAll(text, "%s", string(in)))
+			return reply.React + strings.ReplaceAll(reply.Text.String(), string(in), "ROOM")
+		}
+		if got, want := answer(lobby), answer(empty); got != want {
+			t.Errorf("%s: %q, of an empty room %q", text, got, want)
+		} else if other := answer(none); got != other && !strings.HasPrefix(text, "!join") { // the homeserver answers joins
+			t.Errorf("%s: %q, of a room without the bot %q", text, got, other)
+		}
+	}
+	for text, has := range map[string]string{"!cards": "asks to invite", "!pending": "an…@mail.example", "!link list": "#1", "!uninvite @carol:here --dry-run": "withdraw.not_invited"} {
+		if _, reply := say(t, d, lobby, alice, text); !strings.Contains(reply.Text.String(), has) {
+			t.Errorf("a member, %s: %q", text, reply.Text.String())
+		}
+	}
+}

@@ -42,13 +42,15 @@ func (c *Call) listKnocks(ctx context.Context, accept bool) (reply Reply, err er
 	if err != nil {
 		return reply, err
 	}
+	if err := c.Chat.Knocking(ctx, in); err != nil {
+		return reply, err
+	}
 	knocks, err := c.openKnocks(ctx, in)
 	if err != nil {
 		return reply, err
 	}
 	if len(knocks) == 0 {
-		reply.Text.Say("knocks.none")
-		return reply, nil
+		return nobodyKnocks(ctx, c, in)
 	}
 	if accept {
 		reply.Text.Say("knocks.accept", "n", len(knocks))
@@ -57,21 +59,44 @@ func (c *Call) listKnocks(ctx context.Context, accept bool) (reply Reply, err er
 	}
 	now := c.Clock.Now()
 	numbers := make([]int64, 0, maxLines)
+	var away invites.Card // one of those in another room
 	for i, k := range knocks {
 		reply.Text.Line()
 		if i == maxLines {
 			reply.Text.Say("knocks.more", "n", len(knocks)-i)
 			break
 		}
-		numbers = append(numbers, k.Number)
-		row := room.Say("knocks.row", "number", k.Number, "target", k.Target, "age", now.Sub(k.CreatedAt), "reason", k.Reason)
+		elsewhere := ""
+		if k.ShownIn == in {
+			numbers = append(numbers, k.Number)
+		} else {
+			elsewhere, away = string(k.ShownIn), k
+		}
+		row := room.Say("knocks.row", "number", k.Number, "elsewhere", elsewhere, "target", k.Target, "age", now.Sub(k.CreatedAt), "reason", k.Reason)
 		if !k.Remark.Empty() {
 			row = row.Holding(k.Remark)
 		}
 		reply.Text.Tell(row)
 	}
-	if accept {
+	if accept && len(numbers) > 0 {
 		reply.Text.Line().Say("knocks.exactly", "prefix", c.Prefix, "numbers", ranges(numbers))
+	}
+	if away.ID != 0 {
+		reply.Text.Line().Say("knocks.away", "prefix", c.Prefix, "number", away.Number, "room", string(away.ShownIn))
+	}
+	return reply, nil
+}
+
+// nobodyKnocks says that no card about a knock is open, or that the room's policy wants none.
+func nobodyKnocks(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err error) {
+	p, err := c.Judge.Policies.Of(ctx, in, c.Message.Sender)
+	if invites.UnlessUnseen(err) != nil {
+		return reply, err
+	}
+	if p == nil || p.Document.Knocks.Desk {
+		reply.Text.Say("knocks.none")
+	} else {
+		reply.Text.Say("knocks.no_desk", "prefix", c.Prefix)
 	}
 	return reply, nil
 }

@@ -61,7 +61,7 @@ func spoken(name string) (tag string, err error) {
 }
 
 func runLanguage(ctx context.Context, c *Call) (reply Reply, err error) {
-	mine := c.Chat.DirectWith(c.Message.Room) == c.Message.Sender && !c.has("room")
+	mine := direct(c) && !c.has("room")
 	in := c.Message.Room
 	if !mine {
 		if in, err = c.joinedRoom(ctx); err != nil {

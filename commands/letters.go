@@ -59,7 +59,7 @@ func (c mailCall) wish(ctx context.Context, addresses []string) (w letters.Wish,
 	case !c.Letters.On:
 		return w, fault(room.Sentences(word{text: addresses[0]}.read(c.asker).wrong, room.Say("letter.off")))
 	}
-	in, _, err := c.room(ctx, "room")
+	in, err := c.joinedRoom(ctx)
 	if err == nil {
 		err = whichRoom(ctx, c.Call, in)
 	}
@@ -165,7 +165,11 @@ func (c mailCall) tellLetters(ctx context.Context, t *Text, in id.RoomID) error 
 	if !t.Empty() {
 		t.Line()
 	}
-	now, alone := c.Clock.Now(), c.Chat.Direct(c.Message.Room)
+	alone, err := private(ctx, c.Call)
+	if err != nil {
+		return err
+	}
+	now := c.Clock.Now()
 	t.Say("letter.head", "n", len(list))
 	tellSome(t, len(list), func(i int) {
 		address := letters.Masked(list[i].Address)

@@ -66,12 +66,19 @@ func linkRooms() Param {
 func here() Param { return flag("here", room.Say("param.link.here")) }
 
 // linkCall is a command about links.
-type linkCall struct{ *Call }
+type linkCall struct {
+	*Call
+	secrets bool // they may be told in the room of the command
+}
 
 // aboutLinks runs a command about links.
 func aboutLinks(run func(context.Context, linkCall) (Reply, error)) run {
 	return func(ctx context.Context, c *Call) (Reply, error) {
-		reply, err := run(ctx, linkCall{c})
+		private, err := private(ctx, c)
+		if err != nil {
+			return Reply{}, err
+		}
+		reply, err := run(ctx, linkCall{c, private || c.has("here")})
 		return reply, linkFault(err)
 	}
 }
@@ -89,7 +96,7 @@ func (c linkCall) number(key string) (int64, error) {
 }
 
 // span is a length of time in an argument, 0 if none was given.
-func (c linkCall) span(ctx context.Context, key string) (time.Duration, error) {
+func (c *Call) span(ctx context.Context, key string) (time.Duration, error) {
 	if !c.has(key) {
 		return 0, nil
 	}
@@ -124,9 +131,6 @@ func (c linkCall) shows() ([]string, error) {
 		return shows, nil
 	}
 }
-
-// private reports whether a secret may be told in the room of the command.
-func (c linkCall) private() bool { return c.has("here") || c.Chat.Direct(c.Message.Room) }
 
 func createLink(ctx context.Context, c linkCall) (Reply, error) {
 	wish := links.Wish{Maker: c.Message.Sender, Approve: c.has("approve"), Welcome: c.text("welcome"), Note: c.text("note")}
@@ -164,6 +168,9 @@ func (c linkCall) linkRooms(ctx context.Context) (rooms []id.RoomID, err error) 
 	}
 	for _, w := range c.words["room"] {
 		in, _, err := c.resolve(ctx, w.read(c.asker).place)
+		if err == nil {
+			err = memberOf(ctx, c.Call, in)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -177,7 +184,7 @@ func (c linkCall) linkRooms(ctx context.Context) (rooms []id.RoomID, err error) 
 // tellAddress tells the address of a link's page, or how to get it where others would read it.
 func (c linkCall) tellAddress(t *Text, l invites.Link, secret links.Secret) {
 	t.Line()
-	if c.private() {
+	if c.secrets {
 		t.Code(c.Links.Page(secret)).Line().Say("link.once", "number", l.ID, "prefix", c.Prefix)
 		return
 	}
@@ -198,7 +205,7 @@ func linkFault(err error) error {
 
 func listLinks(ctx context.Context, c linkCall) (Reply, error) {
 	var in id.RoomID
-	if c.has("room") || !c.Chat.Direct(c.Message.Room) {
+	if c.has("room") || !direct(c.Call) {
 		var err error
 		if in, err = c.joinedRoom(ctx); err != nil {
 			return Reply{}, err
@@ -258,7 +265,7 @@ func showLink(ctx context.Context, c linkCall) (reply Reply, err error) {
 	if err != nil {
 		return reply, err
 	}
-	if c.has("address") && c.private() {
+	if c.has("address") && c.secrets {
 		l, secret, err := c.Links.NewSecret(ctx, c.Message.Sender, l.ID)
 		if err != nil {
 			return reply, err
@@ -308,7 +315,7 @@ func drawLink(ctx context.Context, c linkCall) (reply Reply, err error) {
 	if err != nil {
 		return reply, err
 	}
-	if !c.private() {
+	if !c.secrets {
 		reply.Text.Say("link.ask_me.qr", "number", l.ID, "prefix", c.Prefix)
 		return reply, nil
 	}

@@ -73,7 +73,7 @@ func TestRedeem(t *testing.T) {
 	if _, reply := say(t, d, lobby, bob, "!redeem "+secret.Code()); !strings.Contains(reply.Text.String(), "direct chat") || len(hs.Acts()) != 0 {
 		t.Errorf("in a room: %s", reply.Text.String())
 	}
-	const direct = id.RoomID("!direct:here")
+	const direct = id.RoomID("!bobs:here")
 	if _, reply := say(t, d, direct, bob, "!redeem AAAAA-AAAAA-AAAAA-AAAAA-AAAAA-A"); !strings.Contains(reply.Text.String(), "doesn't let you in") {
 		t.Errorf("a guess: %s", reply.Text.String())
 	}

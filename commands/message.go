@@ -123,11 +123,9 @@ func htmlText(source string) string {
 		case html.EndTagToken:
 			name, _ := tokens.TagName()
 			switch tag := string(name); {
-			case tag == "mx-reply" && skip > 0:
-				skip--
-			case tag == "mx-reply": // the quote of a client that does not escape: all of this was quoted
+			case tag == "mx-reply": // of several, the last one counts: a client that does not escape its quote lets the quoted author write the others
+				skip, link = 0, ""
 				out.Reset()
-				link = ""
 			case tag == "a" && link != "":
 				out.WriteString(linkText(label.String(), link))
 				link = ""

@@ -293,7 +293,7 @@ func (a *arguments) text(key string) string {
 // room is a direct chat.
 func (c *Call) room(ctx context.Context, key string) (id.RoomID, []string, error) {
 	if !c.has(key) {
-		if c.Chat.Direct(c.Message.Room) {
+		if c.Chat.DirectWith(c.Message.Room) != "" {
 			return "", nil, c.usage(room.Say("usage.direct"))
 		}
 		return c.Message.Room, nil, nil
@@ -342,8 +342,28 @@ func elsewhere(ctx context.Context, c *Call, server string, request func(context
 // joinedRoom resolves the argument "room". The asker must be in the room.
 func (c *Call) joinedRoom(ctx context.Context) (id.RoomID, error) {
 	in, _, err := c.room(ctx, "room")
-	if err == nil && in != c.Message.Room {
-		err = c.Judge.Reach.Member(ctx, in, c.Message.Sender)
+	if err == nil {
+		err = memberOf(ctx, c, in)
 	}
 	return in, err
+}
+
+// direct reports whether a command was given in its sender's direct chat with the bot: others may have invited the bot there for a direct chat, too.
+func direct(c *Call) bool { return c.Chat.DirectWith(c.Message.Room) == c.Message.Sender }
+
+// private reports whether nobody but the sender reads the bot's answer.
+func private(ctx context.Context, c *Call) (bool, error) {
+	if !direct(c) || c.People == nil {
+		return direct(c), nil
+	}
+	members, err := c.People.Members(ctx, c.Message.Room)
+	return len(members) <= 2, err
+}
+
+// memberOf returns nil where the asker is in a room. Others get the same answer whatever the room is.
+func memberOf(ctx context.Context, c *Call, in id.RoomID) error {
+	if in == c.Message.Room {
+		return nil
+	}
+	return c.Judge.Reach.Member(ctx, in, c.Message.Sender)
 }

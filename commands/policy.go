@@ -172,7 +172,27 @@ func (c *Call) edit(ctx context.Context, e requests.Edit, say room.Phrase) (repl
 	if by != c.Message.Sender {
 		reply.Text.Say("policy.by_me")
 	}
-	return reply, warnPowerless(ctx, c, e, &reply.Text)
+	return reply, errors.Join(warnPowerless(ctx, c, e, &reply.Text), warnUnseen(ctx, c, e, &reply.Text))
+}
+
+// warnUnseen tells of a policy of a space whose cards nobody would see: clients do not show the messages of a space.
+func warnUnseen(ctx context.Context, c *Call, e requests.Edit, t *Text) error {
+	doc := policy.Merge(policy.Source{Layer: e.Layer}).Document
+	knocks, approval := doc.Knocks.Desk && doc.Knocks.Room == "", doc.Approval.Required && doc.Approval.Room == ""
+	if !knocks && !approval {
+		return nil
+	}
+	space, err := c.Judge.Reach.IsSpace(ctx, e.Room, c.Message.Sender)
+	if err != nil || !space {
+		return err
+	}
+	if knocks {
+		t.Say("policy.unseen", "prefix", c.Prefix, "path", "knocks.room")
+	}
+	if approval {
+		t.Say("policy.unseen", "prefix", c.Prefix, "path", "approval.room")
+	}
+	return nil
 }
 
 // warnPowerless tells of a policy that has the bot invite for people, while the bot lacks the power to invite.

@@ -20,7 +20,7 @@ func redeemCommand() Command {
 
 // redeemLink lets the sender in by the code of a link. People without a permission may do so: the link has one.
 func redeemLink(ctx context.Context, c *Call) (reply Reply, err error) {
-	if !c.Chat.Direct(c.Message.Room) {
+	if !direct(c) {
 		return reply, fault(room.Say("redeem.direct"))
 	}
 	reply.Text.Say("redeem.refused").Reason(invites.CodeLinkUnknown)

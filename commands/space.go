@@ -32,7 +32,7 @@ func inSpace(ctx context.Context, c *Call, action room.ActionType, dryRun bool) 
 	if len(users) > spaces.MaxPeople {
 		return reply, fault(room.Say("space.people", "most", spaces.MaxPeople))
 	}
-	in, _, err := c.room(ctx, "room")
+	in, err := c.joinedRoom(ctx)
 	if err == nil && !c.has("room") {
 		in, err = c.Spaces.Of(ctx, in, c.Message.Sender)
 	}
@@ -60,7 +60,7 @@ func inSpace(ctx context.Context, c *Call, action room.ActionType, dryRun bool) 
 		if !reply.Text.Empty() {
 			reply.Text.Line()
 		}
-		reply.Text.Add(treeOf(tree))
+		reply.Text.Add(treeOf(tree, c.Chat.DirectWith(w.CommandRoom) == w.Actor))
 		for _, n := range tree.Nodes {
 			if n.Standing == spaces.Refused || n.Standing == spaces.Unseen {
 				failed++
@@ -79,33 +79,61 @@ func inSpace(ctx context.Context, c *Call, action room.ActionType, dryRun bool) 
 	return reply, nil
 }
 
-// treeOf words a tree, one line for each room.
-func treeOf(tree spaces.Tree) (t Text) {
+// treeOf words a tree. alone says that nobody but the asker reads it.
+func treeOf(tree spaces.Tree, alone bool) (t Text) {
 	if len(tree.Nodes) == 0 {
 		t.Say("space.nothing", "target", tree.Target)
 		return t
 	}
 	t.Say("space.tree", "target", tree.Target)
-	for _, n := range tree.Nodes {
-		t.Line().Tell(spaceRow(n))
-		if n.Code != "" && n.Standing != spaces.Unseen {
-			t.Reason(n.Code)
-		}
-	}
+	tellRooms(&t, tree.Nodes, alone)
 	if !tree.Whole {
 		t.Line().Say("space.cut", "n", len(tree.Nodes))
 	}
 	return t
 }
 
-// spaceRow words the standing in one room. A room without a name is shown by its id.
-func spaceRow(n spaces.Node) room.Phrase {
-	p := room.Say("space.row", "mark", strings.Repeat("— ", n.Depth)+marks[n.Standing], "name", n.Name, "room", n.Room)
-	why := n.Why
-	if why.Empty() {
-		why = standings[n.Standing]
+// tellRooms words the standings in the rooms of a space, one line for each. Rooms that other readers may not know are only counted, by their standing
+// and code.
+func tellRooms(t *Text, nodes []spaces.Node, alone bool) {
+	type unnamed struct {
+		spaces.Standing
+		code string
 	}
-	return p.Holding(why)
+	var order []unnamed
+	count := map[unnamed]int{}
+	for _, n := range nodes {
+		if n.Hidden && !alone && n.Depth > 0 {
+			key := unnamed{n.Standing, n.Code}
+			if count[key]++; count[key] == 1 {
+				order = append(order, key)
+			}
+			continue
+		}
+		if n.Hidden && !alone {
+			n.Name, n.Room = "", ""
+		}
+		why := n.Why
+		if why.Empty() {
+			why = standings[n.Standing]
+		}
+		t.Line().Tell(room.Say("space.row", "mark", strings.Repeat("— ", n.Depth)+marks[n.Standing], "name", n.Name, "room", n.Room).Holding(why))
+		tellCode(t, n.Standing, n.Code)
+	}
+	for _, key := range order {
+		t.Line().Tell(room.Say("space.hidden", "mark", "— "+marks[key.Standing], "n", count[key]).Holding(standings[key.Standing]))
+		tellCode(t, key.Standing, key.code)
+	}
+	if len(order) > 0 {
+		t.Line().Say("space.hint")
+	}
+}
+
+// tellCode adds the code of a standing.
+func tellCode(t *Text, s spaces.Standing, code string) {
+	if code != "" && s != spaces.Unseen {
+		t.Reason(code)
+	}
 }
 
 // spaceFault words an error about a space.
@@ -119,14 +147,13 @@ func spaceFault(err error) error {
 	return err
 }
 
-// CameToSpace tells an asker what became of the rooms of a space after somebody joined it.
-func (n Notices) CameToSpace(came spaces.Came) (reply Reply) {
-	reply.Text.Say("space.came", "target", came.Target, "room", came.Space)
-	for _, node := range came.Nodes {
-		reply.Text.Line().Tell(spaceRow(node))
-		if node.Code != "" {
-			reply.Text.Reason(node.Code)
-		}
+// CameToSpace tells an asker what became of the rooms of a space after somebody joined it. alone says that nobody else reads it.
+func (n Notices) CameToSpace(came spaces.Came, alone bool) (reply Reply) {
+	in := came.Space
+	if came.Hidden && !alone {
+		in = ""
 	}
+	reply.Text.Say("space.came", "target", came.Target, "room", in)
+	tellRooms(&reply.Text, came.Nodes, alone)
 	return reply
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -32,9 +33,13 @@ func Load(path string, environ []string) (*Config, []string, error) {
 	}
 	warnings = append(warnings, openFolder(path)...)
 	if c != nil && c.Database.Type == TypeSQLite {
-		file, _, _ := strings.Cut(strings.TrimPrefix(c.Database.URI.Reveal(), "file:"), "?")
-		if filepath.Dir(file) != filepath.Dir(path) {
-			warnings = append(warnings, openFolder(file)...)
+		seen := []string{filepath.Dir(path)}
+		for _, uri := range []Secret{c.Database.URI, c.Encryption.DatabaseURI} {
+			file, _, _ := strings.Cut(strings.TrimPrefix(uri.Reveal(), "file:"), "?")
+			if folder := filepath.Dir(file); file != "" && !slices.Contains(seen, folder) {
+				seen = append(seen, folder)
+				warnings = append(warnings, openFolder(file)...)
+			}
 		}
 	}
 	return c, warnings, err

@@ -1,8 +1,14 @@
 package e2e
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -82,7 +88,7 @@ func TestPlanFromFile(t *testing.T) {
 	p.run(t, 2, "plan -f members.yaml --detailed-exitcode", "+ "+string(p.guest.ID), "- "+string(p.member.ID), "power 0 → 50", "policy.whom.user_denied")
 	p.is(t, p.room, p.member.ID, "join", p.member.ID)
 	p.run(t, 1, "apply -f members.yaml --confirm 2", "plan.confirm")
-	p.run(t, 1, "apply -f members.yaml", "plan.brake", "--confirm 1")
+	p.run(t, 1, "apply -f members.yaml", "plan.brake", "usher apply -f members.yaml --confirm 1")
 	p.is(t, p.room, p.member.ID, "join", p.member.ID)
 
 	killed := killAt(p.Usher, 1, true) // the answer to the first step is lost
@@ -169,30 +175,60 @@ func TestPlanOnSchedule(t *testing.T) {
 			}
 		}
 	}()
-	p.owner.Await("the brake", says("1 of 3 people", "--confirm 1", "plan.brake"))
+	p.owner.Await("the brake", says("1 of 3 people", "usher apply -f members.yaml --confirm 1", "plan.brake"))
 	close(told)
 	p.is(t, p.room, p.guest.ID, "invite", p.Usher.Bot)
 }
 
 // directory is a real slapd on loopback with people of one suffix.
 type directory struct {
-	dir, url string
-	process  *child.Process
+	dir, url, secure string // secure: with TLS from the start
+	process          *child.Process
 }
 
-// openDirectory starts slapd with entries in LDIF.
+// certify writes a self-signed certificate for localhost and its key.
+func certify(t *testing.T, dir string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"tls.crt": {Type: "CERTIFICATE", Bytes: cert}, "tls.key": {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// openDirectory starts slapd with entries in LDIF. It listens with TLS, too.
 func openDirectory(t *testing.T, uids ...string) *directory {
 	t.Helper()
 	port, err := child.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &directory{dir: t.TempDir(), url: fmt.Sprintf("ldap://127.0.0.1:%d", port)}
+	secure, err := child.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &directory{dir: t.TempDir(), url: fmt.Sprintf("ldap://127.0.0.1:%d", port), secure: fmt.Sprintf("ldaps://localhost:%d", secure)}
+	certify(t, d.dir)
 	config := `include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
 include /etc/ldap/schema/inetorgperson.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
+TLSCertificateFile ` + d.dir + `/tls.crt
+TLSCertificateKeyFile ` + d.dir + `/tls.key
 database mdb
 suffix "dc=usher,dc=test"
 rootdn "cn=admin,dc=usher,dc=test"
@@ -214,7 +250,7 @@ directory ` + d.dir + "/db\n"
 	if out, err := exec.Command("slapadd", "-f", conf, "-l", filepath.Join(d.dir, "people.ldif")).CombinedOutput(); err != nil {
 		t.Fatalf("slapadd: %v\n%s", err, out)
 	}
-	if d.process, err = child.Start(exec.Command("slapd", "-d", "0", "-f", conf, "-h", d.url+"/"), filepath.Join(d.dir, "slapd.log")); err != nil {
+	if d.process, err = child.Start(exec.Command("slapd", "-d", "0", "-f", conf, "-h", d.url+"/ "+d.secure+"/"), filepath.Join(d.dir, "slapd.log")); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(d.process.Kill)
@@ -230,16 +266,31 @@ directory ` + d.dir + "/db\n"
 
 // source is a search of the directory as a source of a plan.
 func (d *directory) source(domain, filter string) string {
-	return fmt.Sprintf("  - exclusive: true\n    ldap: {url: %q, bind_dn: \"cn=admin,dc=usher,dc=test\", password_file: %q, base: \"dc=usher,dc=test\", filter: %q, user: \"@{uid}:%s\"}\n",
-		d.url, filepath.Join(d.dir, "password"), filter, domain)
+	return d.sourceAt(domain, filter, d.url, "")
 }
 
-// TestPlanFromDirectory: people come and go by a real slapd. A search that finds nobody, and a dead server, remove nobody.
+// sourceAt is a search at one of the directory's addresses, with more settings.
+func (d *directory) sourceAt(domain, filter, url, more string) string {
+	return fmt.Sprintf("  - exclusive: true\n    ldap: {url: %q, bind_dn: \"cn=admin,dc=usher,dc=test\", password_file: %q, base: \"dc=usher,dc=test\", filter: %q, user: \"@{uid}:%s\"%s}\n",
+		url, filepath.Join(d.dir, "password"), filter, domain, more)
+}
+
+// TestPlanFromDirectory: people come and go by a real slapd, also over TLS, if its certificate is trusted. A search that finds nobody, and a dead server, remove nobody.
 func TestPlanFromDirectory(t *testing.T) {
 	p := newPlanned(t)
 	local := func(user id.UserID) string { name, _, _ := strings.Cut(string(user[1:]), ":"); return name }
 	d := openDirectory(t, strings.ToUpper(local(p.owner.ID)), local(p.guest.ID))
-	p.write(t, "staff", d.source(p.owner.ID.Homeserver(), "(objectClass=inetOrgPerson)"))
+	const people = "(objectClass=inetOrgPerson)"
+	trusted := fmt.Sprintf(", ca: %q", filepath.Join(d.dir, "tls.crt"))
+	for _, tls := range []struct{ url, more string }{{d.secure, ""}, {strings.ReplaceAll(d.url, "127.0.0.1", "localhost"), ", start_tls: true"}} {
+		p.write(t, "staff", d.sourceAt(p.owner.ID.Homeserver(), people, tls.url, tls.more))
+		p.run(t, 1, "plan -f members.yaml", "plan.ldap_certificate", "Nothing is done")
+		p.write(t, "staff", d.sourceAt(p.owner.ID.Homeserver(), people, tls.url, tls.more+trusted))
+		p.run(t, 0, "plan -f members.yaml", "1 to invite, 1 to remove")
+	}
+	p.write(t, "staff", d.sourceAt(p.owner.ID.Homeserver(), people, strings.Replace(d.secure, "localhost", "127.0.0.1", 1), trusted))
+	p.run(t, 1, "plan -f members.yaml", "plan.ldap_certificate") // of another name
+	p.write(t, "staff", d.source(p.owner.ID.Homeserver(), people))
 	p.run(t, 0, "apply -f members.yaml --confirm 1", "2 of 2 steps done")
 	p.is(t, p.room, p.guest.ID, "invite", p.Usher.Bot)
 	p.is(t, p.room, p.member.ID, "leave", p.Usher.Bot)

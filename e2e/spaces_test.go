@@ -21,7 +21,7 @@ type spaceRoom struct {
 }
 
 // TestSpace: an invitation to a space of 12 rooms with four join rules, nested. The guest is invited to the space, and to the rooms that need it
-// after joining, also by a process that was killed in between; a second command changes nothing.
+// after joining, also by a process that was killed in between; a second command changes nothing. All rooms are named in a direct chat only.
 func TestSpace(t *testing.T) {
 	s := newStage(t, true)
 	const later, member = "gets an invitation after joining the space.", "comes in as a member of the space."
@@ -61,9 +61,10 @@ func TestSpace(t *testing.T) {
 	}
 	s.succeeds(s.owner, rooms[10].id, "!policy set whom.deny_users "+string(s.guest.ID))
 
+	direct := s.BotRoom(s.owner, harness.RoomOptions{Preset: "trusted_private_chat", Direct: true})
 	command := "!invite " + string(s.guest.ID) + " " + string(rooms[0].id) + " --space"
 	tree := func(command string) string {
-		said := s.owner.Say(s.room, command)
+		said := s.owner.Say(direct, command)
 		return s.owner.AwaitReply(said, s.Usher.Bot).Field("body")
 	}
 	check := func(when, body string, was ...string) {
@@ -85,6 +86,15 @@ func TestSpace(t *testing.T) {
 			at = i
 		}
 	}
+	shown := s.owner.AwaitReply(s.owner.Say(s.room, "!why "+string(s.guest.ID)+" "+string(rooms[0].id)+" --space"), s.Usher.Bot).Field("body")
+	for _, r := range rooms { // in a room whose people may not know them
+		if named := strings.Contains(shown, " "+r.name+": "); named != (r.rule == "public" || r.rule == "knock") || strings.Contains(shown, string(r.id)) {
+			t.Errorf("%s is named: %v, in\n%s", r.name, named, shown)
+		}
+	}
+	if !strings.Contains(shown, "4 rooms that I do not name here") {
+		t.Errorf("does not count the others: %s", shown)
+	}
 	check("why", tree("!why "+string(s.guest.ID)+" "+string(rooms[0].id)+" --space"), "Space: needs an invitation.", "Space: is invited.", "needs an invitation.", later)
 	check("first", tree(command))
 	s.guest.AwaitInvite(rooms[0].id)
@@ -103,7 +113,7 @@ func TestSpace(t *testing.T) {
 		s.is(t, rooms[i].id, s.guest.ID, "invite", s.owner.ID)
 	}
 	s.owner.Await("the result", func(e harness.Event) bool {
-		return e.Room == string(s.room) && strings.Contains(e.Field("body"), "has joined") && strings.Count(e.Field("body"), "\n— ✅")+strings.Count(e.Field("body"), "\n— ⏳") == 3
+		return e.Room == string(direct) && strings.Contains(e.Field("body"), "has joined") && strings.Count(e.Field("body"), "\n— ✅")+strings.Count(e.Field("body"), "\n— ⏳") == 3
 	})
 	gone := tree("!uninvite " + string(s.guest.ID) + " " + string(rooms[0].id) + " --space")
 	if strings.Count(gone, "taken back") != 3 {

@@ -56,7 +56,7 @@ func TestUpgradeCarriesOver(t *testing.T) {
 	s.succeeds(s.owner, s.room, "!invite "+string(s.guest.ID))
 	s.owner.AwaitReply(s.owner.Say(s.room, "!link create --here"), s.Usher.Bot)
 
-	next := s.owner.CreateRoom(harness.RoomOptions{Version: "11", Preset: "public_chat", Replaces: s.room})
+	next := s.owner.CreateRoom(harness.RoomOptions{Version: "12", Preset: "public_chat", Replaces: s.room})
 	s.owner.SetState(s.room, "m.room.tombstone", "", m{"body": "moved", "replacement_room": next})
 	s.owner.AwaitMember(next, s.Usher.Bot, "join")
 	s.Usher.Kill()

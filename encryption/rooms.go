@@ -163,17 +163,17 @@ func (s *rooms) findHolders(ctx context.Context, r id.RoomID, o *outbound) ([]id
 	if set := exactjson.Text(raw, "history_visibility"); set != "" {
 		visibility.HistoryVisibility = event.HistoryVisibility(set)
 	}
+	if visibility.HistoryVisibility != event.HistoryVisibilityJoined { // asked first: a user who joins meanwhile is on one of the two lists at least
+		for _, user := range s.invited(ctx, r) {
+			holders[user] = true
+		}
+	}
 	joined, err := s.source.Members(ctx, r, "join")
 	if err != nil {
 		return nil, err
 	}
 	for _, user := range joined {
 		holders[user] = true
-	}
-	if visibility.HistoryVisibility != event.HistoryVisibilityJoined {
-		for _, user := range s.invited(ctx, r) {
-			holders[user] = true
-		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -141,3 +141,32 @@ func TestSealMeetsRenewal(t *testing.T) {
 		t.Errorf("said with key %s, %v, that before was %s", session, err, last)
 	}
 }
+
+// joiningRooms are rooms with an invited user, who joins between two questions about members.
+type joiningRooms struct {
+	*fakeRooms
+	who   id.UserID
+	asked *int
+}
+
+func (j joiningRooms) Members(ctx context.Context, r id.RoomID, membership string) ([]id.UserID, error) {
+	users, err := j.fakeRooms.Members(ctx, r, membership)
+	if *j.asked++; (*j.asked == 1) == (membership == "invite") {
+		users = append(users, j.who)
+	}
+	return users, err
+}
+
+// TestSealForJoining: a user who joins while the members are listed gets the key.
+func TestSealForJoining(t *testing.T) {
+	s := newStub(t)
+	c := newPerson(t, s, carol)
+	d, _, _ := newDevice(t, s, &fakeRooms{}, t.TempDir(), func(o *Options) { o.Rooms = joiningRooms{&fakeRooms{}, carol, new(int)} })
+	_, sealed, err := d.Seal(t.Context(), secret, "m.room.message", m{"body": "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.hear(s, sealed); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,6 +1,7 @@
 package homeserver
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -29,6 +30,21 @@ func (c *Client) InvitedMembers(ctx context.Context, r id.RoomID, now time.Time)
 		usable := m.Event != "" && m.Sender != "" && len(m.Event) <= room.MaxID && len(m.Sender) <= room.MaxID && len(m.Target) <= room.MaxID
 		if usable && m.Target != c.user {
 			found = append(found, m)
+		}
+	})
+	return found, err
+}
+
+// Knocking returns the events of the users who knock at a room, as its state shows them to the bot.
+func (c *Client) Knocking(ctx context.Context, r id.RoomID, now time.Time) (found []invites.Received, err error) {
+	err = c.eachMember(ctx, r, "knock", func(raw []byte, user id.UserID) {
+		key := string(user)
+		ev := invites.Received{
+			Event: id.EventID(exactjson.Text(raw, "event_id")), Room: r, Sender: id.UserID(exactjson.Text(raw, "sender")), Type: room.TypeMember, StateKey: &key,
+			Raw: bytes.Clone(raw), SentAt: time.UnixMilli(exactjson.Get(raw, "origin_server_ts").Int()), ReceivedAt: now,
+		}
+		if ev.Event != "" && ev.Sender == user && len(ev.Event) <= room.MaxID && len(user) <= room.MaxID {
+			found = append(found, ev)
 		}
 	})
 	return found, err

@@ -78,7 +78,7 @@ func eachPlan(ctx context.Context, cfg *config.Config, o PlanOptions, out io.Wri
 			return faultError(err)
 		}
 		job := plan.Job{Key: rand.Text(), Apply: apply, Confirm: o.Confirm, Wish: *wish}
-		p := planPrinter{out: words.Terminal(out), raw: out, o: o, dry: o.CI && !o.Yes && !o.Detailed}
+		p := planPrinter{out: words.Terminal(out), raw: out, o: o, file: file, dry: o.CI && !o.Yes && !o.Detailed}
 		status, err := newRunning(cfg).do(ctx, job, p.progress)
 		if err != nil {
 			return err
@@ -87,7 +87,7 @@ func eachPlan(ctx context.Context, cfg *config.Config, o PlanOptions, out io.Wri
 			return err
 		}
 		if status.State == plan.Faulty {
-			return fmt.Errorf("%w: %s (%s)", ErrPlan, words.For("").Text(status.Because), status.Code)
+			return fmt.Errorf("%w: %s (%s)", ErrPlan, words.For("").Text(plan.WithFile(status.Because, file)), status.Code)
 		}
 		changes = changes || status.Difference != nil && status.Difference.Changes()
 	}

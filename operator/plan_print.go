@@ -20,6 +20,7 @@ type planPrinter struct {
 	out   io.Writer
 	raw   io.Writer // takes colours
 	o     PlanOptions
+	file  string
 	dry   bool // Apply was asked for, and does not act
 	shown bool // the difference is printed
 	said  int  // open steps, as said last
@@ -129,7 +130,7 @@ func (p *planPrinter) print(status plan.Status, applied bool) error {
 	case status.State == plan.Planned && status.Difference != nil:
 		var f *plan.Fault
 		if errors.As(status.Difference.Brake(p.o.Confirm), &f) {
-			fmt.Fprintln(p.out, p.text(room.Say("planned.brake").Holding(f.Phrase)))
+			fmt.Fprintln(p.out, p.text(room.Say("planned.brake").Holding(plan.WithFile(f.Phrase, p.file))))
 		}
 		if p.dry && status.Difference.Changes() {
 			fmt.Fprintln(p.out, p.text(room.Say("planned.dry")))

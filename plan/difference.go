@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"strings"
 	"time"
+	"unicode"
 
 	"maunium.net/go/mautrix/id"
 
@@ -126,8 +128,21 @@ func (d *Difference) Brake(confirmed int) error {
 			}
 		}
 		if (n > freeRemovals || 100*n > freePart*r.Members) && confirmed != all {
-			return fault(room.Say("plan.fault.brake", "n", n, "members", r.Members, "room", r.Name, "all", all))
+			return fault(room.Say("plan.fault.brake", "n", n, "members", r.Members, "room", r.Name, "all", all, "file", ""))
 		}
 	}
 	return nil
+}
+
+// WithFile names the file of the plan in the command of a brake, as a shell takes it. Other phrases stay as they are.
+func WithFile(p room.Phrase, file string) room.Phrase {
+	if p.Key != "plan.fault.brake" {
+		return p
+	}
+	if strings.ContainsFunc(file, func(c rune) bool {
+		return !unicode.IsLetter(c) && !unicode.IsDigit(c) && !strings.ContainsRune("._-/", c)
+	}) {
+		file = "'" + strings.ReplaceAll(file, "'", `'\''`) + "'"
+	}
+	return p.With("file", file)
 }

@@ -67,8 +67,8 @@ type Store interface {
 // Requester decides and records.
 type Requester interface {
 	Foreseer
-	// Plan decides on the targets, records the rows and has them delivered. Asked again for the same key, it goes on where it was.
-	Plan(ctx context.Context, req requests.Request) ([]invites.Change, error)
+	// Plan decides on the targets, records the rows in batches and has them delivered. Asked again for the same key, it goes on where it was.
+	Plan(ctx context.Context, req requests.Request) error
 }
 
 // StateSetter sets state, without retries of its own.
@@ -214,7 +214,7 @@ func (r *Runner) ask(ctx context.Context, run *Run) error {
 			if kind == Invite {
 				req.Reason = run.Reason
 			}
-			if _, err := r.Requests.Plan(ctx, req); err != nil {
+			if err := r.Requests.Plan(ctx, req); err != nil {
 				return err
 			}
 		}

@@ -278,13 +278,14 @@ func (s *Service) hold(ctx context.Context, file string, f *Fault) error {
 	if f == nil {
 		return s.Runner.Store.NotePlan(ctx, nil, notes)
 	}
+	why := WithFile(f.Phrase, file)
 	s.Log.Warn().Str("file", file).Str("code", f.Code).Str("why", f.Error()).Msg("Plan held")
-	text := f.Phrase.String()
+	text := why.String()
 	if len(notes) > 0 && notes[0].Code == text {
 		return nil
 	}
 	now := s.Planner.Clock.Now()
-	err = s.Tell(ctx, fmt.Sprintf("held-%s-%d", file, now.UnixNano()), room.Say("plan.report.held", "file", file, "code", f.Code).Holding(f.Phrase))
+	err = s.Tell(ctx, fmt.Sprintf("held-%s-%d", file, now.UnixNano()), room.Say("plan.report.held", "file", file, "code", f.Code).Holding(why))
 	if err != nil && !invites.Refused(err) {
 		return fmt.Errorf("reporting: %w", err)
 	}

@@ -65,7 +65,7 @@ func (w *world) restart() {
 		settings = w.Settings
 	}
 	w.Build()
-	asking := requests.Planning{Requests: w.Requests}
+	asking := prompt{requests.Planning{Requests: w.Requests}, w}
 	planner := &plan.Planner{Facts: w.DB, Homeserver: w.HS, Requests: asking, Policies: w.Judge.Policies, Clock: w.Clock, Self: w.In.Self}
 	runner := &plan.Runner{Store: w.DB, Homeserver: w.HS, Requests: asking, Policies: w.Judge.Policies, History: w.Judge.History, Clock: w.Clock, Self: w.In.Self}
 	w.Delivery.Checks[invites.OriginPlan] = runner
@@ -84,6 +84,21 @@ func (w *world) restart() {
 			return w.trouble
 		},
 	}
+}
+
+// prompt is the use cases for plans with a queue that makes attempts at once.
+type prompt struct {
+	requests.Planning
+	w *world
+}
+
+// Plan implements plan.Requester.
+func (p prompt) Plan(ctx context.Context, req requests.Request) error {
+	err := p.Planning.Plan(ctx, req)
+	for _, turn := range p.w.Queue.Take() {
+		_, _ = p.w.Delivery.Deliver(ctx, turn.Row) // what fails is tried again
+	}
+	return err
 }
 
 // wish is the wish for some people in the lobby. A name may have a power level, as in "@ann:here 50".

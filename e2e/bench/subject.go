@@ -83,7 +83,7 @@ func (b *bench) newUsher(name string, set map[string]any) (*subject, error) {
 		"commands.answers_per_minute": 0,
 	}
 	if name != other { // the other version may not know these
-		for _, key := range []string{"invites_per_person", "invites_per_server", "invites_in_all"} {
+		for _, key := range []string{"invites_per_person", "invites_per_server", "invites_in_all", "people_per_hour"} {
 			settings["limits."+key] = 0
 		}
 	}

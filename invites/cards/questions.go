@@ -15,17 +15,33 @@ import (
 // thoroughly is for how many cards one question asks the homeserver whether they were redacted; events tell of the others in time.
 const thoroughly = 20
 
-// OpenKnocks returns the open knock cards shown in a room, for an asker in the room, and the cards found to stand no more, which were closed
-// and are to be shown so.
-func (s *Cards) OpenKnocks(ctx context.Context, asker id.UserID, shownIn id.RoomID) (open, closed []invites.Card, err error) {
-	if err := s.Judge.Reach.Member(ctx, shownIn, asker); err != nil {
+// OpenKnocks returns the open knock cards that a room shows, and those about the room that another one shows, for an asker in the room: its members
+// see who knocks. It also returns the cards found to stand no more, which were closed and are to be shown so.
+func (s *Cards) OpenKnocks(ctx context.Context, asker id.UserID, r id.RoomID) (open, closed []invites.Card, err error) {
+	if err := s.Judge.Reach.Member(ctx, r, asker); err != nil {
 		return nil, nil, err
 	}
-	shown, err := s.Store.OpenCards(ctx, invites.CardQuery{Kind: invites.CardKnock, ShownIn: shownIn})
+	list, err := cardsIn(ctx, s, invites.CardKnock, r)
 	if err != nil {
 		return nil, nil, err
 	}
-	return reviewed(ctx, s, shown, thoroughly)
+	return reviewed(ctx, s, list, thoroughly)
+}
+
+// cardsIn lists the open cards of a kind that a room shows, and then those about the room that another one shows.
+func cardsIn(ctx context.Context, s *Cards, kind invites.CardKind, r id.RoomID) (list []invites.Card, err error) {
+	for _, q := range []invites.CardQuery{{Kind: kind, ShownIn: r}, {Kind: kind, Room: r}} {
+		some, err := s.Store.OpenCards(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range some {
+			if q.ShownIn == r || c.ShownIn != r {
+				list = append(list, c)
+			}
+		}
+	}
+	return list, nil
 }
 
 // Questions returns the open cards shown in a room, for an asker in the room, and the cards about the room that are shown elsewhere, as far as
@@ -36,17 +52,11 @@ func (s *Cards) Questions(ctx context.Context, asker id.UserID, r id.RoomID) (op
 	}
 	var list []invites.Card
 	for _, kind := range []invites.CardKind{invites.CardApproval, invites.CardKnock} {
-		for _, q := range []invites.CardQuery{{Kind: kind, ShownIn: r}, {Kind: kind, Room: r}} {
-			some, err := s.Store.OpenCards(ctx, q)
-			if err != nil {
-				return nil, nil, err
-			}
-			for _, c := range some {
-				if q.ShownIn == r || c.ShownIn != r {
-					list = append(list, c)
-				}
-			}
+		some, err := cardsIn(ctx, s, kind, r)
+		if err != nil {
+			return nil, nil, err
 		}
+		list = append(list, some...)
 	}
 	elsewhere := func(c invites.Card) bool { return c.ShownIn != r && c.Actor != asker }
 	if slices.ContainsFunc(list, elsewhere) {

@@ -8,6 +8,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/judge"
 	"usher/policy"
 	"usher/room"
 )
@@ -65,9 +66,22 @@ func (s *Cards) Vote(ctx context.Context, c invites.Card, v invites.Vote) (Ballo
 	return ballot, err
 }
 
-// VoteNumber votes on the card with a number in its room; ErrNotFound where there is none.
+// VoteNumber votes on the card with a number in its room. ErrNotFound where there is none, or where the voter is neither in that room nor in the
+// room of the question.
 func (s *Cards) VoteNumber(ctx context.Context, shownIn id.RoomID, number int64, v invites.Vote) (Ballot, error) {
 	card, err := s.Store.CardNumbered(ctx, shownIn, number)
+	if err != nil {
+		return Ballot{}, err
+	}
+	if v.Room != shownIn {
+		err = s.Judge.Reach.Member(ctx, shownIn, v.Voter)
+		if errors.Is(err, judge.ErrNotJoined) && card.Room != shownIn {
+			err = s.Judge.Reach.Member(ctx, card.Room, v.Voter)
+		}
+		if errors.Is(err, judge.ErrNotJoined) {
+			err = invites.ErrNotFound
+		}
+	}
 	if err != nil {
 		return Ballot{}, err
 	}

@@ -111,6 +111,17 @@ func unlessNoView(err error) error {
 	return fmt.Errorf("reading a room's state: %w", err)
 }
 
+// IsSpace reports whether a room is a space, as far as a user may see it.
+func (s *Reach) IsSpace(ctx context.Context, r id.RoomID, asker id.UserID) (bool, error) {
+	create := room.Key{Type: room.TypeCreate}
+	snap, err := s.homeserver.Snapshot(ctx, r, asker, []room.Key{create}, false)
+	if err != nil {
+		return false, invites.UnlessUnseen(err)
+	}
+	event, _ := snap.Event(create)
+	return event != nil && exactjson.Text(event.Content, "type") == "m.space", nil
+}
+
 // Member returns nil where the asker is in the room, as far as their membership can be seen on their behalf, else ErrNotJoined.
 func (s *Reach) Member(ctx context.Context, r id.RoomID, asker id.UserID) error {
 	snap, err := s.homeserver.Snapshot(ctx, r, asker, []room.Key{room.MemberKey(asker)}, false)

@@ -14,10 +14,24 @@ import (
 	"usher/room"
 )
 
+// author returns the user who answers for a policy event: its sender or, where the bot sent it, the user for whom it did.
+func author(event *room.Event) id.UserID {
+	if event.Sender != bot {
+		return event.Sender
+	}
+	var content struct {
+		For id.UserID `json:"for"`
+	}
+	if json.Unmarshal(event.Content, &content) != nil || content.For == "" {
+		return bot
+	}
+	return content.For
+}
+
 // lends tells whether a field would lend its author power: they could not do the action now, or may not write the policy any more in the
 // room or space where it is.
 func (h *watched) lends(s *room.Snapshot, l law, path string, a room.Action) bool {
-	a.Sender = l.from[path].Sender
+	a.Sender = author(l.from[path])
 	where := h.truth(l.in[path])
 	if l.own[path] {
 		where = s
@@ -49,7 +63,7 @@ func (h *watched) judgeState(before *room.Snapshot, l law, as id.UserID, k room.
 		if to.JoinRule != l.text("guard.join_rule") || to.JoinRule == "" || !h.legit(l, "guard.join_rule") {
 			wrong("the policy wants %q", l.text("guard.join_rule"))
 		} else if h.lends(before, l, "guard.join_rule", a) {
-			wrong("it lends %s power", l.from["guard.join_rule"].Sender)
+			wrong("it lends %s power", author(l.from["guard.join_rule"]))
 		}
 		h.w.tally.add("guard sets back%s", where(l, "guard.join_rule"))
 		return
@@ -70,7 +84,7 @@ func (h *watched) judgeState(before *room.Snapshot, l law, as id.UserID, k room.
 	}
 	for _, path := range changed {
 		if h.lends(before, l, path, a) {
-			wrong("it lends %s power", l.from[path].Sender)
+			wrong("it lends %s power", author(l.from[path]))
 		}
 		h.w.tally.add("guard sets back%s", where(l, path))
 	}
@@ -121,7 +135,7 @@ func (h *watched) judgeGuard(before *room.Snapshot, l law, e invites.Effect) {
 	case !intruder && !byHand || !h.legit(l, path):
 		why = "they were not to be removed"
 	case h.lends(before, l, path, room.Action{Type: room.Kick, Sender: bot, Target: e.Target}):
-		why = "it lends " + l.from[path].Sender.String() + " power"
+		why = "it lends " + author(l.from[path]).String() + " power"
 	}
 	if why != "" {
 		h.wrong = fmt.Sprintf("%s: %s of %s in %s: %s", h.serving, e.Action, e.Target, e.Room, why)

@@ -328,7 +328,7 @@ func (h *watched) forbids(l law, s *room.Snapshot, c *asked, e invites.Effect) s
 		return ""
 	case l.broken:
 		return "it is malformed"
-	case !(c.knock && c.actor == bot) && h.mayNotAsk(l, s, c.actor) != "": // whom the policy itself lets in, nobody asks for
+	case !((c.knock || c.plan != nil) && c.actor == bot) && h.mayNotAsk(l, s, c.actor) != "": // whom the policy itself lets in, nobody asks for
 		return h.mayNotAsk(l, s, c.actor)
 	case c.link != nil && h.againstLink(c, s) != "":
 		return h.againstLink(c, s)

@@ -39,6 +39,11 @@ type watched struct {
 	people   map[id.RoomID]map[id.UserID]*standing
 	sent     []sent
 	rules    map[room.Key]json.RawMessage // of the policy list
+
+	planning  *planned // power levels are the plan's
+	moving    *moving  // what is set is carried over
+	carrying  bool     // a policy is carried over
+	upgrading *moving  // rooms are upgraded
 }
 
 // lostAnswer makes an act take effect and seem to fail.
@@ -110,6 +115,13 @@ func (h *watched) Act(ctx context.Context, e invites.Effect) error {
 		h.judgeExpiry(before, l, e)
 	case h.turning:
 		h.judgeTurned(before, l, e)
+	case h.upgrading != nil:
+		h.judgeEntering(e)
+	case c != nil && c.plan != nil:
+		h.judgePlan(before, l, c, e)
+		if e.Action == room.Invite && e.Performer == bot {
+			asker = c.actor
+		}
 	case h.guarding && e.Performer == bot && c == nil:
 		h.judgeGuard(before, l, e)
 	default:
@@ -198,7 +210,19 @@ func (h *watched) SendState(ctx context.Context, r id.RoomID, as id.UserID, k ro
 		return event, err
 	}
 	h.w.say("! %s sets %s in %s: %s", as, k.Type, r, content)
-	h.judgeState(before, l, as, k, content)
+	switch {
+	case h.moving != nil:
+		h.judgeMove(before, l, r, as, k, content, event)
+	case h.carrying:
+		h.judgeCarried(before, r, as, k, content, event)
+	case h.planning != nil:
+		h.judgePlanLevels(before, l, as, k, content)
+	default:
+		h.judgeState(before, l, as, k, content)
+	}
+	if k.Type == room.TypeSpaceParent {
+		h.Claim(id.RoomID(k.StateKey), r)
+	}
 	h.w.happened(r, k)
 	if fault == lostAnswer {
 		return "", &invites.ActError{Class: invites.ClassFailed, Status: 502, Err: errLost}
@@ -209,6 +233,10 @@ func (h *watched) SendState(ctx context.Context, r id.RoomID, as id.UserID, k ro
 // judge is the oracle: it knows who asked for what, and reads the room and its policy with its own eyes.
 func (h *watched) judge(before *room.Snapshot, l law, e invites.Effect) {
 	c := h.w.said[h.serving]
+	if c != nil && c.each != nil {
+		c = c.each[e.Target]
+		h.w.tally.add("act %s in an upgrade", e.Action)
+	}
 	wrong := func(format string, args ...any) {
 		h.wrong = fmt.Sprintf("%s: %s of %s in %s by %s: ", h.serving, e.Action, e.Target, e.Room, e.Performer) + fmt.Sprintf(format, args...)
 	}
@@ -255,10 +283,15 @@ func (h *watched) judge(before *room.Snapshot, l law, e invites.Effect) {
 	}
 	if e.Action == room.Invite {
 		h.met(l)
-		again := func(s sent) bool { return s.number == c.number && s.target == e.Target } // since the answer was lost
-		if !c.knock && !slices.ContainsFunc(h.sent, again) {
-			h.sent = append(h.sent, sent{e.Room, c.actor, c.at, c.number, e.Target, c.law.charges()})
-		}
+		h.spent(c, e)
+	}
+}
+
+// spent remembers an invitation for the quotas.
+func (h *watched) spent(c *asked, e invites.Effect) {
+	again := func(s sent) bool { return s.number == c.number && s.target == e.Target } // since the answer was lost
+	if !c.knock && !slices.ContainsFunc(h.sent, again) {
+		h.sent = append(h.sent, sent{e.Room, c.actor, c.at, c.number, e.Target, c.law.charges()})
 	}
 }
 

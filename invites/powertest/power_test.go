@@ -166,19 +166,25 @@ func occurrences() (list []string) {
 		"deep event", "backdated", "judged by a lost space", "act turned", "act turned by a space", "turned withdraw.listed withdrawing",
 		"link armed", "policy copied in an upgrade", "admitted as a member", "join admitted", "turned withdraw.denied left",
 		"refused join policy.join.deny", "refused join policy.join.max_members", "refused join policy.join.not_admitted",
-		"turned withdraw.inviter_banned withdrawing", "turned withdraw.inviter_left withdrawing",
+		"turned withdraw.inviter_banned withdrawing", "turned withdraw.inviter_left withdrawing", "turned withdraw.denied withdrawing",
 	}
 	for _, code := range policy.Refusals() {
 		switch code {
 		case policy.CodeNoAdmission: // the knock becomes a card, which no invitation is refused by
 			continue
-		case policy.CodePlan, policy.CodePlanAuthor: // of plans, which the stories do not have
+		case policy.CodePlan, policy.CodePlanAuthor: // of plans, see below
 			continue
 		case policy.CodeJoinDenied, policy.CodeJoinFull, policy.CodeNotAdmitted: // of joins that a homeserver asks about
 			continue
 		}
 		list = append(list, "refused invite "+string(code))
 	}
+	for _, act := range []string{"invite", "kick", "levels"} {
+		list = append(list, "plan "+act, "plan "+act+" by a space", "plan "+act+" by a manager")
+	}
+	list = append(list, "plan refused policy.plan.allow", "plan refused policy.plan.author", "act invite in an upgrade", "moved m.space.child", "moved m.space.parent",
+		"moved m.room.canonical_alias", "moved m.space.child after a vote", "moved chat.usher.policy after a vote", "alias moved", "link moved", "questions ended in an upgrade",
+		"policy carried over", "policy carried over by the bot", "upgraded", "upgraded by the bot", "refused upgrade upgrade.right")
 	for _, path := range []string{"ask.level", "ask.users", "ask.joined_for", "whom.deny_users", "whom.allow_servers", "whom.ip_literals", "whom.lists",
 		"whom.cooldown.leave", "whom.cooldown.decline", "whom.cooldown.kick", "whom.max_members", "quota.person.count", "quota.server.count",
 		"quota.room.count", "approval.required"} {

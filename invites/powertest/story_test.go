@@ -15,7 +15,9 @@ import (
 	"usher/invites/guard"
 	"usher/invites/invitestest"
 	"usher/invites/links"
+	"usher/invites/moves"
 	"usher/invites/requests"
+	"usher/plan"
 	"usher/policy"
 	"usher/room"
 	"usher/store"
@@ -33,11 +35,13 @@ type asked struct {
 	room      id.RoomID
 	targets   []id.UserID
 	takenBack bool
-	knock     bool            // it came of a knock
-	at        time.Time       // asked for
-	number    int             // in order
-	law       law             // at the time
-	link      *policy.LinkUse // the link by which the targets come in
+	knock     bool                 // it came of a knock
+	at        time.Time            // asked for
+	number    int                  // in order
+	law       law                  // at the time
+	link      *policy.LinkUse      // the link by which the targets come in
+	plan      *planned             // a plan asks
+	each      map[id.UserID]*asked // an upgrade asks, for each at its own time
 }
 
 // question is what a card asks.
@@ -72,6 +76,13 @@ type story struct {
 	then     func()             // happens while the guard reports; nil: nothing
 	told     []string
 	tally    tally
+
+	planner  *plan.Planner
+	runner   *plan.Runner
+	plans    []*planned // under way
+	upgrader *moves.Upgrader
+	moves    map[string]*moving // by key
+	links    []int64
 }
 
 // newStory makes rooms that differ with the seed. Its names are its own, so that all stories share one store.
@@ -87,6 +98,8 @@ func newStory(t *testing.T, db *store.Store, seed uint64) *story {
 			AutoJoin: func(user id.UserID) bool { return user == "@caro:here" }},
 		AtOnce: 2, Lease: 30 * time.Second, GiveUp: time.Hour,
 	})
+	w.planners()
+	w.movers()
 	w.guard = w.Guard
 	w.guard.Tell = func(_ context.Context, _ id.RoomID, r guard.Report) error {
 		w.say("the guard reports: %s %s about %s %s", r.Kind, r.Part, r.Who, r.Code)
@@ -145,7 +158,10 @@ func (w *story) play(script []op) string {
 }
 
 // kinds is how many kinds of steps there are; some are several of these.
-const kinds = 152
+const kinds = oldKinds + 14
+
+// oldKinds is how many there were before plans and moves.
+const oldKinds = 152
 
 func (w *story) step(o op) {
 	r, who, whom := w.rooms[o.a%len(w.rooms)], cast[o.b%len(cast)], cast[o.c%len(cast)]
@@ -207,19 +223,25 @@ func (w *story) step(o op) {
 		w.say("the homeserver will keep something back (%d)", w.hs.hidden)
 	case o.kind < 100:
 		w.takeBack(o)
-	case o.kind >= kinds-19 && o.kind < kinds-16:
+	case o.kind >= oldKinds+10:
+		w.goOn(o)
+	case o.kind >= oldKinds+5:
+		w.moveOn(o, w.rooms[o.a%len(w.rooms)])
+	case o.kind >= oldKinds:
+		w.employ(o, w.rooms[o.a%len(w.rooms)])
+	case o.kind >= oldKinds-19 && o.kind < oldKinds-16:
 		w.arrive(o, w.rooms[o.a%len(w.rooms)], who)
-	case o.kind >= kinds-16 && o.kind < kinds-14:
+	case o.kind >= oldKinds-16 && o.kind < oldKinds-14:
 		w.armed(o, w.rooms[o.a%len(w.rooms)], whom)
-	case o.kind >= kinds-14 && o.kind < kinds-11:
+	case o.kind >= oldKinds-14 && o.kind < oldKinds-11:
 		w.turn(o, w.rooms[o.a%len(w.rooms)], whom)
-	case o.kind >= kinds-11 && o.kind < kinds-9:
+	case o.kind >= oldKinds-11 && o.kind < oldKinds-9:
 		w.upgrade(o, w.rooms[o.a%len(w.rooms)], whom)
-	case o.kind >= kinds-9 && o.kind < kinds-7:
+	case o.kind >= oldKinds-9 && o.kind < oldKinds-7:
 		w.demotion(o, w.rooms[o.a%len(w.rooms)])
-	case o.kind >= kinds-3:
+	case o.kind >= oldKinds-3:
 		w.throughLink(o, w.rooms[o.a%len(w.rooms)], who)
-	case o.kind >= kinds-7:
+	case o.kind >= oldKinds-7:
 		w.lockdown(o, w.rooms[o.a%len(w.rooms)], whom)
 	default:
 		w.later(o, r, who, whom)
@@ -305,6 +327,7 @@ func (w *story) makeLink(r id.RoomID, maker id.UserID) invites.Link {
 		w.must(err)
 	}
 	w.say("%s makes link %d into %s", maker, l.ID, r)
+	w.links = append(w.links, l.ID)
 	return l
 }
 
@@ -521,6 +544,9 @@ func (w *story) takeBack(o op) {
 	}
 	command := w.last[max(0, len(w.last)-1-o.d%4)]
 	c := w.said[command]
+	if c != nil && (c.plan != nil || c.each != nil) {
+		return // no command
+	}
 	w.tally.add("taken back")
 	if c == nil {
 		_, err := w.db.Redact(w.t.Context(), command, cast[o.b%len(cast)])

@@ -90,7 +90,7 @@ func (h *watched) admits(s *room.Snapshot, l law, user id.UserID) bool {
 	const path = "knocks.accept_members_of"
 	for _, other := range l.list(path) {
 		r := id.RoomID(other)
-		if h.joined(r, user) && (r == l.room || h.joined(r, l.from[path].Sender)) && !h.lends(s, l, path, room.Action{Type: room.Invite, Target: user}) {
+		if h.joined(r, user) && (r == l.room || h.joined(r, author(l.from[path]))) && !h.lends(s, l, path, room.Action{Type: room.Invite, Target: user}) {
 			h.w.tally.add("admitted as a member")
 			return true
 		}

@@ -42,6 +42,7 @@ func (w *story) furnish() {
 // clear takes a story's invitations out of the ledger, so that the next story has it to itself.
 func (w *story) clear() {
 	w.heard()
+	w.clearMoves()
 	for _, r := range append(w.rooms, w.spaces...) {
 		w.must(w.db.Complete(w.t.Context(), r, nil, w.clock.Now().AddDate(1, 0, 0)))
 	}
@@ -487,7 +488,10 @@ func (w *story) turn(o op, r id.RoomID, whom id.UserID) {
 		w.hs.direct(invites.Effect{Action: room.Invite, Room: r, Performer: inviter, Target: whom})
 	}
 	w.heard()
-	switch o.b / 8 % 4 {
+	switch o.b / 8 % 5 {
+	case 4: // the policy itself names them by now
+		put(doc, map[string]any{"whom.deny_users": []string{whom.String()}, "pending.withdraw_on": pick(o.a/8, []string{"denied"}, []string{"listed", "denied"}, []string{"listed"})})
+		w.hs.state(in, pick(o.c/4, cast[0], cast[0], cast[1]), policy.Key(), doc)
 	case 0:
 		w.hs.direct(invites.Effect{Action: room.Ban, Room: r, Performer: cast[0], Target: inviter})
 	case 1:

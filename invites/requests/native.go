@@ -25,7 +25,7 @@ func (s *Requests) reader(req Request) *judge.Reader {
 
 // Native decides on an invitation that the homeserver is about to send for its actor, and records the decision. An allowed invitation is a row
 // under way: it has spent its quotas, and ends when the room shows the invitation, or lapses after seenWithin. Where people have to agree,
-// the row waits for their card. A refusal is a row as well, with its sentence.
+// the row waits for their card. A refusal is returned with its sentence, and Flush brings it to the audit.
 //
 // Asked again before the room shows the invitation, as where a client tries again, it returns the row that is under way.
 func (s *Requests) Native(ctx context.Context, r id.RoomID, actor, target id.UserID) (invites.Change, error) {

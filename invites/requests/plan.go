@@ -3,7 +3,6 @@ package requests
 import (
 	"context"
 
-	"usher/invites"
 	"usher/invites/judge"
 )
 
@@ -19,8 +18,7 @@ func (s Planning) Foresee(ctx context.Context, req Request) ([]judge.Judgement, 
 	return judged, err
 }
 
-// Plan is Ask for a request of a plan, which has a Key and no Command. Nobody's commands name its targets, so the limit on these does not
-// count them. Where the policy wants approval, the row is refused: nobody waits for the answers.
-func (s Planning) Plan(ctx context.Context, req Request) ([]invites.Change, error) {
-	return s.ask(ctx, req)
-}
+// Plan records a request of a plan, which has a Key and no Command, in batches, and hands the rows to the queue. A second call for the same key goes
+// on where the first one ended. Nobody's commands name its targets, so the limit on these does not count them. Where the policy wants approval, the
+// row is refused: nobody waits for the answers.
+func (s Planning) Plan(ctx context.Context, req Request) error { return Bulk(s).begin(ctx, req) }

@@ -67,6 +67,10 @@ func (s *Requests) decideAndRecord(ctx context.Context, req Request, claim bool,
 			giveBack()
 			return nil, nil, err
 		}
+		if req.native() && rows[0].Status == invites.StatusRefused { // it has one target, and spends nothing
+			s.refused.add(audit[0], 1)
+			return rows, nil, nil
+		}
 		shorten(rows)
 		underWay(rows)
 		for i, left := 0, s.AtOnce; claim && i < len(rows) && left > 0; i++ {

@@ -72,6 +72,8 @@ type Requests struct {
 	Links      *links.Links
 	Poster     Poster // nil: none
 	AtOnce     int    // how many rows of one request are delivered before Ask returns; the others are queued
+
+	refused refusals
 }
 
 // Request is one action on some targets in one room, asked for by one actor.

@@ -195,6 +195,7 @@ type Came struct {
 	Command     id.EventID
 	CommandRoom id.RoomID
 	Actor       id.UserID
+	Hidden      bool // people in the room of the command may not know the space
 }
 
 // Sweep sends the invitations of people who have joined a space, and drops those whose time is over or whose space they can't join any more. After a
@@ -218,12 +219,10 @@ func (s *Spaces) Sweep(ctx context.Context) (came []Came, err error) {
 			w := Wish{
 				Command: wait.Command, CommandRoom: wait.CommandRoom, Actor: wait.Actor, Space: wait.Space, Target: wait.Target, Reason: wait.Reason, AsBot: wait.AsBot,
 			}
-			n := Node{Room: wait.Room, Depth: 1}
-			if err := s.ask(ctx, w, &n, room.Invite); err != nil {
+			if came, err = s.send(ctx, w, wait.Room, came); err != nil {
 				failed = errors.Join(failed, err)
 				continue
 			}
-			came = note(came, w, n)
 		}
 		if joined || over {
 			failed = errors.Join(failed, s.Store.DropSpaceWaits(ctx, wait.ID))
@@ -232,15 +231,26 @@ func (s *Spaces) Sweep(ctx context.Context) (came []Came, err error) {
 	return came, failed
 }
 
-// note puts what became of one room to the others of the same wish.
-func note(came []Came, w Wish, n Node) []Came {
+// send invites to one room of a space, and puts what became of it to the others of the same wish.
+func (s *Spaces) send(ctx context.Context, w Wish, to id.RoomID, came []Came) ([]Came, error) {
+	n := Node{Room: to, Depth: 1}
+	closed, err := s.hidden(ctx, w, w.Space)
+	if err == nil {
+		n.Hidden, err = s.hidden(ctx, w, to)
+	}
+	if err == nil {
+		err = s.ask(ctx, w, &n, room.Invite)
+	}
+	if err != nil {
+		return came, err
+	}
 	for i := range came {
 		if came[i].Command == w.Command && came[i].Target == w.Target {
 			came[i].Nodes = append(came[i].Nodes, n)
-			return came
+			return came, nil
 		}
 	}
-	return append(came, Came{Tree{Space: w.Space, Target: w.Target, Nodes: []Node{n}, Whole: true}, w.Command, w.CommandRoom, w.Actor})
+	return append(came, Came{Tree{Space: w.Space, Target: w.Target, Nodes: []Node{n}, Whole: true}, w.Command, w.CommandRoom, w.Actor, closed}), nil
 }
 
 // standing looks whether the target of a waiting invitation has joined the space, or will not.

@@ -235,3 +235,36 @@ func TestKeptBack(t *testing.T) {
 		t.Errorf("%v, %v", left, err)
 	}
 }
+
+// hidden lists the rooms that people in the room of the command may not know.
+func hidden(nodes []spaces.Node) string {
+	var rooms []string
+	for _, n := range nodes {
+		if n.Hidden {
+			rooms = append(rooms, strings.TrimSuffix(string(n.Room), ":here"))
+		}
+	}
+	return strings.Join(rooms, " ")
+}
+
+// TestHidden: rooms that are closed to people in the room of the command are marked, also when they are told of after the join.
+func TestHidden(t *testing.T) {
+	w := newWorld(t)
+	wish := w.wish(t)
+	for in, want := range map[id.RoomID]string{wish.CommandRoom: "!space !closed !sub !other !banned", space: "!closed !other", "!elsewhere:here": "!space !closed !sub !banned"} {
+		there := wish
+		there.CommandRoom = in
+		if tree, err := w.Spaces.Tree(t.Context(), there); err != nil || hidden(tree.Nodes) != want {
+			t.Errorf("%s: %v, hidden %s", in, err, hidden(tree.Nodes))
+		}
+	}
+	if _, err := w.Spaces.Invite(t.Context(), wish); err != nil {
+		t.Fatal(err)
+	}
+	w.HS.Member(space, bob, "join")
+	w.HS.Set("!closed:here", room.TypeHistoryVisibility, "", alice, map[string]any{"history_visibility": "world_readable"})
+	came, err := w.Spaces.Sweep(t.Context())
+	if err != nil || len(came) != 1 || !came[0].Hidden || hidden(came[0].Nodes) != "!other" {
+		t.Errorf("%v %+v", err, came)
+	}
+}

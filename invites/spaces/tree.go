@@ -52,6 +52,7 @@ type Node struct {
 	Standing Standing
 	Why      room.Phrase
 	Code     string
+	Hidden   bool // people in the room of the command may not know the room
 }
 
 // Tree is a space with the standing of a person in its rooms.
@@ -76,7 +77,7 @@ var (
 
 // Of returns the space meant in a room: itself, or the only space which it names and the asker is in.
 func (s *Spaces) Of(ctx context.Context, r id.RoomID, asker id.UserID) (id.RoomID, error) {
-	is, err := s.isSpace(ctx, r, asker)
+	is, err := s.Judge.Reach.IsSpace(ctx, r, asker)
 	if err != nil || is {
 		return r, err
 	}
@@ -93,16 +94,6 @@ func (s *Spaces) Of(ctx context.Context, r id.RoomID, asker id.UserID) (id.RoomI
 		return "", ErrWhichSpace
 	}
 	return found[0], nil
-}
-
-func (s *Spaces) isSpace(ctx context.Context, r id.RoomID, asker id.UserID) (bool, error) {
-	create := room.Key{Type: room.TypeCreate}
-	snap, err := s.Homeserver.Snapshot(ctx, r, asker, []room.Key{create}, false)
-	if err != nil {
-		return false, invites.UnlessUnseen(err)
-	}
-	event, _ := snap.Event(create)
-	return event != nil && exactjson.Text(event.Content, "type") == "m.space", nil
 }
 
 // Tree shows a space for an asker, with the standing of a person in each room. With suggested, only suggested rooms count.
@@ -164,7 +155,7 @@ func (v *visit) node(ctx context.Context, r *invites.SpaceRoom, depth int, tree 
 	if may, err := v.mayName(ctx, r, depth); err != nil || !may {
 		return err
 	}
-	n := Node{Room: r.Room, Name: r.Name, Depth: depth, Space: r.Space}
+	n := Node{Room: r.Room, Name: r.Name, Depth: depth, Space: r.Space, Hidden: v.w.hides(r)}
 	if err := v.judge(ctx, r, now, &n); err != nil {
 		return err
 	}
@@ -187,7 +178,7 @@ func (v *visit) node(ctx context.Context, r *invites.SpaceRoom, depth int, tree 
 // mayName reports whether the asker sees a room. Where the bot asked the homeserver in place of the asker, it tells of no room that is not open to
 // them: they are in it, anybody may read it or find it, or they are in a room whose members it lets in.
 func (v *visit) mayName(ctx context.Context, r *invites.SpaceRoom, depth int) (bool, error) {
-	if v.as != "" || depth == 0 || r.Readable || r.JoinRule == "public" || r.JoinRule == "knock" || r.JoinRule == "knock_restricted" {
+	if v.as != "" || depth == 0 || open(r) {
 		return true, nil
 	}
 	for _, in := range append([]id.RoomID{r.Room}, r.Allowed[:min(len(r.Allowed), maxDepth)]...) {
@@ -202,30 +193,57 @@ func (v *visit) mayName(ctx context.Context, r *invites.SpaceRoom, depth int) (b
 	return false, nil
 }
 
+// open reports whether anybody may find a room.
+func open(r *invites.SpaceRoom) bool {
+	return r.Readable || r.JoinRule == "public" || r.JoinRule == "knock" || r.JoinRule == "knock_restricted"
+}
+
+// hides reports whether people in the room of the command may not know a room: it is another one, not open, and does not let them in.
+func (w Wish) hides(r *invites.SpaceRoom) bool {
+	return r.Room != w.CommandRoom && !open(r) && (r.JoinRule != "restricted" || !slices.Contains(r.Allowed, w.CommandRoom))
+}
+
+// hidden is hides by the state of a room as the actor sees it.
+func (s *Spaces) hidden(ctx context.Context, w Wish, in id.RoomID) (bool, error) {
+	r, visibility := invites.SpaceRoom{Room: in}, room.Key{Type: room.TypeHistoryVisibility}
+	snap, err := s.Homeserver.Snapshot(ctx, in, w.Actor, []room.Key{{Type: room.TypeJoinRules}, visibility}, false)
+	if err != nil {
+		return true, invites.UnlessUnseen(err)
+	}
+	readRule(snap, &r)
+	event, _ := snap.Event(visibility)
+	r.Readable = event != nil && exactjson.Text(event.Content, "history_visibility") == "world_readable"
+	return w.hides(&r), nil
+}
+
 // look reads the person's membership in a room, for an asker who is there, and the room's join rule: some homeservers leave a part of it out of their
 // answer.
 func (v *visit) look(ctx context.Context, r *invites.SpaceRoom) (membership string, err error) {
-	rules := room.Key{Type: room.TypeJoinRules}
-	snap, err := v.s.Homeserver.Snapshot(ctx, r.Room, v.w.Actor, []room.Key{room.MemberKey(v.w.Target), room.MemberKey(v.w.Actor), rules}, false)
+	snap, err := v.s.Homeserver.Snapshot(ctx, r.Room, v.w.Actor, []room.Key{room.MemberKey(v.w.Target), room.MemberKey(v.w.Actor), {Type: room.TypeJoinRules}}, false)
 	if invites.Unseen(err) {
 		return "", nil
 	} else if err != nil {
 		return "", fmt.Errorf("reading a room of a space: %w", err)
 	}
+	readRule(snap, r)
+	if own, _ := snap.Membership(v.w.Actor); own == "join" {
+		membership, _ = snap.Membership(v.w.Target)
+	}
+	return membership, nil
+}
+
+// readRule reads the join rule of a room.
+func readRule(snap *room.Snapshot, r *invites.SpaceRoom) {
 	if rule, known := snap.JoinRule(); known {
 		r.JoinRule, r.Allowed = rule, nil
 	}
-	if event, _ := snap.Event(rules); event != nil {
+	if event, _ := snap.Event(room.Key{Type: room.TypeJoinRules}); event != nil {
 		for allow := range exactjson.Items(event.Content, "allow") {
 			if exactjson.Text(allow, "type") == "m.room_membership" {
 				r.Allowed = append(r.Allowed, id.RoomID(exactjson.Text(allow, "room_id")))
 			}
 		}
 	}
-	if own, _ := snap.Membership(v.w.Actor); own == "join" {
-		membership, _ = snap.Membership(v.w.Target)
-	}
-	return membership, nil
 }
 
 // judge finds the standing of the person in a room, where the membership is now.

@@ -63,7 +63,7 @@ func (d *directory) search(ctx context.Context, dir string) ([]plan.Person, erro
 	found, err := conn.SearchWithPaging(req, ldapPage)
 	switch {
 	case err != nil:
-		return nil, plan.NewFault(room.Say("plan.fault.ldap", "url", d.URL, "error", err))
+		return nil, d.fault(err)
 	case len(found.Referrals) > 0:
 		return nil, plan.NewFault(room.Say("plan.fault.ldap_referral", "url", d.URL))
 	case len(found.Entries) == 0:
@@ -137,9 +137,13 @@ func (d *directory) connect(ctx context.Context, dir string) (*ldap.Conn, error)
 	}
 	conn, err := ldap.DialURL(d.URL, ldap.DialWithDialer(dialer), ldap.DialWithTLSConfig(secure))
 	if err != nil {
-		return nil, plan.NewFault(room.Say("plan.fault.ldap", "url", d.URL, "error", err))
+		return nil, d.fault(err)
 	}
 	conn.SetTimeout(ldapTime)
+	begin, cancel := context.WithTimeout(ctx, ldapTime)
+	defer cancel()
+	stop := context.AfterFunc(begin, func() { _ = conn.Close() }) // the library bounds no handshake of StartTLS
+	defer stop()
 	if address.Scheme == "ldap" && d.StartTLS {
 		err = conn.StartTLS(secure)
 	}
@@ -154,9 +158,18 @@ func (d *directory) connect(ctx context.Context, dir string) (*ldap.Conn, error)
 	}
 	if err != nil {
 		_ = conn.Close()
-		return nil, plan.NewFault(room.Say("plan.fault.ldap", "url", d.URL, "error", err))
+		return nil, d.fault(err)
 	}
 	return conn, nil
+}
+
+// fault is the fault of a conversation with the server. The library keeps only the words of an error about a certificate.
+func (d *directory) fault(err error) error {
+	untrusted := (&tls.CertificateVerificationError{Err: errors.New("")}).Error()
+	if _, why, is := strings.Cut(err.Error(), untrusted); is {
+		return plan.NewFault(room.Say("plan.fault.ldap_certificate", "url", d.URL, "error", strings.TrimSuffix(why, ")")))
+	}
+	return plan.NewFault(room.Say("plan.fault.ldap", "url", d.URL, "error", err))
 }
 
 var errNoPassword = errors.New("the password is empty")

@@ -1,7 +1,9 @@
 package source
 
 import (
+	"context"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,5 +109,33 @@ func TestLocalpart(t *testing.T) {
 		if got := localpart(name); got != want {
 			t.Errorf("%s: %s", name, got)
 		}
+	}
+}
+
+// TestSilentHandshake: a directory that agrees to TLS and then says nothing holds nobody up.
+func TestSilentHandshake(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		_, _ = conn.Read(make([]byte, 1000))
+		_, _ = conn.Write([]byte{0x30, 12, 2, 1, 1, 0x78, 7, 10, 1, 0, 4, 0, 4, 0}) // message 1, an extended response: success
+		_, _ = conn.Read(make([]byte, 1000))                                        // the client's part of the handshake
+		cancel()
+		_, _ = conn.Read(make([]byte, 1000))
+	}()
+	file := write(t, map[string]string{"plan.yaml": head + `rooms: [{room: "!r:x", from: [{ldap: {url: "ldap://` + l.Addr().String() + `", start_tls: true, base: x, filter: (a=b), user: "@{uid}:x"}}]}]`})
+	var f *plan.Fault
+	if _, err := Read(ctx, file); !errors.As(err, &f) || f.Code != "plan.ldap" {
+		t.Errorf("%v", err)
 	}
 }
