@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
+	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
 
 	"usher/commands"
@@ -94,7 +96,8 @@ func (p *process) antispam(judge web.Judge) *web.Antispam {
 	if !a.Enabled {
 		return nil
 	}
-	endpoint := &web.Antispam{Token: a.Token.Reveal(), Timeout: a.Timeout, FailsOpen: a.FailsOpen, Judge: judge, Language: p.cfg.Language, Counters: p.metrics, Log: p.log}
+	quiet := p.log.Sample(&zerolog.BurstSampler{Burst: refusalLines, Period: time.Minute})
+	endpoint := &web.Antispam{Token: a.Token.Reveal(), Timeout: a.Timeout, FailsOpen: a.FailsOpen, Judge: judge, Language: p.cfg.Language, Counters: p.metrics, Log: quiet}
 	if a.Next.URL != "" {
 		endpoint.Next = &web.Next{URL: a.Next.URL, Token: a.Next.Token.Reveal(), Client: &http.Client{
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -102,6 +105,9 @@ func (p *process) antispam(judge web.Judge) *web.Antispam {
 	}
 	return endpoint
 }
+
+// refusalLines is how many lines a minute the log has of callbacks that strangers may cause. The metrics count all.
+const refusalLines = 200
 
 // newNative makes the use case of callbacks.
 func (b *bot) newNative() *native.Native {

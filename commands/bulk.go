@@ -290,9 +290,10 @@ func tellLost(t *Text, r *roster) {
 	t.Line().Say("bulk.lost", "n", r.lines, "lines", strings.Join(lost, ", "))
 }
 
-// usualLimit is the time between two invitations of one person by the defaults of Synapse, after the first usualBurst.
+// usualLimit is the time between two invitations of one person by the defaults of Synapse, after the first usualBurst: rc_message, which counts
+// every event of a person, is below rc_invites.
 const (
-	usualLimit = 10 * time.Second / 3
+	usualLimit = 5 * time.Second
 	usualBurst = 10
 )
 

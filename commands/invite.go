@@ -26,6 +26,38 @@ func inviteCommand() Command {
 	}
 }
 
+// runInvite invites people, of whom some may be named by their e-mail addresses.
+func runInvite(ctx context.Context, c *Call) (reply Reply, err error) {
+	addresses := c.addresses("user")
+	if c.has("space") && len(addresses) == 0 {
+		return inSpace(ctx, c, room.Invite, c.has("dry-run"))
+	}
+	if len(addresses) == 0 && !c.has("resend") {
+		return change(room.Invite)(ctx, c)
+	}
+	w, err := mailCall{c}.wish(ctx, addresses)
+	if err != nil {
+		return Reply{}, err
+	}
+	if len(c.people("user")) > 0 {
+		if reply, err = change(room.Invite)(ctx, c); err != nil {
+			return Reply{}, err
+		}
+	}
+	about, err := mailCall{c}.letters(ctx, w)
+	if err != nil || reply.Empty() {
+		return about, err
+	}
+	if reply.Progress { // the first reply is going to be edited
+		return reply, c.Chat.Besides(ctx, c.Message, about)
+	}
+	if !reply.Text.Empty() {
+		reply.Text.Line()
+	}
+	reply.Text.Append(about.Text)
+	return reply, nil
+}
+
 // whichRoom asks for the room of a command without one, where the room was replaced.
 func whichRoom(ctx context.Context, c *Call, in id.RoomID) error {
 	if c.has("room") {

@@ -158,7 +158,7 @@ func isListed(e harness.Event, room id.RoomID) bool {
 // USHER_E2E_LONG makes it 500 people and five kills; with USHER_E2E_LIMITS, the homeserver has its own limits.
 func TestListKilled(t *testing.T) {
 	n, blocked, kills := scaled(24, 500), scaled(2, 12), scaled(1, 5)
-	s := newStageOf(t, harness.Options{Puppet: true, RateLimits: os.Getenv("USHER_E2E_LIMITS") != "", Set: m{"delivery.workers": 2}}) // so few that a part of a short list waits
+	s := newStageOf(t, harness.Options{Puppet: true, RateLimits: os.Getenv("USHER_E2E_LIMITS") != "", Set: scaled(m{"delivery.workers": 2}, nil)}) // so few that a part of a short list waits
 	s.owner.Patience = scaled(harness.Patience, time.Hour)
 	guests, _ := s.list(n)
 	var ids, denied []string
@@ -208,7 +208,7 @@ func TestListKilled(t *testing.T) {
 		t.Errorf("%d invitations of %d people", made, n-blocked)
 	}
 	t.Logf("%d people, %d kills: %s, %d requests", n, kills, time.Since(start), len(s.Usher.Tap.Requests(nil)))
-	s.stoppedAndFrom(t, guests[n-24:])
+	s.stoppedAndFrom(t, guests[n-scaled(24, 200):])
 }
 
 // stoppedAndFrom is the rest of TestListKilled.

@@ -231,6 +231,70 @@ func TestTakeover(t *testing.T) {
 	f.quiet()
 }
 
+// TestPlanTakeover: a plan that is handed to a process which stands by is carried out although the active one is killed (kill -9) in the middle: each
+// person has one row, and is invited once.
+func TestPlanTakeover(t *testing.T) {
+	f := newFlow(t)
+	holder, in, owner := active(t, f.uri, f.all, nil), f.rooms[1], "@owner1:"+f.Domain
+	standby := f.all[slices.IndexFunc(f.all, func(u *harness.Usher) bool { return u != holder })]
+	f.Set(in, policyEvent, "", owner, m{"version": 1, "plan": m{"allow": []string{"staff"}}}, true)
+	const people = 60
+	text := fmt.Sprintf("version: 1\nname: staff\nrooms:\n- room: %q\n  from:\n  - csv: staff.csv\n", in)
+	list := "user\n"
+	for i := range people {
+		list += fmt.Sprintf("@planned%d:%s\n", i, f.Domain)
+	}
+	for name, content := range map[string]string{"members.yaml": text, "staff.csv": list} {
+		if err := os.WriteFile(filepath.Join(standby.Dir(), name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reached, killed := make(chan struct{}), make(chan struct{})
+	f.Script(stub.Fault{Suffix: "/invite", From: people / 3, Times: 1, After: true, Reset: true, Call: func() {
+		close(reached)
+		<-killed
+	}})
+	type result struct {
+		out  string
+		code int
+	}
+	applied := make(chan result, 1)
+	go func() {
+		out, code := standby.Run(t.Context(), "apply", "-f", "members.yaml")
+		applied <- result{out, code}
+	}()
+	harness.Wait(t, "the invitations", reached)
+	holder.Kill()
+	close(killed)
+	if r := <-applied; r.code != 0 || !strings.Contains(r.out, fmt.Sprintf("%d of %d steps done", people, people)) {
+		t.Fatalf("exit code %d\n%s", r.code, r.out)
+	}
+	for i := range people {
+		if got, by := f.Membership(in, fmt.Sprintf("@planned%d:%s", i, f.Domain)); got != "invite" || by != string(standby.Bot) {
+			t.Errorf("person %d is %q by %q", i, got, by)
+		}
+	}
+	if again := f.SentAgain(); len(again) > 0 {
+		t.Errorf("sent again after they took effect: %v", again)
+	}
+	db, err := sql.Open("postgres", f.uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	for query, want := range map[string]int{
+		`SELECT COUNT(*) FROM invitation WHERE target LIKE '@planned%'`:                                            people,
+		`SELECT COUNT(*) FROM invitation WHERE target LIKE '@planned%' AND status = 'done'`:                        people,
+		`SELECT COUNT(*) FROM audit WHERE target LIKE '@planned%' AND kind = 'decision' AND command LIKE 'plan:%'`: people,
+	} {
+		var n int
+		if err := db.QueryRowContext(t.Context(), query).Scan(&n); err != nil || n != want {
+			t.Errorf("%s: %d %v, want %d", query, n, err, want)
+		}
+	}
+	f.quiet()
+}
+
 // decided returns the commands of a room that were decided on, the first one first.
 func decided(t *testing.T, db *sql.DB, in string) (commands []string) {
 	t.Helper()

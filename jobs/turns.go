@@ -29,6 +29,7 @@ type turns struct {
 	held    map[id.UserID]int // waiting rows
 	picks   int
 	quick   map[string]bool
+	heavy   bool // the homeserver itself took long for its last batch, whose other rows were let go of
 	running struct {
 		actors, slowActors map[id.UserID]int
 		servers            map[string]int
@@ -112,7 +113,7 @@ func (t *turns) take(s *share) (b batch, ok bool) {
 			continue
 		}
 		n := min(len(f.rows), maxBatch)
-		if slow {
+		if slow || f.server == "" && t.heavy {
 			n = 1
 		}
 		b = batch{rows: slices.Clone(f.rows[:n]), actor: s.actor, server: f.server, slow: slow}
@@ -145,6 +146,7 @@ func (t *turns) done(b batch, took time.Duration) {
 	t.count(b, -1)
 	switch {
 	case b.server == "":
+		t.heavy = took > quickTime
 	case took > quickTime*time.Duration(len(b.rows)):
 		delete(t.quick, b.server)
 	default:

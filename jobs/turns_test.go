@@ -207,3 +207,18 @@ func TestOutageEnds(t *testing.T) {
 		t.Errorf("after an outage: %v", got)
 	}
 }
+
+// TestSlowHomeserver: while the homeserver itself is slow, a batch is one row, so that no rows are claimed only to be let go of.
+func TestSlowHomeserver(t *testing.T) {
+	turns := newTurns(4)
+	for row := range int64(40) {
+		turns.push(invites.Turn{Row: row, Actor: "@a:here", Priority: invites.PriorityBulk})
+	}
+	for i, took := range []time.Duration{2 * time.Second, 2 * time.Second, 100 * time.Millisecond, 0} {
+		b := turns.next()
+		if want := []int{maxBatch, 1, 1, maxBatch}[i]; len(b.rows) != want {
+			t.Errorf("batch %d has %d rows, expected %d", i, len(b.rows), want)
+		}
+		turns.done(b, took)
+	}
+}

@@ -48,6 +48,18 @@ func TestExclusiveSource(t *testing.T) {
 	w.differs(&plan.Wish{Name: "staff", Rooms: []plan.Room{{Room: string(lobby), People: people, Exclusive: is}}}, "remove @rob:there")
 }
 
+// TestRemoteManager: for a manager whom the bot can't act for, the bot needs the power, too.
+func TestRemoteManager(t *testing.T) {
+	w := newWorld(t)
+	w.allow(string(rob))
+	managed := wish("@carol:here 25")
+	managed.Manager = rob
+	for bots, want := range map[int]string{50: "refuse power @carol:here state.power", 100: "power @carol:here 0→25"} {
+		w.levels(object{string(alice): 100, string(rob): 100, string(bot): bots})
+		w.differs(managed, want)
+	}
+}
+
 // TestConsent: without the room's agreement nothing is done. In the bot's name a plan goes no further than the author of the agreement could.
 func TestConsent(t *testing.T) {
 	w := newWorld(t)

@@ -260,11 +260,8 @@ func (r *Runner) Wanted(ctx context.Context, row invites.Change) (code string, d
 	} else if err != nil {
 		return "", detail, err
 	}
-	switch {
-	case row.Attempt > 1 && policy.Took(snap, row.Action, row.Target): // maybe by an earlier attempt, as delivery finds out
+	if row.Attempt > 1 && policy.Took(snap, row.Action, row.Target) { // maybe by an earlier attempt, as delivery finds out
 		return "", detail, nil
-	case row.Action == room.Kick && creator(snap, row.Target):
-		return CodeCreator, room.Say("plan.why.creator", "target", row.Target), nil
 	}
 	d := p.Agrees(snap, use, room.Action{Type: row.Action, Sender: r.Self.Bot, Target: row.Target})
 	switch d.Verdict {

@@ -81,10 +81,7 @@ func Decide(s *room.Snapshot, q Question, p *InForce, f Facts) Decision {
 		}
 		return d
 	}
-	d := standings(s, q, governs && p.Document.Delegate && bad == nil)
-	if bad != nil && governs && d.Verdict == room.Allow { // only members may invite
-		return Decision{Verdict: room.Unknown, Code: room.RuleUnknown, Side: SidePolicy}
-	}
+	d := standings(s, q, governs && p.Document.Delegate)
 	d.Policy = p.Event()
 	if d.Verdict != room.Allow || !governs {
 		return d

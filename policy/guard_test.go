@@ -213,6 +213,14 @@ func TestEntitled(t *testing.T) {
 			t.Errorf("%+v: by a field that nobody set", tt)
 		}
 	}
+	broken := policy.Merge(policy.Read(home, &room.Event{ID: "$p", Sender: owner, Content: json.RawMessage(`{"version":2}`)}))
+	if broken.Entitled(s, "pending.withdraw_on", kick).Verdict == room.Allow {
+		t.Error("by the default of a policy that can't be read")
+	}
+	nobodys := policy.Merge(policy.Read(home, &room.Event{ID: "$p", Sender: keeper, Content: json.RawMessage(`{"version":1,"guard":{"intruders":"kick"}}`)}))
+	if got := nobodys.Entitled(s, "guard.intruders", kick); got != (room.Result{}) {
+		t.Errorf("without an author, a rule is broken: %+v", got)
+	}
 	unknown := room.NewSnapshot(room.State{})
 	if got := guardOf(t, owner, `{"version":1,"guard":{"intruders":"kick"}}`).Entitled(unknown, "guard.intruders", kick).Verdict; got != room.Unknown {
 		t.Errorf("of a room that is not known: %s", got)
@@ -284,6 +292,34 @@ func TestDelegateLendsWhatItsAuthorHas(t *testing.T) {
 	}
 	if keys := guardOf(t, mod, `{"version":1,"whom":{"deny_users":["@*:x"]}}`).AuthorKeys(keeper); len(keys) > 0 {
 		t.Errorf("asks for %v though the policy lends nothing", keys)
+	}
+}
+
+// TestRearmedPlan: consent to plans lends the powers to invite, to kick and to set power levels; one that the author lacks is enough.
+func TestRearmedPlan(t *testing.T) {
+	for levels, want := range map[string]bool{
+		`"invite":50,"kick":50,"events":{"m.room.power_levels":50}`:  false,
+		`"invite":60,"kick":50,"events":{"m.room.power_levels":50}`:  true,
+		`"invite":50,"kick":60,"events":{"m.room.power_levels":50}`:  true,
+		`"invite":50,"kick":50,"events":{"m.room.power_levels":100}`: true,
+	} {
+		s := door{levels: `{` + levels + `,"users":{"@owner:here":100,"@mod:here":50,"@usher:here":100}}`}.snapshot()
+		old := policy.Read(home, &room.Event{Sender: mod, Content: json.RawMessage(`{"version":1,"plan":{"allow":["staff"]}}`)})
+		if got := policy.Rearmed(s, old, old.Layer, owner, keeper); slices.Contains(got, "plan.allow") != want {
+			t.Errorf("%s: %q", levels, got)
+		}
+	}
+}
+
+// TestSpokenBy: the author of a field by which the bot speaks may write the policy and speak in the room today.
+func TestSpokenBy(t *testing.T) {
+	for levels, want := range map[string]room.Verdict{
+		`"events":{}`: room.Allow, `"events":{"m.room.message":60}`: room.Deny, `"events":{"chat.usher.policy":60}`: room.Deny,
+	} {
+		s := door{levels: `{` + levels + `,"users":{"@mod:here":50}}`}.snapshot()
+		if got := guardOf(t, mod, `{"version":1,"named_by":["!other:here"]}`).SpokenBy(s, "named_by", keeper); got != want {
+			t.Errorf("%s: %s", levels, got)
+		}
 	}
 }
 

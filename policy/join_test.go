@@ -36,6 +36,13 @@ func TestDecideJoin(t *testing.T) {
 			}
 		})
 	}
+	listed := guardOf(t, owner, `{"version":1,"join":{"deny":true},"whom":{"lists":["!list:here"]}}`)
+	for hit, want := range map[*policy.Hit]room.Verdict{nil: room.Allow, {List: "!list:here"}: room.Deny} {
+		f := policy.Facts{Have: policy.FactLists, Hit: hit}
+		if got := policy.DecideJoin(room.NewSnapshot(room.State{Events: known, Complete: true}), "@guest:here", listed, f); got.Verdict != want {
+			t.Errorf("hit %v: %s %s", hit, got.Verdict, got.Code)
+		}
+	}
 	full := policy.Facts{Have: policy.FactMembers, Members: 2}
 	if got := policy.DecideJoin(room.NewSnapshot(room.State{Events: known, Complete: true}), mod, p, full); got.Verdict != room.Allow {
 		t.Errorf("a moderator: %s %s", got.Verdict, got.Code)

@@ -32,7 +32,7 @@ func (p *InForce) Agrees(s *room.Snapshot, use PlanUse, a room.Action) Decision 
 	no.From, no.Policy = from.Room, from.Event
 	_, byName := matchAny(p.Document.Plan.Allow, use.Name)
 	_, byManager := matchAny(p.Document.Plan.Allow, string(use.Manager))
-	if !byName && (!byManager || use.Manager == "") {
+	if !byName && !byManager {
 		return no
 	}
 	if use.Manager != "" {

@@ -34,6 +34,7 @@ func (s *Server) routes() *http.ServeMux {
 		"GET " + api + "rooms/{room}/state/{type}/{key...}":     s.state,
 		"GET " + api + "rooms/{room}/event/{event}":             s.event,
 		"GET " + api + "rooms/{room}/joined_members":            s.joinedMembers,
+		"GET " + api + "rooms/{room}/members":                   s.members,
 		"PUT " + api + "rooms/{room}/send/{type}/{transaction}": s.send,
 		"POST " + api + "rooms/{room}/invite":                   s.invite,
 		"POST " + api + "rooms/{room}/leave":                    s.leave,
@@ -180,6 +181,21 @@ func (s *Server) event(user string, r *http.Request) (int, any) {
 
 func (s *Server) joinedMembers(string, *http.Request) (int, any) {
 	return http.StatusOK, map[string]any{"joined": map[string]any{"@a:x": struct{}{}, "@b:x": struct{}{}}}
+}
+
+// members lists the member events of a room with a membership.
+func (s *Server) members(user string, r *http.Request) (int, any) {
+	in := s.inside(user, r)
+	if in == nil {
+		return http.StatusForbidden, failure("M_FORBIDDEN")
+	}
+	chunk := []Event{}
+	for _, e := range in.state {
+		if got, _ := s.membership(e.Room, *e.StateKey); e.Type == "m.room.member" && got == r.URL.Query().Get("membership") {
+			chunk = append(chunk, e)
+		}
+	}
+	return http.StatusOK, map[string]any{"chunk": chunk}
 }
 
 // send sends an event once for each transaction id.

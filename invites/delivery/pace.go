@@ -10,7 +10,7 @@ import (
 	"usher/room"
 )
 
-// sharedWait is the longest wait taken for a limit of the room or of its sender (3.3 s by Synapse's defaults). A longer
+// sharedWait is the longest wait taken for a limit of the room or of its sender (5 s by Synapse's defaults). A longer
 // one is taken for the invitee's own (5.5 minutes), which is nobody else's business. A homeserver does not say which limit it is.
 const sharedWait = 30 * time.Second
 

@@ -9,6 +9,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/invitestest"
 	"usher/room"
 )
 
@@ -49,6 +50,28 @@ func TestBegin(t *testing.T) {
 func (w *world) asked() {
 	if _, err := w.DB.BeginUpgrade(w.t.Context(), invites.Upgrade{Old: old, Actor: alice, CreatedAt: w.Clock.Now()}); err != nil {
 		w.t.Fatal(err)
+	}
+}
+
+// TestGone: an upgrade whose tombstone names another room by now is over, and nothing comes along.
+func TestGone(t *testing.T) {
+	w := newWorld(t)
+	_ = invitestest.Directory{Homeserver: w.HS}.SetAlias(t.Context(), "#old:here", old, alice)
+	w.HS.Set(old, room.TypeCanonicalAlias, "", alice, object{"alias": "#old:here"})
+	if err := w.Moves.Begin(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	w.HS.Set(old, room.TypeTombstone, "", alice, object{"replacement_room": other})
+	w.Clock.Advance(time.Minute)
+	due, err := w.Moves.Due(t.Context())
+	if err != nil || len(due) != 1 {
+		t.Fatal(due, err)
+	}
+	if u, done, err := w.Moves.Run(t.Context(), due[0]); !done || err != nil || len(u.Notes) != 0 {
+		t.Errorf("%v %v %v", done, notes(u), err)
+	}
+	if leads, _, _ := w.HS.Resolve(t.Context(), "#old:here"); leads != old {
+		t.Errorf("the alias leads to %s", leads)
 	}
 }
 

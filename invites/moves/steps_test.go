@@ -104,6 +104,8 @@ func TestBorrowsNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		w.Govern(object{"approval": object{"required": true}})
+		w.MustAsk(t, w.Request(t, carol, "@dave:here"))
 		w.HS.Member(old, bob, "invite")
 		w.Observe(t, "$invited", bob, carol, "invite")
 		w.replace(old, other, mallory)
@@ -121,6 +123,9 @@ func TestBorrowsNothing(t *testing.T) {
 		snap, _ := w.HS.Snapshot(t.Context(), other, bot, nil, true)
 		if m, _ := snap.Membership(bob); m == "invite" {
 			t.Error("bob is invited")
+		}
+		if open, err := w.DB.OpenCards(t.Context(), invites.CardQuery{Kind: invites.CardApproval, Room: old}); err != nil || len(open) != 1 {
+			t.Errorf("the question ends: %+v %v", open, err)
 		}
 		if got := notes(u); !slices.Contains(got, "move.unrightful") || !slices.Contains(got, "move.alias.kept") || !slices.Contains(got, "move.space.asked") {
 			t.Errorf("%v", got)
