@@ -96,7 +96,7 @@ func (c linkCall) number(key string) (int64, error) {
 }
 
 // span is a length of time in an argument, 0 if none was given.
-func (c *Call) span(ctx context.Context, key string) (time.Duration, error) {
+func (c linkCall) span(ctx context.Context, key string) (time.Duration, error) {
 	if !c.has(key) {
 		return 0, nil
 	}

@@ -41,7 +41,7 @@ func moveFrom(ctx context.Context, c *Call) (reply Reply, err error) {
 	case "never", "no", "off", "0", "nie", "nein", "aus":
 		m.Remind = 0
 	default:
-		if m.Remind, err = c.span(ctx, "remind"); err == nil && m.Remind > moves.MaxRemind {
+		if m.Remind, err = (linkCall{Call: c}).span(ctx, "remind"); err == nil && m.Remind > moves.MaxRemind {
 			err = c.usage(room.Say("mover.remind.most", "most", moves.MaxRemind))
 		}
 	}
