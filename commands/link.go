@@ -277,7 +277,13 @@ func showLink(ctx context.Context, c linkCall) (reply Reply, err error) {
 	if err := c.tellLink(ctx, &reply.Text, l); err != nil {
 		return reply, err
 	}
-	for _, r := range l.Rooms {
+	rooms := l.Rooms
+	if l.Maker != c.Message.Sender {
+		if _, rooms, err = c.Links.Find(ctx, c.Message.Sender, l.ID); err != nil {
+			return reply, err
+		}
+	}
+	for _, r := range rooms {
 		reply.Text.Line().Say("link.opens", "room", r)
 	}
 	uses, err := c.Links.Uses(ctx, c.Message.Sender, l.ID, maxLines)

@@ -52,6 +52,17 @@ func TestLinkCommands(t *testing.T) {
 	if _, reply := say(t, d, lobby, alice, "!link qr 2 --here"); reply.Image == nil || len(reply.Image.PNG) == 0 {
 		t.Error("no QR code")
 	}
+	const secretly = id.RoomID("!secret:here")
+	hs.Create(secretly, "11", carol, "@usher:here")
+	if _, reply := say(t, d, lobby, carol, "!link create --room !secret:here --room !lobby:here"); !strings.Contains(reply.Text.String(), "invite.power") {
+		t.Errorf("into a room without power: %q", reply.Text.String())
+	}
+	hs.Set(lobby, "m.room.power_levels", "", alice, map[string]any{"invite": 0, "kick": 50, "users": map[string]any{string(alice): 100}})
+	tells(carol, "!link create --room !secret:here --room !lobby:here ", "Link #3")
+	tells(carol, "!link show 3", "Into !secret:here", "Into !lobby:here")
+	if text := tells(alice, "!link show 3", "Into !lobby:here"); strings.Contains(text, "secret") {
+		t.Errorf("a moderator of one room hears of others: %s", text)
+	}
 	tells(alice, "!link revoke 1", "Link #1 is revoked")
 	tells(alice, "!link show 1", "does not work", "link.revoked")
 	for command, part := range map[string]string{

@@ -131,7 +131,7 @@ func (s *State) InvalidateAll() {
 // Forget makes the cache forget an event that may have been redacted, which has another content then. The events that are being fetched
 // are not known yet, so they are all fetched again.
 func (s *State) Forget(r id.RoomID, event id.EventID) {
-	s.collections.forget(r) // it does not know the ids of its events
+	s.collections.redacted(r, event)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found := s.rooms[r]

@@ -3,6 +3,7 @@ package homeserver
 import (
 	"context"
 	"encoding/json"
+	"hash/maphash"
 	"net/http"
 	"slices"
 	"sync"
@@ -25,8 +26,13 @@ type collection struct {
 	types   []string
 	dirty   map[room.Key]bool // changed since
 	whole   bool              // all state of the types was handed out
+	reading bool              // a call of Collect is under way
+	ids     map[uint64]bool   // hashes of the ids of the events that were handed out
 	expires time.Time
 }
+
+// idSeed is the seed of hashes of event ids: nobody can choose ids with the same hash.
+var idSeed = maphash.MakeSeed()
 
 // Bounds of collections: the number of changes that are read one by one, and the time after which all state is read again.
 const (
@@ -41,18 +47,33 @@ func (c *collections) begin(r id.RoomID, types []string, have bool, now time.Tim
 	of = c.rooms[r]
 	whole = !have || of == nil || !of.whole || len(of.dirty) > maxDirty || now.After(of.expires)
 	if whole {
-		of = &collection{types: types, expires: now.Add(collectionTTL)}
+		of = &collection{types: types, expires: now.Add(collectionTTL), ids: map[uint64]bool{}}
 		c.rooms[r] = of
 	}
+	of.reading = true
 	dirty, of.dirty = of.dirty, map[room.Key]bool{}
 	return of, dirty, whole
 }
 
-// end notes whether all state of a collection was handed out.
-func (c *collections) end(of *collection, whole bool) {
+// end notes which events of a collection were handed out, and whether all of them were.
+func (c *collections) end(of *collection, whole bool, changes []invites.StateChange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	of.whole = whole
+	of.whole, of.reading = whole, false
+	for _, change := range changes {
+		if change.Event != nil {
+			of.ids[maphash.String(idSeed, string(change.Event.ID))] = true
+		}
+	}
+}
+
+// redacted forgets the collection of a room that may have handed an event out. Redactions of other events, which any member may send, cost nothing.
+func (c *collections) redacted(r id.RoomID, event id.EventID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if of := c.rooms[r]; of != nil && (of.reading || of.ids[maphash.String(idSeed, string(event))]) {
+		delete(c.rooms, r)
+	}
 }
 
 // changed notes a change of a piece of state. Beyond maxDirty, changes are not read one by one.
@@ -85,18 +106,19 @@ func (s *State) Collect(ctx context.Context, r id.RoomID, types []string, have b
 	of, dirty, whole := s.collections.begin(r, types, have, s.o.Now())
 	if whole {
 		changes, err = s.client.StateOf(ctx, r, types)
-		s.collections.end(of, err == nil)
+		s.collections.end(of, err == nil, changes)
 		return changes, true, err
 	}
 	for k := range dirty {
 		f := &fetch{key: k}
 		s.read(ctx, r, "", f)
 		if f.err != nil {
-			s.collections.end(of, false) // the changes that are lost could be any
+			s.collections.end(of, false, nil) // the changes that are lost could be any
 			return nil, false, f.err
 		}
 		changes = append(changes, invites.StateChange{Key: k, Event: f.event})
 	}
+	s.collections.end(of, true, changes)
 	return changes, false, nil
 }
 

@@ -139,7 +139,10 @@ func parseEvent(raw json.RawMessage, k room.Key) (*room.Event, error) {
 	if exactjson.Text(raw, "type") != k.Type || !known || key != k.StateKey || sender == "" || content == nil {
 		return nil, &invites.ActError{Class: invites.ClassFailed, Status: http.StatusOK, Err: errAnswer}
 	}
-	return &room.Event{ID: id.EventID(exactjson.Text(raw, "event_id")), Sender: id.UserID(sender), Content: bytes.Clone(content)}, nil
+	return &room.Event{
+		ID: id.EventID(exactjson.Text(raw, "event_id")), Sender: id.UserID(sender), Content: bytes.Clone(content),
+		RedactedBy: id.UserID(exactjson.Text(raw, "unsigned", "redacted_because", "sender")),
+	}, nil
 }
 
 // unreadable reports whether raw is an object by its brackets, but no proper JSON.

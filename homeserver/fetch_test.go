@@ -158,3 +158,18 @@ func TestUnreadableStateIsMalformed(t *testing.T) {
 		})
 	}
 }
+
+// TestRedactedStateNamesItsRedactor: the homeserver says who redacted a piece of state.
+func TestRedactedStateNamesItsRedactor(t *testing.T) {
+	key := room.Key{Type: "m.x"}
+	for raw, want := range map[string]id.UserID{
+		`{"type":"m.x","state_key":"","sender":"@a:x","content":{}}`:                                                              "",
+		`{"type":"m.x","state_key":"","sender":"@a:x","content":{},"unsigned":{"redacted_because":{"sender":"@b:x"}}}`:            "@b:x",
+		`{"type":"m.x","state_key":"","sender":"@a:x","content":{"redacted_because":{"sender":"@b:x"}},"unsigned":{"age":1}}`:     "",
+		`{"type":"m.x","state_key":"","sender":"@a:x","content":{},"unsigned":{"redacted_because":{"sender":5,"ſender":"@b:x"}}}`: "",
+	} {
+		if e, err := parseEvent([]byte(raw), key); err != nil || e.RedactedBy != want {
+			t.Errorf("%s: %+v, %v", raw, e, err)
+		}
+	}
+}

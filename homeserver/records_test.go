@@ -84,6 +84,29 @@ func TestCollect(t *testing.T) {
 	}
 }
 
+// TestCollectAfterRedactions: the redaction of an event that was handed out has all read again; those of other events, which anybody may send, cost nothing.
+func TestCollectAfterRedactions(t *testing.T) {
+	s := new(stub)
+	s.inRoom()
+	with := func(n string) string {
+		return `[{"type":"` + listRule + `","state_key":"` + n + `","sender":"@a:x","event_id":"$rule` + n + `","content":{"n":` + n + `}}]`
+	}
+	s.set("GET /v3/rooms/!r/state", 200, with("1"))
+	state := NewState(s.client(t, 0), StateOptions{})
+	collect(t, state, false)
+	s.requests()
+	for range 10 {
+		state.Forget("!r", "$words")
+		if got := collect(t, state, true); got != "false" || slices.ContainsFunc(s.requests(), func(r string) bool { return strings.HasSuffix(r, "/state") }) {
+			t.Fatalf("another event: %s", got)
+		}
+	}
+	state.Forget("!r", "$rule1")
+	if got := collect(t, state, true); got != `true 1={"n":1}` {
+		t.Errorf("a rule: %s", got)
+	}
+}
+
 func TestMemberCount(t *testing.T) {
 	s := new(stub)
 	members := func(n int) {

@@ -41,12 +41,16 @@ const (
 	CodeApproval    room.Rule = "policy.approval.required"     // it waits for approval; the last check of all
 )
 
-// Read reads one policy event.
+// Read reads one policy event. One that somebody else than its sender redacted can't be read any more: redacting takes less power than writing, so it must
+// not end a policy.
 func Read(r id.RoomID, event *room.Event) Source {
 	s := Source{Room: r, Event: event.ID, Author: event.Sender, For: writtenFor(event.Content), Size: len(event.Content)}
 	var err error
 	if s.Layer, err = Parse(event.Content); err != nil {
 		errors.As(err, &s.Fault)
+	}
+	if event.RedactedBy != "" && event.RedactedBy != event.Sender {
+		s.Layer, s.Fault = Layer{}, Malformed{{Problem: room.Say("fault.redacted", "by", event.RedactedBy)}}
 	}
 	return s
 }

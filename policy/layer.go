@@ -55,7 +55,7 @@ func (m Malformed) Phrase() room.Phrase {
 // head returns the first n characters of a text.
 func head(text string, n int) string { return fmt.Sprintf("%.*s", n, text) }
 
-// Parse reads a policy event strictly: an unknown field is a fault. An empty object, the rest of a redacted event, is no policy. The error
+// Parse reads a policy event strictly: an unknown field is a fault. An empty object is no policy. The error
 // is Malformed.
 func Parse(content json.RawMessage) (Layer, error) {
 	var l Layer

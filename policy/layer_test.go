@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"maunium.net/go/mautrix/id"
+
 	"usher/room"
 	"usher/words"
 )
@@ -322,3 +324,13 @@ func FuzzParse(f *testing.F) {
 
 // Match reports whether a glob matches a whole text.
 func Match(glob, text string) bool { return newSubject(text).match(glob) }
+
+// TestRedactedPolicy: redacting takes less power than writing a policy, so it does not end one, except by its author.
+func TestRedactedPolicy(t *testing.T) {
+	for by, lapses := range map[id.UserID]bool{"": true, "@alice:here": true, "@mod:here": false} {
+		p := Merge(Read("!r:here", &room.Event{ID: "$p", Sender: "@alice:here", Content: json.RawMessage(`{}`), RedactedBy: by}))
+		if (p.Fault() == nil) != lapses || p.Governs() == lapses {
+			t.Errorf("redacted by %q: %v, governs: %v", by, p.Fault(), p.Governs())
+		}
+	}
+}

@@ -31,6 +31,8 @@ type Event struct {
 	ID      id.EventID
 	Sender  id.UserID
 	Content json.RawMessage
+	// RedactedBy is the user who redacted the event; empty: nobody, as far as the homeserver says.
+	RedactedBy id.UserID
 }
 
 // State is the known state of a room. An absent key is unknown, unless Complete; a key with a nil event is

@@ -47,15 +47,19 @@ type linkPage struct {
 	More  bool
 }
 
-// findLink finds the link of a request, which must open the room of the page.
+// findLink finds the link of a request, which must open the room of the page, with the rooms of which the person may know: to others than its maker
+// those where they look after links.
 func (v *visit) findLink() (invites.Link, error) {
 	number, err := strconv.ParseInt(v.r.PathValue("number"), 10, 64)
 	if err != nil {
 		return invites.Link{}, errHidden
 	}
-	l, _, err := v.d.Links.Find(v.r.Context(), v.User, number)
+	l, moderates, err := v.d.Links.Find(v.r.Context(), v.User, number)
 	if err != nil {
 		return l, err
+	}
+	if l.Maker != v.User {
+		l.Rooms = moderates
 	}
 	for _, r := range l.Rooms {
 		if r == v.Room {
@@ -82,7 +86,7 @@ func (d *Dashboard) uses(v *visit) error {
 		p.Uses, p.More = p.Uses[:maxRows], true
 	}
 	for _, r := range l.Rooms {
-		p.Opens = append(p.Opens, v.name(r)) // the id alone of a room that the person may not read
+		p.Opens = append(p.Opens, v.name(r))
 	}
 	v.Title, v.Tab = v.Say("dash.link", "number", l.ID), "overview"
 	v.show(http.StatusOK, "link.html", p)
