@@ -220,7 +220,7 @@ const (
 // rename has the policy of a card's room name the new room, in the name of the voter, who becomes its author.
 func rename(ctx context.Context, s *Moves, u invites.Upgrade, c invites.Card) error {
 	source, err := s.Judge.Policies.Own(ctx, c.Room, s.Self.Bot)
-	if err != nil || source.Fault != nil || len(source.Layer.Naming(u.Old)) == 0 {
+	if err != nil || len(source.Layer.Naming(u.Old)) == 0 {
 		return err
 	}
 	_, err = s.Editor.Write(ctx, requests.Edit{Command: c.Command, Room: c.Room, Actor: c.ClosedBy, Layer: source.Layer.Renamed(u.Old, u.New)})

@@ -73,13 +73,21 @@ func TestAliasAfterCrash(t *testing.T) {
 	}
 	w.Clock.Advance(time.Minute)
 	due, _ := w.Moves.Due(t.Context())
-	due[0].Step, due[0].Rest = 4, []string{"#dropped:here"}
+	dir := invitestest.Directory{Homeserver: w.HS}
+	w.HS.Create(other, "11", carol, bot)
+	_ = dir.SetAlias(t.Context(), "#taken:here", other, carol) // by somebody else meanwhile
+	due[0].Step, due[0].Rest = 4, []string{"#dropped:here", "#taken:here"}
 	if err := w.DB.SaveUpgrade(t.Context(), due[0]); err != nil {
 		t.Fatal(err)
 	}
 	w.carry(next)
 	if leads, _, _ := w.HS.Resolve(t.Context(), "#dropped:here"); leads != next {
 		t.Errorf("the alias leads to %q", leads)
+	}
+	for _, act := range w.HS.Acts() {
+		if act.Reason == "#taken:here" && act.Performer != carol {
+			t.Errorf("%s takes an alias of another room", act.Performer)
+		}
 	}
 }
 
@@ -158,6 +166,35 @@ func TestQuestionsEnd(t *testing.T) {
 	open, err := w.DB.OpenCards(t.Context(), invites.CardQuery{Kind: invites.CardApproval})
 	if err != nil || len(open) != 1 || open[0].Room != next || open[0].Target != "@dave:here" || open[0].Actor != alice {
 		t.Errorf("%+v %v", open, err)
+	}
+}
+
+// TestWaitingEnds: invitations that wait to be sent end with the room. The user who upgraded asks anew for their own, and for nobody else's, nor for
+// users of their links.
+func TestWaitingEnds(t *testing.T) {
+	w := newWorld(t)
+	w.HS.Set(old, room.TypeTombstone, "", alice, object{})
+	w.Govern(object{"delegate": true})
+	w.HS.Before = func(invites.Effect) error {
+		return &invites.ActError{Class: invites.ClassLater, Status: 429, RetryAfter: time.Hour}
+	}
+	theirs := w.MustAsk(t, w.Request(t, carol, bob))
+	w.MustAsk(t, w.Request(t, alice, "@dave:here"))
+	w.HS.Before = nil
+	l, _, err := w.Links.Create(t.Context(), links.Wish{Maker: alice, Rooms: []id.RoomID{old}, Approve: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, rows, err := w.UseLink(t.Context(), l, "@erin:here"); err != nil || rows[0].Status != invites.StatusWaiting {
+		t.Fatal(rows, err)
+	}
+	w.HS.Set(old, room.TypeTombstone, "", alice, object{"replacement_room": next})
+	u := w.carry(next)
+	if rows, err := w.DB.ChangesOf(t.Context(), u.Key()); err != nil || len(rows) != 1 || rows[0].Target != "@dave:here" {
+		t.Errorf("asked for anew: %+v %v", rows, err)
+	}
+	if rows, err := w.DB.ChangesOf(t.Context(), theirs[0].Request); err != nil || rows[0].Status != invites.StatusCancelled {
+		t.Errorf("%+v %v", rows, err)
 	}
 }
 

@@ -173,6 +173,12 @@ func TestPerformAfterCrash(t *testing.T) {
 	}
 	w = fresh(t)
 	lost(alice, next)
+	w.HS.Set(next, room.TypeCreate, "", alice, object{"room_version": "11", "creator": alice}) // replaces nothing
+	if row, err := w.upgrader().Perform(t.Context(), w.confirmed(alice, "12")); err != nil || row.Code != "upgrade.replaced" {
+		t.Errorf("%+v %v", row, err)
+	}
+	w = fresh(t)
+	lost(alice, next)
 	w.HS.Set(old, room.TypeTombstone, "", alice, object{})
 	var under *invites.UnderWayError
 	if _, err := w.upgrader().Perform(t.Context(), w.confirmed(alice, "12")); !errors.As(err, &under) || len(w.upgrades()) != 0 {
