@@ -167,7 +167,11 @@ func (r *running) do(ctx context.Context, job plan.Job, progress func(plan.Statu
 	seen, patience, took := time.Now(), startTime, false
 	var last *plan.Difference
 	for ctx.Err() == nil {
-		a, err := r.send(ctx, http.MethodGet, plan.Path+"/"+job.Key, nil)
+		path := plan.Path + "/" + job.Key
+		if last != nil {
+			path += "?" + plan.Known
+		}
+		a, err := r.send(ctx, http.MethodGet, path, nil)
 		if err == nil && a.status == http.StatusNotFound {
 			a, err = r.send(ctx, http.MethodPost, plan.Path, body)
 		}

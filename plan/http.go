@@ -11,9 +11,13 @@ import (
 	"usher/room"
 )
 
-// Path is where the active process takes wishes, on the listener of the appservice: POST a Job there, and GET its Status below by its key.
+// Path is where the active process takes wishes, on the listener of the appservice: POST a Job there, and GET its Status below by its key. With the
+// query Known, the Status comes without the Difference.
 // The caller has checked the token.
 const Path = "/_usher/plan"
+
+// Known is the query of a caller who has the Difference of a job already.
+const Known = "known"
 
 // SyncPath is where a POST makes the sync of the files due.
 const SyncPath = Path + "/sync"
@@ -202,6 +206,9 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request, key string) {
 		if !run.EndedAt.IsZero() {
 			status.State = Ended
 		}
+	}
+	if r.URL.Query().Has(Known) {
+		status.Difference = nil
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(status)

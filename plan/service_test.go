@@ -193,6 +193,10 @@ func TestBrakeOfApply(t *testing.T) {
 	if s := w.apply("job2", 2, some); s.State != plan.Ended || short(s.Run.Steps) != "invite @bob:here done, remove @carol:here done, remove @rob:there done" {
 		t.Errorf("confirmed: %+v", s)
 	}
+	_, all := w.send(http.MethodGet, plan.Path+"/job2", nil)
+	if _, s := w.send(http.MethodGet, plan.Path+"/job2?"+plan.Known, nil); all.Difference == nil || s.Difference != nil || s.State != plan.Ended {
+		t.Errorf("without the difference: %+v", s)
+	}
 	if s := w.apply("job2", 2, some); s.State != plan.Ended || len(w.HS.Acts()) != 3 {
 		t.Errorf("the same job again: %+v, %d acts", s, len(w.HS.Acts()))
 	}
