@@ -36,7 +36,7 @@ type domain struct {
 	inbound  *inbound.Inbound // nil: off
 	editor   *requests.Editor
 	moves    *moves.Upgrader
-	choices  commands.Choices
+	movers   *moves.Movers
 	welcomes *welcome.Welcomes
 	spaces   *spaces.Spaces
 }
@@ -60,8 +60,9 @@ func newDomain(db loggedStore, hs *homeserver.State, queue invites.Queue, self i
 	c.Confirmed = confirmed{r, &moves.Upgrader{Moves: m, Asked: db}}
 	return &domain{
 		judge: j, delivery: d, cards: c, knocks: n, guard: g, ledger: l, links: k, requests: r,
-		editor: e, moves: &moves.Upgrader{Moves: m, Asked: db}, choices: db,
+		editor: e, moves: &moves.Upgrader{Moves: m, Asked: db},
 		spaces:   &spaces.Spaces{Store: db, Homeserver: hs, Clock: clock{}, Self: self, Judge: j, Requests: r},
+		movers:   &moves.Movers{Store: db, Rooms: hs, Clock: clock{}, Self: self, Judge: j, Requests: requests.Bulk{Requests: r}},
 		welcomes: &welcome.Welcomes{Store: db, Links: k, Judge: j, Clock: clock{}, Self: self},
 		sessions: &sessions.Sessions{Store: db, Clock: clock{}},
 	}
@@ -85,9 +86,9 @@ func (c confirmed) Confirmed(ctx context.Context, card invites.Card) (invites.Ch
 }
 
 // useCases are the parts for commands.
-func (d *domain) useCases() commands.UseCases {
+func (d *domain) useCases(choices commands.Choices) commands.UseCases {
 	return commands.UseCases{
-		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Links: d.links, Sessions: d.sessions, Letters: d.letters, Judge: d.judge, Clock: clock{}, Inbound: d.inbound, Choices: d.choices,
-		Moves: d.moves, Spaces: d.spaces,
+		Requests: d.requests, Policies: d.editor, Ledger: d.ledger, Cards: d.cards, Links: d.links, Sessions: d.sessions, Letters: d.letters, Judge: d.judge, Clock: clock{}, Inbound: d.inbound, Choices: choices,
+		Moves: d.moves, Movers: d.movers, Spaces: d.spaces,
 	}
 }

@@ -68,6 +68,7 @@ type Cases struct {
 	Moves    MoveCases
 	Welcomes WelcomeCases
 	Spaces   SpaceCases
+	Movers   MoverCases
 }
 
 // Device is the bot's device in encrypted rooms.
@@ -170,7 +171,7 @@ func New(o Options) *Chat {
 		expiries: o.Cases.Expiries, queue: o.Queue, runner: o.Runner, sender: sender, feed: c.Feed, log: o.Log,
 	}
 	c.Rooms.reviews = &Reviews{cases: o.Cases.Reviews, cards: c.Cards, queue: o.Queue, runner: o.Runner, sender: sender, log: o.Log}
-	c.Moves = &Upgrades{cases: o.Cases.Moves, cards: c.Cards, runner: o.Runner, sender: sender, log: o.Log}
+	c.Moves = &Upgrades{cases: o.Cases.Moves, movers: o.Cases.Movers, cards: c.Cards, runner: o.Runner, sender: sender, log: o.Log}
 	c.Rooms.moves = o.Cases.Moves
 	c.Members = &Memberships{
 		ender: end, self: o.Self, runner: o.Runner, state: o.State, occupancy: o.Homeserver, direct: c.Direct, sender: sender,

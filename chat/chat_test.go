@@ -140,7 +140,7 @@ func newChat(t *testing.T, edits ...func(*Options)) (*fixture, *sent) {
 	f.runner.Level = func(id.UserID) commands.Level { return f.level }
 	o := Options{
 		Self: self, Runner: f.runner, Stores: Stores{db, db, db}, Homeserver: client, Knockers: client, State: f.state,
-		Cases: Cases{d.Cards, d.Knocks, d.Requests, d.Guard, d.Ledger.Expiries, requests.Bulk{Requests: d.Requests}, d.Delivery, d.Requests.Limits, d.Ledger.Reviews, d.Moves, d.Welcomes, d.Spaces},
+		Cases: Cases{d.Cards, d.Knocks, d.Requests, d.Guard, d.Ledger.Expiries, requests.Bulk{Requests: d.Requests}, d.Delivery, d.Requests.Limits, d.Ledger.Reviews, d.Moves, d.Welcomes, d.Spaces, d.Movers},
 		Index: Index{appservice.NewCards(), appservice.NewPending()}, Counters: metrics.New("test", clock{}), Log: zerolog.Nop(),
 	}
 	for _, edit := range edits {

@@ -21,9 +21,17 @@ type MoveCases interface {
 	Told(ctx context.Context, u invites.Upgrade) error
 }
 
-// Upgrades has upgrades carried over, and tells the new rooms.
+// MoverCases remind people who were invited to another room.
+type MoverCases interface {
+	// Due returns the reminders to send now. Each is tried again after a pause, until Reminded.
+	Due(ctx context.Context) ([]invites.MoveReminder, error)
+	Reminded(ctx context.Context, m invites.Move, there bool) error
+}
+
+// Upgrades has upgrades carried over, and tells the new rooms. It reminds people to come there.
 type Upgrades struct {
 	cases  MoveCases
+	movers MoverCases
 	cards  *CardDesk
 	runner *commands.Runner
 	sender *Sender
@@ -62,4 +70,36 @@ func (m *Upgrades) run(ctx context.Context, u invites.Upgrade) error {
 		}
 	}
 	return m.cases.Told(ctx, u)
+}
+
+// Remind sends the reminders that are due.
+func (m *Upgrades) Remind(ctx context.Context) {
+	due, err := m.movers.Due(ctx)
+	for _, one := range due {
+		if err := m.remind(ctx, one); err != nil && ctx.Err() == nil {
+			m.log.Warn().Err(err).Stringer("room", one.Old).Stringer("successor", one.New).Msg("Reminder of a move not sent yet")
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		m.log.Warn().Err(err).Msg("Reminders of moves can't be made")
+	}
+}
+
+// remind sends one reminder to the old room, or tells the actor why not. A message is sent before that is noted: after a crash, the same one is sent
+// again.
+func (m *Upgrades) remind(ctx context.Context, r invites.MoveReminder) (err error) {
+	var sent id.EventID
+	if !r.Mute {
+		if sent, err = m.sender.say(ctx, r.Old, transaction(r.Command, "reminder"), m.runner.MoveReminder(r), commands.Message{}, ""); err != nil {
+			return err
+		}
+	}
+	if sent == "" {
+		asked := commands.Message{Event: r.Command, Room: r.CommandRoom, Sender: r.Actor}
+		if _, err := m.sender.say(ctx, r.CommandRoom, transaction(r.Command, "no reminder"), m.runner.NotReminded(r), asked, ""); err != nil {
+			return err
+		}
+	}
+	m.log.Info().Stringer("room", r.Old).Stringer("successor", r.New).Stringer("actor", r.Actor).Int("people", len(r.Users)).Bool("there", sent != "").Msg("Reminded of a move")
+	return m.movers.Reminded(ctx, r.Move, sent != "")
 }

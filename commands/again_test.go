@@ -131,7 +131,7 @@ func TestHelpFitsOneScreen(t *testing.T) {
 	d, _ := newRunner(t)
 	_, reply := say(t, d, lobby, alice, "!help")
 	lines := strings.Split(reply.Text.String(), "\n")
-	if len(lines) > 34 {
+	if len(lines) > 35 {
 		t.Errorf("%d lines", len(lines))
 	}
 	for _, line := range lines {

@@ -21,7 +21,8 @@ import (
 // list is where the people of a command for many come from, besides its words.
 type list struct {
 	*Call
-	file *File // nil: none
+	file *File         // nil: none
+	move *invites.Move // nil: none; its people are the members of another room
 }
 
 // list returns the list of a command for many people; nil for a command that names a few. The message replied to is looked at where the
@@ -33,10 +34,10 @@ func listOf(ctx context.Context, c *Call) (*list, error) {
 	guests := c.words["user"]
 	switch {
 	case c.Message.File != nil:
-		return &list{c, c.Message.File}, nil
+		return &list{c, c.Message.File, nil}, nil
 	case c.has("from"), len(guests) > invites.FewRows && !c.has("dry-run"):
 		c.listed = true
-		return &list{c, nil}, nil
+		return &list{c, nil, nil}, nil
 	case len(guests) != 1 || !guests[0].reply || c.Lists.Files == nil:
 		return nil, nil
 	}
@@ -48,7 +49,7 @@ func listOf(ctx context.Context, c *Call) (*list, error) {
 		return nil, invites.UnlessUnseen(err) // its author is meant
 	}
 	c.words["user"], c.listed = nil, true
-	return &list{c, file}, nil
+	return &list{c, file, nil}, nil
 }
 
 // inviteMany shows what a request for many people would do, and asks for a confirmation. The card does the rest: see requests.Propose.
@@ -73,8 +74,8 @@ func inviteMany(ctx context.Context, c *list) (reply Reply, err error) {
 
 // preview decides on the people of a list, and opens the card. A request proposed before a restart is proposed again as it was.
 func (c *list) preview(ctx context.Context, req requests.Request) (reply Reply, err error) {
-	r := &roster{users: req.Targets}
-	if len(req.Targets) == 0 {
+	r, fresh := &roster{users: req.Targets}, len(req.Targets) == 0
+	if fresh {
 		if req, err = c.request(ctx); err != nil {
 			return reply, err
 		}
@@ -93,6 +94,11 @@ func (c *list) preview(ctx context.Context, req requests.Request) (reply Reply, 
 	}
 	reply = previewed(p, r, req, c.Message.Room)
 	if reply.Progress = reply.Progress && !c.has("dry-run"); reply.Progress {
+		if c.move != nil && fresh {
+			if err := c.propose(ctx, req, &reply.Text); err != nil {
+				return reply, err
+			}
+		}
 		reply.Text.Line().Say("prune.react", "within", ConfirmWithin)
 		err = c.Requests.Propose(ctx, req, c.Clock.Now().Add(ConfirmWithin))
 	}
@@ -127,7 +133,7 @@ func (c *list) gather(ctx context.Context) (r *roster, err error) {
 			r.add(user)
 		}
 	}
-	if c.has("from") {
+	if c.has("from") || c.move != nil {
 		if err := c.addMembers(ctx, r); err != nil {
 			return nil, err
 		}
@@ -152,9 +158,9 @@ func (r *roster) dropMissing(ctx context.Context, l *lookup) {
 // maxChecked is how many people of a list are looked up.
 const maxChecked = 1000
 
-// addMembers adds the members of the room of --from.
+// addMembers adds the members of a room.
 func (c *list) addMembers(ctx context.Context, r *roster) error {
-	from, _, err := c.resolve(ctx, c.words["from"][0].read(c.asker).place)
+	from, err := c.source(ctx)
 	if err != nil {
 		return err
 	}

@@ -119,6 +119,7 @@ type UseCases struct {
 	Spaces   *spaces.Spaces
 	Inbound  *inbound.Inbound // nil: off
 	Moves    *moves.Upgrader
+	Movers   *moves.Movers
 }
 
 // Chat is the commands' port to rooms.

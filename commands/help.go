@@ -23,7 +23,7 @@ func chapters() []chapter {
 		{room.Say("help.inviting"), []string{"invite", "uninvite", "undo", "link", "redeem", "join", "why"}},
 		{room.Say("help.looking"), []string{"pending", "whoinvited", "tree", "stats", "quota", "blocked", "audit", "dashboard"}},
 		{room.Say("help.deciding"), []string{"cards", "approve", "deny", "knocks", "prune", "expect"}},
-		{room.Say("help.rules"), []string{"policy", "lists", "upgrade"}},
+		{room.Say("help.rules"), []string{"policy", "lists", "upgrade", "move"}},
 		{room.Say("help.me"), []string{"help", "language", "ping"}},
 	}
 }

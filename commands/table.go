@@ -57,7 +57,7 @@ func Table() []Command {
 		inviteCommand(), uninviteCommand(), undoCommand(), joinCommand(), whyCommand(),
 		pendingCommand(), pruneCommand(), whoInvitedCommand(), treeCommand(), statsCommand(), auditCommand(),
 		cardsCommand(), approveCommand(), denyCommand(), knocksCommand(), expectCommand(), blockedCommand(),
-		linkCommand(), redeemCommand(), dashboardCommand(), upgradeCommand(),
+		linkCommand(), redeemCommand(), dashboardCommand(), upgradeCommand(), moveCommand(),
 		policyCommand(), listsCommand(), quotaCommand(),
 		helpCommand(), languageCommand(), pingCommand(),
 	}
@@ -213,4 +213,4 @@ func (r *Runner) near(name string, addressed bool) string {
 }
 
 // otherBots are commands of other bots, close to one of ours.
-var otherBots = []string{"quote", "quotes", "pong", "poll", "pin", "pins", "free", "state", "start", "list", "status", "who", "coin", "king", "sing"}
+var otherBots = []string{"quote", "quotes", "pong", "poll", "pin", "pins", "free", "state", "start", "list", "status", "mode", "more", "love", "who", "coin", "king", "sing"}

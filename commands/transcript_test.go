@@ -82,14 +82,17 @@ func newScene(t *testing.T) *scene {
 	d, hs := newRunner(t)
 	s := &scene{Runner: d, t: t, hs: hs, now: d.Clock.(*invitestest.Clock)}
 	hs.Clock = d.Clock
-	const office = id.RoomID("!office:here")
+	const office, old = id.RoomID("!office:here"), id.RoomID("!old:here")
 	hs.Create(office, "11", alice, "@usher:here", dora)
+	hs.Create(old, "11", alice, "@usher:here", dora, "@theo:there", "@umar:here", "@wolf:here")
+	hs.Set(old, invitestest.Said, "@umar:here", "@umar:here", map[string]any{})
+	s.Lists.People = 1000
 	hs.Member(lobby, dora, "join")
 	hs.Member(lobby, "@rob:there", "join")
 	hs.Set(lobby, "m.room.power_levels", "", alice, map[string]any{"invite": 50, "users": map[string]any{string(alice): 100, string(dora): 50, "@usher:here": 50}})
 	d.Chat = lobbyChat{s: s}
 	names := map[id.UserID]string{alice: "Alice", carol: "Carol", dora: "Dora", "@dan1:here": "Dan", "@dan2:there": "Dan", "@usher:here": "Usher", "@rob:there": "Rob"}
-	for _, local := range strings.Fields("bob gina hank iris quin sven tina a b") {
+	for _, local := range strings.Fields("bob gina hank iris quin sven tina umar wolf a b") {
 		names[id.UserID("@"+local+":here")] = ""
 	}
 	d.People = &known{users: names}
@@ -238,6 +241,20 @@ func (s *scene) happen(what string) {
 		s.now.Advance(25 * time.Hour)
 	case what == "the operator sets up a mail server":
 		s.Letters.On = true
+	case what == "alice confirms it":
+		s.confirm()
+	case what == "three days pass":
+		s.now.Advance(73 * time.Hour)
+		due, err := s.Movers.Due(s.t.Context())
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, r := range due {
+			s.show(s.MoveReminder(r), Message{})
+			if err := s.Movers.Reminded(s.t.Context(), r.Move, true); err != nil {
+				s.t.Fatal(err)
+			}
+		}
 	case what == "an hour passes":
 		s.now.Advance(time.Hour)
 	case what == "five minutes pass":
@@ -272,4 +289,28 @@ func (s *scene) happen(what string) {
 	default:
 		s.t.Fatalf("what is %q?", what)
 	}
+}
+
+// confirm has alice confirm the last command, and what it asks for carried out.
+func (s *scene) confirm() {
+	todo, err := inbox(s.Runner).CardsTodo(s.t.Context(), invites.CardTodo{Command: id.EventID(fmt.Sprint("$", s.said)), Limit: 10})
+	if err != nil || len(todo) != 1 {
+		s.t.Fatalf("%+v %v", todo, err)
+	}
+	ballot, err := s.Cards.Vote(s.t.Context(), todo[0], invites.Vote{Voter: alice, Choice: invites.Accept, Room: lobby, Event: "$confirmed", At: s.now.Now()})
+	if err == nil {
+		_, err = s.Cards.CarryOut(s.t.Context(), ballot.Card)
+	}
+	if err == nil {
+		err = inbox(s.Runner).ToldCard(s.t.Context(), todo[0].ID)
+	}
+	for _, woken := range s.Requests.Queue.(*invitestest.Queue).Take() {
+		if err == nil {
+			_, err = s.Requests.Delivery.Deliver(s.t.Context(), woken.Row)
+		}
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.observe()
 }

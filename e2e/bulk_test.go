@@ -63,6 +63,19 @@ func (s *stage) attach(t *testing.T, room id.RoomID, caption string, data []byte
 // outcomes awaits the file with the outcomes of a command, and returns how many people have each.
 func (s *stage) outcomes(t *testing.T, command id.EventID) map[string]int {
 	t.Helper()
+	counts := map[string]int{}
+	for _, line := range s.outcomeOfEach(t, command) {
+		if !strings.HasPrefix(line[0], "'@") {
+			t.Errorf("a cell that may be taken for a formula: %q", line[0])
+		}
+		counts[line[1]]++
+	}
+	return counts
+}
+
+// outcomeOfEach awaits the file with the outcomes of a command, and returns its lines, one for each person.
+func (s *stage) outcomeOfEach(t *testing.T, command id.EventID) [][]string {
+	t.Helper()
 	sent := s.owner.Await("the file with the outcomes", func(e harness.Event) bool {
 		return e.Sender == string(s.Usher.Bot) && e.Field("msgtype") == "m.file" && e.Relation().ReplyTo == string(command)
 	})
@@ -89,14 +102,7 @@ func (s *stage) outcomes(t *testing.T, command id.EventID) map[string]int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	counts := map[string]int{}
-	for _, line := range lines[1:] {
-		if !strings.HasPrefix(line[0], "'@") {
-			t.Errorf("a cell that may be taken for a formula: %q", line[0])
-		}
-		counts[line[1]]++
-	}
-	return counts
+	return lines[1:]
 }
 
 // previewed awaits the preview of a command for many people, with some texts in it. It may come as an edit.

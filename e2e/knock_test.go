@@ -136,3 +136,20 @@ func TestKnockAtOnce(t *testing.T) {
 		t.Errorf("the pause was told %d times", n)
 	}
 }
+
+// TestKnockBefore: people who knocked before the bot came, and before there was a desk, get their cards when it opens.
+func TestKnockBefore(t *testing.T) {
+	needsKnocking(t)
+	s := newStage(t, true)
+	room := s.owner.CreateRoom(harness.RoomOptions{Version: "10", State: []any{m{"type": "m.room.join_rules", "state_key": "", "content": m{"join_rule": "knock"}}}})
+	one, two := s.Account("one"), s.Account("two")
+	knock(one, room, "before the bot")
+	s.owner.Invite(room, s.Usher.Bot)
+	s.owner.AwaitMember(room, s.Usher.Bot, "join")
+	knock(two, room, "before the desk")
+	s.desk(t, room, nil)
+	for _, a := range []*harness.Account{one, two} {
+		s.owner.React(room, s.card(s.owner, room, a.ID), "✅")
+		s.owner.AwaitMember(room, a.ID, "invite")
+	}
+}

@@ -80,7 +80,13 @@ func (c *collections) redacted(r id.RoomID, event id.EventID) {
 func (c *collections) changed(r id.RoomID, k room.Key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if of := c.rooms[r]; of != nil && len(of.dirty) <= maxDirty && slices.Contains(of.types, k.Type) {
+	of := c.rooms[r]
+	if of == nil || !slices.Contains(of.types, k.Type) {
+		return
+	}
+	if k.StateKey == "." || k.StateKey == ".." { // no path leads to it, so all is read again
+		delete(c.rooms, r)
+	} else if len(of.dirty) <= maxDirty {
 		of.dirty[k] = true
 	}
 }

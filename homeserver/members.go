@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/id"
 
 	"usher/exactjson"
@@ -51,17 +52,29 @@ func (c *Client) Knocking(ctx context.Context, r id.RoomID, now time.Time) (foun
 
 // eachMember hands each member event of a room with a membership to f, as the bot sees the room.
 func (c *Client) eachMember(ctx context.Context, r id.RoomID, membership string, f func(raw []byte, user id.UserID)) error {
-	body, err := c.do(ctx, request{
-		name: "members", must: "chunk", method: http.MethodGet, path: path("v3", "rooms", r, "members"), query: url.Values{"membership": {membership}},
+	_, err := c.do(ctx, request{
+		name: "members", method: http.MethodGet, path: path("v3", "rooms", r, "members"), query: url.Values{"membership": {membership}},
+		reader: memberReader(func(raw json.RawMessage) error {
+			user := exactjson.Text(raw, "state_key")
+			found := exactjson.Get(raw, "content", "membership") // the homeserver has chosen, also where this can't be read
+			if user != "" && (found.Text() == membership || found.Kind != exactjson.String) {
+				f(raw, id.UserID(user))
+			}
+			return nil
+		}),
 	})
-	for raw := range exactjson.Items(body, "chunk") {
-		user := exactjson.Text(raw, "state_key")
-		found := exactjson.Get(raw, "content", "membership") // the homeserver has chosen, also where this can't be read
-		if user != "" && (found.Text() == membership || found.Kind != exactjson.String) {
-			f(raw, id.UserID(user))
-		}
-	}
 	return err
+}
+
+// memberReader reads a list of members. It holds one event at a time.
+func memberReader(f func(json.RawMessage) error) mautrix.ClientResponseHandler {
+	return func(_ *http.Request, resp *http.Response, _ any, _ int64) ([]byte, error) {
+		d := json.NewDecoder(resp.Body)
+		if err := enter(d, "chunk"); err != nil {
+			return nil, err
+		}
+		return nil, eachItem(d, f)
+	}
 }
 
 // Members returns the users with a membership, such as "join", in a room as the bot sees it.
@@ -117,18 +130,12 @@ func (c *Client) fillMembers(ctx context.Context, r id.RoomID, fetches []*fetch)
 	}
 	_, err := c.do(ctx, request{
 		name: "members", method: http.MethodGet, path: path("v3", "rooms", r, "members"),
-		reader: func(_ *http.Request, resp *http.Response, _ any, _ int64) ([]byte, error) {
-			d := json.NewDecoder(resp.Body)
-			if err := enter(d, "chunk"); err != nil {
-				return nil, err
+		reader: memberReader(func(raw json.RawMessage) (err error) {
+			if f := wanted[exactjson.Text(raw, "state_key")]; f != nil {
+				f.event, err = parseEvent(raw, f.key)
 			}
-			return nil, eachItem(d, func(raw json.RawMessage) (err error) {
-				if f := wanted[exactjson.Text(raw, "state_key")]; f != nil {
-					f.event, err = parseEvent(raw, f.key)
-				}
-				return err
-			})
-		},
+			return err
+		}),
 	})
 	return err
 }

@@ -94,7 +94,7 @@ func (s *records) History(ctx context.Context, r id.RoomID, viewer id.UserID, k 
 		list = nil
 		from := ""
 		for range historyPages {
-			page, next, err := s.client.Messages(ctx, r, as, k.Type, from, limit)
+			page, next, err := s.client.Messages(ctx, r, as, []string{k.Type}, from, limit)
 			if err != nil {
 				return err
 			}
@@ -144,9 +144,9 @@ func (c *Client) SendState(ctx context.Context, r id.RoomID, as id.UserID, k roo
 	return sent, shows(sent.String(), err)
 }
 
-// Messages returns a page of a room's events of one type, newest first, and where the next begins.
-func (c *Client) Messages(ctx context.Context, r id.RoomID, as id.UserID, eventType, from string, limit int) (page [][]byte, next string, err error) {
-	filter, err := json.Marshal(map[string]any{"types": []string{eventType}})
+// Messages returns a page of a room's events of some types, newest first, and where the next begins.
+func (c *Client) Messages(ctx context.Context, r id.RoomID, as id.UserID, types []string, from string, limit int) (page [][]byte, next string, err error) {
+	filter, err := json.Marshal(map[string]any{"types": types})
 	if err != nil {
 		return nil, "", err
 	}

@@ -301,3 +301,19 @@ func TestForget(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// TestCollectDots: a rule under a key that no path can name is found among all rules.
+func TestCollectDots(t *testing.T) {
+	for key, want := range map[string]string{".": `true .={"n":2}`, "..": `true ..={"n":2}`, "%2E%2E": `false %2E%2E=gone`} {
+		s := new(stub)
+		s.inRoom()
+		s.set("GET /v3/rooms/!r/state", 200, "[]")
+		state := NewState(s.client(t, 0), StateOptions{})
+		collect(t, state, false)
+		s.set("GET /v3/rooms/!r/state", 200, "["+stateEvent(listRule, key, "@a:x", `{"n":2}`)+"]")
+		state.Changed("!r", room.Key{Type: listRule, StateKey: key})
+		if got := collect(t, state, true); got != want {
+			t.Errorf("%q: %s, want %s", key, got, want)
+		}
+	}
+}

@@ -74,7 +74,7 @@ func runSuite(t *testing.T, open func(t *testing.T) Store) {
 		{"Cancelled", testCancelled},
 		{"Guard", testGuard},
 		{"Sessions", testSessions}, {"Entries", testEntries}, {"Links", testLinks}, {"LinkSecrets", testLinkSecrets}, {"LastUse", testLastUse},
-		{"Letters", testLetters}, {"LetterEnds", testLetterEnds}, {"LetterBlocks", testLetterBlocks}, {"LettersSpend", testLettersSpend}, {"Moves", testMoves}, {"Welcomes", testWelcomes}, {"SpaceWaits", testSpaceWaits},
+		{"Letters", testLetters}, {"LetterEnds", testLetterEnds}, {"LetterBlocks", testLetterBlocks}, {"LettersSpend", testLettersSpend}, {"Moves", testMoves}, {"Movers", testMovers}, {"Welcomes", testWelcomes}, {"SpaceWaits", testSpaceWaits},
 		{"Bulk", testBulk},
 		{"Ping", testPing},
 		{"Together", testTogether},

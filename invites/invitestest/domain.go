@@ -35,6 +35,7 @@ type Domain struct {
 	Links    *links.Links
 	Sessions *sessions.Sessions
 	Moves    *moves.Moves
+	Movers   *moves.Movers
 	Welcomes *welcome.Welcomes
 	Spaces   *spaces.Spaces
 }
@@ -89,6 +90,7 @@ func New[Store interface {
 	requests.EditorStore
 	sessions.Store
 	moves.Store
+	moves.MoverStore
 	welcome.Store
 	spaces.Store
 }](db Store, w Surroundings) *Domain {
@@ -121,7 +123,12 @@ func New[Store interface {
 	}{w.Homeserver, Directory{model}}
 	return &Domain{
 		Requests: r, Editor: e, Judge: j, Delivery: d, Cards: c, Knocks: n, Guard: g, Ledger: l, Links: k, Moves: m,
-		Spaces:   &spaces.Spaces{Store: db, Homeserver: treeOf{hs, Tree{model}}, Clock: w.Clock, Self: w.Self, Judge: j, Requests: r},
+		Spaces: &spaces.Spaces{Store: db, Homeserver: treeOf{hs, Tree{model}}, Clock: w.Clock, Self: w.Self, Judge: j, Requests: r},
+		Movers: &moves.Movers{Store: db, Rooms: struct {
+			FullHomeserver
+			Memory
+			Talk
+		}{w.Homeserver, hs, Talk{Model: model}}, Clock: w.Clock, Self: w.Self, Judge: j, Requests: requests.Bulk{Requests: r}},
 		Welcomes: &welcome.Welcomes{Store: db, Links: k, Judge: j, Clock: w.Clock, Self: w.Self},
 		Sessions: &sessions.Sessions{Store: db, Clock: w.Clock, Address: "https://usher.example"},
 	}

@@ -180,6 +180,15 @@ func (s *Reach) ReplacedBy(ctx context.Context, r id.RoomID, asker id.UserID) (i
 	return named(snap), nil
 }
 
+// Predecessor returns the room that a room names as the one it replaces, as a user sees the room; empty if none. The other room need not agree.
+func (s *Reach) Predecessor(ctx context.Context, r id.RoomID, asker id.UserID) (id.RoomID, error) {
+	snap, err := s.homeserver.Snapshot(ctx, r, asker, []room.Key{{Type: room.TypeCreate}}, false)
+	if err != nil {
+		return "", invites.UnlessUnseen(err)
+	}
+	return predecessor(snap), nil
+}
+
 // Replacement is the upgrade of one room to another.
 type Replacement struct {
 	Old, New id.RoomID

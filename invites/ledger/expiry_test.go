@@ -106,6 +106,7 @@ func TestExpiryIsCheckedAgain(t *testing.T) {
 		{"more time", func(_ *testing.T, w *world) { w.pendingPolicy("30d", "0") }, "withdraw.stands", "invite"},
 		{"no such rule any more", func(_ *testing.T, w *world) { w.HS.Set(lobby, policy.EventType, "", alice, map[string]any{}) }, "withdraw.stands", "invite"},
 		{"no power any more", func(_ *testing.T, w *world) { w.Give(map[string]any{alice.String(): 100}) }, "kick.power", "invite"},
+		{"the author has no power any more", func(_ *testing.T, w *world) { w.Give(map[string]any{bot.String(): 50}) }, "withdraw.stands", "invite"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -186,8 +187,14 @@ func TestExpiryLendsNoPower(t *testing.T) {
 			w.HS.Set(lobby, policy.EventType, "", tt.author, map[string]any{"version": 1, "pending": map[string]any{"expire_after": "24h"}})
 			w.seen(t, bob)
 			w.Clock.Advance(2 * day)
-			if acts, _ := w.expire(t); acts != tt.acts {
-				t.Errorf("%d withdrawn, want %d", acts, tt.acts)
+			due, _, err := w.Ledger.Expiries.Expire(t.Context())
+			if err != nil || len(due) != tt.acts {
+				t.Errorf("%d recorded, want %d: %v", len(due), tt.acts, err)
+			}
+			for _, row := range due {
+				if outcome, err := invitestest.One(w.Delivery.Deliver(t.Context(), row)); err != nil || outcome.Code != "done" {
+					t.Errorf("%+v %v", outcome, err)
+				}
 			}
 			rule, err := w.Ledger.Expiries.Rule(t.Context(), lobby)
 			if err != nil || rule.After != day || rule.Lends != (tt.acts == 0) {

@@ -10,4 +10,7 @@
 // card asks them, and the voter is the actor (Confirmed).
 //
 // Policies themselves are carried over by requests.Editor.
+//
+// Movers serves !move: it orders the members of an old room, counts who came, and makes the one reminder. The invitations are a request for many
+// people, of package requests, in the name of the user who asks.
 package moves
