@@ -112,13 +112,16 @@ func (t *turns) take(s *share) (b batch, ok bool) {
 		if !t.allows(s.actor, f.server, slow, f.rows[0].Priority) {
 			continue
 		}
-		n := min(len(f.rows), maxBatch)
+		n := maxBatch
 		if slow || f.server == "" && t.heavy {
 			n = 1
 		}
-		b = batch{rows: slices.Clone(f.rows[:n]), actor: s.actor, server: f.server, slow: slow}
-		f.rows = f.rows[n:]
-		add(t.held, s.actor, -n)
+		more := t.workers*3/4 - t.running.actors[s.actor]
+		if f.server != "" {
+			more = min(more, perServer-t.running.servers[f.server])
+		}
+		b = batch{rows: f.take(n, more), actor: s.actor, server: f.server, slow: slow}
+		add(t.held, s.actor, -len(b.rows))
 		s.flows = slices.Delete(s.flows, i, i+1)
 		if len(f.rows) > 0 {
 			s.flows = append(s.flows, f)
@@ -127,6 +130,25 @@ func (t *turns) take(s *share) (b batch, ok bool) {
 		return b, true
 	}
 	return b, false
+}
+
+// take takes up to n rows. Where several batches of the actor may run at the same time, each takes rows at a distance, so that together they go on in the
+// order of the rows.
+func (f *flow) take(n, batches int) (taken []invites.Turn) {
+	step := max(1, min(batches, (len(f.rows)+n-1)/n))
+	window := min(len(f.rows), step*n)
+	put := window
+	for i := window - 1; i >= 0; i-- {
+		if i%step == 0 {
+			taken = append(taken, f.rows[i])
+		} else {
+			put--
+			f.rows[put] = f.rows[i]
+		}
+	}
+	slices.Reverse(taken)
+	f.rows = f.rows[len(taken):]
+	return taken
 }
 
 // allows reports whether an attempt for an actor at a server fits into the shares.

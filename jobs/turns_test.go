@@ -222,3 +222,38 @@ func TestSlowHomeserver(t *testing.T) {
 		turns.done(b, took)
 	}
 }
+
+// TestRowsOfOneGoInOrder: the batches of one actor that run side by side send in the order of the rows, but for as many as run at the same time.
+func TestRowsOfOneGoInOrder(t *testing.T) {
+	const rows, workers = 200, 16
+	for _, server := range []string{"", "other"} {
+		s := newSimulation(workers, nil)
+		for i := range rows {
+			s.turns.push(invites.Turn{Row: int64(i), Actor: "@one:here", Server: server, Priority: invites.PriorityBulk})
+		}
+		var order []int64
+		begun := map[int64]int{}
+		for len(order) < rows {
+			var running []batch
+			for b := s.turns.next(); len(b.rows) > 0; b = s.turns.next() {
+				running = append(running, b)
+			}
+			for i := range maxBatch { // each sends one, then the next
+				for _, b := range running {
+					if i < len(b.rows) {
+						begun[b.rows[i].Row] = len(order)
+						order = append(order, b.rows[i].Row)
+					}
+				}
+			}
+			for _, b := range running {
+				s.turns.done(b, time.Millisecond)
+			}
+		}
+		for row, at := range begun {
+			if off := int(row) - at; off < -workers || off > workers {
+				t.Errorf("server %q: row %d was sent as number %d", server, row, at)
+			}
+		}
+	}
+}

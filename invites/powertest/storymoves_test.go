@@ -493,6 +493,7 @@ func (h *watched) judgeCarried(before *room.Snapshot, r id.RoomID, as id.UserID,
 			why = "sent as somebody who did not ask"
 		case as == bot && string(content) != "{}" && author(&room.Event{Sender: bot, Content: content}) != by:
 			why = "it is not written for its author"
+		case string(content) == "{}" && len(fieldsOf(source.Content)) == 1: // the version alone says as little
 		case !slices.Equal(paths(fieldsOf(source.Content)), paths(fieldsOf(content))):
 			why = "it is not " + string(source.Content)
 		}
