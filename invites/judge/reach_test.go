@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 
+	"maunium.net/go/mautrix/id"
+
 	"usher/invites"
 	"usher/policy"
 	"usher/room"
@@ -35,5 +37,26 @@ func TestKeptBack(t *testing.T) {
 	w.HS.Kept = []room.Key{{Type: room.TypeTombstone}}
 	if _, err := reach.Current(t.Context(), lobby); err == nil {
 		t.Error("a room counts as never replaced")
+	}
+}
+
+// TestSuccessorNamesItsPredecessor: a tombstone that names a room which does not name the old one leads nowhere.
+func TestSuccessorNamesItsPredecessor(t *testing.T) {
+	const next id.RoomID = "!next:here"
+	for _, tt := range []struct {
+		predecessor any
+		want        id.RoomID
+	}{
+		{object{"room_id": lobby}, next},
+		{object{"room_id": "!other:here"}, lobby},
+		{nil, lobby},
+	} {
+		w := newWorld(t)
+		w.HS.Create(next, "11", alice, w.In.Self.Bot)
+		w.HS.Set(next, room.TypeCreate, "", alice, object{"room_version": "11", "predecessor": tt.predecessor})
+		w.HS.Set(lobby, room.TypeTombstone, "", alice, object{"replacement_room": next})
+		if now, err := w.Judge.Reach.Current(t.Context(), lobby); err != nil || now != tt.want {
+			t.Errorf("predecessor %v: now %s, %v", tt.predecessor, now, err)
+		}
 	}
 }
