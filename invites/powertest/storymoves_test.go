@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -464,7 +465,7 @@ func (h *watched) judgeRenamed(before *room.Snapshot, l law, m *moving, was, con
 func fieldsOf(content json.RawMessage) map[string]json.RawMessage {
 	fields := map[string]json.RawMessage{}
 	flatten("", content, fields)
-	delete(fields, "for")
+	maps.DeleteFunc(fields, func(path string, value json.RawMessage) bool { return path == "for" || string(value) == "{}" }) // an empty group has no fields
 	return fields
 }
 
