@@ -365,3 +365,25 @@ func TestNativeLoad(t *testing.T) {
 		t.Error("too many requests, or no commands")
 	}
 }
+
+// TestNativeCost says how long an invitation by command takes where the homeserver asks Usher about it, and where it does not.
+func TestNativeCost(t *testing.T) {
+	took := map[bool]time.Duration{}
+	for _, asks := range []bool{false, true} {
+		s := newStage(t, true)
+		if asks {
+			s = newDoors(t).stage
+		}
+		s.settled(s.owner, s.room)
+		var all []time.Duration
+		for range scaled(2, 20) {
+			guest, start := s.Account("guest"), time.Now()
+			s.succeeds(s.owner, s.room, "!invite "+string(guest.ID))
+			all = append(all, time.Since(start))
+			s.is(t, s.room, guest.ID, "invite", s.owner.ID)
+		}
+		slices.Sort(all)
+		took[asks] = all[len(all)/2]
+	}
+	t.Logf("median from the command to its ✅: %v, with callbacks %v", took[false], took[true])
+}

@@ -92,18 +92,19 @@ func run(rounds int, length time.Duration, only, bin, base, profiles string) err
 	if err != nil {
 		return err
 	}
+	var failed error
 	for _, w := range works() {
 		if !match.MatchString(w.name) {
 			continue
 		}
 		fmt.Fprintln(os.Stderr, time.Now().Format(time.TimeOnly), w.name)
 		b.work = w.name
-		if err := w.run(b, w.name); err != nil {
-			return fmt.Errorf("%s: %w", w.name, err)
+		if err := w.run(b, w.name); err != nil { // the other works have their figures all the same
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", w.name, err))
 		}
 	}
 	b.table.print(os.Stdout)
-	return nil
+	return failed
 }
 
 // profileOf names a file for a profile of a subject at the work that is measured.

@@ -30,7 +30,7 @@ func (b *bench) manyFromFile(w string) error { return b.lists(w, inviteFiled, tr
 
 // lists measures a command that invites so many people, up to its last word. Each round has a Usher of its own, since memory once taken stays.
 func (b *bench) lists(w string, people int, filed bool, others ...*subject) error {
-	set := map[string]any{"metrics.enabled": true, "limits.people_per_hour": 0}
+	set := map[string]any{"metrics.enabled": true}
 	for range b.rounds {
 		usher, err := b.startUsher("usher", set)
 		if err != nil {
