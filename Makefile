@@ -100,7 +100,7 @@ soak: build ## kills, faults and random stories about borrowed power until they 
 	cd e2e && for seed in $$(seq 1 $(SOAK)); do \
 		echo "seed $$seed"; \
 		$(E2E_ENV) USHER_E2E_LONG=1 USHER_E2E_SEED=$$seed go test $(TAGS) -count=1 -timeout 60m \
-			-run 'TestKilled(TwoHundredTimes|DuringMigration|Processes)|TestRollingUpgrade|TestSecretProcesses|TestHomeserverFaults|TestSlowHomeserver|TestOutage|TestRateLimitOverRestart|TestHostileTransactions|TestRevokedToken|TestFlood|TestPaced|TestKilledBeforeItTookEffect|TestFullDisk|TestReadOnlyDisk|TestBulkOfDeadServer|TestForbiddenPages|TestSilentServer|TestSlowRooms|TestUnreachableServer|TestToDeviceFlood|TestHomeserverSendsNothing' . ; \
+			-run 'TestKilled(TwoHundredTimes|DuringMigration|Processes)|TestRollingUpgrade|TestSecretProcesses|TestHomeserverFaults|TestSlowHomeserver|TestOutage|TestRateLimitOverRestart|TestHostileTransactions|TestRevokedToken|TestFlood|TestPaced|TestKilledBeforeItTookEffect|TestFullDisk|TestReadOnlyDisk|TestBulkOfDeadServer|TestForbiddenPages|TestSilentServer|TestSlowRooms|TestNativeLoad|TestUnreachableServer|TestToDeviceFlood|TestHomeserverSendsNothing' . ; \
 	done
 	root="$$(e2e/synapse-sid)"; cd e2e; \
 	$(E2E_ENV) USHER_E2E_LONG=1 USHER_E2E_HOMESERVER=synapse USHER_E2E_SYNAPSE_ROOT="$$root" go test $(TAGS) -count=1 -timeout 60m \
