@@ -49,7 +49,7 @@ func (s *Moves) questions(ctx context.Context, u *invites.Upgrade, found judge.R
 		return err
 	}
 	for _, row := range waiting {
-		if row.Actor == u.Actor {
+		if row.Actor == u.Actor && row.Origin != invites.OriginPlan { // a plan names its rooms, and acts without being asked
 			own = append(own, row.Target)
 		}
 	}

@@ -406,7 +406,7 @@ func (h *watched) judgeMove(before *room.Snapshot, l law, r id.RoomID, as id.Use
 	case !h.byActor(as, actor):
 		why = "sent as somebody who did not ask"
 	case r == m.next && m.voter == "" && (k.Type == room.TypeSpaceParent || k.Type == room.TypeCanonicalAlias):
-		if now := said(m.old, k); now != nil && len(now) > 2 && !alike(now, content) {
+		if now := said(m.old, k); len(now) > 2 && !alike(now, content) {
 			why = "the old room has " + string(now)
 		}
 	case r == m.old && k.Type == room.TypeCanonicalAlias && m.voter == "":
