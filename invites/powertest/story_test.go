@@ -289,9 +289,9 @@ func (w *story) ask(o op, action room.ActionType, r id.RoomID, actor id.UserID, 
 // throughLink has somebody make an invite link, and people come in by it, in a room whose policy may have rules for links.
 func (w *story) throughLink(o op, r id.RoomID, maker id.UserID) {
 	if o.d%4 > 0 {
-		doc := w.document(o)
+		doc := pick(o.e/2, w.document(o), map[string]any{"version": 1}) // the others refuse for many a reason
 		put(doc, pick(o.c, map[string]any{"links.allow": false}, map[string]any{"links.max_uses": 1}, map[string]any{"links.max_uses": 1}, map[string]any{"links.max_age": "1h0m0s"},
-			map[string]any{"links.level": 60}, map[string]any{"links.max_uses": 2, "links.level": 50}))
+			map[string]any{"links.level": 60}, map[string]any{"links.max_uses": 2, "links.level": 50}, map[string]any{"links.max_age": "1h0m0s"}, map[string]any{"links.level": 60}))
 		if o.d%4 == 1 { // it comes before the link
 			w.hs.state(r, cast[0], policy.Key(), doc)
 		} else {
@@ -544,7 +544,7 @@ func (w *story) takeBack(o op) {
 	}
 	command := w.last[max(0, len(w.last)-1-o.d%4)]
 	c := w.said[command]
-	if c != nil && (c.plan != nil || c.each != nil) {
+	if c != nil && (c.plan != nil || c.each != nil || c.link != nil) {
 		return // no command
 	}
 	w.tally.add("taken back")
