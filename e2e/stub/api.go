@@ -183,15 +183,15 @@ func (s *Server) joinedMembers(string, *http.Request) (int, any) {
 	return http.StatusOK, map[string]any{"joined": map[string]any{"@a:x": struct{}{}, "@b:x": struct{}{}}}
 }
 
-// members lists the member events of a room with a membership.
+// members lists the member events of a room, or those with a membership.
 func (s *Server) members(user string, r *http.Request) (int, any) {
 	in := s.inside(user, r)
 	if in == nil {
 		return http.StatusForbidden, failure("M_FORBIDDEN")
 	}
-	chunk := []Event{}
+	chunk, wanted := []Event{}, r.URL.Query().Get("membership")
 	for _, e := range in.state {
-		if got, _ := s.membership(e.Room, *e.StateKey); e.Type == "m.room.member" && got == r.URL.Query().Get("membership") {
+		if got, _ := s.membership(e.Room, *e.StateKey); e.Type == "m.room.member" && (wanted == "" || got == wanted) {
 			chunk = append(chunk, e)
 		}
 	}
