@@ -206,10 +206,11 @@ func (r *Runner) ask(ctx context.Context, run *Run) error {
 			}
 		}
 		req := requests.Request{Origin: invites.OriginPlan, Key: run.request(in), Actor: actorOf(run.Manager, r.Self), Room: in}
-		for kind, action := range map[Kind]room.ActionType{Invite: room.Invite, Remove: room.Kick} {
+		for _, kind := range []Kind{Invite, Remove} {
 			if len(targets[kind]) == 0 {
 				continue
 			}
+			action := map[Kind]room.ActionType{Invite: room.Invite, Remove: room.Kick}[kind]
 			req.Action, req.Targets, req.Reason = action, targets[kind], ""
 			if kind == Invite {
 				req.Reason = run.Reason
