@@ -206,14 +206,12 @@ func (r *Runner) ask(ctx context.Context, run *Run) error {
 			}
 		}
 		req := requests.Request{Origin: invites.OriginPlan, Key: run.request(in), Actor: actorOf(run.Manager, r.Self), Room: in}
-		for _, kind := range []Kind{Invite, Remove} {
-			if len(targets[kind]) == 0 {
+		invite, remove := req, req
+		invite.Action, invite.Targets, invite.Reason = room.Invite, targets[Invite], run.Reason
+		remove.Action, remove.Targets = room.Kick, targets[Remove]
+		for _, req := range []requests.Request{invite, remove} {
+			if len(req.Targets) == 0 {
 				continue
-			}
-			action := map[Kind]room.ActionType{Invite: room.Invite, Remove: room.Kick}[kind]
-			req.Action, req.Targets, req.Reason = action, targets[kind], ""
-			if kind == Invite {
-				req.Reason = run.Reason
 			}
 			if err := r.Requests.Plan(ctx, req); err != nil {
 				return err

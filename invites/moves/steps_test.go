@@ -170,7 +170,7 @@ func TestQuestionsEnd(t *testing.T) {
 }
 
 // TestWaitingEnds: invitations that wait to be sent end with the room. The user who upgraded asks anew for their own, and for nobody else's, nor for
-// users of their links.
+// users of their links, nor for people of a plan in their name.
 func TestWaitingEnds(t *testing.T) {
 	w := newWorld(t)
 	w.HS.Set(old, room.TypeTombstone, "", alice, object{})
@@ -180,6 +180,13 @@ func TestWaitingEnds(t *testing.T) {
 	}
 	theirs := w.MustAsk(t, w.Request(t, carol, bob))
 	w.MustAsk(t, w.Request(t, alice, "@dave:here"))
+	planned := invites.Change{ // in her name, but she did not ask
+		Origin: invites.OriginPlan, Request: invites.PlanRequest + "staff", Action: room.Invite, Room: old, Target: "@fay:here", Actor: alice, Performer: alice,
+		Status: invites.StatusOpen, CreatedAt: w.Clock.Now(), DueAt: w.Clock.Now(),
+	}
+	if _, err := w.DB.Record(t.Context(), []invites.Change{planned}, nil); err != nil {
+		t.Fatal(err)
+	}
 	w.HS.Before = nil
 	l, _, err := w.Links.Create(t.Context(), links.Wish{Maker: alice, Rooms: []id.RoomID{old}, Approve: true})
 	if err != nil {

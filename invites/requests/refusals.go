@@ -3,6 +3,8 @@ package requests
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -52,10 +54,10 @@ func (r *refusals) add(row invites.Audit, n int) {
 }
 
 // take returns all, and forgets them.
-func (r *refusals) take() map[refusal]tallied {
+func (r *refusals) take() []tallied {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	kept := r.kept
+	kept := slices.Collect(maps.Values(r.kept))
 	r.kept = nil
 	return kept
 }
@@ -64,6 +66,7 @@ func (r *refusals) take() map[refusal]tallied {
 // several says in its request for how many, and names the target if they had the same.
 func (s *Requests) Flush(ctx context.Context) error {
 	kept := s.refused.take()
+	slices.SortFunc(kept, func(a, b tallied) int { return a.row.At.Compare(b.row.At) })
 	var audit []invites.Audit
 	for _, one := range kept {
 		row := one.row
