@@ -103,13 +103,16 @@ func TestDeskOfSpace(t *testing.T) {
 	const space = id.RoomID("!space:here")
 	hs.Create(space, "11", alice, "@usher:here")
 	hs.Set(space, "m.room.create", "", alice, map[string]any{"room_version": "11", "creator": alice, "type": "m.space"})
-	for text, warns := range map[string]bool{
-		"!policy !space:here set knocks.desk true": true, "!policy !lobby:here set knocks.desk true": false, "!policy !space:here set knocks.room !lobby:here": false,
-		"!policy !space:here preset moderated": true,
+	for _, tt := range []struct {
+		say   string
+		warns bool
+	}{
+		{"!policy !space:here set knocks.desk true", true}, {"!policy !lobby:here set knocks.desk true", false},
+		{"!policy !space:here set knocks.room !lobby:here", false}, {"!policy !space:here preset moderated", true},
 	} {
-		_, reply := say(t, d, lobby, alice, text)
-		if got := reply.Text.String(); reply.React != "✅" || strings.Contains(got, "Clients do not show the messages of a space") != warns {
-			t.Errorf("%s: %q", text, got)
+		_, reply := say(t, d, lobby, alice, tt.say)
+		if got := reply.Text.String(); reply.React != "✅" || strings.Contains(got, "Clients do not show the messages of a space") != tt.warns {
+			t.Errorf("%s: %q", tt.say, got)
 		}
 	}
 }

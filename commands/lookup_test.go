@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"maunium.net/go/mautrix/id"
@@ -11,8 +12,9 @@ import (
 	"usher/invites"
 )
 
-// known is a homeserver with some users and rooms, and counts the questions about users.
+// known is a homeserver with some users and rooms, and counts the questions about users. Several may ask at once.
 type known struct {
+	mu      sync.Mutex
 	users   map[id.UserID]string // display names
 	authors map[id.EventID]id.UserID
 	down    bool
@@ -20,7 +22,9 @@ type known struct {
 }
 
 func (k *known) Exists(_ context.Context, user id.UserID) (bool, error) {
+	k.mu.Lock()
 	k.asked = append(k.asked, user)
+	k.mu.Unlock()
 	if k.down {
 		return false, errors.New("down")
 	}
