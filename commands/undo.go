@@ -53,10 +53,7 @@ func runUndo(ctx context.Context, c *Call) (reply Reply, err error) {
 			req.Targets = append(req.Targets, row.Target)
 		}
 	}
-	if c.has("dry-run") {
-		return c.judge(ctx, req)
-	}
-	return ask(ctx, c, req)
+	return c.ask(ctx, req)
 }
 
 // undoPolicy takes the last change of a policy back, if it is the asker's.
