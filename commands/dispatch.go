@@ -258,8 +258,8 @@ func (c *Call) withMeant(text Text) Text {
 // maxTargets is how many people one command may name: no more fit into a message.
 const maxTargets = 5000
 
-// request is the request of a command that names people for a change in a room.
-func (c *Call) request(action room.ActionType, in id.RoomID) requests.Request {
+// requestOf is the request of a command that names people for a change in a room.
+func requestOf(c *Call, action room.ActionType, in id.RoomID) requests.Request {
 	return requests.Request{
 		Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: action,
 		Room: in, Targets: c.people("user"), Reason: c.text("reason"), AsBot: c.has("as-bot"),
@@ -267,7 +267,7 @@ func (c *Call) request(action room.ActionType, in id.RoomID) requests.Request {
 }
 
 // ask asks for a change, and words its outcome; a dry run only words the decisions on it.
-func (c *Call) ask(ctx context.Context, req requests.Request) (Reply, error) {
+func ask(ctx context.Context, c *Call, req requests.Request) (Reply, error) {
 	if c.has("dry-run") {
 		return c.judge(ctx, req)
 	}

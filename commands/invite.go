@@ -37,7 +37,7 @@ func runInvite(ctx context.Context, c *Call) (reply Reply, err error) {
 		if err != nil {
 			return reply, err
 		}
-		return c.ask(ctx, c.request(room.Invite, in))
+		return ask(ctx, c, requestOf(c, room.Invite, in))
 	}
 	w, err := mailCall{c}.wish(ctx, addresses)
 	if err != nil {
@@ -46,7 +46,7 @@ func runInvite(ctx context.Context, c *Call) (reply Reply, err error) {
 	if len(c.people("user")) > 0 {
 		in, err := inviteInto(ctx, c)
 		if err == nil {
-			reply, err = c.ask(ctx, c.request(room.Invite, in))
+			reply, err = ask(ctx, c, requestOf(c, room.Invite, in))
 		}
 		if err != nil {
 			return Reply{}, err

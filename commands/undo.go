@@ -53,7 +53,7 @@ func runUndo(ctx context.Context, c *Call) (reply Reply, err error) {
 			req.Targets = append(req.Targets, row.Target)
 		}
 	}
-	return c.ask(ctx, req)
+	return ask(ctx, c, req)
 }
 
 // undoPolicy takes the last change of a policy back, if it is the asker's.

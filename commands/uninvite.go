@@ -36,7 +36,7 @@ func runUninvite(ctx context.Context, c *Call) (reply Reply, err error) {
 		return reply, err
 	}
 	if len(named) == 0 {
-		return c.ask(ctx, c.request(policy.ActionWithdraw, in))
+		return ask(ctx, c, requestOf(c, policy.ActionWithdraw, in))
 	}
 	about, named, err := mailCall{c}.revoke(ctx, in, named)
 	if err != nil || len(named) == 0 {
