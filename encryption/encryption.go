@@ -104,7 +104,8 @@ type core struct {
 // sharer sends the keys of the bot's outbound sessions to other users' devices.
 type sharer struct {
 	*core
-	late lateShares
+	late     lateShares
+	unlisted unlistedDevices
 }
 
 // intake takes in the messages to the device.

@@ -130,6 +130,7 @@ const sessionIDLength = 43
 // process takes in a batch, one message in one step, and saves the position after it. After an error it can be called again.
 func (d *intake) process(ctx context.Context, s *session, b *batch) error {
 	d.rooms.devicesChanged(b.changed, "")
+	d.sharer.late.hasten(b.changed, d.o.Now())
 	for len(b.messages) > 0 {
 		if err := d.processMessage(ctx, b.messages[0]); err != nil {
 			return err

@@ -38,7 +38,7 @@ func (d *Device) ShareHistory(ctx context.Context, r id.RoomID, users []id.UserI
 	if err != nil {
 		return 0, fmt.Errorf("fetching devices: %w", cause(err))
 	}
-	if err := d.sharer.saveDevices(ctx, r, users, found); err != nil {
+	if err := d.sharer.saveDevices(ctx, "", users, found); err != nil {
 		return 0, err
 	}
 	recipients, keys, err := d.historyKeys(ctx, r, users)

@@ -22,6 +22,9 @@ type lateShare struct {
 	users   []id.UserID
 	done    map[deviceOf]bool // devices with the key, or with a notice
 
+	device id.IdentityKey // the only device to get the key, a new one; empty: all of the users
+	until  time.Time      // when a new device is given up
+
 	next  time.Time // when the server is asked again
 	pause loop.Backoff
 }
@@ -67,6 +70,18 @@ func (l *lateShares) due(now time.Time) (due []*lateShare) {
 	return due
 }
 
+// hasten has the keys for new devices of users sent at once: the homeserver says that the users' devices have changed.
+func (l *lateShares) hasten(users []id.UserID, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.list {
+		if s.device != "" && slices.Contains(users, s.users[0]) {
+			s.pause.Reset()
+			s.next = now
+		}
+	}
+}
+
 // latePoll is how often due keys are looked for.
 const latePoll = time.Second
 
@@ -89,10 +104,10 @@ func (d *sharer) shareLate(ctx context.Context) {
 	})
 }
 
-// tryLate sends a key to the devices without it. A session no longer in use needs none. silent means: the server still
-// does not answer.
+// tryLate sends a key to the devices without it. A session no longer in use needs none, except by new devices, which can't read
+// its events otherwise. silent means: the server still does not answer, or does not list the new device.
 func (d *sharer) tryLate(ctx context.Context, o *lateShare) (silent bool, err error) {
-	if !d.rooms.isLatest(o.room, o.session) {
+	if o.device == "" && !d.rooms.isLatest(o.room, o.session) || o.device != "" && d.o.Now().After(o.until) {
 		return false, nil
 	}
 	s, err := d.currentSession(ctx)
@@ -103,12 +118,16 @@ func (d *sharer) tryLate(ctx context.Context, o *lateShare) (silent bool, err er
 	if err != nil {
 		return false, fmt.Errorf("fetching devices: %w", cause(err))
 	}
-	if err := d.saveDevices(ctx, o.room, o.users, found); err != nil {
+	making := o.room
+	if o.device != "" {
+		making = "" // the other devices found get no key
+	}
+	if err := d.saveDevices(ctx, making, o.users, found); err != nil {
 		return false, err
 	}
 	result, err := d.share(ctx, o, lateTime)
 	o.done = result.done
-	return len(mute) > 0 || len(result.silent) > 0, err
+	return len(mute) > 0 || len(result.silent) > 0 || o.device != "" && len(o.done) == 0, err
 }
 
 // wedge is the device of an undecryptable Olm message.

@@ -27,6 +27,9 @@ func (d *Device) Open(ctx context.Context, ev invites.Received) (invites.Receive
 	var clear *event.Event
 	err = d.step(ctx, &offline{room: ev.Room}, func(ctx context.Context, s *session) error {
 		clear, err = s.decrypt(ctx, ev, sealed)
+		if err == nil && clear.Mautrix.TrustSource == nil || errors.Is(err, invites.ErrNoKey) {
+			d.sharer.expectSender(ctx, s, ev.Room, ev.Sender, s.senderKey(ctx, ev.Room, sealed.Content.AsEncrypted()))
+		}
 		return err
 	})
 	if errors.Is(err, ErrNotReady) {

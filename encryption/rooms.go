@@ -261,6 +261,13 @@ func (s *rooms) startLookUp(user id.UserID, now time.Time) bool {
 	return true
 }
 
+// holds reports whether a user may have the key of a session, and whether the session is stale.
+func (s *rooms) holds(user id.UserID, o *outbound) (holds, stale bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return o.holders[user], o.stale
+}
+
 // mayRead reports whether a user may have the key of an outbound session.
 func (s *rooms) mayRead(user id.UserID) bool {
 	s.mu.Lock()

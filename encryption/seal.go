@@ -85,6 +85,9 @@ func (d *Device) encrypt(ctx context.Context, r id.RoomID, o *outbound, eventTyp
 		if !d.rooms.isLatest(r, o) {
 			return errSuperseded
 		}
+		if err := d.sharer.followLater(ctx, s, r, o); err != nil {
+			return err
+		}
 		sealed, err = s.machine.EncryptMegolmEvent(ctx, r, event.Type{Type: eventType, Class: event.MessageEventType}, raw)
 		return err
 	})

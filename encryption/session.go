@@ -139,6 +139,14 @@ func (s *session) keyReceived(_ context.Context, r id.RoomID, megolm id.SessionI
 	s.newKeys = append(s.newKeys, r)
 }
 
+// senderKey returns the device key under which an event was sent: that of its room key, or without one, the claimed one.
+func (s *session) senderKey(ctx context.Context, r id.RoomID, content *event.EncryptedEventContent) id.IdentityKey {
+	if key, err := s.keys.GetGroupSession(ctx, r, content.SessionID); err == nil && key != nil {
+		return key.SenderKey
+	}
+	return content.SenderKey
+}
+
 // checkSender checks the key of an event: it must come from the event's sender. With the key of another user, or a key passed on, users
 // could speak in the sender's name.
 func (s *session) checkSender(ctx context.Context, ev invites.Received, megolm id.SessionID) error {

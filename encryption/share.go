@@ -57,7 +57,8 @@ func (d *sharer) prepare(ctx context.Context, r id.RoomID, o *outbound) error {
 	return nil
 }
 
-// saveDevices has the library check and save fetched devices. Users without an answer keep the devices known before.
+// saveDevices has the library check and save fetched devices. Users without an answer keep the devices known before. A change makes the
+// sessions of all rooms stale, except that of the room r, which may be empty: these devices are about to get its key.
 func (d *sharer) saveDevices(ctx context.Context, r id.RoomID, users []id.UserID, found keyAnswer) error {
 	users = slices.DeleteFunc(slices.Clone(users), func(user id.UserID) bool { return found.Devices[user] == nil })
 	for chunk := range slices.Chunk(users, shareChunk) {
@@ -90,7 +91,7 @@ func (d *sharer) lookUp(ctx context.Context, r id.RoomID, user id.UserID) error 
 		d.rooms.devicesChanged([]id.UserID{user}, r)
 		return fmt.Errorf("fetching devices: %w", errors.Join(cause(err), ctx.Err()))
 	}
-	return d.saveDevices(ctx, r, []id.UserID{user}, found)
+	return d.saveDevices(ctx, "", []id.UserID{user}, found)
 }
 
 // makeSession makes the outbound session o in the database, in place of the session before. Nobody has its key yet.
@@ -165,6 +166,9 @@ func (d *sharer) recipients(ctx context.Context, o *lateShare, users []id.UserID
 				return err
 			}
 			for name, device := range devices {
+				if o.device != "" && o.device != device.IdentityKey {
+					continue
+				}
 				if done[deviceOf{user, name}] || user == s.machine.Client.UserID && name == s.machine.Client.DeviceID {
 					continue
 				}
@@ -187,6 +191,9 @@ func (d *sharer) recipients(ctx context.Context, o *lateShare, users []id.UserID
 // shareWith sends the key of a session to devices. A device without a one-time key at an answering server gets a notice.
 func (d *sharer) shareWith(ctx context.Context, o *lateShare, devices []*id.Device, bound time.Duration, result *shared) error {
 	m := toDevices{room: o.room, kind: event.ToDeviceRoomKey, content: o.session.key, session: o.session}
+	if o.device != "" {
+		m.session = nil
+	}
 	sealed, silent, err := d.sealForDevices(ctx, m, devices, bound)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -44,8 +45,10 @@ type stub struct {
 	inbox    map[string][]m             // by token: messages to the device
 	position map[string]int             // by token: how many of them were acknowledged
 	devices  int
-	files    [][]byte          // what was uploaded
-	hostile  map[id.UserID]any // the answer of a hostile server about its users' devices and identities, sent with every query
+	files    [][]byte             // what was uploaded
+	hidden   map[id.DeviceID]bool // devices left out of answers
+	changed  []id.UserID          // the news of devices for the bot's next /sync
+	hostile  map[id.UserID]any    // the answer of a hostile server about its users' devices and identities, sent with every query
 }
 
 func newStub(t testing.TB) *stub {
@@ -179,7 +182,9 @@ func (s *stub) query(body []byte) any {
 	_ = json.Unmarshal(body, &req)
 	devices, master, self := m{}, m{}, m{}
 	for user := range req.Users {
-		devices[user.String()] = s.keys[user]
+		shown := maps.Clone(s.keys[user])
+		maps.DeleteFunc(shown, func(device id.DeviceID, _ m) bool { return s.hidden[device] })
+		devices[user.String()] = shown
 		if keys := s.signing[user]; keys != nil {
 			master[user.String()], self[user.String()] = keys["master_key"], keys["self_signing_key"]
 		}
@@ -221,11 +226,16 @@ func (s *stub) sync(r *http.Request, token string) any {
 	s.position[token] = max(s.position[token], since)
 	stop := context.AfterFunc(r.Context(), s.arrived.Broadcast)
 	defer stop()
-	for r.URL.Query().Get("timeout") != "0" && len(s.inbox[token]) == since && r.Context().Err() == nil {
+	ofBot := strings.HasPrefix(token, string(bot)+" ")
+	for r.URL.Query().Get("timeout") != "0" && len(s.inbox[token]) == since && (len(s.changed) == 0 || !ofBot) && r.Context().Err() == nil {
 		s.arrived.Wait()
 	}
 	events := append([]m{}, s.inbox[token][since:]...)
 	answer := m{"next_batch": fmt.Sprint(since + len(events)), "to_device": m{"events": events}}
+	if ofBot {
+		answer["device_lists"] = m{"changed": s.changed}
+		s.changed = nil
+	}
 	if !s.countless {
 		answer["device_one_time_keys_count"] = m{"signed_curve25519": 50}
 	}
@@ -337,11 +347,17 @@ func newPersonDirect(t testing.TB, s *stub, user id.UserID) *person {
 
 func newPerson(t testing.TB, s *stub, user id.UserID) *person {
 	t.Helper()
-	client, err := mautrix.NewClient(s.url, user, string(user)+" PHONE")
+	return newPersonAt(t, s, user, "PHONE")
+}
+
+// newPersonAt is newPerson with another device.
+func newPersonAt(t testing.TB, s *stub, user id.UserID, device id.DeviceID) *person {
+	t.Helper()
+	client, err := mautrix.NewClient(s.url, user, string(user)+" "+string(device))
 	if err != nil {
 		t.Fatal(err)
 	}
-	client.DeviceID = "PHONE"
+	client.DeviceID = device
 	p := &person{t: t, machine: crypto.NewOlmMachine(client, nil, crypto.NewMemoryStore(nil), personRooms{})}
 	if err := p.machine.Load(t.Context()); err != nil {
 		t.Fatal(err)
