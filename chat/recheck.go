@@ -23,7 +23,7 @@ func (r *Rooms) GuardReport(ctx context.Context, in id.RoomID, report guard.Repo
 
 // redacted looks at a room whose state may have been redacted. It tells the admins of a room about a policy that somebody else than its author
 // redacted, once for each policy event.
-func (r *Rooms) redacted(ctx context.Context, ev invites.Received) error {
+func redacted(ctx context.Context, r *Rooms, ev invites.Received) error {
 	own, err := r.runner.Judge.Policies.Own(ctx, ev.Room, r.runner.Self.Bot)
 	if err != nil {
 		return invites.UnlessUnseen(err)

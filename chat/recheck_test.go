@@ -29,7 +29,7 @@ func TestRedactedPolicy(t *testing.T) {
 			b.Rooms.guard, s.id, s.policy, s.gone = d, "$policy", "{}", c.unsigned
 			ev := invites.Received{Event: "$redaction", Room: "!r:here", Sender: "@mod:here", Type: room.TypeRedaction, Raw: []byte(c.raw)}
 			for range 2 { // again after a crash
-				if err := b.Rooms.redacted(t.Context(), ev); err != nil {
+				if err := redacted(t.Context(), b.Rooms, ev); err != nil {
 					t.Fatal(err)
 				}
 			}
