@@ -40,12 +40,13 @@ func (n *Intake) again(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.o.Limits.Commit)
 	defer cancel()
-	if err := n.commit(ctx, t); err != nil {
+	if err := n.receive(ctx, t); err != nil {
 		if ctx.Err() == nil {
 			n.o.Health.Committed(err)
 		}
 		return
 	}
+	n.handOn(ctx, t)
 	if n.failed.CompareAndSwap(t, nil) {
 		n.o.Log.Info().Msg("The transaction that failed is committed: transactions can be taken again")
 		n.o.Hearing.Able(n.o.Now())

@@ -69,31 +69,15 @@ func (n *Intake) take(w http.ResponseWriter, r *http.Request, t *work, txn strin
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), n.o.Limits.Commit)
 	defer cancel()
-	err = n.commit(ctx, t)
+	if err = n.receive(ctx, t); err == nil {
+		n.handOn(ctx, t)
+	}
 	n.noteCommit(t, err)
 	if err != nil {
 		n.o.Log.Error().Err(err).Str("transaction_id", room.Shorten(txn, 64)).Msg("Transaction not committed")
 		return http.StatusServiceUnavailable, "M_UNKNOWN"
 	}
 	return http.StatusOK, ""
-}
-
-// commit makes durable what a transaction brought, then hands it on.
-func (n *Intake) commit(ctx context.Context, t *work) error {
-	if len(t.received)+len(t.members)+len(t.redactions) > 0 {
-		if err := n.receive(ctx, &arrival{txn: t.txn, received: t.received, members: t.members, redactions: t.redactions}); err != nil {
-			return err
-		}
-	}
-	if len(t.broken) > 0 {
-		if err := n.o.Inbox.Quarantine(ctx, t.broken); err != nil {
-			n.o.Log.Error().Err(err).Int("events", len(t.broken)).Msg("Undecodable events not kept")
-		}
-	}
-	for _, l := range t.left {
-		n.o.Sink.Left(l.room, l.banned)
-	}
-	return nil
 }
 
 // arrival is the part of a transaction for the inbox.
@@ -106,10 +90,13 @@ type arrival struct {
 	done       chan struct{} // closed when err is final
 }
 
-// receive commits an arrival, and delivers the new events in one order. Arrivals that come during a commit share the next commit: the first
-// one to get the turn commits for all.
-func (n *Intake) receive(ctx context.Context, a *arrival) error {
-	a.done = make(chan struct{})
+// receive makes durable what a transaction brought, and delivers the new events in one order. Arrivals that come during a commit share the next
+// commit: the first one to get the turn commits for all.
+func (n *Intake) receive(ctx context.Context, t *work) error {
+	if len(t.received)+len(t.members)+len(t.redactions) == 0 {
+		return nil
+	}
+	a := &arrival{txn: t.txn, received: t.received, members: t.members, redactions: t.redactions, done: make(chan struct{})}
 	n.mu.Lock()
 	n.waiting = append(n.waiting, a)
 	n.mu.Unlock()
@@ -139,6 +126,18 @@ func (n *Intake) receive(ctx context.Context, a *arrival) error {
 	}
 	<-a.done
 	return a.err
+}
+
+// handOn hands on what needs no commit with the events, once these are committed.
+func (n *Intake) handOn(ctx context.Context, t *work) {
+	if len(t.broken) > 0 {
+		if err := n.o.Inbox.Quarantine(ctx, t.broken); err != nil {
+			n.o.Log.Error().Err(err).Int("events", len(t.broken)).Msg("Undecodable events not kept")
+		}
+	}
+	for _, l := range t.left {
+		n.o.Sink.Left(l.room, l.banned)
+	}
 }
 
 // keep commits arrivals and returns the new events. After an error no arrival is committed.

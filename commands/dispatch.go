@@ -258,29 +258,19 @@ func (c *Call) withMeant(text Text) Text {
 // maxTargets is how many people one command may name: no more fit into a message.
 const maxTargets = 5000
 
-// change runs a command for one action on some people.
-func change(action room.ActionType) func(context.Context, *Call) (Reply, error) {
-	return func(ctx context.Context, c *Call) (Reply, error) {
-		in, err := c.joinedRoom(ctx)
-		if err == nil && action == room.Invite {
-			err = whichRoom(ctx, c, in)
-		}
-		if err != nil {
-			return Reply{}, err
-		}
-		req := requests.Request{
-			Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: action,
-			Room: in, Targets: c.people("user"), Reason: c.text("reason"), AsBot: c.has("as-bot"),
-		}
-		if c.has("dry-run") {
-			return c.judge(ctx, req)
-		}
-		return ask(ctx, c, req)
+// requestOf is the request of a command that names people for a change in a room.
+func requestOf(c *Call, action room.ActionType, in id.RoomID) requests.Request {
+	return requests.Request{
+		Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: action,
+		Room: in, Targets: c.people("user"), Reason: c.text("reason"), AsBot: c.has("as-bot"),
 	}
 }
 
-// ask asks for a change, and words its outcome.
+// ask asks for a change, and words its outcome; a dry run only words the decisions on it.
 func ask(ctx context.Context, c *Call, req requests.Request) (Reply, error) {
+	if c.has("dry-run") {
+		return c.judge(ctx, req)
+	}
 	rows, err := c.Requests.Ask(ctx, req)
 	if err != nil {
 		return Reply{}, err

@@ -33,14 +33,22 @@ func runInvite(ctx context.Context, c *Call) (reply Reply, err error) {
 		return inSpace(ctx, c, room.Invite, c.has("dry-run"))
 	}
 	if len(addresses) == 0 && !c.has("resend") {
-		return change(room.Invite)(ctx, c)
+		in, err := inviteInto(ctx, c)
+		if err != nil {
+			return reply, err
+		}
+		return ask(ctx, c, requestOf(c, room.Invite, in))
 	}
 	w, err := mailCall{c}.wish(ctx, addresses)
 	if err != nil {
 		return Reply{}, err
 	}
 	if len(c.people("user")) > 0 {
-		if reply, err = change(room.Invite)(ctx, c); err != nil {
+		in, err := inviteInto(ctx, c)
+		if err == nil {
+			reply, err = ask(ctx, c, requestOf(c, room.Invite, in))
+		}
+		if err != nil {
 			return Reply{}, err
 		}
 	}
@@ -56,6 +64,15 @@ func runInvite(ctx context.Context, c *Call) (reply Reply, err error) {
 	}
 	reply.Text.Append(about.Text)
 	return reply, nil
+}
+
+// inviteInto is the room of an invitation, which was not replaced.
+func inviteInto(ctx context.Context, c *Call) (id.RoomID, error) {
+	in, err := c.joinedRoom(ctx)
+	if err == nil {
+		err = whichRoom(ctx, c, in)
+	}
+	return in, err
 }
 
 // whichRoom asks for the room of a command without one, where the room was replaced.

@@ -53,9 +53,6 @@ func runUndo(ctx context.Context, c *Call) (reply Reply, err error) {
 			req.Targets = append(req.Targets, row.Target)
 		}
 	}
-	if c.has("dry-run") {
-		return c.judge(ctx, req)
-	}
 	return ask(ctx, c, req)
 }
 

@@ -28,15 +28,15 @@ func runUninvite(ctx context.Context, c *Call) (reply Reply, err error) {
 	if c.has("space") && len(named) == 0 {
 		return inSpace(ctx, c, policy.ActionWithdraw, c.has("dry-run"))
 	}
-	if len(named) == 0 {
-		return change(policy.ActionWithdraw)(ctx, c)
-	}
-	if len(c.people("user")) > 0 {
+	if len(named) > 0 && len(c.people("user")) > 0 {
 		return reply, fault(room.Say("uninvite.apart"))
 	}
 	in, err := c.joinedRoom(ctx)
 	if err != nil {
 		return reply, err
+	}
+	if len(named) == 0 {
+		return ask(ctx, c, requestOf(c, policy.ActionWithdraw, in))
 	}
 	about, named, err := mailCall{c}.revoke(ctx, in, named)
 	if err != nil || len(named) == 0 {

@@ -74,7 +74,7 @@ func (s *Reach) agrees(ctx context.Context, other id.RoomID, others ...id.RoomID
 	}
 	source, _ := p.From("named_by")
 	person := source.Person(s.self.Bot)
-	if source.Lapsed || person == "" {
+	if person == "" {
 		return false, nil
 	}
 	needs := []room.Key{{Type: room.TypeCreate}, {Type: room.TypePowerLevels}, room.MemberKey(person)}

@@ -53,10 +53,11 @@ func (s *Requests) Proposed(ctx context.Context, command id.EventID) (req Reques
 // Confirmed implements cards.Confirmed.
 func (s *Requests) Confirmed(ctx context.Context, c invites.Card) (invites.Change, error) {
 	req := s.confirmed(c)
+	req.counted = true // by the proposal
 	if req.Origin == invites.OriginBulk {
 		return invites.Change{}, Bulk{s}.begin(ctx, req)
 	}
-	_, err := s.ask(ctx, req)
+	_, err := s.Ask(ctx, req)
 	return invites.Change{}, err
 }
 

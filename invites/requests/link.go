@@ -23,9 +23,9 @@ func (s *Requests) UseLink(ctx context.Context, l invites.Link, user id.UserID) 
 	}
 	var rows []invites.Change
 	for _, r := range l.Rooms {
-		more, err := s.ask(ctx, Request{
+		more, err := s.Ask(ctx, Request{
 			Origin: invites.OriginLink, Key: links.Request(use, r), Actor: l.Maker, Action: room.Invite, Room: r, Targets: []id.UserID{user}, Reason: l.Welcome,
-			Link: s.Links.PolicyUse(l, use), Approve: l.Approve,
+			Link: s.Links.PolicyUse(l, use), Approve: l.Approve, counted: true,
 		})
 		if err != nil {
 			return use, rows, err

@@ -13,7 +13,7 @@ import (
 	"usher/room"
 )
 
-// record decides on the targets without a row, and commits rows and audit together. The commit also claims the rows to deliver at
+// record decides on the targets without a row, and commits rows and audit together. The error is a *LimitError where the asker names too many people. The commit also claims the rows to deliver at
 // once, which saves nearly every command a commit.
 func (s *Requests) record(ctx context.Context, req Request) (all []invites.Change, claimed map[int64]bool, err error) {
 	known, err := s.Store.ChangesOf(ctx, req.key())
@@ -35,7 +35,16 @@ func (s *Requests) record(ctx context.Context, req Request) (all []invites.Chang
 	if len(fresh.Targets) == 0 {
 		return known, nil, nil
 	}
+	giveBack := func() {}
+	if !req.counted && len(known) == 0 {
+		if giveBack, err = s.Limits.name(cmp.Or(req.Asker, req.Actor), len(fresh.Targets)); err != nil {
+			return nil, nil, err
+		}
+	}
 	stored, claimed, err := s.decideAndRecord(ctx, fresh, len(known) == 0, 0)
+	if err != nil {
+		giveBack() // another try counts
+	}
 	return append(known, stored...), claimed, err
 }
 

@@ -93,6 +93,8 @@ type Request struct {
 	Link        *policy.LinkUse // the targets come by a link; nil: not
 	Approve     bool            // put to a vote also where the policy does not ask for one
 	Viewer      id.UserID       // read as this user where the bot can't, since they only ask; empty: as the actor
+
+	counted bool // the people named count elsewhere
 }
 
 // key is the key of the request in its rows.
@@ -133,22 +135,6 @@ func (s *Requests) DryRun(ctx context.Context, req Request) ([]judge.Judgement, 
 // returns a row for each target, in order. Asked again for the same command, it goes on where it was. The error is a *LimitError where the
 // asker's commands name too many people.
 func (s *Requests) Ask(ctx context.Context, req Request) ([]invites.Change, error) {
-	giveBack, limited := s.Limits.name(cmp.Or(req.Asker, req.Actor), len(req.Targets))
-	if limited != nil {
-		if begun, err := s.Begun(ctx, req.Command); err != nil || !begun {
-			return nil, cmp.Or(err, limited)
-		}
-		return s.ask(ctx, req)
-	}
-	rows, err := s.ask(ctx, req)
-	if err != nil {
-		giveBack() // another try counts
-	}
-	return rows, err
-}
-
-// ask does the work of Ask.
-func (s *Requests) ask(ctx context.Context, req Request) ([]invites.Change, error) {
 	rows, claimed, err := s.record(ctx, req)
 	if err != nil {
 		return nil, err
