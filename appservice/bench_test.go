@@ -75,10 +75,12 @@ func (noInbox) Redact(context.Context, id.EventID, id.UserID) (bool, error) { pa
 
 type noWatcher struct{}
 
-func (noWatcher) Changed(id.RoomID, room.Key)  {}
-func (noWatcher) Invalidate(id.RoomID)         {}
-func (noWatcher) InvalidateAll()               {}
-func (noWatcher) Forget(id.RoomID, id.EventID) {}
+func (noWatcher) Changed(id.RoomID, room.Key) {}
+func (noWatcher) Invalidate(id.RoomID)        {}
+func (noWatcher) InvalidateAll()              {}
+func (noWatcher) Forget(id.RoomID, id.EventID, ...room.Key) []room.Key {
+	return nil
+}
 
 type noSink struct{ Sink }
 

@@ -6,6 +6,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/events"
 	"usher/exactjson"
 	"usher/invites"
 )
@@ -109,20 +110,25 @@ func (n *Intake) sealedReaction(e *rawEvent) bool {
 	return okCard && okEvent && n.o.Index.Cards.Vote(id.EventID(card), id.EventID(event))
 }
 
-// redaction collects what an event takes back, and the event itself where that is a card or a vote.
+// redaction collects what an event takes back, and the event itself where that is a card, a vote, or may be state whose changes are kept.
 func (n *Intake) redaction(t *work, e *rawEvent) (kind, string) {
 	before := len(t.redactions)
 	k := t.redaction(e)
 	in, ok := exactjson.Unquote(e.room)
+	keep := false
 	for _, r := range t.redactions[before:] {
-		if ok {
-			n.o.Watcher.Forget(id.RoomID(in), r.event)
+		keep = n.o.Index.Cards.has(r.event) || keep
+		if !ok {
+			continue
+		}
+		at := id.RoomID(in)
+		for _, state := range n.o.Watcher.Forget(at, r.event, events.Suspects(n.o.Sink.Guarded(at))...) {
+			row := events.Find(events.Event{Type: state.Type, State: true, StateKey: state.StateKey}, n.o.Bot)
+			keep = n.keeps(at, row.Keep) || keep
 		}
 	}
-	for _, r := range t.redactions[before:] {
-		if n.o.Index.Cards.has(r.event) {
-			return t.collect(e, k)
-		}
+	if keep {
+		return t.collect(e, k)
 	}
 	return k, ""
 }

@@ -34,8 +34,9 @@ type Watcher interface {
 	Invalidate(r id.RoomID)
 	// InvalidateAll says that some state changed, unknown in which room.
 	InvalidateAll()
-	// Forget says that an event, of state or not, may have been redacted.
-	Forget(r id.RoomID, event id.EventID)
+	// Forget says that an event, of state or not, may have been redacted. It returns the pieces of state which the event may be: those known
+	// to be, and those of suspects of which nothing is known.
+	Forget(r id.RoomID, event id.EventID, suspects ...room.Key) []room.Key
 }
 
 // Sink gets what the intake has committed, and knows which rooms matter.

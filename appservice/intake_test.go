@@ -35,6 +35,7 @@ type desk struct {
 	guarded    bool   // every room
 	claimed    bool   // every room
 	wide       bool   // note claims and redactions too
+	state      map[id.EventID][]room.Key
 }
 
 func (d *desk) note(format string, args ...any) { d.log = append(d.log, fmt.Sprintf(format, args...)) }
@@ -85,10 +86,14 @@ func (d *desk) Changed(r id.RoomID, k room.Key) { d.note("changed %s %s %s", r, 
 func (d *desk) Invalidate(r id.RoomID)          { d.note("invalidate %s", r) }
 func (d *desk) InvalidateAll()                  { d.note("invalidate all") }
 
-func (d *desk) Forget(r id.RoomID, e id.EventID) {
+func (d *desk) Forget(r id.RoomID, e id.EventID, suspects ...room.Key) []room.Key {
 	if d.wide {
 		d.note("redacted %s %s", r, e)
 	}
+	if e == "$unknown" {
+		return suspects
+	}
+	return d.state[e]
 }
 
 func (d *desk) Deliver(fresh []invites.Received) {
@@ -467,6 +472,40 @@ func TestIntakeOfPolicies(t *testing.T) {
 	for _, want := range []string{"redacted !r $x"} {
 		if !slices.Contains(d.log, want) {
 			t.Errorf("no %q in %q", want, d.log)
+		}
+	}
+}
+
+// TestIntakeOfRedactions: a redaction is kept where it may be of state whose changes are kept: a policy anywhere, levels and join rules in guarded rooms, no
+// matter where the redaction names the event.
+func TestIntakeOfRedactions(t *testing.T) {
+	for name, c := range map[string]struct {
+		in       string
+		guarded  bool
+		redacted string
+		kept     bool
+	}{
+		"of a message":                        {"!r", true, "$message", false},
+		"of a policy":                         {"!r", false, "$policy", true},
+		"of an unknown event":                 {"!r", false, "$unknown", true},
+		"of levels in a guarded room":         {"!r", true, "$levels", true},
+		"of levels in a room without a guard": {"!r", false, "$levels", false},
+		"of a membership":                     {"!r", true, "$member", false},
+		"of a link to a space":                {"!r", false, "$parent", true},
+	} {
+		for _, version := range []string{`{"redacts":"` + c.redacted + `"}`, `{}`} {
+			d := &desk{guarded: c.guarded, state: map[id.EventID][]room.Key{
+				"$policy": {{Type: "chat.usher.policy"}}, "$levels": {{Type: "m.room.power_levels"}}, "$member": {{Type: "m.room.member", StateKey: "@a:x"}},
+				"$parent": {{Type: "m.space.parent", StateKey: "!space:x"}},
+			}}
+			more := ""
+			if version == `{}` {
+				more = `,"redacts":"` + c.redacted + `"`
+			}
+			status, _ := put(d.intake(), `{"events":[`+event("m.room.redaction", "$r", version, more)+`]}`)
+			if kept := len(d.delivered) == 1; status != 200 || kept != c.kept {
+				t.Errorf("%s, %s%s: %d, kept %t", name, version, more, status, kept)
+			}
 		}
 	}
 }

@@ -43,4 +43,6 @@ func (b watchers) InvalidateAll() {
 }
 
 // Forget implements appservice.Watcher.
-func (b watchers) Forget(r id.RoomID, event id.EventID) { b.state.Forget(r, event) }
+func (b watchers) Forget(r id.RoomID, event id.EventID, suspects ...room.Key) []room.Key {
+	return b.state.Forget(r, event, suspects...)
+}

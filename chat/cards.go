@@ -211,12 +211,17 @@ func (d *CardDesk) call(ctx context.Context, c invites.Card) ([]id.UserID, error
 
 // redact handles the redaction of a card, or of a vote.
 func (d *CardDesk) redact(ctx context.Context, ev invites.Received) error {
-	for _, gone := range []string{exactjson.Text(ev.Raw, "redacts"), exactjson.Text(ev.Raw, "content", "redacts")} {
-		if err := invites.UnlessNone(d.gone(ctx, id.EventID(gone))); err != nil {
+	for _, gone := range redacts(ev) {
+		if err := invites.UnlessNone(d.gone(ctx, gone)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// redacts returns the events that a redaction names.
+func redacts(ev invites.Received) [2]id.EventID {
+	return [2]id.EventID{id.EventID(exactjson.Text(ev.Raw, "redacts")), id.EventID(exactjson.Text(ev.Raw, "content", "redacts"))}
 }
 
 // gone handles the redaction of one event, maybe a card or a vote. The state at the homeserver counts, not the redaction.

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -35,6 +36,8 @@ type sent struct {
 	refuse string // paths with this part are refused; empty: none
 	secret bool   // rooms are encrypted
 	policy string // content of each room's policy; empty: none
+	id     string // of its event; empty: another one each time
+	gone   string // its unsigned part; empty: none
 	looks  int    // how often state was asked for
 
 	retryAfter string // in refusals
@@ -91,8 +94,13 @@ func (s *sent) state(w http.ResponseWriter, path string) {
 		_, _ = fmt.Fprintf(w, `{"type":%q,"state_key":%q,"sender":"@alice:here","event_id":"$state","content":{"membership":"join"}}`, kind, key)
 		return
 	}
+	if kind == "m.room.power_levels" && s.id != "" {
+		_, _ = fmt.Fprintf(w, `{"type":%q,"state_key":"","sender":"@alice:here","event_id":"$levels","content":{"users":{"@alice:here":100,"@mod:here":50},"events":{"chat.usher.policy":100}}}`, kind)
+		return
+	}
 	if kind == "chat.usher.policy" && s.policy != "" {
-		_, _ = fmt.Fprintf(w, `{"type":%q,"state_key":%q,"sender":"@alice:here","event_id":"$policy%d","content":%s}`, kind, key, s.looks, s.policy)
+		event, unsigned := cmp.Or(s.id, fmt.Sprintf("$policy%d", s.looks)), cmp.Or(s.gone, "{}")
+		_, _ = fmt.Fprintf(w, `{"type":%q,"state_key":%q,"sender":"@alice:here","event_id":%q,"content":%s,"unsigned":%s}`, kind, key, event, s.policy, unsigned)
 		return
 	}
 	w.WriteHeader(http.StatusNotFound)

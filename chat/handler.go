@@ -166,7 +166,7 @@ func (h *Handler) dispatch(ctx context.Context, turn *Turn, ev invites.Received)
 	case events.ToCards:
 		err = h.cards.react(ctx, ev)
 	case events.ToRedacted:
-		err = h.cards.redact(ctx, ev) // the inbox has marked the redacted command
+		err = errors.Join(h.cards.redact(ctx, ev), redacted(ctx, h.rooms, ev)) // the inbox has marked the redacted command
 	case events.ToOwn:
 		err = h.members.handle(ctx, ev)
 	case events.ToKnocks:

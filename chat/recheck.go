@@ -21,6 +21,30 @@ func (r *Rooms) GuardReport(ctx context.Context, in id.RoomID, report guard.Repo
 	return err
 }
 
+// redacted looks at a room whose state may have been redacted. It tells the admins of a room about a policy that somebody else than its author
+// redacted, once for each policy event.
+func redacted(ctx context.Context, r *Rooms, ev invites.Received) error {
+	own, err := r.runner.Judge.Policies.Own(ctx, ev.Room, r.runner.Self.Bot)
+	if err != nil {
+		return invites.UnlessUnseen(err)
+	}
+	if gone := redacts(ev); own.Event == "" || !slices.Contains(gone[:], own.Event) {
+		return r.recheckLevels(ctx, ev)
+	}
+	r.expiriesChanged.Store(true)
+	if own.Fault != nil {
+		r.log.Warn().Stringer("room", ev.Room).Stringer("event", own.Event).Msg("Policy redacted")
+		call, err := r.runner.Policies.Admins(ctx, ev.Room)
+		if err != nil {
+			return err
+		}
+		if _, err := r.sender.say(ctx, ev.Room, transaction(own.Event, "redacted"), r.runner.PolicyRedacted(call, own.Fault), commands.Message{}, ""); err != nil {
+			return err
+		}
+	}
+	return r.recheck(ctx, ev.Room)
+}
+
 // guarded hands an event to the guard of its room, if there is one.
 func (r *Rooms) guarded(ctx context.Context, ev invites.Received) error {
 	if !r.guard.Watches(ev.Room) {

@@ -54,6 +54,13 @@ func (n Notices) Malformed(author id.UserID, fault policy.Malformed) Reply {
 	return reply
 }
 
+// PolicyRedacted tells the admins of a room that its policy was redacted.
+func (n Notices) PolicyRedacted(admins []id.UserID, fault policy.Malformed) Reply {
+	reply := Reply{Call: admins, Aloud: len(admins) > 0}
+	reply.Text.Tell(room.Say("policy.redacted").Holding(fault.Phrase())).Reason(string(policy.CodeMalformed))
+	return reply
+}
+
 // CarriedOver tells a room what came with it from the room that it replaces, and what did not.
 func (n Notices) CarriedOver(u invites.Upgrade) (reply Reply) {
 	reply.Text.Say("move.carried", "old", u.Old)

@@ -331,23 +331,37 @@ func policyHistory(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err
 
 // revertPolicy takes the last change of the policy back, whoever made it.
 func revertPolicy(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err error) {
-	revisions, err := c.Policies.History(ctx, in, c.Message.Sender, 2)
+	const farthest = 10
+	revisions, err := c.Policies.History(ctx, in, c.Message.Sender, farthest)
 	switch {
 	case err != nil:
 		return reply, err
 	case len(revisions) == 0:
 		return reply, fault(room.Say("policy.no_history"))
-	case len(revisions) > 1 && revisions[1].Fault != nil:
-		return reply, fault(room.Say("policy.revert.unreadable"))
 	}
-	last := revisions[0]
-	undone := requests.Revision{Before: last.After, After: last.Before}
-	return c.write(ctx, in, last.Before, room.Say("policy.reverted", "by", last.By, "for", last.For, "age", c.Clock.Now().Sub(last.At)).Holding(changes(undone)...))
+	last, earlier := revisions[0], revisions[1:]
+	say := room.Say("policy.reverted", "by", last.By, "for", last.For, "age", c.Clock.Now().Sub(last.At))
+	if last.Lost() { // with its content; the next one that can be read is meant
+		say = room.Say("policy.restored", "by", last.RedactedBy)
+		earlier = earlier[max(0, slices.IndexFunc(earlier, func(rev requests.Revision) bool { return rev.Fault == nil })):]
+	}
+	switch {
+	case len(earlier) == 0 && last.Lost(), len(earlier) > 0 && earlier[0].Fault != nil:
+		return reply, fault(room.Say("policy.revert.unreadable"))
+	case len(earlier) == 0:
+		earlier = []requests.Revision{{}}
+	}
+	from := earlier[0].Source(in)
+	undone := requests.Revision{Before: last.After, After: from.Layer}
+	return c.edit(ctx, requests.Edit{Room: in, Layer: from.Layer, From: &from}, say.Holding(changes(undone)...))
 }
 
 // changes words the difference between two versions of a policy.
 func changes(rev requests.Revision) (parts []room.Phrase) {
-	if rev.Fault != nil {
+	switch {
+	case rev.Lost():
+		return []room.Phrase{room.Say("policy.revision.redacted", "by", rev.RedactedBy)}
+	case rev.Fault != nil:
 		return []room.Phrase{room.Say("policy.revision.unreadable")}
 	}
 	for _, path := range rev.After.Paths() {

@@ -1,12 +1,15 @@
 package commands
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"testing"
 
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/policy"
 )
 
 // TestUndo: the last invitation, or the last change of the policy, by the same person in the room is taken back, by their own rights.
@@ -87,6 +90,55 @@ func TestRevert(t *testing.T) {
 		if _, reply := say(t, d, lobby, step.who, step.text); !strings.Contains(reply.Text.String(), step.has) {
 			t.Errorf("%s: %q, want %q", step.text, reply.Text.String(), step.has)
 		}
+	}
+}
+
+// TestRevertRedacted: after somebody without the power to set a policy redacted it, !policy says so, and !policy revert brings back the last version that
+// can be read, however many were redacted. It never takes a redacted version for an empty policy.
+func TestRevertRedacted(t *testing.T) {
+	for name, c := range map[string]struct {
+		set    []string // values of whom.max_members, in turn
+		redact []int    // which of the events
+		by     id.UserID
+		want   string // part of the answer to !policy revert
+		then   string // part of !policy afterwards
+	}{
+		"the last one":       {[]string{"5", "7"}, []int{1}, carol, "since @carol:here removed the later one: whom.max_members = 5", "5 members"},
+		"the last two":       {[]string{"5", "6", "7"}, []int{1, 2}, carol, "whom.max_members = 5", "5 members"},
+		"all":                {[]string{"5", "6"}, []int{0, 1}, carol, "I can't read an earlier version", "@carol:here removed its event"},
+		"the only one":       {[]string{"5"}, []int{0}, carol, "I can't read an earlier version", "@carol:here removed its event"},
+		"an earlier one":     {[]string{"5", "6"}, []int{0}, carol, "I can't read an earlier version", "6 members"},
+		"one's own, now":     {[]string{"5", "6"}, []int{1}, "", "whom.max_members = 5", "5 members"},
+		"one's own, earlier": {[]string{"5", "6"}, []int{0}, "", "I can't read an earlier version", "6 members"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, hs := newRunner(t)
+			hs.Clock = d.Clock
+			var events []invites.StateEvent
+			for _, value := range c.set {
+				say(t, d, lobby, alice, "!policy set whom.max_members "+value)
+				e, err := hs.CurrentEvent(t.Context(), lobby, alice, policy.Key())
+				if err != nil {
+					t.Fatal(err)
+				}
+				events = append(events, e)
+			}
+			for _, i := range c.redact {
+				hs.RedactState(lobby, policy.Key(), events[i].ID, cmp.Or(c.by, events[i].Sender), "{}")
+			}
+			if _, reply := say(t, d, lobby, alice, "!policy"); c.by != "" && slices.Contains(c.redact, len(c.set)-1) && !strings.Contains(reply.Text.String(), "@carol:here removed its event. Somebody who may set the policy says !policy revert") {
+				t.Errorf("!policy: %q", reply.Text.String())
+			}
+			if _, reply := say(t, d, lobby, alice, "!policy revert"); !strings.Contains(reply.Text.String(), c.want) {
+				t.Errorf("!policy revert: %q, want %q", reply.Text.String(), c.want)
+			}
+			if _, reply := say(t, d, lobby, alice, "!policy"); !strings.Contains(reply.Text.String(), c.then) {
+				t.Errorf("!policy: %q, want %q", reply.Text.String(), c.then)
+			}
+			if _, reply := say(t, d, lobby, alice, "!policy history"); c.by != "" && !strings.Contains(reply.Text.String(), "removed by @carol:here") {
+				t.Errorf("!policy history: %q", reply.Text.String())
+			}
+		})
 	}
 }
 

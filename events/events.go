@@ -28,7 +28,7 @@ const (
 	IfAddressed             // the message may be a command
 	IfSecret                // the encrypted event may be a command or a vote
 	IfVote                  // the reaction is a vote on an open card
-	IfCard                  // the redacted event is an open card or a vote on one
+	IfCard                  // the redacted event is an open card or a vote on one, or may be state whose changes are kept
 	IfGuarded               // a guard watches the room
 	IfGuardedOrClaimed      // a guard watches the room, or a space claims it
 )
@@ -41,7 +41,7 @@ const (
 	Nobody     Handler = iota
 	ToCommands         // runs a command
 	ToCards            // counts a vote on a card
-	ToRedacted         // looks at the redacted card, or the redacted vote on a card
+	ToRedacted         // looks at the redacted card, the redacted vote on a card, or the redacted state
 	ToOwn              // follows the memberships of the bot
 	ToKnocks           // answers a knock
 	ToGuard            // defends the room
@@ -147,6 +147,17 @@ func (r *Row) fits(e Event, bot id.UserID) bool {
 		(!r.OfSender || e.StateKey == e.Sender) &&
 		(r.Memberships == nil || slices.Contains(r.Memberships, e.Membership))
 }
+
+// Suspects returns the pieces of a room's state which a redacted event is taken for while nothing is known of them. Decisions read them, so
+// they are known soon.
+func Suspects(guarded bool) []room.Key {
+	if !guarded {
+		return suspects[:1:1]
+	}
+	return suspects
+}
+
+var suspects = []room.Key{policy.Key(), {Type: room.TypeJoinRules}, {Type: room.TypePowerLevels}}
 
 // Route returns the row of an event from the inbox.
 func Route(ev invites.Received, bot id.UserID) Row {

@@ -129,23 +129,34 @@ func (s *State) InvalidateAll() {
 }
 
 // Forget makes the cache forget an event that may have been redacted, which has another content then. The events that are being fetched
-// are not known yet, so they are all fetched again.
-func (s *State) Forget(r id.RoomID, event id.EventID) {
+// are not known yet, so they are all fetched again. It returns the pieces of state which the event may be: those known to be, and those of
+// suspects of which the cache knows nothing.
+func (s *State) Forget(r id.RoomID, event id.EventID, suspects ...room.Key) (may []room.Key) {
 	s.collections.redacted(r, event)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found := s.rooms[r]
 	if found == nil {
-		return
+		return suspects
 	}
 	c := found.Value.(*cached)
+	if c.outside {
+		return nil
+	}
+	for _, k := range suspects {
+		if c.misses(k) {
+			may = append(may, k)
+		}
+	}
 	maps.DeleteFunc(c.fetches, func(k room.Key, _ *fetch) bool { return k != createKey })
 	for k, e := range c.events {
 		if e != nil && e.ID == event && k != createKey {
+			may = append(may, k)
 			c.discard(s, k)
 			c.snap = nil
 		}
 	}
+	return may
 }
 
 // room returns what is known of a room, an empty entry if nothing.

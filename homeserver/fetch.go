@@ -141,8 +141,13 @@ func parseEvent(raw json.RawMessage, k room.Key) (*room.Event, error) {
 	}
 	return &room.Event{
 		ID: id.EventID(exactjson.Text(raw, "event_id")), Sender: id.UserID(sender), Content: bytes.Clone(content),
-		RedactedBy: id.UserID(exactjson.Text(raw, "unsigned", "redacted_because", "sender")),
+		RedactedBy: redactedBy(raw),
 	}, nil
+}
+
+// redactedBy returns the user who redacted an event, empty where the homeserver names nobody.
+func redactedBy(raw []byte) id.UserID {
+	return id.UserID(exactjson.Text(raw, "unsigned", "redacted_because", "sender"))
 }
 
 // unreadable reports whether raw is an object by its brackets, but no proper JSON.

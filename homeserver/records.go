@@ -75,9 +75,12 @@ func parseStateEvent(raw []byte) (e invites.StateEvent, err error) {
 	}
 	e.Key = room.Key{Type: typ, StateKey: key.Text()}
 	e.Event = room.Event{
-		ID: id.EventID(exactjson.Text(raw, "event_id")), Sender: id.UserID(exactjson.Text(raw, "sender")), Content: bytes.Clone(content),
+		ID: id.EventID(exactjson.Text(raw, "event_id")), Sender: id.UserID(exactjson.Text(raw, "sender")), Content: bytes.Clone(content), RedactedBy: redactedBy(raw),
 	}
 	e.SentAt = time.UnixMilli(exactjson.Get(raw, "origin_server_ts").Int())
+	if e.RedactedBy != "" {
+		e.RedactedAt = time.UnixMilli(exactjson.Get(raw, "unsigned", "redacted_because", "origin_server_ts").Int())
+	}
 	e.Replaces = id.EventID(exactjson.Text(raw, "unsigned", "replaces_state"))
 	if before := exactjson.Find(raw, "unsigned", "prev_content"); exactjson.IsObject(before) {
 		e.Before = bytes.Clone(before)

@@ -302,6 +302,52 @@ func TestForget(t *testing.T) {
 	}
 }
 
+// TestForgetTellsSuspects: a redacted event is what the cache knows it to be, or may be any piece of state of which the cache knows nothing. Once that is
+// read, other redactions are of no interest.
+func TestForgetTellsSuspects(t *testing.T) {
+	s := new(stub)
+	s.inRoom()
+	policy, levels, name := room.Key{Type: "chat.usher.policy"}, room.Key{Type: "m.room.power_levels"}, room.Key{Type: "m.room.name"}
+	s.state(policy.Type, "", "@a:x", `{"version":1}`)
+	s.state(name.Type, "", "@a:x", `{"name":"x"}`)
+	state := NewState(s.client(t, 0), StateOptions{})
+	look(t, state, name)
+	for _, step := range []struct {
+		event id.EventID
+		read  []room.Key
+		want  []room.Key
+	}{
+		{"$words", nil, []room.Key{policy, levels}},
+		{"$words", []room.Key{policy}, []room.Key{levels}},
+		{"$words", []room.Key{policy, levels}, nil}, // there are no levels
+		{"$m.room.name", nil, []room.Key{name}},
+		{"$m.room.name", nil, nil},
+		{"$chat.usher.policy", nil, []room.Key{policy}},
+		{"$chat.usher.policy", nil, []room.Key{policy}}, // unknown by now
+	} {
+		if len(step.read) > 0 {
+			look(t, state, step.read...)
+		}
+		if got := state.Forget("!r", step.event, policy, levels); !slices.Equal(got, step.want) {
+			t.Errorf("%s after reading %v: %v, want %v", step.event, step.read, got, step.want)
+		}
+	}
+	if got := state.Forget("!unknown", "$words", policy); len(got) != 1 {
+		t.Errorf("in an unknown room: %v", got)
+	}
+	outside := new(stub)
+	outside.set(stateRequest("m.room.create", ""), 403, `{"errcode":"M_FORBIDDEN"}`)
+	outside.set(stateRequest("m.room.member", "@usher:x"), 403, `{"errcode":"M_FORBIDDEN"}`)
+	outside.set(stateRequest("chat.usher.policy", ""), 403, `{"errcode":"M_FORBIDDEN"}`)
+	state = NewState(outside.client(t, 0), StateOptions{})
+	if _, err := state.Snapshot(t.Context(), "!r", "", []room.Key{policy}, false); !errors.Is(err, invites.ErrNoView) {
+		t.Fatal(err)
+	}
+	if got := state.Forget("!r", "$words", policy); len(got) != 0 {
+		t.Errorf("in a room without the bot: %v", got)
+	}
+}
+
 // TestCollectDots: a rule under a key that no path can name is found among all rules.
 func TestCollectDots(t *testing.T) {
 	for key, want := range map[string]string{".": `true .={"n":2}`, "..": `true ..={"n":2}`, "%2E%2E": `false %2E%2E=gone`} {

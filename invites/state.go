@@ -59,6 +59,16 @@ type StateEvent struct {
 	Before   json.RawMessage // content of the replaced event; nil: none, or unknown
 	Replaces id.EventID      // the replaced event; empty: none, or unknown
 	Hidden   bool            // nothing before it can be seen
+
+	RedactedAt time.Time // origin_server_ts of the redaction, if RedactedBy is set
+}
+
+// Changed returns who gave the event its content, and when: its sender, or the user who redacted it.
+func (e StateEvent) Changed() (by id.UserID, at time.Time) {
+	if e.RedactedBy != "" {
+		return e.RedactedBy, e.RedactedAt
+	}
+	return e.Sender, e.SentAt
 }
 
 // StateChange is one state event of a collection; Event is nil where the state is gone.

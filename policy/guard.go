@@ -2,6 +2,7 @@ package policy
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -90,7 +91,7 @@ func (g *Guard) Drifts(s *room.Snapshot) (list []Drift) {
 func drift(s *room.Snapshot, k room.Key, what ...Difference) Drift {
 	d := Drift{Key: k, What: what}
 	if event, _ := s.Event(k); event != nil {
-		d.Event, d.Changer = event.ID, event.Sender
+		d.Event, d.Changer = event.ID, cmp.Or(event.RedactedBy, event.Sender)
 	}
 	return d
 }

@@ -24,7 +24,8 @@ func (g *Guard) causes(ctx context.Context, r id.RoomID, guard *policy.Guard, sn
 		}
 		one := policy.Drift{Key: d.Key, Event: d.Event, Changer: d.Changer, What: []policy.Difference{what}}
 		if cause.ID != "" {
-			one.Event, one.Changer, at[cause.ID] = cause.ID, cause.Sender, cause
+			one.Event, at[cause.ID] = cause.ID, cause
+			one.Changer, _ = cause.Changed()
 		}
 		same := slices.IndexFunc(list, func(other policy.Drift) bool { return other.Event == one.Event })
 		if same < 0 {
@@ -39,12 +40,16 @@ func (g *Guard) causes(ctx context.Context, r id.RoomID, guard *policy.Guard, sn
 // cause follows a state event back to the event behind a difference, and adds the content before it. It is empty where
 // nothing can be read.
 func (g *Guard) cause(ctx context.Context, r id.RoomID, guard *policy.Guard, snap *room.Snapshot, d policy.Drift, what policy.Difference) (cause invites.StateEvent, err error) {
-	next := d.Event
+	next, read := d.Event, g.Judge.History.Event
+	if current, _ := snap.Event(d.Key); current != nil && current.RedactedBy != "" {
+		read = g.Judge.History.Redacted
+	}
 	for range maxBack {
 		if next == "" {
 			break
 		}
-		event, err := g.Judge.History.Event(ctx, r, "", next)
+		event, err := read(ctx, r, "", next)
+		read = g.Judge.History.Event
 		if err == nil && event.Before == nil && event.Replaces != "" {
 			var earlier invites.StateEvent
 			earlier, err = g.Judge.History.Event(ctx, r, "", event.Replaces)
@@ -57,8 +62,8 @@ func (g *Guard) cause(ctx context.Context, r id.RoomID, guard *policy.Guard, sna
 			return cause, err
 		}
 		cause, next = event, event.Replaces
-		if !guard.Had(snap, d.Key, event.Before, what) {
-			break
+		if event.RedactedBy != "" || !guard.Had(snap, d.Key, event.Before, what) {
+			break // a redaction is a change of its own
 		}
 	}
 	return cause, nil
@@ -71,7 +76,8 @@ func (g *Guard) drifted(ctx context.Context, r id.RoomID, p *policy.InForce, d p
 	if err != nil || snap == nil {
 		return err
 	}
-	report := Report{Kind: ReportDrift, Part: "watch", Event: d.Event, Who: d.Changer, Key: d.Key, What: d.What, At: cause.SentAt}
+	report := Report{Kind: ReportDrift, Part: "watch", Event: d.Event, Who: d.Changer, Key: d.Key, What: d.What}
+	_, report.At = cause.Changed()
 	if p.Document.Guard.Mode != policy.Enforce {
 		return g.tellOnce(ctx, r, p, report)
 	}

@@ -2,10 +2,12 @@ package guard_test
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"maunium.net/go/mautrix/id"
 
+	"usher/invites"
 	"usher/invites/guard"
 	"usher/policy"
 	"usher/room"
@@ -82,5 +84,39 @@ func TestGuardSetBackMeanwhile(t *testing.T) {
 				t.Errorf("%s by %s", event.Content, event.Sender)
 			}
 		})
+	}
+}
+
+// TestRedactedLevels: who redacts the power levels changes them. The guard sets them back, blames the redacting user, and stops after three rounds, also
+// where the redacted event is its own set-back.
+func TestRedactedLevels(t *testing.T) {
+	w := newWatch(t, `{"version":1,"guard":{"mode":"enforce","levels":{"invite":50}}}`)
+	levels := room.Key{Type: room.TypePowerLevels}
+	rest := `{"users":{"@alice:here":100,"@usher:here":100,"@carol:here":50}}` // before room version 11, a redaction drops the level of invitations
+	redact := func() {
+		now, err := w.HS.CurrentEvent(t.Context(), lobby, "", levels)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.HS.RedactState(lobby, levels, now.ID, carol, rest)
+		if err := w.guard.Handle(t.Context(), invites.Received{Event: "$redaction", Room: lobby, Sender: carol, Type: room.TypeRedaction}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for round := range 5 {
+		redact()
+		snap, err := w.HS.Snapshot(t.Context(), lobby, "", nil, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		invite, ok := snap.NamedLevel("invite")
+		if want := round < 3; ok && invite == 50 != want {
+			t.Errorf("round %d: invite takes %d", round+1, invite)
+		}
+	}
+	want := []string{"drift enforce @carol:here acts:true calls:0", "drift enforce @carol:here acts:true calls:0", "drift enforce @carol:here acts:true calls:0",
+		"drift stops @carol:here guard.stopped acts:false calls:2"}
+	if !slices.Equal(w.told, want) {
+		t.Errorf("told %q", w.told)
 	}
 }

@@ -30,6 +30,22 @@ func (h *Homeserver) put(r id.RoomID, k room.Key, sender id.UserID, content json
 	return e.ID
 }
 
+// RedactState redacts a version of a piece of state, of whose content nothing is left but what is given.
+func (h *Homeserver) RedactState(r id.RoomID, k room.Key, event id.EventID, by id.UserID, left string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e := h.past[event]
+	e.Content, e.RedactedBy = json.RawMessage(left), by
+	if h.Clock != nil {
+		e.RedactedAt = h.Clock.Now()
+	}
+	h.past[event] = e
+	if h.rooms[r][k].ID == event {
+		h.rooms[r][k] = &e.Event
+	}
+	h.changed[r] = append(h.changed[r], k)
+}
+
 // Claim makes a space claim a room as its child, as the port remembers it.
 func (h *Homeserver) Claim(space, child id.RoomID) {
 	h.mu.Lock()

@@ -15,7 +15,7 @@ import (
 // maxSteps is how many member events of one user are followed back.
 const maxSteps = 100
 
-// History reads state events of the past. Events never change, so each is read once.
+// History reads state events of the past. Events change by redactions only, so each is read once.
 type History struct {
 	homeserver Homeserver
 	store      Store
@@ -33,8 +33,17 @@ func (s *History) seen(ctx context.Context, e *invites.StateEvent) (time.Time, e
 
 // Event reads a state event.
 func (s *History) Event(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (invites.StateEvent, error) {
-	return s.events.get(eventKey{room: r, event: event}, func() (e invites.StateEvent, size int, err error) {
-		e, err = s.homeserver.StateEvent(ctx, r, viewer, event)
+	return s.read(ctx, eventKey{room: r, event: event}, viewer)
+}
+
+// Redacted reads a state event that has been redacted, by another key of the cache: it may have been read before.
+func (s *History) Redacted(ctx context.Context, r id.RoomID, viewer id.UserID, event id.EventID) (invites.StateEvent, error) {
+	return s.read(ctx, eventKey{room: r, event: event, size: 1}, viewer)
+}
+
+func (s *History) read(ctx context.Context, key eventKey, viewer id.UserID) (invites.StateEvent, error) {
+	return s.events.get(key, func() (e invites.StateEvent, size int, err error) {
+		e, err = s.homeserver.StateEvent(ctx, key.room, viewer, key.event)
 		return e, len(e.Content) + len(e.Before), err
 	})
 }

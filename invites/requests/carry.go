@@ -77,6 +77,15 @@ func (s *Editor) CarryOver(ctx context.Context, command id.EventID, r id.RoomID)
 	return c, err
 }
 
+// Admins lists the users with the power, by name in a room, to set its policy.
+func (s *Editor) Admins(ctx context.Context, r id.RoomID) ([]id.UserID, error) {
+	snap, err := s.Homeserver.Snapshot(ctx, r, s.Self.Bot, []room.Key{{Type: room.TypeCreate}, {Type: room.TypePowerLevels}}, false)
+	if err != nil {
+		return nil, invites.UnlessUnseen(err)
+	}
+	return admins(snap, s.Self.Bot), nil
+}
+
 // admins lists the users with the power, by name in a room, to set its policy.
 func admins(snap *room.Snapshot, bot id.UserID) (list []id.UserID) {
 	needed, known := snap.NeededToSend(policy.EventType)

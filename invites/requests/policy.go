@@ -181,6 +181,18 @@ type Revision struct {
 	Before policy.Layer // empty without a readable one
 	After  policy.Layer
 	Fault  error // why it could not be read
+
+	RedactedBy id.UserID // who redacted it; empty: nobody
+}
+
+var errRedacted = errors.New("redacted")
+
+// Lost reports whether the content of the version is unknown because it was redacted. Who redacts the own policy ends it.
+func (rev Revision) Lost() bool { return rev.RedactedBy != "" && rev.Fault != nil }
+
+// Source returns the version as a source of fields.
+func (rev Revision) Source(r id.RoomID) policy.Source {
+	return policy.Source{Room: r, Event: rev.Event, Author: rev.By, For: rev.For, Layer: rev.After}
 }
 
 // History returns the last versions of a room's own policy, newest first.
@@ -194,10 +206,19 @@ func (s *Editor) History(ctx context.Context, r id.RoomID, viewer id.UserID, lim
 		if i == limit {
 			break
 		}
-		rev := Revision{By: e.Sender, At: e.SentAt, Event: e.ID}
-		rev.After, rev.Fault = policy.Parse(e.Content)
+		source := policy.Read(r, &e.Event)
+		rev := Revision{By: e.Sender, At: e.SentAt, Event: e.ID, After: source.Layer, RedactedBy: e.RedactedBy}
+		if e.Sender == s.Self.Bot {
+			rev.For = source.For
+		}
+		switch {
+		case source.Fault != nil:
+			rev.Fault = source.Fault
+		case i > 0 && e.RedactedBy != "": // then nobody knows by now what it said
+			rev.Fault = errRedacted
+		}
 		if i+1 < len(events) {
-			rev.Before, _ = policy.Parse(events[i+1].Content)
+			rev.Before = policy.Read(r, &events[i+1].Event).Layer
 		}
 		list = append(list, rev)
 	}
