@@ -261,10 +261,10 @@ func (w *story) expects(key id.EventID, m *moving, rightful bool) {
 	}
 }
 
-// wanted reports whether the actor of an upgrade has asked for an invitation to the old room.
+// wanted reports whether the actor of an upgrade has asked for an invitation to the old room, be it by the upgrade that led to it.
 func (w *story) wanted(m *moving, user id.UserID) bool {
 	for _, c := range w.said {
-		if c.actor == m.actor && c.room == m.old && c.action == room.Invite && slices.Contains(c.targets, user) {
+		if c.actor == m.actor && c.room == m.old && c.action == room.Invite && (slices.Contains(c.targets, user) || c.each[user] != nil) {
 			return true
 		}
 	}
