@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -246,6 +247,34 @@ func TestTakingBack(t *testing.T) {
 				t.Errorf("got %s %s %q, want %s %s %q", d.Verdict, d.Code, d.Side, tt.verdict, tt.code, tt.side)
 			}
 		})
+	}
+}
+
+// TestTakingBackUnreadable: where the room's own policy can't be read, what a space delegates does not count.
+func TestTakingBackUnreadable(t *testing.T) {
+	const boss = id.UserID("@boss:here")
+	s := snapshot(map[id.UserID]int{alice: 10, usher: 60, boss: 60}, map[id.UserID]string{alice: "join", usher: "join", boss: "join", bob: "invite"}, "")
+	q := Question{Action: ActionWithdraw, Actor: alice, Performer: usher, Target: bob}
+	source := func(content string) Source {
+		return Read("!room", &room.Event{ID: "$policy", Sender: boss, Content: json.RawMessage(content)})
+	}
+	space := source(`{"version":1,"delegate":true}`)
+	space.Inherited = true
+	for own, want := range map[string]room.Rule{`{"version":1}`: CodeDelegate, `{"version":1,"x":1}`: "kick.power"} {
+		if d := Decide(s, q, Merge(source(own), space), Facts{Now: noon, Theirs: true}); d.Code != want {
+			t.Errorf("%s: got %s %s, want %s", own, d.Verdict, d.Code, want)
+		}
+	}
+}
+
+// TestTakingBackUnsent: an invitation that was not sent yet is taken back by who asked for it, and by those with the power to kick.
+func TestTakingBackUnsent(t *testing.T) {
+	s := snapshot(map[id.UserID]int{alice: 50, usher: 50}, map[id.UserID]string{alice: "join", usher: "join", "@ann:here": "join", "@ben:here": "join"}, "")
+	for actor, want := range map[id.UserID]room.Rule{"@ann:here": CodeUnsent, alice: CodeUnsent, "@ben:here": "kick.power"} {
+		q := Question{Action: ActionWithdraw, Actor: actor, Performer: usher, Target: bob}
+		if d := Decide(s, q, Merge(), Facts{Now: noon, Unsent: []id.UserID{"@ann:here"}}); d.Code != want {
+			t.Errorf("%s: got %s %s, want %s", actor, d.Verdict, d.Code, want)
+		}
 	}
 }
 

@@ -50,9 +50,6 @@ func Asks(s *room.Snapshot, user id.UserID) (asks bool, among []id.RoomID, known
 // policy always pass. A policy that can't be read decides nothing. The decision tells nothing about entries of lists: strangers see it.
 func DecideJoin(s *room.Snapshot, user id.UserID, p *InForce, f Facts) Decision {
 	d := Decision{Verdict: room.Allow, Code: room.Rule(room.Join), Policy: p.Event()}
-	if !p.Governs() {
-		return d
-	}
 	c := check{s: s, q: Question{Action: room.Join, Actor: user, Performer: user, Target: user}, p: p, d: &p.Document, f: f}
 	if p.Fault() != nil {
 		return Decision{Verdict: room.Unknown, Code: CodeMalformed, Side: SidePolicy, Policy: p.Event()}

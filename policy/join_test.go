@@ -48,3 +48,36 @@ func TestDecideJoin(t *testing.T) {
 		t.Errorf("a moderator: %s %s", got.Verdict, got.Code)
 	}
 }
+
+// TestAsks: the antispam service is asked about users from outside only: an invitation or a membership lets a user in by itself.
+func TestAsks(t *testing.T) {
+	const guest = "@guest:here"
+	rules := func(rule, allow string) *room.Event {
+		return &room.Event{ID: "$rules", Sender: owner, Content: json.RawMessage(`{"join_rule":"` + rule + `","allow":[` + allow + `]}`)}
+	}
+	const checker, other = `{"type":"fi.mau.spam_checker"}`, `{"type":"m.room_membership","room_id":"!other:here"}`
+	for _, tt := range []struct {
+		name       string
+		rules      *room.Event
+		membership string
+		asks       bool
+		among      int
+	}{
+		{"restricted", rules("restricted", checker+","+other), "", true, 1},
+		{"knocking, too", rules("knock_restricted", checker), "leave", true, 0},
+		{"to members of another room", rules("restricted", other), "", false, 1},
+		{"invited", rules("restricted", checker), "invite", false, 0},
+		{"a member", rules("restricted", checker), "join", false, 0},
+		{"another rule", rules("invite", checker), "", false, 0},
+		{"no rule", nil, "", false, 0},
+	} {
+		events := map[room.Key]*room.Event{{Type: room.TypeJoinRules}: tt.rules}
+		if tt.membership != "" {
+			events[room.MemberKey(guest)] = &room.Event{ID: "$member", Sender: guest, Content: json.RawMessage(`{"membership":"` + tt.membership + `"}`)}
+		}
+		asks, among, known := policy.Asks(room.NewSnapshot(room.State{Events: events, Complete: true}), guest)
+		if asks != tt.asks || len(among) != tt.among || !known {
+			t.Errorf("%s: asks %t among %v, known %t", tt.name, asks, among, known)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 
 	"usher/invites"
 	"usher/policy"
+	"usher/room"
 )
 
 // TestInheritance: who may put a room under whose policy.
@@ -133,6 +134,11 @@ func TestArmedLink(t *testing.T) {
 	if levels(100, 100); !inherits() {
 		t.Error("the link does not count although its sender has the power")
 	}
+	w.HS.Kept = []room.Key{{Type: room.TypePowerLevels}}
+	if p, err := w.Judge.Policies.Of(t.Context(), lobby, bot); err != nil || p != nil {
+		t.Errorf("a policy is known while the power levels are kept back: %v %v", p, err)
+	}
+	w.HS.Kept = nil
 	if levels(100, 50); !inherits() {
 		t.Error("the policy lapses when the sender is demoted")
 	}

@@ -47,6 +47,25 @@ func TestMalformedPolicyDenies(t *testing.T) {
 	}
 }
 
+// TestPerformer: nobody's own act is sent for them where the homeserver does not let Usher act for them.
+func TestPerformer(t *testing.T) {
+	for _, assert := range []bool{true, false} {
+		w := newWorld(t)
+		w.In.Self.Assert = assert
+		w.Build()
+		w.Power(50)
+		for performer, want := range map[id.UserID]bool{bot: true, carol: assert} {
+			j, err := w.Judge.Each(t.Context(), lobby, []policy.Question{{Action: room.Invite, Actor: carol, Performer: performer, Target: bob}}, &judge.Reader{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := j[0].Decision; (d.Verdict == room.Allow) != want || !want && d.Code != policy.CodeNoAssertion {
+				t.Errorf("sent by %s, may act for people: %t: %s %s", performer, assert, d.Verdict, d.Code)
+			}
+		}
+	}
+}
+
 // TestTakeBack: who had the bot send an invitation may take this very one back without the power to kick, where the policy lends the power to
 // invite. Nobody takes back another one's, or one that was made by hand since.
 func TestTakeBack(t *testing.T) {
