@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +24,7 @@ import (
 	"usher/invites/requests"
 	"usher/metrics"
 	"usher/store"
+	"usher/store/storetest"
 )
 
 // sent is what a homeserver was asked to send.
@@ -133,11 +133,7 @@ func newChat(t *testing.T, edits ...func(*Options)) (*fixture, *sent) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := store.Open(t.Context(), store.Config{Type: "sqlite", URI: filepath.Join(t.TempDir(), "usher.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := storetest.Open(t)
 	f := &fixture{store: db, client: client, state: homeserver.NewState(client, homeserver.StateOptions{Log: zerolog.Nop()})}
 	self := invites.Identity{Bot: "@usher:here", Domain: "here"}
 	d := invitestest.New(db, invitestest.Surroundings{Homeserver: f.state, Clock: clock{}, Self: self, Lease: time.Minute})
