@@ -25,7 +25,7 @@ type options struct {
 	audit                    operator.AuditOptions
 	json                     bool
 	plan                     operator.PlanOptions
-	reload                   chan struct{} // has a value when the files of plans are to be read; nil: a hang-up stops Usher
+	reload                   chan struct{} // has a value when the config and the files of plans are to be read again; nil: a hang-up stops Usher
 }
 
 const description = "Usher is the doorkeeper of Matrix rooms: an application service through which people are invited and let in, by the\n" +

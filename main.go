@@ -44,7 +44,10 @@ type program struct {
 func main() {
 	p := program{os.Stdin, os.Stdout, os.Stderr, os.Environ(), map[string]task{
 		"": func(ctx context.Context, cfg *config.Config, o options, _ io.Writer) error {
-			return bot.Run(ctx, cfg, fullVersion(), o.reload)
+			return bot.Run(ctx, cfg, fullVersion(), bot.Reload{Hangups: o.reload, Read: func() (*config.Config, error) {
+				cfg, _, err := config.Load(o.config, os.Environ())
+				return cfg, err
+			}})
 		},
 		"plan": func(ctx context.Context, cfg *config.Config, o options, out io.Writer) error {
 			return operator.Plan(ctx, cfg, o.plan, out)
@@ -108,7 +111,7 @@ func (p program) do(o options) int {
 		p.compare(cfg, o)
 		signal.Ignore(syscall.SIGPIPE) // else Go ends the process at the first write to a closed pipe, such as the log of a dead reader
 	}
-	if o.command == "" && len(cfg.Plan.Files) > 0 {
+	if o.command == "" && (len(cfg.Plan.Files) > 0 || cfg.Inbound.Enabled) {
 		o.reload = make(chan struct{}, 1)
 	}
 	ctx, stop := p.untilSignal(o.reload)

@@ -54,6 +54,16 @@ func TestMain(m *testing.M) {
 			}
 			return nil
 		})
+		if well := p.tasks[""]; mode == "reloads" {
+			p.tasks[""] = func(ctx context.Context, cfg *config.Config, o options, out io.Writer) error {
+				go func() {
+					for range o.reload {
+						fmt.Println("reading")
+					}
+				}()
+				return well(ctx, cfg, o, out)
+			}
+		}
 		os.Exit(p.main(os.Args[1:]))
 	}
 	os.Exit(m.Run())
@@ -353,6 +363,7 @@ func TestSignals(t *testing.T) {
 		{"SIGTERM drains", "well", []syscall.Signal{syscall.SIGTERM}, 0},
 		{"SIGINT drains", "well", []syscall.Signal{syscall.SIGINT}, 0},
 		{"SIGHUP drains", "well", []syscall.Signal{syscall.SIGHUP}, 0},
+		{"SIGHUP has the config read where inbound is on", "reloads", []syscall.Signal{syscall.SIGHUP, syscall.SIGHUP, syscall.SIGTERM}, 0},
 		{"a terminal that closes sends more than one SIGHUP", "slow", []syscall.Signal{syscall.SIGHUP, syscall.SIGHUP}, 0},
 		{"a second signal stops at once", "stuck", []syscall.Signal{syscall.SIGTERM, syscall.SIGTERM}, 143},
 		{"whichever it is", "stuck", []syscall.Signal{syscall.SIGTERM, syscall.SIGINT}, 130},
@@ -363,6 +374,9 @@ func TestSignals(t *testing.T) {
 			usher(t, program{environ: environ}, "-e")
 			cmd := exec.Command(os.Args[0])
 			cmd.Env = append(os.Environ(), append(environ, "BE_USHER="+tt.mode)...)
+			if tt.mode == "reloads" {
+				cmd.Env = append(cmd.Env, "USHER_ANTISPAM__ENABLED=true", "USHER_INBOUND__ENABLED=true")
+			}
 			stdout, err := cmd.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -371,7 +385,7 @@ func TestSignals(t *testing.T) {
 				t.Fatal(err)
 			}
 			lines := bufio.NewScanner(stdout)
-			for _, s := range tt.signals { // each once the one before has shown: "running", "draining"
+			for _, s := range tt.signals { // each once the one before has shown: "running", "reading", "draining"
 				lines.Scan()
 				if err := cmd.Process.Signal(s); err != nil {
 					t.Fatal(err)

@@ -57,18 +57,3 @@ func (p *process) servePlan(b *bot, w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(p.cfg.Appservice.RequestTimeout))
 	b.plans.ServeHTTP(w, r)
 }
-
-// reloads makes the files of plans due at each hang-up, until ctx ends.
-func (p *process) reloads(ctx context.Context, hangups <-chan struct{}) {
-	for {
-		select {
-		case <-hangups:
-			if b := p.acting.Load(); b != nil {
-				p.log.Info().Msg("Reading the files of plans")
-				b.plans.SyncNow()
-			}
-		case <-ctx.Done():
-			return
-		}
-	}
-}

@@ -38,16 +38,17 @@ type process struct {
 	relay   *web.Relay
 	hearing *appservice.Hearing
 	waker   *waker
-	acting  atomic.Pointer[bot] // nil: this process stands by
-	stopBy  func() time.Time    // when the process has to have stopped, counted from the first call
+	acting  atomic.Pointer[bot]            // nil: this process stands by
+	inbound atomic.Pointer[config.Inbound] // read since the start; nil: as in cfg
+	stopBy  func() time.Time               // when the process has to have stopped, counted from the first call
 }
 
 // Run runs Usher until ctx ends, then finishes the work under way within the configured time. Its errors wrap
 // operator.ErrTokenRefused, operator.ErrHomeserverUnreachable, connect.ErrDatabase or connect.ErrListen where one of these is the cause. An end of ctx is
 // no error, also during the start.
 //
-// Each value of reload has the files of plans compared with their rooms at once; it may be nil.
-func Run(ctx context.Context, cfg *config.Config, version string, reload <-chan struct{}) error {
+// At each hang-up it reads the config again, and compares the files of plans with their rooms.
+func Run(ctx context.Context, cfg *config.Config, version string, reload Reload) error {
 	log, err := logger(cfg)
 	if err != nil {
 		return err
@@ -61,7 +62,7 @@ func Run(ctx context.Context, cfg *config.Config, version string, reload <-chan 
 }
 
 // run is Run with a log.
-func run(ctx context.Context, cfg *config.Config, version string, reload <-chan struct{}, log zerolog.Logger) (err error) {
+func run(ctx context.Context, cfg *config.Config, version string, reload Reload, log zerolog.Logger) (err error) {
 	p := &process{cfg: cfg, version: version, log: log, metrics: metrics.New(version, clock{})}
 	if p.client, err = connect.Homeserver(cfg, version, p.metrics, log); err != nil {
 		return err

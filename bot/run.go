@@ -52,7 +52,7 @@ func (p *process) build(ctx context.Context) (*bot, error) {
 		HardStop: reserve(p.cfg.ShutdownTimeout), Logger: slogger(b.log), Clock: clock{},
 	})
 	b.rooms = &joinedRooms{list: b.client.JoinedRooms, state: b.state.Snapshot}
-	b.compose(p.cfg, p.version)
+	b.compose(p.settings(), p.version)
 	b.runner.Age.Hearing = p.hearing
 	b.intake = b.newIntake(p)
 	b.site = b.newSite(p)

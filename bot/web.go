@@ -127,6 +127,12 @@ func (b *bot) newInbound(cfg *config.Config) *inbound.Inbound {
 	if !cfg.Antispam.Enabled || !in.Enabled {
 		return nil
 	}
+	return &inbound.Inbound{Rules: inboundRules(in), Lists: b.domain.judge.Lists, Store: b.store, Clock: clock{}, Self: b.self, Homeserver: b.state, Queue: b.jobs,
+		Operator: func(user id.UserID) bool { return cfg.Permissions.Level(user.String()) == config.LevelOperator }}
+}
+
+// inboundRules returns the rules of the config.
+func inboundRules(in *config.Inbound) inbound.Rules {
 	limit := func(p config.People) inbound.Limit { return inbound.Limit{People: p.People, Per: p.Per} }
 	rules := inbound.Rules{
 		IPLiterals: in.IPLiterals, NoCreate: in.NoCreate, Ops: id.RoomID(in.Room), BanList: id.RoomID(in.BanList), Sender: limit(in.Sender), Room: limit(in.PerRoom),
@@ -138,8 +144,7 @@ func (b *bot) newInbound(cfg *config.Config) *inbound.Inbound {
 	if in.BanList != "" {
 		rules.Lists = append(rules.Lists, id.RoomID(in.BanList))
 	}
-	return &inbound.Inbound{Rules: rules, Lists: b.domain.judge.Lists, Store: b.store, Clock: clock{}, Self: b.self, Homeserver: b.state, Queue: b.jobs,
-		Operator: func(user id.UserID) bool { return cfg.Permissions.Level(user.String()) == config.LevelOperator }}
+	return rules
 }
 
 // inbound looks after the operator's policy about invitations to local users, and after the refusals of callbacks, until ctx ends.

@@ -36,16 +36,18 @@ type Replacement struct {
 // Reload reads the state event in the operators' room, and takes its rules over. It asks the homeserver for what is not cached only. Its author must
 // be an operator with the power to send it, as of now. A room that the bot can't see replaces nothing.
 func (s *Inbound) Reload(ctx context.Context) (found Replacement, err error) {
-	if s.Rules.Ops == "" {
+	own := configured(s)
+	if own.Ops == "" {
+		s.replaced.Store(nil)
 		return found, nil
 	}
 	key := room.Key{Type: EventType}
 	needs := []room.Key{key, {Type: room.TypeCreate}, {Type: room.TypePowerLevels}}
-	snap, err := s.Homeserver.Snapshot(ctx, s.Rules.Ops, s.Self.Bot, needs, false)
+	snap, err := s.Homeserver.Snapshot(ctx, own.Ops, s.Self.Bot, needs, false)
 	if err == nil {
 		if event, _ := snap.Event(key); event != nil {
 			found.By = event.Sender
-			snap, err = s.Homeserver.Snapshot(ctx, s.Rules.Ops, s.Self.Bot, append(needs, room.MemberKey(event.Sender)), false)
+			snap, err = s.Homeserver.Snapshot(ctx, own.Ops, s.Self.Bot, append(needs, room.MemberKey(event.Sender)), false)
 		}
 	}
 	if errors.Is(err, invites.ErrNoView) {
@@ -63,7 +65,7 @@ func (s *Inbound) Reload(ctx context.Context) (found Replacement, err error) {
 		s.replaced.Store(nil)
 		return found, nil
 	}
-	rules := s.Rules
+	rules := *own
 	if !s.Operator(event.Sender) || snap.CanSend(event.Sender, EventType, true).Verdict != room.Allow {
 		found.Faults = []room.Phrase{room.Say("inbound.fault.author", "author", event.Sender)}
 	} else {
@@ -74,7 +76,26 @@ func (s *Inbound) Reload(ctx context.Context) (found Replacement, err error) {
 		return found, nil
 	}
 	s.replaced.Store(&rules)
+	if configured(s) != own { // taken over meanwhile
+		return s.Reload(ctx)
+	}
 	return found, nil
+}
+
+// Take takes over other rules of the config, and reads those of the operators' room again.
+func (s *Inbound) Take(ctx context.Context, rules Rules) error {
+	s.taken.Store(&rules)
+	s.replaced.Store(nil)
+	_, err := s.Reload(ctx)
+	return err
+}
+
+// configured returns the rules of the config.
+func configured(s *Inbound) *Rules {
+	if r := s.taken.Load(); r != nil {
+		return r
+	}
+	return &s.Rules
 }
 
 // read replaces fields by those of a document, and returns their names, or all faults.

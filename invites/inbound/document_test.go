@@ -78,3 +78,25 @@ func TestReload(t *testing.T) {
 	}
 	g.expect(t, g.may(t, "@a:far", local(2), "!a"), "")
 }
+
+// TestTake: other rules of the config count at once, and those of the operators' room go on replacing them.
+func TestTake(t *testing.T) {
+	rules := defaults()
+	rules.Ops = "!ops:here"
+	g := newGate(t, rules)
+	g.rooms.Set("!ops:here", inbound.EventType, "", "@operator:here", map[string]any{"sender": map[string]any{"people": 2}})
+	if _, err := g.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rules.Sender.People, rules.Server.People = 8, 9
+	if err := g.Take(t.Context(), rules); err != nil {
+		t.Fatal(err)
+	}
+	if now := g.InForce(); now.Sender.People != 2 || now.Server.People != 9 {
+		t.Errorf("in force: %+v", now)
+	}
+	rules.Ops = ""
+	if err := g.Take(t.Context(), rules); err != nil || g.InForce().Sender.People != 8 {
+		t.Errorf("without the room: %+v, %v", g.InForce(), err)
+	}
+}

@@ -90,7 +90,7 @@ type Poster interface {
 
 // Inbound judges invitations. The exported fields are required.
 type Inbound struct {
-	Rules Rules // of the config; those of the operators' room replace them
+	Rules Rules // of the config at the start; those of the operators' room replace them
 	Lists Lists
 	Store Store
 	Clock invites.Clock
@@ -101,7 +101,8 @@ type Inbound struct {
 	Queue      invites.Queue
 	Operator   func(id.UserID) bool // whether a user is an operator
 
-	replaced atomic.Pointer[Rules] // nil: Rules hold
+	taken    atomic.Pointer[Rules] // the config's, read since; nil: Rules
+	replaced atomic.Pointer[Rules] // nil: those of the config hold
 	mu       sync.Mutex
 	counted
 	refusals ring
@@ -119,7 +120,7 @@ func (s *Inbound) InForce() Rules {
 	if r := s.replaced.Load(); r != nil {
 		return *r
 	}
-	return s.Rules
+	return *configured(s)
 }
 
 // Judge decides on an invitation; event is the invitation in the format for clients, where it comes over federation, and nil where a local user
