@@ -69,9 +69,9 @@ func TestSmallWords(t *testing.T) {
 	s.owner.React(s.room, id.EventID(card.ID), "✅")
 	s.owner.AwaitMember(s.room, s.guest.ID, "invite")
 	s.owner.Await("the outcome", func(e harness.Event) bool {
-		return e.Sender == string(s.Usher.Bot) && strings.Contains(string(e.Content), "✅ Accepted")
+		return e.Sender == string(s.Usher.Bot) && strings.HasPrefix(e.Field("body"), string(s.guest.ID)+": ✅ Accepted")
 	})
-	if odd := s.owner.Seen(func(e harness.Event) bool { return strings.Contains(string(e.Content), "All 1 done") }); len(odd) > 0 {
+	if odd := s.owner.Seen(func(e harness.Event) bool { return strings.Contains(e.Field("body"), "All 1 done") }); len(odd) > 0 {
 		t.Errorf("%q", odd[0].Field("body"))
 	}
 	s.succeeds(s.owner, s.room, "!policy set ask.level 0")
