@@ -55,6 +55,11 @@ func (s *sent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, `{"user_id":"@usher:here"}`)
 		return
 	}
+	if strings.Contains(r.URL.Path, "/event/") && s.status == 0 {
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, `{"errcode":"M_NOT_FOUND"}`)
+		return
+	}
 	if strings.Contains(r.URL.Path, "/relations/") && s.status == 0 {
 		_, _ = io.WriteString(w, `{"chunk":[]}`)
 		return

@@ -171,7 +171,7 @@ func TestListKilled(t *testing.T) {
 	s.owner.SetState(s.room, policyEvent, "", m{"version": 1, "whom": m{"deny_users": denied[1:]}})
 	start := time.Now()
 	said := s.owner.Say(s.room, "!invite "+strings.Join(ids, "\n"))
-	preview := s.previewed(t, said, fmt.Sprintf("names %d people", n), fmt.Sprintf("invite %d people", n-blocked), fmt.Sprintf("%d can't be invited", blocked))
+	preview := s.previewed(t, said, fmt.Sprintf("is about %d people", n), fmt.Sprintf("invite %d people", n-blocked), fmt.Sprintf("%d can't be invited", blocked))
 	if acts := s.acts(s.room); acts != 0 {
 		t.Errorf("%d requests before the confirmation", acts)
 	}
@@ -220,7 +220,7 @@ func (s *stage) stoppedAndFrom(t *testing.T, guests []*harness.Account) {
 	next := s.BotRoom(s.owner, harness.RoomOptions{Name: "Next"})
 	file := s.attach(t, s.room, "guests.csv", tableOf(guests), false)
 	said := s.inReplyTo(file, "!invite "+string(next))
-	preview := s.previewed(t, said, fmt.Sprintf("names %d people", len(guests)), "1 line names nobody")
+	preview := s.previewed(t, said, fmt.Sprintf("is about %d people", len(guests)), "1 line names nobody")
 	letGo := s.held(1)
 	s.owner.React(s.room, preview, done)
 	s.invitedOf(next, 1)
@@ -236,7 +236,7 @@ func (s *stage) stoppedAndFrom(t *testing.T, guests []*harness.Account) {
 		guest.Join(s.room)
 	}
 	said = s.owner.Say(s.room, "!invite --from "+string(s.room)+" "+string(next))
-	s.owner.React(s.room, s.previewed(t, said, "names 3 people", "invite 2 people", "1 is in the room already"), done)
+	s.owner.React(s.room, s.previewed(t, said, "is about 3 people", "invite 2 people", "1 is in the room already"), done)
 	if got := s.outcomes(t, said); got["invited"] != 2 || got["already_in"] != 1 || len(got) != 2 {
 		t.Errorf("from the room: the outcomes are %v", got)
 	}

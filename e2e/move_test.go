@@ -37,7 +37,7 @@ func TestMoveFrom(t *testing.T) {
 	said := s.owner.Say(next, "!move from --remind 3s")
 	preview := s.owner.AwaitReply(said, s.Usher.Bot)
 	t.Log(preview.Field("body"))
-	for _, part := range []string{fmt.Sprintf("names %d people", n+1), fmt.Sprintf("invite %d people", n-1), "4 spoke lately", "1 can't be invited", "3 seconds after"} {
+	for _, part := range []string{fmt.Sprintf("is about %d people", n+1), fmt.Sprintf("invite %d people", n-1), "4 spoke lately", "1 can't be invited", "3 seconds after"} {
 		if !strings.Contains(preview.Field("body"), part) {
 			t.Errorf("the preview does not say %q", part)
 		}

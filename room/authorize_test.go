@@ -153,6 +153,34 @@ func TestMalformedStateDenies(t *testing.T) {
 	}
 }
 
+// TestLevelsOfOthers: nobody changes or removes the entry of another user who is not below them, nor raises anybody above themselves.
+func TestLevelsOfOthers(t *testing.T) {
+	users := func(belas, zoras string) string {
+		return `{"users":{"` + string(olga) + `":50,"` + string(bela) + `":` + belas + zoras + `},"users_default":0}`
+	}
+	for _, test := range []struct {
+		name     string
+		old, new string
+		rule     Rule // empty: allowed
+	}{
+		{"below", users("49", ""), users("0", ""), ""},
+		{"equal", users("50", ""), users("0", ""), RulePLUserOutranked},
+		{"equal, unchanged", users("50", ""), users("50", ""), ""},
+		{"equal, removed", users("50", ""), `{"users":{"` + string(olga) + `":50}}`, RulePLUserOutranked},
+		{"above", users("51", ""), users("0", ""), RulePLUserOutranked},
+		{"up to one's own", users("0", ""), users("50", ""), ""},
+		{"above one's own", users("0", ""), users("51", ""), RulePLGrantAbove},
+		{"somebody new", users("0", ""), users("0", `,"@zora:x":50`), ""},
+		{"somebody new, too high", users("0", ""), users("0", `,"@zora:x":51`), RulePLGrantAbove},
+	} {
+		r := testRoom{version: "9", members: everyone(), raw: map[Key]string{{Type: TypePowerLevels}: test.old}}
+		got := r.judge(Action{Type: SetPowerLevels, Sender: olga, Content: []byte(test.new)})
+		if (got.Verdict == Allow) != (test.rule == "") || test.rule != "" && got.Rule != test.rule {
+			t.Errorf("%s: got %v %s, want %s", test.name, got.Verdict, got.Rule, test.rule)
+		}
+	}
+}
+
 // TestEvidence checks what is said beside the rule.
 func TestEvidence(t *testing.T) {
 	levels := Key{Type: TypePowerLevels}

@@ -211,6 +211,45 @@ func TestPolicyChangesBeforeDelivery(t *testing.T) {
 	}
 }
 
+// unwanted is a delivery.Check.
+type unwanted string
+
+func (u unwanted) Wanted(context.Context, invites.Change) (string, room.Phrase, error) {
+	return string(u), room.Say("detail.over"), nil
+}
+
+// TestPlanRows: a row of a plan is carried out while the plan wants it, and judged by the ask rules where a person is the actor. Nobody asks where the
+// bot is.
+func TestPlanRows(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		actor id.UserID
+		check unwanted
+		want  string
+	}{
+		{"the bot's", bot, "", "done done"},
+		{"a person's, who may not ask", carol, "", "refused policy.ask.level"},
+		{"not wanted any more", bot, "plan.over", "refused plan.over"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.Power(50)
+			w.Delivery.Checks[invites.OriginPlan] = tt.check
+			w.Govern(object{"ask": object{"level": 60}})
+			now := w.Clock.Now()
+			rows, err := w.DB.Record(t.Context(), []invites.Change{{Origin: invites.OriginPlan, Request: "plan", Action: room.Invite, Room: lobby, Target: bob,
+				Actor: tt.actor, Performer: bot, Status: invites.StatusOpen, CreatedAt: now, DueAt: now}}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			end, err := invitestest.One(w.Delivery.Deliver(t.Context(), rows[0].ID))
+			if got := string(end.Status) + " " + end.Code; err != nil || got != tt.want {
+				t.Errorf("%s, want %s (%v)", got, tt.want, err)
+			}
+		})
+	}
+}
+
 // heard is a delivery.Beside that hands outcomes on.
 type heard chan []invites.Outcome
 

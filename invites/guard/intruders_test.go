@@ -43,6 +43,49 @@ func TestGuardIntruder(t *testing.T) {
 	}
 }
 
+// TestGuardIntruderLent: the bot puts nobody out for an author of the policy who could not do it themselves, neither at once nor after a wait.
+func TestGuardIntruderLent(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		when int // the author loses the power: 0 before the join, 1 while the kick waits
+		told string
+	}{
+		{"before", 0, "intruder intruder @bob:here @bob:hereguard.author acts:false calls:0"},
+		{"while it waits", 1, "intruder intruder @bob:here @bob:here acts:true calls:0"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWatch(t, door)
+			demote := func() {
+				w.HS.Set(lobby, "m.room.power_levels", "", alice, object{"kick": 50, "events": object{policy.EventType: 25}, "users": object{string(alice): 25, string(bot): 100}})
+			}
+			if tt.when == 0 {
+				demote()
+			}
+			w.HS.Before = func(invites.Effect) error {
+				return &invites.ActError{Class: invites.ClassFailed, Err: errors.New("down")}
+			}
+			w.told = nil
+			w.HS.Member(lobby, bob, "join")
+			if err := w.see(t, "m.room.member", bob.String()); err != nil {
+				t.Fatal(err)
+			}
+			w.HS.Before = nil
+			waiting := w.Queue.Take()
+			if len(waiting) != tt.when {
+				t.Fatalf("%d kicks wait", len(waiting))
+			}
+			for _, one := range waiting {
+				demote()
+				w.Clock.Advance(time.Minute)
+				if outcome, err := invitestest.One(w.Delivery.Deliver(t.Context(), one.Row)); err != nil || outcome.Code != "guard.over" {
+					t.Errorf("%+v %v", outcome, err)
+				}
+			}
+			w.tell(t, bob, tt.told, "join")
+		})
+	}
+}
+
 // TestGuardVouched: who claims that a member's server let them in is believed only where that can be so.
 func TestGuardVouched(t *testing.T) {
 	restricted := strings.Replace(door, `"join_rule":"invite"`, `"join_rule":"restricted"`, 1)

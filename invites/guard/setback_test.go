@@ -58,6 +58,12 @@ func TestGuardSetBackMeanwhile(t *testing.T) {
 		"off": func(w *watch) {
 			w.HS.Set(lobby, policy.EventType, "", alice, json.RawMessage(`{"version":1,"guard":{"mode":"watch","join_rule":"invite"}}`))
 		},
+		"its author is demoted": func(w *watch) {
+			w.HS.Set(lobby, room.TypePowerLevels, "", alice, object{"users": object{string(alice): 0, string(bot): 100, string(carol): 50}})
+		},
+		"who changed it is promoted": func(w *watch) {
+			w.HS.Set(lobby, room.TypePowerLevels, "", alice, object{"users": object{string(alice): 200, string(bot): 100, string(carol): 150}})
+		},
 		"put right in the last moment": func(w *watch) {
 			w.HS.BeforeState = func() error {
 				w.HS.BeforeState = nil

@@ -4,8 +4,13 @@ import (
 	"encoding/json"
 	"testing"
 
+	"maunium.net/go/mautrix/id"
+
+	"usher/invites"
 	"usher/invites/invitestest"
+	"usher/invites/judge"
 	"usher/policy"
+	"usher/room"
 )
 
 func TestDelegated(t *testing.T) {
@@ -39,5 +44,45 @@ func TestMalformedPolicyDenies(t *testing.T) {
 	w.HS.Set(lobby, policy.EventType, "", alice, json.RawMessage(`{}`))
 	if got := invitestest.Outcomes(w.MustAsk(t, w.Request(t, alice, bob))); got != "done done" {
 		t.Errorf("emptied: %s", got)
+	}
+}
+
+// TestTakeBack: who had the bot send an invitation may take this very one back without the power to kick, where the policy lends the power to
+// invite. Nobody takes back another one's, or one that was made by hand since.
+func TestTakeBack(t *testing.T) {
+	const dora = id.UserID("@dora:here")
+	w := newWorld(t)
+	w.Power(0)
+	w.HS.Member(lobby, dora, "join")
+	w.Govern(object{"delegate": true})
+	req := w.Request(t, carol, bob)
+	req.AsBot = true
+	if row := w.MustAsk(t, req)[0]; row.Status != invites.StatusDone {
+		t.Fatalf("%+v", row)
+	}
+	sent := func() id.EventID {
+		snap, err := w.HS.Snapshot(t.Context(), lobby, "", nil, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return invites.MemberEventID(snap, bob)
+	}
+	w.Observe(t, sent(), bob, bot, "invite")
+	may := func(actor id.UserID) bool {
+		j, err := w.Judge.Each(t.Context(), lobby, []policy.Question{{Action: policy.ActionWithdraw, Actor: actor, Performer: bot, Target: bob}}, &judge.Reader{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j[0].Decision.Verdict == room.Allow
+	}
+	if !may(carol) {
+		t.Error("the asker may not")
+	}
+	if may(dora) {
+		t.Error("another member may")
+	}
+	w.HS.Set(lobby, "m.room.member", bob.String(), alice, object{"membership": "invite"})
+	if may(carol) {
+		t.Error("the asker may take back an invitation that is not the one the bot sent")
 	}
 }

@@ -149,6 +149,34 @@ func TestInvite(t *testing.T) {
 	}
 }
 
+// askedOf notes whom Inbound is asked about.
+type askedOf []id.UserID
+
+func (a *askedOf) Judge(_ context.Context, sender, _ id.UserID, _ id.RoomID, _ []byte) (string, room.Phrase, error) {
+	*a = append(*a, sender)
+	return "inbound.deny", room.Say("inbound.deny"), nil
+}
+
+func (a *askedOf) Passed(context.Context, id.UserID, id.UserID, id.RoomID, []byte) error { return nil }
+
+// TestInboundAsked: the operator's rules for inviters are asked once about each invitation: about those of local users by user_may_invite,
+// about others by federated_user_may_invite.
+func TestInboundAsked(t *testing.T) {
+	d := newDoor(t, nil)
+	var asked askedOf
+	d.Inbound = &asked
+	if code := d.may(t, alice, bob); code != "inbound.deny" || len(asked) != 1 {
+		t.Errorf("a local inviter: %q, asked about %v", code, asked)
+	}
+	if code := d.may(t, remote, bob); code != "" || len(asked) != 1 {
+		t.Errorf("a remote inviter: %q, asked about %v", code, asked)
+	}
+	got, err := d.Answer(t.Context(), native.Question{Callback: native.MayInviteFederated, Sender: remote, Target: bob, Room: lobby})
+	if err != nil || got.Code != "inbound.deny" || len(asked) != 2 {
+		t.Errorf("by federation: %+v, %v, asked about %v", got, err, asked)
+	}
+}
+
 // TestInviteList: rules of a policy list hold.
 func TestInviteList(t *testing.T) {
 	const list = id.RoomID("!bans:here")

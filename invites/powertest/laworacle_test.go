@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -222,11 +223,21 @@ func (l law) span(path string, otherwise time.Duration) time.Duration {
 	if text == "" {
 		return otherwise
 	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		panic(err)
+	d, ok := spanOf(text)
+	if !ok {
+		panic(text)
 	}
 	return d
+}
+
+// spanOf reads a span of time, which may be in days.
+func spanOf(text string) (time.Duration, bool) {
+	if days, found := strings.CutSuffix(text, "d"); found {
+		n, err := strconv.Atoi(days)
+		return time.Duration(n) * 24 * time.Hour, err == nil
+	}
+	d, err := time.ParseDuration(text)
+	return d, err == nil
 }
 
 // levels lists what a guard keeps.

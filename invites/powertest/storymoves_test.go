@@ -444,7 +444,8 @@ func (h *watched) judgeRenamed(before *room.Snapshot, l law, m *moving, was, con
 		return "the policy is another one"
 	}
 	for path := range had {
-		if strings.ReplaceAll(string(had[path]), m.old.String(), m.next.String()) != string(has[path]) && !strings.Contains(string(had[path]), m.next.String()) {
+		renamed := strings.ReplaceAll(string(had[path]), m.old.String(), m.next.String())
+		if renamed != string(has[path]) && !sameSpan(had[path], has[path]) && !strings.Contains(string(had[path]), m.next.String()) {
 			return path + " is another one"
 		}
 	}
@@ -459,6 +460,13 @@ func (h *watched) judgeRenamed(before *room.Snapshot, l law, m *moving, was, con
 		}
 	}
 	return ""
+}
+
+// sameSpan reports whether two values are the same span of time, as 60s and 1m.
+func sameSpan(a, b json.RawMessage) bool {
+	x, is := spanOf(strings.Trim(string(a), `"`))
+	y, also := spanOf(strings.Trim(string(b), `"`))
+	return is && also && x == y
 }
 
 // fieldsOf lists the fields of a policy but for whom the bot wrote it.

@@ -26,6 +26,7 @@ func TestCarryOver(t *testing.T) {
 		{"as the bot", false, alice, object{string(alice): 100, string(bot): 50}, nil, bot, lobby},
 		{"nobody may send it", false, alice, object{string(alice): 100}, nil, "", lobby},
 		{"the author has no power there", true, alice, object{string(bot): 100}, nil, "", lobby},
+		{"the author has no power there, the bot has", false, alice, object{string(bot): 100}, nil, "", lobby},
 		{"the author is not there", true, alice, object{string(alice): 100, string(bot): 100}, func(w *world) { w.HS.Member(next, alice, "leave") }, "", lobby},
 		{"the author lost the old room", true, alice, object{string(alice): 100, string(bot): 100}, func(w *world) { w.HS.Member(lobby, alice, "leave") }, "", lobby},
 		{"it has one already", true, alice, object{string(alice): 100}, func(w *world) { w.HS.Set(next, policy.EventType, "", alice, object{}) }, "", ""},
@@ -43,9 +44,14 @@ func TestCarryOver(t *testing.T) {
 			if tt.change != nil {
 				tt.change(w)
 			}
+			tries := 0
+			w.HS.BeforeState = func() error { tries++; return nil }
 			c, err := w.Editor.CarryOver(t.Context(), "$cause", next)
 			if err != nil || c.By != tt.by || c.From != tt.from {
 				t.Fatalf("%+v %v", c, err)
+			}
+			if (tries > 0) != (tt.by != "") {
+				t.Errorf("%d requests", tries)
 			}
 			source, err := w.Judge.Policies.Own(t.Context(), next, bot)
 			if err != nil || (tt.by != "") != source.Layer.Has("delegate") || tt.by != "" && source.Person(bot) != tt.author {

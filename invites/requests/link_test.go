@@ -194,6 +194,43 @@ func TestRevokedInTheMeantime(t *testing.T) {
 	}
 }
 
+// TestWantedByLink: a row is carried out as long as its link opens its room.
+func TestWantedByLink(t *testing.T) {
+	w := newWorld(t)
+	l, _ := makeLink(t, w)
+	use, _, err := w.UseLink(t.Context(), l, bob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := func(request string, r id.RoomID) string {
+		code, detail, err := w.Links.Wanted(t.Context(), invites.Change{Request: request, Room: r, Target: bob})
+		if err != nil || (code == "") != detail.Empty() {
+			t.Errorf("%q %+v %v", code, detail, err)
+		}
+		return code
+	}
+	if code := wanted(links.Request(use, lobby), lobby); code != "" {
+		t.Error("a row of the link:", code)
+	}
+	if code := wanted(links.Request(use, "!other:here"), "!other:here"); code != invites.CodeLinkRevoked {
+		t.Error("a room that the link does not open:", code)
+	}
+	if code := wanted("$command", lobby); code != invites.CodeLinkUnknown {
+		t.Error("a row of no link:", code)
+	}
+	use.Link++
+	if code := wanted(links.Request(use, lobby), lobby); code != invites.CodeLinkUnknown {
+		t.Error("a link that does not exist:", code)
+	}
+	if _, err := w.Links.Revoke(t.Context(), alice, l.ID); err != nil {
+		t.Fatal(err)
+	}
+	use.Link--
+	if code := wanted(links.Request(use, lobby), lobby); code != invites.CodeLinkRevoked {
+		t.Error("a revoked link:", code)
+	}
+}
+
 // TestKnockByLink: a knock with a code lets its user in, and nobody else.
 func TestKnockByLink(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()

@@ -8,6 +8,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/invitestest"
 	"usher/invites/requests"
 	"usher/room"
 )
@@ -73,5 +74,20 @@ func TestPlanIsRecordedInBatches(t *testing.T) {
 	}
 	if len(woken) != 450 { // nobody can be removed who is not there
 		t.Errorf("%d rows are in the queue", len(woken))
+	}
+}
+
+// TestPlanAsksNobody: where the policy wants people's approval, a plan's invitation is refused; it would ask for hundreds at once.
+func TestPlanAsksNobody(t *testing.T) {
+	w := newWorld(t)
+	w.Power(50)
+	w.Govern(object{"approval": object{"required": true}})
+	req := requests.Request{Origin: invites.OriginPlan, Key: invites.PlanRequest + "key", Actor: carol, Action: room.Invite, Room: lobby, Targets: []id.UserID{bob}}
+	if err := (requests.Planning{Requests: w.Requests}).Plan(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := w.DB.ChangesOf(t.Context(), req.Key)
+	if err != nil || invitestest.Outcomes(rows) != "refused policy.approval.required" {
+		t.Errorf("%s %v", invitestest.Outcomes(rows), err)
 	}
 }

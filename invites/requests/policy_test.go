@@ -50,6 +50,9 @@ func TestWritePolicy(t *testing.T) {
 			if err != nil || len(history) != 1 || history[0].By != tt.by || tt.by == bot && history[0].For != tt.actor || tt.by != bot && history[0].For != "" || !history[0].After.Has("delegate") {
 				t.Errorf("history: %+v %v", history, err)
 			}
+			if source, err := w.Judge.Policies.Own(t.Context(), lobby, tt.actor); err != nil || source.Person(bot) != tt.actor || (source.For != "") != (tt.by == bot) {
+				t.Errorf("its author is %+v %v", source, err)
+			}
 			if audit, err := w.DB.Audit(t.Context(), "$cmd"); err != nil || len(audit) != 1 || audit[0].Actor != tt.actor || audit[0].Performer != tt.by {
 				t.Errorf("audit: %+v %v", audit, err)
 			}
