@@ -57,7 +57,7 @@ var mayImport = map[string][]string{
 	"invites/sessions":    {"invites", mautrix + "/id"},
 	"invites/requests":    {"invites", "invites/cards", "invites/delivery", "invites/judge", "invites/links", "policy", "room", mautrix + "/id"},
 	"invites/moves":       {"exactjson", "invites", "invites/cards", "invites/delivery", "invites/judge", "invites/requests", "policy", "room", mautrix + "/id"},
-	"invites/invitestest": {"invites", "invites/cards", "invites/delivery", "invites/guard", "invites/judge", "invites/ledger", "invites/links", "invites/moves", "invites/requests", "invites/sessions", "invites/spaces", "invites/welcome", "policy", "room", "store", mautrix + "/id"},
+	"invites/invitestest": {"invites", "invites/cards", "invites/delivery", "invites/guard", "invites/judge", "invites/ledger", "invites/links", "invites/moves", "invites/requests", "invites/sessions", "invites/spaces", "invites/welcome", "policy", "room", "store", "store/storetest", mautrix + "/id"},
 }
 
 const (

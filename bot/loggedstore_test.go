@@ -3,7 +3,6 @@ package bot
 import (
 	"bytes"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,16 +11,12 @@ import (
 	"usher/invites"
 	"usher/metrics"
 	"usher/room"
-	"usher/store"
+	"usher/store/storetest"
 )
 
 // TestStoreWatched: what is recorded through the ports shows in the metrics.
 func TestStoreWatched(t *testing.T) {
-	db, err := store.Open(t.Context(), store.Config{Type: "sqlite", URI: filepath.Join(t.TempDir(), "usher.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := storetest.Open(t)
 	m := metrics.New("test", clock{})
 	var log bytes.Buffer
 	port := loggedStore{db, m, zerolog.New(&log)}

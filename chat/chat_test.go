@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +24,7 @@ import (
 	"usher/invites/requests"
 	"usher/metrics"
 	"usher/store"
+	"usher/store/storetest"
 )
 
 // sent is what a homeserver was asked to send.
@@ -53,6 +53,11 @@ func (s *sent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if strings.HasSuffix(r.URL.Path, "/whoami") && s.status == 0 {
 		_, _ = io.WriteString(w, `{"user_id":"@usher:here"}`)
+		return
+	}
+	if strings.Contains(r.URL.Path, "/event/") && s.status == 0 {
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, `{"errcode":"M_NOT_FOUND"}`)
 		return
 	}
 	if strings.Contains(r.URL.Path, "/relations/") && s.status == 0 {
@@ -133,11 +138,7 @@ func newChat(t *testing.T, edits ...func(*Options)) (*fixture, *sent) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := store.Open(t.Context(), store.Config{Type: "sqlite", URI: filepath.Join(t.TempDir(), "usher.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := storetest.Open(t)
 	f := &fixture{store: db, client: client, state: homeserver.NewState(client, homeserver.StateOptions{Log: zerolog.Nop()})}
 	self := invites.Identity{Bot: "@usher:here", Domain: "here"}
 	d := invitestest.New(db, invitestest.Surroundings{Homeserver: f.state, Clock: clock{}, Self: self, Lease: time.Minute})

@@ -19,6 +19,7 @@ const (
 	firstPause     = time.Second
 	lastPause      = 30 * time.Second
 	lastLimit      = 5 * time.Minute        // longest pause that the homeserver may ask for
+	soon           = 30 * time.Second       // then trouble is logged as an error
 	patience       = 10 * time.Minute       // then a command is answered as failed
 	answerPatience = time.Hour              // then an event ends without its answer
 	tokenPause     = time.Second            // while the homeserver refuses the bot's token
@@ -79,7 +80,11 @@ func (h *Handler) Handle(ctx context.Context, turn *Turn) (again time.Time) {
 	if wait, limited := invites.Limited(err); limited {
 		pause = max(pause, min(wait, lastLimit))
 	}
-	log.Err(err).Dur("again_in", pause).Msg("Event handled again")
+	level := zerolog.WarnLevel // most such trouble is over at once
+	if tried > soon {
+		level = zerolog.ErrorLevel
+	}
+	log.WithLevel(level).Err(err).Dur("again_in", pause).Msg("Event handled again")
 	return now.Add(pause)
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"usher/invites/invitestest"
 	"usher/room"
 	"usher/store"
+	"usher/store/storetest"
 )
 
 const (
@@ -36,11 +36,7 @@ func newRunner(t *testing.T) (*Runner, *invitestest.Homeserver) {
 // newRunnerOver is a runner that reaches the homeserver through another one.
 func newRunnerOver(t *testing.T, hs *invitestest.Homeserver, through invitestest.FullHomeserver) *Runner {
 	t.Helper()
-	db, err := store.Open(t.Context(), store.Config{Type: "sqlite", URI: filepath.Join(t.TempDir(), "usher.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := storetest.Open(t)
 	hs.Create(lobby, "11", alice, "@usher:here", carol)
 	self, clock := invites.Identity{Bot: "@usher:here", Domain: "here", Assert: true}, invitestest.NewClock()
 	domain := invitestest.New(db, invitestest.Surroundings{

@@ -80,6 +80,9 @@ func asFault(err error) error {
 }
 
 func showPolicy(ctx context.Context, c *Call, in id.RoomID) (reply Reply, err error) {
+	if _, err := c.Judge.Policies.Own(ctx, in, c.Message.Sender); err != nil { // past the cache: not every homeserver tells of redactions
+		return reply, err
+	}
 	p, err := c.Judge.Policies.Of(ctx, in, c.Message.Sender)
 	if err != nil {
 		return reply, err

@@ -5,7 +5,6 @@ import (
 	"html"
 	"net/url"
 	"strings"
-	"unicode"
 
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
@@ -267,12 +266,8 @@ func visible(s string) string {
 	return strings.ReplaceAll(out.String(), "@room", "@\u2060room")
 }
 
-// hidden reports whether a character is invisible or changes how others are read: controls, bidirectional marks, zero-width
-// and other format characters, line and paragraph separators, and non-characters.
-func hidden(r rune) bool {
-	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co) || r == unicode.ReplacementChar ||
-		(r >= 0x115F && r <= 0x1160) || r == 0x3164 || r == 0xFFA0
-}
+// hidden reports whether a character is invisible or changes how others are read.
+func hidden(r rune) bool { return room.Invisible(r) }
 
 // Notice returns the content of a notice, or of a message with Aloud, in reply to m unless m is empty.
 func (r Reply) Notice(m Message) *event.MessageEventContent {

@@ -51,6 +51,13 @@ func runWhy(ctx context.Context, c *Call) (Reply, error) {
 		}
 	}
 	for _, user := range users {
+		if action == room.Kick && user == c.Message.Sender {
+			if !reply.Text.Empty() {
+				reply.Text.Line()
+			}
+			reply.Text.Say("why.yourself")
+			continue
+		}
 		req := requests.Request{
 			Actor: c.Message.Sender, Viewer: c.Message.Sender, Action: action, Room: in, Targets: []id.UserID{user}, AsBot: c.has("as-bot"),
 		}

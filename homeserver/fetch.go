@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -109,6 +110,9 @@ func (s *State) read(ctx context.Context, r id.RoomID, as id.UserID, f *fetch) {
 		}
 	}
 	raw, err := s.client.StateEvent(ctx, r, f.key, as)
+	if err == nil {
+		raw, err = s.client.withRedaction(ctx, r, as, raw)
+	}
 	switch {
 	case invites.Errcode(err) == mautrix.MNotFound.ErrCode:
 		f.event, f.err = nil, nil
@@ -143,6 +147,23 @@ func parseEvent(raw json.RawMessage, k room.Key) (*room.Event, error) {
 		ID: id.EventID(exactjson.Text(raw, "event_id")), Sender: id.UserID(sender), Content: bytes.Clone(content),
 		RedactedBy: redactedBy(raw),
 	}, nil
+}
+
+// ownTypes begins the types of Usher's own state events. A redaction leaves nothing of their content.
+const ownTypes = "chat.usher."
+
+// withRedaction returns a state event of Usher's own, if its content is empty, as the homeserver shows it by its id: Dendrite names the redaction there
+// only. An event that is not shown is taken as it is.
+func (c *Client) withRedaction(ctx context.Context, r id.RoomID, as id.UserID, raw json.RawMessage) (json.RawMessage, error) {
+	event, content := id.EventID(exactjson.Text(raw, "event_id")), exactjson.Find(raw, "content")
+	if !strings.HasPrefix(exactjson.Text(raw, "type"), ownTypes) || event == "" || redactedBy(raw) != "" || len(exactjson.Get(content).Items) > 0 {
+		return raw, nil
+	}
+	whole, err := c.Event(ctx, r, event, as)
+	if denied(err) {
+		return raw, nil
+	}
+	return whole, err
 }
 
 // redactedBy returns the user who redacted an event, empty where the homeserver names nobody.

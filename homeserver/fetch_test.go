@@ -173,3 +173,39 @@ func TestRedactedStateNamesItsRedactor(t *testing.T) {
 		}
 	}
 }
+
+// TestRedactionOfOwnState: where the homeserver's answer about state of Usher's own says nothing of a redaction, its event does. One that is empty, or not
+// shown, is taken as it is; trouble is an error.
+func TestRedactionOfOwnState(t *testing.T) {
+	const plain = `{"type":"chat.usher.policy","state_key":"","sender":"@a:x","event_id":"$p","content":%s}`
+	for name, c := range map[string]struct {
+		content string
+		status  int
+		event   string
+		want    id.UserID
+		fails   bool
+	}{
+		"redacted":  {`{}`, 200, `{"type":"chat.usher.policy","state_key":"","sender":"@a:x","event_id":"$p","content":{},"unsigned":{"redacted_because":{"sender":"@b:x"}}}`, "@b:x", false},
+		"empty":     {`{}`, 200, fmt.Sprintf(plain, `{}`), "", false},
+		"not shown": {`{}`, 404, `{"errcode":"M_NOT_FOUND"}`, "", false},
+		"trouble":   {`{}`, 502, `{}`, "", true},
+		"not empty": {`{"version":1}`, 502, `{}`, "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := new(stub)
+			s.inRoom()
+			s.set(stateRequest("chat.usher.policy", ""), 200, fmt.Sprintf(plain, c.content))
+			s.set("GET /v3/rooms/!r/event/$p", c.status, c.event)
+			state, key := NewState(s.client(t, time.Minute), StateOptions{}), room.Key{Type: "chat.usher.policy"}
+			snap, err := state.Snapshot(t.Context(), "!r", "", []room.Key{key}, false)
+			if (err != nil) != c.fails {
+				t.Fatal(err)
+			} else if err != nil {
+				return
+			}
+			if e, _ := snap.Event(key); e == nil || e.RedactedBy != c.want {
+				t.Errorf("%+v, want %q", e, c.want)
+			}
+		})
+	}
+}

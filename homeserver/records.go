@@ -102,6 +102,9 @@ func (s *records) History(ctx context.Context, r id.RoomID, viewer id.UserID, k 
 				return err
 			}
 			for _, raw := range page {
+				if raw, err = s.client.withRedaction(ctx, r, as, raw); err != nil {
+					return err
+				}
 				if e, err := parseStateEvent(raw); err == nil && e.Key == k && len(list) < limit {
 					list = append(list, e)
 				}

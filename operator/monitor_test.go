@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,7 +15,7 @@ import (
 	"usher/config"
 	"usher/connect"
 	"usher/metrics"
-	"usher/store"
+	"usher/store/storetest"
 )
 
 type clock struct{}
@@ -35,11 +34,7 @@ type unreachable struct{}
 func (unreachable) Unreachable(context.Context) bool { return true }
 
 func TestMonitor(t *testing.T) {
-	db, err := store.Open(t.Context(), store.Config{Type: "sqlite", URI: filepath.Join(t.TempDir(), "usher.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := storetest.Open(t)
 	m := Monitor{
 		Health:  &Health{Database: db, Tokens: taken{}},
 		Metrics: metrics.New("test", clock{}), Lanes: func() metrics.Lanes { return metrics.Lanes{Active: true} }, Log: zerolog.Nop(),

@@ -18,6 +18,7 @@ import (
 	"usher/room"
 	"usher/store"
 	"usher/store/pgtest"
+	"usher/store/storetest"
 )
 
 // server is the PostgreSQL server of this test binary, started by its first user.
@@ -49,7 +50,7 @@ func open(t testing.TB, typ, uri string) *store.Store {
 }
 
 func sqliteStore(t testing.TB) *store.Store {
-	return open(t, "sqlite", filepath.Join(t.TempDir(), "usher.db"))
+	return storetest.Open(t)
 }
 
 func postgresStore(t testing.TB) *store.Store {

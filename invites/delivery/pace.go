@@ -23,13 +23,15 @@ type pacer struct {
 	met   time.Duration // the gap of the gate closed last for a person's invitations to a room; 0: none was
 }
 
-// limit names the acts under a limit: acts of a user in a room; with no room all acts of a user, or all acts on a user.
+// limit names the acts under a limit: acts of a user in a room; with no room all acts of a user, all acts on a user, or all acts on the users of
+// another server.
 type limit struct {
 	action room.ActionType
 	room   id.RoomID
 	user   id.UserID
 	on     bool
-	byBot  bool // with on: sent by the bot for somebody, whom the homeserver may exempt
+	byBot  bool   // with on: sent by the bot for somebody, whom the homeserver may exempt
+	server string // of the users acted on
 }
 
 // gate is a limit met by a row.
@@ -42,11 +44,12 @@ type gate struct {
 	again  time.Time     // the next turn of a row whose turn was used by another row, or came too early
 	from   time.Time     // when one could pass, by the homeserver's last word
 	passed int           // how many did since
-	met    string        // the user last told to wait; for all acts of a user, the room
+	met    string        // the user last told to wait, or the other server of that user
+	in     id.RoomID     // and the room
 }
 
-// gates are the gates of one row. Any may be nil.
-type gates struct{ here, everywhere, own *gate }
+// gates are the gates of one row. Any may be nil; there is always nil for users of the homeserver itself.
+type gates struct{ here, everywhere, own, there *gate }
 
 // maxGates bounds the gates kept. A full pacer forgets all, and learns again.
 const maxGates = 10_000
@@ -74,7 +77,10 @@ func (p *pacer) turn(inv *invites.Change, now time.Time) (at time.Time, which ro
 	if !g.own.free(now, had) {
 		waits(g.own.give(had), targetLimit(inv))
 	}
-	switch jumps := !had && !g.here.paces(); {
+	if !g.there.free(now, had) {
+		waits(g.there.give(had), serverLimit(inv))
+	}
+	switch jumps := !had && !g.here.paces() && !g.there.paces(); {
 	case g.everywhere.free(now, had || jumps):
 	case jumps: // rows in another room are not behind a long line in this one
 		waits(g.everywhere.next, senderLimit(inv))
@@ -84,6 +90,7 @@ func (p *pacer) turn(inv *invites.Change, now time.Time) (at time.Time, which ro
 	if !wait {
 		g.here.take()
 		g.own.take()
+		g.there.take()
 		g.everywhere.take()
 	}
 	return at, which, wait
@@ -93,6 +100,9 @@ func (p *pacer) turn(inv *invites.Change, now time.Time) (at time.Time, which ro
 func roomLimit(inv *invites.Change) room.Phrase { return room.Say("limit.room", "action", inv.Action) }
 func targetLimit(inv *invites.Change) room.Phrase {
 	return room.Say("limit.target", "target", inv.Target)
+}
+func serverLimit(inv *invites.Change) room.Phrase {
+	return room.Say("limit.server", "server", inv.Target.Homeserver())
 }
 func senderLimit(inv *invites.Change) room.Phrase {
 	return room.Say("limit.sender", "sender", inv.Performer)
@@ -106,21 +116,26 @@ func (p *pacer) limited(inv *invites.Change, now time.Time, wait time.Duration) 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	g, passes := p.of(inv, now), now.Add(wait)
-	here, everywhere, own := limitsOf(inv)
+	here, everywhere, own, there := limitsOf(inv)
 	if g.own != nil || (wait > sharedWait && !(g.here.paces() && wait <= 2*g.here.gap)) {
 		p.made(own, g.own).close(passes, wait)
 		return targetLimit(inv)
 	}
-	// One user alone may be at the limit of their own. Two users, or one after the wait they were told, show a shared limit.
-	kept := inv.Code == invites.CodeLimited && !now.Before(inv.DueAt)
-	if e := p.made(everywhere, g.everywhere); e.meets(string(inv.Room)) {
+	// One user alone may be at the limit of their own. Two users, or one after the wait they were told, show a shared limit. Users of one other server
+	// alone may be at a limit of that server, whose answer looks the same: it must not hold up anybody else.
+	kept, who := inv.Code == invites.CodeLimited && !now.Before(inv.DueAt), string(inv.Target)
+	if there.server != "" {
+		who = there.server
+	}
+	if e := p.made(everywhere, g.everywhere); e.paces() || e.in != "" && e.in != inv.Room && e.met != who {
 		e.close(passes, wait)
 		return senderLimit(inv)
-	} else if !e.paces() {
+	} else {
+		e.met, e.in = who, inv.Room
 		e.suspect(passes)
 	}
 	h := p.made(here, g.here)
-	if h.meets(string(inv.Target)) || kept {
+	if h.meets(who) || kept && there.server == "" {
 		h.close(passes, wait)
 		if inv.Performer == inv.Actor && inv.Action == room.Invite {
 			p.met = h.gap
@@ -128,6 +143,14 @@ func (p *pacer) limited(inv *invites.Change, now time.Time, wait time.Duration) 
 		return roomLimit(inv)
 	}
 	h.suspect(passes)
+	if there.server != "" {
+		if t := p.made(there, g.there); t.meets(string(inv.Target)) || kept {
+			t.close(passes, wait)
+			return serverLimit(inv)
+		} else {
+			t.suspect(passes)
+		}
+	}
 	return room.Say("limit.some")
 }
 
@@ -136,21 +159,29 @@ func (p *pacer) answered(inv *invites.Change, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	all := p.of(inv, now)
-	for _, g := range []*gate{all.here, all.everywhere, all.own} {
+	for _, g := range []*gate{all.here, all.everywhere, all.own, all.there} {
 		if g != nil {
 			g.pass()
 		}
 	}
 }
 
-func limitsOf(inv *invites.Change) (here, everywhere, own limit) {
-	return limit{action: inv.Action, room: inv.Room, user: inv.Performer}, limit{action: inv.Action, user: inv.Performer},
-		limit{action: inv.Action, user: inv.Target, on: true, byBot: inv.Performer != inv.Actor}
+func limitsOf(inv *invites.Change) (here, everywhere, own, there limit) {
+	here, everywhere = limit{action: inv.Action, room: inv.Room, user: inv.Performer}, limit{action: inv.Action, user: inv.Performer}
+	own = limit{action: inv.Action, user: inv.Target, on: true, byBot: inv.Performer != inv.Actor}
+	if server := inv.Target.Homeserver(); server != inv.Performer.Homeserver() {
+		there = limit{action: inv.Action, server: room.CanonicalServer(server)}
+	}
+	return here, everywhere, own, there
 }
 
-func (p *pacer) of(inv *invites.Change, now time.Time) gates {
-	here, everywhere, own := limitsOf(inv)
-	return gates{p.gate(here, now), p.gate(everywhere, now), p.gate(own, now)}
+func (p *pacer) of(inv *invites.Change, now time.Time) (all gates) {
+	here, everywhere, own, there := limitsOf(inv)
+	all = gates{here: p.gate(here, now), everywhere: p.gate(everywhere, now), own: p.gate(own, now)}
+	if there.server != "" {
+		all.there = p.gate(there, now)
+	}
+	return all
 }
 
 // gate returns the gate of a limit, or nil where nobody has waited for a while.

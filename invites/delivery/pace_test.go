@@ -120,6 +120,20 @@ func TestPacing(t *testing.T) {
 		overhead float64
 	}{
 		{"one room", func(t *testing.T, q *queued) { q.askIn(t, lobby, alice, guests(100)) }, 100, 1.1, 300 * time.Second, 1.05},
+		{"one room, people of another server", func(t *testing.T, q *queued) {
+			var far []id.UserID
+			for i := range 100 {
+				far = append(far, id.UserID(fmt.Sprintf("@guest%d:far.example", i)))
+			}
+			q.askIn(t, lobby, alice, far)
+		}, 100, 1.1, 300 * time.Second, 1.05},
+		{"one room, every second of another server", func(t *testing.T, q *queued) {
+			mixed := guests(100)
+			for i := 0; i < len(mixed); i += 2 {
+				mixed[i] = id.UserID(fmt.Sprintf("@guest%d:far.example", i))
+			}
+			q.askIn(t, lobby, alice, mixed)
+		}, 100, 1.2, 300 * time.Second, 1.05},
 		{"two rooms of one sender", func(t *testing.T, q *queued) {
 			q.askIn(t, lobby, alice, guests(50))
 			q.askIn(t, "!second:here", alice, guests(50))
@@ -228,6 +242,40 @@ func TestOnesOwnLimit(t *testing.T) {
 	q.invited(t, 20)
 	if n := len(q.HS.Acts()); n != 21 {
 		t.Errorf("%d requests, want 21", n)
+	}
+}
+
+// TestOtherServersLimit: a server that answers "later" to each invitation of its people holds up those alone: not the others in the room, nor the sender's
+// invitations elsewhere.
+func TestOtherServersLimit(t *testing.T) {
+	q := newQueued(t, func(q *queued) func(invites.Effect) error {
+		limits := invitestest.Limits{Room: invitestest.Limit{PerSecond: 0.05, Burst: 1}, Clock: q.Clock}
+		return func(e invites.Effect) error {
+			if e.Target.Homeserver() != "slow.example" {
+				return nil
+			}
+			return limits.Before(invites.Effect{Room: "!of the server", Target: e.Target})
+		}
+	})
+	start := q.Clock.Now()
+	var slow, some []id.UserID
+	for i := range 10 {
+		slow, some = append(slow, id.UserID(fmt.Sprintf("@slow%d:slow.example", i))), append(some, id.UserID(fmt.Sprintf("@some%d:quick.example", i)))
+	}
+	q.askIn(t, lobby, alice, slow)
+	q.askIn(t, "!second:here", alice, []id.UserID{"@slow10:slow.example", "@slow11:slow.example"})
+	q.run(t, start.Add(3*time.Second))
+	asked := append(append(guests(10), some...), "@slow12:slow.example")
+	q.askIn(t, lobby, alice, asked)
+	q.askIn(t, "!second:here", alice, asked)
+	q.run(t, start.Add(10*time.Second))
+	if n := len(q.passed); n < 40 {
+		t.Errorf("%d invited at once, want all but those of the slow server", n)
+	}
+	q.run(t, start.Add(time.Hour))
+	q.invited(t, 54)
+	if n := len(q.HS.Acts()); n > 54*3/2 {
+		t.Errorf("%d requests for 54 invitations", n)
 	}
 }
 

@@ -22,7 +22,7 @@ func reasonOf(ctx context.Context, d *Delivery, row invites.Change) (reason stri
 	if err != nil && !errors.Is(err, invites.ErrNoView) {
 		return "", because, err
 	}
-	asker := string(row.Actor)
+	asker, words := room.OneLine(string(row.Actor)), room.OneLine(row.Reason) // in the bot's name: nobody else's lines, and no other order
 	if err == nil {
 		if event, _ := snap.Event(member); event != nil {
 			if name := judge.PlainName(room.DisplayName(event)); name != "" {
@@ -35,11 +35,11 @@ func reasonOf(ctx context.Context, d *Delivery, row invites.Change) (reason stri
 		return "", because, err
 	}
 	if p != nil {
-		if text, set := p.Document.Invitation.Fill(asker, row.Reason); set {
+		if text, set := p.Document.Invitation.Fill(asker, words); set {
 			return "", room.Say(room.KeyText, "text", text), nil
 		}
 	}
-	return "", room.Say("because.asked", "asker", asker, "reason", row.Reason), nil
+	return "", room.Say("because.asked", "asker", asker, "reason", words), nil
 }
 
 // languageOf returns the language of the bot's own phrase for a change in a room; empty without a phrase.

@@ -21,6 +21,11 @@ func TestInvitedSeeWhoAsked(t *testing.T) {
 		{"a name like an id", "@alice:here (really)", "", "", true, "@carol:here asked for this invitation."},
 		{"a name that hides", "Ali\u202ece", "", "", true, "@carol:here asked for this invitation."},
 		{"a name of many lines", "A\nB", "", "", true, "A B (@carol:here) asked for this invitation."},
+		{"a name of nothing", "\u3164", "", "", true, "@carol:here asked for this invitation."},
+		{"a name of blanks", "\u2800\u034f", "", "", true, "@carol:here asked for this invitation."},
+		{"a name of accents", "\u0301\u0301", "", "", true, "@carol:here asked for this invitation."},
+		{"a reason with lines of its own", "Carol", "hi\n\n@alice:here asked: come \u202eback", "", true, "Carol (@carol:here) asked: hi @alice:here asked: come back"},
+		{"and in the room's form", "Carol", "hi\u2028@alice:here", "{asker}: {reason}", true, "Carol (@carol:here): hi @alice:here"},
 		{"in the room's form", "Carol", "hello", "{asker} of the club: {reason}", true, "Carol (@carol:here) of the club: hello"},
 		{"by the asker", "Carol", "hello", "{asker} of the club: {reason}", false, "hello"},
 	} {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -22,6 +21,7 @@ import (
 	"usher/policy"
 	"usher/room"
 	"usher/store"
+	"usher/store/storetest"
 )
 
 // lists bans by name, or all by one list.
@@ -80,11 +80,7 @@ func (g *gate) SendState(_ context.Context, r id.RoomID, _ id.UserID, k room.Key
 
 func newGate(t *testing.T, rules inbound.Rules) *gate {
 	t.Helper()
-	db, err := store.Open(t.Context(), store.Config{Type: "sqlite", URI: filepath.Join(t.TempDir(), "usher.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := storetest.Open(t)
 	g := &gate{clock: invitestest.NewClock(), db: db}
 	g.rooms = &invitestest.Homeserver{}
 	g.rooms.Create("!ops:here", "11", "@operator:here", "@usher:here", "@mod:here")

@@ -2,7 +2,6 @@ package invitestest
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"usher/policy"
 	"usher/room"
 	"usher/store"
+	"usher/store/storetest"
 )
 
 // The users and the room of a World.
@@ -40,11 +40,7 @@ type World struct {
 // NewWorld makes a World of its own for a test.
 func NewWorld(t testing.TB) *World {
 	t.Helper()
-	db, err := store.Open(t.Context(), store.Config{Type: "sqlite", URI: filepath.Join(t.TempDir(), "usher.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
+	db := storetest.Open(t)
 	w := &World{HS: &Homeserver{}, Clock: NewClock(), Queue: &Queue{}, DB: db}
 	w.In = Surroundings{Homeserver: w.HS, Queue: w.Queue, Clock: w.Clock, Self: invites.Identity{Bot: Bot, Domain: "here", Assert: true},
 		AtOnce: 3, Lease: 30 * time.Second, GiveUp: time.Hour}

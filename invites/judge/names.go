@@ -30,7 +30,7 @@ func (s *Reach) Name(ctx context.Context, r id.RoomID, user id.UserID) string {
 		}
 	}
 	if event, _ := snap.Event(name); event != nil {
-		if text := []rune(strings.Join(strings.Fields(exactjson.Text(event.Content, "name")), " ")); len(text) > 0 {
+		if text := []rune(room.OneLine(exactjson.Text(event.Content, "name"))); len(text) > 0 {
 			return "“" + string(text[:min(len(text), longestName)]) + "”"
 		}
 	}
@@ -46,8 +46,9 @@ const maxName = 60
 // PlainName returns a display name on one line; empty for a name that could pass for an id, or with invisible characters.
 func PlainName(name string) string {
 	name = strings.Join(strings.Fields(name), " ")
-	odd := func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune("@:()", r) }
-	if strings.ContainsFunc(name, odd) || len([]rune(name)) > maxName {
+	odd := func(r rune) bool { return !unicode.IsPrint(r) || room.Invisible(r) || strings.ContainsRune("@:()", r) }
+	blank := !strings.ContainsFunc(name, func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsMark(r) && !unicode.IsSpace(r) })
+	if blank || strings.ContainsFunc(name, odd) || len([]rune(name)) > maxName {
 		return ""
 	}
 	return name

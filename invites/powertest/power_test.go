@@ -5,7 +5,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"usher/policy"
 	"usher/store"
+	"usher/store/storetest"
 )
 
 // How much TestNoBorrowedPower does; with the race detector, which makes it ten times slower, a tenth of it. USHER_STEPS changes
@@ -64,17 +64,7 @@ func TestNoBorrowedPower(t *testing.T) {
 
 func openStore(t *testing.T) *store.Store {
 	t.Helper()
-	dir := t.TempDir()
-	if memory, err := os.MkdirTemp("/dev/shm", "usher-test-"); err == nil { // no disk to wait for, where there is such a place
-		t.Cleanup(func() { _ = os.RemoveAll(memory) })
-		dir = memory
-	}
-	db, err := store.Open(t.Context(), store.Config{Type: "sqlite", URI: filepath.Join(dir, "usher.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	return db
+	return storetest.Open(t)
 }
 
 // tell shows why a story fails, after taking out all that is not needed for it.
