@@ -120,7 +120,7 @@ func TestRedactedLevels(t *testing.T) {
 			t.Errorf("round %d: invite takes %d", round+1, invite)
 		}
 	}
-	want := []string{"drift enforce @carol:here acts:true calls:0", "drift enforce @carol:here acts:true calls:0", "drift enforce @carol:here acts:true calls:0",
+	want := []string{"drift enforce @carol:here  acts:true calls:0", "drift enforce @carol:here  acts:true calls:0", "drift enforce @carol:here  acts:true calls:0",
 		"drift stops @carol:here guard.stopped acts:false calls:2"}
 	if !slices.Equal(w.told, want) {
 		t.Errorf("told %q", w.told)
