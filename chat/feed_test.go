@@ -87,6 +87,16 @@ func TestFullLaneLeavesRoomForOthers(t *testing.T) {
 	}))
 	put(t, b, "@old:here", total/2, "!stuck") // as an earlier process left them
 	feed.Recover()
+	read := func() bool {
+		feed.mu.Lock()
+		defer feed.mu.Unlock()
+		return !feed.behind
+	}
+	for end := time.Now().Add(20 * time.Second); !read(); time.Sleep(time.Millisecond) { // a page is larger than these lanes
+		if time.Now().After(end) {
+			t.Fatal("the inbox is not read")
+		}
+	}
 	for i := range 4 {
 		feed.Deliver(put(t, b, id.UserID(fmt.Sprintf("@new%d:here", i)), total/8, "!stuck"))
 	}
