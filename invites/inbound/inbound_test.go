@@ -200,6 +200,10 @@ func TestExempt(t *testing.T) {
 	}
 	g.expect(t, g.may(t, "@a:far", local(2), "!a"), "")
 	g.expect(t, g.may(t, "@a:far", local(3), "!a"), inbound.CodeSender)
+	for n := range 3 {
+		g.expect(t, g.may(t, g.Self.Bot, local(10+n), "!a"), "")
+		g.expect(t, g.may(t, "@a:far", id.UserID(fmt.Sprintf("@user%d:elsewhere", n)), "!a"), "")
+	}
 	if got := g.Refused(local(2), 10); len(got) != 1 || got[0].Code != inbound.CodeSender || got[0].Sender != "@a:far" {
 		t.Error(got)
 	}

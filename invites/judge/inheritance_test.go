@@ -145,6 +145,20 @@ func TestArmedLink(t *testing.T) {
 	if levels(50, 50); inherits() {
 		t.Error("anybody with less power may name another space")
 	}
+	levels(100, 100)
+	for _, kind := range []string{"m.space.parent", "m.space.child"} {
+		in, key := lobby, space
+		if kind == "m.space.child" {
+			in, key = space, lobby
+		}
+		w.HS.Set(in, kind, string(key), carol, object{"via": []string{}})
+		if inherits() {
+			t.Errorf("an %s without servers links the rooms", kind)
+		}
+		if w.HS.Set(in, kind, string(key), carol, via); !inherits() {
+			t.Errorf("an %s with servers does not", kind)
+		}
+	}
 }
 
 // TestHeirs: whoever inherits from a space is found once, however many spaces are between and whether or not these have policies.

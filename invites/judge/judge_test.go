@@ -105,3 +105,20 @@ func TestTakeBack(t *testing.T) {
 		t.Error("the asker may take back an invitation that is not the one the bot sent")
 	}
 }
+
+// TestJoinAmong: join rules that leave it to Usher as well as to another room let that room's members in by themselves.
+func TestJoinAmong(t *testing.T) {
+	const other = id.RoomID("!other:here")
+	w := newWorld(t)
+	w.HS.Create(other, "11", alice, bot)
+	w.HS.Set(lobby, room.TypeJoinRules, "", alice, object{"join_rule": "restricted", "allow": []object{
+		{"type": "fi.mau.spam_checker"}, {"type": "m.room_membership", "room_id": other}, {"type": "m.room_membership", "room_id": "!unseen:here"}}})
+	for _, member := range []bool{false, true} {
+		if member {
+			w.HS.Member(other, bob, "join")
+		}
+		if j, err := w.Judge.Join(t.Context(), lobby, bob); err != nil || j.Asks == member {
+			t.Errorf("a member of the other room: %t, left to Usher: %t (%v)", member, j.Asks, err)
+		}
+	}
+}

@@ -136,3 +136,29 @@ func TestRoomListedByAlias(t *testing.T) {
 		}
 	}
 }
+
+// TestListedMost: lists that ban more than half of the members are hardly meant. The bot does not count among these.
+func TestListedMost(t *testing.T) {
+	const list = id.RoomID("!bans:here")
+	w := newWorld(t)
+	w.HS.Create(list, "11", alice, bot)
+	w.HS.Set(list, "m.policy.rule.user", "a", alice, object{"entity": bob, "recommendation": "m.ban", "reason": "spam"})
+	w.Govern(object{"whom": object{"lists": []string{string(list)}}})
+	p, err := w.Judge.Policies.Of(t.Context(), lobby, bot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		members []id.UserID
+		most    bool
+	}{
+		{[]id.UserID{bot, bob}, true},
+		{[]id.UserID{bob, carol, bot}, false},
+		{[]id.UserID{bob, carol, alice, bot}, false},
+		{[]id.UserID{bot}, false},
+	} {
+		if most, err := w.Judge.ListedMost(t.Context(), p, tt.members); err != nil || most != tt.most {
+			t.Errorf("%v: %t %v", tt.members, most, err)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"usher/invites"
+	"usher/invites/judge"
 	"usher/policy"
 	"usher/room"
 )
@@ -37,6 +38,40 @@ func TestKeptBack(t *testing.T) {
 	w.HS.Kept = []room.Key{{Type: room.TypeTombstone}}
 	if _, err := reach.Current(t.Context(), lobby); err == nil {
 		t.Error("a room counts as never replaced")
+	}
+}
+
+// TestMember: only members ask about a room.
+func TestMember(t *testing.T) {
+	w := newWorld(t)
+	for user, want := range map[id.UserID]error{carol: nil, bob: judge.ErrNotJoined} {
+		if err := w.Judge.Reach.Member(t.Context(), lobby, user); !errors.Is(err, want) {
+			t.Errorf("%s: %v", user, err)
+		}
+	}
+	for _, membership := range []string{"invite", "knock", "leave", "ban"} {
+		w.HS.Member(lobby, bob, membership)
+		if err := w.Judge.Reach.Member(t.Context(), lobby, bob); !errors.Is(err, judge.ErrNotJoined) {
+			t.Errorf("%s: %v", membership, err)
+		}
+	}
+}
+
+// TestReachesForWriters: what an author of a policy may name, they may name as long as they may write that policy.
+func TestReachesForWriters(t *testing.T) {
+	const office id.RoomID = "!office:here"
+	w := newWorld(t)
+	w.HS.Create(office, "11", "@boss:there", bot, alice)
+	w.Govern(object{"approval": object{"required": true, "room": office}})
+	for _, power := range []int{50, 49} {
+		w.HS.Set(lobby, room.TypePowerLevels, "", alice, object{"events": object{policy.EventType: 50}, "users": object{string(alice): power}})
+		p, err := w.Judge.Policies.Of(t.Context(), lobby, bot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if may, err := w.Judge.Reach.Reaches(t.Context(), lobby, office, p, "approval.room", true); err != nil || may != (power == 50) {
+			t.Errorf("with power %d: %t %v", power, may, err)
+		}
 	}
 }
 

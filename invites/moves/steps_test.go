@@ -91,6 +91,23 @@ func TestAliasAfterCrash(t *testing.T) {
 	}
 }
 
+// TestAliasOfAnotherServer: an alias belongs to the homeserver, so nobody of another server has it moved, whatever power they have in the room.
+func TestAliasOfAnotherServer(t *testing.T) {
+	for actor, want := range map[id.UserID]id.RoomID{alice: other, invitestest.Remote: old} {
+		w := newWorld(t)
+		w.In.Self.Assert = false
+		w.Build()
+		w.HS.Set(old, room.TypePowerLevels, "", alice, object{"users": object{string(actor): 100, string(bot): 100}})
+		dir := invitestest.Directory{Homeserver: w.HS}
+		_ = dir.SetAlias(t.Context(), "#old:here", old, bot)
+		w.replace(old, other, actor)
+		u := w.carry(other)
+		if leads, _, _ := w.HS.Resolve(t.Context(), "#old:here"); leads != want || slices.Contains(notes(u), "move.alias.kept") != (want == old) {
+			t.Errorf("%s: the alias leads to %s: %v", actor, leads, notes(u))
+		}
+	}
+}
+
 // TestBorrowsNothing: the sender of the tombstone gets nothing carried over that they could not do themselves, whatever power the bot has.
 func TestBorrowsNothing(t *testing.T) {
 	const mallory = id.UserID("@mallory:here")
@@ -202,6 +219,33 @@ func TestWaitingEnds(t *testing.T) {
 	}
 	if rows, err := w.DB.ChangesOf(t.Context(), theirs[0].Request); err != nil || rows[0].Status != invites.StatusCancelled {
 		t.Errorf("%+v %v", rows, err)
+	}
+}
+
+// TestActorComesLater: what the upgrading user asked for waits until that user is in the new room: nobody else could ask for it there.
+func TestActorComesLater(t *testing.T) {
+	w := newWorld(t)
+	w.Govern(object{"approval": object{"required": true}})
+	w.HS.Set(old, room.TypeTombstone, "", alice, object{})
+	w.MustAsk(t, w.Request(t, alice, "@dave:here"))
+	w.HS.Set(old, room.TypeTombstone, "", alice, object{"replacement_room": next})
+	w.HS.Member(next, alice, "leave")
+	if err := w.Moves.Begin(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	w.Clock.Advance(time.Minute)
+	due, err := w.Moves.Due(t.Context())
+	if err != nil || len(due) != 1 {
+		t.Fatal(due, err)
+	}
+	u, done, err := w.Moves.Run(t.Context(), due[0])
+	if rows, failed := w.DB.ChangesOf(t.Context(), due[0].Key()); failed != nil || len(rows) != 0 || done || err != nil {
+		t.Errorf("while she is away: %+v, done %t, %v %v", rows, done, err, u)
+	}
+	w.HS.Member(next, alice, "join")
+	u = w.carry(next)
+	if rows, err := w.DB.ChangesOf(t.Context(), u.Key()); err != nil || len(rows) != 1 || rows[0].Target != "@dave:here" || rows[0].Status == invites.StatusRefused {
+		t.Errorf("once she is there: %+v %v", rows, err)
 	}
 }
 

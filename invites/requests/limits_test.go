@@ -12,6 +12,7 @@ import (
 
 	"usher/invites"
 	"usher/invites/cards"
+	"usher/invites/invitestest"
 	"usher/invites/judge"
 	"usher/invites/links"
 	"usher/invites/requests"
@@ -203,6 +204,45 @@ func TestLimitJoins(t *testing.T) {
 	w.Clock.Advance(time.Hour + time.Second)
 	if !l.Join("@b:evil.example") || !l.Join(bob) {
 		t.Error("limited for ever")
+	}
+}
+
+// TestLimitOfOwn: the homeserver's own people have a limit of joins of their own, and the bot is no person.
+func TestLimitOfOwn(t *testing.T) {
+	w := newWorld(t)
+	l := limited(w, requests.Most{Person: 1, JoinsOfServer: 1, JoinsOfOwn: 2})
+	if !l.Join(bob) || !l.Join(carol) || l.Join(bob) || !l.Join("@a:evil.example") || l.Join("@b:evil.example") {
+		t.Error("joins of one's own server count as those of another, or not at all")
+	}
+	for _, actor := range []id.UserID{bot, bot, carol} {
+		if no, _ := l.Spend(actor, "@guest:there"); no != nil {
+			t.Errorf("%s: %s", actor, no.Code)
+		}
+	}
+	if no, _ := l.Spend(carol, "@guest:there"); no == nil || no.Code != policy.CodeLimitPerson {
+		t.Errorf("a person's second: %+v", no)
+	}
+}
+
+// TestLimitApproval: a question to the moderators counts as an invitation does.
+func TestLimitApproval(t *testing.T) {
+	w := newWorld(t)
+	limited(w, requests.Most{Person: 1})
+	w.Power(50)
+	w.Govern(object{"approval": object{"required": true}})
+	if got := invitestest.Outcomes(w.MustAsk(t, w.Request(t, carol, bob, "@dave:here"))); got != "waiting policy.approval.required, refused "+string(policy.CodeLimitPerson) {
+		t.Error(got)
+	}
+}
+
+// TestUnknownIsNotTried: what the room's state does not tell is not tried in anybody else's matter.
+func TestUnknownIsNotTried(t *testing.T) {
+	w := newWorld(t)
+	w.Power(50)
+	w.HS.Kept = []room.Key{{Type: room.TypePowerLevels}}
+	rows, err := w.Ask(t.Context(), w.Request(t, carol, bob))
+	if err != nil || len(rows) != 1 || rows[0].Status != invites.StatusRefused || len(w.HS.Acts()) != 0 {
+		t.Errorf("%+v %v %v", rows, err, w.HS.Acts())
 	}
 }
 
