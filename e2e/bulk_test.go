@@ -138,6 +138,13 @@ func (s *stage) held(few int32) (letGo func()) {
 	}
 }
 
+// paused awaits the word that a list is paused.
+func (s *stage) paused() {
+	s.owner.Await("the pause", func(e harness.Event) bool {
+		return e.Sender == string(s.Usher.Bot) && strings.Contains(e.Field("body"), "⏸ Paused")
+	})
+}
+
 // invitedOf awaits a number of invitations of listed people to a room.
 func (s *stage) invitedOf(room id.RoomID, n int) {
 	seen := map[string]bool{}
@@ -180,9 +187,7 @@ func TestListKilled(t *testing.T) {
 	s.owner.React(s.room, preview, done)
 	s.invitedOf(s.room, 4)
 	s.owner.React(s.room, preview, "⏸")
-	s.owner.Await("the pause", func(e harness.Event) bool {
-		return e.Sender == string(s.Usher.Bot) && strings.Contains(e.Field("body"), "⏸ Paused")
-	})
+	s.paused()
 	s.Usher.Kill()
 	letGo()
 	if err := s.Usher.Start(harness.Soon(t)); err != nil {
@@ -247,19 +252,27 @@ func (s *stage) inReplyTo(event id.EventID, command string) id.EventID {
 	return s.owner.Send(s.room, m{"msgtype": "m.text", "body": command, "m.relates_to": m{"m.in_reply_to": m{"event_id": event}}})
 }
 
-// TestListInSecret: a list in a file of an encrypted room is read, as the caption has the command or in reply to the file, and its outcome is encrypted,
-// too.
+// TestListInSecret: a list in a file of an encrypted room is read, as the caption has the command or in reply to the file, paused and resumed there, and
+// its outcome is encrypted, too.
 func TestListInSecret(t *testing.T) {
-	s := newSecretStage(t, true)
-	guests, table := s.list(12)
+	s := newStageOf(t, harness.Options{Puppet: true, Encrypted: true, Set: m{"delivery.workers": 2}}) // so few that a part of a short list waits
+	guests, table := s.list(24)
 	shown := s.owner.AwaitReply(s.attach(t, s.room, "!invite --dry-run", table, true), s.Usher.Bot)
 	file := s.attach(t, s.room, "guests.csv", table, true)
 	said := s.inReplyTo(file, "!invite")
-	s.owner.React(s.room, s.previewed(t, said, "invite 12 people", "1 line names nobody"), done)
+	preview := s.previewed(t, said, "invite 24 people", "1 line names nobody")
+	letGo := s.held(4)
+	s.owner.React(s.room, preview, done)
+	s.invitedOf(s.room, 4)
+	s.owner.React(s.room, preview, "⏸")
+	s.paused()
+	letGo()
+	s.owner.AwaitReaction(preview, s.Usher.Bot, "▶")
+	s.owner.React(s.room, preview, "▶")
 	if got := s.outcomes(t, said); got["invited"] != len(guests) || len(got) != 1 {
 		t.Errorf("the outcomes are %v", got)
 	}
-	if !strings.Contains(shown.Field("body"), "invite 12 people") {
+	if !strings.Contains(shown.Field("body"), "invite 24 people") {
 		t.Errorf("the caption: %s", shown.Content)
 	}
 	s.settled(s.owner, s.room)
