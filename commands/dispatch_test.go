@@ -346,7 +346,7 @@ func TestAliasOfSilentServer(t *testing.T) {
 	} {
 		start := time.Now()
 		_, reply := say(t, r, lobby, alice, text)
-		if took := time.Since(start); took > lookupsTake+time.Second {
+		if took := time.Since(start); took > lookupsTake+10*time.Second {
 			t.Errorf("%s took %s", text, took)
 		}
 		if got := reply.Text.String(); !strings.Contains(got, server+" does not answer") {

@@ -270,7 +270,7 @@ func TestSlowFirstAttempt(t *testing.T) {
 	}
 	req, start := w.Request(t, alice, "@x:silent.example"), time.Now()
 	row := w.MustAsk(t, req)[0]
-	if took := time.Since(start); took > 4*time.Second {
+	if took := time.Since(start); took > 13*time.Second { // it would wait for ever
 		t.Errorf("the command waited %s", took)
 	}
 	if row.Status != invites.StatusOpen || row.Code != invites.CodeServer || !strings.Contains(fmt.Sprint(row.Detail), "silent.example") {
