@@ -119,8 +119,9 @@ func New[Store interface {
 	m := &moves.Moves{Store: db, Clock: w.Clock, Self: w.Self, Judge: j, Cards: c, Delivery: d, Requests: r, Editor: e, May: func(id.UserID) bool { return true }}
 	m.Homeserver = struct {
 		FullHomeserver
+		Memory
 		moves.Directory
-	}{w.Homeserver, Directory{model}}
+	}{w.Homeserver, hs.Memory, Directory{model}}
 	return &Domain{
 		Requests: r, Editor: e, Judge: j, Delivery: d, Cards: c, Knocks: n, Guard: g, Ledger: l, Links: k, Moves: m,
 		Spaces: &spaces.Spaces{Store: db, Homeserver: treeOf{hs, Tree{model}}, Clock: w.Clock, Self: w.Self, Judge: j, Requests: r},

@@ -56,6 +56,8 @@ type Homeserver interface {
 	SendState(ctx context.Context, r id.RoomID, as id.UserID, k room.Key, content json.RawMessage) (id.EventID, error)
 	// Act makes one change of a membership, once.
 	Act(ctx context.Context, e invites.Effect) error
+	// Members returns the users with a membership in a room, as the bot sees it.
+	Members(ctx context.Context, r id.RoomID, membership string) ([]id.UserID, error)
 	// Spaces returns the spaces that a room names as its own.
 	Spaces(r id.RoomID) []id.RoomID
 	// Resolve looks an alias up, and servers that know the room.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"maunium.net/go/mautrix/id"
 
@@ -264,7 +265,8 @@ func same(a, b json.RawMessage) bool {
 	return ok && also && string(exactjson.AppendCanonical(nil, x)) == string(exactjson.AppendCanonical(nil, y))
 }
 
-// invitations invites the users with an open invitation to the old room to the new one, in the name of the actor.
+// invitations invites the users with an open invitation to the old room to the new one, in the name of the actor. The room has the last word on
+// whether an invitation is open: the ledger may not have seen yet that it was withdrawn.
 func (s *Moves) invitations(ctx context.Context, u *invites.Upgrade, found judge.Replacement) error {
 	if !found.Rightful {
 		return nil
@@ -273,9 +275,18 @@ func (s *Moves) invitations(ctx context.Context, u *invites.Upgrade, found judge
 	if err != nil || len(open) == 0 {
 		return err
 	}
+	invited, err := s.Homeserver.Members(ctx, u.Old, "invite")
+	if err != nil {
+		return invites.UnlessUnseen(err)
+	}
 	var targets []id.UserID
 	for _, e := range open {
-		targets = append(targets, e.Target)
+		if slices.Contains(invited, e.Target) {
+			targets = append(targets, e.Target)
+		}
+	}
+	if len(targets) == 0 {
+		return nil
 	}
 	rows, err := s.ask(ctx, u, targets...)
 	if err != nil {

@@ -222,6 +222,20 @@ func TestWaitingEnds(t *testing.T) {
 	}
 }
 
+// TestWithdrawnMeanwhile: an invitation that was withdrawn is not carried over, also where the ledger has not seen the withdrawal.
+func TestWithdrawnMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	for _, user := range []id.UserID{bob, "@dave:here"} {
+		w.HS.Member(old, user, "invite")
+		w.Observe(t, id.EventID("$invited"+user), user, carol, "invite")
+	}
+	w.HS.Member(old, bob, "leave")
+	u := w.carry(next)
+	if rows, err := w.DB.ChangesOf(t.Context(), u.Key()); err != nil || len(rows) != 1 || rows[0].Target != "@dave:here" {
+		t.Errorf("%+v %v", rows, err)
+	}
+}
+
 // TestActorComesLater: what the upgrading user asked for waits until that user is in the new room: nobody else could ask for it there.
 func TestActorComesLater(t *testing.T) {
 	w := newWorld(t)

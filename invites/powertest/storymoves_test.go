@@ -39,8 +39,9 @@ func (w *story) movers() {
 	w.moves = map[string]*moving{}
 	w.Moves.Homeserver = struct {
 		invitestest.FullHomeserver
+		invitestest.Memory
 		moves.Directory
-	}{w.hs, directory{invitestest.Directory{Homeserver: w.hs.Homeserver}, w.hs}}
+	}{w.hs, w.hs, directory{invitestest.Directory{Homeserver: w.hs.Homeserver}, w.hs}}
 	w.upgrader = &moves.Upgrader{Moves: w.Moves, Asked: w.db}
 }
 
