@@ -107,14 +107,10 @@ func (c *list) preview(ctx context.Context, req requests.Request) (reply Reply, 
 
 // request is the request of the command, without its people.
 func (c *list) request(ctx context.Context) (req requests.Request, err error) {
-	in, err := c.joinedRoom(ctx)
-	if err == nil {
-		err = whichRoom(ctx, c.Call, in)
-	}
-	return requests.Request{
-		Command: c.Message.Event, CommandRoom: c.Message.Room, Actor: c.Message.Sender, Action: room.Invite,
-		Room: in, Reason: c.text("reason"), AsBot: c.has("as-bot"),
-	}, err
+	in, err := inviteInto(ctx, c.Call)
+	req = requestOf(c.Call, room.Invite, in)
+	req.Targets = nil
+	return req, err
 }
 
 // gather finds the people of a list: of the words, of a file, and of a room.

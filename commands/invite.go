@@ -66,7 +66,7 @@ func runInvite(ctx context.Context, c *Call) (reply Reply, err error) {
 	return reply, nil
 }
 
-// inviteInto is the room of an invitation, which was not replaced.
+// inviteInto returns the room into which a command invites. The error is a Fault where that room was replaced and the command does not name it.
 func inviteInto(ctx context.Context, c *Call) (id.RoomID, error) {
 	in, err := c.joinedRoom(ctx)
 	if err == nil {

@@ -27,10 +27,7 @@ func (c mailCall) wish(ctx context.Context, addresses []string) (w letters.Wish,
 	case !c.Letters.On:
 		return w, fault(room.Sentences(word{text: addresses[0]}.read(c.asker).wrong, room.Say("letter.off")))
 	}
-	in, err := c.joinedRoom(ctx)
-	if err == nil {
-		err = whichRoom(ctx, c.Call, in)
-	}
+	in, err := inviteInto(ctx, c.Call)
 	return letters.Wish{
 		Request: c.Message.Event, CommandRoom: c.Message.Room, Maker: c.Message.Sender, Room: in, Addresses: addresses, Language: c.Language(ctx, c.Message.Room), DryRun: c.has("dry-run"),
 	}, err

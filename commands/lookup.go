@@ -159,7 +159,7 @@ func texts(users []id.UserID) (list []string) {
 
 // tidy is a display name as it is compared. One with invisible characters is equal to no other.
 func tidy(name string) string {
-	if strings.ContainsFunc(name, hidden) {
+	if strings.ContainsFunc(name, room.Invisible) {
 		return ""
 	}
 	return strings.Join(strings.Fields(name), " ")

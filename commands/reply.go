@@ -257,7 +257,7 @@ func visible(s string) string {
 	}
 	var out strings.Builder
 	for _, r := range s {
-		if hidden(r) {
+		if room.Invisible(r) {
 			fmt.Fprintf(&out, "[U+%04X]", r)
 			continue
 		}
@@ -265,9 +265,6 @@ func visible(s string) string {
 	}
 	return strings.ReplaceAll(out.String(), "@room", "@\u2060room")
 }
-
-// hidden reports whether a character is invisible or changes how others are read.
-func hidden(r rune) bool { return room.Invisible(r) }
 
 // Notice returns the content of a notice, or of a message with Aloud, in reply to m unless m is empty.
 func (r Reply) Notice(m Message) *event.MessageEventContent {

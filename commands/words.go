@@ -265,7 +265,7 @@ func noUser(text, guess string) room.Phrase {
 
 // plainID refuses identifiers with white space or invisible characters, which deceive readers.
 func plainID(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || hidden(r) })
+	return !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || room.Invisible(r) })
 }
 
 // takeFlags splits words into flags and the others.

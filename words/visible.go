@@ -4,15 +4,13 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"usher/room"
 )
 
-// obeyed reports whether a terminal obeys a character or doesn't show it: controls, bidirectional marks, zero-width and other format
-// characters, line and paragraph separators, and private ones.
-func obeyed(r rune) bool {
-	return r != '\n' && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co)
-}
+// obeyed reports whether a terminal obeys a character or doesn't show it.
+func obeyed(r rune) bool { return r != '\n' && room.Invisible(r) }
 
 // Visible returns text fit for a terminal: it writes each character which a terminal obeys or hides, and each byte of invalid
 // UTF-8, as an escape such as \u001b or \x9b. Line feeds stay.

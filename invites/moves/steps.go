@@ -279,9 +279,10 @@ func (s *Moves) invitations(ctx context.Context, u *invites.Upgrade, found judge
 	if err != nil {
 		return invites.UnlessUnseen(err)
 	}
+	slices.Sort(invited)
 	var targets []id.UserID
 	for _, e := range open {
-		if slices.Contains(invited, e.Target) {
+		if _, still := slices.BinarySearch(invited, e.Target); still {
 			targets = append(targets, e.Target)
 		}
 	}

@@ -187,7 +187,8 @@ type Revision struct {
 
 var errRedacted = errors.New("redacted")
 
-// Lost reports whether the content of the version is unknown because it was redacted. Who redacts the own policy ends it.
+// Lost reports whether the content of the version is unknown because it was redacted. An author who redacts the current version ends the policy: then
+// it is known to say nothing.
 func (rev Revision) Lost() bool { return rev.RedactedBy != "" && rev.Fault != nil }
 
 // Source returns the version as a source of fields.
@@ -214,7 +215,7 @@ func (s *Editor) History(ctx context.Context, r id.RoomID, viewer id.UserID, lim
 		switch {
 		case source.Fault != nil:
 			rev.Fault = source.Fault
-		case i > 0 && e.RedactedBy != "": // then nobody knows by now what it said
+		case i > 0 && e.RedactedBy != "": // it said something while it was current
 			rev.Fault = errRedacted
 		}
 		if i+1 < len(events) {

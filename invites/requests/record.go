@@ -13,8 +13,8 @@ import (
 	"usher/room"
 )
 
-// record decides on the targets without a row, and commits rows and audit together. The error is a *LimitError where the asker names too many people. The commit also claims the rows to deliver at
-// once, which saves nearly every command a commit.
+// record decides on the targets without a row, and commits rows and audit together. The commit also claims the rows to deliver at
+// once, which saves nearly every command a commit. The error is a *LimitError where the asker names too many people.
 func (s *Requests) record(ctx context.Context, req Request) (all []invites.Change, claimed map[int64]bool, err error) {
 	known, err := s.Store.ChangesOf(ctx, req.key())
 	if err != nil {
