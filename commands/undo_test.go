@@ -93,6 +93,23 @@ func TestRevert(t *testing.T) {
 	}
 }
 
+// TestRevertRearms: a revert puts nothing into effect, without being asked, that its author may not do any more.
+func TestRevertRearms(t *testing.T) {
+	d, hs := newRunner(t)
+	hs.Clock = d.Clock
+	levels := func(carols int) {
+		hs.Set(lobby, "m.room.power_levels", "", alice, map[string]any{"invite": 60, "users": map[string]any{string(alice): 100, string(carol): carols, "@usher:here": 100}})
+	}
+	levels(60)
+	say(t, d, lobby, carol, "!policy set delegate true")
+	say(t, d, lobby, alice, "!policy reset")
+	levels(50)
+	_, reply := say(t, d, lobby, alice, "!policy revert")
+	if source, err := d.Judge.Policies.Own(t.Context(), lobby, alice); err != nil || source.Layer.Has("delegate") || !strings.Contains(reply.Text.String(), "delegate") {
+		t.Errorf("%q, then %+v %v", reply.Text.String(), source, err)
+	}
+}
+
 // TestRevertRedacted: after somebody without the power to set a policy redacted it, !policy says so, and !policy revert brings back the last version that
 // can be read, however many were redacted. It never takes a redacted version for an empty policy.
 func TestRevertRedacted(t *testing.T) {
